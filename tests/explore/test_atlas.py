@@ -138,15 +138,15 @@ def test_umap_in_a_separate_process(atlas):
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_groups, "MOST_CLUSTERED", 20)
     vectors = atlas._similar.vectors
-    field = cluster_field(atlas.ae, atlas.codes, vectors, 3)
+    field = cluster_field(atlas.ae, atlas.sequences, atlas.codes, vectors, 3)
     values = field.values(wait=30)
     assert field.categories == ["0", "1", "2"]
-    assert field.note == "k-means found 3 clusters in a sample of 20."
+    assert field.note.startswith("k-means found 3 clusters in a sample of 20, and the others")
     rows = np.linspace(0, 47, 20).round().astype(int)
     for row in set(range(48)) - {*rows.tolist()}:
         closest = rows[np.linalg.norm(vectors[rows] - vectors[row], axis=1).argmin()]
         assert values[row] == values[closest]
-    none = cluster_field(atlas.ae, atlas.codes[:6], vectors[:6], None)
+    none = cluster_field(atlas.ae, atlas.sequences[:6], atlas.codes[:6], vectors[:6], None)
     assert none.values(wait=30).tolist() == [0] * 6
     assert none.categories == ["noise"]
     assert "--num-clusters" in none.note

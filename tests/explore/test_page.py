@@ -277,7 +277,7 @@ def test_a_selection_becomes_a_label_and_the_normal_set(opened, data, tmp_path):
     page.fill("#label-value", "flat")
     page.click("#label-go")
     page.wait_for_selector("#labels:not([hidden])")
-    assert opened.text(".legend-title") == "shape"
+    opened.wait(".legend-title", "shape")
     for kind in ("CSV", "Parquet"):
         with page.expect_download() as caught:
             page.click(f"#label-list button:has-text('{kind}')")

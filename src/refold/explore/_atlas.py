@@ -1,6 +1,7 @@
 """Sequences, their codes and their places on a map, and what the page asks about them."""
 
 import functools
+import inspect
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -131,6 +132,9 @@ class Atlas:
             "usual_length": int(np.quantile(lengths, 0.95)),
             "ids": ids.tolist() if len(ids) <= _MOST_IDS else None,
             "calibrated": self.ae._fitted.calibration is not None,
+            # sequences with a p-value of at most this are anomalous, as in `detect`
+            "alpha": inspect.signature(self.ae.detect).parameters["alpha"].default,
+            "num_normal": self.ae.num_calibrated_,
         }
 
     def map(self, name: str, wait: float = 0.0) -> FlatMap | None:
@@ -355,7 +359,8 @@ class Atlas:
             return self._put(self._clusters(num_clusters))
 
     def _clusters(self, num_clusters: int | None) -> Field:
-        return cluster_field(self.ae, self.codes, self._similar.vectors, num_clusters)
+        vectors = self._similar.vectors
+        return cluster_field(self.ae, self.sequences, self.codes, vectors, num_clusters)
 
     def _put(self, field: Field) -> Field:
         """Add a field, or replace the one of the same name."""
@@ -384,7 +389,9 @@ class Atlas:
         errors = functools.partial(self._decoding.errors, self.sequences, self.codes)
         fields.append(computed("error", compute=errors, about=about))
         if self.ae._fitted.calibration is not None:
-            about = "share of normal sequences that are as anomalous"
+            about = (
+                "share of normal sequences that are as anomalous, not adjusted for multiple tests"
+            )
             fields.append(computed("anomaly p-value", compute=self._p_values, about=about))
         if "cluster" not in given:
             fields.append(self._clusters(num_clusters))

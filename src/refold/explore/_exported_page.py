@@ -155,7 +155,7 @@ def exported_blocks(
     for field in atlas.fields:
         values = _finished(bar, field.name, functools.partial(_values_of, field), field)
         if len(values) == len(sequences):
-            yield _packed(f"fields/{len(fields)}", values.astype(np.float32))
+            yield _packed(f"fields/{len(fields)}", values)
             fields.append(field.describe())
     if atlas.ae._fitted.calibration is not None:
         yield _packed("anomaly", atlas.score_components)

@@ -78,7 +78,7 @@ class Field:
         self.clusters: dict[str, Any] | None = None
         self._is_category = is_category or categories is not None
         self.done = 0.0 if values is None else 1.0
-        self._values = None if values is None else np.asarray(values, np.float32)
+        self._values = None if values is None else np.asarray(values, float)
         self._compute = compute
         self._count = count
         self._log = log
@@ -99,6 +99,7 @@ class Field:
             "centers": self.centers,
             "clusters": self.clusters,
             "given": self.given,
+            "exact": self._compute is None,
         }
 
     def values(self, wait: float = 0.0) -> np.ndarray | None:
@@ -116,16 +117,18 @@ class Field:
         if self._values is None or np.isnan(self._values[row]):
             return None
         value = float(self._values[row])
-        return value if self.categories is None else self.categories[int(value)]
+        if self.categories is not None:
+            return self.categories[int(value)]
+        return int(value) if value.is_integer() else value
 
     def _run(self) -> None:
         blocks, done = [], 0
         try:
             for block in self._compute() if self._compute else ():
-                blocks.append(np.asarray(block, np.float32))
+                blocks.append(np.asarray(block, float))
                 done += len(block)
                 self.done = done / max(1, self._count)
-            self._values = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+            self._values = np.concatenate(blocks) if blocks else np.zeros(0)
         except RefoldError as error:
             self.failure = str(error)
         except Exception:
@@ -176,12 +179,14 @@ def field_of(name: str, values: Any) -> Field | None:
         except ValueError:
             return _categories(name, texts)
     else:
-        texts, numbers = None, array.astype(float)
+        # the number that single precision stands for: 0.1, not 0.10000000149
+        single = array.dtype.kind == "f" and array.dtype.itemsize < 8
+        texts, numbers = None, array.astype(str if single else float).astype(float)
     known, index = np.unique(numbers, return_inverse=True)
     if len(known) - np.isnan(known).any() > _FEW:
         return Field(name, numbers)
     if texts is None:  # a text for each value, not for each sequence
-        names = np.array(["" if one != one else f"{one:g}" for one in known.tolist()])
+        names = np.array(["" if one != one else _exact_text(one) for one in known.tolist()])
         return _categories(name, names[index.reshape(-1)])
     return _categories(name, texts)
 
@@ -195,6 +200,11 @@ def _categories(name: str, texts: np.ndarray) -> Field | None:
     place[order] = np.arange(len(found))
     labels = [str(found[i]) or "(none)" for i in order]
     return Field(name, place[index.reshape(-1)], categories=labels)
+
+
+def _exact_text(number: float) -> str:
+    """Return the shortest text that stands for exactly this number."""
+    return repr(number).removesuffix(".0")
 
 
 def _natural(text: str) -> tuple[bool, float, str]:

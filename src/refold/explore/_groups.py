@@ -21,13 +21,18 @@ UNLABELED = "(none)"
 
 
 def cluster_field(
-    ae: Any, codes: np.ndarray, vectors: np.ndarray, num_clusters: int | None
+    ae: Any,
+    sequences: Sequences,
+    codes: np.ndarray,
+    vectors: np.ndarray,
+    num_clusters: int | None,
 ) -> Field:
-    """Return the field of clusters, which are found when it is asked for.
+    """Return the field of clusters, those of `refold.search.cluster`, found when asked for.
 
     Parameters
     ----------
     ae : SequenceAutoencoder
+    sequences : Sequences of shape (n_sequences,)
     codes : array of shape (n_sequences, width of the code)
     vectors : array of float32 of shape (n_sequences, n_dimensions)
         Codes as the map measures distances, for those that are not clustered themselves.
@@ -41,7 +46,9 @@ def cluster_field(
 
     def compute() -> Iterator[np.ndarray]:
         rows = evenly_spaced(len(codes), MOST_CLUSTERED)
-        found = refold.search.cluster(ae, codes=codes[rows], num_clusters=num_clusters)
+        found = refold.search.cluster(
+            ae, sequences[rows], codes=codes[rows], num_clusters=num_clusters
+        )
         labels = found.labels.copy()
         field.categories = [str(i) for i in range(len(found))]
         if (labels < 0).any():
@@ -61,7 +68,7 @@ def cluster_field(
                 scores *= -2.0
                 scores += norms
                 block[others] = labels[scores.argmin(axis=1)]
-            yield block.astype(np.float32)
+            yield block
 
     about = "sequences that decode to similar sequences"
     field = Field("cluster", compute=compute, count=len(codes), about=about, is_category=True)
@@ -89,7 +96,10 @@ def _note(found: Any, count: int, method: str) -> str:
     clusters = f"{len(found)} cluster{'s' * (len(found) != 1)}"
     note = f"{method} found {clusters}"
     if count > len(found.ids):
-        note += f" in a sample of {len(found.ids):,}"
+        note += (
+            f" in a sample of {len(found.ids):,}, and the others joined the cluster of the nearest "
+            "code. refold cluster uses all sequences, so its clusters may differ"
+        )
     if not len(found):
         return f"{note}. k-means finds as many as you say, here or with --num-clusters N."
     return note + "."

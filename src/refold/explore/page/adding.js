@@ -1,6 +1,6 @@
 // Sequences that the reader pastes, chooses or drops, and where they land.
 
-import { shortNumber } from "./plot.js";
+import { shortNumber } from "./numbers.js";
 
 const $ = (id) => document.getElementById(id);
 

@@ -1,7 +1,7 @@
 // The legend of the map, which filters by category or by range.
 
 import { categoryColor, scaleGradient } from "./colors.js";
-import { shortNumber } from "./plot.js";
+import { DIGITS, SHORT, numberTexts } from "./numbers.js";
 
 function element(tag, className, text) {
   const found = document.createElement(tag);
@@ -39,7 +39,9 @@ function categories(field, values, hidden, changed) {
     button.title = "Click to hide or show; double-click to show only this one";
     const swatch = element("span", "swatch");
     swatch.style.background = categoryColor(i, field);
-    button.append(swatch, element("span", "legend-name", name), element("span", "count", counts[i].toLocaleString("en")));
+    const label = element("span", "legend-name", name);
+    label.title = name;
+    button.append(swatch, label, element("span", "count", counts[i].toLocaleString("en")));
     button.addEventListener("click", () => {
       if (!hidden.delete(i)) hidden.add(i);
       update();
@@ -75,15 +77,16 @@ function range(field, values, changed) {
   const bar = element("div", "gradient");
   bar.style.background = scaleGradient();
   const ends = element("div", "gradient-ends");
-  ends.append(element("span", "", shortNumber(field.domain[0])), element("span", "", shortNumber(field.domain[1])));
-  const sorted = Float32Array.from(values.filter((one) => !Number.isNaN(one))).sort();
+  const texts = (limits) => numberTexts(limits, field.exact ? DIGITS : SHORT);
+  ends.append(...texts(field.domain).map((text) => element("span", "", text)));
+  const sorted = Float64Array.from(values.filter((one) => !Number.isNaN(one))).sort();
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
   const limits = element("div", "gradient-limits");
   const said = element("span", "count");
   const limit = () => {
     const [low, high] = (field.shares = [Number(from.value), Number(to.value)].sort((a, b) => a - b));
     field.kept = low === 0 && high === 100 ? null : [at(low / 100), at(high / 100)];
-    said.textContent = field.kept ? `${shortNumber(field.kept[0])} to ${shortNumber(field.kept[1])}` : "all";
+    said.textContent = field.kept ? texts(field.kept).join(" to ") : "all";
   };
   const [from, to] = (field.shares ?? [0, 100]).map((value, i) => {
     const input = element("input");

@@ -12,7 +12,8 @@ import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
 import { centersOf, cssColor, drawMarks } from "./marks.js";
 import { Panel } from "./panel.js";
-import { forgetColors, shortNumber } from "./plot.js";
+import { fieldText } from "./numbers.js";
+import { forgetColors } from "./plot.js";
 import { Pointer } from "./pointer.js";
 import { Selection } from "./selection.js";
 
@@ -62,7 +63,7 @@ async function colorBy(name, hidden = [], shares = null) {
   if (field) field.shares = shares; // of a number, the part that is shown
   clusters.show();
   state.values = state.centers = null;
-  $("color").value = field?.name ?? "";
+  $("color").value = $("color").title = field?.name ?? "";
   if (field) {
     const busy = $("busy");
     const current = () => state.field === field;
@@ -143,10 +144,10 @@ function hover(place) {
   $("overlay").classList.toggle("over", row >= 0);
   if (row < 0) return;
   const value = state.values?.[row];
-  const shown = state.field?.type === "category" ? state.field.categories[value] : shortNumber(value);
   const id = state.info.ids ? `id ${state.info.ids[row]}` : `sequence ${row}`;
-  tip.textContent = state.values ? `${id} · ${state.field.name} ${shown}` : id;
-  const left = place[0] + 16 + tip.offsetWidth > state.map.width ? place[0] - 16 - tip.offsetWidth : place[0] + 16;
+  tip.textContent = state.values ? `${id} · ${state.field.name} ${fieldText(state.field, value)}` : id;
+  const fits = place[0] + 16 + tip.offsetWidth <= state.map.width;
+  const left = fits ? place[0] + 16 : Math.max(4, place[0] - 16 - tip.offsetWidth);
   tip.style.transform = `translate(${left}px, ${place[1] + 12}px)`;
 }
 
@@ -241,7 +242,7 @@ function sayAxes() {
 }
 
 function describeMap({ explained, count, model }) {
-  $("title").textContent = `${model} · ${count.toLocaleString("en")} sequences`;
+  $("title").textContent = $("title").title = `${model} · ${count.toLocaleString("en")} sequences`;
   document.title = `${model} – Refold explorer`;
   sayAxes();
   $("about-map").textContent =

@@ -2,7 +2,8 @@
 
 import { download, Latest } from "./api.js";
 import { writeAddress } from "./address.js";
-import { Picture, shortNumber, thumbnail } from "./plot.js";
+import { fieldText, shortNumber } from "./numbers.js";
+import { Picture, thumbnail } from "./plot.js";
 
 const $ = (id) => document.getElementById(id);
 const FIRST_SLIDERS = 12;
@@ -139,23 +140,31 @@ export class Panel {
     if (found.p_value !== undefined) facts.push(`p-value ${shortNumber(found.p_value)}`);
     for (const [name, value] of Object.entries(found.fields)) {
       if (value !== null && !["length", "error", "anomaly p-value"].includes(name)) {
-        facts.push(`${name} ${typeof value === "number" ? shortNumber(value) : value}`);
+        const field = this.state.info.fields.find((one) => one.name === name);
+        facts.push(`${name} ${typeof value === "number" ? fieldText(field, value) : value}`);
       }
     }
     $("facts").textContent = facts.join(" · ");
     const said = [];
     const percent = (share) => `${shortNumber(100 * share)} %`;
+    const { alpha, num_normal } = this.state.info;
+    const rare = found.p_value <= alpha;
     if (found.p_value !== undefined) {
-      const rare = found.p_value <= 0.05;
-      said.push(`${rare ? "Anomalous" : "Not anomalous"}: ${percent(found.p_value)} of normal sequences have such a score or a higher one.`);
+      const needed = Math.ceil(1 / alpha - 1e-9) - 1;
+      const verdict = num_normal < needed ? `which ${num_normal} normal sequences cannot decide at alpha ${percent(alpha)} (at least ${needed} can)`
+        : `${rare ? "anomalous" : "not anomalous"} at alpha ${percent(alpha)}`;
+      said.push(
+        `p = ${percent(found.p_value)}, ${verdict}. ` +
+          "p is the share of normal sequences with such a score or a higher one, not adjusted for multiple tests.",
+      );
     }
     const [error, distance] = found.anomaly ?? [0, 0];
-    if (distance > error && found.p_value <= 0.05) {
+    if (distance > error && rare) {
       said.push(`Its code is ${shortNumber(distance)} times as far from the training data as usual, so the combination of values is unusual.`);
-    } else if (error && found.p_value <= 0.05) {
+    } else if (error && rare) {
       said.push(`Its error is ${shortNumber(error)} times that of training sequences.`);
     }
-    const where = (one) => `step ${one.step + 1}${this.state.info.columns.length > 1 ? ` of ${one.column}` : ""} (${percent(Number(one.share.toPrecision(2)))})`;
+    const where = (one) => `step ${one.step + 1}${this.state.info.columns.length > 1 ? ` of ${one.column}` : ""} (${percent(one.share)})`;
     if (found.reasons?.length) said.push(`Largest parts of the error: ${found.reasons.map(where).join(", ")}.`);
     if (found.own_length !== undefined && found.own_length !== found.length) {
       said.push(`Decoded alone, the code gives ${found.own_length} steps.`);

@@ -1,20 +1,16 @@
 // Pictures of sequences: lines for numbers on a canvas, marked text for categories.
 
+import { SHORT, numberTexts, shortNumber } from "./numbers.js";
+
 const MOST_PANELS = 12;
 // Heights of a panel by the number of panels: 1, 2, 3, up to 6, more; and on a phone.
 const HEIGHTS = [190, 130, 96, 62, 32];
 const NARROW_HEIGHTS = [130, 84, 60, 40, 24];
-const COMPACT = 50; // below this height, a panel has its name at the left and no ticks
+const COMPACT = 50; // below this height, a panel has no ticks, and its name at the left if all names fit there
 const MOST_TOKENS = 400;
 const MARGIN = { left: 44, right: 8, top: 16, gap: 10 };
 const ERROR_HEIGHT = 40;
-
-export function shortNumber(value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  const size = Math.abs(value);
-  if (size !== 0 && (size < 0.001 || size >= 1e6)) return value.toExponential(1);
-  return String(Number(value.toPrecision(3)));
-}
+const FONT = "11px system-ui, sans-serif";
 
 function palette() {
   const style = getComputedStyle(document.documentElement);
@@ -73,6 +69,14 @@ function reached([low, high], ...series) {
   return [Math.max(least, low - 3 * wide), Math.min(most, high + 3 * wide)];
 }
 
+// A text that fits into a width, with an ellipsis if it is cut.
+function fitted(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let end = text.length - 1;
+  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > width) end--;
+  return `${text.slice(0, end)}…`;
+}
+
 // Draws what the server found: values (the sequence, or null), back, errors by step.
 export class Picture {
   constructor(container, info) {
@@ -80,6 +84,9 @@ export class Picture {
     this.info = info;
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("role", "img");
+    this.canvas.addEventListener("pointermove", ({ offsetY }) => {
+      this.canvas.title = this.rows?.find((row) => offsetY < row.end)?.name ?? "";
+    });
     this.tokens = document.createElement("div");
     container.append(this.canvas, this.tokens);
     this.numeric = [];
@@ -108,44 +115,51 @@ export class Picture {
     const panels = this.numeric.slice(0, MOST_PANELS);
     const heights = this.width < 400 ? NARROW_HEIGHTS : HEIGHTS;
     const tall = heights[panels.length > 6 ? 4 : Math.min(panels.length, 4) - 1] ?? 0;
-    const above = tall < COMPACT ? 0 : MARGIN.top;
     const gap = tall < COMPACT ? 7 : MARGIN.gap;
     const errors = found.errors?.length ? ERROR_HEIGHT + MARGIN.gap : 0;
     const width = Math.max(this.width, 120);
+    const ranges = panels.map((i) => reached(this.info.columns[i].range, found.back[i], found.values?.[i]));
+    const ticks = ranges.map((range) => (tall < COMPACT ? [] : numberTexts(range, SHORT)));
+    const measure = this.canvas.getContext("2d");
+    measure.font = FONT;
+    const widthOf = (text) => measure.measureText(text).width;
+    const left = Math.max(MARGIN.left, ...ticks.flat().map((text) => widthOf(text) + 9));
+    const beside = tall < COMPACT && panels.every((i) => widthOf(this.info.columns[i].name) <= left - 5);
+    const above = beside ? 0 : MARGIN.top;
     const height = panels.length * (tall + gap + above) + errors + 18;
     this.canvas.hidden = false;
     const context = prepare(this.canvas, width, height);
     const steps = Math.max(found.length, found.back[0].length, this.info.usual_length, 2);
     const right = width - MARGIN.right;
-    const toX = (i) => MARGIN.left + (i / (steps - 1)) * (right - MARGIN.left);
-    context.font = "11px system-ui, sans-serif";
+    const toX = (i) => left + (i / (steps - 1)) * (right - left);
+    context.font = FONT;
     context.lineJoin = "round";
     let top = 0;
-    for (const i of panels) {
+    this.rows = panels.map((i, k) => {
       top += above;
-      this.panel(context, found, i, { top, tall, right, toX });
+      this.panel(context, found, i, { top, tall, left, right, toX, range: ranges[k], ticks: ticks[k], beside });
       top += tall + gap;
-    }
+      return { end: top, name: this.info.columns[i].name };
+    });
     if (errors) {
-      this.errorBars(context, found.errors, { top, toX, right, steps });
+      this.errorBars(context, found.errors, { top, toX, left, right, steps });
       top += errors;
     }
     context.fillStyle = colors.text;
     context.textAlign = "left";
-    context.fillText("step 1", MARGIN.left, top + 11);
+    context.fillText("step 1", left, top + 11);
     context.textAlign = "right";
     context.fillText(String(steps), right, top + 11);
     const more = this.numeric.length - panels.length;
     if (more > 0) {
       context.textAlign = "center";
-      context.fillText(`${more} more columns are not drawn`, (MARGIN.left + right) / 2, top + 11);
+      context.fillText(`${more} more columns are not drawn`, (left + right) / 2, top + 11);
     }
     this.describe(found, panels);
   }
 
-  panel(context, found, i, { top, tall, right, toX }) {
-    const column = this.info.columns[i];
-    const [low, high] = reached(column.range, found.back[i], found.values?.[i]);
+  panel(context, found, i, { top, tall, left, right, toX, range: [low, high], ticks, beside }) {
+    const { name } = this.info.columns[i];
     const pad = 0.06 * (high - low);
     const toY = (value) => {
       const share = (value - low + pad) / (high - low + 2 * pad);
@@ -154,20 +168,20 @@ export class Picture {
     context.strokeStyle = colors.line;
     context.lineWidth = 1;
     context.beginPath();
-    for (const value of tall < COMPACT ? [low] : [low, high]) {
-      context.moveTo(MARGIN.left, Math.round(toY(value)) + 0.5);
+    for (const value of ticks.length ? [low, high] : [low]) {
+      context.moveTo(left, Math.round(toY(value)) + 0.5);
       context.lineTo(right, Math.round(toY(value)) + 0.5);
     }
     context.stroke();
     context.fillStyle = colors.text;
     context.textAlign = "right";
-    if (tall < COMPACT) {
-      context.fillText(column.name.slice(0, 7), MARGIN.left - 5, top + tall / 2 + 4);
+    [low, high].slice(0, ticks.length).forEach((value, k) => context.fillText(ticks[k], left - 5, toY(value) + 4));
+    if (beside) {
+      context.fillText(name, left - 5, top + tall / 2 + 4);
     } else {
-      context.fillText(shortNumber(high), MARGIN.left - 5, toY(high) + 4);
-      context.fillText(shortNumber(low), MARGIN.left - 5, toY(low) + 4);
+      const begin = Math.max(0, Math.min(left, right - context.measureText(name).width));
       context.textAlign = "left";
-      context.fillText(column.name, MARGIN.left, top - 4);
+      context.fillText(fitted(context, name, right - begin), begin, top - 4);
     }
     if (found.values) {
       context.strokeStyle = colors.given;
@@ -179,20 +193,20 @@ export class Picture {
     trace(context, found.back[i], toX, toY);
   }
 
-  errorBars(context, errors, { top, toX, right, steps }) {
+  errorBars(context, errors, { top, toX, left, right, steps }) {
     const most = errors.reduce((a, b) => Math.max(a, b), 1e-12);
-    const wide = Math.max(1, (right - MARGIN.left) / steps - 1);
+    const wide = Math.max(1, (right - left) / steps - 1);
     context.fillStyle = colors.error;
     errors.forEach((error, i) => {
       const high = Math.max(0.5, (error / most) * ERROR_HEIGHT);
-      const left = Math.max(MARGIN.left, toX(i) - wide / 2);
+      const begin = Math.max(left, toX(i) - wide / 2);
       const end = Math.min(right, toX(i) + wide / 2);
-      context.fillRect(left, top + ERROR_HEIGHT - high, Math.max(1, end - left), high);
+      context.fillRect(begin, top + ERROR_HEIGHT - high, Math.max(1, end - begin), high);
     });
     context.fillStyle = colors.text;
     context.textAlign = "right";
-    context.fillText("error", MARGIN.left - 5, top + ERROR_HEIGHT - 2);
-    context.fillText(shortNumber(most), MARGIN.left - 5, top + 9);
+    context.fillText("error", left - 5, top + ERROR_HEIGHT - 2);
+    context.fillText(shortNumber(most), left - 5, top + 9);
   }
 
   describe(found, panels) {

@@ -67,7 +67,7 @@ export class Server {
   async field(name, progress, current) {
     for (;;) {
       const response = await asked(`/explore/fields/${encodeURIComponent(name)}`);
-      if (response.status !== 202) return new Float32Array(await response.arrayBuffer());
+      if (response.status !== 202) return new Float64Array(await response.arrayBuffer());
       if (!current()) return null;
       progress((await response.json()).done);
       await new Promise((done) => setTimeout(done, 150));

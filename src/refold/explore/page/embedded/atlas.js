@@ -160,7 +160,7 @@ export class Atlas {
     const noise = labels.includes(UNLABELED) ? categories.push(UNLABELED) - 1 : null;
     if (at < 0) at = fields.length;
     this.held[`fields/${at}`] = Float32Array.from(labels, (one) => categories.indexOf(one));
-    return { name, type: "category", categories, noise, log: false, given: true, about: "labels that you gave", note: "" };
+    return { name, type: "category", categories, noise, log: false, given: true, exact: true, about: "labels that you gave", note: "" };
   }
 
   labelsOf(at) {

@@ -1,0 +1,314 @@
+"""Storms with years, long names, and values of all sizes: what the page and the report show."""
+
+import contextlib
+import csv
+import io
+import json
+import re
+
+import httpx
+import numpy as np
+import pytest
+
+import refold
+from explore.test_page import DROP, Opened
+from refold._support.number_text import number_text, number_texts
+from refold.cli import main
+from refold.explore import Atlas, _groups, exploring, export_page
+from refold.report import report
+from small_data import untrained
+
+COUNT = 150
+NAMES = [
+    "minimum_central_pressure_at_sea_level_in_hectopascals",
+    "maximum_sustained_wind_speed_of_the_storm_in_knots",
+    "mean_precipitation_rate_of_the_inner_core_in_metres",
+    "latitude_of_the_center_of_the_storm",
+    "longitude_of_the_center_of_the_storm",
+    "radius_of_the_area_with_winds_above_34_knots",
+    "forward_speed_of_the_center_of_the_storm",
+]
+
+
+def storms():
+    """Return tracks of storms, and the year, the wind and the date of each."""
+    rng = np.random.default_rng(0)
+    tracks, fields = [], {"year": [], "wind": [], "date": [], "rate": []}
+    for i in range(COUNT):
+        steps = np.arange(rng.integers(5, 9))
+        strong = 1 + i % 3
+        pressure = 1020.4 - 9 * strong * np.sin(steps / 3) + rng.normal(0, 0.3, len(steps))
+        wind = 25 * strong + 9 * np.sin(steps / 2) + rng.normal(0, 2, len(steps))
+        rain = 0.000123 * strong + rng.normal(0, 1e-5, len(steps))
+        others = [steps * strong + rng.normal(0, 1, len(steps)) for _ in NAMES[3:]]
+        tracks.append(np.stack([pressure, wind, rain, *others], axis=1))
+        fields["year"].append(1980 + i % 40)
+        fields["wind"].append(round(1000 + i + 0.4, 1))
+        fields["date"].append(20040817 + i)
+        fields["rate"].append(round(0.000123 + i * 1e-6, 6))
+    ids = [f"storm-of-the-northern-atlantic-basin-{i:03}" for i in range(COUNT)]
+    return refold.sequences.Sequences.from_list(tracks, names=NAMES, ids=ids), fields
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder with the data, the model and an exported page."""
+    folder = tmp_path_factory.mktemp("storms")
+    data, fields = storms()
+    refold.sequences.write(data, folder / "storms.parquet")
+    ae = untrained(data, calibration_fraction=0.7)
+    ae.save(folder / "storms.refold")
+    with (folder / "fields.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", *fields])
+        writer.writerows(zip(data.ids.tolist(), *fields.values(), strict=True))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def storm_atlas(folder):
+    ae = refold.load(folder / "storms.refold")
+    ae.verbose = 0
+    data, fields = storms()
+    read = refold.sequences.read_labels
+    given = {name: read(folder / "fields.csv", name, data) for name in fields}
+    atlas = Atlas(ae, data, fields=given)
+    export_page(atlas, folder / "storms.html", name="storms")
+    return atlas
+
+
+@pytest.fixture(scope="module")
+def served(folder, storm_atlas):
+    with exploring(folder / "storms.refold", storm_atlas) as url:
+        yield url
+
+
+@pytest.fixture(params=["server", "file"])
+def place(request, folder, served):
+    """Return the address of the page, with a server and as a file."""
+    if request.param == "server":
+        return served, ""
+    return folder.as_uri(), "storms.html"
+
+
+CASES = [
+    (2004, "2004", "2004"),
+    (1020.0, "1020", "1020"),
+    (20040817, "20040817", "20040817"),
+    (1020.4, "1020.4", "1020.4"),
+    (np.float32(1020.4).item(), "1020.4", "1020.4"),
+    (101325.73, "101325.7", "101325.7"),
+    (12344.25, "12344.3", "12344.3"),
+    (-1234.25, "-1234.3", "-1234.3"),
+    (0.000123, "0.000123", "0.000123"),
+    (0.0123456, "0.012346", "0.0123"),
+    (0.00001, "0.00001", "0.00001"),
+    (1.5e-9, "1.5e-9", "1.5e-9"),
+    (9.999999e-7, "1e-6", "1e-6"),
+    (2 / 3, "0.66667", "0.667"),
+    (9.99996, "10", "10"),
+    (1e14, "100000000000000", "100000000000000"),
+    (1.234567e15, "1.2346e+15", "1.23e+15"),
+    (1e300, "1e+300", "1e+300"),
+    (0.0, "0", "0"),
+    (-0.0, "0", "0"),
+    (-0.5, "-0.5", "-0.5"),
+    (np.nan, "–", "–"),
+    (None, "–", "–"),
+    (np.inf, "∞", "∞"),
+    (-np.inf, "-∞", "-∞"),
+]
+PAIRS = [
+    ((1020.1, 1020.9), ["1020.1", "1020.9"]),
+    ((1013.2501, 1013.2502), ["1013.2501", "1013.2502"]),
+    ((0.1, 0.1), ["0.1", "0.1"]),
+    ((1985, 2022), ["1985", "2022"]),
+]
+OF_THE_PAGE = """async ([values, pairs]) => {
+    const { numberText, numberTexts } = await import("/page/numbers.js");
+    return [
+        values.map((value) => [numberText(value), numberText(value, 3)]),
+        pairs.map((pair) => numberTexts(pair)),
+    ];
+}"""
+
+
+def test_python_and_the_page_write_numbers_in_the_same_way(browser, served):
+    texts = [[number_text(value), number_text(value, 3)] for value, _, _ in CASES]
+    pairs = [number_texts(*pair) for pair, _ in PAIRS]
+    assert texts == [[full, short] for _, full, short in CASES]
+    assert pairs == [expected for _, expected in PAIRS]
+    opened = Opened(browser, served)
+    given = [[value for value, _, _ in CASES], [pair for pair, _ in PAIRS]]
+    assert opened.page.evaluate(OF_THE_PAGE, given) == [texts, pairs]
+    opened.close()
+
+
+def test_the_page_shows_exact_values_of_fields(browser, place, storm_atlas):
+    url, path = place
+    opened = Opened(browser, url, f"{path}#color=year&row=24")
+    opened.wait("#facts", "year")
+    facts = opened.text("#facts")
+    assert "year 2004 · wind 1024.4 · date 20040841 · rate 0.000147" in facts
+    for name, ends in (
+        ("year", "1980\n2018"),
+        ("date", "20040820\n20040963"),
+        ("rate", "0.000126\n0.000269"),
+        ("wind", "1003.4\n1146.4"),
+    ):
+        opened.page.select_option("#color", name)
+        opened.wait(".legend-title", name)
+        assert opened.text(".gradient-ends") == ends
+    opened.page.mouse.move(*opened.place_of(storm_atlas, 24))
+    opened.page.wait_for_selector("#tip:not([hidden])")
+    assert re.search(r"wind 1\d\d\d\.4$", opened.text("#tip"))
+    opened.page.locator(".gradient-limits input").first.fill("50")
+    assert opened.text(".gradient-limits .count") == "1075.4 to 1149.4"
+    opened.close()
+
+
+def selected(url, count):
+    """Return the table of the page with all sequences, as rows of text."""
+    response = httpx.post(f"{url}/explore/tables/table", json={"rows": list(range(count))})
+    return list(csv.DictReader(io.StringIO(response.text)))
+
+
+def test_the_table_of_a_selection_has_exact_values(served):
+    table = selected(served, COUNT)
+    _, fields = storms()
+    for name, values in fields.items():
+        assert [row[name] for row in table] == [str(value) for value in values]
+
+
+def test_a_few_large_numbers_are_categories_with_exact_names():
+    data, _ = storms()
+    ae = untrained(data)
+    few = {"code": np.arange(COUNT) % 3 + 20040817, "level": 1020.4 + np.arange(COUNT) % 2}
+    atlas = Atlas(ae, data, fields=few | {"single": np.float32(few["level"])})
+    assert atlas.field("code").categories == ["20040817", "20040818", "20040819"]
+    assert atlas.field("level").categories == ["1020.4", "1021.4"]
+    assert atlas.field("single").categories == ["1020.4", "1021.4"]
+
+
+@pytest.mark.parametrize("number", [None, 9])
+def test_clusters_are_those_of_the_command(number, folder, served, tmp_path):
+    table = tmp_path / "clusters.csv"
+    options = [] if number is None else ["--num-clusters", str(number)]
+    files = [str(folder / "storms.refold"), str(folder / "storms.parquet"), "-o", str(table)]
+    assert main(["cluster", *files, *options, "-q"]) == 0
+    with table.open() as file:
+        expected = [row["cluster"] or "noise" for row in csv.DictReader(file)]
+    assert httpx.post(f"{served}/explore/clusters", json={"number": number}).status_code == 200
+    while (answer := httpx.get(f"{served}/explore/fields/cluster")).status_code == 202:
+        pass
+    assert answer.status_code == 200
+    assert [row["cluster"] for row in selected(served, COUNT)] == expected
+    assert len({*expected}) > 2
+
+
+def test_the_page_says_that_it_clusters_a_sample(storm_atlas, monkeypatch):
+    monkeypatch.setattr(_groups, "MOST_CLUSTERED", 60)
+    field = storm_atlas.cluster(3)
+    assert len(field.values(wait=60)) == COUNT
+    assert "in a sample of 60" in field.note
+    assert "refold cluster uses all sequences, so its clusters may differ" in field.note
+
+
+def test_the_verdict_has_the_alpha_of_detect(browser, served, storm_atlas):
+    p_values = storm_atlas.field("anomaly p-value").values(wait=60)
+    row = int(np.abs(p_values - 0.036).argmin())
+    assert 0.01 < p_values[row] < 0.05
+    opened = Opened(browser, served, f"#row={row}")
+    opened.wait("#reasons", "at alpha")
+    said = opened.text("#reasons")
+    assert f"p = {number_text(100 * p_values[row], 3)} %, not anomalous at alpha 1 %." in said
+    assert "not adjusted for multiple tests" in said
+    strange = {name: [-900.0, 900.0, -900.0] for name in NAMES}
+    opened.page.evaluate(DROP, ["new.json", json.dumps([strange])])
+    opened.wait("#name", "Added: 0")
+    assert re.match(r"p = 0\.\d+ %, anomalous at alpha 1 %\.", opened.text("#reasons"))
+    new = [np.stack([*strange.values()], axis=1)]
+    assert storm_atlas.ae.detect(new).anomalous.tolist() == [True]
+    opened.close()
+
+
+def test_too_few_normal_sequences_give_no_verdict(browser, url, atlas):
+    opened = Opened(browser, url, "#row=3")
+    opened.wait("#reasons", "at alpha")
+    number = atlas.ae.num_calibrated_
+    expected = f"which {number} normal sequences cannot decide at alpha 1 % (at least 99 can)"
+    assert expected in opened.text("#reasons")
+    opened.close()
+
+
+# Texts of the picture of a sequence, where they begin and end, and the width of the picture.
+RECORD = """() => {
+    window.drawn = [];
+    const { prototype } = CanvasRenderingContext2D;
+    const { fillText } = prototype;
+    prototype.fillText = function (text, x, y) {
+        if (this.canvas.parentElement?.id === "picture") {
+            const wide = this.measureText(text).width;
+            const begin = { right: x - wide, center: x - wide / 2 }[this.textAlign] ?? x;
+            const room = this.canvas.width / this.getTransform().a;
+            window.drawn.push({ text, begin, end: begin + wide, room });
+        }
+        fillText.call(this, text, x, y);
+    };
+}"""
+INSIDE = """() => [...document.querySelectorAll("#neighbors button")].every((button) => {
+    const [outer, inner] = [button, button.querySelector("span")].map((one) => one.getBoundingClientRect());
+    return inner.left >= outer.left && inner.right <= outer.right;
+})"""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_names_are_not_clipped(width, scheme, browser, place):
+    url, path = place
+    opened = Opened(browser, url, f"{path}#row=3", width=width, height=900, scheme=scheme)
+    opened.page.wait_for_selector("#neighbors button")
+    opened.page.evaluate(RECORD)
+    opened.page.click("#next")
+    opened.page.wait_for_function("() => window.drawn.length > 7")
+    drawn = opened.page.evaluate("window.drawn")
+    for one in drawn:
+        assert one["begin"] > -0.5, one
+        assert one["end"] < one["room"] + 0.5, one
+    texts = [one["text"] for one in drawn]
+    for name in NAMES:
+        cut = [text for text in texts if text.endswith("…") and name.startswith(text[:-1])]
+        assert name in texts or (cut and len(cut[0]) > 30)
+    opened.page.locator("#picture canvas").hover(position={"x": 60, "y": 20})
+    assert opened.page.locator("#picture canvas").get_attribute("title") == NAMES[0]
+    assert opened.page.evaluate(INSIDE)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened.close()
+
+
+def test_the_report_shows_whole_numbers_in_full(folder, tmp_path):
+    data, fields = storms()
+    ae = refold.load(folder / "storms.refold")
+    report(ae, data, tmp_path / "report.html", labels=fields["year"], label_name="year")
+    text = (tmp_path / "report.html").read_text()
+    values = data.values[:, 0].astype(float)
+    low, high = (number_text(one) for one in (values.min(), values.max()))
+    assert re.search(rf">10\d\d\.\d ± [\d.]+, {low} to {high}<", text)
+    plots = text.partition('id="plots">')[2].partition("</script>")[0]
+    assert "e+0" not in text.partition("<script")[0]
+    assert re.search(r'"1020\.\d"', plots)  # under the pointer
+    assert ".3g" not in plots
+    assert 'title="minimum_central_pressure_at_sea_level_in_hectopascals"' in text
+
+
+def test_a_large_expected_number_has_no_exponent(folder, tmp_path):
+    tracks, _ = storms()
+    many = [tracks[i % COUNT] for i in range(16 * COUNT)]
+    refold.sequences.write(
+        refold.sequences.Sequences.from_list(many, names=NAMES), tmp_path / "many.parquet"
+    )
+    stderr = io.StringIO()
+    files = [str(folder / "storms.refold"), str(tmp_path / "many.parquet")]
+    with contextlib.redirect_stderr(stderr):
+        output = ["-o", str(tmp_path / "found.csv"), "--alpha", "0.5"]
+        assert main(["detect", *files, *output]) == 0
+    assert "at most 1200 on average" in stderr.getvalue()
