@@ -29,7 +29,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     vowels = refold.datasets.japanese_vowels()
     sines = refold.datasets.noisy_sines(600, seed=0, max_steps=80)
-    asked = {"calibration_fraction": 0.25, "random_state": 0, "verbose": 0}
+    asked = {"calibration_fraction": 0.4, "random_state": 0, "verbose": 0}
     first = refold.SequenceAutoencoder(16, max_epochs=40, **asked).fit(vowels.train)
     second = refold.SequenceAutoencoder(8, max_epochs=10, latent_steps=0, **asked).fit(sines)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

@@ -257,7 +257,8 @@ RECORD = """() => {
     };
 }"""
 INSIDE = """() => [...document.querySelectorAll("#neighbors button")].every((button) => {
-    const [outer, inner] = [button, button.querySelector("span")].map((one) => one.getBoundingClientRect());
+    const elements = [button, button.querySelector("span")];
+    const [outer, inner] = elements.map((one) => one.getBoundingClientRect());
     return inner.left >= outer.left && inner.right <= outer.right;
 })"""
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from refold import plots
 from refold._support.argument_checks import check_kind
+from refold._support.number_text import short_number
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError
 from refold.search._hits import Hits
@@ -59,7 +60,7 @@ def draw(
     if begin == end:
         raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
     rows = zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
-    titles = [f"{one}  ·  distance {distance:.3g}" for one, distance in rows]
+    titles = [f"{one}  ·  distance {short_number(distance)}" for one, distance in rows]
     schema = model.schema_
     if X is None:
         X, query = model.inverse_transform(hits.query_codes[[query]]), 0

@@ -9,6 +9,7 @@ import typer
 
 import refold
 from refold._support.console import describe_epochs
+from refold._support.number_text import number_text
 from refold._support.optional_imports import is_installed
 from refold.cli._console import print_facts
 from refold.cli._options import AsJson
@@ -110,6 +111,7 @@ def _print(facts: dict[str, Any]) -> None:
     used += f", {rocket} of them ROCKET features" if rocket else ""
     used += ", 1 of them the length" if facts["length_dim"] else ""
     patch, steps = facts["patch"], facts["latent_steps"]
+    loss = facts["best_validation_loss"]
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
     default = facts["decoder"] is not None
 
@@ -132,7 +134,7 @@ def _print(facts: dict[str, Any]) -> None:
             "latent optimization": (f"{steps} steps" if steps else "none") if default else None,
             "parameters": f"{facts['num_parameters']:,}",
             "epochs": f"{describe_epochs(facts['best_epoch'], facts['epochs'])}{refit}",
-            "best validation loss": given("best_validation_loss", "{:.5g}"),
+            "best validation loss": None if loss is None else number_text(loss),
             "training": given("seconds", "{:.1f} s"),
         }
     )
