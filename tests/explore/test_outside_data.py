@@ -223,7 +223,9 @@ def test_the_verdict_has_the_alpha_of_detect(browser, served, storm_atlas):
     said = opened.text("#reasons")
     assert f"p = {number_text(100 * p_values[row], 3)} %, not anomalous at alpha 1 %." in said
     assert "not adjusted for multiple tests" in said
-    strange = {name: [-900.0, 900.0, -900.0] for name in NAMES}
+    values = storm_atlas.sequences.values
+    ends = np.stack([values.min(axis=0), values.max(axis=0)]).astype(float)
+    strange = dict(zip(NAMES, ends[[0, 1, 0, 1, 0, 1]].T.tolist(), strict=True))
     opened.page.evaluate(DROP, ["new.json", json.dumps([strange])])
     opened.wait("#name", "Added: 0")
     assert re.match(r"p = 0\.\d+ %, anomalous at alpha 1 %\.", opened.text("#reasons"))
