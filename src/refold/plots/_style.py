@@ -49,7 +49,8 @@ def tidy(ax: "Axes", *, grid: Literal["both", "x", "y"] | None = None) -> None:
     ax.tick_params(length=3, width=0.8)
     ticker = optional("matplotlib.ticker", extra="plots", purpose="A figure")
     for axis in (ax.xaxis, ax.yaxis):
-        if isinstance(formatter := axis.get_major_formatter(), ticker.ScalarFormatter):
+        formatter: Any = axis.get_major_formatter()
+        if isinstance(formatter, ticker.ScalarFormatter):
             # a tick has the whole number, which does not have to be added to another one
             formatter.set_useOffset(False)
             formatter.set_scientific(False)
@@ -74,8 +75,7 @@ def shortened(name: str, length: int = 32) -> str:
 
 def wrapped(title: str, ax: "Axes") -> str:
     """Return the title of an upright axis in lines that are not longer than the axis."""
-    inches = ax.get_position().height * ax.figure.get_figheight()
-    return textwrap.fill(title, max(8, int(12.6 * inches)))
+    return textwrap.fill(title, max(8, int(12.6 * ax.bbox.height / ax.figure.dpi)))
 
 
 def whole_numbers(ax: "Axes") -> None:
