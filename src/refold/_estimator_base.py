@@ -18,6 +18,7 @@ from refold.inference import (
     check_lengths,
     count_far,
     decode,
+    describe_far,
     encode,
     lengths_to_write,
     open_source,
@@ -131,6 +132,7 @@ class EstimatorBase(ScikitLearnProtocol):
     def _aligned(self, source: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""
         sequences = source.align(self.schema_)
+        self.scaler_.check(sequences)
         check_fits(sequences.lengths, self._network)
         _warn_missing(sequences, self._network)
         return sequences
@@ -194,6 +196,14 @@ class EstimatorBase(ScikitLearnProtocol):
         statistics = statistics if self.scaler_.mode == "sequence" else None
         decoded = self.scaler_.inverse_transform(scaled, statistics)
         return (self.scaler_.clip(decoded) if clip else decoded).to_list()
+
+    def _far_codes(self, codes: np.ndarray) -> str | None:
+        """Describe checked codes that are very far from those of training, if these are known."""
+        known, width = self._fitted.known, self._network.specification.latent_dim
+        if known is None:
+            return None
+        # the statistics behind them may have any size: scale="sequence" is for that
+        return describe_far(codes[:, :width], known.center[:width], known.unit[:width])
 
     @property
     def _network(self) -> FittedNetwork:

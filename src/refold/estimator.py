@@ -1,6 +1,7 @@
 """`SequenceAutoencoder`, the estimator, which calls the other packages in the right order."""
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -560,16 +561,21 @@ class SequenceAutoencoder(
         Raises
         ------
         DataError
-            If the codes or lengths have the wrong shape or are not finite.
+            If the codes or lengths have the wrong shape or are not finite, or a decoded value
+            overflows float32.
 
         Warns
         -----
         UserWarning
-            If lengths exceed the longest in training (predicted lengths by more than a tenth), or
-            ``clip`` is set and the model file has no column ranges.
+            If lengths exceed the longest in training (predicted lengths by more than a tenth),
+            codes are more than 1000 standard deviations from those of training, or ``clip`` is set
+            and the model file has no column ranges.
         """
         check_fitted(self)
-        decoded = self._decode(X, lengths, clip=clip)
+        codes = check_codes(X, self._n_features_out)
+        decoded = self._decode(codes, lengths, clip=clip)
+        if (line := self._far_codes(codes)) is not None:
+            warnings.warn(f"{line} What they decode to may be far off.", UserWarning, stacklevel=2)
         if lengths is None:
             predicted = np.array([len(one) for one in decoded], int)
             warn_of_longer(predicted, self.max_steps_, "predictions")

@@ -17,6 +17,7 @@ from refold.sequences import (
     Scaler,
     Scan,
     Sequences,
+    check_single,
     data_warnings,
     mark_missing,
 )
@@ -74,6 +75,7 @@ def open_training(X: Any, missing_values: Any, *, stacklevel: int = 3) -> Sequen
     source = open_source(X)
     if missing_values is not None:
         source = mark_missing(source, missing_values)
+    check_single(source)
     for message in data_warnings(source):
         warnings.warn(message, UserWarning, stacklevel=stacklevel)
     return source

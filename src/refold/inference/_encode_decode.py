@@ -10,7 +10,7 @@ import numpy as np
 from refold._support.offsets import offsets_from_lengths
 from refold.inference._column_head import ColumnHead, Draw
 from refold.inference._specification import Specification
-from refold.sequences import Schema, Sequences
+from refold.sequences import Schema, Sequences, check_codes_finite, check_decoded
 
 
 class FittedNetwork(Protocol):
@@ -91,8 +91,16 @@ def encode(
     Returns
     -------
     array of float32 of shape (n_sequences, latent_dim)
+
+    Raises
+    ------
+    DataError
+        If a code overflows.
     """
-    return network.encode(scaled, latent_steps=latent_steps, verbose=verbose)
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
+        codes = network.encode(scaled, latent_steps=latent_steps, verbose=verbose)
+    check_codes_finite(np.isfinite(codes), scaled.ids)
+    return codes
 
 
 def rocket_features(scaled: Sequences, network: FittedNetwork) -> np.ndarray:
@@ -137,9 +145,16 @@ def decode(
     -------
     Sequences
         Scaled means of numeric columns, the likelier of 0 and 1, and the likeliest category.
+
+    Raises
+    ------
+    DataError
+        If a value overflows.
     """
     offsets = offsets_from_lengths(lengths)
-    outputs = network.decode(codes, offsets, draw=draw, verbose=verbose)
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
+        outputs = network.decode(codes, offsets, draw=draw, verbose=verbose)
+    check_decoded(np.isfinite(outputs).all(axis=1), offsets)
     return Sequences(network.head.values(outputs), offsets, schema=schema)
 
 
@@ -158,10 +173,17 @@ def forecast(codes: np.ndarray, schema: Schema, network: FittedNetwork) -> Seque
     -------
     Sequences
         Values as in ``decode``, with as many steps as the network forecasts.
+
+    Raises
+    ------
+    DataError
+        If a value overflows.
     """
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
-    values = network.head.values(network.forecast(codes))
-    return Sequences(values, offsets, schema=schema)
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
+        outputs = network.forecast(codes)
+    check_decoded(np.isfinite(outputs).all(axis=1), offsets)
+    return Sequences(network.head.values(outputs), offsets, schema=schema)
 
 
 def predict_lengths(codes: np.ndarray, network: FittedNetwork) -> np.ndarray:
@@ -176,7 +198,15 @@ def predict_lengths(codes: np.ndarray, network: FittedNetwork) -> np.ndarray:
     -------
     array of int of shape (n_sequences,)
         From 0 to twice the longest training length, or to the network's maximum if it has one.
+
+    Raises
+    ------
+    DataError
+        If a length overflows.
     """
     longest: Any = network.most_steps or 2 * network.specification.max_steps
-    rounded = np.rint(network.predict_lengths(codes))
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
+        rounded = np.rint(network.predict_lengths(codes))
+    # an infinite length is clipped, and NaN is none
+    check_codes_finite(~np.isnan(rounded)[:, None], np.arange(len(codes)))
     return np.clip(rounded, 0, longest).astype(np.int64)

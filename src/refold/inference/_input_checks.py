@@ -7,6 +7,9 @@ import numpy as np
 from refold.errors import DataError, argument
 from refold.inference._encode_decode import FittedNetwork
 
+# Maximum distance of a code from those of training, in standard deviations of each dimension.
+MAX_DISTANCE = 1000.0
+
 
 def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read.
@@ -62,10 +65,46 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
             f"codes must have shape (n_sequences, {width}), as transform returns them. Got "
             f"{codes.shape}."
         )
-    wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1))
-    if len(wrong):
-        raise DataError(f"codes must be finite in float32. The code of sequence {wrong[0]} is not.")
+    finite = np.isfinite(codes)
+    if not finite.all():
+        row, dimension = np.argwhere(~finite)[0]
+        raise DataError(
+            f"codes must be finite in float32. The code of sequence {row} is not, in dimension "
+            f"{dimension}."
+        )
     return codes
+
+
+def describe_far(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) -> str | None:
+    """Describe codes that are very far from those of training; None if there is none.
+
+    Parameters
+    ----------
+    codes : array of float32 of shape (n_sequences, width)
+    center, unit : arrays of shape (at least latent_dim,)
+        Mean and standard deviation of the training codes; the latter is not 0.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> line = describe_far(np.array([[0.0], [5000.0]]), np.zeros(1), np.ones(1))
+    >>> line.partition(": ")[2]
+    '5000 in row 1, dimension 0.'
+    """
+    least, greatest = center - MAX_DISTANCE * unit, center + MAX_DISTANCE * unit
+    far = (codes < least) | (codes > greatest)
+    if not far.any():
+        return None
+    row, dimension = np.argwhere(far)[0]
+    count = int(far.any(axis=1).sum())
+    return (
+        f"{count} of {len(codes)} codes {'is' if count == 1 else 'are'} more than "
+        f"{MAX_DISTANCE:g} standard deviations from those of training: "
+        f"{codes[row, dimension]:g} in row {row}, dimension {dimension}."
+    )
 
 
 def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.ndarray:

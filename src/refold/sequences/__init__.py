@@ -47,11 +47,14 @@ from refold.sequences.preprocessing._padding import (
 )
 from refold.sequences.preprocessing._parted_batches import PartedBatches as PartedBatches
 from refold.sequences.preprocessing._scaling import Scaler as Scaler
+from refold.sequences.preprocessing._scaling import check_single as check_single
 from refold.sequences.preprocessing._windows import Windows as Windows
 from refold.sequences.preprocessing._windows import split_at as split_at
 from refold.sequences.preprocessing._windows import windows as windows
 from refold.sequences.schema._missing_values import check_missing as check_missing
 from refold.sequences.schema._missing_values import mark_missing as mark_missing
+from refold.sequences.schema._parts import check_codes_finite as check_codes_finite
+from refold.sequences.schema._parts import check_decoded as check_decoded
 from refold.sequences.schema._schema import Column as Column
 from refold.sequences.schema._schema import Schema as Schema
 from refold.sequences.statistics._moments import sequence_moments as sequence_moments

@@ -172,7 +172,7 @@ class Batcher:
         self._begun = loop.time()
         self._observe(len(batch), sum(job.work.steps for job in batch))
         payloads = [job.work.payload for job in batch]
-        done = loop.run_in_executor(self._thread, batch[0].work.compute, payloads)
+        done = loop.run_in_executor(self._thread, _computed, batch[0].work.compute, payloads)
         done.add_done_callback(lambda future: self._finish(loop, batch, future))
 
     def _take(self) -> list[Job]:
@@ -213,3 +213,13 @@ class Batcher:
             if not job.cancelled:
                 job.done(result)
         self._plan(loop)
+
+
+def _computed(compute: Compute, payloads: list[Any]) -> list[Any]:
+    """Compute payloads together; one by one if that fails, so that a bad one fails alone."""
+    try:
+        return compute(payloads)
+    except Exception as error:
+        if len(payloads) == 1:
+            return [error]
+        return [result for payload in payloads for result in _computed(compute, [payload])]

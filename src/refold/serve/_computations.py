@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.offsets import offsets_from_lengths
-from refold.errors import RefoldError
+from refold.errors import DataError, RefoldError
 from refold.inference import (
     Draw,
     check_codes,
@@ -90,6 +90,8 @@ def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
 def checked_decoding(ae: Any, codes: Any, lengths: Any) -> Decoding:
     """Check codes and lengths of a request."""
     checked = check_codes(codes, ae._n_features_out)
+    if (line := ae._far_codes(checked)) is not None:
+        raise DataError(f"{line} Send codes as encode returns them.")
     if lengths is not None:
         lengths = check_lengths(lengths, len(checked), ae._fitted.network)
     return Decoding(checked, lengths)

@@ -304,8 +304,10 @@ OPERATIONS = {
 
 
 def _given(asked: Asked) -> Sequences:
+    """Return the sequences of a request, whose values float32 can hold."""
     if asked.sequences is None:
         raise TypeError
+    asked.model.ae.scaler_.check(asked.sequences)  # before others are computed with them
     return asked.sequences
 
 

@@ -161,7 +161,8 @@ def codes_from_arrow(
     codes = flat.to_numpy().reshape(len(widths), width)
     if codes.dtype == np.int8:
         codes = _stored_grid(table, code, width).dequantize(codes)
-    codes = np.asarray(codes, dtype=np.float32)
+    with np.errstate(over="ignore"):  # `check_codes` refuses infinite codes
+        codes = np.asarray(codes, dtype=np.float32)
     names = opened.columns.get(id)
     if names is None:
         return codes, np.arange(len(codes))

@@ -15,6 +15,12 @@ from refold.errors import DataError, ParameterError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.scan._parted_scan import PartedScan
 from refold.sequences.files.scan._scan import Scan
+from refold.sequences.schema._parts import (
+    MAX_FLOAT32,
+    Places,
+    check_codes_finite,
+    check_decoded,
+)
 from refold.sequences.statistics._moments import (
     check_observed,
     fit_statistics,
@@ -143,6 +149,22 @@ class Scaler:
         """Number of `statistics` per sequence: 2 per numeric feature, or 0."""
         return len(self.statistics_mean_)
 
+    def check(self, sequences: Sequences) -> None:
+        """Check that float32 can hold the scaled values of sequences.
+
+        Raises
+        ------
+        SchemaError
+            If the columns are not those of the training data.
+        DataError
+            If a value is too large.
+        """
+        self._check_columns(sequences)
+        reach = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
+        least = np.maximum(self.mean_ - reach, -MAX_FLOAT32)
+        greatest = np.minimum(self.mean_ + reach, MAX_FLOAT32)
+        _check_range(sequences, least, greatest)
+
     def transform(self, sequences: Sequences) -> Sequences:
         """Scale sequences.
 
@@ -179,6 +201,8 @@ class Scaler:
             If ``statistics`` is missing or of another shape.
         SchemaError
             If the columns are not those of the training data.
+        DataError
+            If float32 cannot hold a value.
         """
         self._check_columns(sequences)
         if self.mode == "sequence":
@@ -189,8 +213,10 @@ class Scaler:
                     f"Inverting the scaling by sequence needs statistics of shape {expected}, from "
                     f"Scaler.statistics. Got {shape}."
                 )
-        mean, scale = self._parameters(sequences, statistics)
-        values = sequences.values.astype(np.float64) * scale + mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = self._parameters(sequences, statistics)
+            values = sequences.values.astype(np.float64) * scale + mean
+        check_decoded(~(np.abs(values) > MAX_FLOAT32).any(axis=1), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
 
     def clip(self, sequences: Sequences) -> Sequences:
@@ -230,6 +256,11 @@ class Scaler:
         array of float32 of shape (n, 2 F)
             Means of the numeric features, then log standard deviations. Always finite, of order
             1, and 0 where nothing was observed. Width 0 unless the mode is "sequence".
+
+        Raises
+        ------
+        DataError
+            If float32 cannot hold a number.
         """
         self._check_columns(sequences)
         if self.mode != "sequence":
@@ -237,7 +268,9 @@ class Scaler:
         mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
         raw = np.concatenate([mean, np.log(np.maximum(scale, self.floor_))], axis=1)
         standardised = (raw - self.statistics_mean_) / self.statistics_scale_
-        return np.nan_to_num(standardised, nan=0.0).astype(np.float32)
+        standardised = np.nan_to_num(standardised, nan=0.0)
+        check_codes_finite(np.abs(standardised) <= MAX_FLOAT32, sequences.ids)
+        return standardised.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""
@@ -280,6 +313,36 @@ class Scaler:
                 f"The scaler was fitted on {len(self.numeric_)} columns, {self.numeric_.sum()} of "
                 f"them numeric. Got {len(numeric)}, {numeric.sum()} numeric; use Sequences.align."
             )
+
+
+def check_single(source: Sequences | Scan) -> None:
+    """Refuse data with numbers that float32, in which networks compute, cannot hold."""
+    if isinstance(source, Scan):  # which knows its range
+        summary = source.summary
+        extremes = np.concatenate([summary.least, summary.greatest])
+        if not (np.isfinite(extremes) & (np.abs(extremes) > MAX_FLOAT32)).any():
+            return
+    for block in source.blocks():
+        _check_range(block, -MAX_FLOAT32, MAX_FLOAT32)
+
+
+def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
+    """Refuse a value outside of the range of its column."""
+    values = sequences.values
+    if not len(values):
+        return
+    # without temporary arrays of this size; NaN is ignored
+    low, high = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
+    if not ((low < least) | (high > greatest)).any():
+        return
+    row, column = np.argwhere((values < least) | (values > greatest))[0]
+    least, greatest, _ = np.broadcast_arrays(least, greatest, low)
+    place = Places(sequences.offsets, sequences.ids)(int(row), sequences.schema.names[column])
+    raise DataError(
+        f"Got {values[row, column]:g} at {place}. Expected finite numbers from "
+        f"{least[column]:.3g} to {greatest[column]:.3g}, which float32 can hold when they are "
+        "scaled; use NaN for a missing entry."
+    )
 
 
 def _warn_constant(names: np.ndarray) -> None:

@@ -14,6 +14,9 @@ from refold.errors import DataError
 from refold.sequences.schema._column_types import is_missing
 from refold.sequences.schema._schema import Schema
 
+# The largest number of float32, in which networks compute.
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
 
 class Parts(NamedTuple):
     """Converted data, ready for the constructor of `Sequences`."""
@@ -151,3 +154,23 @@ def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
                 f"Got {index[wrong[0]]:g} at {places(int(wrong[0]), schema.names[i])}. Expected "
                 f"the index of a category, 0 to {limit - 1}, or {limit} for an unknown one."
             )
+
+
+def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
+    """Refuse sequences whose codes (n, width) are not all finite numbers of float32."""
+    wrong = np.flatnonzero(~finite.all(axis=1))
+    if len(wrong):
+        raise DataError(
+            f"The code of {sequence_name(int(wrong[0]), ids[wrong[0]])} overflows float32. It is "
+            "too far from the training data."
+        )
+
+
+def check_decoded(finite: np.ndarray, offsets: np.ndarray) -> None:
+    """Refuse decoded sequences if not all steps (num_steps,) are finite numbers of float32."""
+    if not finite.all():
+        place = Places(offsets)(int(np.argmin(finite)))
+        raise DataError(
+            f"Decoding overflows float32 at {place}. The code, or the sequence that was encoded, "
+            "is too far from the training data."
+        )

@@ -1,0 +1,165 @@
+"""Numbers of one client never fail the requests of others, and never give a missing number."""
+
+import collections
+import gzip
+import json
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from refold.sequences import Sequences, codes_to_arrow
+from serve.extreme_bodies import Bodies, check
+from serve.serving import ARROW, busy, same, started, stream_of, wait_until
+from small_data import ragged, untrained
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+JSON = {"content-type": "application/json"}
+# Refused before it is computed, and one whose computation overflows.
+REFUSED, OVERFLOWING = [[[1e308, 1.0]]], [[[3.4e38, 3.4e38]] * 3]
+
+
+def message(response):
+    assert response.status_code == 422, response.text
+    text = response.json()["error"]["message"]
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("bad", [REFUSED, OVERFLOWING], ids=["refused", "overflowing"])
+@pytest.mark.parametrize("compressed", [False, True], ids=["exchange", "task"])
+def test_one_bad_request_in_ten_fails_alone(url, service, pairs, bad, compressed):
+    """Compressed bodies take the path of ASGI, and others the faster one."""
+    sets = [bad if i % 10 == 4 else [one.tolist() for one in ragged(1, seed=i)] for i in range(40)]
+    number = 40 if bad is OVERFLOWING else 36  # of requests that get to be computed
+
+    def ask(given):
+        body = json.dumps({"sequences": given}).encode()
+        headers = JSON | ({"content-encoding": "gzip"} if compressed else {})
+        return httpx.post(
+            f"{url}/v1/pairs/reconstruct",
+            content=gzip.compress(body) if compressed else body,
+            headers=headers,
+            timeout=20,
+        )
+
+    with ThreadPoolExecutor(40) as threads:
+        with busy(service):
+            answers = [threads.submit(ask, given) for given in sets]
+            wait_until(lambda: service.batches.waiting == number)
+        answers = [answer.result() for answer in answers]
+    for given, answer in zip(sets, answers, strict=True):
+        if given is bad:
+            assert "float32" in message(answer)
+        else:
+            assert answer.status_code == 200, answer.text
+            assert same(answer.json()["sequences"], pairs.reconstruct(given))
+
+
+@pytest.mark.parametrize("value", [1e39, -1e300, 1e308])
+@pytest.mark.parametrize("operation", ["encode", "reconstruct", "detect", "forecast"])
+def test_values_beyond_float32_are_refused_with_their_place(client, operation, value):
+    given = [[[1.0, 2.0]], [[1.0, 2.0], [3.0, value]]]
+    place = f"Got {value:g} at sequence 1, step 1, column 'x1'"
+    path = f"/v1/pairs/{operation}?alpha=0.2".removesuffix(
+        "" if operation in ("detect", "forecast") else "?alpha=0.2"
+    )
+    asked = {"sequences": given} | ({"alpha": 0.2} if "alpha" in path else {})
+    assert place in message(client.post(path.partition("?")[0], json=asked))
+    body = stream_of(Sequences.from_list(given).to_arrow())
+    assert place in message(client.post(path, content=body, headers={"content-type": ARROW}))
+
+
+def test_codes_far_from_those_of_training_are_refused_with_their_place(client, pairs):
+    codes = pairs.encode(ragged(60))
+    center, unit = codes.mean(axis=0), codes.std(axis=0)
+    near, far = (
+        np.stack([center, center + np.eye(3)[1] * unit * number]).astype(np.float32)
+        for number in (900, -1100)
+    )
+    for path, content, headers in (
+        ("decode", {"codes": far.tolist()}, None),
+        ("decode", codes_to_arrow(far), {"content-type": ARROW}),
+    ):
+        form = {"json": content} if headers is None else {"content": stream_of(content)}
+        text = message(client.post(f"/v1/pairs/{path}", headers=headers, **form))
+        assert "more than 1000 standard deviations" in text
+        assert "row 1, dimension 1" in text
+    response = client.post("/v1/pairs/decode", json={"codes": near.tolist()})
+    assert response.status_code == 200
+    assert same(response.json()["sequences"], pairs.decode(near))
+    text = message(client.post("/v1/pairs/decode", json={"codes": [[3e38, 0, 0]]}))
+    assert "row 0, dimension 0" in text
+
+
+def test_data_in_other_units_are_encoded_and_decode_or_get_one_line(client, pairs):
+    given = [(1000 * one).tolist() for one in ragged(5)]
+    response = client.post("/v1/pairs/encode", json={"sequences": given})
+    codes = response.json()["codes"]
+    assert same(codes, pairs.encode(given))
+    assert "standard deviations" in message(client.post("/v1/pairs/decode", json={"codes": codes}))
+    response = client.post("/v1/pairs/reconstruct", json={"sequences": given})
+    assert same(response.json()["sequences"], pairs.reconstruct(given))
+
+
+@pytest.fixture(scope="module")
+def more(files, tmp_path_factory):
+    """Return model files with their numbers of columns and dimensions, of all kinds of columns."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("more")
+    levels = [10.0 ** rng.uniform(-2, 2) * rng.normal(size=5 + i % 4) for i in range(40)]
+    untrained(levels, scale="sequence").save(folder / "levels.refold")
+    mixed = [
+        [
+            [rng.normal(), rng.normal(9, 2), "ab"[i % 2], int(rng.integers(2))]
+            for _ in range(3 + i % 4)
+        ]
+        for i in range(40)
+    ]
+    mixed[3][1][1] = None
+    untrained(mixed, calibration_fraction=0.4).save(folder / "mixed.refold")
+    paths = {name: folder / f"{name}.refold" for name in ("levels", "mixed")}
+    widths = {"pairs": (2, 3), "levels": (1, 5), "mixed": (4, 3)}
+    return paths | {"pairs": files["pairs"]}, widths
+
+
+@pytest.mark.parametrize("number", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_no_body_gives_a_500_or_a_missing_number_or_takes_memory(more, number):
+    paths, widths = more
+    bodies, lock = Bodies(widths), threading.Lock()
+    counts, sizes = collections.Counter(), []
+
+    def ask(_):
+        with lock:
+            path, body, kind = bodies.draw()
+        response = client.post(path, content=body, headers={"content-type": kind})
+        try:
+            counts[check(response)] += 1
+        except AssertionError as error:
+            raise AssertionError(f"{path}: {body[:500]}") from error
+
+    with (
+        started(paths) as (url, service),
+        httpx.Client(base_url=url, timeout=60) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        for share in (0.2, 0.4, 0.4):
+            list(threads.map(ask, range(int(share * number))))
+            sizes.append(resident_megabytes())
+        assert client.get("/v1/ready").status_code == 200
+        assert service.batches.open == service.batches.waiting == 0
+    assert counts[200] > 0.1 * number
+    assert counts[422] > 0.1 * number
+    if Path("/proc/self/status").exists():
+        assert sizes[-1] < 1.05 * sizes[0] + 5, sizes
+
+
+def resident_megabytes():
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0.0
+    return int(re.search(r"VmRSS:\s+(\d+)", status.read_text())[1]) / 1024
