@@ -18,7 +18,7 @@ from refold.inference import (
     check_lengths,
     count_far,
     decode,
-    describe_far,
+    describe_far_codes,
     encode,
     lengths_to_write,
     open_source,
@@ -203,7 +203,7 @@ class EstimatorBase(ScikitLearnProtocol):
         if known is None:
             return None
         # the statistics behind them may have any size: scale="sequence" is for that
-        return describe_far(codes[:, :width], known.center[:width], known.unit[:width])
+        return describe_far_codes(codes[:, :width], known.center[:width], known.unit[:width])
 
     @property
     def _network(self) -> FittedNetwork:

@@ -20,7 +20,7 @@ from refold.inference._forecast_steps import split_last as split_last
 from refold.inference._input_checks import check_codes as check_codes
 from refold.inference._input_checks import check_fits as check_fits
 from refold.inference._input_checks import check_lengths as check_lengths
-from refold.inference._input_checks import describe_far as describe_far
+from refold.inference._input_checks import describe_far_codes as describe_far_codes
 from refold.inference._lbfgs import minimize_rows as minimize_rows
 from refold.inference._longer_sequences import HEAD as HEAD
 from refold.inference._longer_sequences import Meaning as Meaning

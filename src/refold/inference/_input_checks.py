@@ -75,7 +75,7 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
     return codes
 
 
-def describe_far(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) -> str | None:
+def describe_far_codes(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) -> str | None:
     """Describe codes that are very far from those of training; None if there is none.
 
     Parameters
@@ -90,7 +90,7 @@ def describe_far(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) -> str
 
     Examples
     --------
-    >>> line = describe_far(np.array([[0.0], [5000.0]]), np.zeros(1), np.ones(1))
+    >>> line = describe_far_codes(np.array([[0.0], [5000.0]]), np.zeros(1), np.ones(1))
     >>> line.partition(": ")[2]
     '5000 in row 1, dimension 0.'
     """

@@ -316,7 +316,12 @@ class Scaler:
 
 
 def check_single(source: Sequences | Scan) -> None:
-    """Refuse data with numbers that float32, in which networks compute, cannot hold."""
+    """Refuse data with numbers that float32, in which networks compute, cannot hold.
+
+    Examples
+    --------
+    >>> check_single(Sequences.from_list([[1.0, 3e38]]))
+    """
     if isinstance(source, Scan):  # which knows its range
         summary = source.summary
         extremes = np.concatenate([summary.least, summary.greatest])

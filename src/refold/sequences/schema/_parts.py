@@ -157,7 +157,12 @@ def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
 
 
 def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
-    """Refuse sequences whose codes (n, width) are not all finite numbers of float32."""
+    """Refuse sequences whose codes (n, width) are not all finite numbers of float32.
+
+    Examples
+    --------
+    >>> check_codes_finite(np.array([[True], [True]]), np.array(["a", "b"]))
+    """
     wrong = np.flatnonzero(~finite.all(axis=1))
     if len(wrong):
         raise DataError(
@@ -167,7 +172,12 @@ def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
 
 
 def check_decoded(finite: np.ndarray, offsets: np.ndarray) -> None:
-    """Refuse decoded sequences if not all steps (num_steps,) are finite numbers of float32."""
+    """Refuse decoded sequences if not all steps (num_steps,) are finite numbers of float32.
+
+    Examples
+    --------
+    >>> check_decoded(np.array([True, True, True]), np.array([0, 2, 3]))
+    """
     if not finite.all():
         place = Places(offsets)(int(np.argmin(finite)))
         raise DataError(
