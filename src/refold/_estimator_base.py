@@ -26,8 +26,17 @@ from refold.inference import (
     warn_of_far,
     warn_of_longer,
 )
-from refold.sequences import Scaler, Scan, Schema, Sequences, as_sequences, pad
-from refold.storage import Fitted, ReferenceStatistics
+from refold.sequences import (
+    Scaler,
+    Scan,
+    Schema,
+    Sequences,
+    as_sequences,
+    check_model,
+    pad,
+    stored_model,
+)
+from refold.storage import Fitted, ReferenceStatistics, fingerprint
 
 
 class EstimatorBase(ScikitLearnProtocol):
@@ -43,6 +52,12 @@ class EstimatorBase(ScikitLearnProtocol):
     def latent_steps_(self) -> int:
         """Steps of latent optimization."""
         raise NotImplementedError
+
+    @property
+    def model_hash_(self) -> str:
+        """Hash of all that codes depend on: columns, scaling and weights, not the calibration."""
+        check_fitted(self)
+        return fingerprint(self._fitted)
 
     def _known(self) -> ReferenceStatistics:
         """Return the reference statistics of the training data."""
@@ -165,6 +180,12 @@ class EstimatorBase(ScikitLearnProtocol):
         codes = encode(scaled, self._network, latent_steps=self.latent_steps_, verbose=verbose)
         return np.concatenate([codes, self.scaler_.statistics(block)], axis=1)
 
+    def _checked_codes(self, codes: Any) -> np.ndarray:
+        """Check codes, also that a pandas frame of ``transform`` is one of this model."""
+        if (stored := stored_model(codes)) is not None:
+            check_model(stored, self, "The table")
+        return check_codes(codes, self._n_features_out)
+
     def _decode(
         self,
         codes: Any,
@@ -179,7 +200,7 @@ class EstimatorBase(ScikitLearnProtocol):
         ``known`` lengths above the longest training length replace predicted ones. With ``draw``,
         tokens are drawn at random.
         """
-        codes = check_codes(codes, self._n_features_out)
+        codes = self._checked_codes(codes)
         width = self._network.specification.latent_dim
         inner, statistics = codes[:, :width], codes[:, width:]
         if lengths is not None:

@@ -23,7 +23,7 @@ from refold.errors import DataError, ModelFileError, ParameterError, argument
 from refold.evaluation import exact, explained_variance
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
-from refold.inference import DecodedFeatures, check_codes, warn_of_longer
+from refold.inference import DecodedFeatures, warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 from refold.storage import Fitted
 
@@ -211,6 +211,9 @@ class SequenceAutoencoder(
         each. Not saved.
     n_features_in_ : int
         Number of columns.
+    model_hash_ : str
+        Hash of all that codes depend on: columns, scaling and weights, but not the calibration.
+        Tables and files of codes have it, so that another model does not decode them.
     active_dimensions_ : int or None
         With ``variational=True``: number of latent dimensions whose means have a variance above
         0.01 over the training data [2]_, or over 4096 sequences of it.
@@ -572,7 +575,7 @@ class SequenceAutoencoder(
             and the model file has no column ranges.
         """
         check_fitted(self)
-        codes = check_codes(X, self._n_features_out)
+        codes = self._checked_codes(X)
         decoded = self._decode(codes, lengths, clip=clip)
         if (line := self._far_codes(codes)) is not None:
             warnings.warn(f"{line} What they decode to may be far off.", UserWarning, stacklevel=2)
@@ -637,7 +640,7 @@ class SequenceAutoencoder(
         (40, 1026)
         """
         check_fitted(self)
-        codes = check_codes(codes, self._n_features_out)
+        codes = self._checked_codes(codes)
         if self._decoded_features is None:
             self._decoded_features = DecodedFeatures(self._known().codes, self._network)
         return self._decoded_features(codes)

@@ -57,6 +57,7 @@ def test_codes_are_those_of_one_machine(model, folder, sequences, tmp_path):
     ids, codes = codes_in(tmp_path / "codes")
     assert ids == [f"s{i}" for i in range(120)]
     assert np.array_equal(codes, model.encode(sequences))
+    refold.sequences.codes_from_arrow(written(tmp_path / "codes"), model=model)  # no warning
     assert summary.num_sequences, summary.num_failed == (120, 0)
     assert summary.num_parts == len([*(tmp_path / "codes").glob("part-*")]) > 6
     assert summary.num_steps == sum(map(len, sequences))

@@ -66,6 +66,23 @@ def test_decode(client, pairs, words):
     )
 
 
+def test_tables_of_codes_tell_their_model(client, pairs, words):
+    given = Sequences.from_list(NEW).to_arrow()
+    table = post_table(client, "pairs/encode", given)
+    assert table.schema.metadata[b"refold.model"].decode() == pairs.model_hash_
+    assert client.get("/v1/pairs").json()["model_hash"] == pairs.model_hash_
+    decoded = post_table(client, "pairs/decode", table)
+    assert b"refold.warnings" not in decoded.schema.metadata
+    headers = {"content-type": ARROW}
+    refused = client.post("/v1/words/decode", content=stream_of(table), headers=headers)
+    assert refused.status_code == 422
+    both = f"hash {pairs.model_hash_[:12]}, and this model has {words.model_hash_[:12]}"
+    assert both in refused.json()["error"]["message"]
+    found = post_table(client, "pairs/decode", codes_to_arrow(pairs.encode(NEW)))
+    (line,) = json.loads(found.schema.metadata[b"refold.warnings"])
+    assert "does not tell the model of its codes" in line
+
+
 @pytest.mark.parametrize("operation", ["encode", "reconstruct", "detect", "forecast"])
 def test_other_units_cause_a_warning(client, operation):
     wrong = [[[1000 * x for x in row] for row in one] for one in NEW]

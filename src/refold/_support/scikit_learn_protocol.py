@@ -87,7 +87,9 @@ def as_output(estimator: Any, codes: np.ndarray, given: Any) -> Any:
     if container == "polars":
         return library.DataFrame(codes, schema=names, orient="row")
     indexed = isinstance(given, library.DataFrame | library.Series) and len(given) == len(codes)
-    return library.DataFrame(codes, index=given.index if indexed else None, columns=names)
+    frame = library.DataFrame(codes, index=given.index if indexed else None, columns=names)
+    frame.attrs["refold.model"] = estimator.model_hash_
+    return frame
 
 
 def scikit_learn_view(estimator: Any) -> Any:

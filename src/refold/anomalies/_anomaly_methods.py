@@ -22,7 +22,7 @@ from refold.anomalies._drift import Drift, drift_between
 from refold.anomalies._training_fingerprints import warn_of_trained
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import least_calibration
-from refold.inference import check_codes, warn_of_longer
+from refold.inference import warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 
 
@@ -257,7 +257,7 @@ class AnomalyMixin(EstimatorBase):
         True
         """
         check_fitted(self)
-        codes = check_codes(codes, self._n_features_out)
+        codes = self._checked_codes(codes)
         if not len(codes):
             raise DataError("There is no code to compare. Give at least one.")
         return drift_between(codes, self._known().codes)

@@ -4,10 +4,11 @@ Parquet has a column ``id`` and a column ``code`` of fixed-size lists. CSV has `
 per latent dimension, ``code0``, ``code1`` and so on. A JSON line is
 ``{"id": 3, "code": [0.1, -2.5]}``. ``.npy`` is an array without ids, and ``.npz`` has the arrays
 ``code`` and ``id``. The column of ids may have another name, that of the data. Parquet and ``.npz``
-hold the grid of int8 codes, too, and all codes are read as float32.
+hold the grid of int8 codes and the hash of the model, too. All codes are read as float32.
 """
 
 import json
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -24,10 +25,23 @@ from pyarrow import csv
 
 from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
-from refold.sequences import CodeGrid, codes_from_arrow, integers_from_text
+from refold.sequences import (
+    CodeGrid,
+    check_model,
+    codes_from_arrow,
+    integers_from_text,
+    stored_model,
+)
+
+# Codes, ids, and the hash of the model if the file has it.
+_Read = tuple[np.ndarray, np.ndarray, str | None]
 
 
-def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: A002
+def read_codes(
+    path: Path,
+    id: str | None = None,  # noqa: A002
+    model: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Read codes and ids from a file in any of the formats.
 
     Parameters
@@ -36,6 +50,8 @@ def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarra
     id : str, optional
         Name of the column of ids, if the file has it. Otherwise the column is ``"id"``, or the only
         one besides the codes. Without ids, rows are numbered from 0.
+    model : SequenceAutoencoder, optional
+        Model that is to read the codes.
 
     Returns
     -------
@@ -48,11 +64,20 @@ def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarra
         If the file is empty or truncated, has no codes, or codes of different sizes.
     FileNotFoundError
         If the file does not exist.
+    DataError
+        If the codes are those of another model.
+
+    Warns
+    -----
+    UserWarning
+        If ``model`` is given and the file does not tell the model of its codes.
     """
     chosen = codes_format(path)
     if path.stat().st_size == 0:
         raise FileFormatError(f"{str(path)!r} is empty. Expected a file of codes.")
-    codes, ids = _READERS[chosen](path, id)
+    codes, ids, stored = _READERS[chosen](path, id)
+    if model is not None and (doubt := check_model(stored, model, "This file")):
+        warnings.warn(doubt, UserWarning, stacklevel=2)
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     bad = np.flatnonzero(~np.isfinite(codes).all(axis=1)) if codes.size else []
     if len(bad):
@@ -62,7 +87,7 @@ def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarra
     return codes, ids
 
 
-def _read_parquet(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _read_parquet(path: Path, asked: str | None) -> _Read:
     with _arrow_errors(f"{str(path)!r} is not a valid Parquet file"), path.open("rb") as stream:
         table = pq.read_table(stream)
     if "code" not in table.column_names:
@@ -71,12 +96,12 @@ def _read_parquet(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray
             "Pass a file that `refold encode` wrote."
         )
     try:
-        return codes_from_arrow(table, _id_name(table.column_names, asked))
+        return *codes_from_arrow(table, _id_name(table.column_names, asked)), stored_model(table)
     except DataError as error:
         raise FileFormatError(f"{str(path)!r}: {error}") from error
 
 
-def _read_csv(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _read_csv(path: Path, asked: str | None) -> _Read:
     with _arrow_errors(f"{str(path)!r} is not a CSV file"), path.open("rb") as stream:
         # ids as text, because 007 and 7 are different ids
         header = stream.readline().decode("utf-8-sig", "replace")
@@ -98,10 +123,10 @@ def _read_csv(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
         )
     with _arrow_errors(f"{str(path)!r}: a column of codes has a value that is not a number"):
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in names]
-    return np.column_stack(columns), _ids(table, _id_name(table.column_names, asked))
+    return np.column_stack(columns), _ids(table, _id_name(table.column_names, asked)), None
 
 
-def _read_jsonl(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
+def _read_jsonl(path: Path, asked: str | None) -> _Read:
     rows, ids, lines = [], [], []
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
@@ -117,16 +142,16 @@ def _read_jsonl(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
                     f'{str(path)!r}, line {number}: expected {{"id": ..., "code": [...]}}. '
                     f"Got {line.strip()[:40]!r}."
                 ) from error
-    return _stack(path, rows, lines), np.array(ids)
+    return _stack(path, rows, lines), np.array(ids), None
 
 
-def _read_npy(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001
+def _read_npy(path: Path, asked: str | None) -> _Read:  # noqa: ARG001
     codes = _load(path)
     _check_array(path, codes)
-    return codes, np.arange(len(codes))
+    return codes, np.arange(len(codes)), None
 
 
-def _read_npz(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001
+def _read_npz(path: Path, asked: str | None) -> _Read:  # noqa: ARG001
     stored = _load(path)
     if not isinstance(stored, dict) or "code" not in stored:
         raise FileFormatError(
@@ -145,7 +170,7 @@ def _read_npz(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  
             codes = CodeGrid.from_arrays(stored, codes.shape[1]).dequantize(codes)
         except DataError as error:
             raise FileFormatError(f"{str(path)!r}: {error}") from error
-    return codes, ids
+    return codes, ids, str(stored["model"]) if "model" in stored else None
 
 
 def _load(path: Path) -> Any:

@@ -32,6 +32,7 @@ def write_codes(
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
     exact: Sequence[int] = (),
+    model: Any = None,
 ) -> None:
     """Write codes and ids atomically, in the format of the file suffix.
 
@@ -50,15 +51,19 @@ def write_codes(
         covers all blocks, so float32 codes are held in a temporary file until the last block.
     exact : sequence of int
         Dimensions that have 16 bits on the grid of int8.
+    model : SequenceAutoencoder, optional
+        Model of the codes. Parquet and ``.npz`` have its hash.
     """
     chosen, id_name = codes_format(path), "id" if is_code(id) else id
     with _on_grid(blocks, num_codes, dtype, exact) as (blocks, grid):
         if chosen in ("npy", "npz"):
-            write = _write_array if chosen == "npy" else _write_archive
             with atomic_writer(path) as stream:
-                write(stream, blocks, num_codes, dtype, grid)
+                if chosen == "npy":
+                    _write_array(stream, blocks, num_codes, dtype, grid)
+                else:
+                    _write_archive(stream, blocks, num_codes, dtype, grid, model)
             return
-        tables = (_table(codes, ids, id_name, chosen, dtype, grid) for codes, ids in blocks)
+        tables = (_table(codes, ids, id_name, chosen, dtype, grid, model) for codes, ids in blocks)
         # a dictionary makes floats larger, and Parquet has no type of one byte without it
         values = ["code.list.element"] if dtype == "int8" else []
         write_tables(path, tables, use_dictionary=[id_name, *values], compression="zstd")
@@ -131,10 +136,13 @@ def _on_grid(
 
 
 def _table(
-    codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str, dtype: str, grid: Any
+    codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str, dtype: str, grid: Any, model: Any
 ) -> pa.Table:
     if chosen == "parquet":
-        return codes_to_arrow(codes, ids, dtype, grid).rename_columns([id_name, "code"])
+        table = codes_to_arrow(codes, ids, dtype, grid, model)
+        # renaming drops the metadata
+        named = table.rename_columns([id_name, "code"])
+        return named.replace_schema_metadata(table.schema.metadata)
     if chosen == "csv":
         columns = {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
     else:  # the shortest decimals that read back as the same float32
@@ -160,13 +168,14 @@ def _write_array(
 
 
 def _write_archive(
-    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, grid: Any
+    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, grid: Any, model: Any
 ) -> None:
-    """Write the arrays ``code`` and ``id`` as .npz, and those of the grid of int8."""
+    """Write the arrays ``code``, ``id`` and ``model`` as .npz, and those of the grid of int8."""
     with zipfile.ZipFile(stream, "w") as archive:
         with archive.open("code.npy", "w", force_zip64=True) as member:
             ids = _write_array(member, blocks, num_codes, dtype, grid)
         others = {"id": np.concatenate(ids)} | (grid._asdict() if grid is not None else {})
+        others |= {} if model is None else {"model": np.array(model.model_hash_)}
         for name, values in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)

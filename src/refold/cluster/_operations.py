@@ -74,8 +74,10 @@ def computed(model: Any, operation: Operation, sequences: Sequences) -> pa.Table
     settings, ids = operation.settings, sequences.ids
     with packed.limited_threads(settings["threads"]):
         if operation.name == "encode":
-            table = codes_to_arrow(model.encode(sequences), ids, settings["dtype"])
-            return table.rename_columns([operation.id_name, "code"])
+            table = codes_to_arrow(model.encode(sequences), ids, settings["dtype"], model=model)
+            # renaming drops the metadata
+            named = table.rename_columns([operation.id_name, "code"])
+            return named.replace_schema_metadata(table.schema.metadata)
         if operation.name == "detect":
             table = model.detect(sequences, settings["alpha"]).to_table(operation.id_name)
             # depends on all sequences

@@ -11,7 +11,7 @@ from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument
-from refold.inference import check_codes, decode, encoded_blocks, predict_lengths
+from refold.inference import decode, encoded_blocks, predict_lengths
 from refold.search._features import Described, SequenceFeatures
 from refold.sequences import Sequences
 
@@ -75,7 +75,7 @@ class Source:
         self._sequences: Any = None if X is None else model._opened(X, "codes")
         self._codes: Any = codes
         if codes is not None:
-            self._codes = check_codes(codes, len(model.get_feature_names_out()))
+            self._codes = model._checked_codes(codes)
         number = len(self._codes if X is None else self._sequences)
         if codes is not None and len(codes) != number:
             raise DataError(f"Got {len(codes)} codes for {number} sequences. Pass one each.")

@@ -12,8 +12,11 @@ from refold.sequences._sequences import Sequences as Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text as integers_from_text
 from refold.sequences.conversion._code_grid import CodeGrid as CodeGrid
 from refold.sequences.conversion._code_tables import CODE_DTYPES as CODE_DTYPES
+from refold.sequences.conversion._code_tables import MODEL_KEY as MODEL_KEY
+from refold.sequences.conversion._code_tables import check_model as check_model
 from refold.sequences.conversion._code_tables import codes_from_arrow as codes_from_arrow
 from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_arrow
+from refold.sequences.conversion._code_tables import stored_model as stored_model
 from refold.sequences.files._arrow_batches import is_batches as is_batches
 from refold.sequences.files._arrow_batches import read_batches as read_batches
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer

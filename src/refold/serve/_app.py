@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
 import refold
+from refold.sequences import check_model, stored_model
 from refold.serve import _arrow_bodies, _json_bodies, _metrics
 from refold.serve._answers import JSON, answer, answer_error, headers_of
 from refold.serve._batches import Batcher
@@ -178,15 +179,16 @@ class Service:
         in_table = (SEQUENCES.name, CODES.name)
         beside = tuple(field for field in operation.fields if field.name not in in_table)
         options = read_fields(query_values(request.query), beside)
-        sequences = codes = ids = None
+        sequences = codes = ids = doubt = None
         if CODES.name in names and (SEQUENCES.name not in names or "code" in table.column_names):
+            doubt = check_model(stored_model(table), model, "The table")
             codes, ids, lengths = _arrow_bodies.codes_from_table(table)
             if lengths is not None and "lengths" in names:
                 options["lengths"] = lengths
         elif SEQUENCES.name in names:
             sequences = _arrow_bodies.sequences_from_table(table, model)
             ids = sequences.ids
-        return Asked(model, self.settings, sequences, codes, ids, options)
+        return Asked(model, self.settings, sequences, codes, ids, options, doubt)
 
     async def show_models(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer with all models."""

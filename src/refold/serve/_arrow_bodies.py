@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import RefoldError
-from refold.sequences import Sequences, codes_from_arrow
+from refold.sequences import MODEL_KEY, Sequences, codes_from_arrow, stored_model
 from refold.serve._computations import check_steps
 from refold.serve._json_bodies import check_count
 from refold.serve._models import ServedModel
@@ -23,7 +23,7 @@ _REFUSED = "The body cannot be read as an Arrow IPC stream."
 
 
 def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
-    """Return the table that a body holds, without the metadata of its schema."""
+    """Return the table that a body holds; of its metadata, only the model of codes is kept."""
     try:
         if is_compressed(body):
             raise invalid("Arrow buffers must not be compressed. Use Content-Encoding: gzip.")
@@ -44,7 +44,8 @@ def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
     except (pa.ArrowException, ValueError, OSError, KeyError, IndexError, MemoryError) as error:
         raise invalid(f"{_REFUSED} Write one with pyarrow.ipc.new_stream.") from error
     check_steps(_most_steps(table), settings.max_steps)
-    return table.replace_schema_metadata(None)
+    model = stored_model(table)
+    return table.replace_schema_metadata(None if model is None else {MODEL_KEY: model})
 
 
 def sequences_from_table(table: pa.Table, model: ServedModel) -> Sequences:

@@ -30,6 +30,8 @@ class ServedModel:
     ae : SequenceAutoencoder
     digest : str
         SHA-256 of the model file.
+    model_hash_ : str
+        Hash that the tables of its codes have.
     index : refold.search.Index or None
         Index of its codes.
     plain : bool
@@ -53,6 +55,7 @@ class ServedModel:
             )
         with path.open("rb") as file:
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.model_hash_: str = self.ae.model_hash_
         self.index: Any = None if index is None else refold.search.Index.open(index, self.ae)
         self._reads_missing = bool(self.ae._fitted.network.specification.observed_flags)
         schema = self.ae.schema_
@@ -73,6 +76,7 @@ class ServedModel:
         return {
             "name": self.name,
             "sha256": self.digest,
+            "model_hash": self.model_hash_,
             "columns": [
                 {"name": column.name, "type": column.type, "categories": len(column.categories)}
                 for column in ae.schema_.columns

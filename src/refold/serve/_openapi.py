@@ -277,6 +277,7 @@ def _schemas(settings: ServeSettings) -> dict[str, Any]:
             "properties": {
                 "name": {"type": "string"},
                 "sha256": {"type": "string"},
+                "model_hash": {"type": "string"},
                 "layout": {"type": "string"},
                 "columns": {
                     "type": "array",

@@ -53,6 +53,8 @@ class Asked(NamedTuple):
         Ids of a table; None for JSON.
     options : dict
         Values of the other fields.
+    doubt : str or None
+        Warning that the codes may be those of another model.
     """
 
     model: ServedModel
@@ -61,6 +63,7 @@ class Asked(NamedTuple):
     codes: np.ndarray | None
     ids: np.ndarray | None
     options: dict[str, Any]
+    doubt: str | None = None
 
     def work(self, kind: Any, payload: Any, steps: int, function: Compute) -> Work:
         """Return work that is computed together with other work of the same kind and model."""
@@ -116,7 +119,7 @@ def encode(asked: Asked) -> Run:
     codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Answer(
         lambda: {"codes": codes},
-        lambda: codes_to_arrow(codes, asked.ids),
+        lambda: codes_to_arrow(codes, asked.ids, model=asked.model),
         asked.model.warnings(sequences, "codes"),
     )
 
@@ -130,7 +133,7 @@ def decode(asked: Asked) -> Run:
     back = yield asked.work(
         "decode", one, _decoding_cost(asked, one), lambda several: decoded(ae, several, most)
     )
-    return _sequences_answer(asked, back, [])
+    return _sequences_answer(asked, back, [asked.doubt] if asked.doubt else [])
 
 
 def reconstruct(asked: Asked) -> Run:
@@ -239,6 +242,7 @@ def search(asked: Asked) -> Run:
         codes, warnings = encoded.content()["codes"], encoded.warnings
     elif codes is not None:
         codes = checked_decoding(model.ae, codes, None).codes
+        warnings = [asked.doubt] if asked.doubt else []
 
     def nearest(_: Any) -> Any:
         try:

@@ -58,6 +58,46 @@ def test_one_line_says_that_the_units_differ(sines, tmp_path, capsys, command):
     assert "% of the values of column 'x0' are far outside of the training data" in line
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Return a model with codes of the same width as those of the model of the tests."""
+    ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=1, random_state=1)
+    ae.fit(refold.datasets.noisy_sines(40, seed=5, max_steps=40))
+    path = tmp_path_factory.mktemp("other") / "other.refold"
+    ae.save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npz"])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_decode_refuses_codes_of_another_model(sines, other, tmp_path, capsys, suffix, dtype):
+    model, codes, back = sines / "bare.refold", tmp_path / f"codes.{suffix}", tmp_path / "back.npz"
+    encode = ["encode", str(model), str(sines / "new.parquet"), "-o", str(codes), "--dtype", dtype]
+    assert main([*encode, "-q"]) == 0
+    assert main(["decode", str(other), str(codes), "-o", str(back)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    hashes = [refold.load(path).model_hash_[:12] for path in (model, other)]
+    assert f"(hash {hashes[0]}, and this model has {hashes[1]})" in line
+    assert not back.exists()
+    # that of the calibrated model differs only in what no code depends on
+    for own in ("bare", "sines"):
+        assert (
+            main(["decode", str(sines / f"{own}.refold"), str(codes), "-o", str(back), "-q"]) == 0
+        )
+        assert capsys.readouterr().err == ""
+    assert main(["info", str(model)]) == 0
+    assert hashes[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "npy"])
+def test_decode_warns_of_codes_of_an_unknown_model(sines, tmp_path, capsys, suffix):
+    model, codes = str(sines / "bare.refold"), str(tmp_path / f"codes.{suffix}")
+    assert main(["encode", model, str(sines / "new.parquet"), "-o", codes, "-q"]) == 0
+    assert main(["decode", model, codes, "-o", str(tmp_path / "back.npz"), "-q"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Warning: This file does not tell the model of its codes")
+
+
 def test_the_drift_test_samples_codes_without_keeping_their_blocks():
     blocks = [(np.full((1500, 2), i), np.arange(1500)) for i in range(3)]
     sample = []

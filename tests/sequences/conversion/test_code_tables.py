@@ -1,12 +1,16 @@
 """Codes in tables of other tools, and back with the same bits."""
 
+import copy
+
 import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import refold
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import CodeGrid, codes_from_arrow, codes_to_arrow
 
@@ -50,6 +54,51 @@ def test_duckdb_finds_neighbors():
     distances = np.linalg.norm(CODES - CODES[2], axis=1)
     assert codes.num_rows == 5
     assert [row[0] for row in found] == IDS[np.argsort(distances)[:2]].tolist()
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return two models whose codes have the same width."""
+    options = {"units": 4, "latent_steps": 0, "max_epochs": 1, "calibration_fraction": 0.5}
+    sines = [refold.datasets.noisy_sines(30, seed=seed, max_steps=30) for seed in (0, 1)]
+    return [refold.SequenceAutoencoder(3, **options, random_state=0).fit(one) for one in sines]
+
+
+def test_codes_of_another_model_are_refused(models, tmp_path):
+    own, other = models
+    new = refold.datasets.noisy_sines(5, seed=2, max_steps=30)
+    table = codes_to_arrow(own.transform(new), IDS, model=own)
+    pq.write_table(table, tmp_path / "codes.parquet")
+    stored = pq.read_table(tmp_path / "codes.parquet")
+    codes, _ = codes_from_arrow(stored, model=own)
+    assert len(own.decode(codes)) == 5
+    both = f"hash {own.model_hash_[:12]}, and this model has {other.model_hash_[:12]}"
+    with pytest.raises(DataError, match=both):
+        codes_from_arrow(stored, model=other)
+    with pytest.warns(UserWarning, match="does not tell the model of its codes") as told:
+        codes_from_arrow(pl.from_arrow(stored), model=other)
+    assert len(told) == 1
+    codes_from_arrow(stored)
+
+
+def test_a_pandas_frame_of_codes_is_one_of_its_model(models):
+    own, other = (copy.copy(model).set_output(transform="pandas") for model in models)
+    frame = own.transform(refold.datasets.noisy_sines(5, seed=2, max_steps=30))
+    assert len(own.decode(frame[:3])) == 3
+    for use in (other.decode, other.features, other.code_drift):
+        with pytest.raises(DataError, match="holds codes of another model"):
+            use(frame)
+    assert len(other.decode(frame.to_numpy())) == 5  # plain arrays tell nothing
+
+
+def test_the_hash_depends_on_training_and_not_on_calibration(models, tmp_path):
+    model = copy.deepcopy(models[0])
+    before = model.model_hash_
+    assert model.calibrate(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
+    model.save(tmp_path / "m.refold")
+    assert model.model_hash_ == refold.load(tmp_path / "m.refold").model_hash_ == before
+    model.partial_fit(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
+    assert model.model_hash_ != before
 
 
 def test_other_names_no_ids_and_no_rows():

@@ -42,7 +42,7 @@ def decode(
     loaded = load_model(model, quiet=quiet)
     check_feature_names(loaded.schema_, target.format)
     with readable(codes, input_format, CODE_FORMATS) as path:
-        values, ids = read_codes(path, loaded.schema_.id_name)
+        values, ids = read_codes(path, loaded.schema_.id_name, loaded)
     decoded = loaded.inverse_transform(
         values, lengths=read_lengths(lengths, len(values)), clip=clip
     )

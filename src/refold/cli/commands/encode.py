@@ -76,7 +76,7 @@ def encode(
             exact = []
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        write_codes(path, blocks, len(source), id_name(source.schema), dtype, exact)
+        write_codes(path, blocks, len(source), id_name(source.schema), dtype, exact, loaded)
         if quiet:
             return
         if tests_drift and loaded.latent_steps_:

@@ -95,7 +95,7 @@ def search(
         from refold.cli._code_reader import read_codes
 
         with readable(str(codes), reading.input_format, CODE_FORMATS) as path:
-            sequences, (values, names) = None, read_codes(path, loaded.schema_.id_name)
+            sequences, (values, names) = None, read_codes(path, loaded.schema_.id_name, loaded)
         found = opened.search(codes=values, names=names, **asked)
     with target.writing() as path:
         write_table(path, found.table)

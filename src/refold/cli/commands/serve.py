@@ -204,7 +204,7 @@ def explore(
         from refold.cli._code_reader import read_codes
 
         with readable(codes, None, CODE_FORMATS) as path:
-            values, ids = read_codes(path, loaded.schema_.id_name)
+            values, ids = read_codes(path, loaded.schema_.id_name, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
             raise ParameterError(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."

@@ -1,11 +1,12 @@
 """Conversion of codes to and from Arrow tables, for use in other tools."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import DataError, ParameterError, SchemaError, argument
+from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.sequences.conversion._arrow_columns import (
     as_list,
     flatten_lists,
@@ -18,10 +19,16 @@ from refold.sequences.schema._parts import check_ids
 
 CODE_DTYPES = ("float32", "float16", "int8")
 _GRID = b"refold.grid"
+# Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
+MODEL_KEY = "refold.model"
 
 
 def codes_to_arrow(
-    codes: Any, ids: Any = None, dtype: str = "float32", grid: CodeGrid | None = None
+    codes: Any,
+    ids: Any = None,
+    dtype: str = "float32",
+    grid: CodeGrid | None = None,
+    model: Any = None,
 ) -> pa.Table:
     """Convert codes to an Arrow table, which DuckDB, polars and pandas can read.
 
@@ -39,6 +46,9 @@ def codes_to_arrow(
         Grid for ``"int8"``, by default that of these codes. Concatenate only int8 tables that have
         the same grid. If ``length_dim_`` of the model is 1, lengths stay exact on the grid
         ``CodeGrid.fit(codes, exact=[model.length_index_])``.
+    model : SequenceAutoencoder, optional
+        Model of the codes. Its ``model_hash_`` is stored in the metadata of the table, so that
+        another model does not decode them.
 
     Returns
     -------
@@ -95,13 +105,15 @@ def codes_to_arrow(
     lists = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, codes.shape[1]))
     rows = ids_to_arrow(check_ids(ids, len(codes)))
     fields = [pa.field("id", rows.type), pa.field("code", lists.type, metadata=metadata)]
-    return pa.table([rows, lists], pa.schema(fields))
+    about = None if model is None else {MODEL_KEY: model.model_hash_}
+    return pa.table([rows, lists], pa.schema(fields, about))
 
 
 def codes_from_arrow(
     table: Any,
     id: str = "id",  # noqa: A002
     code: str = "code",
+    model: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the codes and ids of a table, for ``inverse_transform``.
 
@@ -113,6 +125,8 @@ def codes_from_arrow(
         A table with a column of lists of equal length.
     id, code : str
         Names of the two columns. Without a column ``id``, rows are numbered from 0.
+    model : SequenceAutoencoder, optional
+        Model that is to decode the codes. Those of another model are refused.
 
     Returns
     -------
@@ -125,7 +139,14 @@ def codes_from_arrow(
         If the column ``code`` does not exist, does not hold lists of numbers, or holds int8
         without the metadata of `codes_to_arrow`.
     DataError
-        If a code is missing, has a missing value, or differs in length from the others.
+        If a code is missing, has a missing value, or differs in length from the others, or the
+        codes are those of another model.
+
+    Warns
+    -----
+    UserWarning
+        If ``model`` is given and the table does not tell the model of its codes: it was written
+        without one, or another tool dropped the metadata.
 
     Examples
     --------
@@ -136,6 +157,8 @@ def codes_from_arrow(
     >>> ids.tolist()
     ['a', 'b']
     """
+    if model is not None and (doubt := check_model(stored_model(table), model, "This table")):
+        warnings.warn(doubt, UserWarning, stacklevel=2)
     opened = open_table(table)
     column = opened.get(code, "code")
     if not has_lists(column) or not _are_numbers(column.type.value_type):
@@ -167,6 +190,69 @@ def codes_from_arrow(
     if names is None:
         return codes, np.arange(len(codes))
     return codes, check_ids(as_list(names), len(codes))
+
+
+def stored_model(table: Any) -> str | None:
+    """Return the hash of the model of a table of codes, if it has one.
+
+    Examples
+    --------
+    >>> stored_model(codes_to_arrow([[0.5, 1.0]])) is None
+    True
+    """
+    schema: Any = getattr(table, "schema", None)
+    if isinstance(schema, pa.Schema):
+        stored = (schema.metadata or {}).get(MODEL_KEY.encode())
+        return None if stored is None else stored.decode("latin-1")
+    attributes: Any = getattr(table, "attrs", None)
+    stored = attributes.get(MODEL_KEY) if isinstance(attributes, dict) else None
+    return None if stored is None else str(stored)
+
+
+def check_model(stored: str | None, model: Any, what: str) -> str | None:
+    """Refuse codes of another model, and return a line for a warning if their model is unknown.
+
+    Parameters
+    ----------
+    stored : str or None
+        Hash of the model of the codes.
+    model : SequenceAutoencoder
+        Model that is to read the codes.
+    what : str
+        What holds the codes, such as a file.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    DataError
+        If they are codes of another model.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(model_hash_="8f3a0c")
+    >>> check_model("8f3a0c", model, "a.parquet") is None
+    True
+    """
+    if stored is None:
+        fix = spelled(
+            "Tables of codes_to_arrow(..., model=) have its hash.",
+            "Files .parquet and .npz of `refold encode` have its hash.",
+        )
+        return (
+            f"{what} does not tell the model of its codes, so they may be those of another model. "
+            f"{fix}"
+        )
+    if stored != model.model_hash_:
+        raise DataError(
+            f"{what} holds codes of another model (hash {stored[:12]}, and this model has "
+            f"{model.model_hash_[:12]}). Use the model that encoded them, or encode the sequences "
+            "again."
+        )
+    return None
 
 
 def _as_float16(codes: np.ndarray) -> np.ndarray:
