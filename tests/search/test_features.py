@@ -10,17 +10,19 @@ def described(lengths, channels=2, seed=0):
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     values = np.cumsum(rng.normal(size=(offsets[-1], channels)), axis=0).astype(np.float32)
-    return Described(values, offsets, np.zeros((len(lengths), 0), np.float32))
+    missing = np.zeros((len(lengths), channels), bool)
+    return Described(values, offsets, np.zeros((len(lengths), 0), np.float32), missing)
 
 
 def part(given, i):
     rows = slice(*given.offsets[i : i + 2])
     ends = np.array([0, rows.stop - rows.start])
-    return Described(given.values[rows], ends, given.statistics[[i]])
+    return Described(given.values[rows], ends, given.statistics[[i]], given.missing[[i]])
 
 
 def test_other_sequences_do_not_change_a_bit(monkeypatch):
     given = described([20, 3, 1, 40, 9, 20, 31])
+    given.missing[[2, 4, 5], [0, 1, 1]] = True
     features = SequenceFeatures.fit(given, [1, 1], width=4, num_steps=25)
     found = features(given)
     monkeypatch.setattr(_features, "_BLOCK", 60)
@@ -39,7 +41,8 @@ def test_amplitudes_say_how_fast_a_sequence_changes():
     steps = np.arange(64)
     waves = [np.sin(2 * np.pi * k * steps / 64 + shift) for k in (2, 20) for shift in (0, 1)]
     values = np.concatenate(waves)[:, None].astype(np.float32)
-    given = Described(values, np.arange(0, 257, 64), np.zeros((4, 0), np.float32))
+    missing = np.zeros((4, 1), bool)
+    given = Described(values, np.arange(0, 257, 64), np.zeros((4, 0), np.float32), missing)
     features = SequenceFeatures.fit(given, [1], width=2, num_steps=64)
     slow, shifted, fast, _ = features._groups(given)[3]
     np.testing.assert_allclose(slow, shifted, atol=1e-4)

@@ -32,6 +32,13 @@ _BLOCK = 1 << 20
 _WHITENING = 0.4
 # Smaller standard deviations are rounding errors, and larger features are outliers.
 _LEAST, _MOST = 1e-4, 4.0
+# Sequences of the sample from which features are drawn that others lack, and how many of them, the
+# most similar ones, are used for a draw. With more, draws are less like features of real sequences.
+_DONORS = 512
+_SIMILAR = 4
+# Radians by which a draw changes if features change by their standard deviation: so many that
+# neighbors have independent draws, and so few that rounding errors do not matter.
+_RADIANS = 30
 
 
 class Described(NamedTuple):
@@ -43,12 +50,15 @@ class Described(NamedTuple):
         All steps; a category has a channel of its own.
     offsets : array of int of shape (n_sequences + 1,)
     statistics : array of float32 of shape (n_sequences, n_statistics)
-        What the scale of each sequence leaves out.
+        What the scale of each sequence leaves out; NaN where its column is missing.
+    missing : array of bool of shape (n_sequences, n_columns)
+        Columns whose values are not those of the sequence, because it has too few of its own.
     """
 
     values: np.ndarray
     offsets: np.ndarray
     statistics: np.ndarray
+    missing: np.ndarray
 
 
 class SequenceFeatures:
@@ -60,6 +70,9 @@ class SequenceFeatures:
     steps, and the length of their longest run. Amplitudes in bands of frequencies say how fast a
     sequence changes, and averages over stretches of time where it is, and when. Everything is
     fitted to a sample of sequences.
+
+    Features that read a missing column are drawn from those of similar sequences that have it. A
+    constant in their place would put sequences together that lack the same column.
 
     Parameters
     ----------
@@ -75,7 +88,8 @@ class SequenceFeatures:
     Examples
     --------
     >>> values = np.random.default_rng(0).normal(size=(90, 1)).astype(np.float32)
-    >>> sample = Described(values, np.arange(0, 91, 9), np.zeros((10, 0), np.float32))
+    >>> statistics, missing = np.zeros((10, 0), np.float32), np.zeros((10, 1), bool)
+    >>> sample = Described(values, np.arange(0, 91, 9), statistics, missing)
     >>> SequenceFeatures.fit(sample, [1], width=4, num_steps=9)(sample).shape
     (10, 4)
     """
@@ -89,6 +103,8 @@ class SequenceFeatures:
         self._stretches = self.arrays["stretches"].astype(np.int64)
         # first frequency of each band, and the end of the last one
         self._bands = self.arrays["bands"].astype(np.int64)
+        # column of each channel
+        self._of_column = self.arrays["of_column"].astype(np.int64)
 
     @classmethod
     def fit(
@@ -116,6 +132,7 @@ class SequenceFeatures:
         most = _EACH // max(1, sum(columns))
         stretches, bands = min(num_steps, _STRETCHES, most), min(_BANDS, most)
         arrays = {
+            "of_column": np.repeat(np.arange(len(columns)), columns),
             **_draw(sample, columns, dilations.astype(int).tolist())._asdict(),
             "dilations": dilations,
             "stretches": np.linspace(0, num_steps, stretches + 1).round(),
@@ -123,16 +140,22 @@ class SequenceFeatures:
         }
         groups = cls(arrays)._groups(sample)
         raw = np.concatenate(groups, axis=1).astype(float)
-        center, deviation = raw.mean(axis=0), raw.std(axis=0)
+        seen = ~np.isnan(raw)
+        counts = np.maximum(1, seen.sum(axis=0))
+        center = np.where(seen, raw, 0).sum(axis=0) / counts
+        deviation = np.sqrt((np.where(seen, raw - center, 0) ** 2).sum(axis=0) / counts)
         last = deviation[raw.shape[1] - groups[-1].shape[1] :]
         last[:] = np.sqrt((last**2).mean()) if last.size else 0.0  # averages keep their proportions
         factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > _LEAST)
         # each group has the same weight
         sizes = np.array([one.shape[1] for one in groups])
         weights = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes)
-        standard = np.clip((raw - center) * factor, -_MOST, _MOST)
-        axes = weights[:, None] * _principal_axes(standard * weights, width)
+        standard = np.clip((raw - center) * factor, -_MOST, _MOST) * weights
+        donors = evenly_spaced(len(standard), _DONORS)
+        standard = _imputed(standard, standard[donors])
+        axes = weights[:, None] * _principal_axes(standard, width)
         fitted = {"center": center, "factor": factor, "axes": axes}
+        fitted |= {"weights": weights, "donors": standard[donors]}
         return cls(arrays | {name: one.astype(np.float32) for name, one in fitted.items()})
 
     @property
@@ -144,12 +167,22 @@ class SequenceFeatures:
         """Return the vectors (n_sequences, width)."""
         raw = np.concatenate(self._groups(given), axis=1)
         standard = (raw - self.arrays["center"]) * self.arrays["factor"]
+        standard = np.clip(standard, -_MOST, _MOST)
+        lacking = np.flatnonzero(given.missing.any(axis=1))
+        if len(lacking):
+            weights = self.arrays["weights"]
+            standard[lacking] = (
+                _imputed(standard[lacking] * weights, self.arrays["donors"]) / weights
+            )
         # other sequences do not change a bit of the result
-        return packed.product(np.clip(standard, -_MOST, _MOST), self.arrays["axes"])
+        return packed.product(standard, self.arrays["axes"])
 
     def _groups(self, given: Described) -> list[np.ndarray]:
-        """Return shares of steps with the statistics, places, runs, amplitudes and averages."""
-        values, offsets, statistics = given
+        """Return shares of steps with the statistics, places, runs, amplitudes and averages.
+
+        Features that read a missing column are NaN.
+        """
+        values, offsets, statistics, missing = given
         channels, taps, bias = self._convolutions
         mixed = packed.product(values, channels)
         runs = [
@@ -165,6 +198,14 @@ class SequenceFeatures:
         ]
         shares, *others = (np.concatenate(one, axis=1) for one in zip(*runs, strict=True))
         others += [self._amplitudes(values, offsets), self._averages(values, offsets)]
+        if missing.any():
+            of_channel = missing[:, self._of_column]
+            of_kernel = of_channel.astype(np.float32) @ (channels != 0) > 0
+            for features in (shares, *others[:2]):
+                features[of_kernel] = np.nan
+            for features in others[2:]:
+                number = features.shape[1] // of_channel.shape[1]
+                features[np.tile(of_channel, number)] = np.nan
         return [np.concatenate([shares, statistics], axis=1), *others]
 
     def _amplitudes(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -212,7 +253,7 @@ def _draw(
     channels = np.ones((len(of_column), _KERNELS), np.float32)
     channels[categorical] = rng.standard_normal((int(categorical.sum()), _KERNELS))
     taps, bias = np.empty((len(_TAPS), _KERNELS), np.float32), np.empty(_KERNELS, np.float32)
-    values, offsets = _beginnings(sample)
+    values, offsets, missing = _beginnings(sample)
     for dilation, some in zip(dilations, _by_dilation(dilations), strict=True):
         first, end = some.start, some.stop
         chosen = np.resize(rng.permutation(_TAPS.shape[1]), end - first)
@@ -227,6 +268,9 @@ def _draw(
         scale = np.where(deviation > _LEAST, 1 / np.maximum(deviation, _LEAST), 0)
         for k, scaled in enumerate(scale):
             one = rng.randint(len(offsets) - 1)
+            lacks = missing[:, of_column[channels[:, first + k] != 0]].sum(axis=1)
+            complete = np.flatnonzero(lacks == lacks.min())
+            one = complete[one % len(complete)]
             found = convolved[offsets[one] : offsets[one + 1], k]
             # the multiples of the golden ratio fill the range from 0 to 1 evenly
             share = (k * (np.sqrt(5) - 1) / 2) % 1
@@ -235,11 +279,12 @@ def _draw(
     return RandomConvolutions(channels, taps, bias)
 
 
-def _beginnings(sample: Described) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first steps of some sequences."""
+def _beginnings(sample: Described) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the first steps of some sequences, and their missing columns."""
     some = evenly_spaced(len(sample.offsets) - 1, _SEQUENCES)
     lengths = np.minimum(lengths_from_offsets(sample.offsets)[some], _STEPS)
-    return sample.values[positions_of(sample.offsets[some], lengths)], offsets_from_lengths(lengths)
+    values = sample.values[positions_of(sample.offsets[some], lengths)]
+    return values, offsets_from_lengths(lengths), sample.missing[some]
 
 
 def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: int) -> np.ndarray:
@@ -252,6 +297,45 @@ def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: in
         there = np.flatnonzero((steps + shift >= 0) & (steps + shift < ends))
         convolved[there] += x[there + shift] * weights
     return convolved
+
+
+def _imputed(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
+    """Replace NaN in rows of features by values that vary like those of the most similar donors.
+
+    Similarity is that of the features that both have. The values are draws around the mean of the
+    most similar donors, with their covariance. A draw is a function of the row. Features that no
+    similar donor has are 0, the mean.
+    """
+    lacks, known = np.isnan(x), ~np.isnan(donors)
+    if not lacks.any():
+        return x
+    has, seen, donated = ~lacks, np.nan_to_num(x), np.nan_to_num(donors).astype(np.float32)
+    shared = packed.product(has, known.T)
+    distances = packed.product(has, (donated**2).T) + packed.product(seen**2, known.T)
+    distances = (distances - 2 * packed.product(seen, donated.T)) / np.maximum(1, shared)
+    directions = np.random.RandomState(0).standard_normal((x.shape[1], _SIMILAR))
+    draws = np.sqrt(2) * np.cos(_RADIANS * packed.product(seen, directions))
+    for rows in _alike(lacks):
+        features = np.flatnonzero(lacks[rows[0]])
+        for same in _alike(known[:, features].T):  # features that the same donors have
+            some = features[same]
+            able = np.flatnonzero(known[:, some[0]] & (shared[rows[0]] > 0))
+            near = np.argsort(distances[np.ix_(rows, able)], axis=1, kind="stable")[:, :_SIMILAR]
+            count = max(1, near.shape[1])
+            around = draws[rows, : near.shape[1]]
+            around -= around.sum(axis=1, keepdims=True) / count
+            shares = np.zeros((len(rows), len(able)))
+            np.put_along_axis(shares, near, 1 / count + around / np.sqrt(max(1, count - 1)), axis=1)
+            seen[np.ix_(rows, some)] = packed.product(shares, donated[np.ix_(able, some)])
+    return seen
+
+
+def _alike(rows: np.ndarray) -> list[np.ndarray]:
+    """Return the numbers of equal rows of booleans, for each distinct row with a True."""
+    numbers: dict[bytes, list[int]] = {}
+    for i in np.flatnonzero(rows.any(axis=1)).tolist():
+        numbers.setdefault(np.packbits(rows[i]).tobytes(), []).append(i)
+    return [np.array(equal) for equal in numbers.values()]
 
 
 def _principal_axes(x: np.ndarray, width: int) -> np.ndarray:

@@ -11,7 +11,8 @@ from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument
-from refold.inference import decode, encoded_blocks, predict_lengths
+from refold.inference import Specification, decode, encoded_blocks, predict_lengths
+from refold.kernels import packed
 from refold.search._features import Described, SequenceFeatures
 from refold.sequences import Sequences
 
@@ -22,6 +23,10 @@ _CODES = 4096
 # there are fewer, those of the training join them.
 _SAMPLE, _FEWEST = 1024, 2
 _SAMPLE_STEPS = 2_000_000
+# Share of the steps at which a column must have a value. Otherwise, all of it counts as missing.
+_OBSERVED = 0.5
+# Most steps of a gap that is interpolated.
+_SHORT = 4
 
 
 class Block(NamedTuple):
@@ -108,6 +113,7 @@ class Source:
             np.concatenate([one.values for one in given]),
             offsets_from_lengths(lengths),
             np.concatenate([one.statistics for one in given]),
+            np.concatenate([one.missing for one in given]),
         )
         columns = [n or 1 for n in specification.num_categories]
         columns += [1] * (joined.values.shape[1] - sum(columns))  # flags of missing values
@@ -188,6 +194,51 @@ def _described(
     model: Any, scaled: Sequences, statistics: np.ndarray
 ) -> Iterator[tuple[np.ndarray, Described]]:
     """Yield the numbers of sequences of similar length, and the sequences."""
-    for block, values in encoded_blocks(model._fitted.network.specification, scaled):
-        statistic = np.asarray(statistics[block.chosen], np.float32)
-        yield block.chosen, Described(values, block.offsets, statistic)
+    specification = model._fitted.network.specification
+    scaled, missing = _without_gaps(scaled, specification)
+    statistics = np.asarray(statistics, np.float32)
+    if statistics.shape[1]:  # means and deviations of the numeric columns
+        numeric = missing[:, model.scaler_.numeric_]
+        statistics = np.where(np.tile(numeric, 2), np.float32(np.nan), statistics)
+    if specification.observed_flags:
+        missing = np.tile(missing, 2)
+    for block, values in encoded_blocks(specification, scaled):
+        some = block.chosen
+        yield some, Described(values, block.offsets, statistics[some], missing[some])
+
+
+def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
+    """Fill gaps from the steps around them, and return the columns with too few values for that.
+
+    Short gaps of numbers are interpolated. Other gaps mirror the observed steps next to them:
+    a constant or a line would make sequences with long gaps alike.
+    """
+    offsets, lengths, absent = scaled.offsets, scaled.lengths, np.isnan(scaled.values)
+    if not absent.any():
+        return scaled, np.zeros((len(scaled), absent.shape[1]), bool)
+    counts = packed.segment_sum((~absent).astype(np.float32), offsets)
+    missing, values = counts < _OBSERVED * lengths[:, None], np.array(scaled.values)
+    of_step = np.repeat(np.arange(len(scaled)), lengths)
+    for column, column_type in enumerate(specification.column_types):
+        x = values[:, column]
+        x[missing[of_step, column]] = specification.num_categories[column]  # 0 or unknown
+        gaps, seen = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
+        if not len(gaps):
+            continue
+        # numbers of observed steps: those of the same sequence, and those next to the gap
+        first, end = (np.searchsorted(seen, offsets[of_step[gaps] + i]) for i in (0, 1))
+        right = np.searchsorted(seen, gaps)
+        left = right - 1
+        to_left, to_right = gaps - seen[left], seen[np.minimum(right, len(seen) - 1)] - gaps
+        to_left = np.where(left < first, len(x), to_left)
+        to_right = np.where(right >= end, len(x), to_right)
+        near = np.where(to_left <= to_right, left - to_left + 1, right + to_right - 1)
+        turn = (near - first) % (2 * (end - first))
+        filled = x[seen[first + np.minimum(turn, 2 * (end - first) - 1 - turn)]]
+        short = to_left + to_right <= _SHORT + 1
+        if column_type == "numeric" and short.any():
+            share = (to_left / (to_left + to_right))[short]
+            before, after = x[seen[left[short]]], x[seen[right[short]]]
+            filled[short] = (1 - share) * before + share * after
+        x[gaps] = filled
+    return scaled.with_values(values), missing

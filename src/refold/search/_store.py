@@ -21,7 +21,7 @@ else:
     lancedb = optional("lancedb", extra="search", purpose="refold.search")
 
 TABLE, FEATURES = "codes", "features"
-FORMAT, VERSION = b"refold-index", 3
+FORMAT, VERSION = b"refold-index", 4
 # What LanceDB raises.
 ERRORS = (ValueError, RuntimeError, OSError, pa.ArrowException)
 
@@ -143,9 +143,12 @@ class Store:
     def read_features(self) -> dict[str, np.ndarray]:
         """Read the arrays of the features that distances are measured on."""
         with self.errors("read"):
-            rows = self._connect().open_table(FEATURES).to_arrow().to_pylist()
+            rows = self._connect().open_table(FEATURES).to_arrow()
         return {
-            one["name"]: np.asarray(one["values"], np.float32).reshape(one["shape"]) for one in rows
+            name: values.values.to_numpy().reshape(shape)
+            for name, shape, values in zip(
+                rows["name"].to_pylist(), rows["shape"].to_pylist(), rows["values"], strict=True
+            )
         }
 
     def _about(self, stored: bytes | None) -> About:
