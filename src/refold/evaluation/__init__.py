@@ -26,6 +26,7 @@ from refold.evaluation._latent_dimensions import LatentDimensions as LatentDimen
 from refold.evaluation._latent_dimensions import latent_dimensions as latent_dimensions
 from refold.evaluation._latent_dimensions import sweep as sweep
 from refold.evaluation._naive_forecasts import last_value as last_value
+from refold.evaluation._naive_forecasts import linear_continuation as linear_continuation
 from refold.evaluation._naive_forecasts import pick_season as pick_season
 from refold.evaluation._naive_forecasts import seasonal_naive as seasonal_naive
 from refold.evaluation._ngrams import NGRAM_SIZES as NGRAM_SIZES

@@ -37,6 +37,41 @@ def last_value(before: Sequences, steps: int) -> Sequences:
     return seasonal_naive(before, steps, 1)
 
 
+def linear_continuation(before: Sequences, steps: int) -> Sequences:
+    """Forecast that each numeric column goes on as between its last two observed values.
+
+    Other columns, and columns that were observed once, keep their last value.
+
+    Parameters
+    ----------
+    before : Sequences of shape (n_sequences,)
+        Sequences to forecast from.
+    steps : int
+        Steps to forecast.
+
+    Returns
+    -------
+    Sequences of shape (n_sequences,)
+        ``steps`` steps each; missing where a column was never observed.
+
+    Examples
+    --------
+    >>> linear_continuation(Sequences.from_list([[1.0, 3.0], [5.0]]), 2).to_list()
+    [array([5., 7.]), array([5., 5.])]
+    """
+    last = last_value(before, steps)
+    row, step = positions(before)
+    slope = np.zeros((len(before), before.schema.num_columns))
+    for column in np.flatnonzero(before.schema.numeric):
+        observed = np.flatnonzero(~np.isnan(before.values[:, column]))
+        values, at = before.values[observed, column].astype(float), step[observed]
+        pairs = np.flatnonzero(row[observed][1:] == row[observed][:-1])
+        # the last pair of a sequence overwrites its earlier ones
+        slope[row[observed][pairs], column] = (values[1:] - values[:-1])[pairs] / np.diff(at)[pairs]
+    ahead = np.tile(np.arange(1, steps + 1), len(before))[:, None]
+    return last.with_values(last.values + ahead * np.repeat(slope, steps, axis=0))
+
+
 def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     """Forecast the value of one season ago.
 

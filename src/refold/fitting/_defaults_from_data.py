@@ -7,6 +7,7 @@ import numpy as np
 
 from refold.errors import DataError, ParameterError, argument
 from refold.fitting._data_sources import Source
+from refold.fitting._forecasts import pick_recent_steps
 from refold.inference import Specification, most_linear_steps
 from refold.models import DECODERS
 from refold.sequences import Schema
@@ -93,6 +94,7 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
         )
     check_forecast(parameters["forecast_steps"], parameters["scale"], int(lengths.max()))
     length_dim = _pick_length_dim(parameters, lengths)
+    ahead = int(parameters["forecast_steps"])
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
@@ -113,7 +115,8 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
             parallel_tokens and not DECODERS[decoder].reads_previous if only_tokens else None
         ),
         rocket_dim=_pick_rocket_dim(parameters, len(chosen), int(lengths.max()), schema),
-        forecast_steps=int(parameters["forecast_steps"]),
+        forecast_steps=ahead,
+        recent_steps=pick_recent_steps(source, chosen, ahead) if ahead else 0,
         length_dim=length_dim,
         by_length=_may_depend_on_length(parameters, source, length_dim),
     )

@@ -108,8 +108,8 @@ class FitData:
                     f"{other.name!r} is {other.type}. Use {argument(time_warp=0)}."
                 )
             return float(given)
-        plain = specification.architecture == "default" and not specification.forecast_steps
-        if self._warm is not None or not plain or len(self.lengths) >= MOST_WARPED:
+        default = specification.architecture == "default"
+        if self._warm is not None or not default or len(self.lengths) >= MOST_WARPED:
             return 0.0
         sample = self.scaler("validated").transform(self.sample("validated", MOST_WARPED))
         return choose_time_warp(sample, specification.latent_dim, seed=self.seed)

@@ -9,6 +9,7 @@ from refold._support.console import log, log_kept_epoch
 from refold.fitting._choose_settings import Choice, choose_settings, rocket_features_cost_nothing
 from refold.fitting._defaults_from_data import check_forecast, specify
 from refold.fitting._fit_data import FitData
+from refold.fitting._forecasts import fit_forecasts
 from refold.fitting._held_out_error import assign_weights, held_back, holding
 from refold.fitting._initial_weights import InitialWeights
 from refold.fitting._latent_steps import check_latent_steps, pick_latent_steps
@@ -35,6 +36,10 @@ from refold.training import (
     pick_patience,
     pick_refit,
 )
+
+
+# Share of a time budget for the forecast decoder.
+_FORECAST_SHARE = 0.15
 
 
 def fit_network(
@@ -126,8 +131,18 @@ def fit_network(
         if choice.initial:
             outcome, kept = _initialized(outcome, initial)
             assign_weights(network, initial.of(kept) or [])
-        if report and not outcome.interrupted:
-            _report(data, network, outcome, choice, settings.max_epochs, is_new=warm is None)
+    if network.specification.forecast_steps:
+        outcome = fit_forecasts(
+            network,
+            data,
+            outcome,
+            max_epochs=_forecast_epochs(outcome, parameters),
+            seconds=_forecast_seconds(parameters),
+            further=warm is not None,
+            verbose=parameters["verbose"],
+        )
+    if report and len(data.held_out) and outcome.complete and not outcome.interrupted:
+        _report(data, network, outcome, choice, settings.max_epochs, is_new=warm is None)
     active = None
     if network.specification.variational:
         sample = data.sample(kept, MOST_SEQUENCES)
@@ -212,10 +227,28 @@ def _training_settings(
         seed=data.seed,
         patience=parameters["patience"] or wait,
         optimizer=parameters["optimizer"],
-        time_budget=parameters["time_budget"],
+        time_budget=_autoencoder_seconds(parameters),
         corruption=corruption,
         verbose=parameters["verbose"],
     )
+
+
+def _autoencoder_seconds(parameters: Mapping[str, Any]) -> float | None:
+    """Return the time budget of the autoencoder; the forecast decoder has a share of it."""
+    budget = parameters["time_budget"]
+    share = 1.0 - (_FORECAST_SHARE if parameters["forecast_steps"] else 0.0)
+    return None if budget is None else share * budget
+
+
+def _forecast_seconds(parameters: Mapping[str, Any]) -> float | None:
+    budget = parameters["time_budget"]
+    return None if budget is None else _FORECAST_SHARE * budget
+
+
+def _forecast_epochs(outcome: FitResult, parameters: Mapping[str, Any]) -> int | None:
+    """Return the most epochs of the forecast decoder: none if the autoencoder was not trained."""
+    untrained = not outcome.history["phase"] or outcome.interrupted
+    return 0 if untrained else parameters["max_epochs"]
 
 
 def _can_be_chosen(specification: Specification, corruption: Corruption) -> bool:

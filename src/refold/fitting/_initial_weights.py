@@ -4,23 +4,15 @@ import numpy as np
 
 from refold.fitting._fit_data import FitData
 from refold.fitting._held_out_error import holding, weights_of
-from refold.inference import encode, split_last
-from refold.models import Network, inference_with
-from refold.sequences import Sequences, concatenate
+from refold.models import Network
 from refold.training import (
     Corruption,
-    cut_sequences,
     doing,
     has_linear_path,
-    next_steps,
     sample_size,
-    set_forecast_initialization,
     set_linear_initialization,
     set_rocket_initialization,
 )
-
-# Cap on sequences for the regression of a forecaster.
-_MOST_SEQUENCES = 4096
 
 
 class InitialWeights:
@@ -62,8 +54,6 @@ class InitialWeights:
 
     def of(self, phase: str) -> list[np.ndarray] | None:
         """Return the initial weights of a phase; None if they are not worth keeping."""
-        if self._network.specification.forecast_steps:  # its forecasts are not compared
-            return None
         if phase not in self._known:  # it was set before a checkpoint that this fit resumes
             with holding(self._network, self._untrained):
                 self.set(phase)
@@ -75,38 +65,15 @@ class InitialWeights:
         if not has_linear_path(network) and not specification.rocket_dim:
             return False
         doing("scaling")
-        scaled = whole = data.scaler(phase).transform(data.sample(phase, sample_size(network)))
-        if specification.forecast_steps:
-            scaled, _ = cut_sequences(whole, specification.forecast_steps, data.seed)
+        scaled = data.scaler(phase).transform(data.sample(phase, sample_size(network)))
         if specification.rocket_dim:
             set_rocket_initialization(network, scaled)
         if not has_linear_path(network):
             return False
-        good = set_linear_initialization(
+        return set_linear_initialization(
             network,
             scaled,
             seed=data.seed,
             corruption=self._corruption,
-            total=None if specification.forecast_steps else data.total(phase, len(whole)),
+            total=data.total(phase, len(scaled)),
         )
-        if specification.forecast_steps and whole.schema.numeric.any():
-            _initialize_forecast(network, whole, data.seed)
-        return good
-
-
-def _initialize_forecast(network: Network, scaled: Sequences, seed: int) -> None:
-    """Initialize a forecaster by regression on the current codes of its network.
-
-    Each sequence is cut twice: before its last steps, and at random as in training.
-    """
-    if len(scaled) > _MOST_SEQUENCES:
-        rng = np.random.default_rng([seed, 0xF0CE])
-        scaled = scaled[np.sort(rng.choice(len(scaled), _MOST_SEQUENCES, replace=False))]
-    steps = network.specification.forecast_steps
-    longer, *last = split_last(scaled, steps)
-    drawn = cut_sequences(scaled, steps, seed + 1)
-    before, after = (concatenate([a, b]) for a, b in zip(last, drawn, strict=True))
-    codes = encode(before, inference_with(network))
-    set_forecast_initialization(
-        network, codes, next_steps(after, steps), np.concatenate([longer, np.arange(len(scaled))])
-    )

@@ -82,7 +82,8 @@ class Decoder:
         suffix = "_ahead" if ahead else ""
         self.num_categories = specification.num_categories
         self.head = ColumnHead(specification.column_types, specification.num_categories)
-        self.latent_dim = specification.latent_dim
+        # the forecast decoder reads recent values as if they were more of the code
+        self.latent_dim = specification.latent_dim + (specification.recent_dim if ahead else 0)
         self.reads_previous = specification.decoder == "autoregressive" and not ahead
         self.patch = 1 if ahead else specification.patch
         most = specification.forecast_steps if ahead else specification.max_steps

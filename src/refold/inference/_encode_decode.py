@@ -65,8 +65,11 @@ class FittedNetwork(Protocol):
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
         ...
 
-    def forecast(self, codes: np.ndarray) -> np.ndarray:
-        """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
+    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
+        """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences.
+
+        ``recent`` is what `recent_values` returns for the sequences.
+        """
         ...
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
@@ -158,12 +161,16 @@ def decode(
     return Sequences(network.head.values(outputs), offsets, schema=schema)
 
 
-def forecast(codes: np.ndarray, schema: Schema, network: FittedNetwork) -> Sequences:
+def forecast(
+    codes: np.ndarray, recent: np.ndarray, schema: Schema, network: FittedNetwork
+) -> Sequences:
     """Forecast the steps after the sequences of codes.
 
     Parameters
     ----------
     codes : array of shape (n_sequences, latent_dim)
+    recent : array of shape (n_sequences, recent_dim)
+        See `recent_values`.
     schema : Schema
         Schema of the result.
     network : FittedNetwork
@@ -181,7 +188,7 @@ def forecast(codes: np.ndarray, schema: Schema, network: FittedNetwork) -> Seque
     """
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
     with np.errstate(over="ignore", invalid="ignore"):  # checked below
-        outputs = network.forecast(codes)
+        outputs = network.forecast(codes, recent)
     check_decoded(np.isfinite(outputs).all(axis=1), offsets)
     return Sequences(network.head.values(outputs), offsets, schema=schema)
 

@@ -3,6 +3,8 @@
 import numpy as np
 
 from refold.inference._encode_decode import FittedNetwork, encode, forecast
+from refold.inference._packed_rows import one_hot
+from refold.inference._specification import Specification
 from refold.sequences import Scaler, Sequences, split_at
 
 
@@ -48,6 +50,49 @@ def continued(
     Sequences
         Forecasts, with as many steps as the network forecasts.
     """
-    codes = encode(scaler.transform(before), network, verbose=verbose)
-    ahead = scaler.inverse_transform(forecast(codes, before.schema, network), None)
+    scaled = scaler.transform(before)
+    codes = encode(scaled, network, verbose=verbose)
+    recent = recent_values(scaled, network.specification)
+    ahead = scaler.inverse_transform(forecast(codes, recent, before.schema, network), None)
     return ahead.with_ids(before.ids)
+
+
+def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray:
+    """Return what a forecast decoder reads beside the code: the last steps of each sequence.
+
+    The first values are those of the last step, with categories as one-hot. The others are the
+    differences of earlier steps from it, the latest first, so that a level far from zero does not
+    hide them. A missing value is that of the step before, or else of the first step after, or else
+    zero.
+
+    Returns
+    -------
+    array of float32 of shape (n_sequences, recent_steps * outputs)
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
+    >>> specification = Specification("default", *sizes, forecast_steps=1, recent_steps=3)
+    >>> nan = float("nan")
+    >>> series = as_sequences([[1.0, 2.0, 4.0, 8.0], [3.0, nan, 4.0], [5.0]])
+    >>> recent_values(series, specification).tolist()
+    [[8.0, -4.0, -6.0], [4.0, -1.0, -1.0], [5.0, 0.0, 0.0]]
+    """
+    steps, num_columns = specification.recent_steps, len(specification.num_categories)
+    places = np.arange(-steps, 0) + scaled.offsets[1:, None]
+    there = places >= scaled.offsets[:-1, None]
+    values = np.full((len(scaled), steps, num_columns), np.nan, np.float32)
+    values[there] = scaled.values[places[there]]
+    forward = [(step, step - 1) for step in range(1, steps)]
+    backward = [(step, step + 1) for step in reversed(range(steps - 1))]
+    for step, source in forward + backward:
+        missing = np.isnan(values[:, step])
+        values[:, step][missing] = values[:, source][missing]
+    encoded = one_hot(values.reshape(-1, num_columns), specification.num_categories)
+    shape = len(scaled), steps, specification.num_outputs
+    encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]
+    encoded[:, 1:] -= encoded[:, :1]
+    return encoded.reshape(len(scaled), specification.recent_dim)
+
+

@@ -174,12 +174,12 @@ class PackedNetwork:
         for_blocks(write, self.specification, offsets, "decode", verbose=verbose)
         return outputs
 
-    def forecast(self, codes: np.ndarray) -> np.ndarray:
+    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         decoder = self._part("forecaster", Decoder, ahead=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        codes = np.ascontiguousarray(codes, np.float32)
+        codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)
 
         def write(block: Block) -> None:
             layout = decoder.layout(block.offsets)

@@ -32,6 +32,8 @@ class Specification(NamedTuple):
         Whether the linear path of the default model's encoder depends on the length.
     forecast_steps : int
         Number of steps that the forecast decoder of the default model writes; 0 for none.
+    recent_steps : int
+        Number of last steps that the forecast decoder reads beside the code.
     """
 
     architecture: str
@@ -55,6 +57,7 @@ class Specification(NamedTuple):
     cell: str = "lstm"
     length_dim: int = 0
     by_length: bool = False
+    recent_steps: int = 0
 
     @property
     def learned_dim(self) -> int:
@@ -81,3 +84,13 @@ class Specification(NamedTuple):
     def num_outputs(self) -> int:
         """Number of outputs at each step."""
         return sum(n or 1 for n in self.num_categories)
+
+    @property
+    def recent_dim(self) -> int:
+        """Number of values that the forecast decoder reads beside the code."""
+        return self.recent_steps * self.num_outputs
+
+    @property
+    def forecasts_linearly(self) -> bool:
+        """Whether the forecast decoder has a linear path."""
+        return self.recent_steps > 0 or "numeric" in self.column_types

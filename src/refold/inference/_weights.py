@@ -125,7 +125,7 @@ def weight_shapes(specification: Specification) -> dict[str, tuple[int, ...]]:
         shapes |= _dense("log_variance", 6 * units + 3, latent_dim)
     if specification.forecast_steps:
         # the forecast decoder has a linear path whatever the option says
-        linear = "numeric" in specification.column_types
+        linear = specification.forecasts_linearly
         shapes |= _decoder(specification, "_ahead", specification.forecast_steps, 1, linear=linear)
     return shapes
 
@@ -134,7 +134,7 @@ def _decoder(
     specification: Specification, suffix: str, max_steps: int, patch: int, *, linear: bool
 ) -> dict[str, tuple[int, ...]]:
     latent_dim, units, outputs = (
-        specification.latent_dim,
+        specification.latent_dim + (specification.recent_dim if suffix else 0),
         specification.units,
         specification.num_outputs,
     )

@@ -19,6 +19,7 @@ from refold.models._keras_network import load_network as load_network
 from refold.models._keras_network import with_weights_of as with_weights_of
 from refold.models._latent_optimization import optimize_latents as optimize_latents
 from refold.models._losses import are_squared as are_squared
+from refold.models._losses import column_errors as column_errors
 from refold.models._losses import length_loss as length_loss
 from refold.models._network import ARCHITECTURES as ARCHITECTURES
 from refold.models._network import Architecture as Architecture

@@ -1,6 +1,7 @@
 """The forecast decoder: it writes the steps after the sequence of a code."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -13,6 +14,7 @@ def forecaster(
     *,
     latent_dim: int,
     num_steps: int,
+    recent_dim: int = 0,
     num_categories: Sequence[int] | None = None,
     units: int = 96,
     depth: int = 1,
@@ -21,8 +23,8 @@ def forecaster(
 ) -> keras.Model:
     """Build the decoder that forecasts the steps after a sequence [1]_.
 
-    It is a parallel decoder, which writes each step from the code and the distance from the end of
-    the sequence.  It has a linear path if a column is numeric.
+    It is a parallel decoder, which writes each step from the code, the last values and the distance
+    from the end of the sequence.
 
     Parameters
     ----------
@@ -32,6 +34,9 @@ def forecaster(
         Number of latent dimensions.
     num_steps : int
         Number of steps to forecast.
+    recent_dim : int
+        Number of values that it reads beside the code; see `refold.inference.recent_values`. If it
+        is 0, there is a linear path only if a column is numeric.
     num_categories : sequence of int, optional
         Number of categories of each column, 0 for columns that are not categorical.
     units : int
@@ -46,12 +51,13 @@ def forecaster(
     Returns
     -------
     keras.Model
-        From codes (batch, latent_dim) to (batch, num_steps, outputs).
+        From codes (batch, latent_dim), and recent values (batch, recent_dim) if it reads any, to
+        (batch, num_steps, outputs).
 
     References
     ----------
     .. [1] N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised Learning of Video
-       Representations using LSTMs", ICML 2015: the composite model, unconditional.
+       Representations using LSTMs", ICML 2015: the composite model.
 
     Examples
     --------
@@ -59,9 +65,9 @@ def forecaster(
     (None, 3, 2)
     """
     linear_steps = None
-    if "numeric" in column_types:
+    if recent_dim or "numeric" in column_types:
         width = sum(n or 1 for n in num_categories or [0] * len(column_types))
-        linear_steps = min(num_steps, most_linear_steps(width, latent_dim))
+        linear_steps = min(num_steps, most_linear_steps(width, latent_dim + recent_dim))
     settings = Settings(
         column_types,
         num_categories,
@@ -73,5 +79,9 @@ def forecaster(
         linear_steps=linear_steps,
         suffix="_ahead",
     )
-    code = keras.Input((latent_dim,), name="code")
-    return keras.Model(code, ParallelDecoder(settings)(code), name="forecaster")
+    code: Any = keras.Input((latent_dim,), name="code")
+    inputs, read = [code], code
+    if recent_dim:
+        inputs.append(keras.Input((recent_dim,), name="recent"))
+        read = keras.ops.concatenate(inputs, axis=-1)
+    return keras.Model(inputs, ParallelDecoder(settings)(read), name="forecaster")

@@ -138,13 +138,14 @@ class KerasNetwork:
                 written[places] = head.sample(written[places], noise[places], draw.temperature)
         return written
 
-    def forecast(self, codes: np.ndarray) -> np.ndarray:
+    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
         model: Any = self.network.forecaster
+        inputs = [codes, recent][: len(model.inputs)]
         steps = self.specification.forecast_steps
         outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
         for batch in self._batches(np.full(len(codes), steps), "forecast"):
-            ahead = predict(model, _fill_rows(codes[batch.rows], batch, 0.0))
+            ahead = predict(model, *(_fill_rows(part[batch.rows], batch, 0.0) for part in inputs))
             outputs[batch.rows] = ahead[: len(batch.rows)]
         return outputs.reshape(-1, self.head.num_outputs)
 

@@ -34,7 +34,7 @@ class Network(NamedTuple):
     length : keras.Model
         Codes to the location and log-scale of the length.
     forecaster : keras.Model, optional
-        Codes to the steps after the sequences.
+        Codes and recent values to the steps after the sequences.
     """
 
     specification: Specification
@@ -168,6 +168,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             num_categories=specification.num_categories,
             latent_dim=specification.latent_dim,
             num_steps=specification.forecast_steps,
+            recent_dim=specification.recent_dim,
             units=specification.units,
             depth=specification.depth,
             cell=specification.cell,

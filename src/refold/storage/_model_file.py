@@ -271,6 +271,9 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
     steps = specification.forecast_steps
     if not isinstance(steps, int) or not 0 <= steps < max(1, specification.max_steps):
         raise ValueError(f"forecast_steps is {steps}, and sequences have no more than max_steps")
+    recent = specification.recent_steps
+    if not isinstance(recent, int) or not 0 <= recent <= specification.max_steps:
+        raise ValueError(f"recent_steps is {recent}, and sequences have no more than max_steps")
 
 
 def plain(parameters: dict[str, Any]) -> dict[str, Any]:

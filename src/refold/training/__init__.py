@@ -1,6 +1,8 @@
 """Training: compiled epochs, the validation split, schedules, early stopping, refit, snapshots."""
 
 from refold.training._backend import require_jax as require_jax
+from refold.training._forecast_decoder import cut as cut
+from refold.training._forecast_decoder import fit_forecast_decoder as fit_forecast_decoder
 from refold.training._processes import Processes as Processes
 from refold.training._progress import doing as doing
 from refold.training._settings import Settings as Settings
@@ -12,8 +14,6 @@ from refold.training._training import Training as Training
 from refold.training.data._choose_time_warp import MOST_WARPED as MOST_WARPED
 from refold.training.data._choose_time_warp import choose_time_warp as choose_time_warp
 from refold.training.data._corruption import Corruption as Corruption
-from refold.training.data._forecast_targets import cut_sequences as cut_sequences
-from refold.training.data._forecast_targets import next_steps as next_steps
 from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
 from refold.training.data._loaders import PartedLoader as PartedLoader
 from refold.training.data._loaders import Shard as Shard
@@ -25,9 +25,6 @@ from refold.training.data._loaders import shard_of as shard_of
 from refold.training.data._padded_batches import num_observed as num_observed
 from refold.training.data._padded_batches import to_device as to_device
 from refold.training.data._validation_split import validation_split as validation_split
-from refold.training.initialization._forecast_regression import (
-    set_forecast_initialization as set_forecast_initialization,
-)
 from refold.training.initialization._linear_weights import has_linear_path as has_linear_path
 from refold.training.initialization._linear_weights import sample_size as sample_size
 from refold.training.initialization._linear_weights import (

@@ -15,7 +15,6 @@ from refold.models import Network
 from refold.sequences import Batches
 from refold.training._processes import Processes
 from refold.training._settings import Settings
-from refold.training.data._forecast_targets import kept_share
 from refold.training.data._loaders import SplitData
 from refold.training.loop._adamw import AdamW
 from refold.training.loop._clock import Clock
@@ -344,14 +343,12 @@ def _make_engine(
     # with a single length, the length model knows it from its initialization
     known = batches.of_one_length or network.specification.length_dim > 0
     length_weight = 0.0 if known else settings.length_weight
-    steps = network.specification.forecast_steps
     return Engine(
         network,
         optimizer,
         length_weight=length_weight,
         scheduled=scheduled,
         corruption=settings.corruption,
-        kept=kept_share(batches.lengths, steps) if steps else 1.0,
         seed=settings.seed,
         apart=apart,
         processes=processes,

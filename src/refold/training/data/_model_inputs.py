@@ -1,4 +1,4 @@
-"""Inputs of the joint model: cut and corrupted batches, and random draws for variational codes."""
+"""Inputs of the joint model: corrupted batches, and random draws for variational codes."""
 
 import functools
 from typing import Any
@@ -7,7 +7,6 @@ import jax
 
 from refold.models import Network
 from refold.training.data._corruption import Corruption, corrupt
-from refold.training.data._forecast_targets import cut_batch
 from refold.training.data._padded_batches import Batch, Layout
 
 
@@ -33,8 +32,7 @@ class Inputs:
         self._autoregressive = network.autoregressive
         self._latent_dim = network.specification.latent_dim
         self._variational = network.models.posterior is not None
-        self._forecast_steps = network.specification.forecast_steps
-        self.draws = bool(corruption or self._variational or self._forecast_steps)
+        self.draws = bool(corruption or self._variational)
 
     def __call__(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
         """Return the inputs of the joint model, and the batch with the matching targets."""
@@ -42,8 +40,6 @@ class Inputs:
             return batch.x, batch
         key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
         for_corruption, for_draw = jax.random.split(key)
-        if self._forecast_steps:
-            batch = cut_batch(batch, jax.random.fold_in(key, 2), self._forecast_steps)
         inputs = [batch.x] if self._autoregressive and self._corruption else []
         if self._corruption:
             batch = corrupt(batch, for_corruption, self._corruption, self._layout)

@@ -71,15 +71,12 @@ class Batch(NamedTuple):
     lengths : array of float32 of shape (batch_size,)
     valid : array of float32 of shape (batch_size,)
         0 for filler rows of a partial batch, else 1.
-    future : array of shape (batch_size, forecast_steps, n_features), optional
-        The steps after the sequences, in the format of ``y``.
     """
 
     x: Any
     y: Any
     lengths: Any
     valid: Any
-    future: Any = None
 
 
 def to_device(

@@ -47,8 +47,6 @@ class Engine:
         sets it.
     corruption : Corruption
         Corruption of the input, in training and in evaluation.
-    kept : float
-        Expected share of the targets before the cuts, for networks that forecast.
     seed : int
         Seed of the corruption and of variational draws. In training they also depend on the step,
         in evaluation only on the batch, so that evaluations are comparable.
@@ -74,7 +72,6 @@ class Engine:
         length_weight: float,
         scheduled: bool = True,
         corruption: Corruption = Corruption(),  # noqa: B008
-        kept: float = 1.0,
         seed: int = 0,
         apart: tuple[str, ...] | None = None,
         processes: Processes | None = None,
@@ -91,7 +88,7 @@ class Engine:
         self.optimizer: Any = optimizer
         self._weights = Weights(self.joint.trainable_variables, apart)
         self.optimizer.build(self._weights.variables)
-        self.length_weight, self._kept = length_weight, kept
+        self.length_weight = length_weight
         self._variational = network.models.posterior is not None
         self._factor = 2.0 if are_squared(network.specification.column_types) else 1.0
         self._inputs = Inputs(network, corruption, seed)
@@ -100,8 +97,8 @@ class Engine:
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
         self._iterations = _index(optimizer, optimizer.iterations)
         specification = network.specification
-        # corruption, draws and cuts are those of the compiled step
-        others = corruption or self._variational or specification.forecast_steps
+        # corruption and draws are those of the compiled step
+        others = corruption or self._variational
         self._packed = None
         self._evaluated: Any = None
         if are_default(specification) and not others:
@@ -186,7 +183,7 @@ class Engine:
         totals = reconstruction_error(
             network, np.asarray(data.values)[steps], offsets, with_length=self.length_weight > 0
         )
-        return StepMetrics(*totals, 0.0, 0.0, 0.0)
+        return StepMetrics(*totals, 0.0)
 
     def read_state(self, totals: StepMetrics | None = None) -> TrainState:
         """Return the current state of the Keras variables."""
@@ -218,12 +215,11 @@ class Engine:
         return float(self._rate_of(state.optimizer))
 
     def loss(self, totals: StepMetrics) -> float:
-        """Return the mean reconstruction error, plus forecast error and weighted length loss."""
+        """Return the mean reconstruction error plus the weighted length loss."""
         error = totals.error / max(1.0, totals.num_observed)
         if self._variational:
             nats = totals.kl_divergence / max(1.0, totals.num_observed)
             error = negative_elbo(error, nats, self._factor)
-        error += totals.future_error / max(1.0, totals.num_future)
         return error + self.length_weight * totals.length_error / max(1.0, totals.num_sequences)
 
     def _run(
@@ -325,35 +321,29 @@ class Engine:
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
         totals = whole = self._totals(batch, outputs)
-        if self._processes is not None and (self._variational or "future" in outputs):
+        if self._processes is not None and self._variational:
             # a process knows the factors, which have no gradient, from the whole batch only
             whole = total(jax.lax.stop_gradient(totals))
-        num_observed = norms.num_observed * self._kept
-        loss = totals.error / num_observed + sum(added) / self._count
+        loss = totals.error / norms.num_observed + sum(added) / self._count
         if self._variational:
             error = whole.error / jnp.maximum(1.0, whole.num_observed)
             weight = share * kl_weight(error, self._factor)
-            loss = loss + weight * totals.kl_divergence / num_observed
-        # the number of future targets varies, but an equal number of sequences has equal weight
-        ahead = totals.future_error / jnp.maximum(1.0, whole.num_future) * whole.num_sequences
-        by_sequence = self.length_weight * totals.length_error + ahead
-        return loss + by_sequence / norms.num_sequences, (non_trainable, totals)
+            loss = loss + weight * totals.kl_divergence / norms.num_observed
+        loss = loss + self.length_weight * totals.length_error / norms.num_sequences
+        return loss, (non_trainable, totals)
 
     def _totals(
         self, batch: Batch, outputs: dict[str, Any], *, reduced: bool = True
     ) -> StepMetrics:
         error, num_observed = self._error(batch.y, outputs["y_pred"])
-        length_error = nats = ahead = num_ahead = jnp.zeros(())
+        length_error = nats = jnp.zeros(())
         if "length" in outputs:
             length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
         if self._variational:
             reduce = total if self._processes is not None and reduced else None
             normal = outputs["mean"], outputs["log_variance"]
             nats = kl_divergence(*normal, batch.valid, reduce=reduce)
-        if "future" in outputs:
-            ahead, num_ahead = self._error(batch.future, outputs["future"])
-        num_sequences = jnp.sum(batch.valid)
-        return StepMetrics(error, num_observed, length_error, num_sequences, nats, ahead, num_ahead)
+        return StepMetrics(error, num_observed, length_error, jnp.sum(batch.valid), nats)
 
     def _error(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
         """Return the sum of the errors over observed targets, and their number."""

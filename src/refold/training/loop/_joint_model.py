@@ -10,7 +10,7 @@ from refold.models import Network
 
 
 def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
-    """Join encoder, decoder, length model and forecaster; variational codes are sampled.
+    """Join encoder, decoder and length model; variational codes are sampled.
 
     Parameters
     ----------
@@ -25,12 +25,11 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
     -------
     keras.Model
         Takes sequences and, for a variational network, standard normal draws (batch, latent_dim).
-        Returns a dict with ``"y_pred"``, ``"length"`` if requested, ``"future"`` if the network
-        forecasts, and ``"mean"`` and ``"log_variance"`` of variational codes. It also has the
-        ``"code"`` if numeric columns are decoded autoregressively. Their validation decodes without
-        teacher forcing, as in use, because teacher forcing looks better than it is. Categorical
-        columns are validated with teacher forcing: without it, cross-entropy mostly measures what
-        follows the first mistake.
+        Returns a dict with ``"y_pred"``, ``"length"`` if requested, and ``"mean"`` and
+        ``"log_variance"`` of variational codes. It also has the ``"code"`` if numeric columns are
+        decoded autoregressively. Their validation decodes without teacher forcing, as in use,
+        because teacher forcing looks better than it is. Categorical columns are validated with
+        teacher forcing: without it, cross-entropy mostly measures what follows the first mistake.
     """
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
@@ -50,8 +49,6 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
     outputs["y_pred"] = models.unroll([code, truth])
     if with_length:
         outputs["length"] = network.length(code)
-    if network.forecaster is not None:
-        outputs["future"] = network.forecaster(code)
     if network.autoregressive and numeric_outputs(network).any():
         outputs["code"] = code
     return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")

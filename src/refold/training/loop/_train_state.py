@@ -18,7 +18,6 @@ class StepMetrics(NamedTuple):
     length_error : sum of the length model's losses, in nats
     num_sequences : number of sequences
     kl_divergence : sum of a variational network's KL divergences, in nats
-    future_error, num_future : the first two for the forecast targets
     """
 
     error: Any
@@ -26,8 +25,6 @@ class StepMetrics(NamedTuple):
     length_error: Any
     num_sequences: Any
     kl_divergence: Any
-    future_error: Any
-    num_future: Any
 
     @staticmethod
     @functools.cache

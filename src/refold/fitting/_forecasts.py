@@ -1,0 +1,68 @@
+"""The forecast decoder of a fit: how far it looks back, and its training in each phase."""
+
+import numpy as np
+
+from refold.evaluation import pick_season
+from refold.fitting._data_sources import Source
+from refold.fitting._fit_data import FitData
+from refold.fitting._held_out_error import holding, weights_of
+from refold.models import Network, inference_with
+from refold.sequences import Sequences
+from refold.training import FitResult, cut, fit_forecast_decoder
+
+# Last steps that a forecast decoder reads if there is no season, and cap on their values.
+_RECENT_STEPS, _MAX_RECENT_VALUES = 8, 256
+# Sequences that are searched for a season, and cap on the values to learn from.
+_SEASON_SEQUENCES, _MAX_VALUES = 256, 4_000_000
+# Without held-out sequences, one of this many is held out from the training of the decoder.
+_EVERY = 10
+
+
+def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> int:
+    """Pick how many of the last steps a forecast decoder reads: a season, and at least eight."""
+    schema, longest = source.sequences.schema, int(source.sequences.lengths.max())
+    season = _season(source, rows) or 0
+    room = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)
+    return max(1, min(max(season, _RECENT_STEPS), room))
+
+
+def fit_forecasts(
+    network: Network,
+    data: FitData,
+    outcome: FitResult,
+    *,
+    max_epochs: int | None,
+    seconds: float | None,
+    further: bool,
+    verbose: int,
+) -> FitResult:
+    """Fit the forecast decoder to the autoencoder of each phase, and return the new result."""
+    packed, season = inference_with(network), _season(data.source, data.rows["validated"])
+    options = {"season": season, "further": further, "seed": data.seed, "verbose": verbose}
+
+    def cuts(phase: str, sequences: Sequences):
+        return cut(data.scaler(phase).transform(sequences), packed, data.seed)
+
+    values = max(1.0, float(data.lengths.mean())) * data.source.sequences.schema.output_width
+    most = max(1, int(_MAX_VALUES / values))
+    with holding(network, outcome.validated):
+        training = cuts("validated", data.sample("validated", most))
+        if len(data.held_out):
+            held_out = cuts("validated", data.source.held_out(data.held_out))
+        else:
+            apart = training.sequence % _EVERY == _EVERY - 1
+            training, held_out = training.of(~apart), training.of(apart)
+        epoch = fit_forecast_decoder(
+            network, training, held_out, max_epochs=max_epochs, seconds=seconds, **options
+        )
+        validated = weights_of(network)
+    if outcome.validated is None:
+        return outcome
+    training = cuts("refit", data.sample("refit", most))
+    fit_forecast_decoder(network, training, max_epochs=epoch, **options)
+    return outcome._replace(validated=validated)
+
+
+def _season(source: Source, rows: np.ndarray) -> int | None:
+    """Return the season length of the data in steps; None if there is none."""
+    return pick_season(source.sample(rows, _SEASON_SEQUENCES, 0))

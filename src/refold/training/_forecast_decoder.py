@@ -1,0 +1,415 @@
+"""Training of the forecast decoder, after the autoencoder, whose weights stay as they are.
+
+1. Training sequences are cut, before their last steps and at random. The decoder reads the code and
+   the last values of what is before the cut, and learns the steps after it.
+2. The start is linear. For a numeric column, it is a naive forecast (the mean, the last value, the
+   continuation of the last step, or the last season) plus a ridge regression of what the naive
+   forecast misses. Both are chosen by cross-validation, for each step and column. For the others,
+   it is the frequency of each value after each last value.
+3. LSTMs learn what the start misses, until the error of held-out sequences no longer falls. If no
+   epoch is better than the start, the start is kept.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast
+
+import keras
+import numpy as np
+from keras import ops
+
+from refold._support.compilation import keep_compiled
+from refold._support.progress_bars import progress_bar
+from refold.inference import FittedNetwork, encode, recent_values
+from refold.models import Network, column_errors, seeded
+from refold.sequences import Sequences, concatenate, pad, split_at
+from refold.training.loop._adamw import AdamW
+from refold.training.loop._interrupt import Interrupt
+
+# Random cuts of each sequence, beside the one before its last steps.
+_RANDOM_CUTS = 3
+# Maximum number of cuts to learn from.
+_MAX_ROWS = 16384
+# Candidate penalties of the ridge regression, relative to the number of rows.
+_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+# Number of cross-validation folds, and of outputs that are regressed at a time.
+_FOLDS, _MAX_OUTPUTS = 5, 256
+# Lower bound of an error that others are divided by, as a share of the power.
+_MIN_SHARE = 1e-6
+# Number of times that each value counts as seen before the frequencies are counted.
+_PRIOR = 0.1
+# Batch size, and bounds of the number of epochs and of training steps.
+_BATCH_SIZE, _MIN_EPOCHS, _MAX_EPOCHS, _MAX_STEPS = 64, 10, 100, 3000
+_LEARNING_RATE = 2e-3
+# Share of the epochs without a better error after which training stops.
+_PATIENCE = 0.25
+
+
+class Cuts(NamedTuple):
+    """Cut sequences: what the forecast decoder reads and what follows.
+
+    Attributes
+    ----------
+    sequence : array of int of shape (n,)
+        Index of the sequence of each cut.
+    codes : array of float32 of shape (n, latent_dim)
+    recent : array of float32 of shape (n, recent_dim)
+        See `refold.inference.recent_values`.
+    future : array of float32 of shape (n, forecast_steps, n_columns)
+        Scaled values after the cut; NaN beyond the end and where nothing was observed.
+    """
+
+    sequence: np.ndarray
+    codes: np.ndarray
+    recent: np.ndarray
+    future: np.ndarray
+
+    def of(self, rows: np.ndarray) -> "Cuts":
+        """Return some of the cuts."""
+        return Cuts(*(part[rows] for part in self))
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """Codes and recent values, (n, latent_dim + recent_dim)."""
+        return np.concatenate([self.codes, self.recent], axis=1)
+
+
+def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
+    """Cut scaled sequences before their last steps and at random, and encode what is before."""
+    specification = network.specification
+    steps, lengths = specification.forecast_steps, scaled.lengths
+    rng = np.random.default_rng([seed, 0xF0CE])
+    rows = np.flatnonzero(lengths > 1)
+    most = max(1, _MAX_ROWS // (1 + _RANDOM_CUTS))
+    if len(rows) > most:
+        rows = np.sort(rng.choice(rows, most, replace=False))
+    # a forecast of a short sequence has fewer steps to learn from
+    last = np.maximum(lengths[rows] - steps, 1)
+    places = [last, *(rng.integers(1, last + 1) for _ in range(_RANDOM_CUTS))]
+    parts = [split_at(scaled[rows], place) for place in places]
+    before, after = (concatenate(list(part)) for part in zip(*parts, strict=True))
+    nearest, _ = split_at(after, np.minimum(after.lengths, steps))
+    future = pad(nearest, np.arange(len(nearest)), steps)[1]
+    codes, recent = encode(before, network), recent_values(before, specification)
+    return Cuts(np.tile(rows, len(places)), codes, recent, future)
+
+
+def fit_forecast_decoder(
+    network: Network,
+    training: Cuts,
+    held_out: Cuts | None = None,
+    *,
+    season: int | None = None,
+    further: bool = False,
+    max_epochs: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    verbose: int = 0,
+) -> int:
+    """Fit the forecast decoder of a network, and return the epoch whose weights it has.
+
+    Parameters
+    ----------
+    network : Network
+    training : Cuts
+    held_out : Cuts, optional
+        Cuts on which the best epoch is chosen. Without them, the last one is kept.
+    season : int, optional
+        Season length in steps, of which the last one is a naive forecast.
+    further : bool
+        Whether the decoder is fitted already, so that its weights are the start.
+    max_epochs : int, optional
+        0 keeps the start.
+    seconds : float, optional
+        Time after which training stops.
+    seed : int
+    verbose : int
+        1 for a progress bar on standard error.
+
+    Returns
+    -------
+    int
+        0 if the start is kept.
+    """
+    if not further:
+        _set_start(network, training, season)
+    epochs = max(_MIN_EPOCHS, min(_MAX_EPOCHS, _MAX_STEPS * _BATCH_SIZE // len(training.codes)))
+    epochs = epochs if max_epochs is None else min(epochs, max_epochs)
+    if not epochs or not len(training.codes):
+        return 0
+    keep_compiled()
+    model: Any = network.forecaster
+    num_steps = epochs * -(-len(training.codes) // _BATCH_SIZE)
+    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_steps)
+    optimizer = AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0)
+    model.compile(optimizer, loss=_relative_error(network, training))
+    bar = progress_bar(disable=not verbose)
+    with seeded(seed), Interrupt() as interrupt, bar:
+        task = bar.add_task("forecast decoder: epoch", total=epochs)
+        best = _Best(held_out, epochs, seconds, interrupt, lambda: bar.advance(task))
+        model.fit(
+            _inputs(model, training),
+            training.future,
+            batch_size=_BATCH_SIZE,
+            epochs=epochs,
+            callbacks=[best],
+            verbose=0,
+        )
+    return best.restore()
+
+
+def _inputs(model: Any, cuts: Cuts) -> list[np.ndarray]:
+    return [cuts.codes, cuts.recent][: len(model.inputs)]
+
+
+def _relative_error(network: Network, training: Cuts) -> Any:
+    """Return the loss: the error of each column at each step, divided by that of the start.
+
+    Otherwise the last steps, whose errors are the largest, would be all that is learned.
+    """
+    types, categories = network.specification.column_types, network.specification.num_categories
+
+    def errors(future: Any, outputs: Any) -> tuple[Any, Any]:
+        observed = ops.logical_not(ops.isnan(future))
+        values = ops.where(observed, future, 0.0)
+        observed = ops.cast(observed, outputs.dtype)
+        return column_errors(values, outputs, types, categories) * observed, observed
+
+    model: Any = network.forecaster
+    start = model.predict(_inputs(model, training), batch_size=1024, verbose=0)
+    error, observed = (np.asarray(part) for part in errors(training.future, start))
+    count = np.maximum(observed.sum(axis=0), 1.0)
+    power = np.nansum(np.square(training.future), axis=0) / count
+    of_start = np.maximum(error.sum(axis=0) / count, _MIN_SHARE * np.maximum(power, _MIN_SHARE))
+
+    def loss(future: Any, outputs: Any) -> Any:
+        error, observed = errors(future, outputs)
+        total = ops.sum(error / of_start, axis=(1, 2))
+        return total / ops.maximum(ops.sum(observed, axis=(1, 2)), 1.0)
+
+    return loss
+
+
+class _Best(keras.callbacks.Callback):
+    """Keep the weights with the smallest error on held-out cuts, and stop in time."""
+
+    def __init__(
+        self,
+        held_out: Cuts | None,
+        epochs: int,
+        seconds: float | None,
+        interrupt: Interrupt,
+        advance: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._interrupt, self._advance = interrupt, advance
+        self._held_out = held_out if held_out is not None and len(held_out.codes) else None
+        self._patience = max(1, round(_PATIENCE * epochs))
+        self._end = None if seconds is None else time.perf_counter() + seconds
+        self._epoch, self._error, self._weights = 0, np.inf, None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._keep(0)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self._is_over:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._keep(epoch + 1)
+        self._advance()
+        if self._is_over or epoch + 1 >= self._epoch + self._patience:
+            self.model.stop_training = True
+
+    def restore(self) -> int:
+        """Give the model the best weights, and return their epoch."""
+        self.model.set_weights(self._weights)
+        return self._epoch
+
+    def _keep(self, epoch: int) -> None:
+        error = -float(epoch)
+        if self._held_out is not None:
+            inputs = _inputs(self.model, self._held_out)
+            error = self.model.evaluate(
+                inputs, self._held_out.future, batch_size=1024, verbose=0
+            )
+        if error < self._error:
+            self._epoch, self._error, self._weights = epoch, error, self.model.get_weights()
+
+    @property
+    def _is_over(self) -> bool:
+        late = self._end is not None and time.perf_counter() > self._end
+        return late or self._interrupt.asked
+
+
+def _set_start(network: Network, training: Cuts, season: int | None) -> None:
+    """Set the linear path to the start; the LSTMs initially add nothing to it."""
+    specification, model = network.specification, cast(Any, network.forecaster)
+    linear_layer: Any = model.get_layer("linear_steps_ahead")
+    head: Any = model.get_layer("head_ahead")
+    start, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
+    scale, num_steps = np.ones(specification.num_outputs), linear_layer.num_steps
+    numeric, columns, share, first = [], [], 1.0, 0
+    for i, count in enumerate(specification.num_categories):
+        if specification.column_types[i] == "numeric":
+            numeric.append(i)
+            columns.append(first)
+        elif specification.recent_steps:
+            block = slice(first, first + (count or 1))
+            rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
+            last = training.recent[:, block]
+            weights, constant = _log_frequencies(last, training.future[:, :, i], count)
+            start[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
+        first += count or 1
+    if numeric and len(training.codes):
+        future = training.future[:, :, numeric]
+        naive = _naive_forecasts(specification, columns, season)
+        weights, constant, error = _regressed(training, future, naive)
+        start[..., columns], bias[:, columns] = weights[:, :num_steps], constant[:num_steps]
+        count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
+        power = np.nansum(np.square(future, dtype=float), axis=0)
+        error = np.maximum(error, _MIN_SHARE * power)
+        scale[columns] = np.sqrt((error / count).mean(axis=0))
+        share = float(np.clip(error.sum() / max(power.sum(), 1e-12), _MIN_SHARE, 1.0))
+    linear_layer.start.assign(start.astype(np.float32))
+    linear_layer.bias.assign(bias.astype(np.float32))
+    linear_layer.unit.assign(float(np.sqrt(share / len(start))))
+    head.scale.assign(scale.astype(np.float32))
+    head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
+
+
+def _naive_forecasts(specification: Any, columns: list[int], season: int | None) -> np.ndarray:
+    """Return naive forecasts as weights of codes and recent values.
+
+    The shape is (n_forecasts, latent_dim + recent_dim, forecast_steps, n_columns).
+    """
+    steps, width = specification.forecast_steps, specification.num_outputs
+    recent, ahead = specification.recent_steps, np.arange(steps)
+    shape = recent, width, steps, len(columns)
+    mean, last, line, same = (np.zeros(shape) for _ in range(4))
+    forecasts = [mean]
+    for k, column in enumerate(columns):
+        for values in (last, line, same)[: 3 if recent else 0]:
+            values[0, column, :, k] = 1.0
+        if recent > 1:
+            line[1, column, :, k] = -(1.0 + ahead)
+        if season is not None and recent >= season:
+            lag = season - 1 - ahead % season
+            same[lag[lag > 0], column, ahead[lag > 0], k] = 1.0
+    forecasts += [last] if recent else []
+    forecasts += [line] if recent > 1 else []
+    forecasts += [same] if season is not None and recent >= season else []
+    beside = np.zeros((specification.latent_dim, steps, len(columns)))
+    flat = [one.reshape(specification.recent_dim, steps, len(columns)) for one in forecasts]
+    return np.stack([np.concatenate([beside, one]) for one in flat])
+
+
+def _regressed(
+    training: Cuts, future: np.ndarray, naive: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Correct naive forecasts by ridge regression, and choose the best for each step and column.
+
+    Returns
+    -------
+    weights : array of shape (latent_dim + recent_dim, forecast_steps, n_columns)
+    constant : array of shape (forecast_steps, n_columns)
+    error : array of shape (forecast_steps, n_columns)
+        Sum of the squared errors on cuts of sequences that were left out.
+    """
+    num_forecasts, dims, *shape = naive.shape
+    x, y = training.inputs.astype(float), future.reshape(len(future), -1).astype(float)
+    naive = naive.reshape(num_forecasts, dims, -1)
+    center, spread = x.mean(axis=0), x.std(axis=0)
+    # a value that hardly varies must not get a large weight
+    spread = np.where(spread > 1e-6 * spread.max(initial=0), spread, np.inf)
+    standard = (x - center) / spread
+    fold = training.sequence % _FOLDS
+    weights, (constant, error) = np.zeros((dims, y.shape[1])), np.zeros((2, y.shape[1]))
+    for outputs, observed in _groups(~np.isnan(y)):
+        inputs, here = standard[observed], fold[observed]
+        missed = y[observed][:, outputs] - np.einsum(
+            "nd,fdm->fnm", x[observed], naive[:, :, outputs], optimize=True
+        )
+        # the last candidate corrects nothing
+        errors = np.full((num_forecasts, len(_PENALTIES) + 1, len(outputs)), np.inf)
+        errors[:, -1] = (missed**2).sum(axis=1)
+        if len(np.unique(here)) > 1:
+            errors[:, :-1] = 0.0
+            for number in np.unique(here):
+                inside, outside = here != number, here == number
+                slope, level = _ridge_path(inputs[inside], missed[:, inside])
+                predicted = np.einsum("nd,fpdm->fpnm", inputs[outside], slope, optimize=True)
+                errors[:, :-1] += ((missed[:, None, outside] - predicted - level) ** 2).sum(axis=2)
+        forecast, penalty = np.divmod(
+            errors.reshape(-1, len(outputs)).argmin(axis=0), len(_PENALTIES) + 1
+        )
+        column = np.arange(len(outputs))
+        error[outputs] = errors[forecast, penalty, column]
+        weights[:, outputs] = naive[forecast, :, outputs].T
+        corrected = penalty < len(_PENALTIES)
+        if corrected.any():
+            slope, level = _ridge_path(inputs, missed)
+            forecast, penalty, column = (part[corrected] for part in (forecast, penalty, column))
+            slope = slope[forecast, penalty, :, column].T / spread[:, None]
+            weights[:, outputs[corrected]] += slope
+            constant[outputs[corrected]] = level[forecast, penalty, 0, column] - center @ slope
+    return weights.reshape(dims, *shape), constant.reshape(shape), error.reshape(shape)
+
+
+def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield groups of outputs that are observed in the same rows, and these rows."""
+    patterns, member = np.unique(observed, axis=1, return_inverse=True)
+    for i, rows in enumerate(patterns.T):
+        outputs = np.flatnonzero(member.ravel() == i)
+        for first in range(0, len(outputs) if rows.any() else 0, _MAX_OUTPUTS):
+            yield outputs[first : first + _MAX_OUTPUTS], rows
+
+
+def _ridge_path(x: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Regress targets (f, n, m) on x (n, d) with each penalty; the constant has none.
+
+    Returns
+    -------
+    slope : array of shape (f, n_penalties, d, m)
+    level : array of shape (f, n_penalties, 1, m)
+    """
+    center, level = x.mean(axis=0), targets.mean(axis=1, keepdims=True)
+    centered = x - center
+    values, vectors = np.linalg.eigh(centered.T @ centered)
+    products = np.einsum("dk,nd,fnm->fkm", vectors, centered, targets - level, optimize=True)
+    shrunk = np.maximum(values, 0) + len(x) * np.array(_PENALTIES)[:, None]
+    slope = np.einsum("dk,pk,fkm->fpdm", vectors, 1 / shrunk, products, optimize=True)
+    return slope, level[:, None] - np.einsum("d,fpdm->fpm", center, slope)[:, :, None]
+
+
+def _log_frequencies(
+    last: np.ndarray, future: np.ndarray, num_categories: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits of what follows each last value, as weights of it and a constant.
+
+    Parameters
+    ----------
+    last : array of shape (n, num_categories), or (n, 1) for a binary column
+        Last values, categories as one-hot.
+    future : array of shape (n, forecast_steps)
+        Values that follow; NaN where nothing was observed.
+
+    Returns
+    -------
+    weights : array of shape (num_categories, forecast_steps, num_categories)
+    constant : array of shape (forecast_steps, num_categories)
+    """
+    binary = not num_categories
+    one_hot = np.concatenate([1 - last, last], axis=1) if binary else last
+    width = one_hot.shape[1]
+    follows = (future[..., None] == np.arange(width)).astype(float)
+    overall = follows.sum(axis=0) + _PRIOR
+    overall = overall / overall.sum(axis=1, keepdims=True)
+    counts = np.einsum("ni,nhj->ihj", one_hot, follows)
+    after = (counts + overall) / (counts.sum(axis=2, keepdims=True) + 1.0)
+    logits = np.log(after)
+    if not binary:
+        constant = np.log(overall)
+        return logits - constant, constant
+    odds = logits[..., 1:] - logits[..., :1]
+    return odds[1:] - odds[:1], odds[0]
