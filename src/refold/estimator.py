@@ -89,8 +89,8 @@ class SequenceAutoencoder(
         of at least 8. Only for the default architecture, and not for variational models.
     forecast_steps : int, default=0
         Number of steps to forecast after a sequence, for ``forecast``. A second decoder learns to
-        predict them from the same code. In training, half of the sequences are cut before their
-        last steps.
+        predict them from the same code and the last steps. It is trained afterwards, so that codes
+        and reconstructions are those of a model without it.
     scale : {"features", "sequence"} or None, default="features"
         Standardize numeric features over the training data; or each sequence by itself, with the
         mean and the log standard deviation of each feature appended to the code; or not at all.
@@ -193,7 +193,7 @@ class SequenceAutoencoder(
     autoregressive_ : bool
         Whether the decoder is autoregressive, also if ``decoder`` is "auto".
     forecaster_ : keras.Model or None
-        With ``forecast_steps``: maps codes to the scaled steps that follow.
+        With ``forecast_steps``: maps codes and recent values to the scaled steps that follow.
     history_ : dict of lists
         One entry per epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.

@@ -59,7 +59,9 @@ def test_errors_by_hand():
     assert found.model == 4 / 8
     assert found.last_value == (3**2 + 1**2 + 1**2 + 1**2) / 8
     assert found.seasonal_naive == (1 + 1 + 1 + 1) / 8
-    assert str(found) == "NMSE 0.5, last value 1.5, seasonal naive (2 steps) 0.5"
+    assert str(found) == (
+        "NMSE 0.5, last value 1.5, linear continuation 8.5, seasonal naive (2 steps) 0.5"
+    )
 
 
 def test_categorical_columns_have_an_accuracy():

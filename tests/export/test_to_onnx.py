@@ -112,6 +112,27 @@ def padded(sequences, session, junk=2):
     return feeds
 
 
+def last_steps(sequences, session):
+    """Return the last steps as inputs of a forecaster; missing values stand before the first."""
+    columns = columns_of(session)
+    steps = int(session.get_modelmeta().custom_metadata_map["recent_steps"])
+    made = np.full((len(sequences), steps, len(columns)), np.nan)
+    for row, values in enumerate(sequences[i].values for i in np.arange(len(sequences))[:, None]):
+        count = min(steps, len(values))
+        made[row, steps - count :] = values[len(values) - count :]
+    feeds = {}
+    for given in session.get_inputs():
+        chosen = [
+            i for i, column in enumerate(columns) if f"recent_{column['tensor']}" == given.name
+        ]
+        if given.name == "recent_values":
+            dtype = np.float32 if given.type == "tensor(float)" else np.float64
+            feeds[given.name] = made[:, :, chosen].astype(dtype)
+        if given.name == "recent_categories":
+            feeds[given.name] = np.nan_to_num(made[:, :, chosen], nan=-1).astype(np.int64)
+    return feeds
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_codes_are_those_of_refold(kind, tmp_path):
     data, options = KINDS[kind]
@@ -159,25 +180,37 @@ def test_decoded_sequences_are_those_of_refold(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["two layers", "words, autoregressive", "mixed", "patches, ROCKET"]
+    ("kind", "recent_steps"),
+    [
+        ("two layers", 0),  # as models of earlier versions
+        ("two layers", 1),
+        ("gaps", 4),
+        ("words, autoregressive", 2),
+        ("mixed", 3),
+        ("patches, ROCKET", 7),
+    ],
 )
-def test_forecasts_are_those_of_refold(kind, tmp_path):
+def test_forecasts_are_those_of_refold(kind, recent_steps, tmp_path):
     data, options = KINDS[kind]
-    ae = networks.fitted(data, forecast_steps=3, **options)
+    ae = networks.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
     codes = ae.encode(data)
     expected = ae.forecast(data, context=99).sequences
     session = loaded(ae, tmp_path, "forecaster", category_indices=True)
     assert session.get_modelmeta().custom_metadata_map["forecast_steps"] == "3"
-    found = run(session, codes=codes)
+    recent = last_steps(as_sequences(data).align(ae.schema_), session)
+    found = run(session, codes=codes, **recent)
     assert found["lengths"].tolist() == [3] * len(codes)
-    flat = run(loaded(ae, tmp_path, "forecaster", category_indices=True, packed=True), codes=codes)
+    packed = loaded(ae, tmp_path, "forecaster", category_indices=True, packed=True)
+    flat = run(packed, codes=codes, **{name: steps.ravel() for name, steps in recent.items()})
     tensors = [column["tensor"] for column in columns_of(session)]
     for name in set(tensors):
         columns = [one == name for one in tensors]
         away = found[name].reshape(-1, sum(columns)) - expected.values[:, columns]
         assert np.abs(away / ae.error_scaler_.scale_[columns]).max() < CLOSE
         assert (flat[name] == found[name].ravel()).all()
-    assert [len(tensor) for tensor in run(session, codes=codes[:0]).values()] == [0] * len(found)
+    nothing = {name: steps[:0] for name, steps in recent.items()}
+    found = run(session, codes=codes[:0], **nothing)
+    assert [len(tensor) for tensor in found.values()] == [0] * len(found)
 
 
 def test_batches_without_sequences_or_steps(tmp_path):

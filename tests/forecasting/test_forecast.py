@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from scipy.stats import betabinom
 
 import refold
+from outside_data import tracks
 from refold import SequenceAutoencoder, load
 from refold.errors import DataError, ParameterError
-from refold.evaluation import conformal_margins
+from refold.evaluation import conformal_margins, forecast_errors
 from refold.forecasting import Forecast
-from refold.sequences import Sequences, as_sequences, scan, split_at, write
+from refold.sequences import Scaler, Sequences, as_sequences, scan, split_at, write
 
 TINY = {
     "latent_dim": 4,
@@ -87,6 +89,8 @@ def test_forecasts_of_sines_are_better_than_baselines(fitted):
     assert errors.model < 0.05 < errors.last_value
     assert errors.model < errors.seasonal_naive
     assert errors.num_sequences == 100
+    assert errors.worse == ""
+    assert str(errors).count("\n") == 0
 
 
 def test_errors_on_training_sequences_cause_a_warning(fitted):
@@ -97,14 +101,69 @@ def test_errors_on_training_sequences_cause_a_warning(fitted):
     assert len(told) == 1
 
 
-def test_forecasting_hardly_changes_the_reconstruction(fitted, plain):
-    assert 1 - fitted.score(waves(100, 2)) < 1.5 * (1 - plain.score(waves(100, 2)))
+def test_errors_are_reported_for_each_column_and_step_next_to_those_of_baselines():
+    level = np.random.default_rng(0).normal(size=(30, 1)) * np.ones((30, 8))
+    noise = np.random.default_rng(1).normal(size=(30, 8))
+    both = as_sequences(np.stack([level, noise], axis=2), names=["level", "noise"])
+    before, after = split_at(both, 5)
+    ahead = after.with_values(after.values + np.array([1.0, 0.0]))
+    errors = forecast_errors(before, after, ahead, Scaler.fit(both))
+    assert errors.by_step["model"][:, 0] == pytest.approx(1.0)
+    assert (errors.by_step["last_value"][:, 0] == 0).all()
+    assert errors.worse == (
+        "Worse than the last value in level at steps 1-3; than the linear continuation in level "
+        "at steps 1-3."
+    )
+    rows = errors.to_table().to_pylist()
+    assert [(row["column"], row["step"]) for row in rows[:4]] == [
+        ("level", 1), ("level", 2), ("level", 3), ("noise", 1)
+    ]  # fmt: skip
+    by_hand = np.sqrt(np.mean((noise[:, 4] - noise[:, 5]) ** 2))
+    assert rows[3]["last_value"] == pytest.approx(by_hand)
 
 
-def test_the_forecaster_is_a_keras_model_of_the_code(fitted):
+def test_moving_things_are_forecast_as_well_as_by_any_baseline():
+    ae = SequenceAutoencoder(**TINY | {"max_epochs": 2}, forecast_steps=4).fit(tracks(300, 0))
+    errors = ae.forecast_errors(tracks(150, 1))
+    for name in ("last_value", "linear"):
+        assert (errors.by_step["model"] < 1.02 * errors.by_step[name]).all()
+    assert errors.model < 0.5 * min(errors.last_value, errors.linear)
+
+
+@pytest.mark.usefixtures("no_epochs")
+def test_the_start_is_as_good_as_the_linear_continuation():
+    rng = np.random.default_rng(0)
+    lines = [rng.normal(0, 50) + rng.normal() * np.arange(20.0) for _ in range(80)]
+    errors = (
+        SequenceAutoencoder(**TINY, forecast_steps=5).fit(lines[:60]).forecast_errors(lines[60:])
+    )
+    assert errors.model < 1e-6 < 1e-3 < errors.last_value
+    assert errors.linear < 1e-6
+
+
+def test_forecasting_does_not_change_the_reconstruction(fitted, plain):
+    series = waves(100, 2)
+    assert np.array_equal(fitted.transform(series), plain.transform(series))
+    for ours, theirs in zip(fitted.reconstruct(series), plain.reconstruct(series), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_model_that_forecasts_from_codes_alone_is_read():
+    again = load(
+        Path(__file__).parent / "data" / "codes_only.refold"
+    )  # fitted by an earlier version
+    history = np.array([[0.0, 1.0], [1.0, 0.5], [2.0, 0.0]], np.float32)
+    expected = [[0.21184477, 0.30537707], [0.11002965, 0.26671740]]
+    np.testing.assert_allclose(again.forecast([history]).values[0], expected, atol=1e-6)
+
+
+def test_the_forecaster_is_a_keras_model_of_the_code_and_the_last_values(fitted):
     series, _ = split_at(waves(3, 3), 35)
-    codes = fitted.encode(series)
-    ahead = fitted.forecaster_.predict(codes, verbose=0)
+    codes, scaled = fitted.encode(series), fitted.scaler_.transform(series)
+    steps = fitted.forecaster_.input_shape[1][1]
+    last = np.stack([np.ravel(scaled[i])[: -steps - 1 : -1] for i in range(3)])
+    recent = np.concatenate([last[:, :1], last[:, 1:] - last[:, :1]], axis=1)
+    ahead = fitted.forecaster_.predict([codes, recent], verbose=0)
     scaled = fitted.scaler_.inverse_transform(as_sequences(list(ahead)), None).values
     assert np.allclose(np.concatenate(fitted.forecast(series).values), scaled[:, 0], atol=1e-5)
 

@@ -15,6 +15,7 @@ from refold.evaluation._exact_accuracy import exact as exact
 from refold.evaluation._fidelity import Fidelity as Fidelity
 from refold.evaluation._fidelity import as_percent as as_percent
 from refold.evaluation._fidelity import fidelity as fidelity
+from refold.evaluation._forecast_errors import NAIVE as NAIVE
 from refold.evaluation._forecast_errors import ForecastAccuracy as ForecastAccuracy
 from refold.evaluation._forecast_errors import ForecastErrors as ForecastErrors
 from refold.evaluation._forecast_errors import forecast_errors as forecast_errors

@@ -1,10 +1,30 @@
 """Forecast errors, next to those of the naive baselines."""
 
+from itertools import groupby
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
 from refold.evaluation._fidelity import as_percent, fidelity
-from refold.evaluation._naive_forecasts import last_value, pick_season, seasonal_naive
-from refold.sequences import Scaler, Sequences, as_sequences
+from refold.evaluation._naive_forecasts import (
+    last_value,
+    linear_continuation,
+    pick_season,
+    seasonal_naive,
+)
+from refold.sequences import Scaler, Sequences, as_sequences, positions
+
+# A forecast is worse than another if its error is larger by more than this factor.
+_MARGIN = 1.01
+# Maximum number of columns to name in one line.
+_MAX_NAMED = 3
+NAIVE = {
+    "last_value": "last value",
+    "linear": "linear continuation",
+    "seasonal_naive": "last season",
+}
+"""The naive forecasts: fields of `ForecastErrors`, and their names in a text."""
 
 
 class ForecastAccuracy(NamedTuple):
@@ -33,6 +53,8 @@ class ForecastErrors(NamedTuple):
         with a wrong entry.
     model, last_value : float
         Error of the model, and of repeating the last value.
+    linear : float or None
+        Error of going on as between the last two values; None if no column is numeric.
     seasonal_naive : float or None
         Error of repeating the value of one season ago; None if no season was found.
     season : int or None
@@ -41,22 +63,33 @@ class ForecastErrors(NamedTuple):
         Number of sequences that were measured.
     accuracy : ForecastAccuracy or None
         None if all columns are numeric.
+    by_step : dict of arrays of shape (steps, n_columns)
+        Errors of each step and column, of ``"model"`` and of each baseline: the root mean squared
+        error of a numeric column in its own unit, or the share of wrong values. NaN where nothing
+        was observed.
+    names : tuple of str
+        Names of the columns.
     """
 
     measure: str
     model: float
     last_value: float
+    linear: float | None
     seasonal_naive: float | None
     season: int | None
     num_sequences: int
-    accuracy: ForecastAccuracy | None = None
+    accuracy: ForecastAccuracy | None
+    by_step: dict[str, np.ndarray]
+    names: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Format the errors in one line."""
+        """Format the errors in one line, and in a second one where a baseline is better."""
         seasonal = f"seasonal naive ({self.season} steps)"
         parts = []
         if self.measure == "NMSE":
             text = f"NMSE {self.model:.3g}, last value {self.last_value:.3g}"
+            if self.linear is not None:
+                text += f", linear continuation {self.linear:.3g}"
             if self.seasonal_naive is not None:
                 text += f", {seasonal} {self.seasonal_naive:.3g}"
             parts.append(text)
@@ -68,7 +101,44 @@ class ForecastErrors(NamedTuple):
             if shares.seasonal_naive is not None:
                 text += f", {seasonal} {as_percent(shares.seasonal_naive)}"
             parts.append(text)
-        return "; ".join(parts)
+        text = "; ".join(parts)
+        return f"{text}\n{self.worse}" if self.worse else text
+
+    @property
+    def worse(self) -> str:
+        """One line that says where a baseline is better by more than 1 %; empty if none is."""
+        lines = []
+        for field, name in NAIVE.items():
+            if field in self.by_step:
+                worse = self.by_step["model"] > _MARGIN * self.by_step[field]
+                places = [
+                    f"{self.names[column]} at {_steps(np.flatnonzero(worse[:, column]) + 1)}"
+                    for column in np.flatnonzero(worse.any(axis=0))
+                ]
+                if more := places[_MAX_NAMED:]:
+                    places[_MAX_NAMED:] = [f"{len(more)} more column{'s' * (len(more) > 1)}"]
+                if places:
+                    lines.append(f"than the {name} in {', '.join(places)}")
+        return f"Worse {'; '.join(lines)}." if lines else ""
+
+    def to_table(self) -> pa.Table:
+        """Return ``by_step`` as a table with one row for each column and step; NaN is null."""
+        steps = len(self.by_step["model"])
+        errors = {
+            name: pa.array(errors.T.ravel(), from_pandas=True)
+            for name, errors in self.by_step.items()
+        }
+        names, numbers = np.repeat(self.names, steps), np.arange(1, steps + 1)
+        return pa.table({"column": names, "step": np.tile(numbers, len(self.names)), **errors})
+
+
+def _steps(steps: np.ndarray) -> str:
+    """Format step numbers: ``steps 1-3, 5``."""
+    ranges = []
+    for _, group in groupby(enumerate(steps.tolist()), lambda pair: pair[1] - pair[0]):
+        numbers = [step for _, step in group]
+        ranges.append(f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}")
+    return f"step{'s' * (len(steps) > 1)} {', '.join(ranges)}"
 
 
 def forecast_errors(
@@ -79,7 +149,7 @@ def forecast_errors(
     *,
     season: int | None = None,
 ) -> ForecastErrors:
-    """Measure forecasts next to two naive baselines: the last value and the last season.
+    """Measure forecasts next to naive baselines: last value, linear continuation, last season.
 
     Parameters
     ----------
@@ -109,27 +179,49 @@ def forecast_errors(
     >>> waves = Sequences.from_list([[0.0, 1.0, 0.0, -1.0] * 4] * 3)
     >>> before, after = split_at(waves, 12)
     >>> print(forecast_errors(before, after, after, Scaler.fit(waves)))
-    NMSE 0, last value 3, seasonal naive (4 steps) 0
+    NMSE 0, last value 3, linear continuation 26, seasonal naive (4 steps) 0
     """
     before, after = as_sequences(before), as_sequences(after)
     season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
-    model = fidelity(after, forecast, scaler)
-    last = fidelity(after, last_value(before, steps), scaler)
-    seasonal = None
+    forecast = as_sequences(forecast).align(after.schema)
+    forecasts = {"model": forecast, "last_value": last_value(before, steps)}
+    if after.schema.numeric.any():
+        forecasts["linear"] = linear_continuation(before, steps)
     if season is not None:
-        seasonal = fidelity(after, seasonal_naive(before, steps, season), scaler)
+        forecasts["seasonal_naive"] = seasonal_naive(before, steps, season)
+    measured = {name: fidelity(after, ahead, scaler) for name, ahead in forecasts.items()}
+    by_step = {name: _by_step(after, ahead, scaler) for name, ahead in forecasts.items()}
+    if "linear" in by_step:
+        by_step["linear"][:, ~after.schema.numeric] = np.nan
+    errors: dict[str, float | None] = {name: found.error for name, found in measured.items()}
     accuracy = None
-    if model.accuracy is not None and last.accuracy is not None:
-        accuracy = ForecastAccuracy(
-            model.accuracy, last.accuracy, None if seasonal is None else seasonal.accuracy
-        )
+    if measured["model"].accuracy is not None:
+        shares = {name: found.accuracy for name, found in measured.items() if name != "linear"}
+        accuracy = ForecastAccuracy(**({"seasonal_naive": None} | shares))
     return ForecastErrors(
-        model.measure,
-        model.error,
-        last.error,
-        None if seasonal is None else seasonal.error,
-        season,
-        len(after),
-        accuracy,
+        measured["model"].measure,
+        **({"linear": None, "seasonal_naive": None} | errors),
+        season=season,
+        num_sequences=len(after),
+        accuracy=accuracy,
+        by_step=by_step,
+        names=tuple(after.schema.names),
     )
+
+
+def _by_step(after: Sequences, ahead: Sequences, scaler: Scaler) -> np.ndarray:
+    """Return the error of each step and column, (steps, n_columns)."""
+    row, step = positions(after)
+    truth, numeric = after.values.astype(float), after.schema.numeric
+    written = ahead.values[ahead.offsets[row] + step].astype(float)
+    # a column that was never observed has no last value
+    written = np.where(np.isnan(written), scaler.mean_, written)
+    wrong = np.where(numeric, (written - truth) ** 2, (written != truth).astype(float))
+    observed = ~np.isnan(truth)
+    shape = max(1, int(after.lengths.max(initial=1))), truth.shape[1]
+    total, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(total, step, np.where(observed, wrong, 0.0))
+    np.add.at(count, step, observed)
+    mean = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+    return np.where(numeric, np.sqrt(mean), mean)

@@ -9,6 +9,7 @@ import numpy as np
 from refold.export._columns import Columns, output_columns
 from refold.export._encoder import dense
 from refold.export._graph import Graph
+from refold.export._inputs import read_last_steps
 from refold.export._outputs import write_outputs
 from refold.export._ragged import at_least_one, longest
 from refold.export._recurrent import find_layer, input_bias, run_layer, step
@@ -29,9 +30,11 @@ def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray
 
 
 def add_forecaster(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
-    """Add the forecast decoder, from codes to the steps after their sequences."""
+    """Add the forecast decoder, from codes and last steps to the steps after the sequences."""
     specification = columns.specification
     codes, statistics, count = _read_codes(graph, columns)
+    if specification.recent_steps:
+        codes = graph("Concat", codes, read_last_steps(graph, columns), axis=1)
     decoder = _Decoder(graph, specification, weights, ahead=True)
     outputs = decoder(codes, [specification.forecast_steps])
     lengths = graph("Expand", np.int64(specification.forecast_steps), count)
@@ -93,6 +96,8 @@ class _Decoder:
         kernel, bias = self._head()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
+        if (scale := self._weights.get(f"head{self._suffix}/scale")) is not None and scale.ndim > 1:
+            logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale", scale))
         if patch > 1:
             shape = graph("Concat", [0], steps, [self._width], axis=0)
             logits = graph("Reshape", logits, shape)
@@ -204,8 +209,9 @@ class _Decoder:
         """Return the kernel and the bias of the last dense layer, scaled."""
         head = f"head{self._suffix}"
         kernel, bias = (self._weights[f"{head}/dense/{part}"] for part in ("kernel", "bias"))
-        if f"{head}/scale" in self._weights:
-            scale = np.tile(self._weights[f"{head}/scale"], self._patch)
+        scale = self._weights.get(f"{head}/scale")
+        if scale is not None and scale.ndim == 1:
+            scale = np.tile(scale, self._patch)
             kernel, bias = scale * kernel, scale * bias
         weight = self._graph.weight
         return weight(f"{head}/kernel", kernel), weight(f"{head}/bias", bias)

@@ -1,5 +1,6 @@
 """From the user's values, categories and lengths to the channels that the encoder reads."""
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -92,6 +93,54 @@ def _inputs(graph: Graph, columns: Columns) -> tuple[Any, Any, Any, Any]:
         if columns.packed:
             tensors[name] = padded_rows(graph, tensors[name], lengths)
     return tensors.get("values"), tensors.get("categories"), lengths, given
+
+
+def read_last_steps(graph: Graph, columns: Columns) -> Any:
+    """Add the input of the last steps; return what `refold.inference.recent_values` does."""
+    specification, parts = columns.specification, []
+    steps = specification.recent_steps
+    numbers: Any = None
+    index: Any = None
+    if columns.values:
+        values = _last_steps(graph, columns, "recent_values", columns.values, columns.dtype)
+        values = at_least_one(graph, values, 1, np.asarray(np.nan, columns.dtype))
+        values = _scaled(graph, _without_markers(graph, values, columns), columns)
+        values = _filled(graph, values, steps, lambda step: graph("IsNaN", step))
+        numbers = graph("Where", graph("IsNaN", values), np.float32(0), values)
+    if columns.categorical:
+        kind = columns.category_type
+        index = _last_steps(graph, columns, "recent_categories", columns.categorical, kind)
+        if not columns.indices:
+            index = _indices(graph, index, columns)
+        index = at_least_one(graph, index, 1, np.int64(-1))
+        index = _filled(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
+    parts = _channels(graph, columns, numbers, index)
+    x = graph("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+    last = graph("Slice", x, [steps - 1], [steps], [1])
+    if steps > 1:
+        earlier = graph("Slice", x, [steps - 2], [-steps - 1], [1], [-1])
+        last = graph("Concat", last, graph("Sub", earlier, last), axis=1)
+    return graph("Reshape", last, [-1, specification.recent_dim])
+
+
+def _last_steps(graph: Graph, columns: Columns, name: str, chosen: list[int], kind: Any) -> Any:
+    """Add an input of the last steps (n, recent_steps, columns)."""
+    shape = [columns.specification.recent_steps, len(chosen)]
+    if not columns.packed:
+        return graph.input(name, kind, ["n", *shape])
+    return graph("Reshape", graph.input(name, kind, [f"{name}_elements"]), [-1, *shape])
+
+
+def _filled(graph: Graph, values: Any, steps: int, is_missing: Callable[[Any], Any]) -> Any:
+    """Give a missing entry the value of the step before, or else of the first step after."""
+    if steps == 1:
+        return values
+    parts = list(graph("Split", values, outputs=steps, axis=1, num_outputs=steps))
+    forward = [(step, step - 1) for step in range(1, steps)]
+    backward = [(step, step + 1) for step in reversed(range(steps - 1))]
+    for step, source in forward + backward:
+        parts[step] = graph("Where", is_missing(parts[step]), parts[source], parts[step])
+    return graph("Concat", *parts, axis=1)
 
 
 def _without_markers(graph: Graph, values: Any, columns: Columns) -> Any:

@@ -9,7 +9,7 @@ from refold._support.offsets import positions_of
 from refold.errors import ParameterError
 from refold.export._columns import Columns
 from refold.export._graph import package
-from refold.inference import continued, decode, encode, predict_lengths
+from refold.inference import continued, decode, encode, last_steps, predict_lengths
 from refold.sequences import Sequences
 
 # Number of sequences that a graph is tried on.
@@ -93,6 +93,17 @@ def encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarra
     return parts | {"lengths": sequences.lengths.astype(np.int64)}
 
 
+def _last_step_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarray]:
+    """Return the last steps of sequences as inputs of a forecaster's graph."""
+    steps = columns.specification.recent_steps
+    if not steps:
+        return {}
+    values = last_steps(sequences, steps).reshape(-1, sequences.schema.num_columns)
+    offsets = np.arange(len(sequences) + 1) * steps
+    feeds = encoder_feeds(columns, Sequences(values, offsets, schema=sequences.schema))
+    return {f"recent_{name}": feeds[name] for name in ("values", "categories") if name in feeds}
+
+
 def _forms(columns: Columns, i: int) -> np.ndarray:
     """Return the form of each index of a category, then of an unknown and a missing one."""
     known = columns.categories(i)
@@ -134,6 +145,7 @@ def comparison(fitted: Any, columns: Columns, part: str) -> Callable[[Any], np.n
         feeds["wanted_lengths"] = lengths
         written = _decoded(fitted, codes, lengths, statistics)
     else:
+        feeds |= _last_step_feeds(columns, sequences)
         written = continued(sequences, network, scaler)
     expected = encoder_feeds(columns, written)
 

@@ -74,8 +74,10 @@ def to_onnx(
     part : {"encoder", "decoder", "forecaster"}, default="encoder"
         The encoder reads sequences and returns ``codes``. The decoder reads ``codes``, and
         ``wanted_lengths`` of shape (n,) or (1,), where a negative number asks for the length that
-        the code stands for. It returns sequences. The forecaster reads ``codes`` and returns the
-        next ``forecast_steps`` steps of their sequences.
+        the code stands for. It returns sequences. The forecaster reads ``codes`` and the last
+        ``recent_steps`` steps of their sequences, as ``recent_values`` and ``recent_categories`` of
+        shape (n, recent_steps, columns); shorter sequences begin with missing values. It returns
+        the next ``forecast_steps`` steps.
     packed : bool, default=False
         Whether the steps of all sequences are in one dimension, without padding: ``values`` and
         ``categories`` are flat, and ``counts`` (int32) is the number of entries of each sequence.
@@ -203,6 +205,7 @@ def _metadata(fitted: Fitted, part: str, columns: Columns) -> dict[str, str]:
         "missing_category": str(columns.missing_category),
         "max_steps": str(columns.specification.max_steps),
         "forecast_steps": str(columns.specification.forecast_steps),
+        "recent_steps": str(columns.specification.recent_steps),
     }
 
 

@@ -37,7 +37,6 @@ from refold.training import (
     pick_refit,
 )
 
-
 # Share of a time budget for the forecast decoder.
 _FORECAST_SHARE = 0.15
 

@@ -8,10 +8,10 @@ from refold.fitting._fit_data import FitData
 from refold.fitting._held_out_error import holding, weights_of
 from refold.models import Network, inference_with
 from refold.sequences import Sequences
-from refold.training import FitResult, cut, fit_forecast_decoder
+from refold.training import Cuts, FitResult, cut, fit_forecast_decoder
 
-# Last steps that a forecast decoder reads if there is no season, and cap on their values.
-_RECENT_STEPS, _MAX_RECENT_VALUES = 8, 256
+# Minimum number of last steps that a forecast decoder reads, and cap on their values.
+_MIN_RECENT_STEPS, _MAX_RECENT_VALUES = 16, 256
 # Sequences that are searched for a season, and cap on the values to learn from.
 _SEASON_SEQUENCES, _MAX_VALUES = 256, 4_000_000
 # Without held-out sequences, one of this many is held out from the training of the decoder.
@@ -19,11 +19,14 @@ _EVERY = 10
 
 
 def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> int:
-    """Pick how many of the last steps a forecast decoder reads: a season, and at least eight."""
+    """Pick how many of the last steps a forecast decoder reads.
+
+    They hold a season, and at least as many steps as are forecast.
+    """
     schema, longest = source.sequences.schema, int(source.sequences.lengths.max())
     season = _season(source, rows) or 0
     room = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)
-    return max(1, min(max(season, _RECENT_STEPS), room))
+    return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), room))
 
 
 def fit_forecasts(
@@ -40,7 +43,7 @@ def fit_forecasts(
     packed, season = inference_with(network), _season(data.source, data.rows["validated"])
     options = {"season": season, "further": further, "seed": data.seed, "verbose": verbose}
 
-    def cuts(phase: str, sequences: Sequences):
+    def cuts(phase: str, sequences: Sequences) -> Cuts:
         return cut(data.scaler(phase).transform(sequences), packed, data.seed)
 
     values = max(1.0, float(data.lengths.mean())) * data.source.sequences.schema.output_width
@@ -52,14 +55,14 @@ def fit_forecasts(
         else:
             apart = training.sequence % _EVERY == _EVERY - 1
             training, held_out = training.of(~apart), training.of(apart)
-        epoch = fit_forecast_decoder(
+        kept = fit_forecast_decoder(
             network, training, held_out, max_epochs=max_epochs, seconds=seconds, **options
         )
         validated = weights_of(network)
     if outcome.validated is None:
         return outcome
     training = cuts("refit", data.sample("refit", most))
-    fit_forecast_decoder(network, training, max_epochs=epoch, **options)
+    fit_forecast_decoder(network, training, kept=kept, **options)
     return outcome._replace(validated=validated)
 
 

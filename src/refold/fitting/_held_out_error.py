@@ -132,7 +132,10 @@ class HeldOut:
             ahead = continued(before, inference_with(network), scaler)
         errors = forecast_errors(before, after, ahead, self._units)
         held_out = _count(errors.num_sequences, "sequence")
-        log(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {errors}.")
+        measured, *worse = str(errors).splitlines()
+        log(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {measured}.")
+        for line in worse:
+            log(line)
 
     @functools.cached_property
     def _units(self) -> Scaler:

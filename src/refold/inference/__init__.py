@@ -16,6 +16,7 @@ from refold.inference._far_values import count_far as count_far
 from refold.inference._far_values import describe_far as describe_far
 from refold.inference._far_values import warn_of_far as warn_of_far
 from refold.inference._forecast_steps import continued as continued
+from refold.inference._forecast_steps import last_steps as last_steps
 from refold.inference._forecast_steps import recent_values as recent_values
 from refold.inference._forecast_steps import split_last as split_last
 from refold.inference._input_checks import check_codes as check_codes

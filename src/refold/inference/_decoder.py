@@ -109,7 +109,13 @@ class Decoder:
             layer = f"linear_steps{suffix}"
             self._linear = linear_map(weights, layer), weights[f"{layer}/bias"]
             self.scale = weights[f"head{suffix}/scale"]
-            self._dense = tuple(np.tile(self.scale, self.patch) * part for part in self._dense)
+            if self.scale.ndim == 1:  # for all steps
+                self._dense = tuple(np.tile(self.scale, self.patch) * part for part in self._dense)
+
+    @property
+    def _scales_by_step(self) -> bool:
+        """Whether it writes the same number of steps always, each with its own scale."""
+        return self.scale is not None and self.scale.ndim == 2
 
     def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> Layout:
         """Prepare to write sequences with these offsets, for one or more calls.
@@ -170,7 +176,11 @@ class Decoder:
         kernel, start = self._dense
         if (beside := self._linear_steps(codes, layout)) is not None:
             start = beside.reshape(len(hidden), kernel.shape[1])
-        logits = packed.product(hidden, kernel, start).reshape(-1, self.head.num_outputs)
+        if self._scales_by_step:
+            scale = np.tile(self.scale, (len(codes), 1))
+            logits = packed.product(hidden, kernel) * scale + start
+        else:
+            logits = packed.product(hidden, kernel, start).reshape(-1, self.head.num_outputs)
         return self.head.activate(logits), decoding
 
     def gradient(self, decoding: Decoding, d_logits: np.ndarray) -> np.ndarray:
@@ -282,6 +292,8 @@ class Decoder:
         by_step, start = packed.product(features, self._by_position), None
         if self._linear is not None:
             start = np.tile(self._dense[1], count).reshape(-1, self.head.num_outputs)
+            if self._scales_by_step:
+                start *= self.scale[:count]
             bias = self._linear[1][: len(start)]
             start[: len(bias)] += bias
         return by_step, start

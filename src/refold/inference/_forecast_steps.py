@@ -80,10 +80,7 @@ def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray
     [[8.0, -4.0, -6.0], [4.0, -1.0, -1.0], [5.0, 0.0, 0.0]]
     """
     steps, num_columns = specification.recent_steps, len(specification.num_categories)
-    places = np.arange(-steps, 0) + scaled.offsets[1:, None]
-    there = places >= scaled.offsets[:-1, None]
-    values = np.full((len(scaled), steps, num_columns), np.nan, np.float32)
-    values[there] = scaled.values[places[there]]
+    values = last_steps(scaled, steps).astype(np.float32)
     forward = [(step, step - 1) for step in range(1, steps)]
     backward = [(step, step + 1) for step in reversed(range(steps - 1))]
     for step, source in forward + backward:
@@ -96,3 +93,19 @@ def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray
     return encoded.reshape(len(scaled), specification.recent_dim)
 
 
+def last_steps(sequences: Sequences, steps: int) -> np.ndarray:
+    """Return the last steps of each sequence, (n_sequences, steps, n_columns).
+
+    Shorter sequences begin with NaN.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> last_steps(as_sequences([[1.0, 2.0, 3.0], [4.0]]), 2)[:, :, 0].tolist()
+    [[2.0, 3.0], [nan, 4.0]]
+    """
+    places = np.arange(-steps, 0) + sequences.offsets[1:, None]
+    there = places >= sequences.offsets[:-1, None]
+    values = np.full((*there.shape, sequences.schema.num_columns), np.nan)
+    values[there] = sequences.values[places[there]]
+    return values

@@ -152,7 +152,8 @@ def _decoder(
         if not suffix:
             steps = min(max_steps, most_linear_steps(input_width(specification), latent_dim))
         shapes |= _linear(f"linear_steps{suffix}", (latent_dim, steps, outputs), (steps, outputs))
-        shapes[f"head{suffix}/scale"] = (outputs,)
+        steps = (max_steps,) if suffix and specification.recent_steps else ()
+        shapes[f"head{suffix}/scale"] = (*steps, outputs)
     return shapes | _dense(f"head{suffix}/dense", units, patch * outputs)
 
 

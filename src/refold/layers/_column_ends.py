@@ -59,8 +59,8 @@ class ColumnHead(keras.layers.Layer):
     """Dense output of a decoder: means, probabilities and softmax blocks by column type.
 
     If another path gives ``beside``, it is added to the logits, after the dense layer's output was
-    multiplied by ``scale``, an untrained weight for each output.  With patches, the head writes
-    steps, and each step of a patch has its own weights.
+    multiplied by ``scale``, an untrained weight for each output, or for each step and output.  With
+    patches, the head writes steps, and each step of a patch has its own weights.
 
     Parameters
     ----------
@@ -72,6 +72,8 @@ class ColumnHead(keras.layers.Layer):
         Number of steps in a patch.
     max_steps : int, optional
         With patches, the number of steps if ``like`` is not given.
+    scale_by_step : bool
+        Whether each of ``max_steps`` steps has its own ``scale``.
 
     Examples
     --------
@@ -88,9 +90,12 @@ class ColumnHead(keras.layers.Layer):
         num_categories: Sequence[int] | None = None,
         patch: int = 1,
         max_steps: int | None = None,
+        *,
+        scale_by_step: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.scale_by_step = scale_by_step
         self.column_types = list(column_types)
         self.num_categories = [int(n) for n in num_categories or [0] * len(self.column_types)]
         self.patch = patch
@@ -111,8 +116,10 @@ class ColumnHead(keras.layers.Layer):
         del like_shape
         self.dense.build(inputs_shape)
         if beside_shape is not None:
+            steps = (self.max_steps,) if self.scale_by_step else ()
+            shape = (*steps, sum(self.widths))
             self.scale = self.add_weight(
-                shape=(sum(self.widths),), initializer=Constant(1.0), trainable=False, name="scale"
+                shape=shape, initializer=Constant(1.0), trainable=False, name="scale"
             )
 
     def call(self, inputs: Any, beside: Any = None, like: Any = None) -> Any:
@@ -169,5 +176,5 @@ class ColumnHead(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
-        own = ("column_types", "num_categories", "patch", "max_steps")
+        own = ("column_types", "num_categories", "patch", "max_steps", "scale_by_step")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

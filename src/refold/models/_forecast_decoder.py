@@ -77,6 +77,7 @@ def forecaster(
         dropout,
         cell,
         linear_steps=linear_steps,
+        scale_by_step=recent_dim > 0,
         suffix="_ahead",
     )
     code: Any = keras.Input((latent_dim,), name="code")

@@ -1,6 +1,7 @@
 """Training: compiled epochs, the validation split, schedules, early stopping, refit, snapshots."""
 
 from refold.training._backend import require_jax as require_jax
+from refold.training._forecast_decoder import Cuts as Cuts
 from refold.training._forecast_decoder import cut as cut
 from refold.training._forecast_decoder import fit_forecast_decoder as fit_forecast_decoder
 from refold.training._processes import Processes as Processes

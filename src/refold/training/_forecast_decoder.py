@@ -6,10 +6,11 @@
    continuation of the last step, or the last season) plus a ridge regression of what the naive
    forecast misses. Both are chosen by cross-validation, for each step and column. For the others,
    it is the frequency of each value after each last value.
-3. LSTMs learn what the start misses, until the error of held-out sequences no longer falls. If no
-   epoch is better than the start, the start is kept.
+3. LSTMs learn what the start misses, until the errors of held-out sequences no longer fall. A step
+   of a column that does not get better keeps the start.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
@@ -39,7 +40,7 @@ _MIN_SHARE = 1e-6
 # Number of times that each value counts as seen before the frequencies are counted.
 _PRIOR = 0.1
 # Batch size, and bounds of the number of epochs and of training steps.
-_BATCH_SIZE, _MIN_EPOCHS, _MAX_EPOCHS, _MAX_STEPS = 64, 10, 100, 3000
+_BATCH_SIZE, _MIN_EPOCHS, _MAX_EPOCHS, _MAX_STEPS = 64, 10, 300, 3000
 _LEARNING_RATE = 2e-3
 # Share of the epochs without a better error after which training stops.
 _PATIENCE = 0.25
@@ -57,12 +58,16 @@ class Cuts(NamedTuple):
         See `refold.inference.recent_values`.
     future : array of float32 of shape (n, forecast_steps, n_columns)
         Scaled values after the cut; NaN beyond the end and where nothing was observed.
+    weight : array of float32 of shape (n,)
+        Weight of the errors, with a mean of about 1. It is smaller if the last values varied more:
+        large movements are hard to forecast, and a few of them must not decide what is learned.
     """
 
     sequence: np.ndarray
     codes: np.ndarray
     recent: np.ndarray
     future: np.ndarray
+    weight: np.ndarray
 
     def of(self, rows: np.ndarray) -> "Cuts":
         """Return some of the cuts."""
@@ -85,13 +90,32 @@ def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
         rows = np.sort(rng.choice(rows, most, replace=False))
     # a forecast of a short sequence has fewer steps to learn from
     last = np.maximum(lengths[rows] - steps, 1)
-    places = [last, *(rng.integers(1, last + 1) for _ in range(_RANDOM_CUTS))]
+    first = np.minimum(specification.recent_steps, (last + 1) // 2)
+    places = [last, *(rng.integers(first, last + 1) for _ in range(_RANDOM_CUTS))]
     parts = [split_at(scaled[rows], place) for place in places]
     before, after = (concatenate(list(part)) for part in zip(*parts, strict=True))
     nearest, _ = split_at(after, np.minimum(after.lengths, steps))
     future = pad(nearest, np.arange(len(nearest)), steps)[1]
     codes, recent = encode(before, network), recent_values(before, specification)
-    return Cuts(np.tile(rows, len(places)), codes, recent, future)
+    variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
+    weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation
+    weight = (weight / max(weight.mean(), 1e-30)).astype(np.float32) if len(weight) else weight
+    return Cuts(np.tile(rows, len(places)), codes, recent, future, weight)
+
+
+class Kept(NamedTuple):
+    """What a fit of the forecast decoder keeps.
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch of the weights; 0 for the start.
+    improved : array of bool of shape (forecast_steps, n_columns)
+        Steps and columns that training improved. The others keep the start.
+    """
+
+    epoch: int
+    improved: np.ndarray
 
 
 def fit_forecast_decoder(
@@ -103,17 +127,18 @@ def fit_forecast_decoder(
     further: bool = False,
     max_epochs: int | None = None,
     seconds: float | None = None,
+    kept: Kept | None = None,
     seed: int = 0,
     verbose: int = 0,
-) -> int:
-    """Fit the forecast decoder of a network, and return the epoch whose weights it has.
+) -> Kept:
+    """Fit the forecast decoder of a network.
 
     Parameters
     ----------
     network : Network
     training : Cuts
     held_out : Cuts, optional
-        Cuts on which the best epoch is chosen. Without them, the last one is kept.
+        Cuts that decide what is kept. Without them, it is the last epoch.
     season : int, optional
         Season length in steps, of which the last one is a naive forecast.
     further : bool
@@ -122,68 +147,91 @@ def fit_forecast_decoder(
         0 keeps the start.
     seconds : float, optional
         Time after which training stops.
+    kept : Kept, optional
+        What an earlier fit on fewer sequences kept, which is then kept of this one.
     seed : int
     verbose : int
         1 for a progress bar on standard error.
 
     Returns
     -------
-    int
-        0 if the start is kept.
+    Kept
     """
+    specification = network.specification
     if not further:
         _set_start(network, training, season)
-    epochs = max(_MIN_EPOCHS, min(_MAX_EPOCHS, _MAX_STEPS * _BATCH_SIZE // len(training.codes)))
+    epochs = max(
+        _MIN_EPOCHS, min(_MAX_EPOCHS, _MAX_STEPS * _BATCH_SIZE // max(1, len(training.codes)))
+    )
     epochs = epochs if max_epochs is None else min(epochs, max_epochs)
+    epochs = epochs if kept is None else kept.epoch
+    shape = specification.forecast_steps, len(specification.column_types)
     if not epochs or not len(training.codes):
-        return 0
+        return Kept(0, np.zeros(shape, bool))
     keep_compiled()
     model: Any = network.forecaster
     num_steps = epochs * -(-len(training.codes) // _BATCH_SIZE)
     rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_steps)
     optimizer = AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0)
-    model.compile(optimizer, loss=_relative_error(network, training))
+    model.compile(optimizer, loss=_relative_loss(network, training))
     bar = progress_bar(disable=not verbose)
     with seeded(seed), Interrupt() as interrupt, bar:
         task = bar.add_task("forecast decoder: epoch", total=epochs)
-        best = _Best(held_out, epochs, seconds, interrupt, lambda: bar.advance(task))
+        measured = held_out if held_out is not None and len(held_out.codes) else None
+        best = _Best(
+            measured and functools.partial(_errors, network, measured),
+            round(_PATIENCE * epochs),
+            seconds,
+            interrupt,
+            lambda: bar.advance(task),
+        )
         model.fit(
             _inputs(model, training),
             training.future,
+            sample_weight=training.weight,
             batch_size=_BATCH_SIZE,
             epochs=epochs,
             callbacks=[best],
             verbose=0,
         )
-    return best.restore()
+    epoch, improved = best.restore()
+    improved = improved if kept is None else kept.improved
+    if not further:
+        _keep_start(network, ~improved, best.start)
+    return Kept(epoch, improved)
 
 
 def _inputs(model: Any, cuts: Cuts) -> list[np.ndarray]:
     return [cuts.codes, cuts.recent][: len(model.inputs)]
 
 
-def _relative_error(network: Network, training: Cuts) -> Any:
-    """Return the loss: the error of each column at each step, divided by that of the start.
+def _losses(network: Network, future: Any, outputs: Any) -> tuple[Any, Any]:
+    """Return the error of each value, 0 where nothing was observed, and what was observed."""
+    types, categories = network.specification.column_types, network.specification.num_categories
+    observed = ops.logical_not(ops.isnan(future))
+    values = ops.where(observed, future, 0.0)
+    observed = ops.cast(observed, outputs.dtype)
+    return column_errors(values, outputs, types, categories) * observed, observed
+
+
+def _errors(network: Network, cuts: Cuts) -> np.ndarray:
+    """Return the weighted mean error of each step and column."""
+    model: Any = network.forecaster
+    outputs = model.predict(_inputs(model, cuts), batch_size=1024, verbose=0)
+    error, observed = (np.asarray(part) for part in _losses(network, cuts.future, outputs))
+    return np.tensordot(cuts.weight, error, 1) / np.maximum(observed.sum(axis=0), 1.0)
+
+
+def _relative_loss(network: Network, training: Cuts) -> Any:
+    """Return the loss: the error of each step and column, divided by that of the start.
 
     Otherwise the last steps, whose errors are the largest, would be all that is learned.
     """
-    types, categories = network.specification.column_types, network.specification.num_categories
-
-    def errors(future: Any, outputs: Any) -> tuple[Any, Any]:
-        observed = ops.logical_not(ops.isnan(future))
-        values = ops.where(observed, future, 0.0)
-        observed = ops.cast(observed, outputs.dtype)
-        return column_errors(values, outputs, types, categories) * observed, observed
-
-    model: Any = network.forecaster
-    start = model.predict(_inputs(model, training), batch_size=1024, verbose=0)
-    error, observed = (np.asarray(part) for part in errors(training.future, start))
-    count = np.maximum(observed.sum(axis=0), 1.0)
-    power = np.nansum(np.square(training.future), axis=0) / count
-    of_start = np.maximum(error.sum(axis=0) / count, _MIN_SHARE * np.maximum(power, _MIN_SHARE))
+    power = np.nan_to_num(np.nanmean(np.square(training.future), axis=0), nan=0.0)
+    of_start = np.maximum(_errors(network, training), _MIN_SHARE * np.maximum(power, _MIN_SHARE))
 
     def loss(future: Any, outputs: Any) -> Any:
-        error, observed = errors(future, outputs)
+        error, observed = _losses(network, future, outputs)
         total = ops.sum(error / of_start, axis=(1, 2))
         return total / ops.maximum(ops.sum(observed, axis=(1, 2)), 1.0)
 
@@ -191,55 +239,77 @@ def _relative_error(network: Network, training: Cuts) -> Any:
 
 
 class _Best(keras.callbacks.Callback):
-    """Keep the weights with the smallest error on held-out cuts, and stop in time."""
+    """Keep the weights with the smallest errors on held-out cuts, and stop in time.
+
+    An epoch is as good as the mean of its errors, relative to those of the start, where an output
+    that got worse counts 1, because it will keep the start.
+    """
 
     def __init__(
         self,
-        held_out: Cuts | None,
-        epochs: int,
+        errors: Callable[[], np.ndarray] | None,
+        patience: int,
         seconds: float | None,
         interrupt: Interrupt,
         advance: Callable[[], None],
     ) -> None:
         super().__init__()
+        self.start: list[np.ndarray] = []
+        self._errors, self._patience = errors, max(1, patience)
         self._interrupt, self._advance = interrupt, advance
-        self._held_out = held_out if held_out is not None and len(held_out.codes) else None
-        self._patience = max(1, round(_PATIENCE * epochs))
         self._end = None if seconds is None else time.perf_counter() + seconds
-        self._epoch, self._error, self._weights = 0, np.inf, None
+        self._epoch, self._best, self._ratios = 0, 1.0, np.ones(1)
+        self._of_start: Any = None
+        self._weights: list[np.ndarray] = []
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._keep(0)
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        self.start = self._weights = self.model.get_weights()
+        self._of_start = None if self._errors is None else self._errors()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         if self._is_over:
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._keep(epoch + 1)
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        ratios, mean = np.zeros(1), -float(epoch)
+        if self._errors is not None:
+            ratios = self._errors() / np.maximum(self._of_start, 1e-30)
+            mean = float(np.minimum(np.nan_to_num(ratios, nan=1.0), 1.0).mean())
+        if mean < self._best:
+            self._epoch, self._best, self._ratios = epoch + 1, mean, ratios
+            self._weights = self.model.get_weights()
         self._advance()
         if self._is_over or epoch + 1 >= self._epoch + self._patience:
             self.model.stop_training = True
 
-    def restore(self) -> int:
-        """Give the model the best weights, and return their epoch."""
+    def restore(self) -> tuple[int, np.ndarray]:
+        """Give the model the best weights; return their epoch, and which outputs improved."""
         self.model.set_weights(self._weights)
-        return self._epoch
-
-    def _keep(self, epoch: int) -> None:
-        error = -float(epoch)
-        if self._held_out is not None:
-            inputs = _inputs(self.model, self._held_out)
-            error = self.model.evaluate(
-                inputs, self._held_out.future, batch_size=1024, verbose=0
-            )
-        if error < self._error:
-            self._epoch, self._error, self._weights = epoch, error, self.model.get_weights()
+        return self._epoch, self._ratios < 1.0
 
     @property
     def _is_over(self) -> bool:
         late = self._end is not None and time.perf_counter() > self._end
         return late or self._interrupt.asked
+
+
+def _keep_start(network: Network, places: np.ndarray, start: list[np.ndarray]) -> None:
+    """Give steps and columns the linear start, to which the LSTMs add nothing."""
+    model: Any = network.forecaster
+    linear_layer, head = model.get_layer("linear_steps_ahead"), model.get_layer("head_ahead")
+    shape = network.specification.forecast_steps, len(network.specification.num_categories)
+    widths = [count or 1 for count in network.specification.num_categories]
+    places = np.repeat(np.broadcast_to(places, shape), widths, axis=1)
+    linear = places[: linear_layer.num_steps]
+    paths = [variable.path for variable in model.weights]
+    before = dict(zip(paths, start, strict=True))
+    for variable, chosen in (
+        (linear_layer.change, linear[None]),
+        (linear_layer.bias, linear),
+        (head.scale, places),
+    ):
+        value = before[variable.path] if variable is not head.scale else 0.0
+        variable.assign(np.where(chosen, value, np.asarray(variable.value)))
 
 
 def _set_start(network: Network, training: Cuts, season: int | None) -> None:
@@ -248,7 +318,7 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
     linear_layer: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
     start, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
-    scale, num_steps = np.ones(specification.num_outputs), linear_layer.num_steps
+    scale, num_steps = np.ones(head.scale.shape), linear_layer.num_steps
     numeric, columns, share, first = [], [], 1.0, 0
     for i, count in enumerate(specification.num_categories):
         if specification.column_types[i] == "numeric":
@@ -269,7 +339,7 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
         error = np.maximum(error, _MIN_SHARE * power)
-        scale[columns] = np.sqrt((error / count).mean(axis=0))
+        scale[:, columns] = np.sqrt(error / count)
         share = float(np.clip(error.sum() / max(power.sum(), 1e-12), _MIN_SHARE, 1.0))
     linear_layer.start.assign(start.astype(np.float32))
     linear_layer.bias.assign(bias.astype(np.float32))
@@ -326,20 +396,21 @@ def _regressed(
     fold = training.sequence % _FOLDS
     weights, (constant, error) = np.zeros((dims, y.shape[1])), np.zeros((2, y.shape[1]))
     for outputs, observed in _groups(~np.isnan(y)):
-        inputs, here = standard[observed], fold[observed]
+        inputs, here, weight = standard[observed], fold[observed], training.weight[observed]
         missed = y[observed][:, outputs] - np.einsum(
             "nd,fdm->fnm", x[observed], naive[:, :, outputs], optimize=True
         )
         # the last candidate corrects nothing
         errors = np.full((num_forecasts, len(_PENALTIES) + 1, len(outputs)), np.inf)
-        errors[:, -1] = (missed**2).sum(axis=1)
+        errors[:, -1] = weight @ missed**2
         if len(np.unique(here)) > 1:
             errors[:, :-1] = 0.0
             for number in np.unique(here):
                 inside, outside = here != number, here == number
-                slope, level = _ridge_path(inputs[inside], missed[:, inside])
+                slope, level = _ridge_path(inputs[inside], missed[:, inside], weight[inside])
                 predicted = np.einsum("nd,fpdm->fpnm", inputs[outside], slope, optimize=True)
-                errors[:, :-1] += ((missed[:, None, outside] - predicted - level) ** 2).sum(axis=2)
+                away = missed[:, None, outside] - predicted - level
+                errors[:, :-1] += weight[outside] @ away**2
         forecast, penalty = np.divmod(
             errors.reshape(-1, len(outputs)).argmin(axis=0), len(_PENALTIES) + 1
         )
@@ -348,7 +419,7 @@ def _regressed(
         weights[:, outputs] = naive[forecast, :, outputs].T
         corrected = penalty < len(_PENALTIES)
         if corrected.any():
-            slope, level = _ridge_path(inputs, missed)
+            slope, level = _ridge_path(inputs, missed, weight)
             forecast, penalty, column = (part[corrected] for part in (forecast, penalty, column))
             slope = slope[forecast, penalty, :, column].T / spread[:, None]
             weights[:, outputs[corrected]] += slope
@@ -365,7 +436,9 @@ def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield outputs[first : first + _MAX_OUTPUTS], rows
 
 
-def _ridge_path(x: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ridge_path(
+    x: np.ndarray, targets: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Regress targets (f, n, m) on x (n, d) with each penalty; the constant has none.
 
     Returns
@@ -373,10 +446,12 @@ def _ridge_path(x: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndar
     slope : array of shape (f, n_penalties, d, m)
     level : array of shape (f, n_penalties, 1, m)
     """
-    center, level = x.mean(axis=0), targets.mean(axis=1, keepdims=True)
+    share = weight / weight.sum()
+    center, level = share @ x, (share @ targets)[:, None]
     centered = x - center
-    values, vectors = np.linalg.eigh(centered.T @ centered)
-    products = np.einsum("dk,nd,fnm->fkm", vectors, centered, targets - level, optimize=True)
+    weighted = centered * weight[:, None]
+    values, vectors = np.linalg.eigh(weighted.T @ centered)
+    products = np.einsum("dk,nd,fnm->fkm", vectors, weighted, targets - level, optimize=True)
     shrunk = np.maximum(values, 0) + len(x) * np.array(_PENALTIES)[:, None]
     slope = np.einsum("dk,pk,fkm->fpdm", vectors, 1 / shrunk, products, optimize=True)
     return slope, level[:, None] - np.einsum("d,fpdm->fpm", center, slope)[:, :, None]

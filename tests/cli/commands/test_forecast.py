@@ -87,11 +87,14 @@ def test_errors_next_to_those_of_baselines(folder, capsys):
     assert run(*given) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["40", "sequences,", "4", "ahead", "NMSE"]
-    assert [line.split()[0] for line in lines[1:]] == ["Refold", "last", "last"]
+    assert [line.split()[0] for line in lines[1:5]] == ["Refold", "last", "linear", "last"]
+    assert [line.split()[:2] for line in lines[8:12]] == [["x0", str(step)] for step in range(1, 5)]
     assert run(*given, "--json", "--season", 5, "--steps", 3, "-q") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["season"], found["steps"], found["num_sequences"]) == (5, 3, 40)
     assert found["model"] < found["last_value"]
+    assert [row["step"] for row in found["by_step"]] == [1, 2, 3]
+    assert found["by_step"][0]["model"] < found["by_step"][0]["linear"]
     assert run(*given[:2], folder / "train.parquet", "--evaluate", "-q") == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert "sequences are among those that the model was trained on" in line

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.number_text import short_number
 from refold.cli._console import log, print_table
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
@@ -21,6 +22,9 @@ from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
 __all__ = ["forecast"]
+
+# Maximum number of rows of a printed table.
+_MAX_ROWS = 30
 
 
 def forecast(
@@ -141,23 +145,48 @@ def _log_summary(ahead: Any) -> None:
 
 def _print(errors: Any, steps: int, *, as_json: bool) -> None:
     if as_json:
-        facts = {"steps": steps, **errors._asdict()}
+        facts = {"steps": steps, **errors._asdict(), "by_step": errors.to_table().to_pylist()}
         if errors.accuracy is not None:
             facts["accuracy"] = errors.accuracy._asdict()
         typer.echo(json.dumps(facts))
         return
     count = errors.num_sequences
     headings = [f"{count} sequence{'s' * (count != 1)}, {steps} ahead"]
-    rows = [("Refold", "model"), ("last value", "last_value")]
+    rows = [
+        ("Refold", "model"),
+        *((name, field) for field, name in refold.evaluation.NAIVE.items()),
+    ]
+    rows = [(name, field) for name, field in rows if field in errors.by_step]
     if errors.season is not None:
-        rows.append((f"last season, {errors.season} steps", "seasonal_naive"))
+        rows[-1] = f"last season, {errors.season} steps", "seasonal_naive"
     columns = [[name for name, _ in rows]]
     if errors.measure == "NMSE":
         headings.append("NMSE")
         columns.append([f"{getattr(errors, field):.3g}" for _, field in rows])
     if errors.accuracy is not None:
         headings.append("accuracy")
+        shares = errors.accuracy._asdict()
         columns.append(
-            [refold.evaluation.as_percent(getattr(errors.accuracy, field)) for _, field in rows]
-        )
+            [refold.evaluation.as_percent(shares[field]) if field in shares else ""
+             for _, field in rows]
+        )  # fmt: skip
     print_table(headings, zip(*columns, strict=True))
+    _print_steps(errors.to_table().to_pylist(), [name for name, _ in rows])
+    if errors.worse:
+        log(errors.worse)
+
+
+def _print_steps(rows: list[dict[str, Any]], names: list[str]) -> None:
+    """Print the errors of each column and step: root mean squares, or shares of wrong values."""
+    typer.echo("\nRoot mean squared error in the units of the data, or share of wrong values:")
+    shown = [
+        [row.pop("column"), str(row.pop("step")), *(_number(error) for error in row.values())]
+        for row in rows[:_MAX_ROWS]
+    ]
+    print_table(["column", "step", *names], shown)
+    if more := len(rows) - len(shown):
+        log(f"{more} more rows are not shown. --json prints all.")
+
+
+def _number(error: float | None) -> str:
+    return "" if error is None else short_number(error)

@@ -20,7 +20,8 @@ class Settings(NamedTuple):
     """Settings of a decoder, mostly arguments of `refold.models.default`.
 
     ``linear_steps`` is the number of steps that the linear path has weights for, or None without
-    a linear path.  ``suffix`` is appended to the names of the layers.
+    a linear path.  With ``scale_by_step``, what is added to the linear path has its own scale at
+    each step.  ``suffix`` is appended to the names of the layers.
     """
 
     column_types: Sequence[str]
@@ -34,6 +35,7 @@ class Settings(NamedTuple):
     step_dropout: float = 0.0
     patch: int = 1
     linear_steps: int | None = None
+    scale_by_step: bool = False
     suffix: str = ""
 
 
@@ -75,7 +77,12 @@ class Decoder(ABC):
         if dropout:
             self._dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         self.head = ColumnHead(
-            settings.column_types, settings.num_categories, patch, max_steps, name=f"head{suffix}"
+            settings.column_types,
+            settings.num_categories,
+            patch,
+            max_steps,
+            scale_by_step=settings.scale_by_step,
+            name=f"head{suffix}",
         )
         self.linear = None
         if settings.linear_steps is not None:
