@@ -97,6 +97,8 @@ def test_decoding_that_overflows_is_an_error(ae):
         ae.inverse_transform([[0, 0, 0], [0, 0, 1e39]])
     with pytest.raises(DataError, match="overflows float32"):
         ae.inverse_transform([[3e38, 3e38, -3e38]])
+    with pytest.raises(DataError, match="The code of sequence 1 overflows float32"):
+        ae.features([[0, 0, 0], [3e38, 3e38, -3e38]])
     with pytest.raises(DataError, match="overflows float32"):
         ae.reconstruct([[[3.4e38, 3.4e38]] * 3])
     levels = untrained([10.0**i * np.sin(np.arange(9.0) + i) for i in range(8)], scale="sequence")

@@ -8,6 +8,7 @@ from refold.inference._encode_decode import FittedNetwork, predict_lengths
 from refold.inference._packed_rows import blocks
 from refold.inference._rocket_features import pooled
 from refold.kernels import DILATIONS, packed, random_convolutions
+from refold.sequences import check_codes_finite
 
 # Kernels for each of four dilations; they are shared evenly if there are more dilations.
 _KERNELS = 128
@@ -64,7 +65,10 @@ class DecodedFeatures:
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of codes (n_sequences, width of the code)."""
-        return ((self._raw(codes) - self._center) * self._factor).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            features = ((self._raw(codes) - self._center) * self._factor).astype(np.float32)
+        check_codes_finite(np.isfinite(features), np.arange(len(codes)))
+        return features
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
         """Return the features before standardization; statistics of the scale come last."""

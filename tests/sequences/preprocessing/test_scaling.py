@@ -87,7 +87,7 @@ def test_a_constant_column_is_scaled_by_one_with_one_warning():
 
 
 def test_large_values_and_large_means():
-    huge = Sequences.from_list([[1e200, -3e200, 2e200], [1e200]])
+    huge = Sequences.from_list([[1e37, -3e37, 2e37], [1e37]])
     scaler = Scaler.fit(huge)
     np.testing.assert_allclose(scaler.transform(huge).values.std(), 1)
     np.testing.assert_allclose(
