@@ -170,6 +170,7 @@ def schema(bench: Bench, seconds: float) -> dict[str, Any]:
     with serving(bench.files) as (port, server), tempfile.TemporaryDirectory() as place:
         command = [program, "run", f"http://127.0.0.1:{port}/v1/openapi.json"]
         command += ["--max-time", f"{seconds:g}", "--exclude-checks", _LEFT_OUT]
+        command += ["--request-timeout", "40"]  # more than the service's own limit
         done = subprocess.run(
             [*command, "--continue-on-failure"],
             cwd=place, capture_output=True, text=True, check=False,
