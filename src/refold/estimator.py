@@ -24,7 +24,7 @@ from refold.evaluation import exact, explained_variance
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
 from refold.inference import DecodedFeatures, warn_of_longer
-from refold.sequences import Sequences, as_sequences, fingerprints
+from refold.sequences import MODEL_KEY, Sequences, as_sequences, fingerprints
 from refold.storage import Fitted
 
 if TYPE_CHECKING:
@@ -507,7 +507,10 @@ class SequenceAutoencoder(
         most 1e-5 of its standard deviation if ``latent_steps=0``.
         """
         source = self._opened(X, "codes")
-        return as_output(self, np.concatenate([codes for codes, _ in self._encoded(source)]), X)
+        codes = as_output(self, np.concatenate([codes for codes, _ in self._encoded(source)]), X)
+        if hasattr(codes, "attrs"):  # a pandas frame
+            codes.attrs[MODEL_KEY] = self.model_hash_
+        return codes
 
     def encode_blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Encode sequences block by block, for data or codes that are larger than memory.

@@ -87,9 +87,7 @@ def as_output(estimator: Any, codes: np.ndarray, given: Any) -> Any:
     if container == "polars":
         return library.DataFrame(codes, schema=names, orient="row")
     indexed = isinstance(given, library.DataFrame | library.Series) and len(given) == len(codes)
-    frame = library.DataFrame(codes, index=given.index if indexed else None, columns=names)
-    frame.attrs["refold.model"] = estimator.model_hash_
-    return frame
+    return library.DataFrame(codes, index=given.index if indexed else None, columns=names)
 
 
 def scikit_learn_view(estimator: Any) -> Any:

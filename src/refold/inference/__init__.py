@@ -14,6 +14,7 @@ from refold.inference._encode_decode import predict_lengths as predict_lengths
 from refold.inference._encode_decode import rocket_features as rocket_features
 from refold.inference._far_values import count_far as count_far
 from refold.inference._far_values import describe_far as describe_far
+from refold.inference._far_values import far_limits as far_limits
 from refold.inference._far_values import warn_of_far as warn_of_far
 from refold.inference._forecast_steps import continued as continued
 from refold.inference._forecast_steps import last_steps as last_steps

@@ -19,6 +19,14 @@ _LISTED = 5
 _SCIENTIFIC = 1e6
 
 
+def far_limits(units: Scaler) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits of each column beyond which values are far outside of the training data."""
+    varies = units.least_ < units.greatest_  # the deviation of a constant column is unknown
+    width = np.where(varies, _FAR * units.scale_, np.inf)
+    low = np.minimum(units.least_, units.mean_ - width)
+    return low, np.maximum(units.greatest_, units.mean_ + width)
+
+
 def count_far(values: np.ndarray, units: Scaler) -> np.ndarray:
     """Count values far outside of the training data.
 
@@ -35,10 +43,7 @@ def count_far(values: np.ndarray, units: Scaler) -> np.ndarray:
         Values far away, values that are far away or not zero, observed values, and the largest
         distance of a value from the mean in standard deviations.
     """
-    varies = units.least_ < units.greatest_  # the deviation of a constant column is unknown
-    width = np.where(varies, _FAR * units.scale_, np.inf)
-    low = np.minimum(units.least_, units.mean_ - width)
-    high = np.maximum(units.greatest_, units.mean_ + width)
+    low, high = far_limits(units)
     far = (values < low) | (values > high)
     observed = ~np.isnan(values)
     counts = [far, far | (observed & (values != 0)), observed]
@@ -71,7 +76,7 @@ def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
     >>> weights = as_sequences([[61.0, 62.0, 60.0], [70.0, 71.0]])
     >>> counts = count_far(1000 * weights.values, Scaler.fit(weights))
     >>> print(describe_far([counts], weights.schema))
-    100 % of the values of column 'x0' are far outside of the training data, up to 14988 standard \
+    100 % of the values of column 'x0' are far outside of the training data, up to 15069 standard \
 deviations from its mean. Check their units: the results mean little for such values.
     """
     if not counts:

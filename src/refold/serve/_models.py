@@ -12,7 +12,7 @@ import refold.search
 from refold.anomalies import describe_trained
 from refold.errors import ModelFileError, ParameterError
 from refold.estimator import load
-from refold.inference import PackedNetwork, count_far, describe_far, describe_longer
+from refold.inference import PackedNetwork, count_far, describe_far, describe_longer, far_limits
 from refold.sequences import Sequences
 from refold.serve._service_errors import ServiceError
 
@@ -57,6 +57,7 @@ class ServedModel:
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.model_hash_: str = self.ae.model_hash_
         self.index: Any = None if index is None else refold.search.Index.open(index, self.ae)
+        self._low, self._high = far_limits(self.ae._fitted.units)
         self._reads_missing = bool(self.ae._fitted.network.specification.observed_flags)
         schema = self.ae.schema_
         self.plain = bool(schema.numeric.all()) and not schema.missing
@@ -116,7 +117,9 @@ class ServedModel:
                 )
         if meaning == "detection":
             found.append(describe_trained(sequences, self.ae._fitted.trained, meaning))
-        found.append(describe_far([count_far(values, self.ae._fitted.units)], self.ae.schema_))
+        if ((values < self._low) | (values > self._high)).any():
+            counts = count_far(values, self.ae._fitted.units)
+            found.append(describe_far([counts], self.ae.schema_))
         return [line for line in found if line is not None]
 
 
