@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
+from refold.errors import DataError
 
 # With batches of 8, the refit has as many batches as the training before it.
 TINY = {
@@ -66,3 +68,20 @@ def untrained(X, **changes):
     """Return an autoencoder with its linear initialization."""
     ae = SequenceAutoencoder(**TINY | {"refit": False} | changes)
     return without_epochs(SequenceAutoencoder.fit)(ae, X)
+
+
+def overflowing(ae):
+    """Return a sequence of two columns that float32 can hold, and whose reconstruction it cannot.
+
+    The model is one of `ragged`. Which sequences do that depends on its weights.
+    """
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        sequence = (3.4e38 * rng.choice([-1.0, 1.0], (6, 2))).tolist()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            try:
+                ae.reconstruct([sequence])
+            except DataError:
+                return sequence
+    raise AssertionError

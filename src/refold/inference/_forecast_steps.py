@@ -52,7 +52,8 @@ def continued(
     """
     scaled = scaler.transform(before)
     codes = encode(scaled, network, verbose=verbose)
-    recent = recent_values(scaled, network.specification)
+    with np.errstate(over="ignore"):  # `forecast` refuses what overflows
+        recent = recent_values(scaled, network.specification)
     ahead = scaler.inverse_transform(forecast(codes, recent, before.schema, network), None)
     return ahead.with_ids(before.ids)
 
