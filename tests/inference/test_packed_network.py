@@ -6,7 +6,14 @@ import itertools
 import numpy as np
 import pytest
 
-from refold.inference import Draw, PackedNetwork, Specification, reconstruction_error, weight_shapes
+from refold.inference import (
+    Draw,
+    PackedNetwork,
+    Specification,
+    recent_values,
+    reconstruction_error,
+    weight_shapes,
+)
 from refold.inference._latent_optimization import LatentObjective
 from refold.inference._packed_rows import blocks, for_blocks, input_and_target
 from refold.kernels import packed, random_convolutions
