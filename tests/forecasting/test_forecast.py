@@ -168,6 +168,12 @@ def test_the_forecaster_is_a_keras_model_of_the_code_and_the_last_values(fitted)
     assert np.allclose(np.concatenate(fitted.forecast(series).values), scaled[:, 0], atol=1e-5)
 
 
+def test_codes_alone_say_what_they_lack(fitted):
+    codes = refold.sequences.codes_to_arrow(fitted.encode(waves(3, 3)), model=fitted)
+    with pytest.raises(DataError, match="reads the last 16 steps of each sequence beside its code"):
+        fitted.forecast(codes)
+
+
 def test_fewer_steps_are_the_first_ones(fitted):
     series = waves(3, 3)
     all_, some = fitted.forecast(series), fitted.forecast(series, 2)

@@ -17,7 +17,7 @@ from refold.evaluation import (
 )
 from refold.forecasting._forecast_result import Forecast
 from refold.inference import Specification, continued, split_last
-from refold.sequences import Sequences, split_at
+from refold.sequences import Sequences, split_at, stored_model
 from refold.storage import Residuals
 
 # Cap on residuals that a model stores; minimum number of sequences for them.
@@ -93,6 +93,7 @@ class ForecastMixin(EstimatorBase):
         check_fitted(self)
         steps = _steps(self, steps)
         margins, alpha = _margins(self, alpha, steps, context)
+        _refuse_codes(self, X)
         sequences = self._in_memory(X)
         sequences = _latest(sequences, context, self._network.specification)
         ahead = self._continued(sequences)
@@ -211,6 +212,20 @@ def _steps(estimator: EstimatorBase, steps: Any) -> int:
             f"or fit one with {argument(forecast_steps=steps)}."
         )
     return steps
+
+
+def _refuse_codes(estimator: EstimatorBase, X: Any) -> None:
+    """Say what codes lack for a forecast, if these are codes and not sequences."""
+    specification = estimator._network.specification
+    recent = specification.recent_steps
+    # rows of an array may be sequences of a single column
+    several = estimator.schema_.num_columns > 1
+    plain = several and isinstance(X, np.ndarray) and X.shape[1:] == (specification.latent_dim,)
+    if recent and (plain or stored_model(X) is not None):
+        raise DataError(
+            f"A forecast reads the last {recent} step{'s' * (recent > 1)} of each sequence beside "
+            "its code, and codes do not have them. Pass the sequences instead of their codes."
+        )
 
 
 def _margins(
