@@ -45,7 +45,7 @@ class Bodies:
 
     def __init__(self, models, seed=0):
         self._models = models
-        self._random = random.Random(seed)  # noqa: S311  # noqa: S311
+        self._random = random.Random(seed)  # noqa: S311
 
     def draw(self):
         """Return the path, the body and the type of a request."""
@@ -160,9 +160,11 @@ def check(response):
             assert "null" not in json.dumps(content.get(name, [])), text[:500]
         for row in content.get("detections", ()):
             assert None not in (row["score"], row["error"], row["distance"], row["p_value"])
+        for hits in content.get("hits", ()):
+            assert None not in [hit["distance"] for hit in hits]
     else:
         table = pa.ipc.open_stream(response.content).read_all()
-        for name in set(table.column_names) & {"code", "x0", "x1", "score"}:
+        for name in set(table.column_names) & {"code", "x0", "x1", "score", "distance"}:
             numbers = table[name].combine_chunks()
             while pa.types.is_nested(numbers.type):
                 numbers = numbers.flatten()

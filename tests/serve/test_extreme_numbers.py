@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
 from serve.extreme_bodies import Bodies, check
 from serve.serving import ARROW, busy, same, started, stream_of, wait_until
@@ -106,8 +107,8 @@ def test_data_in_other_units_are_encoded_and_decode_or_get_one_line(client, pair
 
 
 @pytest.fixture(scope="module")
-def more(files, tmp_path_factory):
-    """Return model files with their numbers of columns and dimensions, of all kinds of columns."""
+def more(files, pairs, tmp_path_factory):
+    """Return model files, an index, and the numbers of columns and dimensions of the models."""
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("more")
     levels = [10.0 ** rng.uniform(-2, 2) * rng.normal(size=5 + i % 4) for i in range(40)]
@@ -123,12 +124,13 @@ def more(files, tmp_path_factory):
     untrained(mixed, calibration_fraction=0.4).save(folder / "mixed.refold")
     paths = {name: folder / f"{name}.refold" for name in ("levels", "mixed")}
     widths = {"pairs": (2, 3), "levels": (1, 5), "mixed": (4, 3)}
-    return paths | {"pairs": files["pairs"]}, widths
+    index = Index.create(folder / "pairs.index", pairs, ragged(20))
+    return paths | {"pairs": files["pairs"]}, {"pairs": index.path}, widths
 
 
 @pytest.mark.parametrize("number", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_no_body_gives_a_500_or_a_missing_number_or_takes_memory(more, number):
-    paths, widths = more
+    paths, indexes, widths = more
     bodies, lock = Bodies(widths), threading.Lock()
     counts, sizes = collections.Counter(), []
 
@@ -142,7 +144,7 @@ def test_no_body_gives_a_500_or_a_missing_number_or_takes_memory(more, number):
             raise AssertionError(f"{path}: {body[:500]}") from error
 
     with (
-        started(paths) as (url, service),
+        started(paths, indexes=indexes) as (url, service),
         httpx.Client(base_url=url, timeout=60) as client,
         ThreadPoolExecutor(8) as threads,
     ):

@@ -81,7 +81,7 @@ def describe_far_codes(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) 
     Parameters
     ----------
     codes : array of float32 of shape (n_sequences, width)
-    center, unit : arrays of shape (at least latent_dim,)
+    center, unit : arrays of shape (width,)
         Mean and standard deviation of the training codes; the latter is not 0.
 
     Returns

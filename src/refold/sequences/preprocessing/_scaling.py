@@ -338,7 +338,7 @@ def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
     """Refuse a value outside of the range of its column."""
     values = sequences.values
     # faster than a comparison by column; False for NaN
-    if not len(values) or (values.min() >= np.max(least) and values.max() <= np.min(greatest)):
+    if not values.size or (values.min() >= np.max(least) and values.max() <= np.min(greatest)):
         return
     outside = np.argwhere((values < least) | (values > greatest))
     if not len(outside):
