@@ -89,6 +89,15 @@ def column_errors(
     Returns
     -------
     tensor of shape (batch, steps, features)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.array([[[1.0, 1.0]]], "float32")
+    >>> outputs = np.array([[[3.0, 0.2, 0.8]]], "float32")
+    >>> errors = column_errors(values, outputs, ["numeric", "categorical"], [0, 2])
+    >>> np.asarray(errors).round(2).tolist()
+    [[[4.0, 0.22]]]
     """
     if len(set(column_types)) == 1 and column_types[0] != "categorical":
         return COLUMN_LOSSES[column_types[0]].error(values, y_pred)

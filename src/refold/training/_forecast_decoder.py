@@ -54,6 +54,7 @@ class Cuts(NamedTuple):
     sequence : array of int of shape (n,)
         Index of the sequence of each cut.
     codes : array of float32 of shape (n, latent_dim)
+        Codes of the steps before the cuts, without latent optimization.
     recent : array of float32 of shape (n, recent_dim)
         See `refold.inference.recent_values`.
     future : array of float32 of shape (n, forecast_steps, n_columns)
@@ -80,7 +81,15 @@ class Cuts(NamedTuple):
 
 
 def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
-    """Cut scaled sequences before their last steps and at random, and encode what is before."""
+    """Cut scaled sequences before their last steps and at random, and encode what is before.
+
+    Examples
+    --------
+    `fit_forecast_decoder` shows it.
+
+    >>> issubclass(Cuts, tuple)
+    True
+    """
     specification = network.specification
     steps, lengths = specification.forecast_steps, scaled.lengths
     rng = np.random.default_rng([seed, 0xF0CE])
@@ -136,7 +145,9 @@ def fit_forecast_decoder(
     Parameters
     ----------
     network : Network
+        Network whose autoencoder is trained.
     training : Cuts
+        Cuts to learn from.
     held_out : Cuts, optional
         Cuts that decide what is kept. Without them, it is the last epoch.
     season : int, optional
@@ -150,12 +161,27 @@ def fit_forecast_decoder(
     kept : Kept, optional
         What an earlier fit on fewer sequences kept, which is then kept of this one.
     seed : int
+        Seed of the order of the cuts.
     verbose : int
         1 for a progress bar on standard error.
 
     Returns
     -------
     Kept
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build, inference_with
+    >>> from refold.sequences import as_sequences
+    >>> sizes = [["numeric"], [0], False, 2, 6, 8, 1, 0.0, 4.0, 1.0]
+    >>> network = build(Specification("default", *sizes, forecast_steps=1, recent_steps=2))
+    >>> lines = as_sequences([k * np.arange(6.0) for k in range(1, 11)])
+    >>> cuts = cut(lines, inference_with(network), seed=0)
+    >>> fit_forecast_decoder(network, cuts, max_epochs=0).epoch
+    0
+    >>> ahead = inference_with(network).forecast(cuts.codes, cuts.recent)
+    >>> bool(np.abs(ahead[:, 0] - cuts.future[:, 0, 0]).max() < 0.1)
+    True
     """
     specification = network.specification
     if not further:
