@@ -354,7 +354,8 @@ class SequenceAutoencoder(
         -----
         UserWarning
             If the data looks wrong: numbers such as -99999, values far from all others, only
-            sequences of one step, or padding with zeros.
+            sequences of one step, or padding with zeros. Or if ``latent_dim`` is more than the
+            values of the longest sequence and its length can fill.
         """
         warm = self._fitted if self.warm_start and self.__sklearn_is_fitted__() else None
         parameters = self.get_params(deep=False)

@@ -1,5 +1,6 @@
 """Defaults that depend on the data."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from refold.fitting._data_sources import Source
 from refold.fitting._forecasts import pick_recent_steps
 from refold.inference import Specification, most_linear_steps
 from refold.models import DECODERS
-from refold.sequences import Schema
+from refold.sequences import Scaler, Scan, Schema, Sequences
 from refold.training import Corruption, pick_patch
 
 _DROPOUT = 0.2
@@ -30,24 +31,22 @@ _MOST_OF_MAPS = 1 << 22
 _MOST_OUTPUTS = 50_000
 
 
-def check_categories(schema: Schema) -> None:
-    """Check that the columns have few enough categories for a model.
-
-    Raises
-    ------
-    DataError
-        If all columns together have more than 50,000 categories.
+def check_columns(sequences: Sequences | Scan) -> None:
+    """Check that each column has a value, and that all together have few enough categories.
 
     Examples
     --------
-    >>> from refold.sequences import Column
-    >>> check_categories(Schema((Column("word", "categorical", tuple(range(100_000))),)))
+    >>> from refold.sequences import as_sequences
+    >>> words = as_sequences([np.array([[str(i)] for i in range(60_000)], dtype=object)])
+    >>> check_columns(words)
     Traceback (most recent call last):
     ...
-    refold.errors.DataError: Column 'word' has 100000 categories, and a model can have 50000 in \
-all columns, because each takes time and memory at every step. Keep the most frequent categories \
-and replace the others by one, such as 'other', or hash them: zlib.crc32(text) % 10000.
+    refold.errors.DataError: Column 'x0' has 60000 categories, and a model can have 50000 in all \
+columns, because each takes time and memory at every step. Keep the most frequent categories and \
+replace the others by one, such as 'other', or hash them: zlib.crc32(text) % 10000.
     """
+    Scaler.fit(sequences, None)  # refuses columns without values
+    schema = sequences.schema
     if schema.output_width <= _MOST_OUTPUTS:
         return
     column = max(schema.columns, key=lambda one: one.width)
@@ -120,6 +119,23 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
         length_dim=length_dim,
         by_length=_may_depend_on_length(parameters, source, length_dim),
     )
+
+
+def warn_of_spare_dimensions(parameters: Mapping[str, Any], source: Source) -> None:
+    """Warn if a code has more dimensions than the longest sequence can fill."""
+    lengths, size = source.sequences.lengths, int(parameters["latent_dim"])
+    num_values = int(lengths.max()) * source.sequences.schema.output_width
+    varied, features = int(lengths.min() < lengths.max()), parameters["rocket_dim"]
+    enough = num_values + varied + (0 if features == "auto" else int(features))
+    if size > enough:
+        warnings.warn(
+            f"{argument(latent_dim=size)} is more than the data can fill: the values of the "
+            f"longest sequence take at most {num_values} dimension{'s' * (num_values > 1)}"
+            f"{', and the length takes 1' * varied}. The others add nothing to the "
+            f"reconstruction, so {argument(latent_dim=enough)} is enough.",
+            UserWarning,
+            stacklevel=7,
+        )
 
 
 def check_forecast(steps: int, scale: str | None, longest: int) -> None:

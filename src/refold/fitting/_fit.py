@@ -14,7 +14,7 @@ from refold._support.file_lock import sole_training
 from refold.fitting._checkpoint import Checkpoint, checkpoints, identify, resumed
 from refold.fitting._choose_latent_dim import choose_size
 from refold.fitting._data_sources import source_of
-from refold.fitting._defaults_from_data import check_categories, rocket_dim_within
+from refold.fitting._defaults_from_data import check_columns, rocket_dim_within
 from refold.fitting._fit_network import fit_network
 from refold.fitting._parameters import is_share
 from refold.fitting._warm_start import digest_of
@@ -67,13 +67,14 @@ def fit(
     ParameterError
         If the checkpoint belongs to another training, or another process writes it.
     DataError
-        If there are too many categories.
+        If a column has no value, or there are too many categories.
     ModelFileError
         If the checkpoint cannot be read.
     DivergedError
         If the loss became NaN before any weights could be kept.
     """
-    check_categories(sequences.schema)
+    if warm is None:
+        check_columns(sequences)
     keep_compiled()
     # NumPy scalars as Python numbers, for JSON
     parameters = {

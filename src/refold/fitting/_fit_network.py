@@ -7,7 +7,7 @@ import numpy as np
 
 from refold._support.console import log, log_kept_epoch
 from refold.fitting._choose_settings import Choice, choose_settings, rocket_features_cost_nothing
-from refold.fitting._defaults_from_data import check_forecast, specify
+from refold.fitting._defaults_from_data import check_forecast, specify, warn_of_spare_dimensions
 from refold.fitting._fit_data import FitData
 from refold.fitting._forecasts import fit_forecasts
 from refold.fitting._held_out_error import assign_weights, held_back, holding
@@ -177,6 +177,7 @@ class _Model(NamedTuple):
 def _new_model(data: FitData, parameters: Mapping[str, Any]) -> _Model:
     """Build a network for the data."""
     specification = specify(data.source, parameters, data.rows["validated"])
+    warn_of_spare_dimensions(parameters, data.source)
     if specification.rocket_dim and parameters["rocket_dim"] == "auto":
         sizes = specification.latent_dim, specification.rocket_dim
         if not rocket_features_cost_nothing(data.comparison(specification.latent_dim), *sizes):

@@ -9,7 +9,7 @@ import numpy as np
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity
 from refold.fitting._data_sources import MemorySource, Source, source_of
-from refold.fitting._defaults_from_data import check_categories, rocket_dim_within
+from refold.fitting._defaults_from_data import check_columns, rocket_dim_within
 from refold.fitting._fit_network import fit_network
 from refold.fitting._held_out_error import HeldOut
 from refold.fitting._latent_steps import pick_latent_steps
@@ -50,7 +50,7 @@ class Trials:
     ParameterError
         If nothing is held out.
     DataError
-        If there are too many categories.
+        If a column has no value, or there are too many categories.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Trials:
                 "Sizes are compared by their errors on held-out data, and validation_fraction=0 "
                 "holds nothing out. Give a share above 0."
             )
-        check_categories(sequences.schema)
+        check_columns(sequences)
         source = source_of(sequences)
         if not source.in_memory:
             # use the latent optimization of the final model, which is fitted on all data

@@ -108,7 +108,8 @@ def lengthwise_codec(
     )
     bias, count = components.mean.reshape(num_steps, num_columns), max(1, lengths.sum())
     power = (values**2).sum(axis=(0, 2))
-    least = _LEAST_NOISE * power.sum() / (count * num_columns)
+    # above zero even for series of zeros, which would have a singular covariance
+    least = max(_LEAST_NOISE * power.sum() / (count * num_columns), 1e-30)
     noise = max(noise, least)
     for number in range(_ITERATIONS if np.isfinite(shrinkage) else 0):
         doing(f"finding components by length, iteration {number + 1}")
@@ -130,15 +131,17 @@ def lengthwise_codec(
         if abs(noise - before) < _CONVERGED * before:
             break
     _, scale, rotation = np.linalg.svd(weights.reshape(-1, rank), full_matrices=False)
-    weights = weights @ rotation.T
-    weights *= np.where(scale > 1e-9 * scale[0], 1.0, 0.0)
+    rotation = rotation[scale > 1e-9 * scale[0]]
+    # dimensions beyond the rank, which is at most the number of values, have weights of zero
+    real = np.arange(rank) < len(rotation)
+    weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
     noise *= _FINAL_NOISE
     codes, _ = _codes(values, lengths, weights, bias, noise)
-    deviation = np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3)
+    deviation = np.where(real, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
     scaled = weights * deviation
     grams = np.concatenate([np.zeros((1, rank, rank)), _cumulative(weights, weights)])
     offsets = np.concatenate([np.zeros((1, rank)), _cumulative(scaled, bias[..., None])[..., 0]])
-    inverses = np.linalg.inv(grams + noise * np.eye(rank))
+    inverses = np.linalg.inv(grams + np.diag(np.where(real, noise, 1.0)))
     maps = inverses / deviation[:, None] / deviation
     decoder = np.concatenate([scaled.transpose(2, 0, 1), bias[None]])
     return LengthwiseCodec(scaled, offsets, maps, decoder)
