@@ -3,6 +3,23 @@
 import numpy as np
 
 
+def employment(seed, *, industries=20, months=120, stride=6):
+    """Return windows of 60 months of the employment in industries, one window per sequence.
+
+    The industries share slow cycles, grow or shrink almost linearly, and are of very different
+    sizes.
+    """
+    rng = np.random.default_rng(seed)
+    month = np.arange(months)
+    cycles = np.sin(2 * np.pi * (month / rng.uniform(80, 160, (3, 1)) + rng.random((3, 1))))
+    size = 10 ** rng.uniform(2.7, 5.1, (industries, 1))
+    growth = rng.normal(0.0, 0.02, (industries, 1)) * month / 12
+    own = np.cumsum(rng.normal(0.0, 2e-3, (industries, months)), axis=1)
+    series = size * (1 + growth + 0.03 * rng.normal(0, 1, (industries, 3)) @ cycles + own)
+    starts = range(0, months - 59, stride)
+    return [one[start : start + 60, None] for one in series for start in starts]
+
+
 def sines_half_missing(
     count: int, seed: int, *, share: float = 1.0
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:

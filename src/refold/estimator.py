@@ -200,7 +200,8 @@ class SequenceAutoencoder(
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
         steps. 0 if the initial weights were best, or were kept because the held-out error of the
-        trained ones was larger than theirs and that of PCA; None without validation.
+        trained ones was larger than theirs and that of PCA, or because the error of the trained
+        ones on training sequences was larger; None without validation.
     initial_loss_ : float or None
         Validation loss of the linear initialization, or with ``warm_start`` of the weights before,
         before the first epoch; None if there was neither.

@@ -12,7 +12,7 @@ import numpy as np
 from refold.evaluation import Fidelity
 from refold.fitting._held_out_error import HeldOut, holding
 from refold.models import Network, inference_with
-from refold.sequences import Scaler
+from refold.sequences import Scaler, Sequences
 
 # Latent optimization must lower the held-out error at least by this factor.
 _WORTH = 0.995
@@ -121,6 +121,56 @@ def choose_settings(
             f"({ours:.3g}), so their linear initialization is used ({start:.3g})."
         ),
     )
+
+
+def confirm_training(
+    choice: Choice,
+    measured: HeldOut,
+    network: Network,
+    scaler: Scaler,
+    *,
+    initial: list[np.ndarray] | None,
+    training: Sequences,
+) -> Choice:
+    """Choose the initialization if it is better than the trained weights on training sequences.
+
+    A few held-out sequences can be reconstructed better by chance, and a refit is not measured on
+    any. But training that did not lower the error of its own sequences learned nothing.
+
+    Parameters
+    ----------
+    choice : Choice
+    measured : HeldOut
+    network : Network
+        Network with its final weights, of the refit if there was one.
+    scaler : Scaler
+        Scaler of these weights.
+    initial : list of arrays, optional
+        Their initialization; None if it is not worth keeping.
+    training : Sequences
+        Sequences on which they were trained.
+
+    Returns
+    -------
+    Choice
+    """
+    if choice.initial or initial is None:
+        return choice
+
+    def error(weights: list[np.ndarray] | None) -> float:
+        with holding(network, weights):
+            packed, steps = inference_with(network), choice.latent_steps
+            found = measured.of_network(packed, scaler, latent_steps=steps, sequences=training)
+        return total_error(found)
+
+    ours, start = error(None), error(initial)
+    if ours <= start:
+        return choice
+    message = (
+        f"The trained weights reconstruct training sequences worse (error {ours:.3g}) than their "
+        f"linear initialization ({start:.3g}), so that is used."
+    )
+    return choice._replace(initial=True, message=message)
 
 
 def total_error(found: Fidelity) -> float:

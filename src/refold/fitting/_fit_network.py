@@ -6,7 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.console import log, log_kept_epoch
-from refold.fitting._choose_settings import Choice, choose_settings, rocket_features_cost_nothing
+from refold.fitting._choose_settings import (
+    Choice,
+    choose_settings,
+    confirm_training,
+    rocket_features_cost_nothing,
+)
 from refold.fitting._defaults_from_data import check_forecast, specify, warn_of_spare_dimensions
 from refold.fitting._fit_data import FitData
 from refold.fitting._forecasts import fit_forecasts
@@ -118,14 +123,23 @@ def fit_network(
     choice, kept = Choice(model.latent_steps), outcome.phase
     if len(data.held_out) and outcome.complete:
         if warm is None and _can_be_chosen(network.specification, corruption):
+            measured = data.comparison(network.specification.latent_dim)
             choice = choose_settings(
-                data.comparison(network.specification.latent_dim),
+                measured,
                 network,
                 data.scaler("validated"),
                 trained=outcome.validated,
                 initialization=lambda: initial.of("validated"),
                 latent_steps=model.latent_steps,
                 may_change_steps=parameters["latent_steps"] == "auto",
+            )
+            choice = confirm_training(
+                choice,
+                measured,
+                network,
+                data.scaler(kept),
+                initial=initial.of(kept),
+                training=data.sample(kept, measured.most_sequences),
             )
         if choice.initial:
             outcome, kept = _initialized(outcome, initial)

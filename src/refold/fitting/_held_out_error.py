@@ -46,6 +46,8 @@ class HeldOut:
     ----------
     sequences : Sequences
         Sequences on which errors are measured.
+    most_sequences : int
+        Cap on their number.
     """
 
     def __init__(
@@ -64,21 +66,27 @@ class HeldOut:
         self._sample_size = max(_FEWEST, _MOST_VALUES // num_values)
         self.most_components = min(len(training), num_values)
         sequences = source.held_out(held_out)
-        count = min(_MOST_SEQUENCES, self._sample_size)
+        self.most_sequences = count = min(_MOST_SEQUENCES, self._sample_size)
         if len(sequences) > count:
             rng = np.random.default_rng([seed, 0x4E1D])
             sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
         self.sequences = sequences
 
     def of_network(
-        self, network: FittedNetwork, scaler: Scaler, *, latent_steps: int = 0
+        self,
+        network: FittedNetwork,
+        scaler: Scaler,
+        *,
+        latent_steps: int = 0,
+        sequences: Sequences | None = None,
     ) -> Fidelity:
-        """Measure a network with its predicted lengths."""
-        codes = encode(scaler.transform(self.sequences), network, latent_steps=latent_steps)
-        lengths = predict_lengths(codes, network)
-        scaled = decode(codes, lengths, self.sequences.schema, network)
-        own = scaler.statistics(self.sequences) if scaler.mode == "sequence" else None
-        return self._measured(scaler.inverse_transform(scaled, own))
+        """Measure a network with its predicted lengths, on other sequences if they are given."""
+        if sequences is None:
+            sequences = self.sequences
+        codes = encode(scaler.transform(sequences), network, latent_steps=latent_steps)
+        scaled = decode(codes, predict_lengths(codes, network), sequences.schema, network)
+        own = scaler.statistics(sequences) if scaler.mode == "sequence" else None
+        return fidelity(sequences, scaler.inverse_transform(scaled, own), self._units)
 
     def of_pca(self, size: int) -> Fidelity:
         """Measure PCA with the true lengths, and with all components if there are fewer."""
@@ -87,7 +95,8 @@ class HeldOut:
             return Fidelity(
                 1.0 if numeric.any() else None, None if numeric.all() else 0.0, exact=0.0
             )
-        return self._measured(self._baseline.first(size).reconstruct(self.sequences))
+        reconstructed = self._baseline.first(size).reconstruct(self.sequences)
+        return fidelity(self.sequences, reconstructed, self._units)
 
     def report(
         self,
@@ -157,9 +166,6 @@ class HeldOut:
     @property
     def _num_components(self) -> int:
         return 0 if self._baseline is None else self._baseline.latent_dim
-
-    def _measured(self, reconstructed: Sequences) -> Fidelity:
-        return fidelity(self.sequences, reconstructed, self._units)
 
 
 class Comparison(NamedTuple):
