@@ -96,7 +96,7 @@ def column_errors(
     >>> values = np.array([[[1.0, 1.0]]], "float32")
     >>> outputs = np.array([[[3.0, 0.2, 0.8]]], "float32")
     >>> errors = column_errors(values, outputs, ["numeric", "categorical"], [0, 2])
-    >>> np.asarray(errors).round(2).tolist()
+    >>> np.asarray(errors, float).round(2).tolist()
     [[[4.0, 0.22]]]
     """
     if len(set(column_types)) == 1 and column_types[0] != "categorical":
