@@ -144,3 +144,44 @@ def test_no_step_and_wrong_arguments(ae):
             Stream(ae, **{name: 0})
     with pytest.raises(NotFittedError, match="fit"):
         Stream(SequenceAutoencoder())
+
+
+def waves(n, seed):
+    """Draw noisy sines of 20 to 39 steps."""
+    rng = np.random.default_rng(seed)
+    steps = [np.arange(20 + i % 20)[:, None] for i in range(n)]
+    phases = rng.uniform(0, 6, n)[:, None, None] + np.array([0.0, 1.0])
+    drawn = [np.sin(0.3 * t + phase) for t, phase in zip(steps, phases, strict=True)]
+    return [wave + rng.normal(0, 0.1, wave.shape) for wave in drawn]
+
+
+@pytest.fixture(scope="module", params=["no gaps in training", "gaps in training"])
+def wave_model(request):
+    training = waves(80, 0)
+    if request.param == "gaps in training":
+        for wave in training[::2]:
+            wave[7] = np.nan
+    return untrained(training, latent_dim=8).calibrate(waves(60, 2))
+
+
+@pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
+@pytest.mark.parametrize("place", ["end", "middle", "begin"])
+def test_a_step_without_values_hardly_moves_the_p_value(wave_model, place):
+    moves = []
+    for wave in waves(20, 1):
+        without = wave.copy()
+        at = {"end": len(wave), "middle": len(wave) // 2, "begin": 0}[place]
+        if place == "end":
+            without = np.concatenate([wave, [[np.nan] * 2] * 3])
+        else:
+            without[at] = np.nan
+        found = Stream(wave_model).push(without)
+        moves.append(abs(found.p_value - Stream(wave_model).push(wave).p_value))
+        assert found.p_value == wave_model.detect([without], alpha=0.1).p_values[0]
+    assert max(moves) == 0 if place == "end" else np.mean(moves) < 0.15
+
+
+@pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
+def test_sequences_without_values_have_a_score(wave_model):
+    nothing = [np.full((5, 2), np.nan), np.zeros((0, 2))]
+    assert np.isfinite(wave_model.detect(nothing, alpha=0.1).scores).all()

@@ -1,15 +1,17 @@
 """Anomaly scores from the reconstruction error and the distance to the training data.
 
-Codes come without latent optimization, which would make anomalies look more normal.
+Codes come without latent optimization, which would make anomalies look more normal. Steps without
+any value are bridged, because the encoder reads them as a jump to the mean.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths
 from refold._support.sampling import evenly_spaced
 from refold.inference import check_lengths, decode, encode, rocket_features
-from refold.sequences import Scaler, Sequences, sums_by_sequence
+from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
 from refold.storage import Fitted, ReferenceStatistics
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
@@ -105,6 +107,7 @@ def reference_errors(sequences: Sequences, fitted: Fitted) -> np.ndarray | None:
 
 def scored_features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
     """Return codes with scale statistics appended, and these with ROCKET features appended."""
+    sequences = _bridged(sequences)
     scaled = fitted.scaler.transform(sequences)
     codes = encode(scaled, fitted.network)
     whole = np.concatenate([codes, fitted.scaler.statistics(sequences)], axis=1).astype(np.float32)
@@ -115,9 +118,40 @@ def scored_features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, n
 def _reconstruction_errors(sequences: Sequences, codes: np.ndarray, fitted: Fitted) -> np.ndarray:
     check_lengths(sequences.lengths, len(sequences), fitted.network)
     scaler, width = fitted.scaler, fitted.network.specification.latent_dim
-    back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
+    lengths = _bridged(sequences).lengths
+    back = decode(codes[:, :width], lengths, fitted.schema, fitted.network)
     own = codes[:, width:] if scaler.mode == "sequence" else None
-    return _entries(sequences, scaler.inverse_transform(back, own), fitted)
+    row, step = positions(sequences)
+    written = np.zeros_like(sequences.values)
+    written[step < lengths[row]] = scaler.inverse_transform(back, own).values
+    return _entries(sequences, sequences.with_values(written), fitted)
+
+
+def _bridged(sequences: Sequences) -> Sequences:
+    """Interpolate steps without any value, and drop those at the end.
+
+    A gap at the begin has the first values, and a column that is not numeric those before the gap.
+    """
+    values, schema = sequences.values, sequences.schema
+    own = values[:, :-1] if schema.time_gaps else values  # a step has a time without values, too
+    gap = np.isnan(own).all(axis=1)
+    if not gap.any():
+        return sequences
+    row, place = positions(sequences)[0], np.arange(len(values))
+    before = np.maximum.accumulate(np.where(gap, -1, place))
+    after = np.minimum.accumulate(np.where(gap, len(values), place)[::-1])[::-1]
+    follows, precedes = before >= sequences.offsets[row], after < sequences.offsets[row + 1]
+    between = gap & precedes
+    after = after[between]
+    before = np.where(follows, before, -1)[between]
+    before = np.where(before < 0, after, before)
+    share = (place[between] - before) / np.maximum(after - before, 1)
+    slope = np.where(schema.numeric, values[after] - values[before], 0.0)
+    bridge, filled = values[before] + share[:, None] * slope, values.copy()
+    filled[between] = np.where(np.isnan(values[between]), bridge, values[between])
+    kept = ~gap | precedes | ~follows  # a sequence without any value stays as it is
+    lengths = np.bincount(row[kept], minlength=len(sequences))
+    return Sequences(filled[kept], offsets_from_lengths(lengths), sequences.ids, schema)
 
 
 def _entries(sequences: Sequences, back: Sequences, fitted: Fitted) -> np.ndarray:

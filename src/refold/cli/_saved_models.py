@@ -78,7 +78,9 @@ def write_sequences(
     arrays: Sequence[Any], schema: Any, target: Output, ids: Any = None, *, quiet: bool
 ) -> Any:
     """Write decoded arrays to an output, log it, and return them as sequences."""
-    sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
+    sequences = refold.sequences.Sequences.from_list(arrays, schema=schema)
+    if ids is not None:
+        sequences = sequences.with_ids(ids)
     with target.writing() as path:
         refold.sequences.write(sequences, path, **_file_names(schema))
     if not quiet and target.path is not None:

@@ -83,7 +83,7 @@ def computed(model: Any, operation: Operation, sequences: Sequences) -> pa.Table
             # depends on all sequences
             return table.drop_columns(["adjusted_p_value"])
         decoded = model.reconstruct(sequences, clip=settings["clip"])
-    back = Sequences.from_list(decoded, schema=model.schema_, ids=ids)
+    back = Sequences.from_list(decoded, schema=model.schema_).with_ids(ids)
     return back.to_arrow(operation.id_name)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from refold.diagnosis._finding import Finding, shown_names
 from refold.errors import argument, spelled
-from refold.sequences import Column, Sequences, positions
+from refold.sequences import Column, Sequences, key_columns, positions
 
 # Share of a column's variance, and share of its values that hold it, for heavy tails.
 _TAIL_VARIANCE, _TAIL_VALUES, _FEWEST_VALUES = 0.5, 0.01, 200
@@ -42,17 +42,18 @@ def column_findings(sample: Sequences, suspicious: str = "") -> Iterator[Finding
     suspicious : str
         Text of the warnings about values; columns that it names have no finding of heavy tails.
     """
-    facts = _facts_of(sample)
+    facts, keys = _facts_of(sample), key_columns(sample)
     yield from _constant(facts)
     yield from _missing(facts)
     varying = [one for one in facts if len(one.seen) and one.seen.min() < one.seen.max()]
     for one in varying:
+        key = keys.get(one.column.name)
         if one.is_static:
-            yield from _per_sequence(one)
+            yield from _per_sequence(one, is_id=key == "id")
         elif one.column.type == "categorical":
             yield from _many_categories(one)
         elif one.column.type == "numeric":
-            yield from _time_like(one, alone=len(facts) == 1)
+            yield from _time_like(one, is_time=key == "time", alone=len(facts) == 1)
             yield from _integer_codes(one)
             if repr(one.column.name) not in suspicious:
                 yield from _heavy_tails(one)
@@ -103,9 +104,9 @@ def _missing(facts: list[_Facts]) -> Iterator[Finding]:
         )
 
 
-def _per_sequence(one: _Facts) -> Iterator[Finding]:
-    name, distinct = one.column.name, len(np.unique(one.firsts))
-    if distinct >= 0.9 * len(one.firsts):
+def _per_sequence(one: _Facts, *, is_id: bool) -> Iterator[Finding]:
+    name = one.column.name
+    if is_id:
         yield Finding(
             "id-like",
             f"Column {name!r} is constant within each sequence and differs between sequences, as "
@@ -138,7 +139,7 @@ def _many_categories(one: _Facts) -> Iterator[Finding]:
         )
 
 
-def _time_like(one: _Facts, *, alone: bool) -> Iterator[Finding]:
+def _time_like(one: _Facts, *, is_time: bool, alone: bool) -> Iterator[Finding]:
     changes, name = one.changes[~np.isnan(one.changes)], one.column.name
     if len(changes) < _FEWEST_CHANGES or alone:
         return
@@ -150,7 +151,7 @@ def _time_like(one: _Facts, *, alone: bool) -> Iterator[Finding]:
             f"{(changes <= 0).sum()} steps, so the steps are not in order. Sort them with "
             + spelled(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
         )
-    elif ascending == 1:
+    elif is_time:
         yield Finding(
             "time-like",
             f"Column {name!r} ascends in every sequence, as times and row numbers do, so the code "

@@ -19,6 +19,7 @@ from refold.sequences import (
     Sequences,
     check_single,
     data_warnings,
+    key_columns,
     mark_missing,
 )
 from refold.training import (
@@ -65,7 +66,8 @@ def open_training(X: Any, missing_values: Any, *, stacklevel: int = 3) -> Sequen
     Warns
     -----
     UserWarning
-        One for each line of `refold.sequences.data_warnings`.
+        One for each line of `refold.sequences.data_warnings`; and if a list of tables has columns
+        that look like ids or times.
 
     Examples
     --------
@@ -76,9 +78,24 @@ def open_training(X: Any, missing_values: Any, *, stacklevel: int = 3) -> Sequen
     if missing_values is not None:
         source = mark_missing(source, missing_values)
     check_single(source)
-    for message in data_warnings(source):
+    for message in [*data_warnings(source), *_key_warning(X, source)]:
         warnings.warn(message, UserWarning, stacklevel=stacklevel)
     return source
+
+
+def _key_warning(X: Any, source: Any) -> list[str]:
+    """Warn of ids and times in a list of tables, of which all columns are features."""
+    first = X[0] if isinstance(X, list | tuple) and len(X) else None
+    if not (hasattr(first, "columns") or hasattr(first, "column_names")):
+        return []
+    keys = key_columns(source)
+    if not keys:
+        return []
+    named = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
+    return [
+        f"All columns of the tables are features, also {named}. Drop them, or pass one table of "
+        "all steps to Sequences.from_table."
+    ]
 
 
 class _Source:

@@ -170,7 +170,7 @@ def _taken(source: Any, rows: np.ndarray) -> Sequences:
 
 def _back(model: Any, sequences: Sequences, codes: np.ndarray) -> Sequences:
     decoded = model.reconstruct(sequences, codes=codes)
-    return Sequences.from_list(decoded, schema=model.schema_, ids=sequences.ids)
+    return Sequences.from_list(decoded, schema=model.schema_).with_ids(sequences.ids)
 
 
 def _training(model: Any, train: Any, seed: int) -> Sequences:

@@ -38,6 +38,7 @@ from refold.sequences.files.tables._layout_detection import find_layout as find_
 from refold.sequences.files.tables._layout_detection import step_columns as step_columns
 from refold.sequences.files.tables._table_reader import from_file_table as from_file_table
 from refold.sequences.preprocessing._data_warnings import data_warnings as data_warnings
+from refold.sequences.preprocessing._data_warnings import key_columns as key_columns
 from refold.sequences.preprocessing._length_batches import Batches as Batches
 from refold.sequences.preprocessing._length_batches import BatchPlan as BatchPlan
 from refold.sequences.preprocessing._length_batches import Bucket as Bucket

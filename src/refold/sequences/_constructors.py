@@ -11,6 +11,7 @@ from refold.sequences.conversion._list_tables import parts_from_arrow
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import parts_from_table
 from refold.sequences.schema._column_types import ColumnTypes
+from refold.sequences.schema._parts import with_unique_ids
 from refold.sequences.schema._schema import Layout, Schema
 
 
@@ -49,7 +50,7 @@ class Constructors:
         names : list of str, optional
             Names of the features.
         ids : array of shape (n,), optional
-            One integer or string per sequence.
+            One integer or string per sequence, each only once.
         schema : Schema, optional
             A schema to align the data with, such as that of a fitted model; see `align`.
         layout : str, optional
@@ -62,7 +63,7 @@ class Constructors:
         Raises
         ------
         DataError
-            If the list is empty, or an entry does not fit its column.
+            If the list is empty, an id repeats, or an entry does not fit its column.
         SchemaError
             If the sequences differ in their features, or do not fit ``schema``.
 
@@ -76,7 +77,8 @@ class Constructors:
         parts = parts_from_list(
             sequences, column_types=column_types, names=names, ids=ids, layout=layout
         )
-        return cls(*parts) if schema is None else cls(*parts).align(schema)
+        sequences = cls(*with_unique_ids(parts))
+        return sequences if schema is None else sequences.align(schema)
 
     @classmethod
     def from_array(
@@ -116,7 +118,8 @@ class Constructors:
         >>> Sequences.from_array(np.zeros((3, 4, 2)), lengths=[4, 0, 2]).lengths
         array([4, 0, 2])
         """
-        return cls(*parts_from_array(x, lengths, column_types=column_types, names=names, ids=ids))
+        parts = parts_from_array(x, lengths, column_types=column_types, names=names, ids=ids)
+        return cls(*with_unique_ids(parts))
 
     @classmethod
     def from_padded(
@@ -160,11 +163,10 @@ class Constructors:
         >>> Sequences.from_padded(padded).lengths
         array([2, 3])
         """
-        return cls(
-            *parts_from_padded(
-                x, padding_value, padding=padding, column_types=column_types, names=names, ids=ids
-            )
+        parts = parts_from_padded(
+            x, padding_value, padding=padding, column_types=column_types, names=names, ids=ids
         )
+        return cls(*with_unique_ids(parts))
 
     @classmethod
     def from_table(
@@ -206,8 +208,8 @@ class Constructors:
         Raises
         ------
         SchemaError
-            If a column does not exist or has an unsupported type, or ``sort`` or ``time_gaps`` is
-            set without ``time``.
+            If a column does not exist or has an unsupported type, ``columns`` names that of the
+            ids, or ``sort`` or ``time_gaps`` is set without ``time``.
         DataError
             If the table is empty, an id or time is missing, times repeat or do not ascend within
             an id, rows of an id are not contiguous and no time is given, or an entry does not fit

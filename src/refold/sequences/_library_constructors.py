@@ -17,7 +17,7 @@ from refold.sequences.conversion._libraries import (
     to_numbers,
 )
 from refold.sequences.schema._column_types import ColumnTypes
-from refold.sequences.schema._parts import Parts
+from refold.sequences.schema._parts import Parts, with_unique_ids
 
 
 class LibraryConversions(Constructors):
@@ -76,7 +76,8 @@ class LibraryConversions(Constructors):
         >>> Sequences.from_aeon([np.zeros((2, 5)), np.ones((2, 3))]).lengths
         array([5, 3])
         """
-        return cls(*parts_from_aeon(X, column_types=column_types, names=names, ids=ids))
+        parts = parts_from_aeon(X, column_types=column_types, names=names, ids=ids)
+        return cls(*with_unique_ids(parts))
 
     @classmethod
     def from_sktime(cls, X: Any, *, column_types: ColumnTypes = None) -> Self:
@@ -153,7 +154,8 @@ class LibraryConversions(Constructors):
         >>> Sequences.from_tslearn(np.array([[[1.0], [2.0]], [[3.0], [np.nan]]])).lengths
         array([2, 1])
         """
-        return cls(*parts_from_tslearn(X, column_types=column_types, names=names, ids=ids))
+        parts = parts_from_tslearn(X, column_types=column_types, names=names, ids=ids)
+        return cls(*with_unique_ids(parts))
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's format, channels before time points.

@@ -212,3 +212,25 @@ def test_schema_of_a_fitted_model():
 def test_bad_input(data, options, error, message):
     with pytest.raises(error, match=message):
         Sequences.from_list(data, **options)
+
+
+def test_repeated_ids_are_refused_at_once():
+    message = r"ids must differ\. Got 'a', 'c' more than once, first for the sequences 0 and 2\."
+    ids = ["a", "b", "a", "c", "c"]
+    with pytest.raises(DataError, match=message):
+        Sequences.from_list([[1.0]] * 5, ids=ids)
+    with pytest.raises(DataError, match=message):
+        Sequences.from_array(np.ones((5, 2)), ids=ids)
+    with pytest.raises(DataError, match=message):
+        Sequences.from_padded(np.ones((5, 2)), ids=ids)
+    with pytest.raises(DataError, match=message):
+        Sequences.from_aeon(np.ones((5, 1, 2)), ids=ids)
+    with pytest.raises(DataError, match=message):
+        Sequences.from_tslearn(np.ones((5, 2, 1)), ids=ids)
+    with pytest.raises(DataError, match="Got 0, 1, 2, 3, 4 and 1 others more than once"):
+        Sequences.from_list([[1.0]] * 12, ids=[*range(6)] * 2)
+
+
+def test_a_sample_with_replacement_repeats_ids():
+    drawn = Sequences.from_list([[1.0], [2.0]], ids=["a", "b"])[[0, 0, 1]]
+    assert drawn.with_values(drawn.values + 1).align(drawn.schema).ids.tolist() == ["a", "a", "b"]

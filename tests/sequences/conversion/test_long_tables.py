@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from refold.errors import DataError, SchemaError
-from refold.sequences import Sequences
+from refold.sequences import Sequences, read, scan
 
 COLUMNS = {
     "who": ["b", "b", "a", "b"],
@@ -311,7 +311,7 @@ def test_to_table_leaves_out_empty_sequences_with_a_warning():
 
 
 def test_to_table_refuses_data_that_would_be_lost():
-    sequences = Sequences.from_list([[1.0], [2.0]], ids=["a", "a"])
+    sequences = Sequences.from_list([[1.0], [2.0]], ids=["a", "b"])[[0, 0]]
     with pytest.raises(DataError, match="The id 'a' appears twice"):
         sequences.to_table()
     assert sequences.with_ids(["a", "b"]).to_table()["id"].to_pylist() == ["a", "b"]
@@ -322,3 +322,19 @@ def test_to_table_refuses_data_that_would_be_lost():
 def test_dates_of_polars_are_text():
     table = pl.DataFrame({"id": ["a", "a"], "t": ["2024-01-01", "2024-01-02"], "x": [1.0, 2.0]})
     assert Sequences.from_table(table, "id", "t").values[:, 0].tolist() == [1.0, 2.0]
+
+
+def test_the_ids_are_no_feature(tmp_path):
+    table = {"id": ["a", "a", "b"], "x": [1.0, 2.0, 3.0]}
+    message = "'id' has the ids of the sequences, and columns= names it as a feature"
+    with pytest.raises(SchemaError, match=message):
+        Sequences.from_table(table, columns=["id", "x"], id="id")
+    pd.DataFrame(table).to_csv(tmp_path / "a.csv", index=False)
+    pd.DataFrame(table).to_parquet(tmp_path / "a.parquet")
+    for name, of in (("a.csv", read), ("a.parquet", read), ("a.parquet", scan)):
+        with pytest.raises(SchemaError, match=message):
+            of(tmp_path / name, columns=["id", "x"])
+    with pytest.raises(SchemaError, match=message):
+        read(tmp_path / "a.csv", columns=["id", "x"], layout="wide", id="id")
+    times = Sequences.from_table({**table, "t": [1, 2, 1]}, id="id", time="t", columns=["t", "x"])
+    assert times.schema.names == ("t", "x")

@@ -1,12 +1,15 @@
 """Warnings about data: numbers for missing values, outliers, single steps and padding."""
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 import refold
 from refold.datasets import load, names, question_array
 from refold.sequences import Sequences, data_warnings, mark_missing, scan, write
 from refold.sequences.statistics._extreme_values import Extremes
+from small_data import untrained
 
 
 def rng():
@@ -184,3 +187,20 @@ def test_categories_padded_with_zero():
 def test_zeros_in_the_middle_are_data():
     counts = rng().poisson(0.7, size=(50, 20))
     assert data_warnings(Sequences.from_array(counts)) == []
+
+
+@pytest.mark.parametrize("of", [pd.DataFrame, pa.table])
+def test_ids_and_times_in_a_list_of_tables(of):
+    tables = [
+        of({"id": np.full(9, i), "t": np.arange(9), "x": rng().permutation(9) * 1.0})
+        for i in range(24)
+    ]
+    with pytest.warns(UserWarning, match="are features") as warned:
+        untrained(tables)
+    assert [str(one.message) for one in warned] == [
+        "All columns of the tables are features, also 'id', which looks like ids, and 't', which "
+        "looks like times. Drop them, or pass one table of all steps to Sequences.from_table."
+    ]
+    named = [finding.name for finding in refold.diagnosis.data_findings(tables)]
+    assert {"id-like", "time-like"} <= set(named)
+    untrained([table[["x"]] if of is pd.DataFrame else table.select(["x"]) for table in tables])

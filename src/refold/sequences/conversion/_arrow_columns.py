@@ -1,7 +1,7 @@
 """Conversion between Arrow columns and raw or encoded columns, for long and list tables."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,6 +134,15 @@ def check_id_type(type_: pa.DataType, name: str) -> None:
         raise SchemaError(
             f"Column {name!r} holds {type_}. Expected ids: integers or text; name the "
             f"column of ids with {argument('id=')}."
+        )
+
+
+def check_id_is_no_feature(columns: Iterable[str], id_column: str | None) -> None:
+    """Raise ``SchemaError`` if the features that a user names include the ids."""
+    if id_column in columns:
+        raise SchemaError(
+            f"Column {id_column!r} has the ids of the sequences, and {argument('columns=')} names "
+            f"it as a feature. Leave it out of {argument('columns=')}."
         )
 
 

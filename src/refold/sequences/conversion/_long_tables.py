@@ -14,6 +14,7 @@ from refold.sequences.conversion._arrow_columns import (
     OpenTable,
     as_raw,
     check_has_ids,
+    check_id_is_no_feature,
     encoded_to_arrow,
     ids_to_arrow,
     is_text,
@@ -62,6 +63,7 @@ def parts_from_table(
         order = _order_by_time(codes, ids, times, str(time), rows, sort=sort)
     offsets = offsets_from_lengths(np.bincount(codes, minlength=len(ids)))
     names = _feature_names(opened, {str(id), *([] if time is None else [str(time)])}, columns)
+    check_id_is_no_feature(names, str(id))
     raws = [as_raw(opened.get(name, "columns"), name) for name in names]
     places = Places(offsets, ids)
     if rows is not PLAIN_ROWS:

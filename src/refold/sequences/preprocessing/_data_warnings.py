@@ -8,12 +8,16 @@ from refold.errors import argument, spelled
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrays import looks_padded
 from refold.sequences.files.scan._scan import Scan
+from refold.sequences.preprocessing._padding import positions
 from refold.sequences.schema._parts import sequence_name
 from refold.sequences.schema._schema import Column
 from refold.sequences.statistics._extreme_values import Suspect, shown
 
 # Number of columns named in a warning.
 _LISTED = 5
+# Numbers of sequences and of changes from which a pattern is no accident.
+_FEWEST_SEQUENCES = 10
+_FEWEST_CHANGES = 20
 
 
 def data_warnings(source: Sequences | Scan) -> list[str]:
@@ -40,6 +44,34 @@ def data_warnings(source: Sequences | Scan) -> list[str]:
     """
     messages = [_one_step(source), _padding(source), *_outliers(source)]
     return [message for message in messages if message is not None]
+
+
+def key_columns(sequences: Sequences) -> dict[str, str]:
+    """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each.
+
+    Ids are constant within each sequence and differ between sequences. Times ascend in each.
+
+    Examples
+    --------
+    >>> both = [[[7 + i, j, (i * j) % 3] for j in range(4)] for i in range(12)]
+    >>> key_columns(Sequences.from_list(both, names=["who", "day", "x"]))
+    {'who': 'id', 'day': 'time'}
+    """
+    _, step = positions(sequences)
+    later = step[1:] > 0  # False where the next row begins another sequence
+    begins = sequences.offsets[:-1][sequences.lengths > 1]
+    keys = {}
+    for column, values in zip(sequences.schema.columns, sequences.values.T, strict=True):
+        changes = np.diff(values.astype(np.float64))[later]
+        changes = changes[~np.isnan(changes)]
+        if len(changes) and not changes.any() and len(begins) >= _FEWEST_SEQUENCES:
+            if len(np.unique(values[begins])) >= 0.9 * len(begins):
+                keys[column.name] = "id"
+        elif len(changes) < _FEWEST_CHANGES or sequences.schema.num_columns == 1:
+            continue
+        elif column.type == "numeric" and (changes > 0).all():
+            keys[column.name] = "time"
+    return keys
 
 
 def _one_step(source: Sequences | Scan) -> str | None:

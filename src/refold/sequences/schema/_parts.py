@@ -16,6 +16,8 @@ from refold.sequences.schema._schema import Schema
 
 # The largest number of float32, in which networks compute.
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
+# Number of repeated ids named in a message.
+_LISTED = 5
 
 
 class Parts(NamedTuple):
@@ -114,6 +116,23 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
         if all(-(1 << 63) <= identity < 1 << 63 for identity in plain_ids):
             return np.array(plain_ids, dtype=np.int64)
     return np.array([str(identity) for identity in plain_ids], dtype=str)
+
+
+def with_unique_ids(parts: Parts) -> Parts:
+    """Raise ``DataError`` if two sequences have the same id; return the parts."""
+    if parts.ids is None:
+        return parts
+    unique, counts = np.unique(parts.ids, return_counts=True)
+    repeated = unique[counts > 1]
+    if len(repeated):
+        names = ", ".join(repr(plain(identity)) for identity in repeated[:_LISTED])
+        names += f" and {len(repeated) - _LISTED} others" if len(repeated) > _LISTED else ""
+        first, second = np.flatnonzero(parts.ids == repeated[0])[:2].tolist()
+        raise DataError(
+            f"ids must differ. Got {names} more than once, first for the sequences {first} and "
+            f"{second}. Give each sequence its own id."
+        )
+    return parts
 
 
 def _is_integer(identity: Any) -> bool:

@@ -8,7 +8,12 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from refold.errors import SchemaError, argument
-from refold.sequences.conversion._arrow_columns import check_id_type, has_lists, pandas_index
+from refold.sequences.conversion._arrow_columns import (
+    check_id_is_no_feature,
+    check_id_type,
+    has_lists,
+    pandas_index,
+)
 from refold.sequences.conversion._time_gaps import check_times
 from refold.sequences.schema._column_types import ColumnTypes
 
@@ -103,6 +108,7 @@ def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayou
         if asked.time_gaps:
             check_times(None)
         features = _features(columns, lists, names, name)
+        check_id_is_no_feature(features, id_column)
         return TableLayout(lists=True, id=id_column, time=None, features=features)
     id_column = find_id(names, name, asked.id)
     order = find_key(asked.time, "time", names, name)
@@ -112,6 +118,7 @@ def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayou
     used = {id_column, order, *pandas_index(schema.metadata or {})}
     others = [column for column in names if column not in used]
     features = _features(columns, others, names, name)
+    check_id_is_no_feature(features, id_column)
     gaps = asked.time_gaps
     return TableLayout(lists=False, id=id_column, time=order, features=features, time_gaps=gaps)
 

@@ -14,7 +14,12 @@ import pyarrow as pa
 from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import as_raw, check_has_ids, check_id_type
+from refold.sequences.conversion._arrow_columns import (
+    as_raw,
+    check_has_ids,
+    check_id_is_no_feature,
+    check_id_type,
+)
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import first_rows, parts_from_table
 from refold.sequences.conversion._time_gaps import check_times, with_time_gaps
@@ -190,6 +195,7 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
     id_column = find_key(asked.id, "id", names, name)
     if asked.columns is not None:
         check_columns_exist(asked.columns, names, name)
+        check_id_is_no_feature(asked.columns, id_column)
         return id_column, list(asked.columns)
     others = [column for column in names if column != id_column]
     try:
