@@ -26,7 +26,7 @@ def mixed():
     tables = [
         pa.table(
             {
-                "level": [None, *np.arange(2.0 + i % 4) + i],
+                "level": [None, *i - np.arange(2.0 + i % 4)],
                 "page": ["buy", "view", *["exit"] * (1 + i % 4)],
                 "on": [True, False, *[True] * (1 + i % 4)],
             }

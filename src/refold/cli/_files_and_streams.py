@@ -76,7 +76,7 @@ def plan_output(name: str, formats: tuple[str, ...], format_name: str | None = N
         If the format is not one of ``formats``, the folder is missing or not writable, or a
         terminal would receive binary data.
     """
-    path = None if name == STREAM else Path(name)
+    path = None if name == STREAM else refold.sequences.local_path(name)
     if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
         default = "jsonl" if "jsonl" in formats else formats[0]
         chosen = _known(format_name or default, formats)
@@ -163,8 +163,9 @@ def readable(
     """
     shown, formats = "standard input" if name == STREAM else name, formats or _read_formats()
     chosen = None if format_name is None else _known(format_name, formats)
-    if name != STREAM and chosen in {None, format_of(Path(name))}:
-        yield Path(name)
+    path = None if name == STREAM else refold.sequences.local_path(name)
+    if path is not None and chosen in {None, format_of(path)}:
+        yield path
         return
     if chosen is None and len(formats) > 1:
         raise ParameterError(

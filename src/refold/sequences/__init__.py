@@ -20,6 +20,7 @@ from refold.sequences.conversion._code_tables import stored_model as stored_mode
 from refold.sequences.files._arrow_batches import is_batches as is_batches
 from refold.sequences.files._arrow_batches import read_batches as read_batches
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer
+from refold.sequences.files._file_access import local_path as local_path
 from refold.sequences.files._file_columns import column_names as column_names
 from refold.sequences.files._file_columns import read_labels as read_labels
 from refold.sequences.files._format import Format as Format

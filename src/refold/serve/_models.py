@@ -13,7 +13,7 @@ from refold.anomalies import describe_trained
 from refold.errors import ModelFileError, ParameterError
 from refold.estimator import load
 from refold.inference import PackedNetwork, count_far, describe_far, describe_longer, far_limits
-from refold.sequences import Sequences
+from refold.sequences import Sequences, local_path
 from refold.serve._service_errors import ServiceError
 
 # Paths of the interface that a model's name would hide.
@@ -198,7 +198,7 @@ def named_paths(given: list[str]) -> dict[str, Path]:
             name, path = Path(text).stem, text
         if name in found:
             raise ParameterError(f"Two models have the name {name!r}. Write NAME=MODEL.")
-        found[name] = Path(path)
+        found[name] = local_path(path)
     return found
 
 

@@ -7,7 +7,6 @@ SHA-256 digest of configuration and arrays. `refold.storage._model_file` defines
 import hashlib
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from refold.errors import MissingFileError, ModelFileError
-from refold.sequences import atomic_writer
+from refold.sequences import atomic_writer, local_path
 
 FORMAT = "refold-model"
 VERSION = 1
@@ -148,7 +147,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     ({'latent_dim': 4}, {})
     """
     try:
-        data = Path(path).read_bytes()
+        data = local_path(path).read_bytes()
     except IsADirectoryError as error:
         raise ModelFileError(f"{path} is a folder. A model is one file.") from error
     except FileNotFoundError as error:

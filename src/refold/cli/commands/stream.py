@@ -104,7 +104,7 @@ def _opened(name: str) -> Iterator[Iterator[str]]:
             raise ParameterError("Standard input is closed. Name a file.")
         yield _decoded(sys.stdin.buffer)
         return
-    with Path(name).open("rb") as file:
+    with refold.sequences.local_path(name).open("rb") as file:
         yield _decoded(file)
 
 

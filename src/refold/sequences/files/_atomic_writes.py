@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from refold.errors import FileAccessError, RefoldError
-from refold.sequences.files._file_access import access_error
+from refold.sequences.files._file_access import access_error, local_path
 
 try:
     import fcntl
@@ -52,7 +52,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> path.read_bytes()
     b'hello'
     """
-    given, target = Path(path), Path(os.path.realpath(path))
+    given, target = local_path(path), Path(os.path.realpath(path))
     if given.is_dir():
         raise FileAccessError(f"{path} is a folder. Expected the name of a file to write.")
     special = given.exists() and not given.is_file()  # a pipe of /dev/fd has no real path

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,26 @@ from refold.sequences.files._format import COMPRESSIONS, Format, check_content
 # Most bytes of a compressed file, so that a small one cannot fill the memory.
 _MOST_BYTES = 1 << 30
 _BLOCK_BYTES = 1 << 22
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path, and raise an error for an address, whose slashes `Path` would drop.
+
+    Raises
+    ------
+    FileAccessError
+        If it is an address.
+
+    Examples
+    --------
+    >>> local_path("s3://bucket/words.csv")
+    Traceback (most recent call last):
+    ...
+    refold.errors.FileAccessError: s3://bucket/words.csv is an address. Name a file of this machine.
+    """
+    if isinstance(path, str) and re.match(r"[A-Za-z][\w+.-]+://", path):
+        raise FileAccessError(f"{path} is an address. Name a file of this machine.")
+    return Path(path)
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from refold.errors import FileFormatError, ParameterError, argument
+from refold.sequences.files._file_access import local_path
 from refold.sequences.files._format import COMPRESSIONS, Format
 from refold.sequences.files.formats._csv import csv_columns, read_csv, write_csv
 from refold.sequences.files.formats._json import json_columns, read_json, read_jsonl, write_jsonl
@@ -113,7 +114,7 @@ def format_of(source: object, given: str | None = None) -> Format:
         return FORMATS[given]
     if not isinstance(source, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
-    path = Path(source)
+    path = local_path(source)
     found = format_named(path.name)
     if found is not None:
         return found

@@ -21,7 +21,7 @@ from refold.errors import (
     argument,
 )
 from refold.sequences.conversion._arrow_columns import check_unique, is_text, stored_schemas
-from refold.sequences.files._file_access import access_error
+from refold.sequences.files._file_access import access_error, local_path
 from refold.sequences.files._format import check_content
 from refold.sequences.files._format_registry import FORMATS
 from refold.sequences.files.formats._parquet import check_metadata
@@ -248,7 +248,7 @@ def _find_files(path: Any) -> list[Path]:
             f"Expected the path of a Parquet file or folder. Got a {type(path).__name__}; "
             "refold.sequences.read takes streams."
         )
-    root = Path(path)
+    root = local_path(path)
     if not root.exists():
         raise MissingFileError(f"There is no file or folder {root}.")
     files = _in_folder(root) if root.is_dir() else [_checked_name(root)]
