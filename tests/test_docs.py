@@ -25,6 +25,7 @@ from refold.sequences import Sequences, fingerprints
 from small_data import without_epochs
 
 ROOT = Path(__file__).parent.parent
+SUFFIXES = {".py", ".md", ".ipynb", ".js", ".html", ".yaml", ".txt"}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Arguments of every fit of a page in `make test`.
@@ -289,6 +290,14 @@ def test_every_page_is_in_an_index_and_in_the_navigation():
     navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
     assert {page for page in pages if f"({page})" not in index} == set()
     assert {page for page in pages if f'"{page}"' not in navigation} == set()
+
+
+def test_nothing_says_that_a_package_index_has_refold():
+    """Until the first release (CONTRIBUTING.md), Refold is installed from a clone."""
+    folders = [ROOT / name for name in ("src", "examples", "deploy")]
+    texts = [path for folder in folders for path in folder.rglob("*") if path.suffix in SUFFIXES]
+    wrong = re.compile(r"pip install (?:-\S+ )*['\"]?refold\b|['\"]refold\[")
+    assert [path for path in [*PAGES, *texts] if wrong.search(path.read_text("utf-8"))] == []
 
 
 def test_the_readme_shows_both_commands():

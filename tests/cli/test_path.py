@@ -15,8 +15,9 @@ import pytest
 from refold import kernels
 from refold.cli import main
 from refold.cli._code_reader import read_codes
-from refold.datasets import moving_ones
+from refold.datasets import moving_ones, ramps
 from refold.sequences import read, write
+from small_data import untrained
 
 NUM = 40
 
@@ -209,3 +210,23 @@ def test_ctrl_c_is_one_line(tmp_path):
     assert errors.decode().startswith("Interrupted: Stopped by Ctrl-C.")
     assert len(errors.splitlines()) == 1
     assert list(tmp_path.rglob("*.*")) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", "s3://bucket/x"],
+        ["doctor", "s3://bucket/x"],
+        ["fit", "s3://bucket/x", "-o", "m.refold"],
+        ["fit", "data.csv", "-o", "s3://bucket/x"],
+        ["stream", "m.refold", "s3://bucket/x"],
+    ],
+)
+def test_an_address_is_named_as_it_was_typed(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(ramps(), "data.csv")
+    if arguments[0] == "stream":
+        untrained(ramps()).save("m.refold")
+    assert main(arguments) == 2
+    message = "Error: s3://bucket/x is an address. Name a file of this machine.\n"
+    assert capsys.readouterr().err == message

@@ -142,6 +142,11 @@ class Reading:
         """Open sequences and read columns with a value for each, as `labelled` does."""
         with self._file(name, others) as path:
             source = self._open(model, path, columns if labels is None else ())
+            if labels is None and source.schema.id_name in columns:
+                raise SchemaError(
+                    f"The label column {source.schema.id_name!r} is the id column. Choose another "
+                    "one."
+                )
             yield source, {one: self._labels(labels or path, one, source) for one in columns}
 
     def read(self, model: Any, name: str, others: Sequence[str | None] = ()) -> Any:

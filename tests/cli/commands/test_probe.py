@@ -1,5 +1,6 @@
 """``refold probe``: accuracy on codes next to that of PCA, from files."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -129,3 +130,17 @@ def test_a_model_file_without_codes_of_the_training_data(folder, tmp_path, capsy
     given = [str(tmp_path / "old.refold"), str(folder / "labelled.parquet"), "--label", "kind"]
     assert main(["probe", *given, "--json", "-q"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == ["Refold", "PCA"]
+
+
+def test_the_id_column_is_no_label(folder, tmp_path, capsys):
+    table = pq.read_table(folder / "long.parquet").drop_columns(["kind"])
+    table = table.rename_columns(["who" if name == "id" else name for name in table.column_names])
+    pq.write_table(table, tmp_path / "who.parquet")
+    parameters, fitted = storage.load(folder / "model.refold")
+    schema = dataclasses.replace(fitted.schema, id_name="who")
+    storage.save(tmp_path / "who.refold", parameters, fitted._replace(schema=schema))
+    given = [str(tmp_path / "who.refold"), str(tmp_path / "who.parquet"), "--label", "who"]
+    for options in ([], ["--id", "who"]):
+        assert main(["probe", *given, *options]) == 2
+        message = "Error: The label column 'who' is the id column. Choose another one.\n"
+        assert capsys.readouterr().err == message

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import refold
 from refold.datasets import japanese_vowels, ramps
 from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
 from refold.sequences import FileAccessError, MissingFileError, read, write
@@ -250,3 +251,41 @@ def test_not_readable(tmp_path):
     (tmp_path / "secret.txt").chmod(0)
     with pytest.raises(FileAccessError, match=r"secret\.txt cannot be read: Permission denied"):
         read(tmp_path / "secret.txt")
+
+
+BIG = "".join(f"{i // 9},{i}.5\n" for i in range(200_000))  # more than a block of Arrow
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('id,x\n1,2\n1,"3\n2,4\n', 3),
+        ('id,"x\n1,2\n1,3\n', 1),
+        ('id,x\n1,"a\nb"\n1,"c""\n2,d\n', 4),
+        ('id;x\r\n1;2\r\n1;"3\r\n2;4\r\n', 3),
+        (f'id,x\n{BIG}7,"1\n{BIG}', 200_002),
+    ],
+    ids=["cell", "header", "after others", "semicolons", "large"],
+)
+def test_an_open_quote_is_reported_with_its_line(text, line):
+    with pytest.raises(FileFormatError, match=f"line {line}: the quote that begins a cell is"):
+        read(io.BytesIO(text.encode()), format="csv")
+
+
+def test_quotes_within_cells_are_characters():
+    text = b'id,x\n1,5" pipe\n1,"a ""b"" c"\n2,""\n'
+    assert read(io.BytesIO(text), format="csv")[0][:, 0].tolist() == ['5" pipe', 'a "b" c']
+
+
+def test_addresses_are_refused_as_they_were_typed(tmp_path):
+    model = refold.SequenceAutoencoder()
+    for call in (
+        lambda name: read(f"{name}.csv"),
+        lambda name: write(ramps(), f"{name}.csv"),
+        lambda name: refold.sequences.scan(f"{name}.parquet"),
+        lambda name: refold.sequences.column_names(f"{name}.csv"),
+        lambda name: refold.load(f"{name}.refold"),
+        lambda name: model.fit(f"{name}.parquet"),
+    ):
+        with pytest.raises(FileAccessError, match=r"^s3://bucket/x\.\w+ is an address\."):
+            call("s3://bucket/x")

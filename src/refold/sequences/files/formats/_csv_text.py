@@ -36,6 +36,7 @@ class CsvText:
         self.data, self.text, self.name = data, decode_utf8(data, name), name
         first = _first_lines(self.text)
         self.delimiter = _find_delimiter(first, expected)
+        self._check_quotes()
         self.header = self._header(first)
 
     def line(self, row: int) -> int | None:
@@ -58,6 +59,24 @@ class CsvText:
                 raise FileFormatError(
                     f"{self.name}, line {line} has {len(fields)} fields, but the header has "
                     f"{len(self.header)}. If it is the last line, the file may be cut short."
+                )
+
+    def _check_quotes(self) -> None:
+        """Raise ``FileFormatError`` if a quoted cell is open at the end, with all later rows."""
+        if self.data.count(b'"') % 2 == 0:
+            return
+        begins, end = f"{self.delimiter}\r\n", 0
+        while (start := self.text.find('"', end)) >= 0:
+            end = start + 1
+            if start and self.text[start - 1] not in begins:
+                continue  # within a cell, a quote is a character
+            while (end := self.text.find('"', end) + 1) and self.text.startswith('"', end):
+                end += 1  # two quotes stand for one
+            if not end:
+                line = (self.text.count("\n", 0, start) or self.text.count("\r", 0, start)) + 1
+                raise FileFormatError(
+                    f"{self.name}, line {line}: the quote that begins a cell is never closed. "
+                    "Close it, or remove it."
                 )
 
     def _header(self, first: str) -> list[str]:
