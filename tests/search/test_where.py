@@ -119,6 +119,16 @@ def test_what_is_no_text_or_too_long_is_refused(index):
         matches(index, "x" * 100_001)
 
 
+def test_ids_are_no_conditions(ae, tmp_path):
+    ids = ["' OR '1' = '1", "a'); DROP TABLE codes --", "c\\'", "line\nline", "a\x00b", "%", "日本"]
+    index = Index.create(tmp_path / "ids.index", ae, codes=np.eye(7, 3), ids=ids)
+    assert index.search(ids=ids, k=1).queries.tolist() == ids
+    assert index.remove(["x' OR 1 = 1 --", "%' OR 'a' LIKE '%"]) == 0
+    for left, name in reversed([*enumerate(ids)]):
+        assert index.remove([name]) == 1
+        assert len(index) == left
+
+
 def test_approximate_searches_have_the_same_conditions(index, rows):
     index.build(partitions=1)
     for text, function in [*draw_conditions(40, seed=3)][::2]:
