@@ -100,6 +100,7 @@ class Conditions:
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
+        self.names = ["id", *NAMES]
 
     def choice(self, options):
         return options[self.rng.integers(0, len(options))]
@@ -113,7 +114,7 @@ class Conditions:
 
     def literal(self, name):
         """Draw a literal that can be compared with a column."""
-        if self.rng.random() < 0.05:
+        if self.rng.random() < 0.1:
             return self.word("NULL"), None
         if name in ("id", "site"):
             value = self.choice([*_SITES[:-1], "s7", "s11"])
@@ -156,7 +157,7 @@ class Conditions:
         return text, int(text) if text.lstrip("-").isdigit() else float(text)
 
     def comparison(self):
-        name = self.choice(["id", *NAMES])
+        name = self.choice(self.names)
         column, kind = self.column(name), self.rng.integers(0, 8)
         if kind == 0:
             return f"{column} {self.word('IS NULL')}", lambda row: row[name] is None
@@ -274,6 +275,8 @@ def draw_conditions(number, seed):
     """Yield texts, each with its function if it is valid and None otherwise."""
     conditions = Conditions(seed)
     for i in range(number):
+        # several comparisons of the same column
+        conditions.names = conditions.rng.permutation(["id", *NAMES])[: i % 10 + 1].tolist()
         if i % 2:
             yield conditions.broken(), None
         else:

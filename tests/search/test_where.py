@@ -119,6 +119,23 @@ def test_what_is_no_text_or_too_long_is_refused(index):
         matches(index, "x" * 100_001)
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "year NOT IN (1) OR year NOT IN (2)",
+        "NOT (year IN (1) AND year IN (2))",
+        "year IN (2000, 2001) AND NOT year IN (NULL, 2003)",
+        "year > 0 OR year <= 0",
+        "NOT year = NULL",
+        "year <> NULL OR year = NULL",
+    ],
+)
+def test_a_missing_value_meets_no_comparison(index, rows, where):
+    hits = matches(index, where)
+    assert not hits & {f"s{i}" for i in range(ROWS) if rows["year"][i] is None}
+    assert len(hits) == (0 if "NULL" in where else sum(year is not None for year in rows["year"]))
+
+
 def test_ids_are_no_conditions(ae, tmp_path):
     ids = ["' OR '1' = '1", "a'); DROP TABLE codes --", "c\\'", "line\nline", "a\x00b", "%", "日本"]
     index = Index.create(tmp_path / "ids.index", ae, codes=np.eye(7, 3), ids=ids)

@@ -25,6 +25,7 @@ from refold.search._where import (
 _SMALLEST = -(2**63)
 # Stands for numbers that are beyond the integers of a column.
 _BEYOND = 1e300
+_OPPOSITES = {"=": "<>", "<>": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _TICKS = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
 
 
@@ -39,41 +40,53 @@ def among(ids: list[Any]) -> str:
     return f"id IN ({', '.join(map(_spelled, ids))})" if ids else "false"
 
 
-def filter_of(condition: Condition, schema: pa.Schema) -> str:
-    """Return the filter for rows that meet a condition.
+def filter_of(condition: Condition, schema: pa.Schema, *, negated: bool = False) -> str:
+    """Return the filter for rows of which a condition is true, or false if it is ``negated``.
+
+    The filter has NOT only next to a column, and no NULL. LanceDB takes unknown for false or true
+    where it simplifies lists of values, which would change the rows under a NOT above them.
 
     Examples
     --------
     >>> from refold.search._where import parse
     >>> schema = pa.schema({"id": pa.string(), "year": pa.int64()})
-    >>> print(filter_of(parse("year > 2019.5 or id = 'it''s'", schema), schema))
-    CAST("year" AS DOUBLE) > 2019.5 OR "id" = 'it''s'
+    >>> print(filter_of(parse("not (year > 2019.5 or id in ('a', 'it''s'))", schema), schema))
+    CAST("year" AS DOUBLE) <= 2019.5 AND "id" IS NOT NULL AND "id" NOT IN ('a', 'it''s')
     """
     match condition:
+        case Not(inner):
+            return filter_of(inner, schema, negated=not negated)
+        case And(parts) | Or(parts):
+            filters = [filter_of(part, schema, negated=negated) for part in parts]
+            conjunction = isinstance(condition, And) != negated
+            return " AND ".join(filters) if conjunction else f"({' OR '.join(filters)})"
         case Constant(value):
-            return _spelled(value)
+            return _spelled(value != negated)
         case Missing(column):
-            return f"{_quoted(column)} IS NULL"
+            return f"{_quoted(column)} IS {'NOT ' * negated}NULL"
         case Pattern(column, pattern):
-            return f"{_quoted(column)} LIKE {_spelled(pattern)}"
-        case Comparison(column, operator, Column() as other):
-            return f"{_quoted(column)} {operator} {_quoted(other)}"
+            return _test(column, _quoted(column), f"LIKE {_spelled(pattern)}", negated=negated)
+        case Comparison(_, _, None):
+            return "FALSE"
         case Comparison(column, operator, value):
+            operator = _OPPOSITES[operator] if negated else operator
+            if isinstance(value, Column):
+                return f"{_quoted(column)} {operator} {_quoted(value)}"
             left, (right,) = _comparable(column, [value], schema)
             return f"{left} {operator} {_spelled(right)}"
         case Membership(column, values):
-            left, right = _comparable(column, values, schema)
-            return f"{left} IN ({', '.join(map(_spelled, right))})"
-        case Not(negated):
-            return f"NOT ({filter_of(negated, schema)})"
-        case And(parts):
-            filters = [filter_of(part, schema) for part in parts]
-            return " AND ".join(
-                f"({text})" if isinstance(part, Or) else text
-                for part, text in zip(parts, filters, strict=True)
-            )
-        case Or(parts):
-            return " OR ".join(filter_of(part, schema) for part in parts)
+            known = [value for value in values if value is not None]
+            if not known or (negated and len(known) < len(values)):
+                return "FALSE"
+            left, right = _comparable(column, known, schema)
+            return _test(column, left, f"IN ({', '.join(map(_spelled, right))})", negated=negated)
+
+
+def _test(column: Column, left: str, test: str, *, negated: bool) -> str:
+    """Return a test, or its negation, which is false of missing values."""
+    if not negated:
+        return f"{left} {test}"
+    return f"{_quoted(column)} IS NOT NULL AND {left} NOT {test}"
 
 
 def _comparable(column: Column, values: Sequence[Any], schema: pa.Schema) -> tuple[str, list[Any]]:
@@ -82,30 +95,23 @@ def _comparable(column: Column, values: Sequence[Any], schema: pa.Schema) -> tup
     if pa.types.is_dictionary(data_type):
         data_type = data_type.value_type
     name, limits = _quoted(column), np.iinfo(np.int64)
-    if pa.types.is_floating(data_type) or pa.types.is_decimal(data_type):
-        if pa.types.is_decimal(data_type):
-            name = f"CAST({name} AS DOUBLE)"
-        return name, [_each(float, value) for value in values]
+    if pa.types.is_floating(data_type):
+        return name, [float(value) for value in values]
+    if pa.types.is_decimal(data_type):
+        return f"CAST({name} AS DOUBLE)", [float(value) for value in values]
     if pa.types.is_timestamp(data_type):
-        name, ticks = f"CAST({name} AS BIGINT)", _TICKS[data_type.unit]
-        values = [_each(lambda time: _since_1970(time) * ticks, value) for value in values]
+        name = f"CAST({name} AS BIGINT)"
+        values = [_since_1970(value) * _TICKS[data_type.unit] for value in values]
     elif pa.types.is_integer(data_type):
         limits = np.iinfo(data_type.to_pandas_dtype())
     else:
         return name, [*values]
-    exact = [one for one in values if one is None or (_within(one, limits) and one == int(one))]
+    least, most = int(limits.min), int(limits.max)
+    exact = [int(value) for value in values if least <= value <= most and value == int(value)]
     if exact:  # no value of the column is equal to the others
-        return name, [_each(int, one) for one in exact]
-    inexact = [one if _within(one, limits) else math.copysign(_BEYOND, one) for one in values]
-    return f"CAST({name} AS DOUBLE)", [float(one) for one in inexact]
-
-
-def _each(function: Any, value: Any) -> Any:
-    return None if value is None else function(value)
-
-
-def _within(number: Any, limits: Any) -> bool:
-    return int(limits.min) <= number <= int(limits.max)
+        return name, exact
+    inexact = [v if least <= v <= most else math.copysign(_BEYOND, v) for v in values]
+    return f"CAST({name} AS DOUBLE)", [float(value) for value in inexact]
 
 
 def _since_1970(time: datetime) -> Fraction:
@@ -122,11 +128,11 @@ def _spelled(value: Any) -> str:
 
     Examples
     --------
-    >>> _spelled("it's"), _spelled(3), _spelled(True), _spelled(None)
-    ("'it''s'", '3', 'TRUE', 'NULL')
+    >>> _spelled("it's"), _spelled(3), _spelled(True)
+    ("'it''s'", '3', 'TRUE')
     """
-    if value is None or isinstance(value, bool):
-        return "NULL" if value is None else str(value).upper()
+    if isinstance(value, bool):
+        return str(value).upper()
     if value == _SMALLEST and isinstance(value, int):  # which LanceDB reads as a float
         return f"CAST('{value}' AS BIGINT)"
     if isinstance(value, int | float):
