@@ -52,7 +52,8 @@ class Detection:
     >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
     >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> ae = ae.fit(sines[:40]).calibrate(sines[40:])
-    >>> found = ae.detect([*sines.to_list()[:2], [9.0] * 20], alpha=0.05)
+    >>> others = refold.datasets.noisy_sines(2, seed=1, max_steps=30)
+    >>> found = ae.detect([*others.to_list(), [4.0] * 20], alpha=0.05)
     >>> found.anomalous.tolist()
     [False, False, True]
     >>> [reason.column for reason in found.explain(2, most=2)]

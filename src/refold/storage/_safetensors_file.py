@@ -110,6 +110,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "model.refold"
     >>> write(path, pack({"latent_dim": 4}, {}))
     >>> path.exists()
@@ -141,6 +142,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "model.refold"
     >>> write(path, pack({"latent_dim": 4}, {}))
     >>> read(path)
