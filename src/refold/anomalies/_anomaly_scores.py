@@ -121,9 +121,10 @@ def _reconstruction_errors(sequences: Sequences, codes: np.ndarray, fitted: Fitt
     lengths = _bridged(sequences).lengths
     back = decode(codes[:, :width], lengths, fitted.schema, fitted.network)
     own = codes[:, width:] if scaler.mode == "sequence" else None
+    decoded = scaler.inverse_transform(back, own).values
     row, step = positions(sequences)
-    written = np.zeros_like(sequences.values)
-    written[step < lengths[row]] = scaler.inverse_transform(back, own).values
+    written = np.zeros(sequences.values.shape, decoded.dtype)
+    written[step < lengths[row]] = decoded
     return _entries(sequences, sequences.with_values(written), fitted)
 
 
