@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forks import server_with_keras
+from kernels import reference
 from refold import kernels
 from refold.errors import ParameterError
-from refold.kernels import _library, reference
+from refold.kernels import _library
 
 pytestmark = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernels import reference
 from refold import kernels
 from refold.kernels import _packed_library as library
 from refold.kernels import _packed_numpy as fallback
-from refold.kernels import packed, reference
+from refold.kernels import packed
 
 needs_library = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
 OPERATIONS = [pytest.param(library, marks=needs_library, id="library"), fallback]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from refold.kernels import reference
+from kernels import reference
 
 NAMES = ("tanh", "sigmoid", "relu", "linear")
 PAIRS = [*itertools.product(NAMES, NAMES)]

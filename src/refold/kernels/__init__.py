@@ -1,10 +1,9 @@
-"""The compiled LSTM kernel: as a JAX function, on packed rows, and the reference in NumPy."""
+"""The compiled LSTM kernel, as a JAX function and on packed rows."""
 
 from typing import TYPE_CHECKING
 
 from refold._support.optional_imports import lazy_names as _lazy_names
 from refold.kernels import packed as packed
-from refold.kernels import reference as reference
 from refold.kernels._library import variant as variant
 from refold.kernels._library import why_not as why_not
 from refold.kernels._rocket_kernels import DILATIONS as DILATIONS

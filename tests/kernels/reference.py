@@ -1,14 +1,9 @@
-"""Reference LSTM in float64 NumPy, forward and backward, that the kernels are tested against.
-
-It follows the formulas and is not fast.
-"""
+"""LSTM in float64 NumPy, forward and backward, that the kernels are compared with."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-
-__all__ = ["Gradients", "gradients", "lstm"]
 
 Array = np.ndarray
 
@@ -29,16 +24,7 @@ ACTIVATIONS = {
 
 
 class Gradients(NamedTuple):
-    """Gradients of a loss with respect to the arguments of `lstm`, in the same shapes.
-
-    Attributes
-    ----------
-    x : array of shape (batch, steps, features)
-    kernel : array of shape (features, 4 * units)
-    recurrent_kernel : array of shape (units, 4 * units)
-    bias : array of shape (4 * units,)
-    h, c : array of shape (batch, units)
-    """
+    """Gradients of a loss with respect to the arrays that `lstm` takes, in the same shapes."""
 
     x: Array
     kernel: Array
@@ -73,41 +59,10 @@ def lstm(
     go_backwards: bool = False,
     return_sequences: bool = True,
 ) -> tuple[Array | None, Array, Array]:
-    """Run an LSTM over all steps.
+    """Run an LSTM over x (batch, steps, features), and return outputs, last h and last c.
 
     The gates are in Keras's order: input, forget, candidate, output. A masked step leaves state
-    and output unchanged.
-
-    Parameters
-    ----------
-    x : array of shape (batch, steps, features)
-    kernel : array of shape (features, 4 * units)
-    recurrent_kernel : array of shape (units, 4 * units)
-    bias : array of shape (4 * units,)
-    h, c : array of shape (batch, units)
-        Output and cell state before the first step.
-    mask : array of bool of shape (batch, steps), optional
-        True at real steps.
-    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear"}
-    go_backwards : bool
-        Read the steps from the last to the first; outputs are in the order of computation.
-    return_sequences : bool
-        Whether to return the outputs of all steps.
-
-    Returns
-    -------
-    outputs : array of shape (batch, steps, units), or None without ``return_sequences``
-    h, c : array of shape (batch, units)
-        Output and cell state after the last step.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, kernel = np.ones((1, 2, 1)), np.ones((1, 4))
-    >>> outputs, h, c = lstm(x, kernel, np.zeros((1, 4)), np.zeros(4), np.zeros((1, 1)),
-    ...                      np.zeros((1, 1)), activation="linear", recurrent_activation="linear")
-    >>> outputs.ravel().tolist(), c.tolist()
-    ([1.0, 2.0], [[2.0]])
+    and output unchanged. With go_backwards, outputs are in the order of computation.
     """
     steps, h, c = _forward(
         x,
@@ -143,32 +98,7 @@ def gradients(
     recurrent_activation: str = "sigmoid",
     go_backwards: bool = False,
 ) -> Gradients:
-    """Compute the gradients of a loss with respect to the arrays that `lstm` takes.
-
-    Parameters
-    ----------
-    x, kernel, recurrent_kernel, bias, h, c, mask : array
-        As in `lstm`.
-    cotangents : tuple of three arrays
-        Gradients of the loss with respect to the results of `lstm`: ``outputs`` (None if not
-        returned), ``h`` and ``c``.
-    activation, recurrent_activation, go_backwards
-        As in `lstm`.
-
-    Returns
-    -------
-    Gradients
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, state = np.ones((1, 2, 1)), np.zeros((1, 1))
-    >>> grads = gradients(x, np.ones((1, 4)), np.zeros((1, 4)), np.zeros(4), state, state,
-    ...                   cotangents=(None, np.ones((1, 1)), state),
-    ...                   activation="linear", recurrent_activation="linear")
-    >>> grads.x.ravel().tolist()
-    [2.0, 5.0]
-    """
+    """Compute the gradients of a loss from those with respect to outputs (may be None), h and c."""
     steps, _, _ = _forward(
         x,
         kernel,
