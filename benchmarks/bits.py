@@ -4,12 +4,12 @@
 ``peers``. Methods whose packages are not installed are named and left out.
 
 All methods get the same test sequences, standardized by the training split. Refold and PCA are
-fitted on the training split, and their weights are not counted. The grids of int8 codes are
-counted. SZ3 and QABBA need no training, and all of their bytes are counted. Refold decodes the
-lengths from the codes, and the other methods are told them.
+fitted on the training split, and their weights are not counted. SZ3 and QABBA need no training, and
+all of their bytes are counted. Refold decodes the lengths from the codes, and the other methods are
+told them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from benchmarks._results import FOLDER, PACKAGES, table, write_page
 from benchmarks.fidelity_peers.data import DATA
 from refold.evaluation import PCABaseline, nmse
 from refold.plots._style import ACCENT, CONTRAST, PALETTE, tidy
-from refold.sequences import CODE_DTYPES, CodeGrid, Scaler, Sequences
+from refold.sequences import Scaler, Sequences
 
 SETS = ("vowels", "italy", "gunpoint")
 SIZES = (2, 4, 8, 16)
@@ -29,7 +29,7 @@ SECONDS = 20.0  # time limit for a fit of Refold
 BOUNDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # error bounds of SZ3, in standard deviations
 TOLERANCES = (0.01, 0.05, 0.2)  # `tol` of QABBA
 ALPHAS = (0.01, 0.05, 0.2, 0.5)  # `alpha` of QABBA
-BITS = {"float32": 32, "float16": 16, "int8": 8}
+BITS = {"float32": 32, "float16": 16}
 
 
 class Point(NamedTuple):
@@ -41,17 +41,9 @@ class Point(NamedTuple):
     error: float
 
 
-def round_trip(codes: np.ndarray, dtype: str, exact: Sequence[int] = ()) -> tuple[np.ndarray, int]:
-    """Return codes after they are stored as a type and read again, and the bits that they need.
-
-    If the type is int8, the dimensions ``exact`` have 16 bits, as `refold encode` stores lengths.
-    """
-    bits = BITS[dtype] * codes.size
-    if dtype != "int8":
-        return codes.astype(dtype).astype(np.float32), bits
-    grid = CodeGrid.fit(codes, exact=list(exact))
-    bits += 8 * len(exact) * len(codes) + 32 * sum(part.size for part in grid)
-    return grid.dequantize(grid.quantize(codes)), bits
+def round_trip(codes: np.ndarray, dtype: str) -> tuple[np.ndarray, int]:
+    """Return codes after they are stored as a type and read again, and the bits that they need."""
+    return codes.astype(dtype).astype(np.float32), BITS[dtype] * codes.size
 
 
 def autoencoders(train: Sequences, test: Sequences, units: Scaler) -> Iterator[Point]:
@@ -59,9 +51,8 @@ def autoencoders(train: Sequences, test: Sequences, units: Scaler) -> Iterator[P
     for size in SIZES:
         ae = refold.SequenceAutoencoder(size, time_budget=SECONDS, random_state=0, verbose=0)
         codes = ae.fit(train).transform(test)
-        exact = [] if ae.length_index_ is None else [ae.length_index_]
-        for dtype in CODE_DTYPES:
-            read, bits = round_trip(codes, dtype, exact)
+        for dtype in BITS:
+            read, bits = round_trip(codes, dtype)
             error = nmse(test, ae.inverse_transform(read), units)
             yield Point(f"Refold, {dtype}", f"{size} dimensions", bits / test.values.size, error)
 
@@ -72,7 +63,7 @@ def components(train: Sequences, test: Sequences, units: Scaler) -> Iterator[Poi
         pca = PCABaseline(size).fit(train)
         codes = pca.transform(test)
         mean, axes = pca.pca_.mean_, pca.pca_.components_
-        for dtype in ("float32", "int8"):
+        for dtype in BITS:
             read, bits = round_trip(codes, dtype)
             back = decoded(pca, test, read @ axes + mean)
             bits_per_value = bits / test.values.size
@@ -184,9 +175,8 @@ def draw(found: dict[str, list[Point]]) -> None:
     styles = {
         "Refold, float32": (ACCENT, "o:"),
         "Refold, float16": (ACCENT, "o--"),
-        "Refold, int8": (ACCENT, "o-"),
         "PCA, float32": (CONTRAST, "s:"),
-        "PCA, int8": (CONTRAST, "s-"),
+        "PCA, float16": (CONTRAST, "s--"),
         "SZ3": (PALETTE[2], "^-"),
         "QABBA": (PALETTE[4], "v-"),
     }
@@ -211,11 +201,9 @@ def main() -> None:
     for name, points in found.items():
         errors = {(point.method, point.setting): point.error for point in points}
         for size in SIZES:
-            exact, half, small = (
-                errors[f"Refold, {dtype}", f"{size} dimensions"] for dtype in CODE_DTYPES
-            )
-            more = [f"{100 * (error / exact - 1):+.3f} %" for error in (half, small)]
-            cost.append([DATA[name].title, str(size), f"{exact:.5f}", *more])
+            exact, half = (errors[f"Refold, {dtype}", f"{size} dimensions"] for dtype in BITS)
+            more = f"{100 * (half / exact - 1):+.3f} %"
+            cost.append([DATA[name].title, str(size), f"{exact:.5f}", more])
         rows = [
             [point.method, point.setting, f"{point.bits:.3f}", f"{point.error:.4f}"]
             for line in by_method(points).values()
@@ -235,7 +223,7 @@ def main() -> None:
             f"methods are told them. A fit of Refold has {SECONDS:g} seconds. One seed.",
             "![Held-out error by bits per value, one panel for each data set](bits.png)",
             "## What fewer bits cost Refold",
-            table(["data", "latent dimensions", "float32: NMSE", "float16", "int8"], cost),
+            table(["data", "latent dimensions", "float32: NMSE", "float16"], cost),
             "The tables below show the settings that no other setting of the same method beats. "
             "QABBA takes series of one length, so those of JapaneseVowels are extended by their "
             "last value.",

@@ -27,13 +27,8 @@ STORE = FOLDER / "lines_of_text.json"
 
 
 def rounded(codes: np.ndarray) -> dict[str, np.ndarray]:
-    """Return codes as float32, as float16, and as int8 with one scale for each dimension."""
-    scale = np.maximum(np.abs(codes).max(axis=0), 1e-12) / 127
-    return {
-        "float32": codes,
-        "float16": codes.astype(np.float16).astype(np.float32),
-        "int8": (np.round(codes / scale) * scale).astype(np.float32),
-    }
+    """Return codes as float32 and as float16."""
+    return {"float32": codes, "float16": codes.astype(np.float16).astype(np.float32)}
 
 
 def rows_of(size: int, train: Sequences, held: Sequences) -> list[list[str]]:

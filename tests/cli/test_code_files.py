@@ -8,19 +8,12 @@ import pytest
 from refold.cli._code_reader import read_codes
 from refold.cli._code_writer import write_codes as write_blocks
 from refold.errors import DataError, FileFormatError
-from refold.sequences import CodeGrid
 
 FORMATS = ["parquet", "csv", "jsonl", "npy", "npz"]
 ZEROS = np.array(["0001", "01", "1", "7", "-0"])
 
 
-TYPES = [
-    ("parquet", "float16"),
-    ("npy", "float16"),
-    ("npz", "float16"),
-    ("parquet", "int8"),
-    ("npz", "int8"),
-]
+BINARY = ["parquet", "npy", "npz"]
 
 
 def write_codes(path, codes, ids, dtype="float32"):
@@ -52,36 +45,33 @@ def test_blocks_are_written_in_order(tmp_path, codes, suffix):
     assert read_codes(path)[1].tolist() == ids.tolist()
 
 
-@pytest.mark.parametrize(("suffix", "dtype"), TYPES)
-def test_float16_and_int8_codes_are_read_as_float32(tmp_path, codes, suffix, dtype):
+@pytest.mark.parametrize("suffix", BINARY)
+def test_float16_codes_are_read_as_float32(tmp_path, codes, suffix):
     path, ids = tmp_path / f"codes.{suffix}", np.array(["a", "b", "c", "d é", "e,"])
-    write_codes(path, codes, ids, dtype)
-    grid = CodeGrid.fit(codes)
-    stored = {"float16": codes.astype(np.float16), "int8": grid.dequantize(grid.quantize(codes))}
+    write_codes(path, codes, ids, "float16")
     read, read_ids = read_codes(path)
     assert read.dtype == np.float32
-    np.testing.assert_array_equal(read, stored[dtype].astype(np.float32))
+    np.testing.assert_array_equal(read, codes.astype(np.float16).astype(np.float32))
     assert read_ids.tolist() == (list(range(5)) if suffix == "npy" else ids.tolist())
 
 
-@pytest.mark.parametrize(("suffix", "dtype"), TYPES)
-def test_float16_and_int8_codes_are_smaller_and_do_not_depend_on_blocks(tmp_path, suffix, dtype):
+@pytest.mark.parametrize("suffix", BINARY)
+def test_float16_codes_are_smaller_and_do_not_depend_on_blocks(tmp_path, suffix):
     codes, ids = np.random.default_rng(0).normal(size=(2000, 3)).astype(np.float32), np.arange(2000)
     whole, parts = tmp_path / f"whole.{suffix}", tmp_path / f"parts.{suffix}"
-    write_codes(whole, codes, ids, dtype)
-    write_blocks(parts, [(codes[:7], ids[:7]), (codes[7:], ids[7:])], 2000, dtype=dtype)
+    write_codes(whole, codes, ids, "float16")
+    write_blocks(parts, [(codes[:7], ids[:7]), (codes[7:], ids[7:])], 2000, dtype="float16")
     np.testing.assert_array_equal(read_codes(whole)[0], read_codes(parts)[0])
     assert read_codes(parts)[1].tolist() == ids.tolist()
     plain = tmp_path / f"plain.{suffix}"
     write_codes(plain, codes, ids)
-    saved = codes.size * {"float16": 2, "int8": 3}[dtype]
-    assert whole.stat().st_size < plain.stat().st_size - 0.6 * saved
+    assert whole.stat().st_size < plain.stat().st_size - 0.6 * 2 * codes.size
 
 
-@pytest.mark.parametrize(("suffix", "dtype"), TYPES)
-def test_empty_codes_can_be_written_as_float16_and_int8(tmp_path, suffix, dtype):
+@pytest.mark.parametrize("suffix", BINARY)
+def test_empty_codes_can_be_written_as_float16(tmp_path, suffix):
     path = tmp_path / f"codes.{suffix}"
-    write_codes(path, np.zeros((0, 3), np.float32), np.arange(0), dtype)
+    write_codes(path, np.zeros((0, 3), np.float32), np.arange(0), "float16")
     assert read_codes(path)[0].shape == (0, 3)
 
 
@@ -142,15 +132,7 @@ def bad_files(folder):
     (folder / "huge.jsonl").write_text('{"code": [1' + "0" * 400 + "]}\n", encoding="utf-8")
     (folder / "deep.jsonl").write_text("[" * 100_000 + "\n", encoding="utf-8")
     (folder / "codes.txt").write_text("1 2 3", encoding="utf-8")
-    levels = np.zeros((2, 3), np.int8)
-    pq.write_table(
-        pa.table({"code": levels.tolist()}, pa.schema({"code": pa.list_(pa.int8())})),
-        folder / "levels.parquet",
-    )
-    np.savez(folder / "levels.npz", code=levels)
-    parts = {name: np.ones(2, np.float32) for name in CodeGrid._fields}
-    np.savez(folder / "narrow.npz", code=levels, **parts)
-    np.savez(folder / "other.npz", x=levels)
+    np.savez(folder / "other.npz", x=np.zeros((2, 3)))
     np.savez(folder / "ids.npz", code=np.zeros((2, 3)), id=np.arange(3))
     (folder / "fake.npz").write_bytes(b"PK\x03\x04 and no more")
 
@@ -182,9 +164,6 @@ def bad_files(folder):
         ("ids.jsonl", "line 2: "),
         ("huge.jsonl", "a value that is too large"),
         ("deep.jsonl", "line 1: "),
-        ("levels.parquet", "levels.parquet': Column 'code' holds int8 without its grid"),
-        ("levels.npz", "The grid of the int8 codes has no array 'center'"),
-        ("narrow.npz", "narrow.npz': The grid of the int8 codes does not fit their 3 dimensions"),
         ("other.npz", "no array 'code'"),
         ("ids.npz", r"has 2 codes and ids of shape \(3,\)"),
         ("fake.npz", "not a valid .npz file"),

@@ -4,7 +4,7 @@ Parquet has a column ``id`` and a column ``code`` of fixed-size lists. CSV has `
 per latent dimension, ``code0``, ``code1`` and so on. A JSON line is
 ``{"id": 3, "code": [0.1, -2.5]}``. ``.npy`` is an array without ids, and ``.npz`` has the arrays
 ``code`` and ``id``. The column of ids may have another name, that of the data. Parquet and ``.npz``
-hold the grid of int8 codes and the hash of the model, too. All codes are read as float32.
+hold the hash of the model, too. All codes are read as float32.
 """
 
 import json
@@ -25,13 +25,7 @@ from pyarrow import csv
 
 from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
-from refold.sequences import (
-    CodeGrid,
-    check_model,
-    codes_from_arrow,
-    integers_from_text,
-    stored_model,
-)
+from refold.sequences import check_model, codes_from_arrow, integers_from_text, stored_model
 
 # Codes, ids, and the hash of the model if the file has it.
 _Read = tuple[np.ndarray, np.ndarray, str | None]
@@ -165,11 +159,6 @@ def _read_npz(path: Path, asked: str | None) -> _Read:  # noqa: ARG001
             f"{str(path)!r} has {len(codes)} codes and ids of shape {ids.shape}. Expected one id "
             "per code."
         )
-    if codes.dtype == np.int8:
-        try:
-            codes = CodeGrid.from_arrays(stored, codes.shape[1]).dequantize(codes)
-        except DataError as error:
-            raise FileFormatError(f"{str(path)!r}: {error}") from error
     return codes, ids, str(stored["model"]) if "model" in stored else None
 
 

@@ -1,9 +1,7 @@
 """Writer of code files, block by block, in the formats that `_code_reader` describes."""
 
-import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,16 +11,13 @@ import pyarrow as pa
 from refold.cli._files_and_streams import CODE_FORMATS, format_of
 from refold.cli._table_files import write_tables
 from refold.errors import FileFormatError, ParameterError
-from refold.sequences import CODE_DTYPES, CodeGrid, atomic_writer, codes_to_arrow
+from refold.sequences import atomic_writer, check_code_dtype, codes_to_arrow
 
 if TYPE_CHECKING:
     Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 
-_FORMATS = {
-    "float32": CODE_FORMATS,
-    "float16": ("parquet", "npy", "npz"),
-    "int8": ("parquet", "npz"),
-}
+# Formats that can hold float16.
+_BINARY_FORMATS = ("parquet", "npy", "npz")
 
 
 def write_codes(
@@ -31,7 +26,6 @@ def write_codes(
     num_codes: int,
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
-    exact: Sequence[int] = (),
     model: Any = None,
 ) -> None:
     """Write codes and ids atomically, in the format of the file suffix.
@@ -47,26 +41,21 @@ def write_codes(
     id : str
         Name of the column of ids. Replaced by ``"id"`` if it is a name of a code column.
     dtype : str
-        Type of the stored values, one that `check_dtype` accepts for the format. The grid of int8
-        covers all blocks, so float32 codes are held in a temporary file until the last block.
-    exact : sequence of int
-        Dimensions that have 16 bits on the grid of int8.
+        Type of the stored values, one that `check_dtype` accepts for the format.
     model : SequenceAutoencoder, optional
         Model of the codes. Parquet and ``.npz`` have its hash.
     """
     chosen, id_name = codes_format(path), "id" if is_code(id) else id
-    with _on_grid(blocks, num_codes, dtype, exact) as (blocks, grid):
-        if chosen in ("npy", "npz"):
-            with atomic_writer(path) as stream:
-                if chosen == "npy":
-                    _write_array(stream, blocks, num_codes, dtype, grid)
-                else:
-                    _write_archive(stream, blocks, num_codes, dtype, grid, model)
-            return
-        tables = (_table(codes, ids, id_name, chosen, dtype, grid, model) for codes, ids in blocks)
-        # a dictionary makes floats larger, and Parquet has no type of one byte without it
-        values = ["code.list.element"] if dtype == "int8" else []
-        write_tables(path, tables, use_dictionary=[id_name, *values], compression="zstd")
+    if chosen in ("npy", "npz"):
+        with atomic_writer(path) as stream:
+            if chosen == "npy":
+                _write_array(stream, blocks, num_codes, dtype)
+            else:
+                _write_archive(stream, blocks, num_codes, dtype, model)
+        return
+    tables = (_table(codes, ids, id_name, chosen, dtype, model) for codes, ids in blocks)
+    # a dictionary makes floats larger
+    write_tables(path, tables, use_dictionary=[id_name], compression="zstd")
 
 
 def check_dtype(dtype: str, format_name: str) -> None:
@@ -77,10 +66,9 @@ def check_dtype(dtype: str, format_name: str) -> None:
     ParameterError
         If the type is unknown, or if the format cannot hold it.
     """
-    if dtype not in _FORMATS:
-        raise ParameterError(f"--dtype must be one of {', '.join(CODE_DTYPES)}. Got {dtype!r}.")
-    if format_name not in _FORMATS[dtype]:
-        *others, last = (f".{name}" for name in _FORMATS[dtype])
+    check_code_dtype(dtype)
+    if dtype != "float32" and format_name not in _BINARY_FORMATS:
+        *others, last = (f".{name}" for name in _BINARY_FORMATS)
         raise ParameterError(
             f"--dtype {dtype} needs an output in the format {', '.join(others)} or {last}. Got "
             f".{format_name}. Name such a file with -o, or set --output-format."
@@ -114,32 +102,11 @@ def codes_format(path: Path) -> str:
     return chosen
 
 
-@contextmanager
-def _on_grid(
-    blocks: "Blocks", num_codes: int, dtype: str, exact: Sequence[int]
-) -> Iterator[tuple["Blocks", Any]]:
-    """Yield the blocks, and for int8 the grid of all their codes."""
-    if dtype != "int8":
-        yield blocks, None
-        return
-    with tempfile.TemporaryFile() as stream:
-        ids, width = [], 0
-        for codes, block_ids in blocks:
-            stream.write(np.ascontiguousarray(codes, np.float32).tobytes())
-            ids.append(block_ids)
-            width = codes.shape[1]
-        stream.flush()
-        shape = num_codes, width
-        codes = np.memmap(stream, np.float32, "r", shape=shape) if num_codes else np.zeros(shape)
-        ends = np.cumsum([len(part) for part in ids])[:-1]
-        yield zip(np.split(codes, ends), ids, strict=True), CodeGrid.fit(codes, exact)
-
-
 def _table(
-    codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str, dtype: str, grid: Any, model: Any
+    codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str, dtype: str, model: Any
 ) -> pa.Table:
     if chosen == "parquet":
-        table = codes_to_arrow(codes, ids, dtype, grid, model)
+        table = codes_to_arrow(codes, ids, dtype, model)
         # renaming drops the metadata
         named = table.rename_columns([id_name, "code"])
         return named.replace_schema_metadata(table.schema.metadata)
@@ -151,12 +118,12 @@ def _table(
 
 
 def _write_array(
-    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, grid: Any
+    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str
 ) -> list[np.ndarray]:
     """Write codes as one array, block by block, and return their ids."""
     found = []
     for codes, ids in blocks:
-        table = codes_to_arrow(codes, dtype=dtype, grid=grid)
+        table = codes_to_arrow(codes, dtype=dtype)
         values = table["code"].combine_chunks().values
         if not found:
             header = {"descr": np.dtype(dtype).str, "fortran_order": False}
@@ -168,14 +135,15 @@ def _write_array(
 
 
 def _write_archive(
-    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, grid: Any, model: Any
+    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, model: Any
 ) -> None:
-    """Write the arrays ``code``, ``id`` and ``model`` as .npz, and those of the grid of int8."""
+    """Write the arrays ``code``, ``id`` and ``model`` as .npz."""
     with zipfile.ZipFile(stream, "w") as archive:
         with archive.open("code.npy", "w", force_zip64=True) as member:
-            ids = _write_array(member, blocks, num_codes, dtype, grid)
-        others = {"id": np.concatenate(ids)} | (grid._asdict() if grid is not None else {})
-        others |= {} if model is None else {"model": np.array(model.model_hash_)}
+            ids = _write_array(member, blocks, num_codes, dtype)
+        others = {"id": np.concatenate(ids)}
+        if model is not None:
+            others["model"] = np.array(model.model_hash_)
         for name, values in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)

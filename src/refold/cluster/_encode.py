@@ -9,18 +9,12 @@ import refold
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.progress_bars import progress_bar
 from refold.cluster._connection import LOCAL, connected
-from refold.cluster._operations import (
-    Operation,
-    check_dtype,
-    hash_of,
-    packed_model,
-    without_sequences,
-)
+from refold.cluster._operations import Operation, hash_of, packed_model, without_sequences
 from refold.cluster._run import Job, execute_on_cluster
 from refold.cluster._storage import absolute, place_of
 from refold.cluster._summary import Summary
 from refold.errors import ParameterError, argument
-from refold.sequences import TableOptions
+from refold.sequences import TableOptions, check_code_dtype
 
 # Ray moves names of units and summaries only, so its shared memory can be small.
 _STORE_BYTES = 256 << 20
@@ -115,7 +109,7 @@ def encode(
     >>> summary.num_sequences, summary.num_failed  # doctest: +SKIP
     (1000000, 0)
     """
-    check_dtype(dtype)
+    check_code_dtype(dtype)
     roles = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"dtype": dtype}
     how = on, num_workers, part_steps, verbose

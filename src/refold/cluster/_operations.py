@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import ParameterError, argument
+from refold.errors import ParameterError
 from refold.inference import PackedNetwork
 from refold.kernels import packed
 from refold.sequences import Sequences, codes_to_arrow
 from refold.storage import dumps, fingerprint
-
-DTYPES = ("float32", "float16")
 
 
 class Operation(NamedTuple):
@@ -59,14 +57,6 @@ def hash_of(model: Any, operation: str) -> str:
     for array in (*calibration, *(model._fitted.known or ())):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def check_dtype(dtype: str) -> None:
-    """Check the type of codes: the levels of int8 depend on all codes, and no worker has them."""
-    if dtype not in DTYPES:
-        raise ParameterError(
-            f"{argument('dtype')} must be float32 or float16 on a cluster. Got {dtype!r}."
-        )
 
 
 def computed(model: Any, operation: Operation, sequences: Sequences) -> pa.Table:

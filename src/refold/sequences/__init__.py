@@ -10,9 +10,8 @@ from refold.sequences._as_sequences import concatenate as concatenate
 from refold.sequences._as_sequences import fingerprints as fingerprints
 from refold.sequences._sequences import Sequences as Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text as integers_from_text
-from refold.sequences.conversion._code_grid import CodeGrid as CodeGrid
-from refold.sequences.conversion._code_tables import CODE_DTYPES as CODE_DTYPES
 from refold.sequences.conversion._code_tables import MODEL_KEY as MODEL_KEY
+from refold.sequences.conversion._code_tables import check_code_dtype as check_code_dtype
 from refold.sequences.conversion._code_tables import check_model as check_model
 from refold.sequences.conversion._code_tables import codes_from_arrow as codes_from_arrow
 from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_arrow

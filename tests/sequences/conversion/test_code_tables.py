@@ -12,7 +12,7 @@ import pytest
 
 import refold
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import CodeGrid, codes_from_arrow, codes_to_arrow
+from refold.sequences import codes_from_arrow, codes_to_arrow
 
 CODES = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 IDS = np.array(["a", "b", "c", "d", "é"])
@@ -147,65 +147,15 @@ def test_bad_arrays_of_codes_are_refused(codes, ids, message):
         codes_to_arrow(codes, ids)
 
 
-def test_int8_codes_are_close_and_an_outlier_hardly_affects_the_others():
-    codes = np.random.default_rng(1).normal(2, 0.01, size=(500, 4)).astype(np.float32)
-    for outlier, error in ((2.0, 0.015), (50.0, 0.04)):
-        codes[0] = outlier
-        back, _ = codes_from_arrow(codes_to_arrow(codes, dtype="int8"))
-        np.testing.assert_allclose(back[0], codes[0], rtol=0.02)
-        assert (back[1:] - codes[1:]).std() < error * 0.01
-
-
-def test_a_grid_covers_constants_zeros_and_rare_values():
-    rare = np.zeros((100, 3), np.float32)
-    rare[:, 0] = 7.5
-    rare[::20, 2] = -3.0
-    grid = CodeGrid.fit(rare)
-    np.testing.assert_allclose(grid.dequantize(grid.quantize(rare)), rare, atol=0.02)
-    assert (grid.dequantize(grid.quantize(rare))[:, :2] == rare[:, :2]).all()
-    read = CodeGrid.from_json(grid.to_json(), 3)
-    assert [part.tolist() for part in read] == [part.tolist() for part in grid]
-
-
-def test_tables_with_one_grid_can_be_concatenated():
-    grid = CodeGrid.fit(CODES)
-    parts = [codes_to_arrow(part, dtype="int8", grid=grid) for part in (CODES[:2], CODES[2:])]
-    codes, _ = codes_from_arrow(pa.concat_tables(parts))
-    np.testing.assert_array_equal(codes, grid.dequantize(grid.quantize(CODES)))
-
-
-def test_float16_survives_other_tools_and_int8_without_its_grid_is_refused():
+def test_float16_survives_other_tools():
     half = CODES.astype(np.float16).astype(np.float32)
     table = codes_to_arrow(CODES, dtype="float16")
     for tool in (lambda table: table, lambda table: table.to_pandas()):
         np.testing.assert_array_equal(codes_from_arrow(tool(table))[0], half)
-    with pytest.raises(SchemaError, match="'code' holds int8 without its grid"):
-        codes_from_arrow(pl.from_arrow(codes_to_arrow(CODES, dtype="int8")))
-    damaged = pa.field("code", pa.list_(pa.int8()), metadata={"refold.grid": "{"})
-    with pytest.raises(DataError, match="The grid of the int8 codes is damaged"):
-        codes_from_arrow(pa.table([[[1]]], pa.schema([damaged])))
 
 
 def test_other_dtypes_are_refused():
-    with pytest.raises(ParameterError, match=r"dtype must be one of .* Got 'int4'"):
-        codes_to_arrow(CODES, dtype="int4")
+    with pytest.raises(ParameterError, match=r"dtype must be float32 or float16\. Got 'int8'"):
+        codes_to_arrow(CODES, dtype="int8")
     with pytest.raises(DataError, match="row 0 has a value that is too large for float16"):
         codes_to_arrow([[1e6]], dtype="float16")
-
-
-def test_exact_dimensions_have_16_bits():
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(0, 3000, 500)
-    codes = rng.normal(size=(500, 3)).astype(np.float32)
-    codes[:, 1] = (np.log1p(lengths) - 7) / 0.5
-    grid = CodeGrid.fit(codes, exact=[1])
-    table = codes_to_arrow(codes, dtype="int8", grid=grid)
-    assert str(table.schema.field("code").type) == "fixed_size_list<item: int8>[4]"
-    back, _ = codes_from_arrow(table)
-    assert np.rint(np.expm1(back[:, 1] * 0.5 + 7)).tolist() == lengths.tolist()
-    coarse, _ = codes_from_arrow(codes_to_arrow(codes, dtype="int8"))
-    np.testing.assert_array_equal(back[:, [0, 2]], coarse[:, [0, 2]])
-    assert (np.rint(np.expm1(coarse[:, 1] * 0.5 + 7)) != lengths).mean() > 0.5
-    for constant in (np.zeros((4, 2)), np.zeros((0, 2))):
-        grid = CodeGrid.fit(constant, exact=[0])
-        assert (grid.dequantize(grid.quantize(constant)) == constant).all()

@@ -41,8 +41,7 @@ def encode(
     dtype: Annotated[
         str,
         typer.Option(
-            metavar="TYPE",
-            help="Type of the stored values: float32, float16 (half the size) or int8 (a quarter).",
+            metavar="TYPE", help="Type of the stored values: float32 or float16 (half the size)."
         ),
     ] = "float32",
     reading: Reading,
@@ -70,13 +69,10 @@ def encode(
         if tests_drift and not loaded.latent_steps_:
             blocks = _sampled(blocks, len(source), sample)
         width = len(loaded.get_feature_names_out())
-        # a wrong length would be a large error
-        exact = [] if loaded.length_index_ is None else [loaded.length_index_]
         if features:
-            exact = []
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        write_codes(path, blocks, len(source), id_name(source.schema), dtype, exact, loaded)
+        write_codes(path, blocks, len(source), id_name(source.schema), dtype, loaded)
         if quiet:
             return
         if tests_drift and loaded.latent_steps_:

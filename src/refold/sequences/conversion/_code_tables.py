@@ -14,11 +14,9 @@ from refold.sequences.conversion._arrow_columns import (
     ids_to_arrow,
     open_table,
 )
-from refold.sequences.conversion._code_grid import CodeGrid
 from refold.sequences.schema._parts import check_ids
 
-CODE_DTYPES = ("float32", "float16", "int8")
-_GRID = b"refold.grid"
+CODE_DTYPES = ("float32", "float16")
 # Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
 MODEL_KEY = "refold.model"
 
@@ -27,7 +25,6 @@ def codes_to_arrow(
     codes: Any,
     ids: Any = None,
     dtype: str = "float32",
-    grid: CodeGrid | None = None,
     model: Any = None,
 ) -> pa.Table:
     """Convert codes to an Arrow table, which DuckDB, polars and pandas can read.
@@ -38,14 +35,8 @@ def codes_to_arrow(
         Codes (latent vectors, embeddings) from ``transform``.
     ids : array of shape (n_sequences,), optional
         Integers or strings, such as ``Sequences.ids``; by default ``0`` to ``n - 1``.
-    dtype : {"float32", "float16", "int8"}
-        Type of the stored values. With ``"int8"``, the table holds the levels of a `CodeGrid`, and
-        the grid is in the metadata of the field ``code``, where `codes_from_arrow` finds it.
-        Parquet and Arrow files keep the metadata; DuckDB, polars and pandas do not.
-    grid : CodeGrid, optional
-        Grid for ``"int8"``, by default that of these codes. Concatenate only int8 tables that have
-        the same grid. If ``length_dim_`` of the model is 1, lengths stay exact on the grid
-        ``CodeGrid.fit(codes, exact=[model.length_index_])``.
+    dtype : {"float32", "float16"}
+        Type of the stored values.
     model : SequenceAutoencoder, optional
         Model of the codes. Its ``model_hash_`` is stored in the metadata of the table, so that
         another model does not decode them.
@@ -74,17 +65,8 @@ def codes_to_arrow(
     [[0.5, 1.0], [2.0, -1.0]]
     >>> str(table.schema.field("code").type)
     'fixed_size_list<item: float>[2]'
-    >>> small = codes_to_arrow([[0.5, 1.0], [2.0, -1.0]], dtype="int8")
-    >>> small["code"].to_pylist()
-    [[-128, 127], [127, -128]]
-    >>> codes_from_arrow(small)[0].round(3)
-    array([[ 0.5,  1. ],
-           [ 2. , -1. ]], dtype=float32)
     """
-    if dtype not in CODE_DTYPES:
-        raise ParameterError(
-            f"{argument('dtype')} must be one of {', '.join(CODE_DTYPES)}. Got {dtype!r}."
-        )
+    check_code_dtype(dtype)
     try:
         codes = np.ascontiguousarray(codes, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -94,17 +76,13 @@ def codes_to_arrow(
             "codes must have shape (n_sequences, width), as transform returns them. "
             f"Got {codes.shape}."
         )
-    metadata = None
-    if dtype == "int8":
-        grid = CodeGrid.fit(codes) if grid is None else grid
-        codes, metadata = grid.quantize(codes), {_GRID: grid.to_json()}
-    elif dtype == "float16":
+    if dtype == "float16":
         codes = _as_float16(codes)
     item = pa.field("item", pa.from_numpy_dtype(codes.dtype))
     flat = pa.array(codes.reshape(-1), item.type)
     lists = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, codes.shape[1]))
     rows = ids_to_arrow(check_ids(ids, len(codes)))
-    fields = [pa.field("id", rows.type), pa.field("code", lists.type, metadata=metadata)]
+    fields = [pa.field("id", rows.type), pa.field("code", lists.type)]
     about = None if model is None else {MODEL_KEY: model.model_hash_}
     return pa.table([rows, lists], pa.schema(fields, about))
 
@@ -117,7 +95,7 @@ def codes_from_arrow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the codes and ids of a table, for ``inverse_transform``.
 
-    Codes that are stored as float16 or int8 are converted back to float32.
+    Codes that are stored as float16 are converted back to float32.
 
     Parameters
     ----------
@@ -136,8 +114,7 @@ def codes_from_arrow(
     Raises
     ------
     SchemaError
-        If the column ``code`` does not exist, does not hold lists of numbers, or holds int8
-        without the metadata of `codes_to_arrow`.
+        If the column ``code`` does not exist, or does not hold lists of numbers.
     DataError
         If a code is missing, has a missing value, or differs in length from the others, or the
         codes are those of another model.
@@ -182,14 +159,20 @@ def codes_from_arrow(
         raise DataError(f"The code of row {row} has a missing value. Encode it again.")
     width = widths[0] if len(widths) else getattr(column.type, "list_size", 0)
     codes = flat.to_numpy().reshape(len(widths), width)
-    if codes.dtype == np.int8:
-        codes = _stored_grid(table, code, width).dequantize(codes)
     with np.errstate(over="ignore"):  # `check_codes` refuses infinite codes
         codes = np.asarray(codes, dtype=np.float32)
     names = opened.columns.get(id)
     if names is None:
         return codes, np.arange(len(codes))
     return codes, check_ids(as_list(names), len(codes))
+
+
+def check_code_dtype(dtype: str) -> None:
+    """Raise ``ParameterError`` if codes cannot be stored as a type."""
+    if dtype not in CODE_DTYPES:
+        raise ParameterError(
+            f"{argument('dtype')} must be {' or '.join(CODE_DTYPES)}. Got {dtype!r}."
+        )
 
 
 def stored_model(table: Any) -> str | None:
@@ -260,22 +243,9 @@ def _as_float16(codes: np.ndarray) -> np.ndarray:
     if len(large):
         raise DataError(
             f"The code of row {large[0]} has a value that is too large for float16. Use "
-            f"{argument(dtype='float32')} or {argument(dtype='int8')}."
+            f"{argument(dtype='float32')}."
         )
     return codes.astype(np.float16)
-
-
-def _stored_grid(table: Any, code: str, width: int) -> CodeGrid:
-    """Return the grid that `codes_to_arrow` stored with a column."""
-    schema: Any = getattr(table, "schema", None)
-    metadata: Any = schema.field(code).metadata if isinstance(schema, pa.Schema) else None
-    stored = (metadata or {}).get(_GRID)
-    if stored is None:
-        raise SchemaError(
-            f"Column {code!r} holds int8 without its grid, which other tools drop. Read the file "
-            "of codes with pyarrow, or store float16."
-        )
-    return CodeGrid.from_json(stored, width)
 
 
 def _are_numbers(type_: pa.DataType) -> bool:
