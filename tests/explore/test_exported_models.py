@@ -1,4 +1,4 @@
-"""What the decoder and the encoder in a page compute, next to Python, for all kinds of models."""
+"""What the decoder in a page computes, next to Python, for all kinds of models."""
 
 import re
 
@@ -35,7 +35,7 @@ def sequences(types, dtype=float):
     return Sequences.from_list(lists, names=names, column_types=column_types)
 
 
-def fitted(types, scale="features", *, latent_steps=0, seed=1, **options):
+def fitted(types, scale="features", *, seed=1, **options):
     """A model with random weights, and data that it fits."""
     data = sequences(types)
     given = {"architecture": "default", "observed_flags": False, "units": 6, "depth": 1}
@@ -54,7 +54,7 @@ def fitted(types, scale="features", *, latent_steps=0, seed=1, **options):
     units = Scaler.fit(data)
     scaler = units if scale == "features" else Scaler.fit(data, scale)
     ae = SequenceAutoencoder(specification.latent_dim, scale=scale, verbose=0)
-    ae._set_fitted(Fitted(network, data.schema, scaler, units, {}, latent_steps))
+    ae._set_fitted(Fitted(network, data.schema, scaler, units, {}, 0))
     return ae, data
 
 
@@ -62,21 +62,21 @@ MODELS = {
     "numbers with gaps": lambda: fitted(
         ["numeric", "numeric"], depth=2, observed_flags=True, length_dim=1, by_length=True
     ),
-    "patches": lambda: fitted(["numeric"], latent_steps=3, patch=5, max_steps=9, rocket_dim=2),
+    "patches": lambda: fitted(["numeric"], patch=5, max_steps=9, rocket_dim=2),
     "scaled by sequence": lambda: fitted(["numeric", "binary", "numeric"], "sequence", depth=2),
-    "tokens": lambda: fitted(["categorical"], decoder="autoregressive", latent_steps=3, depth=2),
-    "tokens at once": lambda: fitted(["categorical"], linear_path=True, patch=2, latent_steps=3),
+    "tokens": lambda: fitted(["categorical"], decoder="autoregressive", depth=2),
+    "tokens at once": lambda: fitted(["categorical"], linear_path=True, patch=2),
     "mixed, autoregressive": lambda: fitted(
         ["numeric", "categorical", "binary"], decoder="autoregressive", variational=True
     ),
 }
-# Codes, decoded sequences and lengths, of all sequences of the page, and of random codes.
+# Decoded sequences and lengths, of all sequences of the page, and of random codes.
 COMPUTED = """(codes) => {
     const { model } = atlas;
     const rows = atlas.ids.map((_, row) => {
         const values = atlas.valuesOf(row);
         const { back, error, own_length } = atlas.compare(row, values, atlas.codeOf(row));
-        return { code: [...model.encode(values)], back, error, length: own_length };
+        return { back, error, length: own_length };
     });
     const random = codes.map((code) => {
         const whole = Float32Array.from(code);
@@ -115,8 +115,6 @@ def test_a_page_computes_as_python_does(name, page):
     rng = np.random.default_rng(2)
     codes = rng.normal(size=(20, atlas.codes.shape[1])).astype(np.float32)
     found = page.evaluate(COMPUTED, codes.tolist())
-    computed = np.array([row["code"] for row in found["rows"]])
-    np.testing.assert_allclose(computed, atlas.codes, atol=1e-4, rtol=1e-4)
     unit = ae._fitted.units.scale_
     for row, expected in zip(found["rows"], atlas.compare(data, atlas.codes), strict=True):
         same(row["back"], expected["back"], unit)

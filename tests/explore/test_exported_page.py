@@ -8,8 +8,10 @@ import subprocess
 import pytest
 
 from explore.test_page import DRAWN, DROP, Opened, far_apart
+from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError
 from refold.explore import check_exportable, export_page
+from refold.explore._exported_page import exported_blocks
 from refold.explore._fields import Field
 from refold.explore._one_file import joined_modules
 from refold.explore._routes import PAGE
@@ -75,22 +77,23 @@ def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
     assert page.is_hidden("#maps")  # it was exported without UMAP
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("new.csv", "id,time,height,letter\nnew,1,0.7,b\nnew,0,0.5,a\n", "Added: new"),
-        ("new.json", '[{"id": "old", "height": [0.5, null], "letter": ["a", "?"]}]', "Added: old"),
-        ("new.json", '[[[0.5, "a"], [1.5, "b"]]]', "Added: 0"),
-        ("new.json", "[oops", "This is not JSON"),
-        ("new.csv", "height\n1\nx\n", "The table lacks 'letter'"),
-        ("new.json", '[[[0.5, "a"], [1.5]]]', "A step has 1 values"),
-        ("new.json", '[[["x", "a"]]]', "not a finite number"),
-        ("new.parquet", "PAR1", "cannot be read in a page without a server"),
-    ],
-)
-def test_sequences_are_added_in_the_page(opened, name, content, said):
-    opened.page.evaluate(DROP, [name, content])
-    opened.wait("#name" if said.startswith("Added") else "#error", said)
+def test_adding_sequences_needs_a_server(opened):
+    page = opened.page
+    for show in (
+        lambda: page.click("#add"),
+        lambda: page.evaluate(DROP, ["new.csv", "id,time,height,letter\nnew,0,0.5,a\n"]),
+    ):
+        show()
+        assert "needs a server: run refold explore" in opened.text("#adding-hint")
+        assert page.is_hidden("#paste-dialog")
+        page.click("#adding-hint button")
+        assert page.is_hidden("#adding-hint")
+
+
+def test_a_page_has_no_weights_of_the_encoder(atlas):
+    names = [name for name, *_ in exported_blocks(atlas, "drift", progress_bar(disable=True))]
+    layers = {name.split("/")[1].rstrip("123") for name in names if name.startswith("weights/")}
+    assert layers <= {"decoder_", "start_", "head", "hidden", "length", "linear_steps"}
 
 
 def test_a_page_is_written_completely_or_not_at_all(atlas, tmp_path):

@@ -1,6 +1,7 @@
 """A page of the explorer that works without a server: the data and the decoder are in the page."""
 
 import functools
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ PAGE = Path(__file__).parent / "page"
 # Identifiers that JavaScript reads without a loss.
 _SAFE = 2**53
 # What the page holds of a scaler.
-_SCALER = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale", "floor")
+_SCALER = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale")
+# Weights that compute a sequence from its code; the page does not encode.
+_DECODING = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|length|linear_steps)/")
 
 
 def export_page(
@@ -199,7 +202,7 @@ def _about(
     return {
         "info": atlas.describe()
         | {"model": name, "ids": ids, "maps": [*maps], "fields": fields}
-        | {"id_name": sequences.schema.id_name, "time_name": sequences.schema.time_name},
+        | {"id_name": sequences.schema.id_name},
         "reach": {key: _finite(flat.reach) for key, flat in maps.items()}
         | {"codes": _finite(atlas._similar.reach)},
         "projection": {
@@ -221,8 +224,6 @@ def _about(
                 )
                 for column in sequences.schema.columns
             ],
-            "missing": sequences.schema.missing,
-            "latent_steps": atlas.ae.latent_steps_,
             "longest": longest,
             "most_steps": min(longest, max(atlas.ae.max_steps_, int(sequences.lengths.max()))),
         },
@@ -234,18 +235,12 @@ def _finite(value: float) -> float | None:
 
 
 def _weights(network: PackedNetwork) -> dict[str, np.ndarray]:
-    """Return the weights that the page computes with; those of a linear path are joined."""
-    weights = network.weights
-    found = {
-        name: array
-        for name, array in weights.items()
-        if not name.startswith("log_variance/") and "_ahead" not in name
-    }
-    for layer in ("linear_code", "linear_steps"):
-        if f"{layer}/start" in found:
-            for part in ("start", "unit", "change"):
-                del found[f"{layer}/{part}"]
-            found[f"{layer}/map"] = linear_map(weights, layer)
+    """Return the weights that the page computes with; those of the linear path are joined."""
+    found = {name: array for name, array in network.weights.items() if _DECODING.match(name)}
+    if "linear_steps/start" in found:
+        found["linear_steps/map"] = linear_map(found, "linear_steps")
+        for part in ("start", "unit", "change"):
+            del found[f"linear_steps/{part}"]
     return found
 
 

@@ -1,6 +1,5 @@
 // The page: the state, the map with its colors and marks, and what keys do.
 
-import { Adding } from "./adding.js";
 import { Failure } from "./api.js";
 import { onAddress, readAddress, writeAddress } from "./address.js";
 import { colorsOf, domainOf } from "./colors.js";
@@ -278,7 +277,7 @@ function connect() {
 
 let panel, selection, adding, layouts, modes, looks, clusters;
 
-async function start() {
+async function start(Adding) {
   const marks = (context, map) =>
     state.info && drawMarks(context, map, { state, neighbors: panel?.neighborRows ?? [], added: adding?.placed ?? [] });
   state.map = new PointMap($("points"), $("overlay"), marks);
@@ -303,11 +302,12 @@ async function start() {
   document.documentElement.dataset.ready = "true";
 }
 
-// Shows the data of a source: of a server, or of the page itself.
-export async function begin(source) {
+// Shows the data of a source: of a server, or of the page itself. `Adding` is what the button for
+// adding sequences does.
+export async function begin(source, Adding) {
   state.source = source;
   try {
-    await start();
+    await start(Adding);
   } catch (error) {
     $("busy").hidden = true;
     showError(error);

@@ -1,6 +1,7 @@
 // Starts the page with the data of the server.
 
+import { Adding } from "./adding.js";
 import { begin } from "./main.js";
 import { Server } from "./server.js";
 
-begin(new Server());
+begin(new Server(), Adding);

@@ -5,7 +5,6 @@ import { allUnpacked } from "./arrays.js";
 import { NeighborMap, PcaMap, WeightedCodes } from "./maps.js";
 import { meansOf, Model } from "./model.js";
 import { nearest } from "./nearest.js";
-import { readPasted } from "./pasted.js";
 import { labelTable, TABLES } from "./tables.js";
 
 const SMALL_STEPS = 160; // steps of a neighbor's small picture
@@ -13,12 +12,12 @@ const NEIGHBORS = 6;
 const REASONS = 3; // values with large errors that are named
 const UNLABELED = "(none)";
 
-// It answers as the class Server does.
+// It answers as the class Server does, except for what has to encode, find clusters or write Parquet.
 export class Atlas {
   labelFiles = ["csv"];
   about =
     "This page needs no server and sends nothing: it holds the data, in single precision, and the model. " +
-    "A normal set, other clusters, Parquet files and p-values of added sequences need a server: run refold explore.";
+    "Added sequences, a normal set, other clusters and Parquet files need a server: run refold explore.";
 
   async start() {
     this.held = await allUnpacked();
@@ -100,7 +99,7 @@ export class Atlas {
   }
 
   // A sequence and its reconstruction from a code, at the true length.
-  compare(id, values, code, on = "pca") {
+  compare(id, values, code) {
     const { model } = this;
     const length = values.length / model.columns.length;
     const back = model.decode(code, length);
@@ -108,7 +107,6 @@ export class Atlas {
     return {
       id,
       code: [...code],
-      at: this.maps[on].placeOf(code),
       length,
       own_length: model.lengthOf(code, model.about.longest),
       values: model.lists(values),
@@ -170,21 +168,6 @@ export class Atlas {
   // A column of labels as a file.
   async labels(name) {
     return new Blob([labelTable(this, this.info.fields.findIndex((one) => one.name === name))]);
-  }
-
-  // Sequences that the reader adds, with their codes and places.
-  async place(content, name, on = "pca", progress = () => {}) {
-    if (this.added?.content !== content || this.added.name !== name) {
-      const text = typeof content === "string" ? content : await content.text();
-      const encoded = readPasted(text, name, this.info, this.model.about);
-      for (const [i, one] of encoded.entries()) {
-        one.code = this.model.encode(one.values);
-        progress((i + 1) / encoded.length);
-        if (i % 5 === 4) await new Promise((done) => setTimeout(done)); // the page stays alive
-      }
-      this.added = { content, name, encoded };
-    }
-    return this.added.encoded.map(({ id, values, code }) => this.compare(id, values, code, on));
   }
 
   async table(what, rows) {

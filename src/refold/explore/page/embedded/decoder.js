@@ -38,8 +38,7 @@ export class Decoder {
 
   setDense(weights) {
     const { outputs } = this.head;
-    const scale = weights["head/scale"] ?? null;
-    this.scale = scale;
+    const scale = weights["head/scale"];
     const scaled = (array) => (scale ? array.map((one, i) => one * scale[i % outputs]) : array);
     this.dense = scaled(weights["head/dense/kernel"]);
     this.denseBias = scaled(weights["head/dense/bias"]);
@@ -49,13 +48,6 @@ export class Decoder {
 
   // Decodes a code to scaled values, (steps, columns).
   decode(code, steps) {
-    return this.run(code, steps).values.subarray(0, steps * this.head.columns.length);
-  }
-
-  // Decodes to values and logits of whole patches. `forced` values (steps, columns) are the previous
-  // steps that an autoregressive decoder reads instead of its own. With `keep`, traces for the
-  // gradient are kept.
-  run(code, steps, { forced = null, keep = false } = {}) {
     const { patch, head, layers } = this;
     const count = Math.ceil(steps / patch);
     const width = patch * head.outputs;
@@ -63,8 +55,6 @@ export class Decoder {
     const logits = this.linearPath(code, count);
     const values = new Float64Array(count * patch * columns);
     const states = this.starts.map(([kernel, bias]) => initialState(code, kernel, bias));
-    const first = states.map(({ c }) => c.slice());
-    const traces = layers.map(({ units }) => (keep ? new Float64Array(6 * units * count) : null));
     const byCode = Float64Array.from(this.biases[0]);
     addProduct(byCode, 0, code, this.byCode, byCode.length);
     const sums = new Float64Array(byCode.length);
@@ -72,19 +62,17 @@ export class Decoder {
     for (let step = 0; step < count; step++) {
       const begin = step * sums.length;
       for (let k = 0; k < sums.length; k++) sums[k] = byCode[k] + positions[begin + k];
-      if (this.readsPrevious && step) this.addPrevious(sums, forced ?? values, (step - 1) * columns);
+      if (this.readsPrevious && step) this.addPrevious(sums, values, (step - 1) * columns);
       layers.forEach((layer, i) => {
         if (i) layer.row.set(states[i - 1].h);
-        const size = 6 * layer.units;
-        const trace = keep ? traces[i].subarray(step * size, (step + 1) * size) : null;
-        layer.step(states[i].h, states[i].c, i ? this.biases[i] : sums, 0, trace);
+        layer.step(states[i].h, states[i].c, i ? this.biases[i] : sums);
       });
       addProduct(logits, step * width, states.at(-1).h, this.dense, width);
       for (let k = step * patch; k < (step + 1) * patch; k++) {
         head.read(logits, k * head.outputs, values, k * columns);
       }
     }
-    return { values, logits, traces, first, count };
+    return values.subarray(0, steps * columns); // without the rest of the last patch
   }
 
   // The bias of the stack and the linear path at each step of whole patches.

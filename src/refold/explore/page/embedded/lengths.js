@@ -1,6 +1,6 @@
 // The length of a sequence from its code: from a dimension for it, or predicted.
 
-import { addProduct, addTransposed, normalCdf, round } from "./products.js";
+import { addProduct, normalCdf, round } from "./products.js";
 
 export class Lengths {
   constructor(specification, weights) {
@@ -22,33 +22,14 @@ export class Lengths {
 
   predicted(code) {
     const { weights, specification } = this;
-    const { z, share } = this.hidden(code);
+    const hidden = Float64Array.from(weights["hidden/bias"]);
+    addProduct(hidden, 0, code, weights["hidden/kernel"], hidden.length);
     const both = Float64Array.from(weights["length/dense/bias"]);
-    addProduct(both, 0, z.map((one, i) => one * share[i]), weights["length/dense/kernel"], 2);
-    return specification.length_mean + this.deviation * both[0];
+    addProduct(both, 0, hidden.map(gelu), weights["length/dense/kernel"], 2);
+    return specification.length_mean + Math.max(specification.length_deviation, 0.1) * both[0];
   }
+}
 
-  get deviation() {
-    return Math.max(this.specification.length_deviation, 0.1);
-  }
-
-  // The hidden layer before GELU, and the factor that GELU multiplies it by.
-  hidden(code) {
-    const z = Float64Array.from(this.weights["hidden/bias"]);
-    addProduct(z, 0, code, this.weights["hidden/kernel"], z.length);
-    return { z, share: z.map(normalCdf) };
-  }
-
-  // The predicted length and its gradient with respect to the code.
-  withGradient(code) {
-    const { z, share } = this.hidden(code);
-    const dense = this.weights["length/dense/kernel"];
-    const dHidden = z.map((one, i) => {
-      const density = Math.exp(-0.5 * one * one) / Math.sqrt(2 * Math.PI);
-      return (share[i] + one * density) * dense[2 * i] * this.deviation;
-    });
-    const slope = new Float64Array(code.length);
-    addTransposed(slope, dHidden, this.weights["hidden/kernel"]);
-    return { predicted: this.predicted(code), slope };
-  }
+function gelu(x) {
+  return x * normalCdf(x);
 }

@@ -38,13 +38,12 @@ export class Lstm {
     this.row = new Float64Array(this.width); // the input and the state
   }
 
-  // One step. Replaces the state h and the cell c; `sums` has the other terms of the gates from
-  // place `at` on, unit by unit. The caller writes the input to `row`. A trace keeps what the gradient
-  // needs: the gates, the cell and its tanh, six numbers for each unit.
-  step(h, c, sums, at, trace = null) {
+  // One step. Replaces the state h and the cell c; `sums` has the other terms of the gates, unit by
+  // unit. The caller writes the input to `row`.
+  step(h, c, sums) {
     const { units, width, weights, row } = this;
     row.set(h, this.inputs);
-    for (let unit = 0, k = at, m = 0; unit < units; unit++, k += 4) {
+    for (let unit = 0, k = 0, m = 0; unit < units; unit++, k += 4) {
       let input = sums[k];
       let forget = sums[k + 1];
       let candidate = sums[k + 2];
@@ -56,40 +55,8 @@ export class Lstm {
         candidate += value * weights[m + 2];
         output += value * weights[m + 3];
       }
-      const before = c[unit];
-      input = sigmoid(input);
-      forget = sigmoid(forget);
-      candidate = tanh(candidate);
-      output = sigmoid(output);
-      c[unit] = forget * before + input * candidate;
-      const squashed = tanh(c[unit]);
-      h[unit] = output * squashed;
-      trace?.set([input, forget, candidate, output, before, squashed], 6 * unit);
-    }
-  }
-
-  // The gradient of a step. `dH` and `dC` are those of the state after it, and become those of the
-  // state before it; `dSums` receives that of the gates, and `dInput` that of the input.
-  stepBack(dH, dC, trace, dSums, dInput) {
-    const { units, inputs, width, weights } = this;
-    for (let unit = 0; unit < units; unit++) {
-      const [input, forget, candidate, output, before, squashed] = trace.subarray(6 * unit, 6 * unit + 6);
-      const dCell = dC[unit] + dH[unit] * output * (1 - squashed * squashed);
-      dSums[4 * unit] = dCell * candidate * input * (1 - input);
-      dSums[4 * unit + 1] = dCell * before * forget * (1 - forget);
-      dSums[4 * unit + 2] = dCell * input * (1 - candidate * candidate);
-      dSums[4 * unit + 3] = dH[unit] * squashed * output * (1 - output);
-      dC[unit] = dCell * forget;
-    }
-    dH.fill(0);
-    dInput?.fill(0);
-    for (let unit = 0, m = 0; unit < units; unit++) {
-      const [a, b, c, d] = dSums.subarray(4 * unit, 4 * unit + 4);
-      for (let i = 0; i < width; i++, m += 4) {
-        const sum = a * weights[m] + b * weights[m + 1] + c * weights[m + 2] + d * weights[m + 3];
-        if (i < inputs) dInput[i] += sum;
-        else dH[i - inputs] += sum;
-      }
+      c[unit] = sigmoid(forget) * c[unit] + sigmoid(input) * tanh(candidate);
+      h[unit] = sigmoid(output) * tanh(c[unit]);
     }
   }
 }

@@ -1,9 +1,7 @@
-// The model of the page: sequences to codes and back, in the units of the data, and errors.
+// The model of the page: sequences from codes, in the units of the data, and errors.
 
 import { Decoder } from "./decoder.js";
-import { Encoder } from "./encoder.js";
 import { Lengths } from "./lengths.js";
-import { optimized } from "./optimization.js";
 import { Scaler } from "./scaling.js";
 
 export class Model {
@@ -17,7 +15,6 @@ export class Model {
     this.scaler = new Scaler(scaler, numeric);
     this.units = new Scaler({ ...units, mode: "features", dtype: "float64" }, numeric);
     this.decoder = new Decoder(specification, weights);
-    this.encoder = new Encoder(specification, weights);
     this.lengths = new Lengths(specification, weights);
   }
 
@@ -30,16 +27,6 @@ export class Model {
   // The length that a code decodes to.
   lengthOf(code, most = this.about.most_steps) {
     return this.lengths.of(this.parts(code)[0], most);
-  }
-
-  // Encodes values (steps, columns) in the units of the data.
-  encode(values) {
-    const statistics = this.scaler.statistics(values);
-    const scaled = this.scaler.scaled(values, statistics);
-    let code = this.encoder.encode(scaled);
-    const { latent_steps: steps } = this.about;
-    if (steps) code = optimized(this, scaled, code, steps);
-    return Float32Array.from([...code, ...statistics]);
   }
 
   // Decodes a code to values (steps, columns) in the units of the data.
@@ -60,9 +47,9 @@ export class Model {
   }
 
   // Values as a list for each column: numbers, or the names of categories; null is missing.
-  lists(values, most = Infinity) {
+  lists(values) {
     const width = this.columns.length;
-    const steps = Math.min(most, values.length / width);
+    const steps = values.length / width;
     return this.columns.map(({ names }, i) =>
       Array.from({ length: steps }, (_, step) => {
         const value = values[step * width + i];

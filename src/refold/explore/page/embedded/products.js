@@ -24,16 +24,6 @@ export function addRow(sums, row, factor, matrix, width) {
   for (let k = 0, m = row * width; k < width; k++, m++) sums[k] += factor * matrix[m];
 }
 
-// Adds vector @ transposed matrix to sums.
-export function addTransposed(sums, vector, matrix) {
-  const width = vector.length;
-  for (let i = 0; i < sums.length; i++) {
-    let sum = 0;
-    for (let k = 0, m = i * width; k < width; k++) sum += vector[k] * matrix[m + k];
-    sums[i] += sum;
-  }
-}
-
 export function sigmoid(x) {
   return 1 / (1 + Math.exp(-x));
 }

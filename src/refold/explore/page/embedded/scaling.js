@@ -22,22 +22,6 @@ export class Scaler {
     return [means, scales];
   }
 
-  // The standardized mean and log standard deviation of each numeric column of a sequence.
-  statistics(values) {
-    const { statistics_mean: center, statistics_scale: spread, floor, mean } = this.scaler;
-    if (!this.own) return new Float32Array(0);
-    const raw = [[], []];
-    this.numeric.forEach((column, i) => {
-      const some = values.filter((one, k) => k % mean.length === column && !Number.isNaN(one));
-      const middle = some.reduce((a, b) => a + b, 0) / some.length;
-      const variance = some.reduce((sum, one) => sum + (one - middle) ** 2, 0) / some.length;
-      raw[0].push(middle);
-      raw[1].push(Math.log(Math.max(Math.sqrt(variance), floor[i])));
-    });
-    const found = raw.flat().map((one, i) => (one - center[i]) / spread[i]);
-    return Float32Array.from(found, (one) => (Number.isNaN(one) ? 0 : one));
-  }
-
   scaled(values, statistics) {
     const [mean, scale] = this.scales(statistics);
     const width = mean.length;
