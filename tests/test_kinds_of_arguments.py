@@ -38,7 +38,6 @@ TAKE_LISTS = {
     "errors_by_position": (evaluation.errors_by_position, WAVES, BACK),
     "compare": (evaluation.compare, WAVES, BACK),
     "copies": (evaluation.copies, WAVES, BACK),
-    "unseen_ngrams": (evaluation.unseen_ngrams, WORDS, WORDS[:2]),
     "pick_season": (evaluation.pick_season, WAVES),
     "last_value": (evaluation.last_value, WAVES, 2),
     "seasonal_naive": (evaluation.seasonal_naive, WAVES, 2, 3),

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import false_discovery_control
 
-from refold.evaluation import conformal_p_values, least_calibration
+from refold.evaluation import adjusted_p_values, conformal_p_values, least_calibration
 
 
 def test_by_hand():
@@ -29,3 +30,13 @@ def test_the_least_number_of_calibration_scores(alpha, count):
     smallest = conformal_p_values(np.array([1.0]), np.zeros(count))[0]
     assert smallest <= alpha + 1e-12
     assert conformal_p_values(np.array([1.0]), np.zeros(count - 1))[0] > alpha
+
+
+def test_adjusted_p_values_are_those_of_scipy_also_by_counts():
+    values = np.random.default_rng(0).integers(1, 40, 500) / 40
+    expected = false_discovery_control(values)
+    np.testing.assert_allclose(adjusted_p_values(values), expected, rtol=1e-12)
+    different, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    backward = adjusted_p_values(different[::-1], counts[::-1])[::-1]
+    np.testing.assert_allclose(backward[index], expected, rtol=1e-12)
+    assert adjusted_p_values(np.zeros(0)).shape == (0,)

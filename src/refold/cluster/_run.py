@@ -25,6 +25,7 @@ from refold.cluster._storage import Place, one_line, place_of, replaced
 from refold.cluster._summary import Summary
 from refold.cluster._worker import Failure, hashes_of
 from refold.errors import ClusterError, DataError, RefoldError, argument
+from refold.evaluation import adjusted_p_values
 from refold.sequences import Schema, TableOptions
 
 FAILURES, ADJUSTED = "_failures.jsonl", "_adjusted_p_values.parquet"
@@ -161,9 +162,7 @@ class _Found:
         """Write the adjusted p-value of each p-value, which no part knows alone."""
         values = np.array(sorted(self._p_values), float)
         counts = np.array([self._p_values[value] for value in values.tolist()], np.int64)
-        ranks = np.cumsum(counts)
-        scaled = values * (counts.sum() / np.maximum(ranks, 1))
-        adjusted = np.clip(np.minimum.accumulate(scaled[::-1])[::-1], 0.0, 1.0)
+        adjusted = adjusted_p_values(values, counts)
         table = pa.table({"p_value": values, "adjusted_p_value": adjusted, "count": counts})
         with replaced(output.beside(ADJUSTED)) as stream:
             pq.write_table(table, stream)

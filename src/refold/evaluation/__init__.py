@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from refold._support.optional_imports import lazy_names as _lazy_names
+from refold.evaluation._conformal import adjusted_p_values as adjusted_p_values
 from refold.evaluation._conformal import conformal_margins as conformal_margins
 from refold.evaluation._conformal import conformal_p_values as conformal_p_values
 from refold.evaluation._conformal import least_calibration as least_calibration
@@ -31,7 +32,6 @@ from refold.evaluation._naive_forecasts import linear_continuation as linear_con
 from refold.evaluation._naive_forecasts import pick_season as pick_season
 from refold.evaluation._naive_forecasts import seasonal_naive as seasonal_naive
 from refold.evaluation._ngrams import NGRAM_SIZES as NGRAM_SIZES
-from refold.evaluation._ngrams import unseen_ngrams as unseen_ngrams
 from refold.evaluation._nmse import explained_variance as explained_variance
 from refold.evaluation._nmse import nmse as nmse
 

@@ -45,6 +45,47 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
     return np.where(np.isnan(scores), np.nan, (1 + as_high) / (len(normal) + 1))
 
 
+def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+    """p-values adjusted for multiple tests, by Benjamini and Hochberg [1]_.
+
+    Among the sequences with an adjusted value of at most ``alpha``, the expected share of normal
+    ones is at most ``alpha``.
+
+    Parameters
+    ----------
+    p_values : array of shape (n,)
+        From `conformal_p_values`, for instance.
+    counts : array of int of shape (n,), optional
+        Number of tests with each p-value, by default one. Many sequences share few conformal
+        p-values, so this saves memory.
+
+    Returns
+    -------
+    array of float of shape (n,)
+
+    References
+    ----------
+    .. [1] Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate", Journal of the
+       Royal Statistical Society B 57, 1995; for conformal p-values: S. Bates et al., "Testing
+       for Outliers with Conformal p-values", The Annals of Statistics 51, 2023.
+
+    Examples
+    --------
+    >>> adjusted_p_values(np.array([0.01, 0.5, 0.02, 0.02])).round(3).tolist()
+    [0.027, 0.5, 0.027, 0.027]
+    >>> adjusted_p_values(np.array([0.01, 0.5, 0.02]), counts=np.array([1, 1, 2])).round(3).tolist()
+    [0.027, 0.5, 0.027]
+    """
+    p_values = check_array("p_values", p_values, ("n",)).astype(float)
+    counts = np.ones(len(p_values), int) if counts is None else np.asarray(counts)
+    order = np.argsort(p_values)
+    ranks = np.cumsum(counts[order])
+    scaled = p_values[order] * (counts.sum() / ranks)
+    adjusted = np.empty_like(scaled)
+    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    return np.clip(adjusted, 0.0, 1.0)
+
+
 def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     """Half-widths of prediction intervals with coverage ``1 - alpha``.
 

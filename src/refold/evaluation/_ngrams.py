@@ -5,39 +5,7 @@ import numpy as np
 from refold.sequences import Sequences, as_sequences, concatenate
 
 NGRAM_SIZES = (2, 3, 4, 5)
-"""Sizes of the n-grams that `unseen_ngrams` counts."""
-
-
-def unseen_ngrams(sequences: Sequences, reference: Sequences) -> np.ndarray:
-    """Share of n-grams that do not occur in the reference, for n = 2, 3, 4 and 5.
-
-    The beginning and the end of a sequence count as tokens. Each binary or categorical column is
-    counted on its own; numeric columns are ignored.
-
-    Parameters
-    ----------
-    sequences, reference : Sequences or list
-        With the same columns.
-
-    Returns
-    -------
-    array of float of shape (4,)
-        One share for each n; 0 if there is no n-gram.
-
-    Raises
-    ------
-    SchemaError
-        If the columns differ.
-
-    Examples
-    --------
-    >>> known = Sequences.from_list(["on", "no", "non"])
-    >>> new = Sequences.from_list(["on", "oo"], schema=known.schema)
-    >>> unseen_ngrams(new, known).round(2).tolist()
-    [0.17, 0.5, 0.5, 0.0]
-    """
-    unseen, total = count_unseen(sequences, reference)
-    return unseen.sum(axis=(0, 1)) / np.maximum(total.sum(axis=(0, 1)), 1)
+"""Sizes of the n-grams that `count_unseen` counts."""
 
 
 def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
