@@ -45,7 +45,6 @@ from refold.sequences.preprocessing._length_batches import Bucket as Bucket
 from refold.sequences.preprocessing._padding import input_and_target as input_and_target
 from refold.sequences.preprocessing._padding import pad as pad
 from refold.sequences.preprocessing._padding import positions as positions
-from refold.sequences.preprocessing._padding import unpad as unpad
 from refold.sequences.preprocessing._padding import (
     unpadded_input_and_target as unpadded_input_and_target,
 )

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from refold.errors import DataError, ParameterError
-from refold.sequences import Column, Schema, Sequences, pad, unpad
+from refold.errors import ParameterError
+from refold.sequences import Column, Schema, Sequences, pad
 
 NAN = np.nan
 
@@ -48,22 +48,9 @@ def test_the_sequences_are_not_changed(mixed):
     np.testing.assert_array_equal(mixed.values, before)
 
 
-def test_unpad_undoes_pad():
+def test_the_target_has_all_steps_and_no_others():
     sequences = Sequences.from_list([np.ones((3, 2)), np.zeros((0, 2)), np.full((5, 2), 2.5)])
     _, y = pad(sequences, np.arange(3), 6)
-    values, offsets = unpad(y, sequences.lengths)
-    np.testing.assert_array_equal(values, sequences.values)
-    np.testing.assert_array_equal(offsets, sequences.offsets)
-
-
-@pytest.mark.parametrize(
-    ("lengths", "message"),
-    [
-        ([1, 4], "The length of sequence 1 is 4. Expected 0 to 3"),
-        ([-1, 1], "The length of sequence 0 is -1"),
-        ([1], "Expected 2 lengths, one per sequence"),
-    ],
-)
-def test_impossible_lengths(lengths, message):
-    with pytest.raises(DataError, match=message):
-        unpad(np.zeros((2, 3, 1)), lengths)
+    real = np.arange(6) < sequences.lengths[:, None]
+    np.testing.assert_array_equal(y[real], sequences.values)
+    assert np.isnan(y[~real]).all()

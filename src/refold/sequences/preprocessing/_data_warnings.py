@@ -81,7 +81,8 @@ def _one_step(source: Sequences | Scan) -> str | None:
     return (
         f"All {len(source)} sequences have at most one step. If they are the steps of one series "
         f"x, pass [x], or windows of it, {windows}. "
-        f"If they are rows of a table, name the column of sequence ids with {argument('id=')}."
+        f"If they are rows of a table, name the column of sequence ids with {argument('id=')}, "
+        f"or pass {argument(layout='wide')} if a row is a whole sequence."
     )
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.offsets import offsets_from_lengths
-from refold.errors import DataError, ParameterError
+from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
 
 
@@ -164,44 +163,3 @@ def unpadded_input_and_target(
     if flags:
         x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)
     return x, numpy.where(values != unknown, values, np.float32(np.nan))
-
-
-def unpad(y: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the real steps of a padded array as flat values, and their offsets.
-
-    Parameters
-    ----------
-    y : array of shape (B, T, F)
-        Padded sequences.
-    lengths : array of int of shape (B,)
-        Number of real steps of each sequence.
-
-    Returns
-    -------
-    values : array of shape (num_steps, F)
-        All steps, one sequence after another.
-    offsets : array of int of shape (B + 1,)
-        Start of each sequence, and end of the last one.
-
-    Raises
-    ------
-    DataError
-        If a length is negative or greater than ``T``, or there is not one per sequence.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> values, offsets = unpad(np.zeros((2, 3, 1)), [3, 1])
-    >>> values.shape, offsets.tolist()
-    ((4, 1), [0, 3, 4])
-    """
-    lengths = np.asarray(lengths, dtype=np.int64)
-    if lengths.shape != (len(y),):
-        raise DataError(f"Expected {len(y)} lengths, one per sequence. Got shape {lengths.shape}.")
-    wrong = np.flatnonzero((lengths < 0) | (lengths > y.shape[1]))
-    if len(wrong):
-        raise DataError(
-            f"The length of sequence {wrong[0]} is {lengths[wrong[0]]}. "
-            f"Expected 0 to {y.shape[1]}, the number of steps of the array."
-        )
-    return y[np.arange(y.shape[1]) < lengths[:, None]], offsets_from_lengths(lengths)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import ParameterError, RefoldError, SchemaError
-from refold.sequences import read, read_or_scan, step_columns
+from refold.sequences import data_warnings, read, read_or_scan, step_columns
 from sequences.equal import assert_equal
 
 WIDE = "id,t0,t1,t2,t3\na,1,2,3,4\nb,5,,6,\nc,,,,\n"
@@ -93,12 +93,14 @@ def test_bad_tables(text, options, message):
         read_text(text, **options)
 
 
-def test_a_table_that_looks_wide_names_the_option():
+def test_a_wide_table_must_be_declared():
     with pytest.raises(SchemaError, match=r"no column 'id' .* whole sequence, pass layout='wide'"):
         read_text("label" + WIDE[2:], layout=None)
-    with pytest.warns(UserWarning, match="every sequence has one step.* pass layout='wide'"):
-        read_text(WIDE, layout=None)
-    assert read_text(WIDE, layout="long").lengths.tolist() == [1, 1, 1]
+    found = read_text(WIDE, layout=None)
+    assert found.lengths.tolist() == [1, 1, 1]
+    (warning,) = data_warnings(found)
+    assert "at most one step" in warning
+    assert "pass layout='wide' if a row is a whole sequence" in warning
 
 
 def test_steps_are_in_the_order_of_their_numbers():

@@ -18,8 +18,6 @@ from refold.sequences.conversion._time_gaps import check_times
 from refold.sequences.schema._column_types import ColumnTypes
 
 NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
-# Minimum number of numbered columns for a table to look wide.
-MIN_STEP_COLUMNS = 4
 
 
 class TableOptions(NamedTuple):
@@ -129,8 +127,8 @@ def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
     if found is None:
         raise SchemaError(
             f"{name} has no column 'id' that tells its sequences apart. "
-            f"Name one with {argument('id=')}; its columns are {_listed(names)}."
-            f"{wide_hint(names)}"
+            f"Name one with {argument('id=')}; its columns are {_listed(names)}. "
+            f"If a row is a whole sequence, pass {argument(layout='wide')}."
         )
     return found
 
@@ -162,21 +160,6 @@ def _features(
     if not features:
         raise SchemaError(f"{name} has no feature columns besides {', '.join(names)}.")
     return features
-
-
-def wide_hint(names: Sequence[str]) -> str:
-    """Return advice on ``layout="wide"`` if the columns look like steps."""
-    return (
-        f" If a row is a whole sequence, pass {argument(layout='wide')}."
-        if looks_wide(names)
-        else ""
-    )
-
-
-def looks_wide(names: Sequence[str]) -> bool:
-    """Return whether the columns of a table look like steps: t0, t1 and so on."""
-    series = _series(names)
-    return len(series) == 1 and len(next(iter(series.values()))) >= MIN_STEP_COLUMNS
 
 
 def step_columns(names: Sequence[str]) -> list[str]:

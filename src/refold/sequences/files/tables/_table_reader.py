@@ -29,9 +29,7 @@ from refold.sequences.files.tables._layout_detection import (
     find_id,
     find_key,
     find_layout,
-    looks_wide,
     step_columns,
-    wide_hint,
 )
 from refold.sequences.schema._column_types import ColumnTypes, is_missing
 from refold.sequences.schema._parts import PLAIN_ROWS, Rows
@@ -94,16 +92,7 @@ def from_file_table(
         return Sequences.from_arrow(table, found.id, found.features, asked.column_types)
     id_column = find_id(table.column_names, name, asked.id)
     roles = asked._replace(id=id_column, time=found.time, columns=found.features)
-    sequences = _from_long(table, id_column, roles, rows)
-    single = len(sequences) > 1 and (sequences.lengths == 1).all()
-    if single and asked.layout is None and found.time is None and looks_wide(found.features):
-        warnings.warn(
-            f"{name}: Every id has one row, so every sequence has one step."
-            f"{wide_hint(found.features)}",
-            UserWarning,
-            stacklevel=4,
-        )
-    return sequences
+    return _from_long(table, id_column, roles, rows)
 
 
 def _check_has_rows(table: pa.Table, name: str) -> None:
