@@ -17,10 +17,12 @@ from refold.errors import (
     RefoldError,
 )
 from refold.explore import Atlas, _groups, _umap_process, exploring
+from refold.explore._decoding import worst_values
 from refold.explore._fields import Field, field_of
 from refold.explore._groups import cluster_field, label_field, label_table, normal_field
 from refold.explore._maps import NeighborMap, Places
 from refold.explore._pasted import MOST, read_pasted
+from refold.explore._projection import effects
 from refold.explore._routes import PAGE
 from refold.explore._umap_job import UmapJob
 from refold.sequences import Sequences
@@ -61,6 +63,19 @@ def test_errors_are_those_of_the_reconstruction(atlas, data):
     unit = atlas.ae._fitted.units.scale_[0]
     numbers = (np.subtract(*(np.array(shown[name][0]) for name in ("values", "back"))) / unit) ** 2
     np.testing.assert_allclose(shown["errors"], (numbers + wrong) / 2, rtol=1e-4)
+
+
+def test_the_largest_errors_have_their_share_of_the_sum():
+    worst = worst_values(np.array([[0.0, 1.0], [3.0, np.nan]]), ["a", "b"])
+    assert worst[0] == {"step": 1, "column": "a", "share": 0.75}
+    assert len(worst) == 2
+
+
+def test_a_dimension_counts_by_its_effect_on_the_sequence():
+    codes = np.random.default_rng(0).normal(size=(50, 2))
+    lengths = np.full(50, 10)
+    found = effects(codes, lengths, lambda a, b: (((a - b) * [3.0, 1.0]) ** 2).sum(axis=1))
+    np.testing.assert_allclose(found, [3.0, 1.0], rtol=1e-5)
 
 
 def test_p_values_are_those_of_detect(atlas, data):

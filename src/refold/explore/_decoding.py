@@ -17,15 +17,7 @@ _REASONS = 3
 
 
 class Decoding:
-    """A model's way from codes to sequences, and their errors in standardized units.
-
-    Parameters
-    ----------
-    ae : SequenceAutoencoder
-        A fitted default model with LSTMs.
-    lengths : array of int
-        Lengths of the sequences on the map.
-    """
+    """A model's way from codes to sequences, and their errors in standardized units."""
 
     def __init__(self, ae: Any, lengths: np.ndarray) -> None:
         self._ae = ae
@@ -87,15 +79,7 @@ class Decoding:
 
 
 def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
-    """Return the values of one sequence, a list for each column; categories as text.
-
-    Examples
-    --------
-    >>> values_of(Sequences.from_list([[1.0, 2.5]]))
-    [[1.0, 2.5]]
-    >>> values_of(Sequences.from_list(["ab"]))
-    [['a', 'b']]
-    """
+    """Return the values of one sequence, a list for each column; categories as text."""
     found: list[list[Any]] = []
     for i, column in enumerate(sequences.schema.columns):
         values = sequences.values[:most, i]
@@ -122,13 +106,7 @@ def usual_range(sequences: Sequences, column: int) -> list[float] | None:
 
 
 def worst_values(errors: np.ndarray, names: Any) -> list[dict[str, Any]]:
-    """Return the values with the largest errors, and their share of all.
-
-    Examples
-    --------
-    >>> worst_values(np.array([[0.0, 1.0], [3.0, np.nan]]), ["a", "b"])[0]
-    {'step': 1, 'column': 'a', 'share': 0.75}
-    """
+    """Return the largest errors of (steps, columns), and their shares of the sum."""
     known = np.nan_to_num(errors)
     total = known.sum()
     order = np.argsort(-known, axis=None, kind="stable")[:_REASONS]

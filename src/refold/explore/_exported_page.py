@@ -39,7 +39,7 @@ def export_page(
 ) -> int:
     """Write the page of an atlas as one file, which works without a server and decodes by itself.
 
-    The page holds the model, the codes and the sequences, in single precision.
+    The page holds the decoder, the codes and the sequences, in single precision.
 
     Parameters
     ----------
@@ -104,27 +104,7 @@ def export_page(
 
 
 def check_exportable(ae: Any) -> None:
-    """Raise an error if a page cannot compute with a model.
-
-    Parameters
-    ----------
-    ae : SequenceAutoencoder
-        A fitted model.
-
-    Raises
-    ------
-    ParameterError
-        If the model is not a default model with LSTMs.
-
-    Examples
-    --------
-    >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... ).fit(sines)
-    >>> check_exportable(ae)
-    """
+    """Raise a ParameterError if a page cannot compute with a model."""
     if not isinstance(ae._fitted.network, PackedNetwork):
         raise ParameterError(
             "Only default models with LSTMs can be exported, because a page has no Keras. Open "

@@ -17,46 +17,7 @@ _MANY = 200
 
 
 class Field:
-    """Values of all sequences.
-
-    Parameters
-    ----------
-    name : str
-    values : array of shape (n_sequences,), optional
-        Numbers, or indices of categories; NaN is missing.
-    categories : list of str, optional
-    compute : callable, optional
-        Yields the values in blocks, instead of ``values``.
-    count : int
-        Number of sequences, for ``compute``.
-    log : bool
-        Whether colors follow the logarithm.
-    about : str
-        What the values are.
-    is_category : bool
-        Whether ``compute`` yields indices of categories, and sets ``categories`` before.
-
-    Attributes
-    ----------
-    note : str
-        What the reader should know about the values.
-    noise : int, optional
-        Category of what is in no category.
-    centers : bool
-        Whether the map names the categories at their centers.
-    clusters : dict, optional
-        How the clusters were asked for: the ``number`` of k-means, or None for HDBSCAN, and the
-        ``most`` that k-means can find.
-    given : bool
-        Whether the reader gave the values.
-    failure : str
-        Why the values could not be computed.
-
-    Examples
-    --------
-    >>> Field("site", np.array([0.0, 1.0]), categories=["a", "b"]).describe()["type"]
-    'category'
-    """
+    """Values of all sequences, (n_sequences,), to color by: given, or computed on request."""
 
     def __init__(
         self,
@@ -72,16 +33,21 @@ class Field:
     ) -> None:
         self.name = name
         self.categories = categories
-        self.note, self.failure = "", ""
-        self.noise: int | None = None
-        self.centers = self.given = False
+        self.note = ""  # what the reader should know about the values
+        self.failure = ""  # why they could not be computed
+        self.noise: int | None = None  # the category of what is in no category
+        self.centers = False  # whether the map names the categories at their centers
+        self.given = False  # whether the reader gave the values
+        # "number" of k-means, or None for HDBSCAN, and "most", the largest number for k-means
         self.clusters: dict[str, Any] | None = None
+        # `compute` sets the categories before it yields indices of them
         self._is_category = is_category or categories is not None
         self.done = 0.0 if values is None else 1.0
+        # numbers or indices of categories, NaN where missing
         self._values = None if values is None else np.asarray(values, float)
         self._compute = compute
         self._count = count
-        self._log = log
+        self._log = log  # whether colors follow the logarithm
         self._about = about
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -140,13 +106,7 @@ class Field:
 
 
 def fields_of(given: Mapping[str, Any], count: int) -> list[Field]:
-    """Return a field for each column of labels and metadata, which must have ``count`` values.
-
-    Examples
-    --------
-    >>> [one.name for one in fields_of({"speaker": [3, 1, 3]}, 3)]
-    ['speaker']
-    """
+    """Return a field for each column of metadata, which must have ``count`` values."""
     fields = []
     for name, values in given.items():
         if len(values) != count:
@@ -160,17 +120,7 @@ def fields_of(given: Mapping[str, Any], count: int) -> list[Field]:
 
 
 def field_of(name: str, values: Any) -> Field | None:
-    """Return a field of metadata; None if it has too many different texts to be colored by.
-
-    Examples
-    --------
-    >>> field_of("speaker", [3, 1, 3]).describe()["categories"]
-    ['1', '3']
-    >>> field_of("price", np.linspace(0, 1, 50)).describe()["type"]
-    'number'
-    >>> field_of("comment", [f"no. {i}" for i in range(1000)]) is None
-    True
-    """
+    """Return a field of metadata; None if it has too many different texts to be colored by."""
     array = np.asarray(values)
     if array.dtype.kind in "OUS":
         texts = np.array(["" if one is None else str(one) for one in array.tolist()])

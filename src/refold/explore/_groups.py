@@ -27,22 +27,7 @@ def cluster_field(
     vectors: np.ndarray,
     num_clusters: int | None,
 ) -> Field:
-    """Return the field of clusters, those of `refold.search.cluster`, found when asked for.
-
-    Parameters
-    ----------
-    ae : SequenceAutoencoder
-    sequences : Sequences of shape (n_sequences,)
-    codes : array of shape (n_sequences, width of the code)
-    vectors : array of float32 of shape (n_sequences, n_dimensions)
-        Codes as the map measures distances, for those that are not clustered themselves.
-    num_clusters : int, optional
-        Number of clusters of k-means; by default HDBSCAN finds it.
-
-    Returns
-    -------
-    Field
-    """
+    """Return the field of clusters, those of `refold.search.cluster`, found when asked for."""
 
     def compute() -> Iterator[np.ndarray]:
         rows = evenly_spaced(len(codes), MOST_CLUSTERED)
@@ -62,6 +47,7 @@ def cluster_field(
         norms = refold.search.squared_norms(some)
         for chosen in blocks(len(codes)):
             block = known[chosen]
+            # the map's own distances, for those that are not clustered themselves
             others = np.flatnonzero(block < 0)
             if len(others):
                 scores = vectors[chosen[others]] @ some.T
@@ -78,13 +64,7 @@ def cluster_field(
 
 
 def check_clusters(number: Any, most: int) -> None:
-    """Raise an error unless the number of clusters is None, for HDBSCAN, or from 1 to ``most``.
-
-    Examples
-    --------
-    >>> check_clusters(None, 48), check_clusters(9, 48)
-    (None, None)
-    """
+    """Raise an error unless the number is None, for HDBSCAN, or from 1 to ``most``."""
     if number is not None and (type(number) is not int or not 1 <= number <= most):
         raise ParameterError(
             f"The number of clusters must be a whole number from 1 to {most}, or null for "
@@ -106,34 +86,7 @@ def _note(found: Any, count: int, method: str) -> str:
 
 
 def label_field(old: Field | None, name: str, value: str, rows: list[int], count: int) -> Field:
-    """Return a column in which some sequences have a label that the reader gave.
-
-    Parameters
-    ----------
-    old : Field, optional
-        The column as it was.
-    name, value : str
-        Name of the column, and the label.
-    rows : list of int
-        Sequences that get the label.
-    count : int
-        Number of all sequences.
-
-    Returns
-    -------
-    Field
-
-    Raises
-    ------
-    ParameterError
-        If a name is empty or too long, or there are too many labels.
-
-    Examples
-    --------
-    >>> field = label_field(None, "shape", "flat", [1], 3)
-    >>> [field.text(row) for row in range(3)]
-    ['(none)', 'flat', '(none)']
-    """
+    """Return a column, new or from ``old``, in which ``rows`` have a label of the reader."""
     name, value = (_name(one, what) for one, what in ((name, "column"), (value, "label")))
     if value == UNLABELED:
         raise ParameterError(f"{UNLABELED!r} is for sequences without a label. Choose another.")
@@ -155,14 +108,7 @@ def label_field(old: Field | None, name: str, value: str, rows: list[int], count
 
 
 def label_table(field: Field, sequences: Sequences) -> pa.Table:
-    """Return the ids of all sequences and their labels, null for those without one.
-
-    Examples
-    --------
-    >>> two = Sequences.from_list([[1.0], [2.0]])
-    >>> label_table(label_field(None, "shape", "flat", [1], 2), two).to_pylist()
-    [{'id': 0, 'shape': None}, {'id': 1, 'shape': 'flat'}]
-    """
+    """Return the ids of all sequences and their labels, null for those without one."""
     names = np.array([*(field.categories or ())], object)
     names[names == UNLABELED] = None
     labels = names[np.asarray(field.values(), int)]
@@ -176,21 +122,7 @@ def label_table(field: Field, sequences: Sequences) -> pa.Table:
 
 
 def normal_field(ae: Any, sequences: Sequences, rows: list[int]) -> Field:
-    """Return the field of p-values of all sequences, with some of them as the normal ones.
-
-    Parameters
-    ----------
-    ae : SequenceAutoencoder
-        A fitted model, which stays as it is.
-    sequences : Sequences
-        All sequences.
-    rows : list of int
-        Normal sequences.
-
-    Returns
-    -------
-    Field
-    """
+    """Return the field of p-values of all sequences if those in ``rows`` are the normal ones."""
 
     def compute() -> Iterator[np.ndarray]:
         other = copy.copy(ae)

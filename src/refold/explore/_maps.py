@@ -20,19 +20,7 @@ _LEAST_NEAR, _MOST_NEAR = 8, 64
 
 
 class Places:
-    """Places in the plane, in cells of a grid.
-
-    Parameters
-    ----------
-    places : array of float32 of shape (n, 2)
-
-    Examples
-    --------
-    >>> three = Places(np.array([[0, 0], [1, 0], [3, 0]], np.float32))
-    >>> rows, distances = three.nearest([0.9, 0], 2)
-    >>> rows.tolist(), distances.round(1).tolist()
-    ([1, 0], [0.1, 0.9])
-    """
+    """Places in the plane, (n, 2), in cells of a grid."""
 
     def __init__(self, places: np.ndarray) -> None:
         self.places = places
@@ -84,12 +72,7 @@ class Places:
 
 
 class FlatMap(Places):
-    """Places of sequences on a map.
-
-    Parameters
-    ----------
-    places : array of float32 of shape (n_sequences, 2)
-    """
+    """Places of sequences on a map, (n_sequences, 2), and how far from them is far."""
 
     def __init__(self, places: np.ndarray) -> None:
         super().__init__(places)
@@ -105,20 +88,7 @@ class FlatMap(Places):
 
 
 class PcaMap(FlatMap):
-    """Principal components: a place is a code whose other components are at their mean.
-
-    Parameters
-    ----------
-    projection : Projection
-    codes : array of shape (n_sequences, width of the code)
-
-    Examples
-    --------
-    >>> codes = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
-    >>> flat = PcaMap(Projection.fit(codes, np.ones(3)), codes)
-    >>> bool(np.allclose(flat.code_at(flat.places[4], row=4), codes[4], atol=1e-5))
-    True
-    """
+    """Principal components: a place is a code whose other components are at their mean."""
 
     def __init__(self, projection: Projection, codes: np.ndarray) -> None:
         super().__init__(projection.places(codes))
@@ -137,24 +107,7 @@ class PcaMap(FlatMap):
 
 
 class NeighborMap(FlatMap):
-    """A map without a formula: what is between sequences is a weighted mean of them.
-
-    Parameters
-    ----------
-    places : array of float32 of shape (n_sequences, 2)
-    codes : array of shape (n_sequences, width of the code)
-    vectors : WeightedCodes
-        The codes as distances are measured.
-
-    Examples
-    --------
-    >>> codes = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
-    >>> flat = NeighborMap(codes * 0.5, codes, WeightedCodes(codes, np.zeros(2), np.ones(2)))
-    >>> bool(np.allclose(flat.code_at(flat.places[4]), codes[4]))
-    True
-    >>> bool(np.allclose(flat.places_of(codes[:3]), flat.places[:3]))
-    True
-    """
+    """A map without a formula: what is between sequences is a weighted mean of them."""
 
     def __init__(self, places: np.ndarray, codes: np.ndarray, vectors: "WeightedCodes") -> None:
         super().__init__(places)
@@ -176,20 +129,7 @@ class NeighborMap(FlatMap):
 
 
 class WeightedCodes:
-    """Codes whose dimensions count by their effect on the decoded sequence.
-
-    Parameters
-    ----------
-    codes : array of shape (n_sequences, width of the code)
-    mean, weights : arrays of shape (width of the code,)
-
-    Examples
-    --------
-    >>> codes = np.eye(3, dtype=np.float32)
-    >>> found = WeightedCodes(codes, np.zeros(3), np.ones(3)).nearest(codes[[2]], 1)
-    >>> found[0].rows.tolist()
-    [2]
-    """
+    """Codes whose dimensions count by their effect on the decoded sequence."""
 
     def __init__(self, codes: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> None:
         self._mean, self._weights = mean.astype(np.float32), weights.astype(np.float32)

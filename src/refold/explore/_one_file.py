@@ -7,48 +7,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+# A module imports and exports by name, at the beginning of a line, and exports no variable that
+# changes: it becomes a function that returns its exports.
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+))", re.MULTILINE)
 _LEFT = re.compile(r"^(?:import|export)\b|\bimport\(", re.MULTILINE)
 
 
 def joined_modules(entry: Path) -> str:
-    r"""Join a JavaScript module and all that it imports into one script without imports.
-
-    Each module becomes a function that returns its exports, after those that it imports. A module
-    imports and exports by name, at the beginning of a line, and exports no variable that changes.
-
-    Parameters
-    ----------
-    entry : Path
-        The module that starts the page.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If a module breaks these rules, or two import each other.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = (folder / "a.js").write_text("export const one = 1;\n")
-    >>> _ = (folder / "b.js").write_text('import { one } from "./a.js";\nconsole.log(one);\n')
-    >>> print(joined_modules(folder / "b.js"))
-    const module_0 = (() => {
-    const one = 1;
-    return { one };
-    })();
-    const module_1 = (() => {
-    const { one } = module_0;
-    console.log(one);
-    return {  };
-    })();
-    """
+    """Join a JavaScript module and all that it imports into one script without imports."""
     names: dict[Path, str] = {}
     begun: set[Path] = set()
     parts: list[str] = []
@@ -80,23 +47,8 @@ def joined_modules(entry: Path) -> str:
 
 
 def whole_page(page: Path, entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
-    """Yield the parts of one HTML file: the page, its style and script, and blocks of data.
-
-    The browser runs this script and uses this style alone, by their hashes. It opens no connection.
-
-    Parameters
-    ----------
-    page : Path
-        Folder of ``index.html``, ``style.css`` and ``icon.svg``.
-    entry : Path
-        Module that starts the page.
-    blocks : iterable of (name, type, content)
-        Data, which is stored as base64.
-
-    Yields
-    ------
-    str
-    """
+    """Yield the parts of one HTML file: the page, its style and script, and blocks of data."""
+    # by the hashes, the browser runs this script and uses this style alone; it opens no connection
     script, style = joined_modules(entry), (page / "style.css").read_text(encoding="utf-8")
     if re.search(r"</script|<!--", script, re.IGNORECASE):
         raise ValueError("A script in a page cannot hold the end of a script or a comment of HTML.")
@@ -128,13 +80,7 @@ def whole_page(page: Path, entry: Path, blocks: Iterable[tuple[str, str, bytes]]
 
 
 def data_element(name: str, kind: str, content: bytes) -> str:
-    r"""Return an element that holds data for a script, and that the browser does not run.
-
-    Examples
-    --------
-    >>> data_element("about", "json", b"12")
-    '<script type="text/plain" data-name="about" data-type="json">MTI=</script>\n'
-    """
+    """Return an element that holds data for a script, and that the browser does not run."""
     opening = f'<script type="text/plain" data-name="{html.escape(name)}" data-type="{kind}">'
     return f"{opening}{base64.b64encode(content).decode()}</script>\n"
 

@@ -16,38 +16,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
 def read_pasted(content: bytes, name: str, schema: Any) -> Sequences:
-    """Read sequences for a model from the content of a file or of the clipboard.
-
-    Parameters
-    ----------
-    content : bytes
-    name : str
-        Name of the file, whose suffix gives the format; empty for pasted text, which is JSON or
-        CSV.
-    schema : Schema
-        Schema of the model.
-
-    Returns
-    -------
-    Sequences
-        With the schema of the model.
-
-    Raises
-    ------
-    RefoldError
-        If the content cannot be read, does not fit the model, or holds too many sequences.
-
-    Examples
-    --------
-    >>> numbers = Sequences.from_list([[0.5, 2.0]]).schema
-    >>> read_pasted(b"[[1, 2, 3], [4, 5]]", "", numbers).lengths.tolist()
-    [3, 2]
-    >>> read_pasted(b"1,2,3", "", numbers).lengths.tolist()
-    [3]
-    >>> read_pasted(b"[oops", "", numbers)
-    Traceback (most recent call last):
-    refold.errors.FileFormatError: This is not JSON: Expecting value at line 1, column 2.
-    """
+    """Read sequences for a schema from a file's content, or from text if ``name`` is empty."""
     suffix = Path(name).suffix.lower()
     if not content.strip():
         raise DataError("There is nothing to read. Paste sequences as JSON or CSV.")

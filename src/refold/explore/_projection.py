@@ -17,51 +17,17 @@ _LEAST_EFFECT = 1e-3
 
 @dataclass(frozen=True)
 class Projection:
-    """Principal components of weighted codes.
+    """Principal components of weighted codes."""
 
-    Attributes
-    ----------
-    mean : array of shape (code_size,)
-        Mean of the codes.
-    weights : array of shape (code_size,)
-        Effect of each dimension on the decoded sequence, per unit of the code.
-    axes : array of shape (code_size, 2)
-        Orthonormal axes of the weighted codes, scaled so that the map reaches from about -1 to 1.
-    scale : float
-        Length of a unit of the map, in weighted codes.
-    explained : tuple of float
-        Share of the variance of the weighted codes on each axis.
-
-    Examples
-    --------
-    >>> codes = np.random.default_rng(0).normal(size=(100, 3)) * [3.0, 1.0, 0.1]
-    >>> flat = Projection.fit(codes, np.ones(3))
-    >>> places = flat.places(codes)
-    >>> bool(np.allclose(flat.places(flat.codes(places)), places, atol=1e-5))
-    True
-    """
-
-    mean: np.ndarray
-    weights: np.ndarray
-    axes: np.ndarray
-    scale: float
-    explained: tuple[float, float]
+    mean: np.ndarray  # (code_size,)
+    weights: np.ndarray  # (code_size,), effect of each dimension on the decoded sequence, per unit
+    axes: np.ndarray  # (code_size, 2), orthonormal axes of the weighted codes
+    scale: float  # length of a unit of the map, in weighted codes
+    explained: tuple[float, float]  # share of the variance of the weighted codes on each axis
 
     @classmethod
     def fit(cls, codes: np.ndarray, weights: np.ndarray) -> "Projection":
-        """Fit the map of codes.
-
-        Parameters
-        ----------
-        codes : array of shape (n_sequences, code_size)
-            Codes of the sequences on the map.
-        weights : array of shape (code_size,)
-            Weight of each dimension, as `effects` returns them.
-
-        Returns
-        -------
-        Projection
-        """
+        """Fit codes (n_sequences, code_size) with the `effects` of dimensions as weights."""
         mean = codes.mean(axis=0, dtype=float)
         away = (codes - mean) * weights
         values, vectors = np.linalg.eigh(away.T @ away / len(codes))
@@ -91,46 +57,21 @@ def effects(
     lengths: np.ndarray,
     change: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Measure by how much each dimension changes decoded sequences, per unit of the code.
-
-    Parameters
-    ----------
-    codes : array of shape (n_sequences, code_size)
-    lengths : array of int of shape (n_sequences,)
-    change : callable
-        Returns the mean squared difference of the sequences of two arrays of codes, one per pair.
-
-    Returns
-    -------
-    array of shape (code_size,)
-
-    Examples
-    --------
-    >>> codes = np.random.default_rng(0).normal(size=(50, 2))
-    >>> def change(a, b):
-    ...     return (((a - b) * [3.0, 1.0]) ** 2).sum(axis=1)
-    >>> effects(codes, np.full(50, 10), change).round(3).tolist()
-    [3.0, 1.0]
-    """
+    """Measure how much each dimension changes decoded sequences, per unit: (code_size,)."""
     size = codes.shape[1]
     spread = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
     most = int(_MOST_STEPS / max(1.0, size * float(lengths.mean())))
     some = codes[evenly_spaced(len(codes), min(_MOST_VARIED, max(4, most)))]
     base = np.repeat(some, size, axis=0)
     varied = base + np.tile(np.diag(spread), (len(some), 1))
+    # the mean squared difference of each pair of decoded sequences
     changes = change(base.astype(np.float32), varied.astype(np.float32))
     found = np.sqrt(changes.reshape(len(some), size).mean(axis=0))
     return np.maximum(found, _LEAST_EFFECT * max(found.max(), 1e-9)) / spread
 
 
 def numbers_of(value: Any, size: int, name: str) -> np.ndarray:
-    """Return a place or a code that a page sent.
-
-    Examples
-    --------
-    >>> numbers_of([1, 2], 2, "at")
-    array([1., 2.])
-    """
+    """Return a place or a code that a page sent as an array of shape (size,)."""
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):

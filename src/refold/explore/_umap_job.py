@@ -18,29 +18,10 @@ logger = logging.getLogger("refold.explore")
 
 
 class UmapJob:
-    """Places of vectors by UMAP, computed once and on request.
-
-    Parameters
-    ----------
-    vectors : array of float32 of shape (n, n_dimensions)
-        Vectors to arrange.
-
-    Attributes
-    ----------
-    done : float
-        Share of the work that is done.
-    said : str
-        What is being done.
-
-    Examples
-    --------
-    >>> UmapJob(np.zeros((3, 2), np.float32)).places()
-    Traceback (most recent call last):
-    refold.errors.ParameterError: A UMAP map needs at least 5 sequences. There are 3.
-    """
+    """Places (n, 2) of vectors (n, n_dimensions) by UMAP, computed once and on request."""
 
     def __init__(self, vectors: np.ndarray) -> None:
-        self.done, self.said = 0.0, "starting"
+        self.done, self.said = 0.0, "starting"  # the share that is done, and what is being done
         self._vectors = vectors
         self._places: np.ndarray | None = None
         self._failure = ""
@@ -49,24 +30,7 @@ class UmapJob:
         self._process: subprocess.Popen[bytes] | None = None
 
     def places(self, wait: float = 0.0) -> np.ndarray | None:
-        """Return the places, or None while they are computed; the first call starts it.
-
-        Parameters
-        ----------
-        wait : float
-            Seconds to wait for them.
-
-        Returns
-        -------
-        array of float32 of shape (n, 2) or None
-
-        Raises
-        ------
-        MissingExtraError
-            If UMAP is not installed.
-        ParameterError
-            If there are too few vectors, or it failed.
-        """
+        """Return the places, or None if they are not ready; the first call starts the process."""
         if self._places is not None:
             return self._places
         if len(self._vectors) < MIN_UMAP:

@@ -1,9 +1,4 @@
-"""A process of its own that computes a UMAP map, so that the server keeps answering.
-
-It reads a line of JSON with the shape and then the vectors from standard input. It writes lines of
-JSON with its progress to standard output, and at last a line with the number of bytes and the
-places.
-"""
+"""A process of its own that computes a UMAP map, so that the server keeps answering."""
 
 import contextlib
 import json
@@ -27,20 +22,7 @@ _BLOCK, _NEIGHBORS, _AXES = 10_000, 4, 10
 def umap_places(
     vectors: np.ndarray, say: Callable[[float, str], None], most: int = MOST_ARRANGED
 ) -> np.ndarray:
-    """Return the places of vectors on a UMAP map that reaches from about -1 to 1.
-
-    Parameters
-    ----------
-    vectors : array of float32 of shape (n, n_dimensions)
-    say : callable
-        Receives the share that is done and what is being done.
-    most : int
-        Vectors that UMAP arranges.
-
-    Returns
-    -------
-    array of float32 of shape (n, 2)
-    """
+    """Return places (n, 2) of vectors (n, n_dimensions), from about -1 to 1."""
     count = len(vectors)
     chosen = evenly_spaced(count, most)
     end = 0.98 if count <= most else 0.6
@@ -99,6 +81,8 @@ def main() -> None:
         out.write(json.dumps({"done": round(done, 3), "said": what}).encode() + b"\n")
         out.flush()
 
+    # Standard input has a line of JSON with the shape, and then the vectors. Standard output gets
+    # lines of JSON with the progress, and at last a line with the number of bytes and the places.
     shape = json.loads(sys.stdin.buffer.readline())
     content = sys.stdin.buffer.read(4 * shape[0] * shape[1])
     vectors = np.frombuffer(content, np.float32).reshape(shape)
