@@ -153,25 +153,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
 
 
 def fingerprints(sequences: Sequences) -> np.ndarray:
-    """Return a hash of the values of each sequence.
-
-    Values are hashed as float32; ids are ignored.
-
-    Parameters
-    ----------
-    sequences : Sequences of shape (n_sequences,)
-        Sequences to hash.
-
-    Returns
-    -------
-    array of uint64 of shape (n_sequences,)
-
-    Examples
-    --------
-    >>> first, second, third = fingerprints(Sequences.from_list([[1.0, 2.0], [1.0], [1.0, 2.0]]))
-    >>> bool(first == third), bool(first == second)
-    (True, False)
-    """
+    """Return a hash of the values of each sequence as float32, uint64 (n,); ids are ignored."""
     with np.errstate(over="ignore"):
         values = sequences.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
     values[np.isnan(values)] = np.nan  # all NaN get the same bits

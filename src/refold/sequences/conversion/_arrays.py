@@ -148,58 +148,20 @@ def _warn_if_ambiguous(
 
 
 def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
-    """Return the length of each sequence without the padding on one side.
-
-    Parameters
-    ----------
-    padded : array of bool of shape (n, T)
-        Steps that look like padding.
-    side : {"post", "pre"}
-
-    Returns
-    -------
-    array of int64 of shape (n,)
-    """
+    """Return lengths (n,) without the padding on one side, a mask (n, T)."""
     padded = padded if side == "post" else padded[:, ::-1]
     position = np.arange(1, padded.shape[1] + 1)
     return np.where(padded, 0, position).max(axis=1, initial=0).astype(np.int64)
 
 
 def _inside(padded: np.ndarray, side: str = "post") -> np.ndarray:
-    """Return a mask of steps that look like padding but lie between real steps.
-
-    Parameters
-    ----------
-    padded : array of bool of shape (n, T)
-    side : {"post", "pre"}
-
-    Returns
-    -------
-    array of bool of shape (n, T)
-    """
+    """Return the mask (n, T) of steps that look like padding but lie between real steps."""
     real = np.arange(padded.shape[1]) < lengths_without(padded, side)[:, None]
     return padded & (real if side == "post" else real[:, ::-1])
 
 
 def looks_padded(padded: np.ndarray, side: str = "post") -> bool:
-    """Return whether steps on one side are likely padding: frequent, and of unequal number.
-
-    Parameters
-    ----------
-    padded : array of bool of shape (n, T)
-    side : {"post", "pre"}
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> looks_padded(np.array([[False, True], [False, False], [False, True]]))
-    True
-    >>> looks_padded(np.array([[False, True], [True, False], [False, True]]))
-    False
-    """
+    """Return whether a mask (n, T) looks like padding: frequent, and of unequal length."""
     lengths = lengths_without(padded, side)
     lengths = lengths[lengths > 0]
     num_padded = (lengths < padded.shape[1]).sum()

@@ -190,15 +190,7 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 def split_lists(
     names: Sequence[str], columns: Sequence[Any], row_name: Callable[[int], str], advice: str
 ) -> tuple[np.ndarray, list[Any]]:
-    """Return the length of each row's lists, and the entries of each column.
-
-    Raises
-    ------
-    SchemaError
-        If a column does not hold lists of single values; the message ends with the advice.
-    DataError
-        If the lists of a row differ in length; the message begins with the name of the row.
-    """
+    """Return the length of each row's lists, and the entries of each column."""
     for name, column in zip(names, columns, strict=True):
         if not has_lists(column) or is_nested(column):
             raise SchemaError(
@@ -299,28 +291,8 @@ def stored_schemas(metadata: Mapping[bytes, bytes]) -> list[Schema]:
 
 
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return text as integers if every cell is one in its shortest form, else unchanged.
-
-    Different ids and labels stay different: 007 and 7, 1 and 1.0, +1 and 1.
-
-    Parameters
-    ----------
-    cells : pyarrow.Array or pyarrow.ChunkedArray of strings
-        Missing cells stay missing.
-
-    Returns
-    -------
-    pyarrow.Array or pyarrow.ChunkedArray
-        Integers of type int64, or the input.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> integers_from_text(pa.array(["-3", None, "12"])).to_pylist()
-    [-3, None, 12]
-    >>> integers_from_text(pa.array(["7", "007"])).to_pylist()
-    ['7', '007']
-    """
+    """Return text as integers if every cell is one in its shortest form, else unchanged."""
+    # Different ids and labels stay different: 007 and 7, 1 and 1.0, +1 and 1.
     present = cells.drop_null()
     return cells.cast(pa.int64()) if matches(present, _INTEGER).all() else cells
 

@@ -176,13 +176,7 @@ def check_code_dtype(dtype: str) -> None:
 
 
 def stored_model(table: Any) -> str | None:
-    """Return the hash of the model of a table of codes, if it has one.
-
-    Examples
-    --------
-    >>> stored_model(codes_to_arrow([[0.5, 1.0]])) is None
-    True
-    """
+    """Return the hash of the model of a table of codes, if it has one."""
     schema: Any = getattr(table, "schema", None)
     if isinstance(schema, pa.Schema):
         stored = (schema.metadata or {}).get(MODEL_KEY.encode())
@@ -193,33 +187,7 @@ def stored_model(table: Any) -> str | None:
 
 
 def check_model(stored: str | None, model: Any, what: str) -> str | None:
-    """Refuse codes of another model, and return a line for a warning if their model is unknown.
-
-    Parameters
-    ----------
-    stored : str or None
-        Hash of the model of the codes.
-    model : SequenceAutoencoder
-        Model that is to read the codes.
-    what : str
-        What holds the codes, such as a file.
-
-    Returns
-    -------
-    str or None
-
-    Raises
-    ------
-    DataError
-        If they are codes of another model.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(model_hash_="8f3a0c")
-    >>> check_model("8f3a0c", model, "a.parquet") is None
-    True
-    """
+    """Refuse codes of another model; return a line for a warning if their model is unknown."""
     if stored is None:
         fix = spelled(
             "Tables of codes_to_arrow(..., model=) have its hash.",

@@ -1,8 +1,4 @@
-"""Conversion from and to the formats of aeon, sktime and tslearn.
-
-aeon puts channels before time points; tslearn and `Sequences` put time points first. Does not
-import pandas: the owner of a frame has already loaded it.
-"""
+"""Conversion from and to the formats of aeon, sktime and tslearn."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,6 +15,8 @@ from refold.sequences.schema._column_types import ColumnTypes, decode_column, en
 from refold.sequences.schema._parts import Parts, Places, check_ids, sequence_name
 from refold.sequences.schema._schema import Schema, default_names
 
+# aeon puts channels before time points; tslearn and `Sequences` put time points first. pandas is
+# not imported: the owner of a frame has already loaded it.
 AEON = (
     "an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or a list "
     "of arrays of shape (n_channels, n_timepoints)"
@@ -77,13 +75,7 @@ def _check_numpy(x: Any, dimensions: tuple[int, ...], expected: str) -> np.ndarr
 
 
 def to_numbers(parts: Parts, library: str) -> np.ndarray:
-    """Return the values of shape (num_steps, F) as numbers, NaN where missing or unknown.
-
-    Raises
-    ------
-    SchemaError
-        If a column has text categories.
-    """
+    """Return the values (num_steps, F) as numbers, NaN where missing or unknown."""
     values = np.empty(parts.values.shape, dtype=np.float64)
     for i, column in enumerate(parts.schema.columns):
         if column.categories and not column.has_integer_categories:

@@ -28,12 +28,9 @@ def parts_from_list(
     names: Sequence[str] | None = None,
     ids: Any = None,
     layout: Layout | None = None,
-    rows: Rows | None = None,
+    rows: Rows | None = None,  # the location of each entry, for messages
 ) -> Parts:
-    """Convert a list; implements `Sequences.from_list`.
-
-    ``rows`` describes the location of each entry in messages.
-    """
+    """Convert a list; implements `Sequences.from_list`."""
     if isinstance(sequences, str | bytes | Mapping):
         raise DataError(
             f"Expected a list of sequences. Got one {type(sequences).__name__}; put it into a list."

@@ -177,10 +177,7 @@ def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
 def _order_by_time(
     codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
 ) -> np.ndarray:
-    """Return row indices ordered by id, then time.
-
-    Without ``sort``, times must ascend within each id.
-    """
+    """Return row indices ordered by id, then time."""
     times = sortable(column, name, rows)
     by_time = np.lexsort((times, codes))
     if same := _neighbors(by_time, codes, times, np.equal):

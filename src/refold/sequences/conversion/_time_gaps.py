@@ -14,27 +14,13 @@ _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def time_gaps(times: np.ndarray, offsets: np.ndarray, arrow_type: Any) -> np.ndarray:
-    """Return the time from each step to the next one, 0 for the first step of a sequence.
-
-    Parameters
-    ----------
-    times : array of numbers of shape (num_steps,)
-        Times that ascend within a sequence, as `sortable` returns them.
-    offsets : array of int of shape (n + 1,)
-        Start of each sequence, and end of the last one.
-    arrow_type : pyarrow.DataType
-        Type of the column of times.
-
-    Returns
-    -------
-    array of float64 of shape (num_steps,)
-        In seconds for dates and times, else in the unit of the column.
-    """
+    """Return the time from the step before (num_steps,), 0 for the first step of a sequence."""
     gaps = np.zeros(len(times))
     wide = times if times.dtype.kind == "u" else np.asarray(times, f"{times.dtype.kind}8")
     starts = offsets[:-1][np.diff(offsets) > 0]
     later = np.delete(np.arange(len(times)), starts)
     gaps[later] = wide[later] - wide[later - 1]
+    # seconds for dates and times, else the unit of the column
     if pa.types.is_date32(arrow_type):
         return gaps * 86_400.0
     if pa.types.is_date64(arrow_type):

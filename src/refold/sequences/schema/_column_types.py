@@ -1,8 +1,4 @@
-"""Column types and categories inferred from raw columns, and values to floats and back.
-
-A raw column is flat: all sequences one after another. It may hold numbers, booleans, text or a
-mix of Python objects. The encoded column has one float per step, NaN where missing.
-"""
+"""Column types and categories inferred from raw columns, and values to floats and back."""
 
 import difflib
 import functools
@@ -31,13 +27,7 @@ _LARGEST_CATEGORY = (1 << 53) - 1
 def resolve_column_types(
     column_types: ColumnTypes, names: Sequence[str]
 ) -> list[ColumnType | None]:
-    """Return one type per column, None where it is to be inferred.
-
-    Raises
-    ------
-    SchemaError
-        If a type or a column name is unknown, or the number of types is wrong.
-    """
+    """Return one type per column, None where it is to be inferred."""
     if column_types is None:
         resolved: list[Any] = [None] * len(names)
     elif isinstance(column_types, str):
@@ -79,13 +69,9 @@ def encode_columns(
     names: Sequence[str],
     column_types: ColumnTypes,
     where: Where,
-    categories: Mapping[str, tuple[Any, ...]] | None = None,
+    categories: Mapping[str, tuple[Any, ...]] | None = None,  # known ones, by column name
 ) -> tuple[np.ndarray, tuple[Column, ...]]:
-    """Return the (num_steps, F) encoded values of raw columns, and their descriptions.
-
-    ``categories`` holds known categories by column name. Where they do not cover the data, the
-    categories are inferred again.
-    """
+    """Return the (num_steps, F) encoded values of raw columns, and their descriptions."""
     encoded = [
         encode_column(raw, name, column_type, where, (categories or {}).get(name))
         for raw, name, column_type in zip(
@@ -106,13 +92,9 @@ def encode_column(
     where: Where,
     categories: tuple[Any, ...] | None = None,
 ) -> tuple[np.ndarray, Column]:
-    """Return one flat column as floats, and its description.
-
-    Raises
-    ------
-    DataError
-        If an entry does not fit the column; the message names its location.
-    """
+    """Return a raw column (num_steps,) as floats, NaN where missing, and its description."""
+    # A raw column is flat: all sequences one after another. It may hold numbers, booleans, text or
+    # a mix of Python objects.
     if raw.dtype.kind in "OUST":
         raw, column_type = _to_text_or_numbers(raw, name, column_type, where)
     if raw.dtype.kind == "O":
@@ -227,7 +209,7 @@ def _encode_text(
     present = set(objects) - {None}
     if known is not None and present <= {*known, UNKNOWN}:
         categories = known
-    else:
+    else:  # none are known, or they do not cover the data
         categories = tuple(sorted(present))
     index: dict[Any, float] = {category: i for i, category in enumerate(categories)}
     index.setdefault(UNKNOWN, len(categories))
@@ -298,10 +280,7 @@ def _float_type(dtype: np.dtype) -> np.dtype:
 
 
 def to_form(values: np.ndarray, schema: Schema) -> Any:
-    """Return one sequence's (length, F) values in the user's layout.
-
-    An array with a text column becomes an object array; integer categories stay numbers.
-    """
+    """Return one sequence's (length, F) values in the user's layout."""
     if schema.layout == "array":
         return _to_array(values, schema)
     column = schema.columns[0]
@@ -318,15 +297,13 @@ def to_form(values: np.ndarray, schema: Schema) -> Any:
 
 
 def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
-    """Return a flat column with categories in place of indices.
-
-    Text gives objects: None for missing, ``"<unknown>"`` for unknown. Integers give floats with
-    NaN for both. Numeric and binary columns are returned unchanged.
-    """
+    """Return a flat column (num_steps,) with categories in place of indices."""
     if column.type != "categorical":
         return values
     missing = np.isnan(values)
     index = np.where(missing, len(column.categories) + 1, values).astype(np.int64)
+    # Text gives objects: None for missing and "<unknown>" for unknown. Integers give floats, NaN
+    # for both.
     return column.forms[index]
 
 
@@ -334,6 +311,7 @@ def _to_array(values: np.ndarray, schema: Schema) -> np.ndarray:
     if not len(schema.categorical):
         return values.copy()
     decoded = [decode_column(values[:, i], column) for i, column in enumerate(schema.columns)]
+    # Integer categories stay numbers.
     textual = any(column.dtype == object for column in decoded)
     out = np.empty(values.shape, dtype=object if textual else np.float64)
     for i, column in enumerate(decoded):

@@ -10,34 +10,14 @@ from refold.sequences.schema._schema import Column, ColumnType, Layout, Schema
 
 
 class KnownColumns:
-    """Types and categories as requested, else as stored, else as hinted by the Arrow type.
-
-    Parameters
-    ----------
-    names : list of str
-        The features.
-    column_types : str, list of str or dict, optional
-        The requested types.
-    stored : list of Schema
-        The schemas stored in the table or the files.
-
-    Raises
-    ------
-    SchemaError
-        If a type is unknown, or the files contradict each other.
-
-    Attributes
-    ----------
-    categories : dict of str to tuple
-        Stored categories of the columns that have some.
-    """
+    """Types and categories as requested, else as stored, else as hinted by the Arrow type."""
 
     def __init__(
         self, names: Sequence[str], column_types: ColumnTypes, stored: Sequence[Schema]
     ) -> None:
         self._names = tuple(names)
         self._types: dict[str, ColumnType | None] = {}
-        self.categories: dict[str, tuple[Any, ...]] = {}
+        self.categories: dict[str, tuple[Any, ...]] = {}  # stored ones, of columns that have some
         for name, asked in zip(names, resolve_column_types(column_types, names), strict=True):
             same = [one for schema in stored for one in schema.columns if one.name == name]
             self._types[name] = asked or (_union(same).type if same else None)
@@ -92,13 +72,7 @@ def _union(columns: Sequence[Column]) -> Column:
 
 
 def union_of(columns: tuple[Column, ...]) -> Column:
-    """Return a column description that covers all the given ones.
-
-    Raises
-    ------
-    SchemaError
-        If the types do not fit together.
-    """
+    """Return a column description that covers all of these."""
     first = columns[0]
     if all(column == first for column in columns):
         return first

@@ -14,65 +14,16 @@ if TYPE_CHECKING:
 
 
 def mark_missing(source: "Sequences | Scan", values: Any) -> "Sequences | Scan":
-    """Treat the given numbers as missing, and record them in the schema.
-
-    Column types do not change. A binary column cannot hold such a number here, but data aligned
-    with the schema later may.
-
-    Parameters
-    ----------
-    source : Sequences or Scan
-        Data to change.
-    values : float or list of float
-        For example -99999. Categorical columns are left as they are.
-
-    Returns
-    -------
-    Sequences or Scan
-        The same data with NaN in their place. The files of a `Scan` are read once more.
-
-    Raises
-    ------
-    ParameterError
-        If a value is not a finite number.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> marked = mark_missing(as_sequences([[1.5, -99999.0, 2.5]]), [-99999])
-    >>> marked[0], marked.schema.missing
-    (array([1.5, nan, 2.5]), (-99999.0,))
-    >>> as_sequences([[-99999.0, 3.5]]).align(marked.schema)[0]
-    array([nan, 3.5])
-    """
+    """Replace the given numbers by NaN, except in categorical columns, and record them."""
     schema = replace(source.schema, missing=check_missing(values))
     if hasattr(source, "block_offsets"):  # a Scan: importing it here would be circular
+        # reads the files once more
         return source.with_missing(schema)  # pyright: ignore[reportAttributeAccessIssue]
     return source.align(schema)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def check_missing(values: Any) -> tuple[float, ...]:
-    """Return the missing-value markers as a tuple.
-
-    Parameters
-    ----------
-    values : float or list of float
-        Numbers that stand for missing values, such as -99999.
-
-    Returns
-    -------
-    tuple of float
-
-    Raises
-    ------
-    ParameterError
-        If a value is not a finite number.
-
-    Examples
-    --------
-    >>> check_missing([-99999, 1e20]), check_missing(-1)
-    ((-99999.0, 1e+20), (-1.0,))
-    """
+    """Return the missing-value markers, a number or a list of numbers, as a tuple."""
     try:
         numbers = np.atleast_1d(np.asarray(values))
         if numbers.ndim == 1 and not numbers.size:
@@ -89,6 +40,8 @@ def check_missing(values: Any) -> tuple[float, ...]:
 
 def without_missing(values: np.ndarray, column: Column, missing: tuple[float, ...]) -> np.ndarray:
     """Return the values of one column with its missing-value markers replaced by NaN."""
+    # Column types do not change. A binary column cannot hold such a number here, but data that are
+    # aligned with the schema later may.
     if column.type == "binary":
         missing = tuple(value for value in missing if not 0 <= value <= 1)
     if column.type == "categorical" or not missing:

@@ -91,10 +91,7 @@ def object_array(values: Iterable[Any]) -> np.ndarray:
 
 
 def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
-    """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None.
-
-    All ids become strings if an integer is too large for int64, as a hash may be.
-    """
+    """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None."""
     if ids is None:
         return np.arange(num_sequences)
     given, ids = ids, np.asarray(ids)
@@ -115,6 +112,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
         plain_ids = [int(identity) for identity in plain_ids]
         if all(-(1 << 63) <= identity < 1 << 63 for identity in plain_ids):
             return np.array(plain_ids, dtype=np.int64)
+    # an integer too large for int64, as a hash may be, makes all ids strings
     return np.array([str(identity) for identity in plain_ids], dtype=str)
 
 
@@ -176,12 +174,7 @@ def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
 
 
 def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
-    """Refuse sequences whose codes (n, width) are not all finite numbers of float32.
-
-    Examples
-    --------
-    >>> check_codes_finite(np.array([[True], [True]]), np.array(["a", "b"]))
-    """
+    """Refuse sequences whose codes (n, width) are not all finite numbers of float32."""
     wrong = np.flatnonzero(~finite.all(axis=1))
     if len(wrong):
         raise DataError(
@@ -191,12 +184,7 @@ def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
 
 
 def check_decoded(finite: np.ndarray, offsets: np.ndarray) -> None:
-    """Refuse decoded sequences if not all steps (num_steps,) are finite numbers of float32.
-
-    Examples
-    --------
-    >>> check_decoded(np.array([True, True, True]), np.array([0, 2, 3]))
-    """
+    """Refuse decoded sequences if not all steps (num_steps,) are finite numbers of float32."""
     if not finite.all():
         place = Places(offsets)(int(np.argmin(finite)))
         raise DataError(

@@ -1,8 +1,4 @@
-"""`Schema`: names, types and categories of the columns, and the user's layout.
-
-The values live in `refold.sequences._sequences`; `refold.sequences.schema._column_types` infers
-the types from raw data.
-"""
+"""`Schema`: names, types and categories of the columns, and the user's layout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,16 +1,14 @@
-"""Detection of outliers and missing-value markers among the extreme values of a numeric column.
-
-A column may arrive in pieces; only its smallest and largest values are kept, with counts. The
-rules compare the gap next to an extreme value with the range of all other values. So they ignore
-heavy tails, where neighbouring extremes differ by a small factor, and columns that are constant
-with few exceptions, where the other values have no range.
-"""
+"""Detection of outliers and missing-value markers among the extreme values of a numeric column."""
 
 import re
 from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+
+# The rules compare the gap next to an extreme value with the range of all other values. So they
+# ignore heavy tails, where neighboring extremes differ by a small factor, and columns that are
+# constant with few exceptions, where the other values have no range.
 
 # Number of values kept at each end.
 _KEPT = 8
@@ -53,37 +51,17 @@ _LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 
 
 class Suspect(NamedTuple):
-    """A value far from all others of its column.
-
-    Attributes
-    ----------
-    value : float
-    count : int
-        Number of occurrences.
-    least, greatest : float
-        Range of the values that are not suspects.
-    is_marker : bool
-        Whether it looks like a missing-value marker.
-    """
+    """A value far from all others of its column."""
 
     value: float
-    count: int
-    least: float
+    count: int  # occurrences
+    least: float  # range of the values that are not suspects
     greatest: float
-    is_marker: bool
+    is_marker: bool  # looks like a missing-value marker
 
 
 class Extremes:
-    """The smallest and largest values of a column, with counts.
-
-    Examples
-    --------
-    >>> extremes = Extremes()
-    >>> extremes.add(np.linspace(0.0, 1.0, 100))
-    >>> extremes.add(np.array([0.5, np.nan, -99999.0, -99999.0]))
-    >>> [(suspect.value, suspect.count) for suspect in extremes.suspects(-1980.0, 13930.0)]
-    [(-99999.0, 2)]
-    """
+    """The smallest and largest values of a column that may come in pieces, with counts."""
 
     def __init__(self, values: np.ndarray | None = None) -> None:
         self.count = 0
@@ -109,17 +87,7 @@ class Extremes:
         self._high = {value: high[value] for value in sorted(high)[-_KEPT:]}
 
     def suspects(self, mean: float, std: float) -> list[Suspect]:
-        """Return the values far from all others, in ascending order.
-
-        Parameters
-        ----------
-        mean, std : float
-            Mean and standard deviation of the whole column.
-
-        Returns
-        -------
-        list of Suspect
-        """
+        """Return the values far from all others, by the mean and deviation of the whole column."""
         if not std > 0:
             return []
         ends = [(a, b) for a in range(_MAX_SUSPECTS + 1) for b in range(_MAX_SUSPECTS + 1) if a + b]
@@ -183,13 +151,7 @@ def _is_marker(value: float) -> bool:
 
 
 def shown(value: float) -> str:
-    """Format a number as people write it: as an integer, or with the digits of float32.
-
-    Examples
-    --------
-    >>> shown(-99999.0), shown(float(np.float32(999.9))), shown(1e20)
-    ('-99999', '999.9', '1e+20')
-    """
+    """Format a number as people write it: as an integer, or with the digits of float32."""
     if abs(value) < _NO_EXPONENT and float(value).is_integer():
         return str(int(value))
     with np.errstate(over="ignore"):

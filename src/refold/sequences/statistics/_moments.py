@@ -1,8 +1,4 @@
-"""Means and standard deviations over observed entries, safe for large and constant values.
-
-Pieces of a column are merged by means and sums of squared deviations (Chan, Golub and LeVeque,
-1979), since sums of squares suffer from cancellation. Data in memory are one piece.
-"""
+"""Means and standard deviations over observed entries, safe for large and constant values."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,32 +33,14 @@ class Summary(NamedTuple):
 
 
 class RunningMoments:
-    """Mean, standard deviation and range of each column of the values added, ignoring NaN.
-
-    Parameters
-    ----------
-    num_columns : int
-        ``K``.
-
-    Attributes
-    ----------
-    least, greatest : array of float64 of shape (K,)
-        Range of the observed values; infinite if there are none.
-
-    Examples
-    --------
-    >>> moments = RunningMoments(1)
-    >>> moments.add(np.array([[1.0], [np.nan], [2.0]]))
-    >>> moments.add(np.array([[6.0]]))
-    >>> moments.mean, moments.scale.round(6)
-    (array([3.]), array([2.160247]))
-    """
+    """Mean, standard deviation and range of each column of the values added, ignoring NaN."""
 
     def __init__(self, num_columns: int) -> None:
         self._count = np.zeros(num_columns)
         self._unit = np.full(num_columns, LEAST_UNIT)
         # Mean of the first piece. Later means are relative to it, which avoids rounding errors.
         self._origin, self._mean, self._squares = np.zeros((3, num_columns))
+        # Range of the observed values (K,); infinite if there are none.
         self.least, self.greatest = np.full((2, num_columns), [[np.inf], [-np.inf]])
 
     def add(self, values: np.ndarray) -> None:
@@ -85,6 +63,8 @@ class RunningMoments:
         squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
         total = np.maximum(self._count + num_observed, 1)
         difference = mean - self._mean
+        # Pieces are merged by means and sums of squared deviations (Chan, Golub and LeVeque, 1979),
+        # because sums of squares suffer from cancellation.
         self._squares += squares + difference**2 * (self._count / total * num_observed)
         self._mean += difference * (num_observed / total)
         self._count += num_observed
@@ -141,13 +121,7 @@ def summarize(values: np.ndarray, schema: Schema) -> Summary:
 
 
 def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:
-    """Check that each column has an observed value.
-
-    Raises
-    ------
-    DataError
-        If a column has none, or there are no steps.
-    """
+    """Refuse data without steps, and columns without an observed value."""
     if not summary.num_steps:
         raise DataError(f"There is nothing to learn from: all {num_sequences} sequences are empty.")
     for name, num_observed in zip(schema.names, summary.num_observed, strict=True):
@@ -159,36 +133,16 @@ def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None
 
 
 def sequence_moments(values: np.ndarray, sequences: "Sequences") -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and standard deviation of each column within each sequence.
-
-    Parameters
-    ----------
-    values : array of shape (num_steps, K)
-        Columns of ``sequences.values``.
-    sequences : Sequences
-        Provides the offsets.
-
-    Returns
-    -------
-    mean, scale : array of float64 of shape (n, K)
-        NaN where a sequence has no observed entry. The standard deviation is exactly 0 where a
-        sequence is constant.
-
-    Examples
-    --------
-    >>> from refold.sequences import Sequences
-    >>> sequences = Sequences.from_list([[1.0, 3.0], [5.0]])
-    >>> mean, scale = sequence_moments(sequences.values, sequences)
-    >>> mean[:, 0].tolist(), scale[:, 0].tolist()
-    ([2.0, 5.0], [1.0, 0.0])
-    """
+    """Return means and deviations (n, K) of values (num_steps, K) within each sequence."""
     z, observed, unit = _in_units(values, LEAST_UNIT)
     count = sums_by_sequence(observed.astype(np.float64), sequences)
+    # means and deviations are NaN where a sequence has no observed entry
     count[count == 0] = np.nan
     mean = sums_by_sequence(z, sequences) / count
     z -= np.repeat(mean, sequences.lengths, axis=0)
     z[~observed] = 0.0
     scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
+    # exactly 0 where a sequence is constant
     scale[scale <= ROUNDING * np.abs(mean)] = 0.0
     return mean * unit, scale * unit
 
@@ -196,14 +150,11 @@ def sequence_moments(values: np.ndarray, sequences: "Sequences") -> tuple[np.nda
 def _in_units(
     values: np.ndarray, least: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the values in units of their column with 0 for NaN, the observed mask, and the units.
-
-    A unit is a power of two near the maximum magnitude of a column, so the division is exact and
-    squares cannot overflow. No unit is below the least one.
-    """
+    """Return values (num_steps, K) in units of their column, the observed mask, and the units."""
     observed = ~np.isnan(values)
     z = np.where(observed, values, 0.0).astype(np.float64, copy=False)
     greatest = np.maximum(z.max(axis=0, initial=0.0), -z.min(axis=0, initial=0.0))
+    # a power of two near the maximum magnitude: the division is exact, and squares cannot overflow
     unit = np.exp2(np.floor(np.log2(np.where(greatest > 0, greatest, LEAST_UNIT))))
     unit = np.maximum(unit, least)
     z /= unit
@@ -211,25 +162,7 @@ def _in_units(
 
 
 def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
-    """Sum values over the steps of each sequence, 0 for an empty one.
-
-    Parameters
-    ----------
-    values : array of shape (num_steps, K)
-        Values of all steps, one row for each.
-    sequences : Sequences
-        Provides the offsets.
-
-    Returns
-    -------
-    array of shape (n, K)
-
-    Examples
-    --------
-    >>> from refold.sequences import Sequences
-    >>> sums_by_sequence(np.ones((3, 1)), Sequences.from_list([[1.0, 2.0], [], [3.0]])).tolist()
-    [[2.0], [0.0], [1.0]]
-    """
+    """Sum values (num_steps, K) over the steps of each sequence; returns (n, K), 0 if empty."""
     sums = np.zeros((len(sequences), values.shape[1]))
     full = sequences.lengths > 0
     if full.any():
