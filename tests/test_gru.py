@@ -75,6 +75,19 @@ def test_a_saved_model_gives_the_same_codes(fitted, sines, tmp_path):
     assert np.array_equal(again.transform(sines), fitted.transform(sines))
 
 
+def test_grus_have_no_latent_optimization(fitted, sines, tmp_path):
+    assert fitted.latent_steps_ == 0
+    with pytest.raises(ParameterError, match=r"^latent_steps=3 needs LSTMs, and the .* cell='gru'"):
+        SequenceAutoencoder(**GRU | {"latent_steps": 3}).fit(sines)
+    # Earlier versions had it. The codes of their models are now those of the encoder.
+    path = tmp_path / "old.refold"
+    fitted.save(path)
+    config, arrays = container.read(path)
+    config["latent_steps"], config["parameters"]["latent_steps"] = 10, "auto"
+    container.write(path, container.pack(config, arrays))
+    assert np.array_equal(refold.load(path).transform(sines), fitted.transform(sines))
+
+
 def test_model_files_without_a_cell_have_lstms(sines, tmp_path):
     path = tmp_path / "old.refold"
     ae = SequenceAutoencoder(**TINY, random_state=0).fit(sines)
@@ -127,3 +140,4 @@ def test_words_are_decoded_autoregressively(tmp_path, monkeypatch, capsys):
     steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
     predicted = ae.decoder_.predict([codes, steps[..., None]], verbose=0)
     assert np.array_equal(predicted.argmax(axis=-1), steps)
+    assert len(ae.generate(5, temperature=1.0, random_state=0)) == 5

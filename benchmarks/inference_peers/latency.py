@@ -10,6 +10,7 @@ import numpy as np
 import refold
 from benchmarks.inference_peers.keras_path import load
 from benchmarks.training_peers.process import answer
+from refold.models import KerasNetwork
 
 __all__ = ["LATENT_STEPS"]
 
@@ -30,6 +31,8 @@ def measure(ae: Any, sequences: Any, calls: int) -> dict[str, list[float]]:
         "decode": _times(lambda i: ae.inverse_transform(each[i]), len(each), calls),
         "decode, network": _times(lambda i: network.decode(each[i], ends[i]), len(each), calls),
     }
+    if isinstance(network, KerasNetwork):
+        return found
     ae.set_params(latent_steps=LATENT_STEPS)
     found["optimize"] = _times(lambda i: ae.transform(listed[i]), len(each), calls)
     found["optimize, network"] = _times(

@@ -157,10 +157,12 @@ def test_few_observed_values_do_not_give_extreme_codes(fitted, vowels):
 
 def test_the_default_depends_on_the_number_of_sequences():
     # test_latent_steps_can_be_set_after_fit has `latent_steps_` of a model of few sequences.
-    series = as_sequences(np.zeros((2000, 3, 1)))
+    series, words = as_sequences(np.zeros((2000, 3, 1))), as_sequences(["word"] * 2000)
     left_open = refold.SequenceAutoencoder().get_params()
-    for count, wanted in ((1999, 10), (2000, 0)):
-        assert pick_latent_steps(left_open, MemorySource(series[:count])) == wanted
+    for sequences, wanted in ((series[:1999], 10), (series, 0), (words, 10)):
+        assert pick_latent_steps(left_open, MemorySource(sequences)) == wanted
+    for other in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
+        assert pick_latent_steps(left_open | other, MemorySource(words)) == 0
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
-from refold.models import decode_autoregressively, default, gumbel_max, gumbel_noise
+from refold.inference import ColumnHead
+from refold.models import decode_autoregressively, default
+from refold.models._autoregressive import gumbel_max
 
 COLUMN_TYPES, LABELS = ["numeric", "categorical", "binary"], [0, 3, 0]
 OUTPUTS = np.array([0.7, 0.2, 0.5, 0.3, 0.9], "float32")
 
 
 def drawn(temperature, n=20_000):
-    noise = gumbel_noise((1, n), COLUMN_TYPES, LABELS, seed=0)
+    head = ColumnHead(COLUMN_TYPES, LABELS)
+    noise = head.noise(np.array([0, n]), seed=0, numbers=np.array([0]))[None]
     return np.asarray(
         gumbel_max(np.tile(OUTPUTS, (1, n, 1)), noise, temperature, COLUMN_TYPES, LABELS)
     )[0]
@@ -42,7 +45,7 @@ def test_autoregressive_decoding_continues_from_drawn_steps():
         units=8,
         decoder="autoregressive",
     ).decoder
-    codes, noise = np.zeros((2, 3)), gumbel_noise((2, 6), ["categorical"], [4], seed=1)
+    codes, noise = np.zeros((2, 3)), np.random.default_rng(1).gumbel(size=(2, 6, 4))
     scores = decode_autoregressively(decoder, codes, 6, noise=noise, temperature=0.8)
     steps = scores.argmax(axis=-1)[..., None].astype("float32")
     logits = decoder.predict([codes, steps], verbose=0)

@@ -215,6 +215,7 @@ def _further_model(
             parameters["latent_steps"],
             specification.architecture,
             variational=specification.variational,
+            cell=specification.cell,
         )
     check_forecast(specification.forecast_steps, None, int(data.lengths.max()))
     check_readable(specification, corruption)

@@ -10,14 +10,11 @@ from refold.models._cells import CELLS as CELLS
 from refold.models._default import default as default
 from refold.models._default import length_model as length_model
 from refold.models._forecast_decoder import forecaster as forecaster
-from refold.models._gumbel_sampling import gumbel_max as gumbel_max
-from refold.models._gumbel_sampling import gumbel_noise as gumbel_noise
 from refold.models._keras_network import KerasNetwork as KerasNetwork
 from refold.models._keras_network import inference_with as inference_with
 from refold.models._keras_network import keras_models as keras_models
 from refold.models._keras_network import load_network as load_network
 from refold.models._keras_network import with_weights_of as with_weights_of
-from refold.models._latent_optimization import optimize_latents as optimize_latents
 from refold.models._losses import are_squared as are_squared
 from refold.models._losses import column_errors as column_errors
 from refold.models._losses import length_loss as length_loss

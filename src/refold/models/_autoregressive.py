@@ -1,5 +1,6 @@
 """Autoregressive decoding: the decoder reads the steps that it wrote before."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,8 +8,10 @@ import numpy as np
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.models._gumbel_sampling import gumbel_max
 from refold.models.decoders import AutoregressiveDecoder
+
+# Minimum probability.
+_MIN_PROBABILITY = 1e-7
 
 
 def decode_autoregressively(
@@ -38,15 +41,18 @@ def decode_autoregressively(
     stop : int, optional
         Number of steps to write; later steps are zero.
     noise : array of shape (batch, num_steps, outputs), optional
-        Output of `gumbel_noise`, to sample categories and binary values.
+        Random numbers to sample categories and binary values with: from the standard Gumbel
+        distribution for categorical columns, and from the standard logistic one for binary columns.
+        Those of numeric columns are not used.
     temperature : float
-        Temperature of the sampling.
+        A category is sampled with a probability proportional to ``p ** (1 / temperature)``.
 
     Returns
     -------
     array of shape (batch, num_steps, outputs)
-        Means, probabilities and softmax blocks, as the decoder writes them; with ``noise``, the
-        scores of `gumbel_max` replace the probabilities.
+        Means, probabilities and softmax blocks, as the decoder writes them.  With ``noise``, scores
+        replace the probabilities: the sampled category has the highest score, and that of a binary
+        column is above 0.5 if the sample is 1.
 
     Raises
     ------
@@ -167,3 +173,28 @@ def _write(
 
     nothing = ops.full((num_sequences, 1, columns), np.nan, dtype="float32")
     return ops.fori_loop(0, stop, step, (nothing, states, written))[2]
+
+
+def gumbel_max(
+    outputs: Any,
+    noise: Any,
+    temperature: Any,
+    column_types: Sequence[str],
+    num_categories: Sequence[int],
+) -> Any:
+    """Turn probabilities (batch, steps, outputs) into scores whose argmax is a sample."""
+    # C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014, section 2. A low
+    # temperature favors the likeliest category.
+    blocks, start = [], 0
+    for column_type, n in zip(column_types, num_categories, strict=True):
+        width = n or 1
+        block, added = (one[..., start : start + width] for one in (outputs, noise))
+        if column_type == "categorical":
+            block = ops.log(ops.maximum(block, _MIN_PROBABILITY)) / temperature + added
+        elif column_type == "binary":
+            probability: Any = ops.clip(block, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
+            logit = ops.log(probability) - ops.log(1.0 - probability)
+            block = ops.sigmoid(logit / temperature + added)
+        blocks.append(block)
+        start += width
+    return ops.concatenate(blocks, axis=-1)

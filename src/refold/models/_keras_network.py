@@ -17,7 +17,6 @@ from refold.inference import (
     are_default,
 )
 from refold.models._autoregressive import decode_autoregressively
-from refold.models._latent_optimization import optimize_latents
 from refold.models._network import Network, build
 from refold.models._predict import predict
 from refold.models._seed import seeded
@@ -90,19 +89,18 @@ class KerasNetwork:
         return {f"{i:04d}": np.asarray(variable.value) for i, variable in enumerate(variables)}
 
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
-        """Encode scaled sequences, in batches of similar length."""
+        """Encode scaled sequences to (n_sequences, latent_dim), without latent optimization."""
+        # Files of earlier versions may ask for latent optimization of a GRU.
+        del latent_steps
         network, flags = self.network, self.specification.observed_flags
         codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
         lengths, only = scaled.lengths, network.fixed_steps
         for batch in self._batches(lengths, "encode", only=only, verbose=verbose):
-            x, y = pad(scaled, batch.rows, batch.num_steps, flags=flags)
+            x, _ = pad(scaled, batch.rows, batch.num_steps, flags=flags)
             x = _fill_rows(x, batch, np.nan)
             if not network.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
             encoded = predict(network.models.encoder, x)
-            if latent_steps:
-                y, steps = _fill_rows(y, batch, np.nan), _fill_rows(lengths[batch.rows], batch, 0)
-                encoded = optimize_latents(network, encoded, x, y, steps, latent_steps)
             codes[batch.rows] = encoded[: len(batch.rows)]
         return codes
 
