@@ -95,13 +95,7 @@ def read_batches(
 
 
 def is_batches(x: Any) -> bool:
-    """Return whether data for a model is a stream of batches, and not a table or a list.
-
-    Examples
-    --------
-    >>> is_batches(lambda: []), is_batches([[1.0]])
-    (True, False)
-    """
+    """Return whether data for a model is a stream of batches, and not a table or a list."""
     return callable(x) or isinstance(x, pa.RecordBatchReader)
 
 

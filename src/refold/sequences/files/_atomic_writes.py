@@ -21,41 +21,12 @@ except ImportError:  # Windows
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only once it is complete.
-
-    The bytes go to a temporary file in the same folder. At the end they are flushed to disk, and
-    the file replaces ``path`` in one step. If the block raises, ``path`` does not change. If the
-    process is killed, the next write to ``path`` removes its temporary file. A device or pipe
-    cannot be replaced, so it is written directly.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        The file to write. If it is a symbolic link, the file it points to is replaced.
-
-    Yields
-    ------
-    BinaryIO
-        The open file.
-
-    Raises
-    ------
-    FileAccessError
-        If the folder does not exist, or the file cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "greeting"
-    >>> with atomic_writer(path) as file:
-    ...     _ = file.write(b"hello")
-    >>> path.read_bytes()
-    b'hello'
-    """
-    given, target = local_path(path), Path(os.path.realpath(path))
+    """Open a file for writing that takes its name only once it is complete."""
+    given, target = local_path(path), Path(os.path.realpath(path))  # the file behind a link
     if given.is_dir():
         raise FileAccessError(f"{path} is a folder. Expected the name of a file to write.")
-    special = given.exists() and not given.is_file()  # a pipe of /dev/fd has no real path
+    # A device or pipe cannot be replaced, so it is written directly.
+    special = given.exists() and not given.is_file()  # not target: /dev/fd has no real path
     try:
         file = given.open("wb") if special else _new_part(target)
     except OSError as error:

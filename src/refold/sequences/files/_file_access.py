@@ -19,37 +19,15 @@ _BLOCK_BYTES = 1 << 22
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path, and raise an error for an address, whose slashes `Path` would drop.
-
-    Raises
-    ------
-    FileAccessError
-        If it is an address.
-
-    Examples
-    --------
-    >>> local_path("s3://bucket/words.csv")
-    Traceback (most recent call last):
-    ...
-    refold.errors.FileAccessError: s3://bucket/words.csv is an address. Name a file of this machine.
-    """
+    """Return a path, and raise ``FileAccessError`` for an address such as s3://bucket/file."""
+    # `Path` would drop one of the slashes of an address, and report a file that nobody named.
     if isinstance(path, str) and re.match(r"[A-Za-z][\w+.-]+://", path):
         raise FileAccessError(f"{path} is an address. Name a file of this machine.")
     return Path(path)
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
-    """Return the error of this package for an error of the system.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        The file to read or write.
-    error : OSError
-        The error of the system.
-    writing : bool
-        Whether the file was opened for writing.
-    """
+    """Return the error of this package for an error of the system."""
     path = Path(path)
     folder = path.parent
     if writing and folder.exists() and not folder.is_dir():

@@ -15,37 +15,11 @@ from refold.sequences.files._format_registry import format_of
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    r"""Return the column names of a file.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        A file of sequences.
-    format : str, optional
-        As in `read`.
-
-    Returns
-    -------
-    list of str
-        For a Parquet file with lists, only the columns of lists, since `read` ignores the others.
-        Empty if the format has no names.
-
-    Raises
-    ------
-    RefoldError
-        If the file cannot be read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp(), "log.csv")
-    >>> _ = file.write_text("id;x\n1;0,5\n")
-    >>> column_names(file)
-    ['id', 'x']
-    """
+    """Return the column names of a file, or none if the format has no names."""
     chosen, name = format_of(path, format), str(Path(path))
     if chosen.name == "parquet":  # the file may be larger than memory
         schema = pq.read_schema(path)
+        # `read` ignores the other columns of a table with lists
         return [one.name for one in schema if pa.types.is_nested(one.type)] or schema.names
     if chosen.columns is None:
         return []

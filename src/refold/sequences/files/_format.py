@@ -9,49 +9,25 @@ from refold.sequences._sequences import Sequences
 # Arrow's codecs by the second suffix of a text file, as in .csv.gz.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
+# Takes the bytes of a file and its name; returns the names of its columns.
 Columns = Callable[[bytes, str], list[str]]
+# Takes the bytes of a file, its name, the label column, and the id column or None; returns ids and
+# labels, one of each per sequence, with None for a missing label.
 Labels = Callable[[bytes, str, str, str | None], tuple[list, list]]
 
 
 class Format(NamedTuple):
-    """A file format of sequences.
+    """A file format of sequences."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the format, as ``format=`` and ``--format`` take it.
-    suffixes : tuple of str
-        Suffixes of file names, the usual one first.
-    reader : callable
-        Takes the bytes of a file, its name for messages, and options; returns `Sequences`.
-    read_options : frozenset of str
-        The options of `read` that the reader takes.
-    writer : callable, optional
-        Takes `Sequences` and options; returns the bytes of a file.
-    write_options : frozenset of str
-        The options that the writer takes: ``"id"``, ``"time"`` and ``"layout"``.
-    layouts : tuple of str
-        The values of ``layout`` that `write` accepts; the first is the default.
-    magic : bytes
-        The first bytes of every file; empty for text.
-    is_table : bool
-        Whether every file is a table with named columns.
-    columns : callable, optional
-        Takes the bytes of a file and its name; returns the names of its columns.
-    labels : callable, optional
-        Takes the bytes of a file, its name, the label column, and the id column or None; returns
-        ids and labels, one of each per sequence. None stands for a missing label.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    reader: Callable[..., Sequences]
-    read_options: frozenset[str] = frozenset()
-    writer: Callable[..., bytes] | None = None
-    write_options: frozenset[str] = frozenset()
-    layouts: tuple[str, ...] = ()
-    magic: bytes = b""
-    is_table: bool = False
+    name: str  # as ``format=`` and ``--format`` take it
+    suffixes: tuple[str, ...]  # the usual one first
+    reader: Callable[..., Sequences]  # of the bytes, the name of the file for messages, options
+    read_options: frozenset[str] = frozenset()  # of `read`
+    writer: Callable[..., bytes] | None = None  # of `Sequences` and options
+    write_options: frozenset[str] = frozenset()  # some of "id", "time" and "layout"
+    layouts: tuple[str, ...] = ()  # values of ``layout`` of `write`, the default first
+    magic: bytes = b""  # the first bytes of every file; empty for text
+    is_table: bool = False  # every file is a table with named columns
     columns: Columns | None = None
     labels: Labels | None = None
 
@@ -84,10 +60,7 @@ PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
 
 
 def check_content(data: bytes, expected: Format, name: str) -> None:
-    """Raise ``FileFormatError`` if the bytes are not of the expected format.
-
-    Only the first bytes are checked. Text must also have no zero byte in its first 4096.
-    """
+    """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
     magic = expected.magic
     wanted = f"{name} is not {'an' if expected.name[0] == 'n' else 'a'} {expected.name} file"
     if magic:

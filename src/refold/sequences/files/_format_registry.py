@@ -1,8 +1,4 @@
-"""The registry of file formats, each with its suffixes, reader, writer and options.
-
-To add a format, write a module in ``formats/`` with a reader and, if needed, a writer, and add an
-entry to `_FORMATS`.
-"""
+"""The registry of file formats, each with its suffixes, reader, writer and options."""
 
 import os
 from collections.abc import Iterable
@@ -40,6 +36,7 @@ _CSV = Format(
     labels=csv_labels,
 )
 
+# To add a format, write a module in formats/ with a reader and, if needed, a writer, and add it.
 _FORMATS = (
     Format(
         "parquet",
@@ -91,22 +88,7 @@ FORMATS = {one.name: one for one in _FORMATS}
 
 
 def format_of(source: object, given: str | None = None) -> Format:
-    """Return the format of a file, by name or by the suffix of the file.
-
-    A compression suffix after that of a text format is ignored.
-
-    Raises
-    ------
-    ParameterError
-        If the format is unknown, or a stream is given without a format.
-    FileFormatError
-        If the suffix is unknown.
-
-    Examples
-    --------
-    >>> format_of("words.csv.gz").name, format_of("words", "txt").name
-    ('csv', 'txt')
-    """
+    """Return the format of a file by a given name, else by its suffix, as of words.csv.gz."""
     if given is not None:
         given = _without_compression(given)
         if given not in FORMATS:
@@ -127,13 +109,7 @@ def format_of(source: object, given: str | None = None) -> Format:
 
 
 def format_named(name: str) -> Format | None:
-    """Return the format for the suffix of a file name, or None.
-
-    Examples
-    --------
-    >>> format_named("WORDS.CSV").name
-    'csv'
-    """
+    """Return the format for the suffix of a file name, or None."""
     suffix = Path(_without_compression(name)).suffix.lower()
     return next((one for one in _FORMATS if suffix in one.suffixes), None)
 

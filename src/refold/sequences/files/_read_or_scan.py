@@ -12,45 +12,14 @@ from refold.sequences.files._format_registry import FORMATS, check_applies
 from refold.sequences.files._read_write import read
 from refold.sequences.files.scan._scan import Scan, scan
 
+# Largest size of all values as float32 that is read at once.
 MEMORY_BYTES = 1 << 28
 
 
 def read_or_scan(
     path: str | os.PathLike[str], *, memory_bytes: int = MEMORY_BYTES, **options: Any
 ) -> Sequences | Scan:
-    """Read sequences from a path, or open them in blocks if they are large.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        A file as for `read`, or a folder of Parquet files as for `scan`.
-    memory_bytes : int, default=256 MiB
-        Largest size of all values as float32 that is read at once. Only Parquet can be read in
-        blocks, and not with ``sort=True``.
-    **options
-        As for `read`.
-
-    Returns
-    -------
-    Sequences or Scan
-
-    Raises
-    ------
-    RefoldError
-        As `read` and `scan` do.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from refold.datasets import ramps
-    >>> from refold.sequences import write
-    >>> path = tempfile.mkdtemp() + "/ramps.parquet"
-    >>> write(ramps(), path)
-    >>> read_or_scan(path)
-    Sequences(n=4, lengths=4 to 9, 1 numeric)
-    >>> read_or_scan(path, memory_bytes=10)
-    Scan(n=4, blocks=1, lengths=4 to 9, 1 numeric)
-    """
+    """Read sequences from a path, or open them in blocks if they are large."""
     root = Path(path)
     suffixes = FORMATS["parquet"].suffixes
     parquet = root.suffix.lower() in suffixes or options.get("format") == "parquet"

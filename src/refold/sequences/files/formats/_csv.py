@@ -79,12 +79,9 @@ def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:
 def csv_table(
     source: CsvText, *, text: Iterable[str] = (), only: Sequence[str] | None = None
 ) -> pa.Table:
-    """Return the cells with the types that Arrow infers.
-
-    Columns in ``text`` stay text, since 007 and 7 are different ids and categories. Columns not in
-    ``only`` are left out.
-    """
+    """Return cells with the types that Arrow infers, those of columns in ``text`` as text."""
     convert = arrow_csv.ConvertOptions(
+        # 007 and 7 are different ids and categories
         column_types=dict.fromkeys(text, pa.string()),
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,

@@ -146,13 +146,9 @@ def convert_column(
     wanted: ColumnType | None,
     source: CsvText,
     *,
-    points: bool = False,
+    points: bool = False,  # whether other columns have decimal points
 ) -> pa.ChunkedArray:
-    """Convert a column to the wanted type, by default that of its present entries.
-
-    Text among numbers is an error. Numbers may have a decimal comma unless the delimiter is a
-    comma; ``points`` says whether other columns have decimal points.
-    """
+    """Convert a column to the wanted type, by default that of its present entries."""
     if pa.types.is_null(cells.type):
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
@@ -196,7 +192,7 @@ def _with_points(
 ) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     commas = np.zeros(len(cells), bool)
-    if source.delimiter != ",":
+    if source.delimiter != ",":  # a comma between digits may be decimal
         commas = matches(cells, DECIMAL_COMMA)
     if not commas.any():
         return cells
@@ -220,12 +216,10 @@ def _with_points(
 
 
 def _without_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text with nulls in place of NA, null and other words that Arrow takes as missing.
-
-    Arrow itself replaces only words without quotes.
-    """
+    """Return text with nulls in place of NA, null and other words that mean missing."""
     if not pa.types.is_string(cells.type):
         return cells
+    # Arrow itself replaces only words without quotes.
     words = pa.array(arrow_csv.ConvertOptions().null_values)
     is_word = pc.call_function("is_in", [cells], pc.SetLookupOptions(value_set=words))
     return pc.call_function("if_else", [is_word, pa.scalar(None, pa.string()), cells])

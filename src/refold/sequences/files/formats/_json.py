@@ -1,8 +1,4 @@
-"""JSON lines, one sequence or one event per line, and JSON files with an array of either.
-
-A sequence is an array of rows, a flat array, a string, or an object of named arrays. An event is
-an object of single values, like a row of a long table.
-"""
+"""JSON lines, one sequence or one event per line, and JSON files with an array of either."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -35,6 +31,8 @@ from refold.sequences.schema._schema import (
     has_default_names,
 )
 
+# A sequence is an array of rows, a flat array, a string, or an object of named arrays. An event is
+# an object of single values, like a row of a long table.
 FORMS = {
     "text": "a string",
     "flat": "a list of numbers or tokens",
@@ -44,24 +42,12 @@ FORMS = {
 
 
 def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
-    r"""Read one sequence or event per line; blank lines are skipped.
-
-    Examples
-    --------
-    >>> read_jsonl(b'[[1, 2], [3, 4]]\n[]\n', "pairs.jsonl").lengths
-    array([2, 0])
-    """
+    """Read one sequence or event per line; blank lines are skipped."""
     return _convert(parse_lines(decode_utf8(data, name), name), name, **options)
 
 
 def read_json(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read an array of sequences or events, or an object: a table by columns or one sequence.
-
-    Examples
-    --------
-    >>> read_json(b"[[0.5, 1.5], [2.5]]", "two.json").lengths
-    array([2, 1])
-    """
+    """Read an array of sequences or events, or an object: a table by columns or one sequence."""
     entries = parse_json(decode_utf8(data, name), name)
     if len(entries) == 1 and isinstance(entries[0].value, dict):
         entries = entries_of_columns(entries[0], name, options.get("id")) or entries
@@ -244,14 +230,11 @@ def _check_object(
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
-    """Return one line per sequence.
-
-    A line is an object with an id and named lists if ``layout`` is ``"list"``, or if ids or names
-    would be lost otherwise; else rows, a flat list or a string. A missing entry is ``null``, and
-    so is an unknown entry of a column with integer categories.
-    """
+    """Return one line per sequence; null is a missing entry, or an unknown integer category."""
     schema = sequences.schema
     own_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
+    # A line is an object with an id and named lists if it must be, or if ids or names would be
+    # lost. Otherwise it is rows, a flat list or a string.
     named = layout == "list" or own_ids or id != "id" or not has_default_names(schema)
     if named and id in schema.names:
         raise SchemaError(f"A feature has the name of the id column, {id!r}. Rename it.")

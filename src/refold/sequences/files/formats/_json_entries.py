@@ -54,15 +54,7 @@ def parse_lines(text: str, name: str) -> list[Entry]:
 
 
 def parse_json(text: str, name: str) -> list[Entry]:
-    """Return the entries of a JSON array, each with its line, or a lone object.
-
-    Several values after one another are read as JSON lines.
-
-    Examples
-    --------
-    >>> parse_json('[[1, 2], [3]]', "two.json")[1]
-    Entry(place='entry 1, line 1', value=[3])
-    """
+    """Return the entries of a JSON array, each with its line, or a lone object."""
     start = _blank(text, 0)
     if start == len(text):
         raise FileFormatError(f"{name} is empty: it holds only blank lines.")
@@ -78,7 +70,7 @@ def parse_json(text: str, name: str) -> list[Entry]:
                 "records, or an object."
             )
         entries = [Entry("line 1" if start == 0 else f"line {_line(text, start)}", value)]
-    if _blank(text, end) < len(text):
+    if _blank(text, end) < len(text):  # more values follow, as in JSON lines
         return parse_lines(text, name)
     if not entries:
         raise FileFormatError(f"{name} holds an empty array. Expected at least one sequence.")
@@ -161,11 +153,7 @@ def _check_characters(line: str, value: Any, place: str) -> None:
 
 
 def are_events(entries: list[Entry], asked: TableOptions) -> bool:
-    """Return whether objects are steps rather than sequences.
-
-    They are if no chosen value of the first object is a list or an object. A lone string is a
-    sequence of characters, unless there are times or an id repeats.
-    """
+    """Return whether objects are steps rather than sequences."""
     id_key, keys = asked.id or "id", {asked.id or "id", asked.time or "time"}
     for entry in entries:
         chosen = [
@@ -174,10 +162,12 @@ def are_events(entries: list[Entry], asked: TableOptions) -> bool:
         if not chosen:
             continue
         values = [entry.value[key] for key in chosen]
+        # a step has neither lists nor objects
         if any(isinstance(value, list | dict) for value in values):
             return False
         if len(chosen) > 1 or not isinstance(values[0], str):
             return True
+        # A lone string is a sequence of characters, unless there are times or an id repeats.
         ids = [str(one.value.get(id_key)) for one in entries]
         timed = asked.time is not None or "time" in entry.value
         return timed or (id_key in entry.value and len(set(ids)) < len(ids))
@@ -197,11 +187,9 @@ def from_events(entries: list[Entry], name: str, asked: TableOptions) -> Sequenc
 
 
 def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entry]:
-    """Return the rows of an object that holds a table by columns, or nothing if it does not.
-
-    It does if its ids are an array or, as pandas writes them, an object by row.
-    """
+    """Return the rows of an object that holds a table by columns, or nothing if it does not."""
     ids = entry.value.get(id_key or "id")
+    # The ids of a table are an array or, as pandas writes them, an object by row.
     if not isinstance(ids, list | dict):
         return []
     form, rows = type(ids), list(ids) if isinstance(ids, dict) else list(range(len(ids)))

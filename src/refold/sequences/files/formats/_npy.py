@@ -48,10 +48,7 @@ def write_npz(sequences: Sequences) -> bytes:
 
 
 def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
-    """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions.
-
-    A plain array may come with an array ``lengths``; otherwise it is padded with NaN.
-    """
+    """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions."""
     arrays = _load_arrays(data, name)
     if set(OWN) <= set(arrays):
         if column_types is not None:
@@ -67,19 +64,12 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
             "(n, steps), optionally with 'lengths', or values, offsets, ids and schema as Refold "
             "writes them."
         )
+    # without lengths, a plain array is padded with NaN
     return Sequences.from_array(arrays[plain[0]], arrays.get("lengths"), column_types=column_types)
 
 
 def write_npy(sequences: Sequences) -> bytes:
-    """Return an ``.npy`` array of shape (n, T, F), or (n, T) for series, padded with NaN.
-
-    Raises
-    ------
-    SchemaError
-        If a column is categorical.
-    DataError
-        If a sequence ends in a step with everything missing.
-    """
+    """Return an ``.npy`` array of shape (n, T, F), or (n, T) for series, padded with NaN."""
     check_numbers_only(sequences, "an .npy")
     full = sequences[sequences.lengths > 0]
     lost = np.isnan(full.values[full.offsets[1:] - 1]).all(axis=1)
@@ -126,10 +116,8 @@ def _load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def _parse(data: bytes, name: str) -> np.ndarray:
-    """Parse one array in NumPy's format, whose header must match the bytes that follow.
-
-    `numpy.load` would allocate what the header announces before it checks the size.
-    """
+    """Parse one array in NumPy's format, whose header must match the bytes that follow."""
+    # Not by `numpy.load`, which allocates what the header announces before it checks the size.
     buffer = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(buffer)

@@ -13,13 +13,7 @@ from refold.sequences.schema._schema import UNKNOWN
 
 
 def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
-    r"""Read one sequence per line; lines end in ``\n`` or ``\r\n``.
-
-    Examples
-    --------
-    >>> read_text(b"ab\n\nb\n", "letters.txt").to_list()
-    ['ab', '', 'b']
-    """
+    r"""Read one sequence per line; lines end in ``\n`` or ``\r\n``."""
     lines = decode_utf8(data, name).split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -37,16 +31,7 @@ def text_sequences(
 
 
 def write_text(sequences: Sequences) -> bytes:
-    r"""Return sequences of characters, words or tokens as text.
-
-    Raises
-    ------
-    SchemaError
-        If the sequences are arrays.
-    DataError
-        If a token would be ambiguous in text, since it holds a line break or is a word with a
-        space, or if an entry is missing.
-    """
+    """Return sequences of characters, words or tokens as text."""
     layout = sequences.schema.layout
     if layout not in {"characters", "words", "tokens"}:
         raise SchemaError(

@@ -1,8 +1,4 @@
-"""``.ts`` files of the UEA and UCR archives: a header of tags, then one case per line.
-
-A case lists its dimensions, separated by ``:``. A dimension is a list of values separated by
-commas, with ``?`` for a missing one. If the header says so, a label follows the last ``:``.
-"""
+"""``.ts`` files of the UEA and UCR archives: a header of tags, then one case per line."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,6 +14,9 @@ from refold.sequences.files._file_access import check_numbers_only, decode_utf8
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Rows
 
+# A case lists its dimensions, separated by colons. A dimension is a list of values separated by
+# commas, with ? for a missing one. If the header says so, a label follows the last colon. Cases may
+# differ in length, but the dimensions of a case may not.
 BOOLEANS = ("timestamps", "missing", "univariate", "equallength", "targetlabel")
 COUNTS = ("dimensions", "serieslength")
 KNOWN = (
@@ -48,17 +47,7 @@ class Case(NamedTuple):
 
 
 def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
-    r"""Read one sequence per case, with one feature per dimension.
-
-    Cases may differ in length, but the dimensions of a case may not. For labels, see `read_labels`.
-
-    Examples
-    --------
-    >>> text = "@timeStamps false\n@classLabel true a b\n@data\n1,2,3:4,5,?:a\n6:7:b\n"
-    >>> sequences = read_ts(text.encode(), "two.ts")
-    >>> sequences.lengths.tolist(), sequences[1].tolist()
-    ([3, 1], [[6.0, 7.0]])
-    """
+    """Read one sequence per case, with one feature per dimension."""
     header, cases = ts_cases(data, name)
     items: list[np.ndarray] = []
     lines: list[int] = []
@@ -303,26 +292,12 @@ def _labels(words: list[str]) -> tuple[bool, tuple[str, ...]] | None:
 
 
 def write_ts(sequences: Sequences) -> bytes:
-    r"""Return one case per line, without labels; a missing value is ``?``.
-
-    Raises
-    ------
-    SchemaError
-        If a column is categorical.
-    DataError
-        If there is no sequence, or one is empty, which other readers would reject.
-
-    Examples
-    --------
-    >>> print(write_ts(Sequences.from_list([[0.5, None], [2.0]])).decode().partition("@data\n")[2])
-    0.5,?
-    2.0
-    <BLANKLINE>
-    """
+    """Return one case per line, without labels; a missing value is ``?``."""
     schema, lengths = sequences.schema, sequences.lengths
     check_numbers_only(sequences, "a .ts")
     if not len(lengths):
         raise DataError("There is no sequence, and a .ts file needs at least one case.")
+    # other readers would reject an empty case
     if not lengths.all():
         identity = sequences.ids[lengths == 0][0]
         raise DataError(

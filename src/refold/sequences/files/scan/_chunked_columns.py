@@ -49,10 +49,7 @@ def piece_of(column: Any, name: str) -> Piece:
 
 
 class ScannedColumn:
-    """A column whose type is found by `look`, and whose values are then encoded by `encode`.
-
-    ``arrow_type`` is the type of its entries.
-    """
+    """A column whose type is found by `look`, and whose values are then encoded by `encode`."""
 
     def __init__(self, name: str, arrow_type: pa.DataType, known: KnownColumns) -> None:
         empty, hint = as_raw(pa.chunked_array([], arrow_type), name)

@@ -1,8 +1,4 @@
-"""Runs of rows of each sequence in a long table that comes in pieces.
-
-Consecutive rows of a sequence are one run, even across files. With a time column, a sequence may
-have several runs, since sequences may be interleaved.
-"""
+"""Runs of rows of each sequence in a long table that comes in pieces."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,6 +19,9 @@ from refold.sequences.schema._column_types import ColumnTypes, Where
 from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Rows, plain
 from refold.sequences.schema._schema import Schema
+
+# Consecutive rows of a sequence are one run, even across files. With a time column, a sequence may
+# have several runs, since sequences may be interleaved.
 
 # Maximum number of runs of one sequence.
 MAX_RUNS = 64
@@ -88,14 +87,12 @@ class LongRows:
         return self._known.schema(found, lists=empty), messages
 
     def _add_runs(self, first: int, table: pa.Table) -> np.ndarray:
-        """Add the next rows to the index, and return which of them are steps.
-
-        Each other row marks an empty sequence: it holds an id and neither a time nor a value.
-        """
+        """Add the next rows to the index, and return which of them are steps."""
         column = table[self._id]
         path, row = self._files.place(first)
         with naming(path):
             check_has_ids(column, self._id, Rows(number=lambda i: row + i))
+            # other rows mark empty sequences: they hold an id and neither a time nor a value
             real, times = self._times(first, table)
         ids = ids_as_arrow(column)
         codes = ids.dictionary_encode().indices.to_numpy()

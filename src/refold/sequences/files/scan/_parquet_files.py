@@ -65,23 +65,7 @@ def _stamp_of(path: Path) -> _Stamp:
 
 
 class ScannedFiles:
-    """Files whose rows form one table, in the order of the files.
-
-    Attributes
-    ----------
-    layout : TableLayout
-        The layout and the roles of the columns.
-    schema : pyarrow.Schema
-        The schema of the first file.
-    stored : list of Schema
-        The schemas that Refold stored in the files, for those that have one.
-    group_starts : array of int of shape (num_groups + 1,)
-        The row at which each row group starts, without empty groups.
-    groups : list of (int, int)
-        The file of each row group, and the number of the group in it.
-    row_bytes : list of int
-        Approximate memory of one decoded row of each row group.
-    """
+    """Files whose rows form one table, in the order of the files."""
 
     def __init__(
         self, root: Path, paths: list[Path], layout: TableLayout, schema: pa.Schema
@@ -89,11 +73,13 @@ class ScannedFiles:
         self.root = root
         self.paths = paths
         self.layout = layout
-        self.schema = schema
-        self.stored: list[Schema] = []
+        self.schema = schema  # of the first file
+        self.stored: list[Schema] = []  # those that Refold stored in the files
         self.stamps: list[_Stamp] = []
+        # The file of each row group, and its number in the file; without empty groups.
         self.groups: list[tuple[int, int]] = []
-        self.row_bytes: list[int] = []
+        self.row_bytes: list[int] = []  # approximate memory of a decoded row of each group
+        # The rows at which files and row groups start, and the number of rows.
         self.file_starts = np.zeros(1, np.int64)
         self.group_starts = np.zeros(1, np.int64)
 
@@ -239,10 +225,7 @@ def _add_groups(files: ScannedFiles, number: int, metadata: pq.FileMetaData) -> 
 
 
 def _find_files(path: Any) -> list[Path]:
-    """Return the Parquet file, or those of a folder and its subfolders, sorted by name.
-
-    As in Arrow, names that begin with ``.`` or ``_`` are skipped.
-    """
+    """Return the Parquet file, or those of a folder and its subfolders, sorted by name."""
     if not isinstance(path, str | os.PathLike):
         raise ParameterError(
             f"Expected the path of a Parquet file or folder. Got a {type(path).__name__}; "
@@ -262,6 +245,7 @@ def _in_folder(root: Path) -> list[Path]:
         found = sorted(file for file in root.rglob("*") if file.is_file())
     except OSError as error:
         raise access_error(root, error, writing=False) from error
+    # As in Arrow, names that begin with a dot or an underscore are skipped.
     shown = [file for file in found if not _is_hidden(file.relative_to(root))]
     files = [file for file in shown if file.suffix.lower() in PARQUET.suffixes]
     if not files:

@@ -45,36 +45,11 @@ class _Facts(NamedTuple):
 
 
 class PartedScan(Scan):
-    """Sequences in files that several processes read in parts. Made by `scan_parts`.
+    """Sequences in files that several processes read in parts. Made by `scan_parts`."""
 
-    The schema, the lengths and the statistics are those of all parts. A sequence has the same
-    index in all processes. `block` reads blocks of the own parts only. `take` and `gather` must be
-    called by all processes in the same order.
-
-    Attributes
-    ----------
-    processes : Together
-        Processes that hold the parts.
-    num_parts : int
-        Number of parts, a multiple of the number of processes.
-    part_offsets : array of int of shape (num_parts + 1,)
-        Part ``i`` holds the sequences ``part_offsets[i]`` to ``part_offsets[i + 1]``.
-    own : range
-        The parts of this process.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from refold.datasets import ramps
-    >>> from refold.sequences import write
-    >>> from refold.training import Processes
-    >>> path = tempfile.mkdtemp() + "/ramps.parquet"
-    >>> write(ramps(), path)
-    >>> parts = scan_parts(path, Processes(), num_parts=2)
-    >>> parts.own, parts.blocks_of_part(1), parts.take([3, 0]).ids
-    (range(0, 2), array([1]), array([3, 0]))
-    """
-
+    # The schema, the lengths and the statistics are those of all parts. A sequence has the same
+    # index in all processes. `block` reads blocks of the own parts only. `take` and `gather` must
+    # be called by all processes in the same order.
     processes: Any
 
     def __init__(self, scans: list[Scan], facts: list[_Facts], processes: Together) -> None:
@@ -84,6 +59,7 @@ class PartedScan(Scan):
         self.schema, self.dtype, self.block_bytes = one.schema, one.dtype, one.block_bytes
         self.lengths = np.concatenate([part.lengths for part in facts])
         self.ids = np.arange(len(self.lengths))
+        # Part i holds the sequences part_offsets[i] to part_offsets[i + 1].
         self.part_offsets = offsets_from_lengths([len(part.lengths) for part in facts])
         starts = [
             part.block_offsets[:-1] + first
@@ -141,47 +117,11 @@ def scan_parts(
     path: Any,
     processes: Together,
     *,
-    num_parts: int | None = None,
+    num_parts: int | None = None,  # by default one for each process
     block_bytes: int = BLOCK_BYTES,
     **options: Any,
 ) -> PartedScan:
-    """Open sequences of Parquet files in parts, of which each process reads its own.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        As for `scan`, with one row per sequence.
-    processes : Together
-        All of them must call this function.
-    num_parts : int, optional
-        Number of parts, a multiple of the number of processes, which is the default.
-    block_bytes : int, optional
-        As for `scan`.
-    **options
-        ``columns``, ``column_types`` and ``id``, as for `scan`.
-
-    Returns
-    -------
-    PartedScan
-
-    Raises
-    ------
-    RefoldError
-        If `scan` would raise one, the files have one row per step, or there are fewer sequences
-        than parts.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from refold.datasets import ramps
-    >>> from refold.sequences import write
-    >>> from refold.training import Processes
-    >>> path = tempfile.mkdtemp() + "/ramps.parquet"
-    >>> write(ramps(), path)
-    >>> parts = scan_parts(path, Processes(), num_parts=2)
-    >>> parts, parts.part_offsets
-    (Scan(n=4, blocks=2, lengths=4 to 9, 1 numeric, parts=2), array([0, 2, 4]))
-    """
+    """Open files with one row per sequence in parts, of which each process reads its own."""
     if "://" in str(path):
         raise ParameterError(
             f"Processes that train read {path} again in each epoch, from a file system. Mount the "

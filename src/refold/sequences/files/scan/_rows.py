@@ -1,7 +1,4 @@
-"""Rows of Parquet files: the index of sequences as runs of rows, and a reader.
-
-The reader goes forward in batches, of which one is in memory at a time.
-"""
+"""Rows of Parquet files: the index of sequences as runs of rows, and a reader."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -20,17 +17,13 @@ CHUNK = 1 << 16
 
 
 class RowIndex(NamedTuple):
-    """Sequences as runs of rows.
-
-    Run ``k`` is the rows ``starts[k]`` to ``stops[k]``, and the runs of sequence ``i``, in order,
-    are ``offsets[i]`` to ``offsets[i + 1]``.
-    """
+    """Sequences as runs of rows."""
 
     ids: np.ndarray
     lengths: np.ndarray
-    starts: np.ndarray
+    starts: np.ndarray  # run k is the rows starts[k] to stops[k]
     stops: np.ndarray
-    offsets: np.ndarray
+    offsets: np.ndarray  # sequence i has the runs offsets[i] to offsets[i + 1], in order
 
     def runs(self, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the starts and stops of the runs of some sequences, one after another."""
@@ -71,22 +64,18 @@ def cut_into_blocks(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> n
 
 
 class RowReader:
-    """Reader of any rows, which reads only forward if they ascend.
+    """Reader of any rows, which reads only forward if they ascend."""
 
-    The last batch is kept, so that reading on from there decodes nothing twice. Going back decodes
-    a row group again from its start. ``batch_bytes`` is the approximate size of the batches.
-    """
+    # One batch is in memory at a time. It is kept, so that reading on from there decodes nothing
+    # twice. Going back decodes a row group again from its start.
 
     def __init__(self, files: ScannedFiles, batch_bytes: int) -> None:
         self._files = files
-        self._batch_bytes = batch_bytes
+        self._batch_bytes = batch_bytes  # approximate size of a batch
         self._close()
 
     def pieces(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, pa.Table]]:
-        """Yield the rows of ranges that ascend and do not overlap: the first row, and a table.
-
-        The rows of a table are from one file, in order, and consecutive if the ranges are.
-        """
+        """Yield the rows of ascending, disjoint ranges: the first row, and a table of one file."""
         starts, stops = _joined(starts, stops)
         i, row = 0, int(starts[0]) if len(starts) else 0
         while i < len(starts):

@@ -21,47 +21,19 @@ NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
 class TableOptions(NamedTuple):
-    """The options of `refold.sequences.read` that apply to a table.
-
-    Attributes
-    ----------
-    id, time : str, optional
-        Names of the columns of ids and times.
-    columns : list of str, optional
-        Names of the features.
-    column_types : str, list of str or dict, optional
-        Types of the features.
-    sort : bool
-        Whether to sort the steps of each sequence by time.
-    layout : str, optional
-        ``"wide"`` or ``"long"``.
-    time_gaps : bool
-        Whether to add the time since the previous step as a column.
-    """
+    """The options of `refold.sequences.read` that apply to a table."""
 
     id: str | None = None
     time: str | None = None
-    columns: Sequence[str] | None = None
+    columns: Sequence[str] | None = None  # the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None
+    layout: str | None = None  # "wide" or "long"
     time_gaps: bool = False
 
 
 class TableLayout(NamedTuple):
-    """The layout of a table and the roles of its columns.
-
-    Attributes
-    ----------
-    lists : bool
-        Whether a row is a sequence with lists; if not, it is a step.
-    id, time : str or None
-        Names of the columns of ids and times.
-    features : list of str
-        Names of the features.
-    time_gaps : bool
-        Whether the time since the previous step is one more feature.
-    """
+    """The layout of a table and the roles of its columns."""
 
     lists: bool  # one row per sequence, else one row per step
     id: str | None
@@ -71,29 +43,7 @@ class TableLayout(NamedTuple):
 
 
 def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayout:
-    """Return the layout of a table and the roles of its columns.
-
-    Parameters
-    ----------
-    schema : pyarrow.Schema
-        Columns of the table.
-    name : str
-        Name of the table, for messages.
-    asked : TableOptions
-        Options of the user.
-
-    Raises
-    ------
-    SchemaError
-        If a column does not exist or has the wrong type.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> schema = pa.schema({"id": pa.string(), "x": pa.list_(pa.float32())})
-    >>> find_layout(schema, "table", TableOptions())
-    TableLayout(lists=True, id='id', time=None, features=['x'], time_gaps=False)
-    """
+    """Return the layout of a table and the roles of its columns."""
     names, columns = schema.names, asked.columns
     fields = {column: schema.field(names.index(column)) for column in names}
     lists = [one for one in columns or names if one in names and has_lists(fields[one])]
@@ -163,18 +113,7 @@ def _features(
 
 
 def step_columns(names: Sequence[str]) -> list[str]:
-    """Return the step columns: those whose names end in a number, or all if none do.
-
-    Raises
-    ------
-    SchemaError
-        If there are several series of numbered columns, or their numbers do not ascend.
-
-    Examples
-    --------
-    >>> step_columns(["label", "t0", "t1", "t2"])
-    ['t0', 't1', 't2']
-    """
+    """Return the step columns: those whose names end in a number, or all if none do."""
     series = _series(names)
     if len(series) > 1 and any(map(str.isalpha, "".join(series))):
         first, second = (columns[0] for columns in list(series.values())[:2])

@@ -1,9 +1,4 @@
-"""Conversion of tables in files, with one row per step or one row per sequence.
-
-In a long table, a marker row stands for an empty sequence: it has an id and neither a time nor
-values. In a wide table, empty cells at the end of a row are not steps; empty cells before others
-are missing entries.
-"""
+"""Conversion of tables in files, with one row per step or one row per sequence."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -41,43 +36,9 @@ def from_file_table(
     name: str,
     asked: TableOptions,
     rows: Rows = PLAIN_ROWS,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,  # of a wide table, by default all
 ) -> Sequences:
-    """Convert a table in the wide layout if asked, in the list or the long layout as it is.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        The table of a file, or some of its rows.
-    name : str
-        Name of the file, for messages.
-    asked : TableOptions
-        Options of the user.
-    rows : Rows, optional
-        Describes rows in messages.
-    names : sequence of str, optional
-        Columns of a wide table that may be read, by default all.
-
-    Returns
-    -------
-    Sequences
-
-    Raises
-    ------
-    FileFormatError
-        If there are no rows.
-    SchemaError
-        If a column does not exist or has the wrong type.
-    DataError
-        If the sequences are invalid.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> table = pa.table({"id": ["a", "a", "b"], "x": [0.5, 1.5, 2.5]})
-    >>> from_file_table(table, "table", TableOptions()).lengths
-    array([2, 1])
-    """
+    """Convert a table in the wide layout if asked, in the list or the long layout as it is."""
     if asked.layout == "wide":
         id_column, steps = find_wide(table.column_names if names is None else names, name, asked)
         return from_wide_table(table, name, id_column, steps, asked.column_types, rows)
@@ -140,7 +101,8 @@ def _from_long(table: pa.Table, id: str, roles: TableOptions, rows: Rows) -> Seq
     time, features = roles.time, list(roles.columns or ())
     markers = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
-        # The id of a marker has no other row.
+        # A marker stands for an empty sequence. It has neither a time nor values, and its id has no
+        # other row.
         codes = table[id].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
         alone = np.bincount(codes + 1)[codes + 1] == 1
         markers = find_markers(table, time, features) & alone & (codes >= 0)
@@ -240,6 +202,7 @@ def from_wide_table(
         _refuse_text(raws, texts[0], rows)
     x = np.stack(list(raws.values()), axis=1)
     empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if texts else np.isnan(x)
+    # Empty cells at the end of a row are not steps; those before others are missing entries.
     lengths = np.where(empty, 0, np.arange(1, x.shape[1] + 1)).max(axis=1)
     lines = [row[:length] for row, length in zip(x, lengths, strict=True)]
     return Sequences(*parts_from_list(lines, column_types=column_types, ids=ids, rows=rows))
