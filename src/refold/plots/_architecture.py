@@ -60,36 +60,12 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
 
 
 def layer_table(model: Any) -> list[tuple[str, str, str]]:
-    """Return class, output shape and parameter count of the main layers of a model.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Such as ``encoder_`` of an estimator.
-
-    Returns
-    -------
-    list of (str, str, str)
-        All layers but inputs. If there are more than nine, only those with parameters, and of
-        these the first and the last. Shapes are without the batch dimension; T is an unknown number
-        of steps. The count is empty for layers without parameters.
-
-    Raises
-    ------
-    ParameterError
-        If the model has no layers, for example because it was not built yet.
-
-    Examples
-    --------
-    >>> import keras
-    >>> layer_table(keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(8)]))
-    [('LSTM', '8', '384')]
-    """
+    """Return class, output shape and parameter count of the main layers of a model, as text."""
     layers = [layer for layer in getattr(model, "layers", ()) if not _is_input(layer)]
     if not layers:
         name = getattr(model, "name", type(model).__name__)
         raise ParameterError(f"The model {name} has no layers yet. Build it, or fit the estimator.")
-    if len(layers) > MOST_ROWS:
+    if len(layers) > MOST_ROWS:  # leave out layers without parameters, then those in the middle
         layers = [layer for layer in layers if layer.count_params()]
     rows = [(_title(layer), _output(layer), _count(layer)) for layer in layers]
     if len(rows) > MOST_ROWS:
@@ -121,13 +97,7 @@ def _output(layer: Any) -> str:
 
 
 def shape_text(shape: Any) -> str:
-    """Format a shape without the batch dimension.
-
-    Examples
-    --------
-    >>> shape_text((None, None, 8))
-    'T × 8'
-    """
+    """Format a shape without the batch dimension, such as T × 8; T is an unknown number."""
     if shape and isinstance(shape[0], tuple | list):
         shape = shape[0]
     return " × ".join("T" if size is None else str(size) for size in shape[1:])

@@ -63,15 +63,7 @@ def code_plane(
 
 
 def check_codes(codes: np.ndarray) -> np.ndarray:
-    """Check that codes are a two-dimensional array of finite numbers.
-
-    Raises
-    ------
-    DataError
-        If they are not a two-dimensional array of numbers.
-    ParameterError
-        If they are not finite, or there are none.
-    """
+    """Check that codes are finite numbers of shape (n_sequences, latent_dim)."""
     codes = check_array("codes", codes, ("n_sequences", "latent_dim")).astype(float)
     if 0 in codes.shape:
         raise ParameterError(

@@ -156,32 +156,12 @@ def _most_moved(decoded: Sequences) -> int | None:
 
 
 def strips_of(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Lay sequences side by side as strips, one row per binary column or category.
-
-    Numeric columns are left out.
-
-    Parameters
-    ----------
-    sequences : Sequences of shape (n_sequences,)
-        At least one.
-
-    Returns
-    -------
-    strips : array of shape (n_rows, n_places)
-        Ones and zeros; NaN where nothing was observed, and in the gap between two sequences.
-    starts : array of int of shape (n_sequences,)
-        Place of the first step of each sequence; an empty sequence takes one place.
-
-    Examples
-    --------
-    >>> from refold.sequences import Sequences
-    >>> strips, starts = strips_of(Sequences.from_list(["ab", "b"]))
-    >>> strips.tolist(), starts.tolist()
-    ([[1.0, 0.0, nan, 0.0], [0.0, 1.0, nan, 1.0]], [0, 3])
-    """
+    """Lay sequences side by side as strips (n_rows, n_places), and return where each starts."""
     sequences = as_sequences(sequences)
     if not len(sequences) or sequences.schema.numeric.all():
         raise DataError("Strips need at least one sequence with binary or categorical columns.")
+    # A row for each binary column or category: 1 or 0, NaN where nothing was observed and in the
+    # gap between two sequences. An empty sequence takes one place.
     rows, starts, at = [], [], 0
     for i in range(len(sequences)):
         values = sequences.values[sequences.offsets[i] : sequences.offsets[i + 1]]

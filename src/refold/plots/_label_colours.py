@@ -9,45 +9,15 @@ _MAX_GROUPS = 10
 
 
 class ColourGroups(NamedTuple):
-    """Meaning of the colors of points.
+    """Meaning of the colors of points."""
 
-    Attributes
-    ----------
-    values : array of shape (n_points,)
-        Numbers, or indices of groups.
-    names : list of str or None
-        Names of the groups, in order; None if the values are numbers.
-    num_others : int
-        Number of rare labels that share the last group; 0 if each label has its own.
-    """
-
-    values: np.ndarray
-    names: list[str] | None
-    num_others: int = 0
+    values: np.ndarray  # (n_points,), numbers or indices of groups
+    names: list[str] | None  # of the groups, in order; None if the values are numbers
+    num_others: int = 0  # rare labels that share the last group
 
 
 def colour_groups(labels: np.ndarray) -> ColourGroups:
-    """Turn labels into values of a continuous color scale, or into at most ten groups.
-
-    More than ten distinct numbers get a continuous scale. Of more than ten other labels, the nine
-    most frequent are groups, and the rest is the tenth.
-
-    Parameters
-    ----------
-    labels : array of shape (n_points,)
-        Label of each point.
-
-    Returns
-    -------
-    ColourGroups
-
-    Examples
-    --------
-    >>> colour_groups(np.array(["b", "a", "b"])).names
-    ['a', 'b']
-    >>> colour_groups(np.arange(20)).names is None
-    True
-    """
+    """Turn labels (n_points,) into values of a continuous scale, or into at most ten groups."""
     distinct = np.unique(labels)
     if len(distinct) <= _MAX_GROUPS:
         names = [str(label) for label in distinct.tolist()]

@@ -28,41 +28,24 @@ METHOD_COLOURS = (ACCENT, MUTED, *PALETTE[1:])
 
 @dataclass(frozen=True)
 class Marks:
-    """Points that are drawn in the same way.
-
-    Attributes
-    ----------
-    kind : {"lines", "points", "bars"}
-    x, y : array of shape (n_points,)
-        ``x`` has the places of bars and ``y`` their lengths, for horizontal bars, too.
-    name : str
-        Entry in the legend.
-    colour : str or array of shape (n_points,)
-        An array has numbers on a color scale.
-    style : {"", "dot", "diamond", "ring"}
-        How lines are dotted, or the symbol of points.
-    size : float
-        Width of bars.
-    hover : sequence of str
-        Lines of text for each point. Only the report shows them.
-    """
+    """Points that are drawn in the same way."""
 
     kind: Literal["lines", "points", "bars"]
-    x: Any
-    y: Any
-    name: str = ""
-    colour: Any = ACCENT
-    style: str = ""
-    size: float = 0.8
-    hover: Sequence[str] = ()
+    x: Any  # (n_points,), or the places of bars, of horizontal ones, too
+    y: Any  # (n_points,), or the lengths of bars
+    name: str = ""  # entry in the legend
+    colour: Any = ACCENT  # a color, or numbers on a color scale, (n_points,)
+    style: str = ""  # "dot" for lines; "diamond" or "ring" for points
+    size: float = 0.8  # width of bars
+    hover: Sequence[str] = ()  # lines of text for each point, which only the report shows
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Title and scale of an axis; ``ticks`` are the names of the places 0, 1, 2 and so on."""
+    """Title and scale of an axis."""
 
     title: str = ""
-    ticks: Sequence[str] = ()
+    ticks: Sequence[str] = ()  # names of the places 0, 1, 2 and so on
     whole: bool = False
     from_zero: bool = False
     log: bool = False
@@ -70,18 +53,14 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """Marks between two axes.
-
-    ``horizontal`` bars go from the places on the y axis to the right. ``grid`` names the axis
-    whose ticks have lines. ``legend`` is the title of the legend or of the color bar.
-    """
+    """Marks between two axes."""
 
     marks: Sequence[Marks]
     x: Axis
     y: Axis
-    horizontal: bool = False
-    grid: Literal["x", "y"] | None = "y"
-    legend: str = ""
+    horizontal: bool = False  # bars go from their places on the y axis to the right
+    grid: Literal["x", "y"] | None = "y"  # the axis whose ticks have lines
+    legend: str = ""  # title of the legend or of the color bar
 
     @property
     def has_legend(self) -> bool:
@@ -90,30 +69,7 @@ class Chart:
 
 
 def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count sequences by length; if there are many lengths, neighboring ones share a bin.
-
-    Parameters
-    ----------
-    lengths : array of int of shape (n_sequences,)
-        At least one.
-
-    Returns
-    -------
-    first, last : arrays of int of shape (n_bins,)
-        First and last length of each bin, both inclusive.
-    counts : array of int of shape (n_bins,)
-
-    Raises
-    ------
-    DataError
-        If there is no length.
-
-    Examples
-    --------
-    >>> first, last, counts = length_bins([3, 5, 5])
-    >>> first.tolist(), last.tolist(), counts.tolist()
-    ([3, 4, 5], [3, 4, 5], [1, 0, 2])
-    """
+    """Count lengths in bins: the first and last length and the count of each, (n_bins,)."""
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
     if not lengths.size:
         raise DataError("There is no sequence to draw lengths of. Pass at least one.")
@@ -136,13 +92,7 @@ def length_chart(lengths: Any) -> Chart:
 
 
 def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
-    """Draw losses by epoch, and mark the initialization and the best epoch.
-
-    Raises
-    ------
-    ParameterError
-        If the history has no loss.
-    """
+    """Draw losses by epoch, and mark the initialization and the best epoch."""
     check_kind("history", history, "a mapping, such as history_ of an estimator", "get")
     losses, validation = (_floats(history.get(name, ())) for name in ("loss", "val_loss"))
     num_epochs = max(len(losses), len(validation))
@@ -324,13 +274,7 @@ def by_variance(sequences: "Sequences") -> list[int]:
 
 
 def ramp_colour(share: float) -> str:
-    """Return a color between blue and yellow, for a share from 0 to 1.
-
-    Examples
-    --------
-    >>> ramp_colour(0.0), ramp_colour(1.0)
-    ('#3f5fd8', '#e2b53c')
-    """
+    """Return a color between blue and yellow, for a share from 0 to 1."""
     place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
     i = min(int(place), len(RAMP) - 2)
     low, high = (
@@ -340,36 +284,21 @@ def ramp_colour(share: float) -> str:
 
 
 def in_steps(num: int, name: str = "step") -> str:
-    """Return a number of steps in words.
-
-    Examples
-    --------
-    >>> in_steps(1), in_steps(3)
-    ('1 step', '3 steps')
-    """
+    """Return a number of steps in words, such as "1 step"."""
     return f"{num} {name}{'' if num == 1 else 's'}"
 
 
 def signed(value: float) -> str:
-    """Format a number of standard deviations with its sign.
-
-    Examples
-    --------
-    >>> signed(4 / 3), signed(0.0)
-    ('+1.3', '0')
-    """
+    """Format a number of standard deviations with its sign, such as "+1.3"; 0 has none."""
     return f"{value:+.1f}" if value else "0"
 
 
 def wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
-    """Mark the wrong values of a reconstruction, and all beyond the end of the original.
-
-    Missing values of the original are not compared.
-    """
+    """Mark the wrong values of a reconstruction, and all beyond the end of the original."""
     common = min(len(original), len(reconstructed))
     wrong = np.ones(reconstructed.shape, bool)
     before, after = original[:common], np.round(reconstructed[:common])
-    wrong[:common] = (np.round(before) != after) & ~np.isnan(before)
+    wrong[:common] = (np.round(before) != after) & ~np.isnan(before)  # missing ones do not count
     return wrong
 
 
