@@ -34,14 +34,7 @@ class _Facts(NamedTuple):
 
 
 def column_findings(sample: Sequences, suspicious: str = "") -> Iterator[Finding]:
-    """Yield the findings about the columns of some sequences.
-
-    Parameters
-    ----------
-    sample : Sequences
-    suspicious : str
-        Text of the warnings about values; columns that it names have no finding of heavy tails.
-    """
+    """Yield the findings about the columns of some sequences."""
     facts, keys = _facts_of(sample), key_columns(sample)
     yield from _constant(facts)
     yield from _missing(facts)
@@ -55,6 +48,7 @@ def column_findings(sample: Sequences, suspicious: str = "") -> Iterator[Finding
         elif one.column.type == "numeric":
             yield from _time_like(one, is_time=key == "time", alone=len(facts) == 1)
             yield from _integer_codes(one)
+            # `suspicious` has the warnings about values; one is enough for a column
             if repr(one.column.name) not in suspicious:
                 yield from _heavy_tails(one)
 

@@ -58,24 +58,12 @@ class Finding(NamedTuple):
 
 
 def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Sort findings, the most important ones first.
-
-    Examples
-    --------
-    >>> [one.name for one in by_importance([Finding("slow", ""), Finding("diverged", "")])]
-    ['diverged', 'slow']
-    """
+    """Sort findings, the most important ones first."""
     return tuple(sorted(findings, key=lambda one: ORDER.index(one.name)))
 
 
 def shown_names(names: list[str], most: int = 5) -> str:
-    """Name columns in a message, at most five.
-
-    Examples
-    --------
-    >>> shown_names(["a"]), shown_names(["a", "b"])
-    ("Column 'a' is", "Columns 'a', 'b' are")
-    """
+    """Name columns in a message, at most five."""
     shown = ", ".join(map(repr, names[:most]))
     shown += f" and {len(names) - most} others" if len(names) > most else ""
     return f"Columns {shown} are" if len(names) > 1 else f"Column {shown} is"

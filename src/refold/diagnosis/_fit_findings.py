@@ -25,43 +25,20 @@ _FEW_EPOCHS, _SLOW = 4, 1800.0
 
 
 class FitFacts(NamedTuple):
-    """Measurements of a short fit.
-
-    Attributes
-    ----------
-    held_out, training, constant : Fidelity
-        Errors on held-out and on training sequences, and of the training mean or the most frequent
-        category at every held-out step.
-    pca : Fidelity or None
-        Error of PCA of the same size on the held-out sequences; None if it cannot be fitted.
-    kept_within : float or None
-        Variance within sequences, decoded over original; None without numeric columns.
-    wrong_lengths : float
-        Share of held-out sequences whose length is off by more than a tenth.
-    history : mapping of str to lists
-        As `SequenceAutoencoder.history_`.
-    initial_loss : float or None
-        Validation loss before the first epoch.
-    best_epoch : int or None
-        Epoch with the smallest validation loss.
-    num_training, latent_dim : int
-        Number of training sequences, and of latent dimensions.
-    seconds : float
-        Time of 30 epochs on all data with the same settings; 0 if it is not known.
-    """
+    """Measurements of a short fit."""
 
     held_out: Fidelity
     training: Fidelity
-    constant: Fidelity
-    pca: Fidelity | None
-    kept_within: float | None
-    wrong_lengths: float
-    history: Mapping[str, list[Any]]
-    initial_loss: float | None
-    best_epoch: int | None
+    constant: Fidelity  # of the training mean or the most frequent category at every held-out step
+    pca: Fidelity | None  # of the same size, on the held-out sequences; None if it cannot be fitted
+    kept_within: float | None  # variance within sequences, decoded over original; for numbers only
+    wrong_lengths: float  # share of held-out sequences whose length is off by more than a tenth
+    history: Mapping[str, list[Any]]  # as `SequenceAutoencoder.history_`
+    initial_loss: float | None  # validation loss before the first epoch
+    best_epoch: int | None  # epoch with the smallest validation loss
     num_training: int
     latent_dim: int
-    seconds: float
+    seconds: float  # of 30 epochs on all data with the same settings; 0 if it is not known
 
 
 def fit_findings(facts: FitFacts) -> Iterator[Finding]:
