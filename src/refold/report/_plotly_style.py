@@ -18,13 +18,7 @@ TITLED = {"l": 10, "r": 10, "t": 56, "b": 10}  # margins of panels whose titles 
 
 
 def numbers(values: Any, digits: int = 7) -> list[Any]:
-    """Return an array as nested lists with few digits, and None for values that are not finite.
-
-    Examples
-    --------
-    >>> numbers([1 / 3, float("nan"), 2])
-    [0.3333333, None, 2.0]
-    """
+    """Return an array as nested lists with few digits; None is a value that is not finite."""
     array = np.asarray(values)
     if array.dtype.kind in "iu":
         return array.tolist()
@@ -37,15 +31,7 @@ def numbers(values: Any, digits: int = 7) -> list[Any]:
 
 
 def plain(text: Any, max_length: int = MAX_TEXT) -> str:
-    """Return text escaped for Plotly, and shortened if it is long.
-
-    Examples
-    --------
-    >>> plain("a <b>")
-    'a &lt;b&gt;'
-    >>> plain("%{x}")
-    '%&#123;x}'
-    """
+    """Return text escaped for Plotly, and shortened if it is long."""
     text = " ".join(str(text).split())
     if len(text) > max_length:
         text = f"{text[: max_length - 1]}…"
@@ -150,14 +136,7 @@ def layout(height: int, **settings: Any) -> dict[str, Any]:
 
 
 def grid(titles: list[str], columns: int, *, gap: float = 0.07, row_gap: float = 0.2) -> Any:
-    """Arrange panels in rows. Return axes by name, and annotations with the titles.
-
-    Examples
-    --------
-    >>> axes, notes = grid(["a", "b"], 2)
-    >>> sorted(axes), notes[1]["text"]
-    (['xaxis', 'xaxis2', 'yaxis', 'yaxis2'], 'b')
-    """
+    """Arrange panels in rows. Return axes by name, and annotations with the titles."""
     rows = -(-len(titles) // columns)
     wide = (1 - gap * (columns - 1)) / columns
     high = (1 - row_gap * (rows - 1)) / rows

@@ -38,20 +38,18 @@ class Example(NamedTuple):
 
 
 def examples(material: ReportData) -> list[Example]:
-    """Return the best, the median and the worst reconstruction.
-
-    If no column is numeric, each extra step of a reconstruction counts as a wrong one. If errors
-    are equal, the shorter sequence ranks as better.
-    """
+    """Return the best, the median and the worst reconstruction."""
     sequences, back = material.sequences, material.methods["Refold"]
     numeric = material.model.schema_.numeric.any()
     found = errors_by_sequence(sequences, back, material.model.error_scaler_)
     errors = found.numeric if numeric else found.categorical
     rank = errors.copy()
     if not numeric:
+        # each extra step of a reconstruction counts as a wrong one
         extra = np.maximum(0, back.lengths - sequences.lengths)
         rank = np.nan_to_num(rank) + extra / np.maximum(1, sequences.lengths)
         rank[sequences.lengths == 0] = np.nan
+    # if errors are equal, the shorter sequence is the better one
     order = np.lexsort((sequences.lengths, rank))[: int(np.isfinite(rank).sum())]
     if not len(order):
         return []

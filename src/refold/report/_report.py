@@ -118,41 +118,10 @@ def section(
     train: Any = None,
     max_sequences: int = MAX_SEQUENCES,
     seed: int = 0,
-    seconds: float | None = None,
+    seconds: float | None = None,  # of training; by default from the history of the model
     verbose: int = 0,
 ) -> Section:
-    """Measure a fitted model on sequences and draw the figures of a report.
-
-    Parameters
-    ----------
-    model, sequences, labels, label_name, train, max_sequences, seed, verbose
-        See `report`.
-    title : str
-        Name of the data.
-    summary : str
-        A few sentences about it.
-    seconds : float, optional
-        Training time; by default from the history of the model.
-
-    Returns
-    -------
-    Section
-        Section with a result.
-
-    Raises
-    ------
-    RefoldError
-        Like `report`.
-
-    Examples
-    --------
-    >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
-    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
-    >>> section(model, sines, title="Sines").cards[0].title
-    'Data'
-    """
+    """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
     check_fitted(model)
     with _stages(verbose) as stage:
         material = gather(

@@ -24,34 +24,16 @@ FOLDS = 5  # of PCA without training data
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything that the cards of a section are drawn from.
-
-    Attributes
-    ----------
-    model : SequenceAutoencoder
-    sequences : Sequences of shape (n,)
-        The sample, with the columns of the model.
-    lengths : array of int
-        Lengths of all sequences, in the sample or not.
-    codes : array of shape (n, width)
-    methods : dict of str to Sequences of shape (n,)
-        Reconstructions by ``"Refold"`` and, if it could be fitted, ``"PCA"``.
-    labels : array of shape (n,) or None
-    label_name : str
-    note : str
-        Data that PCA was fitted on, and the number of sequences longer than any in training.
-    result : Result
-    seed : int
-    """
+    """Everything that the cards of a section are drawn from."""
 
     model: Any
-    sequences: Sequences
-    lengths: np.ndarray
-    codes: np.ndarray
-    methods: dict[str, Sequences]
-    labels: np.ndarray | None
+    sequences: Sequences  # the sample, (n,), with the columns of the model
+    lengths: np.ndarray  # of all sequences, in the sample or not
+    codes: np.ndarray  # (n, width)
+    methods: dict[str, Sequences]  # reconstructions by "Refold" and, if it could be fitted, "PCA"
+    labels: np.ndarray | None  # (n,)
     label_name: str
-    note: str
+    note: str  # what PCA was fitted on, and how many sequences are longer than any in training
     result: Result
     seed: int
 
@@ -74,18 +56,7 @@ def gather(
     seconds: float | None,
     stage: Stage,
 ) -> ReportData:
-    """Encode, decode and measure a sample of the data, by the model and by PCA.
-
-    Raises
-    ------
-    DataError
-        If all sequences are empty or there are none, or there is not one label per sequence, or all
-        labels are the same.
-    SchemaError
-        If the columns are not those of the model.
-    ParameterError
-        If ``max_sequences`` is below 1, or ``seed`` is negative.
-    """
+    """Encode, decode and measure a sample of the data, by the model and by PCA."""
     max_sequences = check_whole("max_sequences", max_sequences)
     seed = check_whole("seed", seed, 0)
     if not len(source):

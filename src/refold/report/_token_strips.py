@@ -20,10 +20,7 @@ Row = tuple[str, list[tuple[str, bool]]]
 
 
 def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
-    """Write a sequence and its reconstructions as text, with wrong values marked.
-
-    A dash stands for a step that is missing in a reconstruction.
-    """
+    """Write a sequence and its reconstructions as text, with wrong values marked."""
     schema = original.schema
     columns = np.flatnonzero(~schema.numeric)[:MAX_COLUMNS].tolist()
     rows: list[Row] = []
@@ -35,6 +32,7 @@ def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
             y = back.values[:, column]
             if schema.columns[column].type == "binary":  # PCA returns any number
                 y = (y >= 0.5).astype(float)
+            # a dash stands for a step that a reconstruction lacks
             rest = np.full(max(0, len(x) - len(y)), MISSING_STEP)
             tokens = row_of(
                 np.append(y, rest), schema, column, np.append(wrong_values(x, y), rest < 0)
