@@ -34,21 +34,11 @@ _COLUMNS = ("{task.description}", BarColumn(), TimeElapsedColumn())
 
 
 class Settings(NamedTuple):
-    """Settings of an approximate search.
+    """Settings of an approximate search."""
 
-    Attributes
-    ----------
-    probes : int
-        Number of partitions that a search reads.
-    recall : float
-        Measured share of the 10 nearest rows that it finds.
-    num_rows : int
-        Number of rows at that time.
-    """
-
-    probes: int
-    recall: float
-    num_rows: int
+    probes: int  # partitions that a search reads
+    recall: float  # measured share of the 10 nearest rows that it finds
+    num_rows: int  # at that time
 
 
 def read_settings(table: Any, column: str) -> Settings | None:

@@ -14,16 +14,10 @@ _PART = 1024
 
 
 class Nearest(NamedTuple):
-    """Nearest rows of one query, in order of distance.
+    """Nearest rows of one query, in order of distance."""
 
-    Attributes
-    ----------
-    rows : array of int of shape (n_hits,)
-    distances : array of float32 of shape (n_hits,)
-    """
-
-    rows: np.ndarray
-    distances: np.ndarray
+    rows: np.ndarray  # (n_hits,)
+    distances: np.ndarray  # (n_hits,)
 
 
 def nearest(
@@ -77,23 +71,7 @@ def nearest(
 
 
 def squared_norms(vectors: np.ndarray) -> np.ndarray:
-    """Return the squared norm of each row.
-
-    Parameters
-    ----------
-    vectors : array of shape (n_rows, n_dimensions)
-        The rows.
-
-    Returns
-    -------
-    array of shape (n_rows,)
-        Sum of the squares of each row.
-
-    Examples
-    --------
-    >>> squared_norms(np.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
-    [25.0, 1.0]
-    """
+    """Return the squared norm of each row of (n_rows, n_dimensions)."""
     vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
     return np.einsum("ij,ij->i", vectors, vectors)
 

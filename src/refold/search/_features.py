@@ -42,57 +42,25 @@ _RADIANS = 30
 
 
 class Described(NamedTuple):
-    """Scaled sequences, as the columns that a model reads.
+    """Scaled sequences, as the columns that a model reads."""
 
-    Attributes
-    ----------
-    values : array of float32 of shape (n_steps, channels)
-        All steps; a category has a channel of its own.
-    offsets : array of int of shape (n_sequences + 1,)
-    statistics : array of float32 of shape (n_sequences, n_statistics)
-        What the scale of each sequence leaves out; NaN where its column is missing.
-    missing : array of bool of shape (n_sequences, n_columns)
-        Columns whose values are not those of the sequence, because it has too few of its own.
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
+    values: np.ndarray  # (n_steps, channels); a category has a channel of its own
+    offsets: np.ndarray  # (n_sequences + 1,)
+    # what the scale of each sequence leaves out, (n_sequences, n_statistics); NaN where missing
     statistics: np.ndarray
+    # (n_sequences, n_columns): columns with too few values, so that those here stand for nothing
     missing: np.ndarray
 
 
 class SequenceFeatures:
-    """Vectors of sequences, which are near each other if the sequences look alike.
+    """Vectors of sequences, which are near each other if the sequences look alike."""
 
-    A vector consists of principal components of five groups of features with the same weight. Three
-    are pooled convolutions, as in MultiRocket [1]_, which say what a sequence does: the share of
-    steps at which the convolution with a kernel is above a threshold, the mean place of these
-    steps, and the length of their longest run. Amplitudes in bands of frequencies say how fast a
-    sequence changes, and averages over stretches of time where it is, and when. Everything is
-    fitted to a sample of sequences.
-
-    Features that read a missing column are drawn from those of similar sequences that have it. A
-    constant in their place would put sequences together that lack the same column.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        What `fit` found; the attribute of the same name.
-
-    References
-    ----------
-    .. [1] C. W. Tan, A. Dempster, C. Bergmeir and G. I. Webb, "MultiRocket: multiple pooling
-       operators and transformations for fast and effective time series classification", Data
-       Mining and Knowledge Discovery 36, 2022.
-
-    Examples
-    --------
-    >>> values = np.random.default_rng(0).normal(size=(90, 1)).astype(np.float32)
-    >>> statistics, missing = np.zeros((10, 0), np.float32), np.zeros((10, 1), bool)
-    >>> sample = Described(values, np.arange(0, 91, 9), statistics, missing)
-    >>> SequenceFeatures.fit(sample, [1], width=4, num_steps=9)(sample).shape
-    (10, 4)
-    """
+    # A vector has principal components of five groups of features with the same weight, all fitted
+    # to a sample. Three are pooled convolutions, which say what a sequence does: the share of steps
+    # at which the convolution with a kernel is above a threshold, the mean place of these steps,
+    # and the length of their longest run (MultiRocket: C. W. Tan, A. Dempster, C. Bergmeir and
+    # G. I. Webb, Data Mining and Knowledge Discovery 36, 2022). Amplitudes in bands of frequencies
+    # say how fast a sequence changes, and averages over stretches of time where it is, and when.
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = dict(arrays)
@@ -110,22 +78,7 @@ class SequenceFeatures:
     def fit(
         cls, sample: Described, columns: Sequence[int], width: int, num_steps: int
     ) -> "SequenceFeatures":
-        """Fit vectors of ``width`` dimensions to a sample.
-
-        Parameters
-        ----------
-        sample : Described
-            At least one sequence.
-        columns : sequence of int
-            Number of channels of each column.
-        width : int
-        num_steps : int
-            Later steps have no average.
-
-        Returns
-        -------
-        SequenceFeatures
-        """
+        """Fit vectors of ``width`` dimensions; ``columns`` has the channels of each column."""
         largest = max(1, (num_steps - 1) // (len(_TAPS) - 1))
         number = min(_DILATIONS, 1 + int(np.log2(largest)))
         dilations = np.unique(np.geomspace(1, largest, number).round())
@@ -135,6 +88,7 @@ class SequenceFeatures:
             "of_column": np.repeat(np.arange(len(columns)), columns),
             **_draw(sample, columns, dilations.astype(int).tolist())._asdict(),
             "dilations": dilations,
+            # later steps have no average
             "stretches": np.linspace(0, num_steps, stretches + 1).round(),
             "bands": np.unique(np.geomspace(1, num_steps // 2 + 1, bands + 1).round()),
         }
@@ -170,6 +124,7 @@ class SequenceFeatures:
         standard = np.clip(standard, -_MOST, _MOST)
         lacking = np.flatnonzero(given.missing.any(axis=1))
         if len(lacking):
+            # a constant would put sequences together that lack the same column
             weights = self.arrays["weights"]
             standard[lacking] = (
                 _imputed(standard[lacking] * weights, self.arrays["donors"]) / weights
@@ -178,10 +133,7 @@ class SequenceFeatures:
         return packed.product(standard, self.arrays["axes"])
 
     def _groups(self, given: Described) -> list[np.ndarray]:
-        """Return shares of steps with the statistics, places, runs, amplitudes and averages.
-
-        Features that read a missing column are NaN.
-        """
+        """Return shares of steps with the statistics, places, runs, amplitudes and averages."""
         values, offsets, statistics, missing = given
         channels, taps, bias = self._convolutions
         mixed = packed.product(values, channels)
@@ -198,7 +150,7 @@ class SequenceFeatures:
         ]
         shares, *others = (np.concatenate(one, axis=1) for one in zip(*runs, strict=True))
         others += [self._amplitudes(values, offsets), self._averages(values, offsets)]
-        if missing.any():
+        if missing.any():  # features that read a missing column are NaN
             of_channel = missing[:, self._of_column]
             of_kernel = of_channel.astype(np.float32) @ (channels != 0) > 0
             for features in (shares, *others[:2]):
@@ -300,12 +252,9 @@ def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: in
 
 
 def _imputed(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
-    """Replace NaN in rows of features by values that vary like those of the most similar donors.
-
-    Similarity is that of the features that both have. The values are draws around the mean of the
-    most similar donors, with their covariance. A draw is a function of the row. Features that no
-    similar donor has are 0, the mean.
-    """
+    """Replace NaN in rows of features by values that vary like those of similar donors."""
+    # Similarity is that of the features that both have. The values are draws around the mean of the
+    # most similar donors, with their covariance. Features that no similar donor has are 0.
     lacks, known = np.isnan(x), ~np.isnan(donors)
     if not lacks.any():
         return x
@@ -313,6 +262,7 @@ def _imputed(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
     shared = packed.product(has, known.T)
     distances = packed.product(has, (donated**2).T) + packed.product(seen**2, known.T)
     distances = (distances - 2 * packed.product(seen, donated.T)) / np.maximum(1, shared)
+    # a draw is a function of the row, so other rows do not change it
     directions = np.random.RandomState(0).standard_normal((x.shape[1], _SIMILAR))
     draws = np.sqrt(2) * np.cos(_RADIANS * packed.product(seen, directions))
     for rows in _alike(lacks):
@@ -339,11 +289,7 @@ def _alike(rows: np.ndarray) -> list[np.ndarray]:
 
 
 def _principal_axes(x: np.ndarray, width: int) -> np.ndarray:
-    """Return the principal axes of centered rows, a column each, scaled; zeros if there are fewer.
-
-    A component counts less than its standard deviation, because what many features share is not
-    that much more important.
-    """
+    """Return the principal axes of centered rows, a column each, scaled; the rest is zeros."""
     rows = len(x)
     values, vectors = np.linalg.eigh(x @ x.T if rows < x.shape[1] else x.T @ x)
     values, vectors = values[::-1][:width], vectors[:, ::-1][:, :width]
@@ -355,6 +301,8 @@ def _principal_axes(x: np.ndarray, width: int) -> np.ndarray:
     # the sign of the largest weight is fixed
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
     axes = np.zeros((x.shape[1], width))
+    # A component counts less than its standard deviation, because what many features share is not
+    # that much more important.
     deviations = np.sqrt(values[kept] / rows)
     axes[:, : kept.sum()] = vectors * np.sign(largest) / deviations**_WHITENING
     return axes

@@ -30,29 +30,14 @@ _TICKS = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
 
 
 def among(ids: list[Any]) -> str:
-    """Return the filter for rows with one of the ids.
-
-    Examples
-    --------
-    >>> among([3, 4])
-    'id IN (3, 4)'
-    """
+    """Return the filter for rows with one of the ids."""
     return f"id IN ({', '.join(map(_spelled, ids))})" if ids else "false"
 
 
 def filter_of(condition: Condition, schema: pa.Schema, *, negated: bool = False) -> str:
-    """Return the filter for rows of which a condition is true, or false if it is ``negated``.
-
-    The filter has NOT only next to a column, and no NULL. LanceDB takes unknown for false or true
-    where it simplifies lists of values, which would change the rows under a NOT above them.
-
-    Examples
-    --------
-    >>> from refold.search._where import parse
-    >>> schema = pa.schema({"id": pa.string(), "year": pa.int64()})
-    >>> print(filter_of(parse("not (year > 2019.5 or id in ('a', 'it''s'))", schema), schema))
-    CAST("year" AS DOUBLE) <= 2019.5 AND "id" IS NOT NULL AND "id" NOT IN ('a', 'it''s')
-    """
+    """Return the filter for rows of which a condition is true, or false if it is ``negated``."""
+    # The filter has NOT only next to a column, and no NULL. LanceDB takes unknown for false or true
+    # where it simplifies lists of values, which would change the rows under a NOT above them.
     match condition:
         case Not(inner):
             return filter_of(inner, schema, negated=not negated)
@@ -124,13 +109,7 @@ def _quoted(column: Column) -> str:
 
 
 def _spelled(value: Any) -> str:
-    """Spell a literal.
-
-    Examples
-    --------
-    >>> _spelled("it's"), _spelled(3), _spelled(True)
-    ("'it''s'", '3', 'TRUE')
-    """
+    """Spell a literal."""
     if isinstance(value, bool):
         return str(value).upper()
     if value == _SMALLEST and isinstance(value, int):  # which LanceDB reads as a float

@@ -20,33 +20,16 @@ _compute: Any = pyarrow.compute
 
 
 class Facts(NamedTuple):
-    """Facts about a version of a table.
-
-    Attributes
-    ----------
-    version : int
-    num_rows : int
-    schema : pyarrow.Schema
-    settings : Settings or None
-        Of an approximate search, if the table has partitions.
-    """
+    """Facts about a version of a table."""
 
     version: int
     num_rows: int
     schema: pa.Schema
-    settings: _approximate.Settings | None
+    settings: _approximate.Settings | None  # of an approximate search, if there are partitions
 
 
 class Finder:
-    """Searches in a table.
-
-    Parameters
-    ----------
-    store : Store
-    table : lancedb.table.Table
-    column : str
-        Column of vectors whose distance is measured.
-    """
+    """Searches in a table, by the distance of one of its columns of vectors."""
 
     def __init__(self, store: Store, table: Any, column: str) -> None:
         self._store, self._table, self.column = store, table, column

@@ -20,22 +20,12 @@ RESERVED = ("id", "code", "vector", "query", "rank", "distance")
 
 
 class Rows(NamedTuple):
-    """All rows of an index, in memory.
+    """All rows of an index, in memory."""
 
-    Attributes
-    ----------
-    version : int
-        Version of the table in the store.
-    table : pyarrow.Table
-    vectors : array of float32 of shape (n_rows, n_dimensions)
-    norms : array of float32 of shape (n_rows,)
-        Squared norms of the vectors.
-    """
-
-    version: int
+    version: int  # of the table in the store
     table: pa.Table
-    vectors: np.ndarray
-    norms: np.ndarray
+    vectors: np.ndarray  # (n_rows, n_dimensions)
+    norms: np.ndarray  # (n_rows,), squared norms of the vectors
 
 
 def check_new_ids(ids: np.ndarray) -> pa.Array:
@@ -54,14 +44,11 @@ def check_new_ids(ids: np.ndarray) -> pa.Array:
 def new_rows(
     source: Source, features: SequenceFeatures | None, metadata: Mapping[str, Any]
 ) -> Iterator[pa.Table]:
-    """Yield rows as tables, block by block.
-
-    The vectors have a column of their own if they are not the codes.
-    """
+    """Yield rows as tables, block by block."""
     for rows, codes, vectors in source.blocks(features):
         table = codes_to_arrow(codes, source.ids[rows])
         columns = {name: table[name] for name in table.column_names}
-        if features is not None:
+        if features is not None:  # otherwise the vectors are the codes
             columns["vector"] = codes_to_arrow(vectors)["code"]
         for name, values in metadata.items():
             columns[name] = values.slice(rows.start, len(codes))

@@ -30,20 +30,11 @@ _SHORT = 4
 
 
 class Block(NamedTuple):
-    """Some of the rows.
-
-    Attributes
-    ----------
-    rows : slice
-        Numbers of the rows.
-    codes : array of float32 of shape (n_rows, width of the code)
-    vectors : array of float32 of shape (n_rows, n_dimensions)
-        The codes themselves if distances are measured on them.
-    """
+    """Some of the rows."""
 
     rows: slice
-    codes: np.ndarray
-    vectors: np.ndarray
+    codes: np.ndarray  # (n_rows, width of the code)
+    vectors: np.ndarray  # (n_rows, n_dimensions), the codes if distances are measured on them
 
 
 def check_distance(distance: str) -> str:
@@ -56,27 +47,14 @@ def check_distance(distance: str) -> str:
 
 
 class Source:
-    """Sequences, codes or both, with ids.
-
-    Parameters
-    ----------
-    model : SequenceAutoencoder
-    X : Sequences, list of arrays, array, table, path or Scan, optional
-    codes : array of shape (n_sequences, width of the code), optional
-        Codes of the sequences, or codes without sequences, which are decoded for features.
-    ids : sequence of int or str, optional
-        By default those of the sequences, or numbers from 0.
-
-    Attributes
-    ----------
-    ids : array of shape (n_sequences,)
-    """
+    """Sequences, codes or both, with ids."""
 
     def __init__(self, model: Any, X: Any, codes: Any, ids: Any) -> None:
         check_fitted(model)
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
         self._model = model
+        # without sequences, codes are decoded for features
         self._sequences: Any = None if X is None else model._opened(X, "codes")
         self._codes: Any = codes
         if codes is not None:
@@ -208,11 +186,9 @@ def _described(
 
 
 def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
-    """Fill gaps from the steps around them, and return the columns with too few values for that.
-
-    Short gaps of numbers are interpolated. Other gaps mirror the observed steps next to them:
-    a constant or a line would make sequences with long gaps alike.
-    """
+    """Fill gaps from the steps around them, and return the columns with too few values."""
+    # Short gaps of numbers are interpolated. Other gaps mirror the observed steps next to them: a
+    # constant or a line would make sequences with long gaps alike.
     offsets, lengths, absent = scaled.offsets, scaled.lengths, np.isnan(scaled.values)
     if not absent.any():
         return scaled, np.zeros((len(scaled), absent.shape[1]), bool)

@@ -13,23 +13,9 @@ _MOST_BYTES = 1 << 26
 
 @contextmanager
 def spooled(tables: Iterable[pa.Table], folder: Path | None) -> Iterator[pa.RecordBatchReader]:
-    """Collect tables, of which there is at least one, and read them as one.
-
-    An index gets all rows or none, so nothing is written to it before all of them are there. The
-    file has no name, so a process that is killed leaves none.
-
-    Parameters
-    ----------
-    tables : iterable of pyarrow.Table
-    folder : Path, optional
-        Folder for the file; by default that of temporary files.
-
-    Examples
-    --------
-    >>> with spooled((pa.table({"id": [i]}) for i in range(3)), None) as rows:
-    ...     rows.read_all()["id"].to_pylist()
-    [0, 1, 2]
-    """
+    """Collect tables, of which there is at least one, and read them as one."""
+    # An index gets all rows or none, so nothing is written to it before all of them are there. The
+    # file has no name, so a process that is killed leaves none.
     with tempfile.SpooledTemporaryFile(_MOST_BYTES, dir=folder and str(folder)) as file:
         remaining = iter(tables)
         first = next(remaining)

@@ -27,33 +27,18 @@ ERRORS = (ValueError, RuntimeError, OSError, pa.ArrowException)
 
 
 class About(NamedTuple):
-    """Facts about an index that its table holds as metadata.
+    """Facts about an index that its table holds as metadata."""
 
-    Attributes
-    ----------
-    model : str
-        Hash of the model.
-    distance : str
-        Vectors that distances are measured on.
-    """
-
-    model: str
-    distance: str
+    model: str  # its hash
+    distance: str  # name of the vectors that distances are measured on
 
 
 class Store:
-    """Place of an index: a folder, or a URL that LanceDB can open.
-
-    Parameters
-    ----------
-    place : path or str
-    options : dict of str, optional
-        LanceDB's ``storage_options``, such as credentials.
-    """
+    """Place of an index: a folder, or a URL that LanceDB can open."""
 
     def __init__(self, place: str | os.PathLike[str], options: dict[str, str] | None) -> None:
         self.name = os.fspath(place)
-        self._options = options
+        self._options = options  # LanceDB's storage_options, such as credentials
         self.folder = None if "://" in self.name else Path(self.name)
 
     @property
@@ -205,13 +190,7 @@ def _as_table(arrays: dict[str, np.ndarray]) -> pa.Table:
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of an error of LanceDB without places in its source code.
-
-    Examples
-    --------
-    >>> one_line(RuntimeError("lance error: LanceError(IO): too small, /root/io.rs:172:20"))
-    'too small'
-    """
+    """Return the message of an error of LanceDB without places in its source code."""
     text = " ".join(str(error).split())
     text = re.sub(r", /\S+?:\d+:\d+", "", text)
     text = re.sub(r"(lance error: |LanceError\(\w+\): |Wrapped error: |Invalid input, )", "", text)

@@ -1,20 +1,4 @@
-"""Conditions on the rows of an index: a small grammar, which is read into a tree.
-
-A condition is never passed on as text. It is read completely, and the store builds its own query
-from the tree, so it cannot contain anything else than this grammar::
-
-    condition   = and { OR and }
-    and         = not { AND not }
-    not         = NOT not | "(" condition ")" | comparison
-    comparison  = operand ( = | == | != | <> | < | <= | > | >= ) operand
-                | operand [ NOT ] BETWEEN operand AND operand
-                | column [ NOT ] IN "(" literal { "," literal } ")"
-                | column [ NOT ] LIKE text
-                | column IS [ NOT ] NULL
-                | column of booleans | TRUE | FALSE
-    operand     = column | literal
-    literal     = number | text | TRUE | FALSE | NULL | DATE text | TIMESTAMP text
-"""
+"""Conditions on the rows of an index: a small grammar, which is read into a tree."""
 
 import re
 from collections.abc import Callable
@@ -132,14 +116,7 @@ Condition: TypeAlias = Comparison | Membership | Pattern | Missing | Constant | 
 
 
 def parse(where: Any, schema: pa.Schema) -> Condition:
-    """Read a condition on the columns of a schema.
-
-    Examples
-    --------
-    >>> schema = pa.schema({"id": pa.string(), "year": pa.int64()})
-    >>> parse("year >= 2020", schema)
-    Comparison(column=Column(name='year'), operator='>=', other=2020)
-    """
+    """Read a condition on the columns of a schema."""
     if not isinstance(where, str):
         raise ParameterError(
             f"{argument('where')} must be text such as \"site = 'north'\". Got {where!r:.{_SHOWN}}."
@@ -183,6 +160,20 @@ class _Operand(NamedTuple):
     token: _Token
 
 
+# A condition is never passed on as text. It is read completely, and the store builds its own query
+# from the tree, so it cannot contain anything else than this grammar:
+#
+#   condition   = and { OR and }
+#   and         = not { AND not }
+#   not         = NOT not | "(" condition ")" | comparison
+#   comparison  = operand ( = | == | != | <> | < | <= | > | >= ) operand
+#               | operand [ NOT ] BETWEEN operand AND operand
+#               | column [ NOT ] IN "(" literal { "," literal } ")"
+#               | column [ NOT ] LIKE text
+#               | column IS [ NOT ] NULL
+#               | column of booleans | TRUE | FALSE
+#   operand     = column | literal
+#   literal     = number | text | TRUE | FALSE | NULL | DATE text | TIMESTAMP text
 class _Parser:
     """Recursive descent through the tokens of a condition."""
 
