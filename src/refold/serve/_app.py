@@ -33,33 +33,17 @@ LARGE = 1 << 18
 
 
 class Request(NamedTuple):
-    """A request for an operation, whose body has not been read.
-
-    Attributes
-    ----------
-    operation : Operation
-    model : ServedModel
-    headers : dict
-    query : bytes
-    as_table : bool
-        Whether the body is an Arrow table.
-    """
+    """A request for an operation, whose body has not been read."""
 
     operation: Operation
     model: ServedModel
     headers: dict[bytes, bytes]
     query: bytes
-    as_table: bool
+    as_table: bool  # whether the body is an Arrow table
 
 
 class Service:
-    """The models, the queue and the numbers of one server.
-
-    Attributes
-    ----------
-    ready : bool
-        Whether the service takes new requests; False once it is asked to stop.
-    """
+    """The models, the queue and the numbers of one server."""
 
     def __init__(self, models: Models, settings: ServeSettings) -> None:
         self.models = models
@@ -70,7 +54,7 @@ class Service:
         )
         self.bodies = Bodies(settings.max_total_body)
         self.gate = Gate(settings, self.batches, self.metrics)
-        self.ready = True
+        self.ready = True  # until it is asked to stop; then it takes no new requests
         self.loop: asyncio.AbstractEventLoop | None = None  # once it runs
         self._fits = asyncio.Semaphore(1)  # of what is computed apart
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="refold-bodies")

@@ -1,8 +1,4 @@
-"""Arrow IPC streams in both directions.
-
-A body may come from anyone: its batches are validated in full, and types that describe more rows
-than the body has bytes are refused.
-"""
+"""Arrow IPC streams in both directions."""
 
 from typing import Any
 
@@ -24,6 +20,8 @@ _REFUSED = "The body cannot be read as an Arrow IPC stream."
 
 def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
     """Return the table that a body holds; of its metadata, only the model of codes is kept."""
+    # A body may come from anyone: its batches are validated in full, and types that describe more
+    # rows than the body has bytes are refused.
     try:
         if is_compressed(body):
             raise invalid("Arrow buffers must not be compressed. Use Content-Encoding: gzip.")
@@ -111,13 +109,7 @@ def to_stream(table: pa.Table) -> bytes:
 
 
 def id_name(names: Any) -> str:
-    """Return a name for the column of ids that no feature has.
-
-    Examples
-    --------
-    >>> id_name(["x"]), id_name(["id"])
-    ('id', 'sequence_id')
-    """
+    """Return a name for the column of ids that no feature has."""
     name = "id"
     while name in names:
         name = f"sequence_{name}"
@@ -125,11 +117,9 @@ def id_name(names: Any) -> str:
 
 
 def is_compressed(body: bytes) -> bool:
-    """Return whether a record batch of an IPC stream has compressed buffers.
-
-    A few bytes of these could stand for gigabytes. PyArrow does not tell, so this reads the field
-    of the FlatBuffers message itself.
-    """
+    """Return whether a record batch of an IPC stream has compressed buffers."""
+    # A few bytes of these could stand for gigabytes. PyArrow does not tell, so this reads the field
+    # of the FlatBuffers message itself.
     position = 0
     while position + 8 <= len(body):
         size = int.from_bytes(body[position : position + 4], "little")

@@ -1,8 +1,4 @@
-"""Requests that are computed together, by one thread.
-
-Results do not depend on what is computed together, so a batch is whatever waits. A request waits
-for others only if several came together before, and at most a few milliseconds.
-"""
+"""Requests that are computed together, by one thread."""
 
 import asyncio
 from collections import deque
@@ -19,60 +15,28 @@ _WAITING = 0.5
 
 
 class Work(NamedTuple):
-    """Something to compute.
+    """Something to compute."""
 
-    Attributes
-    ----------
-    key : hashable
-        Works with the same key can be computed together.
-    payload : object
-    steps : int
-        Steps that it counts as.
-    compute : callable
-    """
-
-    key: Hashable
+    key: Hashable  # works with the same key can be computed together
     payload: Any
-    steps: int
+    steps: int  # that it counts as
     compute: Compute
 
 
 class Job:
-    """Work in the queue, and who is told its result.
-
-    Attributes
-    ----------
-    work : Work
-    done : callable
-        Called with the result or an exception.
-    arrived : float
-    cancelled : bool
-        Whether nobody wants the result any more.
-    """
+    """Work in the queue, and who is told its result."""
 
     __slots__ = ("arrived", "cancelled", "done", "work")
 
     def __init__(self, work: Work, done: Callable[[Any], None], arrived: float) -> None:
         self.work = work
-        self.done = done
+        self.done = done  # called with the result or an exception
         self.arrived = arrived
-        self.cancelled = False
+        self.cancelled = False  # whether nobody wants the result any more
 
 
 class Batcher:
-    """A queue of work, and the thread that computes it.
-
-    Parameters
-    ----------
-    seconds : float
-        Longest time that a request waits for others.
-    most_steps : int
-        Most steps that are computed together.
-    most_waiting : int
-        Most requests that wait.
-    observe : callable
-        Called with the numbers of requests and steps of each batch.
-    """
+    """A queue of work, and the thread that computes it."""
 
     def __init__(
         self,
@@ -84,9 +48,9 @@ class Batcher:
         self.open = 0  # requests that are being received, wait, or are computed
         self.most_steps = most_steps
         self.fits = asyncio.Semaphore(1)  # of what is computed in another thread
-        self._seconds = seconds
+        self._seconds = seconds  # that a request waits for others, at most
         self._most_waiting = most_waiting
-        self._observe = observe
+        self._observe = observe  # called with the numbers of requests and steps of each batch
         self._waiting: deque[Job] = deque()
         self._steps = 0  # of the requests that wait
         self._busy = False
@@ -155,6 +119,8 @@ class Batcher:
 
     def _waits_until(self) -> float:
         """Return until when the first request waits for others."""
+        # Results do not depend on what is computed together, so a batch is whatever waits. A
+        # request waits for others only if several came together before.
         if len(self._waiting) >= self._expected or self._steps >= self.most_steps:
             return 0.0
         # clients that had an answer together will ask again together

@@ -22,17 +22,10 @@ from refold.serve._service_errors import ServiceError, exceeded
 
 
 class Decoding(NamedTuple):
-    """Codes to decode.
+    """Codes to decode."""
 
-    Attributes
-    ----------
-    codes : array of float32 of shape (n_sequences, width of the code)
-    lengths : array of int of shape (n_sequences,), optional
-        Lengths to decode to; by default those that the codes have.
-    """
-
-    codes: np.ndarray
-    lengths: np.ndarray | None
+    codes: np.ndarray  # (n_sequences, width of the code)
+    lengths: np.ndarray | None  # (n_sequences,); by default those that the codes have
 
 
 def encoded(ae: Any, several: list[Sequences]) -> list[np.ndarray]:

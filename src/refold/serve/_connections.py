@@ -1,9 +1,4 @@
-"""Connections: Uvicorn's, which a client cannot hold open, and which end without losing a request.
-
-Uvicorn closes a connection that is idle after an answer. It waits without end for a request whose
-head or rejected body never ends, and at the end it closes a connection even if a request is on its
-way.
-"""
+"""Connections: Uvicorn's, which a client cannot hold open, and which lose no request at the end."""
 
 from typing import Any
 
@@ -20,21 +15,14 @@ _LAST_CALL = 0.5
 
 
 class Connection(HttpToolsProtocol):
-    """A connection with a client.
+    """A connection with a client."""
 
-    Attributes
-    ----------
-    most_seconds : float
-        Longest time to wait for the head of a request, or the rest of a rejected body.
-    most_connections : int
-        Most connections of the server.
-    exchanges : Exchanges
-        Requests that need no task.
-    """
-
-    most_seconds = 30.0
-    most_connections = 1024
-    exchanges: Exchanges
+    # Uvicorn closes a connection that is idle after an answer. It waits without end for a request
+    # whose head or rejected body never ends, and at the end it closes a connection even if a
+    # request is on its way.
+    most_seconds = 30.0  # to wait for the head of a request, or the rest of a rejected body
+    most_connections = 1024  # of the server
+    exchanges: Exchanges  # requests that need no task
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -1,8 +1,4 @@
-"""A request for an operation that is answered without a task, a router and middleware.
-
-These would take more time than everything else that a small request needs. `Service.run` is the
-same for requests with large or compressed bodies.
-"""
+"""A request for an operation that is answered without a task, a router and middleware."""
 
 from typing import Any
 
@@ -17,13 +13,10 @@ from refold.serve._service_errors import ServiceError
 _OTHER = frozenset({b"transfer-encoding", b"expect", b"content-encoding", b"upgrade"})
 
 
+# A task, a router and middleware would take more time than everything else that a small request
+# needs. `Service.run` is the same for requests with large or compressed bodies.
 class Exchanges:
-    """The exchanges of one server.
-
-    Parameters
-    ----------
-    service : Service
-    """
+    """The exchanges of one server."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -63,10 +56,7 @@ class Exchanges:
 
 
 class Exchange:
-    """A request and its answer.
-
-    Uvicorn asks it what it would ask its own class for a request and its answer.
-    """
+    """A request and its answer; Uvicorn reads of it what it reads of its own class."""
 
     __slots__ = (
         "_body", "_connection", "_headers", "_held", "_job", "_names", "_of", "_query", "_request",

@@ -12,23 +12,12 @@ _REQUIRED: Any = object()
 
 
 class Field(NamedTuple):
-    """A field of a request.
-
-    Attributes
-    ----------
-    name : str
-    schema : dict
-        JSON Schema, for the description of the interface.
-    check : callable
-        Returns the value, or raises an error that says what was expected.
-    default : object
-        Value if the field is absent; a required field has none.
-    """
+    """A field of a request."""
 
     name: str
-    schema: dict[str, Any]
-    check: Callable[[str, Any], Any]
-    default: Any = _REQUIRED
+    schema: dict[str, Any]  # JSON Schema, for the description of the interface
+    check: Callable[[str, Any], Any]  # returns the value, or says what was expected
+    default: Any = _REQUIRED  # if the field is absent
 
     @property
     def required(self) -> bool:

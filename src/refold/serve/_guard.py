@@ -19,14 +19,7 @@ PROBES = frozenset({"/v1/health", "/v1/ready"})
 
 
 class Gate:
-    """Who may enter, and what those hear who may not.
-
-    Parameters
-    ----------
-    settings : ServeSettings
-    batches : Batcher
-    metrics : Metrics
-    """
+    """Who may enter, and what those hear who may not."""
 
     def __init__(self, settings: ServeSettings, batches: Batcher, metrics: Metrics) -> None:
         self._settings = settings
@@ -79,16 +72,7 @@ class Gate:
 
 
 class Guard:
-    """ASGI middleware around the routes.
-
-    Parameters
-    ----------
-    app : ASGI application
-    gate : Gate
-    settings : ServeSettings
-    batches : Batcher
-    metrics : Metrics
-    """
+    """ASGI middleware around the routes."""
 
     def __init__(
         self, app: Any, *, gate: Gate, settings: ServeSettings, batches: Batcher, metrics: Metrics
@@ -134,12 +118,7 @@ class Guard:
 
 
 def _without_port(host: str) -> str:
-    """Return a host without its port.
-
-    Examples
-    --------
-    >>> [_without_port(host) for host in ("a:80", "[::1]:80", "[::1]", "a")]
-    ['a', '[::1]', '[::1]', 'a']
-    """
+    """Return a host without its port."""
+    # the colons of [::1] are no ports
     name, sign, port = host.rpartition(":")
     return name if sign and port.isdigit() and not host.endswith("]") else host

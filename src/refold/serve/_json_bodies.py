@@ -54,15 +54,13 @@ def to_json(content: Any) -> bytes:
 def sequences_from_json(
     value: Any, model: ServedModel, settings: ServeSettings, *, booleans: bool = True
 ) -> Sequences:
-    """Convert a list of sequences, each a list of rows, a flat list or a string.
-
-    Without ``booleans``, the body has no words true and false.
-    """
+    """Convert a list of sequences, each a list of rows, a flat list or a string."""
     if not isinstance(value, list):
         raise invalid("'sequences' must be a list with one entry per sequence.")
     check_count(len(value), settings)
     lengths = [len(one) if isinstance(one, list | str) else 0 for one in value]
     check_steps(sum(lengths), settings.max_steps)
+    # `booleans`: the body has the words true or false, which would be read as numbers
     if model.plain and value and not booleans:
         sequences = _plain_numbers(value, lengths, model)
         if sequences is not None:

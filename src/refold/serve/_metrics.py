@@ -14,13 +14,7 @@ _STEPS = (10, 100, 1000, 2500, 5000, 10000, 20000, 50000, 100000, 200000)
 
 
 class Metrics:
-    """Counters and histograms of one server.
-
-    Parameters
-    ----------
-    waiting, open_requests : callable
-        Return the number of requests that wait, and that are open.
-    """
+    """Counters and histograms of one server."""
 
     def __init__(self, waiting: Callable[[], int], open_requests: Callable[[], int]) -> None:
         self._registry = registry = CollectorRegistry()

@@ -22,27 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class ServedModel:
-    """A loaded model and what requests ask about it.
-
-    Attributes
-    ----------
-    name : str
-    ae : SequenceAutoencoder
-    digest : str
-        SHA-256 of the model file.
-    model_hash_ : str
-        Hash that the tables of its codes have.
-    index : refold.search.Index or None
-        Index of its codes.
-    plain : bool
-        Whether numbers of a request are the model's values as they are.
-    names : list of str
-        Names of the columns.
-    width : int
-        Number of columns.
-    flat : bool
-        Whether a sequence is a list of numbers in JSON, without rows.
-    """
+    """A loaded model and what requests ask about it."""
 
     def __init__(self, name: str, path: Path, index: str | None = None) -> None:
         self.name = name
@@ -54,15 +34,18 @@ class ServedModel:
                 "it serves no other."
             )
         with path.open("rb") as file:
+            # of the model file; `model_hash_` is what the tables of its codes have
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.model_hash_: str = self.ae.model_hash_
         self.index: Any = None if index is None else refold.search.Index.open(index, self.ae)
         self._low, self._high = far_limits(self.ae._fitted.units)
         self._reads_missing = bool(self.ae._fitted.network.specification.observed_flags)
         schema = self.ae.schema_
+        # numbers of a request are the model's values as they are
         self.plain = bool(schema.numeric.all()) and not schema.missing
         self.names = list(schema.names)
         self.width = schema.num_columns
+        # in JSON, a sequence is a list of numbers, without rows
         self.flat = schema.layout == "series"
 
     def sequences(self, values: np.ndarray, offsets: Any) -> Sequences:
@@ -93,10 +76,8 @@ class ServedModel:
         }
 
     def warnings(self, sequences: Sequences, meaning: Any) -> list[str]:
-        """Return a line for each way in which sequences differ from those of the training.
-
-        ``meaning`` is that of `describe_longer`; None if longer sequences do not matter.
-        """
+        """Return a line for each way in which sequences differ from those of the training."""
+        # `meaning` is that of `describe_longer`; None if longer sequences do not matter
         found, values = [], sequences.values
         if meaning is not None and len(values) > self.ae.max_steps_:  # in all sequences
             found.append(describe_longer(sequences.lengths, self.ae.max_steps_, meaning))
@@ -124,15 +105,7 @@ class ServedModel:
 
 
 class Models:
-    """The models that the service has.
-
-    Parameters
-    ----------
-    paths : mapping of str to path
-        Model file of each name.
-    indexes : mapping of str to str
-        Folder or URL of the index of some of the models.
-    """
+    """The models that the service has."""
 
     def __init__(
         self, paths: Mapping[str, str | Path], indexes: Mapping[str, str] | None = None
@@ -161,10 +134,8 @@ class Models:
             raise ServiceError(404, "not_found", "There is no such model.") from None
 
     def read_again(self) -> None:
-        """Replace all models by those that their files hold now; if one fails, keep all.
-
-        Requests that have begun keep the models that they have.
-        """
+        """Replace all models by those that their files hold now; if one fails, keep all."""
+        # requests that have begun keep the models that they have
         self._models = self._read()
 
     def _read(self) -> dict[str, ServedModel]:
@@ -184,13 +155,7 @@ def check_name(name: str) -> None:
 
 
 def named_paths(given: list[str]) -> dict[str, Path]:
-    """Return model files by name, from ``MODEL`` or ``NAME=MODEL``.
-
-    Examples
-    --------
-    >>> named_paths(["vowels.refold", "other=models/b.refold"])
-    {'vowels': PosixPath('vowels.refold'), 'other': PosixPath('models/b.refold')}
-    """
+    """Return model files by name, from ``MODEL`` or ``NAME=MODEL``."""
     found: dict[str, Path] = {}
     for text in given:
         name, sign, path = text.partition("=")
@@ -203,20 +168,12 @@ def named_paths(given: list[str]) -> dict[str, Path]:
 
 
 def named_indexes(given: list[str], models: Mapping[str, Path]) -> dict[str, str]:
-    """Return folders or URLs of indexes by name, from ``INDEX`` or ``NAME=INDEX``.
-
-    A single model needs no name.
-
-    Examples
-    --------
-    >>> named_indexes(["vowels.index"], {"vowels": Path("vowels.refold")})
-    {'vowels': 'vowels.index'}
-    """
+    """Return folders or URLs of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
     found: dict[str, str] = {}
     for text in given:
         name, sign, place = text.partition("=")
         if not sign or name not in models:
-            if len(models) > 1:
+            if len(models) > 1:  # a single model needs no name
                 raise ParameterError(
                     f"Write the name of a model before the index {text!r}: NAME=INDEX. The models "
                     f"are {', '.join(models)}."

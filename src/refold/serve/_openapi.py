@@ -115,17 +115,7 @@ _REASONS = {
 
 
 def openapi(settings: ServeSettings, names: Sequence[str], *, secured: bool) -> dict[str, Any]:
-    """Return the description of the interface.
-
-    Parameters
-    ----------
-    settings : ServeSettings
-        Whose limits are described.
-    names : sequence of str
-        Names of the models.
-    secured : bool
-        Whether requests need a token.
-    """
+    """Return the description of the interface, with the limits that the settings give."""
     model = _MODEL | {"schema": {"type": "string", "enum": list(names)}}
     operations = {f"/v1/{{model}}/{name}": _operation(name, model) for name in OPERATIONS}
     document: dict[str, Any] = {

@@ -1,8 +1,4 @@
-"""What the service does with sequences and codes: one function and a list of fields for each.
-
-A function is a generator: it yields work for the thread that computes, and gets its results. So
-the same function runs inside a task, or without one, which costs less.
-"""
+"""What the service does with sequences and codes: one function and a list of fields for each."""
 
 import itertools
 from collections.abc import Callable, Generator
@@ -40,30 +36,15 @@ _SEARCH_COST = 100
 
 
 class Asked(NamedTuple):
-    """A request whose fields are checked.
-
-    Attributes
-    ----------
-    model : ServedModel
-    settings : ServeSettings
-    sequences : Sequences or None
-        Aligned with the model.
-    codes : array or None
-    ids : array or None
-        Ids of a table; None for JSON.
-    options : dict
-        Values of the other fields.
-    doubt : str or None
-        Warning that the codes may be those of another model.
-    """
+    """A request whose fields are checked."""
 
     model: ServedModel
     settings: ServeSettings
-    sequences: Sequences | None
+    sequences: Sequences | None  # aligned with the model
     codes: np.ndarray | None
-    ids: np.ndarray | None
-    options: dict[str, Any]
-    doubt: str | None = None
+    ids: np.ndarray | None  # of a table; None for JSON
+    options: dict[str, Any]  # values of the other fields
+    doubt: str | None = None  # warning that the codes may be those of another model
 
     def work(self, kind: Any, payload: Any, steps: int, function: Compute) -> Work:
         """Return work that is computed together with other work of the same kind and model."""
@@ -84,28 +65,18 @@ class Apart(NamedTuple):
     function: Callable[[], Any]
 
 
-# How an operation runs.
+# How an operation runs: a generator that yields work for the thread that computes, and gets its
+# results. So the same function runs inside a task, or without one, which costs less.
 Run = Generator[Work | Apart, Any, Answer]
 
 
 class Operation(NamedTuple):
-    """An operation of the interface.
-
-    Attributes
-    ----------
-    summary : str
-        One sentence.
-    fields : tuple of Field
-    run : callable
-        Computes the answer to a request.
-    apart : bool
-        Whether it has parts for another thread.
-    """
+    """An operation of the interface."""
 
     summary: str
     fields: tuple[Field, ...]
     run: Callable[[Asked], Run]
-    apart: bool = False
+    apart: bool = False  # whether it has parts for another thread
 
 
 def encode(asked: Asked) -> Run:

@@ -11,13 +11,7 @@ class Disconnected(Exception):  # noqa: N818  (not an error of the server)
 
 
 class Bodies:
-    """The bytes of the bodies of all open requests.
-
-    Parameters
-    ----------
-    most : int
-        Most bytes.
-    """
+    """The bytes of the bodies of all open requests, at most ``most``."""
 
     def __init__(self, most: int) -> None:
         self.size = 0

@@ -26,21 +26,7 @@ STATUSES = {
 
 
 class ServiceError(Exception):
-    """An answer other than success.
-
-    Parameters
-    ----------
-    status : int
-        Status of HTTP.
-    code : str
-        Word for programs.
-    message : str
-        Sentence for people.
-    limit, maximum
-        Name and value of the limit that was exceeded.
-    headers : dict
-        More headers of the answer.
-    """
+    """An answer other than success."""
 
     def __init__(
         self,
@@ -53,10 +39,10 @@ class ServiceError(Exception):
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.limit = limit
-        self.maximum = maximum
+        self.status = status  # of HTTP
+        self.code = code  # a word for programs
+        self.limit = limit  # name of the limit that was exceeded
+        self.maximum = maximum  # its value
         self.headers = headers or {}
 
     def body(self) -> bytes:

@@ -143,31 +143,7 @@ class ServeSettings(BaseSettings):
 
 
 def read_settings(file: str | Path | None = None, **given: Any) -> ServeSettings:
-    """Return the settings: the given ones, then environment variables, then those of a file.
-
-    Parameters
-    ----------
-    file : path, optional
-        TOML file with names of settings as keys.
-    **given : object
-        Settings by name. None stands for a setting that is not given.
-
-    Returns
-    -------
-    ServeSettings
-
-    Raises
-    ------
-    ParameterError
-        If a setting is unknown or has an invalid value, or the file is not TOML.
-    MissingFileError
-        If the file does not exist.
-
-    Examples
-    --------
-    >>> read_settings(port=9000, max_steps=None).port
-    9000
-    """
+    """Return the settings: the given ones, then the environment's, then those of a TOML file."""
     if file is not None and not Path(file).is_file():
         raise MissingFileError(f"There is no file of settings {str(file)!r}. Check the path.")
 
