@@ -45,6 +45,14 @@ def test_blocks_are_written_in_order(tmp_path, codes, suffix):
     assert read_codes(path)[1].tolist() == ids.tolist()
 
 
+def test_a_name_that_begins_like_a_column_of_codes(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("codename,code0,code1\na,1,2\nb,3,4\n")
+    codes, ids = read_codes(path)
+    assert codes.tolist() == [[1, 2], [3, 4]]
+    assert ids.tolist() == ["a", "b"]
+
+
 @pytest.mark.parametrize("suffix", BINARY)
 def test_float16_codes_are_read_as_float32(tmp_path, codes, suffix):
     path, ids = tmp_path / f"codes.{suffix}", np.array(["a", "b", "c", "d é", "e,"])

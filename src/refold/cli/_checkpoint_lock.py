@@ -12,22 +12,13 @@ from refold.errors import ParameterError
 def locked_checkpoint(
     checkpoint: Path | None, *, resume: bool, lock: bool = True
 ) -> Iterator[None]:
-    """Lock a checkpoint for one training run, and never overwrite that of an interrupted run.
-
-    ``lock`` is False if another process trains, and locks it.
-
-    Raises
-    ------
-    ParameterError
-        If another training run uses the file, or the file exists and `resume` is False.
-    Stopped
-        Instead of KeyboardInterrupt, if there is a checkpoint to resume from.
-    """
+    """Lock a checkpoint for one training run, and never overwrite that of an interrupted run."""
     if checkpoint is None:
         yield
         return
     from refold._support.file_lock import sole_training
 
+    # without `lock`, another process trains, and locks the checkpoint
     with sole_training(checkpoint if lock else None):
         if checkpoint.exists() and not resume:
             raise ParameterError(

@@ -54,29 +54,12 @@ class Cluster:
         data: str,
         output: str,
         reading: Reading,
-        refused: dict[str, Any],
+        refused: dict[str, Any],  # options that work on one machine only
         *,
         quiet: bool,
         **settings: Any,
     ) -> None:
-        """Run an operation of `refold.cluster`.
-
-        Parameters
-        ----------
-        operation : str
-            Name of the function.
-        model : SequenceAutoencoder
-        data, output : str
-            Parquet files, and the folder for the parts.
-        reading : Reading
-            How to read the files.
-        refused : dict
-            Options that work on one machine only, each with its value; None is not given.
-        quiet : bool
-            Whether to hide the progress and the summary.
-        **settings : object
-            Other arguments of the function.
-        """
+        """Run an operation of `refold.cluster` on Parquet files; ``settings`` are its arguments."""
         _check_options(reading, refused, _READING)
         if STREAM in (data, output):
             raise ParameterError(

@@ -1,11 +1,4 @@
-"""Reader of code files: one row per sequence, as Parquet, CSV, JSON lines or NumPy arrays.
-
-Parquet has a column ``id`` and a column ``code`` of fixed-size lists. CSV has ``id`` and one column
-per latent dimension, ``code0``, ``code1`` and so on. A JSON line is
-``{"id": 3, "code": [0.1, -2.5]}``. ``.npy`` is an array without ids, and ``.npz`` has the arrays
-``code`` and ``id``. The column of ids may have another name, that of the data. Parquet and ``.npz``
-hold the hash of the model, too. All codes are read as float32.
-"""
+"""Reader of code files: one row per sequence, as Parquet, CSV, JSON lines or NumPy arrays."""
 
 import json
 import warnings
@@ -27,6 +20,11 @@ from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
 from refold.sequences import check_model, codes_from_arrow, integers_from_text, stored_model
 
+# Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
+# latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An
+# .npy file is an array without ids, and .npz has the arrays `code` and `id`. The column of ids may
+# have another name, that of the data. Parquet and .npz hold the hash of the model, too.
+
 # Codes, ids, and the hash of the model if the file has it.
 _Read = tuple[np.ndarray, np.ndarray, str | None]
 
@@ -36,36 +34,7 @@ def read_codes(
     id: str | None = None,  # noqa: A002
     model: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read codes and ids from a file in any of the formats.
-
-    Parameters
-    ----------
-    path : Path
-    id : str, optional
-        Name of the column of ids, if the file has it. Otherwise the column is ``"id"``, or the only
-        one besides the codes. Without ids, rows are numbered from 0.
-    model : SequenceAutoencoder, optional
-        Model that is to read the codes.
-
-    Returns
-    -------
-    codes : array of shape (n_sequences, latent_dim), float32
-    ids : array of shape (n_sequences,)
-
-    Raises
-    ------
-    FileFormatError
-        If the file is empty or truncated, has no codes, or codes of different sizes.
-    FileNotFoundError
-        If the file does not exist.
-    DataError
-        If the codes are those of another model.
-
-    Warns
-    -----
-    UserWarning
-        If ``model`` is given and the file does not tell the model of its codes.
-    """
+    """Read codes (n_sequences, latent_dim) and ids from a file in any of the formats."""
     chosen = codes_format(path)
     if path.stat().st_size == 0:
         raise FileFormatError(f"{str(path)!r} is empty. Expected a file of codes.")
@@ -224,6 +193,7 @@ def _id_name(names: list[str], asked: str | None) -> str:
     beside = [name for name in names if not is_code(name)]
     if asked in beside:
         return str(asked)
+    # a single column besides the codes has the ids, whatever its name
     return beside[0] if "id" not in beside and len(beside) == 1 else "id"
 
 

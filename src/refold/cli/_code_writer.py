@@ -28,23 +28,7 @@ def write_codes(
     dtype: str = "float32",
     model: Any = None,
 ) -> None:
-    """Write codes and ids atomically, in the format of the file suffix.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.parquet``, ``.csv``, ``.jsonl``, ``.npy`` or ``.npz``.
-    blocks : iterable of (codes, ids)
-        At least one block: arrays of shape (n, latent_dim) and (n,).
-    num_codes : int
-        Number of codes in all blocks.
-    id : str
-        Name of the column of ids. Replaced by ``"id"`` if it is a name of a code column.
-    dtype : str
-        Type of the stored values, one that `check_dtype` accepts for the format.
-    model : SequenceAutoencoder, optional
-        Model of the codes. Parquet and ``.npz`` have its hash.
-    """
+    """Write blocks of codes and ids atomically, in the format of the file suffix."""
     chosen, id_name = codes_format(path), "id" if is_code(id) else id
     if chosen in ("npy", "npz"):
         with atomic_writer(path) as stream:
@@ -59,13 +43,7 @@ def write_codes(
 
 
 def check_dtype(dtype: str, format_name: str) -> None:
-    """Check that codes of a type can be written in a format.
-
-    Raises
-    ------
-    ParameterError
-        If the type is unknown, or if the format cannot hold it.
-    """
+    """Check that codes of a type can be written in a format."""
     check_code_dtype(dtype)
     if dtype != "float32" and format_name not in _BINARY_FORMATS:
         *others, last = (f".{name}" for name in _BINARY_FORMATS)
@@ -76,24 +54,12 @@ def check_dtype(dtype: str, format_name: str) -> None:
 
 
 def is_code(name: str) -> bool:
-    """Return whether a column holds codes or one dimension of them.
-
-    Examples
-    --------
-    >>> is_code("code"), is_code("code12"), is_code("codename")
-    (True, True, False)
-    """
+    """Return whether a column holds codes or one dimension of them, such as code12."""
     return name == "code" or (name.startswith("code") and name[4:].isdecimal())
 
 
 def codes_format(path: Path) -> str:
-    """Return the format of a code file, by its suffix.
-
-    Raises
-    ------
-    FileFormatError
-        If the suffix is not one of a code file.
-    """
+    """Return the format of a code file, by its suffix."""
     chosen = format_of(path)
     if chosen not in CODE_FORMATS:
         raise FileFormatError(

@@ -24,10 +24,8 @@ class Stopped(Exception):  # noqa: N818  (not an error)
 
 
 def run(command: Callable[[], Any]) -> int:
-    """Run ``command``, and turn errors that the user can fix into one line and an exit code.
-
-    Other exceptions are bugs and are not caught: a bug report needs the traceback.
-    """
+    """Run ``command``, and turn errors that the user can fix into one line and an exit code."""
+    # other exceptions are bugs and are not caught: a bug report needs the traceback
     with warnings.catch_warnings(), Termination() as termination:
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)

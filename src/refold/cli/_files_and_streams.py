@@ -1,8 +1,4 @@
-"""Inputs and outputs of commands: files and the standard streams, with one interface.
-
-Outputs are checked before the work, so a missing folder does not cost an hour of training. Output
-for a stream is written to a temporary file first, and then copied.
-"""
+"""Inputs and outputs of commands: files and the standard streams, with one interface."""
 
 import os
 import shutil
@@ -45,6 +41,7 @@ class Output:
         if not self.copied and self.path is not None:
             yield self.path
             return
+        # a stream gets the whole output or nothing
         with tempfile.TemporaryDirectory(prefix="refold-") as folder:
             made = Path(folder) / f"output.{self.format}"
             yield made
@@ -57,25 +54,9 @@ class Output:
 
 
 def plan_output(name: str, formats: tuple[str, ...], format_name: str | None = None) -> Output:
-    """Check the format of an output and that it can be written.
-
-    The format of a file is that of its suffix. The format of a stream or device is `format_name`.
-
-    Parameters
-    ----------
-    name : str
-        File name, or ``-`` for standard output.
-    formats : tuple of str
-        Allowed formats.
-    format_name : str, optional
-        Requested format of a stream or device; by default JSON lines if allowed, else the first.
-
-    Raises
-    ------
-    ParameterError
-        If the format is not one of ``formats``, the folder is missing or not writable, or a
-        terminal would receive binary data.
-    """
+    """Check the format of an output and that it can be written."""
+    # The format of a file is that of its suffix, and `format_name` that of a stream or device. All
+    # is checked before the work, so a missing folder does not cost an hour of training.
     path = None if name == STREAM else refold.sequences.local_path(name)
     if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
         default = "jsonl" if "jsonl" in formats else formats[0]
@@ -110,11 +91,9 @@ def plan_conversion(
     input_format: str | None,
     output_format: str | None,
 ) -> Output:
-    """Check the inputs and the output of a conversion.
-
-    Standard output has the format of the input if ``--format`` names it for a file.
-    """
+    """Check the inputs and the output of a conversion."""
     check_one_stream(*inputs)
+    # standard output has the format of the input if --format names it for a file
     if output_format is None and STREAM not in inputs and input_format is not None:
         chosen = plain_format(input_format)
         output_format = chosen if chosen in formats else None
@@ -131,13 +110,7 @@ def check_one_stream(*inputs: str | None) -> None:
 
 
 def check_distinct(outputs: Iterable[Output | None], inputs: Iterable[str | None] = ()) -> None:
-    """Check that no output overwrites another output or an input.
-
-    Raises
-    ------
-    ParameterError
-        If two of them are the same file.
-    """
+    """Check that no output overwrites another output or an input."""
     named = [name for name in inputs if name is not None and name != STREAM]
     taken = {os.path.realpath(name): "an input" for name in named}
     for output in outputs:
@@ -155,12 +128,7 @@ def check_distinct(outputs: Iterable[Output | None], inputs: Iterable[str | None
 def readable(
     name: str, format_name: str | None = None, formats: tuple[str, ...] | None = None
 ) -> Iterator[Path]:
-    """Yield a path to an input whose suffix is that of its format.
-
-    By default, the formats are those of sequences. Standard input is copied to a temporary file.
-    If `format_name` differs from the suffix of a file, a temporary link gets the right suffix.
-    Error messages show the name that the user gave.
-    """
+    """Yield a path to an input whose suffix is that of its format."""
     shown, formats = "standard input" if name == STREAM else name, formats or _read_formats()
     chosen = None if format_name is None else _known(format_name, formats)
     path = None if name == STREAM else refold.sequences.local_path(name)
@@ -172,6 +140,7 @@ def readable(
             f"The format of standard input is unknown. Add --format {'|'.join(formats)}."
         )
     chosen = chosen or next(iter(formats))
+    # a copy of standard input, or a link to a file whose suffix is another one
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         stand_in = Path(folder) / f"input.{chosen}"
         if name == STREAM:
@@ -181,7 +150,7 @@ def readable(
             _link(Path(name), stand_in)
         try:
             yield stand_in
-        except RefoldError as error:
+        except RefoldError as error:  # with the name that the user gave
             text = str(error).replace(repr(str(stand_in)), shown)
             raise type(error)(text.replace(str(stand_in), shown)) from error
         except OSError as error:
@@ -191,11 +160,8 @@ def readable(
 
 
 def input_format_of(names: Sequence[str | None], name: str, format_name: str | None) -> str | None:
-    """Return the format for one of several inputs; None for that of its suffix.
-
-    If standard input is among them, `format_name` is for standard input and for files with an
-    unknown suffix.
-    """
+    """Return the format for one of several inputs; None for that of its suffix."""
+    # if standard input is among them, `format_name` is not for files with a known suffix
     has_suffix = format_of(Path(name)) in _read_formats()
     return None if STREAM in names and has_suffix else format_name
 

@@ -91,20 +91,9 @@ class Windows:
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace each parameter that is annotated with a dataclass by the fields of the dataclass.
-
-    Typer has no groups of options. It reads the signature of a command, and a field of a group is
-    annotated as an option is, so that a command takes a whole group as one parameter.
-
-    Examples
-    --------
-    >>> def encode(*, cut: Windows) -> None:
-    ...     print(cut)
-    >>> list(inspect.signature(expand_groups(encode)).parameters)
-    ['window', 'stride']
-    >>> expand_groups(encode)(window=10, stride=5)
-    Windows(window=10, stride=5)
-    """
+    """Replace parameters that are groups of options by the options of their fields."""
+    # Typer has no groups of options. It reads the signature of a command, and a field of a group is
+    # annotated as an option is, so that a command takes a whole group as one parameter.
     signature = inspect.signature(command)
     groups: dict[str, Any] = {
         name: parameter.annotation

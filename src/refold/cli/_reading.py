@@ -96,23 +96,9 @@ class Reading:
         name: str,
         others: Sequence[str | None] = (),
         *,
-        left_out: str | None = None,
+        left_out: str | None = None,  # column of labels, which is not a feature
     ) -> Iterator[Any]:
-        """Open sequences for a model; from a table, only the columns that it was fitted on.
-
-        Without options for the columns of ids and times, their names are those in the training
-        data if the file has them.
-
-        Parameters
-        ----------
-        model : SequenceAutoencoder
-        name : str
-            File name, or ``-`` for standard input.
-        others : sequence of str or None
-            Other inputs with the same options.
-        left_out : str, optional
-            Column of labels, which is not a feature.
-        """
+        """Open sequences for a model; from a table, only the columns that it was fitted on."""
         with self._file(name, others) as path:
             yield self._open(model, path, () if left_out is None else (left_out,))
 
@@ -182,6 +168,7 @@ class Reading:
             options.setdefault("columns", names)
         if chosen and "unit" in chosen.read_options and schema.layout == "words":
             options.setdefault("unit", "words")
+        # by default, ids and times have their names in the training data, if the file has them
         remembered = {"id": schema.id_name, "time": schema.time_name}
         remembered = {k: v for k, v in remembered.items() if v and k not in options}
         return _read(path, options, remembered)

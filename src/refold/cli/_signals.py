@@ -6,30 +6,14 @@ from types import FrameType, TracebackType
 
 
 class Termination:
-    """Context manager that treats SIGTERM as Ctrl-C and records it.
-
-    It does nothing outside of the main thread, or if SIGTERM is already handled or ignored.
-
-    Attributes
-    ----------
-    asked : bool
-        Whether SIGTERM was received.
-
-    Examples
-    --------
-    >>> with Termination() as termination:
-    ...     try:
-    ...         signal.raise_signal(signal.SIGTERM)
-    ...     except KeyboardInterrupt:
-    ...         termination.asked
-    True
-    """
+    """Context manager that treats SIGTERM as Ctrl-C and records it."""
 
     def __init__(self) -> None:
         self.asked = False
         self._installed = False
 
     def __enter__(self) -> "Termination":
+        # nothing to do elsewhere, or if SIGTERM is already handled or ignored
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._handle)

@@ -38,11 +38,9 @@ class _CompleteStream(io.RawIOBase):
 
 @contextmanager
 def complete_output() -> Iterator[None]:
-    """Replace ``sys.stdout`` inside the block by a stream that loses no bytes.
-
-    With PYTHONUNBUFFERED, Python ignores an incomplete write to a full disk. Characters that the
-    locale lacks are escaped.
-    """
+    """Replace ``sys.stdout`` inside the block by a stream that loses no bytes."""
+    # With PYTHONUNBUFFERED, Python ignores an incomplete write to a full disk. Characters that the
+    # locale lacks are escaped.
     before = sys.stdout
     if not isinstance(before, io.TextIOWrapper):  # closed, or replaced by another object
         yield

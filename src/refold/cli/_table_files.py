@@ -18,10 +18,7 @@ def write_table(path: Path, table: "pa.Table") -> None:
 
 
 def write_tables(path: Path, tables: Iterable["pa.Table"], **parquet: Any) -> None:
-    """Write tables with the same columns as one, in the format of the file suffix.
-
-    ``parquet`` are options of the writer of Parquet files.
-    """
+    """Write tables with the same columns as one, in the format of the file suffix."""
     import pyarrow.parquet as pq
     from pyarrow import csv
 
