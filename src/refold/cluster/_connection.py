@@ -19,13 +19,7 @@ _SECONDS = 10.0
 
 
 def load_ray() -> Any:
-    """Import Ray, which takes a second, so that it is imported only where a cluster is used.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Import Ray, which takes a second, so that it is imported only where a cluster is used."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at import
     return optional("ray", extra="ray", purpose="A cluster")
 
@@ -39,39 +33,19 @@ def load_ray_data() -> Any:
 
 @contextmanager
 def connected(
-    on: str, *, num_cpus: int | None = None, object_store_memory: int | None = None
+    on: str,
+    *,
+    num_cpus: int | None = None,  # tasks at a time of a local cluster, by default all cores
+    object_store_memory: int | None = None,  # its shared memory, by default 30 % of the memory
 ) -> Iterator[None]:
-    """Connect to a cluster inside the block.
-
-    If this process is already connected, that connection is used, and it stays open.
-
-    Parameters
-    ----------
-    on : str
-        ``"local"`` starts a cluster on this machine and stops it at the end. ``"auto"`` is the
-        cluster of ``RAY_ADDRESS``, or the one that runs on this machine. Others are addresses:
-        ``"ray://host:10001"`` for a machine outside of the cluster, ``"host:6379"`` for one of its
-        machines.
-    num_cpus : int, optional
-        Number of tasks that a local cluster runs at a time; by default the number of cores.
-    object_store_memory : int, optional
-        Bytes of shared memory of a local cluster; by default 30 % of the memory.
-
-    Raises
-    ------
-    ParameterError
-        If this is no address.
-    ClusterError
-        If no cluster answers at the address.
-    MissingExtraError
-        If Ray is not installed.
-    """
+    """Connect to a cluster inside the block, as ``on=`` of `encode` says."""
     ray = load_ray()
     if not isinstance(on, str) or not (on in (LOCAL, AUTO) or ":" in on):
         raise ParameterError(
             f"{argument('on')} must be an address such as ray://host:10001, or 'auto' or 'local'. "
             f"Got {on!r}."
         )
+    # An open connection of this process is used, and it stays open.
     if ray.is_initialized():
         yield
         return

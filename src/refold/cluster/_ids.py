@@ -6,22 +6,12 @@ import numpy as np
 
 # Files that the hashes are spread over, by their first bits.
 _BUCKETS = 128
+# Twelve bytes of disk for each id. Memory holds a hundredth of them at a time.
 _ENTRY = np.dtype([("hash", np.uint64), ("unit", np.uint32)])
 
 
 class SeenIds:
-    """Hashes of ids on disk, each with the number of the unit that holds it.
-
-    Twelve bytes of disk for each id, and memory for a hundredth of them.
-
-    Examples
-    --------
-    >>> with SeenIds() as seen:
-    ...     seen.add(np.array([5, 7], np.uint64), 0)
-    ...     seen.add(np.array([7], np.uint64), 1)
-    ...     seen.first_twice()
-    (7, 0, 1)
-    """
+    """Hashes of ids on disk, each with the number of the unit that holds it."""
 
     def __init__(self) -> None:
         self._files = [tempfile.TemporaryFile() for _ in range(_BUCKETS)]  # noqa: SIM115
@@ -43,14 +33,11 @@ class SeenIds:
             if len(part):
                 self._files[buckets[part[0]]].write(entries[part].tobytes())
 
-    def first_twice(self, groups: np.ndarray | None = None) -> tuple[int, int, int] | None:
-        """Return a hash that occurs twice and its units, or None.
-
-        Parameters
-        ----------
-        groups : array of shape (num_units,), optional
-            The group of each unit, ascending. An id may occur again in the same group.
-        """
+    def first_twice(
+        self,
+        groups: np.ndarray | None = None,  # (num_units,), ascending; each may repeat an id
+    ) -> tuple[int, int, int] | None:
+        """Return a hash that occurs twice and its units, or None."""
         for file in self._files:
             file.seek(0)
             entries = np.frombuffer(file.read(), _ENTRY)

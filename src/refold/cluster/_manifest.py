@@ -44,24 +44,12 @@ def manifest_of(source: Source, operation: Operation, model_hash: str) -> dict[s
 
 
 def run_of(manifest: dict[str, Any]) -> str:
-    """Return the hash of a manifest, which each of its parts has.
-
-    Examples
-    --------
-    >>> len(run_of({"operation": "encode"}))
-    64
-    """
+    """Return the hash of a manifest, which each of its parts has."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def begin(output: Place, manifest: dict[str, Any], model: bytes) -> None:
-    """Write the manifest and the model, or compare the manifest with the one that is there.
-
-    Raises
-    ------
-    ParameterError
-        If the folder holds the parts of another run.
-    """
+    """Write the manifest and the model, or refuse a folder with the parts of another run."""
     names = make_folder(output)
     place = output.beside(MANIFEST)
     before = read_bytes(place) if MANIFEST in names else None

@@ -14,29 +14,15 @@ from refold.storage import dumps, fingerprint
 
 
 class Operation(NamedTuple):
-    """An operation with a model, as plain values that go to the workers and into the manifest.
+    """An operation with a model, as plain values that go to the workers and into the manifest."""
 
-    Attributes
-    ----------
-    name : {"encode", "reconstruct", "detect"}
-    settings : dict
-    id_name : str
-        Name of the column of ids.
-    """
-
-    name: str
+    name: str  # "encode", "reconstruct" or "detect"
     settings: dict[str, Any]
-    id_name: str
+    id_name: str  # name of the column of ids
 
 
 def packed_model(model: Any) -> bytes:
-    """Return the file of a model for the workers, which have neither Keras nor JAX.
-
-    Raises
-    ------
-    ParameterError
-        If it needs them.
-    """
+    """Return the file of a model for the workers, which have neither Keras nor JAX."""
     if not isinstance(model._fitted.network, PackedNetwork):
         specification = model._fitted.network.specification
         raise ParameterError(

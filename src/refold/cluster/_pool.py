@@ -15,10 +15,7 @@ Batch = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Pool(Protocol):
-    """What a run needs of workers.
-
-    `RayPool` is the one of a cluster, and `ThisProcess` computes without one.
-    """
+    """What a run needs of workers: `RayPool` on a cluster, `ThisProcess` without one."""
 
     num_workers: int
 
@@ -32,13 +29,7 @@ class Pool(Protocol):
 
 
 class ThisProcess:
-    """Computes in this process, one unit after another.
-
-    Examples
-    --------
-    >>> list(ThisProcess().each(lambda batch: {"result": [pickle.dumps(1)]}, []))
-    []
-    """
+    """Computes in this process, one unit after another."""
 
     num_workers = 1
 
@@ -53,25 +44,11 @@ class ThisProcess:
 
 
 class RayPool:
-    """Workers on the cluster that this process is connected to, each with one CPU.
-
-    One CPU of the cluster stays free, because Ray Data waits forever if its actors take all of
-    them.
-
-    Parameters
-    ----------
-    num_workers : int, optional
-        By default all CPUs but one.
-
-    Raises
-    ------
-    ParameterError
-        If the cluster has too few CPUs.
-    """
+    """Workers on the cluster that this process is connected to, each with one CPU."""
 
     def __init__(self, num_workers: int | None = None) -> None:
         cpus = int(load_ray().cluster_resources().get("CPU", 0))
-        most = max(1, cpus - 1)
+        most = max(1, cpus - 1)  # Ray Data waits forever if its actors take all CPUs
         if num_workers is not None and num_workers > most:
             raise ParameterError(
                 f"{argument(num_workers=num_workers)} needs a cluster with {num_workers + 1} CPUs, "

@@ -17,20 +17,11 @@ _ID_ROWS = 1 << 16
 
 
 class Slice(NamedTuple):
-    """Some sequences of a file.
-
-    Attributes
-    ----------
-    table : pyarrow.Table
-    begins : array of int of shape (n_sequences + 1,)
-        Row of the table at which each sequence begins, and the number of rows.
-    first : int
-        Row of the file at which the table begins.
-    """
+    """Some sequences of a file."""
 
     table: pa.Table
-    begins: np.ndarray
-    first: int
+    begins: np.ndarray  # (n + 1,): rows at which sequences begin, and the number of rows
+    first: int  # row of the file at which the table begins
 
     def part(self, start: int, stop: int) -> "Slice":
         """Return some of the sequences."""
@@ -43,17 +34,7 @@ class Slice(NamedTuple):
 
 
 def slices(unit: Unit, options: TableOptions, *, lists: bool, most_steps: int) -> Iterator[Slice]:
-    """Yield the sequences of a unit; a slice has more steps only if it is a single sequence.
-
-    Parameters
-    ----------
-    unit : Unit
-    options : TableOptions
-        With all roles of columns.
-    lists : bool
-        Whether a row is a sequence.
-    most_steps : int
-    """
+    """Yield the sequences of a unit; a slice has more steps only if it is a single sequence."""
     keys = [name for name in (options.id, options.time) if name is not None]
     columns = None if options.columns is None else [*keys, *options.columns]
     mean = max(1.0, unit.steps / max(1, unit.stop - unit.start))
@@ -81,13 +62,7 @@ def ids_of(
 
 
 def hashes(ids: pa.Array) -> np.ndarray:
-    """Return 64 bits of each id, different for different integers.
-
-    Examples
-    --------
-    >>> hashes(pa.array([1, 2, 1])).tolist() == [1, 2, 1]
-    False
-    """
+    """Return 64 bits of each id, different for different integers."""
     if pa.types.is_integer(ids.type):
         x = ids.cast(pa.int64(), safe=False).fill_null(0).to_numpy().astype(np.uint64)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

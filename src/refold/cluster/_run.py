@@ -43,28 +43,13 @@ Report = Callable[[int, int], None]
 
 
 class Job(NamedTuple):
-    """A run as plain values, which may go to a machine of the cluster.
-
-    Attributes
-    ----------
-    source : list of str
-    output : str
-    model : bytes
-        Model file.
-    hash : str
-        Hash of the model.
-    schema : dict
-        Schema of the model.
-    operation : Operation
-    asked : TableOptions
-    part_steps, num_workers : int or None
-    """
+    """A run as plain values, which may go to a machine of the cluster."""
 
     source: list[str]
     output: str
-    model: bytes
-    hash: str
-    schema: dict[str, Any]
+    model: bytes  # the model file
+    hash: str  # of the model
+    schema: dict[str, Any]  # of the model
     operation: Operation
     asked: TableOptions
     part_steps: int | None
@@ -216,12 +201,10 @@ def _rows_with(source: Source, unit: Unit, hash_: int) -> list[tuple[Any, int]]:
 
 
 class Coordinator:
-    """Runs a job on a machine of the cluster.
+    """Runs a job on a machine of the cluster."""
 
-    Ray Data cannot run in a process that is outside of the cluster, and it prints lines that no
-    user of Refold can act on.
-    """
-
+    # Ray Data cannot run in a process outside of the cluster, and it prints lines that no user of
+    # Refold can act on.
     def __init__(self) -> None:
         self._progress = 0, 0
 
@@ -241,13 +224,11 @@ class Coordinator:
 
 
 def execute_on_cluster(job: Job, report: Report) -> Summary:
-    """Run a job by a coordinator on the cluster that this process is connected to.
-
-    The coordinator is on the head of the cluster, without which there is no cluster. If it dies, it
-    starts again and completes what is missing.
-    """
+    """Run a job by a coordinator on the cluster that this process is connected to."""
     ray, coordinator = load_ray(), None
     try:
+        # The coordinator is on the head, without which there is no cluster. If it dies, it starts
+        # again and completes what is missing.
         settings = {"max_concurrency": 2, "max_restarts": 3, "max_task_retries": 3}
         coordinator = ray.remote(num_cpus=0, resources=_HEAD, **settings)(Coordinator).remote()
         result = coordinator.run.remote(job)

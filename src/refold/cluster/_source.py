@@ -21,30 +21,15 @@ READ_BYTES, AT_ONCE = 1 << 20, 16
 
 
 class Unit(NamedTuple):
-    """Rows of a file that are computed together and written as one part.
+    """Rows of a file that are computed together and written as one part."""
 
-    Attributes
-    ----------
-    number : int
-        Place in the order of all units.
-    name : str
-        Path or URL of the file.
-    stamp : Stamp
-    first : int
-        Rows of the files before this one.
-    start, stop : int
-        Rows in the file. A sequence of a long table belongs to the unit in which it begins.
-    steps : int
-        Approximate number of steps.
-    """
-
-    number: int
-    name: str
+    number: int  # place in the order of all units
+    name: str  # path or URL of the file
     stamp: Stamp
-    first: int
-    start: int
+    first: int  # rows of the files before this one
+    start: int  # row in the file; a sequence belongs to the unit in which it begins
     stop: int
-    steps: int
+    steps: int  # approximately
 
 
 class SourceFile(NamedTuple):
@@ -58,43 +43,22 @@ class SourceFile(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A source.
-
-    Attributes
-    ----------
-    files : list of SourceFile
-    units : list of Unit
-    options : TableOptions
-        The roles of the columns.
-    lists : bool
-        Whether a row is a sequence, and not a step.
-    part_steps : int
-        Approximate number of steps of a unit.
-    """
+    """The files of a run, and its units."""
 
     files: list[SourceFile]
     units: list[Unit]
-    options: TableOptions
-    lists: bool
-    part_steps: int
+    options: TableOptions  # the roles of the columns
+    lists: bool  # a row is a sequence, and not a step
+    part_steps: int  # approximate number of steps of a unit
 
 
 def open_source(
-    source: list[str], schema: Schema, asked: TableOptions, part_steps: int | None = None
+    source: list[str],  # paths, URLs and globs of Parquet files or of folders of them
+    schema: Schema,  # of the model
+    asked: TableOptions,
+    part_steps: int | None = None,
 ) -> Source:
-    """Read the footers of all files, and cut them into units.
-
-    Parameters
-    ----------
-    source : list of str
-        Paths, URLs and globs of Parquet files or of folders of them.
-    schema : Schema
-        Columns of the model.
-    asked : TableOptions
-        Roles of the columns as the user gave them.
-    part_steps : int, optional
-        Approximate number of steps of a unit.
-    """
+    """Read the footers of all files, and cut them into units."""
     found = find_parquet(source)
     first = _footer(found[0][0])[0]
     options = _options_for(schema, first.names, asked)
@@ -126,26 +90,12 @@ def open_source(
 
 
 def sum_of(groups: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the rows and steps of some row groups.
-
-    Examples
-    --------
-    >>> sum_of([(2, 10), (3, 20)])
-    (5, 30)
-    """
+    """Return the rows and steps of some row groups."""
     return sum(rows for rows, _ in groups), sum(steps for _, steps in groups)
 
 
 def cut(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int, int]]:
-    """Return ranges of rows with about equally many steps: start, stop and steps.
-
-    Small row groups are joined, and large ones are cut.
-
-    Examples
-    --------
-    >>> cut([(2, 40), (2, 50), (2, 60), (4, 250)], 100)
-    [(0, 6, 150), (6, 8, 125), (8, 10, 125)]
-    """
+    """Return ranges of rows with about equally many steps: start, stop and steps."""
     ranges, start, row, steps = [], 0, 0, 0
 
     def close() -> None:
@@ -154,6 +104,7 @@ def cut(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, i
             ranges.append((start, row, steps))
         start, steps = row, 0
 
+    # Small row groups are joined, and large ones are cut.
     for num_rows, size in groups:
         pieces = max(1, min(MOST_CUTS, num_rows, size // part_steps))
         if pieces > 1:

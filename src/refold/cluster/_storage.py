@@ -34,33 +34,18 @@ Result = TypeVar("Result")
 
 
 class Stamp(NamedTuple):
-    """Size and time of a file, which show whether it has changed.
-
-    Attributes
-    ----------
-    size : int
-    modified : int or None
-        In nanoseconds; None if the store does not tell.
-    """
+    """Size and time of a file, which show whether it has changed."""
 
     size: int
-    modified: int | None
+    modified: int | None  # in nanoseconds; None if the store does not tell
 
 
 class Place(NamedTuple):
-    """A file or folder.
+    """A file or folder of any store."""
 
-    Attributes
-    ----------
-    system : pyarrow.fs.FileSystem
-    path : str
-        Path in the file system.
-    prefix, query : str
-        What turns a path of the file system into a URL that another process can open.
-    """
-
-    system: Any
-    path: str
+    system: Any  # pyarrow.fs.FileSystem
+    path: str  # in the file system
+    # Before and after a path of the file system, they give a URL that another process can open.
     prefix: str = ""
     query: str = ""
 
@@ -80,25 +65,13 @@ class Place(NamedTuple):
 
 
 def place_of(name: str | os.PathLike[str]) -> Place:
-    """Return the place of a path or URL.
-
-    Raises
-    ------
-    ParameterError
-        If the URL cannot be understood.
-    """
+    """Return the place of a path or URL."""
     text = absolute(name)
     return _place_of_url(text) if "://" in text else Place(fs.LocalFileSystem(), text)
 
 
 def absolute(name: str | os.PathLike[str]) -> str:
-    """Return a path or URL that means the same in every working directory.
-
-    Examples
-    --------
-    >>> absolute("s3://bucket/codes")
-    's3://bucket/codes'
-    """
+    """Return a path or URL that means the same in every working directory."""
     text = os.fspath(name)
     return text if "://" in text else str(Path(text).absolute())
 
@@ -125,22 +98,7 @@ def _place_of_url(text: str) -> Place:
 
 
 def patiently(what: str, attempt: Callable[[], Result]) -> Result:
-    """Call a function again, after a pause, while a store cannot be reached.
-
-    Parameters
-    ----------
-    what : str
-        Start of the message, such as ``"s3://bucket/x.parquet cannot be read"``.
-    attempt : callable
-        May raise ``OSError``.
-
-    Raises
-    ------
-    FileAccessError
-        If the last attempt fails as well.
-    MissingFileError
-        If the file does not exist.
-    """
+    """Call a function again, after a pause, while a store cannot be reached."""
     for wait in (*WAITS, None):
         try:
             return attempt()
@@ -168,15 +126,7 @@ def one_line(error: BaseException) -> str:
 
 
 def stamp_of(place: Place) -> Stamp:
-    """Return the stamp of a file.
-
-    Raises
-    ------
-    MissingFileError
-        If it does not exist.
-    FileAccessError
-        If the store cannot be reached.
-    """
+    """Return the stamp of a file."""
     what = f"{place.name()} cannot be read"
     found = patiently(what, lambda: place.system.get_file_info(place.path))
     if found.type != fs.FileType.File:
@@ -185,17 +135,7 @@ def stamp_of(place: Place) -> Stamp:
 
 
 def find_parquet(source: list[str]) -> list[tuple[Place, Stamp]]:
-    """Return the Parquet files of paths, URLs, globs and folders, each sorted by name.
-
-    As in Arrow, names below a folder that begin with ``.`` or ``_`` are skipped.
-
-    Raises
-    ------
-    MissingFileError
-        If nothing is there.
-    FileFormatError
-        If a folder holds no Parquet file, or the file is not one by its name.
-    """
+    """Return the Parquet files of paths, URLs, globs and folders, each sorted by name."""
     return [found for one in source for found in _find(one)]
 
 
@@ -248,12 +188,7 @@ def _as_regex(pattern: str) -> re.Pattern[str]:
 
 @contextmanager
 def replaced(place: Place) -> Iterator[BinaryIO]:
-    """Open a file that takes its name only once it is complete, in any store.
-
-    The bytes go to a temporary file of this machine. At the end they are copied to the store: to a
-    name that begins with a dot, which is then changed, or in an object store to the name itself,
-    where an upload appears when it is complete.
-    """
+    """Open a file that takes its name only once it is complete, in any store."""
     with tempfile.TemporaryFile() as local:
         yield local
         local.flush()
@@ -264,6 +199,8 @@ def replaced(place: Place) -> Iterator[BinaryIO]:
 def _copy(local: Any, size: int, place: Place) -> None:
     local.seek(0)
     folder, _, name = place.path.rpartition("/")
+    # To a name that begins with a dot, which is then changed. In an object store, renaming would be
+    # a copy, and an upload appears when it is complete.
     target = place.path if place.is_object_store else f"{folder}/.{name}.{secrets.token_hex(8)}"
     try:
         with place.system.open_output_stream(target) as stream:

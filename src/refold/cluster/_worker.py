@@ -64,25 +64,14 @@ class Failure(NamedTuple):
 
 
 def part_name(number: int) -> str:
-    """Return the name of the part of a unit.
-
-    Examples
-    --------
-    >>> part_name(12)
-    'part-00000012.parquet'
-    """
+    """Return the name of the part of a unit."""
     return f"part-{number:08d}.parquet"
 
 
 class Worker:
-    """Computes units with a model that it loads once. Ray Data makes one in each process.
+    """Computes units with a model that it loads once. Ray Data makes one in each process."""
 
-    Parameters
-    ----------
-    job : dict
-        Plain values, so that a worker with another version of Refold can say so.
-    """
-
+    # The job is plain values, so that a worker with another version of Refold can say so.
     def __init__(self, job: dict[str, Any]) -> None:
         self._problem: RefoldError | None = None
         if refold.__version__ != job["version"]:
@@ -247,13 +236,7 @@ def unit_to(unit: Unit) -> str:
 
 
 def unit_from(text: str) -> Unit:
-    """Return a unit from its text.
-
-    Examples
-    --------
-    >>> unit_from(unit_to(Unit(0, "a.parquet", Stamp(1, None), 0, 0, 2, 9))).stamp
-    Stamp(size=1, modified=None)
-    """
+    """Return a unit from its text."""
     values = json.loads(text)
     return Unit(*values)._replace(stamp=Stamp(*values[2]))
 
@@ -304,14 +287,8 @@ def p_value_counts(place: Place) -> tuple[list[float], list[int]]:
     return found.tolist(), counts.tolist()
 
 
-def memory(name: str) -> int:
-    """Return the memory of this process in bytes; 0 where the system does not tell.
-
-    Parameters
-    ----------
-    name : {"VmRSS", "VmHWM"}
-        Now, or the largest so far.
-    """
+def memory(name: str) -> int:  # "VmRSS" or "VmHWM"
+    """Return the memory of this process in bytes, now or at most; 0 if the system does not tell."""
     try:
         with Path("/proc/self/status").open(encoding="ascii") as file:
             lines = [line.split() for line in file if line.startswith(f"{name}:")]

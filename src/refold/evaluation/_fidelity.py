@@ -128,13 +128,7 @@ def fidelity(
 
 
 def as_percent(share: float) -> str:
-    """Format a share in percent, rounded down so that it never looks better than it is.
-
-    Examples
-    --------
-    >>> as_percent(0.99999), as_percent(0.5), as_percent(1.0)
-    ('99.9 %', '50.0 %', '100 %')
-    """
+    """Format a share in percent, rounded down so that it never looks better than it is."""
     if share in (0, 1):
         return f"{100 * share:.0f} %"
     return f"{math.floor(round(1000 * share, 9)) / 10:.1f} %"

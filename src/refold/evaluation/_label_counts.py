@@ -11,26 +11,10 @@ _PAIRED = 12  # most frequent categories of a column whose pairs are compared
 
 
 def label_counts(sequences: Sequences) -> np.ndarray:
-    """Count categories in each sequence.
-
-    The features are the counts of the most frequent categories, the parity of each count, and for
-    pairs of categories the running difference of the two counts: its last value, its minimum and
-    its maximum. They show, for example, whether brackets are balanced, which n-grams cannot.
-
-    Parameters
-    ----------
-    sequences : Sequences
-
-    Returns
-    -------
-    array of float of shape (n_sequences, n_features)
-        Features of all columns that are not numeric.
-
-    Examples
-    --------
-    >>> label_counts(Sequences.from_list(["(())", "())("])).tolist()
-    [[2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 2.0], [2.0, 2.0, 0.0, 0.0, 0.0, -1.0, 1.0]]
-    """
+    """Return features of the categories in each sequence, float (n_sequences, n_features)."""
+    # The counts of the most frequent categories, the parity of each, and for pairs of categories
+    # the running difference of the two counts: its last value, its minimum and its maximum. They
+    # show, for example, whether brackets are balanced, which n-grams cannot.
     parts = [np.zeros((len(sequences), 0))]
     for values in sequences.values[:, ~sequences.schema.numeric].T:
         categories, frequency = np.unique(values[~np.isnan(values)], return_counts=True)

@@ -9,34 +9,13 @@ NGRAM_SIZES = (2, 3, 4, 5)
 
 
 def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Count the n-grams of each sequence that do not occur in the reference, and all its n-grams.
-
-    Parameters
-    ----------
-    sequences, reference : Sequences
-        With the same columns.
-
-    Returns
-    -------
-    unseen, total : array of int of shape (n_sequences, n_token_columns, 4)
-
-    Raises
-    ------
-    SchemaError
-        If the columns differ.
-
-    Examples
-    --------
-    >>> known = Sequences.from_list(["on", "no"])
-    >>> unseen, total = count_unseen(Sequences.from_list(["oo"], schema=known.schema), known)
-    >>> unseen[0, 0].tolist(), total[0, 0].tolist()
-    ([1, 2, 1, 0], [3, 2, 1, 0])
-    """
+    """Count n-grams that are not in the reference, and all, of each sequence and token column."""
     reference = as_sequences(reference)
     sequences = as_sequences(sequences, schema=reference.schema)
     parts = [reference, sequences]
     both = concatenate([part.with_ids(np.arange(len(part))) for part in parts])
     columns = np.flatnonzero(~both.schema.numeric)
+    # The results have the shape (n_sequences, n_token_columns, n_sizes).
     shape = len(sequences), len(columns), len(NGRAM_SIZES)
     unseen, total = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     rows = np.repeat(np.arange(len(both)), both.lengths + 2)

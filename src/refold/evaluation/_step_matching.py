@@ -1,8 +1,4 @@
-"""Alignment of reconstructions with the steps of their originals.
-
-Owns the checks that two collections match, and the rule for different lengths: a step that the
-reconstruction lacks is NaN, and extra steps are dropped.
-"""
+"""Alignment of reconstructions with the steps of their originals."""
 
 from typing import Any
 
@@ -14,20 +10,7 @@ from refold.sequences import Scaler, Schema, Sequences, as_sequences
 
 
 def as_pair(original: Any, reconstructed: Any) -> tuple[Sequences, Sequences]:
-    """Convert both, and check that a reconstruction has the sequences and columns of the original.
-
-    Parameters
-    ----------
-    original, reconstructed : Sequences or list of shape (n_sequences,)
-        A list of reconstructions is read with the schema of ``original``.
-
-    Raises
-    ------
-    DataError
-        If there are no sequences, or not as many as in ``original``.
-    SchemaError
-        If the columns differ.
-    """
+    """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
         reconstructed = as_sequences(reconstructed, schema=original.schema)
@@ -56,15 +39,7 @@ def as_pair(original: Any, reconstructed: Any) -> tuple[Sequences, Sequences]:
 
 
 def check_units(scaler: Scaler | None, schema: Schema) -> None:
-    """Check that a scaler, if there is one, scales the features of a schema over all sequences.
-
-    Raises
-    ------
-    ParameterError
-        If it is no scaler, or scales each sequence on its own.
-    SchemaError
-        If it was fitted on another number of columns.
-    """
+    """Check that a scaler, if there is one, scales the features of a schema over all sequences."""
     if scaler is None:
         return
     check_kind("scaler", scaler, 'a Scaler, such as Scaler.fit(train, mode="features")', "mode")
@@ -81,22 +56,12 @@ def check_units(scaler: Scaler | None, schema: Schema) -> None:
 
 
 def on_steps_of(original: Sequences, reconstructed: Sequences) -> np.ndarray:
-    """Return the values of a reconstruction at the steps of the original.
-
-    Parameters
-    ----------
-    original, reconstructed : Sequences of shape (n_sequences,)
-        Aligned collections.
-
-    Returns
-    -------
-    array of shape (n_steps, n_features)
-        One row per step of ``original``; NaN where the reconstruction has no such step.
-    """
+    """Return the values of a reconstruction at the steps of the original (n_steps, n_features)."""
     lengths = original.lengths
     step = np.arange(lengths.sum()) - np.repeat(
         original.offsets[:-1] - original.offsets[0], lengths
     )
+    # A step that the reconstruction lacks is NaN, and extra steps are dropped.
     present = step < np.repeat(reconstructed.lengths, lengths)
     source = np.repeat(reconstructed.offsets[:-1], lengths) + step
     values = np.full((len(step), original.values.shape[1]), np.nan)

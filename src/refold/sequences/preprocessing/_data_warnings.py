@@ -47,16 +47,7 @@ def data_warnings(source: Sequences | Scan) -> list[str]:
 
 
 def key_columns(sequences: Sequences) -> dict[str, str]:
-    """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each.
-
-    Ids are constant within each sequence and differ between sequences. Times ascend in each.
-
-    Examples
-    --------
-    >>> both = [[[7 + i, j, (i * j) % 3] for j in range(4)] for i in range(12)]
-    >>> key_columns(Sequences.from_list(both, names=["who", "day", "x"]))
-    {'who': 'id', 'day': 'time'}
-    """
+    """Return the columns that look like ids or times, with ``"id"`` or ``"time"`` for each."""
     _, step = positions(sequences)
     later = step[1:] > 0  # False where the next row begins another sequence
     begins = sequences.offsets[:-1][sequences.lengths > 1]
@@ -64,6 +55,7 @@ def key_columns(sequences: Sequences) -> dict[str, str]:
     for column, values in zip(sequences.schema.columns, sequences.values.T, strict=True):
         changes = np.diff(values.astype(np.float64))[later]
         changes = changes[~np.isnan(changes)]
+        # ids are constant within each sequence and differ between sequences
         if len(changes) and not changes.any() and len(begins) >= _FEWEST_SEQUENCES:
             if len(np.unique(values[begins])) >= 0.9 * len(begins):
                 keys[column.name] = "id"

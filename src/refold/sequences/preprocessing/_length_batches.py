@@ -24,34 +24,18 @@ _EPOCHS_RUN = 256
 
 
 class Bucket(NamedTuple):
-    """One padded shape.
+    """One padded shape."""
 
-    Attributes
-    ----------
-    num_steps : int
-        Padded length. Sequences that fit the next smaller bucket are not in this one.
-    batch_size : int
-        Number of sequences per batch.
-    """
-
-    num_steps: int
+    num_steps: int  # sequences that fit the next smaller bucket are not in this one
     batch_size: int
 
 
 class BatchPlan(NamedTuple):
-    """A run of consecutive batches of one shape.
-
-    Attributes
-    ----------
-    bucket : Bucket
-        Shape of the batches.
-    rows : array of int32 of shape (capacity, batch_size)
-        Indices of sequences, padded with -1. All runs have the same capacity.
-    num_batches : int
-        Number of batches; the remaining ``rows`` are padding.
-    """
+    """A run of consecutive batches of one shape."""
 
     bucket: Bucket
+    # Indices of sequences, int32 (capacity, batch_size), padded with -1. All runs have the same
+    # capacity.
     rows: np.ndarray
     num_batches: int
 

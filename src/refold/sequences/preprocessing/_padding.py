@@ -1,8 +1,4 @@
-"""Conversion between sequences and the padded arrays of a model.
-
-A model takes ``x`` and ``y`` of shape (B, T, F). In ``x``, a padded step is NaN in every channel
-and a real step is finite. ``y`` is NaN where nothing was observed.
-"""
+"""Conversion of sequences to the padded arrays of a model."""
 
 from typing import Any
 
@@ -13,23 +9,7 @@ from refold.sequences._sequences import Sequences
 
 
 def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sequence index and the step of each row of the values.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        Sequences with their values in one array.
-
-    Returns
-    -------
-    row, step : arrays of int of shape (n_steps,)
-
-    Examples
-    --------
-    >>> row, step = positions(Sequences.from_list([[1.0, 2.0], [], [3.0]]))
-    >>> row.tolist(), step.tolist()
-    ([0, 0, 2], [0, 1, 0])
-    """
+    """Return the sequence index and the step of each row of the values, both (num_steps,)."""
     lengths = sequences.lengths
     row = np.repeat(np.arange(len(lengths)), lengths)
     return row, np.arange(len(row)) - np.repeat(sequences.offsets[:-1], lengths)
@@ -90,42 +70,14 @@ def pad(
 
 def input_and_target(
     values: Any,
-    lengths: Any,
-    unknown: np.ndarray,
+    lengths: Any,  # (B,)
+    unknown: np.ndarray,  # (F,): index of the unknown category; NaN if not categorical
     *,
     flags: bool,
-    padding: float = np.nan,
-    numpy: Any = np,
+    padding: float = np.nan,  # the input in padded steps
+    numpy: Any = np,  # or ``jax.numpy`` inside compiled code
 ) -> tuple[Any, Any]:
-    """Return the input and the target of a batch, from its values with anything as padding.
-
-    Parameters
-    ----------
-    values : array of float32 of shape (B, T, F)
-        Scaled values; NaN where missing.
-    lengths : array of int of shape (B,)
-        Length of each sequence, in steps.
-    unknown : array of shape (F,)
-        Index of the unknown category of each column; NaN if it is not categorical.
-    flags : bool
-        As for `pad`.
-    padding : float
-        Input in padded steps.
-    numpy : module
-        NumPy, or ``jax.numpy`` inside compiled code.
-
-    Returns
-    -------
-    x, y : arrays of float32
-        As `pad` returns them.
-
-    Examples
-    --------
-    >>> values = np.array([[[1.0], [5.0]]], np.float32)
-    >>> x, y = input_and_target(values, np.array([1]), np.array([np.nan]), flags=False, padding=0)
-    >>> x[0, :, 0].tolist(), y[0, :, 0].tolist()
-    ([1.0, 0.0], [1.0, nan])
-    """
+    """Return the input and target of a batch (B, T, F) with anything as padding; see `pad`."""
     real = (numpy.arange(values.shape[1]) < lengths[:, None])[..., None]
     x, y = unpadded_input_and_target(values, unknown, flags=flags, numpy=numpy)
     x = numpy.where(real, x, np.float32(padding))
@@ -135,28 +87,7 @@ def input_and_target(
 def unpadded_input_and_target(
     values: Any, unknown: np.ndarray, *, flags: bool, numpy: Any = np
 ) -> tuple[Any, Any]:
-    """Return the input and the target of steps that are all real.
-
-    Parameters
-    ----------
-    values : array of float32 of shape (..., F)
-        Scaled values; NaN where missing.
-    unknown, flags, numpy
-        As for `input_and_target`.
-
-    Returns
-    -------
-    x, y : arrays of float32
-        Missing entries are 0 in the input, or the index of the unknown category. They are NaN in
-        the target, and so are unknown categories.
-
-    Examples
-    --------
-    >>> values = np.array([[1.0], [np.nan]], np.float32)
-    >>> x, y = unpadded_input_and_target(values, np.array([np.nan]), flags=True)
-    >>> x.tolist(), y.tolist()
-    ([[1.0, 1.0], [0.0, 0.0]], [[1.0], [nan]])
-    """
+    """Return the input and target of values (..., F), NaN where missing, of real steps."""
     unknown = unknown.astype(np.float32)
     observed = ~numpy.isnan(values)
     x = numpy.where(observed, values, np.where(np.isnan(unknown), np.float32(0), unknown))

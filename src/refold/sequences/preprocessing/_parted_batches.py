@@ -8,27 +8,7 @@ from refold.sequences.preprocessing._length_batches import Batches, BatchPlan
 
 
 class PartedBatches(Batches):
-    """Division of sequences in parts into batches, as by `Batches`.
-
-    Each part has its own columns of the rows of a batch, one after another, so that a process that
-    holds some of the parts can cut its own share out of each batch. The division does not depend
-    on the number of processes. Where a part has fewer sequences than others, its share of some
-    batches is empty.
-
-    Parameters
-    ----------
-    lengths, batch_size, num_steps
-        As for `Batches`. Batch sizes are rounded up to a multiple of the number of parts.
-    part_offsets : array of int of shape (num_parts + 1,)
-        Part ``i`` holds the sequences ``part_offsets[i]`` to ``part_offsets[i + 1]``.
-
-    Examples
-    --------
-    >>> batches = PartedBatches(np.full(6, 7), 4, part_offsets=np.array([0, 4, 6]))
-    >>> (run,) = batches.epoch(np.arange(6))
-    >>> run.rows[: run.num_batches].tolist()
-    [[0, 1, 4, 5], [2, 3, -1, -1]]
-    """
+    """Division of sequences in parts into batches, as by `Batches`."""
 
     def __init__(
         self,
@@ -36,8 +16,12 @@ class PartedBatches(Batches):
         batch_size: int,
         num_steps: int | None = None,
         *,
-        part_offsets: np.ndarray,
+        part_offsets: np.ndarray,  # part i holds the sequences part_offsets[i] to [i + 1]
     ) -> None:
+        # Each part has its own columns of the rows of a batch, one after another, so that a process
+        # that holds some of the parts can cut its own share out of each batch. The division does
+        # not depend on the number of processes. Where a part has fewer sequences than others, its
+        # share of some batches is empty.
         super().__init__(lengths, batch_size, num_steps)
         self._part_offsets, parts = part_offsets, len(part_offsets) - 1
         self.buckets = tuple(

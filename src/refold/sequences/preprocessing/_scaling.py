@@ -1,9 +1,4 @@
-"""Invertible scaling of numeric columns, fitted on observed entries only.
-
-Features are scaled by the mean and standard deviation of the training data or of each sequence. In
-the second case these statistics, themselves standardised, are stored next to the code. Binary and
-categorical columns are unchanged.
-"""
+"""Invertible scaling of numeric columns, fitted on observed entries only."""
 
 import warnings
 from collections.abc import Mapping
@@ -27,6 +22,8 @@ from refold.sequences.statistics._moments import (
     sequence_moments,
 )
 
+# Scaled by the mean and standard deviation of the training data, or of each sequence. In the second
+# case these statistics, themselves standardized, are stored next to the code.
 Mode = Literal["features", "sequence"]
 
 # The arrays of the state, in the order in which a model file holds them.
@@ -319,12 +316,7 @@ class Scaler:
 
 
 def check_single(source: Sequences | Scan) -> None:
-    """Refuse data with numbers that float32, in which networks compute, cannot hold.
-
-    Examples
-    --------
-    >>> check_single(Sequences.from_list([[1.0, 3e38]]))
-    """
+    """Refuse data with numbers that float32, in which networks compute, cannot hold."""
     if isinstance(source, Scan):  # which knows its range
         summary = source.summary
         extremes = np.concatenate([summary.least, summary.greatest])

@@ -154,31 +154,7 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
 
 
 def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
-    """Split each sequence after a number of steps.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        Sequences to split.
-    at : int, or array of int of shape (n_sequences,)
-        Number of steps in the first part.
-
-    Returns
-    -------
-    before, after : Sequences
-        The two parts of every sequence, with the same ids.
-
-    Raises
-    ------
-    DataError
-        If a sequence has fewer steps than ``at``.
-
-    Examples
-    --------
-    >>> before, after = split_at(Sequences.from_list([[1.0, 2.0, 3.0], [4.0]]), [2, 1])
-    >>> before.lengths.tolist(), after.lengths.tolist(), after.values.tolist()
-    ([2, 1], [1, 0], [[3.0]])
-    """
+    """Split each sequence after a number of steps, one for all or (n,); both keep the ids."""
     lengths = sequences.lengths
     at = np.broadcast_to(np.asarray(at, np.int64), lengths.shape)
     wrong = np.flatnonzero((at < 0) | (at > lengths))
