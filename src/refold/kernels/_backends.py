@@ -1,7 +1,6 @@
 """Table of kernel backends, one for each type of JAX device.
 
-To add a backend, write a module whose ``lstm`` takes and returns what `refold.kernels.lstm` does,
-and add an entry to `BACKENDS`.
+To add one, write a module whose ``lstm`` takes and returns what `refold.kernels.lstm` does.
 """
 
 from collections.abc import Callable
@@ -12,28 +11,14 @@ from refold.kernels._library import variant, why_not
 
 
 class Backend(NamedTuple):
-    """A fused LSTM for one type of device.
+    """A fused LSTM for one type of device."""
 
-    Attributes
-    ----------
-    devices : str
-        Plural name of the devices, for messages.
-    lstm : callable
-        Function with the arguments and results of `refold.kernels.lstm`, for float32,
-        differentiable once in reverse mode.
-    activations : tuple of str
-        Names of the Keras activations that it supports.
-    variant : callable
-        Returns the name of the variant that runs on this machine, or None if there is none.
-    why_not : callable
-        Returns the reason why there is none, in one line, or None if there is one.
-    """
-
-    devices: str
+    devices: str  # plural name, for messages
+    # like `refold.kernels.lstm`, for float32, differentiable once in reverse mode
     lstm: Callable[..., tuple[Any, Any, Any]]
-    activations: tuple[str, ...]
-    variant: Callable[[], str | None]
-    why_not: Callable[[], str | None]
+    activations: tuple[str, ...]  # names of the Keras activations that it supports
+    variant: Callable[[], str | None]  # name of the variant of this machine; None if there is none
+    why_not: Callable[[], str | None]  # why there is none, in one line; None if there is one
 
 
 BACKENDS = {"cpu": Backend("CPUs", lstm, ACTIVATIONS, variant, why_not)}

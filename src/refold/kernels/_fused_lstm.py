@@ -157,11 +157,7 @@ def _register() -> None:
 
 
 class _Residuals(NamedTuple):
-    """Arrays that the forward pass keeps for the backward pass, in the order of its call.
-
-    A separate flag says whether the gradient with respect to ``x`` is needed. The flag is an empty
-    tuple or None, because JAX keeps only pytrees of arrays between the passes.
-    """
+    """Arrays that the forward pass keeps for the backward pass, in the order of its call."""
 
     x: Any
     kernel: Any
@@ -191,6 +187,8 @@ def _forward(
     results = (outputs if options.return_sequences else None), last_h, last_c
     x_, kernel_, recurrent_, _, h_, c_, mask_ = arrays
     saved = _Residuals(x_, kernel_, recurrent_, h_, c_, mask_, outputs, gates, cells)
+    # The flag says whether the gradient of x is needed. It is a tuple or None, because JAX keeps
+    # only pytrees of arrays between the passes.
     return results, (saved, () if x.perturbed else None)
 
 

@@ -80,20 +80,12 @@ def why_not() -> str | None:
 
 
 class Layout(NamedTuple):
-    """Lengths of arrays that the library writes and reads, in floats.
+    """Lengths of arrays that the library writes and reads, in floats."""
 
-    Attributes
-    ----------
-    gates, cells : int
-        Length of a ranked row.
-    forward_weights, backward_weights : int
-        Length of the packed weights of the forward pass and of the gradient.
-    """
-
-    gates: int
+    gates: int  # of a ranked row, like cells
     cells: int
-    forward_weights: int
-    backward_weights: int
+    forward_weights: int  # packed weights of the forward pass
+    backward_weights: int  # packed weights of the gradient
 
 
 @functools.cache

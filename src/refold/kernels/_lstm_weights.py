@@ -9,28 +9,11 @@ from refold.kernels import _packed_library
 
 
 class LstmWeights:
-    """Weights of an LSTM, which the library packs once, at the first call that needs it.
-
-    The weights must not be changed.
-
-    Parameters
-    ----------
-    kernel : array of float32 of shape (features, 4 * units)
-        Input weights. The gates are in Keras's order: input, forget, cell, output.
-    recurrent_kernel : array of float32 of shape (units, 4 * units)
-    bias : array of float32 of shape (4 * units,)
-
-    Attributes
-    ----------
-    units : int
-
-    Examples
-    --------
-    >>> LstmWeights(*(np.zeros(shape, np.float32) for shape in ((3, 16), (4, 16), 16))).units
-    4
-    """
+    """Weights of an LSTM, which must not be changed; the library packs them at the first call."""
 
     def __init__(self, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> None:
+        # (features, 4 * units), (units, 4 * units) and (4 * units,), all float32. The gates are in
+        # Keras's order: input, forget, cell, output.
         self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
         self.units = len(recurrent_kernel)
 
@@ -50,24 +33,11 @@ class LstmWeights:
 
 
 class Trace(NamedTuple):
-    """What `lstm_gradient` needs of a forward pass.
+    """What `lstm_gradient` needs of a forward pass."""
 
-    Attributes
-    ----------
-    offsets : array of int64 of shape (n_sequences + 1,)
-    weights : LstmWeights
-    c : array of shape (n_sequences, units)
-        Initial cell state.
-    go_backwards : bool
-    by_sequence : bool
-        Whether the input had sums by sequence, whose gradient is then computed.
-    saved : any
-        Gates and cells of every row, in the layout of the library or of NumPy.
-    """
-
-    offsets: np.ndarray
+    offsets: np.ndarray  # (n_sequences + 1,)
     weights: LstmWeights
-    c: np.ndarray
+    c: np.ndarray  # initial cell state (n_sequences, units)
     go_backwards: bool
-    by_sequence: bool
-    saved: Any
+    by_sequence: bool  # whether the input had sums by sequence, whose gradient is then computed
+    saved: Any  # gates and cells of every row, in the layout of the library or of NumPy

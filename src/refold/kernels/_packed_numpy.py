@@ -1,8 +1,4 @@
-"""`refold.kernels.packed` without the compiled library, in NumPy.
-
-Sums are loops over the summed axis, because the rounding of NumPy's matrix product depends on the
-number of rows.
-"""
+"""`refold.kernels.packed` without the compiled library, in NumPy."""
 
 import math
 from typing import Any
@@ -32,6 +28,7 @@ def product(
     """Multiply by a matrix; see `refold.kernels.packed.product`."""
     del threads
     y = np.zeros((len(x), weights.shape[1]), np.float32)
+    # not ``x @ weights``, whose rounding depends on the number of rows
     if start is not None:
         y += start
     for k in range(weights.shape[0]):

@@ -17,49 +17,18 @@ _MOST_CHANNELS = 3
 
 
 class RandomConvolutions(NamedTuple):
-    """Weights of random convolutions; the kernels of one dilation follow those of another.
+    """Weights of random convolutions; the kernels of one dilation follow those of another."""
 
-    Attributes
-    ----------
-    channels : array of float32 of shape (channels, kernels)
-        Weights that mix the channels of a step.
-    taps : array of float32 of shape (9, kernels)
-        Weights of the steps.
-    bias : array of float32 of shape (kernels,)
-        Bias of each kernel.
-    """
-
-    channels: np.ndarray
-    taps: np.ndarray
-    bias: np.ndarray
+    channels: np.ndarray  # (channels, kernels) float32: mix the channels of a step
+    taps: np.ndarray  # (9, kernels) float32: weights of the steps
+    bias: np.ndarray  # (kernels,) float32
 
 
 @functools.lru_cache(maxsize=64)
 def random_convolutions(
     num_channels: int, num_kernels: int = 16, seed: int = 0
 ) -> RandomConvolutions:
-    """Draw kernels that each read up to three channels, with nine taps.
-
-    The arrays are shared between calls and cannot be written.
-
-    Parameters
-    ----------
-    num_channels : int
-        Number of channels of a step.
-    num_kernels : int
-        Number of kernels for each dilation.
-    seed : int
-        Seed of the kernels.
-
-    Returns
-    -------
-    RandomConvolutions
-
-    Examples
-    --------
-    >>> [part.shape for part in random_convolutions(5)]
-    [(5, 64), (9, 64), (64,)]
-    """
+    """Draw kernels for each dilation that each read up to three channels, with nine taps."""
     # RandomState draws the same numbers in all versions; files do not always hold the kernels
     rng = np.random.RandomState(seed)
     num = len(DILATIONS) * num_kernels
@@ -74,6 +43,7 @@ def random_convolutions(
         rng.uniform(-1, 1, num),
     )
     parts = [part.astype(np.float32) for part in drawn]
+    # calls share the arrays
     for part in parts:
         part.flags.writeable = False
     return RandomConvolutions(*parts)

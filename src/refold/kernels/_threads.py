@@ -10,13 +10,7 @@ _OWN = threading.local()
 
 
 def num_threads() -> int:
-    """Return the number of threads of an operation: one for each core that this process may use.
-
-    Examples
-    --------
-    >>> num_threads() >= 1
-    True
-    """
+    """Return the number of threads of an operation: one for each core that this process may use."""
     return getattr(_OWN, "limit", None) or _num_cores()
 
 
@@ -29,14 +23,7 @@ def _num_cores() -> int:
 
 @contextlib.contextmanager
 def limited_threads(limit: int) -> Iterator[None]:
-    """Let operations that the current thread calls have this number of threads.
-
-    Examples
-    --------
-    >>> with limited_threads(1):
-    ...     num_threads()
-    1
-    """
+    """Let operations that the current thread calls have this number of threads."""
     before = getattr(_OWN, "limit", None)
     _OWN.limit = limit
     try:

@@ -1,8 +1,4 @@
-"""Initializers of weights that NumPy draws.
-
-Keras's own initializers compile a small JAX program for each shape of a weight, which takes longer
-than all else in building a model.
-"""
+"""Initializers of weights that NumPy draws."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
+# Keras's own initializers compile a small JAX program for each shape of a weight, which takes
+# longer than all else in building a model.
+
 _drawn = ContextVar("drawn", default=True)
 
 
 @contextmanager
 def undrawn() -> Iterator[None]:
-    """Create weights as zeros, for a model whose weights are assigned next.
-
-    Examples
-    --------
-    >>> with undrawn():
-    ...     float(abs(GlorotUniform(seed=0)((2, 3))).max())
-    0.0
-    """
+    """Create weights as zeros, for a model whose weights are assigned next."""
     token = _drawn.set(False)
     try:
         yield
@@ -33,13 +25,7 @@ def undrawn() -> Iterator[None]:
 
 
 def dense(units: int, **options: Any) -> keras.layers.Dense:
-    """Return a Keras ``Dense`` layer with initial weights from NumPy.
-
-    Examples
-    --------
-    >>> dense(3, name="code").kernel_initializer.__class__.__name__
-    'GlorotUniform'
-    """
+    """Return a Keras ``Dense`` layer with initial weights from NumPy."""
     initial = {"kernel_initializer": GlorotUniform(), "bias_initializer": Constant()}
     return keras.layers.Dense(units, **(initial | options))
 

@@ -9,10 +9,7 @@ from refold.layers._initializers import Constant
 
 
 class _Linear(keras.layers.Layer):
-    """A linear map with fixed initial weights and a learned change.
-
-    The weights are ``start + unit * change``.  ``unit`` scales the step of any optimizer.
-    """
+    """A linear map with the weights ``start + unit * change``, of which ``change`` is trained."""
 
     def _add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
         def add(name: str, shape: tuple[int, ...], *, initial: float, trainable: bool) -> Any:
@@ -22,6 +19,7 @@ class _Linear(keras.layers.Layer):
             )
 
         self.start = add("start", shape, initial=0.0, trainable=False)
+        # scales the step of any optimizer
         self.unit = add("unit", (), initial=1.0, trainable=False)
         self.change = add("change", shape, initial=0.0, trainable=True)
         self.bias = add("bias", bias_shape, initial=0.0, trainable=True)

@@ -64,10 +64,7 @@ def check_engine(engine: Any) -> None:
 
 
 def why_not_here(*, log: bool) -> str | None:
-    """Return the reason why no layer of this process can run fused, or None.
-
-    With ``log``, log a problem of the kernel once.
-    """
+    """Return why no layer of this process can run fused, or None; ``log`` logs it once."""
     if keras.backend.backend() != "jax":
         return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
     # Not at the top, because other backends do not need JAX.

@@ -7,13 +7,7 @@ from keras import ops
 
 
 def num_patches(num_steps: Any, patch: int) -> Any:
-    """Return the number of patches of a number of steps.  The last patch may be incomplete.
-
-    Examples
-    --------
-    >>> num_patches(9, 4), num_patches(8, 4), num_patches(None, 4)
-    (3, 2, None)
-    """
+    """Return the number of patches of a number of steps; the last patch may be incomplete."""
     return None if num_steps is None else (num_steps + patch - 1) // patch
 
 
@@ -74,26 +68,7 @@ class FoldSteps(keras.layers.Layer):
 
 
 def unfold(patches: Any, patch: int, num_steps: Any) -> Any:
-    """Split patches into steps, and cut them to ``num_steps``.
-
-    Parameters
-    ----------
-    patches : tensor of shape (batch, patches, patch * outputs)
-    patch : int
-        Number of steps in a patch.
-    num_steps : int
-        Number of steps to return, at most ``patches * patch``.
-
-    Returns
-    -------
-    tensor of shape (batch, num_steps, outputs)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> np.asarray(unfold(np.array([[[1.0, 2.0], [3.0, 4.0]]]), 2, 3)).tolist()
-    [[[1.0], [2.0], [3.0]]]
-    """
+    """Split patches (batch, patches, patch * outputs) into (batch, num_steps, outputs)."""
     batch, count = ops.shape(patches)[:2]
     steps = ops.reshape(patches, (batch, count * patch, patches.shape[-1] // patch))
     return steps[:, :num_steps]

@@ -105,13 +105,11 @@ class PooledConvolutions(keras.layers.Layer):
 
 
 def _exact_sum(shares: Any) -> Any:
-    """Sum numbers from 0 to 1 over steps, with the same bits in any order of summation.
-
-    The order depends on the shape of the input, so padding and batch size would change the rounding
-    of a sum of floats. Integers have no rounding. The high and the low bits are summed separately,
-    because a sum of 24-bit integers would overflow after 128 steps. The plain sum contributes only
-    the gradient, which integers do not have.
-    """
+    """Sum numbers from 0 to 1 over axis 1, with the same bits in any order of summation."""
+    # Padding and batch size change the order of summation, and with it the rounding of a sum of
+    # floats. Integers have no rounding. The high and the low bits are summed separately, because a
+    # sum of 24-bit integers would overflow after 128 steps. The plain sum contributes only the
+    # gradient, which integers do not have.
     plain = ops.sum(shares, axis=1)
     scaled = ops.cast(shares * float(1 << 24), "int32")
     high, low = ops.right_shift(scaled, 12), ops.bitwise_and(scaled, (1 << 12) - 1)
