@@ -16,7 +16,7 @@ const UNLABELED = "(none)";
 export class Atlas {
   labelFiles = ["csv"];
   about =
-    "This page needs no server and sends nothing: it holds the data, in single precision, and the model. " +
+    "This page needs no server and sends nothing: it holds the data, in single precision, and the decoder. " +
     "Added sequences, a normal set, other clusters and Parquet files need a server: run refold explore.";
 
   async start() {
