@@ -1,6 +1,7 @@
 """`SequenceAutoencoder` with GRUs, from the estimator to the command line."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -66,6 +67,12 @@ def test_a_code_does_not_depend_on_other_sequences(fitted, sines):
     shortest = int(np.argmin(sines.lengths))  # has the most padding in a batch with the others
     alone = fitted.transform(sines[shortest : shortest + 1])
     assert np.abs(alone - codes[shortest]).max() / codes.std(axis=0).min() < 1e-5
+
+
+def test_threads_may_use_a_model_at_the_same_time(fitted, sines):
+    with ThreadPoolExecutor(4) as threads:
+        codes = list(threads.map(lambda _: fitted.transform(sines), range(40)))
+    assert all(np.array_equal(some, codes[0]) for some in codes)
 
 
 def test_a_saved_model_gives_the_same_codes(fitted, sines, tmp_path):

@@ -219,19 +219,7 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
 def join(
     encoder: keras.Model, decoder: keras.Model, unroll: keras.Model, *, name: str = "autoencoder"
 ) -> Models:
-    """Join an encoder and an unrolled decoder.
-
-    Parameters
-    ----------
-    encoder, decoder, unroll : keras.Model
-        As in ``Models``; ``unroll`` shares the decoder's layers.
-    name : str
-        Name of the autoencoder.
-
-    Returns
-    -------
-    Models
-    """
+    """Join an encoder, and a decoder with the ``unroll`` that shares its layers."""
     x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
     outputs = unroll([encoder(x), x])
     return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll)

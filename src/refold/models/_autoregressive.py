@@ -96,31 +96,7 @@ def write_steps(
     num_steps: int,
     stop: Any = None,
 ) -> Any:
-    """Decode codes step by step inside a computation that JAX traces.
-
-    Parameters
-    ----------
-    decoder : keras.Model
-        Autoregressive decoder, as in `decode_autoregressively`.
-    mapping : list of (variable, array)
-        Values of the decoder's variables; other variables are allowed.
-    codes : array of shape (batch, latent_dim)
-        Codes to decode.
-    num_steps, stop : int
-        As in `decode_autoregressively`; ``stop`` may be traced.
-
-    Returns
-    -------
-    array of shape (batch, num_steps, outputs)
-
-    Examples
-    --------
-    >>> from refold.models import default
-    >>> options = {"latent_dim": 3, "max_steps": 4, "units": 8, "decoder": "autoregressive"}
-    >>> decoder = default(["numeric"], **options).decoder
-    >>> write_steps(decoder, [(v, v.value) for v in decoder.variables], np.zeros((2, 3)), 4).shape
-    (2, 4, 1)
-    """
+    """Decode codes to (batch, num_steps, outputs) inside a computation that JAX traces."""
     with keras.StatelessScope(state_mapping=mapping):
         return _write(decoder, codes, num_steps if stop is None else stop, num_steps)
 

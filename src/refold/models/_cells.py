@@ -14,24 +14,12 @@ from refold.layers import LSTM, Constant, ForgetBias, GlorotUniform, Orthogonal
 
 
 class Cell(NamedTuple):
-    """A recurrent layer of the default model.
+    """A recurrent layer of the default model."""
 
-    Attributes
-    ----------
-    layer : type
-        Class of a Keras layer that is a ``keras.layers.RNN``.
-    options : dict
-        Arguments of the layer for its initial bias.
-    state_size : int
-        Size of the cell's state, in multiples of ``units``.
-    initial_state : callable
-        Function of a linear projection of the code, of shape (batch, state_size * units), and
-        ``units``.  Returns the list of initial states of the layer.
-    """
-
-    layer: type[keras.layers.RNN]
-    options: dict[str, Any]
-    state_size: int
+    layer: type[keras.layers.RNN]  # class of a Keras layer
+    options: dict[str, Any]  # arguments for its initial bias
+    state_size: int  # in multiples of units
+    # from a projection (batch, state_size * units) of the code, and units
     initial_state: Callable[[Any, int], list[Any]]
 
     def make(self, units: int, *, name: str) -> keras.layers.RNN:
@@ -66,18 +54,7 @@ CELLS = {
 
 
 def find_cell(name: Any) -> Cell:
-    """Return the cell with a name.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such cell.
-
-    Examples
-    --------
-    >>> find_cell("gru").layer.__name__
-    'GRU'
-    """
+    """Return the cell with a name; a ParameterError if there is none."""
     if not isinstance(name, str) or name not in CELLS:
         raise ParameterError(f"cell must be {' or '.join(map(repr, CELLS))}. Got {name!r}.")
     return CELLS[name]

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 def own_models(architecture: Callable[..., Any], specification: "Specification") -> Models:
-    """Call a user's architecture, and check that its models fit the data.
-
-    Raises
-    ------
-    ParameterError
-        If it does not return two models, or their sizes do not match.
-    """
+    """Call a user's architecture; a ParameterError says what does not fit the data."""
     result = architecture(
         steps=specification.max_steps,
         features=specification.num_channels,
@@ -55,18 +49,7 @@ def own_models(architecture: Callable[..., Any], specification: "Specification")
 
 
 def loadable_json(role: str, model: keras.Model) -> str:
-    """Return a model as Keras JSON from which the same model can be built.
-
-    Parameters
-    ----------
-    role : {"encoder", "decoder"}
-    model : keras.Model
-
-    Raises
-    ------
-    ParameterError
-        If the model cannot be built from its JSON, so that it could not be loaded after saving.
-    """
+    """Return a model as Keras JSON; a ParameterError if no equal model can be built from it."""
     try:
         text = model.to_json()
         with seeded(None):

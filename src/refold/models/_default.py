@@ -205,67 +205,19 @@ def default(
 
 
 def convolutions(patch: int) -> PooledConvolutions:
-    """Return the layer of ROCKET features for a model with patches.
-
-    Its stride is ``patch``, so that it is not slower than the LSTMs, but at most 4, because a
-    larger stride would miss short patterns.
-
-    Examples
-    --------
-    >>> convolutions(16).stride, convolutions(1).stride
-    (4, 1)
-    """
+    """Return the layer of ROCKET features for a model with patches."""
+    # With this stride it is not slower than the LSTMs. A stride above 4 would miss short patterns.
     return PooledConvolutions(stride=min(patch, MOST_STRIDE), name="convolutions")
 
 
 def length_reader(latent_dim: int, index: int, scale: tuple[float, float]) -> keras.Model:
-    """Build the model that reads a sequence's length from a latent dimension for it.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of latent dimensions.
-    index : int
-        Index of the dimension with the length.
-    scale : tuple of float
-        Center and scale of the `LengthEncoding`.
-
-    Returns
-    -------
-    keras.Model
-        As `length_model` returns it.
-
-    Examples
-    --------
-    >>> length_reader(4, 3, (2.0, 1.0)).output_shape
-    (None, 2)
-    """
+    """Build the model from codes to the length (batch, 2) that their dimension ``index`` holds."""
     code = keras.Input((latent_dim,), name="code")
     return keras.Model(code, LengthDecoding(*scale, index, name="length")(code), name="length")
 
 
 def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:
-    """Build the model that predicts a sequence's length from its code.
-
-    Parameters
-    ----------
-    latent_dim : int
-        Number of latent dimensions.
-    mean, deviation : float
-        Mean and standard deviation of the training lengths, in steps.
-    units : int
-        Width of the hidden layer.
-
-    Returns
-    -------
-    keras.Model
-        From codes (batch, latent_dim) to the location and log-scale (batch, 2) of the length.
-
-    Examples
-    --------
-    >>> length_model(4, mean=10.0, deviation=2.0).output_shape
-    (None, 2)
-    """
+    """Build the model from codes to location and log-scale (batch, 2) of the predicted length."""
     code = keras.Input((latent_dim,), name="code")
     hidden = dense(units, activation="gelu", name="hidden")(code)
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")

@@ -37,19 +37,7 @@ _MANY = 20
 
 
 class KerasNetwork:
-    """A fitted network of Keras models, with the methods of `refold.inference.FittedNetwork`.
-
-    Parameters
-    ----------
-    network : Network
-        Keras models of the network.
-
-    Examples
-    --------
-    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
-    >>> KerasNetwork(build(Specification("repeat", *sizes))).fixed_steps
-    5
-    """
+    """A fitted network of Keras models, with the methods of `refold.inference.FittedNetwork`."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -158,14 +146,11 @@ class KerasNetwork:
     def _batches(
         self, lengths: np.ndarray, what: str, *, only: int | None = None, verbose: int = 0
     ) -> Iterator["_Batch"]:
-        """Split sequences into batches of similar length, with few different shapes.
-
-        The padded lengths are the longest training length multiplied by powers of two, and the
-        batch sizes are powers of 8, so that compiled code can be reused for all data. Sequences
-        that fit into one batch are padded to the longest of them, because padding costs less than
-        compiling another shape.
-        """
-        # many categories make each step wide
+        """Split sequences into batches of similar length, with few different shapes."""
+        # The padded lengths are the longest training length multiplied by powers of two, and the
+        # batch sizes are powers of 8, so that compiled code can be reused for all data. Sequences
+        # that fit into one batch are padded to the longest of them, because padding costs less than
+        # compiling another shape. Many categories make each step wide.
         most_steps = _STEPS * _WIDTH // max(_WIDTH, self.specification.num_outputs)
         by_length = np.argsort(lengths, kind="stable")
         steps = _padded_lengths(lengths[by_length], self.specification.max_steps, only)
@@ -187,19 +172,8 @@ class KerasNetwork:
 
 
 def inference_with(network: Network) -> FittedNetwork:
-    """Return the network for inference: on packed rows if it is the default model with LSTMs.
-
-    It always has the current weights of the Keras models.
-
-    Examples
-    --------
-    >>> from refold.models import Specification, build
-    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
-    >>> type(inference_with(build(Specification("default", *sizes)))).__name__
-    'PackedNetwork'
-    >>> type(inference_with(build(Specification("repeat", *sizes)))).__name__
-    'KerasNetwork'
-    """
+    """Return the network for inference, which follows the weights of the Keras models."""
+    # packed rows if it is the default model with LSTMs
     if not are_default(network.specification):
         return KerasNetwork(network)
     packed = PackedNetwork(network.specification, {})
@@ -208,29 +182,7 @@ def inference_with(network: Network) -> FittedNetwork:
 
 
 def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> KerasNetwork:
-    """Build a network with stored weights.
-
-    Parameters
-    ----------
-    specification : Specification
-        Sizes and options of the models.
-    arrays : mapping from names to arrays
-        From ``KerasNetwork.arrays``.
-
-    Returns
-    -------
-    KerasNetwork
-
-    Examples
-    --------
-    >>> from refold.models import build
-    >>> specification = Specification(
-    ...     "repeat", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
-    ... )
-    >>> network = KerasNetwork(build(specification))
-    >>> type(load_network(specification, network.arrays())).__name__
-    'KerasNetwork'
-    """
+    """Build a network with the arrays of ``KerasNetwork.arrays``."""
     with seeded(None):
         network = build(specification)
     for i, variable in enumerate(network.variables):
@@ -239,27 +191,8 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
 
 
 def with_weights_of(network: Any) -> Network:
-    """Build Keras models with a copy of the weights of a fitted network, to train them further.
-
-    The states of random generators are those of a new network.
-
-    Parameters
-    ----------
-    network : PackedNetwork or KerasNetwork
-        A fitted network, which does not change.
-
-    Returns
-    -------
-    Network
-
-    Examples
-    --------
-    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
-    >>> network = inference_with(build(Specification("default", *sizes)))
-    >>> with_weights_of(network).specification == network.specification
-    True
-    """
-    built = build(network.specification)
+    """Build Keras models with a copy of the weights of a fitted network, to train them further."""
+    built = build(network.specification)  # with new states of random generators
     if isinstance(network, KerasNetwork):
         values = [variable.value for variable in network.network.weights]
     else:
@@ -270,28 +203,7 @@ def with_weights_of(network: Any) -> Network:
 
 
 def keras_models(network: Any) -> Network:
-    """Return the Keras models of a network for inference, and build them at the first call.
-
-    The network follows them: if their weights change, its results do.
-
-    Parameters
-    ----------
-    network : PackedNetwork or KerasNetwork
-        Fitted network.
-
-    Returns
-    -------
-    Network
-
-    Examples
-    --------
-    >>> from refold.models import Specification, build
-    >>> network = build(
-    ...     Specification("default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
-    ... )
-    >>> keras_models(inference_with(network)) is network
-    True
-    """
+    """Return the Keras models of a network, which follows them if their weights change."""
     if isinstance(network, KerasNetwork):
         return network.network
     if network.keras is None:

@@ -9,8 +9,7 @@ import numpy as np
 def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     """Run a model on one batch.
 
-    It is faster than ``model.predict_on_batch``, whose handling of states on JAX takes longer than
-    the model itself for small batches.
+    Threads may use the model at the same time, which ``model.predict`` does not allow on JAX.
 
     Parameters
     ----------
@@ -35,6 +34,8 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     run = getattr(model, "_refold_compiled", None)
     if run is None:
         run = model._refold_compiled = _compile(model)
+    # Not ``model.predict_on_batch``, which donates the weights to the compiled function: until it
+    # returns them, another thread cannot read the weights.
     trainable = [variable.value for variable in model.trainable_variables]
     others = [variable.value for variable in model.non_trainable_variables]
     return np.asarray(run(trainable, others, given))

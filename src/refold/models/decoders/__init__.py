@@ -28,18 +28,7 @@ DECODERS: dict[str, type[Decoder]] = {
 
 
 def find_decoder(name: Any) -> type[Decoder]:
-    """Return the decoder class with a name.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such decoder.
-
-    Examples
-    --------
-    >>> find_decoder("autoregressive").reads_previous
-    True
-    """
+    """Return the decoder class with a name; a ParameterError if there is none."""
     if not isinstance(name, str) or name not in DECODERS:
         raise ParameterError(f"decoder must be {' or '.join(map(repr, DECODERS))}. Got {name!r}.")
     return DECODERS[name]

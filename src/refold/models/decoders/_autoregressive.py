@@ -12,11 +12,7 @@ from refold.models.decoders._parallel import ParallelDecoder
 
 
 class AutoregressiveDecoder(ParallelDecoder):
-    """A parallel decoder whose input at each step includes the previous step.
-
-    As a Keras model, it reads the true previous steps (teacher forcing).  ``step`` writes one step
-    of autoregressive decoding.
-    """
+    """A parallel decoder whose input at each step includes the previous step."""
 
     reads_previous = True
     takes_patches = False
@@ -49,24 +45,10 @@ class AutoregressiveDecoder(ParallelDecoder):
         ]
 
     def step(self, given: Any, last: Any, states: list[Any], beside: Any) -> tuple[Any, list[Any]]:
-        """Write one step.
-
-        Parameters
-        ----------
-        given : tensor of shape (batch, 1, features)
-            The code and the position of the step.
-        last : tensor of shape (batch, 1, columns)
-            The values of the previous step, NaN before the first step.
-        states : list of lists of tensors
-            States from ``initial_states`` or the previous call.
-        beside : tensor of shape (batch, 1, outputs), or None
-            Output of the linear path for this step.
-
-        Returns
-        -------
-        outputs : tensor of shape (batch, 1, outputs)
-        states : list of lists of tensors
-        """
+        """Write one step (batch, 1, outputs), and return it with the next states."""
+        # ``given`` (batch, 1, features) are the code and the position, ``last`` (batch, 1, columns)
+        # the values of the previous step, NaN before the first one, and ``beside`` (batch, 1,
+        # outputs) the output of the linear path, or None.
         previous: Any = self.previous
         hidden = ops.concatenate([given, previous.encode(last)], axis=-1)
         next_states = []

@@ -17,12 +17,7 @@ from refold.layers import (
 
 
 class Settings(NamedTuple):
-    """Settings of a decoder, mostly arguments of `refold.models.default`.
-
-    ``linear_steps`` is the number of steps that the linear path has weights for, or None without
-    a linear path.  With ``scale_by_step``, what is added to the linear path has its own scale at
-    each step.  ``suffix`` is appended to the names of the layers.
-    """
+    """Settings of a decoder, mostly arguments of `refold.models.default`."""
 
     column_types: Sequence[str]
     num_categories: Sequence[int] | None
@@ -34,32 +29,19 @@ class Settings(NamedTuple):
     code_noise: float = 0.0
     step_dropout: float = 0.0
     patch: int = 1
-    linear_steps: int | None = None
+    linear_steps: int | None = None  # steps that the linear path has weights for; None without one
+    # whether each step has its own scale of what is added to the linear path
     scale_by_step: bool = False
-    suffix: str = ""
+    suffix: str = ""  # appended to the names of the layers
 
 
 class Decoder(ABC):
-    """Layers that write sequences from codes.
+    """Layers that write sequences from codes, and add the linear path if there is one."""
 
-    The code is repeated at every step, with features of the position.  ``hidden_steps``, which a
-    subclass defines, turns that into one hidden vector for each step or patch.  The column head
-    computes the outputs from these vectors, and adds the linear path if there is one.
-
-    Attributes
-    ----------
-    reads_previous : bool
-        Whether the decoder reads the previous step.  It is then a model of codes and sequences,
-        and has ``previous``.
-    takes_patches : bool
-        Whether ``patch`` may be more than 1.
-    repeat : RepeatCode
-    head : ColumnHead
-    linear : LinearDecoding or None
-    previous : TeacherForcing or None
-    """
-
+    # Whether it reads the previous step. It is then a model of codes and sequences, and has
+    # ``previous``.
     reads_previous: ClassVar[bool] = False
+    # Whether ``patch`` may be more than 1.
     takes_patches: ClassVar[bool] = True
 
     previous: TeacherForcing | None = None
@@ -93,22 +75,11 @@ class Decoder(ABC):
     def make_hidden(self, settings: Settings) -> None:
         """Create the layers that ``hidden_steps`` calls."""
 
+    # ``steps`` are the code, the position, and the previous step if the decoder reads it. ``real``
+    # (batch, patches) is False at padded steps, whose outputs are not used.
     @abstractmethod
     def hidden_steps(self, code: Any, steps: Any, real: Any = None) -> Any:
-        """Return the hidden vectors that the head reads.
-
-        Parameters
-        ----------
-        code : tensor of shape (batch, latent_dim)
-        steps : tensor of shape (batch, patches, features)
-            The code, the position, and the previous step if the decoder reads it.
-        real : tensor of bool of shape (batch, patches), optional
-            False at padded steps, whose outputs are not used.
-
-        Returns
-        -------
-        tensor of shape (batch, patches, any)
-        """
+        """Return hidden vectors (batch, patches, any) of steps (batch, patches, features)."""
 
     def __call__(self, code: Any, template: Any = None) -> Any:
         """Write ``max_steps`` steps, or as many as the template has."""
@@ -126,11 +97,9 @@ class Decoder(ABC):
         return self.head(hidden, beside=beside, like=template if self.patch > 1 else None)
 
     def models(self, latent_dim: int) -> tuple[keras.Model, keras.Model]:
-        """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`.
-
-        If the decoder reads previous steps, both are the same model of a code and a sequence.
-        """
+        """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
         code = keras.Input((latent_dim,), name="code")
+        # a decoder that reads previous steps is one model of a code and a sequence
         alone = None if self.reads_previous else keras.Model(code, self(code), name="decoder")
         template = keras.Input((None, None), name="template")
         unroll = keras.Model([code, template], self(code, template), name="decoder")

@@ -8,14 +8,9 @@ from refold.models.decoders._base import Decoder, Settings
 
 
 class ParallelDecoder(Decoder):
-    """A stack of recurrent layers whose initial states are projections of the code.
+    """A stack of recurrent layers whose initial states are projections of the code."""
 
-    Attributes
-    ----------
-    stack : list of (Dense, RNN)
-        The recurrent layers from bottom to top, each with the projection for its initial state.
-    """
-
+    # From bottom to top: the projection for the initial state, and the recurrent layer.
     stack: list[tuple[Any, Any]]
 
     def make_hidden(self, settings: Settings) -> None:
