@@ -15,37 +15,18 @@ LEAST_INTEGER = int(np.iinfo(np.int64).min)
 
 
 class Columns(NamedTuple):
-    """How a graph receives and returns columns.
-
-    Attributes
-    ----------
-    specification : Specification
-    schema : Schema
-    scaler : Scaler
-    values : list of int
-        Numeric and binary columns.
-    categorical : list of int
-    dtype : dtype
-        Type of the values: float32, or float64 where float32 would round them too much.
-    category_type : type
-        ``object`` for strings, or ``numpy.int64``.
-    missing_category : str or int
-    indices : bool
-        Whether categories are indices.
-    packed : bool
-        Whether the steps of all sequences are in one dimension.
-    """
+    """How a graph receives and returns columns."""
 
     specification: Specification
     schema: Schema
     scaler: Scaler
-    values: list[int]
+    values: list[int]  # numeric and binary columns
     categorical: list[int]
-    dtype: np.dtype
-    category_type: Any
+    dtype: np.dtype  # of the values: float32, or float64 where float32 would round them too much
+    category_type: Any  # object for strings, or numpy.int64
     missing_category: str | int
-    indices: bool
-    packed: bool
+    indices: bool  # whether categories are indices
+    packed: bool  # whether the steps of all sequences are in one dimension
 
     def categories(self, column: int) -> np.ndarray:
         """Return the categories of a column in the type of the graph's tensor."""

@@ -56,10 +56,7 @@ def _read_codes(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
 
 
 class _Decoder:
-    """A decoder of the default model, which adds itself to a graph when called.
-
-    It is the forecast decoder if it writes ``ahead``.
-    """
+    """A decoder of the default model, or its forecast decoder; a call adds it to the graph."""
 
     def __init__(
         self,

@@ -16,44 +16,19 @@ _MOST_INT8 = 127
 
 @functools.cache
 def package(name: str) -> Any:
-    """Return a package of the extra, or raise an error that names it.
-
-    Examples
-    --------
-    >>> package("onnx").__name__
-    'onnx'
-    """
+    """Return a package of the extra, or raise an error that names it."""
     return optional(name, extra="onnx", purpose="refold.export")
 
 
 class Graph:
-    """Nodes and constants of a graph; a call adds a node.
-
-    Parameters
-    ----------
-    stored : mapping
-        ``"float16"`` or ``"int8"`` by the name of a weight; all other weights are float32.
-    outer : Graph, optional
-        The graph whose operator has this one as its body. Constants belong to the outer graph.
-
-    Attributes
-    ----------
-    sizes : dict
-        Number of entries of each weight.
-
-    Examples
-    --------
-    >>> graph = Graph({})
-    >>> x = graph.input("x", np.float32, ["n", 2])
-    >>> y = graph.output("y", graph("Add", x, np.ones(2, np.float32)), np.float32, ["n", 2])
-    >>> [node.op_type for node in graph.finished("sum").all_nodes()]
-    ['Add', 'Identity']
-    """
+    """Nodes and constants of a graph; a call adds a node."""
 
     def __init__(self, stored: Mapping[str, str], outer: "Graph | None" = None) -> None:
         self._ir = package("onnx_ir")
+        # "float16" or "int8" by the name of a weight; all others are float32
         self._stored = stored
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}  # number of entries of each weight
+        # the graph whose operator has this one as its body, and all its constants
         self._outer = outer
         self._tape = self._ir.tape.Tape()
         self._inputs: list[Any] = []
@@ -62,10 +37,8 @@ class Graph:
         self._constants: dict[Any, Any] = {}
 
     def __call__(self, op_type: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
-        """Add a node, and return its output, or the list of its outputs.
-
-        Inputs are values, NumPy arrays and scalars, lists of integers for int64 vectors, and None.
-        """
+        """Add a node, and return its output, or the list of its outputs."""
+        # values, NumPy arrays and scalars, lists of integers for int64 vectors, and None
         values = [self._value(one) for one in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
         found = self._tape.op_multi_out(
@@ -79,16 +52,14 @@ class Graph:
         return found[0] if outputs == 1 else found
 
     def weight(self, name: str, array: np.ndarray, axis: int = 0) -> Any:
-        """Return a named constant of float32, which may be stored with fewer bits.
-
-        ``axis`` is the summed one: int8 weights have a scale for each index of all others.
-        """
+        """Return a named constant of float32, which may be stored with fewer bits."""
         if self._outer is not None:
             return self._outer.weight(name, array, axis)
         self.sizes[name] = array.size
         kind = self._stored.get(name)
         if kind is None:
             return self._initializer(name, np.asarray(array, np.float32))
+        # ``axis`` is the summed one: int8 weights have a scale for each index of all others
         parts = quantized(array, kind, axis)
         value = self("Cast", self._initializer(name, parts[0]), to=self._ir.DataType.FLOAT)
         if len(parts) == 1:
@@ -148,13 +119,7 @@ class Graph:
 
 
 def quantized(array: np.ndarray, kind: str, axis: int) -> list[np.ndarray]:
-    """Return weights in float16, or in int8 with their scales.
-
-    Examples
-    --------
-    >>> [part.tolist() for part in quantized(np.array([[1.0], [-2.0]]), "int8", 0)]
-    [[[64], [-127]], [[0.015748031437397003]]]
-    """
+    """Return weights in float16, or in int8 with their scales."""
     if kind == "float16":
         most = np.finfo(np.float16).max
         return [np.clip(array, -most, most).astype(np.float16)]

@@ -12,26 +12,13 @@ from refold.export._ragged import at_least_one, padded_rows, real_steps
 
 
 class Channels(NamedTuple):
-    """What the encoder reads.
+    """What the encoder reads."""
 
-    Attributes
-    ----------
-    x : value of float32 of shape (n, steps, channels)
-        Scaled values, one-hot categories and observed flags; 0 where a step or a value is missing.
-    real : value of bool of shape (n, steps)
-        Whether a step is within its sequence.
-    lengths : value of int64 of shape (n,)
-    statistics : value of float32 of shape (n, statistics), optional
-        Mean and spread of each sequence, if values are scaled by sequence.
-    given : value of int64 of shape (1,)
-        Number of sequences that were given. If there are none, ``n`` is 1.
-    """
-
-    x: Any
-    real: Any
-    lengths: Any
-    statistics: Any
-    given: Any
+    x: Any  # (n, steps, channels): scaled, one-hot, observed flags; 0 where missing
+    real: Any  # (n, steps): whether a step is within its sequence
+    lengths: Any  # (n,) int64
+    statistics: Any  # (n, statistics): mean and spread of each sequence, or None
+    given: Any  # (1,): number of sequences that were given; if there are none, n is 1
 
 
 def read_inputs(graph: Graph, columns: Columns) -> Channels:
@@ -63,12 +50,7 @@ def read_inputs(graph: Graph, columns: Columns) -> Channels:
 
 
 def _inputs(graph: Graph, columns: Columns) -> tuple[Any, Any, Any, Any]:
-    """Add the inputs.
-
-    Returns values and indices of categories (n, steps, columns), lengths (n,), and how many
-    sequences were given.  There is at least one sequence and one step, because a runtime may crash
-    without.
-    """
+    """Add the inputs; return values, indices (n, steps, columns), lengths (n,) and their number."""
     widths = {"values": len(columns.values), "categories": len(columns.categorical)}
     types = {"values": columns.dtype, "categories": columns.category_type}
     tensors = {}
@@ -86,6 +68,7 @@ def _inputs(graph: Graph, columns: Columns) -> tuple[Any, Any, Any, Any]:
     if "categories" in tensors and not columns.indices:
         tensors["categories"] = _indices(graph, tensors["categories"], columns)
     given = graph("Shape", lengths)
+    # a runtime may crash without a sequence or a step
     lengths = at_least_one(graph, lengths, 1, np.int64(0))
     fills = {"values": np.asarray(np.nan, columns.dtype), "categories": np.int64(-1)}
     for name, tensor in tensors.items():

@@ -13,18 +13,8 @@ from refold.export._ragged import longest, packed_rows, real_steps
 def write_outputs(
     graph: Graph, columns: Columns, outputs: Any, lengths: Any, statistics: Any
 ) -> None:
-    """Add the outputs of a decoder.
-
-    Parameters
-    ----------
-    graph : Graph
-    columns : Columns
-    outputs : value of shape (n, at least as many steps as the longest sequence, outputs)
-        Before their activation.
-    lengths : value of int64 of shape (n,)
-    statistics : value of shape (n, statistics), optional
-        Mean and spread of each sequence, if values are scaled by sequence.
-    """
+    """Add the outputs of a decoder, whose logits are ``outputs`` (n, steps, outputs)."""
+    # ``statistics`` (n, statistics) are None unless values are scaled by sequence
     steps = longest(graph, lengths)
     outputs = graph("Slice", outputs, [0], steps, [1])
     real = real_steps(graph, lengths, steps)

@@ -9,18 +9,10 @@ from refold.export._graph import Graph
 
 
 class Layer(NamedTuple):
-    """Weights of one direction of a layer, in Keras's layout.
-
-    Attributes
-    ----------
-    name : str
-        Name of the layer.
-    cell : {"lstm", "gru"}
-    kernel, recurrent_kernel, bias : arrays
-    """
+    """Weights of one direction of a layer, in Keras's layout."""
 
     name: str
-    cell: str
+    cell: str  # "lstm" or "gru"
     kernel: np.ndarray
     recurrent_kernel: np.ndarray
     bias: np.ndarray
@@ -44,23 +36,9 @@ def run_layer(
     lengths: Any = None,
     states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
-    """Run a layer in one direction, or in both, by the operator for whole sequences.
-
-    Parameters
-    ----------
-    graph : Graph
-    layers : list of Layer
-        One for each direction.
-    x : value of shape (steps, n, features)
-    lengths : value of int32 of shape (n,), optional
-    states : list of values of shape (n, units), optional
-        Initial states.
-
-    Returns
-    -------
-    outputs : value of shape (steps, directions, n, units)
-    last : value of shape (directions, n, units)
-    """
+    """Run a layer over x (steps, n, features), in one direction for each of the layers."""
+    # ``lengths`` (n,) are int32, and ``states`` the initial ones (n, units). Returns outputs
+    # (steps, directions, n, units) and the last states (directions, n, units).
     first = layers[0]
     arrays: list[Any] = []
     for part in ("kernel", "recurrent_kernel"):
@@ -81,16 +59,8 @@ def run_layer(
 
 
 def step(graph: Graph, layer: Layer, sums: Any, states: list[Any]) -> list[Any]:
-    """Compute one step; return the new states, of which the first is the output.
-
-    Parameters
-    ----------
-    graph : Graph
-    layer : Layer
-    sums : value of shape (n, gates * units)
-        Products of the inputs with the kernel, plus the bias of the inputs.
-    states : list of values of shape (n, units)
-    """
+    """Compute one step; return the new states (n, units), of which the first is the output."""
+    # ``sums`` (n, gates * units) are the products of the inputs with the kernel, plus `input_bias`
     recurrent_kernel = graph.weight(f"{layer.name}/recurrent_kernel", layer.recurrent_kernel)
     product = graph("MatMul", states[0], recurrent_kernel)
     if layer.cell == "lstm":

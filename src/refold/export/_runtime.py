@@ -19,13 +19,7 @@ _MISSING = 0.1
 
 
 def session(proto: Any) -> Any:
-    """Load a graph.
-
-    Raises
-    ------
-    ParameterError
-        If the installed runtime does not have its operators.
-    """
+    """Load a graph; a ParameterError if the installed runtime does not have its operators."""
     runtime = package("onnxruntime")
     try:
         return runtime.InferenceSession(
@@ -119,17 +113,8 @@ def run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def comparison(fitted: Any, columns: Columns, part: str) -> Callable[[Any], np.ndarray]:
-    """Return what computes the differences of a graph's results from Refold's.
-
-    They are in standard deviations. A category counts 0 if it is the same, and else 1. Refold
-    computes its own results once.
-
-    Parameters
-    ----------
-    fitted : Fitted
-    columns : Columns
-    part : {"encoder", "decoder", "forecaster"}
-    """
+    """Return what computes the differences of a graph's results from Refold's, standardized."""
+    # in standard deviations; a category counts 0 if it is the same, and else 1
     network, scaler = fitted.network, fitted.scaler
     sequences = reference_sequences(fitted)
     codes, statistics = encode(scaler.transform(sequences), network), scaler.statistics(sequences)

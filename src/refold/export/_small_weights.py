@@ -15,29 +15,9 @@ _LEAST_SIZE = 256
 def choose_stored(
     kind: Kind, sizes: Mapping[str, int], error_of: Callable[[Mapping[str, str]], float]
 ) -> dict[str, str]:
-    """Return the type of each weight that is stored in a smaller type.
-
-    Weights take the type in the order of the error that each of them causes, as long as the error
-    of all together is small. With int8, the rest takes float16 in the same way.
-
-    Parameters
-    ----------
-    kind : {"float32", "float16", "int8"}
-    sizes : mapping
-        Number of entries of each weight.
-    error_of : callable
-        Error of a graph with these types.
-
-    Returns
-    -------
-    dict
-
-    Examples
-    --------
-    >>> sizes = {"a": 1000, "b": 2000, "bias": 8}
-    >>> choose_stored("int8", sizes, lambda stored: 0.02 * ("int8" in stored.get("b", "")))
-    {'a': 'int8', 'b': 'float16'}
-    """
+    """Return the type of each weight that is stored in a smaller type."""
+    # Weights take the type in the order of the error that each of them causes, as long as the error
+    # of all together is small. With int8, the rest takes float16 in the same way.
     matrices = [name for name, size in sizes.items() if size >= _LEAST_SIZE and "bias" not in name]
     stored: dict[str, str] = {}
     for one in _TYPES[kind]:

@@ -160,10 +160,7 @@ def build(
     opset: int = LEAST_OPSET,
     stored: Mapping[str, str] | None = None,
 ) -> tuple[Any, dict[str, int], Columns]:
-    """Return a part of a fitted model as an ONNX model, the sizes of its weights, and its columns.
-
-    Arguments are those of `to_onnx`, and ``stored`` of `Exported`.
-    """
+    """Return a part of a model as an ONNX model, with the sizes of its weights, and its columns."""
     specification = fitted.network.specification
     _check_architecture(specification)
     if part == "forecaster":

@@ -1,8 +1,4 @@
-"""Inference with a fitted network: sequences to codes and back, and checks of the inputs.
-
-The default model runs on NumPy and the compiled kernel, without Keras and JAX. All other models
-run as Keras models; see `refold.models.KerasNetwork`.
-"""
+"""Inference with a fitted network: sequences to codes and back, and checks of the inputs."""
 
 from refold.inference._column_head import ColumnHead as ColumnHead
 from refold.inference._column_head import Draw as Draw

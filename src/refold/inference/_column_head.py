@@ -24,33 +24,14 @@ class Draw(NamedTuple):
 
     @classmethod
     def at(cls, temperature: float, seed: int) -> "Draw | None":
-        """Return how to sample at a temperature of at least 0; None takes the likeliest.
-
-        Examples
-        --------
-        >>> Draw.at(1e-300, seed=0), Draw.at(0, seed=0)
-        (Draw(temperature=1e-30, seed=0), None)
-        """
+        """Return how to sample at a temperature of at least 0; None takes the likeliest."""
         if temperature == 0:
             return None
         return cls(float(min(max(temperature, _LOWEST), _HIGHEST)), seed)
 
 
 class ColumnHead:
-    """Column types of outputs.
-
-    Parameters
-    ----------
-    column_types : sequence of {"numeric", "binary", "categorical"}
-    num_categories : sequence of int
-
-    Examples
-    --------
-    >>> head = ColumnHead(["numeric", "categorical"], [0, 3])
-    >>> logits = np.array([[0.5, 0.0, 2.0, 1.0]], np.float32)
-    >>> head.values(head.activate(logits)).tolist()
-    [[0.5, 1.0]]
-    """
+    """The outputs of a decoder by column type."""
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
@@ -95,22 +76,8 @@ class ColumnHead:
     def errors(
         self, outputs: np.ndarray, targets: np.ndarray, weight: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return weighted errors, and their gradient with respect to the logits.
-
-        Parameters
-        ----------
-        outputs : array of shape (n_rows, outputs)
-        targets : array of shape (n_rows, columns)
-            Finite values.
-        weight : array of shape (n_rows, columns)
-            0 where not observed.
-
-        Returns
-        -------
-        errors : array of float32 of shape (n_rows, columns)
-            Squared errors and cross-entropies.
-        gradient : array of float32 of shape (n_rows, outputs)
-        """
+        """Return errors (n_rows, columns) with their weights, and their gradient of the logits."""
+        # the weight is 0 where nothing was observed, and targets are finite there, too
         if self._all_numeric:
             away = outputs - targets
             weighted = weight * away
@@ -132,22 +99,9 @@ class ColumnHead:
         return errors, gradient
 
     def noise(self, offsets: np.ndarray, seed: int, numbers: np.ndarray) -> np.ndarray:
-        """Draw the noise of the Gumbel-max trick: Gumbel for categories, logistic for binary.
-
-        Each sequence has its own random numbers, which do not depend on the others.
-
-        Parameters
-        ----------
-        offsets : array of int64 of shape (n_sequences + 1,)
-        seed : int
-        numbers : array of int of shape (n_sequences,)
-            Number of each sequence.
-
-        Returns
-        -------
-        array of float32 of shape (n_rows, outputs)
-        """
+        """Draw the noise (n_rows, outputs) of `sample`, from the numbers of the sequences."""
         noise = np.zeros((offsets[-1], self.num_outputs), np.float32)
+        # each sequence has its own generator, so that its noise does not depend on the others
         for number, (begin, end) in zip(numbers, itertools.pairwise(offsets), strict=True):
             rng = np.random.default_rng([seed, int(number)])
             for _, kind, block in self.columns():
@@ -159,15 +113,10 @@ class ColumnHead:
         return noise
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
-        """Turn probabilities into scores whose argmax is a sample, by the Gumbel-max trick [1]_.
-
-        The sampled category has a probability proportional to ``p ** (1 / temperature)``.  The
-        score of a binary column is above 0.5 if the sample is 1.
-
-        References
-        ----------
-        .. [1] C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014, section 2.
-        """
+        """Turn probabilities (n_rows, outputs) into scores whose argmax is a sample."""
+        # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
+        # section 2. A category has a probability proportional to p ** (1 / temperature). The score
+        # of a binary column is above 0.5 if the sample is 1.
         scores: Any = outputs.copy()
         for _, kind, block in self.columns():
             if kind == "categorical":

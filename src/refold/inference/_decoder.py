@@ -20,57 +20,29 @@ _KEPT = 256
 
 
 class Layout(NamedTuple):
-    """What a pass of the decoder needs to know of the sequences to write.
+    """What a pass of the decoder needs to know of the sequences to write."""
 
-    Attributes
-    ----------
-    offsets, patches, steps : arrays of int64 of shape (n_sequences + 1,)
-        Offsets of the steps, of their patches, and of the steps of whole patches.
-    by_step : array of float32 of shape (longest, 4 * units)
-        Product of the position features of each step with their weights.
-    start : array of float32 of shape (longest in steps of whole patches, outputs), optional
-        What the linear path adds to each step; None without a linear path.
-    previous : array of float32 of shape (n_patches, width)
-        Previous steps for teacher forcing; without columns if the stack does not read them.
-    rows : slice or array of int64 of shape (n_rows,)
-        Row of each step among the steps of whole patches.
-    """
-
-    offsets: np.ndarray
-    patches: np.ndarray
-    steps: np.ndarray
-    by_step: np.ndarray
+    offsets: np.ndarray  # of the steps, (n_sequences + 1,)
+    patches: np.ndarray  # offsets of the patches
+    steps: np.ndarray  # offsets of the steps of whole patches
+    by_step: np.ndarray  # (longest, 4 * units): product of the position features with their weights
+    # (longest in whole patches, outputs): what the linear path adds to each step
     start: np.ndarray | None
+    # (n_patches, width): previous steps, or no columns without teacher forcing
     previous: np.ndarray
-    rows: Any
+    rows: Any  # slice or (n_rows,): row of each step among the steps of whole patches
 
 
 class Decoding(NamedTuple):
-    """What the gradient needs of a pass of the decoder.
-
-    Attributes
-    ----------
-    layout : Layout
-    states : list of arrays
-        Initial cell state of each layer.
-    traces : list of Trace
-    """
+    """What the gradient needs of a pass of the decoder."""
 
     layout: Layout
-    states: list[np.ndarray]
-    traces: list[Any]
+    states: list[np.ndarray]  # initial cell state of each layer
+    traces: list[Any]  # a `Trace` of each layer
 
 
 class Decoder:
-    """A stack of LSTMs whose initial states are projections of the code.
-
-    Parameters
-    ----------
-    specification : Specification
-    weights : mapping from names to arrays
-    ahead : bool
-        Whether it is the forecast decoder.
-    """
+    """A stack of LSTMs whose initial states are projections of the code."""
 
     def __init__(
         self,
@@ -118,10 +90,8 @@ class Decoder:
         return self.scale is not None and self.scale.ndim == 2
 
     def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> Layout:
-        """Prepare to write sequences with these offsets, for one or more calls.
-
-        An autoregressive decoder needs ``x``, the encoder's input, for teacher forcing.
-        """
+        """Prepare to write sequences with these offsets, for one or more calls."""
+        # an autoregressive decoder needs ``x``, the encoder's input, for teacher forcing
         patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
         count = int(lengths_from_offsets(patches).max(initial=0))
         by_step, start = self._kept if count <= len(self._kept[0]) else self._by_patch(count)
@@ -146,22 +116,8 @@ class Decoder:
         keep: bool = False,
         reuse: Decoding | None = None,
     ) -> tuple[np.ndarray, Decoding]:
-        """Decode codes to the outputs of each step, and of further steps that complete patches.
-
-        Parameters
-        ----------
-        codes : array of float32 of shape (n_sequences, latent_dim)
-        layout : Layout
-        keep : bool
-            Whether `gradient` will be called.
-        reuse : Decoding, optional
-            A decoding that is no longer needed, whose memory the new one takes.
-
-        Returns
-        -------
-        outputs : array of float32 of shape (n_patches * patch, outputs)
-        decoding : Decoding
-        """
+        """Decode codes to the outputs (n_patches * patch, outputs) of all steps of the patches."""
+        # ``keep`` is for `gradient`. The new decoding takes the memory of ``reuse``.
         hidden, decoding = layout.previous, Decoding(layout, [], [])
         by_sequence = packed.product(codes, *self._by_code)
         options: Any = {"by_sequence": by_sequence, "by_step": layout.by_step}
@@ -184,19 +140,8 @@ class Decoder:
         return self.head.activate(logits), decoding
 
     def gradient(self, decoding: Decoding, d_logits: np.ndarray) -> np.ndarray:
-        """Compute the gradient with respect to the codes.
-
-        Parameters
-        ----------
-        decoding : Decoding
-            From `whole_patches` with ``keep=True``. It can be used once.
-        d_logits : array of float32 of shape (n_patches * patch, outputs)
-            Gradient with respect to the outputs before their activation.
-
-        Returns
-        -------
-        array of float32 of shape (n_sequences, latent_dim)
-        """
+        """Return the gradient of the codes from that of the logits (n_patches * patch, outputs)."""
+        # a decoding with ``keep=True``, which can be used once
         layout, transposed = decoding.layout, self._transposed
         d_codes: Any = np.float32(0)
         if self._linear is not None:
@@ -226,12 +171,9 @@ class Decoder:
         noise: np.ndarray | None = None,
         temperature: float = 1.0,
     ) -> np.ndarray:
-        """Decode codes step by step; each step is the input of the next one.
-
-        The next step gets the likeliest category, the likelier of 0 and 1, and the mean of a
-        numeric column; or with ``noise`` a sample, as from `ColumnHead.sample`.  The result has the
-        shape (n_rows, outputs), as that of the decoder itself.
-        """
+        """Decode codes to (n_rows, outputs); each step is the input of the next one."""
+        # The next step gets the likeliest category, the likelier of 0 and 1, and the mean of a
+        # numeric column; with ``noise``, a sample.
         offsets = layout.offsets
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
@@ -277,10 +219,8 @@ class Decoder:
         return self._by_patch(min(self._most_patches, _KEPT))
 
     def _by_patch(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return ``by_step`` and ``start`` of a `Layout` for the first patches.
-
-        The position features are those of `refold.layers.RepeatCode`.
-        """
+        """Return ``by_step`` and ``start`` of a `Layout` for the first patches."""
+        # the position features are those of `refold.layers.RepeatCode`
         step = np.arange(count, dtype=np.float32)[:, None]
         periods = np.float32(2.0) ** np.arange(
             1, num_periods(self._most_patches) + 1, dtype=np.float32
@@ -302,25 +242,7 @@ class Decoder:
 def teacher_forcing(
     values: np.ndarray, offsets: np.ndarray, num_categories: list[int]
 ) -> np.ndarray:
-    """Return the previous step of each step, and a flag whether there is one.
-
-    Parameters
-    ----------
-    values : array of shape (n_rows, columns + any others)
-        Scaled values, as an encoder reads them.
-    offsets : array of int64 of shape (n_sequences + 1,)
-    num_categories : list of int
-
-    Returns
-    -------
-    array of float32 of shape (n_rows, width)
-
-    Examples
-    --------
-    >>> values = np.array([[2.0], [0.0], [1.0]], np.float32)
-    >>> teacher_forcing(values, np.array([0, 3]), [3]).tolist()
-    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]]
-    """
+    """Return the previous step of each step (n_rows, width), with a flag whether there is one."""
     encoded = _encode_previous(values[:, : len(num_categories)], num_categories)
     shifted = np.zeros_like(encoded)
     shifted[1:] = encoded[:-1]

@@ -1,7 +1,4 @@
-"""Encoding and decoding with a network: sequences to codes, and outputs to sequences.
-
-All values are in scaled units; the estimator scales them and checks the user's input.
-"""
+"""Encoding and decoding of scaled sequences with a network."""
 
 from typing import Any, Protocol
 
@@ -14,10 +11,7 @@ from refold.sequences import Schema, Sequences, check_codes_finite, check_decode
 
 
 class FittedNetwork(Protocol):
-    """What inference needs of a network.
-
-    `PackedNetwork` is the default model. `refold.models.KerasNetwork` is for all others.
-    """
+    """What inference needs of a network: `PackedNetwork` or `refold.models.KerasNetwork`."""
 
     specification: Specification
     head: ColumnHead
@@ -66,10 +60,7 @@ class FittedNetwork(Protocol):
         ...
 
     def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
-        """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences.
-
-        ``recent`` is what `recent_values` returns for the sequences.
-        """
+        """Forecast outputs (n_sequences * forecast_steps, outputs); see `recent_values`."""
         ...
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
@@ -80,26 +71,7 @@ class FittedNetwork(Protocol):
 def encode(
     scaled: Sequences, network: FittedNetwork, *, latent_steps: int = 0, verbose: int = 0
 ) -> np.ndarray:
-    """Encode sequences.
-
-    Parameters
-    ----------
-    scaled : Sequences
-    network : FittedNetwork
-    latent_steps : int
-        Number of steps of latent optimization.
-    verbose : int
-        1 shows progress if there are many blocks.
-
-    Returns
-    -------
-    array of float32 of shape (n_sequences, latent_dim)
-
-    Raises
-    ------
-    DataError
-        If a code overflows.
-    """
+    """Encode sequences to (n_sequences, latent_dim); a DataError if a code overflows."""
     with np.errstate(over="ignore", invalid="ignore"):  # checked below
         codes = network.encode(scaled, latent_steps=latent_steps, verbose=verbose)
     check_codes_finite(np.isfinite(codes), scaled.ids)
@@ -107,17 +79,7 @@ def encode(
 
 
 def rocket_features(scaled: Sequences, network: FittedNetwork) -> np.ndarray:
-    """Compute the ROCKET features of sequences.
-
-    Parameters
-    ----------
-    scaled : Sequences
-    network : FittedNetwork
-
-    Returns
-    -------
-    array of float32 of shape (n_sequences, n_features)
-    """
+    """Compute the ROCKET features of sequences, (n_sequences, n_features)."""
     return network.rocket_features(scaled)
 
 
@@ -130,30 +92,7 @@ def decode(
     draw: Draw | None = None,
     verbose: int = 0,
 ) -> Sequences:
-    """Decode codes to sequences of the given lengths.
-
-    Parameters
-    ----------
-    codes : array of shape (n_sequences, latent_dim)
-    lengths : array of int of shape (n_sequences,)
-    schema : Schema
-        Schema of the result.
-    network : FittedNetwork
-    draw : Draw, optional
-        How to sample categories and binary values; by default, the likeliest are taken.
-    verbose : int
-        1 shows progress if there are many blocks.
-
-    Returns
-    -------
-    Sequences
-        Scaled means of numeric columns, the likelier of 0 and 1, and the likeliest category.
-
-    Raises
-    ------
-    DataError
-        If a value overflows.
-    """
+    """Decode codes (n_sequences, latent_dim) to sequences; a DataError if a value overflows."""
     offsets = offsets_from_lengths(lengths)
     with np.errstate(over="ignore", invalid="ignore"):  # checked below
         outputs = network.decode(codes, offsets, draw=draw, verbose=verbose)
@@ -164,28 +103,7 @@ def decode(
 def forecast(
     codes: np.ndarray, recent: np.ndarray, schema: Schema, network: FittedNetwork
 ) -> Sequences:
-    """Forecast the steps after the sequences of codes.
-
-    Parameters
-    ----------
-    codes : array of shape (n_sequences, latent_dim)
-    recent : array of shape (n_sequences, recent_dim)
-        See `recent_values`.
-    schema : Schema
-        Schema of the result.
-    network : FittedNetwork
-        A network with a forecast decoder.
-
-    Returns
-    -------
-    Sequences
-        Values as in ``decode``, with as many steps as the network forecasts.
-
-    Raises
-    ------
-    DataError
-        If a value overflows.
-    """
+    """Forecast the steps after the sequences of codes; a DataError if a value overflows."""
     offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
     with np.errstate(over="ignore", invalid="ignore"):  # checked below
         outputs = network.forecast(codes, recent)
@@ -194,23 +112,8 @@ def forecast(
 
 
 def predict_lengths(codes: np.ndarray, network: FittedNetwork) -> np.ndarray:
-    """Predict the length of each sequence from its code.
-
-    Parameters
-    ----------
-    codes : array of shape (n_sequences, latent_dim)
-    network : FittedNetwork
-
-    Returns
-    -------
-    array of int of shape (n_sequences,)
-        From 0 to twice the longest training length, or to the network's maximum if it has one.
-
-    Raises
-    ------
-    DataError
-        If a length overflows.
-    """
+    """Predict the length (n_sequences,) of each sequence; a DataError if one overflows."""
+    # at most twice the longest training length, or what the network writes
     longest: Any = network.most_steps or 2 * network.specification.max_steps
     with np.errstate(over="ignore", invalid="ignore"):  # checked below
         rounded = np.rint(network.predict_lengths(codes))

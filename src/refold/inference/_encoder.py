@@ -15,13 +15,7 @@ from refold.kernels import packed
 
 
 class Encoder:
-    """Bidirectional LSTMs whose states are pooled, a linear path, and ROCKET features.
-
-    Parameters
-    ----------
-    specification : Specification
-    weights : mapping from names to arrays
-    """
+    """Bidirectional LSTMs whose states are pooled, a linear path, and ROCKET features."""
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self.specification = specification
@@ -114,37 +108,12 @@ def _mapped(
 
 
 def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:
-    """Return the offsets of patches of steps; the last patch may be incomplete.
-
-    Examples
-    --------
-    >>> patch_offsets(np.array([0, 3, 7]), 2).tolist()
-    [0, 2, 4]
-    """
+    """Return the offsets of patches of steps; the last patch may be incomplete."""
     return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch))
 
 
 def fold(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Concatenate the steps of each patch, and append the fraction of them that is real.
-
-    Parameters
-    ----------
-    x : array of shape (n_rows, channels)
-    offsets : array of int64 of shape (n_sequences + 1,)
-    patch : int
-        Number of steps in a patch.
-
-    Returns
-    -------
-    patches : array of float32 of shape (n_patches, patch * channels + 1)
-    offsets : array of int64 of shape (n_sequences + 1,)
-
-    Examples
-    --------
-    >>> patches, offsets = fold(np.array([[1.0], [2.0], [3.0]], np.float32), np.array([0, 3]), 2)
-    >>> patches.tolist(), offsets.tolist()
-    ([[1.0, 2.0, 1.0], [3.0, 0.0, 0.5]], [0, 2])
-    """
+    """Fold x to patches (n_patches, patch * channels + 1), and append the share of real steps."""
     folded = patch_offsets(offsets, patch)
     padded = np.zeros((folded[-1] * patch, x.shape[1] + 1), np.float32)
     rows = rows_in_patches(offsets, folded, patch)
@@ -157,11 +126,5 @@ def fold(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np
 
 
 def rows_in_patches(offsets: np.ndarray, folded: np.ndarray, patch: int) -> np.ndarray:
-    """Return the row of each step among the steps of all patches, complete or not.
-
-    Examples
-    --------
-    >>> rows_in_patches(np.array([0, 3, 4]), np.array([0, 2, 3]), 2).tolist()
-    [0, 1, 2, 4]
-    """
+    """Return the row of each step among the steps of all patches, complete or not."""
     return positions_of(folded[:-1] * patch, lengths_from_offsets(offsets))

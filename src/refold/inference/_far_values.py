@@ -28,21 +28,9 @@ def far_limits(units: Scaler) -> tuple[np.ndarray, np.ndarray]:
 
 
 def count_far(values: np.ndarray, units: Scaler) -> np.ndarray:
-    """Count values far outside of the training data.
-
-    Parameters
-    ----------
-    values : array of shape (n_steps, n_columns)
-        In the units of the training data.
-    units : Scaler
-        Standardizes each column of the training data.
-
-    Returns
-    -------
-    array of shape (4, n_columns)
-        Values far away, values that are far away or not zero, observed values, and the largest
-        distance of a value from the mean in standard deviations.
-    """
+    """Count values (n_steps, n_columns) far outside of the training data, (4, n_columns)."""
+    # The rows: values far away, values that are far away or not zero, observed values, and the
+    # largest distance of a value from the mean in standard deviations.
     low, high = far_limits(units)
     far = (values < low) | (values > high)
     observed = ~np.isnan(values)
@@ -56,29 +44,7 @@ def count_far(values: np.ndarray, units: Scaler) -> np.ndarray:
 
 
 def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
-    """Describe values that are probably in other units than those of the training data.
-
-    Parameters
-    ----------
-    counts : sequence of arrays of shape (4, n_columns)
-        Results of `count_far`, one for each block of the data.
-    schema : Schema
-        Names of the columns.
-
-    Returns
-    -------
-    str or None
-        One line; None if no column has many values far away.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> weights = as_sequences([[61.0, 62.0, 60.0], [70.0, 71.0]])
-    >>> counts = count_far(1000 * weights.values, Scaler.fit(weights))
-    >>> print(describe_far([counts], weights.schema))
-    100 % of the values of column 'x0' are far outside of the training data, up to 15069 standard \
-deviations from its mean. Check their units: the results mean little for such values.
-    """
+    """Describe values that are probably in other units, in one line; None if there are few."""
     if not counts:
         return None
     far, comparable, observed, _ = np.sum(counts, axis=0)

@@ -9,21 +9,7 @@ from refold.sequences import Scaler, Sequences, split_at
 
 
 def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
-    """Split off the last ``steps`` steps of each sequence that has more.
-
-    Returns
-    -------
-    rows : array of int
-        Indices of the sequences that were split.
-    before, after : Sequences
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> rows, before, after = split_last(as_sequences([[0.0], [1.0, 2.0, 3.0]]), 1)
-    >>> rows.tolist(), before.lengths.tolist(), after.lengths.tolist()
-    ([1], [2], [1])
-    """
+    """Split off the last steps of sequences that have more; return their indices and both parts."""
     rows = np.flatnonzero(sequences.lengths > steps)
     longer = sequences[rows]
     return rows, *split_at(longer, longer.lengths - steps)
@@ -32,24 +18,9 @@ def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences,
 def continued(
     before: Sequences, network: FittedNetwork, scaler: Scaler, *, verbose: int = 0
 ) -> Sequences:
-    """Forecast the steps after sequences, in the units of the data.
-
-    The codes are the encoder's, without latent optimization. Optimized codes fit the past better,
-    but the forecaster was not trained on them: errors were 6 to 22 % larger.
-
-    Parameters
-    ----------
-    before : Sequences
-    network : FittedNetwork
-        A network with a forecaster.
-    scaler : Scaler
-    verbose : int
-
-    Returns
-    -------
-    Sequences
-        Forecasts, with as many steps as the network forecasts.
-    """
+    """Forecast the steps after sequences, in the units of the data."""
+    # Without latent optimization. Optimized codes fit the past better, but the forecaster was not
+    # trained on them: errors were 6 to 22 % larger.
     scaled = scaler.transform(before)
     codes = encode(scaled, network, verbose=verbose)
     with np.errstate(over="ignore"):  # `forecast` refuses what overflows
@@ -59,27 +30,10 @@ def continued(
 
 
 def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray:
-    """Return what a forecast decoder reads beside the code: the last steps of each sequence.
-
-    The first values are those of the last step, with categories as one-hot. The others are the
-    differences of earlier steps from it, the latest first, so that a level far from zero does not
-    hide them. A missing value is that of the step before, or else of the first step after, or else
-    zero.
-
-    Returns
-    -------
-    array of float32 of shape (n_sequences, recent_steps * outputs)
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
-    >>> specification = Specification("default", *sizes, forecast_steps=1, recent_steps=3)
-    >>> nan = float("nan")
-    >>> series = as_sequences([[1.0, 2.0, 4.0, 8.0], [3.0, nan, 4.0], [5.0]])
-    >>> recent_values(series, specification).tolist()
-    [[8.0, -4.0, -6.0], [4.0, -1.0, -1.0], [5.0, 0.0, 0.0]]
-    """
+    """Return what a forecast decoder reads beside the code, (n_sequences, recent_dim)."""
+    # The last step comes first, with categories as one-hot. The others are the differences of
+    # earlier steps from it, the latest first, so that a level far from zero does not hide them. A
+    # missing value is that of the step before, or else of the first step after, or else zero.
     steps, num_columns = specification.recent_steps, len(specification.num_categories)
     values = last_steps(scaled, steps).astype(np.float32)
     forward = [(step, step - 1) for step in range(1, steps)]
@@ -95,16 +49,7 @@ def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray
 
 
 def last_steps(sequences: Sequences, steps: int) -> np.ndarray:
-    """Return the last steps of each sequence, (n_sequences, steps, n_columns).
-
-    Shorter sequences begin with NaN.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> last_steps(as_sequences([[1.0, 2.0, 3.0], [4.0]]), 2)[:, :, 0].tolist()
-    [[2.0, 3.0], [nan, 4.0]]
-    """
+    """Return the last steps (n_sequences, steps, n_columns), with NaN before shorter sequences."""
     places = np.arange(-steps, 0) + sequences.offsets[1:, None]
     there = places >= sequences.offsets[:-1, None]
     values = np.full((*there.shape, sequences.schema.num_columns), np.nan)

@@ -12,13 +12,7 @@ MAX_DISTANCE = 1000.0
 
 
 def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
-    """Refuse lengths that a network with a fixed number of steps cannot read.
-
-    Raises
-    ------
-    DataError
-        If a sequence is empty, or longer than the network reads.
-    """
+    """Refuse lengths that a network with a fixed number of steps cannot read."""
     if network.fixed_steps is None:
         return
     name = network.specification.architecture
@@ -38,23 +32,7 @@ def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
 
 
 def check_codes(codes: Any, width: int) -> np.ndarray:
-    """Check codes to decode.
-
-    Parameters
-    ----------
-    codes : array of shape (n_sequences, width)
-    width : int
-        Number of dimensions of a code.
-
-    Returns
-    -------
-    array of float32 of shape (n_sequences, width)
-
-    Raises
-    ------
-    DataError
-        If they have another shape, or are not finite numbers.
-    """
+    """Return codes as float32 (n_sequences, width); a DataError says what is wrong."""
     try:
         with np.errstate(over="ignore"):
             codes = np.asarray(codes, dtype=np.float32)
@@ -76,24 +54,7 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
 
 
 def describe_far_codes(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) -> str | None:
-    """Describe codes that are very far from those of training; None if there is none.
-
-    Parameters
-    ----------
-    codes : array of float32 of shape (n_sequences, width)
-    center, unit : arrays of shape (width,)
-        Mean and standard deviation of the training codes; the latter is not 0.
-
-    Returns
-    -------
-    str or None
-
-    Examples
-    --------
-    >>> line = describe_far_codes(np.array([[0.0], [5000.0]]), np.zeros(1), np.ones(1))
-    >>> line.partition(": ")[2]
-    '5000 in row 1, dimension 0.'
-    """
+    """Describe codes (n_sequences, width) very far from those of training; None if none is."""
     least, greatest = center - MAX_DISTANCE * unit, center + MAX_DISTANCE * unit
     far = (codes < least) | (codes > greatest)
     if not far.any():
@@ -108,24 +69,7 @@ def describe_far_codes(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) 
 
 
 def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.ndarray:
-    """Check lengths to decode to.
-
-    Parameters
-    ----------
-    lengths : array of int of shape (num_codes,)
-    num_codes : int
-    network : FittedNetwork
-
-    Returns
-    -------
-    array of int64 of shape (num_codes,)
-
-    Raises
-    ------
-    DataError
-        If there is not one length per code, one is not a length, or one is larger than the
-        network's maximum.
-    """
+    """Return lengths to decode to as int64 (num_codes,); a DataError says what is wrong."""
     try:
         lengths = np.asarray(lengths)
     except ValueError as error:

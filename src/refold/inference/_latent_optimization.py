@@ -13,34 +13,18 @@ _BEND, _JUMP, _WIDTH = np.float32(0.2), np.float32(0.5), np.float32(0.1)
 
 
 class LatentObjective:
-    """Negative log-likelihood of each sequence given a code, plus a prior around a first code.
+    """Negative log-likelihood of each sequence given a code, plus a prior around a first code."""
 
-    It is the sum of squared errors divided by twice the residual variance of the linear
-    initialization, cross-entropies, and a cost of steps that a wrong predicted length would add
-    or lose.  The prior is a normal distribution around the encoder's code, so that a few observed
-    values do not determine the whole code.  Its minimum is a better code than the encoder's, above
-    all for sequences that the encoder was not trained on [1]_.
-
-    Parameters
-    ----------
-    decoder : Decoder
-    length : LengthModel or LengthDimension
-        A predicted length is part of the objective.
-    x : array of float32 of shape (n_rows, channels)
-        Input of the encoder, and teacher-forcing input of an autoregressive decoder.
-    targets : array of float32 of shape (n_rows, columns)
-        Scaled values, NaN where not observed.
-    offsets : array of int64 of shape (n_sequences + 1,)
-    codes : array of float32 of shape (n_sequences, latent_dim)
-        The encoder's codes.
-    learned_dim : int
-        Number of dimensions of a code, the first ones, that change.
-
-    References
-    ----------
-    .. [1] C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in Variational Autoencoders",
-       ICML 2018; Y. Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018.
-    """
+    # The sum of squared errors divided by twice the residual variance of the linear initialization,
+    # cross-entropies, and a cost of steps that a wrong predicted length would add or lose. The
+    # prior is a normal distribution around the encoder's code, so that a few observed values do not
+    # determine the whole code. The minimum is a better code than the encoder's, above all for
+    # sequences that the encoder was not trained on: C. Cremer, X. Li, D. Duvenaud, "Inference
+    # Suboptimality in Variational Autoencoders", ICML 2018; Y. Kim et al., "Semi-Amortized
+    # Variational Autoencoders", ICML 2018.
+    #
+    # ``x`` (n_rows, channels) is the encoder's input, ``targets`` (n_rows, columns) are NaN where
+    # not observed, ``codes`` are the encoder's. Only the first ``learned_dim`` dimensions change.
 
     def __init__(
         self,
@@ -116,16 +100,9 @@ class LatentObjective:
 
 
 def cost_of_length(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the cost of errors of predicted lengths, in steps, and its derivative.
-
-    An error of n steps costs about n steps. The cost is smooth but steep around half a step, where
-    the rounded length becomes wrong.
-
-    Examples
-    --------
-    >>> cost_of_length(np.array([-1.0, 0.3, 0.5, 5.0], "float32"))[0].round(2)
-    array([0.96, 0.  , 0.24, 5.01], dtype=float32)
-    """
+    """Compute the cost of errors of predicted lengths, in steps, and its derivative."""
+    # An error of n steps costs about n steps. The cost is smooth but steep around half a step,
+    # where the rounded length becomes wrong.
     off = np.maximum(np.abs(away) - _MARGIN, np.float32(0))
     square = off * off
     cost = square / (_BEND + off) + _JUMP * square / (_WIDTH + square)

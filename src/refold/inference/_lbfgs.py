@@ -11,22 +11,15 @@ _SHORTER = np.float32(0.4)
 
 
 class _Curvature:
-    """Estimate of the curvature of every row, from its latest steps.
-
-    Attributes
-    ----------
-    steps, changes : arrays of shape (memory, n_rows, width)
-        Steps of x and changes of the gradient, the latest last.
-    inverse : array of shape (memory, n_rows, 1)
-        One over the inner product of step and change, 0 if there is no pair.
-    first : array of shape (n_rows, 1)
-        Scale of the initial inverse Hessian, a multiple of the identity; 0 if unknown.
-    """
+    """Estimate of the curvature of every row, from its latest steps."""
 
     def __init__(self, x: np.ndarray) -> None:
+        # steps of x and changes of the gradient (memory, n_rows, width), the latest last
         self.steps = np.zeros((_MEMORY, *x.shape), np.float32)
         self.changes = np.zeros_like(self.steps)
+        # one over the inner product of step and change; 0 if there is no pair
         self.inverse = np.zeros((_MEMORY, len(x), 1), np.float32)
+        # scale of the initial inverse Hessian, a multiple of the identity; 0 if unknown
         self.first = np.zeros((len(x), 1), np.float32)
         self.num_pairs = 0  # the most that a row has
 
@@ -71,47 +64,16 @@ def minimize_rows(
     first_step: float = 0.3,
     losses: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Minimize the loss of each row by limited-memory BFGS [1]_.
-
-    The rows are independent.  A step that does not lower the loss of its row is rejected, and a
-    shorter step is tried.  Each step, and the initial point, costs one value and one gradient of
-    all rows; the last step needs no gradient.
-
-    Parameters
-    ----------
-    loss : callable
-        Function from (n_rows, width) to losses (n_rows,) and their gradients (n_rows, width).
-        Each row of the results depends only on its own row.
-    x : array of float32 of shape (n_rows, width)
-        Initial point.
-    num_steps : int
-        Number of steps.
-    first_step : float
-        Length of the first step, before the curvature is known.
-    losses : callable, optional
-        The first result of ``loss`` alone, for the last step.
-
-    Returns
-    -------
-    array of float32 of shape (n_rows, width)
-
-    References
-    ----------
-    .. [1] J. Nocedal, S. Wright, "Numerical Optimization", 2006, algorithms 7.4 and 7.5.
-
-    Examples
-    --------
-    >>> goal, scale = np.float32([[1.0, 2.0], [-3.0, 0.5]]), np.float32([1.0, 9.0])
-    >>> minimum = minimize_rows(
-    ...     lambda x: (((x - goal) ** 2 @ scale), 2 * scale * (x - goal)), 0 * goal, 12
-    ... )
-    >>> bool(abs(minimum - goal).max() < 1e-3)
-    True
-    """
+    """Minimize the loss (n_rows,) of each row of x (n_rows, width) by limited-memory BFGS."""
+    # Algorithms 7.4 and 7.5 of J. Nocedal, S. Wright, "Numerical Optimization", 2006, for all rows
+    # at once. A step that does not lower the loss of its row is rejected, and a shorter one is
+    # tried. ``loss`` returns losses (n_rows,) and gradients (n_rows, width), each row from its own
+    # row alone. The last step needs no gradient, so it can use ``losses``.
     lowest, gradient = loss(x)
     share = np.ones((len(x), 1), np.float32)
     curvature = _Curvature(x)
     for left in reversed(range(num_steps)):
+        # ``first_step`` is the length of the step before the curvature is known
         size = np.sqrt(_dot(gradient, gradient))
         short = np.float32(first_step) / (size + np.float32(1e-30))
         first = np.where(curvature.first > 0, curvature.first, short)

@@ -19,25 +19,13 @@ def length_model(
 
 
 def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
-    """Return the latent dimension of the length: its standardized logarithm.
-
-    Examples
-    --------
-    >>> sizes = ["default", ["numeric"], [0], False, 3, 30, 8, 1, 0.0, 4.0, 1.0]
-    >>> encode_lengths(np.array([0, 4, 30]), Specification(*sizes)).round(2)
-    array([-8.05,  0.  ,  9.12], dtype=float32)
-    """
+    """Return the latent dimension of the length: its standardized logarithm."""
     center, scale = specification.length_scale
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
 class LengthDimension:
-    """The length in a latent dimension of its own; see `encode_lengths`.
-
-    Parameters
-    ----------
-    specification : Specification
-    """
+    """The length in a latent dimension of its own; see `encode_lengths`."""
 
     def __init__(self, specification: Specification) -> None:
         self._index = specification.learned_dim
@@ -52,13 +40,7 @@ class LengthDimension:
 
 
 class LengthModel:
-    """A dense layer with GELU, and a linear map to the predicted length in steps.
-
-    Parameters
-    ----------
-    specification : Specification
-    weights : mapping from names to arrays
-    """
+    """A dense layer with GELU, and a linear map to the predicted length in steps."""
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
@@ -91,10 +73,8 @@ class LengthModel:
         return self._mean + self._deviation * packed.product(hidden, *self._dense)[:, 0]
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return the negative log-likelihood (n_sequences,) of true lengths, in nats.
-
-        The distribution is that of `refold.layers.LengthHead`.
-        """
+        """Return the negative log-likelihood (n_sequences,) of true lengths, in nats."""
+        # the distribution is that of `refold.layers.LengthHead`
         z, share = self._activated(codes)
         location, log_scale = packed.product(z * share, *self._both).T
         log_scale = np.clip(

@@ -1,7 +1,4 @@
-"""Warnings for sequences longer than any in training, and the lengths to decode them to.
-
-Neither the decoder nor the length model has seen steps after the longest training length.
-"""
+"""Warnings for sequences longer than any in training, and the lengths to decode them to."""
 
 import warnings
 from typing import Literal
@@ -10,6 +7,8 @@ import numpy as np
 
 from refold.errors import argument, spelled
 
+# Use of the sequences, or origin of the lengths. Neither the decoder nor the length model has seen
+# steps after the longest training length.
 Meaning = Literal["codes", "reconstructions", "detection", "lengths", "predictions"]
 # Part of every message, for warning filters.
 HEAD = "longer than the longest in training"
@@ -51,32 +50,7 @@ _CUT = (
 def describe_longer(
     lengths: np.ndarray, trained: int, meaning: Meaning, *, most: int | None = None
 ) -> str | None:
-    """Describe how many lengths exceed the longest training length, and what that means.
-
-    Parameters
-    ----------
-    lengths : array of int of shape (n_sequences,)
-    trained : int
-        Longest training length.
-    meaning : {"codes", "reconstructions", "detection", "lengths", "predictions"}
-        Use of the sequences, or origin of the lengths.
-    most : int, optional
-        Maximum number of steps that the network writes, if it has one.
-
-    Returns
-    -------
-    str or None
-        One line; None if no length is too long.
-
-    Examples
-    --------
-    >>> print(describe_longer(np.array([3, 9]), 5, "lengths"))
-    1 of 2 lengths is longer than the longest in training: 9 steps against 5. The model never \
-wrote steps after step 5, so these may be far off. Ask for at most 5 steps, or fit on longer \
-sequences.
-    >>> describe_longer(np.array([3, 5]), 5, "lengths") is None
-    True
-    """
+    """Describe in one line how many lengths exceed the longest in training; None if none does."""
     slack = max(1.0, _SLACK * trained) if meaning == "predictions" else 0.0
     count = int((lengths > trained + slack).sum())
     if count == 0:
@@ -107,12 +81,7 @@ def warn_of_longer(
     most: int | None = None,
     stacklevel: int = 3,
 ) -> None:
-    """Warn of lengths above the longest training length, with the text of `describe_longer`.
-
-    Examples
-    --------
-    >>> warn_of_longer(np.array([3, 5]), 5, "codes")
-    """
+    """Warn of lengths above the longest training length, with the text of `describe_longer`."""
     if text := describe_longer(lengths, trained, meaning, most=most):
         warnings.warn(text, UserWarning, stacklevel=stacklevel)
 
@@ -120,25 +89,6 @@ def warn_of_longer(
 def lengths_to_write(
     lengths: np.ndarray, predicted: np.ndarray, trained: int, most: int | None = None
 ) -> np.ndarray:
-    """Return the lengths to decode to: predicted, or true above the longest training length.
-
-    Parameters
-    ----------
-    lengths, predicted : arrays of int of shape (n_sequences,)
-        True lengths, and lengths predicted from the codes.
-    trained : int
-        Longest training length.
-    most : int, optional
-        Maximum number of steps that the network writes, if it has one.
-
-    Returns
-    -------
-    array of int of shape (n_sequences,)
-
-    Examples
-    --------
-    >>> lengths_to_write(np.array([3, 9]), np.array([4, 6]), trained=5)
-    array([4, 9])
-    """
+    """Return the lengths to decode to: predicted, or true above the longest training length."""
     own = lengths if most is None else np.minimum(lengths, most)
     return np.where(lengths > trained, own, predicted)

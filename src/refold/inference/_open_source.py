@@ -7,13 +7,7 @@ from refold.sequences import Scan, Sequences, as_sequences, is_batches, read_bat
 
 
 def open_source(X: Any) -> Sequences | Scan:
-    """Read a user's data, or scan a file, or batches, too large for memory.
-
-    Examples
-    --------
-    >>> len(open_source([[1.0, 2.0], [3.0]]))
-    2
-    """
+    """Read a user's data, or scan a file, or batches, too large for memory."""
     if isinstance(X, Scan):
         return X
     if is_batches(X):

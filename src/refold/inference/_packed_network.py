@@ -18,35 +18,10 @@ from refold.sequences import Sequences
 
 
 class PackedNetwork:
-    """A fitted default model that computes on packed rows.
-
-    A code does not depend on other sequences, on their order, or on the number of threads.
-
-    Parameters
-    ----------
-    specification : Specification
-        Of the default architecture with LSTMs.
-    weights : mapping from names to arrays of float32
-        With the names of `weight_names`.
-
-    Attributes
-    ----------
-    specification : Specification
-    fixed_steps, most_steps : None
-        The encoder reads, and the decoder writes, any number of steps.
-    keras : refold.models.Network or None
-        The Keras models with these weights, if they were built.
-
-    Examples
-    --------
-    >>> specification = Specification(
-    ...     "default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
-    ... )
-    >>> PackedNetwork(specification, {}).autoregressive
-    False
-    """
+    """A fitted default model with LSTMs that computes on packed rows."""
 
     reads_padding: bool = True
+    # it reads and writes any number of steps
     fixed_steps: int | None = None
     most_steps: int | None = None
 
@@ -55,17 +30,12 @@ class PackedNetwork:
         self.head = ColumnHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
         self._parts: dict[str, Any] = {}
+        # the `refold.models.Network` with these weights, if it was built
         self.keras: Any = None
         self._values: list[Any] = []
 
     def follow(self, keras: Any) -> None:
-        """Use the current weights of Keras models from now on, also if they change.
-
-        Parameters
-        ----------
-        keras : refold.models.Network
-            The paths of its ``weights`` are the names of `weight_names`.
-        """
+        """Use the current weights of a `refold.models.Network` from now on, also if they change."""
         self.keras = keras
 
     @property

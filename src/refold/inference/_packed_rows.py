@@ -25,40 +25,19 @@ _AT_ONCE = 4
 
 
 class Block(NamedTuple):
-    """Some of the sequences of a set.
+    """Some of the sequences of a set."""
 
-    Attributes
-    ----------
-    chosen : array of int64 of shape (n_sequences,)
-        Indices of the sequences.
-    offsets : array of int64 of shape (n_sequences + 1,)
-        Offsets of their steps in the block.
-    rows : slice or array of int64
-        Rows of their steps in the set.
-    """
-
-    chosen: np.ndarray
-    offsets: np.ndarray
-    rows: Any
+    chosen: np.ndarray  # indices of the sequences
+    offsets: np.ndarray  # (n_sequences + 1,), of their steps in the block
+    rows: Any  # slice or indices: rows of their steps in the set
 
 
 def blocks(
     specification: Specification, offsets: np.ndarray, what: str = "", *, verbose: int = 0
 ) -> Iterator[Block]:
-    """Split sequences into blocks of about equally many steps, to limit the memory.
-
-    If there is more than one block, each has sequences of similar length, because the kernel is
-    fastest when many sequences have the same step.  With ``verbose``, a progress bar is shown if
-    there are many blocks.
-
-    Examples
-    --------
-    >>> specification = Specification(
-    ...     "default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
-    ... )
-    >>> [block.chosen.tolist() for block in blocks(specification, np.array([0, 9000, 9010, 40000]))]
-    [[1, 0], [2]]
-    """
+    """Split sequences into blocks of about equally many steps, to limit the memory."""
+    # If there is more than one block, each has sequences of similar length, because the kernel is
+    # fastest when many sequences have the same step.
     return _blocks(_split(specification, offsets), offsets, what, verbose)
 
 
@@ -70,11 +49,9 @@ def for_blocks(
     *,
     verbose: int = 0,
 ) -> None:
-    """Call ``work`` for each of the `blocks`, for several at the same time.
-
-    A core that computes a block of its own does not wait for others, as the threads of each
-    operation do.  The last blocks share the cores if there are fewer than cores.
-    """
+    """Call ``work`` for each of the `blocks`, for several at the same time."""
+    # A core that computes a block of its own does not wait for others, as the threads of each
+    # operation do. The last blocks share the cores if there are fewer than cores.
     split, cores = _split(specification, offsets), packed.num_threads()
     at_once = max(1, min(len(split), cores, _AT_ONCE))
     whole = len(split) // at_once * at_once
@@ -143,11 +120,9 @@ def _blocks(
 def input_and_target(
     specification: Specification, values: np.ndarray, block: Block
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the input and the targets of a block, from scaled values (n_rows, columns) of the set.
-
-    These are the rows of what `refold.sequences.pad` returns, without padding.
-    """
-    # the index of the unknown category is the number of categories
+    """Return input and targets of a block, from scaled values (n_rows, columns) of the set."""
+    # The rows of what `refold.sequences.pad` returns, without padding. The index of the unknown
+    # category is the number of categories.
     unknown = np.array([n or np.nan for n in specification.num_categories])
     steps = np.asarray(values[block.rows], np.float32)
     return unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
@@ -156,42 +131,15 @@ def input_and_target(
 def encoded_blocks(
     specification: Specification, scaled: Sequences
 ) -> Iterator[tuple[Block, np.ndarray]]:
-    """Yield the `blocks` of scaled sequences, with the encoded columns (n_rows, width) of each.
-
-    Categorical columns are one-hot, and missing values are 0.
-
-    Examples
-    --------
-    >>> specification = Specification(
-    ...     "default", ["categorical"], [2], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
-    ... )
-    >>> words = Sequences.from_list([["a", "b"], ["a"]])
-    >>> [(block.chosen.tolist(), x.tolist()) for block, x in encoded_blocks(specification, words)]
-    [([0, 1], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])]
-    """
+    """Yield the `blocks` of sequences with their encoded columns (n_rows, width)."""
     for block in blocks(specification, scaled.offsets):
         x, _ = input_and_target(specification, scaled.values, block)
         yield block, one_hot(x, specification.num_categories)
 
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
-    """Encode categorical columns as one-hot; an unknown or missing category becomes zeros.
-
-    Parameters
-    ----------
-    x : array of shape (n_rows, columns + any others)
-    num_categories : sequence of int
-        Number of categories of each column, 0 for columns that are not categorical.
-
-    Returns
-    -------
-    array of float32 of shape (n_rows, width)
-
-    Examples
-    --------
-    >>> one_hot(np.array([[0.5, 2.0], [0.1, 3.0]], np.float32), [0, 3])[:, 1:].tolist()
-    [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
-    """
+    """Encode categorical columns of x (n_rows, columns + others) as one-hot, (n_rows, width)."""
+    # an unknown or missing category becomes zeros
     if not any(num_categories):
         return x
     blocks = []

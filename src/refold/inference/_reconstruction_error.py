@@ -10,46 +10,18 @@ from refold.inference._packed_rows import blocks, input_and_target
 
 
 class ErrorTotals(NamedTuple):
-    """Sums over sequences.
+    """Sums over sequences."""
 
-    Attributes
-    ----------
-    error : float
-        Sum of the errors of all observed values, with the loss of their column types.
-    num_observed : int
-    length_error : float
-        Sum of the negative log-likelihoods of the lengths, in nats.
-    num_sequences : int
-    """
-
-    error: float
+    error: float  # of all observed values, with the loss of their column types
     num_observed: int
-    length_error: float
+    length_error: float  # negative log-likelihoods of the lengths, in nats
     num_sequences: int
 
 
 def reconstruction_error(
     network: PackedNetwork, values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
 ) -> ErrorTotals:
-    """Encode and decode sequences at their lengths, and sum the errors.
-
-    An autoregressive decoder writes numeric columns from its own output, as in use, because teacher
-    forcing looks better than it is. Other columns are measured with teacher forcing: without it,
-    cross-entropy mostly measures what follows the first mistake.
-
-    Parameters
-    ----------
-    network : PackedNetwork
-    values : array of float32 of shape (n_rows, columns)
-        Scaled values, NaN where missing.
-    offsets : array of int64 of shape (n_sequences + 1,)
-    with_length : bool
-        Whether to measure the length model, if there is one.
-
-    Returns
-    -------
-    ErrorTotals
-    """
+    """Encode and decode scaled values (n_rows, columns) at their lengths, and sum the errors."""
     error = length_error = 0.0
     num_observed = 0
     for block in blocks(network.specification, offsets):
@@ -57,6 +29,9 @@ def reconstruction_error(
         codes = network.encoder(x, block.offsets)
         layout = network.decoder.layout(block.offsets, x)
         outputs = network.decoder(codes, layout)
+        # Numeric columns are decoded from the decoder's own output, as in use, because teacher
+        # forcing looks better than it is. The others are measured with teacher forcing: without it,
+        # cross-entropy mostly measures what follows the first mistake.
         if network.autoregressive and network.head.numeric.any():
             numeric = np.repeat(network.head.numeric, network.head.widths)
             written = network.decoder.decode_autoregressively(codes, layout)

@@ -13,18 +13,12 @@ from refold.sequences import Sequences
 
 
 class RocketFeatures:
-    """Random convolutions pooled over time, as `refold.layers.PooledConvolutions` computes them.
-
-    Parameters
-    ----------
-    specification : Specification
-    weights : mapping from names to arrays, optional
-        They hold the convolutions if the code has ROCKET features.
-    """
+    """Random convolutions pooled over time, as `refold.layers.PooledConvolutions` computes them."""
 
     def __init__(
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
     ) -> None:
+        # the weights hold the convolutions if the code has ROCKET features
         self._specification = specification
         self._stride = min(specification.patch, MOST_STRIDE)
         if weights is not None and "convolutions/taps" in weights:
@@ -58,17 +52,10 @@ def pooled(
     dilations: Sequence[int] = DILATIONS,
     stride: int = 1,
 ) -> np.ndarray:
-    """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels).
-
-    Each dilation has about the same number of kernels.
-
-    Examples
-    --------
-    >>> pooled(np.ones((5, 3), np.float32), np.array([0, 2, 5]), random_convolutions(3)).shape
-    (2, 128)
-    """
+    """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels)."""
     channels, taps, bias = convolutions
     mixed = packed.product(values, channels)
+    # each dilation has about the same number of kernels
     ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
     parts = [
         packed.pooled_convolutions(

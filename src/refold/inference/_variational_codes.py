@@ -9,47 +9,20 @@ from refold.sequences import Scaler, Sequences
 
 # Maximum number of sequences for counting active dimensions.
 MOST_SEQUENCES = 4096
-# Variance of the means above which a dimension is active.
+# Variance of the means above which a dimension is active: Y. Burda, R. Grosse and R. Salakhutdinov,
+# "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
 _ACTIVE = 0.01
 # Fraction of active dimensions below which there is a warning.
 _FEW = 0.25
 
 
 def count_active(scaled: Sequences, network: FittedNetwork) -> int:
-    """Count the active latent dimensions, whose means have a variance above 0.01 [1]_.
-
-    Parameters
-    ----------
-    scaled : Sequences
-        Some of the training sequences.
-    network : FittedNetwork
-
-    Returns
-    -------
-    int
-
-    References
-    ----------
-    .. [1] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016,
-       section 5.2.
-    """
+    """Count the active latent dimensions, whose means have a variance above 0.01."""
     return int((encode(scaled, network).var(axis=0) > _ACTIVE).sum())
 
 
 def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
-    """Report how many latent dimensions are active, and warn if they are few.
-
-    Parameters
-    ----------
-    active, latent_dim : int
-    verbose : int
-        0 shows only the warning.
-
-    Warns
-    -----
-    UserWarning
-        If none is active, or fewer than a quarter.
-    """
+    """Report how many latent dimensions are active, and warn if they are few."""
     count = f"{active} of {latent_dim} latent dimensions {'is' if active == 1 else 'are'} active"
     if active == 0 or active < _FEW * latent_dim:
         warnings.warn(
@@ -63,13 +36,7 @@ def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
 
 
 def check_can_sample(network: FittedNetwork, scaler: Scaler) -> None:
-    """Refuse to sample sequences if the model has no distribution of them.
-
-    Raises
-    ------
-    ParameterError
-        If the model is not variational, or is scaled by sequence.
-    """
+    """Refuse to sample sequences if the model has no distribution of them."""
     if not network.specification.variational:
         raise ParameterError(
             "sample needs a model that was fitted with variational=True, and this one was not."

@@ -23,21 +23,9 @@ _FIXED_LAYERS = ("convolutions", "rocket_dim")
 
 
 def are_default(specification: Specification) -> bool:
-    """Return whether a network is the default model with LSTMs, which needs no Keras.
-
-    A decoder that was added to `refold.models.decoders` runs as a Keras model.
-
-    Examples
-    --------
-    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
-    >>> are_default(Specification("default", *sizes))
-    True
-    >>> are_default(Specification("repeat", *sizes))
-    False
-    >>> are_default(Specification("default", *sizes, decoder="pointwise"))
-    False
-    """
+    """Return whether a network is the default model with LSTMs, which needs no Keras."""
     default = specification.architecture == "default" and specification.cell == "lstm"
+    # a decoder that was added to `refold.models.decoders` runs in Keras
     return default and specification.decoder in DECODERS
 
 
@@ -54,41 +42,17 @@ def input_width(specification: Specification) -> int:
 
 
 def most_linear_steps(width: int, latent_dim: int) -> int:
-    """Return the most steps that a linear path has weights for.
-
-    Examples
-    --------
-    >>> most_linear_steps(95, 32)
-    1379
-    """
+    """Return the most steps that a linear path has weights for."""
     return max(1, _MOST_WEIGHTS // (width * latent_dim))
 
 
 def weight_names(specification: Specification) -> list[str]:
-    """Return the names of the weights of the default model: the paths of Keras's variables.
-
-    Examples
-    --------
-    >>> specification = Specification(
-    ...     "default", ["binary"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
-    ... )
-    >>> weight_names(specification)[-4:]
-    ['hidden/kernel', 'hidden/bias', 'length/dense/kernel', 'length/dense/bias']
-    """
+    """Return the names of the weights of the default model: the paths of Keras's variables."""
     return list(weight_shapes(specification))
 
 
 def weight_shapes(specification: Specification) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each weight of the default model, by the path of Keras's variable.
-
-    Examples
-    --------
-    >>> specification = Specification(
-    ...     "default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
-    ... )
-    >>> weight_shapes(specification)["linear_code/change"]
-    (5, 1, 3)
-    """
+    """Return the shape of each weight of the default model, by the path of Keras's variable."""
     linear, rocket_dim = has_linear_path(specification), specification.rocket_dim
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned = specification.learned_dim
@@ -158,13 +122,7 @@ def _decoder(
 
 
 def num_periods(max_steps: int) -> int:
-    """Return the number of periods of the position features; see `refold.layers.RepeatCode`.
-
-    Examples
-    --------
-    >>> num_periods(6)
-    4
-    """
+    """Return the number of periods of the position features; see `refold.layers.RepeatCode`."""
     return 1 + max(1, math.ceil(math.log2(max_steps + 1)))
 
 
@@ -188,40 +146,19 @@ def _linear(
 
 
 def trainable(name: str) -> bool:
-    """Return whether training changes the weight with a name.
-
-    Examples
-    --------
-    >>> trainable("code/kernel"), trainable("linear_code/start")
-    (True, False)
-    """
+    """Return whether training changes the weight with a name."""
     layer, *_, part = name.split("/")
     return layer not in _FIXED_LAYERS and part not in _FIXED
 
 
 def linear_map(weights: Mapping[str, np.ndarray], layer: str) -> np.ndarray:
-    """Return the weights of a linear path: the initial ones plus the learned change.
-
-    Examples
-    --------
-    >>> parts = {"start": np.ones(2), "unit": np.array(2.0), "change": np.ones(2)}
-    >>> linear_map({f"linear_code/{name}": part for name, part in parts.items()}, "linear_code")
-    array([3., 3.])
-    """
+    """Return the weights of a linear path: the initial ones plus the learned change."""
     start, unit, change = (weights[f"{layer}/{part}"] for part in ("start", "unit", "change"))
     return start + unit * change
 
 
 def lstm_weights(weights: Mapping[str, np.ndarray], layer: str) -> packed.LstmWeights:
-    """Return the weights of an LSTM layer; see `refold.kernels.packed.LstmWeights`.
-
-    Examples
-    --------
-    >>> parts = {"kernel": np.zeros((3, 8)), "recurrent_kernel": np.zeros((2, 8)), "bias": 0}
-    >>> parts = {f"decoder_1/lstm_cell/{part}": parts[part] for part in parts}
-    >>> lstm_weights(parts, "decoder_1").units
-    2
-    """
+    """Return the weights of an LSTM layer."""
     kernel, recurrent_kernel, bias = (
         weights[f"{layer}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
     )
