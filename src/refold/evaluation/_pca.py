@@ -152,7 +152,7 @@ class PCABaseline(BaseEstimator):
         return kept
 
     def _matrix(self, sequences: Sequences) -> np.ndarray:
-        """Standardised, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""
+        """Standardized, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""
         if sequences.schema.columns != self.schema_.columns:
             raise SchemaError(
                 f"PCA was fitted on columns {list(self.schema_.names)}. Got "

@@ -95,11 +95,11 @@ def read_labels(
                 f"{name}: the sequence with id {one!r} has two labels, {known[str(one)]!r} and "
                 f"{value!r}. Expected one label per sequence."
             )
-    unlabelled = [one for one in sequences.ids.tolist() if str(one) not in known]
-    if unlabelled:
+    unlabeled = [one for one in sequences.ids.tolist() if str(one) not in known]
+    if unlabeled:
         raise DataError(
-            f"{name} has no {label!r} for the sequence with id {unlabelled[0]!r}"
-            f"{f' and {len(unlabelled) - 1} more' if len(unlabelled) > 1 else ''}. Give every "
+            f"{name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
+            f"{f' and {len(unlabeled) - 1} more' if len(unlabeled) > 1 else ''}. Give every "
             "sequence a label."
         )
     labels = [known[str(one)] for one in sequences.ids.tolist()]

@@ -34,7 +34,7 @@ _BLOCK_BYTES = 1 << 21
 
 
 class Scaler:
-    """Standardises numeric columns, and inverts the scaling.
+    """Standardizes numeric columns, and inverts the scaling.
 
     Create it with `fit`.
 
@@ -70,7 +70,7 @@ class Scaler:
         self.least_ = np.asarray(state.get("least", -unknown), dtype=np.float64)
         self.greatest_ = np.asarray(state.get("greatest", unknown), dtype=np.float64)
         self.dtype_ = np.dtype(str(state["dtype"]))
-        # Standardisation of per-sequence statistics: mean, scale and minimum standard deviation of
+        # Standardization of per-sequence statistics: mean, scale and minimum standard deviation of
         # each numeric feature. Empty unless the mode is "sequence".
         self.statistics_mean_ = np.asarray(state["statistics_mean"], dtype=np.float64)
         self.statistics_scale_ = np.asarray(state["statistics_scale"], dtype=np.float64)
@@ -175,9 +175,9 @@ class Scaler:
         """
         self._check_columns(sequences)
         mean, scale = self._parameters(sequences, None)
-        centred = np.subtract(sequences.values, mean, dtype=np.float64)
+        centered = np.subtract(sequences.values, mean, dtype=np.float64)
         scaled = np.empty_like(sequences.values)
-        np.divide(centred, scale, out=scaled, casting="same_kind")
+        np.divide(centered, scale, out=scaled, casting="same_kind")
         return sequences.with_values(scaled)
 
     def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
@@ -244,7 +244,7 @@ class Scaler:
         return sequences.with_values(values.astype(sequences.values.dtype))
 
     def statistics(self, sequences: Sequences) -> np.ndarray:
-        """Return the standardised mean and log standard deviation of each sequence.
+        """Return the standardized mean and log standard deviation of each sequence.
 
         Parameters
         ----------
@@ -267,10 +267,10 @@ class Scaler:
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
         raw = np.concatenate([mean, np.log(np.maximum(scale, self.floor_))], axis=1)
-        standardised = (raw - self.statistics_mean_) / self.statistics_scale_
-        standardised = np.nan_to_num(standardised, nan=0.0)
-        check_codes_finite(np.abs(standardised) <= MAX_FLOAT32, sequences.ids)
-        return standardised.astype(np.float32)
+        standardized = (raw - self.statistics_mean_) / self.statistics_scale_
+        standardized = np.nan_to_num(standardized, nan=0.0)
+        check_codes_finite(np.abs(standardized) <= MAX_FLOAT32, sequences.ids)
+        return standardized.astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""

@@ -171,7 +171,7 @@ def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
 
 
 def fit_statistics(mean: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the standardisation of per-sequence statistics, fitted on the training data."""
+    """Return the standardization of per-sequence statistics, fitted on the training data."""
     floor = np.ones(mean.shape[1])
     for i, stds in enumerate(scale.T):
         varying = stds[stds > 0]

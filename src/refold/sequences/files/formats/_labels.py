@@ -72,7 +72,7 @@ def ts_labels(data: bytes, name: str, label: str, id_column: str | None) -> tupl
             f"{name} has no ids: the cases of a .ts file are numbered from 0. Leave "
             f"{argument('id=')} out."
         )
-    if not header.labelled:
+    if not header.labeled:
         raise SchemaError(f"{name} has no labels: its header says @classLabel false.")
     _check(["label"], name, label, None)
     labels = pa.array([case.label for case in cases], pa.string())

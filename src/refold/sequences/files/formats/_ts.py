@@ -34,7 +34,7 @@ class Header(NamedTuple):
     equal: bool  # all cases have the same length
     length: int | None
     dimensions: int | None
-    labelled: bool
+    labeled: bool
     labels: tuple[str, ...]  # empty if any label is valid
 
 
@@ -87,7 +87,7 @@ def _cases(lines: list[str], header: Header, name: str) -> Iterator[Case]:
             continue
         place = f"{name}, line {number}"
         parts = _split(line, stamped=header.stamped)
-        label = _label(parts.pop(), header, place) if header.labelled else None
+        label = _label(parts.pop(), header, place) if header.labeled else None
         if not parts:
             raise FileFormatError(
                 f"{place} is {line[:40]!r}, without a ':'. Expected the values of a dimension, "
@@ -99,7 +99,7 @@ def _cases(lines: list[str], header: Header, name: str) -> Iterator[Case]:
             expected = f"line {first} has {width}" if first else f"the header says {width}"
             raise FileFormatError(
                 f"{place} has {len(parts)} dimension{'s' * (len(parts) != 1)}"
-                f"{' and a label' if header.labelled else ''}, but {expected}."
+                f"{' and a label' if header.labeled else ''}, but {expected}."
             )
         yield Case(number, parts, label)
 
@@ -233,7 +233,7 @@ def _header(tags: dict[str, tuple[int, list[str]]], name: str) -> Header:
     flags = {key: _value(tags, key, name, "true or false", _boolean) for key in BOOLEANS}
     counts = {key: _value(tags, key, name, "a positive integer", _count) for key in COUNTS}
     expected = "true and the labels, or false"
-    labelled, labels = _value(tags, "classlabel", name, expected, _labels) or (False, ())
+    labeled, labels = _value(tags, "classlabel", name, expected, _labels) or (False, ())
     if "classlabel" not in tags and "targetlabel" not in tags:
         raise FileFormatError(
             f"{name} has neither @classLabel nor @targetLabel, so it is unknown whether cases end "
@@ -252,7 +252,7 @@ def _header(tags: dict[str, tuple[int, list[str]]], name: str) -> Header:
         equal=equal,
         length=counts["serieslength"] if equal else None,
         dimensions=1 if flags["univariate"] else dimensions,
-        labelled=labelled or bool(flags["targetlabel"]),
+        labeled=labeled or bool(flags["targetlabel"]),
         labels=labels,
     )
 
@@ -287,8 +287,8 @@ def _count(words: list[str]) -> int | None:
 
 
 def _labels(words: list[str]) -> tuple[bool, tuple[str, ...]] | None:
-    labelled = _boolean(words[:1])
-    return None if labelled is None else (labelled, tuple(words[1:]))
+    labeled = _boolean(words[:1])
+    return None if labeled is None else (labeled, tuple(words[1:]))
 
 
 def write_ts(sequences: Sequences) -> bytes:
