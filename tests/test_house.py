@@ -35,6 +35,7 @@ HEAVY = {
     "tensorflow",
 }
 
+
 def python(code, *, cwd=None, **environment):
     """Run code in a fresh interpreter and return what it printed."""
     kept = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}

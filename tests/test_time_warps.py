@@ -38,7 +38,7 @@ def test_a_missing_value_is_not_spread():
 def test_each_epoch_has_its_own_warps_of_the_same_sequences():
     shard = shard_of(RAGGED, np.arange(4), longest=20)
     loader = WarpingLoader(InMemoryLoader(shard), 2.0, seed=0)
-    epochs = [loader.load(epoch, 0).data for epoch in (1, 2, 1)]
+    epochs = [next(loader.epoch(number)).data for number in (1, 2, 1)]
     first, second, again = (np.asarray(data.values) for data in epochs)
     np.testing.assert_array_equal(first, again)
     assert (first != second).any()

@@ -12,7 +12,7 @@ from refold.cli._code_reader import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.fitting._data_sources import FileSource
 from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write
-from refold.training import StreamingLoader, members_of_shards
+from refold.training import StreamingLoader, epochs_in_a_pass, members_of_shards
 
 TINY = {
     "latent_dim": 3,
@@ -89,10 +89,10 @@ def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_eac
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
     pages = StreamingLoader(data, lambda block: block, used, longest=9, seed=0)
-    assert pages.num_shards > 2
     orders = []
     for epoch in (1, 2):
-        loaded = [pages.load(epoch, index) for index in range(pages.num_shards)]
+        loaded = list(pages.epoch(epoch))
+        assert len(loaded) > 2
         rows = np.concatenate([page.rows for page in loaded])
         assert sorted(rows) == list(np.flatnonzero(used))
         orders.append(rows.tolist())
@@ -107,21 +107,47 @@ def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_eac
     assert orders[0] != orders[1]
 
 
+def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
+    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
+    data = scan(folder, block_bytes=100)
+    loader = StreamingLoader(data, lambda block: block, np.ones(60, bool), longest=9, seed=0)
+    assert loader.epochs_in_a_pass == -(-int(data.lengths.sum()) // 100) == 3
+    rows = [np.concatenate([shard.rows for shard in loader.epoch(i)]) for i in range(1, 7)]
+    for one_pass in (rows[:3], rows[3:]):
+        assert sorted(np.concatenate(one_pass).tolist()) == list(range(60))
+    assert rows[0].tolist() != rows[3].tolist()
+    source, batches = FileSource(data), Batches(data.lengths, 8, None)
+    steps = sum(batches.num_batches(np.sort(page)) for page in all_members(data))
+    assert source.num_batches(batches, np.arange(60), seed=0) == -(-steps // 3)
+    settings = TINY | {"max_epochs": 3, "validation_fraction": 0, "refit": False}
+    ae = SequenceAutoencoder(**settings).fit(data)
+    assert ae.history_["epoch"] == [1, 2, 3]
+    assert ae.history_["learning_rate"][-1] < 0.5 * max(ae.history_["learning_rate"])
+
+
+def all_members(data):
+    """Return the sequences of each shard of the first pass."""
+    return [
+        members
+        for epoch in range(1, epochs_in_a_pass(data) + 1)
+        for members in members_of_shards(data, 0, epoch)
+    ]
+
+
 @pytest.mark.parametrize("refit", [False, True])
 def test_only_shards_that_are_trained_on_are_read(folder, monkeypatch, refit):
     read, read_one = [], StreamingLoader._read
     monkeypatch.setattr(
-        StreamingLoader, "_read", lambda *given: read.append(given[1:]) or read_one(*given)
+        StreamingLoader, "_read", lambda self, blocks: read.append(blocks) or read_one(self, blocks)
     )
     data = scan(folder, block_bytes=100)
     ae = SequenceAutoencoder(**TINY | {"refit": refit, "validation_fraction": 0}).fit(data)
-    pages = len(members_of_shards(data, seed=0))
-    assert pages > 2
     assert ae.history_["epoch"][:2] == [1, 2]
-    assert read == [(epoch, page) for epoch in ae.history_["epoch"] for page in range(pages)]
+    assert len(read) == len(ae.history_["epoch"]) * len(members_of_shards(data, seed=0)) > 4
 
 
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
     path, kept = tmp_path / "checkpoint", []
     write_one = storage.save_checkpoint
 
@@ -130,16 +156,13 @@ def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeyp
         kept.append(path.read_bytes())
 
     data = scan(folder, block_bytes=100)
+    settings = TINY | {"max_epochs": 4}
     with monkeypatch.context() as patch:
         patch.setattr(storage, "save_checkpoint", keep)
-        unbroken = SequenceAutoencoder(**TINY).fit(data, checkpoint=Checkpoint(path, 0.0))
-    pages = []
-    for checkpoint in kept:
-        path.write_bytes(checkpoint)
-        pages.append(storage.load_checkpoint(path)[1]["shard"])
-    path.write_bytes(kept[pages.index(max(pages))])
-    resumed = SequenceAutoencoder(**TINY).fit(data, checkpoint=path, resume=True)
-    assert max(pages) > 0
+        unbroken = SequenceAutoencoder(**settings).fit(data, checkpoint=Checkpoint(path, 0.0))
+    path.write_bytes(kept[2])
+    assert storage.load_checkpoint(path)[1]["epoch"] == 3
+    resumed = SequenceAutoencoder(**settings).fit(data, checkpoint=path, resume=True)
     assert same(resumed, unbroken)
 
 

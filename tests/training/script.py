@@ -1,4 +1,4 @@
-"""Train with a checkpoint after every chunk, and resume; for tests that kill this script."""
+"""Train with a checkpoint after every epoch, and resume; for tests that kill this script."""
 
 import sys
 

@@ -98,7 +98,7 @@ def test_a_training_that_is_killed_many_times(tmp_path, unbroken, turn):
 
 
 def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
-    """The checkpoints are from both phases, within epochs and between them."""
+    """The checkpoints are from both phases."""
     path, kept = tmp_path / "checkpoint", []
     settings = SHORT | {"rocket_dim": 1, "calibration_fraction": 0.2}
     write = storage.save_checkpoint
@@ -146,6 +146,14 @@ def test_a_training_that_stopped_early_is_not_continued(tmp_path):
     again = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint, resume=True)
     assert same(again, first)
     assert again.history_["loss"] == first.history_["loss"]
+
+
+def test_without_validation_the_last_checkpoint_has_the_last_weights(tmp_path):
+    settings = SHORT | {"validation_fraction": 0}
+    checkpoint = Checkpoint(tmp_path / "checkpoint", 0.0)
+    first = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint)
+    again = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint, resume=True)
+    assert same(again, first)
 
 
 def test_numpy_numbers_as_arguments(tmp_path):
@@ -227,6 +235,34 @@ def test_ctrl_c_keeps_the_best_weights_without_a_checkpoint():
     assert ae.history_["epoch"] == [1, 2, 3]
     assert ae.interrupted_
     assert ae.transform(data()).shape == (60, 3)
+
+
+class AtStep(keras.callbacks.Callback):
+    """Presses Ctrl-C once after a step, counted over all epochs."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.number:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.filterwarnings("ignore:AtStep asks to be called at every step")
+def test_ctrl_c_within_an_epoch_saves_the_end_of_the_last_one(tmp_path, whole):
+    path, whole = tmp_path / "checkpoint", whole[0]
+    ae = SequenceAutoencoder(**SHORT)
+    with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
+        ae.fit(data(), callbacks=[AtStep(10)], checkpoint=Checkpoint(path, 1e6))
+    values = storage.load_checkpoint(path)[1]
+    assert values["epoch"] == 2
+    assert values["history"]["loss"] == ae.history_["loss"] == whole.history_["loss"][:1]
+    ae.fit(data(), checkpoint=path, resume=True)
+    assert same(ae, whole)
+    for name in ("epoch", "phase", "loss", "val_loss"):
+        assert ae.history_[name] == whole.history_[name]
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -313,10 +349,14 @@ def test_a_checkpoint_of_another_training_is_refused_with_the_difference(tmp_pat
 def test_a_checkpoint_of_another_version_is_refused(tmp_path, whole):
     path = tmp_path / "checkpoint"
     identity, values, arrays = storage.load_checkpoint(whole[1])
-    del identity["parameters"]["forecast_steps"]
-    storage.save_checkpoint(path, identity, values, arrays)
-    with pytest.raises(ModelFileError, match="from another version of Refold"):
-        SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
+    parameters = {k: v for k, v in identity["parameters"].items() if k != "forecast_steps"}
+    for changed in [
+        ({**identity, "parameters": parameters}, values),
+        (identity, values | {"batch": 3}),
+    ]:
+        storage.save_checkpoint(path, *changed, arrays)
+        with pytest.raises(ModelFileError, match="from another version of Refold"):
+            SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
 
 
 def test_files_that_are_not_checkpoints(tmp_path, whole):

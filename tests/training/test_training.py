@@ -203,7 +203,7 @@ def by_hand(case, steps, num_scheduled, *, apart=("bias", "change")):
     optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
     engine = Engine(net, optimizer, length_weight=0.05, apart=apart)
     state, everything = engine.read_state(), part(data)
-    shard = everything.shards.load(1, 0)
+    shard = next(everything.shards.epoch(1))
     norms = LossNormalizers(
         everything.num_observed / 24 * given.batch_size, float(given.batch_size)
     )
@@ -370,7 +370,7 @@ def test_a_training_step_agrees_with_keras(optimizer):
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
-    shard = part(data).shards.load(1, 0)
+    shard = next(part(data).shards.epoch(1))
     (cut,) = Batches(data.lengths, 5).epoch(shard.rows, seed=0, epoch=1)
     order = cut.rows[: cut.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
@@ -420,7 +420,7 @@ def test_rows_that_complete_a_batch_do_not_count():
     data, net = sequences(case, 7), network(case)
     engine = Engine(net, keras.optimizers.SGD(0.0), length_weight=0.05)
     state, everything = engine.read_state(), part(data)
-    shard = everything.shards.load(1, 0)
+    shard = next(everything.shards.epoch(1))
     sums = []
     for size in (7, 4):
         runs = list(Batches(data.lengths, size).epoch(shard.rows))
@@ -436,7 +436,7 @@ def test_each_shape_is_compiled_once():
     case = CASES["numeric"]
     data, net = sequences(case), network(case)
     engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.05)
-    cuts, shard = batches(data), part(data).shards.load(1, 0)
+    cuts, shard = batches(data), next(part(data).shards.epoch(1))
     state = engine.read_state()
     for epoch in range(3):
         for cut in cuts.epoch(shard.rows, seed=0, epoch=epoch):

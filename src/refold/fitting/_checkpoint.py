@@ -15,12 +15,15 @@ _FREE = ("verbose", "time_budget", "random_state", "latent_steps")
 class Checkpoint(NamedTuple):
     """File and frequency of the saved training state.
 
+    A checkpoint is written before the first step and after epochs. A training that is resumed from
+    it repeats what came after the last one, and has the same bits as one that was never stopped.
+
     Attributes
     ----------
     path : path
         File to write.
     seconds : float
-        Time between two checkpoints.
+        Time after which the next end of an epoch writes a checkpoint; 0 for each epoch.
     epochs : int, optional
         Also write a checkpoint after this number of epochs.
 
@@ -75,11 +78,11 @@ def resumed(
         If the checkpoint cannot be read.
     """
     theirs, values, arrays = storage.load_checkpoint(path)
-    ours = identity["parameters"]
-    if set(ours) != set(theirs["parameters"]):
+    ours, snapshot = identity["parameters"], Snapshot(values, arrays)
+    if set(ours) != set(theirs["parameters"]) or not snapshot.is_current:
         raise ModelFileError(
-            f"The checkpoint {str(path)!r} comes from another version of Refold, which has other "
-            "arguments. Start again without resume."
+            f"The checkpoint {str(path)!r} comes from another version of Refold. Start again "
+            "without resume."
         )
     changed = [
         f"{name} was {theirs['parameters'].get(name)!r} and is {ours[name]!r}"
@@ -99,4 +102,4 @@ def resumed(
             f"The checkpoint {str(path)!r} continues from other weights than this model has. Load "
             "the model that this training began with, or start again without resume."
         )
-    return Snapshot(values, arrays), theirs
+    return snapshot, theirs

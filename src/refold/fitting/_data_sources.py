@@ -29,6 +29,7 @@ from refold.training import (
     Shard,
     SplitData,
     StreamingLoader,
+    epochs_in_a_pass,
     members_of_shards,
     num_observed,
     shard_of,
@@ -105,6 +106,7 @@ class _Source:
 
     sequences: Any
     in_memory: bool
+    epochs_in_a_pass = 1
 
     def total(self, scaler: Scaler, rows: np.ndarray) -> Any:
         """Return what adds up over the given sequences; None where a sample is used instead."""
@@ -201,6 +203,7 @@ class FileSource(_Source):
 
     def __init__(self, scan: Scan) -> None:
         self.sequences = scan
+        self.epochs_in_a_pass = epochs_in_a_pass(scan)
         self._held_out: Sequences | None = None
 
     def digest(self) -> str:
@@ -254,9 +257,12 @@ class FileSource(_Source):
         return scan.take(np.sort(rows))
 
     def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
-        """Return the number of training steps in an epoch. Each shard is batched by itself."""
-        shards = members_of_shards(self.sequences, seed)
-        return sum(batches.num_batches(np.intersect1d(rows, members)) for members in shards)
+        """Return the number of training steps in an average epoch of the given sequences."""
+        count, num_batches = self.epochs_in_a_pass, 0
+        for epoch in range(1, count + 1):
+            for members in members_of_shards(self.sequences, seed, epoch):
+                num_batches += batches.num_batches(np.intersect1d(rows, members))
+        return -(-num_batches // count)
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int

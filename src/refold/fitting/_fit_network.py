@@ -232,7 +232,8 @@ def _training_settings(
     batch_size = min(parameters["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
     batches = data.source.batches(batch_size, network.fixed_steps)
     steps_an_epoch = data.source.num_batches(batches, chosen, data.seed)
-    max_epochs = parameters["max_epochs"] or pick_max_epochs(steps_an_epoch)
+    parts = data.source.epochs_in_a_pass
+    max_epochs = parameters["max_epochs"] or parts * pick_max_epochs(parts * steps_an_epoch)
     wait = pick_patience(max_epochs, variational=network.specification.variational)
     return batches, Settings(
         max_epochs=max_epochs,

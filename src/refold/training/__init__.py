@@ -21,6 +21,7 @@ from refold.training.data._loaders import Shard as Shard
 from refold.training.data._loaders import SplitData as SplitData
 from refold.training.data._loaders import StreamingLoader as StreamingLoader
 from refold.training.data._loaders import WarpingLoader as WarpingLoader
+from refold.training.data._loaders import epochs_in_a_pass as epochs_in_a_pass
 from refold.training.data._loaders import members_of_shards as members_of_shards
 from refold.training.data._loaders import shard_of as shard_of
 from refold.training.data._padded_batches import num_observed as num_observed

@@ -199,7 +199,8 @@ class Training(Epochs):
         if self.phase == "refit":
             # the refit is counted in steps; the last epoch may be incomplete
             num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
-            epochs = max(1, -(-progress.refit_steps // num_batches))
+            steps = progress.refit_steps * split.shards.epochs_in_a_pass
+            epochs = max(1, -(-steps // num_batches))
             self._bar.refit(epochs)
         self._begin(epochs)
         reason = self._train_epochs(split)
@@ -216,30 +217,25 @@ class Training(Epochs):
         while not self._is_done:
             if self._hooks.stop:
                 return StopReason.STOPPED
-            if self._several_epochs(split):
-                if not refit:
-                    loss = self._engine.loss(self._metrics.totals)
-                    progress.keep(loss, progress.epoch - 1, self._num_steps)
-                if stopped := self._must_stop():
+            if not self._several_epochs(split):
+                stopped = self._epoch(split)
+                # the validated phase measures an epoch that the time cut short
+                if stopped is not None and (refit or stopped is not StopReason.TIME):
                     return stopped
-                continue
-            stopped = self._epoch(split, progress.refit_steps - self._num_steps if refit else None)
-            # the validated phase measures an epoch that the time cut short
-            counts = not refit and stopped is not StopReason.INTERRUPTED
-            if stopped is not None and progress.within_epoch and not counts:
+                loss = self._engine.loss(self._metrics.totals)
+                val_loss = None if split.held_out is None else self._validate(split.held_out)
+                measured = loss if val_loss is None else val_loss
+                # without validation, no loss has checked the weights of the last step yet
+                finite = val_loss is not None or self._metrics.finite
+                if not (math.isfinite(loss) and math.isfinite(measured) and finite):
+                    return StopReason.DIVERGED
+                if not refit and (val_loss is None or val_loss < progress.best_loss):
+                    progress.keep(measured, progress.epoch, self._num_steps)
+                self._end_epoch(loss, val_loss)
+                if stopped is not None:
+                    return stopped
+            if stopped := self._must_stop():
                 return stopped
-            loss = self._engine.loss(self._metrics.totals)
-            val_loss = None if split.held_out is None else self._validate(split.held_out)
-            measured = loss if val_loss is None else val_loss
-            # without validation, no loss has checked the weights of the last step yet
-            finite = val_loss is not None or self._metrics.finite
-            if not (math.isfinite(loss) and math.isfinite(measured) and finite):
-                return StopReason.DIVERGED
-            if not refit and (val_loss is None or val_loss < progress.best_loss):
-                progress.keep(measured, progress.epoch, self._num_steps)
-            self._end_epoch(loss, val_loss)
-            if stopped is not None or self._interrupt.asked:
-                return stopped or StopReason.INTERRUPTED
         return StopReason.DONE
 
     def _end_validated(self, reason: StopReason) -> None:
@@ -260,7 +256,7 @@ class Training(Epochs):
         self.phase, self.is_fresh = "refit", True
         progress.phase, progress.refit_steps = "refit", progress.best_steps
         progress.peak = settings.learning_rate
-        progress.epoch, progress.shard, progress.run, progress.batch = 1, 0, 0, 0
+        progress.epoch = 1
         self._engine.write_back(self._untrained)
         self._bar.initialize_again()
 

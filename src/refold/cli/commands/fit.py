@@ -188,7 +188,10 @@ def fit(
     ] = False,
     checkpoint_seconds: Annotated[
         float,
-        _training(metavar="SECONDS", help="Time between two writes of MODEL.checkpoint."),
+        _training(
+            metavar="SECONDS",
+            help="Least time between two writes of MODEL.checkpoint, at ends of epochs.",
+        ),
     ] = 60.0,
     windows: Windows,
     reading: TrainingData,

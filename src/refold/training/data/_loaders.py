@@ -4,8 +4,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -18,6 +18,9 @@ from refold.training.data._time_warps import random_delays, time_warped
 
 # Blocks per shard.
 _BLOCKS = 4
+# Time steps in an epoch: one takes about two minutes on two cores. A checkpoint is written between
+# epochs, so this is what a killed training of large data loses.
+_MAX_STEPS = 1 << 24
 # Share of the series that an epoch does not warp.
 _UNWARPED = 0.25
 
@@ -63,22 +66,19 @@ class InMemoryLoader:
     >>> from refold.sequences import as_sequences
     >>> shard = shard_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2)
     >>> loader = InMemoryLoader(shard)
-    >>> loader.num_shards, loader.load(1, 0).rows
-    (1, array([0, 1]))
+    >>> [shard.rows for shard in loader.epoch(1)]
+    [array([0, 1])]
     """
 
-    num_shards = 1
+    epochs_in_a_pass = 1
     same_each_epoch = True
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
 
-    def load(self, epoch: int, index: int) -> Shard:  # noqa: ARG002
-        """Return the shard."""
-        return self._shard
-
-    def read_ahead(self, epoch: int, index: int) -> None:
-        """Do nothing: the shard is in memory."""
+    def epoch(self, number: int) -> Iterator[Shard]:  # noqa: ARG002
+        """Yield the shard."""
+        yield self._shard
 
 
 class StreamingLoader:
@@ -111,37 +111,31 @@ class StreamingLoader:
     ) -> None:
         self._scan, self._scale, self._used = scan, scale, used
         self._longest, self._seed = longest, seed
-        self._blocks = min(_BLOCKS, scan.num_blocks)
-        self.num_shards = -(-scan.num_blocks // self._blocks)
-        self.same_each_epoch = self.num_shards == 1
+        self.epochs_in_a_pass = epochs_in_a_pass(scan)
+        self.same_each_epoch = _num_shards(scan) == 1
         # every shard gets the size of the largest possible one: one shape, compiled once
         bounds = scan.block_offsets
         ends = offsets_from_lengths(scan.lengths)[bounds]
         self._room = self._largest(ends), self._largest(bounds)
         self._reader = ThreadPoolExecutor(1, "refold-read", initializer=_step_back)
-        self._next: tuple[tuple[int, int], Future[Shard]] | None = None
 
-    def load(self, epoch: int, index: int) -> Shard:
-        """Return a shard, which may have been read ahead."""
-        ahead, self._next = self._next, None
-        if ahead is not None and ahead[0] == (epoch, index):
-            return ahead[1].result()
-        return self._read(epoch, index)
-
-    def read_ahead(self, epoch: int, index: int) -> None:
-        """Start to read the shard after this one, or the first one of the next epoch."""
-        after = (epoch, index + 1) if index + 1 < self.num_shards else (epoch + 1, 0)
-        if self.num_shards > 1:
-            self._next = after, self._reader.submit(self._read, *after)
+    def epoch(self, number: int) -> Iterator[Shard]:
+        """Yield the shards of an epoch, counted from 1; the next one is read in the background."""
+        first, *others = _blocks_of_shards(self._scan, self._seed, number)
+        ahead = self._reader.submit(self._read, first)
+        for blocks in others:
+            shard = ahead.result()
+            ahead = self._reader.submit(self._read, blocks)
+            yield shard
+        yield ahead.result()
 
     def _largest(self, ends: np.ndarray) -> int:
         """Return the largest size of a shard, from the ends of the blocks."""
-        return int(np.sort(np.diff(ends))[-self._blocks :].sum())
+        return int(np.sort(np.diff(ends))[-_BLOCKS:].sum())
 
-    def _read(self, epoch: int, index: int) -> Shard:
-        chosen = _blocks_of_shards(self._scan, self._seed, epoch)[index]
-        members = _members(self._scan, chosen)
-        scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
+    def _read(self, blocks: np.ndarray) -> Shard:
+        members = _members(self._scan, blocks)
+        scaled = (self._scale(self._scan.block(int(i))) for i in blocks)
         data = to_device(scaled, self._longest, room=self._room)
         return Shard(data, np.sort(members[self._used[members]]), members)
 
@@ -168,8 +162,8 @@ class PartedLoader(StreamingLoader):
     >>> write(noisy_sines(8, seed=0), path)
     >>> parts = scan_parts(path, Processes(), num_parts=2)
     >>> loader = PartedLoader(parts, lambda block: block, np.full(8, True), 100, seed=0)
-    >>> loader.num_shards, len(loader.load(1, 0).rows)
-    (1, 8)
+    >>> [len(shard.rows) for shard in loader.epoch(1)]
+    [8]
     """
 
     def __init__(
@@ -182,8 +176,6 @@ class PartedLoader(StreamingLoader):
     ) -> None:
         super().__init__(scan, scale, used, longest, seed)
         self._parts = scan
-        self.num_shards = len(_blocks_of_shards(scan, seed, 1))
-        self.same_each_epoch = self.num_shards == 1
         # all processes need the same room
         ends = offsets_from_lengths(scan.lengths)[scan.block_offsets]
         count = scan.processes.count
@@ -197,11 +189,10 @@ class PartedLoader(StreamingLoader):
         parts = [np.sort(np.diff(ends)[part])[-_BLOCKS:].sum() for part in blocks]
         return int(np.reshape(parts, (count, -1)).sum(axis=1).max())
 
-    def _read(self, epoch: int, index: int) -> Shard:
+    def _read(self, blocks: np.ndarray) -> Shard:
         scan = self._parts
-        chosen = _blocks_of_shards(scan, self._seed, epoch)[index]
         own = np.concatenate([np.zeros(0, int), *map(scan.blocks_of_part, scan.own)])
-        rows, mine = _members(scan, chosen), chosen[np.isin(chosen, own)]
+        rows, mine = _members(scan, blocks), blocks[np.isin(blocks, own)]
         scaled = [self._scale(scan.block(int(i))) for i in mine]
         none = Sequences(np.zeros((0, scan.schema.num_columns)), np.zeros(1, np.int64))
         data = to_device(scaled or [none], self._longest, room=self._room)
@@ -225,7 +216,8 @@ class WarpingLoader:
     >>> from refold.sequences import as_sequences
     >>> shard = shard_of(as_sequences([np.arange(20.0)] * 2), [0, 1], longest=20)
     >>> loader = WarpingLoader(InMemoryLoader(shard), 1.0, seed=0)
-    >>> first, second = (loader.load(epoch, 0).data.values[:20, 0] for epoch in (1, 2))
+    >>> (one,), (two,) = loader.epoch(1), loader.epoch(2)
+    >>> first, second = (shard.data.values[:20, 0] for shard in (one, two))
     >>> bool((first == second).all())
     False
     """
@@ -236,14 +228,16 @@ class WarpingLoader:
         self, loader: "InMemoryLoader | StreamingLoader | WarpingLoader", warp: float, *, seed: int
     ) -> None:
         self._loader, self._warp, self._seed = loader, warp, seed
-        self.num_shards, self.read_ahead = loader.num_shards, loader.read_ahead
+        self.epochs_in_a_pass = loader.epochs_in_a_pass
 
-    def load(self, epoch: int, index: int) -> Shard:
-        """Return a shard with the warps of an epoch."""
-        shard = self._loader.load(epoch, index)
+    def epoch(self, number: int) -> Iterator[Shard]:
+        """Yield the shards of an epoch, counted from 1, with the warps of that epoch."""
+        for index, shard in enumerate(self._loader.epoch(number)):
+            yield self._warped(shard, np.random.default_rng([self._seed, number, index, 0x3A4B]))
+
+    def _warped(self, shard: Shard, rng: np.random.Generator) -> Shard:
         values, starts, lengths = np.array(shard.data.values), *map(np.asarray, shard.data[1:])
         steps = np.arange(max(1, int(lengths.max(initial=1))))
-        rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
         delays = self._warp * random_delays(lengths, len(steps), rng)
         delays[rng.random(len(delays)) < _UNWARPED] = 0.0
         within = steps < lengths[:, None]
@@ -300,17 +294,31 @@ def members_of_shards(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]
     return [_members(scan, chosen) for chosen in _blocks_of_shards(scan, seed, epoch)]
 
 
-def _blocks_of_shards(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
-    rng = np.random.default_rng([seed, epoch, 0x9A6E])
+def epochs_in_a_pass(scan: Scan) -> int:
+    """Return the number of epochs in which all sequences are visited once."""
+    return max(1, min(_num_shards(scan), -(-int(scan.lengths.sum()) // _MAX_STEPS)))
+
+
+def _num_shards(scan: Scan) -> int:
+    """Return the number of shards of all blocks."""
     if isinstance(scan, PartedScan):
-        parts = [rng.permutation(scan.blocks_of_part(i)) for i in range(scan.num_parts)]
-        longest = max(map(len, parts))
-        return [
-            np.concatenate([part[first : first + _BLOCKS] for part in parts])
-            for first in range(0, longest, _BLOCKS)
-        ]
-    order = rng.permutation(scan.num_blocks)
-    return [order[first : first + _BLOCKS] for first in range(0, scan.num_blocks, _BLOCKS)]
+        return -(-max(len(scan.blocks_of_part(i)) for i in range(scan.num_parts)) // _BLOCKS)
+    return -(-scan.num_blocks // _BLOCKS)
+
+
+def _blocks_of_shards(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
+    """Return the numbers of the blocks of each shard of an epoch."""
+    num_epochs, num_shards = epochs_in_a_pass(scan), _num_shards(scan)
+    number, part = divmod(epoch - 1, num_epochs)
+    rng = np.random.default_rng([seed, number + 1, 0x9A6E])
+    if isinstance(scan, PartedScan):
+        orders = [rng.permutation(scan.blocks_of_part(i)) for i in range(scan.num_parts)]
+    else:
+        orders = [rng.permutation(scan.num_blocks)]
+    return [
+        np.concatenate([order[_BLOCKS * i : _BLOCKS * (i + 1)] for order in orders])
+        for i in range(num_shards * part // num_epochs, num_shards * (part + 1) // num_epochs)
+    ]
 
 
 def _members(scan: Scan, blocks: np.ndarray) -> np.ndarray:

@@ -1,14 +1,15 @@
-"""`Epochs`: epochs of compiled chunks, with checks, hooks and checkpoints between chunks.
+"""`Epochs`: epochs of compiled chunks, with checks and hooks between them, and checkpoints.
 
 `Epochs` owns the `TrainingProgress` and advances it one chunk at a time. Between chunks it checks
-the clock, Ctrl-C and the loss, and writes a checkpoint if one is due. It knows neither the kind of
-data nor the format of a checkpoint file.
+the clock, Ctrl-C and the loss, and between epochs it writes a checkpoint if one is due. It knows
+neither the kind of data nor the format of a checkpoint file.
 """
 
 import functools
 import math
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -88,8 +89,7 @@ class Epochs:
         self._interrupt = Interrupt()
         self._last_written = clock.seconds
         # metrics of the state, known without a transfer from the device
-        totals = StepMetrics(*map(float, progress.state.totals))
-        self._metrics = EpochMetrics(totals, engine.rate(progress.state), finite=True)
+        self._metrics = EpochMetrics(StepMetrics.none(), engine.rate(progress.state), finite=True)
         self._num_steps = 0
         # up to this epoch each is a call of its own: several in one call produced NaN
         self._one_by_one = 0
@@ -102,76 +102,59 @@ class Epochs:
         self._checkpoints.write(Snapshot.of(replace(self.progress, seconds=seconds)))
         self._last_written = self._clock.seconds
 
-    def _epoch(self, split: SplitData, most: int | None) -> StopReason | None:
-        """Train to the end of the epoch or until something stops it."""
+    def _epoch(self, split: SplitData) -> StopReason | None:
+        """Train an epoch, and return why it was cut short, if it was.
+
+        After an interruption, the progress is that of the last finished epoch.
+        """
+        finished, progress = replace(self.progress), self.progress
+        progress.state = progress.state._replace(totals=StepMetrics.zero())
+        self._hook("on_epoch_begin", progress.epoch - 1)
+        first_step, norms = self._num_steps, self._norms(split)
+        for shard, run in self._runs(split):
+            batch = 0
+            while batch < run.num_batches:
+                if self._num_steps == self._last_step:
+                    return None
+                if self._num_steps > first_step and (stopped := self._must_stop()):
+                    if stopped is StopReason.INTERRUPTED:
+                        self.progress = finished
+                    return stopped
+                batch = self._run_chunk(shard, run, batch, norms)
+                if not math.isfinite(self._metrics.totals.error):
+                    return StopReason.DIVERGED
+        return None
+
+    def _runs(self, split: SplitData) -> Iterator[tuple[Shard, BatchPlan]]:
+        """Yield the runs of batches of the epoch, each with the shard that has its sequences."""
+        seed, epoch = self._settings.seed, self.progress.epoch
+        for index, shard in enumerate(split.shards.epoch(epoch)):
+            for run in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard=index):
+                yield shard, run
+
+    @property
+    def _last_step(self) -> int:
+        """The number of steps at which the phase ends, if it is known."""
         progress = self.progress
-        if not progress.within_epoch:
-            progress.state = progress.state._replace(totals=StepMetrics.zero())
-            self._hook("on_epoch_begin", progress.epoch - 1)
-        norms = self._norms(split)
-        until = None if most is None else most + self._num_steps
-        while progress.shard < split.shards.num_shards:
-            shard = split.shards.load(progress.epoch, progress.shard)
-            runs = list(
-                self._batches.epoch(
-                    shard.rows, seed=self._settings.seed, epoch=progress.epoch, shard=progress.shard
-                )
-            )
-            if self._goes_on_after(runs, split, until):
-                split.shards.read_ahead(progress.epoch, progress.shard)
-            while progress.run < len(runs):
-                run = runs[progress.run]
-                last = run.num_batches
-                if until is not None:
-                    last = min(last, progress.batch + until - self._num_steps)
-                if last > progress.batch:
-                    self._run_chunk(shard, run, last, norms)
-                    if not math.isfinite(self._metrics.totals.error):
-                        return StopReason.DIVERGED
-                if progress.batch == run.num_batches:
-                    progress.run, progress.batch = progress.run + 1, 0
-                elif last <= progress.batch:  # the requested steps are done
-                    progress.shard, progress.run, progress.batch = 0, 0, 0
-                    return self._must_stop()
-                if progress.run == len(runs):
-                    break
-                self._checkpoint_if_due()
-                if stopped := self._must_stop():
-                    return stopped
-            progress.shard, progress.run = progress.shard + 1, 0
-            if progress.shard < split.shards.num_shards:
-                self._checkpoint_if_due()
-                if stopped := self._must_stop():
-                    return stopped
-        progress.shard = 0
-        return self._must_stop()
+        return progress.refit_steps if progress.phase == "refit" else sys.maxsize
 
     def _norms(self, split: SplitData) -> LossNormalizers:
         observed, size = split.num_observed / max(1, split.num_sequences), self._settings.batch_size
         return LossNormalizers(max(1.0, observed * size), float(size))
 
-    def _goes_on_after(self, runs: list[BatchPlan], split: SplitData, until: int | None) -> bool:
-        """Return whether another shard is needed after these runs, unless training stops early."""
-        progress = self.progress
-        if until is not None:
-            left = sum(run.num_batches for run in runs[progress.run :]) - progress.batch
-            return self._num_steps + left < until
-        last_shard = progress.shard + 1 == split.shards.num_shards
-        return not last_shard or progress.epoch < self._settings.max_epochs
-
-    def _run_chunk(self, shard: Shard, run: BatchPlan, last: int, norms: LossNormalizers) -> None:
-        progress = self.progress
-        most = 1 if self._hooks.every_step else self._clock.chunk(run.bucket)
-        stop = min(last, progress.batch + most)
-        if self._hooks.every_step:
-            step = self._num_steps
-            self._hook("on_train_batch_begin", step)
-        progress.state, (self._metrics,) = self._train(shard, run, progress.batch, stop, norms)
-        self._num_steps += stop - progress.batch
-        progress.batch = stop
-        if self._hooks.every_step:
+    def _run_chunk(self, shard: Shard, run: BatchPlan, start: int, norms: LossNormalizers) -> int:
+        """Train on some batches of a run from ``start`` on; return the first one after them."""
+        progress, every_step = self.progress, self._hooks.every_step
+        most = 1 if every_step else self._clock.chunk(run.bucket)
+        stop = min(run.num_batches, start + most, start + self._last_step - self._num_steps)
+        if every_step:
+            self._hook("on_train_batch_begin", self._num_steps)
+        progress.state, (self._metrics,) = self._train(shard, run, start, stop, norms)
+        if every_step:
             logs = {"loss": self._engine.loss(self._metrics.totals)}
-            self._hook("on_train_batch_end", step, logs)
+            self._hook("on_train_batch_end", self._num_steps, logs)
+        self._num_steps += stop - start
+        return stop
 
     def _several_epochs(self, split: SplitData) -> bool:
         """Train several short epochs in one call, if nothing has to happen between them.
@@ -182,9 +165,9 @@ class Epochs:
         progress = self.progress
         if self._hooks.present or split.held_out is not None or not split.shards.same_each_epoch:
             return False
-        if progress.within_epoch or progress.epoch <= self._one_by_one:
+        if progress.epoch <= self._one_by_one:
             return False
-        shard = split.shards.load(progress.epoch, 0)
+        (shard,) = split.shards.epoch(progress.epoch)
         num_batches = self._batches.num_batches(shard.rows)
         count = min(
             self._batches.epochs_in_a_run(shard.rows),
@@ -206,25 +189,20 @@ class Epochs:
         self._num_steps += count * num_batches
         each = (self._clock.seconds - began) / count
         for i, self._metrics in enumerate(metrics):
-            progress.record(
-                self._engine.loss(self._metrics.totals),
-                None,
-                self._metrics.rate,
-                began + (i + 1) * each,
-            )
-            self._bar.epoch(progress.epoch, progress.history["loss"][-1], None)
-            progress.epoch += 1
-        self._checkpoint_after_epoch()
+            self._record(self._engine.loss(self._metrics.totals), None, began + (i + 1) * each)
+        if progress.phase == "validated":
+            progress.keep(progress.history["loss"][-1], progress.epoch - 1, self._num_steps)
+        self._checkpoint_if_due()
         return True
 
     def _epochs_left(self, num_batches: int) -> int:
         """Return the number of whole epochs to the end of the phase or the next checkpoint."""
-        progress = self.progress
-        left = self._settings.max_epochs - progress.epoch + 1
-        if progress.phase == "refit":
-            left = (progress.refit_steps - self._num_steps) // num_batches
+        done = self.progress.epoch - 1
+        left = min(
+            self._settings.max_epochs - done, (self._last_step - self._num_steps) // num_batches
+        )
         if self._checkpoints and (every := self._checkpoints.epochs):
-            left = min(left, every - (progress.epoch - 1) % every)
+            left = min(left, every - done % every)
         return left
 
     def _train(
@@ -254,18 +232,23 @@ class Epochs:
         return state, metrics
 
     def _end_epoch(self, loss: float, val_loss: float | None) -> None:
-        progress = self.progress
-        progress.record(loss, val_loss, self._metrics.rate, self._clock.seconds)
-        self._bar.epoch(progress.epoch, loss, val_loss)
-        logs = {"loss": loss, "learning_rate": self._metrics.rate}
+        epoch, rate = self.progress.epoch, self._metrics.rate
+        self._record(loss, val_loss, self._clock.seconds)
+        logs = {"loss": loss, "learning_rate": rate}
         if val_loss is not None:
             logs["val_loss"] = val_loss
-        self._hook("on_epoch_end", progress.epoch - 1, logs)
+        self._hook("on_epoch_end", epoch - 1, logs)
+        self._checkpoint_if_due()
+
+    def _record(self, loss: float, val_loss: float | None, seconds: float) -> None:
+        """Add a finished epoch to the history."""
+        progress = self.progress
+        progress.record(loss, val_loss, self._metrics.rate, seconds)
+        self._bar.epoch(progress.epoch, loss, val_loss)
         progress.epoch += 1
-        self._checkpoint_after_epoch()
 
     def _validate(self, shard: Shard) -> float:
-        totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
+        totals = StepMetrics.none()
         rows = shard.rows
         if self._engine.evaluates_in_parts:
             rows = rows[self._processes.index :: self._processes.count]
@@ -298,17 +281,14 @@ class Epochs:
             is_up = self._clock.is_up(progress.best_steps if refit else None)
         return StopReason.TIME if is_up else None, planned
 
-    def _checkpoint_after_epoch(self) -> None:
-        every = self._checkpoints.epochs if self._checkpoints else None
-        if every and (self.progress.epoch - 1) % every == 0:
-            self.write_checkpoint()
-        else:
-            self._checkpoint_if_due()
-
     def _checkpoint_if_due(self) -> None:
-        if (
-            self._checkpoints is not None
-            and self._clock.seconds - self._last_written >= self._checkpoints.seconds
+        """Write a checkpoint after an epoch, if enough time or epochs have passed."""
+        if self._checkpoints is None:
+            return
+        every = self._checkpoints.epochs
+        seconds = self._clock.seconds - self._last_written
+        if seconds >= self._checkpoints.seconds or (
+            every and (self.progress.epoch - 1) % every == 0
         ):
             self.write_checkpoint()
 

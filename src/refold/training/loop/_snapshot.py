@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -21,9 +21,8 @@ class TrainingProgress:
     ----------
     phase : str
         ``"validated"``, with training and validation sequences, then ``"refit"``, on all sequences.
-    epoch, shard, run, batch : int
-        Current epoch, from 1; completed shards of the epoch, completed runs of the next shard, and
-        completed batches of the next run.
+    epoch : int
+        Current epoch, from 1.
     state : TrainState
     peak : float
         Peak learning rate of the schedule, which callbacks can change.
@@ -51,9 +50,6 @@ class TrainingProgress:
     num_steps: int
     phase: str = "validated"
     epoch: int = 1
-    shard: int = 0
-    run: int = 0
-    batch: int = 0
     best: list[Any] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0
@@ -63,11 +59,6 @@ class TrainingProgress:
     history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
     seconds: float = 0.0
     preparation: float = 0.0
-
-    @property
-    def within_epoch(self) -> bool:
-        """Whether the epoch is partly done."""
-        return bool(self.shard or self.run or self.batch)
 
     def keep(self, loss: float, epoch: int, num_steps: int) -> None:
         """Keep the current weights as the best ones, of an epoch that ends at ``num_steps``."""
@@ -112,6 +103,12 @@ class Snapshot:
             arrays |= {f"best/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(progress.best)}
         return cls(values, arrays)
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this version of Refold took the snapshot, or one with the same values."""
+        names = {attribute.name for attribute in fields(TrainingProgress)}
+        return set(self.values) == names - {"state", "best"}
+
     def standing(self) -> TrainingProgress:
         """Return the `TrainingProgress` of the snapshot.
 
@@ -121,8 +118,6 @@ class Snapshot:
             If the values or arrays are not those of a snapshot.
         """
         values = dict(self.values)
-        if "page" in values:  # the name of older checkpoints
-            values["shard"] = values.pop("page")
         best_loss = values.pop("best_loss")
         groups = {
             name: [

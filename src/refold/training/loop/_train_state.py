@@ -32,6 +32,11 @@ class StepMetrics(NamedTuple):
         """Return zero sums on the device, created once."""
         return StepMetrics(*(jnp.zeros((), jnp.float32) for _ in StepMetrics._fields))
 
+    @classmethod
+    def none(cls) -> "StepMetrics":
+        """Return zero sums on the host."""
+        return cls(*[0.0] * len(cls._fields))
+
     def plus(self, other: "StepMetrics") -> "StepMetrics":
         """Return the sums of both."""
         return StepMetrics(*(a + b for a, b in zip(self, other, strict=True)))
