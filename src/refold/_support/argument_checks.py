@@ -11,67 +11,26 @@ __all__ = ["check_array", "check_kind", "check_rate", "check_whole", "draw_seed"
 
 
 def is_whole(value: Any, least: int = 1) -> bool:
-    """Return whether a value is an integer of at least `least`; True and False are not.
-
-    Examples
-    --------
-    >>> is_whole(3), is_whole(0), is_whole(2.0), is_whole(True)
-    (True, False, False, False)
-    """
+    """Return whether a value is an integer of at least `least`; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> int:
-    """Return an argument as an int if it is an integer of at least `least`.
-
-    Raises
-    ------
-    ParameterError
-        If it is not.
-
-    Examples
-    --------
-    >>> check_whole("steps", 3)
-    3
-    """
+    """Return an argument as an int if it is an integer of at least `least`."""
     if is_whole(value, least):
         return int(value)
     raise ParameterError(f"{argument(name)} must be an integer of at least {least}. Got {value!r}.")
 
 
 def check_rate(name: str, value: Any, what: str) -> float:
-    """Return an argument as a float if it is between 0 and 1, both excluded.
-
-    Raises
-    ------
-    ParameterError
-        If it is not.
-
-    Examples
-    --------
-    >>> check_rate("alpha", 0.05, "a rate of false alarms")
-    0.05
-    """
+    """Return an argument as a float if it is between 0 and 1, both excluded."""
     if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
         return float(value)
     raise ParameterError(f"{argument(name)} must be {what} above 0 and below 1. Got {value!r}.")
 
 
 def check_array(name: str, value: Any, shape: tuple[str, ...]) -> np.ndarray:
-    """Return an argument as an array if it holds numbers and has the dimensions of `shape`.
-
-    The last dimension can be "...", for any number of further dimensions.
-
-    Raises
-    ------
-    DataError
-        If it does not.
-
-    Examples
-    --------
-    >>> check_array("lengths", [3, 4], ("n_sequences",))
-    array([3, 4])
-    """
+    """Return an array of numbers of this shape; a last "..." stands for any dimensions."""
     try:
         array = np.asarray(value)
     except ValueError:  # lists of different lengths
@@ -88,43 +47,13 @@ def check_array(name: str, value: Any, shape: tuple[str, ...]) -> np.ndarray:
 
 
 def check_kind(name: str, value: Any, what: str, attribute: str) -> None:
-    """Check that an argument has an attribute of the objects that it can be.
-
-    Raises
-    ------
-    ParameterError
-        If it does not.
-
-    Examples
-    --------
-    >>> check_kind("history", {}, "a mapping", "items")
-    """
+    """Check that an argument has an attribute of the objects that it can be."""
     if not hasattr(value, attribute):
         raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
 
 
 def draw_seed(random_state: Any) -> int:
-    """Draw the seed of a training run.
-
-    Parameters
-    ----------
-    random_state : int, RandomState, Generator or None
-        None draws from NumPy's global state, as scikit-learn does.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ParameterError
-        If `random_state` is something else.
-
-    Examples
-    --------
-    >>> draw_seed(0) == draw_seed(0)
-    True
-    """
+    """Draw a seed from an integer, a RandomState or a Generator; None is NumPy's global state."""
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002
     if isinstance(random_state, np.random.RandomState):

@@ -1,9 +1,4 @@
-"""XLA's compiler options on CPUs, and JAX's persistent compilation cache.
-
-On CPUs, recent XLA versions delegate sums to YNNPACK, which is fast on large arrays but slower
-than XLA's own loops on small ones. The cache on disk saves recompiling the same shapes in the next
-process.
-"""
+"""XLA's compiler options on CPUs, and JAX's persistent compilation cache."""
 
 import contextlib
 import functools
@@ -23,7 +18,8 @@ __all__ = ["compiled_by_size", "compiled_for_small", "keep_compiled"]
 # First broken release and first fixed one. In between, every read from JAX's cache on a CPU prints
 # a page of errors and may fail (jax-ml/jax#38445).
 _BROKEN_CACHE = (0, 8, 2), (0, 10, 2)
-# Disables YNNPACK.
+# Disables YNNPACK, to which recent versions of XLA delegate sums: it is fast on large arrays, but
+# slower than XLA's own loops on small ones.
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 # Steps per batch from which YNNPACK is faster; the break-even lies between 1000 and 6000.
 _LARGE = 4096
@@ -32,45 +28,12 @@ _MAX_BYTES = 200_000_000
 
 
 def compiled_for_small(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Compile a function with ``jax.jit`` and options for small arrays.
-
-    Parameters
-    ----------
-    function : callable
-    **options
-        Further arguments of ``jax.jit``.
-
-    Returns
-    -------
-    callable
-
-    Examples
-    --------
-    >>> float(compiled_for_small(lambda x: 2 * x)(3.0))
-    6.0
-    """
+    """Compile a function with `jax.jit` and options for small arrays."""
     return jax.jit(function, compiler_options=_known_options(), **options)
 
 
 def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
-    """Compile a function of batches with options for their size.
-
-    Parameters
-    ----------
-    function : callable
-        Its argument ``num_steps`` is static.
-
-    Returns
-    -------
-    callable
-        Takes the number of steps in a batch and returns the compiled function for it.
-
-    Examples
-    --------
-    >>> doubled = compiled_by_size(lambda x, num_steps: num_steps * x)
-    >>> float(doubled(10)(3.0, num_steps=2)), float(doubled(10_000)(3.0, num_steps=2))
-    (6.0, 6.0)
-    """
+    """Return what compiles a function of batches, whose `num_steps` is static, by their steps."""
     small = compiled_for_small(function, static_argnames="num_steps")
     large = jax.jit(function, static_argnames="num_steps")
     return lambda steps: small if steps < _LARGE else large
@@ -94,11 +57,9 @@ def _known_options() -> dict[str, str]:
 
 @functools.cache
 def keep_compiled() -> None:
-    """Enable JAX's persistent compilation cache, in the user's cache folder.
-
-    JAX's own settings take precedence: ``jax_compilation_cache_dir`` sets another folder, and
-    ``jax_enable_compilation_cache`` turns the cache off. Releases with a broken cache get none.
-    """
+    """Enable JAX's persistent compilation cache, in the user's cache folder."""
+    # JAX's own settings take precedence: jax_compilation_cache_dir sets another folder, and
+    # jax_enable_compilation_cache turns the cache off
     configured = jax.config.values.get("jax_compilation_cache_dir")
     if configured is not None or keras.backend.backend() != "jax":
         return

@@ -6,24 +6,7 @@ __all__ = ["describe_epochs", "log", "log_kept_epoch"]
 
 
 def describe_epochs(best_epoch: int | None, epochs: int) -> str:
-    """Describe which epoch of a training run was kept.
-
-    Parameters
-    ----------
-    best_epoch : int, optional
-        0 for the initialization; None if there was no validation.
-    epochs : int
-        Number of epochs trained.
-
-    Examples
-    --------
-    >>> describe_epochs(213, 460)
-    'epoch 213 of 460 kept'
-    >>> describe_epochs(0, 87)
-    'initialization kept; no epoch of 87 was better'
-    >>> describe_epochs(None, 30)
-    '30, the last one kept'
-    """
+    """Describe which epoch was kept: 0 is the initialization, None the last without validation."""
     if best_epoch is None:
         return f"{epochs}, the last one kept"
     if best_epoch == 0:

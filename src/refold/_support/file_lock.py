@@ -18,32 +18,7 @@ _held: set[tuple[Path, int]] = set()
 
 @contextmanager
 def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Lock a checkpoint for one training run.
-
-    Inside the block, a hidden file next to the checkpoint is locked. The operating system releases
-    the lock if the process dies. The same thread may enter again. Nothing is locked if the file
-    system has no locks or is not writable.
-
-    Parameters
-    ----------
-    checkpoint : path or None
-        None if the training run writes no checkpoint; nothing is locked then.
-
-    Raises
-    ------
-    ParameterError
-        If another training run holds the lock.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with sole_training(folder / "model.checkpoint"):
-    ...     [path.name for path in folder.iterdir()]
-    ['.model.checkpoint.lock']
-    >>> list(folder.iterdir())
-    []
-    """
+    """Lock a checkpoint for one training run, or raise a ParameterError; None locks nothing."""
     if checkpoint is None:
         yield
         return
@@ -57,29 +32,12 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
 
 @contextmanager
 def sole_use(path: str | os.PathLike[str], message: str) -> Iterator[None]:
-    """Lock a file or folder for one process, as `sole_training` does.
-
-    Parameters
-    ----------
-    path : path
-    message : str
-        Text of the error if another process holds the lock.
-
-    Raises
-    ------
-    ParameterError
-        If another process holds the lock.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with sole_use(folder / "codes", "Another process is writing."):
-    ...     [path.name for path in folder.iterdir()]
-    ['.codes.lock']
-    """
+    """Lock a file or folder for one process, or raise a ParameterError with this message."""
+    # A hidden file next to it is locked, which the operating system unlocks if the process dies.
+    # Nothing is locked if the file system has no locks or is not writable.
     place = Path(os.path.realpath(path))
     holder = place, threading.get_ident()
+    # the same thread may enter again
     lock = None if holder in _held else _locked(place, message)
     if lock is None:
         yield

@@ -10,13 +10,10 @@ _BYTES = 4 * 2**20
 
 
 def return_freed_memory() -> None:
-    """Make glibc return every large array to the system as soon as it is freed.
-
-    By default, glibc learns to keep arrays of the size of a block and scatters them over its heaps,
-    which takes a third of the memory of a long training run. Other C libraries are not changed.
-    Arrow is set to allocate from the C library instead of its own pool. The user's
-    ``MALLOC_MMAP_THRESHOLD_`` and ``ARROW_DEFAULT_MEMORY_POOL`` take precedence.
-    """
+    """Make glibc return every large array to the system as soon as it is freed."""
+    # By default, glibc learns to keep arrays of the size of a block and scatters them over its
+    # heaps, which takes a third of the memory of a long training. Other C libraries do not.
+    # Arrow's own pool would keep them, too. The user's environment variables take precedence.
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         import pyarrow as pa
 

@@ -17,46 +17,14 @@ _ROW = (
 
 
 def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Return an HTML table of names and values.
-
-    Parameters
-    ----------
-    title : str
-        Caption.
-    rows : iterable of (str, str)
-        Plain text, which is escaped. Rows with an empty value are left out.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> "a &lt; b</td>" in facts("Sequences", [("ids", "a < b")])
-    True
-    """
+    """Return an HTML table of names and values, which are escaped; empty values are left out."""
     body = "".join(_ROW.format(escape(name), escape(value)) for name, value in rows if value)
     caption = f'<caption style="text-align: left">{escape(title)}</caption>'
     return f'<table style="color: inherit">{caption}<tbody>{body}</tbody></table>'
 
 
 def columns_in_words(schema: Any) -> str:
-    """Return the number of columns of each type, and the first names.
-
-    Parameters
-    ----------
-    schema : refold.sequences.Schema
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from refold import Sequences
-    >>> columns_in_words(Sequences.from_list([[[1.5, 2.5]]], names=["x", "y"]).schema)
-    '2 numeric: x, y'
-    """
+    """Return the number of columns of each type in a schema, and the first names."""
     column_types = [column.type for column in schema.columns]
     counts = ", ".join(f"{column_types.count(name)} {name}" for name in dict.fromkeys(column_types))
     names = ", ".join(schema.names[:_FIRST]) + (", ..." if len(column_types) > _FIRST else "")

@@ -10,21 +10,7 @@ __all__ = ["PostImportFinder", "RefusingFinder"]
 
 
 class PostImportFinder:
-    """A finder for `sys.meta_path` that calls a function after certain modules are imported.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the modules.
-    function : callable
-        Called with the name of the module that has just been imported.
-
-    Examples
-    --------
-    >>> finder = PostImportFinder(["this_module_is_nowhere"], print)
-    >>> finder.find_spec("json") is None
-    True
-    """
+    """A finder for `sys.meta_path` that calls a function with the name of each imported module."""
 
     def __init__(self, names: Sequence[str], function: Callable[[str], Any]) -> None:
         self._names = frozenset(names)
@@ -53,19 +39,7 @@ class PostImportFinder:
 
 
 class RefusingFinder:
-    """A finder for `sys.meta_path` that makes a package look as if it were not installed.
-
-    Parameters
-    ----------
-    package : str
-        Name of the package.
-
-    Examples
-    --------
-    >>> RefusingFinder("pandas").find_spec("pandas.core")
-    Traceback (most recent call last):
-    ModuleNotFoundError: No module named 'pandas.core'
-    """
+    """A finder for `sys.meta_path` that makes a package look as if it were not installed."""
 
     def __init__(self, package: str) -> None:
         self._package = package

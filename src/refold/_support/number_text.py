@@ -1,12 +1,10 @@
-"""Numbers as text for readers: whole ones in full, others with a few significant digits.
-
-`explore/page/numbers.js` has the same rule, and one table of cases tests both.
-"""
+"""Numbers as text for readers: whole ones in full, others with a few significant digits."""
 
 import math
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+# `explore/page/numbers.js` has the same rules, and one table of cases tests both.
 DIGITS = 5
 # Powers of ten of numbers that are written without an exponent.
 _SMALLEST, _LARGEST = -5, 14
@@ -14,15 +12,7 @@ _EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 
 
 def number_text(value: float | None, digits: int = DIGITS) -> str:
-    """Return a whole number in full, another one rounded, but to no less than one decimal.
-
-    Examples
-    --------
-    >>> [number_text(value) for value in (2004, 1020.4, 0.000123, 2 / 3, 1.5e-9, None)]
-    ['2004', '1020.4', '0.000123', '0.66667', '1.5e-9', '–']
-    >>> number_text(1234.5678, 3), number_text(0.012345, 3)
-    ('1234.6', '0.0123')
-    """
+    """Return a whole number in full, another one rounded, but to no less than one decimal."""
     if value is None or math.isnan(value):
         return "–"
     value = float(value)
@@ -40,24 +30,12 @@ def number_text(value: float | None, digits: int = DIGITS) -> str:
 
 
 def short_number(value: float | None) -> str:
-    """Return an error, a p-value or a distance with three significant digits.
-
-    Examples
-    --------
-    >>> short_number(0.036145), short_number(1234.5678)
-    ('0.0361', '1234.6')
-    """
+    """Return an error, a p-value or a distance with three significant digits."""
     return number_text(value, 3)
 
 
 def number_texts(*values: float | None, digits: int = DIGITS) -> list[str]:
-    """Return numbers as text, with more digits if different ones would look the same.
-
-    Examples
-    --------
-    >>> number_texts(1013.2501, 1013.2502)
-    ['1013.2501', '1013.2502']
-    """
+    """Return numbers as text, with more digits if different ones would look the same."""
     texts = [number_text(value, digits) for value in values]
     if digits < 17 and len({*texts}) < len({*values}):
         return number_texts(*values, digits=digits + 1)

@@ -18,22 +18,7 @@ TRAINING_PACKAGES = (
 
 
 def check_training_packages(purpose: str) -> None:
-    """Check that the packages are installed that a small installation does not have.
-
-    Parameters
-    ----------
-    purpose : str
-        Subject of the error message, such as ``"Training"``.
-
-    Raises
-    ------
-    MissingExtraError
-        If one of them is not installed.
-
-    Examples
-    --------
-    >>> check_training_packages("Training")
-    """
+    """Raise an error about this purpose in a small installation, which cannot train."""
     if not all(is_installed(package) for package in TRAINING_PACKAGES):
         raise _missing_training(purpose)
 
@@ -43,39 +28,13 @@ def _missing_training(purpose: str) -> MissingExtraError:
 
 
 def how_to_install(extra: str = "") -> str:
-    """Return how to install an extra, or all of Refold; no package index has it.
-
-    Examples
-    --------
-    >>> how_to_install("plots")
-    "In your clone of Refold, run: python -m pip install '.[plots]'"
-    """
+    """Return how to install an extra, or all of Refold; no package index has it."""
     what = f"'.[{extra}]'" if extra else "."
     return f"In your clone of Refold, run: python -m pip install {what}"
 
 
 def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import ``package``, or raise an error that names the extra to install.
-
-    Parameters
-    ----------
-    package : str
-        Name of the module to import, such as ``"matplotlib.pyplot"``.
-    extra : str
-        Extra of Refold that installs it, such as ``"plots"``.
-    purpose : str
-        Subject of the error message, such as ``"A picture"``.
-
-    Raises
-    ------
-    MissingExtraError
-        If the package is not installed.
-
-    Examples
-    --------
-    >>> optional("json", extra="plots", purpose="This example").__name__
-    'json'
-    """
+    """Import a package, or raise an error that names the extra of Refold that installs it."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -88,34 +47,12 @@ def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
 
 
 def lazy_names(
-    package: str, names: Mapping[str, Sequence[str]], purpose: str | None = None
+    package: str,
+    names: Mapping[str, Sequence[str]],  # the names in each module of the package
+    purpose: str | None = None,  # subject of the error; by default the name that was used
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a package that imports some names on first use.
-
-    Encoding and decoding with a fitted model need neither Keras, JAX nor scikit-learn. What needs
-    one of them is imported in this way.
-
-    Parameters
-    ----------
-    package : str
-        Name of the package.
-    names : mapping
-        The names in each module of the package.
-    purpose : str, optional
-        Subject of the error message if a package is missing, such as ``"Training"``; by default the
-        name that was used.
-
-    Returns
-    -------
-    getattr, dir : functions
-        The first raises a `MissingExtraError` if a package is not installed.
-
-    Examples
-    --------
-    >>> find, _ = lazy_names("refold.evaluation", {"_linear_probe": ["probe"]})
-    >>> find("probe").__name__
-    'probe'
-    """
+    """Return `__getattr__` and `__dir__` of a package that imports some names on first use."""
+    # encoding and decoding need neither Keras, JAX nor scikit-learn, so they are imported this way
     modules = {name: f"{package}.{module}" for module, found in names.items() for name in found}
 
     def find(name: str) -> Any:
@@ -132,18 +69,7 @@ def lazy_names(
 
 
 def is_installed(package: str) -> bool:
-    """Return whether a package is installed, without importing it.
-
-    Parameters
-    ----------
-    package : str
-        Name of the top-level package.
-
-    Examples
-    --------
-    >>> is_installed("json")
-    True
-    """
+    """Return whether a top-level package is installed, without importing it."""
     try:
         return importlib.util.find_spec(package) is not None
     except ModuleNotFoundError:  # from a finder that refuses the package

@@ -1,8 +1,4 @@
-"""Progress bars on standard error and in notebooks.
-
-In a notebook, rich's own bars need ipywidgets and are not saved in the file. These are one output
-that is updated in place.
-"""
+"""Progress bars on standard error and in notebooks."""
 
 import io
 import time
@@ -20,31 +16,14 @@ _WIDTH = 100
 
 
 def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:
-    """Return a progress bar for a terminal or a notebook.
-
-    Parameters
-    ----------
-    *columns : str or rich.progress.ProgressColumn
-        Columns of the bar; rich's default if empty.
-    disable : bool, default=False
-        Show nothing.
-
-    Returns
-    -------
-    rich.progress.Progress
-
-    Examples
-    --------
-    >>> with progress_bar(disable=True) as bar:
-    ...     sum(bar.track([1, 2, 3]))
-    6
-    """
+    """Return a progress bar for a terminal or a notebook; without columns, those of rich."""
     console = Console(stderr=True)
     if console.is_jupyter and not disable:
         return _NotebookBar(*columns, auto_refresh=False)
     return Progress(*columns, console=console, disable=disable)
 
 
+# rich's own bars need ipywidgets in a notebook and are not saved in the file
 class _NotebookBar(Progress):
     """A progress bar that IPython displays and updates in place."""
 

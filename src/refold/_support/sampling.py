@@ -6,11 +6,5 @@ __all__ = ["evenly_spaced"]
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:
-    """Return the indices of at most ``most`` of ``count`` items, first and last included.
-
-    Examples
-    --------
-    >>> evenly_spaced(3, 5).tolist(), evenly_spaced(9, 3).tolist(), evenly_spaced(0, 3).tolist()
-    ([0, 1, 2], [0, 4, 8], [])
-    """
+    """Return the indices of at most ``most`` of ``count`` items, first and last included."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)

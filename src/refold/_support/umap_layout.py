@@ -18,34 +18,12 @@ _EPOCHS = re.compile(r"(\d+)/(\d+)")
 
 
 def umap_layout(
-    vectors: np.ndarray, *, seed: int = 0, progress: Callable[[float], None] | None = None
+    vectors: np.ndarray,
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,  # called with the share of the epochs done
 ) -> np.ndarray:
-    """Return two coordinates per vector by UMAP.
-
-    Parameters
-    ----------
-    vectors : array of shape (n, n_dimensions)
-    seed : int, default=0
-    progress : callable, optional
-        Receives the share of the epochs that are done, from 0 to 1, from the first epoch on.
-
-    Returns
-    -------
-    array of shape (n, 2)
-
-    Raises
-    ------
-    ParameterError
-        If there are fewer than 5 vectors.
-    MissingExtraError
-        If the extra ``umap`` is not installed.
-
-    Examples
-    --------
-    >>> umap_layout(np.eye(3))
-    Traceback (most recent call last):
-    refold.errors.ParameterError: UMAP needs at least 5 codes. Got 3.
-    """
+    """Return two coordinates (n, 2) of each vector (n, n_dimensions) by UMAP."""
     if len(vectors) < MIN_UMAP:
         raise ParameterError(f"UMAP needs at least {MIN_UMAP} codes. Got {len(vectors)}.")
     with warnings.catch_warnings():
