@@ -40,31 +40,12 @@ class KerasNetwork:
     """A fitted network of Keras models, with the methods of `refold.inference.FittedNetwork`."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
-        self.specification = network.specification
+        self.network, self.specification = network, network.specification
         self.head = ColumnHead(
             network.specification.column_types, network.specification.num_categories
         )
-
-    @property
-    def reads_padding(self) -> bool:
-        """Whether padding of the encoder's input is NaN; if not, it is zero."""
-        return self.network.reads_padding
-
-    @property
-    def fixed_steps(self) -> int | None:
-        """Number of steps that the encoder reads, or None if it reads any number."""
-        return self.network.fixed_steps
-
-    @property
-    def most_steps(self) -> int | None:
-        """Maximum number of steps to decode, or None if there is none."""
-        return self.network.most_steps
-
-    @property
-    def autoregressive(self) -> bool:
-        """Whether decoding is autoregressive."""
-        return self.network.autoregressive
+        self.reads_padding, self.autoregressive = network.reads_padding, network.autoregressive
+        self.fixed_steps, self.most_steps = network.fixed_steps, network.most_steps
 
     @property
     def num_parameters(self) -> int:
@@ -80,16 +61,13 @@ class KerasNetwork:
         """Encode scaled sequences to (n_sequences, latent_dim), without latent optimization."""
         # Files of earlier versions may ask for latent optimization of a GRU.
         del latent_steps
-        network, flags = self.network, self.specification.observed_flags
+        flags, only = self.specification.observed_flags, self.fixed_steps
         codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
-        lengths, only = scaled.lengths, network.fixed_steps
-        for batch in self._batches(lengths, "encode", only=only, verbose=verbose):
+        for batch in self._batches(scaled.lengths, "encode", only=only, verbose=verbose):
             x, _ = pad(scaled, batch.rows, batch.num_steps, flags=flags)
-            x = _fill_rows(x, batch, np.nan)
-            if not network.reads_padding:
+            if not self.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
-            encoded = predict(network.models.encoder, x)
-            codes[batch.rows] = encoded[: len(batch.rows)]
+            codes[batch.rows] = batch.predict(self.network.models.encoder, x)
         return codes
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
@@ -106,20 +84,19 @@ class KerasNetwork:
         for batch in self._batches(lengths, "decode", verbose=verbose):
             real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
             places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
-            given = _fill_rows(codes[batch.rows], batch, 0.0)
             if self.autoregressive:
                 options: dict[str, Any] = {"stop": int(lengths[batch.rows].max())}
                 if noise is not None and draw is not None:
-                    padded = np.zeros((len(given), batch.num_steps, head.num_outputs), np.float32)
-                    padded[: len(batch.rows)][real] = noise[places]
-                    options |= {"noise": padded, "temperature": draw.temperature}
+                    padded = np.zeros((*real.shape, head.num_outputs), np.float32)
+                    padded[real] = noise[places]
+                    options |= {"noise": batch.filled(padded), "temperature": draw.temperature}
+                given = batch.filled(codes[batch.rows])
                 outputs = decode_autoregressively(models.decoder, given, batch.num_steps, **options)
                 written[places] = outputs[: len(batch.rows)][real]
                 continue
             # steps after the length of a sequence are padding, which is not computed
             template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
-            outputs = predict(models.unroll, given, _fill_rows(template, batch, np.nan))
-            written[places] = outputs[: len(batch.rows)][real]
+            written[places] = batch.predict(models.unroll, codes[batch.rows], template)[real]
             if noise is not None and draw is not None:
                 written[places] = head.sample(written[places], noise[places], draw.temperature)
         return written
@@ -131,16 +108,14 @@ class KerasNetwork:
         steps = self.specification.forecast_steps
         outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
         for batch in self._batches(np.full(len(codes), steps), "forecast"):
-            ahead = predict(model, *(_fill_rows(part[batch.rows], batch, 0.0) for part in inputs))
-            outputs[batch.rows] = ahead[: len(batch.rows)]
+            outputs[batch.rows] = batch.predict(model, *(part[batch.rows] for part in inputs))
         return outputs.reshape(-1, self.head.num_outputs)
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, which are not rounded."""
         location = np.empty(len(codes), np.float32)
         for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
-            predicted = predict(self.network.length, _fill_rows(codes[batch.rows], batch, 0.0))
-            location[batch.rows] = predicted[: len(batch.rows), 0]
+            location[batch.rows] = batch.predict(self.network.length, codes[batch.rows])[:, 0]
         return location
 
     def _batches(
@@ -215,9 +190,20 @@ def keras_models(network: Any) -> Network:
 
 
 class _Batch(NamedTuple):
-    rows: np.ndarray
-    num_steps: int
-    batch_size: int
+    """Some of the sequences of a set."""
+
+    rows: np.ndarray  # indices of the sequences
+    num_steps: int  # padded length
+    batch_size: int  # at least the number of sequences
+
+    def predict(self, model: Any, *inputs: np.ndarray) -> np.ndarray:
+        """Run a model on the inputs of the sequences."""
+        return predict(model, *map(self.filled, inputs))[: len(self.rows)]
+
+    def filled(self, array: np.ndarray) -> np.ndarray:
+        """Repeat the last row up to the batch size."""
+        more = self.batch_size - len(array)
+        return np.concatenate([array, np.repeat(array[-1:], more, axis=0)]) if more else array
 
 
 def _most_rows(num_steps: int, most_steps: int) -> int:
@@ -229,12 +215,3 @@ def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.n
         return np.full(len(lengths), only)
     wanted = np.maximum(lengths, min(_SHORTEST, longest))
     return np.ceil(longest * np.exp2(np.ceil(np.log2(wanted / longest)))).astype(np.int64)
-
-
-def _fill_rows(array: np.ndarray, batch: _Batch, value: float) -> np.ndarray:
-    """Fill an array with rows of ``value`` up to the batch size."""
-    missing = batch.batch_size - len(array)
-    if missing == 0:
-        return array
-    filling = np.full((missing, *array.shape[1:]), value, array.dtype)
-    return np.concatenate([array, filling])
