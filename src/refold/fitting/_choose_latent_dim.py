@@ -16,36 +16,10 @@ SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8)
 
 
 def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, seed: int) -> int:
-    """Find the smallest code that explains a share of the held-out variance.
-
-    The explained variance is 1 - NMSE on the held-out sequences. Binary and categorical columns
-    must reach the same share with their accuracy, the share of held-out steps whose tokens are
-    reconstructed.
-
-    Parameters
-    ----------
-    sequences : Sequences or Scan
-    parameters : mapping
-        The estimator's arguments, checked, with a share as ``latent_dim``.
-    seed : int
-
-    Returns
-    -------
-    int
-        One of `SIZES`; the largest sensible one if none explains enough.
-
-    Raises
-    ------
-    ParameterError
-        If nothing is held out.
-    KeyboardInterrupt
-        On Ctrl-C, without a result.
-
-    Warns
-    -----
-    UserWarning
-        If no size explains enough.
-    """
+    """Find the smallest code in `SIZES` that explains a share of the held-out variance."""
+    # The explained variance is 1 - NMSE. Binary and categorical columns must reach the same share
+    # with their accuracy, the share of held-out steps whose tokens are reconstructed. If no size
+    # explains enough, the largest sensible one is taken.
     share, verbose = float(parameters["latent_dim"]), parameters["verbose"]
     if not parameters["validation_fraction"]:
         raise ParameterError(
@@ -78,38 +52,14 @@ def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, s
 
 
 def smallest(
-    error: Callable[[int], float], most: float, baseline: Sequence[float]
+    error: Callable[[int], float],  # of a place; called at most once for each
+    most: float,  # largest error that is small enough
+    baseline: Sequence[float],  # expected error of each place, up to a factor
 ) -> tuple[int, float]:
-    """Find the first place with a small enough error, if errors fall from place to place.
-
-    This is a bisection. The next place is where the baseline, times the ratio of the last error to
-    it, becomes small enough. From the third place on, every other place is the middle, because the
-    baseline can be wrong.
-
-    Parameters
-    ----------
-    error : callable
-        Maps a place to its error. It is called at most once per place.
-    most : float
-        Largest error that is small enough.
-    baseline : sequence of float
-        Expected error of each place, up to a factor.
-
-    Returns
-    -------
-    place : int
-        The last place if all errors are too large.
-    error : float
-
-    Examples
-    --------
-    >>> errors = [0.9, 0.5, 0.3, 0.2, 0.15, 0.12, 0.1, 0.09, 0.085]
-    >>> tried = []
-    >>> smallest(lambda place: tried.append(place) or errors[place], 0.16, [e / 2 for e in errors])
-    (4, 0.15)
-    >>> tried
-    [2, 4, 3]
-    """
+    """Find the first place with a small enough error, if errors fall, and that error."""
+    # A bisection. The next place is where the baseline, times the ratio of the last error to it,
+    # becomes small enough. From the third place on, every other place is the middle, because the
+    # baseline can be wrong.
     low, high, num_tried = -1, len(baseline), 0
     ratio, errors = 1.0, {}
     while high - low > 1:

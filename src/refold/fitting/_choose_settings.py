@@ -1,8 +1,4 @@
-"""The end of a fit: the settings under which held-out sequences are reconstructed best.
-
-Training minimizes the error of the encoder's codes at the true lengths. Users see the error with
-predicted lengths and after latent optimization, and compare it with that of PCA.
-"""
+"""The end of a fit: the settings under which held-out sequences are reconstructed best."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,46 +10,27 @@ from refold.fitting._held_out_error import HeldOut, holding
 from refold.models import Network, inference_with
 from refold.sequences import Scaler, Sequences
 
+# Training minimizes the error of the encoder's codes at the true lengths. Users see the error with
+# predicted lengths and after latent optimization, and compare it with that of PCA.
+
 # Latent optimization must lower the held-out error at least by this factor.
 _WORTH = 0.995
 
 
 class Choice(NamedTuple):
-    """Settings of a fitted network.
-
-    Attributes
-    ----------
-    latent_steps : int
-        Steps of latent optimization.
-    initial : bool
-        Whether the initialization is better than the trained weights.
-    message : str or None
-        What was changed because PCA was better; None if nothing was.
-    """
+    """Settings of a fitted network."""
 
     latent_steps: int
-    initial: bool = False
-    message: str | None = None
+    initial: bool = False  # whether the initialization is better than the trained weights
+    message: str | None = None  # what was changed because PCA was better
 
 
 def rocket_features_cost_nothing(measured: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
-    """Return whether ROCKET features may take the place of principal components.
-
-    They may if the other components reconstruct held-out sequences as well. To tell sequences
-    apart, `refold.SequenceAutoencoder.features` costs no dimension.
-
-    Parameters
-    ----------
-    measured : HeldOut
-    latent_dim, rocket_dim : int
-        Number of latent dimensions, and how many of them would be ROCKET features.
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether ROCKET features may take the place of principal components."""
     if not len(measured.sequences):
         return False
+    # They may if the other components reconstruct held-out sequences as well. To tell sequences
+    # apart, `SequenceAutoencoder.features` costs no dimension.
     fewer, all_of_them = (measured.of_pca(size) for size in (latent_dim - rocket_dim, latent_dim))
     return total_error(fewer) <= total_error(all_of_them)
 
@@ -61,37 +38,16 @@ def rocket_features_cost_nothing(measured: HeldOut, latent_dim: int, rocket_dim:
 def choose_settings(
     measured: HeldOut,
     network: Network,
-    scaler: Scaler,
+    scaler: Scaler,  # of the validated weights
     *,
-    trained: list[np.ndarray] | None,
-    initialization: Callable[[], list[np.ndarray] | None],
-    latent_steps: int,
+    trained: list[np.ndarray] | None,  # validated weights; None for those of the network
+    initialization: Callable[[], list[np.ndarray] | None],  # None if it is not worth keeping
+    latent_steps: int,  # that the data suggests
     may_change_steps: bool,
 ) -> Choice:
-    """Compare settings of a network on held-out sequences.
-
-    Latent optimization is used if it lowers the error. If PCA of the same size is better than the
-    trained weights, the better one of them and the initialization is used.
-
-    Parameters
-    ----------
-    measured : HeldOut
-    network : Network
-    scaler : Scaler
-        Scaler of the validated weights.
-    trained : list of arrays, optional
-        Validated weights; None for those of the network.
-    initialization : callable
-        Returns their initialization; None if it is not worth keeping.
-    latent_steps : int
-        Steps of latent optimization that the data suggests.
-    may_change_steps : bool
-        Whether it may be left out.
-
-    Returns
-    -------
-    Choice
-    """
+    """Compare settings of a network on held-out sequences."""
+    # Latent optimization is used if it lowers the error. If PCA of the same size is better than the
+    # trained weights, the better one of them and the initialization is used.
 
     def error(weights: list[np.ndarray] | None, steps: int) -> float:
         with holding(network, weights):
@@ -126,34 +82,15 @@ def choose_settings(
 def confirm_training(
     choice: Choice,
     measured: HeldOut,
-    network: Network,
-    scaler: Scaler,
+    network: Network,  # with its final weights, of the refit if there was one
+    scaler: Scaler,  # of these weights
     *,
-    initial: list[np.ndarray] | None,
-    training: Sequences,
+    initial: list[np.ndarray] | None,  # their initialization; None if it is not worth keeping
+    training: Sequences,  # on which they were trained
 ) -> Choice:
-    """Choose the initialization if it is better than the trained weights on training sequences.
-
-    A few held-out sequences can be reconstructed better by chance, and a refit is not measured on
-    any. But training that did not lower the error of its own sequences learned nothing.
-
-    Parameters
-    ----------
-    choice : Choice
-    measured : HeldOut
-    network : Network
-        Network with its final weights, of the refit if there was one.
-    scaler : Scaler
-        Scaler of these weights.
-    initial : list of arrays, optional
-        Their initialization; None if it is not worth keeping.
-    training : Sequences
-        Sequences on which they were trained.
-
-    Returns
-    -------
-    Choice
-    """
+    """Choose the initialization if it is better than the trained weights on training sequences."""
+    # A few held-out sequences can be reconstructed better by chance, and a refit is not measured on
+    # any. But training that did not lower the error of its own sequences learned nothing.
     if choice.initial or initial is None:
         return choice
 
@@ -174,12 +111,6 @@ def confirm_training(
 
 
 def total_error(found: Fidelity) -> float:
-    """Return the NMSE of numeric columns plus the share of wrong categories of the others.
-
-    Examples
-    --------
-    >>> total_error(Fidelity(0.25, None, 0.0)), total_error(Fidelity(0.25, 0.75, 0.0))
-    (0.25, 0.5)
-    """
+    """Return the NMSE of numeric columns plus the share of wrong categories of the others."""
     numeric = 0.0 if found.nmse is None else found.nmse
     return numeric + (0.0 if found.accuracy is None else 1.0 - found.accuracy)

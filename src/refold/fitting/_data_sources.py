@@ -45,36 +45,7 @@ _FEWEST_BLOCKS = 16
 
 
 def open_training(X: Any, missing_values: Any, *, stacklevel: int = 3) -> Sequences | Scan:
-    """Open training data, and warn if it looks wrong.
-
-    Parameters
-    ----------
-    X : Sequences, list of arrays, array, table, path or Scan
-    missing_values : float, list of float or None
-        Numbers that stand for a missing value.
-    stacklevel : int
-        Number of calls between the warnings and the user's code.
-
-    Returns
-    -------
-    Sequences or Scan
-
-    Raises
-    ------
-    RefoldError
-        If the data cannot be read.
-
-    Warns
-    -----
-    UserWarning
-        One for each line of `refold.sequences.data_warnings`; and if a list of tables has columns
-        that look like ids or times.
-
-    Examples
-    --------
-    >>> open_training([[1.5, -99999.0], [3.5]], [-99999])[0]
-    array([1.5, nan])
-    """
+    """Open training data, and warn if it looks wrong."""
     source = open_source(X)
     if missing_values is not None:
         source = mark_missing(source, missing_values)
@@ -125,12 +96,7 @@ class _Source:
 
 
 class MemorySource(_Source):
-    """Training data in memory.
-
-    Parameters
-    ----------
-    sequences : Sequences
-    """
+    """Training data in memory."""
 
     in_memory = True
 
@@ -167,7 +133,7 @@ class MemorySource(_Source):
             return Scaler.fit(self.sequences, mode)
 
     def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
-        """Return a random sample of at most ``most`` of the given sequences."""
+        """Return a random sample of at most `most` of the given sequences."""
         if len(rows) > most:
             rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
         return self.sequences[rows]
@@ -191,12 +157,7 @@ class MemorySource(_Source):
 
 
 class FileSource(_Source):
-    """Training data in files, with a few blocks in memory at a time.
-
-    Parameters
-    ----------
-    scan : Scan
-    """
+    """Training data in files, with a few blocks in memory at a time."""
 
     in_memory = False
     _loader: Any = StreamingLoader
@@ -241,10 +202,8 @@ class FileSource(_Source):
             return Scaler.fit(self.sequences, mode)
 
     def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
-        """Return a random sample of at most ``most`` of the given sequences.
-
-        It comes from several blocks, because files are often sorted and neighbors similar.
-        """
+        """Return a random sample of at most `most` of the given sequences."""
+        # from several blocks, because files are often sorted and neighbors similar
         rng = np.random.default_rng([seed, 0x57A7])
         scan = self.sequences
         block = np.searchsorted(scan.block_offsets, rows, side="right") - 1
@@ -281,12 +240,7 @@ class FileSource(_Source):
 
 
 class PartedSource(FileSource):
-    """Training data in files of which each of several processes reads a part.
-
-    Parameters
-    ----------
-    scan : PartedScan
-    """
+    """Training data in files of which each of several processes reads a part."""
 
     _loader = PartedLoader
 

@@ -32,19 +32,7 @@ _MOST_OUTPUTS = 50_000
 
 
 def check_columns(sequences: Sequences | Scan) -> None:
-    """Check that each column has a value, and that all together have few enough categories.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> words = as_sequences([np.array([[str(i)] for i in range(60_000)], dtype=object)])
-    >>> check_columns(words)
-    Traceback (most recent call last):
-    ...
-    refold.errors.DataError: Column 'x0' has 60000 categories, and a model can have 50000 in all \
-columns, because each takes time and memory at every step. Keep the most frequent categories and \
-replace the others by one, such as 'other', or hash them: zlib.crc32(text) % 10000.
-    """
+    """Refuse columns without a value, and too many categories of all columns together."""
     Scaler.fit(sequences, None)  # refuses columns without values
     schema = sequences.schema
     if schema.output_width <= _MOST_OUTPUTS:
@@ -59,25 +47,7 @@ replace the others by one, such as 'other', or hash them: zlib.crc32(text) % 100
 
 
 def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -> Specification:
-    """Return the specification of the network.
-
-    Parameters
-    ----------
-    source : MemorySource or FileSource
-    parameters : mapping
-        The estimator's arguments, checked.
-    chosen : array of int
-        Indices of the training sequences.
-
-    Returns
-    -------
-    Specification
-
-    Raises
-    ------
-    ParameterError
-        If the architecture cannot do time-step dropout, or the data cannot be forecast.
-    """
+    """Return the specification of a network to train on the chosen sequences (n,)."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
     architecture, typical = parameters["architecture"], _typical(lengths)
     only_tokens = architecture == "default" and not schema.numeric.any()
@@ -155,10 +125,8 @@ def check_forecast(steps: int, scale: str | None, longest: int) -> None:
 
 
 def _typical(lengths: np.ndarray) -> float:
-    """Return the length of the sequence that an average step belongs to.
-
-    A few long sequences among many short ones hardly change it.
-    """
+    """Return the length of the sequence that an average step belongs to."""
+    # a few long sequences among many short ones hardly change it
     steps = lengths.astype(float)
     return float((steps**2).sum() / max(1.0, steps.sum()))
 
@@ -181,31 +149,27 @@ def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> i
 def _pick_rocket_dim(
     parameters: Mapping[str, Any], chosen: int, longest: int, schema: Schema
 ) -> int:
-    """Pick the number of ROCKET features: eight in a large code.
-
-    There are none if the input is corrupted, because that changes the features. There are no more
-    than the sequences allow components, and, if the code has room for every value, no more than
-    the dimensions to spare.
-    """
+    """Pick the number of ROCKET features: eight in a large code."""
     size, wanted = int(parameters["latent_dim"]), parameters["rocket_dim"]
     if wanted != "auto":
         return int(wanted)
     possible = schema.numeric.any() and parameters["architecture"] == "default"
     possible = possible and not parameters["variational"]
+    # corruption of the input changes the features
     if not possible or size < _LARGE_CODE or Corruption.of(parameters["denoise"]):
         return 0
     num_values = longest * schema.output_width
+    # If the code has room for every value, only the dimensions to spare are taken. The sequences
+    # allow no more components than there are of them.
     room = size - num_values if size >= num_values else size
     return min(_ROCKET_DIM, room, max(0, chosen - 1))
 
 
 def _pick_length_dim(parameters: Mapping[str, Any], lengths: np.ndarray) -> int:
-    """Pick whether a latent dimension holds the length: in a code of at least 8, if they differ.
-
-    Dropped steps could be the last ones, which would change the length that the encoder reads.
-    """
+    """Pick whether a dimension holds the length: in a code of at least 8, if they differ."""
     wanted, varied = parameters["length_dim"], lengths.min() < lengths.max()
     architecture, size = parameters["architecture"], int(parameters["latent_dim"])
+    # dropped steps could be the last ones, which would change the length that the encoder reads
     drops_steps = Corruption.of(parameters["denoise"]).steps > 0
     possible = architecture == "default" and not parameters["variational"] and not drops_steps
     if wanted == "auto":
@@ -232,14 +196,7 @@ def _may_depend_on_length(parameters: Mapping[str, Any], source: Source, length_
 
 
 def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
-    """Return the number of ROCKET features in a code whose size is chosen by its error.
-
-    It is the requested number, but leaves one dimension for reconstruction. "auto" gives none, so
-    that errors fall with the size.
-
-    Examples
-    --------
-    >>> rocket_dim_within("auto", 64), rocket_dim_within(8, 64), rocket_dim_within(8, 3)
-    (0, 8, 2)
-    """
+    """Return the number of ROCKET features in a code whose size is chosen by its error."""
+    # One dimension is left for reconstruction. "auto" gives none, so that errors fall with the
+    # size.
     return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)

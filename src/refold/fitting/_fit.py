@@ -24,55 +24,17 @@ from refold.training import FitResult, Snapshot
 
 
 def fit(
-    sequences: Sequences | Scan,
-    parameters: Mapping[str, Any],
+    sequences: Sequences | Scan,  # at least one
+    parameters: Mapping[str, Any],  # the estimator's arguments, checked
     *,
-    seed: int,
+    seed: int,  # of all random choices; a resumed training uses that of its checkpoint
     callbacks: Sequence[Any] = (),
     checkpoint: Checkpoint | None = None,
-    resume: bool = False,
-    aside: np.ndarray | None = None,
-    warm: Fitted | None = None,
+    resume: bool = False,  # from the checkpoint, if it exists
+    aside: np.ndarray | None = None,  # lengths of the sequences for calibration, to check
+    warm: Fitted | None = None,  # to continue from, with the schema of the sequences
 ) -> tuple[Fitted | None, FitResult, Sequences | None]:
-    """Fit a network to sequences.
-
-    Parameters
-    ----------
-    sequences : Sequences or Scan
-        At least one.
-    parameters : mapping
-        The estimator's arguments, checked. If ``latent_dim`` is a share, its choice counts against
-        ``time_budget``. With ``verbose``, held-out errors are logged.
-    seed : int
-        Seed of all random choices. A resumed training uses the seed of its checkpoint.
-    callbacks : sequence of keras.callbacks.Callback
-    checkpoint : Checkpoint, optional
-    resume : bool
-        Continue from the checkpoint if it exists.
-    aside : array of int, optional
-        Lengths of the sequences set aside for calibration, which are checked.
-    warm : Fitted, optional
-        Fitted state to continue from, with the schema of the sequences.
-
-    Returns
-    -------
-    fitted : Fitted or None
-        None if training was interrupted before any weights could be kept.
-    outcome : FitResult
-    sample : Sequences or None
-        Sample of the training sequences.
-
-    Raises
-    ------
-    ParameterError
-        If the checkpoint belongs to another training, or another process writes it.
-    DataError
-        If a column has no value, or there are too many categories.
-    ModelFileError
-        If the checkpoint cannot be read.
-    DivergedError
-        If the loss became NaN before any weights could be kept.
-    """
+    """Fit a network to sequences; returns the model, the outcome and a sample of the sequences."""
     if warm is None:
         check_columns(sequences)
     keep_compiled()

@@ -26,40 +26,20 @@ _MOST_KNOWN, _MOST_VALUES, _FEWEST = 1024, 1 << 21, 64
 
 
 class FitData:
-    """Sequences of a fit, split into training and held-out ones.
-
-    Parameters
-    ----------
-    sequences : Sequences or Scan
-    parameters : mapping
-        The estimator's arguments, checked.
-    seed : int
-        Seed of the split and of samples.
-    warm : Fitted, optional
-        Fitted model that is trained further, whose scalers are used.
-
-    Attributes
-    ----------
-    source : MemorySource or FileSource
-    lengths : array of int
-        Length of each sequence.
-    rows : dict of arrays
-        Indices of the training sequences of each phase, ``"validated"`` and ``"refit"``.
-    held_out : array of int
-        Indices of the sequences that the first phase holds out.
-    """
+    """Sequences of a fit, split into training and held-out ones."""
 
     def __init__(
         self,
         sequences: Sequences | Scan,
         parameters: Mapping[str, Any],
         *,
-        seed: int,
-        warm: Fitted | None,
+        seed: int,  # of the split and of samples
+        warm: Fitted | None,  # model that is trained further, whose scalers are used
     ) -> None:
         self.source, self.lengths = source_of(sequences), sequences.lengths
         fraction = self.source.most_held_out(parameters["validation_fraction"])
         chosen, self.held_out = validation_split(self.lengths, fraction, seed=seed)
+        # indices of the training sequences of each phase
         self.rows = {"validated": chosen, "refit": np.arange(len(self.lengths))}
         self.seed, self._mode, self._warm = seed, parameters["scale"], warm
         self._time_warp = parameters["time_warp"]
@@ -92,13 +72,7 @@ class FitData:
         return self._comparison
 
     def time_warp(self, specification: Specification) -> float:
-        """Return the standard deviation of the time warps to train with; 0 for none.
-
-        Raises
-        ------
-        ParameterError
-            If warps are requested for columns that are not numeric.
-        """
+        """Return the standard deviation of the time warps to train with; 0 for none."""
         given, schema = self._time_warp, self.source.sequences.schema
         if given != "auto":
             if given and not schema.numeric.all():

@@ -48,7 +48,7 @@ _FORECAST_SHARE = 0.15
 
 def fit_network(
     sequences: Sequences | Scan,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, Any],  # with a number as latent_dim
     *,
     seed: int,
     callbacks: Sequence[Any] = (),
@@ -56,31 +56,9 @@ def fit_network(
     resume: Snapshot | None = None,
     aside: np.ndarray | None = None,
     warm: Fitted | None = None,
-    report: bool = False,
+    report: bool = False,  # log the held-out errors to standard error
 ) -> tuple[Fitted | None, FitResult, Sequences | None]:
-    """Split, scale, build and train.
-
-    Parameters
-    ----------
-    sequences : Sequences or Scan
-    parameters : mapping
-        The estimator's arguments, checked, with a number as ``latent_dim``.
-    seed : int
-    callbacks : sequence of keras.callbacks.Callback
-    checkpoints : Checkpoints, optional
-    resume : Snapshot, optional
-    aside : array of int, optional
-        As for `fit`.
-    warm : Fitted, optional
-        As for `fit`. Its weights take the place of an initialization.
-    report : bool
-        Log the held-out errors of the validated weights and of PCA to standard error.
-
-    Returns
-    -------
-    fitted, outcome, sample
-        As `fit` returns them.
-    """
+    """Split, scale, build and train; arguments and results are those of `fit`."""
     data = FitData(sequences, parameters, seed=seed, warm=warm)
     corruption = Corruption.of(parameters["denoise"])
     if warm is None:

@@ -19,10 +19,8 @@ _EVERY = 10
 
 
 def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> int:
-    """Pick how many of the last steps a forecast decoder reads.
-
-    They hold a season, and at least as many steps as are forecast.
-    """
+    """Pick how many of the last steps a forecast decoder reads."""
+    # a season, and at least as many steps as are forecast
     schema, longest = source.sequences.schema, int(source.sequences.lengths.max())
     season = _season(source, rows) or 0
     room = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)

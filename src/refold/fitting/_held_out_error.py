@@ -1,7 +1,4 @@
-"""Held-out error of a fitted network next to PCA of the same size.
-
-Both are fitted on the training part only.
-"""
+"""Held-out error of a network and of PCA of its size, both fitted on the training part only."""
 
 import contextlib
 import functools
@@ -29,26 +26,7 @@ _FEW, _TINY = 500, 0.01
 
 
 class HeldOut:
-    """Held-out sequences and their reconstruction errors, in units of the training part.
-
-    Parameters
-    ----------
-    source : MemorySource or FileSource
-    training, held_out : arrays of int
-        Indices of sequences of the source.
-    seed : int
-        Seed of the samples: PCA is fitted on at most eight million padded values, and errors are
-        measured on at most a thousand sequences.
-    most : int
-        Largest size of PCA.
-
-    Attributes
-    ----------
-    sequences : Sequences
-        Sequences on which errors are measured.
-    most_sequences : int
-        Cap on their number.
-    """
+    """Held-out sequences and their reconstruction errors, in units of the training part."""
 
     def __init__(
         self,
@@ -56,8 +34,8 @@ class HeldOut:
         training: np.ndarray,
         held_out: np.ndarray,
         *,
-        seed: int,
-        most: int,
+        seed: int,  # of the samples
+        most: int,  # largest size of PCA
     ) -> None:
         self._source, self._training, self._seed, self._most = source, training, seed, most
         schema = source.sequences.schema
@@ -106,12 +84,9 @@ class HeldOut:
         *,
         latent_steps: int,
         max_epochs: int,
-        linear: bool,
+        linear: bool,  # whether these are the linear initialization
     ) -> None:
-        """Log the held-out errors of the validated weights to standard error.
-
-        ``linear`` is whether these are the linear initialization.
-        """
+        """Log the held-out errors of the validated weights to standard error."""
         with holding(network, outcome.validated):
             ours = self.of_network(inference_with(network), scaler, latent_steps=latent_steps)
         specification = network.specification
@@ -169,59 +144,23 @@ class HeldOut:
 
 
 class Comparison(NamedTuple):
-    """Held-out error of a training and of PCA, with facts that may explain them.
+    """Held-out error of a training and of PCA, with facts that may explain them."""
 
-    Attributes
-    ----------
-    ours, pca : Fidelity
-        Errors of the validated weights, and of PCA.
-    size : int
-        Number of principal components.
-    num_sequences, num_training : int
-        Number of sequences measured, and trained on.
-    linear : bool
-        Whether no epoch was better than the linear initialization.
-    epochs, max_epochs : int
-        Epochs trained, and those of the schedule.
-    out_of_time : bool
-        Whether the time budget ended the training.
-    latent_dim, rocket_dim : int
-        Latent dimensions, and how many of them hold ROCKET features.
-    """
-
-    ours: Fidelity
+    ours: Fidelity  # of the validated weights
     pca: Fidelity
-    size: int
-    num_sequences: int
-    num_training: int
-    linear: bool = False
-    epochs: int = 0
-    max_epochs: int = 0
-    out_of_time: bool = False
+    size: int  # number of principal components
+    num_sequences: int  # measured
+    num_training: int  # sequences trained on
+    linear: bool = False  # whether no epoch was better than the linear initialization
+    epochs: int = 0  # trained
+    max_epochs: int = 0  # of the schedule
+    out_of_time: bool = False  # whether the time budget ended the training
     latent_dim: int = 0
-    rocket_dim: int = 0
+    rocket_dim: int = 0  # how many of the latent dimensions hold ROCKET features
 
 
 def describe(comparison: Comparison) -> list[str]:
-    """Describe the held-out errors, and list possible reasons if PCA is as good.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Returns
-    -------
-    list of str
-        One or two lines.
-
-    Examples
-    --------
-    >>> ours, pca = Fidelity(0.121, None, 0.0), Fidelity(0.133, None, 0.0)
-    >>> describe(Comparison(ours, pca, 16, num_sequences=27, num_training=243))
-    ['Held out (27 sequences): NMSE 0.121, PCA with 16 dimensions 0.133.']
-    >>> describe(Comparison(pca, pca, 16, num_sequences=90, num_training=810, linear=True))[1]
-    'No better than PCA: no epoch improved on the linear initialization, so the data may be linear.'
-    """
+    """Describe the held-out errors in a line, and in a second one why PCA may be as good."""
     held_out = _count(comparison.num_sequences, "sequence")
     dimensions = _count(comparison.size, "dimension")
     measured = comparison.ours.text(comparison.pca, name=f"PCA with {dimensions}")

@@ -16,21 +16,7 @@ from refold.training import (
 
 
 class InitialWeights:
-    """Set the initial weights of each phase, and remember those that are worth keeping.
-
-    Parameters
-    ----------
-    network : Network
-        Network before its training.
-    data : FitData
-    corruption : Corruption
-    from_data : bool
-        Whether to compute weights from training sequences. Otherwise the weights of the network
-        are those of an earlier training, and worth keeping.
-    resumed : bool
-        Whether training continues from a checkpoint, so that the initial weights of a phase may
-        have been set in an earlier process.
-    """
+    """Set the initial weights of each phase, and remember those that are worth keeping."""
 
     def __init__(
         self,
@@ -38,8 +24,8 @@ class InitialWeights:
         data: FitData,
         corruption: Corruption,
         *,
-        from_data: bool,
-        resumed: bool,
+        from_data: bool,  # else the weights are those of an earlier training, and worth keeping
+        resumed: bool,  # whether an earlier process may have set the initial weights of a phase
     ) -> None:
         self._network, self._data, self._corruption = network, data, corruption
         self._from_data = from_data

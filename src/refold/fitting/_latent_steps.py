@@ -1,7 +1,4 @@
-"""Steps of latent optimization: the default for the data, and a check.
-
-They may change after a fit, so this module needs none of what trains.
-"""
+"""Steps of latent optimization: the default for the data, and a check."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 
+# The steps may change after a fit, so this module imports nothing that trains.
 if TYPE_CHECKING:
     from refold.fitting._data_sources import Source
     from refold.models import Architecture

@@ -37,21 +37,7 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def is_share(value: Any) -> bool:
-    """Whether ``latent_dim`` is a share of the variance, which needs a choice of the size.
-
-    Parameters
-    ----------
-    value : object
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> is_share(0.95), is_share(16), is_share(1.0)
-    (True, False, False)
-    """
+    """Whether `latent_dim` is a share of the variance, which needs a choice of the size."""
     return _is(value, Real) and 0 < value < 1
 
 
@@ -141,25 +127,7 @@ _RULES = {
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Check that Keras runs on JAX, and every argument against the table.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Arguments, as ``get_params`` returns them.
-
-    Raises
-    ------
-    ParameterError
-        If Keras does not run on JAX, or for the first invalid argument.
-
-    Examples
-    --------
-    >>> check_parameters({"units": -3})
-    Traceback (most recent call last):
-    ...
-    refold.errors.ParameterError: units must be a positive integer. Got -3.
-    """
+    """Check that Keras runs on JAX, and every argument against the table."""
     require_jax()
     for name, rule in _RULES.items():
         if name not in parameters:

@@ -21,37 +21,10 @@ _MOST_VALUES = 4_000_000
 
 
 class Trials:
-    """Trial fits of one data set with different code sizes.
+    """Trial fits of one data set with different code sizes."""
 
-    Every trial has the split, the seed and the settings of a fit, but no refit, so it is measured
-    on sequences that it was not trained on. Data in files is sampled.
-
-    Parameters
-    ----------
-    sequences : Sequences or Scan
-    parameters : mapping
-        The estimator's arguments, checked; ``latent_dim``, ``refit`` and ``time_budget`` are
-        ignored.
-    seed : int
-    most : int
-        Largest size.
-
-    Attributes
-    ----------
-    held_out : HeldOut
-        Sequences on which errors are measured.
-    num_sequences : int
-        Number of sequences in the trials, held-out ones included.
-    most_numbers : int
-        Size at which PCA reconstructs its training data without error.
-
-    Raises
-    ------
-    ParameterError
-        If nothing is held out.
-    DataError
-        If a column has no value, or there are too many categories.
-    """
+    # Every trial has the split, the seed and the settings of a fit, but no refit, so it is measured
+    # on sequences that it was not trained on.
 
     def __init__(
         self,
@@ -59,7 +32,7 @@ class Trials:
         parameters: Mapping[str, Any],
         *,
         seed: int,
-        most: int,
+        most: int,  # largest size
     ) -> None:
         if not parameters["validation_fraction"]:
             raise ParameterError(
@@ -80,16 +53,11 @@ class Trials:
         )
         self.held_out = HeldOut(source, training, held_out, seed=seed, most=most)
         self.num_sequences = len(sequences)
+        # size at which PCA reconstructs its training data without error
         self.most_numbers = self.held_out.most_components
 
     def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
-        """Fit with codes of a size and measure the error on held-out sequences.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            On Ctrl-C.
-        """
+        """Fit with codes of a size and measure the error on held-out sequences."""
         changes = {
             "latent_dim": size,
             "refit": False,

@@ -21,13 +21,7 @@ _BUILT = (
 
 
 def check_same_model(parameters: Mapping[str, Any], fitted: Fitted) -> None:
-    """Refuse arguments of the estimator that contradict the fitted model.
-
-    Raises
-    ------
-    ParameterError
-        For the first of them.
-    """
+    """Refuse arguments of the estimator that contradict the fitted model."""
     built, share = fitted.network.specification._asdict(), is_share(parameters["latent_dim"])
     for name in _BUILT:
         given, fixed = parameters[name], built[name]
@@ -54,14 +48,7 @@ def _check_same(name: str, given: Any, fixed: Any) -> None:
 
 
 def align_further(source: Sequences | Scan, schema: Schema) -> Sequences | Scan:
-    """Give further training data the schema of the fitted model.
-
-    Raises
-    ------
-    SchemaError
-        If the columns differ. Data that is read in blocks must have the same columns and
-        categories in the same order.
-    """
+    """Give further training data the schema of the fitted model, or raise a SchemaError."""
     if isinstance(source, Sequences):
         return source.align(schema)
     for ours, theirs in zip(schema.columns, source.schema.columns, strict=False):

@@ -7,17 +7,7 @@ from refold.errors import ParameterError
 
 
 def require_jax() -> None:
-    """Raise an error unless Keras runs on JAX in single precision.
-
-    Raises
-    ------
-    ParameterError
-        If Keras runs on another backend, or JAX defaults to 64-bit floats.
-
-    Examples
-    --------
-    >>> require_jax()
-    """
+    """Raise a ParameterError unless Keras runs on JAX in single precision."""
     backend = keras.backend.backend()
     if backend != "jax":
         raise ParameterError(

@@ -12,24 +12,7 @@ _NUM_STANDARD_ERRORS = 1.5
 
 
 def folds(n: int, seed: int, what: str) -> Iterator[np.ndarray]:
-    """Yield the held-out sequences of each fold, of at most five folds.
-
-    Parameters
-    ----------
-    n : int
-    seed : int
-    what : str
-        Description for the progress bar.
-
-    Yields
-    ------
-    array of bool of shape (n,)
-
-    Examples
-    --------
-    >>> sum(held.astype(int) for held in folds(7, 0, "trying")).tolist()
-    [1, 1, 1, 1, 1, 1, 1]
-    """
+    """Yield which sequences are held out, bool (n,), for each of at most five folds."""
     fold = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
     num_folds = min(_FOLDS, n)
     for number in range(num_folds):
@@ -38,17 +21,5 @@ def folds(n: int, seed: int, what: str) -> Iterator[np.ndarray]:
 
 
 def exceeds_standard_error(gains: np.ndarray) -> float:
-    """Return the mean gain minus 1.5 standard errors: a positive result is unlikely to be chance.
-
-    Parameters
-    ----------
-    gains : array of shape (n,)
-        Gain on each sequence when it was held out.
-
-    Examples
-    --------
-    >>> clear, noisy = np.array([1.0, 2.0, 3.0]), np.array([9.0, -4.0, -4.0])
-    >>> exceeds_standard_error(clear) > 0, exceeds_standard_error(noisy) > 0
-    (True, False)
-    """
+    """Return the mean of gains (n,) minus 1.5 standard errors; above 0, it is unlikely chance."""
     return float(gains.mean() - _NUM_STANDARD_ERRORS * gains.std() / np.sqrt(len(gains)))

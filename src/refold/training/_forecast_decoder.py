@@ -1,14 +1,4 @@
-"""Training of the forecast decoder, after the autoencoder, whose weights stay as they are.
-
-1. Training sequences are cut, before their last steps and at random. The decoder reads the code and
-   the last values of what is before the cut, and learns the steps after it.
-2. The start is linear. For a numeric column, it is a naive forecast (the mean, the last value, the
-   continuation of the last step, or the last season) plus a ridge regression of what the naive
-   forecast misses. Both are chosen by cross-validation, for each step and column. For the others,
-   it is the frequency of each value after each last value.
-3. LSTMs learn what the start misses, until the errors of held-out sequences no longer fall. A step
-   of a column that does not get better keeps the start.
-"""
+"""Training of the forecast decoder, after the autoencoder, whose weights stay as they are."""
 
 import functools
 import time
@@ -26,6 +16,15 @@ from refold.models import Network, column_errors, seeded
 from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.training.loop._adamw import AdamW
 from refold.training.loop._interrupt import Interrupt
+
+# 1. Training sequences are cut, before their last steps and at random. The decoder reads the code
+#    and the last values of what is before the cut, and learns the steps after it.
+# 2. The start is linear. For a numeric column, it is a naive forecast (the mean, the last value,
+#    the continuation of the last step, or the last season) plus a ridge regression of what the
+#    naive forecast misses. Both are chosen by cross-validation, for each step and column. For the
+#    others, it is the frequency of each value after each last value.
+# 3. LSTMs learn what the start misses, until the errors of held-out sequences no longer fall. A
+#    step of a column that does not get better keeps the start.
 
 # Random cuts of each sequence, beside the one before its last steps.
 _RANDOM_CUTS = 3
@@ -47,27 +46,15 @@ _PATIENCE = 0.25
 
 
 class Cuts(NamedTuple):
-    """Cut sequences: what the forecast decoder reads and what follows.
+    """Cut sequences: what the forecast decoder reads and what follows."""
 
-    Attributes
-    ----------
-    sequence : array of int of shape (n,)
-        Index of the sequence of each cut.
-    codes : array of float32 of shape (n, latent_dim)
-        Codes of the steps before the cuts, without latent optimization.
-    recent : array of float32 of shape (n, recent_dim)
-        See `refold.inference.recent_values`.
-    future : array of float32 of shape (n, forecast_steps, n_columns)
-        Scaled values after the cut; NaN beyond the end and where nothing was observed.
-    weight : array of float32 of shape (n,)
-        Weight of the errors, with a mean of about 1. It is smaller if the last values varied more:
-        large movements are hard to forecast, and a few of them must not decide what is learned.
-    """
-
-    sequence: np.ndarray
-    codes: np.ndarray
-    recent: np.ndarray
+    sequence: np.ndarray  # int (n,), index of the sequence of each cut
+    codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
+    recent: np.ndarray  # (n, recent_dim), see `refold.inference.recent_values`
+    # (n, forecast_steps, n_columns), scaled; NaN beyond the end and where nothing was observed
     future: np.ndarray
+    # (n,), of the errors, with a mean of about 1. It is smaller if the last values varied more:
+    # large movements are hard to forecast, and a few of them must not decide what is learned.
     weight: np.ndarray
 
     def of(self, rows: np.ndarray) -> "Cuts":
@@ -81,15 +68,7 @@ class Cuts(NamedTuple):
 
 
 def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
-    """Cut scaled sequences before their last steps and at random, and encode what is before.
-
-    Examples
-    --------
-    `fit_forecast_decoder` shows it.
-
-    >>> issubclass(Cuts, tuple)
-    True
-    """
+    """Cut scaled sequences before their last steps and at random, and encode what is before."""
     specification = network.specification
     steps, lengths = specification.forecast_steps, scaled.lengths
     rng = np.random.default_rng([seed, 0xF0CE])
@@ -113,76 +92,26 @@ def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
 
 
 class Kept(NamedTuple):
-    """What a fit of the forecast decoder keeps.
+    """What a fit of the forecast decoder keeps."""
 
-    Attributes
-    ----------
-    epoch : int
-        Epoch of the weights; 0 for the start.
-    improved : array of bool of shape (forecast_steps, n_columns)
-        Steps and columns that training improved. The others keep the start.
-    """
-
-    epoch: int
-    improved: np.ndarray
+    epoch: int  # of the weights; 0 for the start
+    improved: np.ndarray  # bool (forecast_steps, n_columns); the others keep the start
 
 
 def fit_forecast_decoder(
     network: Network,
     training: Cuts,
-    held_out: Cuts | None = None,
+    held_out: Cuts | None = None,  # decide what is kept; without them, it is the last epoch
     *,
-    season: int | None = None,
-    further: bool = False,
-    max_epochs: int | None = None,
-    seconds: float | None = None,
-    kept: Kept | None = None,
+    season: int | None = None,  # length in steps, of which the last one is a naive forecast
+    further: bool = False,  # whether the decoder is fitted already: its weights are the start
+    max_epochs: int | None = None,  # 0 keeps the start
+    seconds: float | None = None,  # after which training stops
+    kept: Kept | None = None,  # by an earlier fit on fewer sequences; kept of this one, too
     seed: int = 0,
     verbose: int = 0,
 ) -> Kept:
-    """Fit the forecast decoder of a network.
-
-    Parameters
-    ----------
-    network : Network
-        Network whose autoencoder is trained.
-    training : Cuts
-        Cuts to learn from.
-    held_out : Cuts, optional
-        Cuts that decide what is kept. Without them, it is the last epoch.
-    season : int, optional
-        Season length in steps, of which the last one is a naive forecast.
-    further : bool
-        Whether the decoder is fitted already, so that its weights are the start.
-    max_epochs : int, optional
-        0 keeps the start.
-    seconds : float, optional
-        Time after which training stops.
-    kept : Kept, optional
-        What an earlier fit on fewer sequences kept, which is then kept of this one.
-    seed : int
-        Seed of the order of the cuts.
-    verbose : int
-        1 for a progress bar on standard error.
-
-    Returns
-    -------
-    Kept
-
-    Examples
-    --------
-    >>> from refold.models import Specification, build, inference_with
-    >>> from refold.sequences import as_sequences
-    >>> sizes = [["numeric"], [0], False, 2, 6, 8, 1, 0.0, 4.0, 1.0]
-    >>> network = build(Specification("default", *sizes, forecast_steps=1, recent_steps=2))
-    >>> lines = as_sequences([k * np.arange(6.0) for k in range(1, 11)])
-    >>> cuts = cut(lines, inference_with(network), seed=0)
-    >>> fit_forecast_decoder(network, cuts, max_epochs=0).epoch
-    0
-    >>> ahead = inference_with(network).forecast(cuts.codes, cuts.recent)
-    >>> bool(np.abs(ahead[:, 0] - cuts.future[:, 0, 0]).max() < 0.1)
-    True
-    """
+    """Fit the forecast decoder of a network whose autoencoder is trained."""
     specification = network.specification
     if not further:
         _set_start(network, training, season)
@@ -249,10 +178,9 @@ def _errors(network: Network, cuts: Cuts) -> np.ndarray:
 
 
 def _relative_loss(network: Network, training: Cuts) -> Any:
-    """Return the loss: the error of each step and column, divided by that of the start.
-
-    Otherwise the last steps, whose errors are the largest, would be all that is learned.
-    """
+    """Return the loss: the error of each step and column, divided by that of the start."""
+    # without the division, the last steps, whose errors are the largest, would be all that is
+    # learned
     power = np.nan_to_num(np.nanmean(np.square(training.future), axis=0), nan=0.0)
     of_start = np.maximum(_errors(network, training), _MIN_SHARE * np.maximum(power, _MIN_SHARE))
 
@@ -265,11 +193,7 @@ def _relative_loss(network: Network, training: Cuts) -> Any:
 
 
 class _Best(keras.callbacks.Callback):
-    """Keep the weights with the smallest errors on held-out cuts, and stop in time.
-
-    An epoch is as good as the mean of its errors, relative to those of the start, where an output
-    that got worse counts 1, because it will keep the start.
-    """
+    """Keep the weights with the smallest errors on held-out cuts, and stop in time."""
 
     def __init__(
         self,
@@ -300,6 +224,7 @@ class _Best(keras.callbacks.Callback):
         ratios, mean = np.zeros(1), -float(epoch)
         if self._errors is not None:
             ratios = self._errors() / np.maximum(self._of_start, 1e-30)
+            # an output that got worse counts 1, because it will keep the start
             mean = float(np.minimum(np.nan_to_num(ratios, nan=1.0), 1.0).mean())
         if mean < self._best:
             self._epoch, self._best, self._ratios = epoch + 1, mean, ratios
@@ -375,10 +300,7 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
 
 
 def _naive_forecasts(specification: Any, columns: list[int], season: int | None) -> np.ndarray:
-    """Return naive forecasts as weights of codes and recent values.
-
-    The shape is (n_forecasts, latent_dim + recent_dim, forecast_steps, n_columns).
-    """
+    """Return naive forecasts as weights (n, latent_dim + recent_dim, steps, n_columns)."""
     steps, width = specification.forecast_steps, specification.num_outputs
     recent, ahead = specification.recent_steps, np.arange(steps)
     shape = recent, width, steps, len(columns)
@@ -403,15 +325,9 @@ def _naive_forecasts(specification: Any, columns: list[int], season: int | None)
 def _regressed(
     training: Cuts, future: np.ndarray, naive: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Correct naive forecasts by ridge regression, and choose the best for each step and column.
-
-    Returns
-    -------
-    weights : array of shape (latent_dim + recent_dim, forecast_steps, n_columns)
-    constant : array of shape (forecast_steps, n_columns)
-    error : array of shape (forecast_steps, n_columns)
-        Sum of the squared errors on cuts of sequences that were left out.
-    """
+    """Correct naive forecasts by ridge regression, and choose the best for each step and column."""
+    # Returns weights (latent_dim + recent_dim, forecast_steps, n_columns), and the constant and the
+    # sum of the squared errors on sequences that were left out, (forecast_steps, n_columns) each.
     num_forecasts, dims, *shape = naive.shape
     x, y = training.inputs.astype(float), future.reshape(len(future), -1).astype(float)
     naive = naive.reshape(num_forecasts, dims, -1)
@@ -465,13 +381,8 @@ def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def _ridge_path(
     x: np.ndarray, targets: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Regress targets (f, n, m) on x (n, d) with each penalty; the constant has none.
-
-    Returns
-    -------
-    slope : array of shape (f, n_penalties, d, m)
-    level : array of shape (f, n_penalties, 1, m)
-    """
+    """Regress targets (f, n, m) on x (n, d) with each penalty; the constant has none."""
+    # returns slopes (f, n_penalties, d, m) and levels (f, n_penalties, 1, m)
     share = weight / weight.sum()
     center, level = share @ x, (share @ targets)[:, None]
     centered = x - center
@@ -484,22 +395,12 @@ def _ridge_path(
 
 
 def _log_frequencies(
-    last: np.ndarray, future: np.ndarray, num_categories: int
+    last: np.ndarray,  # (n, num_categories) one-hot, or (n, 1) of a binary column
+    future: np.ndarray,  # (n, forecast_steps), NaN where nothing was observed
+    num_categories: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logits of what follows each last value, as weights of it and a constant.
-
-    Parameters
-    ----------
-    last : array of shape (n, num_categories), or (n, 1) for a binary column
-        Last values, categories as one-hot.
-    future : array of shape (n, forecast_steps)
-        Values that follow; NaN where nothing was observed.
-
-    Returns
-    -------
-    weights : array of shape (num_categories, forecast_steps, num_categories)
-    constant : array of shape (forecast_steps, num_categories)
-    """
+    """Return the logits of what follows each last value, as weights of it and a constant."""
+    # returns (num_categories, forecast_steps, num_categories) and (forecast_steps, num_categories)
     binary = not num_categories
     one_hot = np.concatenate([1 - last, last], axis=1) if binary else last
     width = one_hot.shape[1]

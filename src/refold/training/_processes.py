@@ -19,22 +19,9 @@ _AT_ONCE = 1 << 20
 
 
 class Processes:
-    """The processes of this training, which all run the same program on their parts of the data.
+    """The processes of this training, which all run the same program on their parts of the data."""
 
-    `connected` returns those that ``jax.distributed.initialize`` has connected; otherwise there is
-    one. Each method must be called by all processes in the same order.
-
-    Attributes
-    ----------
-    index, count : int
-        Number of this process, from 0, and number of processes.
-
-    Examples
-    --------
-    >>> processes = Processes()
-    >>> processes.count, processes.gather("lengths"), processes.sum([np.ones(2)])
-    (1, ['lengths'], [array([1., 1.])])
-    """
+    # all processes must call each method in the same order
 
     def __init__(self, index: int = 0, count: int = 1) -> None:
         self.index, self.count = index, count
@@ -104,21 +91,8 @@ class Processes:
         return np.array_split(rows, self.count, axis=1)[self.index]
 
     def placed(self, state: Any, data: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
-        """Return the arguments of a function that `across` returned.
-
-        Parameters
-        ----------
-        state : tree of arrays
-            The same in all processes.
-        data : named tuple of arrays
-            Data of this process. The result is kept for the next call.
-        rows : array
-            Columns of this process.
-
-        Returns
-        -------
-        state, data, rows
-        """
+        """Return a state, data and rows of this process as arguments for a function of `across`."""
+        # the data are kept for the next call
         if self._placed is None or self._placed[0] is not data:
             parts = (self.spread(np.asarray(array)[None]) for array in data)
             self._placed = data, type(data)(*parts)
@@ -131,21 +105,11 @@ class Processes:
         return self._hosted[1]
 
     def across(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Let all processes run a function of a state, data, rows, and others that are the same.
-
-        Parameters
-        ----------
-        function : callable
-            Takes the data of this process, and its columns of the rows. Its argument ``num_steps``
-            is static.
-
-        Returns
-        -------
-        callable
-            Takes data and rows that `spread` returned, the data with an additional first axis.
-        """
+        """Let all processes run a function of a state, data, rows, and others that are the same."""
 
         def run(state: Any, data: Any, rows: Any, *others: Any, num_steps: int) -> Any:
+            # each process gets its data, which `spread` gave an additional first axis, and its
+            # columns of the rows
             def own(state: Any, data: Any, rows: Any, *others: Any) -> Any:
                 data = jax.tree.map(lambda array: array[0], data)
                 return function(state, data, rows, *others, num_steps=num_steps)
@@ -181,23 +145,9 @@ def total(tree: Any) -> Any:
 
 
 def for_whole_batch(function: Callable[..., Any], count: int) -> Callable[..., Any]:
-    """Let a function that draws random numbers draw them for the batch of all processes.
+    """Let a function of trees (batch, ...) draw random numbers for the batch of all processes."""
 
-    The part of this process gets the draws that it would get in one process with the whole batch.
-    Traced within `Processes.across`.
-
-    Parameters
-    ----------
-    function : callable
-        Its first argument and its result are trees of arrays whose first axis is the batch.
-    count : int
-        Number of processes.
-
-    Returns
-    -------
-    callable
-    """
-
+    # the part of this process gets the draws that it would get in one process with the whole batch
     @functools.wraps(function)
     def wrapped(tree: Any, *args: Any, **kwargs: Any) -> Any:
         size = len(jax.tree.leaves(tree)[0])

@@ -1,7 +1,4 @@
-"""Progress bar of a training: initialization steps, epochs, losses and time left.
-
-Initialization functions report their current step through `doing`, wherever they are called from.
-"""
+"""Progress bar of a training: initialization steps, epochs, losses and time left."""
 
 import contextvars
 from types import TracebackType
@@ -22,37 +19,13 @@ _SHOWN: contextvars.ContextVar["Progress | None"] = contextvars.ContextVar("show
 
 
 def doing(what: str) -> None:
-    """Show a step of the initialization, if progress is shown.
-
-    Parameters
-    ----------
-    what : str
-        Name of the step.
-
-    Examples
-    --------
-    >>> doing("cross-validating components")
-    """
+    """Show a step of the initialization, from wherever it is, if progress is shown."""
     if (progress := _SHOWN.get()) is not None:
         progress.step(what)
 
 
 class Progress:
-    """Progress bar of the initialization and the epochs of a training.
-
-    Parameters
-    ----------
-    max_epochs : int
-    verbose : int
-        0 shows nothing.
-
-    Examples
-    --------
-    >>> with Progress(3, verbose=0) as progress:
-    ...     doing("cross-validating components")
-    ...     progress.train()
-    ...     progress.epoch(1, loss=0.5, val_loss=0.6)
-    """
+    """Progress bar of the initialization and the epochs; `verbose=0` shows nothing."""
 
     def __init__(self, max_epochs: int, *, verbose: int) -> None:
         self._bar = progress_bar(

@@ -28,85 +28,31 @@ _UNDECAYED = ("bias", "change")
 
 
 class FitResult(NamedTuple):
-    """Result of a training; the network holds the weights.
+    """Result of a training; the network holds the weights."""
 
-    Attributes
-    ----------
-    phase : str or None
-        Phase that trained the weights, ``"validated"`` or ``"refit"``; None if no epoch was
-        completed.
-    history : dict of lists
-        One entry per epoch: ``"epoch"`` (from 1 in each phase), ``"phase"``, ``"loss"``,
-        ``"val_loss"`` (with validation; None in the refit), ``"learning_rate"``, ``"seconds"``
-        (since the start of training).
-    epoch : int
-        Epoch of the validated weights.
-    interrupted : bool
-        Whether Ctrl-C ended the training early.
-    complete : bool
-        Whether the validated phase was finished.
-    num_shapes : int
-        Number of padded batch shapes, for each of which a training step was compiled.
-    validated : list of arrays, optional
-        Validated weights, in the order of ``network.variables``, if the network holds those of a
-        refit.
-    out_of_time : bool
-        Whether the time budget ended the validated phase.
-    initial_loss : float, optional
-        Validation loss of the initial weights, if they are worth keeping.
-    """
-
-    phase: str | None
-    history: dict[str, list[Any]]
-    epoch: int
-    interrupted: bool = False
-    complete: bool = True
-    num_shapes: int = 0
+    phase: str | None  # that trained the weights, "validated" or "refit"; None without an epoch
+    history: dict[str, list[Any]]  # of `TrainingProgress`; "val_loss" only with validation
+    epoch: int  # of the validated weights
+    interrupted: bool = False  # by Ctrl-C
+    complete: bool = True  # whether the validated phase was finished
+    num_shapes: int = 0  # padded shapes of batches, for each of which a step was compiled
+    # validated weights, in the order of `network.variables`, if it holds those of a refit
     validated: list[Any] | None = None
-    out_of_time: bool = False
-    initial_loss: float | None = None
+    out_of_time: bool = False  # whether the time budget ended the validated phase
+    initial_loss: float | None = None  # validation loss of the initial weights, if worth keeping
 
 
 class Training(Epochs):
-    """Train an autoencoder and its length model in place, phase by phase.
+    """Train an autoencoder and its length model in place, phase by phase."""
 
-    The phase ``"validated"`` ends with the weights of the epoch with the lowest validation loss or,
-    without validation, those of the last epoch. With ``refit``, the phase ``"refit"`` trains on all
-    sequences afterwards, from the same initialization, for as many steps as the best epoch of the
-    first phase took. If time, Ctrl-C, a callback or a non-finite loss ends the refit, the validated
-    weights are kept.
-
-    Inside the context, while there is a ``phase``, the caller initializes the network if
-    ``is_fresh``, and then calls `run` with the data of the phase.
-
-    Parameters
-    ----------
-    network : Network
-        Network to train.
-    batches : Batches
-        Batches of all sequences.
-    settings : Settings
-        Training settings.
-    refit : bool
-        Whether to train again on all sequences.
-    checkpoints : Checkpoints, optional
-        Written once before the first step, so that an unwritable path fails early.
-    callbacks : sequence of keras.callbacks.Callback
-        Callbacks of the user.
-    resume : Snapshot, optional
-        Snapshot to resume from.
-    processes : Processes, optional
-        Processes that train together.
-
-    Attributes
-    ----------
-    phase : {"validated", "refit"} or None
-        The next phase; None after the last one.
-    is_fresh : bool
-        Whether the phase starts from an initialization, and not from a snapshot.
-    result : FitResult
-        Result after the last phase.
-    """
+    # The phase "validated" ends with the weights of the epoch with the lowest validation loss or,
+    # without validation, those of the last epoch. With `refit`, the phase "refit" trains on all
+    # sequences afterwards, from the same initialization, for as many steps as the best epoch of the
+    # first phase took. If time, Ctrl-C, a callback or a loss that is not finite ends the refit, the
+    # validated weights are kept.
+    #
+    # Within the context, while there is a `phase`, the caller initializes the network if
+    # `is_fresh`, and then calls `run` with the data of the phase. Then there is a `result`.
 
     def __init__(
         self,
@@ -126,11 +72,11 @@ class Training(Epochs):
         clock = Clock(settings.time_budget, before, timed=processes.count == 1)
         engine = _make_engine(network, batches, settings, processes)
         self._network, self._untrained = network, engine.read_state()
-        self.is_fresh = progress is None
+        self.is_fresh = progress is None  # else the phase continues from a snapshot
         if progress is None:
             num_steps = settings.max_epochs * settings.steps_an_epoch
             progress = TrainingProgress(self._untrained, settings.learning_rate, num_steps)
-        self.phase: str | None = progress.phase
+        self.phase: str | None = progress.phase  # None after the last one
         self.result: FitResult
         self._stack, self._is_running, self._out_of_time = contextlib.ExitStack(), False, False
         super().__init__(
@@ -157,21 +103,13 @@ class Training(Epochs):
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
 
-    def run(self, split: SplitData, *, keep_initial: bool = False) -> None:
-        """Train to the end of the phase.
-
-        Parameters
-        ----------
-        split : SplitData
-            Data of the phase.
-        keep_initial : bool
-            Whether the initial weights are worth keeping if no epoch has a lower validation loss.
-
-        Raises
-        ------
-        DivergedError
-            If the loss became NaN or infinite before any weights could be kept.
-        """
+    def run(
+        self,
+        split: SplitData,
+        *,
+        keep_initial: bool = False,  # whether the initial weights are kept if no epoch is better
+    ) -> None:
+        """Train to the end of the phase, or raise a DivergedError if no weights can be kept."""
         progress = self.progress
         if self.is_fresh:
             progress.state = self._engine.read_state()
@@ -190,6 +128,7 @@ class Training(Epochs):
         if math.isfinite(loss):
             progress.keep(loss, 0, self._num_steps)
             progress.initial_loss = loss
+        # before any step, so that an unwritable path fails early
         self.write_checkpoint()
         end = self._end_validated if self.phase == "validated" else self._end_refit
         end(self._train_phase(split))

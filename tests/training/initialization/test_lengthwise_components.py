@@ -9,6 +9,7 @@ from refold.sequences import Scaler
 from refold.training import set_linear_initialization
 from refold.training.initialization._decoding_map import decode as decode_linear
 from refold.training.initialization._numeric_columns import linear_initialization
+from refold.training.initialization._stationary_components import stationary_components
 from training.initialization.test_linear_weights import reconstructed, walks
 
 
@@ -27,6 +28,16 @@ def of_codec(start, data):
     values[real] = data.values
     codes = start.lengthwise.encode(values, data.lengths)
     return codes, decode_linear(codes, start.lengthwise.decoder)[real]
+
+
+def test_components_of_a_stationary_process():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(10, 30, 200)
+    waves = np.sin(0.5 * np.arange(30) + rng.uniform(0, 6, (200, 1)))[..., None]
+    waves *= (np.arange(30) < lengths[:, None])[..., None]
+    loadings = stationary_components(waves, lengths, 2).loadings
+    wave = np.sin(0.5 * np.arange(30) + 1)
+    assert np.abs(wave @ loadings.T @ loadings - wave).max() < 0.1
 
 
 def test_codes_by_length_are_better_on_ragged_series():

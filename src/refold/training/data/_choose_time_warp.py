@@ -28,48 +28,16 @@ _LEAST_SPREAD = 1e-3
 _BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
+# Warped copies help if they look like other series of the data. This holds if they raise the
+# density of held-out series: series are projected on principal components, and a kernel density
+# estimate (B. W. Silverman, "Density Estimation for Statistics and Data Analysis", 1986) is made
+# from the others, and from them and their warped copies, each with its best bandwidth. The gain of
+# a warp is the difference in mean log density per component, in cross-validation. It is measured in
+# the first few and in more components, and the smaller one counts. The warp with the largest gain
+# is chosen, if the gain is clear.
 @one_blas_thread()
 def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
-    """Choose the standard deviation of the time warps to train with.
-
-    Warped copies help if they look like other series of the data. This holds if they raise the
-    density of held-out series: series are projected on principal components, and a kernel density
-    estimate [1]_ is made from the others, and from them and their warped copies, each with its best
-    bandwidth. The gain of a warp is the difference in mean log density per component, in 3-fold
-    cross-validation. It is measured in the first 4 and in the first 16 components, and the smaller
-    one counts. The warp with the largest gain is chosen, if the gain exceeds 1.5 standard errors
-    and 0.1 nats.
-
-    Parameters
-    ----------
-    scaled : Sequences
-        Standardized training sequences.
-    latent_dim : int
-        Largest number of components.
-    seed : int
-        Seed of the folds and the copies.
-
-    Returns
-    -------
-    float
-        In steps. 0 if no warp helps, with categorical columns, with fewer than 12 sequences, and
-        from 600 sequences or 400,000 padded values on.
-
-    References
-    ----------
-    .. [1] B. W. Silverman, "Density Estimation for Statistics and Data Analysis", 1986.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> rng = np.random.default_rng(0)
-    >>> bumps = np.exp(-((np.arange(60) - rng.uniform(20, 40, (60, 1))) ** 2) / 20)
-    >>> choose_time_warp(as_sequences(list(bumps)), 8, seed=0)
-    1.0
-    >>> peaks = np.exp(-((np.arange(60) - np.array([[20], [40]])) ** 2) / 4)
-    >>> choose_time_warp(as_sequences(list(rng.uniform(1, 2, (60, 2)) @ peaks)), 8, seed=0)
-    0.0
-    """
+    """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
     n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
     size = num_steps * scaled.schema.num_columns
     few = _FEWEST_SEQUENCES <= n < MOST_WARPED and 0 < n * size <= _MOST_VALUES
@@ -93,10 +61,7 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
 def _gains(
     given: np.ndarray, lengths: np.ndarray, held_out: np.ndarray, latent_dim: int
 ) -> np.ndarray:
-    """Return gains in log density per component of held-out series.
-
-    The shape is (numbers of components, warps, held-out series).
-    """
+    """Return gains in log density per component, (numbers of components, warps, held out)."""
     n, num_steps, num_columns = given.shape
     mean = given.mean(axis=0)
     rows = (given - mean).reshape(n, -1)
@@ -123,10 +88,8 @@ def _log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
 
 
 def _log_density(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return the log density of points under Gaussian kernels with the best common bandwidth.
-
-    A constant that depends on the number of dimensions only is left out.
-    """
+    """Return the log density of points under Gaussian kernels with the best bandwidth."""
+    # a constant that depends on the number of dimensions only is left out
     squares = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)
     squares = np.maximum(squares - 2 * points @ centers.T, 0.0)
     num_dimensions = points.shape[1]

@@ -1,8 +1,4 @@
-"""Input corruption for denoising: Gaussian noise and time-step dropout.
-
-Noise is added to observed numeric values. Dropped steps look like missing values. Padding, lengths
-and targets stay as they are.
-"""
+"""Input corruption for denoising: Gaussian noise and time-step dropout."""
 
 from numbers import Real
 from typing import Any, NamedTuple
@@ -21,30 +17,12 @@ _EXPECTED = (
 
 
 class Corruption(NamedTuple):
-    """Corruption of the input of a denoising autoencoder [1]_.
+    """Corruption of the input of a denoising autoencoder."""
 
-    Attributes
-    ----------
-    noise : float
-        Standard deviation of the Gaussian noise on numeric values, in scaled units.
-    steps : float
-        Share of the time steps that are dropped.
-
-    References
-    ----------
-    .. [1] P. Vincent et al., "Extracting and Composing Robust Features with Denoising
-       Autoencoders", ICML 2008.
-
-    Examples
-    --------
-    >>> Corruption.of("0.3,steps:0.2")
-    Corruption(noise=0.3, steps=0.2)
-    >>> bool(Corruption.of(0.0))
-    False
-    """
-
-    noise: float = 0.0
-    steps: float = 0.0
+    # P. Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders",
+    # 2008
+    noise: float = 0.0  # standard deviation on numeric values, in scaled units
+    steps: float = 0.0  # share of the time steps that are dropped
 
     def __bool__(self) -> bool:
         """Return whether any corruption is applied."""
@@ -52,22 +30,7 @@ class Corruption(NamedTuple):
 
     @classmethod
     def of(cls, value: Any) -> "Corruption":
-        """Read the argument ``denoise``.
-
-        Parameters
-        ----------
-        value : float or str
-            The noise, ``"steps:0.2"``, or both as in ``"0.3,steps:0.2"``.
-
-        Returns
-        -------
-        Corruption
-
-        Raises
-        ------
-        ParameterError
-            If the value is not one of these.
-        """
+        """Read the argument `denoise`: the noise, "steps:0.2", or both as in "0.3,steps:0.2"."""
         if isinstance(value, bool) or not isinstance(value, Real | str):
             raise ParameterError(_EXPECTED.format(argument("denoise"), value))
         amounts: dict[str, float] = {}
@@ -86,21 +49,7 @@ class Corruption(NamedTuple):
 
 
 def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> Batch:
-    """Corrupt the input of a batch; traced by JAX.
-
-    Parameters
-    ----------
-    batch : Batch
-    key : array
-        JAX random key.
-    corruption : Corruption
-        Time-step dropout requires a layout with flags.
-    layout : Layout
-
-    Returns
-    -------
-    Batch
-    """
+    """Corrupt the input of a batch, and not its padding, lengths and targets; traced by JAX."""
     x, num_features = batch.x, batch.y.shape[-1]
     for_noise, for_steps = jax.random.split(key)
     if corruption.noise > 0:
@@ -111,6 +60,7 @@ def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> B
     if corruption.steps > 0:
         num_steps = batch.y.shape[1]
         real = jnp.arange(num_steps) < batch.lengths[:, None]
+        # a dropped step looks like missing values, so the layout needs flags
         dropped = real & (jax.random.uniform(for_steps, real.shape) < corruption.steps)
         nothing = np.zeros(x.shape[-1], np.float32)
         nothing[:num_features] = np.nan_to_num(layout.unknown)

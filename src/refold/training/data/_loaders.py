@@ -26,21 +26,11 @@ _UNWARPED = 0.25
 
 
 class Shard(NamedTuple):
-    """Sequences on the device.
-
-    Attributes
-    ----------
-    data : Data
-        Concatenated sequences.
-    rows : array of int
-        Indices, in the whole data set, of the sequences to use, ascending.
-    members : array of int, optional
-        Indices, in the whole data set, of all sequences in ``data``; by default 0, 1, 2, ...
-    """
+    """Sequences on the device."""
 
     data: Data
-    rows: np.ndarray
-    members: np.ndarray | None = None
+    rows: np.ndarray  # indices, in the whole data set, of the sequences to use, ascending
+    members: np.ndarray | None = None  # those of all in `data`, in order; by default 0, 1, 2, ...
 
     def places(self, rows: np.ndarray) -> np.ndarray:
         """Return the positions of rows in ``data``; -1 stays -1."""
@@ -54,23 +44,9 @@ class Shard(NamedTuple):
 
 
 class InMemoryLoader:
-    """A single shard that holds all data.
+    """A single shard that holds all data."""
 
-    Parameters
-    ----------
-    shard : Shard
-        All training data.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> shard = shard_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2)
-    >>> loader = InMemoryLoader(shard)
-    >>> [shard.rows for shard in loader.epoch(1)]
-    [array([0, 1])]
-    """
-
-    epochs_in_a_pass = 1
+    epochs_in_a_pass = 1  # epochs in which all sequences are visited once
     same_each_epoch = True
 
     def __init__(self, shard: Shard) -> None:
@@ -82,32 +58,15 @@ class InMemoryLoader:
 
 
 class StreamingLoader:
-    """Shards of a few blocks each, drawn anew for every epoch, with read-ahead.
-
-    Blocks, not single sequences, are shuffled between shards, so that reads from the files are
-    long. Two shards are in memory, in addition to the memory to read a block.
-
-    Parameters
-    ----------
-    scan : Scan
-        Files to read from.
-    scale : callable
-        Scales sequences.
-    used : array of bool of shape (n_sequences,)
-        Sequences to train on.
-    longest : int
-        Number of steps of the longest batch.
-    seed : int
-        Seed of the order of the blocks.
-    """
+    """Shards of a few blocks each, drawn anew for every pass, with read-ahead."""
 
     def __init__(
         self,
         scan: Scan,
         scale: Callable[[Sequences], Sequences],
-        used: np.ndarray,
-        longest: int,
-        seed: int,
+        used: np.ndarray,  # bool (n_sequences,), sequences to train on
+        longest: int,  # steps of the longest batch
+        seed: int,  # of the order of the blocks
     ) -> None:
         self._scan, self._scale, self._used = scan, scale, used
         self._longest, self._seed = longest, seed
@@ -141,30 +100,7 @@ class StreamingLoader:
 
 
 class PartedLoader(StreamingLoader):
-    """Shards of a few blocks of each part of the files, of which a process reads its own.
-
-    The rows of a shard are those of all parts, its data and members those of this process.
-
-    Parameters
-    ----------
-    scan : PartedScan
-        Files to read from.
-    scale, used, longest, seed
-        As for `StreamingLoader`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from refold.datasets import noisy_sines
-    >>> from refold.sequences import scan_parts, write
-    >>> from refold.training import Processes
-    >>> path = tempfile.mkdtemp() + "/sines.parquet"
-    >>> write(noisy_sines(8, seed=0), path)
-    >>> parts = scan_parts(path, Processes(), num_parts=2)
-    >>> loader = PartedLoader(parts, lambda block: block, np.full(8, True), 100, seed=0)
-    >>> [len(shard.rows) for shard in loader.epoch(1)]
-    [8]
-    """
+    """Shards of a few blocks of each part of the files, of which a process reads its own."""
 
     def __init__(
         self,
@@ -192,6 +128,7 @@ class PartedLoader(StreamingLoader):
     def _read(self, blocks: np.ndarray) -> Shard:
         scan = self._parts
         own = np.concatenate([np.zeros(0, int), *map(scan.blocks_of_part, scan.own)])
+        # the rows of a shard are those of all parts, its data and members those of this process
         rows, mine = _members(scan, blocks), blocks[np.isin(blocks, own)]
         scaled = [self._scale(scan.block(int(i))) for i in mine]
         none = Sequences(np.zeros((0, scan.schema.num_columns)), np.zeros(1, np.int64))
@@ -200,32 +137,16 @@ class PartedLoader(StreamingLoader):
 
 
 class WarpingLoader:
-    """Shards of another loader, with new time warps of three quarters of their series.
-
-    Parameters
-    ----------
-    loader : InMemoryLoader or StreamingLoader
-        Loader of data with numeric columns.
-    warp : float
-        Standard deviation of the delay of a step, in steps.
-    seed : int
-        Seed of the warps. Those of an epoch do not depend on other epochs.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> shard = shard_of(as_sequences([np.arange(20.0)] * 2), [0, 1], longest=20)
-    >>> loader = WarpingLoader(InMemoryLoader(shard), 1.0, seed=0)
-    >>> (one,), (two,) = loader.epoch(1), loader.epoch(2)
-    >>> first, second = (shard.data.values[:20, 0] for shard in (one, two))
-    >>> bool((first == second).all())
-    False
-    """
+    """Shards of another loader, with new time warps of three quarters of their series."""
 
     same_each_epoch = False
 
     def __init__(
-        self, loader: "InMemoryLoader | StreamingLoader | WarpingLoader", warp: float, *, seed: int
+        self,
+        loader: "InMemoryLoader | StreamingLoader | WarpingLoader",
+        warp: float,  # standard deviation of the delay of a step, in steps
+        *,
+        seed: int,
     ) -> None:
         self._loader, self._warp, self._seed = loader, warp, seed
         self.epochs_in_a_pass = loader.epochs_in_a_pass
@@ -247,50 +168,16 @@ class WarpingLoader:
 
 
 class SplitData(NamedTuple):
-    """Training and validation data of one phase.
-
-    Attributes
-    ----------
-    shards : InMemoryLoader, StreamingLoader or WarpingLoader
-        Loader of the training data.
-    held_out : Shard or None
-        Sequences to validate on.
-    num_sequences, num_observed : int
-        Number of training sequences, and of their observed targets.
-    """
+    """Training and validation data of one phase."""
 
     shards: InMemoryLoader | StreamingLoader | WarpingLoader
     held_out: Shard | None
-    num_sequences: int
-    num_observed: int
+    num_sequences: int  # to train on
+    num_observed: int  # targets of these
 
 
 def members_of_shards(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
-    """Return the indices of the sequences in each shard of an epoch of `StreamingLoader`.
-
-    Parameters
-    ----------
-    scan : Scan
-        Files to read from.
-    seed : int
-        Seed of the order of the blocks.
-    epoch : int
-        Number of the epoch, from 1 on.
-
-    Returns
-    -------
-    list of array of int
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from refold.datasets import noisy_sines
-    >>> from refold.sequences import scan, write
-    >>> path = tempfile.mkdtemp() + "/sines.parquet"
-    >>> write(noisy_sines(8, seed=0), path)
-    >>> [sorted(members.tolist()) for members in members_of_shards(scan(path), seed=0)]
-    [[0, 1, 2, 3, 4, 5, 6, 7]]
-    """
+    """Return the indices of the sequences in each shard of an epoch of `StreamingLoader`."""
     return [_members(scan, chosen) for chosen in _blocks_of_shards(scan, seed, epoch)]
 
 
@@ -308,6 +195,7 @@ def _num_shards(scan: Scan) -> int:
 
 def _blocks_of_shards(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
     """Return the numbers of the blocks of each shard of an epoch."""
+    # blocks, not single sequences, are shuffled between shards, so that reads of files are long
     num_epochs, num_shards = epochs_in_a_pass(scan), _num_shards(scan)
     number, part = divmod(epoch - 1, num_epochs)
     rng = np.random.default_rng([seed, number + 1, 0x9A6E])
@@ -328,38 +216,15 @@ def _members(scan: Scan, blocks: np.ndarray) -> np.ndarray:
 
 
 def _step_back() -> None:
-    """Lower the priority of this thread.
-
-    A training thread that must share its core delays all other training threads. When training
-    waits for a shard, the core is free.
-    """
+    """Lower the priority of this thread."""
+    # A training thread that must share its core delays all other training threads. When training
+    # waits for a shard, the core is free.
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def shard_of(scaled: Sequences, members: Any, longest: int) -> Shard:
-    """Put chosen sequences into a shard.
-
-    Parameters
-    ----------
-    scaled : Sequences
-        The chosen sequences, scaled.
-    members : array of int
-        Their indices in the whole data set.
-    longest : int
-        Number of steps of the longest batch.
-
-    Returns
-    -------
-    Shard
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> shard = shard_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [7, 4], longest=2)
-    >>> shard.rows, shard.places(shard.rows)
-    (array([4, 7]), array([1, 0], dtype=int32))
-    """
+    """Put chosen scaled sequences, which have these indices (n,) in all data, into a shard."""
     members = np.asarray(members)
     return Shard(to_device([scaled], longest), np.sort(members), members)

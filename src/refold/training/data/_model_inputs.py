@@ -11,20 +11,7 @@ from refold.training.data._padded_batches import Batch, Layout
 
 
 class Inputs:
-    """Turn batches into inputs of the joint model; traced by JAX.
-
-    Parameters
-    ----------
-    network : Network
-    corruption : Corruption
-    seed : int
-        Together with ``fold_in`` of a call, it determines all random draws.
-
-    Attributes
-    ----------
-    draws : bool
-        Whether there are any.
-    """
+    """Turn batches into inputs of the joint model; traced by JAX."""
 
     def __init__(self, network: Network, corruption: Corruption, seed: int) -> None:
         self._layout = Layout.of(network)
@@ -38,6 +25,7 @@ class Inputs:
         """Return the inputs of the joint model, and the batch with the matching targets."""
         if not self.draws:
             return batch.x, batch
+        # the seed and `fold_in` determine all draws
         key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
         for_corruption, for_draw = jax.random.split(key)
         inputs = [batch.x] if self._autoregressive and self._corruption else []

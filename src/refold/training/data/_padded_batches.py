@@ -1,7 +1,4 @@
-"""Padded batches for compiled steps, cut from one flat array on the device.
-
-Padding is added only when a batch is cut, so memory grows with the real steps.
-"""
+"""Padded batches for compiled steps, cut from one flat array on the device."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -15,40 +12,22 @@ from refold.sequences import Sequences, input_and_target, sums_by_sequence
 
 
 class Data(NamedTuple):
-    """Sequences on the device, one after another.
+    """Sequences on the device, one after another; memory grows with the real steps only."""
 
-    Attributes
-    ----------
-    values : array of float32 of shape (n_steps + room, n_features)
-        Scaled values; NaN where missing, the category's index in categorical columns. The padding
-        at the end has the length of the longest batch, so that every sequence can be cut out.
-    starts, lengths : arrays of int32 of shape (n_sequences,)
-        First step and number of steps of each sequence.
-    """
-
+    # float32 (n_steps + room, n_features): scaled, NaN where missing, the category's index in
+    # categorical columns. Room for the longest batch at the end lets every sequence be cut out.
     values: Any
-    starts: Any
-    lengths: Any
+    starts: Any  # int32 (n_sequences,), first step of each sequence
+    lengths: Any  # int32 (n_sequences,)
 
 
 class Layout(NamedTuple):
-    """Input format of a network.
+    """Input format of a network."""
 
-    Attributes
-    ----------
-    unknown : array of shape (F,)
-        Index of the unknown category of each column; NaN if it is not categorical.
-    numeric : array of bool of shape (F,)
-    flags : bool
-        Whether one observed flag per feature follows the features.
-    reads_padding : bool
-        Whether padding is NaN. Otherwise it is zeros.
-    """
-
-    unknown: np.ndarray
-    numeric: np.ndarray
-    flags: bool
-    reads_padding: bool
+    unknown: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
+    numeric: np.ndarray  # bool (n_features,)
+    flags: bool  # whether one observed flag per feature follows the features
+    reads_padding: bool  # whether padding is NaN, else zeros
 
     @classmethod
     def of(cls, network: Network) -> "Layout":
@@ -61,48 +40,21 @@ class Layout(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Sequences in the input format of a network, padded to one length.
+    """Sequences in the input format of a network, padded to one length."""
 
-    Attributes
-    ----------
-    x : array of shape (batch_size, num_steps, n_channels)
-    y : array of shape (batch_size, num_steps, n_features)
-        NaN where nothing was observed.
-    lengths : array of float32 of shape (batch_size,)
-    valid : array of float32 of shape (batch_size,)
-        0 for filler rows of a partial batch, else 1.
-    """
-
-    x: Any
-    y: Any
-    lengths: Any
-    valid: Any
+    x: Any  # (batch_size, num_steps, n_channels)
+    y: Any  # (batch_size, num_steps, n_features), NaN where nothing was observed
+    lengths: Any  # float32 (batch_size,)
+    valid: Any  # float32 (batch_size,), 0 for filler rows of a partial batch, else 1
 
 
 def to_device(
-    scaled: Iterable[Sequences], longest: int, *, room: tuple[int, int] | None = None
+    scaled: Iterable[Sequences],
+    longest: int,  # steps of the longest batch
+    *,
+    room: tuple[int, int] | None = None,  # steps and sequences to allocate; by default all
 ) -> Data:
-    """Concatenate sets of scaled sequences on the device.
-
-    Parameters
-    ----------
-    scaled : iterable of Sequences
-        Sets of sequences to concatenate.
-    longest : int
-        Number of steps of the longest batch.
-    room : tuple of int, optional
-        Numbers of steps and sequences to allocate; by default those of ``scaled``.
-
-    Returns
-    -------
-    Data
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> to_device([as_sequences([[[1.0], [2.0]], [[3.0]]])], longest=2).lengths
-    Array([2, 1], dtype=int32)
-    """
+    """Concatenate sets of scaled sequences on the device."""
     parts = iter(scaled)
     if room is None:
         parts = list(parts)
@@ -122,37 +74,15 @@ def to_device(
 
 
 def num_observed(scaled: Sequences, rows: np.ndarray) -> int:
-    """Count the observed targets of the given sequences.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> sequences = as_sequences([[[1.0], [np.nan]], [[3.0], [4.0]]])
-    >>> num_observed(sequences, np.array([0])), num_observed(sequences, np.array([0, 1]))
-    (1, 3)
-    """
+    """Count the observed targets of the given sequences."""
     values = scaled.values
     is_target = ~np.isnan(values) & (values != scaled.schema.unknown)
     return int(sums_by_sequence(is_target.astype(float), scaled)[rows].sum())
 
 
 def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
-    """Cut sequences out of the data and pad them; traced by JAX.
-
-    Parameters
-    ----------
-    data : Data
-    rows : array of int32 of shape (batch_size,)
-        Indices of the sequences; -1 gives a row without observed values.
-    num_steps : int
-        Padded length, at least that of the longest of these sequences.
-    layout : Layout
-
-    Returns
-    -------
-    Batch
-    """
-    valid = rows >= 0
+    """Cut sequences (batch_size,) out of the data and pad them; traced by JAX."""
+    valid = rows >= 0  # -1 gives a row without observed values
     rows = jnp.maximum(rows, 0)
     num_features = data.values.shape[1]
 

@@ -8,36 +8,7 @@ from refold.errors import ParameterError
 def validation_split(
     lengths: np.ndarray, fraction: float, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split sequences at random, stratified by length.
-
-    Sequences are sorted by length, with ties in random order, and cut into groups, one for each
-    validation sequence. One random sequence of each group validates.
-
-    Parameters
-    ----------
-    lengths : array of shape (n_sequences,)
-        Length of each sequence, in steps.
-    fraction : float
-        Share of the sequences to validate on; 0 for none.
-    seed : int
-        Seed of the split.
-
-    Returns
-    -------
-    training, validation : arrays of int
-        Indices in increasing order.
-
-    Raises
-    ------
-    ParameterError
-        If there are too few sequences for both parts.
-
-    Examples
-    --------
-    >>> training, validation = validation_split(np.arange(10), 0.2, seed=0)
-    >>> len(training), len(validation)
-    (8, 2)
-    """
+    """Split sequences with these lengths (n,) at random into those to train and to validate on."""
     num_sequences = len(lengths)
     if fraction == 0:
         return np.arange(num_sequences), np.arange(0)
@@ -48,6 +19,7 @@ def validation_split(
             f"sequence{'' if num_sequences == 1 else 's'} leaves nothing to train on. Give more "
             "sequences, or validation_fraction=0 to train without validation."
         )
+    # stratified: one random sequence of each group of similar length, ties in random order
     rng = np.random.default_rng([seed, 0x5917])
     by_length = np.lexsort((rng.random(num_sequences), lengths))
     validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])

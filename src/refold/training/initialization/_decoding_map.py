@@ -1,9 +1,4 @@
-"""Decoding map from linear codes to values: by the components or by regression on the codes.
-
-Series that end early or have gaps are filled with zeros, which components treat as values. The
-regression uses observed values only. Without gaps it has less to correct, and it overfits few
-sequences. Cross-validation chooses between the two.
-"""
+"""Decoding map from linear codes to values: by the components or by regression on the codes."""
 
 from typing import NamedTuple
 
@@ -16,29 +11,15 @@ from refold.training.initialization._ridge_regression import ridge
 
 
 class Codec(NamedTuple):
-    """Linear encoder with two decoding maps.
+    """Linear encoder with two decoding maps."""
 
-    Attributes
-    ----------
-    mean : array of shape (num_steps * n_columns,)
-    weights : array of shape (latent_dim, num_steps * n_columns)
-        Encoder weights; codes have a standard deviation of 1.
-    by_components : array of shape (latent_dim + 1, num_steps, n_columns)
-        Decoding map by the components; the output for a code of zeros is last.
-    by_regression : array of the same shape
-        Decoding map by regression.
-    noise : float
-        Mean squared error of the components on held-out sequences.
-    optimism : float
-        Ratio of that error to the error on the sequences of the fit.
-    """
-
-    mean: np.ndarray
-    weights: np.ndarray
+    mean: np.ndarray  # (num_steps * n_columns,)
+    weights: np.ndarray  # (latent_dim, num_steps * n_columns); codes have a deviation of 1
+    # decoding maps (latent_dim + 1, num_steps, n_columns); the output for a code of zeros is last
     by_components: np.ndarray
     by_regression: np.ndarray
-    noise: float
-    optimism: float
+    noise: float  # mean squared error of the components on held-out sequences
+    optimism: float  # ratio of that error to the error on the sequences of the fit
 
     def encode(self, series: np.ndarray) -> np.ndarray:
         """Return codes (n, latent_dim) of series (n, num_steps, n_columns)."""
@@ -46,64 +27,20 @@ class Codec(NamedTuple):
 
 
 def decode(codes: np.ndarray, decoding_map: np.ndarray) -> np.ndarray:
-    """Decode codes with one of the decoding maps.
-
-    Parameters
-    ----------
-    codes : array of shape (n, latent_dim)
-    decoding_map : array of shape (latent_dim + 1, num_steps, n_columns)
-
-    Returns
-    -------
-    array of shape (n, num_steps, n_columns)
-
-    Examples
-    --------
-    >>> decode(np.array([[2.0]]), np.array([[[3.0]], [[1.0]]])).ravel().tolist()
-    [7.0]
-    """
+    """Decode codes (n, latent_dim) by a map (latent_dim + 1, ...) to (n, num_steps, n_columns)."""
     return np.einsum("nd,dtc->ntc", codes, decoding_map[:-1]) + decoding_map[-1]
 
 
 def linear_codec(
-    values: np.ndarray,
-    observed: np.ndarray,
+    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
+    observed: np.ndarray,  # bool (n, num_steps, n_columns)
     components: Components,
-    given: np.ndarray | None = None,
+    given: np.ndarray | None = None,  # corrupted values, to encode in place of the values
 ) -> Codec:
-    """Make a codec from components.
-
-    The regression is a ridge regression of each observed value on the codes, so missing values do
-    not count as zeros. It shrinks towards the components' own loadings, and does so more where
-    fewer sequences are as long. The penalty is that of empirical Bayes [1]_: the residual variance
-    of the components over the mean square of a component's loadings.
-
-    Parameters
-    ----------
-    values : array of shape (n, num_steps, n_columns)
-        Zero where not observed.
-    observed : array of bool of the same shape
-    components : Components
-        Principal components of the values.
-    given : array of the same shape, optional
-        Input of the encoder in place of the values: corrupted values, for denoising.
-
-    Returns
-    -------
-    Codec
-
-    References
-    ----------
-    .. [1] C. M. Bishop, "Pattern Recognition and Machine Learning", 2006, sections 3.3 and 3.5.
-
-    Examples
-    --------
-    >>> waves = np.sin(np.linspace(0, 6, 30) + np.arange(20)[:, None])[..., None]
-    >>> components = principal_components(waves, np.full(20, 30), 2, seed=0)
-    >>> codec = linear_codec(waves, np.full(waves.shape, True), components)
-    >>> bool(np.abs(decode(codec.encode(waves), codec.by_components) - waves).max() < 1e-3)
-    True
-    """
+    """Make a codec from the principal components of the values."""
+    # Series that end early or have gaps are filled with zeros, which components treat as values.
+    # The regression uses observed values only. It shrinks towards the components' own loadings, and
+    # does so more where fewer sequences are as long.
     n, _, num_columns = values.shape
     mean, loadings, deviation = components.mean, components.loadings, components.deviation
     rank = int(loadings.any(axis=1).sum())
@@ -131,62 +68,36 @@ def linear_codec(
 def component_codec(
     mean: np.ndarray, weights: np.ndarray, guess: np.ndarray, num_columns: int
 ) -> Codec:
-    """Return a codec without a regression, from its encoder and its decoding map ``guess``."""
+    """Return a codec without a regression, from its encoder and its decoding map `guess`."""
     by_components = np.concatenate([guess, mean[None]])
     by_components = by_components.reshape(len(by_components), -1, num_columns)
     return Codec(mean, weights, by_components, by_components, 0.0, 1.0)
 
 
-def regression_penalty(guess: np.ndarray, noise: float, power: float) -> np.ndarray:
-    """Return the penalty of the regression for each code dimension and the constant.
-
-    Parameters
-    ----------
-    guess : array of shape (latent_dim, num_steps * n_columns)
-        Decoding map of the components.
-    noise, power : float
-        Mean squared error of the components, and mean square of a value.
-    """
+def regression_penalty(
+    guess: np.ndarray,  # (latent_dim, num_steps * n_columns), decoding map of the components
+    noise: float,  # mean squared error of the components
+    power: float,  # mean square of a value
+) -> np.ndarray:
+    """Return the penalty of the regression (latent_dim + 1,), the constant last."""
+    # That of empirical Bayes (C. M. Bishop, "Pattern Recognition and Machine Learning", 2006,
+    # sections 3.3 and 3.5): the residual variance over the mean square of a component's loadings.
     prior = np.concatenate([(guess**2).mean(axis=1), [max(power, 1e-12)]])
     return noise / np.maximum(prior, 1e-12 * prior.max())
 
 
 @one_blas_thread()
 def needs_no_regression(
-    values: np.ndarray,
-    lengths: np.ndarray,
-    observed: np.ndarray,
+    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
+    lengths: np.ndarray,  # (n,)
+    observed: np.ndarray,  # bool (n, num_steps, n_columns)
     components: Components,
     *,
     seed: int,
 ) -> bool:
-    """Return whether the components alone reconstruct held-out series better.
-
-    Series with gaps need the regression, because cross-validation cannot judge its output in gaps.
-
-    Parameters
-    ----------
-    values : array of shape (n, num_steps, n_columns)
-        Zero where not observed.
-    lengths : array of int of shape (n,)
-    observed : array of bool of the same shape as the values
-    components : Components
-        Principal components of the values.
-    seed : int
-        Seed of the folds and the components.
-
-    Returns
-    -------
-    bool
-        False if there are gaps or the components were not cross-validated.
-
-    Examples
-    --------
-    >>> waves = np.sin(np.linspace(0, 6, 30) + np.arange(20)[:, None])[..., None]
-    >>> given = waves, np.full(20, 30), np.full(waves.shape, True)
-    >>> needs_no_regression(*given, principal_components(*given[:2], 2, seed=0), seed=0)
-    False
-    """
+    """Return whether the components alone reconstruct held-out series better."""
+    # Without gaps, the regression has less to correct, and it overfits few sequences. With gaps it
+    # is needed, because cross-validation cannot judge its output in gaps.
     within = np.arange(values.shape[1]) < lengths[:, None]
     if components.mixture is None or not observed[within].all():
         return False

@@ -1,10 +1,4 @@
-"""Principal components of series of different lengths, where the end of a series is no value.
-
-Zero-filled series have components that describe where a series ends, and a code of a short series
-counts the steps after its end as errors. Probabilistic principal components ignore them: they are
-found by expectation maximization, and a code is the least-squares solution for the steps that a
-series has, which is a different linear map for each length.
-"""
+"""Principal components of series of different lengths, where the end of a series is no value."""
 
 from typing import NamedTuple
 
@@ -13,6 +7,16 @@ import numpy as np
 from refold._support.blas_threads import one_blas_thread
 from refold.training._progress import doing
 from refold.training.initialization._principal_components import Components
+
+# Zero-filled series have components that describe where a series ends, and a code of a short series
+# counts the steps after its end as errors. Probabilistic principal components [1, 2] ignore them:
+# they are found by expectation maximization, and a code is the least-squares solution for the steps
+# that a series has, which is a different linear map for each length.
+#
+# [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the
+#     Royal Statistical Society B 61, 1999.
+# [2] A. Ilin and T. Raiko, "Practical Approaches to Principal Component Analysis in the Presence of
+#     Missing Values", JMLR 11, 2010.
 
 # Iterations of expectation maximization, and the relative change of the noise that ends them.
 _ITERATIONS, _CONVERGED = 8, 3e-3
@@ -24,24 +28,15 @@ _FINAL_NOISE = 0.01
 
 
 class LengthwiseCodec(NamedTuple):
-    """Linear encoder for series of any length, and its decoding map.
+    """Linear encoder for series of any length, and its decoding map."""
 
-    Attributes
-    ----------
-    encoder : array of shape (num_steps, n_columns, latent_dim)
-        Weights of the values.
-    offsets : array of shape (num_steps + 1, latent_dim)
-        What to subtract from the weighted sum of the values, by number of steps.
-    maps : array of shape (num_steps + 1, latent_dim, latent_dim)
-        Map from that difference to the code, by number of steps.
-    decoder : array of shape (latent_dim + 1, num_steps, n_columns)
-        Decoding map; the output for a code of zeros is last.
-    """
-
-    encoder: np.ndarray
+    encoder: np.ndarray  # (num_steps, n_columns, latent_dim)
+    # by number of steps: what to subtract from the weighted sum of the values, (num_steps + 1,
+    # latent_dim), and the map from that difference to the code, (num_steps + 1, latent_dim,
+    # latent_dim)
     offsets: np.ndarray
     maps: np.ndarray
-    decoder: np.ndarray
+    decoder: np.ndarray  # (latent_dim + 1, num_steps, n_columns), for a code of zeros last
 
     def encode(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return codes (n, latent_dim) of zero-filled series (n, num_steps, n_columns)."""
@@ -51,52 +46,16 @@ class LengthwiseCodec(NamedTuple):
 
 @one_blas_thread()
 def lengthwise_codec(
-    values: np.ndarray,
-    lengths: np.ndarray,
-    components: Components,
+    values: np.ndarray,  # (n, num_steps, n_columns), without gaps, zero after the ends
+    lengths: np.ndarray,  # (n,)
+    components: Components,  # of zero-filled series or of a stationary process, the start
     *,
-    noise: float,
+    noise: float,  # first estimate of the mean squared error of a value
+    # How much the result is drawn to the start: 1 for the evidence of the data, more for fewer
+    # sequences. Infinity keeps the components, and only the codes depend on the length.
     shrinkage: float,
 ) -> LengthwiseCodec:
-    """Fit probabilistic principal components [1]_ by expectation maximization.
-
-    Parameters
-    ----------
-    values : array of shape (n, num_steps, n_columns)
-        Series without gaps, zero after their ends.
-    lengths : array of int of shape (n,)
-    components : Components
-        Components of the zero-filled series or of a stationary process, from which it starts.
-    noise : float
-        First estimate of the mean squared error of a value.
-    shrinkage : float
-        How much the result is drawn towards those components: 1 for the evidence of the data, more
-        for fewer sequences. Infinity keeps the components, and only the codes depend on the length.
-
-    Returns
-    -------
-    LengthwiseCodec
-        Codes of the series have a mean square of 1.
-
-    References
-    ----------
-    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of
-       the Royal Statistical Society B 61, 1999; A. Ilin and T. Raiko, "Practical Approaches to
-       Principal Component Analysis in the Presence of Missing Values", JMLR 11, 2010.
-
-    Examples
-    --------
-    >>> from refold.training.initialization._principal_components import principal_components
-    >>> ends = np.arange(20, 40)
-    >>> waves = np.sin(np.linspace(0, 6, 40) + ends[:, None])[..., None]
-    >>> waves *= (np.arange(40) < ends[:, None])[..., None]
-    >>> components = principal_components(waves, ends, 2, seed=0)
-    >>> codec = lengthwise_codec(waves, ends, components, noise=0.01, shrinkage=1.0)
-    >>> codes = codec.encode(waves, ends)
-    >>> back = np.tensordot(codes, codec.decoder[:-1], axes=1) + codec.decoder[-1]
-    >>> bool(np.abs((back - waves) * (waves != 0)).max() < 0.1)
-    True
-    """
+    """Fit probabilistic principal components, whose codes have a mean square of 1."""
     n, num_steps, num_columns = values.shape
     rank = len(components.loadings)
     by_length = np.argsort(-lengths, kind="stable")
@@ -159,7 +118,7 @@ def _codes(
     bias: np.ndarray,
     noise: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the covariance of the code of each series."""
+    """Return the mean (n, rank) and the covariance (n, rank, rank) of the code of each series."""
     rank = weights.shape[2]
     grams = np.concatenate([np.zeros((1, rank, rank)), _cumulative(weights, weights)])
     offsets = np.concatenate([np.zeros((1, rank)), _cumulative(weights, bias[..., None])[..., 0]])

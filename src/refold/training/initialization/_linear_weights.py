@@ -20,37 +20,12 @@ _MOST_OF_ONE = 1 << 14
 
 
 def has_linear_path(network: Network) -> bool:
-    """Return whether a network has a linear path.
-
-    Examples
-    --------
-    >>> from refold.models import Specification, build
-    >>> sizes = {"latent_dim": 2, "max_steps": 5, "units": 8, "depth": 1, "dropout": 0.0}
-    >>> sizes |= {"length_mean": 4.0, "length_deviation": 1.0}
-    >>> for column_type in ("numeric", "binary"):
-    ...     has_linear_path(build(Specification("default", [column_type], [0], False, **sizes)))
-    True
-    False
-    """
+    """Return whether a network has a linear path."""
     return any(layer.name == "linear_code" for layer in network.models.encoder.layers)
 
 
 def sample_size(network: Network) -> int:
-    """Return the number of sequences to initialize from; more would need too much memory.
-
-    Parameters
-    ----------
-    network : Network
-        Network of the default architecture.
-
-    Examples
-    --------
-    >>> from refold.models import Specification, build
-    >>> sizes = {"latent_dim": 16, "max_steps": 100, "units": 8, "depth": 1, "dropout": 0.0}
-    >>> lengths = {"length_mean": 100.0, "length_deviation": 0.0}
-    >>> sample_size(build(Specification("default", ["numeric"], [0], False, **sizes, **lengths)))
-    41943
-    """
+    """Return the number of sequences to initialize from; more would need too much memory."""
     specification, num_steps = network.specification, network.specification.max_steps
     if has_linear_path(network):
         read: Any = network.models.encoder.get_layer("linear_code")
@@ -64,46 +39,13 @@ def sample_size(network: Network) -> int:
 
 def set_linear_initialization(
     network: Network,
-    scaled: Sequences,
+    scaled: Sequences,  # sample of the training sequences
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    total: Total | None = None,
+    total: Total | None = None,  # sums over all of them, for numeric columns without others
 ) -> bool:
-    """Set the linear path to principal components; the LSTMs initially add nothing.
-
-    Parameters
-    ----------
-    network : Network
-        Network with a linear path.
-    scaled : Sequences
-        Sample of the training sequences.
-    seed : int
-        Seed of everything that is random in the initialization.
-    corruption : Corruption, optional
-        Corruption of inputs.
-    total : Total, optional
-        Sums over all training sequences, for numeric columns without others.
-
-    Returns
-    -------
-    bool
-        Whether the components explain anything.
-
-    Examples
-    --------
-    >>> from refold.models import Specification, build
-    >>> from refold.sequences import as_sequences
-    >>> sizes = {"latent_dim": 2, "max_steps": 30, "units": 8, "depth": 1, "dropout": 0.0}
-    >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0}
-    >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
-    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
-    >>> set_linear_initialization(network, as_sequences(waves), seed=0)
-    True
-    >>> x = np.array(waves, "float32")
-    >>> bool(np.abs(network.models.autoencoder.predict(x, verbose=0) - x).max() < 0.05)
-    True
-    """
+    """Set the linear path to principal components; return whether they explain anything."""
     specification = network.specification
     numeric = [i for i, type_ in enumerate(specification.column_types) if type_ == "numeric"]
     read: Any = network.models.encoder.get_layer("linear_code")

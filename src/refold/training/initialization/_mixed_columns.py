@@ -29,39 +29,10 @@ def mixed_initialization(
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
 ) -> LinearInitialization:
-    """Find joint principal components of numeric and one-hot columns, and their decoding map.
-
-    Numeric columns are decoded as in `linear_initialization`. For categorical columns that
-    regression gives probabilities. Their differences from the frequencies are added to logits, as
-    in `token_initialization`.
-
-    Parameters
-    ----------
-    scaled : Sequences
-        Training sequences with standardized numeric columns and with other columns.
-    latent_dim, num_steps : int
-        Latent dimensions, and number of steps with weights.
-    seed : int
-        Seed of the components, the held-out sequences and the corruption.
-    corruption : Corruption, optional
-        Corruption of inputs.
-
-    Returns
-    -------
-    LinearInitialization
-        A categorical column is as wide as it has categories. ``residual`` of tokens is 1; in
-        ``share`` they count as one-hot columns.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> heights = np.linspace(-1.0, 0.9, 20)
-    >>> rows = [[[height, "high" if height > 0 else "low"]] * 3 for height in heights]
-    >>> data = as_sequences([np.array(one, dtype=object) for one in rows])
-    >>> init = mixed_initialization(data, 1, 3, seed=0)
-    >>> init.decoder.shape, bool(init.share < 0.5)
-    ((1, 3, 3), True)
-    """
+    """Find joint principal components of numeric and one-hot columns, and their decoding map."""
+    # Numeric columns are decoded as in `linear_initialization`. For categorical columns that
+    # regression gives probabilities, whose differences from the frequencies are added to logits, as
+    # in `token_initialization`.
     wide, is_token = _as_numeric(scaled)
     place = np.flatnonzero(is_token)
     columns = list(range(len(is_token)))

@@ -42,94 +42,42 @@ _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.
 
 
 class LinearInitialization(NamedTuple):
-    """Linear encoder of sequences and its decoding map.
+    """Linear encoder of sequences and its decoding map."""
 
-    Attributes
-    ----------
-    encoder : array of shape (num_steps, n_columns, latent_dim)
-        Weights of the values; codes of the training inputs have a mean square of 1.
-    encoder_bias : array of shape (latent_dim,)
-    decoder : array of shape (latent_dim, num_steps, n_columns)
-        Weights of the code.
-    decoder_bias : array of shape (num_steps, n_columns)
-    residual : array of shape (n_columns,)
-        Root mean square of the residual of each column; 1 for tokens.
-    share : float
-        Share of the power that is residual, 1 without any power; for tokens, share of the negative
-        log-likelihood.
-    log_variance : array of shape (latent_dim,)
-        Log variance of a code given its sequence, if the residual is normal noise [1]_.
-    lengthwise : LengthwiseCodec or None
-        Codec whose encoder depends on the length, if it is better. Then ``encoder`` are its
-        weights, and ``encoder_bias`` is zero.
-
-    References
-    ----------
-    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of
-       the Royal Statistical Society B 61, 1999.
-    """
-
-    encoder: np.ndarray
-    encoder_bias: np.ndarray
-    decoder: np.ndarray
-    decoder_bias: np.ndarray
-    residual: np.ndarray
+    encoder: np.ndarray  # (num_steps, n_columns, latent_dim); codes have a mean square of 1
+    encoder_bias: np.ndarray  # (latent_dim,)
+    decoder: np.ndarray  # (latent_dim, num_steps, n_columns)
+    decoder_bias: np.ndarray  # (num_steps, n_columns)
+    residual: np.ndarray  # (n_columns,), root mean square; 1 for tokens
+    # share of the power that is residual, 1 without any power; for tokens, share of the negative
+    # log-likelihood
     share: float
+    # (latent_dim,) of a code given its sequence, if the residual is normal noise: M. E. Tipping and
+    # C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the Royal Statistical
+    # Society B 61, 1999
     log_variance: np.ndarray
+    # if it is better; then `encoder` are its weights, and `encoder_bias` is zero
     lengthwise: LengthwiseCodec | None = None
 
 
 def linear_initialization(
     scaled: Sequences,
-    columns: list[int],
+    columns: list[int],  # numeric ones to encode
     latent_dim: int,
     num_steps: int,
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    noiseless: Sequence[int] = (),
-    by_length: bool = False,
+    noiseless: Sequence[int] = (),  # columns without noise
+    by_length: bool = False,  # whether the encoder may depend on the length
+    # Sums over all sequences, of which `scaled` is a sample. They replace the sample, except for
+    # corrupted inputs and codes by length.
     total: Total | None = None,
 ) -> LinearInitialization:
-    """Find the principal components of zero-filled series, and their best decoding map.
-
-    The decoding map is a ridge regression of the observed values on the codes. Without gaps, it is
-    the components themselves if cross-validation finds them better. For denoising, it is a
-    regression on the codes of corrupted series.
-
-    Parameters
-    ----------
-    scaled : Sequences
-        Standardized training sequences.
-    columns : list of int
-        Numeric columns to encode.
-    latent_dim, num_steps : int
-        Latent dimensions, and number of steps with weights.
-    seed : int
-        Seed of `principal_components` and the corruption.
-    corruption : Corruption, optional
-        Corruption of inputs.
-    noiseless : sequence of int
-        Columns without noise.
-    by_length : bool
-        Whether the encoder may depend on the length.
-    total : Total, optional
-        Sums over all sequences, of which ``scaled`` is a sample. They replace the sample, except
-        for corrupted inputs and codes by length.
-
-    Returns
-    -------
-    LinearInitialization
-        Components beyond the rank of the data are zero.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
-    >>> init = linear_initialization(as_sequences(waves), [0], 2, 30, seed=0)
-    >>> init.encoder.shape, bool(init.share < 1e-3)
-    ((30, 1, 2), True)
-    """
+    """Find the principal components of zero-filled series, and their best decoding map."""
+    # The decoding map is a ridge regression of the observed values on the codes; for denoising, on
+    # the codes of corrupted series. Without gaps, it is the components themselves if
+    # cross-validation finds them better.
     values, observed, given = padded_inputs(
         scaled, columns, num_steps, seed=seed, corruption=corruption, noiseless=noiseless
     )
@@ -195,32 +143,7 @@ def _initialization(
 def summed_initialization(
     total: Total, columns: list[int], latent_dim: int, num_steps: int
 ) -> LinearInitialization:
-    """Initialize as `linear_initialization` does for many sequences, from sums over all blocks.
-
-    Parameters
-    ----------
-    total : Total
-        Called with a function of blocks of scaled sequences; returns the sums of its results.
-    columns : list of int
-        Numeric columns to encode.
-    latent_dim, num_steps : int
-        Latent dimensions, and number of steps with weights.
-
-    Returns
-    -------
-    LinearInitialization
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(40)]
-    >>> blocks = [as_sequences(waves[:10]), as_sequences(waves[10:])]
-    >>> def total(measure):
-    ...     return [sum(parts) for parts in zip(*map(measure, blocks))]
-    >>> init = summed_initialization(total, [0], 2, 30)
-    >>> init.encoder.shape, bool(init.share < 1e-3)
-    ((30, 1, 2), True)
-    """
+    """Initialize as `linear_initialization` for many sequences, from sums over all blocks."""
 
     def padded(block: Sequences) -> tuple[np.ndarray, np.ndarray]:
         values, observed, _ = padded_inputs(block, columns, num_steps, seed=0)
@@ -258,14 +181,10 @@ def _codec_by_length(
     components: Components,
     *,
     noise: float,
-    plain: bool,
+    plain: bool,  # whether the components decode codes of zero-filled series, else a regression
     seed: int,
 ) -> LengthwiseCodec | None:
-    """Return the codec by length whose prior and shrinkage are best on held-out series.
-
-    None if it is not better than codes of zero-filled series, which are decoded by the components
-    if ``plain``, else by regression.
-    """
+    """Return the best codec by length on held-out series, or None if codes without are better."""
     if len(values) < _FEWEST:
         return None
     rank = len(components.loadings)
@@ -298,32 +217,23 @@ def _codec_by_length(
 def _errors(
     codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, observed: np.ndarray
 ) -> np.ndarray:
-    """Return the squared error of each series, summed over its observed values."""
+    """Return the squared error (n,) of each series, summed over its observed values."""
     return (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(1, 2))
 
 
 def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Return the power of each column about its mean, 0 if the column is constant."""
+    """Return the power (n_columns,) about the mean, 0 if the column is constant."""
     mean = values.sum(axis=(0, 1)) / count
     power = np.einsum("ntc,ntc->c", *[(values - mean) * observed] * 2)
     return np.where(power > 1e-12 * count * mean**2, power, 0.0)
 
 
 class Inputs(NamedTuple):
-    """Series as arrays of shape (n_sequences, num_steps, n_columns).
+    """Series as arrays (n_sequences, num_steps, n_columns)."""
 
-    Attributes
-    ----------
-    values : array
-        Zero where not observed.
-    observed : array of bool
-    given : array
-        Input of the encoder, with any corruption.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # zero where not observed
     observed: np.ndarray
-    given: np.ndarray
+    given: np.ndarray  # input of the encoder, with any corruption
 
 
 def padded_inputs(
@@ -335,14 +245,7 @@ def padded_inputs(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
 ) -> Inputs:
-    """Pad columns to ``num_steps`` steps; the arguments are those of `linear_initialization`.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> padded_inputs(as_sequences([[2.0], [3.0, 4.0]]), [0], 2, seed=0).given[..., 0].tolist()
-    [[2.0, 0.0], [3.0, 4.0]]
-    """
+    """Pad columns to `num_steps` steps; the arguments are those of `linear_initialization`."""
     row, step = positions(scaled)
     within = step < num_steps
     values = np.full((len(scaled), num_steps, len(columns)), np.nan)

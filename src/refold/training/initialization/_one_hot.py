@@ -10,22 +10,12 @@ from refold.training.data._corruption import Corruption
 
 
 class Tokens(NamedTuple):
-    """Sparse one-hot tokens of sequences.
+    """Sparse one-hot tokens of sequences."""
 
-    Attributes
-    ----------
-    values : sparse array of shape (n_sequences, num_steps * sum of widths)
-    lengths : array of int of shape (n_sequences,)
-        At most ``num_steps``.
-    known : array of bool of shape (n_sequences, num_steps, n_columns)
-    num_categories : array of int of shape (n_columns,)
-        Number of categories of each column; 0 if it is binary.
-    """
-
-    values: scipy.sparse.csr_array
-    lengths: np.ndarray
-    known: np.ndarray
-    num_categories: np.ndarray
+    values: scipy.sparse.csr_array  # (n_sequences, num_steps * sum of widths)
+    lengths: np.ndarray  # (n_sequences,), at most num_steps
+    known: np.ndarray  # bool (n_sequences, num_steps, n_columns)
+    num_categories: np.ndarray  # (n_columns,), 0 if the column is binary
 
     @property
     def widths(self) -> np.ndarray:
@@ -50,14 +40,7 @@ class Tokens(NamedTuple):
 
 
 def one_hot(sequences: Sequences, num_steps: int) -> Tokens:
-    """One-hot encode binary and categorical columns, up to ``num_steps`` steps.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> one_hot(as_sequences(["ab", "b"]), 2).values.toarray().astype(int).tolist()
-    [[1, 0, 0, 1], [0, 1, 0, 0]]
-    """
+    """One-hot encode binary and categorical columns, up to `num_steps` steps."""
     row, step = positions(sequences)
     within = step < num_steps
     row, step, values = row[within], step[within], sequences.values[within]
@@ -81,15 +64,7 @@ def one_hot(sequences: Sequences, num_steps: int) -> Tokens:
 
 
 def without_dropped(tokens: Tokens, corruption: Corruption, seed: int) -> scipy.sparse.csr_array:
-    """Return the one-hot values after time-step dropout, as in `Corruption`.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> tokens = one_hot(as_sequences(["abab" * 50]), 200)
-    >>> float(without_dropped(tokens, Corruption.of("steps:0.5"), seed=0).sum()) < 150
-    True
-    """
+    """Return the one-hot values after time-step dropout, as in `Corruption`."""
     if not corruption.steps:
         return tokens.values
     rng = np.random.default_rng([seed, 0xC0FF])

@@ -1,10 +1,4 @@
-"""Principal components for small data sets, with surrogates and warped copies of the series.
-
-The covariance of few sequences misses patterns that none of them shows. Series often have two
-properties: a pattern at one time could occur at another, and it could be slightly earlier or
-later. Surrogates model the first, warped copies the second. Both are mixed with the sequences if
-cross-validation finds that this helps.
-"""
+"""Principal components for small data sets, with surrogates and warped copies of the series."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -16,6 +10,18 @@ from sklearn.utils.extmath import randomized_svd
 from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
 from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training.data._time_warps import random_delays, time_warped
+
+# The covariance of few sequences misses patterns that none of them shows. Series often have two
+# properties: a pattern at one time could occur at another, and it could be slightly earlier or
+# later. Surrogates, which have the spectrum of a sequence and random phases that columns share [1],
+# model the first, copies that are warped in time [2] the second. Both are mixed with the sequences
+# if that lowers the error on held-out sequences in cross-validation by more than 1.5 standard
+# errors. With more components than sequences, surrogates determine the remaining ones.
+#
+# [1] D. Prichard and J. Theiler, "Generating surrogate data for time series with several
+#     simultaneously measured variables", Physical Review Letters 73, 1994.
+# [2] T. T. Um et al., "Data augmentation of wearable sensor data for Parkinson's disease monitoring
+#     using convolutional neural networks", ICMI 2017.
 
 # Number of sequences that needs no mixture.
 _MANY_SEQUENCES = 2000
@@ -54,80 +60,29 @@ _MIXTURES = (
 
 
 class Components(NamedTuple):
-    """Principal components of series.
+    """Principal components of series."""
 
-    Attributes
-    ----------
-    mean : array of shape (num_steps * n_columns,)
-    loadings : array of shape (n_components, num_steps * n_columns)
-        Orthonormal; zero beyond the rank of the data.
-    deviation : array of shape (n_components,)
-        Standard deviation of each code dimension, at least that of surrogates with the weight of
-        one sequence; 1 where the loading is zero.
-    mixture : Mixture or None
-        Mixture of the fit; None without cross-validation.
-    held_out_error : float
-        Mean over held-out sequences of the squared error, summed over observed values; NaN without
-        cross-validation.
-    """
-
-    mean: np.ndarray
+    mean: np.ndarray  # (num_steps * n_columns,)
+    # (n_components, num_steps * n_columns), orthonormal; zero beyond the rank of the data
     loadings: np.ndarray
+    # (n_components,), standard deviation of each code dimension, at least that of surrogates with
+    # the weight of one sequence; 1 where the loading is zero
     deviation: np.ndarray
-    mixture: Mixture | None = None
+    mixture: Mixture | None = None  # None without cross-validation
+    # mean over held-out sequences of the squared error, summed over observed values
     held_out_error: float = np.nan
 
 
 def principal_components(
-    series: np.ndarray,
-    lengths: np.ndarray,
+    series: np.ndarray,  # (n, num_steps, n_columns), standardized, zero where nothing was observed
+    lengths: np.ndarray,  # (n,), at most num_steps
     n_components: int,
     *,
     seed: int,
-    observed: np.ndarray | None = None,
-    like: Components | None = None,
+    observed: np.ndarray | None = None,  # values that count in errors; by default within lengths
+    like: Components | None = None,  # of a superset of the series, whose mixture is used again
 ) -> Components:
-    """Find the principal components of series, with a mixture of variations if there are few.
-
-    Surrogates have the spectrum of a sequence and random phases, which columns share [1]_; copies
-    are warped in time [2]_. Below 2000 sequences and 130,000 padded values, they are mixed in if
-    that lowers the error on held-out sequences in 5-fold cross-validation by more than 1.5 standard
-    errors. With more components than sequences, surrogates determine the remaining ones.
-
-    Parameters
-    ----------
-    series : array of shape (n_sequences, num_steps, n_columns)
-        Standardized values, zero where nothing was observed.
-    lengths : array of int of shape (n_sequences,)
-        At most ``num_steps``.
-    n_components : int
-    seed : int
-        Seed of folds, phases, warps, and the random projections of a large decomposition.
-    observed : array of bool of the same shape as the series, optional
-        Values that count in the error of cross-validation; by default, those within the lengths.
-    like : Components, optional
-        Components of a superset of these series, whose mixture is reused without cross-validation.
-
-    Returns
-    -------
-    Components
-
-    References
-    ----------
-    .. [1] D. Prichard and J. Theiler, "Generating surrogate data for time series with several
-       simultaneously measured variables", Physical Review Letters 73, 1994.
-    .. [2] T. T. Um et al., "Data augmentation of wearable sensor data for Parkinson's disease
-       monitoring using convolutional neural networks", ICMI 2017.
-
-    Examples
-    --------
-    >>> waves = np.sin(np.linspace(0, 6, 30) + np.arange(20)[:, None])[..., None]
-    >>> components = principal_components(waves, np.full(20, 30), 2, seed=0)
-    >>> loadings = components.loadings
-    >>> residual = (waves[..., 0] - components.mean) @ (np.eye(30) - loadings.T @ loadings)
-    >>> bool((residual**2).mean() < 1e-3)
-    True
-    """
+    """Find the principal components of series, with a mixture of variations if there are few."""
     n, num_steps, num_columns = series.shape
     mean = series.mean(axis=0).ravel()
     if observed is None:
@@ -177,22 +132,12 @@ def _choose_mixture(
 
 
 class _Parts(NamedTuple):
-    """Rows from which mixtures are made.
-
-    Attributes
-    ----------
-    mixtures : sequence of Mixture
-    n : int
-        Number of sequences.
-    own_rows : dict of arrays
-        Rows of the sequences and their warped copies, by warp.
-    surrogates : array
-    """
+    """Rows from which mixtures are made."""
 
     mixtures: Sequence[Mixture]
-    n: int
-    own_rows: dict[float, np.ndarray]
-    surrogates: np.ndarray
+    n: int  # sequences
+    own_rows: dict[float, np.ndarray]  # by warp, rows of the sequences and their warped copies
+    surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
 
     def rows(self) -> Iterator[np.ndarray]:
         """Yield the rows of each mixture; their Gram matrix is its covariance."""
@@ -256,7 +201,7 @@ def _directions(parts: _Parts, n_components: int, seed: int) -> Iterator[np.ndar
 
 
 def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return singular values and right singular vectors, largest first."""
+    """Return singular values and right singular vectors (n_components, size), largest first."""
     with one_blas_thread(*rows.shape):
         if min(rows.shape) > SMALL_SIDE:
             spread, directions = _decompose_large(rows, n_components, seed)
@@ -273,14 +218,7 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
 def decompose_covariance(
     covariance: np.ndarray, n_components: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return standard deviations and directions, largest first.
-
-    Examples
-    --------
-    >>> spread, directions = decompose_covariance(np.diag([1.0, 4.0]), 1)
-    >>> spread, np.abs(directions)
-    (array([2.]), array([[0., 1.]]))
-    """
+    """Return standard deviations (n_components,) and directions, largest first."""
     size = len(covariance)
     if size > SMALL_SIDE and n_components < size:
         leading = [size - n_components, size - 1]

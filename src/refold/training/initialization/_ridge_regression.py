@@ -9,30 +9,13 @@ _MOST_NUMBERS = 1 << 22
 
 
 def ridge(
-    codes: np.ndarray, values: np.ndarray, observed: np.ndarray, penalty: np.ndarray
+    codes: np.ndarray,  # (n, latent_dim)
+    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
+    observed: np.ndarray,  # bool (n, num_steps, n_columns)
+    penalty: np.ndarray,  # (latent_dim + 1,), of the square of each weight
 ) -> np.ndarray:
-    """Regress each position's observed values on codes and a constant; the constant is last.
-
-    Parameters
-    ----------
-    codes : array of shape (n, latent_dim)
-    values : array of shape (n, num_steps, n_columns)
-        Zero where not observed.
-    observed : array of bool of shape (n, num_steps, n_columns)
-    penalty : array of shape (latent_dim + 1,)
-        Penalty of the square of each weight, the constant last.
-
-    Returns
-    -------
-    array of shape (latent_dim + 1, num_steps, n_columns)
-
-    Examples
-    --------
-    >>> codes = np.array([[0.0], [1.0], [2.0]])
-    >>> values = (3 * codes + 1)[:, :, None]
-    >>> ridge(codes, values, np.full(values.shape, True), np.zeros(2)).ravel().round(6).tolist()
-    [3.0, 1.0]
-    """
+    """Regress each position's observed values on codes and a constant, which is last."""
+    # returns weights (latent_dim + 1, num_steps, n_columns)
     n, num_steps, num_columns = values.shape
     given = np.concatenate([codes, np.ones((n, 1))], axis=1)
     width = given.shape[1]
@@ -54,25 +37,10 @@ def ridge(
 
 
 @one_blas_thread()  # many small systems
-def solve_ridge(squares: np.ndarray, products: np.ndarray, penalty: np.ndarray) -> np.ndarray:
-    """Solve the normal equations of ridge regressions.
-
-    Parameters
-    ----------
-    squares : array of shape (m, width, width)
-        Products of the inputs of each regression.
-    products : array of shape (m, width, k)
-        Products of its inputs and outputs.
-    penalty : array of shape (width,)
-        Penalty of the square of each weight.
-
-    Returns
-    -------
-    array of shape (m, width, k)
-
-    Examples
-    --------
-    >>> solve_ridge(np.full((1, 1, 1), 2.0), np.full((1, 1, 1), 6.0), np.zeros(1)).round(6).item()
-    3.0
-    """
+def solve_ridge(
+    squares: np.ndarray,  # (m, width, width), products of the inputs of each regression
+    products: np.ndarray,  # (m, width, k), products of its inputs and outputs
+    penalty: np.ndarray,  # (width,), of the square of each weight
+) -> np.ndarray:
+    """Solve the normal equations of ridge regressions, (m, width, k)."""
     return np.linalg.solve(squares + np.diag(penalty + 1e-9), products)

@@ -19,32 +19,9 @@ _LEAST_FEATURE, _LEAST_COMPONENT = 1e-4, 1e-2
 
 
 def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
-    """Set the ROCKET features of the code to principal components of the pooled convolutions.
-
-    The components are those of standardized convolution features, scaled to mean 0 and standard
-    deviation 1. Training does not change them, because a code trained to reconstruct loses what
-    reconstruction does not need.
-
-    Parameters
-    ----------
-    network : Network
-        Network with a positive ``rocket_dim``.
-    scaled : Sequences
-        Sample of the training sequences, at least one.
-
-    Examples
-    --------
-    >>> from refold.models import Specification, build
-    >>> from refold.sequences import as_sequences
-    >>> sizes = {"latent_dim": 6, "max_steps": 30, "units": 8, "depth": 1, "dropout": 0.0}
-    >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0, "rocket_dim": 2}
-    >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
-    >>> waves = [np.sin(np.linspace(0, 6 + i, 30))[:, None] for i in range(20)]
-    >>> set_rocket_initialization(network, as_sequences(waves))
-    >>> codes = network.models.encoder.predict(np.array(waves, "float32"), verbose=0)
-    >>> bool(np.allclose(codes[:, -2:].std(axis=0), 1.0, atol=1e-3))
-    True
-    """
+    """Set the ROCKET features of the code to principal components of the pooled convolutions."""
+    # Training does not change them, because a code trained to reconstruct loses what reconstruction
+    # does not need.
     doing("finding components of convolutions")
     features = _features(network, scaled)
     mean, deviation = features.mean(axis=0), features.std(axis=0)

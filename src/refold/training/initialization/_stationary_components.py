@@ -1,15 +1,15 @@
-"""Principal components of a stationary process, estimated from series of any length.
-
-In a stationary process, the covariance of two steps depends on their distance only. Such a
-covariance has few parameters, and short series contribute to it as well as long ones. It is a
-second prior for codes by length, next to the components of zero-filled series.
-"""
+"""Principal components of a stationary process, estimated from series of any length."""
 
 import numpy as np
 import scipy.linalg
 from scipy.fft import next_fast_len
 
 from refold.training.initialization._principal_components import Components
+
+# In a stationary process, the covariance of two steps depends on their distance only (P. J.
+# Brockwell and R. A. Davis, "Time Series: Theory and Methods", 2nd edition, 1991, chapter 11). Such
+# a covariance has few parameters, and short series contribute to it as well as long ones. It is a
+# second prior for codes by length, next to the components of zero-filled series.
 
 # Number of values per series above which the decomposition takes too long.
 _MOST_VALUES = 1500
@@ -20,38 +20,11 @@ _LEAST = 1e-3
 
 
 def stationary_components(
-    values: np.ndarray, lengths: np.ndarray, n_components: int
+    values: np.ndarray,  # (n, num_steps, n_columns), without gaps, zero after the ends
+    lengths: np.ndarray,  # (n,)
+    n_components: int,
 ) -> Components | None:
-    """Find the principal components of a stationary process with the autocovariance of series.
-
-    Parameters
-    ----------
-    values : array of shape (n, num_steps, n_columns)
-        Series without gaps, zero after their ends.
-    lengths : array of int of shape (n,)
-    n_components : int
-
-    Returns
-    -------
-    Components or None
-        None if the series have more than 1500 padded values each, or less than ``n_components``.
-
-    References
-    ----------
-    .. [1] P. J. Brockwell and R. A. Davis, "Time Series: Theory and Methods", 2nd edition, 1991,
-       chapter 11 (autocovariance of several columns).
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> lengths = rng.integers(10, 30, 200)
-    >>> waves = np.sin(0.5 * np.arange(30) + rng.uniform(0, 6, (200, 1)))[..., None]
-    >>> waves *= (np.arange(30) < lengths[:, None])[..., None]
-    >>> loadings = stationary_components(waves, lengths, 2).loadings
-    >>> wave = np.sin(0.5 * np.arange(30) + 1)
-    >>> bool(np.abs(wave @ loadings.T @ loadings - wave).max() < 0.1)
-    True
-    """
+    """Find the components of a stationary process with the autocovariance of series."""
     _, num_steps, num_columns = values.shape
     size = num_steps * num_columns
     if not n_components <= size <= _MOST_VALUES:
@@ -72,10 +45,8 @@ def stationary_components(
 
 
 def _autocovariance(centred: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the mean products of two steps by distance, of shape (2 * num_steps - 1, c, c).
-
-    Element ``k`` has the products with the step ``k`` steps earlier; ``k`` can be negative.
-    """
+    """Return the mean products of two steps by distance, of shape (2 * num_steps - 1, c, c)."""
+    # element k has the products with the step k steps earlier; k can be negative
     num_steps = centred.shape[1]
     padded = next_fast_len(2 * num_steps, real=True)
     spectrum = np.fft.rfft(centred, padded, axis=1)

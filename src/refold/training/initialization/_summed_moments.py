@@ -1,9 +1,4 @@
-"""Linear initialization of numeric columns from sums over all blocks of the data.
-
-Principal components need the mean and the covariance of the series, and the ridge regression of the
-decoding map needs products of codes and values. Both are sums over sequences, which several
-processes can add up, each over its own blocks.
-"""
+"""Linear initialization of numeric columns from sums over all blocks of the data."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,9 +10,13 @@ from refold.sequences import Sequences
 from refold.training.initialization._principal_components import Components, decompose_covariance
 from refold.training.initialization._ridge_regression import solve_ridge
 
+# Principal components need the mean and the covariance of the series, and the ridge regression of
+# the decoding map needs products of codes and values. Both are sums over sequences, which several
+# processes can add up, each over its own blocks.
+
 # Called with a function of scaled sequences; returns the sums of its results over all blocks.
 Total = Callable[[Callable[[Sequences], list[np.ndarray]]], list[np.ndarray]]
-# Returns series as an array, zero where nothing was observed, and where something was.
+# Returns series (n, num_steps, n_columns), zero where not observed, and where they are observed.
 Padded = Callable[[Sequences], tuple[np.ndarray, np.ndarray]]
 
 # Cap on the values of a padded series, whose covariance has the square, and on the products of
@@ -26,27 +25,17 @@ _MOST_VALUES, _MOST_PRODUCTS = 4096, 1 << 24
 
 
 class Regression(NamedTuple):
-    """Sums for a ridge regression of each observed value on codes.
+    """Sums for a ridge regression of each observed value on codes."""
 
-    Attributes
-    ----------
-    squares : array of shape (num_steps, latent_dim + 1, latent_dim + 1)
-        Products of the codes of the sequences that have the step; the constant is last. With gaps,
-        one for each value of a step, one after another.
-    products : array of shape (num_steps * n_columns, latent_dim + 1)
-        Products of the errors of the components and the codes.
-    error, count, power : arrays of shape (n_columns,)
-        Squared errors of the components, number of observed values, and their power about the mean.
-    square : float
-        Sum of the squared values.
-    """
-
+    # (num_steps, latent_dim + 1, latent_dim + 1), products of the codes of the sequences that have
+    # the step, the constant last; with gaps, one for each value of a step, one after another
     squares: np.ndarray
+    # (num_steps * n_columns, latent_dim + 1), of the errors of the components and the codes
     products: np.ndarray
-    error: np.ndarray
-    count: np.ndarray
-    power: np.ndarray
-    square: float
+    error: np.ndarray  # (n_columns,), squared errors of the components
+    count: np.ndarray  # (n_columns,), observed values
+    power: np.ndarray  # (n_columns,), about the mean
+    square: float  # sum of the squared values
 
     def solve(self, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the change of the decoding map, and the squared errors that it leaves."""
@@ -60,13 +49,7 @@ class Regression(NamedTuple):
 
 
 def few_enough(num_steps: int, num_columns: int, latent_dim: int, *, gaps: bool) -> bool:
-    """Return whether the sums fit into memory.
-
-    Examples
-    --------
-    >>> few_enough(200, 3, 16, gaps=True), few_enough(5000, 1, 16, gaps=False)
-    (True, False)
-    """
+    """Return whether the sums fit into memory."""
     positions = num_steps * (num_columns if gaps else 1)
     small = num_steps * num_columns <= _MOST_VALUES
     return small and positions * (latent_dim + 1) ** 2 <= _MOST_PRODUCTS
@@ -75,38 +58,7 @@ def few_enough(num_steps: int, num_columns: int, latent_dim: int, *, gaps: bool)
 def summed_components(
     total: Total, padded: Padded, n_components: int
 ) -> tuple[Components, int, bool]:
-    """Find principal components as `principal_components` does for many sequences.
-
-    Parameters
-    ----------
-    total : Total
-        Adds up over all blocks.
-    padded : callable
-        Returns series of shape (n, num_steps, n_columns), zero where nothing was observed, and
-        where something was.
-    n_components : int
-        Number of components.
-
-    Returns
-    -------
-    components : Components
-    n : int
-        Number of sequences.
-    gaps : bool
-        Whether the columns of a step are not always observed together.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> blocks = [as_sequences([[1.0, 2.0], [3.0, 6.0]]), as_sequences([[2.0, 4.0]])]
-    >>> def total(measure):
-    ...     return [sum(parts) for parts in zip(*map(measure, blocks))]
-    >>> def padded(block):
-    ...     return block.values.reshape(-1, 2, 1), np.full((len(block), 2, 1), True)
-    >>> components, n, gaps = summed_components(total, padded, 1)
-    >>> n, components.mean, np.abs(components.loadings.round(3))
-    (3, array([2., 4.]), array([[0.447, 0.894]]))
-    """
+    """Find components, the number of sequences, and whether columns have gaps of their own."""
 
     def measure(block: Sequences) -> list[np.ndarray]:
         values, observed = padded(block)
@@ -132,28 +84,12 @@ def summed_components(
 def summed_regression(
     total: Total,
     padded: Padded,
-    encode: Callable[[np.ndarray], np.ndarray],
+    encode: Callable[[np.ndarray], np.ndarray],  # from series to codes
     decode: Callable[[np.ndarray], np.ndarray],
     *,
-    gaps: bool,
+    gaps: bool,  # whether the columns of a step are not always observed together
 ) -> Regression:
-    """Add up what a ridge regression of the errors of a codec on its codes needs.
-
-    Parameters
-    ----------
-    total : Total
-        Adds up over all blocks.
-    padded : callable
-        Returns series, zero where nothing was observed, and where something was.
-    encode, decode : callable
-        From series to codes, and back.
-    gaps : bool
-        Whether the columns of a step are not always observed together.
-
-    Returns
-    -------
-    Regression
-    """
+    """Add up what a ridge regression of the errors of a codec on its codes needs."""
 
     def measure(block: Sequences) -> list[np.ndarray]:
         values, observed = padded(block)

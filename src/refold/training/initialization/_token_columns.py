@@ -31,24 +31,14 @@ _MORE = 10
 
 
 class _Fit(NamedTuple):
-    """Linear encoder of tokens, and a regression of each step's tokens on the code.
+    """Linear encoder of tokens, and a regression of each step's tokens on the code."""
 
-    Attributes
-    ----------
-    mean : array of shape (num_steps * width,)
-    weights : array of shape (latent_dim, num_steps * width)
-    log_variance : array of shape (latent_dim,)
-    frequency, offset : arrays of shape (num_steps, width)
-        Token frequencies, and the output of the regression for a code of 0.
-    slope : array of shape (latent_dim, num_steps, width)
-    """
-
-    mean: np.ndarray
-    weights: np.ndarray
-    log_variance: np.ndarray
-    frequency: np.ndarray
-    offset: np.ndarray
-    slope: np.ndarray
+    mean: np.ndarray  # (num_steps * width,)
+    weights: np.ndarray  # (latent_dim, num_steps * width)
+    log_variance: np.ndarray  # (latent_dim,)
+    frequency: np.ndarray  # (num_steps, width), of tokens
+    offset: np.ndarray  # (num_steps, width), output of the regression for a code of 0
+    slope: np.ndarray  # (latent_dim, num_steps, width)
 
     def codes(self, values: scipy.sparse.csr_array) -> np.ndarray:
         return values @ self.weights.T - self.weights @ self.mean
@@ -61,42 +51,13 @@ def token_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    may_store: bool = True,
+    may_store: bool = True,  # whether a code may store tokens, which noise on it would change
 ) -> LinearInitialization:
-    """Find the principal components of one-hot sequences, and a decoding map to logits.
-
-    A logit is that of the token's frequency at its step plus a multiple of the difference that a
-    ridge regression on the code predicts. The multiple maximizes the likelihood of held-out
-    sequences. If it is 0, the components explain nothing.
-
-    A code that stores the first tokens (`stored_tokens`) takes the place of the components if it
-    gains another 5 % of the loss of the frequencies, and no column has more than 256 categories.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        Training sequences of binary and categorical columns.
-    latent_dim, num_steps : int
-        Latent dimensions, and number of steps with weights.
-    seed : int
-        Seed of the decomposition, the held-out sequences and the corruption.
-    corruption : Corruption, optional
-        Corruption of inputs.
-    may_store : bool
-        Whether a code may store tokens. Noise on the code would change them.
-
-    Returns
-    -------
-    LinearInitialization
-        A column is as wide as it has categories, or 1 if it is binary. ``residual`` is 1.
-
-    Examples
-    --------
-    >>> from refold.sequences import as_sequences
-    >>> init = token_initialization(as_sequences(["aaaa", "bbbb", "abab"] * 20), 2, 4, seed=0)
-    >>> init.decoder.shape, bool(init.share < 0.1)
-    ((2, 4, 2), True)
-    """
+    """Find the principal components of one-hot sequences, and a decoding map to logits."""
+    # A logit is that of the token's frequency at its step plus a multiple of the difference that a
+    # ridge regression on the code predicts. The multiple maximizes the likelihood of held-out
+    # sequences. If it is 0, the components explain nothing. A code that stores the first tokens
+    # takes the place of the components if it gains enough.
     doing("finding components of tokens")
     tokens = one_hot(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
@@ -153,11 +114,9 @@ def _store(tokens: Tokens, given: scipy.sparse.csr_array, latent_dim: int, seed:
 def _decompose(
     values: scipy.sparse.csr_array, latent_dim: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return means, loadings of components, and the residual variance.
-
-    Loadings beyond the rank of the data are zero. The method is randomized subspace iteration
-    (Halko, Martinsson and Tropp, "Finding structure with randomness", SIAM Review 53, 2011).
-    """
+    """Return means (size,), loadings (latent_dim, size) and the residual variance."""
+    # Randomized subspace iteration (Halko, Martinsson and Tropp, "Finding structure with
+    # randomness", SIAM Review 53, 2011). Loadings beyond the rank of the data are zero.
     n, size = cast(tuple[int, int], values.shape)
     mean = values.sum(axis=0) / max(n, 1)
     power = float(mean.sum() - mean @ mean)  # zeros and ones are their own squares
@@ -183,16 +142,9 @@ def _decompose(
 def _regress(
     tokens: Tokens, codes: np.ndarray, frequency: np.ndarray, penalty: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Regress tokens minus their frequency on codes by ridge regression, separately by step.
-
-    A missing value counts as its frequency. Codes are centered over the sequences that reach the
-    step.
-
-    Returns
-    -------
-    slope : array of shape (latent_dim, num_steps, width)
-    offset : array of shape (num_steps, width)
-    """
+    """Regress tokens minus their frequency on codes (n, latent_dim), separately by step."""
+    # Returns the slope (latent_dim, num_steps, width) and the offset (num_steps, width). A missing
+    # value counts as its frequency. Codes are centered over the sequences that reach the step.
     (num_steps, width), latent_dim = frequency.shape, codes.shape[1]
     products = (tokens.values.T @ codes).T.reshape(latent_dim, num_steps, width)
     count = tokens.count

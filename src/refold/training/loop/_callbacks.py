@@ -1,4 +1,4 @@
-"""Keras callbacks in the compiled loop, with the model synchronized around each hook."""
+"""Keras callbacks in the compiled loop."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,31 +13,14 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tr
 
 
 class Hooks:
-    """Ordinary Keras callbacks around epochs, and around steps if one has batch hooks.
-
-    Before a hook, the state is written to the Keras variables. After it, the weights, the learning
-    rate and ``stop_training`` are read back.
-
-    Parameters
-    ----------
-    callbacks : sequence of keras.callbacks.Callback
-        Their model is the autoencoder, with the optimizer in use.
-    engine : Engine
-
-    Attributes
-    ----------
-    present : bool
-        Whether there is any callback.
-    every_step : bool
-        Whether a callback overrides a batch hook, so that each chunk is a single step.
-    """
+    """Ordinary Keras callbacks around epochs, and around steps if one has batch hooks."""
 
     def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
         self._engine = engine
         self._model: Any = engine.autoencoder
         self._list: Any = None
         self.present = bool(callbacks)
-        self.every_step = False
+        self.every_step = False  # whether a chunk is a single step, because of batch hooks
         if not callbacks:
             return
         self._model.optimizer = engine.optimizer
@@ -57,45 +40,17 @@ class Hooks:
         return self._list is not None and bool(self._model.stop_training)
 
     def begin(self, state: TrainState, *, phase: str, epochs: int) -> TrainState:
-        """Begin a phase, which callbacks see as a separate training; needs a callback.
-
-        The model is set for each phase, because some callbacks open files in ``set_model`` and
-        close them at the end of training.
-
-        Parameters
-        ----------
-        state : TrainState
-        phase : {"validated", "refit"}
-        epochs : int
-            Number of epochs planned.
-
-        Returns
-        -------
-        TrainState
-            State with the callbacks' changes.
-        """
+        """Begin a phase, a training of its own for callbacks, and return the changed state."""
         self._engine.write_back(state)
         self._model.stop_training = False
         self._list.set_params({"epochs": epochs, "phase": phase, "verbose": 0})
+        # for each phase: some callbacks open files here and close them at the end of training
         self._list.set_model(self._model)
         return self.call("on_train_begin", state)
 
     def call(self, name: str, state: TrainState, *args: Any) -> TrainState:
-        """Call one hook of all callbacks; needs a callback.
-
-        Parameters
-        ----------
-        name : str
-            Name of the hook, as ``"on_epoch_end"``.
-        state : TrainState
-        *args
-            Arguments that Keras passes to this hook.
-
-        Returns
-        -------
-        TrainState
-            State with the callbacks' changes.
-        """
+        """Call one hook, as `on_epoch_end`, of all callbacks, and return the changed state."""
+        # callbacks read and change the Keras variables
         self._engine.write_back(state)
         getattr(self._list, name)(*args)
         return self._engine.read_state(state.totals)

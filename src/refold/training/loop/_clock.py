@@ -15,39 +15,23 @@ _MARGIN = 1.1
 
 
 class Clock:
-    """Measure the time of a training and plan its length.
+    """The time of a training: lengths of chunks, and what fits into a time budget."""
 
-    Parameters
-    ----------
-    budget : float, optional
-        Seconds that the training may take.
-    seconds : float
-        Seconds spent before, for a resumed training.
-    timed : bool
-        Whether chunks last about a second. Processes that train together cannot choose the length
-        by their own speed: theirs are as long as possible.
-
-    Attributes
-    ----------
-    preparation : float
-        Seconds before the first step, which a refit needs again.
-
-    Examples
-    --------
-    >>> clock = Clock(budget=None)
-    >>> clock.took(2.0, "shape", num_steps=1)  # includes compilation
-    >>> clock.took(0.5, "shape", num_steps=1)
-    >>> clock.chunk("shape")
-    2
-    """
-
-    def __init__(self, budget: float | None, seconds: float = 0.0, *, timed: bool = True) -> None:
+    def __init__(
+        self,
+        budget: float | None,
+        seconds: float = 0.0,  # spent before, by a training that is resumed
+        *,
+        timed: bool = True,
+    ) -> None:
         now = time.perf_counter()
+        # Processes that train together cannot choose the length of a chunk by their own speed:
+        # without `timed`, chunks are as long as possible.
         self._budget, self._timed = budget, timed
         self._planned = budget is None
         self._began = now - seconds
         self._worked_since = now
-        self.preparation = 0.0
+        self.preparation = 0.0  # seconds before the first step, which a refit needs again
         self._num_steps = 0
         self._chunks: dict[Any, int] = {}
 
@@ -77,21 +61,7 @@ class Clock:
             self._chunks[shape] = max(1, int(_CHUNK_SECONDS * num_steps / max(seconds, 1e-6)))
 
     def plan(self, num_steps: int, most: int, *, refit: bool) -> int:
-        """Return the number of steps that fit into the time budget, once the speed is known.
-
-        Parameters
-        ----------
-        num_steps : int
-            Number of steps done.
-        most : int
-            Number of steps planned so far.
-        refit : bool
-            Whether a refit repeats as many steps.
-
-        Returns
-        -------
-        int
-        """
+        """Return the number of steps that the time allows, once the speed is known, else `most`."""
         if self._budget is None or self._planned or self._num_steps < _LOOK_STEPS:
             return most
         if self.seconds < _LOOK * self._budget:
@@ -103,7 +73,7 @@ class Clock:
         return max(num_steps + 1, min(most, num_steps + int(left / self._seconds_a_step)))
 
     def is_up(self, refit_steps: int | None = None) -> bool:
-        """Return whether the time is up, or would be after a refit of ``refit_steps`` steps."""
+        """Return whether the time is up, or would be after a refit of so many steps."""
         if self._budget is None:
             return False
         needed = 0.0

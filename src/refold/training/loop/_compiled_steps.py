@@ -32,48 +32,18 @@ from refold.training.loop._variational_bound import (
 
 
 class Engine:
-    """Training steps of a network and an optimizer, compiled once for each padded shape.
-
-    The number of steps in a chunk is traced, so chunking does not change a bit of the result.
-
-    Parameters
-    ----------
-    network : Network
-    optimizer : keras.optimizers.Optimizer
-    length_weight : float
-        Weight of the length model's loss; 0 excludes the length model from training.
-    scheduled : bool
-        Whether the learning rate follows the ``Schedule`` given to `train`. Otherwise the optimizer
-        sets it.
-    corruption : Corruption
-        Corruption of the input, in training and in evaluation.
-    seed : int
-        Seed of the corruption and of variational draws. In training they also depend on the step,
-        in evaluation only on the batch, so that evaluations are comparable.
-    apart : tuple of str, optional
-        Join the weights to vectors, which compile faster; see `Weights`. Requires an optimizer that
-        updates each weight alone.
-    processes : Processes, optional
-        Processes that train together. Each takes its columns of the rows of a batch plan, and sums
-        and gradients are added up. The result is that of one process with all rows.
-
-    Attributes
-    ----------
-    evaluates_in_parts : bool
-        Whether each process evaluates some of the sequences, and their metrics must be added.
-        Otherwise, each evaluates all of them, with the same random draws.
-    """
+    """Training steps of a network and an optimizer, compiled once for each padded shape."""
 
     def __init__(
         self,
         network: Network,
         optimizer: keras.optimizers.Optimizer,
         *,
-        length_weight: float,
-        scheduled: bool = True,
+        length_weight: float,  # 0 excludes the length model from training
+        scheduled: bool = True,  # else the optimizer sets the learning rate
         corruption: Corruption = Corruption(),  # noqa: B008
-        seed: int = 0,
-        apart: tuple[str, ...] | None = None,
+        seed: int = 0,  # of the corruption and of variational draws
+        apart: tuple[str, ...] | None = None,  # names of weights to join to vectors, see `Weights`
         processes: Processes | None = None,
     ) -> None:
         together = processes is not None and processes.count > 1
@@ -103,6 +73,7 @@ class Engine:
         self._evaluated: Any = None
         if are_default(specification) and not others:
             self._packed = PackedNetwork(specification, {})
+        # else each process evaluates all sequences, with the same random draws
         self.evaluates_in_parts = together and self._packed is not None
         self._train = compiled_by_size(
             self._run if self._processes is None else self._processes.across(self._run)
@@ -121,17 +92,10 @@ class Engine:
         schedule: Schedule,
         num_epochs: int = 1,
     ) -> tuple[TrainState, Any]:
-        """Train on the batches ``start`` to ``stop`` of a batch plan.
-
-        With ``num_epochs`` above 1, those batches are one epoch, and the plan goes on with as many
-        batches for each further epoch.
-
-        Returns
-        -------
-        state : TrainState
-        metrics : array
-            One row per epoch, for `EpochMetrics.each`. Fetching it waits for the steps.
-        """
+        """Train on batches of a plan; returns the state and metrics, a row (7,) per epoch."""
+        # With several epochs, the batches are the first one, and the plan goes on with as many
+        # batches for each further epoch. `start` and `stop` are traced, so chunks do not change a
+        # bit.
         bucket, rows = run.bucket, run.rows
         self.shapes.add(bucket)
         if self._processes is not None:

@@ -1,9 +1,4 @@
-"""`Epochs`: epochs of compiled chunks, with checks and hooks between them, and checkpoints.
-
-`Epochs` owns the `TrainingProgress` and advances it one chunk at a time. Between chunks it checks
-the clock, Ctrl-C and the loss, and between epochs it writes a checkpoint if one is due. It knows
-neither the kind of data nor the format of a checkpoint file.
-"""
+"""`Epochs`: epochs of compiled chunks, with checks and hooks between them, and checkpoints."""
 
 import functools
 import math
@@ -41,28 +36,7 @@ class StopReason(Enum):
 
 
 class Epochs:
-    """Epochs of one training, continued from its progress.
-
-    Parameters
-    ----------
-    engine : Engine
-    batches : Batches
-        Batches of all sequences.
-    settings : Settings
-    progress : TrainingProgress
-    clock : Clock
-        Clock of the whole training.
-    refit : bool
-        Whether a refit follows the validated phase, and needs part of the time budget.
-    checkpoints : Checkpoints, optional
-    callbacks : sequence of keras.callbacks.Callback
-    processes : Processes, optional
-        Processes that train together.
-
-    Attributes
-    ----------
-    progress : TrainingProgress
-    """
+    """Epochs of one training, continued from its progress, one chunk of steps at a time."""
 
     def __init__(
         self,
@@ -72,7 +46,7 @@ class Epochs:
         progress: TrainingProgress,
         clock: Clock,
         *,
-        refit: bool = False,
+        refit: bool = False,  # whether one follows the validated phase, and needs part of the time
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
         processes: Processes | None = None,
@@ -103,10 +77,7 @@ class Epochs:
         self._last_written = self._clock.seconds
 
     def _epoch(self, split: SplitData) -> StopReason | None:
-        """Train an epoch, and return why it was cut short, if it was.
-
-        After an interruption, the progress is that of the last finished epoch.
-        """
+        """Train an epoch, and return why it was cut short, if it was."""
         finished, progress = replace(self.progress), self.progress
         progress.state = progress.state._replace(totals=StepMetrics.zero())
         self._hook("on_epoch_begin", progress.epoch - 1)
@@ -117,6 +88,7 @@ class Epochs:
                 if self._num_steps == self._last_step:
                     return None
                 if self._num_steps > first_step and (stopped := self._must_stop()):
+                    # then a checkpoint is of the last finished epoch
                     if stopped is StopReason.INTERRUPTED:
                         self.progress = finished
                     return stopped
@@ -157,11 +129,7 @@ class Epochs:
         return stop
 
     def _several_epochs(self, split: SplitData) -> bool:
-        """Train several short epochs in one call, if nothing has to happen between them.
-
-        If a loss is not finite, the call is discarded, and the epochs are trained one by one, so
-        that those before it count.
-        """
+        """Train several short epochs in one call, if nothing has to happen between them."""
         progress = self.progress
         if self._hooks.present or split.held_out is not None or not split.shards.same_each_epoch:
             return False
@@ -182,6 +150,8 @@ class Epochs:
         began = self._clock.seconds
         progress.state = progress.state._replace(totals=StepMetrics.zero())
         state, metrics = self._train(shard, run, 0, num_batches, self._norms(split), count)
+        # The call is discarded if a loss is not finite, and its epochs are trained one by one, so
+        # that those before it count.
         if not all(epoch.sound for epoch in metrics):
             self._one_by_one = progress.epoch + count
             return False

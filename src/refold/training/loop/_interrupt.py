@@ -7,32 +7,14 @@ from typing import Any
 
 
 class Interrupt:
-    """Record Ctrl-C instead of raising at once; a second one raises.
-
-    Only the main thread can handle signals; in other threads nothing changes. A process that
-    ignores Ctrl-C keeps ignoring it, such as ``refold fit ... &`` in a script or under ``nohup``.
-    The handler of another signal may call this one with its own number, which always counts.
-
-    Attributes
-    ----------
-    asked : bool
-        Whether Ctrl-C was pressed.
-
-    Examples
-    --------
-    >>> before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    >>> with Interrupt() as interrupt:
-    ...     signal.raise_signal(signal.SIGINT)
-    ...     interrupt.asked
-    True
-    >>> _ = signal.signal(signal.SIGINT, before)
-    """
+    """Record Ctrl-C instead of raising at once; a second one raises."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = False  # whether Ctrl-C was pressed
         self._before: Any = None
 
     def __enter__(self) -> "Interrupt":
+        # only the main thread can handle signals; in other threads nothing changes
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
@@ -47,6 +29,8 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # A process that ignores Ctrl-C keeps ignoring it, such as `refold fit ... &` in a script or
+        # under nohup. Handlers of other signals call this one with their own number, which counts.
         if number == signal.SIGINT and self._before == signal.SIG_IGN:
             return
         if self.asked:

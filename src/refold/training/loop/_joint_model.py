@@ -10,32 +10,12 @@ from refold.models import Network
 
 
 def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
-    """Join encoder, decoder and length model; variational codes are sampled.
-
-    Parameters
-    ----------
-    network : Network
-    with_length : bool
-        Whether to include the length model.
-    corrupted : bool
-        Whether the sequences are corrupted. An autoregressive decoder then takes the true previous
-        steps from a second input.
-
-    Returns
-    -------
-    keras.Model
-        Takes sequences and, for a variational network, standard normal draws (batch, latent_dim).
-        Returns a dict with ``"y_pred"``, ``"length"`` if requested, and ``"mean"`` and
-        ``"log_variance"`` of variational codes. It also has the ``"code"`` if numeric columns are
-        decoded autoregressively. Their validation decodes without teacher forcing, as in use,
-        because teacher forcing looks better than it is. Categorical columns are validated with
-        teacher forcing: without it, cross-entropy mostly measures what follows the first mistake.
-    """
+    """Join encoder, decoder and length model: from padded sequences to a dict of outputs."""
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
     x: Any = keras.Input(shape, name="sequence")
     inputs, outputs, truth = [x], {}, x
-    if corrupted and network.autoregressive:
+    if corrupted and network.autoregressive:  # the decoder reads the true previous steps
         truth = keras.Input(shape, name="truth")
         inputs.append(truth)
     if models.posterior is None:
@@ -49,13 +29,16 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
     outputs["y_pred"] = models.unroll([code, truth])
     if with_length:
         outputs["length"] = network.length(code)
+    # With the code, numeric columns are validated without teacher forcing, as in use, because
+    # teacher forcing looks better than it is. Categorical columns are validated with it: without
+    # it, cross-entropy mostly measures what follows the first mistake.
     if network.autoregressive and numeric_outputs(network).any():
         outputs["code"] = code
     return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")
 
 
 def numeric_outputs(network: Network) -> np.ndarray:
-    """Return, for each output of a step, whether it belongs to a numeric column."""
+    """Return for each output of a step whether it is of a numeric column, of shape (n_outputs,)."""
     specification = network.specification
     return np.repeat(
         [column_type == "numeric" for column_type in specification.column_types],

@@ -11,44 +11,15 @@ _LONGEST_WARMUP = 100
 
 
 def pick_max_epochs(num_batches: int) -> int:
-    """Pick the number of epochs: at least 30 epochs and at least 4000 steps.
-
-    Parameters
-    ----------
-    num_batches : int
-        Number of steps in an epoch.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> pick_max_epochs(8), pick_max_epochs(1000)
-    (500, 30)
-    """
+    """Pick the number of epochs of this many steps: at least 30, and at least 4000 steps."""
     return max(_FEWEST_EPOCHS, math.ceil(_FEWEST_STEPS / max(1, num_batches)))
 
 
 class Schedule(NamedTuple):
-    """Learning rate with a linear warm-up and a cosine decay to a hundredth of its peak.
+    """Learning rate with a linear warm-up and a cosine decay to a hundredth of its peak."""
 
-    Attributes
-    ----------
-    peak : float
-        Peak learning rate.
-    num_steps : int
-        Number of steps of the schedule.
-
-    Examples
-    --------
-    >>> schedule = Schedule(1e-3, num_steps=100)
-    >>> [round(float(schedule.rate(step)), 6) for step in (0, 9, 99)]
-    [0.0001, 0.001, 1e-05]
-    """
-
-    peak: Any
-    num_steps: Any
+    peak: Any  # largest learning rate
+    num_steps: Any  # length of the schedule
 
     def rate(self, step: Any) -> Any:
         """Return the learning rate of a step, counted from 0."""

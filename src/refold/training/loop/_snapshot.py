@@ -15,50 +15,24 @@ COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
 @dataclass
 class TrainingProgress:
-    """Current state of a training, from which it can resume.
-
-    Attributes
-    ----------
-    phase : str
-        ``"validated"``, with training and validation sequences, then ``"refit"``, on all sequences.
-    epoch : int
-        Current epoch, from 1.
-    state : TrainState
-    peak : float
-        Peak learning rate of the schedule, which callbacks can change.
-    num_steps : int
-        Number of steps of the schedule.
-    best : list of arrays, optional
-        Weights, as the state holds them, of the epoch with the lowest validation loss or, without
-        validation, of the latest epoch.
-    best_loss : float
-    best_epoch, best_steps : int
-        That epoch, and the number of steps up to its end.
-    initial_loss : float, optional
-        Validation loss of the initialization, if it is worth keeping.
-    refit_steps : int
-        Number of steps of the refit, once it has begun.
-    history : dict of lists
-    seconds : float
-        Seconds trained, including earlier runs of a resumed training.
-    preparation : float
-        Seconds before the first step.
-    """
+    """Current state of a training, from which it can resume."""
 
     state: TrainState
-    peak: float
-    num_steps: int
-    phase: str = "validated"
-    epoch: int = 1
+    peak: float  # peak learning rate of the schedule, which callbacks can change
+    num_steps: int  # of the schedule
+    phase: str = "validated"  # then "refit", on all sequences
+    epoch: int = 1  # current epoch of the phase
+    # weights, as the state holds them, of the epoch with the lowest validation loss or, without
+    # validation, of the latest epoch; that epoch, and the number of steps up to its end
     best: list[Any] | None = None
     best_loss: float = math.inf
     best_epoch: int = 0
     best_steps: int = 0
-    initial_loss: float | None = None
-    refit_steps: int = 0
+    initial_loss: float | None = None  # validation loss of the initialization, if worth keeping
+    refit_steps: int = 0  # number of steps of the refit, once it has begun
     history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
-    seconds: float = 0.0
-    preparation: float = 0.0
+    seconds: float = 0.0  # trained, including earlier runs of a resumed training
+    preparation: float = 0.0  # seconds before the first step
 
     def keep(self, loss: float, epoch: int, num_steps: int) -> None:
         """Keep the current weights as the best ones, of an epoch that ends at ``num_steps``."""
@@ -74,18 +48,10 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A `TrainingProgress` as plain JSON values and arrays.
+    """A `TrainingProgress` as plain JSON values and arrays."""
 
-    Attributes
-    ----------
-    values : dict
-        Counters, losses and the history.
-    arrays : dict of arrays
-        Weights and the state of the optimizer.
-    """
-
-    values: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    values: dict[str, Any]  # counters, losses and the history
+    arrays: dict[str, np.ndarray]  # weights and the state of the optimizer
 
     @classmethod
     def of(cls, progress: TrainingProgress) -> "Snapshot":
@@ -110,13 +76,7 @@ class Snapshot:
         return set(self.values) == names - {"state", "best"}
 
     def standing(self) -> TrainingProgress:
-        """Return the `TrainingProgress` of the snapshot.
-
-        Raises
-        ------
-        KeyError, TypeError
-            If the values or arrays are not those of a snapshot.
-        """
+        """Return the `TrainingProgress` of the snapshot."""
         values = dict(self.values)
         best_loss = values.pop("best_loss")
         groups = {
@@ -138,18 +98,8 @@ class Snapshot:
 
 
 class Checkpoints(NamedTuple):
-    """Schedule and writer of checkpoints.
-
-    Attributes
-    ----------
-    write : callable
-        Called with a `Snapshot`.
-    seconds : float
-        Seconds between checkpoints.
-    epochs : int, optional
-        Additional checkpoint every ``epochs`` epochs.
-    """
+    """Schedule and writer of checkpoints."""
 
     write: Callable[[Snapshot], None]
-    seconds: float = 60.0
-    epochs: int | None = None
+    seconds: float = 60.0  # after which the end of an epoch writes a checkpoint
+    epochs: int | None = None  # after which it does so in any case

@@ -9,22 +9,13 @@ import numpy as np
 
 
 class StepMetrics(NamedTuple):
-    """Sums over the sequences of an epoch so far, on the device or the host.
+    """Sums over the sequences of an epoch so far, scalars on the device or the host."""
 
-    Attributes
-    ----------
-    error : sum of the errors over observed targets
-    num_observed : number of observed targets
-    length_error : sum of the length model's losses, in nats
-    num_sequences : number of sequences
-    kl_divergence : sum of a variational network's KL divergences, in nats
-    """
-
-    error: Any
-    num_observed: Any
-    length_error: Any
+    error: Any  # over observed targets
+    num_observed: Any  # targets
+    length_error: Any  # losses of the length model, in nats
     num_sequences: Any
-    kl_divergence: Any
+    kl_divergence: Any  # of a variational network, in nats
 
     @staticmethod
     @functools.cache
@@ -52,25 +43,15 @@ class TrainState(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """Metrics of an epoch on the host.
-
-    Attributes
-    ----------
-    totals : StepMetrics
-        Sums of the epoch so far.
-    rate : float
-        Learning rate of the latest step.
-    finite : bool
-        Whether all weights are finite.
-    """
+    """Metrics of an epoch on the host."""
 
     totals: StepMetrics
-    rate: float
-    finite: bool
+    rate: float  # learning rate of the latest step
+    finite: bool  # whether all weights are finite
 
     @classmethod
     def each(cls, metrics: Any, num_epochs: int = 1) -> "list[EpochMetrics]":
-        """Fetch the metrics from `Engine.train` for all epochs at once; waits for the device."""
+        """Fetch the metrics (n, 7) of all epochs from `Engine.train`; waits for the device."""
         rows = np.asarray(metrics)[:num_epochs].tolist()
         return [cls(StepMetrics(*totals), rate, bool(finite)) for *totals, rate, finite in rows]
 
@@ -81,15 +62,8 @@ class EpochMetrics(NamedTuple):
 
 
 class LossNormalizers(NamedTuple):
-    """Divisors of a batch's sums: those of an average batch.
+    """Divisors of a batch's sums: the targets and sequences of an average batch."""
 
-    They do not depend on the steps in a batch, so each value has the same weight in long and short
-    sequences.
-
-    Attributes
-    ----------
-    num_observed, num_sequences : float
-    """
-
+    # not those of each batch, so that each value has the same weight in long and short sequences
     num_observed: Any
     num_sequences: Any
