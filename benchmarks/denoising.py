@@ -54,7 +54,7 @@ def measure() -> dict[str, list[float]]:
             return ae.inverse_transform(ae.transform(sequences))
 
         for steps, label in CODES.items():
-            ae._fitted = ae._fitted._replace(latent_steps=steps)
+            ae.set_params(latent_steps=steps)
             found[f"Refold, denoise={denoise:g}, {label}"] = errors(with_own_lengths)
     return found
 

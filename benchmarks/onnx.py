@@ -70,7 +70,7 @@ def programs(
     order = np.argsort(test.lengths, kind="stable")
     parts = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
     batches = [(part, padded(test[part])) for part in parts]
-    scaled, network = model.scaler_.transform(test), model._fitted.network
+    scaled, network = model.scaler_.transform(test), model.model_.network
 
     def sorted_batches() -> np.ndarray:
         codes = np.empty((len(order), LATENT_DIM), np.float32)
@@ -153,7 +153,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".* longer than the longest in training")
     test = refold.datasets.japanese_vowels().test
     if options.scan is not None:
-        model = refold.load(options.scan)
+        model = refold.SequenceAutoencoder.load(options.scan)
         found = keras_programs(model, test, "Keras's own loop")
         print(json.dumps(measure(found, model.transform(test), options.rounds)))
         return

@@ -7,10 +7,11 @@ import pytest
 
 import refold
 import small_data
-from refold import Checkpoint, SequenceAutoencoder, storage
+from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import DataError, ModelFileError, ParameterError
-from refold.storage import _safetensors_file as container
+from refold.model import _container as container
+from refold.training import _checkpoint
 
 TINY = {
     "latent_dim": 4,
@@ -38,7 +39,7 @@ def mixed():
 
 
 def weights(ae):
-    return list(ae._network.arrays().values())
+    return list(ae.model_.network.arrays().values())
 
 
 def same(a, b):
@@ -90,7 +91,10 @@ def test_saving_and_pickling_preserve_the_model(tmp_path):
     ae.save(tmp_path / "mixed.refold")
     codes = ae.transform(mixed())
     back = ae.decode(codes)
-    for other in (refold.load(tmp_path / "mixed.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
+    for other in (
+        refold.SequenceAutoencoder.load(tmp_path / "mixed.refold"),
+        pickle.loads(pickle.dumps(ae)),  # noqa: S301
+    ):
         assert other.decoder == "autoregressive"
         assert np.array_equal(other.transform(mixed()), codes)
         assert [b.tolist() for b in other.decode(codes)] == [b.tolist() for b in back]
@@ -100,28 +104,28 @@ def test_old_model_files_without_a_decoder_are_parallel(tmp_path):
     given = small_data.ragged()
     ae = SequenceAutoencoder(**small_data.TINY, decoder="parallel").fit(given)
     ae.save(tmp_path / "old.refold")
-    config, arrays = container.read(tmp_path / "old.refold")
+    config, arrays = container.read_container(tmp_path / "old.refold")
     del config["specification"]["decoder"], config["parameters"]["decoder"]
-    container.write(tmp_path / "old.refold", container.pack(config, arrays))
-    old = refold.load(tmp_path / "old.refold")
-    assert old._network.specification.decoder == "parallel"
+    container.write_container(tmp_path / "old.refold", container.pack_container(config, arrays))
+    old = refold.SequenceAutoencoder.load(tmp_path / "old.refold")
+    assert old.model_.network.specification.decoder == "parallel"
     assert all(map(np.array_equal, old.reconstruct(given), ae.reconstruct(given)))
     config["specification"]["decoder"] = "forward"
-    container.write(tmp_path / "old.refold", container.pack(config, arrays))
+    container.write_container(tmp_path / "old.refold", container.pack_container(config, arrays))
     with pytest.raises(ModelFileError, match="decoder must be 'parallel' or 'autoregressive'"):
-        refold.load(tmp_path / "old.refold")
+        refold.SequenceAutoencoder.load(tmp_path / "old.refold")
 
 
 def test_resumed_training_gives_the_same_bits(tmp_path, monkeypatch, fitted):
     path, kept = tmp_path / "checkpoint", []
-    write = storage.save_checkpoint
+    write = _checkpoint.save_checkpoint
 
     def keep(*arguments):
         write(*arguments)
         kept.append(path.read_bytes())
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "save_checkpoint", keep)
+        patch.setattr(_checkpoint, "save_checkpoint", keep)
         unbroken = SequenceAutoencoder(**TINY).fit(words(), checkpoint=Checkpoint(path, 0.0))
     assert same(unbroken, fitted)
     for data in (kept[len(kept) // 3], kept[len(kept) // 2]):
@@ -147,7 +151,7 @@ def test_the_command_line_has_the_option(tmp_path, monkeypatch, capsys):
     fit = ["fit", "words.txt", "-o", "words.refold", "--max-epochs", "1", "--units", "8"]
     fit += ["--latent-dim", "4", "--batch-size", "16", "--latent-steps", "0", "--seed", "0"]
     assert main([*fit, "--decoder", "autoregressive"]) == 0
-    assert refold.load("words.refold").decoder == "autoregressive"
+    assert refold.SequenceAutoencoder.load("words.refold").decoder == "autoregressive"
     assert main(["reconstruct", "words.refold", "words.txt", "-o", "back.txt"]) == 0
     assert len((tmp_path / "back.txt").read_text().splitlines()) == 60
     assert main(["info", "words.refold"]) == 0

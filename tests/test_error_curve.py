@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 import refold
-from fitting.test_held_out_error import curves
-from refold import SequenceAutoencoder, error_curve
+from refold import SequenceAutoencoder, error_curve, training
 from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
-from refold.fitting import _size_trials
 from refold.training import validation_split
+from training.test_held_out_error import curves
 
 SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
 SHORT = SequenceAutoencoder(**SETTINGS)
@@ -35,7 +34,7 @@ def test_errors_are_those_of_fits_and_of_pca():
     )
     assert curve.errors[1] < curve.errors[0]
     assert curve.accuracy == curve.pca_accuracy == ()
-    assert not hasattr(SHORT, "_fitted")
+    assert not hasattr(SHORT, "model_")
 
 
 def test_categorical_errors_are_counted_by_steps():
@@ -47,7 +46,7 @@ def test_categorical_errors_are_counted_by_steps():
 
 def interrupted_after(monkeypatch, number):
     """Raise KeyboardInterrupt in a fit, after some fits have finished."""
-    fit, calls = _size_trials.fit_network, []
+    fit, calls = training.fit, []
 
     def pressed(*arguments, **options):
         calls.append(None)
@@ -55,7 +54,7 @@ def interrupted_after(monkeypatch, number):
             signal.raise_signal(signal.SIGINT)
         return fit(*arguments, **options)
 
-    monkeypatch.setattr(_size_trials, "fit_network", pressed)
+    monkeypatch.setattr(training, "fit", pressed)
 
 
 @pytest.mark.usefixtures("ctrl_c")

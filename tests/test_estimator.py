@@ -90,7 +90,7 @@ def test_keras_models_agree_with_the_estimator(fitted):
     assert fitted.n_features_in_ == 2
     models = [fitted.encoder_, fitted.decoder_]
     variables = [*models[0].trainable_variables, *models[1].trainable_variables]
-    variables += keras_models(fitted._network).length.trainable_variables
+    variables += keras_models(fitted.model_.network).length.trainable_variables
     assert fitted.n_parameters_ == sum(variable.value.size for variable in variables)
 
 
@@ -185,7 +185,7 @@ def test_words_are_learned():
         "random_state": 0,
     }
     ae = SequenceAutoencoder(**settings, validation_fraction=0).fit(words)
-    assert ae._network.specification.decoder == "autoregressive"
+    assert ae.model_.network.specification.decoder == "autoregressive"
     assert ae.score(words) > 0.9
 
 
@@ -291,7 +291,7 @@ def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
     codes = ae.transform(ragged())
     assert codes.shape == (24, 3)
     ae.save(tmp_path / "own.refold")
-    loaded = refold.load(tmp_path / "own.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "own.refold")
     assert np.array_equal(loaded.transform(ragged()), codes)
     assert loaded.architecture == "custom"
     with pytest.raises(ParameterError, match=r"architecture must be one of .* or a callable"):
@@ -311,7 +311,7 @@ def test_custom_models_are_saved_and_loaded(tmp_path):
     ae = SequenceAutoencoder(**ALL, architecture=joined).fit(ragged())
     codes = ae.transform(ragged())
     ae.save(tmp_path / "joined.refold")
-    loaded = refold.load(tmp_path / "joined.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "joined.refold")
     for a, b in zip(ae.decode(codes), loaded.decode(codes), strict=True):
         assert np.array_equal(a, b)
     with pytest.raises(DataError, match=r"writes at most 6 steps\. Got the length 7"):

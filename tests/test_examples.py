@@ -117,4 +117,4 @@ def test_the_notebook():
     (bar,) = [data for data in shown if "epoch" in data["text/plain"] and "━" in data["text/plain"]]
     assert "<pre>" in bar["text/html"]
     assert sum("image/png" in data for data in shown) == 2
-    assert any("best held-out loss" in data.get("text/html", "") for data in shown)
+    assert any(">held-out loss<" in data.get("text/html", "") for data in shown)

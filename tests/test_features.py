@@ -1,16 +1,18 @@
 """Features of the sequences that are decoded from codes."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import refold
-from refold import SequenceAutoencoder, storage
+from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import DataError, ParameterError
-from refold.inference import DecodedFeatures, Specification
+from refold.inference import Specification
+from refold.model._features import DecodedFeatures
 from refold.models import build, inference_with, seeded
 from small_data import ragged, untrained
 
@@ -35,7 +37,7 @@ def test_features_are_standardized_and_do_not_depend_on_other_codes(fitted):
     )  # the last two latent dimensions are statistics of the scale
     assert features.dtype == np.float32
     np.testing.assert_array_equal(ae.features(codes[[7, 3]]), features[[7, 3]])
-    known = ae.features(ae._known().codes).astype(float)
+    known = ae.features(ae.model_.require_reference().codes).astype(float)
     np.testing.assert_allclose(known.mean(axis=0), 0, atol=1e-5)
     spread = known.std(axis=0)
     assert set(np.round(spread, 4)) <= {0.0, 1.0}
@@ -45,7 +47,7 @@ def test_features_are_standardized_and_do_not_depend_on_other_codes(fitted):
 def test_a_saved_model_gives_the_same_features(fitted, tmp_path):
     ae, codes = fitted
     ae.save(tmp_path / "m.refold")
-    loaded = refold.load(tmp_path / "m.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
     np.testing.assert_array_equal(loaded.features(codes), ae.features(codes))
     unpickled = pickle.loads(pickle.dumps(ae))  # noqa: S301
     np.testing.assert_array_equal(unpickled.features(codes), ae.features(codes))
@@ -80,7 +82,7 @@ def test_bad_input(fitted, tmp_path):
     ae, codes = fitted
     with pytest.raises(DataError, match=r"codes must have shape \(n_sequences, 5\)"):
         ae.features(codes[:, :3])
-    storage.save(tmp_path / "old.refold", ae.get_params(), ae._fitted._replace(known=None))
+    replace(ae.model_, reference=None).save(tmp_path / "old.refold")
     with pytest.raises(ParameterError, match="needs codes of the training data"):
         refold.load(tmp_path / "old.refold").features(codes)
     with pytest.raises(refold.errors.NotFittedError):
@@ -106,4 +108,4 @@ def test_the_command_writes_features(fitted, tmp_path, capsys, suffix):
 
 
 def _codes(ae):
-    return ae._known().codes[:24]
+    return ae.model_.require_reference().codes[:24]

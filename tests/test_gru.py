@@ -11,7 +11,7 @@ import refold
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
-from refold.storage import _safetensors_file as container
+from refold.model import _container as container
 
 TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False}
 GRU = {**TINY, "cell": "gru", "random_state": 0}
@@ -77,7 +77,7 @@ def test_threads_may_use_a_model_at_the_same_time(fitted, sines):
 
 def test_a_saved_model_gives_the_same_codes(fitted, sines, tmp_path):
     fitted.save(tmp_path / "gru.refold")
-    again = refold.load(tmp_path / "gru.refold")
+    again = refold.SequenceAutoencoder.load(tmp_path / "gru.refold")
     assert again.cell == "gru"
     assert np.array_equal(again.transform(sines), fitted.transform(sines))
 
@@ -89,20 +89,22 @@ def test_grus_have_no_latent_optimization(fitted, sines, tmp_path):
     # Earlier versions had it. The codes of their models are now those of the encoder.
     path = tmp_path / "old.refold"
     fitted.save(path)
-    config, arrays = container.read(path)
+    config, arrays = container.read_container(path)
     config["latent_steps"], config["parameters"]["latent_steps"] = 10, "auto"
-    container.write(path, container.pack(config, arrays))
-    assert np.array_equal(refold.load(path).transform(sines), fitted.transform(sines))
+    container.write_container(path, container.pack_container(config, arrays))
+    assert np.array_equal(
+        refold.SequenceAutoencoder.load(path).transform(sines), fitted.transform(sines)
+    )
 
 
 def test_model_files_without_a_cell_have_lstms(sines, tmp_path):
     path = tmp_path / "old.refold"
     ae = SequenceAutoencoder(**TINY, random_state=0).fit(sines)
     ae.save(path)
-    config, arrays = container.read(path)
+    config, arrays = container.read_container(path)
     del config["specification"]["cell"], config["parameters"]["cell"]
-    container.write(path, container.pack(config, arrays))
-    again = refold.load(path)
+    container.write_container(path, container.pack_container(config, arrays))
+    again = refold.SequenceAutoencoder.load(path)
     assert again.cell == "lstm"
     assert np.array_equal(again.transform(sines), ae.transform(sines))
 
@@ -116,11 +118,11 @@ def test_an_unknown_cell_is_refused(fitted, sines, tmp_path):
         SequenceAutoencoder(**GRU, architecture="repeat").fit(sines)
     path = tmp_path / "changed.refold"
     fitted.save(path)
-    config, arrays = container.read(path)
+    config, arrays = container.read_container(path)
     config["specification"]["cell"] = "rnn"
-    container.write(path, container.pack(config, arrays))
+    container.write_container(path, container.pack_container(config, arrays))
     with pytest.raises(ModelFileError, match=r"cell must be 'lstm' or 'gru'\. Got 'rnn'"):
-        refold.load(path)
+        refold.SequenceAutoencoder.load(path)
 
 
 def test_words_are_decoded_autoregressively(tmp_path, monkeypatch, capsys):
@@ -139,7 +141,7 @@ def test_words_are_decoded_autoregressively(tmp_path, monkeypatch, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert (facts["cell"], facts["decoder"]) == ("gru", "autoregressive")
 
-    ae = refold.load("words.refold")
+    ae = refold.SequenceAutoencoder.load("words.refold")
     codes = ae.transform(words)
     back = ae.decode(codes, [5] * 30)
     # The decoder predicts the decoded steps from themselves.

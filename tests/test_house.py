@@ -62,14 +62,25 @@ def python(code, *, cwd=None, **environment):
         ("refold.sequences", {"pyarrow"}),
         ("refold.datasets", {"pyarrow"}),
         ("refold.evaluation", {"pyarrow"}),
-        ("refold.estimator", {"pyarrow"}),
+        ("refold.model", {"pyarrow"}),
         ("refold.search", {"pyarrow"}),
-        ("refold.stream", {"pyarrow"}),
     ],
 )
 def test_light_imports_load_nothing_heavy(module, needed):
     loaded = json.loads(python(f"import json, sys, {module}; print(json.dumps([*sys.modules]))"))
     assert {name.partition(".")[0] for name in loaded} & HEAVY == needed
+
+
+def test_a_model_loads_only_the_packages_of_a_small_installation():
+    code = """
+import json, sys
+import numpy, pyarrow.compute, safetensors.numpy
+before = [*sys.modules]
+import refold.model
+print(json.dumps([before, [*sys.modules]]))
+"""
+    before, after = ({n.partition(".")[0] for n in names} for names in json.loads(python(code)))
+    assert after - before - sys.stdlib_module_names == {"refold"}
 
 
 def test_help_loads_nothing_heavy():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import refold
-from refold import evaluation, plots, report, search
+from refold import diagnosis, evaluation, plots, report, search
 from refold.errors import RefoldError
 from refold.export import to_onnx
 from refold.sequences import Scaler, Sequences
@@ -66,8 +66,8 @@ def test_lists_are_measured_as_sequences_are(name):
 
 CALLS = TAKE_LISTS | {
     "forecast_errors": (evaluation.forecast_errors, WAVES, BACK, BACK, SCALER),
-    "latent_dimensions": (evaluation.latent_dimensions, "model", CODES),
-    "sweep": (evaluation.sweep, "model", CODES, 0),
+    "latent_dimensions": (diagnosis.latent_dimensions, "model", CODES),
+    "sweep": (diagnosis.sweep, "model", CODES, 0),
     "probe": (evaluation.probe, CODES, np.arange(12) % 2),
     "conformal_p_values": (evaluation.conformal_p_values, CODES[0], CODES[1]),
     "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
@@ -116,7 +116,9 @@ def test_what_an_unfitted_or_misplaced_estimator_gets(ae):
         plots.code_map(ae)
     with pytest.raises(RefoldError, match=r"is not fitted yet\. Call fit first"):
         report.report(refold.SequenceAutoencoder(), WAVES, "page.html")
-    with pytest.raises(RefoldError, match=r"^Expected a fitted SequenceAutoencoder\. Got a list"):
-        evaluation.latent_dimensions(WAVES, CODES)
+    with pytest.raises(
+        RefoldError, match=r"^Expected a model, or a fitted SequenceAutoencoder\. Got a list"
+    ):
+        diagnosis.latent_dimensions(WAVES, CODES)
     with pytest.raises(RefoldError, match=r"^scaler must be a Scaler, .* Got a SequenceAutoenc"):
         evaluation.nmse(WAVES, BACK, ae)

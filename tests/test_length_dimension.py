@@ -9,9 +9,9 @@ import refold
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ParameterError
-from refold.fitting._data_sources import MemorySource
-from refold.fitting._defaults_from_data import specify
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow, write
+from refold.training._data_sources import MemorySource
+from refold.training._specify import specify
 from small_data import TINY, ragged
 
 NUMBERS = [*ragged(30), np.zeros((0, 2))]
@@ -32,7 +32,7 @@ def test_lengths_are_exact_also_after_saving_and_as_float16(fitted, tmp_path):
     assert (ae.length_dim_, ae.length_index_) == (1, 7 - ae.rocket_dim_)
     ae.save(tmp_path / "model.refold")
     others = given[::-1]
-    for model in (ae, refold.load(tmp_path / "model.refold")):
+    for model in (ae, refold.SequenceAutoencoder.load(tmp_path / "model.refold")):
         codes = model.transform(others)
         for dtype in ("float32", "float16"):
             stored, _ = codes_from_arrow(codes_to_arrow(codes, dtype=dtype))

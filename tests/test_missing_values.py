@@ -1,12 +1,13 @@
 """`missing_values` of the estimator and `--missing`, in the fit and in all uses of the model."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import refold
-from refold import SequenceAutoencoder, storage
+from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import Sequences, write
@@ -48,7 +49,7 @@ def test_without_the_argument_the_fit_warns():
 
 def test_the_model_remembers_the_number(fitted, tmp_path):
     fitted.save(tmp_path / "m.refold")
-    loaded = refold.load(tmp_path / "m.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
     assert loaded.missing_values == [-99999]
     copied = pickle.loads(pickle.dumps(fitted))  # noqa: S301
     for ae in (loaded, copied):
@@ -59,15 +60,16 @@ def test_the_model_remembers_the_number(fitted, tmp_path):
 
 def test_calibration_and_detection_use_the_number(fitted, tmp_path):
     fitted.save(tmp_path / "m.refold")
-    loaded = refold.load(tmp_path / "m.refold").calibrate(data(-99999, seed=1))
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "m.refold").calibrate(data(-99999, seed=1))
     found, wanted = (loaded.detect(data(code, seed=2), alpha=0.1) for code in (-99999, np.nan))
     assert same(found.p_values, wanted.p_values)
 
 
-def test_old_models_have_no_number(fitted):
-    parameters, _ = storage.loads(storage.dumps(fitted.get_params(), fitted._fitted), "it")
-    del parameters["missing_values"]
-    assert SequenceAutoencoder(**parameters).missing_values is None
+def test_old_models_have_no_number(fitted, tmp_path):
+    model = fitted.model_
+    arguments = {name: one for name, one in model.arguments.items() if name != "missing_values"}
+    replace(model, arguments=arguments).save(tmp_path / "old.refold")
+    assert SequenceAutoencoder.load(tmp_path / "old.refold").missing_values is None
 
 
 def test_bad_numbers():
@@ -106,7 +108,7 @@ def test_the_command_line_has_the_option(files, capsys):
     model, out = str(files / "m.refold"), str(files / "codes.npy")
     arguments = ["fit", str(files / "code.csv"), "-o", model, *FIT, "--seed", "0", "-q"]
     assert main([*arguments, "--missing", "-99999,-9999", "--missing", "1e20"]) == 0
-    assert refold.load(model).missing_values == [-99999, -9999, 1e20]
+    assert refold.SequenceAutoencoder.load(model).missing_values == [-99999, -9999, 1e20]
     codes = []
     for name in ("code", "nan"):
         assert main(["encode", model, str(files / f"{name}.csv"), "-o", out, "-q"]) == 0

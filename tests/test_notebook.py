@@ -1,17 +1,17 @@
-"""The display in notebooks: tables of facts, and a progress bar that is updated in place."""
+"""The display in notebooks: facts of models and sequences, a progress bar, and errors."""
 
 import re
 
 import nbformat
 import numpy as np
 import pytest
-import sklearn
 from nbclient import NotebookClient
 
 from refold import SequenceAutoencoder, Sequences
 from refold._support.progress_bars import progress_bar
 from refold.datasets import noisy_sines
 from refold.errors import ParameterError
+from small_data import untrained
 
 TRACKED = """
 from refold._support.progress_bars import progress_bar
@@ -32,38 +32,30 @@ def text(html):
     return re.sub(r"<[^>]*>", "|", html)
 
 
-@pytest.fixture(scope="module")
-def fitted():
+def test_the_diagram_says_whether_the_estimator_is_fitted():
+    ae = SequenceAutoencoder(4, units=8, latent_steps=0)
+    before = ae._repr_html_()
+    assert "<span>Not fitted</span>" in before
+    fitted = untrained(noisy_sines(20, seed=0))
+    for html in (fitted._repr_html_(), fitted._repr_mimebundle_()["text/html"]):
+        assert "<span>Fitted</span>" in html
+
+
+def test_a_model_shows_its_facts():
     sizes = {"latent_dim": 4, "units": 8, "latent_steps": 0}  # as in the doctests
     ae = SequenceAutoencoder(**sizes, max_epochs=2, refit=False, random_state=0)
-    return ae.fit(noisy_sines(40, seed=0, max_steps=30))
-
-
-def test_a_fitted_model_shows_its_facts(fitted):
-    for html in (fitted._repr_html_(), fitted._repr_mimebundle_()["text/html"]):
-        assert "sk-estimator" in html
-        assert html.count("Fitted</caption>") == 1
-        last = text(html[html.index("Fitted</caption>") :])
-        for fact in (
-            "1 numeric: x0",
-            "30 steps",
-            "4 latent dimensions",
-            f"{fitted.n_parameters_:,}",
-        ):
-            assert f"|{fact}|" in last
-        assert f"|{min(fitted.history_['val_loss']):.4g}|" in last
-
-
-def test_a_model_that_is_not_fitted_shows_only_its_diagram():
-    html = SequenceAutoencoder()._repr_html_()
-    assert "sk-estimator" in html
-    assert "Fitted</caption>" not in html
-
-
-def test_the_display_setting_of_scikit_learn_is_used(fitted):
-    with sklearn.config_context(display="text"):
-        assert not hasattr(fitted, "_repr_html_")
-        assert "text/html" not in fitted._repr_mimebundle_()
+    ae.fit(noisy_sines(40, seed=0, max_steps=30))
+    html = ae.model_._repr_html_()
+    assert html.count("Model</caption>") == 1
+    shown = text(html)
+    for fact in (
+        "1 numeric: x0",
+        "30 steps",
+        "4 latent dimensions",
+        f"{ae.n_parameters_:,}",
+        f"{min(ae.history_['val_loss']):.4g}",
+    ):
+        assert f"|{fact}|" in shown
 
 
 def test_sequences_show_their_facts():
@@ -102,7 +94,7 @@ def test_a_notebook_shows_a_bar_as_one_output_and_an_error_in_one_line():
     shown = "\n".join(mistake.traceback)
     assert "refold.load" in shown
     assert shown.endswith("MissingFileError: There is no model file nothing.refold.")
-    assert "storage" not in shown, "frames inside Refold"
+    assert "_container" not in shown, "frames inside Refold"
 
 
 def test_outside_a_notebook_the_bar_is_that_of_the_terminal(capsys):

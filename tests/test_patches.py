@@ -11,12 +11,12 @@ import small_data
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
-from refold.fitting._data_sources import MemorySource
-from refold.fitting._defaults_from_data import specify
+from refold.model import _container as container
 from refold.models import Specification, build
 from refold.sequences import Sequences
-from refold.storage import _safetensors_file as container
 from refold.training import pick_patch
+from refold.training._data_sources import MemorySource
+from refold.training._specify import specify
 
 TINY = {
     "latent_dim": 3,
@@ -76,7 +76,7 @@ def test_patches_are_better_than_pca_on_pulses():
 
 def test_a_saved_model_gives_the_same_bits(fitted, tmp_path):
     fitted.save(tmp_path / "patches.refold")
-    again = refold.load(tmp_path / "patches.refold")
+    again = refold.SequenceAutoencoder.load(tmp_path / "patches.refold")
     assert again.patch_ == again.patch == 4
     assert np.array_equal(again.transform(sines()), fitted.transform(sines()))
 
@@ -84,15 +84,15 @@ def test_a_saved_model_gives_the_same_bits(fitted, tmp_path):
 def test_old_model_files_have_patches_of_one_step(tmp_path):
     path = tmp_path / "old.refold"
     small_data.untrained(small_data.ragged(), patch=1).save(path)
-    config, arrays = container.read(path)
+    config, arrays = container.read_container(path)
     del config["specification"]["patch"], config["parameters"]["patch"]
-    container.write(path, container.pack(config, arrays))
-    assert refold.load(path).patch_ == 1
+    container.write_container(path, container.pack_container(config, arrays))
+    assert refold.SequenceAutoencoder.load(path).patch_ == 1
     for wrong in (10**6, 0, "four", 2.0):
         config["specification"]["patch"] = wrong
-        container.write(path, container.pack(config, arrays))
+        container.write_container(path, container.pack_container(config, arrays))
         with pytest.raises(ModelFileError, match="patch is"):
-            refold.load(path)
+            refold.SequenceAutoencoder.load(path)
 
 
 def test_with_gaps_and_every_other_option():
@@ -110,7 +110,7 @@ def test_with_gaps_and_every_other_option():
 def test_words_are_decoded_in_parallel_with_patches():
     words = ["abcabc", "cab", "bb", "accb"] * 5
     ae = SequenceAutoencoder(**TINY, validation_fraction=0).fit(words)
-    assert ae._network.specification.decoder == "parallel"
+    assert ae.model_.network.specification.decoder == "parallel"
     lengths = [len(word) for word in words]
     back = ae.inverse_transform(ae.transform(words), lengths)
     assert [len(word) for word in back] == lengths

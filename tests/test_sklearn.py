@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import get_tags
 
 import refold
 from refold import SequenceAutoencoder
@@ -52,11 +53,28 @@ def test_clone_and_params(fitted):
     assert "latent_dim=5" in repr(ae)
 
 
+def test_unknown_arguments_are_named():
+    with pytest.raises(ValueError, match="Invalid parameter 'unit' for estimator"):
+        SequenceAutoencoder().set_params(unit=3)
+
+
+def test_tags():
+    tags = get_tags(SequenceAutoencoder())
+    assert tags.input_tags.allow_nan
+    assert tags.input_tags.three_d_array
+    assert tags.input_tags.string
+    assert not tags.target_tags.required
+    assert tags.transformer_tags.preserves_dtype == ["float32"]
+
+
 def test_before_fit(sines):
     ae = SequenceAutoencoder()
     for method, given in [
         ("transform", sines),
         ("encode", sines),
+        ("encode_blocks", sines),
+        ("detect", sines),
+        ("stream", None),
         ("reconstruct", sines),
         ("score", sines),
         ("inverse_transform", np.zeros((1, 16))),
@@ -90,6 +108,21 @@ def test_set_output_pandas(sines):
     assert len(ae.reconstruct(sines)) == 30
     assert len(ae.inverse_transform(codes)) == 30
     assert isinstance(pickle.loads(pickle.dumps(ae)).transform(sines), pd.DataFrame)  # noqa: S301
+
+
+def test_a_frame_of_codes_has_the_index_of_the_sequences(fitted, sines):
+    ae = deepcopy(fitted).set_output(transform="pandas")
+    index = [f"s{i}" for i in range(30)]
+    series = pd.Series(sines.to_list(), index=index)
+    for table in (series, series.to_frame()):
+        assert list(ae.transform(table).index) == index
+    assert list(ae.transform(sines).index) == list(range(30))
+
+
+def test_a_warning_of_transform_names_the_line_of_the_user(fitted):
+    with pytest.warns(UserWarning, match="longer than the longest in training") as caught:
+        fitted.transform([np.zeros(11)])
+    assert caught[0].filename == __file__
 
 
 def test_output_follows_the_configuration(fitted, sines):

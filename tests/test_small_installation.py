@@ -4,6 +4,7 @@ Most tests run in subprocesses that cannot import the packages, although they ar
 slow test installs a wheel and `deploy/requirements.txt` in a new virtual environment.
 """
 
+import gzip
 import json
 import os
 import re
@@ -24,25 +25,28 @@ from refold._support.optional_imports import TRAINING_PACKAGES
 
 ROOT = Path(__file__).parent.parent
 REFUSED = (*TRAINING_PACKAGES, "jaxlib", "pandas", "polars")
-SETUP = f"""
+SETUP = """
 import json, sys
 from refold._support.import_finders import RefusingFinder
-sys.meta_path[:0] = [RefusingFinder(name) for name in {REFUSED}]
+sys.meta_path[:0] = [RefusingFinder(name) for name in {}]
 """
 USE = """
 import json, sys
 import numpy as np, refold
-ae = refold.load(sys.argv[1])
+model = refold.load(sys.argv[1])
 sines = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
-codes = ae.transform(sines)
+codes = model.encode(sines)
 results = {
     "codes": codes,
-    "decoded": np.concatenate(ae.inverse_transform(codes)),
-    "reconstructed": np.concatenate(ae.reconstruct(sines)),
-    "scores": ae.detect(sines, alpha=0.1).scores,
-    "ahead": np.concatenate(ae.forecast(sines).values),
-    "score": np.array(ae.score(sines)),
-    "streamed": refold.stream.Stream(ae).push(sines[0]).code,
+    "decoded": np.concatenate(model.decode(codes)),
+    "reconstructed": np.concatenate(model.reconstruct(sines)),
+    "score": np.array(model.score(sines)),
+    "scores": model.calibrate(sines).detect(sines, alpha=0.1).scores,
+    "drift": np.array(model.drift(sines).p_value),
+    "ahead": np.concatenate(model.forecast(sines).values),
+    "generated": np.concatenate(model.generate(3, random_state=0)),
+    "features": model.features(codes),
+    "streamed": model.stream().push(sines[0]).code,
 }
 print(json.dumps({name: value.tolist() for name, value in results.items()}))
 """
@@ -60,10 +64,10 @@ print(json.dumps([main(arguments) for arguments in json.loads(sys.argv[1])]))
 NEEDED = "needs Keras, JAX and scikit-learn. In your clone of Refold, run: python -m pip install ."
 
 
-def run(code, *arguments):
+def run(code, *arguments, refused=REFUSED):
     """Run code without the packages, and return its last line of output and its standard error."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SETUP + code, *arguments],
+        [sys.executable, "-W", "error", "-c", SETUP.format(refused) + code, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -81,6 +85,7 @@ def commands(model, data, folder):
         ["reconstruct", model, data, "-q", "-o", f"{folder}/reconstructed.parquet"],
         ["detect", model, data, "-q", "-o", f"{folder}/anomalies.csv", "--alpha", "0.1"],
         ["forecast", model, data, "-q", "-o", f"{folder}/next.jsonl"],
+        ["generate", model, "-n", "3", "--seed", "0", "-q", "-o", f"{folder}/generated.jsonl"],
     ]
 
 
@@ -96,30 +101,28 @@ def sines(tmp_path_factory):
     return ae, folder
 
 
-def test_the_estimator_loads_no_package_of_training():
-    code = "import json, sys, refold.estimator; print(json.dumps([*sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
-    assert loaded & set(REFUSED) == set()
-
-
 def test_a_saved_model_works_without_training_packages(sines):
     ae, folder = sines
     found, _ = run(USE, str(folder / "sines.refold"))
     new = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
     assert np.allclose(found["codes"], ae.transform(new), atol=1e-4)
     assert np.allclose(found["decoded"], np.concatenate(ae.inverse_transform(found["codes"])))
+    assert found["score"] == pytest.approx(ae.score(new), abs=1e-4)
     assert np.allclose(found["scores"], ae.detect(new, alpha=0.1).scores, rtol=1e-3)
-    assert found["streamed"] == found["codes"][0]
+    assert found["drift"] == pytest.approx(ae.drift(new).p_value, rel=1e-3)
     assert np.allclose(found["ahead"], np.concatenate(ae.forecast(new).values), atol=1e-4)
+    generated = np.concatenate(ae.generate(3, random_state=0))
+    assert np.allclose(found["generated"], generated, atol=1e-4)
+    assert np.allclose(found["features"], ae.features(found["codes"]), atol=1e-2)
+    assert found["streamed"] == found["codes"][0]
 
 
 def test_commands_work_without_training_packages(sines, tmp_path):
     _, folder = sines
     arguments = commands(str(folder / "sines.refold"), str(folder / "new.parquet"), tmp_path)
     codes, messages = run(COMMANDS, json.dumps([*arguments, ["info"]]))
-    assert (codes, messages) == ([0] * 7, "")
-    assert len(list(tmp_path.iterdir())) == 5
+    assert (codes, messages) == ([0] * 8, "")
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_commands_that_need_training_packages_say_so(tmp_path):
@@ -127,30 +130,45 @@ def test_commands_that_need_training_packages_say_so(tmp_path):
     arguments = [
         ["fit", "data.csv", "-o", model],
         ["curve", "data.csv"],
-        ["generate", model],
         ["probe", model, "data.csv", "--label", "speaker"],
         ["report", model, "data.csv", "-o", page],
         ["demo"],
     ]
     codes, messages = run(COMMANDS, json.dumps([*arguments, ["fit", "--help"]]))
-    assert codes == [2] * 6 + [0]
+    assert codes == [2] * 5 + [0]
     assert messages.splitlines() == [f"Error: refold {name[0]} {NEEDED}" for name in arguments]
 
 
-def test_training_says_what_to_install():
-    (kind, message), _ = run(TRAIN)
+# scikit-learn alone is enough for an estimator, but not for its fit
+@pytest.mark.parametrize(
+    ("refused", "what"), [(REFUSED, "SequenceAutoencoder"), (("jax", "keras"), "Training")]
+)
+def test_training_says_what_to_install(refused, what):
+    (kind, message), _ = run(TRAIN, refused=refused)
     assert kind == "MissingExtraError"
-    assert message == f"Training {NEEDED}"
+    assert message == f"{what} {NEEDED}"
 
 
 def test_keras_models_say_what_to_install(sines):
     code = (
         "import refold\n"
-        "try:\n    refold.load(sys.argv[1]).encoder_\n"
+        "try:\n    refold.SequenceAutoencoder.load(sys.argv[1]).encoder_\n"
         "except ImportError as error:\n    print(json.dumps(str(error)))"
     )
-    found, _ = run(code, str(sines[1] / "sines.refold"))
+    found, _ = run(code, str(sines[1] / "sines.refold"), refused=("jax", "keras"))
     assert found == f"A Keras model {NEEDED}"
+
+
+def test_models_that_keras_runs_say_what_to_install(tmp_path):
+    packed = ROOT / "tests/model_files/gru.refold.gz"
+    (tmp_path / "gru.refold").write_bytes(gzip.decompress(packed.read_bytes()))
+    code = (
+        "import refold\n"
+        "try:\n    refold.load(sys.argv[1])\n"
+        "except ImportError as error:\n    print(json.dumps(str(error)))"
+    )
+    found, _ = run(code, str(tmp_path / "gru.refold"))
+    assert found == f"A model that is not the default one {NEEDED}"
 
 
 @pytest.mark.parametrize("name", ["PCABaseline", "probe", "two_sample_test"])
@@ -263,5 +281,5 @@ def test_a_small_installation_gives_the_same_bits(sines, tmp_path):
         if name == "small":
             assert json.loads(printed("-m", "refold", "info", "--json"))["keras"] is None
             assert shutil.which("refold", path=tmp_path / "venv/bin")
-    assert len(outputs["small"][1]) == 5
+    assert len(outputs["small"][1]) == 6
     assert outputs["small"] == outputs["full"]

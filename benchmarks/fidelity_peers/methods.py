@@ -32,7 +32,6 @@ NOT_OURS = {
     "report",
     "search",
     "serve",
-    "storage",
     "__main__.py",
 }
 

@@ -23,9 +23,9 @@ ALONE, BLOCK = 20, 7
 
 def compare(model: str, data: Any) -> dict[str, Any]:
     """Return differences in standard deviations, and which changes keep all bits."""
-    ours, theirs = refold.load(model), load(model)
+    ours, theirs = refold.SequenceAutoencoder.load(model), load(model)
     scaled = ours.scaler_.transform(data)
-    ours, theirs = ours._network, theirs._network
+    ours, theirs = ours.model_.network, theirs.model_.network
     differences, same = {}, {"order": True, "batches": True, "threads": True}
 
     def check(run: Callable[[np.ndarray], list[np.ndarray]]) -> None:

@@ -14,15 +14,15 @@ __all__ = ["load", "loads_keras_models"]
 @contextlib.contextmanager
 def loads_keras_models() -> Iterator[None]:
     """Make Refold load default models as Keras models."""
+    from refold.model import _file
     from refold.models import KerasNetwork, keras_models
-    from refold.storage import _model_file
 
-    usual = _model_file._network
-    _model_file._network = lambda *given: KerasNetwork(keras_models(usual(*given)))
+    usual = _file._network
+    _file._network = lambda *given: KerasNetwork(keras_models(usual(*given)))
     try:
         yield
     finally:
-        _model_file._network = usual
+        _file._network = usual
 
 
 def load(path: str) -> Any:
@@ -30,7 +30,7 @@ def load(path: str) -> Any:
     import refold
 
     with loads_keras_models():
-        return refold.load(path)
+        return refold.SequenceAutoencoder.load(path)
 
 
 def main(what: str, *arguments: str) -> None:

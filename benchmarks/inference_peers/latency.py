@@ -19,7 +19,7 @@ LATENT_STEPS = 10  # the default for fewer than 2000 training sequences
 
 def measure(ae: Any, sequences: Any, calls: int) -> dict[str, list[float]]:
     """Return the median and the 95th percentile of each operation."""
-    network, scaled = ae._network, ae.scaler_.transform(sequences)
+    network, scaled = ae.model_.network, ae.scaler_.transform(sequences)
     alone = [scaled[i : i + 1] for i in range(len(scaled))]
     listed = [[one] for one in sequences.to_list()]
     codes = ae.set_params(latent_steps=0).transform(sequences)
@@ -55,5 +55,5 @@ def _times(call: Callable[[int], Any], count: int, calls: int) -> list[float]:
 
 if __name__ == "__main__":
     model, data, number, path = sys.argv[1:]
-    estimator = load(model) if path == "keras" else refold.load(model)
+    estimator = load(model) if path == "keras" else refold.SequenceAutoencoder.load(model)
     answer(**measure(estimator, refold.sequences.read(data), int(number)))

@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 def main(model: str, sequence: str) -> None:
     """Encode, and check the result."""
-    codes = refold.load(model).transform([np.load(sequence)])
+    codes = refold.load(model).encode([np.load(sequence)])
     if len(codes) != 1 or not np.isfinite(codes).all():
         raise SystemExit(f"the codes are {codes}")
 

@@ -53,7 +53,7 @@ def fit_series(folder: Path, kind: str, patch: str, num_sequences: int) -> dict[
     ).fit(series(kind, num_sequences))
     path = folder / f"{kind}-{patch}.refold"
     ae.save(path)
-    found = ae._network.specification
+    found = ae.model_.network.specification
     sizes = {name: getattr(found, name) for name in ("units", "depth", "patch")}
     return {"path": str(path), **sizes}
 

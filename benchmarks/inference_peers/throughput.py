@@ -45,7 +45,7 @@ def measure(
     """Return the rates for each operation and path, and those of `predict`."""
     data = series(kind, num)
     few = data[:num_optimized]
-    paths = {"packed": refold.load(model), "keras": load(model)}
+    paths = {"packed": refold.SequenceAutoencoder.load(model), "keras": load(model)}
     codes = paths["packed"].set_params(latent_steps=0).transform(data)
 
     def encode(ae: Any, given: Any, steps: int) -> None:

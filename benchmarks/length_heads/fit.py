@@ -14,11 +14,11 @@ import refold
 from benchmarks.length_heads import heads, visible
 from benchmarks.training_peers.process import answer
 from refold.evaluation import nmse
-from refold.fitting import _held_out_error
 from refold.inference import _packed_network
 from refold.inference._lbfgs import minimize_rows
 from refold.models import _network
 from refold.sequences import Scaler, Sequences, read
+from refold.training import _held_out_error
 from refold.training.loop import _compiled_steps
 
 
@@ -76,7 +76,7 @@ def of_searches(ae: Any, test: Sequences, units: Scaler) -> dict[str, Any]:
 def measure(ae: Any, test: Sequences, units: Scaler, *, median: bool = False) -> dict[str, Any]:
     """Return the errors of held-out sequences, with predicted and with true lengths."""
     codes = ae.transform(test)
-    length = ae._fitted.network.length
+    length = ae.model_.network.length
     length.rule = "median" if median else "mode"
     back, told = (
         Sequences.from_list(ae.inverse_transform(codes, lengths), schema=test.schema)

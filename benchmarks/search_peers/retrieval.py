@@ -71,7 +71,7 @@ def fitted(name: str, data: Labelled, seed: int, folder: Path) -> Any:
     return refold.load(path)
 
 
-def by_index(ae: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieval:
+def by_index(model: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieval:
     """Rank by the search of an index of sequences, or of codes if given."""
     from refold.search import Index
 
@@ -79,7 +79,7 @@ def by_index(ae: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieva
     given = [one if c is None else {"codes": c} for one, c in zip(given, codes, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         ids = np.arange(len(data.train))
-        index = Index.create(f"{folder}/index", ae, ids=ids, distance=distance, **given[0])
+        index = Index.create(f"{folder}/index", model, ids=ids, distance=distance, **given[0])
         hits = index.search(**given[1], k=len(ids))
         ranks = np.empty((len(data.test), len(ids)))
         for i, row in enumerate(ranks):
@@ -91,18 +91,18 @@ def refold_rows(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]
     """Measure the vectors of indexes, as means over seeds."""
     found: dict[str, list[Retrieval]] = {}
     for seed in SEEDS:
-        ae = fitted(name, data, seed, folder)
-        codes = Vectors(ae.encode(data.train), ae.encode(data.test))
+        model = fitted(name, data, seed, folder)
+        codes = Vectors(model.encode(data.train), model.encode(data.test))
         rows = {
             f"**Refold, default: features, {SIZE}**": by_index(
-                ae, data, Vectors(None, None), "features"
+                model, data, Vectors(None, None), "features"
             ),
             f"Refold, features, {SIZE}, codes as queries": by_index(
-                ae, data, Vectors(None, codes.test), "features"
+                model, data, Vectors(None, codes.test), "features"
             ),
-            f"Refold, features of decoded codes, {SIZE}": by_index(ae, data, codes, "features"),
-            "Refold, `ae.features`, 1026": by_distance(Vectors(*map(ae.features, codes)), data),
-            f"Refold, code, {SIZE}": by_index(ae, data, codes, "code"),
+            f"Refold, features of decoded codes, {SIZE}": by_index(model, data, codes, "features"),
+            "Refold, `ae.features`, 1026": by_distance(Vectors(*map(model.features, codes)), data),
+            f"Refold, code, {SIZE}": by_index(model, data, codes, "code"),
         }
         for title, one in rows.items():
             found.setdefault(title, []).append(one)

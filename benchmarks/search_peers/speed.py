@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold.model import Model
+
 DIMENSIONS, HITS, GROUPS = 32, 10, 1000
 # Number of queries among up to MANY codes, and among more.
 MANY, QUERIES, FEWER = 100_000, 100, 20
@@ -44,15 +46,10 @@ def true_hits(rows: np.ndarray, queries: np.ndarray) -> list[set[int]]:
     return [set(one.rows.tolist()) for one in nearest(rows, queries, HITS)]
 
 
-class CodesModel:
+class CodesModel(Model):
     """A stand-in for a model whose codes are the drawn vectors."""
 
-    def __init__(self, model: Any) -> None:
-        self._fitted, self.verbose = model._fitted, 0
-
-    def get_feature_names_out(self) -> list[str]:
-        """Return a name for each dimension."""
-        return [f"code{i}" for i in range(DIMENSIONS)]
+    code_size = DIMENSIONS
 
 
 class RefoldIndex:
@@ -61,8 +58,8 @@ class RefoldIndex:
     The exact search does not use its partitions.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._model = CodesModel(model)
+    def __init__(self, model: Model) -> None:
+        self._model = CodesModel(model.network, model.schema, model.scaler, model.error_scaler)
         self._index: Any = None
 
     def build(self, rows: np.ndarray, *, exact: bool) -> Callable[[np.ndarray], list[int]]:
@@ -117,7 +114,7 @@ def usearch_graph(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
     return lambda query: index.search(query, HITS).keys.tolist()
 
 
-def methods(model: Any) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
+def methods(model: Model) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
     """Yield the title of each method, and a function that builds it."""
     index = RefoldIndex(model)
     yield "**Refold, approximate**", partial(index.build, exact=False)

@@ -29,7 +29,7 @@ def padded(length: int, least: int) -> int:
 def main() -> None:
     """Serve a model."""
     model, port, *lengths = sys.argv[1:]
-    ae = refold.load(model)
+    ae = refold.SequenceAutoencoder.load(model)
     ae.set_params(latent_steps=0)
     encoder, least = ae.encoder_, 16
     width = ae.schema_.num_columns

@@ -58,7 +58,7 @@ def rates(bench: Bench) -> list[dict[str, Any]]:
     found = []
     with serving(bench.files) as (port, server):
         for name, sequences in bench.data.items():
-            ae = refold.load(bench.folder / f"{name}.refold")
+            ae = refold.SequenceAutoencoder.load(bench.folder / f"{name}.refold")
             best, least = _offline(ae, [sequences])
             for each in SIZES:
                 alike = _offline(ae, _sets(sequences, CLIENTS * each))[0]

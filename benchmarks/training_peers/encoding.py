@@ -37,7 +37,7 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
 
     ae, default = fitted(1), fitted("auto")
     seconds, by_default = (_median(lambda ae=ae: ae.transform(data)) for ae in (ae, default))
-    network, scaled = ae._network, ae.scaler_.transform(data)
+    network, scaled = ae.model_.network, ae.scaler_.transform(data)
     (layer,) = network.encoder._layers
     about = network.specification
     given = [
@@ -55,7 +55,7 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
         "rate": num_sequences / seconds,
         "lstm_share": alone / seconds,
         "default_rate": num_sequences / by_default,
-        "patch": default._network.specification.patch,
+        "patch": default.model_.network.specification.patch,
     }
 
 

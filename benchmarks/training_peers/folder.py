@@ -57,7 +57,7 @@ def fit(path: Path) -> dict[str, Any]:
     _succeed(main(["fit", str(path), "-o", str(model), *options, "--quiet"]))
     return {
         "seconds": time.perf_counter() - began,
-        "epoch_seconds": refold.load(model).history_["seconds"][-1],
+        "epoch_seconds": refold.load(model).history.epochs["seconds"][-1],
         "peak": peak_bytes(),
         "num_steps": _num_steps(sorted(path.iterdir())),
     }

@@ -39,7 +39,7 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
                 random_state=0,
             ).fit(data)
             seconds[name] += list(np.diff(ae.history_["seconds"]))
-            patches[name] = ae._network.specification.patch
+            patches[name] = ae.model_.network.specification.patch
     batches = Batches(ragged.lengths, BATCH)
     return {
         **{name: statistics.median(epochs) for name, epochs in seconds.items()},

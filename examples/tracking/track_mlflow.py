@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         path = mlflow.artifacts.download_artifacts(
             run_id=run.info.run_id, artifact_path="vowels.refold", dst_path=folder
         )
-        print(f"the logged model has codes of {refold.load(path).latent_dim_} dimensions")
+        print(f"the logged model has codes of {refold.load(path).code_size} dimensions")
 
 
 if __name__ == "__main__":

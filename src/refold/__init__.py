@@ -31,29 +31,30 @@ if TYPE_CHECKING:
     from refold import plots as plots
     from refold import search as search
     from refold import sequences as sequences
-    from refold import stream as stream
     from refold._error_curve import ErrorCurve as ErrorCurve
     from refold._error_curve import error_curve as error_curve
     from refold.errors import RefoldError as RefoldError
     from refold.estimator import SequenceAutoencoder as SequenceAutoencoder
-    from refold.estimator import load as load
-    from refold.fitting import Checkpoint as Checkpoint
+    from refold.model import Model as Model
+    from refold.model import load as load
     from refold.sequences import Sequences as Sequences
+    from refold.training import Checkpoint as Checkpoint
 
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
     *("cluster", "datasets", "diagnosis", "evaluation", "export", "kernels", "layers", "models"),
-    *("plots", "search", "sequences", "stream"),
+    *("plots", "search", "sequences"),
 )
 _NAMES = {
-    "Checkpoint": "refold.fitting",
+    "Checkpoint": "refold.training",
     "ErrorCurve": "refold._error_curve",
     "RefoldError": "refold.errors",
     "SequenceAutoencoder": "refold.estimator",
     "Sequences": "refold.sequences",
     "error_curve": "refold._error_curve",
-    "load": "refold.estimator",
+    "Model": "refold.model",
+    "load": "refold.model",
 }
 
 __all__ = ["__version__", *_NAMES, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from refold import fitting
+from refold import training
 from refold._support.argument_checks import draw_seed, is_whole
 from refold._support.console import log
 from refold.errors import DataError, ParameterError
@@ -99,12 +99,12 @@ def error_curve(
     chosen = _check_sizes(sizes)
     estimator = SequenceAutoencoder() if estimator is None else estimator
     parameters = estimator.get_params(deep=False)
-    fitting.check_parameters(parameters)
-    sequences = fitting.open_training(X, parameters["missing_values"])
+    training.check_arguments(parameters)
+    sequences = training.open_training(X, parameters["missing_values"])
     if not len(sequences):
         raise DataError("There is no sequence to fit on. Give at least two.")
     seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]
-    trials = fitting.Trials(sequences, parameters, seed=seed, most=chosen[-1])
+    trials = training.Trials(sequences, parameters, training.fit, seed=seed, most=chosen[-1])
     if verbose and trials.num_sequences < len(sequences):
         log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
     ours: list[Fidelity] = []

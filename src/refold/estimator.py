@@ -1,46 +1,36 @@
-"""`SequenceAutoencoder`, the estimator, which calls the other packages in the right order."""
+"""`SequenceAutoencoder`, scikit-learn's way to fit and use a `Model`."""
 
 import os
-import warnings
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from refold import anomalies, fitting, storage
-from refold._support.argument_checks import check_whole, draw_seed
-from refold._support.estimator_html import NotebookMixin
+from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import check_training_packages
-from refold._support.scikit_learn_protocol import as_output, check_fitted
-from refold.anomalies import (
-    AnomalyMixin,
-    check_untrained,
-    merge_fingerprints,
-    set_aside,
-    trained_fingerprints,
-)
-from refold.errors import DataError, ModelFileError, ParameterError, argument
-from refold.evaluation import exact, explained_variance
-from refold.forecasting import ForecastMixin
-from refold.generation import GenerationMixin
-from refold.inference import DecodedFeatures, warn_of_longer
-from refold.sequences import MODEL_KEY, Sequences, as_sequences, fingerprints
-from refold.storage import Fitted
+from refold.errors import ModelFileError, NotFittedError, ParameterError, argument
+from refold.evaluation import ForecastErrors
+from refold.inference import open_source
+from refold.model import Detection, Drift, Forecast, Model, Stream, plain
+from refold.sequences import MODEL_KEY, as_sequences, pad
+
+try:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.exceptions import NotFittedError as ScikitLearnNotFittedError
+except ModuleNotFoundError:
+    check_training_packages("SequenceAutoencoder")
+    raise
 
 if TYPE_CHECKING:
-    from refold.fitting import Checkpoint
     from refold.models import Architecture
-    from refold.training import FitResult
+    from refold.training import Checkpoint, FitResult
 
-__all__ = ["SequenceAutoencoder", "load"]
+__all__ = ["SequenceAutoencoder"]
 
 
-class SequenceAutoencoder(
-    ForecastMixin,
-    AnomalyMixin,
-    GenerationMixin,
-    NotebookMixin,
-):
+class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """LSTM autoencoder that encodes sequences of any length as fixed-size vectors and decodes them.
 
     Parameters
@@ -136,8 +126,8 @@ class SequenceAutoencoder(
         the decoder reconstructs the sequence better, and takes about as long as two passes of the
         decoder. 0 keeps the encoder's code. "auto" is 10 if there are fewer than 2000 training
         sequences or no column is numeric, and 0 otherwise, for data from files, and if it does not
-        lower the held-out error by at least 0.5 %. Not for variational models. A change
-        after ``fit`` takes effect at once.
+        lower the held-out error by at least 0.5 %. Not for variational models and GRUs. A
+        change after ``fit`` takes effect at once.
     time_budget : float, optional
         Seconds for training, initialization and refit included. The learning rate decays within
         this time. Measuring held-out sequences afterwards, with latent optimization and without,
@@ -165,6 +155,8 @@ class SequenceAutoencoder(
 
     Attributes
     ----------
+    model_ : Model
+        The fitted model. Most methods of the estimator are its methods.
     encoder_, decoder_, autoencoder_ : keras.Model
         The fitted models, which share their weights and use scaled values. An autoregressive
         ``decoder_`` reads codes and sequences and predicts each step from the true previous steps,
@@ -212,9 +204,6 @@ class SequenceAutoencoder(
         each. Not saved.
     n_features_in_ : int
         Number of columns.
-    model_hash_ : str
-        Hash of all that codes depend on: columns, scaling and weights, but not the calibration.
-        Tables and files of codes have it, so that another model does not decode them.
     active_dimensions_ : int or None
         With ``variational=True``: number of latent dimensions whose means have a variance above
         0.01 over the training data [2]_, or over 4096 sequences of it.
@@ -358,7 +347,7 @@ class SequenceAutoencoder(
             sequences of one step, or padding with zeros. Or if ``latent_dim`` is more than the
             values of the longest sequence and its length can fill.
         """
-        warm = self._fitted if self.warm_start and self.__sklearn_is_fitted__() else None
+        warm = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
         parameters = self.get_params(deep=False)
         return self._train(X, parameters, warm, callbacks, checkpoint, resume=resume)
 
@@ -412,71 +401,37 @@ class SequenceAutoencoder(
             "calibration_fraction": 0.0,
             "refit": False,
         }
-        warm = self._fitted if self.__sklearn_is_fitted__() else None
+        warm = self.model_ if self.__sklearn_is_fitted__() else None
         return self._train(X, self.get_params(deep=False) | passes, warm)
 
     def _train(
         self,
         X: Any,
         parameters: dict[str, Any],
-        warm: Fitted | None,
+        warm: Model | None,
         callbacks: Sequence[Any] = (),
         checkpoint: "str | os.PathLike[str] | Checkpoint | None" = None,
         *,
         resume: bool = False,
     ) -> Self:
-        """Train with these arguments, from the fitted state ``warm`` if there is one."""
-        missing_values = self.missing_values
-        if warm is None:
-            fitting.check_parameters(parameters)
-        else:
-            # a model with the architecture "custom" was loaded, and the class is not known
-            fitting.check_parameters(
-                {k: v for k, v in parameters.items() if (k, v) != ("architecture", "custom")}
-            )
-            fitting.check_same_model(parameters, warm)
-            missing_values = list(warm.schema.missing) or None
-        if resume and checkpoint is None:
-            raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
-        sequences = fitting.open_training(X, missing_values, stacklevel=4)
-        if warm is not None:
-            sequences = fitting.align_further(sequences, warm.schema)
-        if not len(sequences):
-            raise DataError("There is no sequence to fit on. Give at least one.")
-        sequences, normal = set_aside(sequences, parameters["calibration_fraction"])
-        if normal is not None and warm is not None:
-            check_untrained(normal, warm.trained)
-        if checkpoint is not None and not isinstance(checkpoint, fitting.Checkpoint):
-            checkpoint = fitting.Checkpoint(checkpoint)
-        fitted, outcome, sample = fitting.fit(
-            sequences,
-            parameters,
-            seed=draw_seed(self.random_state),
-            callbacks=callbacks,
-            checkpoint=checkpoint,
-            resume=resume,
-            aside=None if normal is None else normal.lengths,
-            warm=warm,
+        """Train with these arguments, further than the model ``warm`` if there is one."""
+        from refold.training import fit
+
+        fitted = fit(
+            X, parameters, callbacks=callbacks, checkpoint=checkpoint, resume=resume, further=warm
         )
-        self.interrupted_ = outcome.interrupted
-        self.n_shapes_ = outcome.num_shapes
-        if fitted is not None and sample is not None:
-            if normal is not None:
-                both = [fitted.held_back, fingerprints(normal)]
-                fitted = fitted._replace(held_back=np.concatenate(both))
-            held_back = fitted.held_back
-            trained = trained_fingerprints(sequences, held_back)
-            if warm is not None:
-                before = warm.held_back, warm.trained
-                held_back, trained = merge_fingerprints(held_back, trained, before)
-            self._set_fitted(fitted._replace(held_back=held_back, trained=trained))
-            self._fitted = self._fitted._replace(known=anomalies.remember(sample, self._fitted))
-        if outcome.interrupted and not outcome.complete:
-            raise KeyboardInterrupt(_describe_interruption(outcome, checkpoint))
-        return self if normal is None else self._measure_normal(self._aligned(normal))
+        self.interrupted_ = fitted.outcome.interrupted
+        self.n_shapes_ = fitted.outcome.num_shapes
+        if fitted.model is not None:
+            self._set_model(replace(fitted.model, arguments=plain(self.get_params(deep=False))))
+        if fitted.outcome.interrupted and not fitted.outcome.complete:
+            raise KeyboardInterrupt(_describe_interruption(fitted.outcome, checkpoint))
+        return self
+
+    # Codes
 
     def transform(self, X: Any) -> np.ndarray:
-        """Encode sequences.
+        """Encode sequences, as `Model.encode` does.
 
         Parameters
         ----------
@@ -486,70 +441,15 @@ class SequenceAutoencoder(
         Returns
         -------
         array of float32 of shape (n_sequences, latent_dim)
-            One code per sequence. With ``scale="sequence"`` the mean and the log standard deviation
-            of each numeric feature are appended.
-
-        Raises
-        ------
-        SchemaError
-            If the columns differ from those of the training data.
-        DataError
-            If the sequences cannot be used.
-
-        Warns
-        -----
-        UserWarning
-            If sequences are longer than the longest in training, or many values are far outside of
-            the training data, as in other units.
-
-        Notes
-        -----
-        A code of the default model with LSTMs has the same bits whatever other sequences are
-        encoded with it, in whatever order. With GRUs or another architecture, it changes by at
-        most 1e-5 of its standard deviation if ``latent_steps=0``.
+            One code per sequence, or the container that ``set_output`` asks for. With
+            ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
+            appended.
         """
-        source = self._opened(X, "codes")
-        codes = as_output(self, np.concatenate([codes for codes, _ in self._encoded(source)]), X)
-        if hasattr(codes, "attrs"):  # a pandas frame
-            codes.attrs[MODEL_KEY] = self.model_hash_
-        return codes
-
-    def encode_blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Encode sequences block by block, for data or codes that are larger than memory.
-
-        Parameters
-        ----------
-        X : path or Scan, or anything that ``transform`` takes
-            Sequences in memory are one block.
-
-        Yields
-        ------
-        codes : array of float32 of shape (n_sequences in the block, width of the code)
-            As ``transform`` returns them.
-        ids : array of shape (n_sequences in the block,)
-            Ids of the sequences.
-
-        Raises
-        ------
-        SchemaError
-            If the columns differ from those of the training data.
-        DataError
-            If the sequences cannot be used.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> [(codes.shape, len(ids)) for codes, ids in ae.fit(sines).encode_blocks(sines)]
-        [((40, 4), 40)]
-        """
-        return self._encoded(self._opened(X, "codes"))
+        codes = self.model_.encode(X, verbose=self.verbose)
+        return self._frame(codes, X) if self._output_container() == "pandas" else codes
 
     def inverse_transform(self, X: Any, lengths: Any = None, *, clip: bool = False) -> list[Any]:
-        """Decode codes.
+        """Decode codes, as `Model.decode` does.
 
         Parameters
         ----------
@@ -565,186 +465,114 @@ class SequenceAutoencoder(
         list
             One sequence per code, in the layout and units of the training data: arrays of shape
             (length, features) or (length,), lists of tokens, or strings.
-
-        Raises
-        ------
-        DataError
-            If the codes or lengths have the wrong shape or are not finite, or a decoded value
-            overflows float32.
-
-        Warns
-        -----
-        UserWarning
-            If lengths exceed the longest in training (predicted lengths by more than a tenth),
-            codes are more than 1000 standard deviations from those of training, or ``clip`` is set
-            and the model file has no column ranges.
         """
-        check_fitted(self)
-        codes = self._checked_codes(X)
-        decoded = self._decode(codes, lengths, clip=clip)
-        if (line := self._far_codes(codes)) is not None:
-            warnings.warn(f"{line} What they decode to may be far off.", UserWarning, stacklevel=2)
-        if lengths is None:
-            predicted = np.array([len(one) for one in decoded], int)
-            warn_of_longer(predicted, self.max_steps_, "predictions")
-        return decoded
+        return self.model_.decode(X, lengths, clip=clip, verbose=self.verbose)
 
     def encode(self, X: Any) -> np.ndarray:
-        """Encode sequences: the same as ``transform``, but always returns an array."""
-        return np.asarray(self.transform(X))
+        """Encode sequences to an array; see `Model.encode`."""
+        return self.model_.encode(X, verbose=self.verbose)
+
+    def encode_blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Encode sequences block by block; see `Model.encode_blocks`."""
+        return self.model_.encode_blocks(X, verbose=self.verbose)
 
     def decode(self, codes: Any, lengths: Any = None, *, clip: bool = False) -> list[Any]:
         """Decode codes: the same as ``inverse_transform``."""
         return self.inverse_transform(codes, lengths, clip=clip)
 
-    def features(self, codes: Any) -> np.ndarray:
-        """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
-
-        A code says where a sequence is at each step, and a linear classifier often cannot find a
-        label in it. These features say what the decoded sequence does, whenever it does it: they
-        are ROCKET features [3]_, pooled random convolutions, standardized over the decoded training
-        sequences. They are computed from nothing but the code.
-
-        Parameters
-        ----------
-        codes : array of shape (n_sequences, width of the code)
-            Codes, as ``transform`` returns them.
-
-        Returns
-        -------
-        array of float32 of shape (n_sequences, 1026)
-            The size and the length of each decoded sequence and 1024 pooled convolutions. With
-            ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
-            appended.
-
-        Raises
-        ------
-        DataError
-            If the codes have the wrong shape or are not finite.
-        ParameterError
-            If the model file has no codes of the training data.
-
-        Notes
-        -----
-        The first call also decodes up to 256 training sequences, whose codes the model has.
-
-        References
-        ----------
-        .. [3] A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and accurate
-           time series classification using random convolutional kernels", Data Mining and Knowledge
-           Discovery 34, 2020.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> ae.features(ae.fit_transform(sines)).shape
-        (40, 1026)
-        """
-        check_fitted(self)
-        codes = self._checked_codes(codes)
-        if self._decoded_features is None:
-            self._decoded_features = DecodedFeatures(self._known().codes, self._network)
-        return self._decoded_features(codes)
-
     def reconstruct(self, X: Any, *, codes: Any = None, clip: bool = False) -> list[Any]:
-        """Encode sequences and decode the codes.
+        """Encode sequences and decode the codes; see `Model.reconstruct`."""
+        return self.model_.reconstruct(X, codes=codes, clip=clip, verbose=self.verbose)
 
-        The length of a reconstruction is predicted from the code. Sequences longer than
-        ``max_steps_`` keep their own length, because the model never saw such a length; a warning
-        counts them.
+    def features(self, codes: Any) -> np.ndarray:
+        """Describe what codes decode to, for classifiers; see `Model.features`."""
+        return self.model_.features(codes)
 
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array, table, path or Scan
-            Data with the columns of the training data.
-        codes : array of shape (n_sequences, width of the code), optional
-            Codes of the sequences, if you have them already.
-        clip : bool, default=False
-            Clip each numeric column to its range in the training data.
+    def stream(self, window: int | None = None, every: int = 1) -> Stream:
+        """Start a sequence whose steps come a few at a time; see `Model.stream`."""
+        return self.model_.stream(window, every)
 
-        Returns
-        -------
-        list
-            Reconstructions, as ``inverse_transform`` returns them.
+    # Errors and anomalies
 
-        Raises
-        ------
-        SchemaError
-            If the columns differ from those of the training data.
-        DataError
-            If the sequences cannot be used, or the number of codes differs from theirs.
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002  (scikit-learn passes it)
+        """Return the explained variance of the reconstructions; see `Model.score`."""
+        return self.model_.score(X, verbose=self.verbose)
 
-        Warns
-        -----
-        UserWarning
-            If sequences are longer than the longest in training, many values are far outside of the
-            training data, or ``clip`` is set and the model file has no column ranges.
+    def errors(self, X: Any) -> np.ndarray:
+        """Return the reconstruction error of each sequence; see `Model.errors`."""
+        return self.model_.errors(X)
 
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> len(ae.fit(sines).reconstruct(sines))
-        40
-        """
-        source = self._opened(X, "reconstructions")
-        if codes is None:
-            codes = np.concatenate([codes for codes, _ in self._encoded(source)])
-        elif len(codes) != len(source):
-            raise DataError(f"Got {len(codes)} codes for {len(source)} sequences. Give one each.")
-        return self._decode(codes, known=source.lengths, clip=clip)
-
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
-        """Return the explained variance of the reconstructions: 1 - NMSE of the numeric columns.
-
-        If no column is numeric, return the share of sequences that are reconstructed exactly,
-        length included. 1 is perfect. The reconstructions are those of ``reconstruct``: a missing
-        step counts as zero in standardized units, and an extra step is ignored.
-        `refold.evaluation.fidelity` measures numeric and other columns side by side.
-
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data.
-        y : ignored
-            Not used; scikit-learn passes it.
-
-        Returns
-        -------
-        float
-
-        Warns
-        -----
-        UserWarning
-            As ``reconstruct`` does. Values in other units are as wrong as their errors, so their
-            score can be high.
-        """
-        check_fitted(self)
-        sequences = as_sequences(X, schema=self.schema_)
-        reconstructed = self.reconstruct(sequences)
-        if not self.schema_.numeric.any():
-            return exact(sequences, reconstructed)
-        return explained_variance(sequences, reconstructed, self.error_scaler_)
+    def anomaly_scores(self, X: Any) -> np.ndarray:
+        """Return the anomaly score of each sequence; see `Model.anomaly_scores`."""
+        return self.model_.anomaly_scores(X)
 
     def calibrate(self, normal: Any) -> Self:
-        """Calibrate ``detect`` and the bounds of ``forecast`` with normal sequences.
+        """Calibrate ``detect`` and the bounds of ``forecast``; see `Model.calibrate`."""
+        self._set_model(self.model_.calibrate(normal))
+        return self
 
-        ``fit`` does this if ``calibration_fraction`` sets sequences aside.
+    def detect(self, X: Any, alpha: float = 0.01) -> Detection:
+        """Find anomalous sequences; see `Model.detect`."""
+        return self.model_.detect(X, alpha)
+
+    def drift(self, X: Any) -> Drift:
+        """Test whether sequences differ from the training data; see `Model.drift`."""
+        return self.model_.drift(X)
+
+    def code_drift(self, codes: Any) -> Drift:
+        """Test whether codes differ from those of training; see `Model.code_drift`."""
+        return self.model_.code_drift(codes)
+
+    def held_back(self, X: Any) -> np.ndarray:
+        """Find the sequences that ``fit`` did not train on; see `Model.held_back`."""
+        return self.model_.held_back(X)
+
+    # Forecasts and new sequences
+
+    def forecast(self, X: Any, steps: int | None = None, **options: Any) -> Forecast:
+        """Forecast the next steps of sequences; see `Model.forecast`."""
+        return self.model_.forecast(X, steps, verbose=self.verbose, **options)
+
+    def forecast_errors(self, X: Any, steps: int | None = None, **options: Any) -> ForecastErrors:
+        """Measure forecasts of the last steps of sequences; see `Model.forecast_errors`."""
+        return self.model_.forecast_errors(X, steps, **options)
+
+    def generate(self, n: int = 1, **options: Any) -> list[Any]:
+        """Decode codes drawn from their density; see `Model.generate`."""
+        return self.model_.generate(n, **options)
+
+    def interpolate(self, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
+        """Interpolate between two sequences in the latent space; see `Model.interpolate`."""
+        return self.model_.interpolate(a, b, steps, clip=clip)
+
+    def sample(self, n: int = 1, **options: Any) -> list[Any]:
+        """Decode codes drawn from N(0, 1), for a variational model; see `Model.sample`."""
+        return self.model_.sample(n, **options)
+
+    # The fitted model
+
+    @property
+    def model_(self) -> Model:
+        """The fitted model, with the current ``latent_steps``."""
+        model = vars(self).get("_model")
+        if model is None:
+            raise _NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit first.")
+        if self.latent_steps != model.arguments["latent_steps"]:  # changed after the fit
+            model = self._model = model.with_latent_steps(self.latent_steps)
+        return model
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, atomically; see `Model.save`."""
+        replace(self.model_, arguments=plain(self.get_params(deep=False))).save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Load an estimator with a model that ``save`` or ``refold fit`` wrote.
 
         Parameters
         ----------
-        normal : Sequences, list of arrays, array or table
-            Sequences without anomalies. The model must not have been trained on them: it
-            reconstructs training sequences better than new ones, which would all look anomalous. A
-            false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
-            forecast, needs at least ``1 / alpha - 1`` of them.
+        path : path
+            File to read. `refold.load` returns the model alone.
 
         Returns
         -------
@@ -752,69 +580,88 @@ class SequenceAutoencoder(
 
         Raises
         ------
-        DataError
-            If there is no sequence, they cannot be used, or all are training sequences.
-        ParameterError
-            If the model file has no codes of the training data.
+        ModelFileError
+            If the file is not a model, is truncated or changed, or comes from a newer version.
+        MissingFileError
+            If the file does not exist.
 
-        Warns
-        -----
-        UserWarning
-            If some of them are training sequences.
+        Examples
+        --------
+        >>> import tempfile, refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> path = tempfile.mkdtemp() + "/sines.refold"
+        >>> ae.fit(sines).save(path)
+        >>> refold.SequenceAutoencoder.load(path).get_params()["units"]
+        8
         """
-        check_fitted(self)
-        sequences = self._in_memory(normal)
-        check_untrained(sequences, self._fitted.trained)
-        return self._measure_normal(sequences)
+        model = Model.load(path)
+        if unknown := set(model.arguments) - set(cls._get_param_names()):
+            raise ModelFileError(
+                f"{path} comes from another version of Refold, with arguments that this version "
+                f"does not have: {', '.join(sorted(unknown))}. Load it with that version."
+            )
+        estimator = cls(**model.arguments)
+        estimator._set_model(model)
+        return estimator
 
-    def _measure_normal(self, sequences: Sequences) -> Self:
-        """Calibrate with checked sequences."""
-        self._calibrate(sequences)
-        if self._network.specification.forecast_steps and self.schema_.numeric.any():
-            self._fitted = self._fitted._replace(residuals=self._residuals(sequences))
-        return self
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, atomically.
+    def encoder_inputs(self, X: Any, num_steps: int | None = None) -> np.ndarray:
+        """Return the scaled and padded array that ``encoder_`` and ``autoencoder_`` read.
 
         Parameters
         ----------
-        path : path
-            By convention it ends in ``.refold``.
-        """
-        check_fitted(self)
-        storage.save(path, self.get_params(deep=False), self._fitted)
+        X : Sequences, list of arrays, array, table or path
+            Data with the columns of the training data.
+        num_steps : int, optional
+            Number of steps to pad to; by default the length of the longest of these sequences, or
+            the number of steps that the encoder needs. Codes do not depend on it.
 
-    @property
-    def latent_steps_(self) -> int:
-        """Steps of latent optimization, for the current value of ``latent_steps``.
+        Returns
+        -------
+        array of float32 of shape (n_sequences, num_steps, features)
+            Padded steps are NaN. If the training data had missing values, an observed-flag channel
+            for each feature follows. For a classic architecture, padding is zeros.
 
         Raises
         ------
+        SchemaError
+            If the columns are not those of the training data.
+        DataError
+            If the sequences cannot be used, or may be larger than memory.
         ParameterError
-            If ``latent_steps`` was set to an invalid value, or the model has no latent
-            optimization.
+            If a sequence has more than ``num_steps`` steps, or the encoder needs another number.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> x = ae.fit(sines).encoder_inputs(sines)
+        >>> x.shape == (40, sines.lengths.max(), 1)
+        True
+        >>> ae.encoder_.predict(x, verbose=0).shape
+        (40, 4)
         """
-        check_fitted(self)
-        if self.latent_steps == "auto":
-            return self._fitted.latent_steps
-        built = self._network.specification
-        return fitting.check_latent_steps(
-            self.latent_steps, built.architecture, variational=built.variational
+        model = self.model_
+        sequences = model.align(as_sequences(open_source(X)))
+        fixed = model.network.fixed_steps
+        if num_steps is None:
+            num_steps = fixed or max(1, int(sequences.lengths.max(initial=0)))
+        elif fixed is not None and check_whole("num_steps", num_steps) != fixed:
+            raise ParameterError(
+                f"num_steps is {num_steps}, but this encoder reads {fixed} steps. Leave it out."
+            )
+        x, _ = pad(
+            model.scaler.transform(sequences),
+            np.arange(len(sequences)),
+            check_whole("num_steps", num_steps),
+            flags=model.network.specification.observed_flags,
         )
-
-    @property
-    def autoregressive_(self) -> bool:
-        """Whether the decoder is autoregressive, also if ``decoder`` is "auto"."""
-        check_fitted(self)
-        return self._network.autoregressive
-
-    @property
-    def num_calibrated_(self) -> int:
-        """Number of normal sequences that calibrate ``detect``."""
-        check_fitted(self)
-        calibration = self._fitted.calibration
-        return 0 if calibration is None else len(calibration.scores)
+        return x if model.network.reads_padding else np.nan_to_num(x, nan=0.0)
 
     @property
     def encoder_(self) -> Any:
@@ -836,19 +683,30 @@ class SequenceAutoencoder(
         """Keras model from codes to the steps that follow, or None."""
         return self._keras_models().forecaster
 
-    def _keras_models(self) -> Any:
-        check_fitted(self)
-        check_training_packages("A Keras model")
-        # not at the top, because all else runs without Keras
-        from refold.models import keras_models
+    @property
+    def latent_steps_(self) -> int:
+        """Steps of latent optimization, also if ``latent_steps`` is "auto"."""
+        return self.model_.latent_steps
 
-        return keras_models(self._network)
+    @property
+    def autoregressive_(self) -> bool:
+        """Whether the decoder is autoregressive, also if ``decoder`` is "auto"."""
+        return self.model_.network.autoregressive
+
+    @property
+    def num_calibrated_(self) -> int:
+        """Number of normal sequences that calibrate ``detect``."""
+        return self.model_.num_calibrated
 
     @property
     def n_parameters_(self) -> int:
         """Number of trainable parameters in encoder, decoders and length model."""
-        check_fitted(self)
-        return self._network.num_parameters
+        return self.model_.network.num_parameters
+
+    # scikit-learn
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_model" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -859,87 +717,58 @@ class SequenceAutoencoder(
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        # the fitted state is stored as bytes of a model file
-        everything: dict[str, Any] = super().__getstate__()  # pyright: ignore[reportAssignmentType]
-        state = {
-            name: value
-            for name, value in everything.items()
-            if not name.endswith("_") and name not in ("_fitted", "_decoded_features")
-        }
-        if self.__sklearn_is_fitted__():
-            state["fitted"] = storage.dumps(self.get_params(deep=False), self._fitted)
-        return state
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.code_size
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        fitted = state.pop("fitted", None)
-        vars(self).update(state)
-        if fitted is not None:
-            self._set_fitted(storage.loads(fitted, "The pickled model")[1])
+    def _output_container(self) -> str:
+        """Return the container that ``set_output`` or scikit-learn's configuration asks for."""
+        own = getattr(self, "_sklearn_output_config", {}).get("transform")
+        return own or sys.modules["sklearn"].get_config()["transform_output"]
 
-    def _set_fitted(self, fitted: Fitted) -> None:
-        self._fitted = fitted
-        self._decoded_features: DecodedFeatures | None = None
-        self.schema_ = fitted.schema
-        self.scaler_ = fitted.scaler
-        self.error_scaler_ = fitted.units
-        self.latent_dim_ = fitted.network.specification.latent_dim
-        self.max_steps_ = fitted.network.specification.max_steps
-        self.patch_ = fitted.network.specification.patch
-        self.rocket_dim_ = fitted.network.specification.rocket_dim
-        self.length_dim_ = fitted.network.specification.length_dim
-        self.length_index_ = fitted.network.specification.length_index
-        self.history_ = fitted.history
-        self.best_epoch_ = None if fitted.best is None else fitted.best[0]
-        self.initial_loss_ = fitted.initial_loss
-        self.n_features_in_ = fitted.schema.num_columns
-        self.active_dimensions_ = fitted.active_dimensions
+    def _frame(self, codes: np.ndarray, given: Any) -> Any:
+        """Return codes as a pandas frame, which scikit-learn's own cannot do for long tables."""
+        import pandas as pd
 
+        # a table with one row per step has an index of another length
+        indexed = isinstance(given, pd.DataFrame | pd.Series) and len(given) == len(codes)
+        names = self.get_feature_names_out()
+        frame = pd.DataFrame(codes, index=given.index if indexed else None, columns=names)
+        frame.attrs[MODEL_KEY] = self.model_.hash
+        return frame
 
-def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
-    """Load a model that ``save`` or ``refold fit`` wrote.
+    def _keras_models(self) -> Any:
+        network = self.model_.network
+        check_training_packages("A Keras model")
+        # not at the top, because all else runs without Keras
+        from refold.models import keras_models
 
-    Parameters
-    ----------
-    path : path
-        File to read.
+        return keras_models(network)
 
-    Returns
-    -------
-    SequenceAutoencoder
-
-    Raises
-    ------
-    ModelFileError
-        If the file is not a model, is truncated or changed, or comes from a newer version.
-    MissingFileError
-        If the file does not exist.
-
-    Examples
-    --------
-    >>> import tempfile, refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... )
-    >>> path = tempfile.mkdtemp() + "/sines.refold"
-    >>> ae.fit(sines).save(path)
-    >>> bool((load(path).transform(sines) == ae.transform(sines)).all())
-    True
-    """
-    parameters, fitted = storage.load(path)
-    if unknown := set(parameters) - set(SequenceAutoencoder._get_param_names()):
-        raise ModelFileError(
-            f"{path} comes from another version of Refold, with arguments that this version does "
-            f"not have: {', '.join(sorted(unknown))}. Load it with that version."
-        )
-    ae = SequenceAutoencoder(**parameters)
-    ae._set_fitted(fitted)
-    return ae
+    def _set_model(self, model: Model) -> None:
+        specification, history = model.network.specification, model.history
+        self._model = model
+        self.schema_ = model.schema
+        self.scaler_ = model.scaler
+        self.error_scaler_ = model.error_scaler
+        self.latent_dim_ = specification.latent_dim
+        self.max_steps_ = specification.max_steps
+        self.patch_ = specification.patch
+        self.rocket_dim_ = specification.rocket_dim
+        self.length_dim_ = specification.length_dim
+        self.length_index_ = specification.length_index
+        self.history_ = history.epochs
+        self.best_epoch_ = history.best_epoch
+        self.initial_loss_ = history.initial_loss
+        self.n_features_in_ = model.schema.num_columns
+        self.active_dimensions_ = model.active_dimensions
 
 
-def _describe_interruption(outcome: "FitResult", checkpoint: "Checkpoint | None") -> str:
+class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):
+    """Error of an estimator that is not fitted, which scikit-learn recognizes, too."""
+
+
+def _describe_interruption(outcome: "FitResult", checkpoint: Any) -> str:
     if outcome.phase is None:
         kept = "no weights are kept"
     elif outcome.epoch == 0:
@@ -952,5 +781,5 @@ def _describe_interruption(outcome: "FitResult", checkpoint: "Checkpoint | None"
     when = f"after epoch {done[-1]}" if done else "in the first epoch"
     return (
         f"Training was interrupted {when}. Its state is saved; {argument(resume=True)} continues "
-        f"from {str(checkpoint.path)!r}."
+        f"from {str(getattr(checkpoint, 'path', checkpoint))!r}."
     )

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import refold
-from refold.anomalies import set_aside
 from refold.cli import main
 from refold.sequences import as_sequences, write
+from refold.training._split import set_aside
 
 FIT = [
     "--latent-dim",

@@ -70,7 +70,7 @@ def test_the_library_can_load_the_model(folder, codes):
 
     model = refold.load(folder / "ones.refold")
     assert codes.shape == (NUM, 4)
-    np.testing.assert_array_equal(codes, model.transform(read(folder / "ones.npz")))
+    np.testing.assert_array_equal(codes, model.encode(read(folder / "ones.npz")))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "npy"])
@@ -94,7 +94,7 @@ def test_codes_without_latent_optimization(folder, codes, tmp_path):
 
     model, data, path = str(folder / "ones.refold"), str(folder / "ones.npz"), tmp_path / "c.npy"
     assert main(["encode", model, data, "-o", str(path), "--latent-steps", "0", "-q"]) == 0
-    own = refold.load(model).set_params(latent_steps=0).transform(read(data))
+    own = refold.load(model).with_latent_steps(0).encode(read(data))
     np.testing.assert_array_equal(np.load(path), own)
     assert not np.array_equal(own, codes)
 

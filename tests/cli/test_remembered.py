@@ -2,12 +2,12 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import refold
-from refold import storage
 from refold.cli import main
 from refold.sequences import read
 from small_data import fits_without_epochs
@@ -115,18 +115,19 @@ def test_info_shows_the_names_and_old_models_can_be_loaded(folder, capsys, monke
     assert main(["info", model, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["id"], facts["time"]) == ("patient", "day")
-    parameters, fitted = storage.load(model)
-    old = fitted.schema.to_dict()
+    loaded = refold.load(model)
+    old = loaded.schema.to_dict()
     assert (old.pop("id_name"), old.pop("time_name")) == ("patient", "day")
-    fitted = fitted._replace(schema=refold.sequences.Schema.from_dict(old), trained=None)
-    storage.save(folder / "old.refold", parameters, fitted)
-    assert refold.load(folder / "old.refold").schema_.id_name is None
+    fingerprints = loaded.fingerprints._replace(trained=None)
+    schema = refold.sequences.Schema.from_dict(old)
+    replace(loaded, schema=schema, fingerprints=fingerprints).save(folder / "old.refold")
+    assert refold.load(folder / "old.refold").schema.id_name is None
 
 
 def test_a_reserved_column_name_is_not_used_for_ids(folder, tmp_path):
     table(tmp_path / "data.csv", identity="score")
-    parameters, fitted = storage.load(folder / "m.refold")
-    schema = refold.sequences.Schema.from_dict(fitted.schema.to_dict() | {"id_name": "score"})
-    storage.save(tmp_path / "m.refold", parameters, fitted._replace(schema=schema))
+    model = refold.load(folder / "m.refold")
+    schema = refold.sequences.Schema.from_dict(model.schema.to_dict() | {"id_name": "score"})
+    replace(model, schema=schema).save(tmp_path / "m.refold")
     found = run(tmp_path, "detect", "odd.csv", "--alpha", "0.5")
     assert header(found)[:2] == ["id", "score"]

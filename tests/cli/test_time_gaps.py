@@ -46,11 +46,11 @@ def run(folder, command, data, output, *options):
 
 def test_later_commands_compute_the_column(folder):
     found = read(folder / "data.csv", id="user", time="at", columns=["x"], time_gaps=True)
-    ae = refold.load(folder / "m.refold")
-    assert ae.schema_.names == ("x", "time_gap")
+    model = refold.load(folder / "m.refold")
+    assert model.schema.names == ("x", "time_gap")
     for data, options in (("data.csv", []), ("data.jsonl", []), ("data.csv", ["--time-gaps"])):
         path = run(folder, "encode", data, "codes.npy", *options)
-        assert np.load(path).tobytes() == ae.transform(found).tobytes()
+        assert np.load(path).tobytes() == model.encode(found).tobytes()
 
 
 def test_a_column_of_the_file_has_priority(folder):
@@ -59,7 +59,7 @@ def test_a_column_of_the_file_has_priority(folder):
         assert next(csv.reader(file)) == ["user", "at", "x", "time_gap"]
     again = np.load(run(folder, "encode", "back.csv", "again.npy"))
     back = read(path, id="user", time="at")
-    assert again.tobytes() == refold.load(folder / "m.refold").transform(back).tobytes()
+    assert again.tobytes() == refold.load(folder / "m.refold").encode(back).tobytes()
 
 
 def test_a_file_without_times_is_an_error(folder, capsys):
@@ -76,12 +76,12 @@ def test_a_stream_computes_the_column(folder, suffix, capsys):
     assert main(["stream", *given, "--every", "5"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     data = read(folder / "data.csv", id="user", time="at", columns=["x"], time_gaps=True)
-    codes = refold.load(folder / "m.refold").transform(data)
+    codes = refold.load(folder / "m.refold").encode(data)
     assert [one["code"] for one in found] == codes.tolist()
 
 
 def test_a_stream_of_times(folder):
-    stream = refold.stream.Stream(refold.load(folder / "m.refold"))
+    stream = refold.load(folder / "m.refold").stream()
     stream.push({"x": 1, "at": "2024-01-01T10:00"})
     stream.push([{"x": 1, "at": "2024-01-01T10:00:02.5"}])
     stream.push({"x": 0, "at": "2024-01-02T10:00:02.5"})

@@ -90,7 +90,7 @@ def many(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(model_file, many):
     """Return the codes of one machine."""
-    one = refold.load(model_file).set_params(latent_steps=SLOW["latent_steps"])
+    one = refold.load(model_file).with_latent_steps(SLOW["latent_steps"])
     return one.encode(many)
 
 
@@ -204,7 +204,7 @@ def test_a_second_run_completes_one_whose_driver_was_killed(
     temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")
     monkeypatch.setenv("RAY_TMPDIR", temporary)
     output = tmp_path / "codes"
-    model = refold.load(model_file).set_params(latent_steps=SLOW["latent_steps"])
+    model = refold.load(model_file).with_latent_steps(SLOW["latent_steps"])
     model.save(tmp_path / "slow.refold")
     code = f"""
 import sys, refold

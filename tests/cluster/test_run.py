@@ -1,10 +1,10 @@
 """Runs in this process: units, parts, the manifest, failures and bad input. test_ray.py has Ray."""
 
-import copy
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -436,10 +436,9 @@ def test_files_must_agree(model, sequences, tmp_path):
 
 
 def test_a_model_that_needs_keras_is_refused(model, folder, tmp_path):
-    gru = copy.deepcopy(model)
-    specification = model._fitted.network.specification._replace(cell="gru")
+    specification = model.model_.network.specification._replace(cell="gru")
     network = SimpleNamespace(specification=specification)  # building one takes ten seconds
-    gru._fitted = model._fitted._replace(network=network)
+    gru = replace(model.model_, network=network)
     with pytest.raises(ParameterError, match=r"This model runs with Keras \(.*cell='gru'\)"):
         run("encode", gru, folder, tmp_path / "codes")
 

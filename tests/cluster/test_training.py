@@ -130,7 +130,7 @@ def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, mo
     killer.join(timeout=1)
     assert killed
     np.testing.assert_array_equal(fitted.history_["loss"], first["loss"])
-    arrays = sorted(fitted._fitted.network.arrays().items())
+    arrays = sorted(fitted.model_.network.arrays().items())
     weights = np.concatenate([array.ravel() for _, array in arrays])
     np.testing.assert_array_equal(weights, first["weights"])
 

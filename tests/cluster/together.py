@@ -15,7 +15,7 @@ def main(index, count, port, source, output, options):
     given = json.loads(options)
     ae = refold.SequenceAutoencoder(**given.pop("parameters"))
     fitted = refold.cluster.fit_together(ae, source, num_parts=2, **given)
-    history, arrays = fitted.history_, fitted._fitted.network.arrays()
+    history, arrays = fitted.history_, fitted.model_.network.arrays()
     np.savez(
         f"{output}-{count}-{index}.npz",
         loss=history["loss"],

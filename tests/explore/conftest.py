@@ -38,11 +38,10 @@ def model(data, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def atlas(model, data):
-    ae = refold.load(model)
-    ae.verbose = 0
+    loaded = refold.load(model)
     # as wide as a map of trained codes, so that points do not overlap
-    codes = ae.transform(data) * 3
-    return Atlas(ae, data, codes=codes, fields={"site": ["north", "south", "west"] * 16})
+    codes = loaded.encode(data) * 3
+    return Atlas(loaded, data, codes=codes, fields={"site": ["north", "south", "west"] * 16})
 
 
 @pytest.fixture(scope="session")

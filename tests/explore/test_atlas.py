@@ -39,7 +39,7 @@ def test_places_decode_like_their_codes(atlas):
 
 def test_a_code_decodes_as_the_model_does(atlas):
     code = atlas.codes[7]
-    expected = atlas.ae.inverse_transform(code[None])[0]
+    expected = atlas.model.decode(code[None])[0]
     found = atlas.unfold(code=code)
     assert found["length"] == len(expected)
     np.testing.assert_array_equal(np.array(found["back"][0], float), expected[:, 0].astype(float))
@@ -60,7 +60,7 @@ def test_errors_are_those_of_the_reconstruction(atlas, data):
     assert shown["error"] == pytest.approx(float(values[4]), rel=1e-5)
     assert len(shown["errors"]) == data.lengths[4] == shown["length"]
     wrong = [a != b for a, b in zip(shown["values"][1], shown["back"][1], strict=True)]
-    unit = atlas.ae._fitted.units.scale_[0]
+    unit = atlas.model.error_scaler.scale_[0]
     numbers = (np.subtract(*(np.array(shown[name][0]) for name in ("values", "back"))) / unit) ** 2
     np.testing.assert_allclose(shown["errors"], (numbers + wrong) / 2, rtol=1e-4)
 
@@ -81,7 +81,7 @@ def test_a_dimension_counts_by_its_effect_on_the_sequence():
 def test_p_values_are_those_of_detect(atlas, data):
     values = atlas.field("anomaly p-value").values(wait=20)
     with pytest.warns(UserWarning, match="that the model was trained on"):
-        found = atlas.ae.detect(data, alpha=0.5)
+        found = atlas.model.detect(data, alpha=0.5)
     np.testing.assert_allclose(values, found.p_values, rtol=1e-6)
     assert atlas.show(2)["p_value"] == pytest.approx(float(values[2]))
 
@@ -153,7 +153,7 @@ def test_umap_in_a_separate_process(atlas):
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_groups, "MOST_CLUSTERED", 20)
     vectors = atlas._similar.vectors
-    field = cluster_field(atlas.ae, atlas.sequences, atlas.codes, vectors, 3)
+    field = cluster_field(atlas.model, atlas.sequences, atlas.codes, vectors, 3)
     values = field.values(wait=30)
     assert field.categories == ["0", "1", "2"]
     assert field.note.startswith("k-means found 3 clusters in a sample of 20, and the others")
@@ -161,7 +161,7 @@ def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     for row in set(range(48)) - {*rows.tolist()}:
         closest = rows[np.linalg.norm(vectors[rows] - vectors[row], axis=1).argmin()]
         assert values[row] == values[closest]
-    none = cluster_field(atlas.ae, atlas.sequences[:6], atlas.codes[:6], vectors[:6], None)
+    none = cluster_field(atlas.model, atlas.sequences[:6], atlas.codes[:6], vectors[:6], None)
     assert none.values(wait=30).tolist() == [0] * 6
     assert none.categories == ["noise"]
     assert "--num-clusters" in none.note
@@ -196,22 +196,21 @@ def test_labels_become_a_column(data):
 
 def test_a_selection_is_the_normal_set(atlas, data):
     rows = list(range(0, 40, 2))
-    field = normal_field(atlas.ae, data, rows)
+    field = normal_field(atlas.model, data, rows)
     values = field.values(wait=30)
-    calibrated = copy.copy(atlas.ae)
-    calibrated._calibrate(data[np.array(rows)])
+    calibrated = atlas.model.calibrated_with(data[np.array(rows)])
     with pytest.warns(UserWarning, match="that the model was trained on"):
         found = calibrated.detect(data, alpha=0.5)
     np.testing.assert_allclose(values, found.p_values, rtol=1e-6)
     assert "was trained on some" in field.note
-    assert atlas.ae._fitted.calibration is not calibrated._fitted.calibration
+    assert atlas.model.calibration is not calibrated.calibration
 
 
 def test_bad_arguments_are_refused(atlas, data, tmp_path):
     with pytest.raises(DataError, match="Got 2 codes for 48 sequences"):
-        Atlas(atlas.ae, data, codes=atlas.codes[:2])
+        Atlas(atlas.model, data, codes=atlas.codes[:2])
     with pytest.raises(DataError, match="'site' has 2 values for 48"):
-        Atlas(atlas.ae, data, codes=atlas.codes, fields={"site": [1, 2]})
+        Atlas(atlas.model, data, codes=atlas.codes, fields={"site": [1, 2]})
     assert field_of("note", [f"text {i}" for i in range(300)]) is None
     with pytest.raises(MissingFileError, match="There is no model file"), exploring("no", atlas):
         pass

@@ -5,15 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from refold import SequenceAutoencoder
 from refold._support.progress_bars import progress_bar
 from refold.explore import Atlas
 from refold.explore._exported_page import PAGE, exported_blocks
 from refold.explore._maps import NeighborMap
 from refold.explore._one_file import data_element, joined_modules
 from refold.inference import PackedNetwork, Specification, weight_shapes
+from refold.model import Model
 from refold.sequences import Scaler, Sequences
-from refold.storage import Fitted
 
 STEPS, COUNT = 12, 16
 
@@ -51,11 +50,9 @@ def fitted(types, scale="features", *, seed=1, **options):
         for name, shape in weight_shapes(specification).items()
     }
     network = PackedNetwork(specification, weights)
-    units = Scaler.fit(data)
-    scaler = units if scale == "features" else Scaler.fit(data, scale)
-    ae = SequenceAutoencoder(specification.latent_dim, scale=scale, verbose=0)
-    ae._set_fitted(Fitted(network, data.schema, scaler, units, {}, 0))
-    return ae, data
+    error_scaler = Scaler.fit(data)
+    scaler = error_scaler if scale == "features" else Scaler.fit(data, scale)
+    return Model(network, data.schema, scaler, error_scaler), data
 
 
 MODELS = {
@@ -109,13 +106,13 @@ def opened(page, atlas):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_page_computes_as_python_does(name, page):
-    ae, data = MODELS[name]()
-    atlas = Atlas(ae, data)
+    model, data = MODELS[name]()
+    atlas = Atlas(model, data)
     opened(page, atlas)
     rng = np.random.default_rng(2)
     codes = rng.normal(size=(20, atlas.codes.shape[1])).astype(np.float32)
     found = page.evaluate(COMPUTED, codes.tolist())
-    unit = ae._fitted.units.scale_
+    unit = model.error_scaler.scale_
     for row, expected in zip(found["rows"], atlas.compare(data, atlas.codes), strict=True):
         same(row["back"], expected["back"], unit)
         assert row["length"] == expected["own_length"]
@@ -127,8 +124,8 @@ def test_a_page_computes_as_python_does(name, page):
 
 
 def test_a_umap_map_in_a_page_decodes_as_the_server_does(page):
-    ae, data = MODELS["patches"]()
-    atlas = Atlas(ae, data)
+    model, data = MODELS["patches"]()
+    atlas = Atlas(model, data)
     places = np.random.default_rng(3).normal(size=(COUNT, 2)).astype(np.float32)
     atlas._maps["umap"] = NeighborMap(places, atlas.codes, atlas._similar)
     opened(page, atlas)
@@ -144,7 +141,7 @@ def test_a_umap_map_in_a_page_decodes_as_the_server_does(page):
         expected = atlas.unfold(**question)
         for name in ("at", "code"):
             np.testing.assert_allclose(one[name], expected[name], rtol=1e-4, atol=1e-4)
-        same(one["back"], expected["back"], ae._fitted.units.scale_)
+        same(one["back"], expected["back"], model.error_scaler.scale_)
         for name in ("length", "far", "nearest", "id"):
             assert one[name] == expected[name]
 

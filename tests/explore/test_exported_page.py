@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -116,11 +117,9 @@ def test_what_cannot_be_computed_is_left_out(atlas, tmp_path):
 
 
 def test_models_of_keras_are_refused(atlas):
-    class Other:
-        _fitted = atlas.ae._fitted._replace(network=None)
-
+    other = replace(atlas.model, network=None)
     with pytest.raises(ParameterError, match="Only default models with LSTMs"):
-        check_exportable(Other())
+        check_exportable(other)
 
 
 def test_modules_that_cannot_be_joined_are_refused(tmp_path):

@@ -67,12 +67,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def storm_atlas(folder):
-    ae = refold.load(folder / "storms.refold")
-    ae.verbose = 0
+    model = refold.load(folder / "storms.refold")
     data, fields = storms()
     read = refold.sequences.read_labels
     given = {name: read(folder / "fields.csv", name, data) for name in fields}
-    atlas = Atlas(ae, data, fields=given)
+    atlas = Atlas(model, data, fields=given)
     export_page(atlas, folder / "storms.html", name="storms")
     return atlas
 
@@ -230,14 +229,14 @@ def test_the_verdict_has_the_alpha_of_detect(browser, served, storm_atlas):
     opened.wait("#name", "Added: 0")
     assert re.match(r"p = 0\.\d+ %, anomalous at alpha 1 %\.", opened.text("#reasons"))
     new = [np.stack([*strange.values()], axis=1)]
-    assert storm_atlas.ae.detect(new).anomalous.tolist() == [True]
+    assert storm_atlas.model.detect(new).anomalous.tolist() == [True]
     opened.close()
 
 
 def test_too_few_normal_sequences_give_no_verdict(browser, url, atlas):
     opened = Opened(browser, url, "#row=3")
     opened.wait("#reasons", "at alpha")
-    number = atlas.ae.num_calibrated_
+    number = atlas.model.num_calibrated
     expected = f"which {number} normal sequences cannot decide at alpha 1 % (at least 99 can)"
     assert expected in opened.text("#reasons")
     opened.close()
@@ -290,8 +289,8 @@ def test_names_are_not_clipped(width, scheme, browser, place):
 
 def test_the_report_shows_whole_numbers_in_full(folder, tmp_path):
     data, fields = storms()
-    ae = refold.load(folder / "storms.refold")
-    report(ae, data, tmp_path / "report.html", labels=fields["year"], label_name="year")
+    model = refold.load(folder / "storms.refold")
+    report(model, data, tmp_path / "report.html", labels=fields["year"], label_name="year")
     text = (tmp_path / "report.html").read_text()
     values = data.values[:, 0].astype(float)
     low, high = (number_text(one) for one in (values.min(), values.max()))

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-import refold
 from refold.inference import PackedNetwork, Specification, weight_shapes
+from refold.model import Model
 from refold.sequences import Scaler, as_sequences
-from refold.storage import Fitted
 
 LENGTHS = (0, 1, 5, 9, 4, 0, 2, 9, 3, 1)
 
@@ -42,7 +41,4 @@ def fitted(data, *, scale="features", seed=1, missing=(), **changes):
         for name, shape in weight_shapes(specification).items()
     }
     network = PackedNetwork(specification, weights)
-    ae = refold.SequenceAutoencoder(specification.latent_dim, latent_steps=0, scale=scale)
-    units = Scaler.fit(sequences, "features")
-    ae._set_fitted(Fitted(network, schema, scaler, units, {}))
-    return ae
+    return Model(network, schema, scaler, Scaler.fit(sequences, "features"))

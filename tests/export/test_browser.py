@@ -87,15 +87,15 @@ def test_a_browser_computes_the_same(site):
         page.wait_for_function("window.ready")
         for number, kind in enumerate(CHOSEN):
             data, options = KINDS[kind]
-            ae = networks.fitted(data, **options)
+            model = networks.fitted(data, **options)
             # the browser keeps a file of the same name
             names = {part: f"{part}-{number}" for part in ("encoder", "decoder")}
             for part, name in names.items():
-                to_onnx(ae, folder / f"{name}.onnx", part)
+                to_onnx(model, folder / f"{name}.onnx", part)
             encoder, decoder = (
                 onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in names.values()
             )
-            feeds = padded(as_sequences(data).align(ae.schema_), encoder)
+            feeds = padded(as_sequences(data).align(model.schema), encoder)
             expected = run(encoder, **feeds)
             compare(page, names["encoder"], feeds, expected)
             feeds = {"codes": expected["codes"], "wanted_lengths": np.array([-1])}

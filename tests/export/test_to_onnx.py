@@ -66,10 +66,10 @@ def columns_of(session):
     return json.loads(session.get_modelmeta().custom_metadata_map["columns"])
 
 
-def loaded(ae, tmp_path, part, **options):
+def loaded(model, tmp_path, part, **options):
     """Export a part of a model, and load it."""
     path = tmp_path / f"{part}.onnx"
-    to_onnx(ae, path, part, **options)
+    to_onnx(model, path, part, **options)
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
@@ -136,15 +136,15 @@ def last_steps(sequences, session):
 @pytest.mark.parametrize("kind", KINDS)
 def test_codes_are_those_of_refold(kind, tmp_path):
     data, options = KINDS[kind]
-    ae = networks.fitted(data, **options)
-    sequences = as_sequences(data).align(ae.schema_)
-    session = loaded(ae, tmp_path, "encoder")
+    model = networks.fitted(data, **options)
+    sequences = as_sequences(data).align(model.schema)
+    session = loaded(model, tmp_path, "encoder")
     feeds = padded(sequences, session)
     codes = run(session, **feeds)["codes"]
-    expected = ae.encode(sequences)
+    expected = model.encode(sequences)
     np.testing.assert_allclose(codes, expected, atol=CLOSE * expected.std(axis=0).min())
     # the same without padding
-    flat = loaded(ae, tmp_path, "encoder", packed=True)
+    flat = loaded(model, tmp_path, "encoder", packed=True)
     real = np.arange(feeds["lengths"].max() + 2) < feeds.pop("lengths")[:, None]
     width = next(iter(feeds.values())).shape[2]
     given = {name: tensor[real].ravel() for name, tensor in feeds.items()}
@@ -155,22 +155,22 @@ def test_codes_are_those_of_refold(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_decoded_sequences_are_those_of_refold(kind, tmp_path):
     data, options = KINDS[kind]
-    ae = networks.fitted(data, **options)
+    model = networks.fitted(data, **options)
     sequences = as_sequences(data)
-    codes, lengths = ae.encode(data), sequences.lengths
-    session = loaded(ae, tmp_path, "decoder", category_indices=True)
-    flat = loaded(ae, tmp_path, "decoder", category_indices=True, packed=True)
+    codes, lengths = model.encode(data), sequences.lengths
+    session = loaded(model, tmp_path, "decoder", category_indices=True)
+    flat = loaded(model, tmp_path, "decoder", category_indices=True, packed=True)
     tensors = [column["tensor"] for column in columns_of(session)]
     chosen = {name: [one == name for one in tensors] for name in tensors}
     for wanted in ([-1], lengths):
         found = run(session, codes=codes, wanted_lengths=np.array(wanted))
         packed = run(flat, codes=codes, wanted_lengths=np.array(wanted))
-        expected = as_sequences(ae.decode(codes, None if len(wanted) == 1 else wanted))
-        expected = expected.align(ae.schema_)
+        expected = as_sequences(model.decode(codes, None if len(wanted) == 1 else wanted))
+        expected = expected.align(model.schema)
         assert (found["lengths"] == expected.lengths).all()
         assert (packed["counts"] == expected.lengths * sum(chosen[tensors[0]])).all()
         real = np.arange(found["lengths"].max()) < found["lengths"][:, None]
-        scale = ae.error_scaler_.scale_
+        scale = model.error_scaler.scale_
         for name, columns in chosen.items():
             away = found[name][real] - expected.values[:, columns]
             assert np.abs(away / scale[columns]).max() < CLOSE
@@ -192,21 +192,21 @@ def test_decoded_sequences_are_those_of_refold(kind, tmp_path):
 )
 def test_forecasts_are_those_of_refold(kind, recent_steps, tmp_path):
     data, options = KINDS[kind]
-    ae = networks.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
-    codes = ae.encode(data)
-    expected = ae.forecast(data, context=99).sequences
-    session = loaded(ae, tmp_path, "forecaster", category_indices=True)
+    model = networks.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
+    codes = model.encode(data)
+    expected = model.forecast(data, context=99).sequences
+    session = loaded(model, tmp_path, "forecaster", category_indices=True)
     assert session.get_modelmeta().custom_metadata_map["forecast_steps"] == "3"
-    recent = last_steps(as_sequences(data).align(ae.schema_), session)
+    recent = last_steps(as_sequences(data).align(model.schema), session)
     found = run(session, codes=codes, **recent)
     assert found["lengths"].tolist() == [3] * len(codes)
-    packed = loaded(ae, tmp_path, "forecaster", category_indices=True, packed=True)
+    packed = loaded(model, tmp_path, "forecaster", category_indices=True, packed=True)
     flat = run(packed, codes=codes, **{name: steps.ravel() for name, steps in recent.items()})
     tensors = [column["tensor"] for column in columns_of(session)]
     for name in set(tensors):
         columns = [one == name for one in tensors]
         away = found[name].reshape(-1, sum(columns)) - expected.values[:, columns]
-        assert np.abs(away / ae.error_scaler_.scale_[columns]).max() < CLOSE
+        assert np.abs(away / model.error_scaler.scale_[columns]).max() < CLOSE
         assert (flat[name] == found[name].ravel()).all()
     nothing = {name: steps[:0] for name, steps in recent.items()}
     found = run(session, codes=codes[:0], **nothing)
@@ -214,21 +214,21 @@ def test_forecasts_are_those_of_refold(kind, recent_steps, tmp_path):
 
 
 def test_batches_without_sequences_or_steps(tmp_path):
-    ae = networks.fitted(mixed(), rocket_dim=1, patch=2)
-    empty = ae.encode([np.zeros((0, 6))])
-    session = loaded(ae, tmp_path, "encoder", category_indices=True)
+    model = networks.fitted(mixed(), rocket_dim=1, patch=2)
+    empty = model.encode([np.zeros((0, 6))])
+    session = loaded(model, tmp_path, "encoder", category_indices=True)
     shapes = {"values": 4, "categories": 2}
     for n, steps in ((3, 0), (0, 0), (0, 4)):
         feeds = {name: np.zeros((n, steps, k)) for name, k in shapes.items()}
         feeds["categories"] = feeds["categories"].astype(np.int64)
         codes = run(session, **feeds, lengths=np.zeros(n, np.int64))["codes"]
         np.testing.assert_allclose(codes, empty.repeat(n, axis=0), atol=CLOSE)
-    flat = loaded(ae, tmp_path, "encoder", category_indices=True, packed=True)
+    flat = loaded(model, tmp_path, "encoder", category_indices=True, packed=True)
     nothing = {"values": np.zeros(0), "categories": np.zeros(0, np.int64)}
     for n in (0, 2):
         codes = run(flat, **nothing, counts=np.zeros(n, np.int32))["codes"]
         np.testing.assert_allclose(codes, empty.repeat(n, axis=0), atol=CLOSE)
-    session = loaded(ae, tmp_path, "decoder")
+    session = loaded(model, tmp_path, "decoder")
     found = run(session, codes=empty, wanted_lengths=np.array([0]))
     assert found["lengths"].tolist() == [0]
     found = run(session, codes=empty[:0], wanted_lengths=np.array([-1]))
@@ -237,47 +237,50 @@ def test_batches_without_sequences_or_steps(tmp_path):
 
 def test_categories_are_exported(tmp_path):
     for data, missing in ((WORDS, "<missing>"), (IDS, -(2**63))):
-        ae = networks.fitted(data)
-        codes = ae.encode(data)
-        session = loaded(ae, tmp_path, "decoder")
+        model = networks.fitted(data)
+        codes = model.encode(data)
+        session = loaded(model, tmp_path, "decoder")
         found = run(session, codes=codes, wanted_lengths=as_sequences(data).lengths)
         for row, n, tokens in zip(
-            found["categories"], found["lengths"], ae.decode(codes, found["lengths"]), strict=True
+            found["categories"],
+            found["lengths"],
+            model.decode(codes, found["lengths"]),
+            strict=True,
         ):
             assert row[:n, 0].tolist() == list(tokens)
             assert (row[n:] == missing).all()
 
 
 def test_a_category_that_was_not_in_training_is_unknown(tmp_path):
-    ae = networks.fitted(WORDS, observed_flags=True)
-    session = loaded(ae, tmp_path, "encoder")
+    model = networks.fitted(WORDS, observed_flags=True)
+    session = loaded(model, tmp_path, "encoder")
     tokens = np.array([["a", "new", "<missing>"]], object)[..., None]
     codes = run(session, categories=tokens, lengths=np.array([3]))["codes"]
     with pytest.warns(UserWarning, match="treated as unknown"):
-        expected = ae.encode([["a", "new", None]])
+        expected = model.encode([["a", "new", None]])
     np.testing.assert_allclose(codes, expected, atol=CLOSE)
 
 
 def test_markers_of_missing_values(tmp_path):
     data = as_sequences([[1.5, 0.5, 2.5], [3.0]])
-    ae = networks.fitted(
+    model = networks.fitted(
         Sequences(data.values, data.offsets, schema=data.schema),
         missing=(-99.0,),
         observed_flags=True,
     )
-    session = loaded(ae, tmp_path, "encoder")
+    session = loaded(model, tmp_path, "encoder")
     for marker in (-99, np.nan):
         values = np.array([[1.5, marker, 2.5]], np.float32)[..., None]
         codes = run(session, values=values, lengths=np.array([3]))["codes"]
-        np.testing.assert_allclose(codes, ae.encode([[1.5, np.nan, 2.5]]), atol=CLOSE)
+        np.testing.assert_allclose(codes, model.encode([[1.5, np.nan, 2.5]]), atol=CLOSE)
 
 
 @pytest.mark.parametrize("weights", ["float16", "int8"])
 def test_errors_of_smaller_weights_are_below_a_hundredth(weights, tmp_path):
-    ae = networks.fitted(NUMBERS, length_dim=1, by_length=True, units=32)
-    codes = ae.encode(NUMBERS)
-    whole = to_onnx(ae, tmp_path / "whole.onnx")
-    exported = to_onnx(ae, tmp_path / "small.onnx", weights=weights)
+    model = networks.fitted(NUMBERS, length_dim=1, by_length=True, units=32)
+    codes = model.encode(NUMBERS)
+    whole = to_onnx(model, tmp_path / "whole.onnx")
+    exported = to_onnx(model, tmp_path / "small.onnx", weights=weights)
     assert exported.num_bytes < 0.75 * whole.num_bytes
     assert set(exported.stored.values()) == {weights}
     session = onnxruntime.InferenceSession(tmp_path / "small.onnx")
@@ -286,8 +289,8 @@ def test_errors_of_smaller_weights_are_below_a_hundredth(weights, tmp_path):
 
 
 def test_metadata_and_operators(tmp_path):
-    ae = networks.fitted(mixed(), rocket_dim=1)
-    to_onnx(ae, tmp_path / "encoder.onnx")
+    fitted = networks.fitted(mixed(), rocket_dim=1)
+    to_onnx(fitted, tmp_path / "encoder.onnx")
     model = onnx.load(tmp_path / "encoder.onnx")
     about = {one.key: one.value for one in model.metadata_props}
     assert len(about["refold_model"]) == 64
@@ -301,7 +304,7 @@ def test_metadata_and_operators(tmp_path):
         "categories": ["x", "y", "z"],
     }
     assert columns[3]["index"] == 2
-    assert columns[3]["mean"] == ae.scaler_.mean_[3]
+    assert columns[3]["mean"] == fitted.scaler.mean_[3]
     assert {one.domain: one.version for one in model.opset_import} == {"": 18, "ai.onnx.ml": 3}
     assert [node.op_type for node in model.graph.node].count("LSTM") == 1
     assert {node.domain for node in model.graph.node} == {"", "ai.onnx.ml"}
@@ -332,11 +335,11 @@ def test_bad_arguments(options, message, tmp_path):
     ],
 )
 def test_models_that_have_no_graph(changes, said, tmp_path):
-    ae = networks.fitted(NUMBERS)
-    network = ae._fitted.network
+    model = networks.fitted(NUMBERS)
+    network = model.network
     network.specification = network.specification._replace(**changes)
     with pytest.raises(ParameterError, match=f"A model with {said} cannot be exported"):
-        to_onnx(ae, tmp_path / "model.onnx")
+        to_onnx(model, tmp_path / "model.onnx")
 
 
 def test_a_runtime_without_the_opset(monkeypatch, tmp_path):

@@ -9,11 +9,11 @@ from scipy.optimize import rosen
 import refold
 from refold.errors import ParameterError
 from refold.evaluation import nmse
-from refold.fitting._data_sources import MemorySource
-from refold.fitting._latent_steps import pick_latent_steps
-from refold.inference import minimize_rows
+from refold.inference import Specification, minimize_rows
 from refold.inference._latent_optimization import cost_of_length
 from refold.sequences import as_sequences
+from refold.training._data_sources import MemorySource
+from refold.training._specify import pick_latent_steps
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
 OPTIONS |= {"validation_fraction": 0, "length_dim": 0}
@@ -101,7 +101,7 @@ def test_latent_optimization_lowers_the_error(fitted, vowels, tmp_path):
     ]
     assert misread[1] < 0.7 * misread[0]
     fitted.save(tmp_path / "model.refold")
-    loaded = refold.load(tmp_path / "model.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "model.refold")
     assert loaded.latent_steps == "auto"
     assert np.array_equal(loaded.encode(test), fitted.encode(test))
 
@@ -110,7 +110,7 @@ def test_latent_steps_can_be_set_after_fit(fitted, vowels):
     """The model was fitted with another number of steps."""
     test = vowels[1][:8]
     by_default = fitted.transform(test)
-    own = fitted._network.encode(fitted.scaler_.transform(test))
+    own = fitted.model_.network.encode(fitted.scaler_.transform(test))
     try:
         assert fitted.latent_steps_ == 10
         assert np.array_equal(fitted.set_params(latent_steps=0).transform(test), own)
@@ -140,8 +140,10 @@ def test_latent_optimization_of_words_does_not_change_the_training():
     ae, plain = (
         refold.SequenceAutoencoder(**options, latent_steps=steps).fit(words) for steps in (30, 0)
     )
-    searched = ae._network.arrays()
-    assert all(np.array_equal(a, searched[name]) for name, a in plain._network.arrays().items())
+    searched = ae.model_.network.arrays()
+    assert all(
+        np.array_equal(a, searched[name]) for name, a in plain.model_.network.arrays().items()
+    )
     assert ae.score(words) > plain.score(words)
 
 
@@ -158,11 +160,11 @@ def test_few_observed_values_do_not_give_extreme_codes(fitted, vowels):
 def test_the_default_depends_on_the_number_of_sequences():
     # test_latent_steps_can_be_set_after_fit has `latent_steps_` of a model of few sequences.
     series, words = as_sequences(np.zeros((2000, 3, 1))), as_sequences(["word"] * 2000)
-    left_open = refold.SequenceAutoencoder().get_params()
+    default = Specification("default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
     for sequences, wanted in ((series[:1999], 10), (series, 0), (words, 10)):
-        assert pick_latent_steps(left_open, MemorySource(sequences)) == wanted
+        assert pick_latent_steps(default, MemorySource(sequences)) == wanted
     for other in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
-        assert pick_latent_steps(left_open | other, MemorySource(words)) == 0
+        assert pick_latent_steps(default._replace(**other), MemorySource(words)) == 0
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])

@@ -107,8 +107,8 @@ def test_lengths_to_decode_to(ae):
 
 def test_predicted_lengths(ae, tmp_path):
     ae.save(tmp_path / "m.refold")
-    other = refold.load(tmp_path / "m.refold")
-    *_, bias = keras_models(other._network).length.trainable_variables
+    other = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
+    *_, bias = keras_models(other.model_.network).length.trainable_variables
     bias.assign([20.0, 0.0])  # 20 standard deviations above the mean length
     codes = np.zeros((2, 2), np.float32)
     with pytest.warns(UserWarning, match="2 of 2 predicted lengths are longer .*: up to 12 steps"):

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold.storage import fingerprint
 
 FOLDER = Path(__file__).parent
 LONGER = {"max_epochs": 40, "learning_rate": 0.01}
@@ -161,6 +160,8 @@ def plain(decoded):
 
 def results(ae, data, options):
     """Return what a model gives for sequences, as arrays and JSON texts."""
+    from refold.storage import fingerprint  # only commit 2d37b8f has this module
+
     X = opened(data, options)
     codes = ae.encode(X)
     found = {

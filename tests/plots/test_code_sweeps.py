@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from refold.diagnosis import LatentDimensions
 from refold.errors import DataError, ParameterError
-from refold.evaluation import LatentDimensions
 from refold.plots import latent_dimensions, strips_of, sweep
 from refold.sequences import Column, Schema, Sequences
 

@@ -5,7 +5,7 @@ import pytest
 
 from refold import datasets, plots
 from refold.errors import DataError
-from refold.forecasting import Forecast
+from refold.model import Forecast
 from refold.sequences import Sequences, as_sequences, split_at
 
 

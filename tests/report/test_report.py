@@ -231,7 +231,7 @@ def test_large_data_is_sampled_and_the_page_says_so(built):
 def test_without_errors_one_card_says_so(built):
     data, model, _ = built("curves")
     material = _gather.gather(
-        model, data, name="x", labels=None, label_name=None, train=None, max_sequences=20,
+        model.model_, data, name="x", labels=None, label_name=None, train=None, max_sequences=20,
         seed=0, seconds=None, stage=lambda _: None,
     )  # fmt: skip
     assert len(error_cards(material)) == 3

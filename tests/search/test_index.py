@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import lancedb
 import numpy as np
@@ -18,6 +19,7 @@ from refold.errors import (
     MissingFileError,
     ParameterError,
 )
+from refold.model import History
 from refold.search import Index, _approximate, _source, draw
 from refold.search._exact import nearest
 from refold.search._source import Source
@@ -32,9 +34,9 @@ def vectors(index, ae, X):
 
 
 def copied(ae, **changes):
-    """Return a copy of a model with a changed fitted state."""
+    """Return a copy of an estimator with a changed model."""
     other = copy.deepcopy(ae)
-    other._set_fitted(other._fitted._replace(**changes))
+    other._set_model(replace(ae.model_, **changes))
     return other
 
 
@@ -109,9 +111,8 @@ def scanned(sequences, tmp_path_factory):
 def test_files_are_encoded_in_blocks(ae, sequences, scanned, tmp_path, monkeypatch, capsys):
     source = scan(scanned, block_bytes=200)
     assert source.num_blocks > 4
-    verbose = copied(ae).set_params(verbose=1)
     columns = {"year": range(24)}
-    index = Index.create(tmp_path / "blocks", verbose, source, metadata=columns)
+    index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
     assert "encode" in capsys.readouterr().err
     whole = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
     for found, expected in zip(index._finder.stored(), whole._finder.stored(), strict=True):
@@ -132,16 +133,16 @@ def test_a_run_that_is_killed_leaves_the_old_index_or_none(ae, place, scanned, t
         "        assert os.wait()[1] == signal.SIGKILL\n"
         "        continue\n"
         "    import refold\n"
-        "    ae, source = refold.load(model), refold.sequences.scan(data, block_bytes=200)\n"
-        "    def encode(block, verbose, encode=ae._codes_of):\n"
+        "    loaded, source = refold.load(model), refold.sequences.scan(data, block_bytes=200)\n"
+        "    def encode(model, block, verbose, encode=refold.Model.codes_of):\n"
         "        if 's9' in block.ids.tolist():\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
-        "        return encode(block, verbose)\n"
-        "    ae._codes_of = encode\n"
+        "        return encode(model, block, verbose)\n"
+        "    refold.Model.codes_of = encode\n"
         "    if task == 'create':\n"
-        "        refold.search.Index.create(new, ae, source)\n"
+        "        refold.search.Index.create(new, loaded, source)\n"
         "    columns = {'site': ['x'] * 24, 'year': range(24)}\n"
-        "    refold.search.Index.open(old, ae).add(source, metadata=columns, replace=True)\n"
+        "    refold.search.Index.open(old, loaded).add(source, metadata=columns, replace=True)\n"
     )
     given = [tmp_path / "model.refold", scanned, tmp_path / "new", place]
     before = Index.open(place, ae).search(ids=["s1"]).table
@@ -229,11 +230,12 @@ def test_integer_ids(ae, tmp_path):
 
 
 def test_codes_of_another_model_are_refused(ae, place):
-    weights = ae._fitted.known._replace(codes=ae._fitted.known.codes + 1)
-    other = copied(ae, known=weights)
+    weights = ae.model_.reference._replace(codes=ae.model_.reference.codes + 1)
+    other = copied(ae, reference=weights)
     with pytest.raises(ParameterError, match=r"codes of another model \(hash [0-9a-f]{12}, and"):
         Index.open(place, other)
-    same = copied(ae, history={}, initial_loss=1.0).set_params(verbose=1).calibrate(ragged(seed=3))
+    same = copied(ae, history=History(initial_loss=1.0)).set_params(verbose=1)
+    same.calibrate(ragged(seed=3))
     assert len(Index.open(place, same)) == 24
 
 
@@ -323,20 +325,18 @@ def test_lancedb_is_not_installed():
 def test_approximate_search_and_its_recall(ae, sequences, place, monkeypatch, capsys):
     monkeypatch.setattr(_approximate, "EXACT_ROWS", 500)
     monkeypatch.setattr(_approximate, "_SAMPLE", 20)
-    index = Index.open(place, ae)
+    index = Index.open(place, ae, verbose=1)
     with pytest.raises(ParameterError, match="exact=False needs an index with partitions"):
         index.search(sequences[:1], exact=False)
     codes = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
     columns = {"site": ["x"] * 600, "year": range(600)}
     monkeypatch.setattr(_approximate, "_BATCH", 100)
-    monkeypatch.setattr(ae, "verbose", 1)
     index.add(codes=codes, ids=[f"r{i}" for i in range(600)], metadata=columns)
     assert index.recall_ >= 0.97
     index.search(sequences[:2], k=1)
     shown = capsys.readouterr().err
     for line in ("divide 624 rows into 6 partitions", "measure the recall in 624 rows", "search"):
         assert line in shown
-    ae.verbose = 0
     assert f"Index(624 rows, distance='features', recall {index.recall_:.3f})" == repr(index)
     near, exact = (index.search(sequences[:1], k=10, exact=one).ids() for one in (None, True))
     assert near[0] == exact[0] == "s0"

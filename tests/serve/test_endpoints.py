@@ -59,7 +59,7 @@ def test_decode(client, pairs, words):
     assert same(given, expected)
     table = codes_to_arrow(codes).append_column("length", pa.array(range(9)))
     found = post_table(client, "pairs/decode?clip=true", table)
-    assert same(Sequences.from_arrow(found).align(pairs.schema_).to_list()[1:], expected[1:])
+    assert same(Sequences.from_arrow(found).align(pairs.schema).to_list()[1:], expected[1:])
     codes = words.encode(WORDS[:3])
     assert same(
         post(client, "words/decode", {"codes": codes.tolist()})["sequences"], words.decode(codes)
@@ -69,14 +69,14 @@ def test_decode(client, pairs, words):
 def test_tables_of_codes_tell_their_model(client, pairs, words):
     given = Sequences.from_list(NEW).to_arrow()
     table = post_table(client, "pairs/encode", given)
-    assert table.schema.metadata[b"refold.model"].decode() == pairs.model_hash_
-    assert client.get("/v1/pairs").json()["model_hash"] == pairs.model_hash_
+    assert table.schema.metadata[b"refold.model"].decode() == pairs.hash
+    assert client.get("/v1/pairs").json()["model_hash"] == pairs.hash
     decoded = post_table(client, "pairs/decode", table)
     assert b"refold.warnings" not in decoded.schema.metadata
     headers = {"content-type": ARROW}
     refused = client.post("/v1/words/decode", content=stream_of(table), headers=headers)
     assert refused.status_code == 422
-    both = f"hash {pairs.model_hash_[:12]}, and this model has {words.model_hash_[:12]}"
+    both = f"hash {pairs.hash[:12]}, and this model has {words.hash[:12]}"
     assert both in refused.json()["error"]["message"]
     found = post_table(client, "pairs/decode", codes_to_arrow(pairs.encode(NEW)))
     (line,) = json.loads(found.schema.metadata[b"refold.warnings"])
@@ -159,7 +159,7 @@ def test_generate(client, pairs, words):
 def test_the_direct_conversion_equals_the_general_one(service, pairs, given):
     """Numbers for a numeric model are converted without the checks of other data."""
     assert service.models.get("pairs").plain
-    expected = Sequences.from_list(given, schema=pairs.schema_)
+    expected = Sequences.from_list(given, schema=pairs.schema)
     table = expected.to_arrow().drop_columns(["id"])
     for kind, body in (
         ("application/json", json.dumps({"sequences": given}).encode()),
@@ -212,7 +212,7 @@ def test_models(client, pairs):
     assert names == ["pairs", "words"]
     found = client.get("/v1/pairs").json()
     assert found["code_size"] == 3
-    assert [column["name"] for column in found["columns"]] == list(pairs.schema_.names)
+    assert [column["name"] for column in found["columns"]] == list(pairs.schema.names)
     assert client.get("/v1/other").json()["error"]["code"] == "not_found"
 
 

@@ -7,16 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-import refold
 from refold.cli import main
 from refold.inference import PackedNetwork
-from small_data import TINY, ragged
+from small_data import ragged
 
 ONE = {"sequences": [one.tolist() for one in ragged(4)]}
 UNIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -80,12 +80,10 @@ def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
         running.send_signal(signal.SIGHUP)
         assert "The models stay as they were" in running.stderr.readline()
         assert served() == before
-        network = pairs._fitted.network
+        network = pairs.network
         weights = {name: array * np.float32(1.01) for name, array in network.weights.items()}
-        other = refold.SequenceAutoencoder(**TINY)
         changed = PackedNetwork(network.specification, weights)
-        other._set_fitted(pairs._fitted._replace(network=changed))
-        other.save(path)
+        replace(pairs, network=changed).save(path)
         running.send_signal(signal.SIGHUP)
         assert "The models are read again" in running.stderr.readline()
         assert served() != before

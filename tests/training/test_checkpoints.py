@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 import refold
-from refold import Checkpoint, SequenceAutoencoder, storage
+from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
+from refold.training import load_checkpoint, save_checkpoint
 from refold.training.loop._interrupt import Interrupt
 from training import script
 from training.script import SETTINGS, data
@@ -31,7 +32,7 @@ SHORT = SETTINGS | {"max_epochs": 4}
 
 
 def weights(ae):
-    return list(ae._network.arrays().values())
+    return list(ae.model_.network.arrays().values())
 
 
 def same(a, b):
@@ -75,12 +76,12 @@ def killed(folder, rng, times):
                 time.sleep(0.001)
             time.sleep(rng.uniform(0, 0.4))
             process.kill()
-        storage.load_checkpoint(checkpoint)
+        load_checkpoint(checkpoint)
         if model.exists():
             break
     script.main(checkpoint, model)
     assert {path.name for path in folder.iterdir()} == {"checkpoint", "model.refold"}
-    return refold.load(model)
+    return refold.SequenceAutoencoder.load(model)
 
 
 def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path, unbroken):
@@ -101,17 +102,17 @@ def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
     """The checkpoints are from both phases."""
     path, kept = tmp_path / "checkpoint", []
     settings = SHORT | {"rocket_dim": 1, "calibration_fraction": 0.2}
-    write = storage.save_checkpoint
+    write = save_checkpoint
 
     def keep(*arguments):
         write(*arguments)
         kept.append(shutil.copy(path, tmp_path / str(len(kept))))
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "save_checkpoint", keep)
+        patch.setattr("refold.training._checkpoint.save_checkpoint", keep)
         unbroken = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
-    phases = [storage.load_checkpoint(one)[1]["phase"] for one in kept]
-    assert len({storage.load_checkpoint(one)[1]["preparation"] for one in kept} - {0.0}) == 1
+    phases = [load_checkpoint(one)[1]["phase"] for one in kept]
+    assert len({load_checkpoint(one)[1]["preparation"] for one in kept} - {0.0}) == 1
     assert {"validated", "refit"} == set(phases)
     for one in [kept[0], kept[len(kept) // 3], kept[phases.index("refit")], kept[-1]]:
         resumed = SequenceAutoencoder(**settings).fit(data(), checkpoint=one, resume=True)
@@ -132,7 +133,9 @@ def test_without_a_seed_the_seed_of_the_checkpoint_is_used(tmp_path):
 
 def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     epochs = []
-    monkeypatch.setattr(storage, "save_checkpoint", lambda *a: epochs.append(a[2]["epoch"]))
+    monkeypatch.setattr(
+        "refold.training._checkpoint.save_checkpoint", lambda *a: epochs.append(a[2]["epoch"])
+    )
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=1e6, epochs=2)
     SequenceAutoencoder(**SHORT | {"refit": False}).fit(data(), checkpoint=checkpoint)
     assert epochs == [1, 3, 5]
@@ -196,12 +199,12 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path, capsys, monkeypatch):
     assert f"--resume continues from '{checkpoint}'" in messages
     assert "Traceback" not in messages
     assert not (tmp_path / "model.refold").exists()
-    _, values, _ = storage.load_checkpoint(checkpoint)
+    _, values, _ = load_checkpoint(checkpoint)
     assert values["phase"] == "validated"
     # A time budget shortens the rest of this long training, and may end it in another epoch.
     assert main([*given, "--resume", "--time-budget", str(values["seconds"] + 1)]) == 0
     assert not checkpoint.exists(), "a finished training leaves the model alone"
-    history = refold.load(tmp_path / "model.refold").history_
+    history = refold.SequenceAutoencoder.load(tmp_path / "model.refold").history_
     assert history["loss"][: len(values["history"]["loss"])] == values["history"]["loss"]
 
 
@@ -256,7 +259,7 @@ def test_ctrl_c_within_an_epoch_saves_the_end_of_the_last_one(tmp_path, whole):
     ae = SequenceAutoencoder(**SHORT)
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
         ae.fit(data(), callbacks=[AtStep(10)], checkpoint=Checkpoint(path, 1e6))
-    values = storage.load_checkpoint(path)[1]
+    values = load_checkpoint(path)[1]
     assert values["epoch"] == 2
     assert values["history"]["loss"] == ae.history_["loss"] == whole.history_["loss"][:1]
     ae.fit(data(), checkpoint=path, resume=True)
@@ -293,7 +296,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
     fit = [sys.executable, "-m", "refold", *command]
     with subprocess.Popen(fit, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            if checkpoint.exists() and storage.load_checkpoint(checkpoint)[1]["phase"] == "refit":
+            if checkpoint.exists() and load_checkpoint(checkpoint)[1]["phase"] == "refit":
                 process.send_signal(signal.SIGINT)
                 break
             time.sleep(0.02)
@@ -303,11 +306,11 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
         "Interrupted: Stopped by Ctrl-C in the refit. The validated weights were written. "
         "--resume continues from 'model.refold.checkpoint'."
     )
-    assert refold.load("model.refold").transform(data()).shape == (60, 3)
+    assert refold.SequenceAutoencoder.load("model.refold").transform(data()).shape == (60, 3)
     assert main(command) == 2  # nothing is lost by mistake
     assert "Continue that run with --resume, or delete the file" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 0
-    assert refold.load("model.refold").history_["phase"][-1] == "refit"
+    assert refold.SequenceAutoencoder.load("model.refold").history_["phase"][-1] == "refit"
     assert not checkpoint.exists()
 
 
@@ -348,13 +351,13 @@ def test_a_checkpoint_of_another_training_is_refused_with_the_difference(tmp_pat
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path, whole):
     path = tmp_path / "checkpoint"
-    identity, values, arrays = storage.load_checkpoint(whole[1])
+    identity, values, arrays = load_checkpoint(whole[1])
     parameters = {k: v for k, v in identity["parameters"].items() if k != "forecast_steps"}
     for changed in [
         ({**identity, "parameters": parameters}, values),
         (identity, values | {"batch": 3}),
     ]:
-        storage.save_checkpoint(path, *changed, arrays)
+        save_checkpoint(path, *changed, arrays)
         with pytest.raises(ModelFileError, match="from another version of Refold"):
             SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
 
@@ -365,7 +368,7 @@ def test_files_that_are_not_checkpoints(tmp_path, whole):
     with pytest.raises(ModelFileError, match="is a model, not a checkpoint of a training"):
         ae.fit(data(), checkpoint=path, resume=True)
     with pytest.raises(ModelFileError, match="is a checkpoint of a training, not a model"):
-        refold.load(whole[1])
+        refold.SequenceAutoencoder.load(whole[1])
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ModelFileError, match="cut short"):
         ae.fit(data(), checkpoint=path, resume=True)

@@ -1,7 +1,5 @@
 """Lines about a training run on standard error."""
 
-from rich.console import Console
-
 __all__ = ["describe_epochs", "log", "log_kept_epoch"]
 
 
@@ -16,6 +14,9 @@ def describe_epochs(best_epoch: int | None, epochs: int) -> str:
 
 def log(line: str) -> None:
     """Write a line to standard error."""
+    # not at the top, because it takes time to import rich
+    from rich.console import Console
+
     Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)
 
 

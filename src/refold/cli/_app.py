@@ -58,7 +58,7 @@ EXAMPLES = {
 }
 
 # Commands that need the packages that a small installation does not have.
-NEED_TRAINING_PACKAGES = {cluster, curve, demo, doctor, fit, generate, probe, report}
+NEED_TRAINING_PACKAGES = {cluster, curve, demo, doctor, fit, probe, report}
 
 app = typer.Typer(
     name="refold",

@@ -109,7 +109,7 @@ def _write_archive(
             ids = _write_array(member, blocks, num_codes, dtype)
         others = {"id": np.concatenate(ids)}
         if model is not None:
-            others["model"] = np.array(model.model_hash_)
+            others["model"] = np.array(model.hash)
         for name, values in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)

@@ -142,19 +142,19 @@ class Reading:
 
     def read_calibrated(
         self, model: Any, name: str, normal: str | None, windows: Windows | None = None
-    ) -> Any:
-        """Read sequences for a model, after its calibration on those of the file `normal`."""
+    ) -> tuple[Any, Any]:
+        """Return the model, calibrated on the file `normal`, and sequences for it."""
         if normal is not None:
             given = self.read(model, normal, (name,))
             cut = windows.cut(given) if windows else None
-            model.calibrate(given if cut is None else cut.sequences)
-        return self.read(model, name, (normal,))
+            model = model.calibrate(given if cut is None else cut.sequences)
+        return model, self.read(model, name, (normal,))
 
     def _file(self, name: str, others: Sequence[str | None] = ()) -> AbstractContextManager[Path]:
         return readable(name, input_format_of((name, *others), name, self.input_format))
 
     def _open(self, model: Any, path: Path, left_out: Sequence[str] = ()) -> Any:
-        schema, options, found = model.schema_, dict(self.options), _columns_of(path)
+        schema, options, found = model.schema, dict(self.options), _columns_of(path)
         names = list(schema.names)
         if schema.time_gaps and ((found and names[-1] not in found) or self.time_gaps):
             options["time_gaps"] = True
@@ -219,7 +219,7 @@ class TrainingData(Reading):
             if model is None:
                 sequences = refold.sequences.read_or_scan(path, **self.options)
             else:
-                sequences = self._open(model, path)
+                sequences = self._open(model.model_, path)
             if isinstance(sequences, refold.sequences.Scan):
                 return_freed_memory()
             yield sequences

@@ -15,15 +15,17 @@ from refold.errors import SchemaError
 _FEWEST, _SIGNIFICANT = 50, 0.001
 
 
-def load_model(name: str, *, quiet: bool, latent_steps: int | None = None) -> Any:
+def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
     """Load a model from a file or standard input; ``latent_steps`` overrides its setting."""
     with readable(name, formats=MODEL_FORMATS) as path:
         model = refold.load(path)
-    if latent_steps is not None:
-        model.set_params(latent_steps=latent_steps)
-        _ = model.latent_steps_  # raises if the model has no latent optimization
-    model.verbose = 0 if quiet else 1
-    return model
+    return model if latent_steps is None else model.with_latent_steps(latent_steps)
+
+
+def load_estimator(name: str) -> Any:
+    """Load a model from a file or standard input to train it further."""
+    with readable(name, formats=MODEL_FORMATS) as path:
+        return refold.SequenceAutoencoder.load(path)
 
 
 def log_drift(drift: Any) -> None:

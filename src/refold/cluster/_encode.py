@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import refold
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.progress_bars import progress_bar
 from refold.cluster._connection import LOCAL, connected
@@ -14,6 +13,7 @@ from refold.cluster._run import Job, execute_on_cluster
 from refold.cluster._storage import absolute, place_of
 from refold.cluster._summary import Summary
 from refold.errors import ParameterError, argument
+from refold.model import Model, model_of
 from refold.sequences import TableOptions, check_code_dtype
 
 # Ray moves names of units and summaries only, so its shared memory can be small.
@@ -46,7 +46,7 @@ def encode(
 
     Parameters
     ----------
-    model : SequenceAutoencoder or path
+    model : Model, SequenceAutoencoder or path
         A fitted model, or its file. It must be the default model with LSTMs.
     source : path, URL, glob or list of them
         Parquet files, or folders of them, that all machines of the cluster can read, such as
@@ -185,7 +185,7 @@ def detect(
 
     Parameters
     ----------
-    model : SequenceAutoencoder or path
+    model : Model, SequenceAutoencoder or path
         A fitted model with calibration sequences, or its file.
     source, output, on, num_workers, id, time, columns, column_types, time_gaps
         As in `encode`.
@@ -197,7 +197,7 @@ def detect(
     Returns
     -------
     Summary
-        The parts hold the columns of `refold.anomalies.Detection.to_table`, except for
+        The parts hold the columns of `refold.model.Detection.to_table`, except for
         ``adjusted_p_value``, which depends on all sequences. The file
         ``_adjusted_p_values.parquet`` in the output folder has it for each p-value.
 
@@ -266,18 +266,13 @@ def job_of(
     for option, value in (("num_workers", num_workers), ("part_steps", part_steps)):
         if value is not None:
             check_whole(option, value)
-    model = refold.load(model) if isinstance(model, str | os.PathLike) else model
+    model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
     if latent_steps is not None:
-        before = model.latent_steps
-        model.set_params(latent_steps=latent_steps)
-    try:
-        data = packed_model(model)
-        settings = settings | {"latent_steps": model.latent_steps_, "threads": 1}
-    finally:
-        if latent_steps is not None:
-            model.set_params(latent_steps=before)
-    taken = {"code", None, *model.schema_.names}
-    id_name = roles.id or model.schema_.id_name
+        model = model.with_latent_steps(latent_steps)
+    data = packed_model(model)
+    settings = settings | {"latent_steps": model.latent_steps, "threads": 1}
+    taken = {"code", None, *model.schema.names}
+    id_name = roles.id or model.schema.id_name
     operation = Operation(name, settings, "id" if id_name in taken else str(id_name))
     without_sequences(model, operation, text_ids=False)  # raises what each worker would
     return Job(
@@ -285,7 +280,7 @@ def job_of(
         place_of(output).name(),
         data,
         hash_of(model, name),
-        model.schema_.to_dict(),
+        model.schema.to_dict(),
         operation,
         roles,
         part_steps,

@@ -9,8 +9,8 @@ import pyarrow as pa
 from refold.errors import ParameterError
 from refold.inference import PackedNetwork
 from refold.kernels import packed
+from refold.model import Model, dumps
 from refold.sequences import Sequences, codes_to_arrow
-from refold.storage import dumps, fingerprint
 
 
 class Operation(NamedTuple):
@@ -21,31 +21,31 @@ class Operation(NamedTuple):
     id_name: str  # name of the column of ids
 
 
-def packed_model(model: Any) -> bytes:
+def packed_model(model: Model) -> bytes:
     """Return the file of a model for the workers, which have neither Keras nor JAX."""
-    if not isinstance(model._fitted.network, PackedNetwork):
-        specification = model._fitted.network.specification
+    if not isinstance(model.network, PackedNetwork):
+        specification = model.specification
         raise ParameterError(
             f"This model runs with Keras (architecture={specification.architecture!r}, "
             f"cell={specification.cell!r}). The workers of a cluster run the default model with "
             "LSTMs only. Use one machine, or fit the default model."
         )
-    return dumps(model.get_params(deep=False), model._fitted)
+    return dumps(model)
 
 
-def hash_of(model: Any, operation: str) -> str:
+def hash_of(model: Model, operation: str) -> str:
     """Return a hash of all that determines the results of an operation."""
-    found = fingerprint(model._fitted)
-    calibration = model._fitted.calibration
-    if operation != "detect" or calibration is None:
-        return found
-    digest = hashlib.sha256(found.encode())
-    for array in (*calibration, *(model._fitted.known or ())):
+    calibration, reference = model.calibration, model.reference
+    if operation != "detect" or calibration is None or reference is None:
+        return model.hash
+    digest = hashlib.sha256(model.hash.encode())
+    statistics = reference.mean, reference.deviation, reference.precision, reference.typical
+    for array in (calibration.scores, calibration.steps, *statistics):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def computed(model: Any, operation: Operation, sequences: Sequences) -> pa.Table:
+def computed(model: Model, operation: Operation, sequences: Sequences) -> pa.Table:
     """Return one row for each sequence."""
     settings, ids = operation.settings, sequences.ids
     with packed.limited_threads(settings["threads"]):
@@ -59,13 +59,13 @@ def computed(model: Any, operation: Operation, sequences: Sequences) -> pa.Table
             # depends on all sequences
             return table.drop_columns(["adjusted_p_value"])
         decoded = model.reconstruct(sequences, clip=settings["clip"])
-    back = Sequences.from_list(decoded, schema=model.schema_).with_ids(ids)
+    back = Sequences.from_list(decoded, schema=model.schema).with_ids(ids)
     return back.to_arrow(operation.id_name)
 
 
-def without_sequences(model: Any, operation: Operation, *, text_ids: bool) -> pa.Table:
+def without_sequences(model: Model, operation: Operation, *, text_ids: bool) -> pa.Table:
     """Return the table of no sequence."""
     ids = np.zeros(1, np.str_ if text_ids else np.int64)
-    one = Sequences.from_list([np.zeros((1, model.schema_.num_columns))], ids=ids)
-    one = Sequences(one.values, one.offsets, ids, model.schema_)
+    one = Sequences.from_list([np.zeros((1, model.schema.num_columns))], ids=ids)
+    one = Sequences(one.values, one.offsets, ids, model.schema)
     return computed(model, operation, one).slice(0, 0)

@@ -8,9 +8,8 @@ from typing import Any
 from refold._support.argument_checks import draw_seed
 from refold.errors import ParameterError, argument
 from refold.estimator import SequenceAutoencoder
-from refold.fitting import Checkpoint
 from refold.sequences import PartedScan, scan_parts
-from refold.training import Processes
+from refold.training import Checkpoint, Processes
 
 
 def fit_together(

@@ -17,7 +17,7 @@ from refold.cluster._storage import absolute
 from refold.cluster._together import check_divisible, fit_parts, open_parts, plain_checkpoint
 from refold.errors import ClusterError, FileAccessError, FileFormatError, RefoldError
 from refold.estimator import SequenceAutoencoder
-from refold.fitting import Checkpoint
+from refold.training import Checkpoint
 
 
 def fit(
@@ -101,8 +101,7 @@ def fit(
     outcome = pickle.loads(found)  # noqa: S301  (from our own process)
     if isinstance(outcome, RefoldError):
         raise outcome
-    fitted, fitted.interrupted_, fitted.n_shapes_ = outcome  # a pickled model has no others
-    return fitted
+    return outcome
 
 
 def _run(
@@ -152,7 +151,7 @@ def _train(settings: dict[str, Any]) -> bytes:
         if opened and isinstance(error, FileAccessError | FileFormatError):
             raise  # perhaps in this process only, while the others wait
         return pickle.dumps(error)
-    return pickle.dumps((fitted, fitted.interrupted_, fitted.n_shapes_))
+    return pickle.dumps(fitted)
 
 
 def _free_address() -> str:

@@ -34,6 +34,7 @@ from refold.errors import (
     RefoldError,
     SchemaError,
 )
+from refold.model import Model
 from refold.sequences import TableOptions, from_file_table
 
 # Values of a slice, and its least number of steps. Memory beyond that of a worker without work is a
@@ -90,13 +91,12 @@ class Worker:
         except RefoldError as error:
             self._problem = error
             return
-        self._model.verbose = 0
         if hash_of(self._model, self._operation.name) != job["hash"]:
             self._problem = ParameterError(
                 f"{MODEL} in the output folder is not the model of this run. Name a new folder."
             )
             return
-        width = max(1, self._model.schema_.num_columns)
+        width = max(1, self._model.schema.num_columns)
         self._most_steps = max(LEAST_STEPS, SLICE_VALUES // width)
         without_sequences(self._model, self._operation, text_ids=False)
         self._idle = memory("VmRSS")
@@ -216,7 +216,7 @@ class Worker:
         return computed(self._model, self._operation, sequences), len(sequences.values)
 
 
-def load_model(place: Place) -> Any:
+def load_model(place: Place) -> Model:
     """Load a model from any store."""
     data = read_bytes(place)
     if data is None:
@@ -227,7 +227,7 @@ def load_model(place: Place) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / MODEL
         path.write_bytes(data)
-        return refold.load(path)
+        return Model.load(path)
 
 
 def unit_to(unit: Unit) -> str:

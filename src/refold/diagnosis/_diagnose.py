@@ -12,8 +12,8 @@ from refold.diagnosis._fit_findings import FitFacts, fit_findings
 from refold.errors import DataError, DivergedError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity, PCABaseline, fidelity
-from refold.fitting import check_parameters, open_training
 from refold.sequences import Scaler, Scan, Sequences, sequence_moments
+from refold.training import check_arguments, open_training
 
 # Caps of the short fit: sequences, their values, sequences for an error, seconds.
 _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 30.0
@@ -104,7 +104,7 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
     """
     estimator = SequenceAutoencoder() if estimator is None else estimator
     parameters = estimator.get_params(deep=False)
-    check_parameters(parameters)
+    check_arguments(parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
         source = open_training(X, estimator.missing_values)

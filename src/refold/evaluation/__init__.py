@@ -23,10 +23,6 @@ from refold.evaluation._forecast_errors import forecast_errors as forecast_error
 from refold.evaluation._grouped_errors import GroupErrors as GroupErrors
 from refold.evaluation._grouped_errors import errors_by_length as errors_by_length
 from refold.evaluation._grouped_errors import errors_by_position as errors_by_position
-from refold.evaluation._latent_dimensions import DEVIATIONS as DEVIATIONS
-from refold.evaluation._latent_dimensions import LatentDimensions as LatentDimensions
-from refold.evaluation._latent_dimensions import latent_dimensions as latent_dimensions
-from refold.evaluation._latent_dimensions import sweep as sweep
 from refold.evaluation._naive_forecasts import last_value as last_value
 from refold.evaluation._naive_forecasts import linear_continuation as linear_continuation
 from refold.evaluation._naive_forecasts import pick_season as pick_season

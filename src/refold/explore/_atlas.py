@@ -16,7 +16,7 @@ from refold.explore._groups import check_clusters, cluster_field, label_field, n
 from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
 from refold.explore._projection import Projection, effects, numbers_of
 from refold.explore._umap_job import UmapJob
-from refold.inference import check_codes
+from refold.model import compared, model_of
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
@@ -33,8 +33,8 @@ class Atlas:
 
     Parameters
     ----------
-    ae : SequenceAutoencoder
-        A fitted default model with LSTMs.
+    model : Model or SequenceAutoencoder
+        A fitted model.
     X : Sequences, list of arrays, array or table
         Data with the columns of the training data.
     codes : array of shape (n_sequences, width of the code), optional
@@ -77,25 +77,24 @@ class Atlas:
 
     def __init__(
         self,
-        ae: Any,
+        model: Any,
         X: Any,
         *,
         codes: Any = None,
         fields: Mapping[str, Any] | None = None,
         num_clusters: int | None = None,
     ) -> None:
-        self.ae = ae
-        self.sequences = as_sequences(X).align(ae.schema_)
+        self.model = model = model_of(model)
+        self.sequences = as_sequences(X).align(model.schema)
         count = len(self.sequences)
         if not count:
             raise DataError("There is no sequence to show. Give at least one.")
-        width = ae._n_features_out
-        self.codes = check_codes(ae.transform(self.sequences) if codes is None else codes, width)
+        self.codes = model.check_codes(model.encode(self.sequences) if codes is None else codes)
         if len(self.codes) != count:
             raise DataError(
                 f"Got {len(self.codes)} codes for {count} sequences. Encode these sequences again."
             )
-        self._decoding = Decoding(ae, self.sequences.lengths)
+        self._decoding = Decoding(model, self.sequences.lengths)
         weights = effects(self.codes, self.sequences.lengths, self._decoding.change)
         self.projection = Projection.fit(self.codes, weights)
         self._similar = WeightedCodes(self.codes, self.projection.mean, weights)
@@ -103,7 +102,7 @@ class Atlas:
         self.places = self._maps["pca"].places
         self.umap = UmapJob(self._similar.vectors)
         self._lock = threading.Lock()
-        calibrated = ae._fitted.calibration is not None
+        calibrated = model.calibration is not None
         self.score_components = np.zeros((count if calibrated else 0, 2), np.float32)
         self.fields = self._all_fields(fields or {}, num_clusters)
 
@@ -131,10 +130,10 @@ class Atlas:
             },
             "usual_length": int(np.quantile(lengths, 0.95)),
             "ids": ids.tolist() if len(ids) <= _MOST_IDS else None,
-            "calibrated": self.ae._fitted.calibration is not None,
+            "calibrated": self.model.calibration is not None,
             # sequences with a p-value of at most this are anomalous, as in `detect`
-            "alpha": inspect.signature(self.ae.detect).parameters["alpha"].default,
-            "num_normal": self.ae.num_calibrated_,
+            "alpha": inspect.signature(self.model.detect).parameters["alpha"].default,
+            "num_normal": self.model.num_calibrated,
         }
 
     def map(self, name: str, wait: float = 0.0) -> FlatMap | None:
@@ -329,7 +328,7 @@ class Atlas:
     def normal(self, rows: list[int]) -> Field:
         """Return p-values of all sequences, with some of them as the normal ones of `detect`."""
         with self._lock:
-            return self._put(normal_field(self.ae, self.sequences, rows))
+            return self._put(normal_field(self.model, self.sequences, rows))
 
     def cluster(self, num_clusters: int | None) -> Field:
         """Return other clusters, which replace those that the map can be colored by.
@@ -360,7 +359,7 @@ class Atlas:
 
     def _clusters(self, num_clusters: int | None) -> Field:
         vectors = self._similar.vectors
-        return cluster_field(self.ae, self.sequences, self.codes, vectors, num_clusters)
+        return cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
 
     def _put(self, field: Field) -> Field:
         """Add a field, or replace the one of the same name."""
@@ -388,7 +387,7 @@ class Atlas:
         computed = functools.partial(Field, count=count, log=True)
         errors = functools.partial(self._decoding.errors, self.sequences, self.codes)
         fields.append(computed("error", compute=errors, about=about))
-        if self.ae._fitted.calibration is not None:
+        if self.model.calibration is not None:
             about = (
                 "share of normal sequences that are as anomalous, not adjusted for multiple tests"
             )
@@ -399,6 +398,6 @@ class Atlas:
 
     def _p_values(self) -> Iterator[np.ndarray]:
         for chosen in blocks(len(self.codes)):
-            some = self.ae._aligned(self.sequences[chosen])
-            _, self.score_components[chosen], p_values = self.ae._compared(some)
+            some = self.model.align(self.sequences[chosen])
+            _, self.score_components[chosen], p_values = compared(self.model, some)
             yield p_values

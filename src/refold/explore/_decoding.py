@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from refold.inference import decode, predict_lengths
-from refold.sequences import Sequences, sums_by_sequence
+from refold.model import Model, compared, entries_between, means_by_sequence
+from refold.sequences import Sequences
 
 # Sequences that are decoded at once where all are.
 _BLOCK = 2048
@@ -19,46 +19,38 @@ _REASONS = 3
 class Decoding:
     """A model's way from codes to sequences, and their errors in standardized units."""
 
-    def __init__(self, ae: Any, lengths: np.ndarray) -> None:
-        self._ae = ae
-        longest = max(ae.max_steps_, int(lengths.max()))
-        self._most_steps = min(longest, ae._fitted.network.most_steps or longest)
+    def __init__(self, model: Model, lengths: np.ndarray) -> None:
+        self._model = model
+        longest = max(model.max_steps, int(lengths.max()))
+        self._max_steps = min(longest, model.network.most_steps or longest)
         self._spread = max(1.0, float(lengths.std()))
 
     def decoded(self, codes: np.ndarray, lengths: np.ndarray | None = None) -> Sequences:
         """Return the sequences of codes; by default at the lengths that the codes give."""
-        fitted, inner = self._ae._fitted, self._inner(codes)
         if lengths is None:
-            lengths = np.minimum(predict_lengths(inner, fitted.network), self._most_steps)
-        scaled = decode(inner, lengths, fitted.schema, fitted.network)
-        own = codes[:, inner.shape[1] :] if fitted.scaler.mode == "sequence" else None
-        return fitted.scaler.inverse_transform(scaled, own)
+            lengths = np.minimum(self.own_lengths(codes), self._max_steps)
+        return self._model.to_sequences(codes, lengths)
 
     def own_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Return the lengths that codes give."""
-        return predict_lengths(self._inner(codes), self._ae._fitted.network)
+        return self._model.predict_lengths(codes)
 
     def entries(self, given: Sequences, written: Sequences) -> np.ndarray:
         """Return the squared error of each value in standard deviations, or 1 for a wrong one."""
-        fitted, schema = self._ae._fitted, given.schema
-        a = fitted.units.transform(given).values.astype(float)
-        b = fitted.units.transform(written).values.astype(float)
-        wrong = a != b
-        wrong[:, schema.binary] = (a[:, schema.binary] >= 0.5) != (b[:, schema.binary] >= 0.5)
-        return np.where(np.isnan(a), np.nan, np.where(schema.numeric, (a - b) ** 2, wrong))
+        return entries_between(given, written, self._model.error_scaler)
 
     def errors(self, sequences: Sequences, codes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the mean error of each sequence, in blocks."""
         for chosen in blocks(len(codes)):
             some = sequences[chosen]
             back = self.decoded(codes[chosen], some.lengths)
-            yield _means(self.entries(some, back), some)
+            yield means_by_sequence(self.entries(some, back), some)
 
     def anomalies(self, sequences: Sequences) -> list[dict[str, Any]]:
         """Return p-values, and the error and the distance of which scores are the sum."""
-        if self._ae._fitted.calibration is None:
+        if self._model.calibration is None:
             return []
-        _, components, p_values = self._ae._compared(self._ae._aligned(sequences))
+        _, components, p_values = compared(self._model, self._model.align(sequences))
         return [
             {"p_value": float(p_value), "anomaly": parts}
             for p_value, parts in zip(p_values, components, strict=True)
@@ -66,16 +58,11 @@ class Decoding:
 
     def change(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return the mean squared difference of decoded sequences, and of their lengths."""
-        network = self._ae._fitted.network
-        before = np.asarray(predict_lengths(self._inner(one), network), float)
-        after = np.asarray(predict_lengths(self._inner(other), network), float)
-        lengths = np.clip(before.round().astype(int), 1, self._most_steps)
+        before, after = (self.own_lengths(codes).astype(float) for codes in (one, other))
+        lengths = np.clip(before.astype(int), 1, self._max_steps)
         first, second = self.decoded(one, lengths), self.decoded(other, lengths)
         longer = (_LENGTH_SHARE * (after - before) / self._spread) ** 2
-        return _means(self.entries(first, second), first) + longer
-
-    def _inner(self, codes: np.ndarray) -> np.ndarray:
-        return codes[:, : self._ae._fitted.network.specification.latent_dim]
+        return means_by_sequence(self.entries(first, second), first) + longer
 
 
 def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
@@ -122,9 +109,3 @@ def blocks(count: int) -> Iterator[np.ndarray]:
     """Yield the rows of each block."""
     for begin in range(0, count, _BLOCK):
         yield np.arange(begin, min(count, begin + _BLOCK))
-
-
-def _means(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
-    observed = ~np.isnan(entries)
-    sums = sums_by_sequence(np.where(observed, entries, 0.0), sequences).sum(axis=1)
-    return sums / np.maximum(sums_by_sequence(observed.astype(float), sequences).sum(axis=1), 1)

@@ -2,7 +2,6 @@
 
 import functools
 import re
-import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from refold._support.progress_bars import progress_bar
+from refold._support.user_warnings import warn
 from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
 from refold.explore._fields import Field
 from refold.explore._one_file import whole_page
 from refold.inference import PackedNetwork, linear_map
+from refold.model import model_of
 from refold.sequences import atomic_writer
 from refold.serve import to_json
 
@@ -86,7 +87,7 @@ def export_page(
     >>> export_page(Atlas(ae, sines), path, name="sines") == path.stat().st_size
     True
     """
-    check_exportable(atlas.ae)
+    check_exportable(atlas.model)
     most, size = int(max_megabytes * 1e6), 0
     with atomic_writer(path) as file, progress_bar(disable=not verbose) as bar:
         held = exported_blocks(atlas, name, bar, umap=umap)
@@ -103,9 +104,9 @@ def export_page(
     return size
 
 
-def check_exportable(ae: Any) -> None:
+def check_exportable(model: Any) -> None:
     """Raise a ParameterError if a page cannot compute with a model."""
-    if not isinstance(ae._fitted.network, PackedNetwork):
+    if not isinstance(model_of(model).network, PackedNetwork):
         raise ParameterError(
             "Only default models with LSTMs can be exported, because a page has no Keras. Open "
             f"this model {spelled('with refold.explore.explore', 'without --export')}."
@@ -117,11 +118,12 @@ def exported_blocks(
 ) -> Iterator[tuple[str, str, bytes]]:
     """Yield the name, the type and the compressed content of all that a page holds."""
     sequences = atlas.sequences
-    for key, array in _weights(atlas.ae._fitted.network).items():
+    network: Any = atlas.model.network  # a PackedNetwork: `check_exportable` refuses others
+    for key, array in _weights(network).items():
         yield _packed(f"weights/{key}", array)
     yield _packed("codes", atlas.codes)
     yield _packed("lengths", sequences.lengths.astype(np.int32))
-    scaled = atlas.ae._fitted.units.transform(sequences).values
+    scaled = atlas.model.error_scaler.transform(sequences).values
     for i, column in enumerate(sequences.schema.columns):
         values = scaled[:, i].astype(np.float32)
         if column.type == "categorical":
@@ -140,7 +142,7 @@ def exported_blocks(
         if len(values) == len(sequences):
             yield _packed(f"fields/{len(fields)}", values)
             fields.append(field.describe())
-    if atlas.ae._fitted.calibration is not None:
+    if atlas.model.calibration is not None:
         yield _packed("anomaly", atlas.score_components)
     # the last, because it describes the values of fields that were computed before
     yield "about", "json", zlib.compress(to_json(_about(atlas, name, maps, fields)), 6)
@@ -149,7 +151,7 @@ def exported_blocks(
 def _values_of(field: Field) -> np.ndarray | None:
     values = field.values(0.2)
     if field.failure:
-        warnings.warn(f"The page has no {field.name!r}. {field.failure}", stacklevel=4)
+        warn(f"The page has no {field.name!r}. {field.failure}")
         return np.zeros(0)
     return values
 
@@ -166,8 +168,8 @@ def _finished(bar: Any, what: str, found: Callable[[], Any], work: Any) -> Any:
 def _about(
     atlas: Atlas, name: str, maps: dict[str, Any], fields: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    fitted, sequences = atlas.ae._fitted, atlas.sequences
-    specification, projection = fitted.network.specification, atlas.projection
+    model, sequences = atlas.model, atlas.sequences
+    specification, projection = model.specification, atlas.projection
     ids = sequences.ids.tolist()
     if any(isinstance(one, int) and abs(one) >= _SAFE for one in ids):
         ids = [str(one) for one in ids]
@@ -177,7 +179,7 @@ def _about(
         "length_scale": specification.length_scale,
         "custom": None,
     }
-    scaler, units = fitted.scaler.to_dict(), fitted.units.to_dict()
+    scaler, units = model.scaler.to_dict(), model.error_scaler.to_dict()
     longest = 2 * specification.max_steps
     return {
         "info": atlas.describe()
@@ -205,7 +207,7 @@ def _about(
                 for column in sequences.schema.columns
             ],
             "longest": longest,
-            "most_steps": min(longest, max(atlas.ae.max_steps_, int(sequences.lengths.max()))),
+            "most_steps": min(longest, max(atlas.model.max_steps, int(sequences.lengths.max()))),
         },
     }
 

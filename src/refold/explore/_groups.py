@@ -1,6 +1,5 @@
 """Groups of sequences to color by: clusters, labels that the reader gives, and a normal set."""
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
 from refold.explore._decoding import blocks
 from refold.explore._fields import Field
+from refold.model import Model, compared
 from refold.sequences import Sequences, fingerprints
 
 # Most codes that are clustered; the others join the cluster of their nearest one among these.
@@ -21,7 +21,7 @@ UNLABELED = "(none)"
 
 
 def cluster_field(
-    ae: Any,
+    model: Model,
     sequences: Sequences,
     codes: np.ndarray,
     vectors: np.ndarray,
@@ -32,7 +32,7 @@ def cluster_field(
     def compute() -> Iterator[np.ndarray]:
         rows = evenly_spaced(len(codes), MOST_CLUSTERED)
         found = refold.search.cluster(
-            ae, sequences[rows], codes=codes[rows], num_clusters=num_clusters
+            model, sequences[rows], codes=codes[rows], num_clusters=num_clusters
         )
         labels = found.labels.copy()
         field.categories = [str(i) for i in range(len(found))]
@@ -121,19 +121,18 @@ def label_table(field: Field, sequences: Sequences) -> pa.Table:
     )
 
 
-def normal_field(ae: Any, sequences: Sequences, rows: list[int]) -> Field:
+def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> Field:
     """Return the field of p-values of all sequences if those in ``rows`` are the normal ones."""
 
     def compute() -> Iterator[np.ndarray]:
-        other = copy.copy(ae)
-        other._calibrate(sequences[np.asarray(rows)])
+        other = model.calibrated_with(sequences[np.asarray(rows)])
         for chosen in blocks(len(sequences)):
-            yield other._compared(other._aligned(sequences[chosen]))[2]
+            yield compared(other, other.align(sequences[chosen]))[2]
 
     about = f"share of the {len(rows)} sequences you selected that are as anomalous"
     name = f"p-value, {len(rows):,} normal"
     field = Field(name, compute=compute, count=len(sequences), log=True, about=about)
-    trained = ae._fitted.trained
+    trained = model.fingerprints.trained
     if trained is not None and np.isin(fingerprints(sequences[np.asarray(rows)]), trained).any():
         field.note = (
             "The model was trained on some of these normal sequences, so sequences that it was "

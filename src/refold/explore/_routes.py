@@ -149,10 +149,10 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
 
 def _placed(atlas: Atlas, content: bytes, name: str, on: str) -> dict[str, Any]:
     try:
-        sequences = read_pasted(content, name, atlas.ae.schema_)
+        sequences = read_pasted(content, name, atlas.model.schema)
     except FileFormatError as error:  # of a file of the server, it would be none of the client's
         raise DataError(str(error)) from error
-    codes = atlas.ae.transform(sequences)
+    codes = atlas.model.encode(sequences)
     return {"sequences": atlas.compare(sequences, codes, on)}
 
 

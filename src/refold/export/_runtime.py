@@ -9,7 +9,8 @@ from refold._support.offsets import positions_of
 from refold.errors import ParameterError
 from refold.export._columns import Columns
 from refold.export._graph import package
-from refold.inference import continued, decode, encode, last_steps, predict_lengths
+from refold.inference import continued, last_steps
+from refold.model import Model
 from refold.sequences import Sequences
 
 # Number of sequences that a graph is tried on.
@@ -34,31 +35,19 @@ def session(proto: Any) -> Any:
         ) from error
 
 
-def reference_sequences(fitted: Any) -> Sequences:
+def reference_sequences(model: Model) -> Sequences:
     """Return some sequences as the model decodes them, in the units of the data."""
     rng = np.random.default_rng(0)
-    network, scaler = fitted.network, fitted.scaler
-    width = network.specification.latent_dim + scaler.num_statistics
-    codes = rng.standard_normal((_MOST_SEQUENCES, width)).astype(np.float32)
-    if fitted.known is not None:
-        codes = np.asarray(fitted.known.codes[:_MOST_SEQUENCES], np.float32)
-    inner, statistics = np.split(codes, [network.specification.latent_dim], axis=1)
-    lengths = np.minimum(predict_lengths(inner, network), network.specification.max_steps)
+    codes = rng.standard_normal((_MOST_SEQUENCES, model.code_size)).astype(np.float32)
+    if model.reference is not None:
+        codes = np.asarray(model.reference.codes[:_MOST_SEQUENCES], np.float32)
+    lengths = np.minimum(model.predict_lengths(codes), model.max_steps)
     lengths[:2] = [0, 1][: len(lengths)]
-    found = _decoded(fitted, inner, lengths, statistics)
-    if not network.specification.observed_flags:
-        return found
-    gone = rng.random(found.values.shape) < _MISSING
-    return found.with_values(np.where(gone, np.nan, found.values))
-
-
-def _decoded(
-    fitted: Any, codes: np.ndarray, lengths: np.ndarray, statistics: np.ndarray
-) -> Sequences:
-    """Decode codes without statistics to the units of the data."""
-    scaled = decode(codes, lengths, fitted.schema, fitted.network)
-    scaler = fitted.scaler
-    return scaler.inverse_transform(scaled, statistics if scaler.num_statistics else None)
+    decoded = model.to_sequences(codes, lengths)
+    if not model.specification.observed_flags:
+        return decoded
+    gone = rng.random(decoded.values.shape) < _MISSING
+    return decoded.with_values(np.where(gone, np.nan, decoded.values))
 
 
 def encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarray]:
@@ -112,26 +101,24 @@ def run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return dict(zip(names, loaded.run(names, feeds), strict=True))
 
 
-def comparison(fitted: Any, columns: Columns, part: str) -> Callable[[Any], np.ndarray]:
+def comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np.ndarray]:
     """Return what computes the differences of a graph's results from Refold's, standardized."""
     # in standard deviations; a category counts 0 if it is the same, and else 1
-    network, scaler = fitted.network, fitted.scaler
-    sequences = reference_sequences(fitted)
-    codes, statistics = encode(scaler.transform(sequences), network), scaler.statistics(sequences)
-    whole = np.concatenate([codes, statistics], axis=1)
+    sequences = reference_sequences(model)
+    # a graph has no latent optimization
+    codes = model.with_latent_steps(0).codes_of(sequences)
     if part == "encoder":
-        deviation = whole.std(axis=0)
+        deviation = codes.std(axis=0)
         deviation = np.where(deviation == 0, 1, deviation)
         feeds = encoder_feeds(columns, sequences)
-        return lambda proto: (run(proto, feeds)["codes"] - whole) / deviation
-    feeds = {"codes": whole}
+        return lambda proto: (run(proto, feeds)["codes"] - codes) / deviation
+    feeds = {"codes": codes}
     if part == "decoder":
-        lengths = predict_lengths(codes, network)
-        feeds["wanted_lengths"] = lengths
-        written = _decoded(fitted, codes, lengths, statistics)
+        lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
+        written = model.to_sequences(codes, lengths)
     else:
         feeds |= _last_step_feeds(columns, sequences)
-        written = continued(sequences, network, scaler)
+        written = continued(sequences, model.network, model.scaler)
     expected = encoder_feeds(columns, written)
 
     def real(padded: np.ndarray) -> np.ndarray:
@@ -144,7 +131,7 @@ def comparison(fitted: Any, columns: Columns, part: str) -> Callable[[Any], np.n
         if columns.values:
             away = real(found["values"]) - real(expected["values"])
             away = away.reshape(-1, len(columns.values))
-            parts.append((away / fitted.units.scale_[columns.values]).ravel())
+            parts.append((away / model.error_scaler.scale_[columns.values]).ravel())
         if columns.categorical:
             same = real(found["categories"]) == real(expected["categories"])
             parts.append(1.0 - same.ravel())

@@ -10,7 +10,6 @@ import numpy as np
 import refold
 from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import is_installed
-from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import ParameterError, argument
 from refold.export._columns import Columns, columns_of
 from refold.export._decoder import add_decoder, add_forecaster
@@ -19,8 +18,8 @@ from refold.export._graph import Graph, package
 from refold.export._runtime import comparison
 from refold.export._small_weights import Kind, choose_stored
 from refold.inference import DECODERS, Specification
+from refold.model import Model, model_of
 from refold.sequences import atomic_writer
-from refold.storage import Fitted, fingerprint
 
 Part = Literal["encoder", "decoder", "forecaster"]
 _PARTS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
@@ -67,7 +66,7 @@ def to_onnx(
 
     Parameters
     ----------
-    model : SequenceAutoencoder
+    model : Model or SequenceAutoencoder
         A fitted model of the default architecture.
     path : path
         File to write.
@@ -125,25 +124,25 @@ def to_onnx(
         if value not in known:
             choices = " or ".join(map(repr, known))
             raise ParameterError(f"{argument(name)} must be {choices}. Got {value!r}.")
-    check_fitted(model)
+    model = model_of(model)
     options: dict[str, Any] = {
         "packed": packed,
         "category_indices": category_indices,
         "opset": opset,
     }
-    proto, sizes, columns = build(model._fitted, part, **options)
+    proto, sizes, columns = build(model, part, **options)
     stored: dict[str, str] = {}
     difference = None
     if weights != "float32" or is_installed("onnxruntime"):
-        errors_of = comparison(model._fitted, columns, part)
+        errors_of = comparison(model, columns, part)
 
         def error_of(chosen: Mapping[str, str]) -> float:
-            smaller, _, _ = build(model._fitted, part, stored=chosen, **options)
+            smaller, _, _ = build(model, part, stored=chosen, **options)
             return float(np.sqrt(np.mean(np.square(errors_of(smaller)))))
 
         if weights != "float32":
             stored = choose_stored(weights, sizes, error_of)
-            proto, _, _ = build(model._fitted, part, stored=stored, **options)
+            proto, _, _ = build(model, part, stored=stored, **options)
         difference = float(np.abs(errors_of(proto)).max(initial=0))
     content = proto.SerializeToString()
     with atomic_writer(path) as file:
@@ -152,7 +151,7 @@ def to_onnx(
 
 
 def build(
-    fitted: Fitted,
+    model: Model,
     part: Part,
     *,
     packed: bool = False,
@@ -161,17 +160,17 @@ def build(
     stored: Mapping[str, str] | None = None,
 ) -> tuple[Any, dict[str, int], Columns]:
     """Return a part of a model as an ONNX model, with the sizes of its weights, and its columns."""
-    specification = fitted.network.specification
+    specification = model.specification
     _check_architecture(specification)
     if part == "forecaster":
         _check_forecasts(specification)
     onnx, ir = package("onnx"), package("onnx_ir")
     _check_opset(opset, onnx)
     columns = columns_of(
-        specification, fitted.schema, fitted.scaler, indices=category_indices, packed=packed
+        specification, model.schema, model.scaler, indices=category_indices, packed=packed
     )
     graph = Graph(stored or {})
-    _PARTS[part](graph, columns, _current_weights(fitted.network))
+    _PARTS[part](graph, columns, _current_weights(model.network))
     opsets = {"": opset} | _OTHER_OPSETS
     known = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     made = ir.Model(
@@ -179,7 +178,7 @@ def build(
         ir_version=onnx.helper.find_min_ir_version_for(known),
         producer_name="refold",
         producer_version=refold.__version__,
-        metadata_props=_metadata(fitted, part, columns),
+        metadata_props=_metadata(model, part, columns),
     )
     proto = ir.serde.serialize_model(made)
     onnx.checker.check_model(proto, full_check=True)
@@ -193,10 +192,10 @@ def _current_weights(network: Any) -> Mapping[str, np.ndarray]:
     return {variable.path: np.asarray(variable.value) for variable in network.network.weights}
 
 
-def _metadata(fitted: Fitted, part: str, columns: Columns) -> dict[str, str]:
+def _metadata(model: Model, part: str, columns: Columns) -> dict[str, str]:
     return {
         "refold_version": refold.__version__,
-        "refold_model": fingerprint(fitted),
+        "refold_model": model.hash,
         "part": part,
         "columns": json.dumps(columns.describe()),
         "missing_category": str(columns.missing_category),

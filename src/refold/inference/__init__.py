@@ -2,7 +2,6 @@
 
 from refold.inference._column_head import ColumnHead as ColumnHead
 from refold.inference._column_head import Draw as Draw
-from refold.inference._decoded_features import DecodedFeatures as DecodedFeatures
 from refold.inference._encode_decode import FittedNetwork as FittedNetwork
 from refold.inference._encode_decode import decode as decode
 from refold.inference._encode_decode import encode as encode
@@ -28,6 +27,7 @@ from refold.inference._longer_sequences import lengths_to_write as lengths_to_wr
 from refold.inference._longer_sequences import warn_of_longer as warn_of_longer
 from refold.inference._open_source import open_source as open_source
 from refold.inference._packed_network import PackedNetwork as PackedNetwork
+from refold.inference._packed_rows import blocks as blocks
 from refold.inference._packed_rows import encoded_blocks as encoded_blocks
 from refold.inference._reconstruction_error import ErrorTotals as ErrorTotals
 from refold.inference._reconstruction_error import reconstruction_error as reconstruction_error

@@ -1,10 +1,10 @@
 """Warning of values far outside of the training data, such as those in other units."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from refold._support.user_warnings import warn
 from refold.sequences import Scaler, Schema
 
 # Standard deviations from the mean of the training data beyond which values outside of its range
@@ -64,7 +64,7 @@ def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
     )
 
 
-def warn_of_far(counts: Sequence[np.ndarray], schema: Schema, *, stacklevel: int) -> None:
+def warn_of_far(counts: Sequence[np.ndarray], schema: Schema) -> None:
     """Warn of values far outside of the training data, with the text of `describe_far`."""
     if text := describe_far(counts, schema):
-        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        warn(text)

@@ -1,10 +1,10 @@
 """Warnings for sequences longer than any in training, and the lengths to decode them to."""
 
-import warnings
 from typing import Literal
 
 import numpy as np
 
+from refold._support.user_warnings import warn
 from refold.errors import argument, spelled
 
 # Use of the sequences, or origin of the lengths. Neither the decoder nor the length model has seen
@@ -79,11 +79,10 @@ def warn_of_longer(
     meaning: Meaning,
     *,
     most: int | None = None,
-    stacklevel: int = 3,
 ) -> None:
     """Warn of lengths above the longest training length, with the text of `describe_longer`."""
     if text := describe_longer(lengths, trained, meaning, most=most):
-        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        warn(text)
 
 
 def lengths_to_write(

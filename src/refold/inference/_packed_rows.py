@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold._support.progress_bars import progress_bar
 from refold.inference._specification import Specification
 from refold.kernels import packed
 from refold.sequences import Sequences, unpadded_input_and_target
@@ -111,10 +110,22 @@ def _blocks(
         yield Block(found[0], offsets, slice(None))
         return
     lengths = lengths_from_offsets(offsets)
-    with progress_bar(disable=not verbose or len(found) < _MANY) as bar:
-        for chosen in bar.track(found, description=what):
-            rows = positions_of(offsets[:-1][chosen], lengths[chosen])
-            yield Block(chosen, offsets_from_lengths(lengths[chosen]), rows)
+    made = (
+        Block(
+            chosen,
+            offsets_from_lengths(lengths[chosen]),
+            positions_of(offsets[:-1][chosen], lengths[chosen]),
+        )
+        for chosen in found
+    )
+    if not verbose or len(found) < _MANY:
+        yield from made
+        return
+    # not at the top, because it takes time to import rich
+    from refold._support.progress_bars import progress_bar
+
+    with progress_bar() as bar:
+        yield from bar.track(made, total=len(found), description=what)
 
 
 def input_and_target(

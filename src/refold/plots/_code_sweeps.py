@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold._support.argument_checks import check_kind
+from refold.diagnosis import DEVIATIONS
 from refold.errors import DataError, ParameterError
-from refold.evaluation import DEVIATIONS
 from refold.plots._draw import draw
 from refold.plots._reconstructions import one_hot
 from refold.plots._style import ACCENT, heat, new_axes, tidy
@@ -16,7 +16,7 @@ from refold.sequences import Schema, Sequences, as_sequences
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from refold.evaluation import LatentDimensions
+    from refold.diagnosis import LatentDimensions
 
 MOST_BARS = 40
 
@@ -36,7 +36,7 @@ def latent_dimensions(
     Parameters
     ----------
     found : LatentDimensions
-        Output of `refold.evaluation.latent_dimensions`.
+        Output of `refold.diagnosis.latent_dimensions`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     rocket_dim, length_dim, latent_dim : int
@@ -50,12 +50,12 @@ def latent_dimensions(
 
     Examples
     --------
-    >>> from refold.evaluation import LatentDimensions
+    >>> from refold.diagnosis import LatentDimensions
     >>> found = LatentDimensions(("0", "1"), np.ones(2), np.array([[0.1], [0.4]]))
     >>> [text.get_text() for text in latent_dimensions(found).get_xticklabels()]
     ['1', '0']
     """
-    check_kind("found", found, "the output of refold.evaluation.latent_dimensions", "total")
+    check_kind("found", found, "the output of refold.diagnosis.latent_dimensions", "total")
     title = "change per standard deviation"
     chart = latent_bars(
         found,
@@ -83,7 +83,7 @@ def sweep(
     Parameters
     ----------
     decoded : Sequences of shape (n_values,)
-        Output of `refold.evaluation.sweep`.
+        Output of `refold.diagnosis.sweep`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     deviations : sequence of float

@@ -14,7 +14,8 @@ from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, V
 from refold.plots._style import WRONG as WRONG
 
 if TYPE_CHECKING:
-    from refold.evaluation import GroupErrors, LatentDimensions
+    from refold.diagnosis import LatentDimensions
+    from refold.evaluation import GroupErrors
     from refold.sequences import Sequences
 
 ColumnGroup = Literal["numeric", "categorical"]

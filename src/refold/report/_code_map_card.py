@@ -25,7 +25,7 @@ def code_map(material: ReportData, stage: Stage) -> Card:
         drawn = np.random.default_rng(material.seed).choice(len(rows), MAX_POINTS, replace=False)
         rows = np.sort(drawn)
     codes = material.codes[rows].astype(float)
-    units = material.model.error_scaler_
+    units = material.model.error_scaler
     errors = errors_by_sequence(material.sequences, material.methods["Refold"], units)
     text = _hover(material, rows, errors)
     lengths = material.sequences.lengths[rows]
@@ -33,17 +33,17 @@ def code_map(material: ReportData, stage: Stage) -> Card:
         colours, name = lengths, "steps"
         meaning = "Colors show the lengths."
     elif material.labels is None:
-        numeric = material.model.schema_.numeric.any()
+        numeric = material.model.schema.numeric.any()
         colours, name = (errors.numeric if numeric else errors.categorical)[rows], "error"
         meaning = "Colors show the errors."
     else:
         colours, name = material.labels[rows], material.label_name
         meaning = f"Colors show {name}, which is not a column of the model."
-        if name in material.model.schema_.names:
+        if name in material.model.schema.names:
             meaning = f"Colors show {name}."
     views = []
     planes: list[tuple[Literal["pca", "umap"], str, np.ndarray]] = [("pca", "PCA", codes)]
-    if codes.shape[1] > 2 and material.model._fitted.known is not None:
+    if codes.shape[1] > 2 and material.model.reference is not None:
         # in front, because groups of similar sequences are easier to see in it
         planes.insert(0, ("pca", "Features", material.model.features(codes)))
     if codes.shape[1] > 2 and len(rows) >= MIN_UMAP and is_installed("umap"):

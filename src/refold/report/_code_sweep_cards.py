@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from refold._support.number_text import number_text, short_number
-from refold.evaluation import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
+from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.plots.charts import ACCENT, latent_bars, latent_name, signed, sweep_lines
 from refold.report._page import Card, Plot, Text, TextGroup
 from refold.report._plotly_style import (
@@ -33,7 +33,7 @@ def latent_cards(material: ReportData, stage: Stage) -> list[Card]:
     stage("latent dimensions")
     found = latent_dimensions(material.model, material.codes, seed=material.seed)
     cards = [_bars(material, found)]
-    if material.model.schema_.num_columns > 1 and len(found.names) > 1:
+    if material.model.schema.num_columns > 1 and len(found.names) > 1:
         cards[0] = Card(
             cards[0].title,
             f"{cards[0].caption} By column: the change of each column.",
@@ -54,18 +54,19 @@ def _bars(material: ReportData, found: LatentDimensions) -> Card:
         "How much the decoded sequence changes if one latent dimension alone changes by one "
         f"standard deviation, largest change first: {_measured(material)}."
     )
-    if model.active_dimensions_ is not None:
-        own = np.arange(len(variance)) < model.latent_dim_
+    if model.active_dimensions is not None:
+        own = np.arange(len(variance)) < model.specification.latent_dim
         idle = own & (variance <= ACTIVE)
         caption += (
-            f" In training, {model.active_dimensions_} of {model.latent_dim_} dimensions of this "
-            f"variational model were active, with a variance above {ACTIVE}. Gray ones are "
-            "inactive on this data."
+            f" In training, {model.active_dimensions} of {model.specification.latent_dim} "
+            f"dimensions of this variational model were active, with a variance above {ACTIVE}. "
+            "Gray ones are inactive on this data."
         )
     if len(found.names) > MAX_BARS:
         caption += f" {MAX_BARS} of {len(found.names)} dimensions are shown."
     sizes = {
-        name: getattr(model, f"{name}_") for name in ("latent_dim", "rocket_dim", "length_dim")
+        name: getattr(model.specification, name)
+        for name in ("latent_dim", "rocket_dim", "length_dim")
     }
     views = []
     for values, title, button in (
@@ -78,7 +79,7 @@ def _bars(material: ReportData, found: LatentDimensions) -> Card:
 
 
 def _measured(material: ReportData) -> str:
-    numeric = material.model.schema_.numeric
+    numeric = material.model.schema.numeric
     if numeric.all():
         return "the mean squared change, in units of the variance of the training data"
     if not numeric.any():
@@ -96,7 +97,7 @@ def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
         most = np.argsort(-found.effect.max(axis=0), kind="stable")[:MAX_COLUMNS]
         columns = np.sort(most)
     names, full_names = (
-        [plain(material.model.schema_.names[i], length) for i in columns]
+        [plain(material.model.schema.names[i], length) for i in columns]
         for length in (MAX_TEXT, MAX_HOVER)
     )
     z = found.effect[np.ix_(rows, columns)]
@@ -125,7 +126,7 @@ def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
 
 def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
     model, codes = material.model, material.codes
-    schema = model.schema_
+    schema = model.schema
     swept = [int(i) for i in found.order[:MAX_SWEPT] if found.total[i] > 0]
     base_code = None
     base = "The mean code"
@@ -155,14 +156,14 @@ def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
 
 def _title(material: ReportData, found: LatentDimensions, i: int) -> str:
     model = material.model
-    first = model.latent_dim_ - model.rocket_dim_
-    if first <= i < model.latent_dim_:
+    first = model.specification.latent_dim - model.specification.rocket_dim
+    if first <= i < model.specification.latent_dim:
         return latent_name(found, i) + " (ROCKET feature)"
-    return latent_name(found, i) + (" (length)" if i == model.length_index_ else "")
+    return latent_name(found, i) + (" (length)" if i == model.specification.length_index else "")
 
 
 def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Plot:
-    schema = material.model.schema_
+    schema = material.model.schema
     numeric = np.flatnonzero(schema.numeric)
     moved = {i: int(numeric[found.effect[i, numeric].argmax()]) for i in decoded}
     titles = [f"<b>{plain(_title(material, found, i))}</b>" for i in moved]
@@ -188,7 +189,7 @@ def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any
 
 
 def _texts(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Text:
-    schema = material.model.schema_
+    schema = material.model.schema
     columns = np.flatnonzero(~schema.numeric)
     groups = []
     for i, one in decoded.items():

@@ -15,8 +15,8 @@ MAX_FEATURES = 40
 
 def error_cards(material: ReportData) -> list[Card]:
     """Draw the errors; figures with one group are left out, and one card says if there are none."""
-    schema, sequences = material.model.schema_, material.sequences
-    units = material.model.error_scaler_
+    schema, sequences = material.model.schema, material.sequences
+    units = material.model.error_scaler
     groups = [
         group
         for group, columns in (("numeric", schema.numeric), ("categorical", ~schema.numeric))

@@ -40,8 +40,8 @@ class Example(NamedTuple):
 def examples(material: ReportData) -> list[Example]:
     """Return the best, the median and the worst reconstruction."""
     sequences, back = material.sequences, material.methods["Refold"]
-    numeric = material.model.schema_.numeric.any()
-    found = errors_by_sequence(sequences, back, material.model.error_scaler_)
+    numeric = material.model.schema.numeric.any()
+    found = errors_by_sequence(sequences, back, material.model.error_scaler)
     errors = found.numeric if numeric else found.categorical
     rank = errors.copy()
     if not numeric:
@@ -74,7 +74,7 @@ def reconstructions(material: ReportData) -> Card | None:
     chosen = examples(material)
     if not chosen:
         return None
-    schema = material.model.schema_
+    schema = material.model.schema
     views: list[Any] = []
     caption = "Three sequences, chosen by their error and decoded from their codes alone."
     if schema.numeric.any():
@@ -117,8 +117,8 @@ def _heading(material: ReportData, one: Example) -> str:
 
 
 def _lines(material: ReportData, chosen: list[Example]) -> Plot:
-    schema = material.model.schema_
-    standardized = material.model.error_scaler_.transform(material.sequences)
+    schema = material.model.schema
+    standardized = material.model.error_scaler.transform(material.sequences)
     columns = by_variance(standardized)[:MAX_COLUMNS]
     shown = columns[:MAX_SHOWN]
     axes, notes = grid([_heading(material, one) for one in chosen], len(chosen))

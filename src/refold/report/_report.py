@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from refold._support.scikit_learn_protocol import check_fitted
+from refold.model import model_of
 from refold.report._code_map_card import code_map
 from refold.report._code_sweep_cards import latent_cards
 from refold.report._error_cards import error_cards
@@ -38,7 +38,7 @@ def report(
 
     Parameters
     ----------
-    model : SequenceAutoencoder
+    model : Model or SequenceAutoencoder
         Fitted.
     sequences : Sequences, Scan, list of arrays, array or table
         Data with the columns of the model.
@@ -122,7 +122,7 @@ def section(
     verbose: int = 0,
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
-    check_fitted(model)
+    model = model_of(model)
     with _stages(verbose) as stage:
         material = gather(
             model,
@@ -152,7 +152,7 @@ def section(
 
 
 def _source(data: Any, model: Any) -> Sequences | Scan:
-    return data if isinstance(data, Scan | Sequences) else as_sequences(data, schema=model.schema_)
+    return data if isinstance(data, Scan | Sequences) else as_sequences(data, schema=model.schema)
 
 
 def _facts(material: ReportData) -> list[tuple[str, str]]:
@@ -165,7 +165,7 @@ def _facts(material: ReportData) -> list[tuple[str, str]]:
     facts.append((str(result.code_size), "code size"))
     lengths = material.sequences.lengths
     # longer sequences are decoded at their true length, not at one from the code
-    decoded = lengths <= material.model.max_steps_
+    decoded = lengths <= material.model.max_steps
     if decoded.any() and lengths.min() < lengths.max():
         right = float((material.methods["Refold"].lengths == lengths)[decoded].mean())
         facts.append((f"{int(1000 * right) / 10:g} %", "lengths decoded correctly"))

@@ -66,11 +66,11 @@ def gather(
             f"There is nothing to report on: {len(source)} sequences, all of them empty."
         )
     labels = _checked_labels(labels, len(source))
-    width = model.schema_.output_width
+    width = model.schema.output_width
     rows = _sample(source.lengths, width, max_sequences, seed)
     others = None if train is None else _training(model, train, seed)
     stage("encoding")
-    sequences = _taken(source, rows).align(model.schema_)
+    sequences = _taken(source, rows).align(model.schema)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
         codes = np.asarray(model.encode(sequences))
@@ -80,10 +80,10 @@ def gather(
     methods = {"Refold": back}
     size = codes.shape[1]
     linear, pca_size, pca_note = _linear(model, sequences, others, size, seed)
-    longer = describe_longer(sequences.lengths, model.max_steps_, "reconstructions")
+    longer = describe_longer(sequences.lengths, model.max_steps, "reconstructions")
     if linear is not None:
         methods["PCA"] = linear
-    history = model.history_.get("seconds") or [None]
+    history = model.history.epochs.get("seconds") or [None]
     result = Result(
         name,
         len(sequences),
@@ -141,13 +141,13 @@ def _taken(source: Any, rows: np.ndarray) -> Sequences:
 
 def _back(model: Any, sequences: Sequences, codes: np.ndarray) -> Sequences:
     decoded = model.reconstruct(sequences, codes=codes)
-    return Sequences.from_list(decoded, schema=model.schema_).with_ids(sequences.ids)
+    return Sequences.from_list(decoded, schema=model.schema).with_ids(sequences.ids)
 
 
 def _training(model: Any, train: Any, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
-    rows = _sample(train.lengths, model.schema_.output_width, MAX_TRAINING, seed)
-    others = _taken(train, rows).align(model.schema_)
+    rows = _sample(train.lengths, model.schema.output_width, MAX_TRAINING, seed)
+    others = _taken(train, rows).align(model.schema)
     others = others[~model.held_back(others)]
     if len(others) < 2 or not others.lengths.any():
         raise DataError(
@@ -162,8 +162,8 @@ def _linear(
     model: Any, sequences: Sequences, others: Sequences | None, size: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
-    width = model.schema_.output_width
-    units = model.error_scaler_
+    width = model.schema.output_width
+    units = model.error_scaler
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # unknown categories, which encoding warned of
         if others is not None:
@@ -212,9 +212,9 @@ def _of(components: int, size: int) -> str:
 
 def _scores(model: Any, sequences: Sequences, methods: dict[str, Sequences]) -> tuple[Score, ...]:
     """Return the scores that apply, the main one first."""
-    found = [fidelity(sequences, back, model.error_scaler_) for back in methods.values()]
+    found = [fidelity(sequences, back, model.error_scaler) for back in methods.values()]
     quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
-    if not model.schema_.numeric.any():
+    if not model.schema.numeric.any():
         quantities = ("exact", "accuracy")
     scores = []
     for quantity in quantities:

@@ -38,13 +38,14 @@ def data(material: ReportData) -> Card:
 
 def architecture(material: ReportData) -> Card:
     """Show the layers of encoder and decoder, and the code between them."""
-    model = material.model
-    encoder, decoder = model.encoder_, model.decoder_
-    size = material.codes.shape[1]
-    statistics = size - model.latent_dim_
-    below = f"{size} dimensions"
-    if statistics:
-        below = f"{model.latent_dim_} dimensions + {statistics} for level and spread"
+    # not at the top, because all other cards do without Keras
+    from refold.models import keras_models
+
+    model, specification = material.model, material.model.specification
+    encoder, decoder, *_ = keras_models(model.network).models
+    below = f"{model.code_size} dimensions"
+    if statistics := model.scaler.num_statistics:
+        below = f"{specification.latent_dim} dimensions + {statistics} for level and spread"
     boxes = [
         ("sequence", shape_text(encoder.input_shape), ()),
         ("encoder", f"{encoder.count_params():,} parameters", layer_table(encoder)),
@@ -55,17 +56,17 @@ def architecture(material: ReportData) -> Card:
     caption = (
         "The layers, with their output shapes and numbers of parameters. T is the number of steps. "
         + (
-            f"Dimension {model.length_index_} of the code holds the length."
-            if model.length_dim_
+            f"Dimension {specification.length_index} of the code holds the length."
+            if specification.length_dim
             else "A small model next to the decoder predicts the length from the code."
         )
     )
-    if model.forecaster_ is not None:
+    if specification.forecast_steps:
         caption += " The second decoder, which forecasts, is not shown."
-    if model.rocket_dim_:
+    if specification.rocket_dim:
         caption += (
-            f" The last {model.rocket_dim_} of the {model.latent_dim_} latent dimensions are "
-            "ROCKET features."
+            f" The last {specification.rocket_dim} of the {specification.latent_dim} latent "
+            "dimensions are ROCKET features."
         )
     return Card("Architecture", caption, [Diagram(boxes)])
 
@@ -73,21 +74,21 @@ def architecture(material: ReportData) -> Card:
 def losses(material: ReportData) -> Card | None:
     """Draw the losses by epoch; None if no epoch was trained."""
     model = material.model
-    if not model.history_.get("loss"):
+    if not model.history.epochs.get("loss"):
         return None
     caption = "Training stops when the validation loss no longer falls; the best epoch is kept."
-    if model.best_epoch_ is None:
+    if model.history.best_epoch is None:
         caption = "The loss on the training data. There was no validation data."
-    if model.initial_loss_ is not None:
+    if model.history.initial_loss is not None:
         caption += " The initial weights, by default from principal components, are at epoch 0."
-    if model.best_epoch_ == 0:
+    if model.history.best_epoch == 0:
         caption += " The initialization was kept, because no epoch was better on held-out data."
-    if "refit" in model.history_.get("phase", ()):
+    if "refit" in model.history.epochs.get("phase", ()):
         caption += (
             " After that, a refit trained the network again on all data, for as many steps. If the "
             "refit was completed, the model has its weights."
         )
-    chart = loss_chart(model.history_, model.initial_loss_)
+    chart = loss_chart(model.history.epochs, model.history.initial_loss)
     return Card("Losses by epoch", caption, [draw(chart, 340, hovermode="x unified")])
 
 

@@ -15,7 +15,6 @@ from refold.search._source import Source, check_distance
 from refold.sequences import codes_to_arrow
 
 if TYPE_CHECKING:
-    from refold.estimator import SequenceAutoencoder
     from refold.search._index import Index
 
 # HDBSCAN measures density by the distance to the farthest of this number of nearest rows, of which
@@ -134,7 +133,7 @@ class Clusters:
 
 
 def cluster(
-    model: "SequenceAutoencoder",
+    model: Any,
     X: Any = None,
     *,
     codes: Any = None,
@@ -144,12 +143,13 @@ def cluster(
     index: "Index | None" = None,
     distance: str | None = None,
     random_state: Any = 0,
+    verbose: int = 0,
 ) -> Clusters:
     """Find clusters of sequences.
 
     Parameters
     ----------
-    model : SequenceAutoencoder
+    model : Model or SequenceAutoencoder
         Fitted model.
     X : Sequences, list of arrays, array, table, path or Scan, optional
         Sequences to encode.
@@ -170,6 +170,8 @@ def cluster(
         or features.
     random_state : int or numpy.random.Generator, default=0
         Seed of k-means.
+    verbose : {0, 1}, default=0
+        1 shows a progress bar on standard error if there are many sequences to encode.
 
     Returns
     -------
@@ -200,7 +202,7 @@ def cluster(
     """
     if index is not None and (X is not None or codes is not None):
         raise ParameterError("Pass sequences or codes, or an index, and only one of them.")
-    names, codes, vectors = _read(model, X, codes, ids, index, distance)
+    names, codes, vectors = _read(model, X, codes, ids, index, distance, verbose)
     if num_clusters is None:
         labels = _by_density(vectors, min_size)
     else:
@@ -214,7 +216,7 @@ def cluster(
 
 
 def _read(
-    model: Any, X: Any, codes: Any, ids: Any, index: Any, distance: str | None
+    model: Any, X: Any, codes: Any, ids: Any, index: Any, distance: str | None, verbose: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ids, codes, and the vectors that distances are measured on."""
     if distance is not None:
@@ -223,7 +225,7 @@ def _read(
         ids, codes, vectors = index._finder.stored()
         if len(codes) and distance in (None, index.distance):
             return ids, codes, vectors
-    source = Source(model, X, codes, ids)
+    source = Source(model, X, codes, ids, verbose=verbose)
     if not len(source):
         raise DataError("There are no sequences to cluster. Pass at least one.")
     read = source.read(None if distance == "code" else source.fit_features())

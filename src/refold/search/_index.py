@@ -1,7 +1,7 @@
 """`Index`: codes, ids and metadata in a LanceDB table, and the search in it."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,7 @@ import pyarrow as pa
 from refold._support.argument_checks import check_whole
 from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError, spelled
+from refold.model import Model, model_of
 from refold.search import _approximate
 from refold.search._features import SequenceFeatures
 from refold.search._filters import among
@@ -18,10 +19,6 @@ from refold.search._rows import as_ids, check_new_ids, metadata_of, new_rows, re
 from refold.search._source import Source, check_distance
 from refold.search._spool import spooled
 from refold.search._store import About, Store
-from refold.storage import fingerprint
-
-if TYPE_CHECKING:
-    from refold.estimator import SequenceAutoencoder
 
 
 class Index:
@@ -41,7 +38,7 @@ class Index:
     ----------
     path : str
         Folder or URL.
-    model : SequenceAutoencoder
+    model : Model
         Model whose codes the index holds.
     distance : {"features", "code"}
         Vectors whose Euclidean distance is measured.
@@ -76,14 +73,15 @@ class Index:
 
     def __init__(
         self,
-        model: "SequenceAutoencoder",
+        model: Model,
         store: Store,
         table: Any,
         about: About,
         features: SequenceFeatures | None,
+        verbose: int = 0,
     ) -> None:
         self.path = store.name
-        self.model = model
+        self.model, self.verbose = model, verbose
         self.distance = about.distance
         self._store, self._table, self._features = store, table, features
         self._finder = Finder(store, table, "code" if features is None else "vector")
@@ -92,7 +90,7 @@ class Index:
     def create(
         cls,
         path: str | os.PathLike[str],
-        model: "SequenceAutoencoder",
+        model: Any,
         X: Any = None,
         *,
         codes: Any = None,
@@ -100,6 +98,7 @@ class Index:
         metadata: Any = None,
         distance: str = "features",
         storage_options: dict[str, str] | None = None,
+        verbose: int = 0,
     ) -> "Index":
         """Write a new index.
 
@@ -107,7 +106,7 @@ class Index:
         ----------
         path : path or str
             Folder to write, or a URL for LanceDB, such as ``"s3://bucket/codes"``.
-        model : SequenceAutoencoder
+        model : Model or SequenceAutoencoder
             Fitted model.
         X : Sequences, list of arrays, array, table, path or Scan, optional
             Sequences to encode. Files that are larger than memory are encoded in blocks.
@@ -123,6 +122,8 @@ class Index:
             code, or the code.
         storage_options : dict of str, optional
             LanceDB's options for the store, such as credentials.
+        verbose : {0, 1}, default=0
+            1 shows progress bars on standard error, also in later calls of the index.
 
         Returns
         -------
@@ -136,28 +137,29 @@ class Index:
             If an id occurs twice, or columns of metadata have another length.
         """
         check_distance(distance)
-        store = Store(path, storage_options)
-        about = About(fingerprint(model._fitted), distance)
+        model, store = model_of(model), Store(path, storage_options)
+        about = About(model.hash, distance)
         with store.writing():
             store.check_free()
-            source = Source(model, X, codes, ids)
+            source = Source(model, X, codes, ids, verbose=verbose)
             columns = metadata_of(metadata, len(source))
             check_new_ids(source.ids)
             features = source.fit_features() if distance == "features" else None
             with spooled(new_rows(source, features, columns), store.parent) as rows:
                 opened = store.create(rows, about, None if features is None else features.arrays)
-            index = cls(model, store, opened, about, features)
+            index = cls(model, store, opened, about, features, verbose)
             with store.errors("written"):
-                _approximate.update(opened, index._finder.column, model.verbose)
+                _approximate.update(opened, index._finder.column, verbose)
         return index
 
     @classmethod
     def open(
         cls,
         path: str | os.PathLike[str],
-        model: "SequenceAutoencoder",
+        model: Any,
         *,
         storage_options: dict[str, str] | None = None,
+        verbose: int = 0,
     ) -> "Index":
         """Open an index.
 
@@ -165,10 +167,12 @@ class Index:
         ----------
         path : path or str
             Folder or URL.
-        model : SequenceAutoencoder
+        model : Model or SequenceAutoencoder
             The model that the index was created with.
         storage_options : dict of str, optional
             LanceDB's options for the store.
+        verbose : {0, 1}, default=0
+            1 shows progress bars on standard error.
 
         Returns
         -------
@@ -183,16 +187,18 @@ class Index:
         ParameterError
             If the index holds codes of another model.
         """
-        store = Store(path, storage_options)
+        model, store = model_of(model), Store(path, storage_options)
         table, about = store.open()
-        if about.model != fingerprint(model._fitted):
+        own = model.hash
+        if about.model != own:
             raise ParameterError(
                 f"The index {store.name!r} holds codes of another model (hash {about.model[:12]}, "
-                f"and this model has {fingerprint(model._fitted)[:12]}). Open it with the model "
+                f"and this model has {own[:12]}). Open it with the model "
                 "that it was created with, or create another index."
             )
         stored = store.read_features() if about.distance == "features" else None
-        return cls(model, store, table, about, None if stored is None else SequenceFeatures(stored))
+        features = None if stored is None else SequenceFeatures(stored)
+        return cls(model, store, table, about, features, verbose)
 
     def __len__(self) -> int:
         return self._finder.facts().num_rows
@@ -240,7 +246,7 @@ class Index:
         DataError
             If an id occurs twice, or the columns of metadata differ from those of the index.
         """
-        source = Source(self.model, X, codes, ids)
+        source = Source(self.model, X, codes, ids, verbose=self.verbose)
         columns = metadata_of(metadata, len(source), self._table.schema)
         new = check_new_ids(source.ids)
         if new.type != self._table.schema.field("id").type:
@@ -262,7 +268,7 @@ class Index:
                 else:
                     self._table.add(rows)
             with self._store.errors("written"):
-                _approximate.update(self._table, self._finder.column, self.model.verbose)
+                _approximate.update(self._table, self._finder.column, self.verbose)
 
     def remove(self, ids: Any) -> int:
         """Remove rows by id, and return how many there were.
@@ -285,7 +291,7 @@ class Index:
             self._table.checkout_latest()
             chosen = as_ids(ids, self._table.schema.field("id").type)
             found = self._table.delete(among(chosen.to_pylist())).num_deleted_rows
-            _approximate.update(self._table, self._finder.column, self.model.verbose)
+            _approximate.update(self._table, self._finder.column, self.verbose)
         return int(found)
 
     def build(self, *, partitions: int | None = None) -> "Index":
@@ -306,7 +312,7 @@ class Index:
         """
         with self._store.writing(), self._store.errors("written"):
             self._table.checkout_latest()
-            _approximate.build(self._table, self._finder.column, partitions, self.model.verbose)
+            _approximate.build(self._table, self._finder.column, partitions, self.verbose)
         return self
 
     def search(
@@ -362,7 +368,7 @@ class Index:
         if ids is not None:
             names, codes, vectors = self._finder.stored(ids)
         else:
-            source = Source(self.model, X, codes, names)
+            source = Source(self.model, X, codes, names, verbose=self.verbose)
             names, (_, codes, vectors) = source.ids, source.read(self._features)
         skipped = names.tolist() if ids is not None else None
         few = facts.num_rows <= _approximate.EXACT_ROWS
@@ -376,7 +382,7 @@ class Index:
             found = self._finder.in_memory(vectors, k, where, skipped)
         else:
             probes = None if approximate is None else approximate.probes
-            with progress_bar(disable=len(vectors) == 1 or not self.model.verbose) as bar:
+            with progress_bar(disable=len(vectors) == 1 or not self.verbose) as bar:
                 found = [
                     self._finder.in_table(one, k, where, skipped[i] if skipped else None, probes)
                     for i, one in enumerate(bar.track(vectors, description="search"))

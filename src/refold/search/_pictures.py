@@ -5,25 +5,21 @@ from typing import TYPE_CHECKING, Any
 from refold import plots
 from refold._support.argument_checks import check_kind
 from refold._support.number_text import short_number
-from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError
+from refold.model import model_of
 from refold.search._hits import Hits
 from refold.sequences import Sequences, as_sequences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from refold.estimator import SequenceAutoencoder
 
-
-def draw(
-    model: "SequenceAutoencoder", hits: Hits, X: Any = None, *, query: int = 0, num: int = 6
-) -> list["Axes"]:
+def draw(model: Any, hits: Hits, X: Any = None, *, query: int = 0, num: int = 6) -> list["Axes"]:
     """Draw a query under its nearest hits, which are decoded from their codes.
 
     Parameters
     ----------
-    model : SequenceAutoencoder
+    model : Model or SequenceAutoencoder
         The model of the index.
     hits : Hits
         Result of `Index.search`.
@@ -54,17 +50,17 @@ def draw(
     >>> len(draw(ae, index.search(sines[:1], k=3), sines[:1]))
     3
     """
-    check_fitted(model)
+    model = model_of(model)
     check_kind("hits", hits, "Hits, the result of Index.search", "query_codes")
     begin, end = (int(one) for one in hits.offsets[query : query + 2])
     if begin == end:
         raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
     rows = zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
     titles = [f"{one}  ·  distance {short_number(distance)}" for one, distance in rows]
-    schema = model.schema_
+    schema = model.schema
     if X is None:
-        X, query = model.inverse_transform(hits.query_codes[[query]]), 0
-    found = model.inverse_transform(hits.codes[begin : begin + len(titles)])
+        X, query = model.decode(hits.query_codes[[query]]), 0
+    found = model.decode(hits.codes[begin : begin + len(titles)])
     return plots.search_hits(
         as_sequences(X, schema=schema)[[query]], Sequences.from_list(found, schema=schema), titles
     )

@@ -9,10 +9,10 @@ import numpy as np
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
-from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument
-from refold.inference import Specification, decode, encoded_blocks, predict_lengths
+from refold.inference import Specification, encoded_blocks
 from refold.kernels import packed
+from refold.model import Model, model_of
 from refold.search._features import Described, SequenceFeatures
 from refold.sequences import Sequences
 
@@ -49,16 +49,16 @@ def check_distance(distance: str) -> str:
 class Source:
     """Sequences, codes or both, with ids."""
 
-    def __init__(self, model: Any, X: Any, codes: Any, ids: Any) -> None:
-        check_fitted(model)
+    def __init__(self, model: Any, X: Any, codes: Any, ids: Any, *, verbose: int = 0) -> None:
+        model = model_of(model)
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
-        self._model = model
+        self._model, self._verbose = model, verbose
         # without sequences, codes are decoded for features
-        self._sequences: Any = None if X is None else model._opened(X, "codes")
+        self._sequences: Any = None if X is None else model.open(X, "codes")
         self._codes: Any = codes
         if codes is not None:
-            self._codes = model._checked_codes(codes)
+            self._codes = model.check_codes(codes)
         number = len(self._codes if X is None else self._sequences)
         if codes is not None and len(codes) != number:
             raise DataError(f"Got {len(codes)} codes for {number} sequences. Pass one each.")
@@ -75,11 +75,11 @@ class Source:
 
     def fit_features(self) -> SequenceFeatures:
         """Fit features of as many dimensions as a code to a sample."""
-        model, specification = self._model, self._model._fitted.network.specification
-        width = len(model.get_feature_names_out())
+        model, specification = self._model, self._model.specification
+        width = model.code_size
         samples = [*_described(model, *self._sample(_FEWEST * width))]
-        if len(self) < _FEWEST * width and model._fitted.known is not None:
-            known = model._fitted.known.codes
+        if len(self) < _FEWEST * width and model.reference is not None:
+            known = model.reference.codes
             samples += _described(
                 model, *_decoded(model, known[evenly_spaced(len(known), _SAMPLE)])
             )
@@ -105,19 +105,19 @@ class Source:
         some = evenly_spaced(len(self), most)
         if isinstance(self._sequences, Sequences):
             return _scaled(self._model, self._sequences[some])
-        return _scaled(self._model, self._model._aligned(self._sequences.take(some)))
+        return _scaled(self._model, self._model.align(self._sequences.take(some)))
 
     def blocks(self, features: SequenceFeatures | None) -> Iterator[Block]:
-        """Encode block by block, with a progress bar if there are many and the model is verbose."""
+        """Encode block by block, with a progress bar if there are many."""
         model, done, many = self._model, 0, self._num_blocks > 1
-        with progress_bar(disable=not (many and model.verbose)) as bar:
+        with progress_bar(disable=not (many and self._verbose)) as bar:
             for sequences in bar.track(self._parts(), self._num_blocks, description="encode"):
                 size = len(sequences) if sequences is not None else min(_CODES, len(self) - done)
                 rows = slice(done, done + size)
                 if self._codes is not None:
                     codes = self._codes[rows]
                 else:
-                    codes = model._codes_of(sequences, 0 if many else model.verbose)
+                    codes = model.codes_of(sequences, 0 if many else self._verbose)
                 yield Block(rows, codes, self._vectors(features, sequences, codes))
                 done += size
 
@@ -131,7 +131,7 @@ class Source:
         if self._sequences is None:
             yield from [None] * self._num_blocks
         else:
-            yield from self._model._blocks(self._sequences)
+            yield from self._model.blocks(self._sequences)
 
     def _vectors(
         self, features: SequenceFeatures | None, sequences: Sequences | None, codes: np.ndarray
@@ -154,29 +154,25 @@ class Source:
         return Block(slice(0, len(self)), joined, vectors)
 
 
-def _scaled(model: Any, sequences: Sequences) -> tuple[Sequences, np.ndarray]:
+def _scaled(model: Model, sequences: Sequences) -> tuple[Sequences, np.ndarray]:
     """Scale sequences, and return what the scale leaves out."""
-    return model.scaler_.transform(sequences), model.scaler_.statistics(sequences)
+    return model.scaler.transform(sequences), model.scaler.statistics(sequences)
 
 
-def _decoded(model: Any, codes: np.ndarray) -> tuple[Sequences, np.ndarray]:
+def _decoded(model: Model, codes: np.ndarray) -> tuple[Sequences, np.ndarray]:
     """Decode codes to the scaled sequences that they stand for."""
-    network = model._fitted.network
-    width = network.specification.latent_dim
-    inner = np.ascontiguousarray(codes[:, :width])
-    scaled = decode(inner, predict_lengths(inner, network), model.schema_, network)
-    return scaled, codes[:, width:]
+    return model.to_scaled(codes), codes[:, model.specification.latent_dim :]
 
 
 def _described(
-    model: Any, scaled: Sequences, statistics: np.ndarray
+    model: Model, scaled: Sequences, statistics: np.ndarray
 ) -> Iterator[tuple[np.ndarray, Described]]:
     """Yield the numbers of sequences of similar length, and the sequences."""
-    specification = model._fitted.network.specification
+    specification = model.specification
     scaled, missing = _without_gaps(scaled, specification)
     statistics = np.asarray(statistics, np.float32)
     if statistics.shape[1]:  # means and deviations of the numeric columns
-        numeric = missing[:, model.scaler_.numeric_]
+        numeric = missing[:, model.scaler.numeric_]
         statistics = np.where(np.tile(numeric, 2), np.float32(np.nan), statistics)
     if specification.observed_flags:
         missing = np.tile(missing, 2)

@@ -52,7 +52,7 @@ def sequences_from_table(table: pa.Table, model: ServedModel) -> Sequences:
     if sequences is not None:
         return sequences
     try:
-        return Sequences.from_arrow(table).align(model.ae.schema_)
+        return Sequences.from_arrow(table).align(model.fitted.schema)
     except (RefoldError, ServiceError):
         raise
     except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:

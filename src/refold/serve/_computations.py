@@ -8,15 +8,8 @@ import numpy as np
 
 from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, RefoldError
-from refold.inference import (
-    Draw,
-    check_codes,
-    check_lengths,
-    decode,
-    encode,
-    lengths_to_write,
-    predict_lengths,
-)
+from refold.inference import Draw
+from refold.model import Model
 from refold.sequences import Sequences
 from refold.serve._service_errors import ServiceError, exceeded
 
@@ -28,47 +21,41 @@ class Decoding(NamedTuple):
     lengths: np.ndarray | None  # (n_sequences,); by default those that the codes have
 
 
-def encoded(ae: Any, several: list[Sequences]) -> list[np.ndarray]:
+def encoded(model: Model, several: list[Sequences]) -> list[np.ndarray]:
     """Encode several sets of aligned sequences."""
-    codes = _codes(ae, _joined(several))
+    codes = model.codes_of(_joined(several))
     ends = itertools.accumulate((len(one) for one in several), initial=0)
     return [codes[first:last] for first, last in itertools.pairwise(ends)]
 
 
-def decoded(ae: Any, several: list[Decoding], most_steps: int) -> list[Any]:
+def decoded(model: Model, several: list[Decoding], most_steps: int) -> list[Any]:
     """Decode several sets of codes, each to at most a number of steps."""
     codes = np.concatenate([one.codes for one in several])
     bounds = np.cumsum([len(one.codes) for one in several])[:-1]
-    predicted = np.split(predict_lengths(_inner(ae, codes), ae._fitted.network), bounds)
+    predicted = np.split(model.predict_lengths(codes), bounds)
     lengths = [
         own if one.lengths is None else one.lengths
         for one, own in zip(several, predicted, strict=True)
     ]
-    return _within(ae, [one.codes for one in several], lengths, most_steps)
+    return _within(model, [one.codes for one in several], lengths, most_steps)
 
 
-def reconstructed(ae: Any, several: list[Sequences], most_steps: int) -> list[Any]:
+def reconstructed(model: Model, several: list[Sequences], most_steps: int) -> list[Any]:
     """Encode and decode several sets of aligned sequences."""
     merged = _joined(several)
-    codes = _codes(ae, merged)
-    network = ae._fitted.network
-    lengths = lengths_to_write(
-        merged.lengths,
-        predict_lengths(_inner(ae, codes), network),
-        ae.max_steps_,
-        network.most_steps,
-    )
+    codes = model.codes_of(merged)
+    lengths = model.lengths_to_write(codes, merged.lengths)
     bounds = np.cumsum([len(one) for one in several])[:-1]
-    return _within(ae, np.split(codes, bounds), np.split(lengths, bounds), most_steps)
+    return _within(model, np.split(codes, bounds), np.split(lengths, bounds), most_steps)
 
 
-def sampled(ae: Any, one: Decoding, draw: Draw | None, most_steps: int) -> Sequences:
+def sampled(model: Model, one: Decoding, draw: Draw | None, most_steps: int) -> Sequences:
     """Decode generated codes; the draws depend on all of them."""
     lengths = one.lengths
     if lengths is None:
-        lengths = predict_lengths(_inner(ae, one.codes), ae._fitted.network)
+        lengths = model.predict_lengths(one.codes)
     check_steps(int(lengths.sum()), most_steps)
-    return _decoded(ae, one.codes, lengths, draw)
+    return model.to_sequences(one.codes, lengths, draw=draw)
 
 
 def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
@@ -80,13 +67,13 @@ def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
     return several
 
 
-def checked_decoding(ae: Any, codes: Any, lengths: Any) -> Decoding:
+def checked_decoding(model: Model, codes: Any, lengths: Any) -> Decoding:
     """Check codes and lengths of a request."""
-    checked = check_codes(codes, ae._n_features_out)
-    if (line := ae._far_codes(checked)) is not None:
+    checked = model.check_codes(codes)
+    if (line := model.describe_far(checked)) is not None:
         raise DataError(f"{line} Send codes as encode returns them.")
     if lengths is not None:
-        lengths = check_lengths(lengths, len(checked), ae._fitted.network)
+        lengths = model.check_lengths(lengths, len(checked))
     return Decoding(checked, lengths)
 
 
@@ -109,7 +96,7 @@ def _result_or_error(function: Callable[[Any], Any], payload: Any) -> Any:
 
 
 def _within(
-    ae: Any, codes: list[np.ndarray], lengths: list[np.ndarray], most_steps: int
+    model: Model, codes: list[np.ndarray], lengths: list[np.ndarray], most_steps: int
 ) -> list[Any]:
     """Decode those sets that have few enough steps together, and return errors for the others."""
     results: list[Any] = []
@@ -122,34 +109,13 @@ def _within(
     fine = [i for i, result in enumerate(results) if result is None]
     if not fine:
         return results
-    both = _decoded(
-        ae, np.concatenate([codes[i] for i in fine]), np.concatenate([lengths[i] for i in fine])
+    both = model.to_sequences(
+        np.concatenate([codes[i] for i in fine]), np.concatenate([lengths[i] for i in fine])
     )
     ends = np.cumsum([0, *(len(codes[i]) for i in fine)])
     for i, (first, last) in zip(fine, itertools.pairwise(ends), strict=True):
         results[i] = both[int(first) : int(last)]
     return results
-
-
-def _codes(ae: Any, aligned: Sequences) -> np.ndarray:
-    fitted = ae._fitted
-    scaled = fitted.scaler.transform(aligned)
-    codes = encode(scaled, fitted.network, latent_steps=ae.latent_steps_)
-    return np.concatenate([codes, fitted.scaler.statistics(aligned)], axis=1)
-
-
-def _inner(ae: Any, codes: np.ndarray) -> np.ndarray:
-    """Return codes without the statistics of scaling by sequence."""
-    return codes[:, : ae._fitted.network.specification.latent_dim]
-
-
-def _decoded(
-    ae: Any, codes: np.ndarray, lengths: np.ndarray, draw: Draw | None = None
-) -> Sequences:
-    fitted, inner = ae._fitted, _inner(ae, codes)
-    scaled = decode(inner, lengths, fitted.schema, fitted.network, draw=draw)
-    statistics = codes[:, inner.shape[1] :] if fitted.scaler.mode == "sequence" else None
-    return fitted.scaler.inverse_transform(scaled, statistics)
 
 
 def _joined(several: list[Sequences]) -> Sequences:

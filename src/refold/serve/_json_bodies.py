@@ -65,7 +65,7 @@ def sequences_from_json(
         sequences = _plain_numbers(value, lengths, model)
         if sequences is not None:
             return sequences
-    schema = model.ae.schema_
+    schema = model.fitted.schema
     try:
         return Sequences.from_list(value, schema=schema)
     except (RefoldError, ServiceError):

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 import refold.search
-from refold.anomalies import describe_trained
 from refold.errors import ModelFileError, ParameterError
-from refold.estimator import load
 from refold.inference import PackedNetwork, count_far, describe_far, describe_longer, far_limits
+from refold.model import Model, describe_trained
 from refold.sequences import Sequences, local_path
 from refold.serve._service_errors import ServiceError
 
@@ -26,21 +25,20 @@ class ServedModel:
 
     def __init__(self, name: str, path: Path, index: str | None = None) -> None:
         self.name = name
-        self.ae: Any = load(path)
-        self.ae.verbose = 0
-        if not isinstance(self.ae._fitted.network, PackedNetwork):
+        self.fitted = Model.load(path)
+        if not isinstance(self.fitted.network, PackedNetwork):
             raise ModelFileError(
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
             )
         with path.open("rb") as file:
-            # of the model file; `model_hash_` is what the tables of its codes have
+            # of the model file; `hash` is that of what codes depend on
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.model_hash_: str = self.ae.model_hash_
-        self.index: Any = None if index is None else refold.search.Index.open(index, self.ae)
-        self._low, self._high = far_limits(self.ae._fitted.units)
-        self._reads_missing = bool(self.ae._fitted.network.specification.observed_flags)
-        schema = self.ae.schema_
+        self.hash = self.fitted.hash
+        self.index: Any = None if index is None else refold.search.Index.open(index, self.fitted)
+        self._low, self._high = far_limits(self.fitted.error_scaler)
+        self._reads_missing = bool(self.fitted.specification.observed_flags)
+        schema = self.fitted.schema
         # numbers of a request are the model's values as they are
         self.plain = bool(schema.numeric.all()) and not schema.missing
         self.names = list(schema.names)
@@ -52,26 +50,27 @@ class ServedModel:
         """Return finite numbers of a plain model as sequences, without the checks of others."""
         offsets = np.array(offsets, np.int64)
         made = Sequences.__new__(Sequences)
-        return made._set(values, offsets, np.arange(len(offsets) - 1), self.ae.schema_)
+        return made._set(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
 
     def describe(self) -> dict[str, Any]:
         """Return what a client needs to know, and no training data."""
-        ae = self.ae
+        fitted = self.fitted
+        specification = fitted.specification
         return {
             "name": self.name,
             "sha256": self.digest,
-            "model_hash": self.model_hash_,
+            "model_hash": self.hash,
             "columns": [
                 {"name": column.name, "type": column.type, "categories": len(column.categories)}
-                for column in ae.schema_.columns
+                for column in fitted.schema.columns
             ],
-            "layout": ae.schema_.layout,
-            "code_size": int(ae._n_features_out),
-            "latent_dim": int(ae.latent_dim_),
-            "latent_steps": int(ae.latent_steps_),
-            "longest_training_sequence": int(ae.max_steps_),
-            "forecast_steps": int(ae._fitted.network.specification.forecast_steps),
-            "calibration_sequences": int(ae.num_calibrated_),
+            "layout": fitted.schema.layout,
+            "code_size": fitted.code_size,
+            "latent_dim": specification.latent_dim,
+            "latent_steps": fitted.latent_steps,
+            "longest_training_sequence": fitted.max_steps,
+            "forecast_steps": specification.forecast_steps,
+            "calibration_sequences": fitted.num_calibrated,
             "index_rows": None if self.index is None else len(self.index),
         }
 
@@ -79,8 +78,8 @@ class ServedModel:
         """Return a line for each way in which sequences differ from those of the training."""
         # `meaning` is that of `describe_longer`; None if longer sequences do not matter
         found, values = [], sequences.values
-        if meaning is not None and len(values) > self.ae.max_steps_:  # in all sequences
-            found.append(describe_longer(sequences.lengths, self.ae.max_steps_, meaning))
+        if meaning is not None and len(values) > self.fitted.max_steps:  # in all sequences
+            found.append(describe_longer(sequences.lengths, self.fitted.max_steps, meaning))
         if not np.isfinite(values.sum()) and not self._reads_missing:
             missing = int(np.isnan(values).sum())
             if missing:
@@ -97,10 +96,11 @@ class ServedModel:
                     "are read as unknown."
                 )
         if meaning == "detection":
-            found.append(describe_trained(sequences, self.ae._fitted.trained, meaning))
+            trained = self.fitted.fingerprints.trained
+            found.append(describe_trained(sequences, trained, meaning))
         if ((values < self._low) | (values > self._high)).any():
-            counts = count_far(values, self.ae._fitted.units)
-            found.append(describe_far([counts], self.ae.schema_))
+            counts = count_far(values, self.fitted.error_scaler)
+            found.append(describe_far([counts], self.fitted.schema))
         return [line for line in found if line is not None]
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from refold import generation
 from refold._support.argument_checks import draw_seed
 from refold.errors import DataError, ParameterError, argument
 from refold.inference import Draw
+from refold.model import fit_mixture
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _fields
 from refold.serve._arrow_bodies import id_name
@@ -81,11 +81,11 @@ class Operation(NamedTuple):
 
 def encode(asked: Asked) -> Run:
     """Encode sequences."""
-    ae, sequences = asked.model.ae, _given(asked)
+    model, sequences = asked.model.fitted, _given(asked)
     parts = []
     for part in _parts(sequences, asked.settings.batch_steps):
         kind = ("encode", part.dtype)
-        work = asked.work(kind, part, _cost(part), lambda several: encoded(ae, several))
+        work = asked.work(kind, part, _cost(part), lambda several: encoded(model, several))
         parts.append((yield work))
     codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Answer(
@@ -97,24 +97,24 @@ def encode(asked: Asked) -> Run:
 
 def decode(asked: Asked) -> Run:
     """Decode codes."""
-    ae, most = asked.model.ae, asked.settings.max_steps
-    one = checked_decoding(ae, asked.codes, asked.options["lengths"])
+    model, most = asked.model.fitted, asked.settings.max_steps
+    one = checked_decoding(model, asked.codes, asked.options["lengths"])
     if one.lengths is not None:
         check_steps(int(one.lengths.sum()), most)
     back = yield asked.work(
-        "decode", one, _decoding_cost(asked, one), lambda several: decoded(ae, several, most)
+        "decode", one, _decoding_cost(asked, one), lambda several: decoded(model, several, most)
     )
     return _sequences_answer(asked, back, [asked.doubt] if asked.doubt else [])
 
 
 def reconstruct(asked: Asked) -> Run:
     """Encode sequences and decode their codes."""
-    ae, most, sequences = asked.model.ae, asked.settings.max_steps, _given(asked)
+    model, most, sequences = asked.model.fitted, asked.settings.max_steps, _given(asked)
     parts = []
     for part in _parts(sequences, asked.settings.batch_steps):
         kind = ("reconstruct", part.dtype)
         work = asked.work(
-            kind, part, 2 * _cost(part), lambda several: reconstructed(ae, several, most)
+            kind, part, 2 * _cost(part), lambda several: reconstructed(model, several, most)
         )
         parts.append((yield work))
         check_steps(sum(len(done.values) for done in parts), most)
@@ -125,12 +125,12 @@ def reconstruct(asked: Asked) -> Run:
 
 def detect(asked: Asked) -> Run:
     """Find anomalous sequences."""
-    ae, alpha, sequences = asked.model.ae, asked.options["alpha"], _given(asked)
+    model, alpha, sequences = asked.model.fitted, asked.options["alpha"], _given(asked)
     found = yield asked.work(
         "detect",
         sequences,
         2 * _cost(sequences),
-        each(lambda one: ae.detect(_with_ids(one, asked.ids), alpha)),
+        each(lambda one: model.detect(_with_ids(one, asked.ids), alpha)),
     )
 
     def table() -> pa.Table:
@@ -152,13 +152,13 @@ def detect(asked: Asked) -> Run:
 
 def forecast(asked: Asked) -> Run:
     """Forecast the next steps of sequences."""
-    ae, sequences = asked.model.ae, _given(asked)
+    model, sequences = asked.model.fitted, _given(asked)
     options = {name: asked.options[name] for name in ("steps", "alpha", "context", "clip")}
     ahead = yield asked.work(
         "forecast",
         sequences,
         _cost(sequences),
-        each(lambda one: ae.forecast(_with_ids(one, asked.ids), **options)),
+        each(lambda one: model.forecast(_with_ids(one, asked.ids), **options)),
     )
     return Answer(
         lambda: {
@@ -174,27 +174,29 @@ def forecast(asked: Asked) -> Run:
 
 def generate(asked: Asked) -> Run:
     """Decode codes drawn from a density of the codes of the training data."""
-    ae, options, most = asked.model.ae, asked.options, asked.settings.max_steps
+    model, options, most = asked.model.fitted, asked.options, asked.settings.max_steps
     n, lengths = options["n"], options["lengths"]
     check_count(n, asked.settings)
     if not 0 <= options["temperature"] < float("inf"):
         raise ParameterError(f"{argument('temperature')} must be at least 0.")
     seed = draw_seed(options["seed"])
-    known = ae._known().codes
+    reference, components = model.require_reference(), options["components"]
 
     def draw_codes() -> np.ndarray:
-        density = generation.fit_density(known, options["components"], seed=seed)
-        return density.draw(n, seed=seed)
+        mixture = reference.mixture
+        if mixture is None or components is not None:
+            mixture = fit_mixture(reference.codes, components, seed=seed)
+        return mixture.draw(n, seed=seed)
 
     # because the fit takes longer than a batch
     codes = yield Apart(draw_codes)
-    one = checked_decoding(ae, codes, lengths)
+    one = checked_decoding(model, codes, lengths)
     draw = Draw.at(options["temperature"], seed)
     back = yield asked.work(
         "generate",
         one,
         _decoding_cost(asked, one),
-        each(lambda given: sampled(ae, given, draw, most)),
+        each(lambda given: sampled(model, given, draw, most)),
     )
     return _sequences_answer(asked, back, [])
 
@@ -212,7 +214,7 @@ def search(asked: Asked) -> Run:
         encoded = yield from encode(asked)
         codes, warnings = encoded.content()["codes"], encoded.warnings
     elif codes is not None:
-        codes = checked_decoding(model.ae, codes, None).codes
+        codes = checked_decoding(model.fitted, codes, None).codes
         warnings = [asked.doubt] if asked.doubt else []
 
     def nearest(_: Any) -> Any:
@@ -282,7 +284,7 @@ def _given(asked: Asked) -> Sequences:
     """Return the sequences of a request, whose values float32 can hold."""
     if asked.sequences is None:
         raise TypeError
-    asked.model.ae.scaler_.check(asked.sequences)  # before others are computed with them
+    asked.model.fitted.scaler.check(asked.sequences)  # before others are computed with them
     return asked.sequences
 
 
@@ -294,7 +296,7 @@ def _cost(sequences: Sequences) -> int:
 def _decoding_cost(asked: Asked, one: Decoding) -> int:
     if one.lengths is not None:
         return int(one.lengths.sum()) + len(one.codes)
-    return len(one.codes) * (1 + asked.model.ae.max_steps_)
+    return len(one.codes) * (1 + asked.model.fitted.max_steps)
 
 
 def _parts(sequences: Sequences, most_steps: int) -> list[Sequences]:
@@ -326,7 +328,7 @@ def _with_ids(sequences: Sequences, ids: np.ndarray | None) -> Sequences:
 
 def _sequences_answer(asked: Asked, back: Sequences, warnings: list[str]) -> Answer:
     if asked.options["clip"]:
-        back = asked.model.ae.scaler_.clip(back)
+        back = asked.model.fitted.scaler.clip(back)
     if not len(back) or asked.ids is None:
         back = back.with_ids(np.arange(len(back)))
     else:

@@ -5,10 +5,10 @@ import json
 import pytest
 
 import refold
-from fitting.test_held_out_error import curves
 from refold.cli import main
 from refold.sequences import write
 from test_error_curve import interrupted_after
+from training.test_held_out_error import curves
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
 FIT = [*SHORT, "--latent-steps", "0", "--no-refit"]
@@ -85,12 +85,12 @@ def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, capsys):
     model = tmp_path / "curves.refold"
     assert main(["fit", data, "-o", str(model), "--latent-dim", "0.1", *FIT]) == 0
     message = capsys.readouterr().err
-    size = refold.load(model).latent_dim_
+    size = refold.SequenceAutoencoder.load(model).latent_dim_
     assert f"A code of {size} dimension" in message
     assert message.count("Held out (5 sequences): NMSE ") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
     assert main(["fit", data, "-o", str(model), "--latent-dim", "4.0", "-q", *FIT]) == 0
-    assert refold.load(model).latent_dim == 4
+    assert refold.SequenceAutoencoder.load(model).latent_dim == 4
     assert capsys.readouterr().err == ""
     wrong = ["--latent-dim", "0.5", "--validation-fraction", "0"]
     assert main(["fit", data, "-o", str(model), *wrong, *SHORT]) == 2

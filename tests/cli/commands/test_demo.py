@@ -74,7 +74,7 @@ def test_the_demo_leaves_models_codes_sequences_and_a_page(
         codes, ids = read_codes(folder / f"{name}-codes.parquet")
         assert codes.shape == (num, size)
         assert ids.tolist() == held_out.ids.tolist()
-        np.testing.assert_allclose(codes, model.transform(held_out), atol=1e-6)
+        np.testing.assert_allclose(codes, model.encode(held_out), atol=1e-6)
         back = read(folder / f"{name}-reconstructed.parquet")
         assert back.ids.tolist() == ids.tolist()
     page = (folder / "index.html").read_text(encoding="utf-8")

@@ -76,8 +76,8 @@ def test_normal_sequences_can_be_given(folder, capsys):
     normal = "--normal", folder / "normal.parquet"
     assert run("detect", *given, *normal, "--alpha", "0.05", "-q") == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    ae = refold.load(given[0]).calibrate(read(folder / "normal.parquet"))
-    found = ae.detect(read(given[1]), alpha=0.05)
+    model = refold.load(given[0]).calibrate(read(folder / "normal.parquet"))
+    found = model.detect(read(given[1]), alpha=0.05)
     assert [row["p_value"] for row in rows] == found.p_values.tolist()
 
 
@@ -171,7 +171,8 @@ def test_generate_compares_ngrams_of_tokens(tmp_path, capsys):
 
 def test_clip_keeps_numbers_within_their_range(folder, tmp_path):
     model, codes = folder / "sines.refold", tmp_path / "codes.npy"
-    low, high = refold.load(model).scaler_.least_, refold.load(model).scaler_.greatest_
+    scaler = refold.load(model).scaler
+    low, high = scaler.least_, scaler.greatest_
     np.save(codes, 20 * np.eye(4, dtype=np.float32))
     write(as_sequences([np.full(20, 9.0)]), tmp_path / "far.npz")
     out, given = tmp_path / "out.npz", ("-o", tmp_path / "out.npz", "-q")

@@ -16,10 +16,10 @@ def test_decode_reads_fewer_bits(sines, tmp_path, suffix):
     encode = ["encode", model, str(sines / "new.parquet"), "-o", str(codes)]
     assert main([*encode, "--dtype", "float16", "-q"]) == 0
     assert main(["decode", model, str(codes), "-o", str(tmp_path / "back.npz"), "-q"]) == 0
-    ae = refold.load(model)
-    stored = np.float32(np.float16(ae.transform(read(sines / "new.parquet"))))
+    loaded = refold.load(model)
+    stored = np.float32(np.float16(loaded.encode(read(sines / "new.parquet"))))
     np.testing.assert_array_equal(read_codes(codes)[0], stored)
-    back, expected = read(tmp_path / "back.npz"), ae.inverse_transform(stored)
+    back, expected = read(tmp_path / "back.npz"), loaded.decode(stored)
     assert all(np.array_equal(*pair) for pair in zip(back.to_list(), expected, strict=True))
 
 
@@ -74,7 +74,7 @@ def test_decode_refuses_codes_of_another_model(sines, other, tmp_path, capsys, s
     assert main([*encode, "-q"]) == 0
     assert main(["decode", str(other), str(codes), "-o", str(back)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    hashes = [refold.load(path).model_hash_[:12] for path in (model, other)]
+    hashes = [refold.load(path).hash[:12] for path in (model, other)]
     assert f"(hash {hashes[0]}, and this model has {hashes[1]})" in line
     assert not back.exists()
     # that of the calibrated model differs only in what no code depends on

@@ -31,7 +31,8 @@ def further(sines, shifted, tmp_path_factory):
 
 
 def test_training_continues_from_the_model(sines, shifted, further):
-    old, new = refold.load(sines / "sines.refold"), refold.load(further)
+    load = refold.SequenceAutoencoder.load
+    old, new = load(sines / "sines.refold"), load(further)
     data = read(shifted)
     assert new.score(data) > old.score(data)
     assert new.schema_ == old.schema_

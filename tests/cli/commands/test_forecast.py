@@ -5,12 +5,13 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from refold import storage
+import refold
 from refold.cli import main
 from refold.sequences import as_sequences, read, write
 
@@ -134,8 +135,8 @@ def test_bad_input(folder, capsys, model, options, message):
 def test_a_reserved_column_name_is_refused_before_the_work(folder, tmp_path, capsys, name):
     series = as_sequences(waves(100, 0).values.reshape(100, 30, 1), names=[name])
     write(series, tmp_path / "train.npz")
-    parameters, fitted = storage.load(folder / "waves.refold")
-    storage.save(tmp_path / "m.refold", parameters, fitted._replace(schema=series.schema))
+    model = refold.load(folder / "waves.refold")
+    replace(model, schema=series.schema).save(tmp_path / "m.refold")
     given = "forecast", tmp_path / "m.refold"
     assert run(*given, tmp_path / "there_is_none.npz") == 2
     assert f"The model has a column '{name}'" in " ".join(capsys.readouterr().err.split())

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
@@ -56,9 +57,9 @@ def test_the_installation_as_text(capsys):
     assert (kernels.variant() or "none: ") in lines[6]
 
 
-def test_the_reason_for_a_missing_kernel_is_shown_and_escaped_for_the_locale(ae, tmp_path):
-    ae._fitted = ae._fitted._replace(schema=Schema((Column("температура", "numeric"),)))
-    ae.save(tmp_path / "m.refold")
+def test_the_reason_for_a_missing_kernel_is_shown_and_escaped_for_the_locale(model, tmp_path):
+    schema = Schema((Column("температура", "numeric"),))
+    replace(model, schema=schema).save(tmp_path / "m.refold")
     commands = f"['info', {str(tmp_path / 'm.refold')!r}]", "['info']", "['info', '--json']"
     program = "import sys\nsys.stdout.reconfigure(encoding='ascii')\nfrom refold.cli import main\n"
     program += "\n".join(f"print(main({c}))" for c in commands)
@@ -86,15 +87,14 @@ def test_names_are_shown_unchanged(capsys):
 
 
 @pytest.fixture
-def ae(sines):
+def model(sines):
     """Return a model of one column."""
     return refold.load(sines / "bare.refold")
 
 
-def test_the_best_loss_can_be_that_of_the_initialization(ae, tmp_path, capsys):
-    ae.initial_loss_ = 1e-9
-    ae._fitted = ae._fitted._replace(initial_loss=1e-9)
-    ae.save(tmp_path / "m.refold")
+def test_the_best_loss_can_be_that_of_the_initialization(model, tmp_path, capsys):
+    history = replace(model.history, initial_loss=1e-9)
+    replace(model, history=history).save(tmp_path / "m.refold")
     assert main(["info", str(tmp_path / "m.refold"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["best_validation_loss"] == 1e-9

@@ -1,7 +1,7 @@
 """``refold probe``: accuracy on codes next to that of PCA, from files."""
 
-import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from refold import storage
+import refold
 from refold.cli import main
 from refold.sequences import as_sequences, write
 
@@ -34,8 +34,8 @@ def folder(sines, tmp_path_factory):
     cases = [",".join(map(str, one.ravel())) + f":{kind[i]}" for i, one in enumerate(series)]
     header = "@timeStamps false\n@classLabel true 0 1\n@data\n"
     (folder / "cases.ts").write_text(header + "\n".join(cases))
-    parameters, fitted = storage.load(sines / "bare.refold")
-    storage.save(folder / "model.refold", parameters, fitted._replace(schema=series.schema))
+    model = refold.load(sines / "bare.refold")
+    replace(model, schema=series.schema).save(folder / "model.refold")
     return folder
 
 
@@ -125,8 +125,7 @@ def test_a_mistake_is_one_line(folder, capsys, monkeypatch, arguments, message):
 
 
 def test_a_model_file_without_codes_of_the_training_data(folder, tmp_path, capsys):
-    parameters, fitted = storage.load(folder / "model.refold")
-    storage.save(tmp_path / "old.refold", parameters, fitted._replace(known=None))
+    replace(refold.load(folder / "model.refold"), reference=None).save(tmp_path / "old.refold")
     given = [str(tmp_path / "old.refold"), str(folder / "labelled.parquet"), "--label", "kind"]
     assert main(["probe", *given, "--json", "-q"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == ["Refold", "PCA"]
@@ -136,9 +135,9 @@ def test_the_id_column_is_no_label(folder, tmp_path, capsys):
     table = pq.read_table(folder / "long.parquet").drop_columns(["kind"])
     table = table.rename_columns(["who" if name == "id" else name for name in table.column_names])
     pq.write_table(table, tmp_path / "who.parquet")
-    parameters, fitted = storage.load(folder / "model.refold")
-    schema = dataclasses.replace(fitted.schema, id_name="who")
-    storage.save(tmp_path / "who.refold", parameters, fitted._replace(schema=schema))
+    model = refold.load(folder / "model.refold")
+    schema = replace(model.schema, id_name="who")
+    replace(model, schema=schema).save(tmp_path / "who.refold")
     given = [str(tmp_path / "who.refold"), str(tmp_path / "who.parquet"), "--label", "who"]
     for options in ([], ["--id", "who"]):
         assert main(["probe", *given, *options]) == 2

@@ -31,9 +31,9 @@ def test_json_lines(push, sines):
     values = refold.sequences.read(sines / "new.parquet")[0][:5]
     found, messages = push("".join(f"{value!r}\n" for value in values.tolist()) + "\n")
     assert [one["num_steps"] for one in found] == [1, 2, 3, 4, 5]
-    ae = refold.load(sines / "sines.refold")
-    assert found[-1]["code"] == ae.transform([values])[0].tolist()
-    assert found[-1]["p_value"] == ae.detect([values], alpha=0.1).p_values[0]
+    model = refold.load(sines / "sines.refold")
+    assert found[-1]["code"] == model.encode([values])[0].tolist()
+    assert found[-1]["p_value"] == model.detect([values], alpha=0.1).p_values[0]
     assert messages == "Read 5 steps.\n"
     objects, messages = push('{"x0": 1, "at": 3}\n[2]\n-1\n', "--every", "3", "--window", "2", "-q")
     assert [list(one.values())[:2] for one in objects] == [[3, 2]]

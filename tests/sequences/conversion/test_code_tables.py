@@ -72,7 +72,7 @@ def test_codes_of_another_model_are_refused(models, tmp_path):
     stored = pq.read_table(tmp_path / "codes.parquet")
     codes, _ = codes_from_arrow(stored, model=own)
     assert len(own.decode(codes)) == 5
-    both = f"hash {own.model_hash_[:12]}, and this model has {other.model_hash_[:12]}"
+    both = f"hash {own.model_.hash[:12]}, and this model has {other.model_.hash[:12]}"
     with pytest.raises(DataError, match=both):
         codes_from_arrow(stored, model=other)
     with pytest.warns(UserWarning, match="does not tell the model of its codes") as told:
@@ -93,12 +93,12 @@ def test_a_pandas_frame_of_codes_is_one_of_its_model(models):
 
 def test_the_hash_depends_on_training_and_not_on_calibration(models, tmp_path):
     model = copy.deepcopy(models[0])
-    before = model.model_hash_
+    before = model.model_.hash
     assert model.calibrate(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
     model.save(tmp_path / "m.refold")
-    assert model.model_hash_ == refold.load(tmp_path / "m.refold").model_hash_ == before
+    assert model.model_.hash == refold.load(tmp_path / "m.refold").hash == before
     model.partial_fit(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
-    assert model.model_hash_ != before
+    assert model.model_.hash != before
 
 
 def test_other_names_no_ids_and_no_rows():

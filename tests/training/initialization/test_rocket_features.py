@@ -13,12 +13,11 @@ from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
-from refold.fitting._data_sources import MemorySource
-from refold.fitting._defaults_from_data import specify
-from refold.fitting._fit import _with_size
 from refold.models import Specification, build, default, predict
 from refold.sequences import Scaler, as_sequences, write
 from refold.training import set_rocket_initialization
+from refold.training._data_sources import MemorySource
+from refold.training._specify import rocket_dim_within, specify
 from small_data import NoEpoch
 
 TINY = {
@@ -76,7 +75,7 @@ def test_the_decoder_reads_the_features():
 
 def test_a_saved_model_gives_the_same_codes(fitted, tmp_path):
     fitted.save(tmp_path / "model.refold")
-    loaded = refold.load(tmp_path / "model.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "model.refold")
     assert loaded.rocket_dim_ == 8
     assert np.array_equal(loaded.transform(waves(120)[0]), fitted.transform(waves(120)[0]))
 
@@ -85,7 +84,8 @@ def by_rule(X, latent_dim, found=None, **changes):
     """Return the largest number of features; ``found`` is a size chosen by a share."""
     parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
     if found is not None:
-        parameters = _with_size(parameters, found, seconds=0.0)
+        rocket_dim = rocket_dim_within(parameters["rocket_dim"], found)
+        parameters |= {"latent_dim": found, "rocket_dim": rocket_dim}
     source = MemorySource(as_sequences(X))
     return specify(source, parameters, np.arange(len(source.sequences) - 1)).rocket_dim
 

@@ -8,11 +8,11 @@ import pytest
 import refold
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, accuracy
-from refold.fitting._data_sources import MemorySource
-from refold.fitting._defaults_from_data import specify
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
 from refold.training import Corruption, has_linear_path, set_linear_initialization
+from refold.training._data_sources import MemorySource
+from refold.training._specify import specify
 from refold.training.initialization._one_hot import one_hot
 from refold.training.initialization._token_columns import _fit, _regress, token_initialization
 from refold.training.initialization._token_logits import FACTORS, _losses, frequencies
@@ -261,10 +261,10 @@ def test_a_model_of_long_categorical_sequences_is_saved_and_loaded(fitted, tmp_p
     data, ae = as_sequences(texts(400)), fitted
     path = tmp_path / "lines.refold"
     ae.save(path)
-    again = refold.load(path)
+    again = refold.SequenceAutoencoder.load(path)
     np.testing.assert_array_equal(again.transform(data), ae.transform(data))
     assert again.reconstruct(data) == ae.reconstruct(data)
-    specification = ae._network.specification
+    specification = ae.model_.network.specification
     assert (specification.decoder, specification.linear_path) == ("parallel", True)
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import refold
-from refold import Checkpoint, SequenceAutoencoder, storage
+from refold import Checkpoint, SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.inference import check_can_sample
 from refold.models import keras_models
 from refold.sequences import Scaler
+from refold.training import load_checkpoint, save_checkpoint
 from refold.training.initialization._linear_weights import set_linear_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
 from refold.training.loop._schedule import Schedule
@@ -23,7 +24,7 @@ SHORT = SETTINGS | {"max_epochs": 3, "variational": True, "denoise": "0.3,steps:
 
 
 def weights(ae):
-    return ae._network.arrays().values()
+    return ae.model_.network.arrays().values()
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +53,14 @@ def plain(vowels):
 def unbroken(tmp_path_factory):
     """Return a short fit and all of its checkpoints."""
     folder, kept = tmp_path_factory.mktemp("unbroken"), []
-    path, write = folder / "checkpoint", storage.save_checkpoint
+    path, write = folder / "checkpoint", save_checkpoint
 
     def keep(*arguments):
         write(*arguments)
         kept.append(shutil.copy(path, folder / str(len(kept))))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "save_checkpoint", keep)
+        patch.setattr("refold.training._checkpoint.save_checkpoint", keep)
         ae = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=Checkpoint(path, 0.0))
     return ae, kept
 
@@ -93,7 +94,7 @@ def test_the_seed_determines_the_samples(fitted):
 
 def test_codes_are_means(fitted, vowels):
     x = fitted.scaler_.transform(vowels.test).to_padded().astype("float32")
-    mean, log_variance = keras_models(fitted._network).models.posterior.predict(x, verbose=0)
+    mean, log_variance = keras_models(fitted.model_.network).models.posterior.predict(x, verbose=0)
     np.testing.assert_allclose(mean, fitted.transform(vowels.test), atol=1e-5)
     assert (log_variance < 0).all()
     assert np.array_equal(fitted.transform(vowels.test), fitted.transform(vowels.test))
@@ -101,7 +102,7 @@ def test_codes_are_means(fitted, vowels):
 
 def test_a_saved_model_can_sample(fitted, tmp_path):
     fitted.save(tmp_path / "vowels.refold")
-    loaded = refold.load(tmp_path / "vowels.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "vowels.refold")
     assert loaded.active_dimensions_ == 8
     for a, b in zip(
         loaded.sample(5, random_state=0), fitted.sample(5, random_state=0), strict=True
@@ -115,7 +116,7 @@ def test_a_saved_model_can_sample(fitted, tmp_path):
 def test_resumed_training_gives_the_same_bits(unbroken):
     """Noise, dropped steps, samples and warm-up depend only on the step, in both phases."""
     unbroken, kept = unbroken
-    epochs = [storage.load_checkpoint(one)[1]["epoch"] for one in kept]
+    epochs = [load_checkpoint(one)[1]["epoch"] for one in kept]
     resumed = [
         SequenceAutoencoder(**SHORT).fit(data(), checkpoint=kept[i], resume=True)
         for i in (epochs.index(2), len(kept) - 1)
@@ -141,7 +142,7 @@ def test_models_that_cannot_sample(fitted, plain, vowels):
         plain.sample()
     by_itself = Scaler.fit(vowels.train, mode="sequence")
     with pytest.raises(ParameterError, match="no mean and standard deviation for a new sequence"):
-        check_can_sample(fitted._network, by_itself)
+        check_can_sample(fitted.model_.network, by_itself)
     for n in (-1, 1.5, True, "3"):
         with pytest.raises(ParameterError, match=r"n must be an integer of at least 0\. Got"):
             fitted.sample(n)

@@ -92,14 +92,15 @@ def cluster(
     )
     picture_target = plan_picture(picture)
     check_distinct([target, table_target, center_target, picture_target], (data,))
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    loaded = load_model(model, latent_steps=latent_steps)
     if center_target is not None:
-        check_feature_names(loaded.schema_, center_target.format)
+        check_feature_names(loaded.schema, center_target.format)
     asked = {
         "num_clusters": num_clusters,
         "min_size": min_size,
         "distance": distance,
         "random_state": 0 if seed is None else seed,
+        "verbose": int(not quiet),
     }
     if index is not None:
         opened = refold.search.Index.open(index, loaded)
@@ -108,13 +109,13 @@ def cluster(
         with reading.opened(loaded, str(data)) as source:
             found = refold.search.cluster(loaded, source, **asked)
     with target.writing() as path:
-        write_table(path, found.rows(id_name(loaded.schema_, ("cluster", "distance"))))
+        write_table(path, found.rows(id_name(loaded.schema, ("cluster", "distance"))))
     if table_target is not None:
         with table_target.writing() as path:
             write_table(path, found.to_table())
     if center_target is not None:
-        decoded = loaded.inverse_transform(found.centers)
-        write_sequences(decoded, loaded.schema_, center_target, quiet=quiet)
+        decoded = loaded.decode(found.centers)
+        write_sequences(decoded, loaded.schema, center_target, quiet=quiet)
     if picture_target is not None:
         write_picture(_map(found).figure, picture_target)
     if not quiet:

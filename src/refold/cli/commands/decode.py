@@ -39,14 +39,13 @@ def decode(
 
     formats = input_format, output_format
     target = plan_conversion((model, codes), output, data_formats(), *formats)
-    loaded = load_model(model, quiet=quiet)
-    check_feature_names(loaded.schema_, target.format)
+    loaded = load_model(model)
+    check_feature_names(loaded.schema, target.format)
     with readable(codes, input_format, CODE_FORMATS) as path:
-        values, ids = read_codes(path, loaded.schema_.id_name, loaded)
-    decoded = loaded.inverse_transform(
-        values, lengths=read_lengths(lengths, len(values)), clip=clip
-    )
-    write_sequences(decoded, loaded.schema_, target, ids, quiet=quiet)
+        values, ids = read_codes(path, loaded.schema.id_name, loaded)
+    own = read_lengths(lengths, len(values))
+    decoded = loaded.decode(values, lengths=own, clip=clip, verbose=int(not quiet))
+    write_sequences(decoded, loaded.schema, target, ids, quiet=quiet)
 
 
 def reconstruct(
@@ -63,15 +62,15 @@ def reconstruct(
 ) -> None:
     """Encode sequences and decode them again."""
     if cluster.on is not None:
-        loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+        loaded = load_model(model, latent_steps=latent_steps)
         refused = {"--output-format": output_format}
         cluster.run("reconstruct", loaded, data, output, reading, refused, quiet=quiet, clip=clip)
         return
     formats = reading.input_format, output_format
     target = plan_conversion((model, data), output, data_formats(), *formats)
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
-    check_feature_names(loaded.schema_, target.format)
+    loaded = load_model(model, latent_steps=latent_steps)
+    check_feature_names(loaded.schema, target.format)
     sequences = reading.read(loaded, data)
-    schema = loaded.schema_.read_with(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = loaded.reconstruct(sequences, clip=clip)
+    schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
+    decoded = loaded.reconstruct(sequences, clip=clip, verbose=int(not quiet))
     write_sequences(decoded, schema, target, sequences.ids, quiet=quiet)

@@ -73,9 +73,9 @@ def detect(
 ) -> None:
     """Compute anomaly scores and p-values of sequences."""
     if cluster.on is not None:
-        loaded = load_model(model, quiet=quiet)
+        loaded = load_model(model)
         if normal is not None:
-            loaded.calibrate(reading.read(loaded, normal))
+            loaded = loaded.calibrate(reading.read(loaded, normal))
         refused = {"--steps": steps, "--picture": picture, "--window": windows.window}
         refused["--output-format"] = output_format
         cluster.run("detect", loaded, data, output, reading, refused, quiet=quiet, alpha=alpha)
@@ -88,8 +88,8 @@ def detect(
     check_distinct([target, step_target, picture_target], (data, normal))
     import numpy as np
 
-    loaded = load_model(model, quiet=quiet)
-    series = reading.read_calibrated(loaded, data, normal, windows)
+    loaded = load_model(model)
+    loaded, series = reading.read_calibrated(loaded, data, normal, windows)
     if picture_target is not None and not len(series):
         raise ParameterError(
             "--picture needs a sequence to draw, and the data have none. Leave it out."
@@ -109,7 +109,7 @@ def detect(
     if picture_target is not None:
         _draw(series, found, cut, by_step[1], alpha, picture_target)
     if not quiet:
-        _log_summary(found, "sequences" if cut is None else "windows", loaded.num_calibrated_)
+        _log_summary(found, "sequences" if cut is None else "windows", loaded.num_calibrated)
 
 
 def _log_summary(found: Any, noun: str, num_normal: int) -> None:

@@ -53,29 +53,29 @@ def encode(
     from refold.cli._code_writer import check_dtype, write_codes
 
     if cluster.on is not None:
-        loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+        loaded = load_model(model, latent_steps=latent_steps)
         refused = {"--features": features, "--output-format": output_format}
         cluster.run("encode", loaded, data, output, reading, refused, quiet=quiet, dtype=dtype)
         return
     formats = reading.input_format, output_format
     target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
     check_dtype(dtype, target.format)
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
-    tests_drift = not quiet and loaded._fitted.known is not None
+    loaded = load_model(model, latent_steps=latent_steps)
+    tests_drift = not quiet and loaded.reference is not None
     sample: list[Any] = []
     with reading.opened(loaded, data) as source, target.writing() as path:
         blocks = _encoded(loaded, source, quiet=quiet)
         # the model stores codes without latent optimization
-        if tests_drift and not loaded.latent_steps_:
+        if tests_drift and not loaded.latent_steps:
             blocks = _sampled(blocks, len(source), sample)
-        width = len(loaded.get_feature_names_out())
+        width = loaded.code_size
         if features:
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
         write_codes(path, blocks, len(source), id_name(source.schema), dtype, loaded)
         if quiet:
             return
-        if tests_drift and loaded.latent_steps_:
+        if tests_drift and loaded.latent_steps:
             sample = _encoder_codes(loaded, source)
     if target.path is not None:
         what = "rows of features" if features else "codes"
@@ -89,10 +89,10 @@ def _encoder_codes(model: Any, source: Any) -> list[Any]:
     """Encode some sequences, evenly spaced, without latent optimization, which is much slower."""
     if not isinstance(source, refold.sequences.Sequences):
         return []
-    model.set_params(latent_steps=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the same as before
-        return [model.encode(source[:: max(1, len(source) // _SAMPLE)])]
+        some = source[:: max(1, len(source) // _SAMPLE)]
+        return [model.with_latent_steps(0).encode(some)]
 
 
 def _sampled(
@@ -109,10 +109,9 @@ def _sampled(
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
     """Encode sequences, block by block if the file is larger than memory."""
     if isinstance(source, refold.sequences.Sequences):
-        yield model.encode(source), source.ids
+        yield model.encode(source, verbose=int(not quiet)), source.ids
         return
     return_freed_memory()
-    model.verbose = 0
     blocks = model.encode_blocks(source)
     yield from track(
         blocks, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet

@@ -42,7 +42,7 @@ def export(
     target = plan_output(output, GRAPH_FORMATS)
     check_distinct([target], [model])
     chosen = {} if opset is None else {"opset": opset}
-    loaded = load_model(model, quiet=quiet)
+    loaded = load_model(model)
     with target.writing() as path:
         exported = refold.export.to_onnx(
             loaded,
@@ -62,8 +62,8 @@ def export(
             f"On sequences that the model decodes, its {what} differ from those of Refold by at "
             f"most {exported.largest_difference:.1g} standard deviations in ONNX Runtime."
         )
-    if part == "encoder" and loaded.latent_steps_:
+    if part == "encoder" and loaded.latent_steps:
         log(
-            f"Refold encodes this model with {loaded.latent_steps_} steps of latent optimization, "
+            f"Refold encodes this model with {loaded.latent_steps} steps of latent optimization, "
             "which are not part of the graph: codes are those of --latent-steps 0."
         )

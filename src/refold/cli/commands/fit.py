@@ -17,7 +17,7 @@ from refold.cli._error_messages import Stopped
 from refold.cli._files_and_streams import MODEL_FORMATS, check_one_stream, plan_output
 from refold.cli._options import Data, Quiet, Seed, Windows
 from refold.cli._reading import TrainingData, require_in_memory
-from refold.cli._saved_models import load_model, loading
+from refold.cli._saved_models import load_estimator, loading
 from refold.errors import ParameterError
 
 __all__ = ["Settings", "fit"]
@@ -210,7 +210,7 @@ def fit(
     if checkpoint_seconds < 0:
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
-    old = None if base is None else load_model(base, quiet=quiet)
+    old = None if base is None else load_estimator(base)
     on = cluster.on
     opened: Any = reading.opened_to_fit(data, old) if on is None else contextlib.nullcontext()
     with (

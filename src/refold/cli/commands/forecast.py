@@ -100,20 +100,22 @@ def forecast(
     target = plan_output(output, TABLE_FORMATS, output_format)
     drawn = plan_picture(picture)
     check_distinct([target, drawn], (data, normal))
-    loaded = load_model(model, quiet=quiet)
+    loaded = load_model(model)
     if not evaluate:
-        check_table_names(loaded.schema_, ("step",))
-    series = reading.read_calibrated(loaded, data, normal)
+        check_table_names(loaded.schema, ("step",))
+    loaded, series = reading.read_calibrated(loaded, data, normal)
     if evaluate:
         errors = loaded.forecast_errors(series, steps, season=season, context=context)
-        _print(errors, steps or loaded.forecast_steps, as_json=as_json)
+        _print(errors, steps or loaded.specification.forecast_steps, as_json=as_json)
         return
-    if drawn is not None and not (len(series) and loaded.schema_.numeric.any()):
+    if drawn is not None and not (len(series) and loaded.schema.numeric.any()):
         raise ParameterError(
             "--picture needs a sequence with a numeric column, and the data have none. Leave it "
             "out."
         )
-    ahead = loaded.forecast(series, steps, alpha=alpha, context=context, clip=clip)
+    ahead = loaded.forecast(
+        series, steps, alpha=alpha, context=context, clip=clip, verbose=int(not quiet)
+    )
     with target.writing() as path:
         write_table(path, ahead.to_table(id_name(series.schema, ("step",))))
     if drawn is not None:

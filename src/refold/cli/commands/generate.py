@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.optional_imports import check_training_packages
 from refold.cli._console import log
 from refold.cli._files_and_streams import check_distinct, data_formats, plan_output
 from refold.cli._lengths import Lengths, read_lengths
@@ -53,11 +54,13 @@ def generate(
     check_distinct([target], [compare])
     if compare is not None and number < MIN_TO_COMPARE:
         raise ParameterError(f"--compare needs at least -n {MIN_TO_COMPARE}. Got {number}.")
-    loaded = load_model(model, quiet=quiet)
-    check_feature_names(loaded.schema_, target.format)
+    if compare is not None or components is not None:
+        check_training_packages("refold generate with --compare or --components")
+    loaded = load_model(model)
+    check_feature_names(loaded.schema, target.format)
     real = None
     if compare is not None:
-        real = reading.read(loaded, compare).align(loaded.schema_)
+        real = reading.read(loaded, compare).align(loaded.schema)
     drawn = loaded.generate(
         number,
         components=components,
@@ -66,10 +69,10 @@ def generate(
         clip=clip,
         random_state=seed,
     )
-    sequences = write_sequences(drawn, loaded.schema_, target, quiet=quiet)
+    sequences = write_sequences(drawn, loaded.schema, target, quiet=quiet)
     if real is not None:
         back = refold.sequences.Sequences.from_list(
-            loaded.reconstruct(real, clip=clip), schema=loaded.schema_
+            loaded.reconstruct(real, clip=clip), schema=loaded.schema
         )
         _compare(real, back, sequences, seed or 0)
 

@@ -64,9 +64,9 @@ def index(
     if STREAM in (model, data) and model == data:
         raise ParameterError("Only one input can be standard input. Name a file for the other.")
     kind = refold.search.Index
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
-        opened = kind.open(output, loaded)
+        opened = kind.open(output, loaded, verbose=verbose)
         count = opened.remove(split(str(remove), option="--remove", noun="id"))
         done = f"Removed {count} of {len(opened) + count} rows from"
     else:
@@ -75,10 +75,17 @@ def index(
                 return_freed_memory()
             described = {name: _numbers(values) for name, values in found.items()}
             if add or replace:
-                opened = kind.open(output, loaded)
+                opened = kind.open(output, loaded, verbose=verbose)
                 opened.add(source, metadata=described, replace=replace)
             else:
-                opened = kind.create(output, loaded, source, metadata=described, distance=distance)
+                opened = kind.create(
+                    output,
+                    loaded,
+                    source,
+                    metadata=described,
+                    distance=distance,
+                    verbose=verbose,
+                )
         done = f"Wrote {len(source)} rows to"
     if not quiet:
         recall = opened.recall_

@@ -32,7 +32,7 @@ def info(
 
     Without MODEL, describe the installation: versions, device and LSTM kernel.
     """
-    facts = _installation() if model is None else _facts(load_model(model, quiet=True))
+    facts = _installation() if model is None else _facts(load_model(model))
     if as_json:
         typer.echo(json.dumps(facts))
     elif model is None:
@@ -59,38 +59,37 @@ def _installation() -> dict[str, Any]:
 
 
 def _facts(model: Any) -> dict[str, Any]:
-    history = model.history_
-    parameters = model.get_params(deep=False)
-    del parameters["verbose"]
-    phases = list(history.get("phase", ()))
-    best = model._fitted.best
+    epochs, best = model.history.epochs, model.history.best
+    phases = list(epochs.get("phase", ()))
+    parameters = {name: value for name, value in model.arguments.items() if name != "verbose"}
     # cell and decoder describe the default architecture only
-    specification, is_default = model._fitted.network.specification, model.architecture == "default"
+    specification = model.specification
+    is_default = specification.architecture == "default"
     return {
         "columns": [
             {"name": column.name, "type": column.type, "categories": list(column.categories)}
-            for column in model.schema_.columns
+            for column in model.schema.columns
         ],
-        "layout": model.schema_.layout,
-        "id": model.schema_.id_name,
-        "time": model.schema_.time_name,
-        "max_steps": int(model.max_steps_),
+        "layout": model.schema.layout,
+        "id": model.schema.id_name,
+        "time": model.schema.time_name,
+        "max_steps": model.max_steps,
         "cell": specification.cell if is_default else None,
         "decoder": specification.decoder if is_default else None,
-        "patch": model.patch_,
-        "rocket_dim": model.rocket_dim_,
-        "length_dim": model.length_dim_,
-        "latent_steps": model.latent_steps_,
-        "forecast_steps": int(model.forecast_steps),
-        "code_size": len(model.get_feature_names_out()),
-        "active_dimensions": model.active_dimensions_,
-        "model_hash": model.model_hash_,
-        "num_parameters": int(model.n_parameters_),
+        "patch": specification.patch,
+        "rocket_dim": specification.rocket_dim,
+        "length_dim": specification.length_dim,
+        "latent_steps": model.latent_steps,
+        "forecast_steps": specification.forecast_steps,
+        "code_size": model.code_size,
+        "active_dimensions": model.active_dimensions,
+        "model_hash": model.hash,
+        "num_parameters": model.network.num_parameters,
         "epochs": phases.count("validated"),
         "refit_epochs": phases.count("refit"),
-        "best_epoch": model.best_epoch_,
+        "best_epoch": model.history.best_epoch,
         "best_validation_loss": None if best is None else best[1],
-        "seconds": history["seconds"][-1] if history.get("seconds") else None,
+        "seconds": epochs["seconds"][-1] if epochs.get("seconds") else None,
         "parameters": parameters,
     }
 

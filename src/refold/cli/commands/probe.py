@@ -40,17 +40,17 @@ def probe(
     decode to, and on PCA codes of the same size.
     """
     check_label_files(data, labels)
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    loaded = load_model(model, latent_steps=latent_steps)
     with reading.labelled(loaded, data, label, labels) as (source, found):
         sequences = require_in_memory(source, data)
-    codes = loaded.encode(sequences)
-    aligned = sequences.align(loaded.schema_)
+    codes = loaded.encode(sequences, verbose=int(not quiet))
+    aligned = sequences.align(loaded.schema)
     width = max(1, int(aligned.lengths.max(initial=0))) * sum(
         column.width for column in aligned.schema.columns
     )
     pca = refold.evaluation.PCABaseline(min(codes.shape[1], len(aligned), width)).fit(aligned)
     vectors = {"Refold": codes}
-    if loaded._fitted.known is not None:  # model files of early versions have no features
+    if loaded.reference is not None:  # model files of early versions have no features
         vectors["Refold, features"] = loaded.features(codes)
     vectors[_name_of(pca.latent_dim, codes.shape[1])] = pca.transform(aligned)
     results = {

@@ -71,7 +71,7 @@ def report(
         check_label_files(data, labels)
     check_one_stream(model, data, train)
     # the stages of the page are logged instead of the progress
-    loaded = load_model(model, quiet=True, latent_steps=latent_steps)
+    loaded = load_model(model, latent_steps=latent_steps)
     with contextlib.ExitStack() as files:
         given = reading.labelled(loaded, data, label, labels, (train,))
         source, found = files.enter_context(given)

@@ -82,8 +82,8 @@ def search(
     picture_target = plan_picture(picture)
     check_distinct([target, picture_target], (data, codes))
     kind = refold.search.Index
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
-    opened = kind.open(index, loaded)
+    loaded = load_model(model, latent_steps=latent_steps)
+    opened = kind.open(index, loaded, verbose=int(not quiet))
     asked = {"k": k, "where": where, "exact": exact}
     if data is not None:
         sequences = reading.read(loaded, data)
@@ -95,7 +95,7 @@ def search(
         from refold.cli._code_reader import read_codes
 
         with readable(str(codes), reading.input_format, CODE_FORMATS) as path:
-            sequences, (values, names) = None, read_codes(path, loaded.schema_.id_name, loaded)
+            sequences, (values, names) = None, read_codes(path, loaded.schema.id_name, loaded)
         found = opened.search(codes=values, names=names, **asked)
     with target.writing() as path:
         write_table(path, found.table)

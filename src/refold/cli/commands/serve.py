@@ -193,7 +193,7 @@ def explore(
     if STREAM in (model, data, codes, labels):
         raise ParameterError("refold explore needs named files. Standard input cannot be used.")
     check_distinct([target], [model, data, codes, labels])
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    loaded = load_model(model, latent_steps=latent_steps)
     if target is not None:
         check_exportable(loaded)
         max_sequences = max_sequences or _EXPORTED
@@ -204,7 +204,7 @@ def explore(
         from refold.cli._code_reader import read_codes
 
         with readable(codes, None, CODE_FORMATS) as path:
-            values, ids = read_codes(path, loaded.schema_.id_name, loaded)
+            values, ids = read_codes(path, loaded.schema.id_name, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
             raise ParameterError(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."
@@ -217,7 +217,6 @@ def explore(
         if not quiet:
             log(f"Showing {max_sequences} of {whole} sequences, drawn at random.")
     atlas = Atlas(loaded, sequences, codes=values, fields=fields, num_clusters=num_clusters)
-    loaded.verbose = 0
     if target is not None:
         with target.writing() as path:
             size = export_page(

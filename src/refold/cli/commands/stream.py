@@ -68,15 +68,14 @@ def stream(
     chosen = plain_format(input_format or format_of(Path(data)) or "jsonl")
     if chosen not in FORMATS:
         raise ParameterError(f"The format must be one of {', '.join(FORMATS)}. Got {chosen!r}.")
-    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
-    loaded.verbose = 0
+    loaded = load_model(model, latent_steps=latent_steps)
     streams: dict[Any, Any] = {}
     count = 0
     try:
         with _opened(data) as lines:
-            for line, identity, step in FORMATS[chosen](lines, loaded.schema_, id_column):
+            for line, identity, step in FORMATS[chosen](lines, loaded.schema, id_column):
                 if identity not in streams:
-                    streams[identity] = refold.stream.Stream(loaded, window, every)
+                    streams[identity] = loaded.stream(window, every)
                 try:
                     found = streams[identity].push([step])
                 except RefoldError as error:

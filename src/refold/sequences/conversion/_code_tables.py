@@ -37,8 +37,8 @@ def codes_to_arrow(
         Integers or strings, such as ``Sequences.ids``; by default ``0`` to ``n - 1``.
     dtype : {"float32", "float16"}
         Type of the stored values.
-    model : SequenceAutoencoder, optional
-        Model of the codes. Its ``model_hash_`` is stored in the metadata of the table, so that
+    model : Model or SequenceAutoencoder, optional
+        Model of the codes. Its ``hash`` is stored in the metadata of the table, so that
         another model does not decode them.
 
     Returns
@@ -83,7 +83,7 @@ def codes_to_arrow(
     lists = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, codes.shape[1]))
     rows = ids_to_arrow(check_ids(ids, len(codes)))
     fields = [pa.field("id", rows.type), pa.field("code", lists.type)]
-    about = None if model is None else {MODEL_KEY: model.model_hash_}
+    about = None if model is None else {MODEL_KEY: hash_of(model)}
     return pa.table([rows, lists], pa.schema(fields, about))
 
 
@@ -103,7 +103,7 @@ def codes_from_arrow(
         A table with a column of lists of equal length.
     id, code : str
         Names of the two columns. Without a column ``id``, rows are numbered from 0.
-    model : SequenceAutoencoder, optional
+    model : Model or SequenceAutoencoder, optional
         Model that is to decode the codes. Those of another model are refused.
 
     Returns
@@ -186,6 +186,12 @@ def stored_model(table: Any) -> str | None:
     return None if stored is None else str(stored)
 
 
+def hash_of(model: Any) -> str:
+    """Return the hash of a model, or of that of a fitted estimator."""
+    # not getattr with a default, which hides the error of an estimator that is not fitted
+    return (model.model_ if hasattr(type(model), "model_") else model).hash
+
+
 def check_model(stored: str | None, model: Any, what: str) -> str | None:
     """Refuse codes of another model; return a line for a warning if their model is unknown."""
     if stored is None:
@@ -197,10 +203,11 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
             f"{what} does not tell the model of its codes, so they may be those of another model. "
             f"{fix}"
         )
-    if stored != model.model_hash_:
+    own = hash_of(model)
+    if stored != own:
         raise DataError(
             f"{what} holds codes of another model (hash {stored[:12]}, and this model has "
-            f"{model.model_hash_[:12]}). Use the model that encoded them, or encode the sequences "
+            f"{own[:12]}). Use the model that encoded them, or encode the sequences "
             "again."
         )
     return None

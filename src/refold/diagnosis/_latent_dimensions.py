@@ -1,0 +1,176 @@
+"""Effect of each latent dimension on the decoded sequence."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support.argument_checks import check_array, is_whole
+from refold.errors import DataError, ParameterError
+from refold.evaluation import errors_by_feature
+from refold.model import Model, model_of
+from refold.sequences import Sequences
+
+DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
+"""Values of a latent dimension in a `sweep`, in standard deviations from its mean."""
+
+_MAX_CODES = 32  # codes whose dimensions are changed
+_MIN_CODES = 4
+_MAX_VALUES = 1 << 24  # decoded values, unless _MIN_CODES need more
+
+
+class LatentDimensions(NamedTuple):
+    """Variation of each latent dimension, and its effect on the decoded sequence.
+
+    Attributes
+    ----------
+    names : tuple of str
+        ``"0"``, ``"1"``, ...; with ``scale="sequence"``, then the level and spread of each column.
+    deviation : array of shape (width,)
+        Standard deviation of each dimension over the codes.
+    effect : array of shape (width, n_features)
+        Change of the decoded sequence if the dimension changes by one standard deviation: mean
+        squared change of a numeric column, in the units of the model's errors, or share of changed
+        entries of any other.
+    """
+
+    names: tuple[str, ...]
+    deviation: np.ndarray
+    effect: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """Mean effect over the columns, array of shape (width,)."""
+        return self.effect.mean(axis=1)
+
+    @property
+    def order(self) -> np.ndarray:
+        """Indices of the dimensions, largest effect first."""
+        return np.argsort(-self.total, kind="stable")
+
+
+def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> LatentDimensions:
+    """Measure the effect of each latent dimension, by changing it alone and decoding.
+
+    Parameters
+    ----------
+    model : Model or SequenceAutoencoder
+        Fitted.
+    codes : array of shape (n_sequences, width)
+        Output of ``transform``. In a random sample of these, each dimension is changed up and down
+        by its standard deviation.
+    seed : int, default=0
+        Seed of the sample.
+
+    Returns
+    -------
+    LatentDimensions
+
+    Raises
+    ------
+    DataError
+        If there is no code, or the codes do not have the model's width.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
+    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
+    >>> latent_dimensions(model, model.transform(sines)).effect.shape
+    (4, 1)
+    """
+    model, codes = model_of(model), _checked(codes)
+    num_codes, width = codes.shape
+    deviation = codes.std(axis=0)
+    values = max(1, 2 * width * model.max_steps * model.schema.output_width)
+    count = min(num_codes, max(_MIN_CODES, min(_MAX_CODES, _MAX_VALUES // values)))
+    chosen = np.random.default_rng(seed).choice(num_codes, count, replace=False)
+    sample = codes[np.sort(chosen)]
+    shifts = np.concatenate([np.diag(deviation), -np.diag(deviation)])
+    moved = (sample[None] + shifts[:, None]).reshape(-1, width)
+    decoded = _decoded(model, np.concatenate([sample, moved]))
+    before = Sequences.from_list(decoded[:count], schema=model.schema)
+    effect = np.zeros((2 * width, model.schema.num_columns))
+    for i in range(2 * width):
+        after = decoded[count * (i + 1) : count * (i + 2)]
+        effect[i] = np.nan_to_num(errors_by_feature(before, after, model.error_scaler))
+    return LatentDimensions(_names(model), deviation, (effect[:width] + effect[width:]) / 2)
+
+
+def sweep(
+    model: Any,
+    codes: np.ndarray,
+    dimension: int,
+    deviations: Sequence[float] = DEVIATIONS,
+    *,
+    base_code: np.ndarray | None = None,
+) -> Sequences:
+    """Decode a code while one of its dimensions goes from low to high.
+
+    Parameters
+    ----------
+    model : Model or SequenceAutoencoder
+        Fitted.
+    codes : array of shape (n_sequences, width)
+        Codes that define the mean and the standard deviation of the dimension.
+    dimension : int
+        Index of the dimension.
+    deviations : sequence of float, default from -2 to 2
+        Values of the dimension, in standard deviations from its mean.
+    base_code : array of shape (width,), optional
+        The other dimensions; by default the mean code.
+
+    Returns
+    -------
+    Sequences of shape (len(deviations),)
+        Decoded sequences, each of the length that its code holds.
+
+    Raises
+    ------
+    DataError
+        If there is no code, or the codes do not have the model's width.
+    ParameterError
+        If there is no such dimension.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
+    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
+    >>> len(sweep(model, model.transform(sines), 0))
+    7
+    """
+    model, codes = model_of(model), _checked(codes)
+    if not (is_whole(dimension, 0) and dimension < codes.shape[1]):
+        raise ParameterError(
+            f"There is no dimension {dimension} in codes of width {codes.shape[1]}."
+        )
+    mean, deviation = codes.mean(axis=0), codes[:, dimension].std()
+    moved = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
+    moved[:, dimension] = mean[dimension] + np.asarray(deviations) * deviation
+    return Sequences.from_list(_decoded(model, moved), schema=model.schema)
+
+
+def _checked(codes: np.ndarray) -> np.ndarray:
+    codes = check_array("codes", codes, ("n_sequences", "width")).astype(float)
+    if not len(codes):
+        raise DataError("There is no code. Pass at least one.")
+    return codes
+
+
+def _decoded(model: Model, codes: np.ndarray) -> list[Any]:
+    with warnings.catch_warnings():
+        # a changed dimension may hold the length, and so exceed those in training
+        warnings.simplefilter("ignore", UserWarning)
+        return model.decode(codes.astype(np.float32))
+
+
+def _names(model: Model) -> tuple[str, ...]:
+    names = [str(i) for i in range(model.specification.latent_dim)]
+    if model.scaler.num_statistics:
+        columns = [column.name for column in model.schema.columns if column.type == "numeric"]
+        names += [f"{what} of {name}" for what in ("level", "spread") for name in columns]
+    return tuple(names)

@@ -1,0 +1,53 @@
+"""Calibration with normal sequences, and p-values next to them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from refold._support.sampling import evenly_spaced
+from refold.evaluation import conformal_p_values
+from refold.model._anomaly_scores import Measurement, measure, score_components
+from refold.model._statistics import Calibration, ReferenceStatistics
+from refold.sequences import Sequences
+
+if TYPE_CHECKING:
+    from refold.model._model import Model
+
+MAX_ERRORS = 1024  # stored errors of sequences
+_MAX_STEPS = 100_000  # stored errors of steps
+# Relative difference between scores that can be rounding.
+_ROUNDING = 1e-4
+
+
+def calibration_of(normal: Measurement, reference: ReferenceStatistics) -> Calibration:
+    """Return the scores of normal sequences and of their steps, sorted."""
+    steps = step_scores(normal.entries)
+    steps = np.sort(steps[~np.isnan(steps)])
+    steps = steps[evenly_spaced(len(steps), _MAX_STEPS)]
+    return Calibration(np.sort(score_components(normal, reference).sum(axis=1)), steps)
+
+
+def compared(model: "Model", sequences: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
+    """Return measurements of aligned sequences, components of their scores, and p-values.
+
+    The p-values (n_sequences,) are NaN without calibration.
+    """
+    measured = measure(model, sequences)
+    components = score_components(measured, model.require_reference())
+    if model.calibration is None:
+        return measured, components, np.full(len(sequences), np.nan)
+    return measured, components, p_values(components.sum(axis=1), model.calibration.scores)
+
+
+def p_values(scores: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Return the share of normal scores that are at least as high, the score itself counted in."""
+    # rounding must not break ties of equal sequences
+    return conformal_p_values(scores * (1.0 - _ROUNDING), normal)
+
+
+def step_scores(entries: np.ndarray) -> np.ndarray:
+    """Return the mean (n_steps,) of each step's observed entries, NaN if there is none."""
+    observed = ~np.isnan(entries)
+    count = observed.sum(axis=1)
+    sums = np.where(observed, entries, 0.0).sum(axis=1)
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)

@@ -1,0 +1,73 @@
+"""Features of the sequences that codes decode to, for classifiers, clustering and search."""
+
+import numpy as np
+
+from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
+from refold._support.sampling import evenly_spaced
+from refold.inference import FittedNetwork, blocks, pooled, predict_lengths
+from refold.kernels import DILATIONS, packed, random_convolutions
+from refold.sequences import check_codes_finite
+
+# Kernels for each of four dilations; they are shared evenly if there are more dilations.
+_KERNELS = 128
+# Cap on training sequences for means and standard deviations.
+_MOST = 256
+# Standard deviations below these are noise: of the log size, of the length as a share of its mean,
+# and of a convolution.
+_LEAST, _LEAST_LENGTH, _LEAST_POOLED = 0.2, 0.05, 1e-4
+# Added to root mean squares, in scaled units.
+_LEAST_SIZE = np.float32(1e-3)
+
+
+class DecodedFeatures:
+    """ROCKET features of decoded sequences, standardized over training sequences.
+
+    They read scaled values of numeric columns and probabilities of the others. Each decoded
+    sequence is divided by its root mean square first, because codes of new sequences decode to
+    smaller values than those of training sequences. Its logarithm and the length are features.
+    """
+
+    def __init__(self, codes: np.ndarray, network: FittedNetwork) -> None:
+        self._network = network
+        self._convolutions = random_convolutions(network.head.num_outputs, _KERNELS)
+        # the largest kernel, of nine taps, covers half to all of the longest training length
+        wanted = (network.specification.max_steps - 1) / (len(self._convolutions.taps) - 1)
+        number = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, wanted))))
+        self._dilations = tuple(2**i for i in range(number))
+        some = evenly_spaced(len(codes), _MOST)
+        raw = self._raw(codes[some]).astype(float)
+        self._center, unit = raw.mean(axis=0), raw.std(axis=0)
+        least = np.full(len(unit), _LEAST_POOLED)
+        least[:2] = _LEAST, _LEAST_LENGTH * self._center[1]
+        # a feature that only varies by noise in training would dominate distances between new codes
+        self._factor = np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > least)
+
+    def __call__(self, codes: np.ndarray) -> np.ndarray:
+        """Compute features (n_sequences, n_features) of codes (n_sequences, width of the code)."""
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            features = ((self._raw(codes) - self._center) * self._factor).astype(np.float32)
+        check_codes_finite(np.isfinite(features), np.arange(len(codes)))
+        return features
+
+    def _raw(self, codes: np.ndarray) -> np.ndarray:
+        """Return the features before standardization; statistics of the scale come last."""
+        network = self._network
+        inner = np.ascontiguousarray(codes[:, : network.specification.latent_dim], np.float32)
+        offsets = offsets_from_lengths(predict_lengths(inner, network))
+        features = np.empty((len(codes), 2 + 2 * len(self._convolutions.bias)), np.float32)
+        for block in blocks(network.specification, offsets):
+            outputs = network.decode(inner[block.chosen], block.offsets)
+            lengths = lengths_from_offsets(block.offsets)
+            size = np.sqrt(_means(outputs**2, block.offsets).mean(axis=1)) + _LEAST_SIZE
+            outputs /= np.repeat(size, lengths)[:, None]
+            features[block.chosen, 0] = np.log(size)
+            features[block.chosen, 1] = lengths
+            features[block.chosen, 2:] = pooled(
+                outputs, block.offsets, self._convolutions, dilations=self._dilations
+            )
+        return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
+
+
+def _means(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Average the rows of each sequence; 0 without rows."""
+    return packed.segment_sum(rows, offsets) / np.maximum(1, lengths_from_offsets(offsets))[:, None]

@@ -1,0 +1,266 @@
+"""Forecasts: the next steps of sequences, their bounds, and their errors."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from refold._support.argument_checks import check_rate, check_whole
+from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
+from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
+from refold.inference import Specification, continued, split_last
+from refold.model._fingerprints import warn_of_trained
+from refold.sequences import Sequences, split_at, stored_model
+
+if TYPE_CHECKING:
+    from refold.model._model import Model
+
+_MAX_RESIDUALS, _MIN_SEQUENCES = 1 << 21, 256  # stored forecast errors, and sequences in any case
+# Bounds are wider by this share, because equal forecasts may differ by rounding.
+_ROUNDING = 1e-4
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Forecast of the next steps of sequences.
+
+    Attributes
+    ----------
+    sequences : Sequences of shape (n_sequences,)
+        Next steps, with the ids of the sequences that they continue.
+    alpha : float or None
+        Largest share of values outside the bounds, for each step and column, on average over the
+        draw of the calibration sequences; None if there are no bounds.
+    lower, upper : array of shape (n_sequences, n_steps, n_columns) or None
+        Bounds in the units of the data. They are NaN for columns that are not numeric, and infinite
+        if too few calibration sequences had a value; both are null in a table.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     latent_dim=4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... ).fit(sines[:40])
+    >>> ae = ae.calibrate(sines[40:])
+    >>> ahead = ae.forecast(sines[:2], alpha=0.2)
+    >>> ahead.values[0].shape, ahead.upper.shape, bool((ahead.upper > ahead.lower).all())
+    ((5,), (2, 5, 1), True)
+    >>> ahead.to_table().column_names
+    ['id', 'step', 'x0', 'x0_lower', 'x0_upper']
+    """
+
+    sequences: Sequences
+    alpha: float | None = None
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Ids of the sequences, array (n,)."""
+        return self.sequences.ids
+
+    @property
+    def values(self) -> list[Any]:
+        """Next steps of each sequence, in the layout of the training data."""
+        return self.sequences.to_list()
+
+    def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
+        """Return one row per step: id, number of the step from 1, columns and bounds.
+
+        Parameters
+        ----------
+        id : str
+            Name of the id column.
+
+        Returns
+        -------
+        pyarrow.Table
+
+        Raises
+        ------
+        DataError
+            If an id occurs twice.
+        SchemaError
+            If a column has the name of the id column, of ``step``, or of another column's bound.
+        """
+        schema = self.sequences.schema
+        table = self.sequences.to_table(id=id, time="step")
+        num_steps = table.num_rows // max(1, len(self.sequences))
+        found = {name: table[name] for name in table.column_names}
+        found["step"] = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
+        if self.lower is None or self.upper is None:
+            return pa.table(found)
+        for column in np.flatnonzero(schema.numeric):
+            for bound, values in (("lower", self.lower), ("upper", self.upper)):
+                name = f"{schema.names[column]}_{bound}"
+                if name in schema.names:
+                    raise SchemaError(
+                        f"The column {name!r} has the name of a bound of "
+                        f"{schema.names[column]!r}. Give it another."
+                    )
+                found[name] = _column(values[:, :, column])
+        order = [id, "step"]
+        for name in schema.names:
+            order += [n for n in (name, f"{name}_lower", f"{name}_upper") if n in found]
+        return pa.table({name: found[name] for name in dict.fromkeys(order)})
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    return pa.array(np.where(np.isfinite(values), values, np.nan).ravel(), from_pandas=True)
+
+
+def forecast(
+    model: "Model",
+    X: Any,
+    steps: int | None,
+    *,
+    alpha: float | None,
+    context: int | None,
+    clip: bool,
+    verbose: int,
+) -> Forecast:
+    """Forecast the next steps; see `Model.forecast`."""
+    steps = _check_steps(model, steps)
+    margins, alpha = _margins(model, alpha, steps, context)
+    _refuse_codes(model, X)
+    sequences = _latest(model.read(X), context, model.specification)
+    ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
+    written = model.scaler.clip(ahead) if clip else ahead
+    if margins is None:
+        return Forecast(written)
+    shape = len(ahead), steps, model.schema.num_columns
+    clipped, values = (
+        np.where(model.schema.numeric, of.values.astype(float).reshape(shape), np.nan)
+        for of in (written, ahead)
+    )
+    # bounds are not clipped, and contain the forecast
+    lower, upper = np.minimum(values - margins, clipped), np.maximum(values + margins, clipped)
+    return Forecast(written, alpha, lower, upper)
+
+
+def errors_of_forecasts(
+    model: "Model", X: Any, steps: int | None, *, season: int | None, context: int | None
+) -> ForecastErrors:
+    """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
+    steps = _check_steps(model, steps)
+    if season is not None:
+        season = check_whole("season", season)
+    sequences = model.read(X)
+    warn_of_trained(sequences, model.fingerprints.trained, "forecast")
+    specification = model.specification
+    trained = specification.forecast_steps
+    longer, before, after = split_last(sequences, trained)
+    if not len(longer):
+        raise DataError(
+            f"Forecasting the last {trained} steps needs longer sequences, and the longest of "
+            f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
+        )
+    after, _ = split_at(after, steps)
+    ahead = continued(_latest(before, context, specification), model.network, model.scaler)
+    return forecast_errors(before, after, ahead, model.error_scaler, season=season)
+
+
+def residuals(model: "Model", sequences: Sequences) -> np.ndarray | None:
+    """Return the absolute errors of forecasts of the last steps of aligned sequences.
+
+    Their shape is (n_sequences, forecast_steps, n_columns). They are NaN for missing values and for
+    columns that are not numeric. None if the model has no bounds.
+    """
+    specification, schema = model.specification, model.schema
+    trained = specification.forecast_steps
+    if not trained or not schema.numeric.any():
+        return None
+    longer, before, after = split_last(sequences, trained)
+    most = max(_MIN_SEQUENCES, _MAX_RESIDUALS // (trained * schema.num_columns))
+    if len(longer) > most:
+        rng = np.random.default_rng(0xF04E)
+        some = np.sort(rng.choice(len(longer), most, replace=False))
+        before, after = before[some], after[some]
+    ahead = continued(_latest(before, None, specification), model.network, model.scaler)
+    errors = np.abs(np.asarray(after.values, float) - ahead.values)
+    errors = np.where(schema.numeric, errors, np.nan)
+    return errors.reshape(len(before), trained, schema.num_columns)
+
+
+def _check_steps(model: "Model", steps: Any) -> int:
+    """Check the number of steps to forecast; the default is that of the fit."""
+    trained = model.specification.forecast_steps
+    if not trained:
+        raise ParameterError(
+            "This model was fitted to reconstruct, not to forecast. Fit one with "
+            f"{argument(forecast_steps=10)}, for ten steps."
+        )
+    steps = trained if steps is None else check_whole("steps", steps)
+    if steps > trained:
+        raise ParameterError(
+            f"steps is {steps}, and the model was fitted to forecast {trained}. Ask for no more, "
+            f"or fit one with {argument(forecast_steps=steps)}."
+        )
+    return steps
+
+
+def _refuse_codes(model: "Model", X: Any) -> None:
+    """Say what codes lack for a forecast, if these are codes and not sequences."""
+    specification = model.specification
+    recent = specification.recent_steps
+    # rows of an array may be sequences of a single column
+    several = model.schema.num_columns > 1
+    plain = several and isinstance(X, np.ndarray) and X.shape[1:] == (specification.latent_dim,)
+    if recent and (plain or stored_model(X) is not None):
+        raise DataError(
+            f"A forecast reads the last {recent} step{'s' * (recent > 1)} of each sequence beside "
+            "its code, and codes do not have them. Pass the sequences instead of their codes."
+        )
+
+
+def _margins(model: "Model", alpha: Any, steps: int, context: Any) -> tuple[Any, float | None]:
+    """Return the margins by step and column, and the share of values outside them.
+
+    If no share is requested and there can be no bounds, both are None.
+    """
+    requested = alpha is not None
+    alpha = check_rate(
+        "alpha", alpha if requested else 0.1, "a share of values outside the bounds,"
+    )
+    errors = None if model.calibration is None else model.calibration.residuals
+    specification = model.specification
+    reason = None
+    if not model.schema.numeric.any():
+        reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
+    elif _context(context, specification) != _context(None, specification):
+        reason = (
+            "Bounds are measured with the default context, and hold for this alone. Leave out "
+            "context or alpha."
+        )
+    elif errors is None:
+        reason = (
+            "Bounds of a forecast need sequences that were not trained on, and there are none. Fit "
+            f"with {argument(calibration_fraction=0.2)}, or "
+            f"{spelled('give some to calibrate()', 'give --normal DATA')}."
+        )
+    elif (there := len(errors)) < (needed := least_calibration(alpha)):
+        reason = (
+            f"{argument(alpha=alpha)} needs at least {needed} calibration sequences that are "
+            f"longer than the forecast, and there {'is' if there == 1 else 'are'} {there}. "
+            "Give more" + (", or ask for a larger share." if there else ".")
+        )
+    if reason is None and errors is not None:
+        return conformal_margins(errors[:, :steps], alpha) * (1.0 + _ROUNDING), alpha
+    if requested:
+        raise ParameterError(reason)
+    return None, None
+
+
+def _context(context: Any, specification: Specification) -> int:
+    """Return how many of the last steps to read; by default the longest input in training."""
+    if context is None:
+        return specification.max_steps - specification.forecast_steps
+    return check_whole("context", context)
+
+
+def _latest(sequences: Sequences, context: Any, specification: Specification) -> Sequences:
+    """Return the last steps of each sequence, which are to be read."""
+    first = np.maximum(0, sequences.lengths - _context(context, specification))
+    return split_at(sequences, first)[1] if first.any() else sequences

@@ -1,0 +1,1316 @@
+"""`Model`: what a fit returns and what a file holds."""
+
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+
+from refold._support.argument_checks import check_rate, check_whole, draw_seed
+from refold._support.html_tables import columns_in_words, facts
+from refold._support.sampling import evenly_spaced
+from refold._support.user_warnings import warn
+from refold.errors import DataError, ParameterError, argument, spelled
+from refold.evaluation import ForecastErrors, exact, explained_variance, least_calibration
+from refold.inference import (
+    Draw,
+    FittedNetwork,
+    Meaning,
+    Specification,
+    check_can_sample,
+    check_codes,
+    check_fits,
+    check_lengths,
+    count_far,
+    decode,
+    describe_far_codes,
+    encode,
+    lengths_to_write,
+    open_source,
+    predict_lengths,
+    warn_of_far,
+    warn_of_longer,
+)
+from refold.model._anomaly_scores import Measurement, errors_of, measure
+from refold.model._calibration import (
+    MAX_ERRORS,
+    calibration_of,
+    compared,
+    p_values,
+    step_scores,
+)
+from refold.model._detection import Detection
+from refold.model._drift import Drift, drift_between
+from refold.model._features import DecodedFeatures
+from refold.model._file import dumps, fingerprint, loads, read_model, write_model
+from refold.model._fingerprints import check_untrained, first_of_each, warn_of_trained
+from refold.model._forecasts import Forecast, errors_of_forecasts, forecast, residuals
+from refold.model._latent_steps import check_latent_steps
+from refold.model._mixture import fit_mixture
+from refold.model._statistics import Calibration, Fingerprints, History, ReferenceStatistics
+from refold.model._stream import Stream
+from refold.sequences import (
+    Scaler,
+    Scan,
+    Schema,
+    Sequences,
+    as_sequences,
+    check_model,
+    fingerprints,
+    stored_model,
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """A fitted model, which encodes and decodes sequences.
+
+    `refold.load` reads one from a file, and ``SequenceAutoencoder.fit`` stores one as ``model_``. A
+    model does not change: `calibrate` returns a new one.
+
+    Attributes
+    ----------
+    network : PackedNetwork or KerasNetwork
+        Fitted network, which maps scaled values to codes and back.
+    schema : Schema
+        Columns, column types, categories and layout of the training data.
+    scaler : Scaler
+        Scaling of the numeric columns.
+    error_scaler : Scaler
+        Standardizes by column, whatever ``scaler`` does. Errors are measured in these units.
+    history : History
+        Losses of the training, and the epoch that was kept.
+    latent_steps : int
+        Steps of latent optimization in `encode`. `with_latent_steps` changes it.
+    default_latent_steps : int
+        Steps that ``fit`` chose for the data.
+    reference : ReferenceStatistics or None
+        Statistics of training codes. None in a file that was saved without them.
+    calibration : Calibration or None
+        Scores of normal sequences, for `detect` and the bounds of `forecast`.
+    held_out_errors : array of float32 of shape (n_sequences,) or None
+        Reconstruction errors of sequences that were not trained on, in increasing order.
+    fingerprints : Fingerprints
+        Hashes of the sequences that ``fit`` received.
+    active_dimensions : int or None
+        Number of active latent dimensions of a variational model.
+    arguments : dict
+        Arguments of the estimator that was fitted, as plain values.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+    >>> model = ae.fit(sines).model_
+    >>> codes = model.encode(sines)
+    >>> codes.shape, len(model.decode(codes))
+    ((40, 4), 40)
+    """
+
+    network: FittedNetwork
+    schema: Schema
+    scaler: Scaler
+    error_scaler: Scaler
+    history: History = field(default_factory=History)
+    latent_steps: int = 0
+    default_latent_steps: int = 0
+    reference: ReferenceStatistics | None = None
+    calibration: Calibration | None = None
+    held_out_errors: np.ndarray | None = None
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)
+    active_dimensions: int | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # as the bytes of a file, because a network may hold Keras models or packed weights
+        return _unpickled, (dumps(self),)
+
+    def __repr__(self) -> str:
+        columns = self.schema.num_columns
+        return (
+            f"Model({columns} column{'s' * (columns != 1)}, codes of {self.code_size} dimensions, "
+            f"trained on up to {self.max_steps} steps)"
+        )
+
+    def _repr_html_(self) -> str:
+        patch, best = self.specification.patch, self.history.best
+        patches = f", read in patches of {patch}" if patch > 1 else ""
+        rows = [
+            ("columns", columns_in_words(self.schema)),
+            ("longest sequence", f"{self.max_steps} steps{patches}"),
+            ("code", f"{self.code_size} latent dimensions"),
+            ("parameters", f"{self.network.num_parameters:,}"),
+            ("best epoch", "" if best is None else str(best[0])),
+            ("held-out loss", "" if best is None else f"{best[1]:.4g}"),
+        ]
+        return facts("Model", rows)
+
+    @property
+    def specification(self) -> Specification:
+        """Sizes and options that the network was built from."""
+        return self.network.specification
+
+    @property
+    def code_size(self) -> int:
+        """Number of dimensions of a code, those for the scale of a sequence included."""
+        return self.specification.latent_dim + self.scaler.num_statistics
+
+    @property
+    def max_steps(self) -> int:
+        """Longest training length."""
+        return self.specification.max_steps
+
+    @property
+    def num_calibrated(self) -> int:
+        """Number of normal sequences that calibrate `detect`."""
+        return 0 if self.calibration is None else len(self.calibration.scores)
+
+    @property
+    def hash(self) -> str:
+        """Hash of all that codes depend on: columns, scaling and weights, not the calibration."""
+        return fingerprint(self)
+
+    # Encoding and decoding
+
+    def encode(self, X: Any, *, verbose: int = 0) -> np.ndarray:
+        """Encode sequences.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array, table, path or Scan
+            Data with the columns of the training data.
+        verbose : {0, 1}, default=0
+            1 shows a progress bar on standard error if this takes long.
+
+        Returns
+        -------
+        array of float32 of shape (n_sequences, code_size)
+            One code per sequence. With ``scale="sequence"`` the mean and the log standard deviation
+            of each numeric feature are appended.
+
+        Raises
+        ------
+        SchemaError
+            If the columns differ from those of the training data.
+        DataError
+            If the sequences cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If sequences are longer than the longest in training, or many values are far outside of
+            the training data, as in other units.
+
+        Notes
+        -----
+        A code of the default model with LSTMs has the same bits whatever other sequences are
+        encoded with it, in whatever order. With GRUs or another architecture, it changes by at
+        most 1e-5 of its standard deviation if ``latent_steps`` is 0.
+        """
+        blocks = self.encode_blocks(X, verbose=verbose)
+        return np.concatenate([codes for codes, _ in blocks])
+
+    def encode_blocks(self, X: Any, *, verbose: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Encode sequences block by block, for data or codes that are larger than memory.
+
+        Parameters
+        ----------
+        X : path or Scan, or anything that `encode` takes
+            Sequences in memory are one block.
+        verbose : {0, 1}, default=0
+            As for `encode`.
+
+        Yields
+        ------
+        codes : array of float32 of shape (n_sequences in the block, code_size)
+            As `encode` returns them.
+        ids : array of shape (n_sequences in the block,)
+            Ids of the sequences.
+
+        Raises
+        ------
+        SchemaError
+            If the columns differ from those of the training data.
+        DataError
+            If the sequences cannot be used.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> model = ae.fit(sines).model_
+        >>> [(codes.shape, len(ids)) for codes, ids in model.encode_blocks(sines)]
+        [((40, 4), 40)]
+        """
+        source = self.open(X, "codes")
+        return ((self.codes_of(block, verbose), block.ids) for block in self.blocks(source))
+
+    def decode(
+        self, codes: Any, lengths: Any = None, *, clip: bool = False, verbose: int = 0
+    ) -> list[Any]:
+        """Decode codes.
+
+        Parameters
+        ----------
+        codes : array of shape (n_sequences, code_size)
+            Codes, as `encode` returns them.
+        lengths : array of int of shape (n_sequences,), optional
+            Length of each sequence. By default it is predicted from the code.
+        clip : bool, default=False
+            Clip each numeric column to its range in the training data.
+        verbose : {0, 1}, default=0
+            As for `encode`.
+
+        Returns
+        -------
+        list
+            One sequence per code, in the layout and units of the training data: arrays of shape
+            (length, features) or (length,), lists of tokens, or strings.
+
+        Raises
+        ------
+        DataError
+            If the codes or lengths have the wrong shape or are not finite, or a decoded value
+            overflows float32.
+
+        Warns
+        -----
+        UserWarning
+            If lengths exceed the longest in training (predicted lengths by more than a tenth),
+            codes are more than 1000 standard deviations from those of training, or ``clip`` is set
+            and the model file has no column ranges.
+        """
+        codes = self.check_codes(codes)
+        decoded = self._decoded(codes, lengths, clip=clip, verbose=verbose)
+        if (line := self.describe_far(codes)) is not None:
+            warn(f"{line} What they decode to may be far off.")
+        if lengths is None:
+            warn_of_longer(decoded.lengths, self.max_steps, "predictions")
+        return decoded.to_list()
+
+    def reconstruct(
+        self, X: Any, *, codes: Any = None, clip: bool = False, verbose: int = 0
+    ) -> list[Any]:
+        """Encode sequences and decode the codes.
+
+        The length of a reconstruction is predicted from the code. Sequences longer than the longest
+        in training keep their own length, because the model never saw such a length; a warning
+        counts them.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array, table, path or Scan
+            Data with the columns of the training data.
+        codes : array of shape (n_sequences, code_size), optional
+            Codes of the sequences, if you have them already.
+        clip : bool, default=False
+            Clip each numeric column to its range in the training data.
+        verbose : {0, 1}, default=0
+            As for `encode`.
+
+        Returns
+        -------
+        list
+            Reconstructions, as `decode` returns them.
+
+        Raises
+        ------
+        SchemaError
+            If the columns differ from those of the training data.
+        DataError
+            If the sequences cannot be used, or the number of codes differs from theirs.
+
+        Warns
+        -----
+        UserWarning
+            If sequences are longer than the longest in training, many values are far outside of the
+            training data, or ``clip`` is set and the model file has no column ranges.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> len(ae.fit(sines).model_.reconstruct(sines))
+        40
+        """
+        source = self.open(X, "reconstructions")
+        if codes is None:
+            codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
+        elif len(codes) != len(source):
+            raise DataError(f"Got {len(codes)} codes for {len(source)} sequences. Give one each.")
+        codes = self.check_codes(codes)
+        lengths = self.lengths_to_write(codes, source.lengths)
+        decoded = self.to_sequences(codes, lengths, verbose=verbose)
+        return (self.scaler.clip(decoded) if clip else decoded).to_list()
+
+    # Errors and anomalies
+
+    def score(self, X: Any, *, verbose: int = 0) -> float:
+        """Return the explained variance of the reconstructions: 1 - NMSE of the numeric columns.
+
+        If no column is numeric, return the share of sequences that are reconstructed exactly,
+        length included. 1 is perfect. The reconstructions are those of `reconstruct`: a missing
+        step counts as zero in standardized units, and an extra step is ignored.
+        `refold.evaluation.fidelity` measures numeric and other columns side by side.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data.
+        verbose : {0, 1}, default=0
+            As for `encode`.
+
+        Returns
+        -------
+        float
+
+        Warns
+        -----
+        UserWarning
+            As `reconstruct` does. Values in other units are as wrong as their errors, so their
+            score can be high.
+        """
+        sequences = as_sequences(X, schema=self.schema)
+        reconstructed = self.reconstruct(sequences, verbose=verbose)
+        if not self.schema.numeric.any():
+            return exact(sequences, reconstructed)
+        return explained_variance(sequences, reconstructed, self.error_scaler)
+
+    def errors(self, X: Any) -> np.ndarray:
+        """Return the reconstruction error of each sequence, decoded at its own length.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data.
+
+        Returns
+        -------
+        array of shape (n_sequences,)
+            Mean over the observed values of the squared error of numeric values, in standardized
+            units, and of 1 for each wrong value of another column. Codes are those of the encoder,
+            without latent optimization.
+
+        Raises
+        ------
+        DataError
+            If the sequences cannot be used.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> ae.fit(sines).model_.errors(sines).shape
+        (40,)
+        """
+        return errors_of(self, self.read(X))
+
+    def anomaly_scores(self, X: Any) -> np.ndarray:
+        """Return the anomaly score of each sequence, as `detect` compares it with normal ones.
+
+        It is the reconstruction error plus the distance of the code to those of training, each
+        divided by its mean over training sequences. It needs no calibration.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data.
+
+        Returns
+        -------
+        array of shape (n_sequences,)
+            2 on average in training.
+
+        Raises
+        ------
+        DataError
+            If the sequences cannot be used.
+        ParameterError
+            If the model file has no statistics of the training data.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> model = ae.fit(sines).model_
+        >>> bool(model.anomaly_scores([[5.0] * 20])[0] > model.anomaly_scores(sines).max())
+        True
+        """
+        return compared(self, self.read(X))[1].sum(axis=1)
+
+    def calibrate(self, normal: Any) -> Self:
+        """Return a model whose `detect` and bounds of `forecast` are calibrated.
+
+        ``fit`` does this if ``calibration_fraction`` sets sequences aside.
+
+        Parameters
+        ----------
+        normal : Sequences, list of arrays, array or table
+            Sequences without anomalies. The model must not have been trained on them: it
+            reconstructs training sequences better than new ones, which would all look anomalous. A
+            false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
+            forecast, needs at least ``1 / alpha - 1`` of them.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        DataError
+            If there is no sequence, they cannot be used, or all are training sequences.
+        ParameterError
+            If the model file has no statistics of the training data.
+
+        Warns
+        -----
+        UserWarning
+            If some of them are training sequences.
+        """
+        sequences = self.read(normal)
+        check_untrained(sequences, self.fingerprints.trained)
+        return self.calibrated_with(sequences)
+
+    def detect(self, X: Any, alpha: float = 0.01) -> Detection:
+        """Find anomalous sequences.
+
+        A sequence has a high anomaly score if its reconstruction error is large, or if its code and
+        its ROCKET features (pooled random convolutions) are far from those of the training data.
+        The threshold comes from normal sequences that the model was not trained on, by
+        split-conformal calibration: at most a share ``alpha`` of normal sequences from the same
+        distribution is marked as anomalous, on average over the draw of the calibration sequences.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data.
+        alpha : float, default=0.01
+            False alarm rate, above 0 and below 1.
+
+        Returns
+        -------
+        Detection
+
+        Raises
+        ------
+        ParameterError
+            If ``alpha`` is out of range, or there are no calibration sequences or too few for it.
+        DataError
+            If the sequences cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If sequences are longer than the longest in training, many values are far outside of the
+            training data, or the model was trained on some of the sequences.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, calibration_fraction=0.5, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> bool(ae.model_.detect([[5.0] * 20], alpha=0.05).anomalous[0])
+        True
+        """
+        alpha = check_rate("alpha", alpha, "a rate of false alarms")
+        calibration = self.calibration
+        if calibration is None:
+            raise ParameterError(
+                "detect needs normal sequences that were not trained on, and has none. Fit with "
+                f"{argument(calibration_fraction=0.2)}, or "
+                f"{spelled('give some to calibrate()', 'give --normal DATA')}."
+            )
+        needed, there = least_calibration(alpha), len(calibration.scores)
+        if there < needed:
+            raise ParameterError(
+                f"{argument(alpha=alpha)} needs at least {needed} calibration sequences, and there "
+                f"{'is' if there == 1 else 'are'} {there}. Give more, or ask for a higher rate."
+            )
+        sequences = self.read(X)
+        warn_of_longer(sequences.lengths, self.max_steps, "detection")
+        warn_of_trained(sequences, self.fingerprints.trained, "detection")
+        measured, components, chances = compared(self, sequences)
+        bounds, count = sequences.offsets[1:-1], len(sequences)
+        steps = step_scores(measured.entries)
+        return Detection(
+            alpha,
+            sequences.ids,
+            components,
+            chances,
+            np.split(steps, bounds)[:count],
+            np.split(p_values(steps, calibration.steps), bounds)[:count],
+            np.split(measured.entries, bounds)[:count],
+            self.schema.names,
+            self._drift(measured),
+        )
+
+    def drift(self, X: Any) -> Drift:
+        """Test whether sequences differ from the training data, so that the model may be outdated.
+
+        The reconstruction errors are compared with those of sequences that the model was not
+        trained on, and each dimension of the codes with that of up to 1024 training sequences.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data. The tests assume independent sequences.
+            Overlapping windows are not independent, and the p-values are then too small.
+
+        Returns
+        -------
+        Drift
+            With fewer than about 50 sequences, only a large drift is significant.
+
+        Raises
+        ------
+        ParameterError
+            If the model has no errors of held-out sequences: it was fitted without validation, or
+            saved by an earlier version of Refold. `calibrate` measures them.
+        DataError
+            If there is no sequence, or the sequences cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If sequences are longer than the longest in training, or many values are far outside of
+            the training data.
+
+        Notes
+        -----
+        The validation part of ``fit`` gives the errors of held-out sequences, measured before a
+        refit. `calibrate` replaces them by those of its sequences. Codes are those of the encoder,
+        without latent optimization.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(200, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines[:140])
+        >>> ae.model_.drift(sines[140:]).p_value > 0.001
+        True
+        >>> ae.model_.drift([sine + 2 for sine in sines[140:].to_list()]).p_value < 0.001
+        True
+        """
+        sequences = self.read(X)
+        if not len(sequences):
+            raise DataError("There is no sequence to compare. Give at least one.")
+        warn_of_longer(sequences.lengths, self.max_steps, "detection")
+        drift = self._drift(measure(self, sequences))
+        if drift is None:
+            raise ParameterError(
+                "drift needs the errors of sequences that were not trained on, and the model has "
+                f"none. Fit with {argument(validation_fraction=0.1)}, or "
+                f"{spelled('give some to calibrate()', 'give --normal DATA')}."
+            )
+        return drift
+
+    def code_drift(self, codes: Any) -> Drift:
+        """Test whether codes differ from those of the training data.
+
+        Parameters
+        ----------
+        codes : array of shape (n_sequences, code_size)
+            Codes as `encode` returns them without latent optimization (``latent_steps=0``).
+
+        Returns
+        -------
+        Drift
+            Without a test of the errors.
+
+        Raises
+        ------
+        DataError
+            If there is no code, or the codes have the wrong shape or are not finite.
+        ParameterError
+            If the model file has no codes of training data.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> ae.model_.code_drift(ae.transform(sines)).p_value > 0.001
+        True
+        """
+        codes = self.check_codes(codes)
+        if not len(codes):
+            raise DataError("There is no code to compare. Give at least one.")
+        return drift_between(codes, self.require_reference().codes)
+
+    def held_back(self, X: Any) -> np.ndarray:
+        """Find the sequences that ``fit`` received but did not train on.
+
+        These are the sequences that ``calibration_fraction`` set aside and, without a refit, the
+        validation sequences.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data. Sequences are recognized by their values.
+
+        Returns
+        -------
+        array of bool of shape (n_sequences,)
+            True for held-back sequences. Of equal sequences, as many are marked as were held back.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, calibration_fraction=0.5, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> int(ae.model_.held_back(sines).sum())
+        40
+        """
+        sequences = as_sequences(X, schema=self.schema).align(self.schema)
+        return first_of_each(fingerprints(sequences), self.fingerprints.held_back)
+
+    # Forecasts
+
+    def forecast(
+        self,
+        X: Any,
+        steps: int | None = None,
+        *,
+        alpha: float | None = None,
+        context: int | None = None,
+        clip: bool = False,
+        verbose: int = 0,
+    ) -> Forecast:
+        """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
+
+        Bounds come from split-conformal calibration: if sequences from the distribution of the
+        calibration sequences are cut before their last ``forecast_steps`` steps, at most a share
+        ``alpha`` of the values of each step and column lies outside the bounds, on average.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data.
+        steps : int, optional
+            Number of steps. The default and maximum is the ``forecast_steps`` of the model.
+        alpha : float, optional
+            Share of values outside the bounds. The default is 0.1 if there are enough calibration
+            sequences for it; otherwise there are no bounds.
+        context : int, optional
+            Maximum number of last steps to read. The default is the longest training length minus
+            ``forecast_steps``, the longest input before a full forecast in training. Other values
+            give no bounds, because bounds are measured with the default.
+        clip : bool, default=False
+            Clip each numeric column to its range in the training data. Bounds are not clipped, and
+            always contain the forecast.
+        verbose : {0, 1}, default=0
+            As for `encode`.
+
+        Returns
+        -------
+        Forecast
+
+        Raises
+        ------
+        ParameterError
+            If the model was not fitted to forecast, or for fewer steps; if ``alpha`` or ``context``
+            is invalid; or if ``alpha`` is given and there can be no bounds.
+        DataError
+            If the sequences cannot be used.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> [ahead.shape for ahead in ae.model_.forecast(sines[:2], steps=3).values]
+        [(3,), (3,)]
+        """
+        return forecast(self, X, steps, alpha=alpha, context=context, clip=clip, verbose=verbose)
+
+    def forecast_errors(
+        self,
+        X: Any,
+        steps: int | None = None,
+        *,
+        season: int | None = None,
+        context: int | None = None,
+    ) -> ForecastErrors:
+        """Forecast the last steps of sequences from the earlier ones, and measure the errors.
+
+        Sequences are cut before their last ``forecast_steps`` steps, as half of them are in
+        training. The first ``steps`` of the forecast are measured.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Sequences that were not trained on. Those with at most ``forecast_steps`` steps are left
+            out.
+        steps : int, optional
+            Number of forecast steps to measure; by default all.
+        season : int, optional
+            Number of steps in a season, for the seasonal baseline. By default
+            `refold.evaluation.pick_season` finds it.
+        context : int, optional
+            As for `forecast`.
+
+        Returns
+        -------
+        ForecastErrors
+
+        Raises
+        ------
+        ParameterError
+            If the model was not fitted to forecast, or an argument is invalid.
+        DataError
+            If no sequence is longer than the forecast.
+
+        Warns
+        -----
+        UserWarning
+            If the model was trained on some of the sequences, or many values are far outside of the
+            training data.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines[:40])
+        >>> ae.model_.forecast_errors(sines[40:]).num_sequences
+        40
+        """
+        return errors_of_forecasts(self, X, steps, season=season, context=context)
+
+    # New sequences
+
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        components: int | None = None,
+        temperature: float = 0.0,
+        lengths: Any = None,
+        clip: bool = True,
+        random_state: Any = None,
+    ) -> list[Any]:
+        """Decode codes drawn from a density of the codes of the training data.
+
+        The density is a Gaussian mixture, fitted to the codes of up to 1024 training sequences.
+
+        Parameters
+        ----------
+        n : int, default=1
+            Number of sequences.
+        components : int, optional
+            Number of components of the mixture. By default it is that of the mixture that ``fit``
+            stored, which the Bayesian information criterion chose. Another number needs
+            scikit-learn.
+        temperature : float, default=0.0
+            Temperature of categorical and binary columns: 0 takes the most likely value, 1 draws
+            from the decoder's probabilities, and values in between favor likely values. Numeric
+            values are always means.
+        lengths : array of int of shape (n,), optional
+            Length of each sequence. By default it is predicted from the code.
+        clip : bool, default=True
+            Clip each numeric column to its range in the training data.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        list
+            Sequences, as `decode` returns them.
+
+        Raises
+        ------
+        ParameterError
+            If an argument is invalid, or the model file has no codes.
+        DataError
+            If the lengths are invalid.
+
+        Warns
+        -----
+        UserWarning
+            If the model file has no column ranges for ``clip``.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> model = ae.fit(sines).model_
+        >>> [new.shape for new in model.generate(2, lengths=[20, 5], random_state=0)]
+        [(20,), (5,)]
+        """
+        n = check_whole("n", n, 0)
+        warm = isinstance(temperature, Real) and not isinstance(temperature, bool)
+        if not warm or not 0 <= temperature < float("inf"):
+            raise ParameterError(
+                f"{argument('temperature')} must be a number of at least 0. Got {temperature!r}."
+            )
+        seed, reference = draw_seed(random_state), self.require_reference()
+        mixture = reference.mixture
+        if mixture is None or components is not None:
+            mixture = fit_mixture(reference.codes, components, seed=seed)
+        codes, draw = mixture.draw(n, seed=seed), Draw.at(temperature, seed)
+        return self._decoded(codes, lengths, draw=draw, clip=clip).to_list()
+
+    def interpolate(self, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
+        """Interpolate between two sequences in the latent space.
+
+        Parameters
+        ----------
+        a, b : array of shape (length, features), list or str
+            Two sequences in the layout of the training data.
+        steps : int, default=10
+            Number of sequences, both ends included.
+        clip : bool, default=True
+            Clip each numeric column to its range in the training data.
+
+        Returns
+        -------
+        list
+            Sequences decoded from codes on the straight line between both codes, with predicted
+            lengths.
+
+        Raises
+        ------
+        ParameterError
+            If ``steps`` is below 2.
+        DataError
+            If ``a`` or ``b`` is not one sequence with the columns of the training data.
+
+        Warns
+        -----
+        UserWarning
+            If the model file has no column ranges for ``clip``.
+
+        Examples
+        --------
+        >>> import refold
+        >>> ae = refold.SequenceAutoencoder(
+        ...     2, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
+        >>> len(ae.fit(words).model_.interpolate("on", "inn", steps=4))
+        4
+        """
+        steps = check_whole("steps", steps, 2)
+        ends = as_sequences([a, b], schema=self.schema)
+        if len(ends) != 2:
+            raise DataError("a and b must be one sequence each.")
+        first, last = self.encode(ends)
+        shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
+        return self._decoded((1 - shares) * first + shares * last, clip=clip).to_list()
+
+    def sample(
+        self, n: int = 1, *, lengths: Any = None, clip: bool = True, random_state: Any = None
+    ) -> list[Any]:
+        """Decode codes drawn from N(0, 1), for a variational model.
+
+        Parameters
+        ----------
+        n : int, default=1
+            Number of sequences.
+        lengths : array of int of shape (n,), optional
+            Length of each sequence. By default it is predicted from the code.
+        clip : bool, default=True
+            Clip each numeric column to its range in the training data.
+        random_state : int, RandomState, Generator or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        list
+            Sequences, as `decode` returns them.
+
+        Raises
+        ------
+        ParameterError
+            If the model is not variational, or scales each sequence by itself, because the mean and
+            scale of a new one are then unknown.
+        DataError
+            If the lengths are invalid.
+
+        Warns
+        -----
+        UserWarning
+            If the model file has no column ranges for ``clip``.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, variational=True, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> [new.shape for new in ae.model_.sample(2, lengths=[20, 5], random_state=0)]
+        [(20,), (5,)]
+        """
+        n = check_whole("n", n, 0)
+        check_can_sample(self.network, self.scaler)
+        rng = np.random.default_rng(draw_seed(random_state))
+        codes = rng.standard_normal((n, self.specification.latent_dim))
+        return self._decoded(self.check_codes(codes), lengths, clip=clip).to_list()
+
+    def features(self, codes: Any) -> np.ndarray:
+        """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
+
+        A code says where a sequence is at each step, and a linear classifier often cannot find a
+        label in it. These features say what the decoded sequence does, whenever it does it: they
+        are ROCKET features [1]_, pooled random convolutions, standardized over the decoded training
+        sequences. They are computed from nothing but the code.
+
+        Parameters
+        ----------
+        codes : array of shape (n_sequences, code_size)
+            Codes, as `encode` returns them.
+
+        Returns
+        -------
+        array of float32 of shape (n_sequences, 1026)
+            The size and the length of each decoded sequence and 1024 pooled convolutions. With
+            ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
+            appended.
+
+        Raises
+        ------
+        DataError
+            If the codes have the wrong shape or are not finite.
+        ParameterError
+            If the model file has no codes of the training data.
+
+        Notes
+        -----
+        The first call also decodes up to 256 training sequences, whose codes the model has.
+
+        References
+        ----------
+        .. [1] A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and accurate
+           time series classification using random convolutional kernels", Data Mining and Knowledge
+           Discovery 34, 2020.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> ae.fit(sines).model_.features(ae.transform(sines)).shape
+        (40, 1026)
+        """
+        return self._decoded_features(self.check_codes(codes))
+
+    def stream(self, window: int | None = None, every: int = 1) -> Stream:
+        """Start a sequence whose steps come a few at a time.
+
+        Parameters
+        ----------
+        window : int, optional
+            Encode only the last ``window`` steps; by default all steps since the last reset.
+        every : int, default=1
+            Compute a result only if at least this number of steps came after the last one.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        ParameterError
+            If ``window`` or ``every`` is not a positive integer.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> ae.model_.stream(window=20).push([0.1, 0.4, 0.6]).length
+        3
+        """
+        return Stream(self, window, every)
+
+    def with_latent_steps(self, latent_steps: int | str) -> Self:
+        """Return a model that takes another number of steps of latent optimization in `encode`.
+
+        Parameters
+        ----------
+        latent_steps : int or "auto"
+            Each step changes a code so that the decoder reconstructs its sequence better. 0 keeps
+            the code of the encoder, and "auto" is what ``fit`` chose.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ParameterError
+            If it is not a whole number, or the model has no latent optimization.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0)
+        >>> ae.fit(sines).model_.with_latent_steps(0).latent_steps
+        0
+        """
+        steps = self.default_latent_steps
+        if latent_steps != "auto":
+            specification = self.specification
+            steps = check_latent_steps(
+                latent_steps,
+                specification.architecture,
+                variational=specification.variational,
+                cell=specification.cell,
+            )
+        arguments = self.arguments | {"latent_steps": latent_steps}
+        return replace(self, latent_steps=steps, arguments=arguments)
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file, atomically.
+
+        Parameters
+        ----------
+        path : path
+            By convention it ends in ``.refold``.
+        """
+        write_model(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Load a model; see `refold.load`."""
+        return cls(**read_model(path))
+
+    # What applications share: aligned sequences, checked codes, and one without the other
+
+    def open(self, X: Any, meaning: Meaning) -> Sequences | Scan:
+        """Read sequences or open files, and warn of those unlike the training data."""
+        source = open_source(X)
+        if isinstance(source, Scan):
+            check_fits(source.lengths, self.network)
+        else:
+            source = self._warned(self.align(source))
+        warn_of_longer(source.lengths, self.max_steps, meaning, most=self.network.most_steps)
+        return source
+
+    def read(self, X: Any) -> Sequences:
+        """Read sequences into memory, aligned, and warn of values unlike the training data."""
+        return self._warned(self.align(as_sequences(X)))
+
+    def align(self, sequences: Sequences) -> Sequences:
+        """Convert sequences to the schema of the training data and check them."""
+        sequences = sequences.align(self.schema)
+        self.scaler.check(sequences)
+        check_fits(sequences.lengths, self.network)
+        missing = int(np.isnan(sequences.values).sum())
+        if missing and not self.specification.observed_flags:
+            warn(
+                f"{missing} value{' is' if missing == 1 else 's are'} missing, and the model was "
+                "fitted on data without gaps: it reads them as the mean. Fit on data with gaps, so "
+                "that the model tells gaps from values."
+            )
+        return sequences
+
+    def blocks(self, source: Sequences | Scan) -> Iterator[Sequences]:
+        """Yield aligned sequences; for files block by block, with a warning after the last one."""
+        if isinstance(source, Sequences):
+            yield source
+            return
+        counts = []
+        for block in map(self.align, source):
+            counts.append(count_far(block.values, self.error_scaler))
+            yield block
+        warn_of_far(counts, self.schema)
+
+    def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
+        """Encode aligned sequences to (n_sequences, code_size)."""
+        scaled = self.scaler.transform(aligned)
+        codes = encode(scaled, self.network, latent_steps=self.latent_steps, verbose=verbose)
+        return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
+
+    def to_sequences(
+        self, codes: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    ) -> Sequences:
+        """Decode checked codes to sequences of these lengths, in the units of the data.
+
+        With ``draw``, tokens are drawn at random.
+        """
+        inner, statistics = self._parts(codes)
+        scaled = decode(inner, lengths, self.schema, self.network, draw=draw, verbose=verbose)
+        return self.scaler.inverse_transform(scaled, statistics)
+
+    def to_scaled(self, codes: np.ndarray) -> Sequences:
+        """Decode checked codes to sequences of predicted lengths, in the network's units."""
+        inner, _ = self._parts(codes)
+        return decode(inner, predict_lengths(inner, self.network), self.schema, self.network)
+
+    def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
+        """Predict the lengths (n_sequences,) of checked codes."""
+        return predict_lengths(self._parts(codes)[0], self.network)
+
+    def lengths_to_write(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return the lengths of reconstructions: predicted, or true above the longest trained."""
+        most = self.network.most_steps
+        return lengths_to_write(lengths, self.predict_lengths(codes), self.max_steps, most)
+
+    def check_codes(self, codes: Any) -> np.ndarray:
+        """Check codes, also that a pandas frame of codes is one of this model."""
+        if (stored := stored_model(codes)) is not None:
+            check_model(stored, self, "The table")
+        return check_codes(codes, self.code_size)
+
+    def check_lengths(self, lengths: Any, num_codes: int) -> np.ndarray:
+        """Check lengths (num_codes,) to decode to."""
+        return check_lengths(lengths, num_codes, self.network)
+
+    def describe_far(self, codes: np.ndarray) -> str | None:
+        """Describe checked codes that are very far from those of training, if these are known."""
+        if self.reference is None:
+            return None
+        # the statistics behind them may have any size: scale="sequence" is for that
+        width = self.specification.latent_dim
+        mean, deviation = self.reference.mean[:width], self.reference.deviation[:width]
+        return describe_far_codes(codes[:, :width], mean, deviation)
+
+    def require_reference(self) -> ReferenceStatistics:
+        """Return the statistics of the training data; refuse a model without them."""
+        if self.reference is None:
+            raise ParameterError(
+                "This needs codes of the training data, and the model was saved without them. Fit "
+                "and save it again."
+            )
+        return self.reference
+
+    def calibrated_with(self, normal: Sequences) -> Self:
+        """Return a model that is calibrated with aligned sequences."""
+        if not len(normal):
+            raise DataError("There is no sequence to calibrate with. Give at least one.")
+        reference, measured = self.require_reference(), measure(self, normal)
+        errors = np.sort(measured.errors)
+        errors = errors[evenly_spaced(len(errors), MAX_ERRORS)].astype(np.float32)
+        calibration = calibration_of(measured, reference)._replace(
+            residuals=residuals(self, normal)
+        )
+        return replace(self, calibration=calibration, held_out_errors=errors)
+
+    def _warned(self, aligned: Sequences) -> Sequences:
+        warn_of_far([count_far(aligned.values, self.error_scaler)], self.schema)
+        return aligned
+
+    def _parts(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Split codes into those of the network and the statistics of each sequence, if any."""
+        width = self.specification.latent_dim
+        inner = np.ascontiguousarray(codes[:, :width])
+        return inner, codes[:, width:] if self.scaler.mode == "sequence" else None
+
+    def _decoded(
+        self,
+        codes: np.ndarray,
+        lengths: Any = None,
+        *,
+        clip: bool,
+        draw: Draw | None = None,
+        verbose: int = 0,
+    ) -> Sequences:
+        """Decode checked codes to the lengths that a user gave, or to predicted ones."""
+        if lengths is None:
+            lengths = self.predict_lengths(codes)
+        else:
+            lengths = self.check_lengths(lengths, len(codes))
+            warn_of_longer(lengths, self.max_steps, "lengths")
+        decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
+        return self.scaler.clip(decoded) if clip else decoded
+
+    def _drift(self, measured: Measurement) -> Drift | None:
+        """Compare measured sequences with the training data; None if that is not possible."""
+        if self.held_out_errors is None or not len(measured.errors):
+            return None
+        trained = self.require_reference().codes
+        return drift_between(measured.codes, trained, measured.errors, self.held_out_errors)
+
+    @functools.cached_property
+    def _decoded_features(self) -> DecodedFeatures:
+        return DecodedFeatures(self.require_reference().codes, self.network)
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Load a model that ``save`` or ``refold fit`` wrote.
+
+    This needs neither scikit-learn nor JAX. It imports Keras if the model has GRUs, a classic
+    architecture or your own.
+
+    Parameters
+    ----------
+    path : path
+        File to read.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a model, is truncated or changed, or comes from a newer version.
+    MissingFileError
+        If the file does not exist.
+
+    Examples
+    --------
+    >>> import tempfile, refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... )
+    >>> path = tempfile.mkdtemp() + "/sines.refold"
+    >>> ae.fit(sines).save(path)
+    >>> bool((refold.load(path).encode(sines) == ae.transform(sines)).all())
+    True
+    """
+    return Model.load(path)
+
+
+def _unpickled(data: bytes) -> Model:
+    return Model(**loads(data, "The pickled model"))
+
+
+def model_of(x: Any) -> Model:
+    """Return a model as it is, or that of a fitted estimator."""
+    if isinstance(x, Model):
+        return x
+    if not isinstance(x, type) and hasattr(type(x), "model_"):
+        return x.model_
+    name = f"the class {x.__name__}" if isinstance(x, type) else f"a {type(x).__name__}"
+    raise ParameterError(f"Expected a model, or a fitted SequenceAutoencoder. Got {name}.")

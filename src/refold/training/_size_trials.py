@@ -1,0 +1,86 @@
+"""Fits of one data set with several code sizes, measured on the same held-out sequences."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from refold.errors import ParameterError
+from refold.evaluation import Fidelity
+from refold.sequences import Scan, Sequences
+from refold.training._data_sources import MemorySource, Source, source_of
+from refold.training._held_out_error import HeldOut
+from refold.training._specify import check_columns, rocket_dim_within
+from refold.training.data._validation_split import validation_split
+
+# Cap on values for trials if the data is larger than memory.
+_MOST_VALUES = 4_000_000
+
+
+class Trials:
+    """Trial fits of one data set with different code sizes."""
+
+    # Every trial has the split, the seed and the settings of a fit, but no refit, so it is measured
+    # on sequences that it was not trained on.
+
+    def __init__(
+        self,
+        sequences: Sequences | Scan,
+        parameters: Mapping[str, Any],
+        fit: Callable[..., Any],
+        *,
+        seed: int,
+        most: int,  # largest size
+    ) -> None:
+        if not parameters["validation_fraction"]:
+            raise ParameterError(
+                "Sizes are compared by their errors on held-out data, and validation_fraction=0 "
+                "holds nothing out. Give a share above 0."
+            )
+        check_columns(sequences)
+        source = source_of(sequences)
+        if not source.in_memory:
+            # the final model, which is fitted on data from files, has no latent optimization
+            if parameters["latent_steps"] == "auto":
+                parameters = {**parameters, "latent_steps": 0}
+            source = MemorySource(_some(source, seed))
+        sequences = source.sequences
+        self._sequences, self._parameters, self._seed = sequences, parameters, seed
+        self._fit = fit
+        training, held_out = validation_split(
+            sequences.lengths, parameters["validation_fraction"], seed=seed
+        )
+        self.held_out = HeldOut(source, training, held_out, seed=seed, most=most)
+        self.num_sequences = len(sequences)
+        # size at which PCA reconstructs its training data without error
+        self.most_numbers = self.held_out.most_components
+
+    def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
+        """Fit with codes of a size and measure the error on held-out sequences."""
+        changes = {
+            "latent_dim": size,
+            "refit": False,
+            "calibration_fraction": 0.0,
+            "time_budget": time_budget,
+            "rocket_dim": rocket_dim_within(self._parameters["rocket_dim"], size),
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
+            parameters = {**self._parameters, **changes}
+            model, outcome = self._fit(self._sequences, parameters, trial_seed=self._seed)
+        if model is None or outcome.interrupted:
+            raise KeyboardInterrupt
+        steps = model.latent_steps
+        return self.held_out.of_network(model.network, model.scaler, latent_steps=steps)
+
+    def of_pca(self, size: int) -> Fidelity:
+        """Measure PCA of a size on the held-out sequences."""
+        return self.held_out.of_pca(size)
+
+
+def _some(source: Source, seed: int) -> Sequences:
+    scan = source.sequences
+    values = scan.summary.num_steps * scan.schema.num_columns
+    count = max(100, int(_MOST_VALUES * len(scan) / max(1, values)))
+    return source.sample(np.arange(len(scan)), count, seed)

@@ -1,0 +1,93 @@
+"""The effect of latent dimensions, for decoders with a known effect."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold.diagnosis import DEVIATIONS, latent_dimensions, sweep
+from refold.errors import DataError, ParameterError
+from refold.evaluation import errors_by_feature
+from refold.sequences import Sequences
+from small_data import untrained
+
+TINY = {"units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    model = untrained(sines, latent_dim=4)
+    return model, model.transform(sines)
+
+
+def test_the_effect_is_that_of_one_standard_deviation_up_and_down(fitted):
+    model, codes = fitted
+    found = latent_dimensions(model, codes[:2])  # few enough codes to change all of them
+    assert found.names == ("0", "1", "2", "3")
+    np.testing.assert_allclose(found.deviation, codes[:2].std(axis=0), rtol=1e-6)
+    start = Sequences.from_list(model.inverse_transform(codes[:2]), schema=model.schema_)
+    units = model.error_scaler_
+    for number in range(4):
+        step = np.zeros(4, np.float32)
+        step[number] = found.deviation[number]
+        changes = [
+            errors_by_feature(start, model.inverse_transform(codes[:2] + sign * step), units)
+            for sign in (1, -1)
+        ]
+        np.testing.assert_allclose(found.effect[number], np.mean(changes, axis=0), rtol=1e-4)
+    assert (np.diff(found.total[found.order]) <= 0).all()
+
+
+def test_a_sweep_goes_through_the_mean_code(fitted):
+    model, codes = fitted
+    decoded = sweep(model, codes, 1)
+    assert len(decoded) == len(DEVIATIONS)
+    mean = model.inverse_transform(codes.mean(axis=0, keepdims=True))[0]
+    np.testing.assert_allclose(decoded[3].ravel(), np.ravel(mean), rtol=1e-4, atol=1e-6)
+    ends = codes.mean(axis=0) + np.outer([-2, 2], [0, codes[:, 1].std(), 0, 0])
+    for i, one in zip((0, 6), model.inverse_transform(ends.astype("float32")), strict=True):
+        np.testing.assert_allclose(decoded[i].ravel(), np.ravel(one), rtol=1e-4, atol=1e-6)
+    other = sweep(model, codes, 1, (0.0,), base_code=codes[5])
+    moved = codes[[5]].copy()
+    moved[0, 1] = codes[:, 1].mean()
+    np.testing.assert_allclose(
+        other[0].ravel(), np.ravel(model.inverse_transform(moved)[0]), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.usefixtures("no_epochs")
+def test_statistics_of_scaling_have_the_names_of_their_columns():
+    walks = Sequences.from_list(
+        [np.random.default_rng(i).normal(size=(9, 2)).cumsum(axis=0) for i in range(20)],
+        names=["height", "speed"],
+    )
+    model = refold.SequenceAutoencoder(2, scale="sequence", **TINY).fit(walks)
+    found = latent_dimensions(model, model.transform(walks))
+    assert found.names == (
+        "0",
+        "1",
+        "level of height",
+        "level of speed",
+        "spread of height",
+        "spread of speed",
+    )
+    level = found.effect[2]
+    assert level[0] > 0.1
+    assert level[1] < 1e-9  # the level of one column does not affect the other
+
+
+def test_the_effect_on_categories_is_the_share_that_changes():
+    words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
+    model = refold.SequenceAutoencoder(2, **TINY)
+    found = latent_dimensions(model.fit(words), model.transform(words))
+    assert ((found.effect >= 0) & (found.effect <= 1)).all()
+
+
+def test_bad_arguments_are_refused(fitted):
+    model, codes = fitted
+    with pytest.raises(DataError, match="There is no code"):
+        latent_dimensions(model, codes[:0])
+    with pytest.raises(DataError, match="4"):
+        latent_dimensions(model, codes[:, :2])
+    with pytest.raises(ParameterError, match="no dimension 4"):
+        sweep(model, codes, 4)

@@ -1,0 +1,176 @@
+"""Generated sequences resemble the training data, and interpolation between two sequences."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.evaluation import copies, two_sample_test
+from refold.model import fit_mixture
+from refold.sequences import as_sequences
+
+OPTIONS = {"latent_dim": 6, "units": 24, "max_epochs": 60, "latent_steps": 0, "random_state": 0}
+WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
+
+
+@pytest.fixture(scope="module")
+def sines():
+    """Return sums of five sines with random amplitudes."""
+    waves = np.sin(np.arange(1, 6)[:, None] * np.arange(24) / 8)
+    return as_sequences(np.random.default_rng(0).normal(size=(300, 5)) @ waves)
+
+
+@pytest.fixture(scope="module")
+def ae(sines):
+    return SequenceAutoencoder(**OPTIONS).fit(sines[:200])
+
+
+@pytest.fixture(scope="module")
+def spelling():
+    return SequenceAutoencoder(**OPTIONS).fit(WORDS * 10)
+
+
+def test_generated_sequences_resemble_the_training_data(ae, sines):
+    new = as_sequences(ae.generate(200, random_state=0), schema=ae.schema_)
+    assert abs(new.lengths.mean() - sines.lengths.mean()) < 0.2 * sines.lengths.mean()
+    assert new.values.std() == pytest.approx(sines.values.std(), rel=0.3)
+    rng = np.random.default_rng(0)
+    noise = as_sequences([rng.normal(size=n) for n in sines.lengths[:200]])
+    assert two_sample_test(sines[200:], new) < two_sample_test(sines[200:], noise) - 0.1
+    assert copies(new, sines) == 0
+
+
+def test_the_seed_determines_the_sequences(ae):
+    first, again, other = (ae.generate(5, random_state=seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    assert ae.generate(0) == []
+
+
+def test_given_lengths(ae):
+    with pytest.warns(UserWarning, match="1 of 3 lengths is longer than the longest"):
+        assert [len(x) for x in ae.generate(3, lengths=[1, 7, 400])] == [1, 7, 400]
+    with pytest.raises(DataError, match="one entry per code"):
+        ae.generate(3, lengths=[1, 2])
+
+
+def test_a_saved_model_generates_the_same_sequences(ae, tmp_path):
+    ae.save(tmp_path / "model.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "model.refold")
+    drawn = zip(ae.generate(4, random_state=3), loaded.generate(4, random_state=3), strict=True)
+    assert all(np.array_equal(a, b) for a, b in drawn)
+
+
+def test_temperature_makes_words_more_varied(spelling):
+    cold, warm, hot = (
+        spelling.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)
+    )
+    assert set("".join(hot)) <= set("".join(WORDS))
+    known = [np.mean([word in WORDS for word in words]) for words in (cold, warm, hot)]
+    assert known[0] >= known[1] > known[2]
+    again = spelling.generate(60, temperature=20.0, random_state=0)
+    assert again == hot
+
+
+def test_the_lowest_temperature_takes_the_likeliest(spelling):
+    cold, colder = (spelling.generate(9, temperature=t, random_state=0) for t in (5e-324, 0.0))
+    assert list(map(list, cold)) == list(map(list, colder))
+    spelling.generate(1, temperature=10**400)
+
+
+def test_temperature_does_not_change_numeric_data(ae):
+    cold, warm = (ae.generate(3, temperature=t, random_state=0) for t in (0.0, 1.0))
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(cold, warm, strict=True))
+
+
+@pytest.mark.parametrize("scale", ["sequence", None])
+def test_other_scales(scale, sines):
+    options = OPTIONS | {"max_epochs": 1, "refit": False, "scale": scale}
+    ae = SequenceAutoencoder(**options).fit(sines[:200])
+    assert len(ae.generate(5, random_state=0)) == 5
+
+
+def test_from_one_sequence_to_another(ae, sines):
+    a, b = sines[0], sines[1]
+    between = ae.interpolate(a, b, steps=5)
+    assert len(between) == 5
+    ends = ae.reconstruct([a, b])
+    assert np.allclose(between[0], ends[0], atol=1e-4)
+    assert np.allclose(between[-1], ends[1], atol=1e-4)
+
+
+def test_from_one_word_to_another(spelling):
+    between = spelling.interpolate("on", "nine", steps=4)
+    assert [between[0], between[-1]] == spelling.reconstruct(["on", "nine"])
+
+
+def test_the_density_has_one_component_for_each_cluster():
+    rng = np.random.default_rng(0)
+    for heaps in (1, 3):
+        centers = 30 * rng.normal(size=(heaps, 4))
+        codes = centers[np.arange(300) % heaps] + rng.normal(size=(300, 4))
+        density = fit_mixture(codes)
+        assert len(density.weights) == heaps
+        drawn = density.draw(2000, seed=0)
+        np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=3)
+        np.testing.assert_allclose(drawn.std(axis=0), codes.std(axis=0), rtol=0.15)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_density_of_few_codes(n):
+    codes = np.random.default_rng(0).normal(size=(n, 5))
+    assert np.isfinite(fit_mixture(codes).draw(10, seed=0)).all()
+
+
+# Ranges
+
+
+def test_generated_values_are_within_the_ranges_of_training(ae, sines):
+    least, greatest = sines[:200].values.min(), sines[:200].values.max()
+    free = np.concatenate(ae.generate(3000, clip=False, random_state=0))
+    assert free.min() < least or free.max() > greatest
+    clipped = np.concatenate(ae.generate(3000, random_state=0))
+    assert np.array_equal(clipped, np.clip(free, least, greatest))
+    ends = 3 * sines[0], 3 * sines[1]
+    between = np.concatenate(ae.interpolate(*ends, 3))
+    assert least <= between.min() < between.max() <= greatest
+    assert greatest < np.concatenate(ae.interpolate(*ends, 3, clip=False)).max()
+
+
+def test_decoded_values_are_clipped_only_on_request(ae, sines):
+    greatest = sines[:200].values.max()
+    far = [3 * x for x in sines[:20].to_list()]
+    codes = ae.encode(far)
+    known = partial(ae.inverse_transform, codes)
+    for decode in (known, partial(ae.decode, codes), partial(ae.reconstruct, far)):
+        assert np.concatenate(decode()).max() > greatest
+        assert np.concatenate(decode(clip=True)).max() == greatest
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": -1}, "^n must be an integer of at least 0"),
+        ({"n": 2.5}, "^n must be an integer of at least 0"),
+        ({"temperature": -1}, "^temperature must be a number of at least 0"),
+        ({"temperature": "hot"}, "^temperature must be a number of at least 0"),
+        ({"components": 0}, "^components must be a positive integer"),
+        ({"components": 201}, "components=201 are more than the 200 codes"),
+    ],
+)
+def test_bad_arguments(ae, options, message):
+    with pytest.raises(ParameterError, match=message):
+        ae.generate(**options)
+
+
+def test_bad_arguments_of_interpolation(ae, sines):
+    with pytest.raises(ParameterError, match=r"^steps must be an integer of at least 2"):
+        ae.interpolate(sines[0], sines[1], steps=1)
+    with pytest.raises(SchemaError):
+        ae.interpolate(np.zeros((5, 2)), np.zeros((5, 2)))

@@ -1,0 +1,186 @@
+"""Results of a stream are those of `transform` and `detect` on the steps so far."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from refold import SequenceAutoencoder, Sequences
+from refold.errors import DataError, NotFittedError, ParameterError, SchemaError
+from refold.model._stream import _rows
+from small_data import ragged, untrained
+
+
+@pytest.fixture(scope="module")
+def ae():
+    given = ragged()
+    given[0][1, 0] = np.nan
+    return untrained(given).calibrate(ragged(seed=1))
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    tables = [
+        pa.table(
+            {
+                "level": [None, *i - np.arange(2.0 + i % 4)],
+                "page": ["buy", "view", *["exit"] * (1 + i % 4)],
+                "on": [True, False, *[True] * (1 + i % 4)],
+            }
+        )
+        for i in range(24)
+    ]
+    return untrained(tables, scale="sequence")
+
+
+def check(ae, found, sequence):
+    """Check that a result has the same bits as those of the estimator."""
+    [code] = ae.transform([sequence])
+    assert found.code.tobytes() == code.tobytes()
+    assert found.length == len(sequence)
+    if not ae.num_calibrated_:
+        assert found.p_value is None
+        return
+    detected = ae.detect([sequence], alpha=0.1)
+    assert found.p_value == detected.p_values[0]
+    assert np.isclose(found.error, np.nanmean(detected.errors[0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("latent_steps", [0, 2])
+def test_each_step(ae, latent_steps):
+    sequence = ragged(seed=2)[5]
+    sequence[3, 1] = np.nan
+    ae.set_params(latent_steps=latent_steps)
+    stream = ae.stream()
+    for i, step in enumerate(sequence):
+        found = stream.push(step.tolist() if i % 2 else step)
+        assert found.num_steps == stream.num_steps == i + 1
+        check(ae, found, sequence[: i + 1])
+    stream.reset()
+    assert (stream.num_steps, len(stream.sequence.values)) == (0, 0)
+    check(ae, pickle.loads(pickle.dumps(stream)).push(sequence), sequence)  # noqa: S301
+    ae.set_params(latent_steps=0)
+
+
+def test_a_window_and_every(ae):
+    steps = np.concatenate(ragged(seed=3)[:4])
+    stream = ae.stream(window=6, every=4)
+    found = {i: stream.push(step) for i, step in enumerate(steps, start=1)}
+    results = {i: one for i, one in found.items() if one is not None}
+    assert list(results) == list(range(4, len(steps) + 1, 4))
+    for i, one in results.items():
+        check(ae, one, steps[max(0, i - 6) : i])
+    assert stream.push(steps[:3]) is None if len(steps) % 4 == 0 else stream.num_steps == len(steps)
+    assert np.array_equal(stream.sequence[0], np.concatenate([steps, stream.sequence[0]])[-6:])
+
+
+def test_column_names_categories_and_missing_values(mixed):
+    stream = mixed.stream()
+    rows = [[2.0, "view", 1], [None, None, 0], [4, "buy", None]]
+    stream.push({"on": True, "page": "view", "level": 2})
+    stream.push([{"on": False}, {"page": "buy", "level": "4"}])
+    with pytest.warns(UserWarning, match="treated as unknown: 1 entry of column 'page'"):
+        found = stream.push([5.0, "nowhere", False])
+    whole = [*rows, [5.0, "nowhere", 0]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(mixed, found, Sequences.from_list([whole], names=["level", "page", "on"])[0])
+    table = pa.table({"page": ["buy"], "level": [1.0], "on": [False]})
+    one, other = (mixed.stream().push(given) for given in (table, [1, "buy", 0]))
+    assert one.code.tobytes() == other.code.tobytes()
+
+
+def test_one_column():
+    characters = Sequences.from_list(["abba", "bab"]).schema
+    assert _rows("ab", characters, 0) == _rows(["a", "b"], characters, 0) == [["a"], ["b"]]
+    numbers = Sequences.from_list([[1.0, 2.5]]).schema
+    for given in ([1.0, 2.0], np.array([1.0, 2.0]), [[1.0], [2.0]]):
+        assert list(_rows(given, numbers, 0)) == [[1.0], [2.0]]
+    assert _rows(np.float32(1), numbers, 0) == [[1.0]]
+    with pytest.raises(DataError, match=r"^Step 6 has 2 values, but the model has 1 column: x0\."):
+        _rows([[1.0], [1.0, 2.0]], numbers, 5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "error", "message"),
+    [
+        ([1.0], DataError, r"Step 2 has 1 value, but the model has 3 columns: level, page, on\."),
+        (7, DataError, r"Step 2 has 1 value, but the model has 3 columns"),
+        ([[1, "buy", 0], [1, "buy"]], DataError, "Step 3 has 2 values"),
+        ([{"page": "buy"}, {"pgae": "buy"}], SchemaError, "Step 3 has the name 'pgae', which"),
+        ([1, "buy", "abc"], DataError, "Step 2 has the text 'abc' in column 'on'. Expected a num"),
+        ([[1, "buy", 0], [np.inf, "buy", 0]], DataError, "Got an infinite value at step 3, col"),
+        ([[1, "buy", 0], [1, "buy", 2]], DataError, "Got 2 at step 3, column 'on'. A binary"),
+        ([[1, "buy", 0], [1, 2.5, 0]], DataError, "^Step 3: Column 'page' holds numeric values"),
+    ],
+)
+def test_a_wrong_step_is_named_and_not_added(mixed, steps, error, message):
+    stream = mixed.stream()
+    stream.push([[1.0, "view", 1], [2.0, "view", 1]])
+    with pytest.raises(error, match=message):
+        stream.push(steps)
+    assert (stream.num_steps, len(stream.sequence.values)) == (2, 2)
+
+
+def test_a_sequence_longer_than_in_training_is_reported_once(ae):
+    stream = ae.stream()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in np.zeros((ae.max_steps_ + 3, 2)):
+            stream.push(step)
+    assert ["longer than the longest" in str(one.message) for one in caught] == [True]
+    assert caught[0].filename == __file__
+
+
+def test_no_step_and_wrong_arguments(ae):
+    stream = ae.stream()
+    assert stream.push(np.empty((0, 2))) is None
+    assert stream.push([]) is None
+    for name in ("window", "every"):
+        with pytest.raises(ParameterError, match=f"{name} must be an integer of at least 1"):
+            ae.stream(**{name: 0})
+    with pytest.raises(NotFittedError, match="fit"):
+        SequenceAutoencoder().stream()
+
+
+def waves(n, seed):
+    """Draw noisy sines of 20 to 39 steps."""
+    rng = np.random.default_rng(seed)
+    steps = [np.arange(20 + i % 20)[:, None] for i in range(n)]
+    phases = rng.uniform(0, 6, n)[:, None, None] + np.array([0.0, 1.0])
+    drawn = [np.sin(0.3 * t + phase) for t, phase in zip(steps, phases, strict=True)]
+    return [wave + rng.normal(0, 0.1, wave.shape) for wave in drawn]
+
+
+@pytest.fixture(scope="module", params=["no gaps in training", "gaps in training"])
+def wave_model(request):
+    training = waves(80, 0)
+    if request.param == "gaps in training":
+        for wave in training[::2]:
+            wave[7] = np.nan
+    return untrained(training, latent_dim=8).calibrate(waves(60, 2))
+
+
+@pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
+@pytest.mark.parametrize("place", ["end", "middle", "begin"])
+def test_a_step_without_values_hardly_moves_the_p_value(wave_model, place):
+    moves = []
+    for wave in waves(20, 1):
+        without = wave.copy()
+        at = {"end": len(wave), "middle": len(wave) // 2, "begin": 0}[place]
+        if place == "end":
+            without = np.concatenate([wave, [[np.nan] * 2] * 3])
+        else:
+            without[at] = np.nan
+        found = wave_model.stream().push(without)
+        moves.append(abs(found.p_value - wave_model.stream().push(wave).p_value))
+        assert found.p_value == wave_model.detect([without], alpha=0.1).p_values[0]
+    assert max(moves) == 0 if place == "end" else np.mean(moves) < 0.15
+
+
+@pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
+def test_sequences_without_values_have_a_score(wave_model):
+    nothing = [np.full((5, 2), np.nan), np.zeros((0, 2))]
+    assert np.isfinite(wave_model.detect(nothing, alpha=0.1).scores).all()

@@ -1,0 +1,192 @@
+"""``latent_dim`` as a share: the smallest code that explains it on held-out sequences."""
+
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import refold
+from refold import SequenceAutoencoder, Sequences
+from refold.errors import ParameterError
+from refold.evaluation import PCABaseline, nmse
+from refold.sequences import scan, write
+from refold.training import fit, load_checkpoint, validation_split
+from refold.training._choose_latent_dim import SIZES, smallest, smallest_size
+from refold.training._size_trials import Trials
+
+TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
+
+
+def waves(rank=3, n=100, steps=12, noise=0.0, seed=0):
+    """Return sequences of a known number of dimensions with equal shares of the variance."""
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.normal(size=(steps, steps)))[0][:rank]
+    values = rng.normal(size=(n, rank)) @ basis + noise * rng.normal(size=(n, steps))
+    return Sequences.from_list(list(values))
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.3, 3.0])
+@pytest.mark.parametrize("answer", [0, 1, 7, 25, len(SIZES) - 1])
+def test_the_smallest_size_is_found_in_few_trials(factor, answer):
+    errors = np.exp(-np.arange(len(SIZES)) / 8)
+    tried = []
+
+    def error(place):
+        tried.append(place)
+        return errors[place]
+
+    place, reached = smallest(error, errors[answer] * 1.0001, errors * factor)
+    assert (place, reached) == (answer, errors[answer])
+    assert len(tried) == len(set(tried)) <= 4
+
+
+def test_a_wrong_baseline_costs_only_a_few_more_trials():
+    rng = np.random.default_rng(0)
+    for answer in range(len(SIZES)):
+        errors, tried = (np.arange(len(SIZES)) < answer).astype(float), []
+
+        def error(place, errors=errors, tried=tried):
+            tried.append(place)
+            return errors[place]
+
+        place, _ = smallest(error, 0.5, np.sort(rng.uniform(0, 1, len(SIZES)))[::-1])
+        assert place == answer
+        assert len(tried) <= 13
+
+
+def test_an_unreachable_share_tries_the_largest_size_first():
+    tried = []
+    found = smallest(lambda place: tried.append(place) or 0.9, 0.1, [0.8, 0.7, 0.6])
+    assert found == (2, 0.9)
+    assert tried == [2]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return tmp_path_factory.mktemp("sizes") / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def fitted(checkpoint):
+    return SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=checkpoint)
+
+
+def test_the_size_is_the_number_of_dimensions_of_the_data(fitted):
+    assert fitted.latent_dim_ == 3
+    assert fitted.transform(waves()).shape == (100, 3)
+    assert (
+        fitted.latent_dim == fitted.get_params()["latent_dim"] == clone(fitted).latent_dim == 0.95
+    )
+    whole = SequenceAutoencoder(3, **TINY).fit(waves())
+    assert whole.latent_dim_ == 3
+    np.testing.assert_array_equal(fitted.transform(waves()), whole.transform(waves()))
+
+
+def test_a_model_with_a_chosen_size_can_be_saved(fitted, tmp_path):
+    fitted.save(tmp_path / "waves.refold")
+    for again in (
+        refold.SequenceAutoencoder.load(tmp_path / "waves.refold"),
+        pickle.loads(pickle.dumps(fitted)),  # noqa: S301
+    ):
+        assert (again.latent_dim, again.latent_dim_) == (0.95, 3)
+        np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
+
+
+def test_too_large_a_share_gives_the_largest_size_and_reports_its_share():
+    sequences = waves(rank=12, n=30, steps=30, noise=1.0)
+    split = validation_split(sequences.lengths, 0.1, seed=7)
+    training, held_out = (sequences[rows] for rows in split)
+    baseline = PCABaseline(27).fit(training)
+    linear = 1 - nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
+    assert linear < 0.99
+    parameters = SequenceAutoencoder(0.99, **TINY).get_params()
+    message = "No code explains 0.99 of the held-out variance. A code of 28 dimensions, the largest"
+    with pytest.warns(UserWarning, match=message):
+        assert smallest_size(sequences, parameters, fit, seed=7) == 28
+
+
+def test_categorical_data_counts_right_steps(capsys):
+    words = Sequences.from_list(["aaaa", "bbbb"] * 20)
+    ae = SequenceAutoencoder(0.6, **TINY | {"units": 8, "max_epochs": 20}, verbose=1).fit(words)
+    assert ae.latent_dim_ == 1
+    assert "A code of 1 dimension explains 1.000 of the held-out tokens." in capsys.readouterr().err
+
+
+def test_a_share_needs_held_out_sequences():
+    ae = SequenceAutoencoder(0.95, validation_fraction=0, **TINY)
+    with pytest.raises(ParameterError, match=r"latent_dim=0.95 is a share .* Give a validation_fr"):
+        ae.fit(waves())
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan"), 2.5, True])
+def test_bad_shares_are_refused(share):
+    with pytest.raises(ParameterError, match="latent_dim must be a positive integer, or a share"):
+        SequenceAutoencoder(share, **TINY).fit(waves())
+
+
+def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("refold.training._size_trials._MOST_VALUES", 60 * 12)
+    write(waves(n=180), tmp_path / "waves.parquet")
+    parameters = SequenceAutoencoder(0.95, **TINY, verbose=1).get_params()
+    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    assert smallest_size(source, parameters, fit, seed=0) == 3
+    assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
+
+
+def test_trials_of_files_use_the_latent_steps_of_the_model(tmp_path, monkeypatch):
+    # Latent optimization is chosen in every fit.
+    monkeypatch.setattr(
+        "refold.training._choose_settings.choose_settings", lambda *_, choice, **__: choice
+    )
+    write(waves(), tmp_path / "waves.parquet")
+    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    parameters = SequenceAutoencoder(**TINY).get_params()
+    steps = []
+    for data, latent_steps in ((source, "auto"), (source, 3), (waves(), "auto")):
+        given = {**parameters, "latent_steps": latent_steps}
+        trials = Trials(data, given, fit, seed=0, most=2)
+        of_network = trials.held_out.of_network
+        trials.held_out.of_network = lambda *args, latent_steps, measure=of_network: (
+            steps.append(latent_steps) or measure(*args, latent_steps=latent_steps)
+        )
+        trials.of_fit(2)
+    assert steps == [0, 3, 10]
+
+
+def test_rocket_features_leave_room_in_the_chosen_size():
+    ae = SequenceAutoencoder(0.3, rocket_dim=8, **TINY).fit(waves(rank=1))
+    assert ae.rocket_dim_ == min(8, ae.latent_dim_ - 1)
+
+
+def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, monkeypatch):
+    path = shutil.copy(checkpoint, tmp_path)
+    identity = load_checkpoint(path)[0]
+    assert identity["found"]["latent_dim"] == 3
+    assert identity["parameters"]["latent_dim"] == 0.95
+
+    def search(*_, **__):
+        pytest.fail("the size was looked for again")
+
+    monkeypatch.setattr("refold.training._choose_latent_dim.smallest_size", search)
+    again = SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=path, resume=True)
+    np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
+    with pytest.raises(ParameterError, match=r"latent_dim was 0.95 and is 0.9"):
+        SequenceAutoencoder(0.9, **TINY).fit(waves(), checkpoint=path, resume=True)
+
+
+def test_choosing_the_size_leaves_time_for_the_fit(monkeypatch):
+    given = []
+    error = refold.training._size_trials.Trials.of_fit
+
+    def noted(self, size, time_budget=None):
+        given.append(time_budget)
+        return error(self, size, time_budget)
+
+    monkeypatch.setattr("refold.training._size_trials.Trials.of_fit", noted)
+    ae = SequenceAutoencoder(0.95, **TINY, time_budget=20)
+    ae.fit(waves())
+    assert ae.latent_dim_ == 3
+    assert given
+    assert all(seconds <= 2 for seconds in given)
