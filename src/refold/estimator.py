@@ -415,6 +415,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         resume: bool = False,
     ) -> Self:
         """Train with these arguments, further than the model ``warm`` if there is one."""
+        check_training_packages("Training")
+        # not at the top, because all else runs without Keras
         from refold.training import fit
 
         fitted = fit(

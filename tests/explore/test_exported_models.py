@@ -23,6 +23,7 @@ def sequences(types, dtype=float):
     columns = {
         "numeric": lambda n: (rng.normal(40, 7, n) + 5 * np.sin(np.arange(n))).astype(dtype),
         "binary": lambda n: rng.integers(0, 2, n).astype(float),
+        "count": lambda n: rng.poisson(3, n).astype(float),
         "categorical": lambda n: np.array([*"abcd"])[rng.integers(0, 4, n)],
     }
     lengths = [STEPS, *rng.integers(1, STEPS, COUNT - 1)]
@@ -61,6 +62,9 @@ MODELS = {
     ),
     "patches": lambda: fitted(["numeric"], patch=5, max_steps=9, rocket_dim=2),
     "scaled by sequence": lambda: fitted(["numeric", "binary", "numeric"], "sequence", depth=2),
+    "counts": lambda: fitted(["count", "numeric"]),
+    "counts, scaled by sequence": lambda: fitted(["count", "numeric"], "sequence"),
+    "counts, autoregressive": lambda: fitted(["count", "binary"], decoder="autoregressive"),
     "tokens": lambda: fitted(["categorical"], decoder="autoregressive", depth=2),
     "tokens at once": lambda: fitted(["categorical"], linear_path=True, patch=2),
     "mixed, autoregressive": lambda: fitted(

@@ -41,6 +41,12 @@ def mixed():
     )
 
 
+def counts():
+    """Draw a column of counts and one of numbers."""
+    rows = [np.stack([RNG.poisson(4, n), RNG.normal(9, 2, n)], axis=1) for n in networks.LENGTHS]
+    return Sequences.from_list(rows, column_types=["count", "numeric"])
+
+
 KINDS = {
     "numeric": (NUMBERS, {}),
     "two layers": (NUMBERS, {"depth": 2}),
@@ -57,6 +63,9 @@ KINDS = {
     "words, autoregressive": (WORDS, {"decoder": "autoregressive"}),
     "words, linear path": (WORDS, {"linear_path": True, "rocket_dim": 1, "patch": 2}),
     "integers": (IDS, {"decoder": "autoregressive", "linear_path": True}),
+    "counts": (counts(), {"length_dim": 1}),
+    "counts, autoregressive": (counts(), {"decoder": "autoregressive"}),
+    "counts, scaled by sequence": (counts(), {"scale": "sequence"}),
     "mixed": (mixed(), {"length_dim": 1}),
     "mixed, autoregressive": (mixed(), {"decoder": "autoregressive"}),
 }

@@ -42,12 +42,14 @@ CASES = {
     | {"decoder": "autoregressive"},
     "binary": {"column_types": ["binary"], "num_categories": [0], "rocket_dim": 1},
     "numeric": {"column_types": ["numeric"] * 2, "num_categories": [0, 0], "forecast_steps": 3},
+    "counts": {"column_types": ["numeric", "count"], "num_categories": [0, 0]}
+    | {"forecast_steps": 3, "recent_steps": 2},
     "no linear path": {"linear_path": False},
     "deepest": {"depth": 5, "forecast_steps": 3},
     "length": {"length_dim": 1, "rocket_dim": 2, "observed_flags": True, "by_length": True},
 }
 # Cases that together use every part.
-FEW = ("patches", "deep autoregressive")
+FEW = ("patches", "deep autoregressive", "counts")
 
 
 def objective_of(ours, data):
@@ -98,11 +100,12 @@ def sequences(specification, count=14, seed=0):
         if kind == "categorical":
             values.append(rng.integers(0, n + 1, offsets[-1]))
         else:
-            values.append(
-                rng.normal(size=offsets[-1])
-                if kind == "numeric"
-                else rng.random(offsets[-1]).round()
-            )
+            draws = {
+                "numeric": rng.normal,
+                "binary": lambda size: rng.random(size).round(),
+                "count": lambda size: rng.poisson(2, size) / 1.5,
+            }
+            values.append(draws[kind](size=offsets[-1]))
             values[-1][rng.random(offsets[-1]) < 0.1] = np.nan
         columns.append(Column(f"x{i}", kind, tuple("abcdefgh"[:n])))
     table = np.stack(values, axis=1).astype("float32")
@@ -121,7 +124,7 @@ def test_results_agree_with_the_keras_models(case):
         (ours.predict_lengths(codes), theirs.predict_lengths(codes)),
         (ours.rocket_features(data), theirs.rocket_features(data)),
     ):
-        assert np.abs(one - other).max() < 1e-5
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
     if ours.specification.forecast_steps:
         recent = recent_values(data, ours.specification)
         away = ours.forecast(codes, recent) - theirs.forecast(codes, recent)

@@ -45,7 +45,7 @@ class Reading:
         str | None,
         _table(
             metavar="TYPES",
-            help="numeric, binary or categorical; or by column: page=categorical,x=numeric.",
+            help="numeric, binary, categorical or count; or by column: page=categorical,x=count.",
         ),
     ] = None
     unit: Annotated[

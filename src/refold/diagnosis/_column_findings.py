@@ -8,6 +8,7 @@ import numpy as np
 from refold.diagnosis._finding import Finding, shown_names
 from refold.errors import argument, spelled
 from refold.sequences import Column, Sequences, key_columns, positions
+from refold.sequences.types import CATEGORICAL, NUMERIC
 
 # Share of a column's variance, and share of its values that hold it, for heavy tails.
 _TAIL_VARIANCE, _TAIL_VALUES, _FEWEST_VALUES = 0.5, 0.01, 200
@@ -43,11 +44,12 @@ def column_findings(sample: Sequences, suspicious: str = "") -> Iterator[Finding
         key = keys.get(one.column.name)
         if one.is_static:
             yield from _per_sequence(one, is_id=key == "id")
-        elif one.column.type == "categorical":
+        elif one.column.column_type.has_categories:
             yield from _many_categories(one)
-        elif one.column.type == "numeric":
+        elif one.column.column_type.is_number:
             yield from _time_like(one, is_time=key == "time", alone=len(facts) == 1)
-            yield from _integer_codes(one)
+            if one.column.column_type is NUMERIC:
+                yield from _integer_codes(one)
             # `suspicious` has the warnings about values; one is enough for a column
             if repr(one.column.name) not in suspicious:
                 yield from _heavy_tails(one)
@@ -122,7 +124,7 @@ def _many_categories(one: _Facts) -> Iterator[Finding]:
             "id-like",
             f"Column {name!r} has {count} categories, and most occur once, as ids do. Leave it out "
             f"with {argument('columns=')}"
-            + (f", or pass {argument(column_types={name: 'numeric'})} if it holds numbers."),
+            + (f", or pass {argument(column_types={name: NUMERIC.name})} if it holds numbers."),
         )
     elif count >= _MANY_CATEGORIES or (count > 50 and often < _FEW_OCCURRENCES):
         yield Finding(
@@ -158,7 +160,7 @@ def _integer_codes(one: _Facts) -> Iterator[Finding]:
     distinct = np.unique(one.seen[:100_000])
     few = 2 < len(distinct) <= _FEW_INTEGERS and len(one.seen) > _FEWEST_VALUES
     if few and distinct.min() >= 0 and (distinct == np.round(distinct)).all():
-        types = argument(column_types={one.column.name: "categorical"})
+        types = argument(column_types={one.column.name: CATEGORICAL.name})
         yield Finding(
             "integer-codes",
             f"Column {one.column.name!r} is numeric and holds only {len(distinct)} different whole "

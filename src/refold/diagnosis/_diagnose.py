@@ -177,7 +177,7 @@ def _constant(train: Sequences, held_out: Sequences) -> Sequences:
     columns = []
     for column, values in zip(train.schema.columns, train.values.T, strict=True):
         seen = values[~np.isnan(values)]
-        if column.type == "numeric" or not len(seen):
+        if column.column_type.is_number or not len(seen):
             columns.append(seen.mean(dtype=np.float64) if len(seen) else 0.0)
         else:
             distinct, counts = np.unique(seen, return_counts=True)

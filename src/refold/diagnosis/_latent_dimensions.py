@@ -171,6 +171,6 @@ def _decoded(model: Model, codes: np.ndarray) -> list[Any]:
 def _names(model: Model) -> tuple[str, ...]:
     names = [str(i) for i in range(model.specification.latent_dim)]
     if model.scaler.num_statistics:
-        columns = [column.name for column in model.schema.columns if column.type == "numeric"]
+        columns = [column.name for column in model.schema.columns if column.column_type.is_number]
         names += [f"{what} of {name}" for what in ("level", "spread") for name in columns]
     return tuple(names)

@@ -112,11 +112,5 @@ def right_entries(original: Sequences, values: np.ndarray, tolerance: float) -> 
     right = np.isnan(original.values)
     for i, column in enumerate(original.schema.columns):
         x, y = original.values[:, i].astype(float), values[:, i]
-        if column.type == "numeric":
-            same = np.abs(y - x) <= tolerance * np.maximum(1.0, np.abs(x))
-        elif column.type == "binary":
-            same = ~np.isnan(y) & ((y >= 0.5) == (x >= 0.5))
-        else:
-            same = (x == y) & (x < len(column.categories))
-        right[:, i] |= same
+        right[:, i] |= column.column_type.is_right(x, y, tolerance, len(column.categories))
     return right

@@ -123,7 +123,7 @@ class PCABaseline(BaseEstimator):
         known = step < self.max_steps_
         channels = np.zeros((len(row), decoded.shape[-1]))
         channels[known] = decoded[row[known], step[known]]
-        scaled = sequences.with_values(_from_channels(channels, self.schema_))
+        scaled = sequences.with_values(_from_channels(channels, self.schema_) + self._offset())
         return self.scaler_.inverse_transform(scaled)
 
     def first(self, latent_dim: int) -> "PCABaseline":
@@ -159,12 +159,18 @@ class PCABaseline(BaseEstimator):
                 f"{list(sequences.schema.names)} (types and categories count, too). Bring the data "
                 "to the schema of the training split with `sequences.align(train.schema)`."
             )
-        channels = _to_channels(self.scaler_.transform(sequences))
+        scaled = self.scaler_.transform(sequences)
+        # 0, which stands for padding and missing entries, is the mean in all columns
+        channels = _to_channels(scaled.with_values(scaled.values - self._offset()))
         row, step = positions(sequences)
         known = step < self.max_steps_
         padded = np.zeros((len(sequences), self.max_steps_, channels.shape[1]))
         padded[row[known], step[known]] = channels[known]
         return padded.reshape(len(sequences), -1)
+
+    def _offset(self) -> np.ndarray:
+        """Return the scaled mean of the columns that `Scaler` does not center."""
+        return (self.scaler_.mean_ - self.scaler_.shift(self.schema_)) / self.scaler_.scale_
 
 
 def _to_channels(sequences: Sequences) -> np.ndarray:
@@ -172,7 +178,7 @@ def _to_channels(sequences: Sequences) -> np.ndarray:
     blocks = []
     for i, column in enumerate(sequences.schema.columns):
         values = sequences.values[:, i : i + 1]
-        if column.type == "categorical":
+        if column.column_type.has_categories:
             blocks.append((values == np.arange(len(column.categories))).astype(float))
         else:
             blocks.append(np.nan_to_num(values.astype(float)))
@@ -183,9 +189,7 @@ def _from_channels(channels: np.ndarray, schema: Schema) -> np.ndarray:
     """Return values of shape (n_steps, n_features), by argmax over each one-hot block."""
     columns, start = [], 0
     for column in schema.columns:
-        width = len(column.categories) if column.type == "categorical" else 1
-        block = channels[:, start : start + width]
-        categorical = column.type == "categorical"
-        columns.append(block.argmax(axis=1) if categorical else block[:, 0])
-        start += width
+        block = channels[:, start : start + column.width]
+        columns.append(block.argmax(axis=1) if column.column_type.has_categories else block[:, 0])
+        start += column.width
     return np.stack(columns, axis=1).astype(float)

@@ -116,7 +116,12 @@ class Atlas:
             "count": len(ids),
             "maps": MAPS,
             "columns": [
-                {"name": column.name, "type": column.type, "range": usual_range(self.sequences, i)}
+                {
+                    "name": column.name,
+                    "type": column.type,
+                    "tokens": column.column_type.has_categories,
+                    "range": usual_range(self.sequences, i),
+                }
                 for i, column in enumerate(schema.columns)
             ],
             "layout": schema.layout,

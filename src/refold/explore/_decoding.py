@@ -70,7 +70,7 @@ def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
     found: list[list[Any]] = []
     for i, column in enumerate(sequences.schema.columns):
         values = sequences.values[:most, i]
-        if column.type == "categorical":
+        if column.column_type.has_categories:
             index = np.where(np.isnan(values), len(column.categories) + 1, values).astype(int)
             table = [*map(str, column.categories), "<unknown>", None]
             found.append([table[one] for one in index.tolist()])
@@ -81,7 +81,7 @@ def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
 
 def usual_range(sequences: Sequences, column: int) -> list[float] | None:
     """Return the range of a column that a picture shows."""
-    if sequences.schema.columns[column].type == "categorical":
+    if sequences.schema.columns[column].column_type.has_categories:
         return None
     values = sequences.values[:, column]
     some = values[:: max(1, len(values) // 200_000)]

@@ -18,6 +18,7 @@ from refold.explore._one_file import whole_page
 from refold.inference import PackedNetwork, linear_map
 from refold.model import model_of
 from refold.sequences import atomic_writer
+from refold.sequences.types import outputs_of
 from refold.serve import to_json
 
 PAGE = Path(__file__).parent / "page"
@@ -126,7 +127,7 @@ def exported_blocks(
     scaled = atlas.model.error_scaler.transform(sequences).values
     for i, column in enumerate(sequences.schema.columns):
         values = scaled[:, i].astype(np.float32)
-        if column.type == "categorical":
+        if column.column_type.has_categories:
             missing = len(column.categories) + 1
             kind = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
             values = np.where(np.isnan(values), missing, values).astype(kind)
@@ -177,10 +178,22 @@ def _about(
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
         "length_scale": specification.length_scale,
+        "outputs": [
+            {
+                "link": one.type.link,
+                "width": one.block.stop - one.block.start,
+                "one_hot": one.type.has_categories,
+            }
+            for one in outputs_of(specification.column_types, specification.num_categories)
+        ],
         "custom": None,
     }
-    scaler, units = model.scaler.to_dict(), model.error_scaler.to_dict()
+    scaler = model.scaler.to_dict()
     longest = 2 * specification.max_steps
+
+    def shift(scaler: Any) -> np.ndarray:
+        return scaler.shift(sequences.schema)
+
     return {
         "info": atlas.describe()
         | {"model": name, "ids": ids, "maps": [*maps], "fields": fields}
@@ -195,13 +208,19 @@ def _about(
         },
         "model": {
             "specification": sizes,
-            "scaler": {key: scaler[key] for key in _SCALER},
-            "units": {key: units[key] for key in ("mean", "scale")},
+            "scaler": {key: scaler[key] for key in _SCALER} | {"mean": shift(model.scaler)},
+            "units": {"mean": shift(model.error_scaler), "scale": model.error_scaler.scale_},
             "columns": [
-                {"name": column.name, "type": column.type}
+                {
+                    "name": column.name,
+                    "link": column.column_type.link,
+                    "number": column.column_type.is_number,
+                    "centered": column.column_type.is_centered,
+                    "whole": column.column_type.is_whole,
+                }
                 | (
                     {"categories": column.categories, "names": [*map(str, column.categories)]}
-                    if column.type == "categorical"
+                    if column.column_type.has_categories
                     else {}
                 )
                 for column in sequences.schema.columns

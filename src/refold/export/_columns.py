@@ -1,6 +1,5 @@
 """The columns of a model as the inputs and outputs of a graph: names, types and missing values."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +34,11 @@ class Columns(NamedTuple):
             return np.array([str(one) for one in found], object)
         return np.array(found, np.int64)
 
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shift and the scale of the columns of ``values``."""
+        shift, scale = self.scaler.shift(self.schema), self.scaler.scale_
+        return shift[self.values], scale[self.values]
+
     def describe(self) -> list[dict[str, Any]]:
         """Return the columns as plain JSON values."""
         return [self._described(i) for i in range(self.schema.num_columns)]
@@ -46,8 +50,9 @@ class Columns(NamedTuple):
             entry |= {"tensor": "categories", "index": self.categorical.index(i)}
             return entry | {"categories": list(column.categories)}
         entry |= {"tensor": "values", "index": self.values.index(i)}
-        if column.type == "numeric" and not self.scaler.num_statistics:
-            entry |= {"mean": float(self.scaler.mean_[i]), "scale": float(self.scaler.scale_[i])}
+        if column.column_type.is_number and not self.scaler.num_statistics:
+            shift = self.scaler.shift(self.schema)
+            entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
         return entry
 
 
@@ -76,15 +81,6 @@ def columns_of(
         indices,
         packed,
     )
-
-
-def output_columns(specification: Specification) -> Iterator[tuple[str, int, int, int]]:
-    """Iterate over the type and the index of each column, and the range of its outputs."""
-    first = 0
-    both = zip(specification.column_types, specification.num_categories, strict=True)
-    for i, (kind, number) in enumerate(both):
-        yield kind, i, first, first + (number or 1)
-        first += number or 1
 
 
 def _dtype(scaler: Scaler) -> np.dtype:

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from refold.export._columns import Columns, output_columns
+from refold.export._columns import Columns
 from refold.export._encoder import dense
 from refold.export._graph import Graph
 from refold.export._inputs import read_last_steps
+from refold.export._links import LINKS
 from refold.export._outputs import write_outputs
 from refold.export._ragged import at_least_one, longest
 from refold.export._recurrent import find_layer, input_bias, run_layer, step
 from refold.inference import Specification, linear_map, num_periods
+from refold.sequences.types import outputs_of
 
 
 def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
@@ -166,15 +168,15 @@ class _Decoder:
     def _read_back(self, body: Graph, logits: Any) -> Any:
         """Return what the next step reads: the likeliest values, and a flag that there are any."""
         parts = []
-        for kind, _, first, end in output_columns(self._specification):
-            block = body("Slice", logits, [first], [end], [1])
-            if kind == "binary":
-                likelier = body("Greater", body("Sigmoid", block), np.float32(0.5))
-                block = body.cast(likelier, np.float32)
-            elif kind == "categorical":
-                likeliest = body("ArgMax", block, axis=1, keepdims=1)
-                block = body.cast(body("Equal", likeliest, np.arange(end - first)), np.float32)
-            parts.append(block)
+        specification = self._specification
+        columns = outputs_of(specification.column_types, specification.num_categories)
+        for _, type_, block in columns:
+            own = body("Slice", logits, [block.start], [block.stop], [1])
+            read = LINKS[type_.link](body, own)
+            if type_.has_categories:
+                all_indices = np.arange(block.stop - block.start)
+                read = body.cast(body("Equal", read, all_indices), np.float32)
+            parts.append(read)
         lead = body("Concat", body("Shape", logits, start=0, end=1), [1], axis=0)
         return body("Concat", *parts, body("Expand", np.float32(1), lead), axis=1)
 

@@ -130,9 +130,7 @@ def _without_markers(graph: Graph, values: Any, columns: Columns) -> Any:
     """Turn the markers of missing values, such as -99999, into NaN."""
     schema = columns.schema
     for marker in schema.missing:
-        takes = [
-            schema.columns[i].type == "numeric" or not 0 <= marker <= 1 for i in columns.values
-        ]
+        takes = [bool(schema.columns[i].column_type.markers((marker,))) for i in columns.values]
         if any(takes):
             is_marker = graph("Equal", values, np.asarray(marker, columns.dtype))
             is_marker = graph("And", is_marker, np.array(takes))
@@ -141,7 +139,7 @@ def _without_markers(graph: Graph, values: Any, columns: Columns) -> Any:
 
 
 def _scaled(graph: Graph, values: Any, columns: Columns) -> Any:
-    mean, scale = (getattr(columns.scaler, name)[columns.values] for name in ("mean_", "scale_"))
+    mean, scale = columns.units()
     if columns.dtype == np.float64:
         return graph.cast(graph("Div", graph("Sub", values, mean), scale), np.float32)
     # in two parts, whose difference from a value near the mean is exact
@@ -185,7 +183,8 @@ def sequence_units(graph: Graph, statistics: Any, columns: Columns) -> tuple[Any
     numeric = scaler.numeric_[columns.values]
     # binary columns have the mean 0 and the deviation 1
     at = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()
-    mean = graph("Where", numeric, graph("Gather", means, at, axis=2), np.float64(0))
+    centered = [columns.schema.columns[i].column_type.is_centered for i in columns.values]
+    mean = graph("Where", numeric & centered, graph("Gather", means, at, axis=2), np.float64(0))
     deviation = graph("Exp", graph("Gather", logarithms, at, axis=2))
     return mean, graph("Where", numeric, deviation, np.float64(1))
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from refold.export._columns import Columns, output_columns
+from refold.export._columns import Columns
 from refold.export._graph import Graph
 from refold.export._inputs import sequence_units
+from refold.export._links import LINKS
 from refold.export._ragged import longest, packed_rows, real_steps
+from refold.sequences.types import outputs_of
 
 
 def write_outputs(
@@ -19,18 +21,16 @@ def write_outputs(
     outputs = graph("Slice", outputs, [0], steps, [1])
     real = real_steps(graph, lengths, steps)
     values, categories = [], []
-    for kind, i, first, end in output_columns(columns.specification):
-        block = graph("Slice", outputs, [first], [end], [2])
-        if kind == "categorical":
-            likeliest = graph("ArgMax", block, axis=2, keepdims=1)
-            if not columns.indices:
-                likeliest = graph("Gather", columns.categories(i), likeliest)
-            categories.append(likeliest)
+    specification = columns.specification
+    for i, type_, block in outputs_of(specification.column_types, specification.num_categories):
+        logits = graph("Slice", outputs, [block.start], [block.stop], [2])
+        likeliest = LINKS[type_.link](graph, logits)
+        if not type_.has_categories:
+            values.append(likeliest)
             continue
-        if kind == "binary":
-            likelier = graph("Greater", graph("Sigmoid", block), np.float32(0.5))
-            block = graph.cast(likelier, np.float32)
-        values.append(block)
+        if not columns.indices:
+            likeliest = graph("Gather", columns.categories(i), likeliest)
+        categories.append(likeliest)
     if values:
         together = graph("Concat", *values, axis=2) if len(values) > 1 else values[0]
         together = _in_units(graph, together, columns, statistics)
@@ -49,16 +49,21 @@ def write_outputs(
 
 def _in_units(graph: Graph, values: Any, columns: Columns, statistics: Any) -> Any:
     """Return scaled values to the units of the training data."""
-    scaler = columns.scaler
     if statistics is not None:
         mean, scale = sequence_units(graph, graph("Unsqueeze", statistics, [1]), columns)
         wide = graph("Mul", graph.cast(values, np.float64), scale)
-        return graph.cast(graph("Add", wide, mean), columns.dtype)
-    mean, scale = (getattr(scaler, name)[columns.values] for name in ("mean_", "scale_"))
+        return _whole(graph, graph.cast(graph("Add", wide, mean), columns.dtype), columns)
+    mean, scale = columns.units()
     if columns.dtype == np.float64:
         values = graph.cast(values, np.float64)
     scaled = graph("Mul", values, scale.astype(columns.dtype))
-    return graph("Add", scaled, mean.astype(columns.dtype))
+    return _whole(graph, graph("Add", scaled, mean.astype(columns.dtype)), columns)
+
+
+def _whole(graph: Graph, values: Any, columns: Columns) -> Any:
+    """Round the columns that hold whole numbers."""
+    whole = np.array([columns.schema.columns[i].column_type.is_whole for i in columns.values])
+    return graph("Where", whole, graph("Round", values), values) if whole.any() else values
 
 
 def _write(

@@ -1,16 +1,13 @@
 """Outputs of a decoder by column type: means, probabilities, samples and values."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from refold.kernels import packed
-
-# Lower bound of probabilities.
-_LEAST = np.float32(1e-7)
-
+from refold.sequences.types import MAX_EXPONENT, NUMERIC, Outputs, number_mask, outputs_of
 
 # Temperatures beyond these give no other samples, but scores beyond float32.
 _LOWEST, _HIGHEST = 1e-30, 1e30
@@ -30,47 +27,54 @@ class Draw(NamedTuple):
         return cls(float(min(max(temperature, _LOWEST), _HIGHEST)), seed)
 
 
+class PackedLink(NamedTuple):
+    """A link of column types on packed rows."""
+
+    activate: Callable[[np.ndarray], np.ndarray] | None  # (n_rows, width) to the same shape
+    likeliest: Callable[[np.ndarray], Any]  # what `activate` returns to values (n_rows,)
+
+
+def _index(probabilities: np.ndarray) -> Any:
+    return probabilities.argmax(axis=1) if len(probabilities) else 0
+
+
+LINKS = {
+    "identity": PackedLink(None, lambda mean: mean[:, 0]),
+    "sigmoid": PackedLink(packed.sigmoid, lambda probability: probability[:, 0] > 0.5),
+    "exponential": PackedLink(
+        lambda logarithm: np.exp(np.minimum(logarithm, MAX_EXPONENT)), lambda mean: mean[:, 0]
+    ),
+    "softmax": PackedLink(packed.softmax, _index),
+}
+
+
 class ColumnHead:
     """The outputs of a decoder by column type."""
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
-        self.widths = [
-            n if kind == "categorical" else 1
-            for kind, n in zip(column_types, num_categories, strict=True)
-        ]
+        self._columns = list(outputs_of(column_types, num_categories))
+        self.widths = [one.block.stop - one.block.start for one in self._columns]
         self.num_outputs = sum(self.widths)
-        self.numeric = np.array([kind == "numeric" for kind in column_types])
-        self._all_numeric = bool(self.numeric.all())
+        self.numeric = number_mask(column_types)
+        self._are_numeric = all(one.type is NUMERIC for one in self._columns)
 
-    def columns(self) -> Iterator[tuple[int, str, slice]]:
-        """Iterate over the index, the type and the outputs of each column."""
-        first = 0
-        for i, (kind, width) in enumerate(zip(self.column_types, self.widths, strict=True)):
-            yield i, kind, slice(first, first + width)
-            first += width
+    def columns(self) -> list[Outputs]:
+        """Return the outputs of each column."""
+        return self._columns
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits of shape (n_rows, outputs) into means and probabilities, in place."""
-        if self._all_numeric:
-            return logits
-        for _, kind, block in self.columns():
-            if kind == "binary":
-                logits[:, block] = packed.sigmoid(np.ascontiguousarray(logits[:, block]))
-            elif kind == "categorical":
-                logits[:, block] = packed.softmax(np.ascontiguousarray(logits[:, block]))
+        for _, type_, block in self._columns:
+            if (activate := LINKS[type_.link].activate) is not None:
+                logits[:, block] = activate(np.ascontiguousarray(logits[:, block]))
         return logits
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
         values = np.empty((len(outputs), len(self.widths)), np.float32)
-        for i, kind, block in self.columns():
-            if kind == "categorical":
-                values[:, i] = outputs[:, block].argmax(axis=1) if len(outputs) else 0
-            elif kind == "binary":
-                values[:, i] = outputs[:, block.start] > 0.5
-            else:
-                values[:, i] = outputs[:, block.start]
+        for i, type_, block in self._columns:
+            values[:, i] = LINKS[type_.link].likeliest(outputs[:, block])
         return values
 
     def errors(
@@ -78,24 +82,16 @@ class ColumnHead:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return errors (n_rows, columns) with their weights, and their gradient of the logits."""
         # the weight is 0 where nothing was observed, and targets are finite there, too
-        if self._all_numeric:
+        if self._are_numeric:  # all columns at once
             away = outputs - targets
             weighted = weight * away
             return weighted * away, 2 * weighted
         errors, gradient = np.empty_like(targets), np.empty_like(outputs)
-        for i, kind, block in self.columns():
+        for i, type_, block in self._columns:
             output, target, factor = outputs[:, block], targets[:, i, None], weight[:, i, None]
-            if kind == "categorical":
-                target = target == np.arange(block.stop - block.start)
-                p = np.where(target, output, 0).sum(axis=1)
-                error = -np.log(np.maximum(p, _LEAST))
-            elif kind == "binary":
-                p, y = np.clip(output[:, 0], _LEAST, 1 - _LEAST), target[:, 0]
-                error = -(y * np.log(p) + (1 - y) * np.log(1 - p))
-            else:
-                error, factor = (output[:, 0] - target[:, 0]) ** 2, 2 * factor
-            errors[:, i] = weight[:, i] * error
-            gradient[:, block] = factor * (output - target)
+            errors[:, i] = weight[:, i] * type_.loss(target, output, np)[:, 0]
+            truth = target == np.arange(self.widths[i]) if type_.has_categories else target
+            gradient[:, block] = type_.loss_slope * factor * (output - truth)
         return errors, gradient
 
     def noise(self, offsets: np.ndarray, seed: int, numbers: np.ndarray) -> np.ndarray:
@@ -104,26 +100,15 @@ class ColumnHead:
         # each sequence has its own generator, so that its noise does not depend on the others
         for number, (begin, end) in zip(numbers, itertools.pairwise(offsets), strict=True):
             rng = np.random.default_rng([seed, int(number)])
-            for _, kind, block in self.columns():
-                size = (end - begin, block.stop - block.start)
-                if kind == "categorical":
-                    noise[begin:end, block] = rng.gumbel(size=size)
-                elif kind == "binary":
-                    noise[begin:end, block] = rng.logistic(size=size)
+            for _, type_, block in self._columns:
+                added = type_.noise(rng, (end - begin, block.stop - block.start))
+                if added is not None:
+                    noise[begin:end, block] = added
         return noise
 
     def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
-        """Turn probabilities (n_rows, outputs) into scores whose argmax is a sample."""
-        # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
-        # section 2. A category has a probability proportional to p ** (1 / temperature). The score
-        # of a binary column is above 0.5 if the sample is 1.
+        """Turn probabilities (n_rows, outputs) into scores whose likeliest values are a sample."""
         scores: Any = outputs.copy()
-        for _, kind, block in self.columns():
-            if kind == "categorical":
-                logits = np.log(np.maximum(outputs[:, block], _LEAST))
-                scores[:, block] = logits / temperature + noise[:, block]
-            elif kind == "binary":
-                p = np.clip(outputs[:, block], _LEAST, 1.0 - _LEAST)
-                logits = (np.log(p) - np.log1p(-p)) / temperature + noise[:, block]
-                scores[:, block] = logits > 0
+        for _, type_, block in self._columns:
+            scores[:, block] = type_.draw(outputs[:, block], noise[:, block], temperature, np)
         return scores

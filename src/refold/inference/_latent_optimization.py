@@ -49,9 +49,11 @@ class LatentObjective:
         weight = np.ones(len(head.column_types), np.float32)
         if head.numeric.any() and decoder.scale is not None:
             # one variance for all columns, as in the training loss
-            at = [block.start for _, kind, block in head.columns() if kind == "numeric"]
+            numbers = [one for one in head.columns() if one.type.is_number]
+            at = [one.block.start for one in numbers]
             variance = float((decoder.scale[at] ** 2).mean())
-            weight[head.numeric] = 0.5 / max(variance, 1e-12)
+            for one in numbers:
+                weight[one.index] = 1 / one.type.loss_slope / max(variance, 1e-12)
         shape = self._layout.steps[-1], targets.shape[1]
         self._targets, self._weight = np.zeros((2, *shape), np.float32)
         self._targets[self._layout.rows] = np.where(observed, targets, np.float32(0))

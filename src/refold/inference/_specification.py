@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from refold.sequences.types import number_mask
+
 
 class Specification(NamedTuple):
     """Sizes and options that a network is built from, as plain JSON values.
@@ -93,4 +95,4 @@ class Specification(NamedTuple):
     @property
     def forecasts_linearly(self) -> bool:
         """Whether the forecast decoder has a linear path."""
-        return self.recent_steps > 0 or "numeric" in self.column_types
+        return self.recent_steps > 0 or bool(number_mask(self.column_types).any())

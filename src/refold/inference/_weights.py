@@ -7,6 +7,7 @@ import numpy as np
 
 from refold.inference._specification import Specification
 from refold.kernels import packed, random_convolutions
+from refold.sequences.types import number_mask
 
 MOST_STRIDE = 4
 """Cap on the stride of the pooled convolutions."""
@@ -32,7 +33,7 @@ def are_default(specification: Specification) -> bool:
 def has_linear_path(specification: Specification) -> bool:
     """Return whether the default model has a linear path."""
     if specification.linear_path is None:
-        return "numeric" in specification.column_types
+        return bool(number_mask(specification.column_types).any())
     return specification.linear_path
 
 

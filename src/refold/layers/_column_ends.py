@@ -1,13 +1,15 @@
 """Layers for column types: encoding of the input columns, and the output head of a decoder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from refold.layers._initializers import Constant, dense
+from refold.layers._links import activate, likeliest
 from refold.layers._patches import unfold
+from refold.sequences.types import Outputs, outputs_of
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -64,8 +66,8 @@ class ColumnHead(keras.layers.Layer):
 
     Parameters
     ----------
-    column_types : sequence of {"numeric", "binary", "categorical"}
-        Type of each column.
+    column_types : sequence of str
+        Type of each column, as in `refold.sequences.Column`.
     num_categories : sequence of int, optional
         Number of categories of each column; ignored for columns that are not categorical.
     patch : int
@@ -106,10 +108,10 @@ class ColumnHead(keras.layers.Layer):
     @property
     def widths(self) -> list[int]:
         """Number of outputs of each column."""
-        return [
-            n if column_type == "categorical" else 1
-            for column_type, n in zip(self.column_types, self.num_categories, strict=True)
-        ]
+        return [one.block.stop - one.block.start for one in self._outputs()]
+
+    def _outputs(self) -> Iterator[Outputs]:
+        return outputs_of(self.column_types, self.num_categories)
 
     def build(self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None) -> None:
         """Create the weights."""
@@ -130,36 +132,11 @@ class ColumnHead(keras.layers.Layer):
             logits = unfold(logits, self.patch, num_steps)
         if beside is not None:
             logits = beside + self.scale * logits
-        if "categorical" not in self.column_types:
-            if "binary" not in self.column_types:
-                return logits
-            if "numeric" not in self.column_types:
-                return ops.sigmoid(logits)
-            binary = ops.convert_to_tensor([name == "binary" for name in self.column_types])
-            return ops.where(binary, ops.sigmoid(logits), logits)
-        blocks, start = [], 0
-        for column_type, width in zip(self.column_types, self.widths, strict=True):
-            block = logits[..., start : start + width]
-            if column_type == "binary":
-                block = ops.sigmoid(block)
-            elif column_type == "categorical":
-                block = ops.softmax(block, axis=-1)
-            blocks.append(block)
-            start += width
-        return ops.concatenate(blocks, axis=-1)
+        return activate(logits, self._outputs())
 
     def likeliest(self, outputs: Any) -> Any:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
-        values, start = [], 0
-        for column_type, width in zip(self.column_types, self.widths, strict=True):
-            block = outputs[..., start : start + width]
-            if column_type == "binary":
-                block = ops.cast(block > 0.5, outputs.dtype)
-            elif column_type == "categorical":
-                block = ops.cast(ops.argmax(block, axis=-1, keepdims=True), outputs.dtype)
-            values.append(block)
-            start += width
-        return ops.concatenate(values, axis=-1)
+        return likeliest(outputs, self._outputs())
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """Return no mask, because every step is written."""

@@ -101,9 +101,8 @@ def entries_between(sequences: Sequences, decoded: Sequences, error_scaler: Scal
     schema = sequences.schema
     true = error_scaler.transform(sequences).values.astype(float)
     written = error_scaler.transform(decoded).values.astype(float)
-    wrong = true != written
-    wrong[:, schema.binary] = (true[:, schema.binary] >= 0.5) != (written[:, schema.binary] >= 0.5)
-    entries = np.where(schema.numeric, (true - written) ** 2, wrong)
+    columns = zip(schema.columns, true.T, written.T, strict=True)
+    entries = np.stack([column.column_type.error(x, y, np) for column, x, y in columns], axis=1)
     return np.where(np.isnan(true), np.nan, entries)
 
 

@@ -137,6 +137,10 @@ def forecast(
     )
     # bounds are not clipped, and contain the forecast
     lower, upper = np.minimum(values - margins, clipped), np.maximum(values + margins, clipped)
+    for i, column in enumerate(model.schema.columns):
+        if column.column_type.is_whole:  # no count is below 0 or between whole numbers
+            for bound in (lower, upper):
+                bound[..., i] = column.column_type.clean(bound[..., i])
     return Forecast(written, alpha, lower, upper)
 
 

@@ -265,7 +265,10 @@ def _row(step: Any, schema: Schema, name: str) -> list[Any]:
         )
     if any(isinstance(value, str) for value in row):
         columns = zip(row, schema.columns, strict=True)
-        row = [one if c.type == "categorical" else _number(one, c.name, name) for one, c in columns]
+        row = [
+            one if c.column_type.has_categories else _number(one, c.name, name)
+            for one, c in columns
+        ]
     return row
 
 

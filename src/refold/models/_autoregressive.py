@@ -9,6 +9,7 @@ from keras import ops
 
 from refold.errors import ParameterError
 from refold.models.decoders import AutoregressiveDecoder
+from refold.sequences.types import outputs_of
 
 # Minimum probability.
 _MIN_PROBABILITY = 1e-7
@@ -159,18 +160,8 @@ def gumbel_max(
     num_categories: Sequence[int],
 ) -> Any:
     """Turn probabilities (batch, steps, outputs) into scores whose argmax is a sample."""
-    # C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014, section 2. A low
-    # temperature favors the likeliest category.
-    blocks, start = [], 0
-    for column_type, n in zip(column_types, num_categories, strict=True):
-        width = n or 1
-        block, added = (one[..., start : start + width] for one in (outputs, noise))
-        if column_type == "categorical":
-            block = ops.log(ops.maximum(block, _MIN_PROBABILITY)) / temperature + added
-        elif column_type == "binary":
-            probability: Any = ops.clip(block, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
-            logit = ops.log(probability) - ops.log(1.0 - probability)
-            block = ops.sigmoid(logit / temperature + added)
-        blocks.append(block)
-        start += width
+    blocks = [
+        one.type.draw(outputs[..., one.block], noise[..., one.block], temperature, ops)
+        for one in outputs_of(column_types, num_categories)
+    ]
     return ops.concatenate(blocks, axis=-1)

@@ -25,6 +25,7 @@ from refold.layers import (
 from refold.models._autoencoder import Models, join
 from refold.models._cells import find_cell
 from refold.models.decoders import Settings, find_decoder
+from refold.sequences.types import number_mask
 
 # Initial log-variances of the posterior of a variational model.
 _FIRST_LOG_VARIANCE = -4.0
@@ -63,8 +64,8 @@ def default(
 
     Parameters
     ----------
-    column_types : sequence of {"numeric", "binary", "categorical"}
-        Type of each column.
+    column_types : sequence of str
+        Type of each column, as in `refold.sequences.Column`.
     latent_dim : int
         Number of latent dimensions.
     max_steps : int
@@ -141,7 +142,7 @@ def default(
     learned_dim = most + 1 - rocket_dim
     num_categories = list(num_categories or [0] * len(column_types))
     if linear_path is None:
-        linear_path = "numeric" in column_types
+        linear_path = bool(number_mask(column_types).any())
     num_channels = len(column_types) * (2 if observed_flags else 1)
 
     x = keras.Input((None, num_channels), name="sequence")

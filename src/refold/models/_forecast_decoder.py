@@ -7,6 +7,7 @@ import keras
 
 from refold.inference import most_linear_steps
 from refold.models.decoders import ParallelDecoder, Settings
+from refold.sequences.types import number_mask
 
 
 def forecaster(
@@ -26,7 +27,7 @@ def forecaster(
     # Learning of Video Representations using LSTMs", ICML 2015, and also reads the last values
     # (`refold.inference.recent_values`).
     linear_steps = None
-    if recent_dim or "numeric" in column_types:
+    if recent_dim or number_mask(column_types).any():
         width = sum(n or 1 for n in num_categories or [0] * len(column_types))
         linear_steps = min(num_steps, most_linear_steps(width, latent_dim + recent_dim))
     settings = Settings(

@@ -14,6 +14,7 @@ from refold.models._custom_models import loadable_json, own_models
 from refold.models._default import default, length_model, length_reader
 from refold.models._forecast_decoder import forecaster
 from refold.models.decoders import find_decoder
+from refold.sequences.types import COLUMN_TYPES
 
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
 """Names of the architectures: the default model and the classic models."""
@@ -212,7 +213,13 @@ def _classic(specification: Specification) -> Models:
             f"{argument(architecture=name)} does not support missing values, and the data has "
             f"some. Use {argument(architecture='default')}, or fill them."
         )
-    binary = set(specification.column_types) == {"binary"}
+    links = {COLUMN_TYPES[name].link for name in specification.column_types}
+    if links - {"identity", "sigmoid"}:
+        raise ParameterError(
+            f"{argument(architecture=name)} supports numeric and binary columns only. Use "
+            f"{argument(architecture='default')}, or make the other columns numeric."
+        )
+    binary = links == {"sigmoid"}
     make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
     options = {"output_activation": "sigmoid"} if binary else {}
     models = make(

@@ -199,10 +199,10 @@ def one_hot(values: np.ndarray, schema: Schema, *, numeric: bool = True) -> np.n
     """Return the rows of a strip, one per column or category; NaN where missing."""
     parts = []
     for i, column in enumerate(schema.columns):
-        if column.type == "categorical":
+        if column.column_type.has_categories:
             ones = values[:, [i]] == np.arange(len(column.categories))
             parts.append(np.where(np.isnan(values[:, [i]]), np.nan, ones))
-        elif numeric or column.type == "binary":
+        elif numeric or not column.column_type.is_number:
             parts.append(values[:, [i]].astype(float))
     return np.concatenate(parts, axis=1)
 

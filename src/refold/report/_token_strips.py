@@ -30,8 +30,7 @@ def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
         rows.append((f"{name}original", row_of(x, schema, column)))
         for method, back in backs.items():
             y = back.values[:, column]
-            if schema.columns[column].type == "binary":  # PCA returns any number
-                y = (y >= 0.5).astype(float)
+            y = schema.columns[column].column_type.clean(y)  # PCA returns any number
             # a dash stands for a step that a reconstruction lacks
             rest = np.full(max(0, len(x) - len(y)), MISSING_STEP)
             tokens = row_of(

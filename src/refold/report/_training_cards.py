@@ -102,10 +102,10 @@ def _columns(material: ReportData) -> tuple[list[list[str]], int]:
         seen = values[:, i][~np.isnan(values[:, i])].astype(float)
         if not len(seen):
             text = ""
-        elif column.type == "numeric":
+        elif column.column_type.is_number:
             low, high = number_texts(seen.min(), seen.max())
             text = f"{number_text(seen.mean())} ± {short_number(seen.std())}, {low} to {high}"
-        elif column.type == "binary":
+        elif not column.column_type.has_categories:
             text = f"{seen.mean():.1%} ones"
         else:
             text = _categories_text(column.categories)

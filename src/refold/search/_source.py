@@ -15,6 +15,7 @@ from refold.kernels import packed
 from refold.model import Model, model_of
 from refold.search._features import Described, SequenceFeatures
 from refold.sequences import Sequences
+from refold.sequences.types import COLUMN_TYPES
 
 DISTANCES = ("features", "code")
 # Codes that are decoded at once.
@@ -208,7 +209,7 @@ def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequ
         turn = (near - first) % (2 * (end - first))
         filled = x[seen[first + np.minimum(turn, 2 * (end - first) - 1 - turn)]]
         short = to_left + to_right <= _SHORT + 1
-        if column_type == "numeric" and short.any():
+        if COLUMN_TYPES[column_type].is_number and short.any():
             share = (to_left / (to_left + to_right))[short]
             before, after = x[seen[left[short]]], x[seen[right[short]]]
             filled[short] = (1 - share) * before + share * after

@@ -13,6 +13,7 @@ from refold.errors import ModelFileError, ParameterError
 from refold.inference import PackedNetwork, count_far, describe_far, describe_longer, far_limits
 from refold.model import Model, describe_trained
 from refold.sequences import Sequences, local_path
+from refold.sequences.types import NUMERIC
 from refold.serve._service_errors import ServiceError
 
 # Paths of the interface that a model's name would hide.
@@ -40,7 +41,8 @@ class ServedModel:
         self._reads_missing = bool(self.fitted.specification.observed_flags)
         schema = self.fitted.schema
         # numbers of a request are the model's values as they are
-        self.plain = bool(schema.numeric.all()) and not schema.missing
+        self.plain = all(column.column_type is NUMERIC for column in schema.columns)
+        self.plain = self.plain and not schema.missing
         self.names = list(schema.names)
         self.width = schema.num_columns
         # in JSON, a sequence is a list of numbers, without rows

@@ -58,8 +58,6 @@ def open_training(X: Any, missing_values: Any, further: Model | None = None) -> 
         warn(message)
     if further is not None:
         source = align_further(source, further.schema)
-    if not len(source):
-        raise DataError("There is no sequence to fit on. Give at least one.")
     return source
 
 

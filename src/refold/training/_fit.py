@@ -8,6 +8,7 @@ import numpy as np
 from refold._support.argument_checks import draw_seed
 from refold._support.compilation import keep_compiled
 from refold._support.console import log
+from refold.errors import DataError
 from refold.model import History, Model
 from refold.models import inference_with
 from refold.training._checkpoint import CheckpointArgument, opened_checkpoint
@@ -53,6 +54,8 @@ def fit(
     # Open: read the data, with the columns of the model if one is trained further.
     check_arguments(arguments, further, checkpoint, resume=resume)
     sequences = open_training(X, arguments["missing_values"], further)
+    if not len(sequences):
+        raise DataError("There is no sequence to fit on. Give at least one.")
     # NumPy scalars as Python numbers, for JSON
     arguments = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
 

@@ -14,6 +14,7 @@ from refold._support.progress_bars import progress_bar
 from refold.inference import FittedNetwork, encode, recent_values
 from refold.models import Network, column_errors, seeded
 from refold.sequences import Sequences, concatenate, pad, split_at
+from refold.sequences.types import COLUMN_TYPES
 from refold.training.loop._adamw import AdamW
 from refold.training.loop._interrupt import Interrupt
 
@@ -272,7 +273,7 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
     scale, num_steps = np.ones(head.scale.shape), linear_layer.num_steps
     numeric, columns, share, first = [], [], 1.0, 0
     for i, count in enumerate(specification.num_categories):
-        if specification.column_types[i] == "numeric":
+        if COLUMN_TYPES[specification.column_types[i]].is_number:
             numeric.append(i)
             columns.append(first)
         elif specification.recent_steps:
@@ -286,11 +287,20 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
         future = training.future[:, :, numeric]
         naive = _naive_forecasts(specification, columns, season)
         weights, constant, error = _regressed(training, future, naive)
-        start[..., columns], bias[:, columns] = weights[:, :num_steps], constant[:num_steps]
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
         error = np.maximum(error, _MIN_SHARE * power)
         scale[:, columns] = np.sqrt(error / count)
+        types = [COLUMN_TYPES[specification.column_types[i]] for i in numeric]
+        for k, type_ in enumerate(types):
+            if type_.link != "identity":
+                written = training.inputs @ weights[..., k] + constant[:, k]
+                mean, deviation = written.mean(axis=0), written.std(axis=0)
+                level, slope = type_.before_link(mean, deviation)
+                weights[..., k] *= slope
+                constant[:, k] = level + slope * (constant[:, k] - mean)
+                scale[..., columns[k]] *= slope if scale.ndim > 1 else slope.mean()
+        start[..., columns], bias[:, columns] = weights[:, :num_steps], constant[:num_steps]
         share = float(np.clip(error.sum() / max(power.sum(), 1e-12), _MIN_SHARE, 1.0))
     linear_layer.start.assign(start.astype(np.float32))
     linear_layer.bias.assign(bias.astype(np.float32))

@@ -75,7 +75,9 @@ class Split:
         given, schema = self._time_warp, self.schema
         if given != "auto":
             if given and not schema.numeric.all():
-                other = next(column for column in schema.columns if column.type != "numeric")
+                other = next(
+                    column for column in schema.columns if not column.column_type.is_number
+                )
                 raise ParameterError(
                     f"{argument(time_warp=given)} needs numeric columns, but column "
                     f"{other.name!r} is {other.type}. Use {argument(time_warp=0)}."

@@ -111,6 +111,6 @@ function example(info) {
   if (info.layout === "words") return '[["some", "words"], ["others"]]';
   if (info.layout === "tokens") return '[["a", "b"], ["b"]]';
   if (info.layout === "series") return "[[0.1, 0.5, 0.3], [0.2, 0.4]]";
-  const row = `[${info.columns.map((column) => (column.type === "categorical" ? '"a"' : "0.1")).slice(0, 12).join(", ")}]`;
+  const row = `[${info.columns.map((column) => (column.tokens ? '"a"' : "0.1")).slice(0, 12).join(", ")}]`;
   return `[[${row}, ${row}]]`;
 }

@@ -92,7 +92,7 @@ export class Picture {
     this.numeric = [];
     this.categorical = [];
     info.columns.forEach((column, i) => {
-      (column.type === "categorical" ? this.categorical : this.numeric).push(i);
+      (column.tokens ? this.categorical : this.numeric).push(i);
     });
     this.canvas.hidden = true;
     this.shown = null;
@@ -279,7 +279,7 @@ function line(label, tokens, other, joined) {
 
 // A small picture of a neighbor: lines of its first columns, or its first tokens.
 export function thumbnail(values, info) {
-  const first = info.columns.findIndex((column) => column.type !== "categorical");
+  const first = info.columns.findIndex((column) => !column.tokens);
   if (first < 0) {
     const text = document.createElement("span");
     text.className = "thumb-text";
@@ -289,7 +289,7 @@ export function thumbnail(values, info) {
   colors = colors ?? palette();
   const canvas = document.createElement("canvas");
   const context = prepare(canvas, 120, 40);
-  const drawn = info.columns.map((_, i) => i).filter((i) => info.columns[i].type !== "categorical").slice(0, 3);
+  const drawn = info.columns.map((_, i) => i).filter((i) => !info.columns[i].tokens).slice(0, 3);
   context.lineWidth = 1.3;
   for (const i of drawn.reverse()) {
     const [low, high] = info.columns[i].range;

@@ -11,7 +11,8 @@ from pyarrow.compute import MatchSubstringOptions, call_function
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences.schema._column_types import is_missing
 from refold.sequences.schema._parts import Rows, object_array
-from refold.sequences.schema._schema import UNKNOWN, Column, Schema
+from refold.sequences.schema._schema import Column, Schema
+from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
 METADATA_KEY = b"refold"
 # An integer in its shortest form: ASCII digits, few enough for int64.
@@ -82,11 +83,11 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
         return object_array(column), None
     column_type = None
     if pa.types.is_dictionary(column.type):
-        column_type = "categorical"
+        column_type = CATEGORICAL.name
         column = without_dictionary(column)
     arrow_type = column.type
     if pa.types.is_boolean(arrow_type):
-        return _numbers(column.cast(pa.uint8())), column_type or "binary"
+        return _numbers(column.cast(pa.uint8())), column_type or BINARY.name
     if pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type):
         return _numbers(column), column_type
     if pa.types.is_decimal(arrow_type):
@@ -108,7 +109,7 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
 
 def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
     """Return a flat encoded column as an Arrow array: categories for indices, null for NaN."""
-    if column.type != "categorical":
+    if not column.column_type.has_categories:
         return pa.array(values, from_pandas=True)
     integers = column.has_integer_categories
     categories = pa.array(

@@ -19,6 +19,7 @@ from refold.sequences.schema._parts import (
     sequence_name,
 )
 from refold.sequences.schema._schema import Layout, Schema, default_names
+from refold.sequences.types import CATEGORICAL
 
 
 def parts_from_list(
@@ -58,7 +59,7 @@ def parts_from_list(
     name = _name_of_single(raw, column_types) if names is None else _check_names(names, 1)[0]
     values, columns = encode_columns([raw], [name], column_types, places)
     if layout is None:
-        layout = "series" if columns[0].type != "categorical" else "tokens"
+        layout = "tokens" if columns[0].column_type.has_categories else "series"
         if layout == "tokens" and all(isinstance(item, str) for item in items):
             layout = "characters"
     schema = Schema(columns, layout)
@@ -160,7 +161,7 @@ def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
     )
     textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
     textual = textual and any(isinstance(v, str) for v in raw)
-    return "token" if requested == "categorical" or (textual and not requested) else "x0"
+    return "token" if requested == CATEGORICAL.name or (textual and not requested) else "x0"
 
 
 def _check_names(names: Sequence[str], num_columns: int) -> tuple[str, ...]:

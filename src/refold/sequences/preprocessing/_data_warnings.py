@@ -61,7 +61,7 @@ def key_columns(sequences: Sequences) -> dict[str, str]:
                 keys[column.name] = "id"
         elif len(changes) < _FEWEST_CHANGES or sequences.schema.num_columns == 1:
             continue
-        elif column.type == "numeric" and (changes > 0).all():
+        elif column.column_type.is_number and (changes > 0).all():
             keys[column.name] = "time"
     return keys
 
@@ -99,7 +99,7 @@ def _padding(source: Sequences | Scan) -> str | None:
 
 def _zero(column: Column) -> float:
     """Return the encoding of the number 0 in a column; NaN if it has no such category."""
-    if column.type != "categorical":
+    if not column.column_type.has_categories:
         return 0.0
     return float(column.categories.index(0)) if 0 in column.categories else np.nan
 

@@ -16,6 +16,7 @@ from refold.sequences.schema._parts import (
     check_codes_finite,
     check_decoded,
 )
+from refold.sequences.schema._schema import Schema
 from refold.sequences.statistics._moments import (
     check_observed,
     fit_statistics,
@@ -216,6 +217,9 @@ class Scaler:
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = self._parameters(sequences, statistics)
             values = sequences.values.astype(np.float64) * scale + mean
+        for i, column in enumerate(sequences.schema.columns):
+            if column.column_type.is_whole:
+                values[:, i] = column.column_type.clean(values[:, i])
         check_decoded(~(np.abs(values) > MAX_FLOAT32).any(axis=1), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
 
@@ -291,10 +295,14 @@ class Scaler:
         except KeyError as error:
             raise DataError(f"The state of a scaler lacks the entry {error}.") from error
 
+    def shift(self, schema: Schema) -> np.ndarray:
+        """Return what is subtracted from each column (F,): the mean, or 0 for counts."""
+        return np.where(_centered(schema), self.mean_, 0.0)
+
     def _parameters(self, sequences: Sequences, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the shift and scale, one row for all steps or one row per step."""
         if self.mode != "sequence":
-            return self.mean_, self.scale_
+            return self.shift(sequences.schema), self.scale_
         if statistics is None:
             # Use the rounded statistics, so that inverse_transform inverts this exactly.
             statistics = self.statistics(sequences)
@@ -304,6 +312,7 @@ class Scaler:
         num_numeric = int(self.numeric_.sum())
         mean[:, self.numeric_] = raw[:, :num_numeric]
         scale[:, self.numeric_] = np.exp(raw[:, num_numeric:])
+        mean[:, ~_centered(sequences.schema)] = 0.0
         return mean, scale
 
     def _check_columns(self, sequences: Sequences) -> None:
@@ -313,6 +322,10 @@ class Scaler:
                 f"The scaler was fitted on {len(self.numeric_)} columns, {self.numeric_.sum()} of "
                 f"them numeric. Got {len(numeric)}, {numeric.sum()} numeric; use Sequences.align."
             )
+
+
+def _centered(schema: Schema) -> np.ndarray:
+    return np.array([column.column_type.is_centered for column in schema.columns], dtype=bool)
 
 
 def check_single(source: Sequences | Scan) -> None:

@@ -5,10 +5,11 @@ import warnings
 import numpy as np
 
 from refold.errors import SchemaError, argument
-from refold.sequences.schema._column_types import check_binary, decode_column
+from refold.sequences.schema._column_types import decode_column
 from refold.sequences.schema._missing_values import without_missing
 from refold.sequences.schema._parts import Places
 from refold.sequences.schema._schema import Column, Schema, has_default_names
+from refold.sequences.types import BINARY
 
 
 def align_values(values: np.ndarray, source: Schema, target: Schema, places: Places) -> np.ndarray:
@@ -20,13 +21,12 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
     unseen: list[str] = []
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
         raw, known = values[:, index], source.columns[index]
-        if column.type == "categorical":
+        if column.column_type.has_categories:
             aligned[:, i], descriptions = _to_categories(raw, known, column)
             unseen += descriptions
         else:
             aligned[:, i] = without_missing(_to_numbers(raw, known, column), column, target.missing)
-            if column.type == "binary":
-                check_binary(aligned[:, i], column.name, places)
+            column.column_type.check(aligned[:, i], column.name, places)
     if unseen:
         warnings.warn(
             f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.",
@@ -60,7 +60,7 @@ def _match_columns(source: Schema, target: Schema) -> list[int]:
 
 
 def _to_numbers(raw: np.ndarray, source: Column, target: Column) -> np.ndarray:
-    if source.type != "categorical":
+    if not source.column_type.has_categories:
         return raw
     if source.has_integer_categories:
         return decode_column(raw, source)
@@ -70,7 +70,7 @@ def _to_numbers(raw: np.ndarray, source: Column, target: Column) -> np.ndarray:
 def _to_categories(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
     """Return indices into the target's categories, and a description of unseen categories."""
     categories, index = source.categories, raw
-    if source.type != "categorical":
+    if not source.column_type.has_categories:
         categories, index = _integers(raw, source, target)
     fitted, unknown = target.categories, len(target.categories)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
@@ -98,7 +98,7 @@ def _to_categories(raw: np.ndarray, source: Column, target: Column) -> tuple[np.
 def _as_text(categories: tuple, source: Column, target: Column) -> tuple[str, ...]:
     """Return categories as text; booleans in the spelling of the target."""
     words = {str(word).lower(): str(word) for word in target.categories}
-    if source.type != "binary" or not {"false", "true"} & set(words):
+    if source.column_type is not BINARY or not {"false", "true"} & set(words):
         return tuple(map(str, categories))
     return tuple(words.get("true" if value else "false", str(value)) for value in categories)
 
@@ -123,7 +123,7 @@ def _mismatch(source: Column, target: Column) -> SchemaError:
 
 
 def _content(column: Column) -> str:
-    if column.type == "categorical":
+    if column.column_type.has_categories:
         return "integer categories" if column.has_integer_categories else "text categories"
     return f"{column.type} values"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from refold.errors import SchemaError, argument, spelled
 from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
-from refold.sequences.schema._schema import Column, ColumnType, Layout, Schema
+from refold.sequences.schema._schema import Column, Layout, Schema
+from refold.sequences.types import CATEGORICAL, NUMERIC, common_type
 
 
 class KnownColumns:
@@ -16,7 +17,7 @@ class KnownColumns:
         self, names: Sequence[str], column_types: ColumnTypes, stored: Sequence[Schema]
     ) -> None:
         self._names = tuple(names)
-        self._types: dict[str, ColumnType | None] = {}
+        self._types: dict[str, str | None] = {}
         self.categories: dict[str, tuple[Any, ...]] = {}  # stored ones, of columns that have some
         for name, asked in zip(names, resolve_column_types(column_types, names), strict=True):
             same = [one for schema in stored for one in schema.columns if one.name == name]
@@ -27,7 +28,7 @@ class KnownColumns:
         self._layout: Layout = layouts.pop() if len(layouts) == 1 else "array"
         self._has_stored = bool(stored)
 
-    def type(self, name: str, hint: str | None) -> ColumnType | None:
+    def type(self, name: str, hint: str | None) -> str | None:
         """Return the type of a column, which the hint of its Arrow type may tell."""
         known: Any = self._types[name] or hint
         self._types[name] = known
@@ -36,14 +37,14 @@ class KnownColumns:
     def schema(self, columns: tuple[Column, ...], *, lists: bool) -> Schema:
         """Return the schema; with lists, a single column without a stored one is a plain series."""
         if lists and len(columns) == 1 and not self._has_stored:
-            return Schema(columns, "tokens" if columns[0].type == "categorical" else "series")
+            return Schema(columns, "tokens" if columns[0].column_type.has_categories else "series")
         return Schema(columns, self._layout)
 
     def warnings(self, columns: Sequence[Column]) -> list[str]:
         """Return a warning for each inferred column whose categories are all numbers."""
         return [
             f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
-            f"Pass {argument(column_types={column.name: 'numeric'})} to read it as numbers."
+            f"Pass {argument(column_types={column.name: NUMERIC.name})} to read it as numbers."
             for column in columns
             if not self._types[column.name]
             and column.categories
@@ -62,7 +63,7 @@ def _union(columns: Sequence[Column]) -> Column:
     try:
         return union_of(tuple(columns))
     except SchemaError as error:
-        column_types: list[ColumnType] = sorted({column.type for column in columns})
+        column_types = sorted({column.type for column in columns})
         name = columns[0].name
         fix = spelled(f"column_types={{{name!r}: ...}}", f"--column-types {name}=...")
         raise SchemaError(
@@ -77,9 +78,10 @@ def union_of(columns: tuple[Column, ...]) -> Column:
     if all(column == first for column in columns):
         return first
     column_types = {column.type for column in columns}
-    if column_types == {"binary", "numeric"}:
-        return Column(first.name, "numeric")
-    if column_types != {"categorical"}:
+    common = common_type(column_types)
+    if common is not None and not common.has_categories:
+        return Column(first.name, common.name)
+    if common is None:
         raise SchemaError(
             f"Column {first.name!r} is {' in one set and '.join(sorted(column_types))} in another. "
             "Pass column_types= when you create the sets."
@@ -89,4 +91,4 @@ def union_of(columns: tuple[Column, ...]) -> Column:
         raise SchemaError(
             f"The categories of column {first.name!r} are text in one set, integers in another."
         )
-    return Column(first.name, "categorical", tuple(sorted(categories)))
+    return Column(first.name, CATEGORICAL.name, tuple(sorted(categories)))

@@ -40,11 +40,8 @@ def check_missing(values: Any) -> tuple[float, ...]:
 
 def without_missing(values: np.ndarray, column: Column, missing: tuple[float, ...]) -> np.ndarray:
     """Return the values of one column with its missing-value markers replaced by NaN."""
-    # Column types do not change. A binary column cannot hold such a number here, but data that are
-    # aligned with the schema later may.
-    if column.type == "binary":
-        missing = tuple(value for value in missing if not 0 <= value <= 1)
-    if column.type == "categorical" or not missing:
+    missing = column.column_type.markers(missing)
+    if not missing:
         return values
     is_marker = np.isin(values, np.array(missing).astype(values.dtype))
     return (

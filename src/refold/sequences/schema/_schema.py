@@ -8,12 +8,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from refold.errors import SchemaError
+from refold.sequences.types import (
+    BINARY,
+    COLUMN_TYPES,
+    UNKNOWN,
+    ColumnType,
+    number_mask,
+)
 
-ColumnType = Literal["numeric", "binary", "categorical"]
 Layout = Literal["array", "series", "tokens", "characters", "words"]
-# Stands for a category that training did not see when sequences are decoded.
-UNKNOWN = "<unknown>"
-COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
 
@@ -25,8 +28,8 @@ class Column:
     ----------
     name : str
         Name of the feature.
-    type : {"numeric", "binary", "categorical"}
-        Type of the values.
+    type : str
+        Type of the values, such as ``"numeric"``; the page on sequences lists all.
     categories : tuple of str or tuple of int
         Categories in the order of their index; empty unless the column is categorical.
 
@@ -42,7 +45,7 @@ class Column:
     """
 
     name: str
-    type: ColumnType
+    type: str
     categories: tuple[str, ...] | tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -51,12 +54,12 @@ class Column:
         if self.type not in COLUMN_TYPES:
             raise SchemaError(
                 f"Column {self.name!r} has the type {self.type!r}. "
-                f"Expected one of {_list(COLUMN_TYPES)}."
+                f"Expected one of {_list(tuple(COLUMN_TYPES))}."
             )
         object.__setattr__(self, "categories", tuple(self.categories))
         if not self.categories:
             return
-        if self.type != "categorical":
+        if not self.column_type.has_categories:
             raise SchemaError(
                 f"Column {self.name!r} is {self.type} and cannot have categories. "
                 "Make it categorical or leave the categories out."
@@ -72,7 +75,12 @@ class Column:
     @property
     def width(self) -> int:
         """Width of a model's output for this column: 1, or the number of categories."""
-        return len(self.categories) if self.type == "categorical" else 1
+        return self.column_type.width(len(self.categories))
+
+    @property
+    def column_type(self) -> ColumnType:
+        """The column type: how values are encoded, written, compared and shown."""
+        return COLUMN_TYPES[self.type]
 
     @property
     def has_integer_categories(self) -> bool:
@@ -171,40 +179,41 @@ class Schema:
 
     @cached_property
     def numeric(self) -> np.ndarray:
-        """Mask of the numeric columns, bool array of shape (F,)."""
-        return np.array([column.type == "numeric" for column in self.columns], dtype=bool)
+        """Mask of the columns of quantities, bool array of shape (F,)."""
+        return number_mask(column.type for column in self.columns)
 
     @cached_property
     def binary(self) -> np.ndarray:
         """Indices of the binary columns, in order."""
-        return self._indices("binary")
+        return self._indices([column.column_type is BINARY for column in self.columns])
 
     @cached_property
     def categorical(self) -> np.ndarray:
         """Indices of the categorical columns, in order."""
-        return self._indices("categorical")
+        return self._indices([column.column_type.has_categories for column in self.columns])
 
     @cached_property
     def unknown(self) -> np.ndarray:
         """Index of the unknown category of each column; NaN if it is not categorical."""
-        indices = [len(c.categories) if c.type == "categorical" else np.nan for c in self.columns]
-        return np.array(indices, dtype=np.float64)
+        has_categories = [column.column_type.has_categories for column in self.columns]
+        num_categories = [len(column.categories) for column in self.columns]
+        return np.where(has_categories, num_categories, np.nan)
 
     @cached_property
     def output_width(self) -> int:
         """Width of a model's output per step, ``P``: the sum of the columns' widths."""
         return sum(column.width for column in self.columns)
 
-    def _indices(self, column_type: ColumnType) -> np.ndarray:
-        indices = [i for i, column in enumerate(self.columns) if column.type == column_type]
-        return np.array(indices, dtype=np.int64)
+    @staticmethod
+    def _indices(mask: list[bool]) -> np.ndarray:
+        return np.flatnonzero(mask)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON types."""
         columns = []
         for column in self.columns:
             entry: dict[str, Any] = {"name": column.name, "type": column.type}
-            if column.type == "categorical":
+            if column.column_type.has_categories:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}

@@ -9,6 +9,7 @@ import numpy as np
 
 from refold.models import Network
 from refold.sequences import Sequences, input_and_target, sums_by_sequence
+from refold.sequences.types import COLUMN_TYPES, number_mask
 
 
 class Data(NamedTuple):
@@ -33,10 +34,11 @@ class Layout(NamedTuple):
     def of(cls, network: Network) -> "Layout":
         """Return the layout of a network."""
         specification = network.specification
-        types = np.array(specification.column_types)
-        unknown = np.where(types == "categorical", specification.num_categories, np.nan)
+        names = specification.column_types
+        has_categories = [COLUMN_TYPES[name].has_categories for name in names]
+        unknown = np.where(has_categories, specification.num_categories, np.nan)
         flags, reads_padding = specification.observed_flags, network.reads_padding
-        return cls(unknown, types == "numeric", flags, reads_padding)
+        return cls(unknown, number_mask(names), flags, reads_padding)
 
 
 class Batch(NamedTuple):

@@ -6,10 +6,14 @@ import numpy as np
 
 from refold.models import Network, Specification
 from refold.sequences import Sequences
+from refold.sequences.types import number_mask, outputs_of
 from refold.training.data._corruption import Corruption
 from refold.training.initialization._lengthwise_components import LengthwiseCodec
 from refold.training.initialization._mixed_columns import mixed_initialization
-from refold.training.initialization._numeric_columns import linear_initialization
+from refold.training.initialization._numeric_columns import (
+    LinearInitialization,
+    linear_initialization,
+)
 from refold.training.initialization._summed_moments import Total
 from refold.training.initialization._token_columns import token_initialization
 
@@ -47,7 +51,7 @@ def set_linear_initialization(
 ) -> bool:
     """Set the linear path to principal components; return whether they explain anything."""
     specification = network.specification
-    numeric = [i for i, type_ in enumerate(specification.column_types) if type_ == "numeric"]
+    numeric = np.flatnonzero(number_mask(specification.column_types)).tolist()
     read: Any = network.models.encoder.get_layer("linear_code")
     added: Any = network.models.encoder.get_layer("code")
     write: Any = network.models.decoder.get_layer("linear_steps")
@@ -73,6 +77,8 @@ def set_linear_initialization(
         init = token_initialization(
             scaled, *sizes, seed=seed, corruption=corruption, may_store=stable
         )
+
+    init = _before_links(init, specification, places)
 
     def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
         whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
@@ -108,6 +114,26 @@ def set_linear_initialization(
     return init.share < 1.0
 
 
+def _before_links(
+    init: LinearInitialization, specification: Specification, places: np.ndarray
+) -> LinearInitialization:
+    """Return the initialization with a decoder that writes numbers as they are before the link."""
+    outputs = outputs_of(specification.column_types, specification.num_categories)
+    types = {one.block.start: one.type for one in outputs if one.type.is_number}
+    at = [k for k, place in enumerate(places) if place in types]
+    at = [k for k in at if types[places[k]].link != "identity"]
+    if not at:
+        return init
+    decoder, bias, residual = init.decoder.copy(), init.decoder_bias.copy(), init.residual.copy()
+    for k in at:
+        # codes have a mean square of 1, so this is the spread of what the decoder writes
+        deviation = np.sqrt(np.square(decoder[..., k]).sum(axis=0))
+        bias[:, k], slope = types[places[k]].before_link(bias[:, k], deviation)
+        decoder[..., k] *= slope
+        residual[k] *= slope.mean()
+    return init._replace(decoder=decoder, decoder_bias=bias, residual=residual)
+
+
 def _set_maps(read: Any, codec: LengthwiseCodec | None) -> float:
     """Set the maps by length, and return the factor by which they shorten a change of a weight."""
     if codec is None:
@@ -129,6 +155,6 @@ def _widths(specification: Specification) -> np.ndarray:
 
 def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
     """Return whether there are numeric and token columns, with few enough categories for both."""
-    is_numeric = [column_type == "numeric" for column_type in specification.column_types]
-    together = any(is_numeric) and not all(is_numeric)
+    is_numeric = number_mask(specification.column_types)
+    together = bool(is_numeric.any() and not is_numeric.all())
     return together and num_steps * int(_widths(specification).sum()) <= _MOST_OF_ONE

@@ -69,11 +69,11 @@ def _as_numeric(scaled: Sequences) -> tuple[Sequences, np.ndarray]:
     parts, is_token = [], []
     for i, column in enumerate(scaled.schema.columns):
         values = scaled.values[:, [i]]
-        if column.type == "categorical":
+        if column.column_type.has_categories:
             ones = (values == np.arange(len(column.categories))).astype(float)
             values = np.where(values < len(column.categories), ones, np.nan)
         parts.append(values)
-        is_token += [column.type != "numeric"] * values.shape[1]
+        is_token += [not column.column_type.is_number] * values.shape[1]
     schema = Schema(tuple(Column(f"{i}", "numeric") for i in range(len(is_token))))
     return Sequences(np.hstack(parts), scaled.offsets, schema=schema), np.array(is_token)
 

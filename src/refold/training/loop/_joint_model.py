@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from refold.models import Network
+from refold.sequences.types import number_mask
 
 
 def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
@@ -41,6 +42,6 @@ def numeric_outputs(network: Network) -> np.ndarray:
     """Return for each output of a step whether it is of a numeric column, of shape (n_outputs,)."""
     specification = network.specification
     return np.repeat(
-        [column_type == "numeric" for column_type in specification.column_types],
+        number_mask(specification.column_types),
         [num_categories or 1 for num_categories in specification.num_categories],
     )

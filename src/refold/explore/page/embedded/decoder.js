@@ -90,9 +90,9 @@ export class Decoder {
   // What the first layer reads of the step before: categories as one-hot, numbers, and a flag.
   addPrevious(sums, values, at) {
     const { byPrevious, head } = this;
-    head.columns.forEach(({ type, first }, i) => {
+    head.columns.forEach(({ oneHot, first }, i) => {
       const value = values[at + i];
-      if (type === "categorical") addRow(sums, first + value, 1, byPrevious, sums.length);
+      if (oneHot) addRow(sums, first + value, 1, byPrevious, sums.length);
       else addRow(sums, first, value, byPrevious, sums.length);
     });
     addRow(sums, head.outputs, 1, byPrevious, sums.length);

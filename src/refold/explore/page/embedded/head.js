@@ -1,11 +1,14 @@
-// The outputs of a decoder by column type.
+// The outputs of a decoder by column.
+
+import { LINKS } from "./links.js";
 
 export class Head {
-  constructor({ column_types: types, num_categories: categories }) {
+  // outputs: the link and the number of outputs of each column.
+  constructor({ outputs }) {
     let first = 0;
-    this.columns = types.map((type, i) => {
-      const column = { type, first, width: type === "categorical" ? categories[i] : 1 };
-      first += column.width;
+    this.columns = outputs.map(({ link, width, one_hot: oneHot }) => {
+      const column = { likeliest: LINKS[link].likeliest, first, width, oneHot };
+      first += width;
       return column;
     });
     this.outputs = first;
@@ -13,16 +16,8 @@ export class Head {
 
   // Writes the likeliest values of a step: means, 0 or 1, and indices of categories.
   read(logits, at, values, to) {
-    this.columns.forEach(({ type, first, width }, i) => {
-      const begin = at + first;
-      let value = logits[begin];
-      if (type === "binary") value = value > 0 ? 1 : 0;
-      if (type === "categorical") {
-        let best = begin;
-        for (let k = begin + 1; k < begin + width; k++) if (logits[k] > logits[best]) best = k;
-        value = best - begin;
-      }
-      values[to + i] = value;
+    this.columns.forEach(({ likeliest, first, width }, i) => {
+      values[to + i] = likeliest(logits, at + first, width);
     });
   }
 }

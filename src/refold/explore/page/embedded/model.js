@@ -2,6 +2,7 @@
 
 import { Decoder } from "./decoder.js";
 import { Lengths } from "./lengths.js";
+import { LINKS } from "./links.js";
 import { Scaler } from "./scaling.js";
 
 export class Model {
@@ -11,9 +12,10 @@ export class Model {
     this.about = about;
     this.specification = specification;
     this.columns = columns;
-    const numeric = columns.flatMap((column, i) => (column.type === "numeric" ? [i] : []));
-    this.scaler = new Scaler(scaler, numeric);
-    this.units = new Scaler({ ...units, mode: "features", dtype: "float64" }, numeric);
+    const numeric = columns.flatMap((column, i) => (column.number ? [i] : []));
+    const centered = columns.map((column) => column.centered);
+    this.scaler = new Scaler(scaler, numeric, centered);
+    this.units = new Scaler({ ...units, mode: "features", dtype: "float64" }, numeric, centered);
     this.decoder = new Decoder(specification, weights);
     this.lengths = new Lengths(specification, weights);
   }
@@ -32,7 +34,9 @@ export class Model {
   // Decodes a code to values (steps, columns) in the units of the data.
   decode(code, steps) {
     const [inner, statistics] = this.parts(code);
-    return this.scaler.unscaled(this.decoder.decode(inner, steps), statistics);
+    const values = this.scaler.unscaled(this.decoder.decode(inner, steps), statistics);
+    const width = this.columns.length;
+    return values.map((one, k) => (this.columns[k % width].whole ? Math.round(one) : one));
   }
 
   // The squared error of each value in standard deviations, or 1 for a wrong one; NaN if missing.
@@ -40,9 +44,7 @@ export class Model {
     const [a, b] = [this.units.scaled(given), this.units.scaled(written)];
     return a.map((one, k) => {
       if (Number.isNaN(one)) return NaN;
-      const { type } = this.columns[k % this.columns.length];
-      if (type === "numeric") return (one - b[k]) ** 2;
-      return type === "binary" ? Number(one >= 0.5 !== b[k] >= 0.5) : Number(one !== b[k]);
+      return LINKS[this.columns[k % this.columns.length].link].error(one, b[k]);
     });
   }
 

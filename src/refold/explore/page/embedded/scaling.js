@@ -1,10 +1,12 @@
 // Scaling of numeric columns: by the training data, or each sequence by itself.
 
-// scaler: what the page holds of it; numeric: the numeric columns.
+// scaler: what the page holds of it; numeric: the numeric columns; centered: whether the mean of
+// each column is subtracted.
 export class Scaler {
-  constructor(scaler, numeric) {
+  constructor(scaler, numeric, centered) {
     this.scaler = scaler;
     this.numeric = numeric;
+    this.centered = centered;
     this.own = scaler.mode === "sequence";
   }
 
@@ -16,7 +18,7 @@ export class Scaler {
     const [means, scales] = [mean.map(() => 0), scale.map(() => 1)];
     const raw = center.map((one, i) => statistics[i] * spread[i] + one);
     this.numeric.forEach((column, i) => {
-      means[column] = raw[i];
+      if (this.centered[column]) means[column] = raw[i];
       scales[column] = Math.exp(raw[this.numeric.length + i]);
     });
     return [means, scales];

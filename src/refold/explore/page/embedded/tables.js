@@ -33,12 +33,12 @@ export function labelTable(atlas, at) {
 function form(atlas, row) {
   const { columns } = atlas.model;
   const [, scale] = atlas.model.units.scales();
-  const raw = columns.map(({ type, categories }, i) => {
+  const raw = columns.map(({ categories }, i) => {
     // values are kept in single precision, in standard deviations
     const digits = Math.max(0, Math.min(20, 6 - Math.floor(Math.log10(scale[i]))));
     return (value) => {
       if (Number.isNaN(value)) return null;
-      if (type === "categorical") return categories[value] ?? "<unknown>";
+      if (categories) return categories[value] ?? "<unknown>";
       return Number(value.toFixed(digits));
     };
   });

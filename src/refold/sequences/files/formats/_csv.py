@@ -22,7 +22,7 @@ from refold.sequences.files.tables._table_reader import (
 )
 from refold.sequences.schema._column_types import resolve_column_types
 from refold.sequences.schema._parts import Rows
-from refold.sequences.schema._schema import ColumnType
+from refold.sequences.types import CATEGORICAL
 
 # Names that pandas and R give to a first column that holds the index of a table.
 INDEX_NAMES = ("", "Unnamed: 0")
@@ -51,7 +51,7 @@ def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) ->
     if asked.layout == "wide":
         id_column, steps = find_wide(header, name, asked)
         type_ = step_type(asked.column_types)
-        if type_ == "categorical":
+        if type_ == CATEGORICAL.name:
             cells = _typed(source, header, id_column, {}, text=steps)
             cells |= _integers_together([cells[step] for step in steps], steps, source)
         else:
@@ -60,7 +60,7 @@ def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) ->
     id_column, order = find_id(header, name, asked.id), find_key(asked.time, "time", header, name)
     if columns is None:
         columns = [column for column in header if column not in {id_column, order}]
-    types: dict[str, ColumnType | None] = {}
+    types: dict[str, str | None] = {}
     if set(columns) <= set(header):  # otherwise the layout reports the unknown column
         types = dict(zip(columns, resolve_column_types(asked.column_types, columns), strict=True))
     cells = _typed(source, header, id_column, types)
@@ -107,12 +107,12 @@ def _typed(
     source: CsvText,
     header: list[str],
     id_column: str | None,
-    asked: dict[str, ColumnType | None],
+    asked: dict[str, str | None],
     *,
     text: Sequence[str] = (),
 ) -> dict[str, pa.ChunkedArray]:
     """Return the columns with the types of their cells, and some columns as text."""
-    as_text = [*text, *(column for column, type_ in asked.items() if type_ == "categorical")]
+    as_text = [*text, *(column for column, type_ in asked.items() if type_ == CATEGORICAL.name)]
     as_text += [] if id_column is None else [id_column]
     table = csv_table(source, text=as_text, only=header)
     points = any(pa.types.is_floating(field.type) for field in table.schema)
@@ -153,6 +153,6 @@ def _integers_together(
 ) -> dict[str, pa.ChunkedArray]:
     """Return categories as integers if all are, since the columns are one feature."""
     joined = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
-    joined = convert_column(joined, names[0], "categorical", source)
+    joined = convert_column(joined, names[0], CATEGORICAL.name, source)
     size = len(columns[0])
     return {name: joined.slice(i * size, size) for i, name in enumerate(names)}

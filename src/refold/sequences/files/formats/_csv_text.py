@@ -16,7 +16,7 @@ from pyarrow import csv as arrow_csv
 from refold.errors import FileFormatError, argument
 from refold.sequences.conversion._arrow_columns import matches
 from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.schema._schema import ColumnType
+from refold.sequences.types import CATEGORICAL
 
 DELIMITERS = (",", ";", "\t", "|")
 # Number of rows used to find the delimiter.
@@ -143,7 +143,7 @@ def _is_data(header: list[str]) -> bool:
 def convert_column(
     cells: pa.ChunkedArray,
     column: str,
-    wanted: ColumnType | None,
+    wanted: str | None,
     source: CsvText,
     *,
     points: bool = False,  # whether other columns have decimal points
@@ -153,7 +153,7 @@ def convert_column(
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
         return cells
-    if wanted == "categorical":
+    if wanted == CATEGORICAL.name:
         integers = matches(cells, LABEL)
         whole = integers | cells.is_null().to_numpy()
         return _floats(cells) if integers.any() and whole.all() else cells
@@ -176,7 +176,7 @@ def convert_column(
     raise FileFormatError(
         f"{source.name}, line {source.line(row)}, column {column!r}: {cells[row].as_py()!r} is not "
         f"a number{others}. Fix it, or leave it empty if it is missing; if the column is "
-        f"categorical, pass {argument(column_types={column: 'categorical'})}."
+        f"categorical, pass {argument(column_types={column: CATEGORICAL.name})}."
     )
 
 

@@ -24,12 +24,12 @@ from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes, decode_column, resolve_column_types
 from refold.sequences.schema._parts import Parts, Rows, check_ids
 from refold.sequences.schema._schema import (
-    UNKNOWN,
     Column,
     Layout,
     Schema,
     has_default_names,
 )
+from refold.sequences.types import CATEGORICAL, UNKNOWN
 
 # A sequence is an array of rows, a flat array, a string, or an object of named arrays. An event is
 # an object of single values, like a row of a long table.
@@ -184,7 +184,7 @@ def _from_objects(entries: list[Entry], name: str, asked: TableOptions, unit: st
     parts = _parts(entries, items, asked.column_types, names=columns, ids=ids)
     if len(columns) == 1:
         found = parts.schema.columns
-        layout: Layout = "tokens" if found[0].type == "categorical" else "series"
+        layout: Layout = "tokens" if found[0].column_type.has_categories else "series"
         parts = parts._replace(schema=Schema(found, layout))
     return Sequences(*(_as_words(parts) if unit == "words" else parts))
 
@@ -199,7 +199,7 @@ def _from_strings(
     column: str = "token",
 ) -> Sequences:
     """Return sequences of the characters or words of strings."""
-    if resolve_column_types(column_types, [column])[0] not in {None, "categorical"}:
+    if resolve_column_types(column_types, [column])[0] not in {None, CATEGORICAL.name}:
         raise SchemaError(
             f"{name} holds strings, whose steps are categorical. Leave {argument('column_types=')} "
             "out."
@@ -259,7 +259,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
 
 def _cells(values: np.ndarray, column: Column) -> list[Any]:
     """Return a flat column as JSON values, None where missing."""
-    if column.type == "categorical":
+    if column.column_type.has_categories:
         cells = decode_column(values, column).tolist()
         if column.has_integer_categories:
             return [None if cell != cell else int(cell) for cell in cells]

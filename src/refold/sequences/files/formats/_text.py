@@ -9,7 +9,7 @@ from refold.errors import DataError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.schema._column_types import decode_column
-from refold.sequences.schema._schema import UNKNOWN
+from refold.sequences.types import CATEGORICAL, UNKNOWN
 
 
 def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
@@ -24,7 +24,7 @@ def text_sequences(
     lines: list[str], *, unit: str, ids: np.ndarray | None = None, name: str = "token"
 ) -> Sequences:
     """Convert lines to sequences of characters or words."""
-    options: dict[str, Any] = {"ids": ids, "column_types": "categorical", "names": [name]}
+    options: dict[str, Any] = {"ids": ids, "column_types": CATEGORICAL.name, "names": [name]}
     if unit == "characters":
         return Sequences.from_list(lines, layout="characters", **options)
     return Sequences.from_list([line.split() for line in lines], layout="words", **options)

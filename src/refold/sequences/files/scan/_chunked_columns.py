@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from refold.errors import DataError, FileAccessError
 from refold.sequences.conversion._arrow_columns import as_raw, is_text, without_dictionary
-from refold.sequences.schema._column_types import Where, encode_column, encoded_type
+from refold.sequences.schema._column_types import encode_column, encoded_type
 from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import object_array
-from refold.sequences.schema._schema import UNKNOWN, Column, ColumnType
+from refold.sequences.schema._schema import Column
 from refold.sequences.statistics._extreme_values import Extremes
 from refold.sequences.statistics._moments import RunningMoments
+from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, UNKNOWN, Where
 
 
 class Piece(NamedTuple):
@@ -54,7 +55,7 @@ class ScannedColumn:
     def __init__(self, name: str, arrow_type: pa.DataType, known: KnownColumns) -> None:
         empty, hint = as_raw(pa.chunked_array([], arrow_type), name)
         self.name, self._dtype = name, empty.dtype
-        self.type: ColumnType | None = known.type(name, hint)
+        self.type: str | None = known.type(name, hint)
         self._known = known.categories.get(name)
         encoded = pa.types.is_dictionary(arrow_type)
         self._text = is_text(arrow_type.value_type if encoded else arrow_type)
@@ -72,7 +73,7 @@ class ScannedColumn:
         self._num_steps += len(piece)
         if not len(piece):
             return
-        if self._text and self.type in {None, "categorical"}:
+        if self._text and self.type in {None, CATEGORICAL.name}:
             self._categories.update(value for value in piece.values if value is not None)
             present = np.array([value is not None for value in piece.values], bool)
             self.num_observed += int(
@@ -80,7 +81,7 @@ class ScannedColumn:
             )
             return
         self._dtype = np.result_type(self._dtype, _numeric_dtype(piece.values))
-        type_: ColumnType = self.type or "numeric"
+        type_ = self.type or NUMERIC.name
         values, column = encode_column(piece.values, self.name, type_, piece.where(where))
         if piece.index is not None:
             values = values[piece.index]
@@ -91,15 +92,14 @@ class ScannedColumn:
                 "Expected finite numbers; use NaN for a missing entry."
             )
         self.observe(values, type_)
-        if type_ == "categorical":
-            self._categories.update(column.categories)
-        elif type_ == "numeric" and not self._other:
+        self._categories.update(column.categories)
+        if self.type is None and not self._other:
             self._look_for_binary(values)
 
-    def observe(self, values: np.ndarray, type_: ColumnType) -> None:
+    def observe(self, values: np.ndarray, type_: str) -> None:
         """Update the counts and moments with values of shape (num_steps,)."""
         self.num_observed += int((~np.isnan(values)).sum())
-        if type_ == "numeric":
+        if COLUMN_TYPES[type_].is_number:
             self.moments.add(values[:, None])
             self.extremes.add(values)
 
@@ -130,23 +130,23 @@ class ScannedColumn:
         """Decide the type of the column, after the last piece."""
         self.column = self._column()
         raw = self._dtype
-        if self._text and self.column.type != "categorical":
+        if self._text and not self.column.column_type.has_categories:
             raw = np.dtype(np.float64)
         self.dtype = encoded_type(raw, self.column)
 
     def _column(self) -> Column:
-        if self.type == "categorical" or (
+        if self.type == CATEGORICAL.name or (
             self._text and self.type is None and self._is_categorical
         ):
             known = self._known
             if known is not None and self._categories <= {*known, *([UNKNOWN] * self._text)}:
-                return Column(self.name, "categorical", known)
-            return Column(self.name, "categorical", tuple(sorted(self._categories)))
+                return Column(self.name, CATEGORICAL.name, known)
+            return Column(self.name, CATEGORICAL.name, tuple(sorted(self._categories)))
         if self.type is not None:
             return Column(self.name, self.type)
         if self._zero and self._one and not self._other:
-            return Column(self.name, "binary")
-        return Column(self.name, "numeric")
+            return Column(self.name, BINARY.name)
+        return Column(self.name, NUMERIC.name)
 
     @property
     def _is_categorical(self) -> bool:

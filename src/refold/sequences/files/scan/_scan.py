@@ -45,7 +45,7 @@ class FirstPass(NamedTuple):
 
     def numeric(self) -> list[ScannedColumn]:
         """Return the numeric columns."""
-        return [column for column in self.columns if column.column.type == "numeric"]
+        return [column for column in self.columns if column.column.column_type.is_number]
 
     def summary(self) -> Summary:
         """Return what `Scaler.fit` needs."""

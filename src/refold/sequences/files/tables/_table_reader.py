@@ -28,7 +28,7 @@ from refold.sequences.files.tables._layout_detection import (
 )
 from refold.sequences.schema._column_types import ColumnTypes, is_missing
 from refold.sequences.schema._parts import PLAIN_ROWS, Rows
-from refold.sequences.schema._schema import ColumnType
+from refold.sequences.types import NUMERIC
 
 
 def from_file_table(
@@ -168,7 +168,7 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
     return id_column, steps
 
 
-def step_type(column_types: ColumnTypes) -> ColumnType | None:
+def step_type(column_types: ColumnTypes) -> str | None:
     """Return the type of the one feature of a wide table."""
     if column_types is None or isinstance(column_types, str):
         return column_types  # type: ignore[return-value]
@@ -176,7 +176,7 @@ def step_type(column_types: ColumnTypes) -> ColumnType | None:
     if len(given) != 1:
         raise SchemaError(
             f"column_types has {len(given)} entries, and a wide table has one feature. Give one "
-            f"type, such as {argument(column_types='numeric')}."
+            f"type, such as {argument(column_types=NUMERIC.name)}."
         )
     return given[0]  # type: ignore[return-value]
 
