@@ -96,7 +96,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ``calibration_fraction``. Give old and new data together if the model has to keep what it
         learned before.
     max_epochs : int, optional
-        By default enough for 4000 steps, and at least 30.
+        By default enough for 4000 steps, and at least 30. An epoch of data that is read in blocks
+        has at most 2^24 time steps, and the default is then enough for 30 passes.
     batch_size : int, optional
         Number of sequences of average length in a training step. If lengths differ, a batch has
         sequences of similar length, and all batches have about the same number of steps. The
