@@ -1,7 +1,6 @@
 """`SequenceAutoencoder`, scikit-learn's way to fit and use a `Model`."""
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +16,7 @@ from refold.model import Detection, Drift, Forecast, Model, Stream, plain
 from refold.sequences import MODEL_KEY, as_sequences, pad
 
 try:
+    from sklearn import get_config
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     from sklearn.exceptions import NotFittedError as ScikitLearnNotFittedError
 except ModuleNotFoundError:
@@ -727,16 +727,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _output_container(self) -> str:
         """Return the container that ``set_output`` or scikit-learn's configuration asks for."""
         own = getattr(self, "_sklearn_output_config", {}).get("transform")
-        return own or sys.modules["sklearn"].get_config()["transform_output"]
+        return own or get_config()["transform_output"]
 
     def _frame(self, codes: np.ndarray, given: Any) -> Any:
-        """Return codes as a pandas frame, which scikit-learn's own cannot do for long tables."""
+        """Return codes as a pandas frame that holds the hash of the model, as code tables do."""
         import pandas as pd
 
-        # a table with one row per step has an index of another length
-        indexed = isinstance(given, pd.DataFrame | pd.Series) and len(given) == len(codes)
-        names = self.get_feature_names_out()
-        frame = pd.DataFrame(codes, index=given.index if indexed else None, columns=names)
+        index = given.index if isinstance(given, pd.DataFrame | pd.Series) else None
+        frame = pd.DataFrame(codes, index=index, columns=self.get_feature_names_out())
         frame.attrs[MODEL_KEY] = self.model_.hash
         return frame
 

@@ -1,12 +1,13 @@
 """Warnings that name the line of the user's code."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
 
 __all__ = ["warn"]
 
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 # scikit-learn's module between a user's line and ``transform``
 _WRAPPER = "sklearn.utils._set_output"
 

@@ -11,6 +11,5 @@ from refold.explore._explore import explore as explore
 from refold.explore._explore import exploring as exploring
 from refold.explore._exported_page import check_exportable as check_exportable
 from refold.explore._exported_page import export_page as export_page
-from refold.explore._projection import Projection as Projection
 
-__all__ = ["Atlas", "Projection", "check_exportable", "explore", "exploring", "export_page"]
+__all__ = ["Atlas", "check_exportable", "explore", "exploring", "export_page"]

@@ -204,7 +204,7 @@ class Atlas:
         """Return sequences and their reconstructions from codes, at the true lengths."""
         back = self._decoding.decoded(codes, sequences.lengths)
         entries = self._decoding.entries(sequences, back)
-        own = self._decoding.own_lengths(codes)
+        own = self.model.predict_lengths(codes)
         said = self._decoding.anomalies(sequences)
         places = self._ready(on).places_of(codes)
         found = []

@@ -28,12 +28,8 @@ class Decoding:
     def decoded(self, codes: np.ndarray, lengths: np.ndarray | None = None) -> Sequences:
         """Return the sequences of codes; by default at the lengths that the codes give."""
         if lengths is None:
-            lengths = np.minimum(self.own_lengths(codes), self._max_steps)
+            lengths = np.minimum(self._model.predict_lengths(codes), self._max_steps)
         return self._model.to_sequences(codes, lengths)
-
-    def own_lengths(self, codes: np.ndarray) -> np.ndarray:
-        """Return the lengths that codes give."""
-        return self._model.predict_lengths(codes)
 
     def entries(self, given: Sequences, written: Sequences) -> np.ndarray:
         """Return the squared error of each value in standard deviations, or 1 for a wrong one."""
@@ -58,7 +54,7 @@ class Decoding:
 
     def change(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return the mean squared difference of decoded sequences, and of their lengths."""
-        before, after = (self.own_lengths(codes).astype(float) for codes in (one, other))
+        before, after = (self._model.predict_lengths(c).astype(float) for c in (one, other))
         lengths = np.clip(before.astype(int), 1, self._max_steps)
         first, second = self.decoded(one, lengths), self.decoded(other, lengths)
         longer = (_LENGTH_SHARE * (after - before) / self._spread) ** 2

@@ -45,5 +45,4 @@ from refold.inference._weights import has_linear_path as has_linear_path
 from refold.inference._weights import linear_map as linear_map
 from refold.inference._weights import most_linear_steps as most_linear_steps
 from refold.inference._weights import num_periods as num_periods
-from refold.inference._weights import weight_names as weight_names
 from refold.inference._weights import weight_shapes as weight_shapes

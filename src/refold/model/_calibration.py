@@ -19,12 +19,15 @@ _MAX_STEPS = 100_000  # stored errors of steps
 _ROUNDING = 1e-4
 
 
-def calibration_of(normal: Measurement, reference: ReferenceStatistics) -> Calibration:
-    """Return the scores of normal sequences and of their steps, sorted."""
+def calibration_of(
+    normal: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None = None
+) -> Calibration:
+    """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
     steps = step_scores(normal.entries)
     steps = np.sort(steps[~np.isnan(steps)])
     steps = steps[evenly_spaced(len(steps), _MAX_STEPS)]
-    return Calibration(np.sort(score_components(normal, reference).sum(axis=1)), steps)
+    scores = np.sort(score_components(normal, reference).sum(axis=1))
+    return Calibration(scores, steps, residuals)
 
 
 def compared(model: "Model", sequences: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:

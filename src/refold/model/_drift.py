@@ -67,22 +67,12 @@ class Drift:
 
 
 def drift_between(
-    codes: np.ndarray,
-    trained: np.ndarray,
-    errors: np.ndarray | None = None,
-    held_out: np.ndarray | None = None,
+    codes: np.ndarray,  # (n_sequences, width of the code)
+    trained: np.ndarray,  # codes of training sequences
+    errors: np.ndarray | None = None,  # (n_sequences,)
+    held_out: np.ndarray | None = None,  # errors of held-out sequences
 ) -> Drift:
-    """Compare codes with those of training sequences, and errors with held-out ones.
-
-    Parameters
-    ----------
-    codes, trained : arrays of shape (n_sequences, width of the code)
-    errors, held_out : arrays of shape (n_sequences,), optional
-
-    Returns
-    -------
-    Drift
-    """
+    """Compare codes with those of training sequences, and errors with held-out ones."""
     pairs = zip(codes.T, trained.T, strict=True)
     found = [_differences(new, known).max(initial=0.0) for new, known in pairs]
     statistics = np.array(found)

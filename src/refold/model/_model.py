@@ -873,12 +873,17 @@ class Model:
             raise ParameterError(
                 f"{argument('temperature')} must be a number of at least 0. Got {temperature!r}."
             )
-        seed, reference = draw_seed(random_state), self.require_reference()
+        seed = draw_seed(random_state)
+        codes, draw = self.draw_codes(n, components, seed=seed), Draw.at(temperature, seed)
+        return self._decoded(codes, lengths, draw=draw, clip=clip).to_list()
+
+    def draw_codes(self, n: int, components: int | None, *, seed: int) -> np.ndarray:
+        """Draw codes (n, width of the code) from a density of the codes of the training data."""
+        reference = self.require_reference()
         mixture = reference.mixture
         if mixture is None or components is not None:
             mixture = fit_mixture(reference.codes, components, seed=seed)
-        codes, draw = mixture.draw(n, seed=seed), Draw.at(temperature, seed)
-        return self._decoded(codes, lengths, draw=draw, clip=clip).to_list()
+        return mixture.draw(n, seed=seed)
 
     def interpolate(self, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
         """Interpolate between two sequences in the latent space.
@@ -1220,9 +1225,7 @@ class Model:
         reference, measured = self.require_reference(), measure(self, normal)
         errors = np.sort(measured.errors)
         errors = errors[evenly_spaced(len(errors), MAX_ERRORS)].astype(np.float32)
-        calibration = calibration_of(measured, reference)._replace(
-            residuals=residuals(self, normal)
-        )
+        calibration = calibration_of(measured, reference, residuals(self, normal))
         return replace(self, calibration=calibration, held_out_errors=errors)
 
     def _warned(self, aligned: Sequences) -> Sequences:

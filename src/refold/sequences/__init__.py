@@ -22,7 +22,6 @@ from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer
 from refold.sequences.files._file_access import local_path as local_path
 from refold.sequences.files._file_columns import column_names as column_names
 from refold.sequences.files._file_columns import read_labels as read_labels
-from refold.sequences.files._format import Format as Format
 from refold.sequences.files._format_registry import FORMATS as FORMATS
 from refold.sequences.files._format_registry import format_named as format_named
 from refold.sequences.files._read_or_scan import read_or_scan as read_or_scan
@@ -32,7 +31,6 @@ from refold.sequences.files.scan._parted_scan import PartedScan as PartedScan
 from refold.sequences.files.scan._parted_scan import scan_parts as scan_parts
 from refold.sequences.files.scan._scan import Scan as Scan
 from refold.sequences.files.scan._scan import scan as scan
-from refold.sequences.files.tables._layout_detection import TableLayout as TableLayout
 from refold.sequences.files.tables._layout_detection import TableOptions as TableOptions
 from refold.sequences.files.tables._layout_detection import find_layout as find_layout
 from refold.sequences.files.tables._layout_detection import step_columns as step_columns

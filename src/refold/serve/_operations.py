@@ -10,7 +10,6 @@ import pyarrow as pa
 from refold._support.argument_checks import draw_seed
 from refold.errors import DataError, ParameterError, argument
 from refold.inference import Draw
-from refold.model import fit_mixture
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _fields
 from refold.serve._arrow_bodies import id_name
@@ -180,16 +179,8 @@ def generate(asked: Asked) -> Run:
     if not 0 <= options["temperature"] < float("inf"):
         raise ParameterError(f"{argument('temperature')} must be at least 0.")
     seed = draw_seed(options["seed"])
-    reference, components = model.require_reference(), options["components"]
-
-    def draw_codes() -> np.ndarray:
-        mixture = reference.mixture
-        if mixture is None or components is not None:
-            mixture = fit_mixture(reference.codes, components, seed=seed)
-        return mixture.draw(n, seed=seed)
-
-    # because the fit takes longer than a batch
-    codes = yield Apart(draw_codes)
+    # apart, because the fit of another density takes longer than a batch
+    codes = yield Apart(lambda: model.draw_codes(n, options["components"], seed=seed))
     one = checked_decoding(model, codes, lengths)
     draw = Draw.at(options["temperature"], seed)
     back = yield asked.work(

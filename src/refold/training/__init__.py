@@ -6,9 +6,7 @@ from refold.training._checkpoint_file import load_checkpoint as load_checkpoint
 from refold.training._checkpoint_file import save_checkpoint as save_checkpoint
 from refold.training._data_sources import open_training as open_training
 from refold.training._fit import fit as fit
-from refold.training._forecast_decoder import Cuts as Cuts
 from refold.training._forecast_decoder import cut as cut
-from refold.training._forecast_decoder import fit_forecast_decoder as fit_forecast_decoder
 from refold.training._parameters import check_arguments as check_arguments
 from refold.training._processes import Processes as Processes
 from refold.training._progress import doing as doing
@@ -19,11 +17,9 @@ from refold.training._settings import pick_refit as pick_refit
 from refold.training._size_trials import Trials as Trials
 from refold.training._training import FitResult as FitResult
 from refold.training._training import Training as Training
-from refold.training.data._choose_time_warp import MOST_WARPED as MOST_WARPED
 from refold.training.data._choose_time_warp import choose_time_warp as choose_time_warp
 from refold.training.data._corruption import Corruption as Corruption
 from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
-from refold.training.data._loaders import PartedLoader as PartedLoader
 from refold.training.data._loaders import Shard as Shard
 from refold.training.data._loaders import SplitData as SplitData
 from refold.training.data._loaders import StreamingLoader as StreamingLoader
@@ -46,4 +42,3 @@ from refold.training.loop._early_stopping import out_of_patience as out_of_patie
 from refold.training.loop._early_stopping import pick_patience as pick_patience
 from refold.training.loop._schedule import pick_max_epochs as pick_max_epochs
 from refold.training.loop._snapshot import Checkpoints as Checkpoints
-from refold.training.loop._snapshot import Snapshot as Snapshot

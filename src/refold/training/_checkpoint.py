@@ -124,21 +124,7 @@ def _opened(
 def _resumed(
     path: str | os.PathLike[str], identity: dict[str, Any]
 ) -> tuple[Snapshot, dict[str, Any]]:
-    """Read a checkpoint, and check that it belongs to the training.
-
-    Returns
-    -------
-    snapshot : Snapshot
-    identity : dict
-        As `identify` returned it, with the seed of the checkpoint and the size that was found.
-
-    Raises
-    ------
-    ParameterError
-        If the checkpoint belongs to another training.
-    ModelFileError
-        If the checkpoint cannot be read.
-    """
+    """Read a checkpoint, and check that it belongs to the training."""
     theirs, values, arrays = load_checkpoint(path)
     ours, snapshot = identity["parameters"], Snapshot(values, arrays)
     if set(ours) != set(theirs["parameters"]) or not snapshot.is_current:

@@ -30,17 +30,15 @@ class Choice(NamedTuple):
 
 
 def choose(
+    choice: Choice,  # that the data suggests
     network: Network,
     split: Split,
     outcome: FitResult,
     initial: InitialWeights,
     *,
-    latent_steps: int,
-    default_latent_steps: int,
     may_change: bool,  # whether latent optimization may be left out
 ) -> tuple[Choice, FitResult]:
     """Choose the weights, which the network gets, and the steps of latent optimization."""
-    choice = Choice(latent_steps, default_latent_steps)
     specification = network.specification
     comparable = specification.architecture == "default" and not specification.variational
     if (

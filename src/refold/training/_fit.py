@@ -76,8 +76,8 @@ def fit(
         split = Split(source, calibration, arguments, seed=saved.seed, further=further)
 
         # Specify: sizes, decoder, patches and ROCKET features that suit the data.
-        start = (new_network if further is None else copied_network)(split, arguments)
-        network = start.network
+        prepare = new_network if further is None else copied_network
+        network, suggested = prepare(split, arguments)
         batches, settings = settings_for(split, network, arguments)
         time_warp = split.time_warp(network.specification)
         if verbose and time_warp:
@@ -105,12 +105,11 @@ def fit(
 
     # Choose: trained weights or their initialization, with latent optimization or without.
     choice, outcome = choose(
+        suggested,
         network,
         split,
         outcome,
         initial,
-        latent_steps=start.latent_steps,
-        default_latent_steps=start.default_latent_steps,
         may_change=arguments["latent_steps"] == "auto",
     )
     if network.specification.forecast_steps:

@@ -1,7 +1,7 @@
 """The network of a fit and the settings of its training, with defaults that suit the data."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from refold.inference import Specification, check_fits, most_linear_steps
 from refold.model import Model, check_latent_steps
 from refold.models import DECODERS, Network, build, inference_with, seeded, with_weights_of
 from refold.sequences import Batches, Scaler, Scan, Schema, Sequences
-from refold.training._choose_settings import rocket_features_cost_nothing
+from refold.training._choose_settings import Choice, rocket_features_cost_nothing
 from refold.training._data_sources import Source
 from refold.training._forecasts import autoencoder_seconds, pick_recent_steps
 from refold.training._settings import Settings, pick_batch_size, pick_patch
@@ -210,16 +210,8 @@ def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
     return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)
 
 
-class Start(NamedTuple):
-    """A network before its training, its steps of latent optimization, and their default."""
-
-    network: Network
-    latent_steps: int
-    default_latent_steps: int
-
-
-def new_network(split: Split, arguments: Mapping[str, Any]) -> Start:
-    """Build a network for the data."""
+def new_network(split: Split, arguments: Mapping[str, Any]) -> tuple[Network, Choice]:
+    """Build a network for the data, and return the settings that the data suggests."""
     specification = specify(split.source, arguments, split.rows["validated"])
     warn_of_spare_dimensions(arguments, split.source)
     if specification.rocket_dim and arguments["rocket_dim"] == "auto":
@@ -231,11 +223,11 @@ def new_network(split: Split, arguments: Mapping[str, Any]) -> Start:
     architecture = arguments["architecture"]
     with seeded(split.seed):
         network = build(specification, architecture if callable(architecture) else None)
-    return Start(network, latent_steps, default)
+    return network, Choice(latent_steps, default)
 
 
-def copied_network(split: Split, arguments: Mapping[str, Any]) -> Start:
-    """Copy the network of the model that is trained further."""
+def copied_network(split: Split, arguments: Mapping[str, Any]) -> tuple[Network, Choice]:
+    """Copy the network of the model that is trained further, and return its settings."""
     model = split.further
     if model is None:
         raise TypeError("there is no model to train further")
@@ -245,7 +237,7 @@ def copied_network(split: Split, arguments: Mapping[str, Any]) -> Start:
     _check_readable(specification, Corruption.of(arguments["denoise"]))
     with seeded(split.seed):
         network = with_weights_of(model.network)
-    return Start(network, latent_steps, default)
+    return network, Choice(latent_steps, default)
 
 
 def settings_for(
