@@ -1,7 +1,6 @@
 """Reader of code files: one row per sequence, as Parquet, CSV, JSON lines or NumPy arrays."""
 
 import json
-import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from refold._support.user_warnings import warn
 from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
 from refold.sequences import check_model, codes_from_arrow, integers_from_text, stored_model
@@ -40,7 +40,7 @@ def read_codes(
         raise FileFormatError(f"{str(path)!r} is empty. Expected a file of codes.")
     codes, ids, stored = _READERS[chosen](path, id)
     if model is not None and (doubt := check_model(stored, model, "This file")):
-        warnings.warn(doubt, UserWarning, stacklevel=2)
+        warn(doubt)
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     bad = np.flatnonzero(~np.isfinite(codes).all(axis=1)) if codes.size else []
     if len(bad):

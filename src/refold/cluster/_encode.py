@@ -1,12 +1,12 @@
 """`encode`, `reconstruct` and `detect` on a cluster."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.progress_bars import progress_bar
+from refold._support.user_warnings import warn
 from refold.cluster._connection import LOCAL, connected
 from refold.cluster._operations import Operation, hash_of, packed_model, without_sequences
 from refold.cluster._run import Job, execute_on_cluster
@@ -247,7 +247,7 @@ def _run(
         summary = execute_on_cluster(job, report)
     for text, count in (summary.warnings or {}).items():
         also = f" (a warning like this came from {count} parts)" if count > 1 else ""
-        warnings.warn(f"{text}{also}", UserWarning, stacklevel=3)
+        warn(f"{text}{also}")
     return summary
 
 

@@ -1,8 +1,7 @@
 """Active latent dimensions of a variational network, and a check before sampling."""
 
-import warnings
-
 from refold._support.console import log
+from refold._support.user_warnings import warn
 from refold.errors import ParameterError
 from refold.inference._encode_decode import FittedNetwork, encode
 from refold.sequences import Scaler, Sequences
@@ -25,11 +24,9 @@ def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
     """Report how many latent dimensions are active, and warn if they are few."""
     count = f"{active} of {latent_dim} latent dimensions {'is' if active == 1 else 'are'} active"
     if active == 0 or active < _FEW * latent_dim:
-        warnings.warn(
+        warn(
             f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
-            "epochs or variational=False may activate more.",
-            UserWarning,
-            stacklevel=5,
+            "epochs or variational=False may activate more."
         )
     if verbose:
         log(f"{count}.")

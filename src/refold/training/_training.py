@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import warnings
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import keras
 import numpy as np
 
+from refold._support.user_warnings import warn
 from refold.errors import DivergedError, ParameterError
 from refold.models import Network
 from refold.sequences import Batches
@@ -297,7 +297,7 @@ def _report_divergence(progress: TrainingProgress, settings: Settings) -> None:
     )
     if progress.best is None:
         raise DivergedError(f"{advice} Nothing was learned before that.")
-    warnings.warn(f"{advice} {_kept(progress)}", stacklevel=7)
+    warn(f"{advice} {_kept(progress)}")
 
 
 def _report_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
@@ -307,7 +307,7 @@ def _report_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
         StopReason.STOPPED: "A callback stopped the refit on all sequences",
         StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
     }[reason]
-    warnings.warn(f"{why}. {_kept(progress)}", stacklevel=7)
+    warn(f"{why}. {_kept(progress)}")
 
 
 def _kept(progress: TrainingProgress) -> str:

@@ -3,12 +3,12 @@
 Also detects padding by its values.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError
 from refold.sequences.conversion._lists import parts_from_list, unmasked
 from refold.sequences.schema._column_types import ColumnTypes, is_missing
@@ -144,7 +144,7 @@ def _warn_if_ambiguous(
         )
     else:
         return
-    warnings.warn(doubt, UserWarning, stacklevel=4)
+    warn(doubt)
 
 
 def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:

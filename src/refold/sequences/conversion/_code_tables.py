@@ -1,11 +1,11 @@
 """Conversion of codes to and from Arrow tables, for use in other tools."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.sequences.conversion._arrow_columns import (
     as_list,
@@ -135,7 +135,7 @@ def codes_from_arrow(
     ['a', 'b']
     """
     if model is not None and (doubt := check_model(stored_model(table), model, "This table")):
-        warnings.warn(doubt, UserWarning, stacklevel=2)
+        warn(doubt)
     opened = open_table(table)
     column = opened.get(code, "code")
     if not has_lists(column) or not _are_numbers(column.type.value_type):

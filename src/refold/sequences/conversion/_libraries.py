@@ -1,12 +1,12 @@
 """Conversion from and to the formats of aeon, sktime and tslearn."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from refold._support.offsets import offsets_from_lengths
+from refold._support.user_warnings import warn
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrays import parts_from_array
 from refold.sequences.conversion._lists import parts_from_list, unmasked
@@ -119,12 +119,10 @@ def _warn_if_swapped(x: np.ndarray, layout: str, other: str) -> None:
     trailing = np.all(features[:, 1:] >= features[:, :-1]) and not np.any(features[:, 0])
     complete = not np.any(steps) and not np.any(np.all(features, axis=0))
     if trailing and complete and np.any(features):
-        warnings.warn(
+        warn(
             f"{int(np.any(features, axis=1).sum())} of {len(x)} cases miss their last channels "
             "throughout, and none ends early. This looks like padding with the axes swapped. "
-            f"Expected {layout}; Sequences.{other} takes the other order.",
-            UserWarning,
-            stacklevel=4,
+            f"Expected {layout}; Sequences.{other} takes the other order."
         )
 
 

@@ -1,7 +1,6 @@
 """Conversion from and to long tables, which have one row per step."""
 
 import contextlib
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.offsets import offsets_from_lengths
+from refold._support.user_warnings import warn
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,
@@ -73,7 +73,7 @@ def parts_from_table(
     parts = encode_parts(names, raws, known, places, lists=False)
     check_values(parts.values, parts.schema, places)
     for message in known.warnings(parts.schema.columns):
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warn(message)
     if not with_gaps:
         return parts
     gaps = time_gaps(sortable(times, str(time), rows)[order], offsets, times.type)
@@ -116,11 +116,9 @@ def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A00
         )
     lengths = np.diff(offsets)
     if num_empty := int((lengths == 0).sum()):
-        warnings.warn(
+        warn(
             f"{num_empty} of {len(lengths)} sequences are empty and have no rows in a long table. "
-            "Sequences.to_arrow keeps them.",
-            UserWarning,
-            stacklevel=3,
+            "Sequences.to_arrow keeps them."
         )
     steps = np.arange(len(values)) - np.repeat(offsets[:-1], lengths)
     columns: Mapping[str, Any] = {

@@ -1,12 +1,12 @@
 """`read` and `write`: the entry points for files and binary streams of all formats."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from refold._support.streams import write_all
+from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError
 from refold.sequences._as_sequences import as_sequences
 from refold.sequences._sequences import Sequences
@@ -198,9 +198,7 @@ def _warn_about_unknown(sequences: Sequences) -> None:
             count = int((sequences.values[:, i] == len(column.categories)).sum())
             if count:
                 what = "1 unknown entry" if count == 1 else f"{count} unknown entries"
-                warnings.warn(
+                warn(
                     f"{what} of column {column.name!r} {'is' if count == 1 else 'are'} written as "
-                    "missing, as the categories are integers. An .npz file keeps the difference.",
-                    UserWarning,
-                    stacklevel=3,
+                    "missing, as the categories are integers. An .npz file keeps the difference."
                 )

@@ -1,11 +1,11 @@
 """Invertible scaling of numeric columns, fitted on observed entries only."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
+from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.scan._parted_scan import PartedScan
@@ -243,7 +243,7 @@ class Scaler:
         self._check_columns(sequences)
         if np.isinf(self.least_[self.numeric_]).any():
             reason = "this model was saved without the ranges of its columns. Fit it again"
-            warnings.warn(f"Nothing is clipped: {reason}.", UserWarning, stacklevel=4)
+            warn(f"Nothing is clipped: {reason}.")
         values = np.clip(sequences.values, self.least_, self.greatest_)
         return sequences.with_values(values.astype(sequences.values.dtype))
 
@@ -361,9 +361,7 @@ def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
 def _warn_constant(names: np.ndarray) -> None:
     listed = ", ".join(repr(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
     one = len(names) == 1
-    warnings.warn(
+    warn(
         f"{'Column' if one else 'Columns'} {listed} {'is' if one else 'are'} constant in the "
-        "training data and scaled by 1.",
-        UserWarning,
-        stacklevel=3,
+        "training data and scaled by 1."
     )

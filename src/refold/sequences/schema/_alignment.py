@@ -1,9 +1,8 @@
 """Alignment of data with another schema: columns are matched and categories mapped."""
 
-import warnings
-
 import numpy as np
 
+from refold._support.user_warnings import warn
 from refold.errors import SchemaError, argument
 from refold.sequences.schema._column_types import decode_column
 from refold.sequences.schema._missing_values import without_missing
@@ -28,11 +27,7 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
             aligned[:, i] = without_missing(_to_numbers(raw, known, column), column, target.missing)
             column.column_type.check(aligned[:, i], column.name, places)
     if unseen:
-        warnings.warn(
-            f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.",
-            UserWarning,
-            stacklevel=3,
-        )
+        warn(f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.")
     return aligned
 
 

@@ -1,11 +1,11 @@
 """Keras callbacks in the compiled loop."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from refold._support.user_warnings import warn
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._train_state import TrainState
 
@@ -28,10 +28,9 @@ class Hooks:
         steppers = sorted({type(c).__name__ for c in self._list.callbacks if _asks_for_steps(c)})
         self.every_step = bool(steppers)
         if steppers:
-            warnings.warn(
+            warn(
                 f"{', '.join(steppers)} asks to be called at every step, so each step is a "
-                "separate compiled call. Training is faster without batch hooks.",
-                stacklevel=7,
+                "separate compiled call. Training is faster without batch hooks."
             )
 
     @property

@@ -1,13 +1,13 @@
 """CSV and TSV files: one row per step, with an id and an optional time, or one per sequence."""
 
 import io
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from refold._support.user_warnings import warn
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text
@@ -133,11 +133,9 @@ def _without_index(source: CsvText, used: set[str | None], *, named: bool) -> li
         return others
     counts = csv_table(source, only=[first]).column(0).to_pylist()
     if counts in (list(range(len(counts))), list(range(1, len(counts) + 1))):
-        warnings.warn(
+        warn(
             f"{source.name}: The first column ({first!r}) numbers the rows, like an index of "
-            "pandas. It is left out.",
-            UserWarning,
-            stacklevel=5,
+            "pandas. It is left out."
         )
         return others
     if first:

@@ -1,7 +1,6 @@
 """`Scan`: sequences of Parquet files larger than memory, read in blocks."""
 
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from refold._support.argument_checks import is_whole
 from refold._support.offsets import offsets_from_lengths, positions_of
+from refold._support.user_warnings import warn
 from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._time_gaps import TIME_GAP, with_time_gaps
@@ -131,7 +131,7 @@ def scan(
     reader = RowReader(files, batch_bytes_of(block_bytes))
     scanned = first_pass(files, look_at(files, column_types, reader))
     for message in scanned.warnings:
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warn(message)
     if time_gaps:
         blocks = (block.values for block in Scan(files, scanned, block_bytes))
         scanned = _observe_again(scanned, blocks)

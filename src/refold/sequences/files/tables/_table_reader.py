@@ -1,12 +1,12 @@
 """Conversion of tables in files, with one row per step or one row per sequence."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from refold._support.offsets import offsets_from_lengths
+from refold._support.user_warnings import warn
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import (
@@ -158,12 +158,10 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
     chosen = set(steps)
     if left := [column for column in others if column not in chosen]:
         listed = ", ".join(map(repr, left[:3])) + (", ..." if len(left) > 3 else "")
-        warnings.warn(
+        warn(
             f"{name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
             f"{listed} {'is' if len(left) == 1 else 'are'} left out. Choose others with "
-            f"{argument('columns=')}.",
-            UserWarning,
-            stacklevel=5,
+            f"{argument('columns=')}."
         )
     return id_column, steps
 
