@@ -8,7 +8,7 @@ import refold
 from refold import SequenceAutoencoder, Sequences
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.layers import LSTM, PaddingMask
-from refold.models import keras_models
+from refold.network.keras.network import keras_models
 from refold.sequences import Scaler
 
 TINY = {

@@ -11,9 +11,10 @@ import refold
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import DataError, ParameterError
-from refold.inference import Specification
 from refold.model._features import DecodedFeatures
-from refold.models import build, inference_with, seeded
+from refold.models import build, seeded
+from refold.network.keras.network import inference_with
+from refold.network.specification import Specification
 from small_data import ragged, untrained
 
 

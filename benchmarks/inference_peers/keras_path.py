@@ -15,7 +15,7 @@ __all__ = ["load", "loads_keras_models"]
 def loads_keras_models() -> Iterator[None]:
     """Make Refold load default models as Keras models."""
     from refold.model import _file
-    from refold.models import KerasNetwork, keras_models
+    from refold.network.keras.network import KerasNetwork, keras_models
 
     usual = _file._network
     _file._network = lambda *given: KerasNetwork(keras_models(usual(*given)))

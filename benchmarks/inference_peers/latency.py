@@ -10,7 +10,7 @@ import numpy as np
 import refold
 from benchmarks.inference_peers.keras_path import load
 from benchmarks.training_peers.process import answer
-from refold.models import KerasNetwork
+from refold.network.keras.network import KerasNetwork
 
 __all__ = ["LATENT_STEPS"]
 

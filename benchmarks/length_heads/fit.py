@@ -14,9 +14,9 @@ import refold
 from benchmarks.length_heads import heads, visible
 from benchmarks.training_peers.process import answer
 from refold.evaluation import nmse
-from refold.inference import _packed_network
-from refold.inference._lbfgs import minimize_rows
-from refold.models import _network
+from refold.network.keras import build
+from refold.network.packed import network
+from refold.network.packed.lbfgs import minimize_rows
 from refold.sequences import Scaler, Sequences, read
 from refold.training import _held_out_error
 from refold.training.loop import _compiled_steps
@@ -25,15 +25,15 @@ from refold.training.loop import _compiled_steps
 def use_head(kind: str, lengths: np.ndarray) -> None:
     """Replace the model of the length in everything that is imported."""
     found = heads.components_of(kind, lengths)
-    _network.length_model = lambda latent_dim, **_: heads.keras_model(found, latent_dim)
+    build.length_model = lambda latent_dim, **_: heads.keras_model(found, latent_dim)
     _compiled_steps.length_loss = heads.loss_of(found)
-    _packed_network.length_model = partial(heads.Length, components=found)
-    _packed_network.LatentObjective = heads.Objective
+    network.length_model = partial(heads.Length, components=found)
+    network.LatentObjective = heads.Objective
 
 
 def use_visible_error() -> None:
     """Measure the visible error in validation, at the end of a fit, and of optimized codes."""
-    _compiled_steps.reconstruction_error = visible.reconstruction_error
+    network.PackedNetwork.reconstruction_error = visible.reconstruction_error
     measure = _held_out_error.fidelity
 
     def fidelity(original: Sequences, reconstructed: Sequences, scaler: Scaler) -> Any:
@@ -41,7 +41,7 @@ def use_visible_error() -> None:
         return found._replace(nmse=visible.visible_nmse(original, reconstructed, scaler))
 
     _held_out_error.fidelity = fidelity
-    _packed_network.minimize_rows = minimize_visibly
+    network.minimize_rows = minimize_visibly
 
 
 def minimize_visibly(objective: Any, codes: np.ndarray, steps: int, **options: Any) -> np.ndarray:
@@ -66,10 +66,10 @@ def of_searches(ae: Any, test: Sequences, units: Scaler) -> dict[str, Any]:
         ("earlier", "LatentObjective", heads.EarlierObjective),
         ("kept", "minimize_rows", minimize_visibly),
     ):
-        own = getattr(_packed_network, part)
-        setattr(_packed_network, part, other)
+        own = getattr(network, part)
+        setattr(network, part, other)
         found[name] = measure(ae, test, units)
-        setattr(_packed_network, part, own)
+        setattr(network, part, own)
     return found
 
 

@@ -18,11 +18,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from refold.inference import Specification
-from refold.inference._latent_optimization import LatentObjective, cost_of_length
-from refold.inference._length_model import LengthModel
 from refold.kernels import packed
-from refold.layers import Constant, dense
+from refold.layers import Constant
+from refold.network.keras.initializers import dense
+from refold.network.packed.lengths import LengthModel
+from refold.network.packed.losses import LatentObjective, cost_of_length
+from refold.network.specification import Specification
 
 __all__ = [
     "Components",

@@ -6,8 +6,8 @@ import numpy as np
 
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.evaluation import nmse
-from refold.inference._packed_rows import blocks, input_and_target
-from refold.inference._reconstruction_error import ErrorTotals
+from refold.network.packed.losses import ErrorTotals
+from refold.network.packed.rows import blocks, input_and_target
 from refold.sequences import Scaler, Sequences
 
 __all__ = ["reconstruction_error", "squared_sums", "visible_nmse"]
@@ -47,7 +47,7 @@ def squared_sums(
 def reconstruction_error(
     network: Any, values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
 ) -> ErrorTotals:
-    """Sum the squared errors with predicted lengths; in place of the function of this name."""
+    """Sum the squared errors with predicted lengths; in place of the method of this name."""
     del with_length
     error, observed = 0.0, 0
     for block in blocks(network.specification, offsets):

@@ -25,8 +25,8 @@ ROUNDS = 3
 def by_refold(num_sequences: int) -> dict[str, Any]:
     """Return the rates, and the share of the LSTM in the time with patches of 1 step."""
     import refold
-    from refold.inference._packed_rows import blocks, input_and_target
     from refold.kernels import packed
+    from refold.network.packed.rows import blocks, input_and_target
 
     data = log_normal(num_sequences)
 

@@ -1,8 +1,8 @@
 """Refold encodes any sequence as a fixed-size vector, and decodes the vector to a sequence.
 
 Submodules load on first use, so ``import refold`` is fast. Keras runs on JAX unless
-``KERAS_BACKEND`` is set or Keras is already imported. Importing Keras also registers Refold's
-layers, so ``keras.models.load_model`` reads ``.keras`` files with them without ``custom_objects``.
+``KERAS_BACKEND`` is set or Keras is already imported. ``import refold.models`` registers Refold's
+layers, so that ``keras.models.load_model`` reads ``.keras`` files with them.
 
 Examples
 --------
@@ -16,8 +16,6 @@ import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
-
-from refold._support.import_finders import PostImportFinder
 
 if TYPE_CHECKING:
     from refold import cluster as cluster
@@ -60,21 +58,8 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-# Modules that refold.models needs, and that import Keras themselves.
-_NEED_KERAS = ("refold.layers", "refold._support.compilation")
-
-
-def _register_layers(imported: str) -> None:
-    # a module of ours that imports Keras first is not complete yet; its own import registers then
-    if imported in _NEED_KERAS or not any(name in sys.modules for name in _NEED_KERAS):
-        importlib.import_module("refold.models")
-
-
-if "keras" in sys.modules:
-    importlib.import_module("refold.models")
-else:
+if "keras" not in sys.modules:
     os.environ.setdefault("KERAS_BACKEND", "jax")
-    sys.meta_path.insert(0, PostImportFinder(["keras", *_NEED_KERAS], _register_layers))
 
 
 def __getattr__(name: str) -> Any:

@@ -11,8 +11,7 @@ from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
-from refold.inference import open_source
-from refold.model import Detection, Drift, Forecast, Model, Stream, plain
+from refold.model import Detection, Drift, Forecast, Model, Stream, open_source, plain
 from refold.sequences import MODEL_KEY, as_sequences, pad
 
 try:
@@ -24,7 +23,7 @@ except ModuleNotFoundError:
     raise
 
 if TYPE_CHECKING:
-    from refold.models import Architecture
+    from refold.network.keras.build import Architecture
     from refold.training import Checkpoint, FitResult
 
 __all__ = ["SequenceAutoencoder"]
@@ -742,7 +741,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         network = self.model_.network
         check_training_packages("A Keras model")
         # not at the top, because all else runs without Keras
-        from refold.models import keras_models
+        from refold.network.keras.network import keras_models
 
         return keras_models(network)
 

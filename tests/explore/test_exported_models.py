@@ -10,8 +10,10 @@ from refold.explore import Atlas
 from refold.explore._exported_page import PAGE, exported_blocks
 from refold.explore._maps import NeighborMap
 from refold.explore._one_file import data_element, joined_modules
-from refold.inference import PackedNetwork, Specification, weight_shapes
 from refold.model import Model
+from refold.network.packed.network import PackedNetwork
+from refold.network.specification import Specification
+from refold.network.weights import weights_of
 from refold.sequences import Scaler, Sequences
 
 STEPS, COUNT = 12, 16
@@ -48,7 +50,7 @@ def fitted(types, scale="features", *, seed=1, **options):
     rng = np.random.default_rng(seed)
     weights = {
         name: np.float32(rng.normal(size=shape) * 0.4)
-        for name, shape in weight_shapes(specification).items()
+        for name, shape, _ in weights_of(specification)
     }
     network = PackedNetwork(specification, weights)
     error_scaler = Scaler.fit(data)

@@ -98,7 +98,7 @@ def test_the_wheel_holds_the_files_of_the_package_and_nothing_else(plain):
     }
 
 
-# tests/layers/test_lstm.py tests that the LSTM then uses the scan.
+# tests/network/keras/test_lstm.py tests that the LSTM then uses the scan.
 def test_without_the_library_the_reason_and_a_fix_are_given(plain):
     *_, site = plain
     state = printed(STATE, site)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from refold.cli import main
-from refold.inference import PackedNetwork
+from refold.network.packed.network import PackedNetwork
 from small_data import ragged
 
 ONE = {"sequences": [one.tolist() for one in ragged(4)]}

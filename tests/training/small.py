@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from models.ragged import CASES, STEPS
-from refold.models import Network, Specification, length_model, seeded
+from network.keras.ragged import CASES, STEPS
+from refold.models import Network, Specification, seeded
+from refold.network.keras.lengths import length_model
 from refold.sequences import Batches, Column, Schema, Sequences
 from refold.training import (
     InMemoryLoader,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.ragged import STEPS
+from network.keras.ragged import STEPS
 from refold.models import decode_autoregressively, predict
 from refold.sequences import pad
 from refold.training.loop._compiled_steps import Engine

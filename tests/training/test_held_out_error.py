@@ -10,7 +10,7 @@ from refold import SequenceAutoencoder, Sequences
 from refold._support.console import describe_epochs
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
-from refold.models import keras_models
+from refold.network.keras.network import keras_models
 from refold.sequences import Column, Schema, scan, write
 from refold.training import fit, validation_split
 from refold.training._data_sources import FileSource, MemorySource

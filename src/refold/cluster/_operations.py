@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import ParameterError
-from refold.inference import PackedNetwork
 from refold.kernels import packed
 from refold.model import Model, dumps
+from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, codes_to_arrow
 
 

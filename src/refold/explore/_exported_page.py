@@ -15,8 +15,10 @@ from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
 from refold.explore._fields import Field
 from refold.explore._one_file import whole_page
-from refold.inference import PackedNetwork, linear_map
 from refold.model import model_of
+from refold.network.packed.network import PackedNetwork
+from refold.network.specification import length_unit
+from refold.network.weights import linear_map
 from refold.sequences import atomic_writer
 from refold.sequences.types import outputs_of
 from refold.serve import to_json
@@ -178,6 +180,8 @@ def _about(
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
         "length_scale": specification.length_scale,
+        "length_unit": length_unit(specification.length_deviation),
+        "max_log_length": specification.max_log_length,
         "outputs": [
             {
                 "link": one.type.link,

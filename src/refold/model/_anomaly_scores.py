@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from refold._support.offsets import offsets_from_lengths
-from refold.inference import check_lengths, encode, rocket_features
+from refold.model._input_checks import check_lengths
 from refold.model._statistics import ReferenceStatistics
+from refold.network.fitted_network import encode, rocket_features
 from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
 
 if TYPE_CHECKING:

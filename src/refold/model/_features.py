@@ -4,8 +4,10 @@ import numpy as np
 
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.sampling import evenly_spaced
-from refold.inference import FittedNetwork, blocks, pooled, predict_lengths
 from refold.kernels import DILATIONS, packed, random_convolutions
+from refold.network.fitted_network import FittedNetwork, predict_lengths
+from refold.network.packed.features import pooled
+from refold.network.packed.rows import blocks
 from refold.sequences import check_codes_finite
 
 # Kernels for each of four dilations; they are shared evenly if there are more dilations.

@@ -9,7 +9,6 @@ import numpy as np
 
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ModelFileError, spelled
-from refold.inference import FittedNetwork, PackedNetwork, Specification, are_default, weight_shapes
 from refold.model._container import (
     pack_container,
     read_container,
@@ -18,6 +17,10 @@ from refold.model._container import (
 )
 from refold.model._mixture import Mixture
 from refold.model._statistics import Calibration, Fingerprints, History, ReferenceStatistics
+from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import PackedNetwork
+from refold.network.specification import Specification
+from refold.network.weights import are_default, weights_of
 from refold.sequences import Scaler, Schema
 
 if TYPE_CHECKING:
@@ -171,14 +174,14 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
     if not are_default(specification):
         check_training_packages("A model that is not the default one")
         # not at the top, because the default model needs no Keras
-        from refold.models import load_network
+        from refold.network.keras.network import load_network
 
         return load_network(specification, weights)
-    shapes = weight_shapes(specification)
-    for name, shape in shapes.items():
+    expected = weights_of(specification)
+    for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")
-    return PackedNetwork(specification, {name: weights[name] for name in shapes})
+    return PackedNetwork(specification, {weight.name: weights[weight.name] for weight in expected})
 
 
 def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> Scaler:

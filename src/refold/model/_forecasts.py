@@ -9,8 +9,9 @@ import pyarrow as pa
 from refold._support.argument_checks import check_rate, check_whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
-from refold.inference import Specification, continued, split_last
 from refold.model._fingerprints import warn_of_trained
+from refold.model._forecast_steps import continued, split_last
+from refold.network.specification import Specification
 from refold.sequences import Sequences, split_at, stored_model
 
 if TYPE_CHECKING:

@@ -15,25 +15,6 @@ from refold._support.sampling import evenly_spaced
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import ForecastErrors, exact, explained_variance, least_calibration
-from refold.inference import (
-    Draw,
-    FittedNetwork,
-    Meaning,
-    Specification,
-    check_can_sample,
-    check_codes,
-    check_fits,
-    check_lengths,
-    count_far,
-    decode,
-    describe_far_codes,
-    encode,
-    lengths_to_write,
-    open_source,
-    predict_lengths,
-    warn_of_far,
-    warn_of_longer,
-)
 from refold.model._anomaly_scores import Measurement, errors_of, measure
 from refold.model._calibration import (
     MAX_ERRORS,
@@ -44,14 +25,22 @@ from refold.model._calibration import (
 )
 from refold.model._detection import Detection
 from refold.model._drift import Drift, drift_between
+from refold.model._far_values import count_far, warn_of_far
 from refold.model._features import DecodedFeatures
 from refold.model._file import dumps, fingerprint, loads, read_model, write_model
 from refold.model._fingerprints import check_untrained, first_of_each, warn_of_trained
 from refold.model._forecasts import Forecast, errors_of_forecasts, forecast, residuals
+from refold.model._input_checks import check_codes, check_fits, check_lengths, describe_far_codes
 from refold.model._latent_steps import check_latent_steps
+from refold.model._longer_sequences import Meaning, lengths_to_write, warn_of_longer
 from refold.model._mixture import fit_mixture
+from refold.model._open_source import open_source
 from refold.model._statistics import Calibration, Fingerprints, History, ReferenceStatistics
 from refold.model._stream import Stream
+from refold.model._variational_codes import check_can_sample
+from refold.network.fitted_network import FittedNetwork, decode, encode, predict_lengths
+from refold.network.packed.heads import Draw
+from refold.network.specification import Specification
 from refold.sequences import (
     Scaler,
     Scan,

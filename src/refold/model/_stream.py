@@ -8,8 +8,9 @@ import numpy as np
 
 from refold._support.argument_checks import check_whole
 from refold.errors import DataError, SchemaError
-from refold.inference import check_fits, warn_of_longer
 from refold.model._calibration import compared
+from refold.model._input_checks import check_fits
+from refold.model._longer_sequences import warn_of_longer
 from refold.sequences import Schema, Sequences
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from refold._support.argument_checks import check_whole
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, fidelity, pca_cross_fit
-from refold.inference import HEAD, describe_longer
+from refold.model import HEAD, describe_longer
 from refold.report._score import Quantity, Result, Score
 from refold.sequences import Scan, Sequences
 

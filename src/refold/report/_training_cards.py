@@ -39,7 +39,7 @@ def data(material: ReportData) -> Card:
 def architecture(material: ReportData) -> Card:
     """Show the layers of encoder and decoder, and the code between them."""
     # not at the top, because all other cards do without Keras
-    from refold.models import keras_models
+    from refold.network.keras.network import keras_models
 
     model, specification = material.model, material.model.specification
     encoder, decoder, *_ = keras_models(model.network).models

@@ -10,9 +10,10 @@ from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
-from refold.inference import Specification, encoded_blocks
 from refold.kernels import packed
 from refold.model import Model, model_of
+from refold.network.packed.rows import encoded_blocks
+from refold.network.specification import Specification
 from refold.search._features import Described, SequenceFeatures
 from refold.sequences import Sequences
 from refold.sequences.types import COLUMN_TYPES

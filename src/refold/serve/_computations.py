@@ -8,8 +8,8 @@ import numpy as np
 
 from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, RefoldError
-from refold.inference import Draw
 from refold.model import Model
+from refold.network.packed.heads import Draw
 from refold.sequences import Sequences
 from refold.serve._service_errors import ServiceError, exceeded
 

@@ -10,8 +10,15 @@ import numpy as np
 
 import refold.search
 from refold.errors import ModelFileError, ParameterError
-from refold.inference import PackedNetwork, count_far, describe_far, describe_longer, far_limits
-from refold.model import Model, describe_trained
+from refold.model import (
+    Model,
+    count_far,
+    describe_far,
+    describe_longer,
+    describe_trained,
+    far_limits,
+)
+from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, local_path
 from refold.sequences.types import NUMERIC
 from refold.serve._service_errors import ServiceError

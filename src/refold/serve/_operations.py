@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from refold._support.argument_checks import draw_seed
 from refold.errors import DataError, ParameterError, argument
-from refold.inference import Draw
+from refold.network.packed.heads import Draw
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _fields
 from refold.serve._arrow_bodies import id_name

@@ -13,8 +13,8 @@ import numpy as np
 
 from refold._support.file_lock import sole_training
 from refold.errors import ModelFileError, ParameterError
-from refold.inference import FittedNetwork
 from refold.model import Model, plain
+from refold.network.fitted_network import FittedNetwork
 from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
 from refold.training._data_sources import Source
 from refold.training.loop._snapshot import Checkpoints, Snapshot

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from refold.evaluation import Fidelity
-from refold.models import Network, inference_with
+from refold.network.keras.build import Network
+from refold.network.keras.network import inference_with
 from refold.sequences import Scaler, Sequences
 from refold.training._held_out_error import HeldOut, assign_weights, holding
 from refold.training._initial_weights import InitialWeights

@@ -10,8 +10,7 @@ import numpy as np
 
 from refold._support.user_warnings import warn
 from refold.errors import DataError, SchemaError, argument
-from refold.inference import open_source
-from refold.model import Model
+from refold.model import Model, open_source
 from refold.sequences import (
     Batches,
     PartedBatches,

@@ -10,7 +10,7 @@ from refold._support.compilation import keep_compiled
 from refold._support.console import log
 from refold.errors import DataError
 from refold.model import History, Model
-from refold.models import inference_with
+from refold.network.keras.network import inference_with
 from refold.training._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training._choose_latent_dim import choose_size
 from refold.training._choose_settings import choose

@@ -11,8 +11,11 @@ from keras import ops
 
 from refold._support.compilation import keep_compiled
 from refold._support.progress_bars import progress_bar
-from refold.inference import FittedNetwork, encode, recent_values
-from refold.models import Network, column_errors, seeded
+from refold.model import recent_values
+from refold.network.fitted_network import FittedNetwork, encode
+from refold.network.keras.build import Network
+from refold.network.keras.losses import column_errors
+from refold.network.keras.seed import seeded
 from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import COLUMN_TYPES
 from refold.training.loop._adamw import AdamW

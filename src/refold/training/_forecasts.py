@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from refold.evaluation import pick_season
-from refold.models import Network, inference_with
+from refold.network.keras.build import Network
+from refold.network.keras.network import inference_with
 from refold.sequences import Sequences
 from refold.training._data_sources import Source
 from refold.training._forecast_decoder import Cuts, cut, fit_forecast_decoder

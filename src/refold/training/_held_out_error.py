@@ -11,9 +11,10 @@ import numpy as np
 from refold._support.console import log
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
-from refold.inference import FittedNetwork, continued, split_last
-from refold.model import Model
-from refold.models import Network, inference_with
+from refold.model import Model, continued, split_last
+from refold.network.fitted_network import FittedNetwork
+from refold.network.keras.build import Network
+from refold.network.keras.network import inference_with
 from refold.sequences import Scaler, Sequences
 from refold.training._data_sources import Source
 from refold.training._training import FitResult

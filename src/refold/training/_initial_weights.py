@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.models import Network
+from refold.network.keras.build import Network
 from refold.training._held_out_error import holding, weights_of
 from refold.training._progress import doing
 from refold.training._split import Split

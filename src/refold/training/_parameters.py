@@ -10,7 +10,9 @@ import numpy as np
 from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument, spelled
 from refold.model import Model
-from refold.models import ARCHITECTURES, CELLS, DECODERS
+from refold.network.keras.build import ARCHITECTURES
+from refold.network.keras.cells import CELLS
+from refold.network.keras.decoder import DECODERS
 from refold.sequences import check_missing
 from refold.training._backend import require_jax
 from refold.training.data._corruption import Corruption

@@ -7,20 +7,21 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 
 from refold._support.sampling import evenly_spaced
-from refold.inference import MOST_SEQUENCES as MAX_COUNTED
-from refold.inference import count_active, report_active
 from refold.model import (
     MAX_ERRORS,
     Model,
     ReferenceStatistics,
+    count_active,
     distances,
     errors_of,
     fit_mixture,
     means_by_sequence,
     reconstruction_errors,
+    report_active,
     scored_features,
 )
-from refold.models import Network
+from refold.model import MOST_SEQUENCES as MAX_COUNTED
+from refold.network.keras.build import Network
 from refold.sequences import Sequences
 from refold.training._held_out_error import holding
 from refold.training._split import Split

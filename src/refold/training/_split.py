@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from refold.errors import ParameterError, argument, spelled
-from refold.inference import Specification
 from refold.model import MAX_FINGERPRINTS, Fingerprints, Model, check_untrained
+from refold.network.specification import Specification
 from refold.sequences import Batches, PartedScan, Scaler, Scan, Sequences, fingerprints
 from refold.training._data_sources import Source
 from refold.training._held_out_error import HeldOut

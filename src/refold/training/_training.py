@@ -11,7 +11,7 @@ import numpy as np
 
 from refold._support.user_warnings import warn
 from refold.errors import DivergedError, ParameterError
-from refold.models import Network
+from refold.network.keras.build import Network
 from refold.sequences import Batches
 from refold.training._processes import Processes
 from refold.training._settings import Settings

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, SchemaError
-from refold.inference import ColumnHead
 from refold.layers import ColumnHead as KerasHead
+from refold.network.packed.heads import ColumnHead
 from refold.sequences import Scaler, Sequences, concatenate
 from refold.sequences.types import COLUMN_TYPES
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from refold.inference import decode
-from refold.models import Specification, build, inference_with
+from refold.models import Specification, build
+from refold.network.fitted_network import decode
+from refold.network.keras.network import inference_with
 from refold.sequences import Scaler
 from refold.training import set_linear_initialization
 from refold.training.initialization._decoding_map import decode as decode_linear

@@ -8,8 +8,8 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.errors import ParameterError
-from refold.inference import check_can_sample
-from refold.models import keras_models
+from refold.model._variational_codes import check_can_sample
+from refold.network.keras.network import keras_models
 from refold.sequences import Scaler
 from refold.training import load_checkpoint, save_checkpoint
 from refold.training.initialization._linear_weights import set_linear_initialization

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from refold.models import Network
+from refold.network.keras.build import Network
 from refold.training.data._corruption import Corruption, corrupt
 from refold.training.data._padded_batches import Batch, Layout
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from refold.models import Network
+from refold.network.keras.build import Network
 from refold.sequences import Sequences, input_and_target, sums_by_sequence
 from refold.sequences.types import COLUMN_TYPES, number_mask
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from refold.models import Network, Specification
+from refold.network.keras.build import Network
+from refold.network.specification import Specification
 from refold.sequences import Sequences
 from refold.sequences.types import number_mask, outputs_of
 from refold.training.data._corruption import Corruption

@@ -6,8 +6,8 @@ import numpy as np
 
 from refold._support.blas_threads import one_blas_thread
 from refold._support.sampling import evenly_spaced
-from refold.inference import RocketFeatures
-from refold.models import Network
+from refold.network.keras.build import Network
+from refold.network.packed.features import RocketFeatures
 from refold.sequences import Sequences
 from refold.training._progress import doing
 

@@ -12,8 +12,12 @@ import numpy as np
 
 from refold._support.compilation import compiled_by_size
 from refold._support.offsets import offsets_from_lengths, positions_of
-from refold.inference import PackedNetwork, are_default, reconstruction_error
-from refold.models import Network, are_squared, length_loss, write_steps
+from refold.network.keras.autoregressive import write_steps
+from refold.network.keras.build import Network
+from refold.network.keras.lengths import length_loss
+from refold.network.keras.losses import are_squared
+from refold.network.packed.network import PackedNetwork
+from refold.network.weights import are_default
 from refold.sequences import BatchPlan
 from refold.training._processes import Processes, for_whole_batch, total
 from refold.training.data._corruption import Corruption
@@ -144,8 +148,8 @@ class Engine:
             for part in (data.starts, data.lengths)
         )
         offsets, steps = offsets_from_lengths(lengths), positions_of(starts, lengths)
-        totals = reconstruction_error(
-            network, np.asarray(data.values)[steps], offsets, with_length=self.length_weight > 0
+        totals = network.reconstruction_error(
+            np.asarray(data.values)[steps], offsets, with_length=self.length_weight > 0
         )
         return StepMetrics(*totals, 0.0)
 

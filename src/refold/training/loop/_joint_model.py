@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from refold.models import Network
+from refold.network.keras.build import Network
 from refold.sequences.types import number_mask
 
 

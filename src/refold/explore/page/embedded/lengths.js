@@ -15,9 +15,8 @@ export class Lengths {
   }
 
   stored(code) {
-    const { length_index: index, length_scale: [center, scale], max_steps: steps } = this.specification;
-    const farthest = Math.log1p(2 * steps) + 1;
-    return Math.expm1(Math.min(farthest, Math.max(0, center + scale * code[index])));
+    const { length_index: index, length_scale: [center, scale], max_log_length: most } = this.specification;
+    return Math.expm1(Math.min(most, Math.max(0, center + scale * code[index])));
   }
 
   predicted(code) {
@@ -26,7 +25,7 @@ export class Lengths {
     addProduct(hidden, 0, code, weights["hidden/kernel"], hidden.length);
     const both = Float64Array.from(weights["length/dense/bias"]);
     addProduct(both, 0, hidden.map(gelu), weights["length/dense/kernel"], 2);
-    return specification.length_mean + Math.max(specification.length_deviation, 0.1) * both[0];
+    return specification.length_mean + specification.length_unit * both[0];
   }
 }
 

@@ -1,0 +1,272 @@
+"""The autoencoder: an encoder and a decoder, with a loss that leaves out missing values."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from refold.errors import ParameterError
+from refold.network.keras.heads import ColumnHead
+from refold.network.keras.losses import column_errors, observed_mask
+from refold.network.keras.repeat_code import FitSteps
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class Autoencoder(keras.Model):
+    """Keras model whose loss and metrics leave out unobserved targets.
+
+    Targets may be NaN, for padded steps and missing values.  Any element-wise Keras loss or metric
+    is the mean over the observed entries.  If you compile without a loss, each column has the loss
+    of its type: squared error, or binary or categorical cross-entropy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from refold.models import default
+    >>> models = default(["numeric"], latent_dim=2, max_steps=4, units=8)
+    >>> x = np.array([[[1.0], [2.0], [np.nan], [np.nan]]], "float32")
+    >>> models.autoencoder.compile("adam", "mse")
+    >>> y = models.autoencoder.predict(x, verbose=0)
+    >>> by_hand = np.mean((y[0, :2] - x[0, :2]) ** 2)
+    >>> bool(np.isclose(models.autoencoder.evaluate(x, x, verbose=0), by_hand))
+    True
+    """
+
+    _loss_by_type = True
+    # column types and numbers of categories, for models without a ColumnHead
+    columns: tuple[tuple[str, ...], tuple[int, ...]] | None = None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *args: Any,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure training, as ``keras.Model.compile`` does.
+
+        ``metrics`` are weighted, because an unweighted Keras metric would count padding.
+        """
+        self._loss_by_type = loss is None
+        both = [*_as_list(metrics), *_as_list(weighted_metrics)]
+        super().compile(optimizer, loss, *args, weighted_metrics=both or None, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the saved model was compiled.  Keras needs this for a custom ``compile``."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the configuration of the Keras model, and the columns."""
+        return {**super().get_config(), "columns": self.columns}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Autoencoder":
+        """Create the model from its configuration."""
+        columns = config.pop("columns", None)
+        model = super().from_config(config, custom_objects)
+        if columns is not None:
+            model.columns = tuple(columns[0]), tuple(columns[1])
+        return model
+
+    def compute_loss(
+        self,
+        x: Any = None,  # noqa: ARG002  (the signature is Keras's)
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,  # noqa: ARG002, FBT001, FBT002
+    ) -> Any:
+        """Compute the mean error over observed targets, plus the losses of the layers."""
+        error = self.error(y, y_pred, sample_weight)
+        return error + sum(self.losses) if self.losses else error
+
+    def error(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Compute the mean error over observed targets, without the losses of the layers.
+
+        Parameters
+        ----------
+        y : tensor of shape (batch, steps, features)
+            Targets, NaN where not observed.
+        y_pred : tensor of shape (batch, steps, outputs)
+            Outputs of the decoder.
+        sample_weight : tensor of shape (batch,) or (batch, steps), optional
+            Weight of each sequence, or of each step.
+
+        Returns
+        -------
+        scalar tensor
+        """
+        values, observed, weight = _split(y, y_pred, sample_weight)
+        weight = weight * (
+            ops.cast(ops.size(observed), observed.dtype) / ops.maximum(ops.sum(observed), 1.0)
+        )
+        if self._loss_by_type:
+            column_types, num_categories = self._columns(values, y_pred)
+            return ops.mean(column_errors(values, y_pred, column_types, num_categories) * weight)
+        _require_same_width(values, y_pred)
+        return self._compile_loss(values[..., None], y_pred[..., None], weight)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Update the element-wise metrics on observed targets."""
+        values, _, weight = _split(y, y_pred, sample_weight)
+        if self._compile_metrics is not None:
+            _require_same_width(values, y_pred)
+        return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
+
+    def _columns(self, y: Any, y_pred: Any) -> tuple[list[str], list[int]]:
+        if self.columns is not None:
+            return list(self.columns[0]), list(self.columns[1])
+        head = _find_head(self)
+        if head is not None:
+            return head.column_types, head.num_categories
+        _require_same_width(y, y_pred)
+        return ["numeric"] * y.shape[-1], [0] * y.shape[-1]
+
+
+class Models(NamedTuple):
+    """An encoder, a decoder and the autoencoder of both, which share their weights.
+
+    Attributes
+    ----------
+    encoder : keras.Model
+        Padded sequences (batch, steps, features) to codes (batch, latent_dim).
+    decoder : keras.Model
+        Codes to sequences of ``max_steps`` steps (batch, max_steps, outputs).
+    autoencoder : Autoencoder
+        Sequences to their reconstructions (batch, steps, outputs).
+    unroll : keras.Model
+        Codes and a template to sequences with as many steps as the template.
+    posterior : keras.Model, optional
+        In a variational model: sequences to the mean and log-variance of each latent dimension,
+        two arrays (batch, latent_dim). The mean is the output of ``encoder``.
+    """
+
+    encoder: keras.Model
+    decoder: keras.Model
+    autoencoder: Autoencoder
+    unroll: keras.Model
+    posterior: keras.Model | None = None
+
+
+def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "autoencoder") -> Models:
+    """Join any two Keras models into an autoencoder that shares their weights.
+
+    Parameters
+    ----------
+    encoder : keras.Model
+        From (batch, steps, features) to (batch, latent_dim).
+    decoder : keras.Model
+        From (batch, latent_dim) to (batch, any number of steps, outputs).  Its output is cut or
+        padded with zeros to the number of steps of the encoder's input.
+    name : str
+        Name of the autoencoder.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If the two do not fit together.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from refold.layers import LSTM
+    >>> x = keras.Input((10, 5))
+    >>> code = keras.Input((20,))
+    >>> steps = LSTM(5, return_sequences=True)(keras.layers.RepeatVector(10)(code))
+    >>> models = autoencoder(keras.Model(x, LSTM(20)(x)), keras.Model(code, steps))
+    >>> models.autoencoder.output_shape
+    (None, 10, 5)
+    """
+    for role, model in (("encoder", encoder), ("decoder", decoder)):
+        if not isinstance(model, keras.Model):
+            raise ParameterError(f"{role} must be a keras.Model. Got {type(model).__name__}.")
+        if not getattr(model, "inputs", None):
+            raise ParameterError(
+                f"{role} must be a Functional model, or a Sequential model that starts with "
+                f"keras.Input. Got a {type(model).__name__} without known inputs."
+            )
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ParameterError(
+                f"{role} must have one input and one output. Got {len(model.inputs)} and "
+                f"{len(model.outputs)}."
+            )
+    wanted, given = decoder.inputs[0].shape, encoder.outputs[0].shape
+    if len(given) != 2 or tuple(wanted[1:]) != tuple(given[1:]):
+        raise ParameterError(
+            f"the encoder's output and the decoder's input must have the same shape, (batch, "
+            f"latent_dim). Got {tuple(given)} and {tuple(wanted)}."
+        )
+    if len(encoder.inputs[0].shape) != 3 or len(decoder.outputs[0].shape) != 3:
+        raise ParameterError(
+            "the encoder's input and the decoder's output must have shape (batch, steps, "
+            f"features). Got {tuple(encoder.inputs[0].shape)} and "
+            f"{tuple(decoder.outputs[0].shape)}."
+        )
+    code = keras.Input(wanted[1:], name="code")
+    template: Any = keras.Input((encoder.inputs[0].shape[1], None), name="template")
+    steps: Any = FitSteps(name="fit_steps")(decoder(code), like=template)
+    unroll = keras.Model([code, template], steps, name="decoder")
+    return join(encoder, decoder, unroll, name=name)
+
+
+def join(
+    encoder: keras.Model, decoder: keras.Model, unroll: keras.Model, *, name: str = "autoencoder"
+) -> Models:
+    """Join an encoder, and a decoder with the ``unroll`` that shares its layers."""
+    x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
+    outputs = unroll([encoder(x), x])
+    return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll)
+
+
+def _as_list(metrics: Any) -> list[Any]:
+    if metrics is None:
+        return []
+    return (
+        list(metrics)
+        if isinstance(metrics, Sequence) and not isinstance(metrics, str)
+        else [metrics]
+    )
+
+
+def _split(y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Return finite targets, a mask of observed targets, and their weights."""
+    values, observed = observed_mask(ops.cast(y, y_pred.dtype))
+    if sample_weight is None:
+        return values, observed, observed
+    return values, observed, observed * _spread(sample_weight, observed)
+
+
+def _spread(sample_weight: Any, observed: Any) -> Any:
+    weight: Any = ops.cast(sample_weight, observed.dtype)
+    while len(weight.shape) < len(observed.shape):
+        weight = weight[..., None]
+    return weight
+
+
+def _require_same_width(y: Any, y_pred: Any) -> None:
+    if y.shape[-1] != y_pred.shape[-1]:
+        raise ParameterError(
+            f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}. With categorical "
+            "columns, compile the autoencoder without loss= and metrics=, so that each column gets "
+            "the loss of its type."
+        )
+
+
+def _find_head(model: keras.Model) -> ColumnHead | None:
+    return next((layer for layer in every_layer(model) if isinstance(layer, ColumnHead)), None)
+
+
+def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Iterate over the layers of a model and of its nested models."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from every_layer(layer)

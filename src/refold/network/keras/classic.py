@@ -1,0 +1,335 @@
+"""Exact implementations of the models in a popular question, "LSTM Autoencoder", and its answers.
+
+The question [1]_ asks how to turn a sequence into a fixed-size vector and back with Keras.
+`reshape` and `dense` are the two decoders of the first answer, `repeat` and `next_element` those of
+the second.  The default arguments are the numbers in the answers.
+
+These models read full arrays only: every sequence has ``steps`` steps and no NaN.  Shorter
+sequences must be padded, and the padding affects the code.  `refold.models.default` masks padding.
+
+References
+----------
+.. [1] "LSTM Autoencoder", Stack Overflow, question 44647258, 2017.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras.layers import AveragePooling1D, Dense, RepeatVector, Reshape, TimeDistributed
+
+from refold._support.argument_checks import is_whole
+from refold.errors import ParameterError, argument
+from refold.network.keras.autoencoder import Models, autoencoder
+from refold.network.keras.lstm import LSTM
+
+# A name, a callable or None.  Keras's signatures imply names only.
+Activation = Any
+
+
+def make_encoder(
+    steps: int, features: int, latent_dim: int, below: Sequence[int], activation: Activation
+) -> keras.Model:
+    """Make a stack of LSTMs.  The last state of the last one is the code."""
+    inputs = x = keras.Input((steps, features), name="sequence")
+    for i, units in enumerate(below):
+        require_positive(**{f"encoder_units[{i}]": units})
+        name = f"encoder_lstm_{i + 1}"
+        x = LSTM(units, activation=activation, return_sequences=True, name=name)(x)
+    x = LSTM(latent_dim, activation=activation, name="encoder_lstm")(x)
+    return keras.Model(inputs, x, name="encoder")
+
+
+def read_code(latent_dim: int, code_steps: int) -> tuple[Any, Any]:
+    """Return the input of a decoder, and its reshape to ``code_steps`` steps."""
+    if latent_dim % code_steps:
+        raise ParameterError(
+            f"{argument('latent_dim')} must be a multiple of code_steps, {code_steps}. Got "
+            f"{latent_dim}: choose another latent_dim, or pass a divisor of it as code_steps."
+        )
+    code = keras.Input((latent_dim,), name="code")
+    return code, Reshape((code_steps, latent_dim // code_steps), name="code_to_steps")(code)
+
+
+def make_repeater(
+    steps: int,
+    features: int,
+    latent_dim: int,
+    units: int,
+    activation: Activation,
+    output_activation: Activation,
+    *,
+    name: str,
+) -> keras.Model:
+    """Make a decoder that reads the code at every step."""
+    code = keras.Input((latent_dim,), name="code")
+    x = RepeatVector(steps, name="repeat_code")(code)
+    x = LSTM(units, activation=activation, return_sequences=True, name="decoder_lstm")(x)
+    x = TimeDistributed(Dense(features, activation=output_activation), name="each_step")(x)
+    return keras.Model(code, x, name=name)
+
+
+def require_positive(**numbers: Any) -> None:
+    for name, number in numbers.items():
+        if not is_whole(number):
+            raise ParameterError(f"{name} must be a positive integer. Got {number!r}.")
+
+
+__all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
+
+
+class NextElement(NamedTuple):
+    """An encoder with two decoders: one writes the sequence, one the next element of each step.
+
+    Attributes
+    ----------
+    encoder : keras.Model
+        Sequences (batch, steps, features) to codes (batch, latent_dim).
+    decoder : keras.Model
+        Codes to sequences (batch, steps, features).
+    predictor : keras.Model
+        Codes to the sequences without their first step (batch, steps - 1, features).
+    autoencoder : keras.Model
+        Sequences to both outputs; fit it on ``x, [x, x[:, 1:]]``.
+    """
+
+    encoder: keras.Model
+    decoder: keras.Model
+    predictor: keras.Model
+    autoencoder: keras.Model
+
+
+def reshape(
+    *,
+    steps: int = 10,
+    features: int = 5,
+    latent_dim: int = 20,
+    code_steps: int | None = None,
+    encoder_units: Sequence[int] = (),
+    encoder_activation: Activation = "tanh",
+    output_activation: Activation = "tanh",
+) -> Models:
+    """First answer: the decoder reads the code as a short sequence, and each step writes a step.
+
+    Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(5, return_sequences=True)``.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence.
+    latent_dim : int
+        Number of latent dimensions.
+    code_steps : int, optional
+        Number of steps of the reshaped code; by default ``steps``.  If it is smaller, each code
+        step writes several steps; if it is larger, several code steps are averaged to a step.
+    encoder_units : sequence of int
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
+    encoder_activation, output_activation : str or callable
+        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
+        ``"sigmoid"`` keeps outputs between 0 and 1.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If ``latent_dim`` is not a multiple of ``code_steps``, or neither of ``code_steps`` and
+        ``steps`` is a multiple of the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> models = reshape(steps=10, features=5, latent_dim=20)
+    >>> models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
+    >>> models.encoder.predict(np.zeros((3, 10, 5)), verbose=0).shape
+    (3, 20)
+    """
+    code_steps = steps if code_steps is None else code_steps
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
+    code, x = read_code(latent_dim, code_steps)
+    steps_each = max(1, steps // code_steps)
+    if code_steps % steps and steps % code_steps:
+        raise ParameterError(
+            f"A code of {code_steps} steps cannot write {steps} steps: one number must be a "
+            f"multiple of the other. Choose another code_steps, or use classic.dense."
+        )
+    x = LSTM(
+        steps_each * features,
+        activation=output_activation,
+        return_sequences=True,
+        name="decoder_lstm",
+    )(x)
+    if steps_each > 1:
+        x = Reshape((steps, features), name="code_steps_to_steps")(x)
+    elif code_steps > steps:
+        x = AveragePooling1D(code_steps // steps, name="code_steps_to_steps")(x)
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
+
+
+def dense(
+    *,
+    steps: int = 10,
+    features: int = 5,
+    latent_dim: int = 20,
+    code_steps: int | None = None,
+    encoder_units: Sequence[int] = (),
+    encoder_activation: Activation = "tanh",
+    output_activation: Activation = "tanh",
+) -> Models:
+    """Alternative in the first answer: the last state of one LSTM is all steps at once.
+
+    Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence.
+    latent_dim : int
+        Number of latent dimensions.
+    code_steps : int, optional
+        Number of steps of the reshaped code; by default ``steps``.
+    encoder_units : sequence of int
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
+    encoder_activation, output_activation : str or callable
+        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
+        ``"sigmoid"`` keeps outputs between 0 and 1.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If ``latent_dim`` is not a multiple of ``code_steps``.
+
+    Examples
+    --------
+    >>> dense(code_steps=20).decoder.output_shape  # the code as 20 x 1
+    (None, 10, 5)
+    """
+    code_steps = steps if code_steps is None else code_steps
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
+    code, x = read_code(latent_dim, code_steps)
+    x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
+    x = Reshape((steps, features), name="state_to_steps")(x)
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
+
+
+def repeat(
+    *,
+    steps: int = 9,
+    features: int = 1,
+    latent_dim: int = 2,
+    units: int = 100,
+    encoder_units: Sequence[int] = (),
+    activation: Activation = "relu",
+    output_activation: Activation = None,
+) -> Models:
+    """Second answer: the code is repeated at every step.
+
+    Encoder ``LSTM(2, activation="relu")``; decoder ``RepeatVector(9)``,
+    ``LSTM(100, activation="relu", return_sequences=True)``, ``TimeDistributed(Dense(1))``.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence.
+    latent_dim : int
+        Number of latent dimensions.
+    units : int
+        Units of the decoder's LSTM.
+    encoder_units : sequence of int
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
+    activation : str or callable
+        Activation of all LSTMs.  With ``"relu"``, states are unbounded, and long sequences can
+        drive the loss to NaN.
+    output_activation : str or callable, optional
+        Activation of the last dense layer.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If a size is not a positive integer.
+
+    Examples
+    --------
+    >>> models = repeat(steps=9, features=1)
+    >>> models.autoencoder.compile(optimizer="adam", loss="mse")
+    >>> models.encoder.output_shape, models.decoder.output_shape
+    ((None, 2), (None, 9, 1))
+    """
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, activation)
+    decoder = make_repeater(
+        steps, features, latent_dim, units, activation, output_activation, name="decoder"
+    )
+    return autoencoder(encoder, decoder)
+
+
+def next_element(
+    *,
+    steps: int = 9,
+    features: int = 1,
+    latent_dim: int = 2,
+    units: int = 100,
+    encoder_units: Sequence[int] = (),
+    activation: Activation = "relu",
+    output_activation: Activation = None,
+) -> NextElement:
+    """Composite model of the second answer: it decodes the sequence and each next element.
+
+    It is the `repeat` model with a second, similar decoder that writes one step less.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence; at least 2 steps.
+    latent_dim : int
+        Number of latent dimensions.
+    units : int
+        Units of each decoder's LSTM.
+    encoder_units : sequence of int
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
+    activation : str or callable
+        Activation of all LSTMs.
+    output_activation : str or callable, optional
+        Activation of the last dense layers.
+
+    Returns
+    -------
+    NextElement
+
+    Raises
+    ------
+    ParameterError
+        If a size is not a positive integer, or ``steps`` is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> models = next_element(steps=9, features=1)
+    >>> x = np.linspace(0.1, 0.9, 9).reshape(1, 9, 1)
+    >>> models.autoencoder.compile(optimizer="adam", loss="mse")
+    >>> history = models.autoencoder.fit(x, [x, x[:, 1:]], verbose=0)
+    >>> [y.shape for y in models.autoencoder.predict(x, verbose=0)]
+    [(1, 9, 1), (1, 8, 1)]
+    """
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
+    if steps == 1:
+        raise ParameterError("steps must be at least 2, so that there is a next element. Got 1.")
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, activation)
+    ends = (units, activation, output_activation)
+    decoder = make_repeater(steps, features, latent_dim, *ends, name="decoder")
+    predictor = make_repeater(steps - 1, features, latent_dim, *ends, name="predictor")
+    code = encoder(encoder.inputs[0])
+    both = keras.Model(encoder.inputs[0], [decoder(code), predictor(code)], name="autoencoder")
+    return NextElement(encoder, decoder, predictor, both)

@@ -1,0 +1,162 @@
+"""Layers for the length of a sequence in its code: a dimension for it, or a prediction."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from refold.network.keras.initializers import Constant, dense
+from refold.network.specification import MIN_LENGTH_SCALE, length_unit, log_length_scales
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LengthHead(keras.layers.Layer):
+    """Location and log-scale of a discretized logistic distribution over lengths.
+
+    It is initialized to the distribution of the training lengths.  The rounded location is the
+    predicted length.  The likelihood of a length is the logistic mass within half a step [1]_.
+
+    Parameters
+    ----------
+    mean, deviation : float
+        Mean and standard deviation of the training lengths, in steps.
+
+    References
+    ----------
+    .. [1] T. Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic
+       Mixture Likelihood and Other Modifications", ICLR 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> head = LengthHead(mean=7.0, deviation=2.0)
+    >>> np.asarray(head(np.ones((3, 4), "float32")))[:, 0].tolist()
+    [7.0, 7.0, 7.0]
+    """
+
+    def __init__(self, mean: float, deviation: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mean = float(mean)
+        self.deviation = float(deviation)
+        self.dense = dense(2, kernel_initializer=Constant(), name="dense")
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights."""
+        self.dense.build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Compute location and log-scale in steps, of shape (batch, 2)."""
+        unit = length_unit(self.deviation)
+        first, least, most = log_length_scales(self.deviation)
+        halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
+        location, log_scale = halves
+        log_scale = ops.clip(log_scale + first, least, most)
+        return ops.concatenate([self.mean + unit * location, log_scale], axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape (batch, 2)."""
+        return (*input_shape[:-1], 2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of this layer."""
+        return {**super().get_config(), "mean": self.mean, "deviation": self.deviation}
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LengthEncoding(keras.layers.Layer):
+    """The length of a sequence as a latent dimension: its standardized logarithm.
+
+    Parameters
+    ----------
+    center, scale : float
+        Mean and standard deviation, about, of the logarithm of one plus the length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> real = np.array([[True, True, False]])
+    >>> round(float(LengthEncoding(center=0.0, scale=1.0)(real)[0, 0]), 4)  # log(3)
+    1.0986
+    """
+
+    def __init__(self, center: float, scale: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.center, self.scale = float(center), float(scale)
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the dimension (batch, 1) of a mask of real steps (batch, steps)."""
+        steps = ops.sum(ops.cast(inputs, "float32"), axis=1, keepdims=True)
+        return (ops.log1p(steps) - self.center) / self.scale
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Shape (batch, 1)."""
+        return keras.KerasTensor((inputs.shape[0], 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of this layer."""
+        return {**super().get_config(), "center": self.center, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LengthDecoding(keras.layers.Layer):
+    """The length of a sequence from the latent dimension that `LengthEncoding` wrote.
+
+    Parameters
+    ----------
+    center, scale : float
+        Those of the `LengthEncoding`.
+    index : int
+        Index of the dimension.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> code = np.array([[5.0, 1.0986123]], "float32")
+    >>> np.asarray(LengthDecoding(center=0.0, scale=1.0, index=1)(code)).round(3)
+    array([[ 2.   , -2.996]], dtype=float32)
+    """
+
+    def __init__(self, center: float, scale: float, index: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.center, self.scale, self.index = float(center), float(scale), int(index)
+
+    def call(self, inputs: Any) -> Any:
+        """Compute location and smallest log-scale in steps, of shape (batch, 2)."""
+        logarithm = self.center + self.scale * inputs[:, self.index : self.index + 1]
+        location = ops.expm1(ops.maximum(logarithm, 0.0))
+        log_scale = ops.full_like(location, math.log(MIN_LENGTH_SCALE))
+        return ops.concatenate([location, log_scale], axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape (batch, 2)."""
+        return (*input_shape[:-1], 2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of this layer."""
+        own = {"center": self.center, "scale": self.scale, "index": self.index}
+        return {**super().get_config(), **own}
+
+
+def length_reader(latent_dim: int, index: int, scale: tuple[float, float]) -> keras.Model:
+    """Build the model from codes to the length (batch, 2) that their dimension ``index`` holds."""
+    code = keras.Input((latent_dim,), name="code")
+    return keras.Model(code, LengthDecoding(*scale, index, name="length")(code), name="length")
+
+
+def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:
+    """Build the model from codes to location and log-scale (batch, 2) of the predicted length."""
+    code = keras.Input((latent_dim,), name="code")
+    hidden = dense(units, activation="gelu", name="hidden")(code)
+    return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
+
+
+def length_loss(lengths: Any, predicted: Any) -> Any:
+    """Return the negative log-likelihood (batch,) of lengths (batch,), in nats."""
+    # a discretized logistic distribution, whose parameters a `LengthHead` writes
+    location, log_scale = predicted[:, 0], predicted[:, 1]
+    rate = ops.exp(-log_scale)
+    above = (lengths + 0.5 - location) * rate
+    below = (lengths - 0.5 - location) * rate
+    # logistic mass between two points: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a))
+    return ops.softplus(-above) + ops.softplus(below) - ops.log1p(-ops.exp(-rate))

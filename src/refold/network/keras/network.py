@@ -1,0 +1,214 @@
+"""Inference with Keras models, in padded batches: for classic models, custom models and GRUs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support import compilation
+from refold._support.progress_bars import progress_bar
+from refold.network.fitted_network import FittedNetwork
+from refold.network.keras.autoregressive import decode_autoregressively
+from refold.network.keras.build import Network, build
+from refold.network.keras.predict import predict
+from refold.network.keras.seed import seeded
+from refold.network.packed.features import RocketFeatures
+from refold.network.packed.heads import ColumnHead, Draw
+from refold.network.packed.network import PackedNetwork
+from refold.network.specification import Specification
+from refold.network.weights import are_default
+from refold.sequences import Sequences, pad
+
+# Maximum number of steps in a batch, if a step has at most `_WIDTH` outputs.
+_STEPS = 16384
+# Number of outputs above which a batch has fewer steps.
+_WIDTH = 256
+# Maximum number of sequences in a batch.
+_MOST_ROWS = 1024
+# Sizes of smaller batches.
+_SIZES = (8, 64, 512)
+# Minimum padded length.
+_SHORTEST = 8
+# Minimum number of batches for a progress bar.
+_MANY = 20
+
+
+class KerasNetwork:
+    """A fitted network of Keras models, with the methods of `refold.inference.FittedNetwork`."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.specification = network, network.specification
+        self.head = ColumnHead(
+            network.specification.column_types, network.specification.num_categories
+        )
+        self.reads_padding, self.autoregressive = network.reads_padding, network.autoregressive
+        self.fixed_steps, self.most_steps = network.fixed_steps, network.most_steps
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return int(sum(np.prod(v.shape) for v in self.network.variables if v.trainable))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all variables by number, for storage."""
+        variables = self.network.variables
+        return {f"{i:04d}": np.asarray(variable.value) for i, variable in enumerate(variables)}
+
+    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
+        """Encode scaled sequences to (n_sequences, latent_dim), without latent optimization."""
+        # Files of earlier versions may ask for latent optimization of a GRU.
+        del latent_steps
+        flags, only = self.specification.observed_flags, self.fixed_steps
+        codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
+        for batch in self._batches(scaled.lengths, "encode", only=only, verbose=verbose):
+            x, _ = pad(scaled, batch.rows, batch.num_steps, flags=flags)
+            if not self.reads_padding:
+                x = np.nan_to_num(x, nan=0.0)
+            codes[batch.rows] = batch.predict(self.network.models.encoder, x)
+        return codes
+
+    def rocket_features(self, scaled: Sequences) -> np.ndarray:
+        """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
+        return RocketFeatures(self.specification).of(scaled)
+
+    def decode(
+        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    ) -> np.ndarray:
+        """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
+        models, head, lengths = self.network.models, self.head, np.diff(offsets)
+        written = np.empty((offsets[-1], head.num_outputs), np.float32)
+        noise = None if draw is None else head.noise(offsets, draw.seed, np.arange(len(codes)))
+        for batch in self._batches(lengths, "decode", verbose=verbose):
+            real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
+            places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
+            if self.autoregressive:
+                options: dict[str, Any] = {"stop": int(lengths[batch.rows].max())}
+                if noise is not None and draw is not None:
+                    padded = np.zeros((*real.shape, head.num_outputs), np.float32)
+                    padded[real] = noise[places]
+                    options |= {"noise": batch.filled(padded), "temperature": draw.temperature}
+                given = batch.filled(codes[batch.rows])
+                outputs = decode_autoregressively(models.decoder, given, batch.num_steps, **options)
+                written[places] = outputs[: len(batch.rows)][real]
+                continue
+            # steps after the length of a sequence are padding, which is not computed
+            template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
+            written[places] = batch.predict(models.unroll, codes[batch.rows], template)[real]
+            if noise is not None and draw is not None:
+                written[places] = head.sample(written[places], noise[places], draw.temperature)
+        return written
+
+    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
+        """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
+        model: Any = self.network.forecaster
+        inputs = [codes, recent][: len(model.inputs)]
+        steps = self.specification.forecast_steps
+        outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
+        for batch in self._batches(np.full(len(codes), steps), "forecast"):
+            outputs[batch.rows] = batch.predict(model, *(part[batch.rows] for part in inputs))
+        return outputs.reshape(-1, self.head.num_outputs)
+
+    def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
+        """Predict the lengths (n_sequences,) of codes, which are not rounded."""
+        location = np.empty(len(codes), np.float32)
+        for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
+            location[batch.rows] = batch.predict(self.network.length, codes[batch.rows])[:, 0]
+        return location
+
+    def _batches(
+        self, lengths: np.ndarray, what: str, *, only: int | None = None, verbose: int = 0
+    ) -> Iterator["_Batch"]:
+        """Split sequences into batches of similar length, with few different shapes."""
+        # The padded lengths are the longest training length multiplied by powers of two, and the
+        # batch sizes are powers of 8, so that compiled code can be reused for all data. Sequences
+        # that fit into one batch are padded to the longest of them, because padding costs less than
+        # compiling another shape. Many categories make each step wide.
+        most_steps = _STEPS * _WIDTH // max(_WIDTH, self.specification.num_outputs)
+        by_length = np.argsort(lengths, kind="stable")
+        steps = _padded_lengths(lengths[by_length], self.specification.max_steps, only)
+        longest = int(steps.max(initial=1))
+        if len(steps) <= _most_rows(longest, most_steps):
+            steps = np.full_like(steps, longest)
+        compilation.keep_compiled()
+        batches = []
+        for num_steps in np.unique(steps):
+            rows = by_length[steps == num_steps]
+            most = _most_rows(int(num_steps), most_steps)
+            for start in range(0, len(rows), most):
+                chosen = rows[start : start + most]
+                size = next((n for n in _SIZES if len(chosen) <= n < most), most)
+                batches.append(_Batch(chosen, int(num_steps), size))
+        shown = verbose and len(batches) >= _MANY
+        with progress_bar(disable=not shown) as bar:
+            yield from bar.track(batches, description=what)
+
+
+def inference_with(network: Network) -> FittedNetwork:
+    """Return the network for inference, which follows the weights of the Keras models."""
+    # packed rows if it is the default model with LSTMs
+    if not are_default(network.specification):
+        return KerasNetwork(network)
+    packed = PackedNetwork(network.specification, {})
+    packed.follow(network)
+    return packed
+
+
+def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> KerasNetwork:
+    """Build a network with the arrays of ``KerasNetwork.arrays``."""
+    with seeded(None):
+        network = build(specification)
+    for i, variable in enumerate(network.variables):
+        variable.assign(arrays[f"{i:04d}"])
+    return KerasNetwork(network)
+
+
+def with_weights_of(network: Any) -> Network:
+    """Build Keras models with a copy of the weights of a fitted network, to train them further."""
+    built = build(network.specification)  # with new states of random generators
+    if isinstance(network, KerasNetwork):
+        values = [variable.value for variable in network.network.weights]
+    else:
+        values = [network.weights[variable.path] for variable in built.weights]
+    for variable, value in zip(built.weights, values, strict=True):
+        variable.assign(np.array(value))
+    return built
+
+
+def keras_models(network: Any) -> Network:
+    """Return the Keras models of a network, which follows them if their weights change."""
+    if isinstance(network, KerasNetwork):
+        return network.network
+    if network.keras is None:
+        with seeded(None):
+            built = with_weights_of(network)
+        network.follow(built)
+        return built
+    return network.keras
+
+
+class _Batch(NamedTuple):
+    """Some of the sequences of a set."""
+
+    rows: np.ndarray  # indices of the sequences
+    num_steps: int  # padded length
+    batch_size: int  # at least the number of sequences
+
+    def predict(self, model: Any, *inputs: np.ndarray) -> np.ndarray:
+        """Run a model on the inputs of the sequences."""
+        return predict(model, *map(self.filled, inputs))[: len(self.rows)]
+
+    def filled(self, array: np.ndarray) -> np.ndarray:
+        """Repeat the last row up to the batch size."""
+        more = self.batch_size - len(array)
+        return np.concatenate([array, np.repeat(array[-1:], more, axis=0)]) if more else array
+
+
+def _most_rows(num_steps: int, most_steps: int) -> int:
+    return max(1, min(_MOST_ROWS, most_steps // num_steps))
+
+
+def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.ndarray:
+    if only is not None:
+        return np.full(len(lengths), only)
+    wanted = np.maximum(lengths, min(_SHORTEST, longest))
+    return np.ceil(longest * np.exp2(np.ceil(np.log2(wanted / longest)))).astype(np.int64)

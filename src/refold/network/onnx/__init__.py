@@ -1,0 +1,1 @@
+"""The default network as graphs of standard ONNX operators."""

@@ -1,0 +1,236 @@
+"""The decoders as graphs."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from refold.network.onnx.columns import Columns
+from refold.network.onnx.graph import Graph, dense
+from refold.network.onnx.heads import LINKS
+from refold.network.onnx.inputs import read_last_steps
+from refold.network.onnx.lengths import predicted_lengths
+from refold.network.onnx.outputs import write_outputs
+from refold.network.onnx.ragged import at_least_one, longest
+from refold.network.onnx.recurrent import find_layer, input_bias, run_layer, step
+from refold.network.specification import Specification
+from refold.network.weights import linear_map, num_periods
+from refold.sequences.types import outputs_of
+
+
+def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
+    """Add the decoder, from codes to the user's values, categories and lengths."""
+    specification = columns.specification
+    codes, statistics, count = _read_codes(graph, columns)
+    asked = graph.input("wanted_lengths", np.int64, ["n_or_1"])
+    predicted = predicted_lengths(graph, specification, weights, codes)
+    lengths = graph("Where", graph("Less", asked, np.int64(0)), predicted, asked)
+    lengths = graph("Slice", lengths, [0], count, [0])
+    decoder = _Decoder(graph, specification, weights)
+    outputs = decoder(codes, longest(graph, lengths))
+    write_outputs(graph, columns, outputs, lengths, statistics)
+
+
+def add_forecaster(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
+    """Add the forecast decoder, from codes and last steps to the steps after the sequences."""
+    specification = columns.specification
+    codes, statistics, count = _read_codes(graph, columns)
+    if specification.recent_steps:
+        codes = graph("Concat", codes, read_last_steps(graph, columns), axis=1)
+    decoder = _Decoder(graph, specification, weights, ahead=True)
+    outputs = decoder(codes, [specification.forecast_steps])
+    lengths = graph("Expand", np.int64(specification.forecast_steps), count)
+    write_outputs(graph, columns, outputs, lengths, statistics)
+
+
+def _read_codes(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
+    """Add the input of codes; return codes, the statistics in them, and how many were given."""
+    latent_dim = columns.specification.latent_dim
+    width = latent_dim + columns.scaler.num_statistics
+    given = graph.input("codes", np.float32, ["n", width])
+    count = graph("Shape", given, start=0, end=1)
+    # a runtime may crash without a sequence
+    given = at_least_one(graph, given, 1, np.float32(0))
+    if not columns.scaler.num_statistics:
+        return given, None, count
+    codes = graph("Slice", given, [0], [latent_dim], [1])
+    return codes, graph("Slice", given, [latent_dim], [width], [1]), count
+
+
+class _Decoder:
+    """A decoder of the default model, or its forecast decoder; a call adds it to the graph."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        specification: Specification,
+        weights: Mapping[str, np.ndarray],
+        *,
+        ahead: bool = False,
+    ) -> None:
+        self._graph, self._specification, self._weights = graph, specification, weights
+        self._suffix = "_ahead" if ahead else ""
+        self._reads_previous = specification.decoder == "autoregressive" and not ahead
+        self._patch = 1 if ahead else specification.patch
+        most = specification.forecast_steps if ahead else specification.max_steps
+        self._most_patches = -(-most // self._patch)
+        self._layers = [
+            find_layer(weights, f"decoder{self._suffix}_{i}", specification.cell)
+            for i in range(1, specification.depth + 1)
+        ]
+        self._width = specification.num_outputs
+
+    def __call__(self, codes: Any, steps: Any) -> Any:
+        """Return outputs (n, at least steps, outputs) before their activation."""
+        graph, patch = self._graph, self._patch
+        patches = steps
+        if patch > 1:
+            patches = graph("Div", graph("Add", steps, [patch - 1]), [patch])
+            steps = graph("Mul", patches, [patch])
+        linear = self._linear(codes, steps)
+        features = self._positions(patches)
+        if self._reads_previous:
+            return self._autoregressive(codes, features, linear)
+        hidden = self._hidden(codes, patches, features)
+        kernel, bias = self._head()
+        logits = graph("Add", graph("MatMul", hidden, kernel), bias)
+        logits = graph("Transpose", logits, perm=[1, 0, 2])
+        if (scale := self._weights.get(f"head{self._suffix}/scale")) is not None and scale.ndim > 1:
+            logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale", scale))
+        if patch > 1:
+            shape = graph("Concat", [0], steps, [self._width], axis=0)
+            logits = graph("Reshape", logits, shape)
+        return logits if linear is None else graph("Add", logits, linear)
+
+    def _hidden(self, codes: Any, steps: Any, features: Any) -> Any:
+        """Return the outputs (steps, n, units) of the last layer."""
+        graph = self._graph
+        n = graph("Shape", codes, start=0, end=1)
+        lead = graph("Concat", steps, n, [1], axis=0)
+        parts = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", features, [1])]
+        hidden = graph("Concat", *(graph("Expand", one, lead) for one in parts), axis=2)
+        for layer, states in zip(self._layers, self._states(codes), strict=True):
+            outputs, _ = run_layer(graph, [layer], hidden, states=states)
+            hidden = graph("Squeeze", outputs, [1])
+        return hidden
+
+    def _autoregressive(self, codes: Any, features: Any, linear: Any) -> Any:
+        """Return the outputs (n, steps, outputs) of a loop that reads what it wrote."""
+        graph, first = self._graph, self._layers[0]
+        dims, positions = self._specification.latent_dim, len(first.kernel) - self._width - 1
+        name = f"{first.name}/kernel"
+        by_code = graph.weight(f"{name}/code", first.kernel[:dims])
+        by_position = graph.weight(f"{name}/position", first.kernel[dims:positions])
+        by_previous = graph.weight(f"{name}/previous", first.kernel[positions:])
+        code_sums = graph("Gemm", codes, by_code, input_bias(first))
+        by_step = graph("Unsqueeze", graph("MatMul", features, by_position), [1])
+        head = self._head()
+        begin = [state for states in self._states(codes) for state in states]
+        n = graph("Shape", codes, start=0, end=1)
+        nothing = graph("Concat", n, [self._width + 1], axis=0)
+        begin.append(graph("Expand", np.float32(0), nothing))
+        body = Graph({}, outer=graph)
+        state_inputs = [body.input(f"state_{i}", np.float32, None) for i in range(len(begin))]
+        own = body.input("position", np.float32, None)
+        scanned = [by_step]
+        beside: Any = None
+        if linear is not None:
+            scanned.append(graph("Transpose", linear, perm=[1, 0, 2]))
+            beside = body.input("linear", np.float32, None)
+        sums = body(
+            "Add", body("Add", code_sums, own), body("MatMul", state_inputs[-1], by_previous)
+        )
+        states: list[Any] = []
+        hidden: Any = None
+        for layer in self._layers:
+            if hidden is not None:
+                kernel = graph.weight(f"{layer.name}/kernel", layer.kernel)
+                sums = body("Add", body("MatMul", hidden, kernel), input_bias(layer))
+            number = 2 if layer.cell == "lstm" else 1
+            states += step(body, layer, sums, state_inputs[len(states) : len(states) + number])
+            hidden = states[-number]
+        logits = body("Add", body("MatMul", hidden, head[0]), head[1])
+        if beside is not None:
+            logits = body("Add", logits, beside)
+        states.append(self._read_back(body, logits))
+        for i, state in enumerate(states):
+            body.output(f"next_{i}", state, np.float32, None)
+        body.output("outputs", logits, np.float32, None)
+        results = graph(
+            "Scan",
+            *(*begin, *scanned),
+            outputs=len(begin) + 1,
+            body=body.finished("step"),
+            num_scan_inputs=len(scanned),
+        )
+        return graph("Transpose", results[-1], perm=[1, 0, 2])
+
+    def _read_back(self, body: Graph, logits: Any) -> Any:
+        """Return what the next step reads: the likeliest values, and a flag that there are any."""
+        parts = []
+        specification = self._specification
+        columns = outputs_of(specification.column_types, specification.num_categories)
+        for _, type_, block in columns:
+            own = body("Slice", logits, [block.start], [block.stop], [1])
+            read = LINKS[type_.link](body, own)
+            if type_.has_categories:
+                all_indices = np.arange(block.stop - block.start)
+                read = body.cast(body("Equal", read, all_indices), np.float32)
+            parts.append(read)
+        lead = body("Concat", body("Shape", logits, start=0, end=1), [1], axis=0)
+        return body("Concat", *parts, body("Expand", np.float32(1), lead), axis=1)
+
+    def _states(self, codes: Any) -> Iterator[list[Any]]:
+        """Iterate over the initial states of each layer, (n, units)."""
+        graph = self._graph
+        for i, layer in enumerate(self._layers, 1):
+            projected = dense(graph, self._weights, f"start{self._suffix}_{i}", codes)
+            if layer.cell == "gru":
+                yield [graph("Tanh", projected)]
+                continue
+            h, c = graph("Split", projected, outputs=2, axis=1, num_outputs=2)
+            yield [h, graph("Tanh", c)]
+
+    def _positions(self, steps: Any) -> Any:
+        """Return the position features (steps, features); see `refold.layers.RepeatCode`."""
+        graph, most = self._graph, self._most_patches
+        number = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
+        number = graph("Unsqueeze", graph.cast(number, np.float32), [1])
+        periods = np.float32(2.0) ** np.arange(1, num_periods(most) + 1, dtype=np.float32)
+        turned = graph("Mul", np.float32(2 * math.pi), graph("Add", number, np.float32(0.5)))
+        angles = graph("Div", turned, periods)
+        relative = graph("Div", number, np.float32(most))
+        decaying = graph("Div", np.float32(1), graph("Add", number, np.float32(1)))
+        waves = graph("Sin", angles), graph("Cos", angles)
+        return graph("Concat", relative, decaying, *waves, axis=1)
+
+    def _head(self) -> tuple[Any, Any]:
+        """Return the kernel and the bias of the last dense layer, scaled."""
+        head = f"head{self._suffix}"
+        kernel, bias = (self._weights[f"{head}/dense/{part}"] for part in ("kernel", "bias"))
+        scale = self._weights.get(f"{head}/scale")
+        if scale is not None and scale.ndim == 1:
+            scale = np.tile(scale, self._patch)
+            kernel, bias = scale * kernel, scale * bias
+        weight = self._graph.weight
+        return weight(f"{head}/kernel", kernel), weight(f"{head}/bias", bias)
+
+    def _linear(self, codes: Any, steps: Any) -> Any:
+        """Return the linear path (n, steps, outputs), or None if there is none."""
+        layer = f"linear_steps{self._suffix}"
+        if f"{layer}/start" not in self._weights:
+            return None
+        graph, width = self._graph, self._width
+        map_ = linear_map(self._weights, layer)
+        dims, most, _ = map_.shape
+        kernel = graph.weight(f"{layer}/map", map_.reshape(dims, most * width))
+        bias = graph.weight(f"{layer}/bias", self._weights[f"{layer}/bias"].ravel())
+        count = graph("Min", steps, [most])
+        end = graph("Mul", count, [width])
+        rows = graph(
+            "Gemm", codes, graph("Slice", kernel, [0], end, [1]), graph("Slice", bias, [0], end)
+        )
+        linear = graph("Reshape", rows, graph("Concat", [0], count, [width], axis=0))
+        more = graph("Concat", [0, 0, 0, 0], graph("Sub", steps, count), [0], axis=0)
+        return graph("Pad", linear, more, np.float32(0))

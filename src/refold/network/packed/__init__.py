@@ -1,0 +1,1 @@
+"""The default network on packed rows, with the compiled kernel and without compilation."""

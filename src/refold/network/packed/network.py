@@ -1,0 +1,199 @@
+"""The default model on NumPy and the compiled kernel, without Keras and without compilation."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refold.network.packed.decoder import Decoder
+from refold.network.packed.encoder import Encoder
+from refold.network.packed.heads import ColumnHead, Draw
+from refold.network.packed.lbfgs import minimize_rows
+from refold.network.packed.lengths import LengthDimension, LengthModel, length_model
+from refold.network.packed.losses import ErrorTotals, LatentObjective
+from refold.network.packed.rows import Block, blocks, for_blocks, input_and_target
+from refold.network.specification import Specification
+from refold.network.weights import weights_of
+from refold.sequences import Sequences
+
+
+class PackedNetwork:
+    """A fitted default model with LSTMs that computes on packed rows."""
+
+    reads_padding: bool = True
+    # it reads and writes any number of steps
+    fixed_steps: int | None = None
+    most_steps: int | None = None
+
+    def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
+        self.specification = specification
+        self.head = ColumnHead(specification.column_types, specification.num_categories)
+        self._weights = dict(weights)
+        self._parts: dict[str, Any] = {}
+        # the `refold.models.Network` with these weights, if it was built
+        self.keras: Any = None
+        self._values: list[Any] = []
+
+    def follow(self, keras: Any) -> None:
+        """Use the current weights of a `refold.models.Network` from now on, also if they change."""
+        self.keras = keras
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """Current weights by name."""
+        if self.keras is not None:
+            variables = self.keras.weights
+            values = [variable.value for variable in variables]
+            # JAX arrays do not change, so the same array has the same values
+            same = len(values) == len(self._values) and all(
+                new is old and type(new).__module__.startswith("jax")
+                for new, old in zip(values, self._values, strict=True)
+            )
+            if not same:
+                # by name, because Keras sorts the layers of deep models in another order
+                self._weights = {
+                    variable.path: np.asarray(value, np.float32, order="C")
+                    for variable, value in zip(variables, values, strict=True)
+                }
+                self._values, self._parts = values, {}
+        return self._weights
+
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Replace the weights, given as arrays by name; other names are left out."""
+        self._weights = {
+            weight.name: np.asarray(weights[weight.name], np.float32, order="C")
+            for weight in weights_of(self.specification)
+            if weight.name in weights
+        }
+        self._parts = {}
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether decoding is autoregressive."""
+        return self.specification.decoder == "autoregressive"
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(math.prod(w.shape) for w in weights_of(self.specification) if w.is_trained)
+
+    @property
+    def encoder(self) -> Encoder:
+        """Encoder with the current weights."""
+        return self._part("encoder", Encoder)
+
+    @property
+    def decoder(self) -> Decoder:
+        """Decoder with the current weights."""
+        return self._part("decoder", Decoder)
+
+    @property
+    def length(self) -> LengthModel | LengthDimension:
+        """What reads lengths from codes, with the current weights."""
+        return self._part("length", length_model)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all weights by name, for storage."""
+        return self.weights
+
+    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
+        """Encode scaled sequences; see `refold.inference.encode`."""
+        codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
+        encoder, parts = self.encoder, (self.decoder, self.length) if latent_steps else None
+
+        def encode(block: Block) -> None:
+            x, targets = input_and_target(self.specification, scaled.values, block)
+            encoded = encoder(x, block.offsets)
+            if parts is not None:
+                learned = self.specification.learned_dim
+                objective = LatentObjective(
+                    *parts, x, targets, block.offsets, encoded, learned_dim=learned
+                )
+                encoded = minimize_rows(objective, encoded, latent_steps, losses=objective.losses)
+            codes[block.chosen] = encoded
+
+        for_blocks(encode, self.specification, scaled.offsets, "encode", verbose=verbose)
+        return codes
+
+    def rocket_features(self, scaled: Sequences) -> np.ndarray:
+        """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
+        return self.encoder.rocket_features.of(scaled)
+
+    def decode(
+        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    ) -> np.ndarray:
+        """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
+        codes = np.ascontiguousarray(codes, np.float32)
+        outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
+
+        def write(block: Block) -> None:
+            given, layout = codes[block.chosen], decoder.layout(block.offsets)
+            noise = None
+            if draw is not None:
+                noise = self.head.noise(block.offsets, draw.seed, block.chosen)
+            if self.autoregressive:
+                temperature = 1.0 if draw is None else draw.temperature
+                written = decoder.decode_autoregressively(given, layout, noise, temperature)
+            else:
+                written = decoder(given, layout)
+                if noise is not None and draw is not None:
+                    written = self.head.sample(written, noise, draw.temperature)
+            outputs[block.rows] = written
+
+        for_blocks(write, self.specification, offsets, "decode", verbose=verbose)
+        return outputs
+
+    def reconstruction_error(
+        self, values: np.ndarray, offsets: np.ndarray, *, with_length: bool = True
+    ) -> ErrorTotals:
+        """Encode and decode scaled values (n_rows, columns), and sum the errors."""
+        error = length_error = 0.0
+        num_observed = 0
+        for block in blocks(self.specification, offsets):
+            x, targets = input_and_target(self.specification, values, block)
+            codes = self.encoder(x, block.offsets)
+            layout = self.decoder.layout(block.offsets, x)
+            outputs = self.decoder(codes, layout)
+            # Numeric columns are decoded from the decoder's own output, as in use, because teacher
+            # forcing looks better than it is. The others are measured with teacher forcing: without
+            # it, cross-entropy mostly measures what follows the first mistake.
+            if self.autoregressive and self.head.numeric.any():
+                numeric = np.repeat(self.head.numeric, self.head.widths)
+                written = self.decoder.decode_autoregressively(codes, layout)
+                outputs = np.where(numeric, written, outputs)
+            observed = ~np.isnan(targets)
+            values_or_zero = np.where(observed, targets, np.float32(0))
+            errors, _ = self.head.errors(outputs, values_or_zero, observed)
+            error += float(errors.sum(dtype=float))
+            num_observed += int(np.count_nonzero(observed))
+            if with_length and isinstance(self.length, LengthModel):
+                length_error += float(
+                    self.length.losses(codes, np.diff(block.offsets)).sum(dtype=float)
+                )
+        return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)
+
+    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
+        """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
+        decoder = self._part("forecaster", Decoder, ahead=True)
+        offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
+        outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
+        codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)
+
+        def write(block: Block) -> None:
+            layout = decoder.layout(block.offsets)
+            outputs[block.rows] = decoder(codes[block.chosen], layout)
+
+        for_blocks(write, self.specification, offsets, "forecast")
+        return outputs
+
+    def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
+        """Predict the lengths (n_sequences,) of codes, which are not rounded."""
+        return self.length(np.ascontiguousarray(codes, np.float32))
+
+    def _part(self, name: str, make: Any, **options: Any) -> Any:
+        """Return a part of the model, made from the current weights."""
+        weights = self.weights
+        if name not in self._parts:
+            self._parts[name] = make(self.specification, weights, **options)
+        return self._parts[name]

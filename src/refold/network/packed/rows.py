@@ -1,0 +1,160 @@
+"""Blocks of sequences, and their scaled values as the rows that an encoder reads."""
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold.kernels import packed
+from refold.network.specification import Specification
+from refold.sequences import Sequences, unpadded_input_and_target
+
+# Maximum number of steps in a block, if a step has at most `_WIDTH` values.
+_STEPS = 32768
+_WIDTH = 256
+# Maximum number of sequences in a block.
+_MOST_ROWS = 4096
+# Minimum number of blocks for a progress bar.
+_MANY = 20
+# Maximum number of blocks at the same time, to limit the memory.
+_AT_ONCE = 4
+
+
+class Block(NamedTuple):
+    """Some of the sequences of a set."""
+
+    chosen: np.ndarray  # indices of the sequences
+    offsets: np.ndarray  # (n_sequences + 1,), of their steps in the block
+    rows: Any  # slice or indices: rows of their steps in the set
+
+
+def blocks(
+    specification: Specification, offsets: np.ndarray, what: str = "", *, verbose: int = 0
+) -> Iterator[Block]:
+    """Split sequences into blocks of about equally many steps, to limit the memory."""
+    # If there is more than one block, each has sequences of similar length, because the kernel is
+    # fastest when many sequences have the same step.
+    return _blocks(_split(specification, offsets), offsets, what, verbose)
+
+
+def for_blocks(
+    work: Callable[[Block], None],
+    specification: Specification,
+    offsets: np.ndarray,
+    what: str = "",
+    *,
+    verbose: int = 0,
+) -> None:
+    """Call ``work`` for each of the `blocks`, for several at the same time."""
+    # A core that computes a block of its own does not wait for others, as the threads of each
+    # operation do. The last blocks share the cores if there are fewer than cores.
+    split, cores = _split(specification, offsets), packed.num_threads()
+    at_once = max(1, min(len(split), cores, _AT_ONCE))
+    whole = len(split) // at_once * at_once
+    remaining = enumerate(_blocks(split, offsets, what, verbose))
+    lock, failed = threading.Lock(), []
+
+    def run() -> None:
+        try:
+            while not failed:
+                with lock:
+                    number, block = next(remaining, (0, None))
+                if block is None:
+                    return
+                with packed.limited_threads(
+                    cores // (at_once if number < whole else len(split) - whole)
+                ):
+                    work(block)
+        except BaseException as error:  # also an interrupt, which the other threads do not get
+            failed.append(error)
+
+    # what numpy.errstate sets is part of the context
+    others = [
+        threading.Thread(target=contextvars.copy_context().run, args=(run,))
+        for _ in range(at_once - 1)
+    ]
+    for thread in others:
+        thread.start()
+    run()
+    for thread in others:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _split(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of the sequences of each block."""
+    width = max(specification.num_outputs, specification.num_channels)
+    most = _STEPS * _WIDTH // max(_WIDTH, width)
+    lengths = lengths_from_offsets(offsets)
+    if len(lengths) <= _MOST_ROWS and offsets[-1] <= most:
+        return [np.arange(len(lengths))] if len(lengths) else []
+    order = np.argsort(lengths, kind="stable")
+    ends = np.cumsum(lengths[order])
+    found, begin = [], 0
+    while begin < len(order):
+        before = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + most, side="right")))
+        found.append(order[begin : min(end, begin + _MOST_ROWS)])
+        begin += len(found[-1])
+    return found
+
+
+def _blocks(
+    found: list[np.ndarray], offsets: np.ndarray, what: str, verbose: int
+) -> Iterator[Block]:
+    if len(found) == 1:
+        yield Block(found[0], offsets, slice(None))
+        return
+    lengths = lengths_from_offsets(offsets)
+    made = (
+        Block(
+            chosen,
+            offsets_from_lengths(lengths[chosen]),
+            positions_of(offsets[:-1][chosen], lengths[chosen]),
+        )
+        for chosen in found
+    )
+    if not verbose or len(found) < _MANY:
+        yield from made
+        return
+    # not at the top, because it takes time to import rich
+    from refold._support.progress_bars import progress_bar
+
+    with progress_bar() as bar:
+        yield from bar.track(made, total=len(found), description=what)
+
+
+def input_and_target(
+    specification: Specification, values: np.ndarray, block: Block
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return input and targets of a block, from scaled values (n_rows, columns) of the set."""
+    # The rows of what `refold.sequences.pad` returns, without padding. The index of the unknown
+    # category is the number of categories.
+    unknown = np.array([n or np.nan for n in specification.num_categories])
+    steps = np.asarray(values[block.rows], np.float32)
+    return unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
+
+
+def encoded_blocks(
+    specification: Specification, scaled: Sequences
+) -> Iterator[tuple[Block, np.ndarray]]:
+    """Yield the `blocks` of sequences with their encoded columns (n_rows, width)."""
+    for block in blocks(specification, scaled.offsets):
+        x, _ = input_and_target(specification, scaled.values, block)
+        yield block, one_hot(x, specification.num_categories)
+
+
+def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
+    """Encode categorical columns of x (n_rows, columns + others) as one-hot, (n_rows, width)."""
+    # an unknown or missing category becomes zeros
+    if not any(num_categories):
+        return x
+    blocks = []
+    for i, n in enumerate(num_categories):
+        column = x[:, i : i + 1]
+        blocks.append(column == np.arange(n, dtype=np.float32) if n else column)
+    return np.concatenate([*blocks, x[:, len(num_categories) :]], axis=1, dtype=np.float32)

@@ -1,0 +1,266 @@
+"""The default model on packed rows agrees with Keras, and its bits do not depend on batches."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+
+from refold.kernels import packed, random_convolutions
+from refold.model._forecast_steps import recent_values
+from refold.models import build, decode_autoregressively, predict, seeded
+from refold.network.keras.lengths import length_loss
+from refold.network.keras.losses import column_errors
+from refold.network.keras.network import KerasNetwork, inference_with, keras_models
+from refold.network.packed.heads import Draw
+from refold.network.packed.losses import LatentObjective
+from refold.network.packed.network import PackedNetwork
+from refold.network.packed.rows import blocks, for_blocks, input_and_target
+from refold.network.specification import Specification
+from refold.network.weights import weights_of
+from refold.sequences import Column, Schema, Sequences, pad
+
+MIXED = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
+CASES = {
+    "mixed": {"observed_flags": True},
+    "deep": {"depth": 2, "observed_flags": True},
+    "patches": {"patch": 3, "rocket_dim": 2, "forecast_steps": 4, "recent_steps": 3},
+    "rocket": {"rocket_dim": 2, "observed_flags": True},
+    "autoregressive": {"decoder": "autoregressive", "variational": True},
+    "deep autoregressive": {"decoder": "autoregressive", "depth": 2, "observed_flags": True},
+    "tokens": {"column_types": ["categorical"], "num_categories": [5]}
+    | {"decoder": "autoregressive"},
+    "binary": {"column_types": ["binary"], "num_categories": [0], "rocket_dim": 1},
+    "numeric": {"column_types": ["numeric"] * 2, "num_categories": [0, 0], "forecast_steps": 3},
+    "counts": {"column_types": ["numeric", "count"], "num_categories": [0, 0]}
+    | {"forecast_steps": 3, "recent_steps": 2},
+    "no linear path": {"linear_path": False},
+    "deepest": {"depth": 5, "forecast_steps": 3},
+    "length": {"length_dim": 1, "rocket_dim": 2, "observed_flags": True, "by_length": True},
+}
+# Cases that together use every part.
+FEW = ("patches", "deep autoregressive", "counts")
+
+
+def objective_of(ours, data):
+    """Return the objective of latent optimization, and the encoder's codes."""
+    (block,) = blocks(ours.specification, data.offsets)
+    x, targets = input_and_target(ours.specification, data.values, block)
+    codes, learned_dim = ours.encode(data), ours.specification.learned_dim
+    objective = LatentObjective(
+        ours.decoder, ours.length, x, targets, block.offsets, codes, learned_dim=learned_dim
+    )
+    return objective, codes
+
+
+def slow_except(names):
+    return [
+        pytest.param(name, marks=[] if name in names else [pytest.mark.slow], id=name)
+        for name in CASES
+    ]
+
+
+@functools.cache
+def network(case):
+    """Make a network with random weights."""
+    sizes = {"latent_dim": 9, "max_steps": 12, "units": 8, "depth": 1, "dropout": 0.0}
+    sizes |= {"length_mean": 5.0, "length_deviation": 2.0, "observed_flags": False}
+    specification = Specification("default", **(MIXED | sizes | CASES[case]))
+    rng, weights = np.random.default_rng(1), {}
+    for name, shape, _ in weights_of(specification):
+        weights[name] = (0.3 * rng.normal(size=shape)).astype("float32")
+        if name.endswith(("unit", "scale")):
+            weights[name] = np.abs(weights[name]) + np.float32(0.5)
+    if specification.rocket_dim:
+        width = weights["convolutions/channels"].shape[0]
+        for part, array in random_convolutions(width)._asdict().items():
+            weights[f"convolutions/{part}"] = array
+    return PackedNetwork(specification, weights)
+
+
+def sequences(specification, count=14, seed=0):
+    """Draw sequences of 0 to ``max_steps`` steps with missing values and unknown categories."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, specification.max_steps + 1, count)
+    lengths[:2] = 0, specification.max_steps
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    columns, values = [], []
+    pairs = zip(specification.column_types, specification.num_categories, strict=True)
+    for i, (kind, n) in enumerate(pairs):
+        if kind == "categorical":
+            values.append(rng.integers(0, n + 1, offsets[-1]))
+        else:
+            draws = {
+                "numeric": rng.normal,
+                "binary": lambda size: rng.random(size).round(),
+                "count": lambda size: rng.poisson(2, size) / 1.5,
+            }
+            values.append(draws[kind](size=offsets[-1]))
+            values[-1][rng.random(offsets[-1]) < 0.1] = np.nan
+        columns.append(Column(f"x{i}", kind, tuple("abcdefgh"[:n])))
+    table = np.stack(values, axis=1).astype("float32")
+    return Sequences(table, offsets, schema=Schema(tuple(columns)))
+
+
+@pytest.mark.parametrize("case", slow_except(FEW))
+def test_results_agree_with_the_keras_models(case):
+    ours = network(case)
+    data = sequences(ours.specification)
+    theirs = KerasNetwork(keras_models(PackedNetwork(ours.specification, ours.weights)))
+    codes = theirs.encode(data)
+    assert (np.abs(ours.encode(data) - codes) < 1e-5 * codes.std(axis=0)).all()
+    for one, other in (
+        (ours.decode(codes, data.offsets), theirs.decode(codes, data.offsets)),
+        (ours.predict_lengths(codes), theirs.predict_lengths(codes)),
+        (ours.rocket_features(data), theirs.rocket_features(data)),
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    if ours.specification.forecast_steps:
+        recent = recent_values(data, ours.specification)
+        away = ours.forecast(codes, recent) - theirs.forecast(codes, recent)
+        assert np.abs(away).max() < 1e-5
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_keras_has_the_same_weights(case):
+    specification = network(case).specification
+    with seeded(0):
+        built = build(specification)
+    shapes = {weight.name: weight.shape for weight in weights_of(specification)}
+    assert {v.path: tuple(v.shape) for v in built.weights} == shapes
+    ours = inference_with(built)
+    assert {name: array.shape for name, array in ours.weights.items()} == shapes
+    for variable in built.weights:
+        assert np.array_equal(variable.value, ours.weights[variable.path])
+
+
+@pytest.mark.parametrize("latent_steps", [0, 5])
+@pytest.mark.parametrize("case", CASES)
+def test_the_bits_of_a_code_do_not_depend_on_other_sequences(case, latent_steps):
+    ours = network(case)
+    data = sequences(ours.specification, 40)
+    codes = ours.encode(data, latent_steps=latent_steps)
+    order = np.random.default_rng(2).permutation(len(data))
+    assert np.array_equal(ours.encode(data[order], latent_steps=latent_steps), codes[order])
+    alone = [ours.encode(data[i : i + 1], latent_steps=latent_steps) for i in range(6)]
+    assert np.array_equal(np.concatenate(alone), codes[:6])
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("draw", [None, Draw(0.7, 3)], ids=["likeliest", "drawn"])
+def test_the_bits_of_a_decoded_sequence_do_not_depend_on_other_codes(case, draw):
+    ours = network(case)
+    data = sequences(ours.specification, 20)
+    codes, offsets = ours.encode(data), data.offsets
+    outputs = ours.decode(codes, offsets, draw=draw)
+    few = ours.decode(codes[:5], offsets[:6], draw=draw)
+    assert np.array_equal(few, outputs[: offsets[5]])
+    if draw is None:
+        for i in range(5):
+            one = ours.decode(codes[i : i + 1], np.array([0, data.lengths[i]]))
+            assert np.array_equal(one, outputs[offsets[i] : offsets[i + 1]])
+
+
+def test_bits_do_not_depend_on_threads(monkeypatch):
+    ours = network("patches")
+    data = sequences(ours.specification, 300)
+    codes = {}
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(packed, "num_threads", lambda threads=threads: threads)
+        codes[threads] = ours.encode(data, latent_steps=3)
+    assert np.array_equal(codes[1], codes[2])
+    assert np.array_equal(codes[1], codes[5])
+
+
+def test_bits_do_not_depend_on_blocks(monkeypatch):
+    ours = network("mixed")
+    data = sequences(ours.specification, 30)
+    codes = ours.encode(data, latent_steps=2)
+    whole = ours.decode(codes, data.offsets)
+    monkeypatch.setattr("refold.network.packed.rows._STEPS", 20)
+    for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
+        monkeypatch.setattr(packed, "num_threads", lambda threads=threads: threads)
+        assert np.array_equal(ours.encode(data, latent_steps=2), codes)
+        assert np.array_equal(ours.decode(codes, data.offsets), whole)
+
+
+def test_an_error_in_a_block_ends_the_others(monkeypatch):
+    monkeypatch.setattr("refold.network.packed.rows._STEPS", 10)
+    monkeypatch.setattr(packed, "num_threads", lambda: 2)
+    done = []
+
+    def work(block):
+        done.append(block)
+        raise ValueError(len(block.chosen))
+
+    with pytest.raises(ValueError, match="1"):
+        for_blocks(work, network("mixed").specification, np.arange(0, 1000, 10))
+    assert len(done) <= 2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gradient_of_the_objective_is_that_of_finite_differences(case):
+    ours = network(case)
+    specification, rng = ours.specification, np.random.default_rng(3)
+    data = sequences(specification, 30)
+    objective, codes = objective_of(ours, data)
+    assert np.array_equal(objective.losses(codes), objective(codes)[0])
+    at = (codes + 0.1 * rng.normal(size=codes.shape)).astype("float32")
+    along = rng.normal(size=codes.shape).astype("float32")
+    along[:, specification.learned_dim :] = 0
+    _, gradient = objective(at)
+    step = np.float32(1e-2)
+    above, below = (objective(at + sign * step * along)[0].astype(float) for sign in (1, -1))
+    slopes = (above - below) / (2 * step)
+    exact = (gradient * along).sum(axis=1)
+    # The cost of a wrong length has a kink, which may lie within a finite difference.
+    off = np.abs(slopes - exact) / (np.abs(exact) + 1)
+    assert np.median(off) < 3e-4
+    assert np.mean(off < 5e-3) >= 0.85
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_latent_optimization_never_increases_its_objective(case):
+    ours = network(case)
+    specification = ours.specification
+    data = sequences(specification, 30)
+    objective, _ = objective_of(ours, data)
+    losses = [objective(ours.encode(data, latent_steps=k))[0] for k in (0, 1, 4, 8)]
+    assert all((after <= before).all() for before, after in itertools.pairwise(losses))
+    assert losses[-1].mean() < losses[0].mean()
+
+
+def test_changed_keras_weights_are_used_at_once():
+    ours = PackedNetwork(network("numeric").specification, network("numeric").weights)
+    data = sequences(ours.specification)
+    before = ours.encode(data)
+    keras = keras_models(ours)
+    assert np.array_equal(ours.encode(data), before)
+    layer = keras.models.encoder.get_layer("linear_code")
+    layer.bias.assign(layer.bias + 1.0)
+    assert np.allclose(ours.encode(data), before + 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", slow_except(FEW))
+def test_the_validation_loss_is_that_of_the_keras_models(case):
+    ours = network(case)
+    specification, data = ours.specification, sequences(ours.specification)
+    keras = keras_models(PackedNetwork(specification, ours.weights))
+    x, y = pad(data, np.arange(len(data)), 12, flags=specification.observed_flags)
+    codes = predict(keras.models.encoder, x)
+    outputs = predict(keras.models.unroll, codes, x)
+    if ours.autoregressive:  # numeric columns without teacher forcing
+        numeric = np.repeat(ours.head.numeric, ours.head.widths)
+        written = decode_autoregressively(keras.models.decoder, codes, 12)
+        outputs = np.where(numeric, written, outputs)
+    columns = specification.column_types, specification.num_categories
+    errors = np.asarray(column_errors(np.nan_to_num(y), outputs, *columns)) * ~np.isnan(y)
+    losses = length_loss(data.lengths.astype("float32"), predict(keras.length, codes))
+    totals = ours.reconstruction_error(data.values, data.offsets)
+    assert totals.error == pytest.approx(float(errors.sum()), rel=1e-5)
+    assert totals.num_observed == np.count_nonzero(~np.isnan(y))
+    if specification.length_dim:
+        assert totals.length_error == 0
+    else:
+        assert totals.length_error == pytest.approx(float(np.asarray(losses).sum()), rel=1e-5)
+    assert totals.num_sequences == len(data)
