@@ -37,11 +37,9 @@ def compare(model: str, data: Any) -> dict[str, Any]:
         in_blocks = [one for block in blocks for one in run(block)]
         alone = [run(everything[i : i + 1])[0] for i in range(min(ALONE, len(scaled)))]
         same["batches"] &= _equal(in_blocks, usual) and _equal(alone, usual[: len(alone)])
-        number = packed.num_threads
         for threads in THREADS:
-            packed.num_threads = lambda threads=threads: threads
-            same["threads"] &= _equal(run(everything), usual)
-        packed.num_threads = number
+            with packed.limited_threads(threads):
+                same["threads"] &= _equal(run(everything), usual)
 
     for steps in (0, LATENT_STEPS):
         check(lambda rows, steps=steps: list(ours.encode(scaled[rows], latent_steps=steps)))

@@ -35,7 +35,8 @@ def squared_sums(
     lengths = np.maximum(np.rint(lengths), 0).astype(np.int64)
     longer = np.maximum(true, lengths)
     layout = decoder.layout(offsets_from_lengths(longer))
-    steps = decoder(codes, layout)
+    steps, _ = decoder(codes, layout)
+    steps = steps[layout.rows]
     starts = layout.offsets[:-1]
     steps[positions_of(starts + lengths, longer - lengths)] = 0
     rows = positions_of(starts, true)

@@ -116,8 +116,7 @@ class Case:
         options = {"go_backwards": self.go_backwards, "threads": threads}
         if shared:
             options |= {"by_sequence": self.by_sequence, "by_step": self.by_step}
-        h, c, saved = operations.lstm(*arrays, outputs, keep=True, **options)
-        trace = packed.Trace(*arrays[1:3], self.c, self.go_backwards, shared, saved)
+        _, h, c, trace = operations.lstm(*arrays, outputs=outputs, keep=True, **options)
         d_input, *d_states = operations.lstm_gradient(trace, d_outputs, threads=threads)
         if shared:
             return {"rows": [outputs], "sequences": [h, c, d_input, *d_states]}
@@ -133,13 +132,19 @@ class Case:
             self.offsets,
             self.taps,
             self.tap_bias,
-            self.dilation,
-            self.stride,
-            4.0,
-            threads,
+            dilation=self.dilation,
+            stride=self.stride,
+            steepness=4.0,
+            threads=threads,
         )
         runs = operations.pooled_runs(
-            self.x, self.offsets, self.taps, self.tap_bias, self.dilation, 0.1, threads
+            self.x,
+            self.offsets,
+            self.taps,
+            self.tap_bias,
+            dilation=self.dilation,
+            margin=0.1,
+            threads=threads,
         )
         ragged = functools.partial(operations.ragged_product, self.x, self.offsets)
         return {

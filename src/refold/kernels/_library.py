@@ -1,15 +1,43 @@
-"""The compiled library: its path, how it is loaded, and the variant that it runs."""
+"""The compiled library: how it is loaded and called, and the variant that it runs."""
 
 import ctypes
 import functools
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
+
+# Types of the result and of the arguments of each C function.
+_SIGNATURES = {
+    "exp": "v ppi",
+    "sigmoid": "v ppi",
+    "tanh": "v ppi",
+    "normal_cdf": "v ppi",
+    "pack_lstm": "b iipppp",
+    "pack_lstm_gradient": "b iippp",
+    "lstm_forward": "b iiippipppppbpippppi",
+    "lstm_backward": "b iiipppbpppipppipppi",
+    "product": "b iiipipipipii",
+    "ragged_product": "b iiiippppipi",
+    "step_product": "b iiiipppppi",
+    "segment_sum": "v iippip",
+    "segment_max": "v iippip",
+    "pooled_convolutions": "b iippippiiifppi",
+    "pooled_runs": "b iippippiifpppi",
+}
+_TYPES = {
+    "p": ctypes.c_void_p,
+    "i": ctypes.c_int64,
+    "b": ctypes.c_int,
+    "f": ctypes.c_float,
+    "v": None,
+}
 
 
 @functools.cache
@@ -34,6 +62,11 @@ def _opened() -> tuple[ctypes.CDLL | None, str | None]:
             f"REFOLD_KERNEL={wanted!r} is not a variant that this machine runs "
             f"({', '.join(runs)}); set it to one of these or to none, or unset it"
         )
+    for name, signature in _SIGNATURES.items():
+        result, arguments = signature.split()
+        function = getattr(library, f"refold_{name}")
+        function.restype = _TYPES[result]
+        function.argtypes = [_TYPES[letter] for letter in arguments]
     return library, None
 
 
@@ -94,3 +127,19 @@ def layout(units: int, features: int = 0) -> Layout:
     lengths = (ctypes.c_int64 * 4)()
     load().refold_lstm_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
     return Layout(*lengths)
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Call a function of the library with arrays, numbers, and None for a null pointer."""
+    addresses = []
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            try:
+                # takes a third of the time of the attribute
+                argument = ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, argument)))
+            except (TypeError, ValueError):  # read-only, not dense or empty
+                argument = argument.ctypes.data
+        addresses.append(argument)
+    library, _ = _opened()
+    if getattr(library, f"refold_{name}")(*addresses):
+        raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.kernels import _packed_library
+from refold.kernels._library import call, layout
 
 
 class LstmWeights:
@@ -20,12 +20,22 @@ class LstmWeights:
     @functools.cached_property
     def packed(self) -> np.ndarray:
         """Weights in the order in which the library's forward pass reads them."""
-        return _packed_library.pack_lstm(self.kernel, self.recurrent_kernel, self.bias)
+        length = layout(self.units, len(self.kernel)).forward_weights
+        return self._packed_by("pack_lstm", length, self.kernel, self.recurrent_kernel, self.bias)
 
     @functools.cached_property
     def packed_gradient(self) -> np.ndarray:
         """Weights in the order in which the library's gradient reads them."""
-        return _packed_library.pack_lstm_gradient(self.kernel, self.recurrent_kernel)
+        length = layout(self.units, len(self.kernel)).backward_weights
+        return self._packed_by("pack_lstm_gradient", length, self.kernel, self.recurrent_kernel)
+
+    def _packed_by(self, name: str, length: int, *arrays: np.ndarray) -> np.ndarray:
+        floats = np.empty(length + 16, np.float32)
+        begin = -floats.ctypes.data // 4 % 16  # the weights start at a cache line
+        packed = floats[begin : begin + length]
+        dense = (np.ascontiguousarray(array, np.float32) for array in arrays)
+        call(name, len(self.kernel), self.units, *dense, packed)
+        return packed
 
     def __reduce__(self) -> tuple[Any, ...]:
         # without the packed weights, whose order another machine may not share

@@ -1,64 +1,12 @@
-"""`refold.kernels.packed` in the compiled library."""
-
-import ctypes
-import functools
-from collections.abc import Callable
-from typing import Any, cast
+"""Operations on packed rows in the compiled library; `_packed_numpy` says what they compute."""
 
 import numpy as np
 
-from refold.kernels._library import layout, load
+from refold.kernels._library import call, layout
+from refold.kernels._lstm_weights import LstmWeights, Trace
+from refold.kernels._threads import num_threads
 
-# Types of the result and of the arguments of each C function.
-_SIGNATURES = {
-    "exp": "v ppi",
-    "sigmoid": "v ppi",
-    "tanh": "v ppi",
-    "normal_cdf": "v ppi",
-    "pack_lstm": "b iipppp",
-    "pack_lstm_gradient": "b iippp",
-    "lstm_forward": "b iiippipppppbpippppi",
-    "lstm_backward": "b iiipppbpppipppipppi",
-    "product": "b iiipipipipii",
-    "ragged_product": "b iiiippppipi",
-    "step_product": "b iiiipppppi",
-    "segment_sum": "v iippip",
-    "segment_max": "v iippip",
-    "pooled_convolutions": "b iippippiiifppi",
-    "pooled_runs": "b iippippiifpppi",
-}
-_TYPES = {
-    "p": ctypes.c_void_p,
-    "i": ctypes.c_int64,
-    "b": ctypes.c_int,
-    "f": ctypes.c_float,
-    "v": None,
-}
 _FLOAT = np.dtype(np.float32)
-
-
-@functools.cache
-def _function(name: str) -> Callable[..., int | None]:
-    """Return a function of the library that takes addresses for its pointers."""
-    function = load()[f"refold_{name}"]
-    result, arguments = _SIGNATURES[name].split()
-    function.restype = _TYPES[result]
-    function.argtypes = [_TYPES[letter] for letter in arguments]
-    return function
-
-
-def _call(name: str, *arguments: Any) -> None:
-    addresses = [_address(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    if _function(name)(*addresses):
-        raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
-
-
-def _address(array: np.ndarray) -> int:
-    try:
-        # takes a third of the time of the attribute
-        return ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, array)))
-    except (TypeError, ValueError):  # read-only, not dense or empty
-        return array.ctypes.data
 
 
 def _dense(array: np.ndarray) -> np.ndarray:
@@ -73,49 +21,54 @@ def _rows(array: np.ndarray) -> tuple[np.ndarray, int]:
     """Return a matrix whose rows are dense, and the distance between two rows in floats."""
     row, column = array.strides
     if array.dtype != _FLOAT or column != 4 or row % 4:
-        array = _dense(array)
+        array = np.ascontiguousarray(array, _FLOAT)
         row = array.strides[0]
     return array, row // 4
 
 
-def _map(name: str, x: np.ndarray) -> np.ndarray:
+def exp(x: np.ndarray) -> np.ndarray:
+    """Compute the exponential of each value."""
     x = _dense(x)
     y = np.empty_like(x)
-    _call(name, x, y, x.size)
+    call("exp", x, y, x.size)
     return y
 
 
-def exp(x: np.ndarray) -> np.ndarray:
-    """Compute the exponential of each value."""
-    return _map("exp", x)
-
-
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Compute the logistic function; see `refold.kernels.packed.sigmoid`."""
-    return _map("sigmoid", x)
+    """Compute the logistic function of each value."""
+    x = _dense(x)
+    y = np.empty_like(x)
+    call("sigmoid", x, y, x.size)
+    return y
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
-    """Compute the hyperbolic tangent; see `refold.kernels.packed.tanh`."""
-    return _map("tanh", x)
+    """Compute the hyperbolic tangent of each value."""
+    x = _dense(x)
+    y = np.empty_like(x)
+    call("tanh", x, y, x.size)
+    return y
 
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Compute a distribution function; see `refold.kernels.packed.normal_cdf`."""
-    return _map("normal_cdf", x)
+    """Compute the distribution function of the standard normal distribution at each value."""
+    x = _dense(x)
+    y = np.empty_like(x)
+    call("normal_cdf", x, y, x.size)
+    return y
 
 
 def product(
-    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None, threads: int = 1
+    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None = None, threads: int | None = None
 ) -> np.ndarray:
-    """Multiply by a matrix; see `refold.kernels.packed.product`."""
+    """Compute ``start + x @ weights``, (n_rows, width); start is (width,) or (n_rows, width)."""
     x, ld_x = _rows(x)
     weights, ld_weights = _rows(weights)
     start = None if start is None else _dense(start)
     ld_start = 0 if start is None or start.ndim == 1 else start.shape[1]
     depth, width = weights.shape
     y = np.empty((len(x), width), np.float32)
-    _call(
+    call(
         "product",
         len(x),
         depth,
@@ -128,7 +81,7 @@ def product(
         ld_start,
         y,
         width,
-        threads,
+        threads or num_threads(),
     )
     return y
 
@@ -137,15 +90,15 @@ def ragged_product(
     x: np.ndarray,
     offsets: np.ndarray,
     weights: np.ndarray,
-    start: np.ndarray | None,
-    threads: int = 1,
+    start: np.ndarray | None = None,
+    threads: int | None = None,
 ) -> np.ndarray:
-    """Sum with weights; see `refold.kernels.packed.ragged_product`."""
+    """Sum x (n_rows, channels) with weights (max_steps, channels, width) of each step."""
     x, weights, offsets = _dense(x), _dense(weights), _int64(offsets)
     start = None if start is None else _dense(start)
     max_steps, channels, width = weights.shape
     y = np.empty((len(offsets) - 1, width), np.float32)
-    _call(
+    call(
         "ragged_product",
         len(y),
         channels,
@@ -157,40 +110,54 @@ def ragged_product(
         start,
         0,
         y,
-        threads,
+        threads or num_threads(),
     )
     return y
 
 
 def step_product(
-    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, start: np.ndarray, threads: int = 1
+    x: np.ndarray,
+    offsets: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray,
+    threads: int | None = None,
 ) -> np.ndarray:
-    """Compute steps; see `refold.kernels.packed.step_product`."""
+    """Multiply x (n_sequences, depth) by weights (depth, max_steps, width), for each step."""
     x, weights, start, offsets = _dense(x), _dense(weights), _dense(start), _int64(offsets)
     depth, max_steps, width = weights.shape
     steps = int((offsets[1:] - offsets[:-1]).max(initial=0))
     if len(start) < steps or start.shape[1] != width:  # the library would read other memory
         raise ValueError(f"start has shape {start.shape} instead of {(steps, width)}")
     y = np.empty((offsets[-1], width), np.float32)
-    _call("step_product", len(x), depth, width, max_steps, offsets, x, weights, start, y, threads)
+    call(
+        "step_product",
+        len(x),
+        depth,
+        width,
+        max_steps,
+        offsets,
+        x,
+        weights,
+        start,
+        y,
+        threads or num_threads(),
+    )
     return y
 
 
 def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Sum rows; see `refold.kernels.packed.segment_sum`."""
-    return _segments("segment_sum", x, offsets)
+    """Sum the rows (n_rows, width) of each sequence, in their order; 0 for an empty sequence."""
+    x, ld_x = _rows(x)
+    y = np.empty((len(offsets) - 1, x.shape[1]), np.float32)
+    call("segment_sum", len(y), x.shape[1], _int64(offsets), x, ld_x, y)
+    return y
 
 
 def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return maxima; see `refold.kernels.packed.segment_max`."""
-    return _segments("segment_max", x, offsets)
-
-
-def _segments(name: str, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the maximum over the rows (n_rows, width) of each sequence; 0 for an empty one."""
     x, ld_x = _rows(x)
-    offsets = _int64(offsets)
     y = np.empty((len(offsets) - 1, x.shape[1]), np.float32)
-    _call(name, len(y), x.shape[1], offsets, x, ld_x, y)
+    call("segment_max", len(y), x.shape[1], _int64(offsets), x, ld_x, y)
     return y
 
 
@@ -199,16 +166,17 @@ def pooled_convolutions(
     offsets: np.ndarray,
     taps: np.ndarray,
     bias: np.ndarray,
+    *,
     dilation: int,
     stride: int,
     steepness: float,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Convolve and pool; see `refold.kernels.packed.pooled_convolutions`."""
+    """Convolve each channel of mixed (n_rows, kernels) with its taps (9, kernels), and pool."""
     mixed, ld = _rows(mixed)
     taps, bias, offsets = _dense(taps), _dense(bias), _int64(offsets)
     positive, highest = np.empty((2, len(offsets) - 1, len(bias)), np.float32)
-    _call(
+    call(
         "pooled_convolutions",
         len(positive),
         len(bias),
@@ -223,7 +191,7 @@ def pooled_convolutions(
         steepness,
         positive,
         highest,
-        threads,
+        threads or num_threads(),
     )
     return positive, highest
 
@@ -233,60 +201,36 @@ def pooled_runs(
     offsets: np.ndarray,
     taps: np.ndarray,
     bias: np.ndarray,
+    *,
     dilation: int,
     margin: float,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Convolve and pool; see `refold.kernels.packed.pooled_runs`."""
+    """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
     mixed, ld = _rows(mixed)
     taps, bias, offsets = _dense(taps), _dense(bias), _int64(offsets)
     share, place, longest = np.empty((3, len(offsets) - 1, len(bias)), np.float32)
     given = len(share), len(bias), offsets, mixed, ld, taps, bias, len(taps), dilation, margin
-    _call("pooled_runs", *given, share, place, longest, threads)
+    call("pooled_runs", *given, share, place, longest, threads or num_threads())
     return share, place, longest
-
-
-def pack_lstm(kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Pack weights for the forward pass; see `refold.kernels.packed.LstmWeights`."""
-    features, units = len(kernel), len(recurrent_kernel)
-    packed = _aligned(layout(units, features).forward_weights)
-    arrays = (_dense(array) for array in (kernel, recurrent_kernel, bias))
-    _call("pack_lstm", features, units, *arrays, packed)
-    return packed
-
-
-def pack_lstm_gradient(kernel: np.ndarray, recurrent_kernel: np.ndarray) -> np.ndarray:
-    """Pack weights for the gradient; see `refold.kernels.packed.LstmWeights`."""
-    features, units = len(kernel), len(recurrent_kernel)
-    packed = _aligned(layout(units, features).backward_weights)
-    arrays = (_dense(array) for array in (kernel, recurrent_kernel))
-    _call("pack_lstm_gradient", features, units, *arrays, packed)
-    return packed
-
-
-def _aligned(count: int) -> np.ndarray:
-    """Return an array of floats that starts at a cache line."""
-    floats = np.empty(count + 16, np.float32)
-    begin = -floats.ctypes.data // 4 % 16
-    return floats[begin : begin + count]
 
 
 def lstm(
     x: np.ndarray,
     offsets: np.ndarray,
-    weights: Any,
+    weights: LstmWeights,
     h: np.ndarray,
     c: np.ndarray,
-    outputs: np.ndarray,
     *,
     by_sequence: np.ndarray | None = None,
     by_step: np.ndarray | None = None,
-    go_backwards: bool,
-    keep: bool,
-    reuse: Any = None,
-    threads: int = 1,
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
+    go_backwards: bool = False,
+    outputs: np.ndarray | None = None,
+    keep: bool = False,
+    reuse: Trace | None = None,
+    threads: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Trace | None]:
+    """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
     x, ld_x = _rows(x)
     units = weights.units
     for name, array, width in (("x", x, len(weights.kernel)), ("h", h, units), ("c", c, units)):
@@ -302,11 +246,14 @@ def lstm(
     gates = cells = None
     if keep:
         shapes = [(len(x), length) for length in layout(units)[:2]]
-        if reuse is None or [array.shape for array in reuse] != shapes:
-            reuse = [np.empty(shape, np.float32) for shape in shapes]
-        gates, cells = reuse
+        saved = None if reuse is None else reuse.saved
+        if saved is None or [array.shape for array in saved] != shapes:
+            saved = [np.empty(shape, np.float32) for shape in shapes]
+        gates, cells = saved
+    if outputs is None:
+        outputs = np.empty((len(x), units), np.float32)
     written, ld_outputs = _rows(outputs)
-    _call(
+    call(
         "lstm_forward",
         len(last_h),
         x.shape[1],
@@ -326,17 +273,20 @@ def lstm(
         last_c,
         gates,
         cells,
-        threads,
+        threads or num_threads(),
     )
     if written is not outputs:
         outputs[:] = written
-    return last_h, last_c, (gates, cells)
+    trace = None
+    if keep:
+        trace = Trace(offsets, weights, c, go_backwards, by_sequence is not None, (gates, cells))
+    return outputs, last_h, last_c, trace
 
 
 def lstm_gradient(
-    trace: Any, d_outputs: np.ndarray, *, threads: int = 1
+    trace: Trace, d_outputs: np.ndarray, *, threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Differentiate an LSTM; see `refold.kernels.packed.lstm_gradient`."""
+    """Return the gradients of x (or of by_sequence, if given), h and c of an `lstm`."""
     d_outputs, ld_outputs = _rows(d_outputs)
     gates, cells = trace.saved
     num_sequences, units = trace.c.shape
@@ -344,7 +294,7 @@ def lstm_gradient(
     d_h, d_c = np.empty((2, num_sequences, units), np.float32)
     shape = (num_sequences, 4 * units) if trace.by_sequence else (len(d_outputs), features)
     d_input = np.empty(shape, np.float32)
-    _call(
+    call(
         "lstm_backward",
         num_sequences,
         features,
@@ -364,6 +314,6 @@ def lstm_gradient(
         d_input if trace.by_sequence else None,
         d_h,
         d_c,
-        threads,
+        threads or num_threads(),
     )
     return d_input, d_h, d_c

@@ -1,20 +1,22 @@
-"""`refold.kernels.packed` without the compiled library, in NumPy."""
+"""Operations on packed rows in NumPy: what they compute, and what runs without the library."""
 
 import math
 from typing import Any
 
 import numpy as np
 
+from refold.kernels._lstm_weights import LstmWeights, Trace
+
 exp, tanh = np.exp, np.tanh
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Compute the logistic function; see `refold.kernels.packed.sigmoid`."""
+    """Compute the logistic function of each value."""
     return np.float32(0.5) * tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Compute a distribution function; see `refold.kernels.packed.normal_cdf`."""
+    """Compute the distribution function of the standard normal distribution at each value."""
     return np.float32(0.5) * _erfc(-x.astype(float) / math.sqrt(2)).astype(np.float32)
 
 
@@ -23,9 +25,9 @@ _erfc = np.vectorize(math.erfc, otypes=[float])
 
 
 def product(
-    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None, threads: int = 1
+    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None = None, threads: int | None = None
 ) -> np.ndarray:
-    """Multiply by a matrix; see `refold.kernels.packed.product`."""
+    """Compute ``start + x @ weights``, (n_rows, width); start is (width,) or (n_rows, width)."""
     del threads
     y = np.zeros((len(x), weights.shape[1]), np.float32)
     # not ``x @ weights``, whose rounding depends on the number of rows
@@ -40,10 +42,11 @@ def ragged_product(
     x: np.ndarray,
     offsets: np.ndarray,
     weights: np.ndarray,
-    start: np.ndarray | None,
-    threads: int = 1,
+    start: np.ndarray | None = None,
+    threads: int | None = None,
 ) -> np.ndarray:
-    """Sum with weights; see `refold.kernels.packed.ragged_product`."""
+    """Sum x (n_rows, channels) with weights (max_steps, channels, width) of each step."""
+    # steps after the first ``max_steps`` have no weights
     del threads
     lengths = np.diff(offsets)
     y = np.zeros((len(lengths), weights.shape[2]), np.float32)
@@ -56,9 +59,15 @@ def ragged_product(
 
 
 def step_product(
-    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, start: np.ndarray, threads: int = 1
+    x: np.ndarray,
+    offsets: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray,
+    threads: int | None = None,
 ) -> np.ndarray:
-    """Compute steps; see `refold.kernels.packed.step_product`."""
+    """Multiply x (n_sequences, depth) by weights (depth, max_steps, width), for each step."""
+    # ``start`` (at least the longest length, width) is added to each step. Steps after the first
+    # ``max_steps`` have nothing else.
     del threads
     y = np.empty((offsets[-1], weights.shape[2]), np.float32)
     for step, (there, rows) in enumerate(_steps(offsets)):
@@ -69,12 +78,12 @@ def step_product(
 
 
 def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Sum rows; see `refold.kernels.packed.segment_sum`."""
+    """Sum the rows (n_rows, width) of each sequence, in their order; 0 for an empty sequence."""
     return _segments(np.add, x, offsets)
 
 
 def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return maxima; see `refold.kernels.packed.segment_max`."""
+    """Return the maximum over the rows (n_rows, width) of each sequence; 0 for an empty one."""
     return _segments(np.maximum, x, offsets)
 
 
@@ -91,12 +100,17 @@ def pooled_convolutions(
     offsets: np.ndarray,
     taps: np.ndarray,
     bias: np.ndarray,
+    *,
     dilation: int,
     stride: int,
     steepness: float,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Convolve and pool; see `refold.kernels.packed.pooled_convolutions`."""
+    """Convolve each channel of mixed (n_rows, kernels) with its taps (9, kernels), and pool."""
+    # The middle tap is for the step itself, and steps outside of the sequence count as zero. The
+    # first value is that of the first step, and the next ones follow in strides. Returns the mean
+    # of sigmoid(steepness * convolution) and the maximum, (n_sequences, kernels), both 0 for an
+    # empty sequence.
     del threads
     counts = -(-np.diff(offsets) // stride)
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -111,11 +125,16 @@ def pooled_runs(
     offsets: np.ndarray,
     taps: np.ndarray,
     bias: np.ndarray,
+    *,
     dilation: int,
     margin: float,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Convolve and pool; see `refold.kernels.packed.pooled_runs`."""
+    """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
+    # A convolution above the margin is positive. The margin is larger than rounding errors, so that
+    # they do not decide where a convolution is constant. Returns, all (n_sequences, kernels) and
+    # relative to the length: the share of positive steps, where steps from -margin to margin count
+    # half; their mean index, 0 if there is none; and the longest run of them.
     del threads
     convolved, lengths = _convolved(mixed, offsets, taps, bias, dilation, 1), np.diff(offsets)
     above, near = np.zeros((2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool)
@@ -159,23 +178,31 @@ def _convolved(
 def lstm(
     x: np.ndarray,
     offsets: np.ndarray,
-    weights: Any,
+    weights: LstmWeights,
     h: np.ndarray,
     c: np.ndarray,
-    outputs: np.ndarray,
     *,
     by_sequence: np.ndarray | None = None,
     by_step: np.ndarray | None = None,
-    go_backwards: bool,
-    keep: bool,
-    reuse: Any = None,
-    threads: int = 1,
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
+    go_backwards: bool = False,
+    outputs: np.ndarray | None = None,
+    keep: bool = False,
+    reuse: Trace | None = None,
+    threads: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Trace | None]:
+    """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
+    # by_sequence and by_step (at least n, 4 * units) are products of inputs that all steps of a
+    # sequence share, bias included, and that the same step of all sequences shares, in the order of
+    # computation. Both are given, or neither. The sums of the gates are then
+    # by_sequence[i] + by_step[t] + x @ kernel + h @ recurrent_kernel.
+    # The rows of ``outputs`` may be parts of longer rows. The new trace takes the memory of
+    # ``reuse``, because fresh memory costs a tenth of the time of a large call.
     del threads, reuse
     units = weights.units
+    if outputs is None:
+        outputs = np.empty((len(x), units), np.float32)
     sums = product(x, weights.kernel, weights.bias if by_sequence is None else None)
-    h, c = h.copy(), c.copy()
+    initial_c, h, c = c, h.copy(), c.copy()
     saved = np.empty((5, len(x), units), np.float32) if keep else None
     for step, (there, rows) in enumerate(_steps(offsets, go_backwards)):
         gates = product(h[there], weights.recurrent_kernel, None) + sums[rows]
@@ -189,13 +216,17 @@ def lstm(
                 part[rows] = values
         c[there] = state
         h[there] = outputs[rows] = o * tanh(state)
-    return h, c, saved
+    trace = None
+    if keep:
+        trace = Trace(offsets, weights, initial_c, go_backwards, by_sequence is not None, saved)
+    return outputs, h, c, trace
 
 
 def lstm_gradient(
-    trace: Any, d_outputs: np.ndarray, *, threads: int = 1
+    trace: Trace, d_outputs: np.ndarray, *, threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Differentiate an LSTM; see `refold.kernels.packed.lstm_gradient`."""
+    """Return the gradients of x (or of by_sequence, if given), h and c of an `lstm`."""
+    # the library overwrites the trace, so it can be used once
     del threads
     i, f, g, o, cells = trace.saved
     d_sums = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)

@@ -5,144 +5,107 @@ Sequence ``i`` has the rows ``offsets[i]:offsets[i + 1]`` of an array, and ``off
 in whatever order, and whatever the number of threads.
 """
 
+import logging
+import os
+
 import numpy as np
 
-from refold.kernels._lstm_weights import LstmWeights, Trace
-from refold.kernels._packed_operations import operations
-from refold.kernels._packed_pooling import pooled_convolutions, pooled_runs
-from refold.kernels._threads import limited_threads, num_threads
+from refold.kernels._library import variant, why_not
+from refold.kernels._lstm_weights import LstmWeights as LstmWeights
+from refold.kernels._lstm_weights import Trace as Trace
+from refold.kernels._threads import limited_threads as limited_threads
+from refold.kernels._threads import num_threads as num_threads
 
-__all__ = [
-    "LstmWeights",
-    "Trace",
-    "limited_threads",
-    "lstm",
-    "lstm_gradient",
-    "normal_cdf",
-    "num_threads",
-    "pooled_convolutions",
-    "pooled_runs",
-    "product",
-    "ragged_product",
-    "segment_max",
-    "segment_sum",
-    "sigmoid",
-    "softmax",
-    "step_product",
-    "tanh",
-]
-
-
-def lstm(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: LstmWeights,
-    h: np.ndarray,
-    c: np.ndarray,
-    *,
-    by_sequence: np.ndarray | None = None,
-    by_step: np.ndarray | None = None,
-    go_backwards: bool = False,
-    outputs: np.ndarray | None = None,
-    keep: bool = False,
-    reuse: Trace | None = None,
-    threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, Trace | None]:
-    """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
-    # by_sequence and by_step (at least n, 4 * units) are products of inputs that all steps of a
-    # sequence share, bias included, and that the same step of all sequences shares, in the order of
-    # computation. Both are given, or neither. The sums of the gates are then
-    # by_sequence[i] + by_step[t] + x @ kernel + h @ recurrent_kernel.
-    # The rows of ``outputs`` may be parts of longer rows. The new trace takes the memory of
-    # ``reuse``, because fresh memory costs a tenth of the time of a large call.
-    if outputs is None:
-        outputs = np.empty((len(x), weights.units), np.float32)
-    last_h, last_c, saved = operations().lstm(
-        x,
-        offsets,
-        weights,
-        h,
-        c,
-        outputs,
-        by_sequence=by_sequence,
-        by_step=by_step,
-        go_backwards=go_backwards,
-        keep=keep,
-        reuse=None if reuse is None else reuse.saved,
-        threads=threads or num_threads(),
+if variant() is not None:
+    from refold.kernels._packed_library import (
+        exp as exp,
     )
-    if not keep:
-        return outputs, last_h, last_c, None
-    trace = Trace(offsets, weights, c, go_backwards, by_sequence is not None, saved)
-    return outputs, last_h, last_c, trace
+    from refold.kernels._packed_library import (
+        lstm as lstm,
+    )
+    from refold.kernels._packed_library import (
+        lstm_gradient as lstm_gradient,
+    )
+    from refold.kernels._packed_library import (
+        normal_cdf as normal_cdf,
+    )
+    from refold.kernels._packed_library import (
+        pooled_convolutions as pooled_convolutions,
+    )
+    from refold.kernels._packed_library import (
+        pooled_runs as pooled_runs,
+    )
+    from refold.kernels._packed_library import (
+        product as product,
+    )
+    from refold.kernels._packed_library import (
+        ragged_product as ragged_product,
+    )
+    from refold.kernels._packed_library import (
+        segment_max as segment_max,
+    )
+    from refold.kernels._packed_library import (
+        segment_sum as segment_sum,
+    )
+    from refold.kernels._packed_library import (
+        sigmoid as sigmoid,
+    )
+    from refold.kernels._packed_library import (
+        step_product as step_product,
+    )
+    from refold.kernels._packed_library import (
+        tanh as tanh,
+    )
+else:
+    from refold.kernels._packed_numpy import (
+        exp as exp,
+    )
+    from refold.kernels._packed_numpy import (
+        lstm as lstm,
+    )
+    from refold.kernels._packed_numpy import (
+        lstm_gradient as lstm_gradient,
+    )
+    from refold.kernels._packed_numpy import (
+        normal_cdf as normal_cdf,
+    )
+    from refold.kernels._packed_numpy import (
+        pooled_convolutions as pooled_convolutions,
+    )
+    from refold.kernels._packed_numpy import (
+        pooled_runs as pooled_runs,
+    )
+    from refold.kernels._packed_numpy import (
+        product as product,
+    )
+    from refold.kernels._packed_numpy import (
+        ragged_product as ragged_product,
+    )
+    from refold.kernels._packed_numpy import (
+        segment_max as segment_max,
+    )
+    from refold.kernels._packed_numpy import (
+        segment_sum as segment_sum,
+    )
+    from refold.kernels._packed_numpy import (
+        sigmoid as sigmoid,
+    )
+    from refold.kernels._packed_numpy import (
+        step_product as step_product,
+    )
+    from refold.kernels._packed_numpy import (
+        tanh as tanh,
+    )
 
-
-def lstm_gradient(
-    trace: Trace, d_outputs: np.ndarray, *, threads: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the gradients of x (or of by_sequence, if given), h and c of an `lstm`."""
-    # the library overwrites the trace, so it can be used once
-    return operations().lstm_gradient(trace, d_outputs, threads=threads or num_threads())
-
-
-def product(
-    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None = None, threads: int | None = None
-) -> np.ndarray:
-    """Compute ``start + x @ weights``, (n_rows, width); start is (width,) or (n_rows, width)."""
-    return operations().product(x, weights, start, threads or num_threads())
-
-
-def ragged_product(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    start: np.ndarray | None = None,
-    threads: int | None = None,
-) -> np.ndarray:
-    """Sum x (n_rows, channels) with weights (max_steps, channels, width) of each step."""
-    # steps after the first ``max_steps`` have no weights
-    return operations().ragged_product(x, offsets, weights, start, threads or num_threads())
-
-
-def step_product(
-    x: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-    start: np.ndarray,
-    threads: int | None = None,
-) -> np.ndarray:
-    """Multiply x (n_sequences, depth) by weights (depth, max_steps, width), for each step."""
-    # ``start`` (at least the longest length, width) is added to each step. Steps after the first
-    # ``max_steps`` have nothing else.
-    return operations().step_product(x, offsets, weights, start, threads or num_threads())
-
-
-def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Sum the rows (n_rows, width) of each sequence, in their order; 0 for an empty sequence."""
-    return operations().segment_sum(x, offsets)
-
-
-def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the maximum over the rows (n_rows, width) of each sequence; 0 for an empty one."""
-    return operations().segment_max(x, offsets)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Compute the logistic function of each value."""
-    return operations().sigmoid(x)
-
-
-def tanh(x: np.ndarray) -> np.ndarray:
-    """Compute the hyperbolic tangent of each value."""
-    return operations().tanh(x)
-
-
-def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Compute the distribution function of the standard normal distribution at each value."""
-    return operations().normal_cdf(x)
+    # no warning for a user who turned the kernel off
+    logging.getLogger("refold").log(
+        logging.INFO if os.environ.get("REFOLD_KERNEL") == "none" else logging.WARNING,
+        "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s",
+        why_not(),
+    )
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
     """Compute the softmax of each row of x (n_rows, width)."""
-    powers = operations().exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+    powers = exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
     return powers / powers.sum(axis=1, keepdims=True)

@@ -11,7 +11,6 @@ import numpy as np
 from refold._support.offsets import offsets_from_lengths
 from refold.model._input_checks import check_lengths
 from refold.model._statistics import ReferenceStatistics
-from refold.network.fitted_network import encode, rocket_features
 from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
 
 if TYPE_CHECKING:
@@ -80,9 +79,9 @@ def scored_features(model: "Model", sequences: Sequences) -> tuple[np.ndarray, n
     """Return the encoder's codes, and these with ROCKET features appended."""
     sequences = _bridged(sequences)
     scaled = model.scaler.transform(sequences)
-    codes = encode(scaled, model.network)
+    codes = model.network.encode(scaled)
     whole = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
-    features = np.concatenate([whole, rocket_features(scaled, model.network)], axis=1)
+    features = np.concatenate([whole, model.network.rocket_features(scaled)], axis=1)
     return whole, features.astype(float)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.sampling import evenly_spaced
 from refold.kernels import DILATIONS, packed, random_convolutions
-from refold.network.fitted_network import FittedNetwork, predict_lengths
+from refold.network.fitted_network import FittedNetwork
 from refold.network.packed.features import pooled
 from refold.network.packed.rows import blocks
 from refold.sequences import check_codes_finite
@@ -55,7 +55,7 @@ class DecodedFeatures:
         """Return the features before standardization; statistics of the scale come last."""
         network = self._network
         inner = np.ascontiguousarray(codes[:, : network.specification.latent_dim], np.float32)
-        offsets = offsets_from_lengths(predict_lengths(inner, network))
+        offsets = offsets_from_lengths(network.predict_lengths(inner))
         features = np.empty((len(codes), 2 + 2 * len(self._convolutions.bias)), np.float32)
         for block in blocks(network.specification, offsets):
             outputs = network.decode(inner[block.chosen], block.offsets)

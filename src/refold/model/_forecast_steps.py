@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.network.fitted_network import FittedNetwork, encode, forecast
+from refold.network.fitted_network import FittedNetwork
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
 from refold.sequences import Scaler, Sequences, split_at
@@ -22,11 +22,13 @@ def continued(
     # Without latent optimization. Optimized codes fit the past better, but the forecaster was not
     # trained on them: errors were 6 to 22 % larger.
     scaled = scaler.transform(before)
-    codes = encode(scaled, network, verbose=verbose)
+    codes = network.encode(scaled, verbose=verbose)
     with np.errstate(over="ignore"):  # `forecast` refuses what overflows
         recent = recent_values(scaled, network.specification)
-    ahead = scaler.inverse_transform(forecast(codes, recent, before.schema, network), None)
-    return ahead.with_ids(before.ids)
+    values = network.head.values(network.forecast(codes, recent))
+    offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
+    ahead = Sequences(values, offsets, schema=before.schema)
+    return scaler.inverse_transform(ahead, None).with_ids(before.ids)
 
 
 def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from refold._support.argument_checks import check_rate, check_whole, draw_seed
 from refold._support.html_tables import columns_in_words, facts
+from refold._support.offsets import offsets_from_lengths
 from refold._support.sampling import evenly_spaced
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, argument, spelled
@@ -38,7 +39,7 @@ from refold.model._open_source import open_source
 from refold.model._statistics import Calibration, Fingerprints, History, ReferenceStatistics
 from refold.model._stream import Stream
 from refold.model._variational_codes import check_can_sample
-from refold.network.fitted_network import FittedNetwork, decode, encode, predict_lengths
+from refold.network.fitted_network import FittedNetwork
 from refold.network.packed.heads import Draw
 from refold.network.specification import Specification
 from refold.sequences import (
@@ -1151,7 +1152,7 @@ class Model:
     def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
         scaled = self.scaler.transform(aligned)
-        codes = encode(scaled, self.network, latent_steps=self.latent_steps, verbose=verbose)
+        codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
 
     def to_sequences(
@@ -1162,17 +1163,21 @@ class Model:
         With ``draw``, tokens are drawn at random.
         """
         inner, statistics = self._parts(codes)
-        scaled = decode(inner, lengths, self.schema, self.network, draw=draw, verbose=verbose)
+        offsets = offsets_from_lengths(lengths)
+        outputs = self.network.decode(inner, offsets, draw=draw, verbose=verbose)
+        scaled = Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
         return self.scaler.inverse_transform(scaled, statistics)
 
     def to_scaled(self, codes: np.ndarray) -> Sequences:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
         inner, _ = self._parts(codes)
-        return decode(inner, predict_lengths(inner, self.network), self.schema, self.network)
+        offsets = offsets_from_lengths(self.network.predict_lengths(inner))
+        values = self.network.head.values(self.network.decode(inner, offsets))
+        return Sequences(values, offsets, schema=self.schema)
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
-        return predict_lengths(self._parts(codes)[0], self.network)
+        return self.network.predict_lengths(self._parts(codes)[0])
 
     def lengths_to_write(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the lengths of reconstructions: predicted, or true above the longest trained."""

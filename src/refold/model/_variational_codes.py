@@ -3,7 +3,7 @@
 from refold._support.console import log
 from refold._support.user_warnings import warn
 from refold.errors import ParameterError
-from refold.network.fitted_network import FittedNetwork, encode
+from refold.network.fitted_network import FittedNetwork
 from refold.sequences import Scaler, Sequences
 
 # Maximum number of sequences for counting active dimensions.
@@ -17,7 +17,7 @@ _FEW = 0.25
 
 def count_active(scaled: Sequences, network: FittedNetwork) -> int:
     """Count the active latent dimensions, whose means have a variance above 0.01."""
-    return int((encode(scaled, network).var(axis=0) > _ACTIVE).sum())
+    return int((network.encode(scaled).var(axis=0) > _ACTIVE).sum())
 
 
 def report_active(active: int, latent_dim: int, *, verbose: int) -> None:

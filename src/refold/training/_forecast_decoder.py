@@ -12,7 +12,7 @@ from keras import ops
 from refold._support.compilation import keep_compiled
 from refold._support.progress_bars import progress_bar
 from refold.model import recent_values
-from refold.network.fitted_network import FittedNetwork, encode
+from refold.network.fitted_network import FittedNetwork
 from refold.network.keras.build import Network
 from refold.network.keras.losses import column_errors
 from refold.network.keras.seed import seeded
@@ -88,7 +88,7 @@ def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
     before, after = (concatenate(list(part)) for part in zip(*parts, strict=True))
     nearest, _ = split_at(after, np.minimum(after.lengths, steps))
     future = pad(nearest, np.arange(len(nearest)), steps)[1]
-    codes, recent = encode(before, network), recent_values(before, specification)
+    codes, recent = network.encode(before), recent_values(before, specification)
     variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation
     weight = (weight / max(weight.mean(), 1e-30)).astype(np.float32) if len(weight) else weight

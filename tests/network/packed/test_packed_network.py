@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from refold.network.keras.network import KerasNetwork, inference_with, keras_mod
 from refold.network.packed.heads import Draw
 from refold.network.packed.losses import LatentObjective
 from refold.network.packed.network import PackedNetwork
-from refold.network.packed.rows import blocks, for_blocks, input_and_target
+from refold.network.packed.rows import block_map, blocks, input_and_target
 from refold.network.specification import Specification
 from refold.network.weights import weights_of
 from refold.sequences import Column, Schema, Sequences, pad
@@ -161,13 +162,13 @@ def test_the_bits_of_a_decoded_sequence_do_not_depend_on_other_codes(case, draw)
             assert np.array_equal(one, outputs[offsets[i] : offsets[i + 1]])
 
 
-def test_bits_do_not_depend_on_threads(monkeypatch):
+def test_bits_do_not_depend_on_threads():
     ours = network("patches")
     data = sequences(ours.specification, 300)
     codes = {}
     for threads in (1, 2, 5):
-        monkeypatch.setattr(packed, "num_threads", lambda threads=threads: threads)
-        codes[threads] = ours.encode(data, latent_steps=3)
+        with packed.limited_threads(threads):
+            codes[threads] = ours.encode(data, latent_steps=3)
     assert np.array_equal(codes[1], codes[2])
     assert np.array_equal(codes[1], codes[5])
 
@@ -179,23 +180,22 @@ def test_bits_do_not_depend_on_blocks(monkeypatch):
     whole = ours.decode(codes, data.offsets)
     monkeypatch.setattr("refold.network.packed.rows._STEPS", 20)
     for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
-        monkeypatch.setattr(packed, "num_threads", lambda threads=threads: threads)
-        assert np.array_equal(ours.encode(data, latent_steps=2), codes)
-        assert np.array_equal(ours.decode(codes, data.offsets), whole)
+        with packed.limited_threads(threads):
+            assert np.array_equal(ours.encode(data, latent_steps=2), codes)
+            assert np.array_equal(ours.decode(codes, data.offsets), whole)
 
 
-def test_an_error_in_a_block_ends_the_others(monkeypatch):
-    monkeypatch.setattr("refold.network.packed.rows._STEPS", 10)
-    monkeypatch.setattr(packed, "num_threads", lambda: 2)
+def test_an_error_in_a_block_ends_the_others():
     done = []
 
-    def work(block):
-        done.append(block)
-        raise ValueError(len(block.chosen))
+    def work(number):
+        done.append(number)
+        time.sleep(0.01)
+        raise ValueError(number)
 
-    with pytest.raises(ValueError, match="1"):
-        for_blocks(work, network("mixed").specification, np.arange(0, 1000, 10))
-    assert len(done) <= 2
+    with pytest.raises(ValueError, match="0"), packed.limited_threads(2), block_map(100) as each:
+        list(each(work, range(100)))
+    assert len(done) < 10
 
 
 @pytest.mark.parametrize("case", CASES)

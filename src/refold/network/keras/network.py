@@ -14,10 +14,11 @@ from refold.network.keras.predict import predict
 from refold.network.keras.seed import seeded
 from refold.network.packed.features import RocketFeatures
 from refold.network.packed.heads import ColumnHead, Draw
+from refold.network.packed.lengths import whole_lengths
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.network.weights import are_default
-from refold.sequences import Sequences, pad
+from refold.sequences import Sequences, check_codes_finite, check_decoded, pad
 
 # Maximum number of steps in a batch, if a step has at most `_WIDTH` outputs.
 _STEPS = 16384
@@ -65,6 +66,7 @@ class KerasNetwork:
             if not self.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
             codes[batch.rows] = batch.predict(self.network.models.encoder, x)
+        check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
@@ -96,6 +98,7 @@ class KerasNetwork:
             written[places] = batch.predict(models.unroll, codes[batch.rows], template)[real]
             if noise is not None and draw is not None:
                 written[places] = head.sample(written[places], noise[places], draw.temperature)
+        check_decoded(np.isfinite(written).all(axis=1), offsets)
         return written
 
     def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
@@ -106,14 +109,16 @@ class KerasNetwork:
         outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
         for batch in self._batches(np.full(len(codes), steps), "forecast"):
             outputs[batch.rows] = batch.predict(model, *(part[batch.rows] for part in inputs))
-        return outputs.reshape(-1, self.head.num_outputs)
+        outputs = outputs.reshape(-1, self.head.num_outputs)
+        check_decoded(np.isfinite(outputs).all(axis=1), np.arange(len(codes) + 1) * steps)
+        return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
-        """Predict the lengths (n_sequences,) of codes, which are not rounded."""
+        """Predict the lengths (n_sequences,) of codes, in whole steps."""
         location = np.empty(len(codes), np.float32)
         for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
             location[batch.rows] = batch.predict(self.network.length, codes[batch.rows])[:, 0]
-        return location
+        return whole_lengths(location, self.most_steps or 2 * self.specification.max_steps)
 
     def _batches(
         self, lengths: np.ndarray, what: str, *, only: int | None = None, verbose: int = 0

@@ -103,12 +103,7 @@ class Decoder:
             steps, rows = patches * self.patch, rows_in_patches(offsets, patches, self.patch)
         return Layout(offsets, patches, steps, by_step[:count], start, previous, rows)
 
-    def __call__(self, codes: np.ndarray, layout: Layout) -> np.ndarray:
-        """Decode codes to means, probabilities and softmax blocks, (n_rows, outputs)."""
-        outputs, _ = self.whole_patches(codes, layout)
-        return outputs[layout.rows]
-
-    def whole_patches(
+    def __call__(
         self,
         codes: np.ndarray,
         layout: Layout,
@@ -116,21 +111,23 @@ class Decoder:
         keep: bool = False,
         reuse: Decoding | None = None,
     ) -> tuple[np.ndarray, Decoding]:
-        """Decode codes to the outputs (n_patches * patch, outputs) of all steps of the patches."""
-        # ``keep`` is for `gradient`. The new decoding takes the memory of ``reuse``.
+        """Decode codes to means, probabilities and softmax blocks (n_patches * patch, outputs)."""
+        # ``layout.rows`` are the rows of the steps: the last patch of a sequence may be longer than
+        # the sequence. ``keep`` is for `gradient`. The new decoding takes the memory of ``reuse``.
         hidden, decoding = layout.previous, Decoding(layout, [], [])
         by_sequence = packed.product(codes, *self._by_code)
         options: Any = {"by_sequence": by_sequence, "by_step": layout.by_step}
-        for i, (h, c) in enumerate(self._initial_states(codes)):
+        for i, (project, layer) in enumerate(self._stack):
+            states = packed.product(codes, *project)
+            h, c = states[:, : layer.units], packed.tanh(states[:, layer.units :])
             options |= {"keep": keep, "reuse": reuse and reuse.traces[i]}
-            hidden, _, _, trace = packed.lstm(
-                hidden, layout.patches, self._stack[i][1], h, c, **options
-            )
+            hidden, _, _, trace = packed.lstm(hidden, layout.patches, layer, h, c, **options)
             options = {}
             decoding.states.append(c)
             decoding.traces.append(trace)
         kernel, start = self._dense
-        if (beside := self._linear_steps(codes, layout)) is not None:
+        if self._linear is not None and layout.start is not None:
+            beside = packed.step_product(codes, layout.steps, self._linear[0], layout.start)
             start = beside.reshape(len(hidden), kernel.shape[1])
         if self._scales_by_step:
             scale = np.tile(self.scale, (len(codes), 1))
@@ -178,8 +175,13 @@ class Decoder:
         lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
         written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        states = [(h[order], c[order]) for h, c in self._initial_states(codes)]
-        beside = self._linear_steps(codes, layout)
+        states = []
+        for project, layer in self._stack:
+            both = packed.product(codes[order], *project)
+            states.append((both[:, : layer.units], packed.tanh(both[:, layer.units :])))
+        beside = None
+        if self._linear is not None and layout.start is not None:
+            beside = packed.step_product(codes, layout.steps, self._linear[0], layout.start)
         by_sequence = packed.product(codes[order], *self._by_code)
         last = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
         for step in range(len(layout.by_step)):
@@ -199,20 +201,6 @@ class Decoder:
             written[rows] = outputs
             last = self.head.values(outputs)
         return written
-
-    def _initial_states(self, codes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        states = []
-        for project, layer in self._stack:
-            both = packed.product(codes, *project)
-            h, c = both[:, : layer.units], both[:, layer.units :]
-            states.append((h, packed.tanh(c)))
-        return states
-
-    def _linear_steps(self, codes: np.ndarray, layout: Layout) -> np.ndarray | None:
-        """Return the linear path plus the bias of the stack, if there is a linear path."""
-        if self._linear is None or layout.start is None:
-            return None
-        return packed.step_product(codes, layout.steps, self._linear[0], layout.start)
 
     @functools.cached_property
     def _kept(self) -> tuple[np.ndarray, np.ndarray | None]:

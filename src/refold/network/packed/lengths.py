@@ -7,6 +7,7 @@ import numpy as np
 
 from refold.kernels import packed
 from refold.network.specification import Specification, length_unit, log_length_scales
+from refold.sequences import check_codes_finite
 
 
 def length_model(
@@ -43,8 +44,8 @@ class LengthModel:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self._mean = np.float32(specification.length_mean)
-        self._deviation = np.float32(length_unit(specification.length_deviation))
-        self._log_scales = log_length_scales(float(self._deviation))
+        self._unit = np.float32(length_unit(specification.length_deviation))
+        self._log_scales = log_length_scales(float(self._unit))
         self._hidden = weights["hidden/kernel"], weights["hidden/bias"]
         kernel, bias = weights["length/dense/kernel"], weights["length/dense/bias"]
         # the two outputs are the location and the log-scale
@@ -54,33 +55,35 @@ class LengthModel:
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
-        z, share = self._activated(codes)
-        return self._lengths(z * share)
+        z = packed.product(codes, *self._hidden)
+        hidden = z * packed.normal_cdf(z)
+        return self._mean + self._unit * packed.product(hidden, *self._dense)[:, 0]
 
     def with_gradient(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return lengths (n_sequences,) and their gradients (n_sequences, latent_dim)."""
-        z, share = self._activated(codes)
+        z = packed.product(codes, *self._hidden)
+        share = packed.normal_cdf(z)
+        lengths = self._mean + self._unit * packed.product(z * share, *self._dense)[:, 0]
         slope = share + z * np.exp(-0.5 * z * z) * np.float32(1 / math.sqrt(2 * math.pi))
         gradient = packed.product(slope * self._dense[0][:, 0], self._transposed)
-        return self._lengths(z * share), self._deviation * gradient
-
-    def _activated(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the hidden layer before GELU, and the factor that GELU multiplies it by."""
-        z = packed.product(codes, *self._hidden)
-        return z, packed.normal_cdf(z)
-
-    def _lengths(self, hidden: np.ndarray) -> np.ndarray:
-        return self._mean + self._deviation * packed.product(hidden, *self._dense)[:, 0]
+        return lengths, self._unit * gradient
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the negative log-likelihood (n_sequences,) of true lengths, in nats."""
         # the distribution is that of `refold.layers.LengthHead`
-        z, share = self._activated(codes)
-        location, log_scale = packed.product(z * share, *self._both).T
+        z = packed.product(codes, *self._hidden)
+        location, log_scale = packed.product(z * packed.normal_cdf(z), *self._both).T
         first, least, most = self._log_scales
         log_scale = np.clip(log_scale + first, least, most)
         rate = np.exp(-log_scale)
-        away = lengths - (self._mean + self._deviation * location)
+        away = lengths - (self._mean + self._unit * location)
         # logistic mass between two points: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a))
         above, below = (away + 0.5) * rate, (away - 0.5) * rate
         return np.logaddexp(0, -above) + np.logaddexp(0, below) - np.log1p(-np.exp(-rate))
+
+
+def whole_lengths(predicted: np.ndarray, longest: int) -> np.ndarray:
+    """Round predicted lengths (n_sequences,), from 0 to the longest; a DataError if one is NaN."""
+    rounded = np.rint(predicted)
+    check_codes_finite(~np.isnan(rounded)[:, None], np.arange(len(rounded)))
+    return np.clip(rounded, 0, longest).astype(np.int64)

@@ -75,7 +75,7 @@ class LatentObjective:
 
     def __call__(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the objective (n_sequences,) and its gradient (n_sequences, latent_dim)."""
-        outputs, self._decoding = self._decoder.whole_patches(
+        outputs, self._decoding = self._decoder(
             codes, self._layout, keep=True, reuse=self._decoding
         )
         errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weight)
@@ -87,21 +87,22 @@ class LatentObjective:
             gradient += (slope * self._cost_of_step)[:, None] * d_predicted
         gradient += codes - self._codes
         gradient[:, self._learned_dim :] = 0
-        return self._total(errors, predicted, codes), gradient
+        return self._total(self._sums(errors), predicted, codes), gradient
 
     def losses(self, codes: np.ndarray) -> np.ndarray:
         """Return the objective (n_sequences,), which takes half of the time."""
-        outputs, _ = self._decoder.whole_patches(codes, self._layout)
+        outputs, _ = self._decoder(codes, self._layout)
         errors, _ = self._decoder.head.errors(outputs, self._targets, self._weight)
-        return self._total(errors, None if self._length is None else self._length(codes), codes)
+        predicted = None if self._length is None else self._length(codes)
+        return self._total(self._sums(errors), predicted, codes)
 
     def _total(
-        self, errors: np.ndarray, predicted: np.ndarray | None, codes: np.ndarray
+        self, loss: np.ndarray, predicted: np.ndarray | None, codes: np.ndarray
     ) -> np.ndarray:
-        loss = self._sums(errors)
+        """Add the cost of the predicted length, and the prior around the first code."""
         if predicted is not None:
             cost, _ = cost_of_length(predicted - self._lengths)
-            loss += cost * self._cost_of_step
+            loss = loss + cost * self._cost_of_step
         moved = codes - self._codes
         return loss + np.float32(0.5) * (moved * moved).sum(axis=1)
 

@@ -10,12 +10,19 @@ from refold.network.packed.decoder import Decoder
 from refold.network.packed.encoder import Encoder
 from refold.network.packed.heads import ColumnHead, Draw
 from refold.network.packed.lbfgs import minimize_rows
-from refold.network.packed.lengths import LengthDimension, LengthModel, length_model
+from refold.network.packed.lengths import LengthDimension, LengthModel, length_model, whole_lengths
 from refold.network.packed.losses import ErrorTotals, LatentObjective
-from refold.network.packed.rows import Block, blocks, for_blocks, input_and_target
+from refold.network.packed.rows import (
+    block_map,
+    block_of,
+    blocks,
+    input_and_target,
+    split_rows,
+    tracked,
+)
 from refold.network.specification import Specification
 from refold.network.weights import weights_of
-from refold.sequences import Sequences
+from refold.sequences import Sequences, check_codes_finite, check_decoded
 
 
 class PackedNetwork:
@@ -98,22 +105,27 @@ class PackedNetwork:
         return self.weights
 
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
-        """Encode scaled sequences; see `refold.inference.encode`."""
+        """Encode scaled sequences to (n_sequences, latent_dim)."""
         codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
         encoder, parts = self.encoder, (self.decoder, self.length) if latent_steps else None
+        learned = self.specification.learned_dim
 
-        def encode(block: Block) -> None:
+        def encode_block(chosen: np.ndarray) -> None:
+            block = block_of(chosen, scaled.offsets)
             x, targets = input_and_target(self.specification, scaled.values, block)
             encoded = encoder(x, block.offsets)
             if parts is not None:
-                learned = self.specification.learned_dim
                 objective = LatentObjective(
                     *parts, x, targets, block.offsets, encoded, learned_dim=learned
                 )
                 encoded = minimize_rows(objective, encoded, latent_steps, losses=objective.losses)
-            codes[block.chosen] = encoded
+            codes[chosen] = encoded
 
-        for_blocks(encode, self.specification, scaled.offsets, "encode", verbose=verbose)
+        split = split_rows(self.specification, scaled.offsets)
+        with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
+            for _ in tracked(each(encode_block, split), "encode", len(split), verbose=verbose):
+                pass
+        check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
@@ -127,21 +139,26 @@ class PackedNetwork:
         codes = np.ascontiguousarray(codes, np.float32)
         outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
 
-        def write(block: Block) -> None:
-            given, layout = codes[block.chosen], decoder.layout(block.offsets)
-            noise = None
+        def decode_block(chosen: np.ndarray) -> None:
+            block = block_of(chosen, offsets)
+            layout, noise = decoder.layout(block.offsets), None
             if draw is not None:
-                noise = self.head.noise(block.offsets, draw.seed, block.chosen)
+                noise = self.head.noise(block.offsets, draw.seed, chosen)
             if self.autoregressive:
                 temperature = 1.0 if draw is None else draw.temperature
-                written = decoder.decode_autoregressively(given, layout, noise, temperature)
+                written = decoder.decode_autoregressively(codes[chosen], layout, noise, temperature)
             else:
-                written = decoder(given, layout)
+                whole, _ = decoder(codes[chosen], layout)
+                written = whole[layout.rows]
                 if noise is not None and draw is not None:
                     written = self.head.sample(written, noise, draw.temperature)
             outputs[block.rows] = written
 
-        for_blocks(write, self.specification, offsets, "decode", verbose=verbose)
+        split = split_rows(self.specification, offsets)
+        with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
+            for _ in tracked(each(decode_block, split), "decode", len(split), verbose=verbose):
+                pass
+        check_decoded(np.isfinite(outputs).all(axis=1), offsets)
         return outputs
 
     def reconstruction_error(
@@ -154,7 +171,8 @@ class PackedNetwork:
             x, targets = input_and_target(self.specification, values, block)
             codes = self.encoder(x, block.offsets)
             layout = self.decoder.layout(block.offsets, x)
-            outputs = self.decoder(codes, layout)
+            whole, _ = self.decoder(codes, layout)
+            outputs = whole[layout.rows]
             # Numeric columns are decoded from the decoder's own output, as in use, because teacher
             # forcing looks better than it is. The others are measured with teacher forcing: without
             # it, cross-entropy mostly measures what follows the first mistake.
@@ -180,16 +198,22 @@ class PackedNetwork:
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)
 
-        def write(block: Block) -> None:
-            layout = decoder.layout(block.offsets)
-            outputs[block.rows] = decoder(codes[block.chosen], layout)
+        def forecast_block(chosen: np.ndarray) -> None:
+            block = block_of(chosen, offsets)
+            outputs[block.rows], _ = decoder(codes[chosen], decoder.layout(block.offsets))
 
-        for_blocks(write, self.specification, offsets, "forecast")
+        split = split_rows(self.specification, offsets)
+        with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
+            for _ in each(forecast_block, split):
+                pass
+        check_decoded(np.isfinite(outputs).all(axis=1), offsets)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
-        """Predict the lengths (n_sequences,) of codes, which are not rounded."""
-        return self.length(np.ascontiguousarray(codes, np.float32))
+        """Predict the lengths (n_sequences,) of codes, in whole steps."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            predicted = self.length(np.ascontiguousarray(codes, np.float32))
+            return whole_lengths(predicted, 2 * self.specification.max_steps)
 
     def _part(self, name: str, make: Any, **options: Any) -> Any:
         """Return a part of the model, made from the current weights."""

@@ -1,8 +1,9 @@
 """Blocks of sequences, and their scaled values as the rows that an encoder reads."""
 
+import contextlib
 import contextvars
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,62 +32,16 @@ class Block(NamedTuple):
     rows: Any  # slice or indices: rows of their steps in the set
 
 
-def blocks(
-    specification: Specification, offsets: np.ndarray, what: str = "", *, verbose: int = 0
-) -> Iterator[Block]:
+def blocks(specification: Specification, offsets: np.ndarray) -> Iterator[Block]:
     """Split sequences into blocks of about equally many steps, to limit the memory."""
+    for chosen in split_rows(specification, offsets):
+        yield block_of(chosen, offsets)
+
+
+def split_rows(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of the sequences of each block."""
     # If there is more than one block, each has sequences of similar length, because the kernel is
     # fastest when many sequences have the same step.
-    return _blocks(_split(specification, offsets), offsets, what, verbose)
-
-
-def for_blocks(
-    work: Callable[[Block], None],
-    specification: Specification,
-    offsets: np.ndarray,
-    what: str = "",
-    *,
-    verbose: int = 0,
-) -> None:
-    """Call ``work`` for each of the `blocks`, for several at the same time."""
-    # A core that computes a block of its own does not wait for others, as the threads of each
-    # operation do. The last blocks share the cores if there are fewer than cores.
-    split, cores = _split(specification, offsets), packed.num_threads()
-    at_once = max(1, min(len(split), cores, _AT_ONCE))
-    whole = len(split) // at_once * at_once
-    remaining = enumerate(_blocks(split, offsets, what, verbose))
-    lock, failed = threading.Lock(), []
-
-    def run() -> None:
-        try:
-            while not failed:
-                with lock:
-                    number, block = next(remaining, (0, None))
-                if block is None:
-                    return
-                with packed.limited_threads(
-                    cores // (at_once if number < whole else len(split) - whole)
-                ):
-                    work(block)
-        except BaseException as error:  # also an interrupt, which the other threads do not get
-            failed.append(error)
-
-    # what numpy.errstate sets is part of the context
-    others = [
-        threading.Thread(target=contextvars.copy_context().run, args=(run,))
-        for _ in range(at_once - 1)
-    ]
-    for thread in others:
-        thread.start()
-    run()
-    for thread in others:
-        thread.join()
-    if failed:
-        raise failed[0]
-
-
-def _split(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
-    """Return the indices of the sequences of each block."""
     width = max(specification.num_outputs, specification.num_channels)
     most = _STEPS * _WIDTH // max(_WIDTH, width)
     lengths = lengths_from_offsets(offsets)
@@ -94,38 +49,69 @@ def _split(specification: Specification, offsets: np.ndarray) -> list[np.ndarray
         return [np.arange(len(lengths))] if len(lengths) else []
     order = np.argsort(lengths, kind="stable")
     ends = np.cumsum(lengths[order])
-    found, begin = [], 0
+    split, begin = [], 0
     while begin < len(order):
         before = ends[begin - 1] if begin else 0
         end = max(begin + 1, int(np.searchsorted(ends, before + most, side="right")))
-        found.append(order[begin : min(end, begin + _MOST_ROWS)])
-        begin += len(found[-1])
-    return found
+        split.append(order[begin : min(end, begin + _MOST_ROWS)])
+        begin += len(split[-1])
+    return split
 
 
-def _blocks(
-    found: list[np.ndarray], offsets: np.ndarray, what: str, verbose: int
-) -> Iterator[Block]:
-    if len(found) == 1:
-        yield Block(found[0], offsets, slice(None))
+def block_of(chosen: np.ndarray, offsets: np.ndarray) -> Block:
+    """Return the block of some sequences of a set with these offsets."""
+    if len(chosen) == len(offsets) - 1:  # all of them, which are then in their order
+        return Block(chosen, offsets, slice(None))
+    lengths = lengths_from_offsets(offsets)[chosen]
+    return Block(chosen, offsets_from_lengths(lengths), positions_of(offsets[:-1][chosen], lengths))
+
+
+@contextlib.contextmanager
+def block_map(num_blocks: int) -> Iterator[Callable[..., Iterable[None]]]:
+    """Yield `map`, or one that computes several blocks at the same time if there are several."""
+    # A core that computes a block of its own does not wait for others, as the threads of each
+    # operation do. The last blocks share the cores if there are fewer than cores.
+    cores = packed.num_threads()
+    at_once = min(num_blocks, cores, _AT_ONCE)
+    if at_once <= 1:
+        yield map
         return
-    lengths = lengths_from_offsets(offsets)
-    made = (
-        Block(
-            chosen,
-            offsets_from_lengths(lengths[chosen]),
-            positions_of(offsets[:-1][chosen], lengths[chosen]),
-        )
-        for chosen in found
-    )
-    if not verbose or len(found) < _MANY:
-        yield from made
-        return
+    whole = num_blocks // at_once * at_once
+
+    def limited(work: Callable[[np.ndarray], None], number: int, chosen: np.ndarray) -> None:
+        with packed.limited_threads(cores // (at_once if number < whole else num_blocks - whole)):
+            work(chosen)
+
+    def threaded_map(
+        work: Callable[[np.ndarray], None], split: Iterable[np.ndarray]
+    ) -> Iterator[None]:
+        # what numpy.errstate sets is part of the context
+        futures = [
+            pool.submit(contextvars.copy_context().run, limited, work, number, chosen)
+            for number, chosen in enumerate(split)
+        ]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:  # after an error or an interrupt, blocks that have not begun are left out
+            for future in futures:
+                future.cancel()
+
+    with ThreadPoolExecutor(at_once) as pool:
+        yield threaded_map
+
+
+def tracked(done: Iterable[None], what: str, number: int, *, verbose: int) -> Iterable[None]:
+    """Show a progress bar for blocks if there are many."""
+    return _with_bar(done, what, number) if verbose and number >= _MANY else done
+
+
+def _with_bar(done: Iterable[None], what: str, number: int) -> Iterator[None]:
     # not at the top, because it takes time to import rich
     from refold._support.progress_bars import progress_bar
 
     with progress_bar() as bar:
-        yield from bar.track(made, total=len(found), description=what)
+        yield from bar.track(done, total=number, description=what)
 
 
 def input_and_target(
