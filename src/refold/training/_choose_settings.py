@@ -1,5 +1,6 @@
 """The end of a fit: the settings under which held-out sequences are reconstructed best."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -106,23 +107,17 @@ def choose_settings(
             found = measured.of_network(inference_with(network), scaler, latent_steps=steps)
         return total_error(found)
 
-    def best_steps(weights: list[np.ndarray] | None) -> tuple[float, int]:
-        optimized = error(weights, choice.latent_steps)
-        if choice.latent_steps and may_change:
-            plain = error(weights, 0)
-            if optimized > _WORTH * plain:
-                return plain, 0
-        return optimized, choice.latent_steps
+    candidates = {choice.latent_steps, 0} if may_change else {choice.latent_steps}
 
     def chosen(steps: int) -> Choice:
         default = steps if may_change else choice.default_latent_steps
         return choice._replace(latent_steps=steps, default_latent_steps=default)
 
-    ours, steps = best_steps(trained)
+    ours, steps = _best_steps({steps: error(trained, steps) for steps in candidates})
     pca = total_error(measured.of_pca(network.specification.latent_dim))
     if ours <= pca or (initial := initialization()) is None:
         return chosen(steps)
-    start, start_steps = best_steps(initial)
+    start, start_steps = _best_steps({steps: error(initial, steps) for steps in candidates})
     if not start < ours:
         return chosen(steps)
     message = (
@@ -130,6 +125,14 @@ def choose_settings(
         f"({ours:.3g}), so their linear initialization is used ({start:.3g})."
     )
     return chosen(start_steps)._replace(initial=True, message=message)
+
+
+def _best_steps(errors: dict[int, float]) -> tuple[float, int]:
+    """Return the error and the steps of latent optimization, if they are worth their time, or 0."""
+    steps = max(errors)
+    if errors[steps] > _WORTH * errors.get(0, math.inf):
+        steps = 0
+    return errors[steps], steps
 
 
 def confirm_training(

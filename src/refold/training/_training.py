@@ -1,7 +1,6 @@
 """`Training`: the validated phase, the refit on all sequences, and what is kept if one fails."""
 
 import contextlib
-import math
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -14,13 +13,14 @@ from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import Batches
 from refold.training._processes import Processes
+from refold.training._progress import Progress
 from refold.training._settings import Settings
 from refold.training.data._loaders import SplitData
 from refold.training.loop._adamw import AdamW
 from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._early_stopping import out_of_patience
 from refold.training.loop._epochs import Epochs, StopReason
+from refold.training.loop._interrupt import Interrupt
 from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
 
 # Weights with these names are excluded from the default optimizer's weight decay.
@@ -42,7 +42,7 @@ class FitResult(NamedTuple):
     initial_loss: float | None = None  # validation loss of the initial weights, if worth keeping
 
 
-class Training(Epochs):
+class Training:
     """Train an autoencoder and its length model in place, phase by phase."""
 
     # The phase "validated" ends with the weights of the epoch with the lowest validation loss or,
@@ -69,9 +69,12 @@ class Training(Epochs):
         processes = processes or Processes()
         progress = None if resume is None else resume.standing()
         before = 0.0 if progress is None else progress.seconds
-        clock = Clock(settings.time_budget, before, timed=processes.count == 1)
-        engine = _make_engine(network, batches, settings, processes)
-        self._network, self._untrained = network, engine.read_state()
+        self._clock = Clock(settings.time_budget, before, timed=processes.count == 1)
+        self._bar = Progress(settings.max_epochs, verbose=settings.verbose)
+        self._interrupt = Interrupt() if processes.count == 1 else None
+        self._engine = _make_engine(network, batches, settings, processes)
+        self._network, self._settings, self._refit = network, settings, refit
+        self._untrained = self._engine.read_state()
         self.is_fresh = progress is None  # else the phase continues from a snapshot
         if progress is None:
             num_steps = settings.max_epochs * settings.steps_an_epoch
@@ -79,17 +82,24 @@ class Training(Epochs):
         self.phase: str | None = progress.phase  # None after the last one
         self.result: FitResult
         self._stack, self._is_running, self._out_of_time = contextlib.ExitStack(), False, False
-        super().__init__(
-            engine,
+        self._epochs = Epochs(
+            self._engine,
             batches,
             settings,
             progress,
-            clock,
+            self._clock,
+            self._bar,
+            self._interrupt,
             refit=refit,
             checkpoints=checkpoints,
             callbacks=callbacks,
             processes=processes,
         )
+
+    @property
+    def progress(self) -> TrainingProgress:
+        """Current state of the training."""
+        return self._epochs.progress
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._bar)
@@ -119,63 +129,12 @@ class Training(Epochs):
                 progress.preparation = self._clock.preparation
             self._clock.preparation = progress.preparation
             # before this line Ctrl-C ends the program at once: there is nothing to keep
-            if self._processes.count == 1:  # others cannot know when to stop together
+            if self._interrupt is not None:
                 self._stack.enter_context(self._interrupt)
             self._bar.train()
             self._is_running = True
-        self._num_steps = self._engine.num_steps(progress.state)
-        loss = self._validate(split.held_out) if keep_initial and split.held_out else math.inf
-        if math.isfinite(loss):
-            progress.keep(loss, 0, self._num_steps)
-            progress.initial_loss = loss
-        # before any step, so that an unwritable path fails early
-        self.write_checkpoint()
         end = self._end_validated if self.phase == "validated" else self._end_refit
-        end(self._train_phase(split))
-
-    def _train_phase(self, split: SplitData) -> StopReason:
-        progress, epochs = self.progress, self._settings.max_epochs
-        if self.phase == "refit":
-            # the refit is counted in steps; the last epoch may be incomplete
-            num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
-            steps = progress.refit_steps * split.shards.epochs_in_a_pass
-            epochs = max(1, -(-steps // num_batches))
-            self._bar.refit(epochs)
-        self._begin(epochs)
-        reason = self._train_epochs(split)
-        self._hook("on_train_end")
-        unmeasured = self.phase == "validated" and split.held_out is None
-        done = reason is StopReason.DONE and progress.best is not None
-        if self._hooks.present and unmeasured and done:
-            # a callback may have replaced the last weights
-            progress.keep(progress.best_loss, progress.best_epoch, progress.best_steps)
-        return reason
-
-    def _train_epochs(self, split: SplitData) -> StopReason:
-        progress, refit = self.progress, self.phase == "refit"
-        while not self._is_done:
-            if self._hooks.stop:
-                return StopReason.STOPPED
-            if not self._several_epochs(split):
-                stopped = self._epoch(split)
-                # the validated phase measures an epoch that the time cut short
-                if stopped is not None and (refit or stopped is not StopReason.TIME):
-                    return stopped
-                loss = self._engine.loss(self._metrics.totals)
-                val_loss = None if split.held_out is None else self._validate(split.held_out)
-                measured = loss if val_loss is None else val_loss
-                # without validation, no loss has checked the weights of the last step yet
-                finite = val_loss is not None or self._metrics.finite
-                if not (math.isfinite(loss) and math.isfinite(measured) and finite):
-                    return StopReason.DIVERGED
-                if not refit and (val_loss is None or val_loss < progress.best_loss):
-                    progress.keep(measured, progress.epoch, self._num_steps)
-                self._end_epoch(loss, val_loss)
-                if stopped is not None:
-                    return stopped
-            if stopped := self._must_stop():
-                return stopped
-        return StopReason.DONE
+        end(self._epochs.run(split, keep_initial=keep_initial))
 
     def _end_validated(self, reason: StopReason) -> None:
         progress, settings = self.progress, self._settings
@@ -184,7 +143,7 @@ class Training(Epochs):
         if reason is StopReason.DIVERGED:
             _report_divergence(progress, settings)
         if interrupted:
-            self.write_checkpoint()
+            self._epochs.write_checkpoint()
         refit = self._refit and not interrupted and reason is not StopReason.DIVERGED
         if refit and self._out_of_time and self._clock.is_up(0):  # no time to initialize it
             refit = False
@@ -202,7 +161,7 @@ class Training(Epochs):
     def _end_refit(self, reason: StopReason) -> None:
         interrupted = reason is StopReason.INTERRUPTED
         if interrupted:
-            self.write_checkpoint()
+            self._epochs.write_checkpoint()
         self._finish(interrupted=interrupted)
         if reason is not StopReason.DONE:
             _report_no_refit(reason, self.progress)
@@ -235,20 +194,6 @@ class Training(Epochs):
             len(self._engine.shapes),
             out_of_time=self._out_of_time,
             initial_loss=progress.initial_loss,
-        )
-
-    @property
-    def _is_done(self) -> bool:
-        """Whether the refit has its steps, or the validation loss no longer falls."""
-        progress, settings = self.progress, self._settings
-        if self.phase == "refit":
-            return self._num_steps >= progress.refit_steps
-        losses, best = progress.history["val_loss"], progress.best_epoch
-        max_epochs, patience = settings.max_epochs, settings.patience
-        return (
-            progress.epoch > max_epochs
-            or self._hooks.stop
-            or out_of_patience(losses, best, max_epochs=max_epochs, patience=patience)
         )
 
 

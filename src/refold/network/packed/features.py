@@ -1,5 +1,6 @@
 """ROCKET features of sequences on packed rows."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -19,13 +20,15 @@ class RocketFeatures:
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
     ) -> None:
         # the weights hold the convolutions if the code has ROCKET features
-        self._specification = specification
+        self._specification, self._weights = specification, weights or {}
         self._stride = min(specification.patch, MOST_STRIDE)
-        if weights is not None and "convolutions/taps" in weights:
-            parts = (weights[f"convolutions/{part}"] for part in RandomConvolutions._fields)
-            self._convolutions = RandomConvolutions(*parts)
-        else:
-            self._convolutions = random_convolutions(input_width(specification))
+
+    @functools.cached_property
+    def _convolutions(self) -> RandomConvolutions:
+        if "convolutions/taps" not in self._weights:
+            return random_convolutions(input_width(self._specification))
+        parts = (self._weights[f"convolutions/{part}"] for part in RandomConvolutions._fields)
+        return RandomConvolutions(*parts)
 
     @property
     def num_features(self) -> int:

@@ -120,8 +120,18 @@ class Engine:
         """Return the metrics of all batches of a batch plan, without training."""
         if self._processes is not None:
             state = self._processes.on_host(state)
-        if self._packed is not None:
-            return self._evaluate_packed(self._packed, state, data, run)
+        if self._packed is not None:  # the default model, for which nothing is compiled
+            self._set_packed_weights(self._packed, state)
+            rows = np.asarray(run.rows[: run.num_batches]).ravel()
+            starts, lengths = (
+                np.asarray(part)[rows[rows >= 0]].astype(np.int64)
+                for part in (data.starts, data.lengths)
+            )
+            values = np.asarray(data.values)[positions_of(starts, lengths)]
+            totals = self._packed.reconstruction_error(
+                values, offsets_from_lengths(lengths), with_length=self.length_weight > 0
+            )
+            return StepMetrics(*totals, 0.0)
         bucket = run.bucket
         totals = self._check(bucket.num_steps * bucket.batch_size)(
             self._weights.split_on_host(state.trainable),
@@ -133,25 +143,13 @@ class Engine:
         )
         return StepMetrics(*np.asarray(totals).tolist())
 
-    def _evaluate_packed(
-        self, network: PackedNetwork, state: TrainState, data: Data, run: BatchPlan
-    ) -> StepMetrics:
-        """Evaluate the default model without Keras, so that nothing is compiled."""
-        if state.trainable is not self._evaluated:  # once for all lengths of batches
-            self._evaluated = state.trainable
-            variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
-            arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
-            network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
-        rows = np.asarray(run.rows[: run.num_batches]).ravel()
-        starts, lengths = (
-            np.asarray(part)[rows[rows >= 0]].astype(np.int64)
-            for part in (data.starts, data.lengths)
-        )
-        offsets, steps = offsets_from_lengths(lengths), positions_of(starts, lengths)
-        totals = network.reconstruction_error(
-            np.asarray(data.values)[steps], offsets, with_length=self.length_weight > 0
-        )
-        return StepMetrics(*totals, 0.0)
+    def _set_packed_weights(self, network: PackedNetwork, state: TrainState) -> None:
+        if state.trainable is self._evaluated:  # once for all lengths of batches
+            return
+        self._evaluated = state.trainable
+        variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
+        arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
+        network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
 
     def read_state(self, totals: StepMetrics | None = None) -> TrainState:
         """Return the current state of the Keras variables."""

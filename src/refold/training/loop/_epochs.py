@@ -1,4 +1,4 @@
-"""`Epochs`: epochs of compiled chunks, with checks and hooks between them, and checkpoints."""
+"""`Epochs`: the epochs of a phase in compiled chunks, with hooks and checkpoints between them."""
 
 import functools
 import math
@@ -19,6 +19,7 @@ from refold.training.data._loaders import Shard, SplitData
 from refold.training.loop._callbacks import Hooks
 from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
+from refold.training.loop._early_stopping import out_of_patience
 from refold.training.loop._interrupt import Interrupt
 from refold.training.loop._schedule import Schedule
 from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
@@ -36,7 +37,7 @@ class StopReason(Enum):
 
 
 class Epochs:
-    """Epochs of one training, continued from its progress, one chunk of steps at a time."""
+    """Train the epochs of a phase, continued from the progress, one chunk of steps at a time."""
 
     def __init__(
         self,
@@ -45,28 +46,65 @@ class Epochs:
         settings: Settings,
         progress: TrainingProgress,
         clock: Clock,
+        bar: Progress,
+        interrupt: Interrupt | None,  # None if several processes have to stop together
         *,
         refit: bool = False,  # whether one follows the validated phase, and needs part of the time
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
-        processes: Processes | None = None,
+        processes: Processes,
     ) -> None:
         self.progress = progress
-        self._processes = processes or Processes()
+        self._processes = processes
         self._engine = engine
         self._batches = batches
         self._settings = settings
         self._checkpoints = checkpoints
         self._hooks = Hooks(callbacks, engine)
-        self._clock, self._refit = clock, refit
-        self._bar = Progress(settings.max_epochs, verbose=settings.verbose)
-        self._interrupt = Interrupt()
+        self._clock, self._bar, self._interrupt = clock, bar, interrupt
+        self._refit = refit
         self._last_written = clock.seconds
         # metrics of the state, known without a transfer from the device
         self._metrics = EpochMetrics(StepMetrics.none(), engine.rate(progress.state), finite=True)
         self._num_steps = 0
         # up to this epoch each is a call of its own: several in one call produced NaN
         self._one_by_one = 0
+
+    def run(self, split: SplitData, *, keep_initial: bool) -> StopReason:
+        """Train to the end of the phase, and return why it ended."""
+        progress, refit = self.progress, self.progress.phase == "refit"
+        self._num_steps = self._engine.num_steps(progress.state)
+        loss = self._validate(split.held_out) if keep_initial and split.held_out else math.inf
+        if math.isfinite(loss):
+            progress.keep(loss, 0, self._num_steps)
+            progress.initial_loss = loss
+        # before any step, so that an unwritable path fails early
+        self.write_checkpoint()
+        epochs = self._settings.max_epochs
+        if refit:
+            # the refit is counted in steps; the last epoch may be incomplete
+            num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
+            steps = progress.refit_steps * split.shards.epochs_in_a_pass
+            epochs = max(1, -(-steps // num_batches))
+            self._bar.refit(epochs)
+        begin = functools.partial(self._hooks.begin, phase=progress.phase, epochs=epochs)
+        self._apply_hooks(begin)
+        reason = self._reason_to_stop()
+        while reason is None:
+            if not self._several_epochs(split):
+                reason = self._epoch(split)
+                if reason is None or (reason is StopReason.TIME and not refit):
+                    # the validated phase measures an epoch that the time cut short
+                    reason = self._end_epoch(split) or reason
+            reason = reason or self._must_stop() or self._reason_to_stop()
+        self._hook("on_train_end")
+        # an interrupt has restored the progress at the end of the last finished epoch
+        progress, unmeasured = self.progress, not refit and split.held_out is None
+        done = reason is StopReason.DONE and progress.best is not None
+        if self._hooks.present and unmeasured and done:
+            # a callback may have replaced the last weights
+            progress.keep(progress.best_loss, progress.best_epoch, progress.best_steps)
+        return reason
 
     def write_checkpoint(self) -> None:
         """Write a snapshot of the current progress, if checkpoints are on."""
@@ -75,6 +113,23 @@ class Epochs:
         seconds = self._clock.seconds
         self._checkpoints.write(Snapshot.of(replace(self.progress, seconds=seconds)))
         self._last_written = self._clock.seconds
+
+    def _reason_to_stop(self) -> StopReason | None:
+        """Return why there is no further epoch: the phase is done, or a callback stopped it."""
+        progress, settings = self.progress, self._settings
+        if progress.phase == "refit":
+            done = self._num_steps >= progress.refit_steps
+        else:
+            losses, best = progress.history["val_loss"], progress.best_epoch
+            max_epochs, patience = settings.max_epochs, settings.patience
+            done = (
+                progress.epoch > max_epochs
+                or self._hooks.stop
+                or out_of_patience(losses, best, max_epochs=max_epochs, patience=patience)
+            )
+        if done:
+            return StopReason.DONE
+        return StopReason.STOPPED if self._hooks.stop else None
 
     def _epoch(self, split: SplitData) -> StopReason | None:
         """Train an epoch, and return why it was cut short, if it was."""
@@ -201,14 +256,26 @@ class Epochs:
         self._clock.took(time.perf_counter() - began, run.bucket, (stop - start) * num_epochs)
         return state, metrics
 
-    def _end_epoch(self, loss: float, val_loss: float | None) -> None:
-        epoch, rate = self.progress.epoch, self._metrics.rate
+    def _end_epoch(self, split: SplitData) -> StopReason | None:
+        """Measure an epoch and keep its weights if they are the best; return if it diverged."""
+        progress, refit = self.progress, self.progress.phase == "refit"
+        loss = self._engine.loss(self._metrics.totals)
+        val_loss = None if split.held_out is None else self._validate(split.held_out)
+        measured = loss if val_loss is None else val_loss
+        # without validation, no loss has checked the weights of the last step yet
+        finite = val_loss is not None or self._metrics.finite
+        if not (math.isfinite(loss) and math.isfinite(measured) and finite):
+            return StopReason.DIVERGED
+        if not refit and (val_loss is None or val_loss < progress.best_loss):
+            progress.keep(measured, progress.epoch, self._num_steps)
+        epoch, rate = progress.epoch, self._metrics.rate
         self._record(loss, val_loss, self._clock.seconds)
         logs = {"loss": loss, "learning_rate": rate}
         if val_loss is not None:
             logs["val_loss"] = val_loss
         self._hook("on_epoch_end", epoch - 1, logs)
         self._checkpoint_if_due()
+        return None
 
     def _record(self, loss: float, val_loss: float | None, seconds: float) -> None:
         """Add a finished epoch to the history."""
@@ -232,7 +299,7 @@ class Epochs:
         return self._engine.loss(totals)
 
     def _must_stop(self) -> StopReason | None:
-        if self._interrupt.asked:
+        if self._interrupt is not None and self._interrupt.asked:
             return StopReason.INTERRUPTED
         if self._processes.count > 1 and self._settings.time_budget is None:
             return None
@@ -261,11 +328,6 @@ class Epochs:
             every and (self.progress.epoch - 1) % every == 0
         ):
             self.write_checkpoint()
-
-    def _begin(self, epochs: int) -> None:
-        """Tell the callbacks that a phase of ``epochs`` epochs begins."""
-        begin = functools.partial(self._hooks.begin, phase=self.progress.phase, epochs=epochs)
-        self._apply_hooks(begin)
 
     def _hook(self, name: str, *args: Any) -> None:
         self._apply_hooks(lambda state: self._hooks.call(name, state, *args))
