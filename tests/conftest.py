@@ -9,6 +9,7 @@ own cores, because threads that share cores with another worker wait for each ot
 import ctypes
 import gc
 import os
+import shutil
 import signal
 import sys
 from importlib.metadata import version
@@ -103,3 +104,18 @@ def _resident():
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the page is tested with Playwright, which is not installed"
+    )
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+    if found is None:
+        pytest.skip("the page is tested in a Chromium of the system, and there is none on PATH")
+    with playwright.sync_playwright() as started:
+        options = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        opened = started.chromium.launch(executable_path=found, args=options)
+        yield opened
+        opened.close()

@@ -1,7 +1,5 @@
 """One tiny model with a numeric and a categorical column, one server and one browser."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -48,18 +46,3 @@ def atlas(model, data):
 def url(model, atlas):
     with exploring(model, atlas) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the page is tested with Playwright, which is not installed"
-    )
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-    if found is None:
-        pytest.skip("the page is tested in a Chromium of the system, and there is none on PATH")
-    with playwright.sync_playwright() as started:
-        options = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        opened = started.chromium.launch(executable_path=found, args=options)
-        yield opened
-        opened.close()

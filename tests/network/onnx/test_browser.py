@@ -11,8 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from network.onnx import networks
-from network.onnx.test_to_onnx import KINDS, padded, run
+from network import kinds
+from network.kinds import KINDS
+from network.onnx.test_to_onnx import padded, run
 from refold.export import to_onnx
 from refold.sequences import as_sequences
 
@@ -87,7 +88,7 @@ def test_a_browser_computes_the_same(site):
         page.wait_for_function("window.ready")
         for number, kind in enumerate(CHOSEN):
             data, options = KINDS[kind]
-            model = networks.fitted(data, **options)
+            model = kinds.fitted(data, **options)
             # the browser keeps a file of the same name
             names = {part: f"{part}-{number}" for part in ("encoder", "decoder")}
             for part, name in names.items():

@@ -8,7 +8,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from network.onnx import networks
+from network import kinds
+from network.kinds import IDS, KINDS, NUMBERS, WORDS, mixed
 from refold.errors import MissingExtraError, ParameterError
 from refold.export import to_onnx
 from refold.network.onnx.graph import package
@@ -16,59 +17,6 @@ from refold.sequences import Sequences, as_sequences
 
 # Standard deviations.
 CLOSE = 1e-5
-RNG = np.random.default_rng(0)
-NUMBERS = networks.numeric()
-GAPS = [np.where(RNG.random(x.shape) < 0.3, np.nan, x) for x in NUMBERS]
-WORDS = [[str(RNG.choice(["a", "b", "", "dd"])) for _ in range(n)] for n in networks.LENGTHS]
-IDS = Sequences.from_list(
-    [RNG.choice([7, -1, 900], n) for n in networks.LENGTHS], column_types="categorical"
-)
-
-
-def mixed():
-    """Draw numeric, binary and categorical columns with missing values."""
-    table = {"id": np.repeat(np.arange(len(networks.LENGTHS)), networks.LENGTHS)}
-    size = len(table["id"])
-    table["a"], table["b"] = RNG.normal(300, 2, (2, size))
-    table["word"] = np.where(RNG.random(size) < 0.2, None, RNG.choice(["x", "y", "z"], size))
-    table["on"] = RNG.choice([0.0, 1.0, np.nan], size)
-    table["c"] = RNG.normal(-3, 2, size)
-    table["code"] = RNG.choice([4, 5], size)
-    types = {"word": "categorical", "on": "binary", "code": "categorical"}
-    order = ["a", "word", "on", "b", "c", "code"]
-    return Sequences.from_table(
-        {name: table[name] for name in ["id", *order]}, id="id", column_types=types
-    )
-
-
-def counts():
-    """Draw a column of counts and one of numbers."""
-    rows = [np.stack([RNG.poisson(4, n), RNG.normal(9, 2, n)], axis=1) for n in networks.LENGTHS]
-    return Sequences.from_list(rows, column_types=["count", "numeric"])
-
-
-KINDS = {
-    "numeric": (NUMBERS, {}),
-    "two layers": (NUMBERS, {"depth": 2}),
-    "length dimension": (NUMBERS, {"length_dim": 1, "by_length": True}),
-    "variational, no linear path": (NUMBERS, {"variational": True, "linear_path": False}),
-    "patches, ROCKET": (NUMBERS, {"patch": 2, "depth": 2, "rocket_dim": 2, "length_dim": 1}),
-    "ROCKET": (NUMBERS, {"rocket_dim": 2}),
-    "autoregressive": (NUMBERS, {"decoder": "autoregressive", "depth": 2}),
-    "far from 0": ([x + 1e6 for x in NUMBERS], {}),
-    "gaps": (GAPS, {"patch": 3}),
-    "scaled by sequence": (GAPS, {"scale": "sequence", "depth": 2}),
-    "not scaled": (NUMBERS, {"scale": None}),
-    "words": (WORDS, {}),
-    "words, autoregressive": (WORDS, {"decoder": "autoregressive"}),
-    "words, linear path": (WORDS, {"linear_path": True, "rocket_dim": 1, "patch": 2}),
-    "integers": (IDS, {"decoder": "autoregressive", "linear_path": True}),
-    "counts": (counts(), {"length_dim": 1}),
-    "counts, autoregressive": (counts(), {"decoder": "autoregressive"}),
-    "counts, scaled by sequence": (counts(), {"scale": "sequence"}),
-    "mixed": (mixed(), {"length_dim": 1}),
-    "mixed, autoregressive": (mixed(), {"decoder": "autoregressive"}),
-}
 
 
 def columns_of(session):
@@ -145,7 +93,7 @@ def last_steps(sequences, session):
 @pytest.mark.parametrize("kind", KINDS)
 def test_codes_are_those_of_refold(kind, tmp_path):
     data, options = KINDS[kind]
-    model = networks.fitted(data, **options)
+    model = kinds.fitted(data, **options)
     sequences = as_sequences(data).align(model.schema)
     session = loaded(model, tmp_path, "encoder")
     feeds = padded(sequences, session)
@@ -164,7 +112,7 @@ def test_codes_are_those_of_refold(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_decoded_sequences_are_those_of_refold(kind, tmp_path):
     data, options = KINDS[kind]
-    model = networks.fitted(data, **options)
+    model = kinds.fitted(data, **options)
     sequences = as_sequences(data)
     codes, lengths = model.encode(data), sequences.lengths
     session = loaded(model, tmp_path, "decoder", category_indices=True)
@@ -201,7 +149,7 @@ def test_decoded_sequences_are_those_of_refold(kind, tmp_path):
 )
 def test_forecasts_are_those_of_refold(kind, recent_steps, tmp_path):
     data, options = KINDS[kind]
-    model = networks.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
+    model = kinds.fitted(data, forecast_steps=3, recent_steps=recent_steps, **options)
     codes = model.encode(data)
     expected = model.forecast(data, context=99).sequences
     session = loaded(model, tmp_path, "forecaster", category_indices=True)
@@ -223,7 +171,7 @@ def test_forecasts_are_those_of_refold(kind, recent_steps, tmp_path):
 
 
 def test_batches_without_sequences_or_steps(tmp_path):
-    model = networks.fitted(mixed(), rocket_dim=1, patch=2)
+    model = kinds.fitted(mixed(), rocket_dim=1, patch=2)
     empty = model.encode([np.zeros((0, 6))])
     session = loaded(model, tmp_path, "encoder", category_indices=True)
     shapes = {"values": 4, "categories": 2}
@@ -246,7 +194,7 @@ def test_batches_without_sequences_or_steps(tmp_path):
 
 def test_categories_are_exported(tmp_path):
     for data, missing in ((WORDS, "<missing>"), (IDS, -(2**63))):
-        model = networks.fitted(data)
+        model = kinds.fitted(data)
         codes = model.encode(data)
         session = loaded(model, tmp_path, "decoder")
         found = run(session, codes=codes, wanted_lengths=as_sequences(data).lengths)
@@ -261,7 +209,7 @@ def test_categories_are_exported(tmp_path):
 
 
 def test_a_category_that_was_not_in_training_is_unknown(tmp_path):
-    model = networks.fitted(WORDS, observed_flags=True)
+    model = kinds.fitted(WORDS, observed_flags=True)
     session = loaded(model, tmp_path, "encoder")
     tokens = np.array([["a", "new", "<missing>"]], object)[..., None]
     codes = run(session, categories=tokens, lengths=np.array([3]))["codes"]
@@ -272,7 +220,7 @@ def test_a_category_that_was_not_in_training_is_unknown(tmp_path):
 
 def test_markers_of_missing_values(tmp_path):
     data = as_sequences([[1.5, 0.5, 2.5], [3.0]])
-    model = networks.fitted(
+    model = kinds.fitted(
         Sequences(data.values, data.offsets, schema=data.schema),
         missing=(-99.0,),
         observed_flags=True,
@@ -286,7 +234,7 @@ def test_markers_of_missing_values(tmp_path):
 
 @pytest.mark.parametrize("weights", ["float16", "int8"])
 def test_errors_of_smaller_weights_are_below_a_hundredth(weights, tmp_path):
-    model = networks.fitted(NUMBERS, length_dim=1, by_length=True, units=32)
+    model = kinds.fitted(NUMBERS, length_dim=1, by_length=True, units=32)
     codes = model.encode(NUMBERS)
     whole = to_onnx(model, tmp_path / "whole.onnx")
     exported = to_onnx(model, tmp_path / "small.onnx", weights=weights)
@@ -298,7 +246,7 @@ def test_errors_of_smaller_weights_are_below_a_hundredth(weights, tmp_path):
 
 
 def test_metadata_and_operators(tmp_path):
-    fitted = networks.fitted(mixed(), rocket_dim=1)
+    fitted = kinds.fitted(mixed(), rocket_dim=1)
     to_onnx(fitted, tmp_path / "encoder.onnx")
     model = onnx.load(tmp_path / "encoder.onnx")
     about = {one.key: one.value for one in model.metadata_props}
@@ -331,7 +279,7 @@ def test_metadata_and_operators(tmp_path):
 )
 def test_bad_arguments(options, message, tmp_path):
     with pytest.raises(ParameterError, match=message):
-        to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx", **options)
+        to_onnx(kinds.fitted(NUMBERS), tmp_path / "model.onnx", **options)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -344,7 +292,7 @@ def test_bad_arguments(options, message, tmp_path):
     ],
 )
 def test_models_that_have_no_graph(changes, said, tmp_path):
-    model = networks.fitted(NUMBERS)
+    model = kinds.fitted(NUMBERS)
     network = model.network
     network.specification = network.specification._replace(**changes)
     with pytest.raises(ParameterError, match=f"A model with {said} cannot be exported"):
@@ -358,7 +306,7 @@ def test_a_runtime_without_the_opset(monkeypatch, tmp_path):
     monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
     said = r"cannot load a graph with opset 18: ONNX Runtime only .* opset 15$"
     with pytest.raises(ParameterError, match=said):
-        to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx")
+        to_onnx(kinds.fitted(NUMBERS), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -366,5 +314,5 @@ def test_the_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
     package.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[onnx\]'"):
-        to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx")
+        to_onnx(kinds.fitted(NUMBERS), tmp_path / "model.onnx")
     package.cache_clear()
