@@ -121,7 +121,7 @@ class Processes:
         return run
 
     def _mapped(self, function: Callable[..., Any], specs: Any) -> Callable[..., Any]:
-        # Not `jax.jit` on sharded arrays alone: it cannot divide the kernel, which is a custom call,
+        # Not `jax.jit` on sharded arrays alone: it cannot divide the kernel, a custom call,
         # so each device gathers and computes the whole batch.
         return jax.shard_map(
             function, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False

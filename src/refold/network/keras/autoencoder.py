@@ -10,6 +10,7 @@ from refold.errors import ParameterError
 from refold.network.keras.heads import ColumnHead
 from refold.network.keras.losses import column_errors, observed_mask
 from refold.network.keras.repeat_code import FitSteps
+from refold.network.keras.tensors import Tensor
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -42,7 +43,7 @@ class Autoencoder(keras.Model):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         *args: Any,
-        metrics: Any = None,
+        metrics: Tensor = None,
         weighted_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -74,17 +75,17 @@ class Autoencoder(keras.Model):
 
     def compute_loss(
         self,
-        x: Any = None,  # noqa: ARG002  (the signature is Keras's)
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: Tensor = None,  # noqa: ARG002  (the signature is Keras's)
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
         training: bool = True,  # noqa: ARG002, FBT001, FBT002
     ) -> Any:
         """Compute the mean error over observed targets, plus the losses of the layers."""
         error = self.error(y, y_pred, sample_weight)
         return error + sum(self.losses) if self.losses else error
 
-    def error(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def error(self, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Any:
         """Compute the mean error over observed targets, without the losses of the layers.
 
         Parameters
@@ -110,14 +111,16 @@ class Autoencoder(keras.Model):
         _require_same_width(values, y_pred)
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def compute_metrics(
+        self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None
+    ) -> Any:
         """Update the element-wise metrics on observed targets."""
         values, _, weight = _split(y, y_pred, sample_weight)
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
 
-    def _columns(self, y: Any, y_pred: Any) -> tuple[list[str], list[int]]:
+    def _columns(self, y: Tensor, y_pred: Tensor) -> tuple[list[str], list[int]]:
         if self.columns is not None:
             return list(self.columns[0]), list(self.columns[1])
         head = _find_head(self)
@@ -226,7 +229,7 @@ def join(
     return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll)
 
 
-def _as_list(metrics: Any) -> list[Any]:
+def _as_list(metrics: Tensor) -> list[Any]:
     if metrics is None:
         return []
     return (
@@ -236,7 +239,7 @@ def _as_list(metrics: Any) -> list[Any]:
     )
 
 
-def _split(y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+def _split(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
     """Return finite targets, a mask of observed targets, and their weights."""
     values, observed = observed_mask(ops.cast(y, y_pred.dtype))
     if sample_weight is None:
@@ -244,14 +247,14 @@ def _split(y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     return values, observed, observed * _spread(sample_weight, observed)
 
 
-def _spread(sample_weight: Any, observed: Any) -> Any:
+def _spread(sample_weight: Tensor, observed: Tensor) -> Any:
     weight: Any = ops.cast(sample_weight, observed.dtype)
     while len(weight.shape) < len(observed.shape):
         weight = weight[..., None]
     return weight
 
 
-def _require_same_width(y: Any, y_pred: Any) -> None:
+def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
     if y.shape[-1] != y_pred.shape[-1]:
         raise ParameterError(
             f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}. With categorical "

@@ -9,6 +9,7 @@ from keras import ops
 
 from refold.errors import ParameterError
 from refold.network.keras.decoder import AutoregressiveDecoder
+from refold.network.keras.tensors import Tensor
 from refold.sequences.types import outputs_of
 
 # Minimum probability.
@@ -17,11 +18,11 @@ _MIN_PROBABILITY = 1e-7
 
 def decode_autoregressively(
     decoder: keras.Model,
-    codes: Any,
+    codes: Tensor,
     num_steps: int,
     *,
     stop: int | None = None,
-    noise: Any = None,
+    noise: Tensor = None,
     temperature: float = 1.0,
 ) -> np.ndarray:
     """Decode codes step by step; each step is the input of the next one.
@@ -93,7 +94,7 @@ def decode_autoregressively(
 def write_steps(
     decoder: keras.Model,
     mapping: list[tuple[keras.Variable, Any]],
-    codes: Any,
+    codes: Tensor,
     num_steps: int,
     stop: Any = None,
 ) -> Any:
@@ -106,7 +107,7 @@ def _compile(decoder: keras.Model) -> Any:
     import jax
 
     def run(
-        values: Any, codes: Any, stop: Any, num_steps: int, noise: Any, temperature: Any
+        values: Tensor, codes: Tensor, stop: Any, num_steps: int, noise: Tensor, temperature: Any
     ) -> Any:
         mapping = list(zip(decoder.variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
@@ -117,10 +118,10 @@ def _compile(decoder: keras.Model) -> Any:
 
 def _write(
     decoder: keras.Model,
-    codes: Any,
+    codes: Tensor,
     stop: Any,
     num_steps: int,
-    noise: Any = None,
+    noise: Tensor = None,
     temperature: Any = 1.0,
 ) -> Any:
     layers = AutoregressiveDecoder.of(decoder)
@@ -153,8 +154,8 @@ def _write(
 
 
 def gumbel_max(
-    outputs: Any,
-    noise: Any,
+    outputs: Tensor,
+    noise: Tensor,
     temperature: Any,
     column_types: Sequence[str],
     num_categories: Sequence[int],

@@ -12,6 +12,7 @@ from keras import ops
 from refold.errors import ParameterError
 from refold.network.keras.initializers import Constant, ForgetBias, GlorotUniform, Orthogonal
 from refold.network.keras.lstm import LSTM
+from refold.network.keras.tensors import Tensor
 
 
 class Cell(NamedTuple):
@@ -36,11 +37,11 @@ class Cell(NamedTuple):
         )
 
 
-def _lstm_state(projected: Any, units: int) -> list[Any]:
+def _lstm_state(projected: Tensor, units: int) -> list[Any]:
     return [projected[:, :units], ops.tanh(projected[:, units:])]
 
 
-def _gru_state(projected: Any, units: int) -> list[Any]:
+def _gru_state(projected: Tensor, units: int) -> list[Any]:
     del units
     return [ops.tanh(projected)]
 

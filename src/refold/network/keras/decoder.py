@@ -19,6 +19,7 @@ from refold.network.keras.padding import RealSteps
 from refold.network.keras.patches import num_patches
 from refold.network.keras.repeat_code import RepeatCode
 from refold.network.keras.teacher_forcing import TeacherForcing
+from refold.network.keras.tensors import Tensor
 from refold.network.weights import most_linear_steps
 from refold.sequences.types import number_mask
 
@@ -85,10 +86,10 @@ class Decoder(ABC):
     # ``steps`` are the code, the position, and the previous step if the decoder reads it. ``real``
     # (batch, patches) is False at padded steps, whose outputs are not used.
     @abstractmethod
-    def hidden_steps(self, code: Any, steps: Any, real: Any = None) -> Any:
+    def hidden_steps(self, code: Tensor, steps: Tensor, real: Tensor = None) -> Any:
         """Return hidden vectors (batch, patches, any) of steps (batch, patches, features)."""
 
-    def __call__(self, code: Any, template: Any = None) -> Any:
+    def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Write ``max_steps`` steps, or as many as the template has."""
         code = code if self._noise is None else self._noise(code)
         # Padded steps come last and are not used, so the layers need not compute them.
@@ -130,7 +131,7 @@ class ParallelDecoder(Decoder):
             for i in range(settings.depth)
         ]
 
-    def hidden_steps(self, code: Any, steps: Any, real: Any = None) -> Any:
+    def hidden_steps(self, code: Tensor, steps: Tensor, real: Tensor = None) -> Any:
         """Run the stack over all steps."""
         for project, layer in self.stack:
             state = cell_of(layer).initial_state(project(code), layer.units)
@@ -164,14 +165,16 @@ class AutoregressiveDecoder(ParallelDecoder):
         ]
         return decoder
 
-    def initial_states(self, code: Any) -> list[list[Any]]:
+    def initial_states(self, code: Tensor) -> list[list[Any]]:
         """Return the initial states of the layers of the stack."""
         return [
             cell_of(layer).initial_state(project(code), layer.units)
             for project, layer in self.stack
         ]
 
-    def step(self, given: Any, last: Any, states: list[Any], beside: Any) -> tuple[Any, list[Any]]:
+    def step(
+        self, given: Tensor, last: Tensor, states: list[Any], beside: Tensor
+    ) -> tuple[Any, list[Any]]:
         """Write one step (batch, 1, outputs), and return it with the next states."""
         # ``given`` (batch, 1, features) are the code and the position, ``last`` (batch, 1, columns)
         # the values of the previous step, NaN before the first one, and ``beside`` (batch, 1,

@@ -7,6 +7,7 @@ from keras import ops
 
 from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
 from refold.network.keras.initializers import Constant
+from refold.network.keras.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -51,7 +52,7 @@ class PooledConvolutions(keras.layers.Layer):
         self.stride = stride
         self.seed = seed
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Draw the kernels."""
         drawn = random_convolutions(input_shape[-1], self.num_kernels, self.seed)._asdict()
         for name, values in drawn.items():
@@ -61,7 +62,7 @@ class PooledConvolutions(keras.layers.Layer):
             weight.assign(values)
             setattr(self, name, weight)
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
         """Compute the features (batch, 2 * kernels) of inputs (batch, steps, channels)."""
         real = ops.ones_like(inputs[..., :1])
         if mask is not None:
@@ -91,10 +92,10 @@ class PooledConvolutions(keras.layers.Layer):
             axis=-1,
         )
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because the output has no steps."""
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 2 * kernels)."""
         return (input_shape[0], 2 * len(DILATIONS) * self.num_kernels)
 
@@ -104,7 +105,7 @@ class PooledConvolutions(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
-def _exact_sum(shares: Any) -> Any:
+def _exact_sum(shares: Tensor) -> Any:
     """Sum numbers from 0 to 1 over axis 1, with the same bits in any order of summation."""
     # Padding and batch size change the order of summation, and with it the rounding of a sum of
     # floats. Integers have no rounding. The high and the low bits are summed separately, because a
@@ -141,7 +142,7 @@ class FixedMap(keras.layers.Layer):
         super().__init__(**kwargs)
         self.size = size
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create the weights, which are zero until they are set."""
 
         def add(name: str, shape: tuple[int, ...]) -> Any:
@@ -150,7 +151,7 @@ class FixedMap(keras.layers.Layer):
         self.center = add("center", (input_shape[-1],))
         self.kernel = add("kernel", (input_shape[-1], self.size))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Any:
         """Map inputs (batch, width) to (batch, size)."""
         # pairwise sums, because the rounding of a matrix product depends on the batch size
         parts = ops.expand_dims(inputs - self.center, -1) * self.kernel
@@ -160,7 +161,7 @@ class FixedMap(keras.layers.Layer):
             parts = parts[:, ::2] + parts[:, 1::2]
         return parts[:, 0]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, size)."""
         return (input_shape[0], self.size)
 

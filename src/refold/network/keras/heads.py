@@ -8,6 +8,7 @@ from keras import ops
 
 from refold.network.keras.initializers import Constant, dense
 from refold.network.keras.patches import unfold
+from refold.network.keras.tensors import Shape, Tensor
 from refold.sequences.types import MAX_EXPONENT, Outputs, outputs_of
 
 
@@ -19,11 +20,11 @@ class KerasLink(NamedTuple):
     is_elementwise: bool = True
 
 
-def _is_likely(probability: Any) -> Any:
+def _is_likely(probability: Tensor) -> Any:
     return ops.cast(probability > 0.5, probability.dtype)
 
 
-def _index(probabilities: Any) -> Any:
+def _index(probabilities: Tensor) -> Any:
     return ops.cast(ops.argmax(probabilities, axis=-1, keepdims=True), probabilities.dtype)
 
 
@@ -37,7 +38,7 @@ LINKS = {
 }
 
 
-def activate(logits: Any, outputs: Iterable[Outputs]) -> Any:
+def activate(logits: Tensor, outputs: Iterable[Outputs]) -> Any:
     """Turn outputs (..., outputs) of the last layer into means and probabilities."""
     outputs = list(outputs)
     links = list(dict.fromkeys(one.type.link for one in outputs))
@@ -55,7 +56,7 @@ def activate(logits: Any, outputs: Iterable[Outputs]) -> Any:
     return ops.concatenate(blocks, axis=-1)
 
 
-def likeliest(written: Any, outputs: Iterable[Outputs]) -> Any:
+def likeliest(written: Tensor, outputs: Iterable[Outputs]) -> Any:
     """Return the likeliest values (..., columns): means, 0 or 1, and indices of categories."""
     values = [LINKS[one.type.link].likeliest(written[..., one.block]) for one in outputs]
     return ops.concatenate(values, axis=-1)
@@ -84,7 +85,7 @@ class ColumnEncoding(keras.layers.Layer):
         self.num_categories = [int(n) for n in num_categories]
         self.supports_masking = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Any:
         """Encode inputs of shape (batch, steps, columns + observed flags)."""
         blocks = []
         for i, n in enumerate(self.num_categories):
@@ -96,7 +97,7 @@ class ColumnEncoding(keras.layers.Layer):
         blocks.append(inputs[..., len(self.num_categories) :])
         return ops.concatenate(blocks, axis=-1)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the output: a categorical column has one channel for each category."""
         return (*input_shape[:-1], input_shape[-1] + sum(n - 1 for n in self.num_categories if n))
 
@@ -162,7 +163,9 @@ class ColumnHead(keras.layers.Layer):
     def _outputs(self) -> Iterator[Outputs]:
         return outputs_of(self.column_types, self.num_categories)
 
-    def build(self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None) -> None:
+    def build(
+        self, inputs_shape: Shape, beside_shape: Shape = None, like_shape: Shape = None
+    ) -> None:
         """Create the weights."""
         del like_shape
         self.dense.build(inputs_shape)
@@ -173,7 +176,7 @@ class ColumnHead(keras.layers.Layer):
                 shape=shape, initializer=Constant(1.0), trainable=False, name="scale"
             )
 
-    def call(self, inputs: Any, beside: Any = None, like: Any = None) -> Any:
+    def call(self, inputs: Tensor, beside: Tensor = None, like: Tensor = None) -> Any:
         """Write outputs of shape (batch, steps, outputs), with as many steps as ``like``."""
         logits = self.dense(inputs)
         if self.patch > 1:
@@ -183,15 +186,15 @@ class ColumnHead(keras.layers.Layer):
             logits = beside + self.scale * logits
         return activate(logits, self._outputs())
 
-    def likeliest(self, outputs: Any) -> Any:
+    def likeliest(self, outputs: Tensor) -> Any:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
         return likeliest(outputs, self._outputs())
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because every step is written."""
 
     def compute_output_shape(
-        self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None
+        self, inputs_shape: Shape, beside_shape: Shape = None, like_shape: Shape = None
     ) -> Any:
         """Shape (batch, steps, outputs)."""
         del beside_shape

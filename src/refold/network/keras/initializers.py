@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from refold.network.keras.tensors import Shape
+
 # Keras's own initializers compile a small JAX program for each shape of a weight, which takes
 # longer than all else in building a model.
 
@@ -44,7 +46,7 @@ class Constant(keras.initializers.Constant):
     [2.0, 2.0, 2.0]
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         """Return a tensor of the value."""
         return _tensor(np.full(shape, self.value), dtype)
 
@@ -59,7 +61,7 @@ class ForgetBias(keras.initializers.Initializer):
     [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         """Return the bias of shape (4 * units,)."""
         return _tensor(np.repeat([0.0, 1.0, 0.0, 0.0], shape[0] // 4), dtype)
 
@@ -75,7 +77,7 @@ class GlorotUniform(keras.initializers.GlorotUniform):
     True
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         """Return a tensor of draws; each call with the same shape returns the same one."""
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)
@@ -94,7 +96,7 @@ class Orthogonal(keras.initializers.Orthogonal):
     [[1.0, 0.0], [0.0, 1.0]]
     """
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         """Return a tensor of draws; each call with the same shape returns the same one."""
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from refold.network.keras.initializers import Constant, dense
+from refold.network.keras.tensors import Shape, Tensor
 from refold.network.specification import MIN_LENGTH_SCALE, length_unit, log_length_scales
 
 
@@ -41,11 +42,11 @@ class LengthHead(keras.layers.Layer):
         self.deviation = float(deviation)
         self.dense = dense(2, kernel_initializer=Constant(), name="dense")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create the weights."""
         self.dense.build(input_shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
         unit = length_unit(self.deviation)
         first, least, most = log_length_scales(self.deviation)
@@ -54,7 +55,7 @@ class LengthHead(keras.layers.Layer):
         log_scale = ops.clip(log_scale + first, least, most)
         return ops.concatenate([self.mean + unit * location, log_scale], axis=-1)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 2)."""
         return (*input_shape[:-1], 2)
 
@@ -84,12 +85,12 @@ class LengthEncoding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.center, self.scale = float(center), float(scale)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Any:
         """Compute the dimension (batch, 1) of a mask of real steps (batch, steps)."""
         steps = ops.sum(ops.cast(inputs, "float32"), axis=1, keepdims=True)
         return (ops.log1p(steps) - self.center) / self.scale
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tensor) -> Any:
         """Shape (batch, 1)."""
         return keras.KerasTensor((inputs.shape[0], 1))
 
@@ -121,14 +122,14 @@ class LengthDecoding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.center, self.scale, self.index = float(center), float(scale), int(index)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Any:
         """Compute location and smallest log-scale in steps, of shape (batch, 2)."""
         logarithm = self.center + self.scale * inputs[:, self.index : self.index + 1]
         location = ops.expm1(ops.maximum(logarithm, 0.0))
         log_scale = ops.full_like(location, math.log(MIN_LENGTH_SCALE))
         return ops.concatenate([location, log_scale], axis=-1)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 2)."""
         return (*input_shape[:-1], 2)
 
@@ -151,7 +152,7 @@ def length_model(latent_dim: int, *, mean: float, deviation: float, units: int =
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
 
 
-def length_loss(lengths: Any, predicted: Any) -> Any:
+def length_loss(lengths: Tensor, predicted: Tensor) -> Any:
     """Return the negative log-likelihood (batch,) of lengths (batch,), in nats."""
     # a discretized logistic distribution, whose parameters a `LengthHead` writes
     location, log_scale = predicted[:, 0], predicted[:, 1]

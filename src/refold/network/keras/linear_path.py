@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from refold.network.keras.initializers import Constant
+from refold.network.keras.tensors import Shape, Tensor
 
 
 class _Linear(keras.layers.Layer):
@@ -59,7 +60,7 @@ class LinearEncoding(_Linear):
         self.by_length = by_length
         self.supports_masking = True
 
-    def build(self, inputs_shape: Any, beside_shape: Any = None) -> None:
+    def build(self, inputs_shape: Shape, beside_shape: Shape = None) -> None:
         """Create the weights."""
         del beside_shape
         self._add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
@@ -76,7 +77,7 @@ class LinearEncoding(_Linear):
                 )
                 setattr(self, name, weight)
 
-    def call(self, inputs: Any, beside: Any, inputs_mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, beside: Tensor, inputs_mask: Tensor = None) -> Any:
         """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""
         if inputs_mask is None:
             inputs_mask = ops.ones(ops.shape(inputs)[:2], "bool")
@@ -90,16 +91,16 @@ class LinearEncoding(_Linear):
             linear = self._mapped(linear, lengths)
         return linear + self.scale * beside
 
-    def _mapped(self, linear: Any, lengths: Any) -> Any:
+    def _mapped(self, linear: Tensor, lengths: Tensor) -> Any:
         """Apply the map of each length."""
         within: Any = ops.cast(ops.minimum(lengths, self.num_steps), "int32")
         linear = linear - ops.take(self.offsets, within, axis=0)
         return ops.einsum("nd,nde->ne", linear, ops.take(self.maps, within, axis=0))
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because the output has no steps."""
 
-    def compute_output_shape(self, inputs_shape: Any, beside_shape: Any = None) -> Any:
+    def compute_output_shape(self, inputs_shape: Shape, beside_shape: Shape = None) -> Any:
         """Shape (batch, latent_dim)."""
         del beside_shape
         return (inputs_shape[0], self.latent_dim)
@@ -140,13 +141,13 @@ class LinearDecoding(_Linear):
         self.num_steps = num_steps
         self.max_steps = max_steps
 
-    def build(self, code_shape: Any, like_shape: Any = None) -> None:
+    def build(self, code_shape: Shape, like_shape: Shape = None) -> None:
         """Create the weights."""
         del like_shape
         shape = (self.num_steps, self.num_outputs)
         self._add_weights((code_shape[-1], *shape), shape)
 
-    def call(self, code: Any, like: Any = None) -> Any:
+    def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Decode codes (batch, latent_dim) to (batch, steps, outputs)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         weights = (self.start + self.unit * self.change)[:, :num_steps]
@@ -157,10 +158,10 @@ class LinearDecoding(_Linear):
         rest = ops.zeros((batch, num_steps, self.num_outputs), steps.dtype)
         return ops.concatenate([steps, rest], axis=1)[:, :num_steps]
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because every step is written."""
 
-    def compute_output_shape(self, code_shape: Any, like_shape: Any = None) -> Any:
+    def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
         """Shape (batch, steps, outputs)."""
         num_steps = self.max_steps if like_shape is None else like_shape[1]
         return (code_shape[0], num_steps, self.num_outputs)

@@ -5,10 +5,11 @@ from typing import Any
 
 from keras import ops
 
+from refold.network.keras.tensors import Tensor
 from refold.sequences.types import COLUMN_TYPES, outputs_of
 
 
-def observed_mask(y: Any) -> tuple[Any, Any]:
+def observed_mask(y: Tensor) -> tuple[Any, Any]:
     """Split targets, NaN where not observed, into values with zeros and a mask of 1.0 and 0.0."""
     missing = ops.isnan(y)
     observed = ops.cast(ops.logical_not(missing), y.dtype)
@@ -16,7 +17,7 @@ def observed_mask(y: Any) -> tuple[Any, Any]:
 
 
 def column_errors(
-    values: Any, y_pred: Any, column_types: list[str], num_categories: list[int]
+    values: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
 ) -> Any:
     """Compute the error (batch, steps, features) of each value, by the type of its column."""
     outputs = list(outputs_of(column_types, num_categories))

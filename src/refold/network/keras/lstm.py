@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 
 from refold.errors import ParameterError
+from refold.network.keras.tensors import Tensor
 
 if TYPE_CHECKING:
     from refold.kernels import Backend
@@ -169,9 +170,9 @@ class LSTM(keras.layers.LSTM):
 
     def inner_loop(
         self,
-        sequences: Any,
-        initial_state: Any,
-        mask: Any,
+        sequences: Tensor,
+        initial_state: Tensor,
+        mask: Tensor,
         training: bool = False,  # noqa: FBT001, FBT002  (the signature is Keras's)
     ) -> Any:
         """Run all steps.  ``keras.layers.RNN`` calls this."""
@@ -189,7 +190,7 @@ class LSTM(keras.layers.LSTM):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         return self._fused(sequences, initial_state, mask, training=training)
 
-    def _why_not_fused(self, sequences: Any) -> str | None:
+    def _why_not_fused(self, sequences: Tensor) -> str | None:
         """Return the reason why the fused kernel cannot run, or None if it can."""
         reason = self._why_not_by_configuration(sequences)
         reason = reason or why_not_here(log=self.engine == "auto")
@@ -203,7 +204,7 @@ class LSTM(keras.layers.LSTM):
                 return f"its {role} is not {names} of keras.activations"
         return None
 
-    def _why_not_by_configuration(self, sequences: Any) -> str | None:
+    def _why_not_by_configuration(self, sequences: Tensor) -> str | None:
         if self.engine == "scan":
             return "engine='scan' was requested"
         if type(self.cell) is not keras.layers.LSTMCell:
@@ -223,7 +224,9 @@ class LSTM(keras.layers.LSTM):
             return "its input is float64, and the kernel is for float32"
         return None
 
-    def _fused(self, sequences: Any, initial_state: Any, mask: Any, *, training: bool) -> Any:
+    def _fused(
+        self, sequences: Tensor, initial_state: Tensor, mask: Tensor, *, training: bool
+    ) -> Any:
         cell = self.cell
         if training and 0.0 < self.dropout < 1.0:
             sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)

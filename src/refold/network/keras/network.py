@@ -98,7 +98,7 @@ class KerasNetwork:
             written[places] = batch.predict(models.unroll, codes[batch.rows], template)[real]
             if noise is not None and draw is not None:
                 written[places] = head.sample(written[places], noise[places], draw.temperature)
-        check_decoded(np.isfinite(written).all(axis=1), offsets)
+        check_decoded(np.isfinite(written), offsets)
         return written
 
     def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ class KerasNetwork:
         for batch in self._batches(np.full(len(codes), steps), "forecast"):
             outputs[batch.rows] = batch.predict(model, *(part[batch.rows] for part in inputs))
         outputs = outputs.reshape(-1, self.head.num_outputs)
-        check_decoded(np.isfinite(outputs).all(axis=1), np.arange(len(codes) + 1) * steps)
+        check_decoded(np.isfinite(outputs), np.arange(len(codes) + 1) * steps)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:

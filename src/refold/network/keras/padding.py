@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from refold.network.keras.patches import num_patches
+from refold.network.keras.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -30,14 +31,14 @@ class RealSteps(keras.layers.Layer):
         super().__init__(**kwargs)
         self.patch = patch
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Any:
         """Compute the mask (batch, patches) of inputs (batch, steps, features)."""
         present = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
         following = ops.cumsum(ops.flip(ops.cast(present, "int32"), axis=1), axis=1)
         real = ops.flip(following, axis=1) > 0
         return real if self.patch == 1 else real[:, :: self.patch]
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tensor) -> Any:
         """Shape (batch, patches), bool."""
         batch, steps = inputs.shape[:2]
         return keras.KerasTensor((batch, num_patches(steps, self.patch)), dtype="bool")
@@ -70,19 +71,19 @@ class PaddingMask(keras.layers.Layer):
         self.supports_masking = True
         self.real_steps = RealSteps(name="real_steps")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Create no weights."""
         self.real_steps.build(input_shape)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask of real steps, of shape (batch, steps)."""
         real = self.real_steps(inputs)
         return real if previous_mask is None else ops.logical_and(real, previous_mask)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Any:
         """Replace every NaN of inputs of shape (batch, steps, features) with zero."""
         return ops.where(ops.isnan(inputs), ops.zeros_like(inputs), inputs)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the output, the same as that of the input."""
         return input_shape

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.network.keras.tensors import Shape, Tensor
+
 
 def num_patches(num_steps: Any, patch: int) -> Any:
     """Return the number of patches of a number of steps; the last patch may be incomplete."""
@@ -36,7 +38,7 @@ class FoldSteps(keras.layers.Layer):
         self.patch = patch
         self.supports_masking = True
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
         """Fold inputs (batch, steps, channels) to (batch, patches, patch * channels + 1)."""
         real = ops.ones_like(inputs[..., :1])
         if mask is not None:
@@ -45,19 +47,19 @@ class FoldSteps(keras.layers.Layer):
         shares = ops.mean(self._fold(real), axis=-1, keepdims=True)
         return ops.concatenate([self._fold(inputs), shares], axis=-1)
 
-    def _fold(self, inputs: Any) -> Any:
+    def _fold(self, inputs: Tensor) -> Any:
         batch, steps = ops.shape(inputs)[:2]
         patches, channels = num_patches(steps, self.patch), inputs.shape[-1]
         filling = ops.zeros((batch, self.patch - 1, channels), inputs.dtype)
         filled = ops.concatenate([inputs, filling], axis=1)[:, : patches * self.patch]
         return ops.reshape(filled, (batch, patches, self.patch * channels))
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask (batch, patches) of patches that begin with a real step."""
         del inputs
         return None if previous_mask is None else previous_mask[:, :: self.patch]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, patches, patch * channels + 1)."""
         batch, steps, channels = input_shape
         return (batch, num_patches(steps, self.patch), self.patch * channels + 1)

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.network.keras.tensors import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable(package="refold")
 class StatePooling(keras.layers.Layer):
@@ -37,7 +39,7 @@ class StatePooling(keras.layers.Layer):
         self.max_steps = max_steps
         self.patch = patch
 
-    def call(self, inputs: Any, mask: Any = None, real_steps: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Tensor = None, real_steps: Tensor = None) -> Any:
         """Pool states of shape (batch, patches, 2 * units) to (batch, 6 * units + 3).
 
         With patches, the mask is computed from ``real_steps``, of shape (batch, steps).
@@ -67,10 +69,10 @@ class StatePooling(keras.layers.Layer):
             [at_last, at_first, mean, maximum, empty, relative, logarithm], axis=-1
         )
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because the output has no steps."""
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape (batch, 6 * units + 3)."""
         return (input_shape[0], 3 * input_shape[-1] + 3)
 

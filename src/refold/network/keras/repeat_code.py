@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.network.keras.tensors import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable(package="refold")
 class RepeatCode(keras.layers.Layer):
@@ -44,7 +46,7 @@ class RepeatCode(keras.layers.Layer):
         """Number of periods, each with a sine and a cosine."""
         return 1 + max(1, math.ceil(math.log2(self.max_steps + 1)))
 
-    def call(self, code: Any, like: Any = None) -> Any:
+    def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
         step = ops.cast(ops.arange(num_steps), code.dtype)[:, None]
@@ -62,10 +64,10 @@ class RepeatCode(keras.layers.Layer):
             axis=-1,
         )
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because every step is written."""
 
-    def compute_output_shape(self, code_shape: Any, like_shape: Any = None) -> Any:
+    def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
         """Shape (batch, steps, latent_dim + position features)."""
         num_steps = self.max_steps if like_shape is None else like_shape[1]
         return (code_shape[0], num_steps, code_shape[-1] + 2 + 2 * self.num_periods)
@@ -88,7 +90,7 @@ class FitSteps(keras.layers.Layer):
     (1, 3, 2)
     """
 
-    def call(self, inputs: Any, like: Any) -> Any:
+    def call(self, inputs: Tensor, like: Tensor) -> Any:
         """Fit inputs of shape (batch, any, features) to (batch, steps of like, features)."""
         num_steps, have = ops.shape(like)[1], ops.shape(inputs)[1]
         if isinstance(num_steps, int) and isinstance(have, int):
@@ -104,9 +106,9 @@ class FitSteps(keras.layers.Layer):
         )
         return padded[:, :num_steps]
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because every step is written."""
 
-    def compute_output_shape(self, inputs_shape: Any, like_shape: Any) -> Any:
+    def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Any:
         """Shape (batch, steps of like, features)."""
         return (inputs_shape[0], like_shape[1], inputs_shape[-1])

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from refold.network.keras.heads import ColumnEncoding
+from refold.network.keras.tensors import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -55,11 +56,11 @@ class TeacherForcing(keras.layers.Layer):
         if dropout:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def build(self, steps_shape: Any) -> None:
+    def build(self, steps_shape: Shape) -> None:
         """Create no weights."""
         self.one_hot.build((*steps_shape[:-1], len(self.num_categories)))
 
-    def call(self, steps: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(self, steps: Tensor, training: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Encode and shift steps (batch, steps, columns + any others) to (batch, steps, width)."""
         encoded = self.encode(steps)
         if training and self.dropout:
@@ -69,7 +70,7 @@ class TeacherForcing(keras.layers.Layer):
         none = ops.zeros_like(encoded[:, :1])
         return ops.concatenate([none, encoded[:, :-1]], axis=1)
 
-    def encode(self, steps: Any) -> Any:
+    def encode(self, steps: Tensor) -> Any:
         """Encode steps without the shift."""
         values = steps[..., : len(self.num_categories)]
         missing = ops.isnan(values)
@@ -79,10 +80,10 @@ class TeacherForcing(keras.layers.Layer):
         blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
         return ops.concatenate([blocks, known], axis=-1)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         """Return no mask, because every step has a previous step or zeros."""
 
-    def compute_output_shape(self, steps_shape: Any) -> Any:
+    def compute_output_shape(self, steps_shape: Shape) -> Any:
         """Shape (batch, steps, encoded columns + 1)."""
         return (*steps_shape[:-1], 1 + sum(n or 1 for n in self.num_categories))
 

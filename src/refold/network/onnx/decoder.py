@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refold.network.onnx.columns import Columns
-from refold.network.onnx.graph import Graph, dense
+from refold.network.onnx.graph import Graph, Value, dense
 from refold.network.onnx.heads import LINKS
 from refold.network.onnx.inputs import read_last_steps
 from refold.network.onnx.lengths import predicted_lengths
@@ -81,7 +81,7 @@ class _Decoder:
         ]
         self._width = specification.num_outputs
 
-    def __call__(self, codes: Any, steps: Any) -> Any:
+    def __call__(self, codes: Value, steps: Value) -> Any:
         """Return outputs (n, at least steps, outputs) before their activation."""
         graph, patch = self._graph, self._patch
         patches = steps
@@ -103,7 +103,7 @@ class _Decoder:
             logits = graph("Reshape", logits, shape)
         return logits if linear is None else graph("Add", logits, linear)
 
-    def _hidden(self, codes: Any, steps: Any, features: Any) -> Any:
+    def _hidden(self, codes: Value, steps: Value, features: Value) -> Any:
         """Return the outputs (steps, n, units) of the last layer."""
         graph = self._graph
         n = graph("Shape", codes, start=0, end=1)
@@ -115,7 +115,7 @@ class _Decoder:
             hidden = graph("Squeeze", outputs, [1])
         return hidden
 
-    def _autoregressive(self, codes: Any, features: Any, linear: Any) -> Any:
+    def _autoregressive(self, codes: Value, features: Value, linear: Value) -> Any:
         """Return the outputs (n, steps, outputs) of a loop that reads what it wrote."""
         graph, first = self._graph, self._layers[0]
         dims, positions = self._specification.latent_dim, len(first.kernel) - self._width - 1
@@ -166,7 +166,7 @@ class _Decoder:
         )
         return graph("Transpose", results[-1], perm=[1, 0, 2])
 
-    def _read_back(self, body: Graph, logits: Any) -> Any:
+    def _read_back(self, body: Graph, logits: Value) -> Any:
         """Return what the next step reads: the likeliest values, and a flag that there are any."""
         parts = []
         specification = self._specification
@@ -181,7 +181,7 @@ class _Decoder:
         lead = body("Concat", body("Shape", logits, start=0, end=1), [1], axis=0)
         return body("Concat", *parts, body("Expand", np.float32(1), lead), axis=1)
 
-    def _states(self, codes: Any) -> Iterator[list[Any]]:
+    def _states(self, codes: Value) -> Iterator[list[Any]]:
         """Iterate over the initial states of each layer, (n, units)."""
         graph = self._graph
         for i, layer in enumerate(self._layers, 1):
@@ -192,7 +192,7 @@ class _Decoder:
             h, c = graph("Split", projected, outputs=2, axis=1, num_outputs=2)
             yield [h, graph("Tanh", c)]
 
-    def _positions(self, steps: Any) -> Any:
+    def _positions(self, steps: Value) -> Any:
         """Return the position features (steps, features); see `refold.layers.RepeatCode`."""
         graph, most = self._graph, self._most_patches
         number = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
@@ -216,7 +216,7 @@ class _Decoder:
         weight = self._graph.weight
         return weight(f"{head}/kernel", kernel), weight(f"{head}/bias", bias)
 
-    def _linear(self, codes: Any, steps: Any) -> Any:
+    def _linear(self, codes: Value, steps: Value) -> Any:
         """Return the linear path (n, steps, outputs), or None if there is none."""
         layer = f"linear_steps{self._suffix}"
         if f"{layer}/start" not in self._weights:

@@ -13,6 +13,9 @@ __all__ = ["Graph", "package"]
 # Largest integers of int8 weights; -128 is not used.
 _MOST_INT8 = 127
 
+Value = Any
+"""A value of a graph, or a number or an array that becomes a constant of it."""
+
 
 @functools.cache
 def package(name: str) -> Any:
@@ -66,7 +69,7 @@ class Graph:
             return value
         return self("Mul", value, self._initializer(f"{name}/int8_scale", parts[1]))
 
-    def cast(self, value: Any, dtype: Any) -> Any:
+    def cast(self, value: Value, dtype: Any) -> Any:
         """Convert values to a NumPy type."""
         return self("Cast", value, to=_data_type(dtype))
 
@@ -78,7 +81,7 @@ class Graph:
         self._inputs.append(value)
         return value
 
-    def output(self, name: str, value: Any, dtype: Any, shape: Iterable[int | str] | None) -> Any:
+    def output(self, name: str, value: Value, dtype: Any, shape: Iterable[int | str] | None) -> Any:
         """Add an output."""
         value = self("Identity", value)
         value.name, value.type = name, self._ir.TensorType(_data_type(dtype))
@@ -118,7 +121,7 @@ class Graph:
         return self._tape.initializer(tensor)
 
 
-def dense(graph: Graph, weights: Mapping[str, np.ndarray], name: str, x: Any) -> Any:
+def dense(graph: Graph, weights: Mapping[str, np.ndarray], name: str, x: Value) -> Any:
     """Add a dense layer."""
     kernel, bias = (
         graph.weight(f"{name}/{part}", weights[f"{name}/{part}"]) for part in ("kernel", "bias")

@@ -5,19 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.onnx.graph import Graph
+from refold.network.onnx.graph import Graph, Value
 from refold.sequences.types import MAX_EXPONENT
 
 
-def _is_likely(graph: Graph, logits: Any) -> Any:
+def _is_likely(graph: Graph, logits: Value) -> Any:
     return graph.cast(graph("Greater", graph("Sigmoid", logits), np.float32(0.5)), np.float32)
 
 
-def _index(graph: Graph, logits: Any) -> Any:
+def _index(graph: Graph, logits: Value) -> Any:
     return graph("ArgMax", logits, axis=-1, keepdims=1)
 
 
-def _mean(graph: Graph, logits: Any) -> Any:
+def _mean(graph: Graph, logits: Value) -> Any:
     return graph("Exp", graph("Min", logits, np.float32(MAX_EXPONENT)))
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.network.onnx.columns import Columns
-from refold.network.onnx.graph import Graph
+from refold.network.onnx.graph import Graph, Value
 from refold.network.onnx.ragged import at_least_one, padded_rows, real_steps
 
 
@@ -114,7 +114,7 @@ def _last_steps(graph: Graph, columns: Columns, name: str, chosen: list[int], ki
     return graph("Reshape", graph.input(name, kind, [f"{name}_elements"]), [-1, *shape])
 
 
-def _filled(graph: Graph, values: Any, steps: int, is_missing: Callable[[Any], Any]) -> Any:
+def _filled(graph: Graph, values: Value, steps: int, is_missing: Callable[[Any], Any]) -> Any:
     """Give a missing entry the value of the step before, or else of the first step after."""
     if steps == 1:
         return values
@@ -126,7 +126,7 @@ def _filled(graph: Graph, values: Any, steps: int, is_missing: Callable[[Any], A
     return graph("Concat", *parts, axis=1)
 
 
-def _without_markers(graph: Graph, values: Any, columns: Columns) -> Any:
+def _without_markers(graph: Graph, values: Value, columns: Columns) -> Any:
     """Turn the markers of missing values, such as -99999, into NaN."""
     schema = columns.schema
     for marker in schema.missing:
@@ -138,7 +138,7 @@ def _without_markers(graph: Graph, values: Any, columns: Columns) -> Any:
     return values
 
 
-def _scaled(graph: Graph, values: Any, columns: Columns) -> Any:
+def _scaled(graph: Graph, values: Value, columns: Columns) -> Any:
     mean, scale = columns.units()
     if columns.dtype == np.float64:
         return graph.cast(graph("Div", graph("Sub", values, mean), scale), np.float32)
@@ -149,7 +149,9 @@ def _scaled(graph: Graph, values: Any, columns: Columns) -> Any:
     return graph("Div", centred, scale.astype(np.float32))
 
 
-def _scaled_by_sequence(graph: Graph, values: Any, known: Any, columns: Columns) -> tuple[Any, Any]:
+def _scaled_by_sequence(
+    graph: Graph, values: Value, known: Value, columns: Columns
+) -> tuple[Any, Any]:
     """Return values scaled by the mean and spread of their sequence, and these statistics."""
     scaler = columns.scaler
     wide = graph.cast(values, np.float64)
@@ -174,7 +176,7 @@ def _scaled_by_sequence(graph: Graph, values: Any, known: Any, columns: Columns)
     return scaled, graph("Squeeze", statistics, [1])
 
 
-def sequence_units(graph: Graph, statistics: Any, columns: Columns) -> tuple[Any, Any]:
+def sequence_units(graph: Graph, statistics: Value, columns: Columns) -> tuple[Any, Any]:
     """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
     scaler = columns.scaler
     raw = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
@@ -189,7 +191,7 @@ def sequence_units(graph: Graph, statistics: Any, columns: Columns) -> tuple[Any
     return mean, graph("Where", numeric, deviation, np.float64(1))
 
 
-def _indices(graph: Graph, categories: Any, columns: Columns) -> Any:
+def _indices(graph: Graph, categories: Value, columns: Columns) -> Any:
     """Return the index of each category; unknown ones follow, and missing ones are negative."""
     parts = []
     for k, column in enumerate(columns.categorical):
@@ -205,7 +207,7 @@ def _indices(graph: Graph, categories: Any, columns: Columns) -> Any:
     return graph("Concat", *parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
-def _channels(graph: Graph, columns: Columns, numbers: Any, index: Any) -> list[Any]:
+def _channels(graph: Graph, columns: Columns, numbers: Value, index: Value) -> list[Any]:
     """Return the channels of columns in their order, with categories as one-hot blocks."""
     if index is None:
         return [numbers]

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.onnx.graph import Graph, dense
+from refold.network.onnx.graph import Graph, Value, dense
 from refold.network.specification import Specification, length_unit
 
 
-def encode_lengths(graph: Graph, specification: Specification, lengths: Any) -> Any:
+def encode_lengths(graph: Graph, specification: Specification, lengths: Value) -> Any:
     """Return the latent dimension (n, 1) of the lengths (n,): their standardized logarithm."""
     center, scale = specification.length_scale
     steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float64)
@@ -20,7 +20,7 @@ def encode_lengths(graph: Graph, specification: Specification, lengths: Any) -> 
 
 
 def predicted_lengths(
-    graph: Graph, specification: Specification, weights: Mapping[str, np.ndarray], codes: Any
+    graph: Graph, specification: Specification, weights: Mapping[str, np.ndarray], codes: Value
 ) -> Any:
     """Return the length (n,) that each code stands for."""
     most = 2 * specification.max_steps

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from refold.network.onnx.columns import Columns
-from refold.network.onnx.graph import Graph
+from refold.network.onnx.graph import Graph, Value
 from refold.network.onnx.heads import LINKS
 from refold.network.onnx.inputs import sequence_units
 from refold.network.onnx.ragged import longest, packed_rows, real_steps
@@ -13,7 +13,7 @@ from refold.sequences.types import outputs_of
 
 
 def write_outputs(
-    graph: Graph, columns: Columns, outputs: Any, lengths: Any, statistics: Any
+    graph: Graph, columns: Columns, outputs: Any, lengths: Value, statistics: Value
 ) -> None:
     """Add the outputs of a decoder, whose logits are ``outputs`` (n, steps, outputs)."""
     # ``statistics`` (n, statistics) are None unless values are scaled by sequence
@@ -47,7 +47,7 @@ def write_outputs(
     graph.output("counts", counts, np.int32, ["n"])
 
 
-def _in_units(graph: Graph, values: Any, columns: Columns, statistics: Any) -> Any:
+def _in_units(graph: Graph, values: Value, columns: Columns, statistics: Value) -> Any:
     """Return scaled values to the units of the training data."""
     if statistics is not None:
         mean, scale = sequence_units(graph, graph("Unsqueeze", statistics, [1]), columns)
@@ -60,14 +60,14 @@ def _in_units(graph: Graph, values: Any, columns: Columns, statistics: Any) -> A
     return _whole(graph, graph("Add", scaled, mean.astype(columns.dtype)), columns)
 
 
-def _whole(graph: Graph, values: Any, columns: Columns) -> Any:
+def _whole(graph: Graph, values: Value, columns: Columns) -> Any:
     """Round the columns that hold whole numbers."""
     whole = np.array([columns.schema.columns[i].column_type.is_whole for i in columns.values])
     return graph("Where", whole, graph("Round", values), values) if whole.any() else values
 
 
 def _write(
-    graph: Graph, name: str, padded: Any, real: Any, columns: Columns, missing: np.ndarray
+    graph: Graph, name: str, padded: Value, real: Value, columns: Columns, missing: np.ndarray
 ) -> None:
     width = len(columns.values if name == "values" else columns.categorical)
     if columns.packed:

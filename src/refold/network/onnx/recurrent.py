@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.network.onnx.graph import Graph
+from refold.network.onnx.graph import Graph, Value
 
 
 class Layer(NamedTuple):
@@ -32,8 +32,8 @@ def find_layer(weights: Mapping[str, np.ndarray], name: str, cell: str) -> Layer
 def run_layer(
     graph: Graph,
     layers: list[Layer],
-    x: Any,
-    lengths: Any = None,
+    x: Value,
+    lengths: Value = None,
     states: list[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Run a layer over x (steps, n, features), in one direction for each of the layers."""
@@ -58,7 +58,7 @@ def run_layer(
     return outputs, last
 
 
-def step(graph: Graph, layer: Layer, sums: Any, states: list[Any]) -> list[Any]:
+def step(graph: Graph, layer: Layer, sums: Value, states: list[Any]) -> list[Any]:
     """Compute one step; return the new states (n, units), of which the first is the output."""
     # ``sums`` (n, gates * units) are the products of the inputs with the kernel, plus `input_bias`
     recurrent_kernel = graph.weight(f"{layer.name}/recurrent_kernel", layer.recurrent_kernel)
@@ -81,7 +81,7 @@ def input_bias(layer: Layer) -> np.ndarray:
     return layer.bias if layer.cell == "lstm" else layer.bias[0]
 
 
-def _split(graph: Graph, value: Any, parts: int) -> Any:
+def _split(graph: Graph, value: Value, parts: int) -> Any:
     return graph("Split", value, outputs=parts, axis=1, num_outputs=parts)
 
 

@@ -76,7 +76,8 @@ class Decoder:
         previous = first.kernel[last_position:]
         self._stack[0] = initial, packed.LstmWeights(previous, first.recurrent_kernel, first.bias)
         self._dense = weights[f"head{suffix}/dense/kernel"], weights[f"head{suffix}/dense/bias"]
-        self._linear, self.scale = None, None
+        self._linear: Any = None  # the map and the bias
+        self.scale: Any = None
         if f"linear_steps{suffix}/start" in weights:
             layer = f"linear_steps{suffix}"
             self._linear = linear_map(weights, layer), weights[f"{layer}/bias"]

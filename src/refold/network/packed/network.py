@@ -158,7 +158,7 @@ class PackedNetwork:
         with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
             for _ in tracked(each(decode_block, split), "decode", len(split), verbose=verbose):
                 pass
-        check_decoded(np.isfinite(outputs).all(axis=1), offsets)
+        check_decoded(np.isfinite(outputs), offsets)
         return outputs
 
     def reconstruction_error(
@@ -206,7 +206,7 @@ class PackedNetwork:
         with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
             for _ in each(forecast_block, split):
                 pass
-        check_decoded(np.isfinite(outputs).all(axis=1), offsets)
+        check_decoded(np.isfinite(outputs), offsets)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:

@@ -220,7 +220,7 @@ class Scaler:
         for i, column in enumerate(sequences.schema.columns):
             if column.column_type.is_whole:
                 values[:, i] = column.column_type.clean(values[:, i])
-        check_decoded(~(np.abs(values) > MAX_FLOAT32).any(axis=1), sequences.offsets)
+        check_decoded(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
 
     def clip(self, sequences: Sequences) -> Sequences:

@@ -184,9 +184,9 @@ def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:
 
 
 def check_decoded(finite: np.ndarray, offsets: np.ndarray) -> None:
-    """Refuse decoded sequences if not all steps (num_steps,) are finite numbers of float32."""
+    """Refuse decoded sequences if not all outputs (num_steps, n) are finite in float32."""
     if not finite.all():
-        place = Places(offsets)(int(np.argmin(finite)))
+        place = Places(offsets)(int(np.argmin(finite.all(axis=1))))
         raise DataError(
             f"Decoding overflows float32 at {place}. The code, or the sequence that was encoded, "
             "is too far from the training data."
