@@ -48,6 +48,7 @@ from refold.sequences import (
     Schema,
     Sequences,
     as_sequences,
+    check_decoded,
     check_model,
     fingerprints,
     stored_model,
@@ -1165,6 +1166,7 @@ class Model:
         inner, statistics = self._parts(codes)
         offsets = offsets_from_lengths(lengths)
         outputs = self.network.decode(inner, offsets, draw=draw, verbose=verbose)
+        check_decoded(np.isfinite(outputs), offsets)
         scaled = Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
         return self.scaler.inverse_transform(scaled, statistics)
 
@@ -1172,8 +1174,9 @@ class Model:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
         inner, _ = self._parts(codes)
         offsets = offsets_from_lengths(self.network.predict_lengths(inner))
-        values = self.network.head.values(self.network.decode(inner, offsets))
-        return Sequences(values, offsets, schema=self.schema)
+        outputs = self.network.decode(inner, offsets)
+        check_decoded(np.isfinite(outputs), offsets)
+        return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""

@@ -10,7 +10,10 @@ from refold.sequences import Sequences
 
 
 class FittedNetwork(Protocol):
-    """What inference needs of a network: `PackedNetwork` or `refold.models.KerasNetwork`."""
+    """What a `refold.Model` needs of a network: `PackedNetwork` or `KerasNetwork`."""
+
+    # `encode` and `predict_lengths` raise a DataError if a result overflows float32. The other
+    # methods return numbers that are not finite.
 
     specification: Specification
     head: ColumnHead

@@ -22,7 +22,7 @@ from refold.network.packed.rows import (
 )
 from refold.network.specification import Specification
 from refold.network.weights import weights_of
-from refold.sequences import Sequences, check_codes_finite, check_decoded
+from refold.sequences import Sequences, check_codes_finite
 
 
 class PackedNetwork:
@@ -158,7 +158,6 @@ class PackedNetwork:
         with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
             for _ in tracked(each(decode_block, split), "decode", len(split), verbose=verbose):
                 pass
-        check_decoded(np.isfinite(outputs), offsets)
         return outputs
 
     def reconstruction_error(
@@ -206,7 +205,6 @@ class PackedNetwork:
         with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
             for _ in each(forecast_block, split):
                 pass
-        check_decoded(np.isfinite(outputs), offsets)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
