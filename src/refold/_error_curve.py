@@ -1,7 +1,8 @@
 """Held-out errors of fits and of PCA by the size of the code."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from refold import training
 from refold._support.argument_checks import draw_seed, is_whole
@@ -11,7 +12,8 @@ from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
 
 
-class ErrorCurve(NamedTuple):
+@dataclass(frozen=True)
+class ErrorCurve:
     """Held-out errors by the size of the code.
 
     Attributes

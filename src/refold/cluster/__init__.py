@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from refold._support.optional_imports import lazy_names as _lazy_names
-from refold.cluster._summary import Summary as Summary
+from refold.cluster._summary import RunSummary as RunSummary
 from refold.cluster._worker import Failure as Failure
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from refold._support.argument_checks import check_rate, check_whole
 from refold._support.progress_bars import progress_bar
 from refold._support.user_warnings import warn
 from refold.cluster._connection import LOCAL, connected
-from refold.cluster._operations import Operation, hash_of, packed_model, without_sequences
-from refold.cluster._run import Job, execute_on_cluster
+from refold.cluster._operations import ModelOperation, hash_of, packed_model, without_sequences
+from refold.cluster._run import ClusterRun, execute_on_cluster
 from refold.cluster._storage import absolute, place_of
-from refold.cluster._summary import Summary
+from refold.cluster._summary import RunSummary
 from refold.errors import ParameterError, argument
 from refold.model import Model, model_of
 from refold.sequences import TableOptions, check_code_dtype
@@ -36,7 +36,7 @@ def encode(
     dtype: str = "float32",
     part_steps: int | None = None,
     verbose: int = 1,
-) -> Summary:
+) -> RunSummary:
     """Encode the sequences of Parquet files on a Ray cluster, and write the codes as Parquet files.
 
     Each worker reads a range of rows, encodes it and writes one part, whose name and content depend
@@ -75,8 +75,8 @@ def encode(
 
     Returns
     -------
-    Summary
-        Its `Summary.failures` are sequences that could not be encoded. All others are written.
+    RunSummary
+        Its `RunSummary.failures` are sequences that could not be encoded. All others are written.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def reconstruct(
     clip: bool = False,
     part_steps: int | None = None,
     verbose: int = 1,
-) -> Summary:
+) -> RunSummary:
     """Encode the sequences of Parquet files and decode the codes on a Ray cluster.
 
     Parameters
@@ -146,7 +146,7 @@ def reconstruct(
 
     Returns
     -------
-    Summary
+    RunSummary
         The parts hold a row for each sequence, with a list for each column.
 
     Raises
@@ -180,7 +180,7 @@ def detect(
     time_gaps: bool = False,
     part_steps: int | None = None,
     verbose: int = 1,
-) -> Summary:
+) -> RunSummary:
     """Compute anomaly scores and p-values of the sequences of Parquet files on a Ray cluster.
 
     Parameters
@@ -196,7 +196,7 @@ def detect(
 
     Returns
     -------
-    Summary
+    RunSummary
         The parts hold the columns of `refold.model.Detection.to_table`, except for
         ``adjusted_p_value``, which depends on all sequences. The file
         ``_adjusted_p_values.parquet`` in the output folder has it for each p-value.
@@ -230,7 +230,7 @@ def _run(
     num_workers: int | None,
     part_steps: int | None,
     verbose: int,
-) -> Summary:
+) -> RunSummary:
     job = job_of(
         name, model, source, output, roles, settings, latent_steps, num_workers, part_steps
     )
@@ -261,7 +261,7 @@ def job_of(
     latent_steps: int | None = None,
     num_workers: int | None = None,
     part_steps: int | None = None,
-) -> Job:
+) -> ClusterRun:
     """Check arguments, and return a run as plain values."""
     for option, value in (("num_workers", num_workers), ("part_steps", part_steps)):
         if value is not None:
@@ -273,9 +273,9 @@ def job_of(
     settings = settings | {"latent_steps": model.latent_steps, "threads": 1}
     taken = {"code", None, *model.schema.names}
     id_name = roles.id or model.schema.id_name
-    operation = Operation(name, settings, "id" if id_name in taken else str(id_name))
+    operation = ModelOperation(name, settings, "id" if id_name in taken else str(id_name))
     without_sequences(model, operation, text_ids=False)  # raises what each worker would
-    return Job(
+    return ClusterRun(
         _absolute(source),
         place_of(output).name(),
         data,

@@ -1,7 +1,8 @@
 """`diagnose`: the findings about the data and about a short fit of a sample of it."""
 
 import warnings
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 
 _FEWEST, _HELD_OUT, _EPOCHS = 10, 0.2, 30
 
 
-class Diagnosis(NamedTuple):
+@dataclass(frozen=True)
+class Diagnosis:
     """What `diagnose` found.
 
     Attributes
@@ -59,11 +61,7 @@ class Diagnosis(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, such as for JSON."""
-        plain = {
-            name: value._asdict() if isinstance(value, Fidelity) else value
-            for name, value in self._asdict().items()
-        }
-        return plain | {"findings": [one._asdict() for one in self.findings]}
+        return asdict(self) | {"findings": [asdict(finding) for finding in self.findings]}
 
 
 def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnosis:

@@ -1,7 +1,7 @@
 """Forecast errors, next to those of the naive baselines."""
 
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,8 @@ NAIVE = {
 """The naive forecasts: fields of `ForecastErrors`, and their names in a text."""
 
 
-class ForecastAccuracy(NamedTuple):
+@dataclass(frozen=True)
+class ForecastAccuracy:
     """Accuracy on the binary and categorical columns, of the model and the naive baselines.
 
     Attributes
@@ -43,7 +44,8 @@ class ForecastAccuracy(NamedTuple):
     seasonal_naive: float | None
 
 
-class ForecastErrors(NamedTuple):
+@dataclass(frozen=True)
+class ForecastErrors:
     """Forecast errors of the model and the naive baselines on the same steps.
 
     Attributes

@@ -1,6 +1,7 @@
 """Linear probe: cross-validated accuracy of a linear classifier on vectors."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -12,7 +13,8 @@ from refold._support.argument_checks import check_array
 from refold.errors import DataError
 
 
-class Probe(NamedTuple):
+@dataclass(frozen=True)
+class Probe:
     """Accuracy of a linear classifier.
 
     Attributes

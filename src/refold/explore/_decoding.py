@@ -16,7 +16,7 @@ _LENGTH_SHARE = 0.2
 _REASONS = 3
 
 
-class Decoding:
+class CodeDecoder:
     """A model's way from codes to sequences, and their errors in standardized units."""
 
     def __init__(self, model: Model, lengths: np.ndarray) -> None:

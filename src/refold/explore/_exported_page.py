@@ -13,7 +13,7 @@ from refold._support.progress_bars import progress_bar
 from refold._support.user_warnings import warn
 from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
-from refold.explore._fields import Field
+from refold.explore._fields import ColorField
 from refold.explore._one_file import whole_page
 from refold.inference import PackedNetwork, linear_map
 from refold.model import model_of
@@ -149,7 +149,7 @@ def exported_blocks(
     yield "about", "json", zlib.compress(to_json(_about(atlas, name, maps, fields)), 6)
 
 
-def _values_of(field: Field) -> np.ndarray | None:
+def _values_of(field: ColorField) -> np.ndarray | None:
     values = field.values(0.2)
     if field.failure:
         warn(f"The page has no {field.name!r}. {field.failure}")
@@ -199,7 +199,7 @@ def _about(
         | {"model": name, "ids": ids, "maps": [*maps], "fields": fields}
         | {"id_name": sequences.schema.id_name},
         "reach": {key: _finite(flat.reach) for key, flat in maps.items()}
-        | {"codes": _finite(atlas._similar.reach)},
+        | {"codes": _finite(atlas.similar.reach)},
         "projection": {
             "mean": projection.mean,
             "weights": projection.weights,

@@ -10,7 +10,7 @@ import refold.search
 from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
 from refold.explore._decoding import blocks
-from refold.explore._fields import Field
+from refold.explore._fields import ColorField
 from refold.model import Model, compared
 from refold.sequences import Sequences, fingerprints
 
@@ -26,7 +26,7 @@ def cluster_field(
     codes: np.ndarray,
     vectors: np.ndarray,
     num_clusters: int | None,
-) -> Field:
+) -> ColorField:
     """Return the field of clusters, those of `refold.search.cluster`, found when asked for."""
 
     def compute() -> Iterator[np.ndarray]:
@@ -57,7 +57,7 @@ def cluster_field(
             yield block
 
     about = "sequences that decode to similar sequences"
-    field = Field("cluster", compute=compute, count=len(codes), about=about, is_category=True)
+    field = ColorField("cluster", compute=compute, count=len(codes), about=about, is_category=True)
     field.centers = True
     field.clusters = {"number": num_clusters, "most": min(len(codes), MOST_CLUSTERED)}
     return field
@@ -85,7 +85,9 @@ def _note(found: Any, count: int, method: str) -> str:
     return note + "."
 
 
-def label_field(old: Field | None, name: str, value: str, rows: list[int], count: int) -> Field:
+def label_field(
+    old: ColorField | None, name: str, value: str, rows: list[int], count: int
+) -> ColorField:
     """Return a column, new or from ``old``, in which ``rows`` have a label of the reader."""
     name, value = (_name(one, what) for one, what in ((name, "column"), (value, "label")))
     if value == UNLABELED:
@@ -101,13 +103,13 @@ def label_field(old: Field | None, name: str, value: str, rows: list[int], count
         raise ParameterError(f"{name!r} has {_MOST_VALUES} labels already. Use another column.")
     place = {one: i for i, one in enumerate(names)}
     values = np.array([place.get(one, 0) for one in known])[found]
-    field = Field(name, values, categories=names, about="labels that you gave")
+    field = ColorField(name, values, categories=names, about="labels that you gave")
     field.given = True
     field.noise = place.get(UNLABELED)
     return field
 
 
-def label_table(field: Field, sequences: Sequences) -> pa.Table:
+def label_table(field: ColorField, sequences: Sequences) -> pa.Table:
     """Return the ids of all sequences and their labels, null for those without one."""
     names = np.array([*(field.categories or ())], object)
     names[names == UNLABELED] = None
@@ -121,7 +123,7 @@ def label_table(field: Field, sequences: Sequences) -> pa.Table:
     )
 
 
-def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> Field:
+def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> ColorField:
     """Return the field of p-values of all sequences if those in ``rows`` are the normal ones."""
 
     def compute() -> Iterator[np.ndarray]:
@@ -131,7 +133,7 @@ def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> Field:
 
     about = f"share of the {len(rows)} sequences you selected that are as anomalous"
     name = f"p-value, {len(rows):,} normal"
-    field = Field(name, compute=compute, count=len(sequences), log=True, about=about)
+    field = ColorField(name, compute=compute, count=len(sequences), log=True, about=about)
     trained = model.fingerprints.trained
     if trained is not None and np.isin(fingerprints(sequences[np.asarray(rows)]), trained).any():
         field.note = (

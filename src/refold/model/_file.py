@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ _CALIBRATION = {
     "steps": "calibration/steps",
     "residuals": "residuals/absolute",
 }
-_MIXTURE = {name: f"mixture/{name}" for name in Mixture._fields}
+_MIXTURE = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 _FINGERPRINTS = {"held_back": "held_back", "trained": "trained"}
 _SCALERS = {"scaler": "scaler", "error_scaler": "units"}
 
@@ -130,7 +131,7 @@ def _restored(config: dict[str, Any], arrays: dict[str, np.ndarray], source: str
         _check_sizes(specification, arrays)
         reference = _part(ReferenceStatistics, _REFERENCE, arrays)
         if reference is not None:
-            reference = reference._replace(mixture=_part(Mixture, _MIXTURE, arrays))
+            reference = replace(reference, mixture=_part(Mixture, _MIXTURE, arrays))
         arguments, default = config["parameters"], config.get("latent_steps", 0)
         latent_steps = arguments.get("latent_steps", "auto")
         if specification.cell == "gru":  # early files may have steps, which are gone

@@ -1,7 +1,8 @@
 """Density of codes: a Gaussian mixture whose number of components is chosen by BIC."""
 
 import warnings
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ _TRIED, _MIN_CODES = (1, 2, 3, 4, 6, 8, 12, 16), 5
 _MIN_VARIANCE = 1e-4
 
 
-class Mixture(NamedTuple):
+@dataclass(frozen=True)
+class Mixture:
     """Gaussian mixture of standardized codes."""
 
     weights: np.ndarray  # (n_components,)

@@ -1,8 +1,9 @@
 """`Stream`: one sequence whose steps come a few at a time."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from refold.model._model import Model
 
 
-class StreamResult(NamedTuple):
+@dataclass(frozen=True)
+class StreamResult:
     """What a model says about the steps so far.
 
     Attributes

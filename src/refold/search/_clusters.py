@@ -11,7 +11,7 @@ from sklearn.metrics import silhouette_samples
 from refold._support.argument_checks import check_whole, draw_seed
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
-from refold.search._source import Source, check_distance
+from refold.search._source import RowSource, check_distance
 from refold.sequences import codes_to_arrow
 
 if TYPE_CHECKING:
@@ -222,10 +222,10 @@ def _read(
     if distance is not None:
         check_distance(distance)
     if index is not None:
-        ids, codes, vectors = index._finder.stored()
+        ids, codes, vectors = index.finder.stored()
         if len(codes) and distance in (None, index.distance):
             return ids, codes, vectors
-    source = Source(model, X, codes, ids, verbose=verbose)
+    source = RowSource(model, X, codes, ids, verbose=verbose)
     if not len(source):
         raise DataError("There are no sequences to cluster. Pass at least one.")
     read = source.read(None if distance == "code" else source.fit_features())

@@ -11,7 +11,7 @@ from refold.search import _approximate
 from refold.search._exact import nearest, squared_norms
 from refold.search._filters import among, filter_of
 from refold.search._hits import Hits
-from refold.search._rows import RESERVED, Rows, as_ids, vectors_in
+from refold.search._rows import RESERVED, IndexRows, as_ids, vectors_in
 from refold.search._store import ERRORS, Store, one_line
 from refold.search._where import parse
 
@@ -25,7 +25,7 @@ class Facts(NamedTuple):
     version: int
     num_rows: int
     schema: pa.Schema
-    settings: _approximate.Settings | None  # of an approximate search, if there are partitions
+    settings: _approximate.ProbeSettings | None  # of an approximate search, if there are partitions
 
 
 class Finder:
@@ -34,7 +34,7 @@ class Finder:
     def __init__(self, store: Store, table: Any, column: str) -> None:
         self._store, self._table, self.column = store, table, column
         self._facts: Facts | None = None
-        self._rows: Rows | None = None
+        self._rows: IndexRows | None = None
 
     def facts(self) -> "Facts":
         """Return facts about the newest version of the table, and read that one from now on."""
@@ -51,7 +51,7 @@ class Finder:
         """Return the names of the columns of metadata."""
         return [name for name in (self._facts or self.facts()).schema.names if name not in RESERVED]
 
-    def _memory(self) -> Rows:
+    def _memory(self) -> IndexRows:
         """Return all rows, in memory."""
         version = (self._facts or self.facts()).version
         if self._rows is None or self._rows.version != version:
@@ -60,7 +60,7 @@ class Finder:
             vectors = vectors_in(table, self.column)
             # rows are taken from one chunk without copies of the others
             table = table.select(["id", "code", *self.metadata_names()]).combine_chunks()
-            self._rows = Rows(version, table, vectors, squared_norms(vectors))
+            self._rows = IndexRows(version, table, vectors, squared_norms(vectors))
         return self._rows
 
     def stored(self, ids: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

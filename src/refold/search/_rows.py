@@ -9,7 +9,7 @@ import pyarrow.compute
 
 from refold.errors import DataError, ParameterError, argument
 from refold.search._features import SequenceFeatures
-from refold.search._source import Source
+from refold.search._source import RowSource
 from refold.sequences import codes_to_arrow
 
 # its functions are made when it is imported
@@ -19,7 +19,7 @@ _compute: Any = pyarrow.compute
 RESERVED = ("id", "code", "vector", "query", "rank", "distance")
 
 
-class Rows(NamedTuple):
+class IndexRows(NamedTuple):
     """All rows of an index, in memory."""
 
     version: int  # of the table in the store
@@ -42,7 +42,7 @@ def check_new_ids(ids: np.ndarray) -> pa.Array:
 
 
 def new_rows(
-    source: Source, features: SequenceFeatures | None, metadata: Mapping[str, Any]
+    source: RowSource, features: SequenceFeatures | None, metadata: Mapping[str, Any]
 ) -> Iterator[pa.Table]:
     """Yield rows as tables, block by block."""
     for rows, codes, vectors in source.blocks(features):

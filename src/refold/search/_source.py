@@ -30,7 +30,7 @@ _OBSERVED = 0.5
 _SHORT = 4
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Some of the rows."""
 
     rows: slice
@@ -47,7 +47,7 @@ def check_distance(distance: str) -> str:
     return distance
 
 
-class Source:
+class RowSource:
     """Sequences, codes or both, with ids."""
 
     def __init__(self, model: Any, X: Any, codes: Any, ids: Any, *, verbose: int = 0) -> None:
@@ -108,7 +108,7 @@ class Source:
             return _scaled(self._model, self._sequences[some])
         return _scaled(self._model, self._model.align(self._sequences.take(some)))
 
-    def blocks(self, features: SequenceFeatures | None) -> Iterator[Block]:
+    def blocks(self, features: SequenceFeatures | None) -> Iterator[RowBlock]:
         """Encode block by block, with a progress bar if there are many."""
         model, done, many = self._model, 0, self._num_blocks > 1
         with progress_bar(disable=not (many and self._verbose)) as bar:
@@ -119,7 +119,7 @@ class Source:
                     codes = self._codes[rows]
                 else:
                     codes = model.codes_of(sequences, 0 if many else self._verbose)
-                yield Block(rows, codes, self._vectors(features, sequences, codes))
+                yield RowBlock(rows, codes, self._vectors(features, sequences, codes))
                 done += size
 
     @property
@@ -147,12 +147,12 @@ class Source:
             vectors[chosen] = features(one)
         return vectors
 
-    def read(self, features: SequenceFeatures | None) -> Block:
+    def read(self, features: SequenceFeatures | None) -> RowBlock:
         """Encode everything."""
         _, codes, vectors = zip(*self.blocks(features), strict=True)
         joined = np.concatenate(codes)
         vectors = joined if features is None else np.concatenate(vectors)
-        return Block(slice(0, len(self)), joined, vectors)
+        return RowBlock(slice(0, len(self)), joined, vectors)
 
 
 def _scaled(model: Model, sequences: Sequences) -> tuple[Sequences, np.ndarray]:

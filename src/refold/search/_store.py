@@ -5,8 +5,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,8 @@ FORMAT, VERSION = b"refold-index", 4
 ERRORS = (ValueError, RuntimeError, OSError, pa.ArrowException)
 
 
-class About(NamedTuple):
+@dataclass(frozen=True)
+class About:
     """Facts about an index that its table holds as metadata."""
 
     model: str  # its hash
@@ -96,7 +98,7 @@ class Store:
         self, rows: pa.RecordBatchReader, about: About, features: dict[str, np.ndarray] | None
     ) -> Any:
         """Write a new table with all its rows in one step."""
-        facts = {"version": VERSION, **about._asdict()}
+        facts = {"version": VERSION, **asdict(about)}
         schema = rows.schema.with_metadata({FORMAT: json.dumps(facts).encode()})
         batches = (one.replace_schema_metadata(schema.metadata) for one in rows)
         with self.errors("written"):

@@ -19,7 +19,7 @@ from refold.serve._answers import JSON, answer, answer_error, headers_of
 from refold.serve._batches import Batcher
 from refold.serve._fields import CODES, SEQUENCES, query_values, read_fields
 from refold.serve._guard import Gate, Guard
-from refold.serve._models import Models, ServedModel
+from refold.serve._models import ModelStore, ServedModel
 from refold.serve._openapi import openapi
 from refold.serve._operations import OPERATIONS, Answer, Apart, Asked, Operation, Run
 from refold.serve._request_body import Bodies, Held, read_body
@@ -45,7 +45,7 @@ class Request(NamedTuple):
 class Service:
     """The models, the queue and the numbers of one server."""
 
-    def __init__(self, models: Models, settings: ServeSettings) -> None:
+    def __init__(self, models: ModelStore, settings: ServeSettings) -> None:
         self.models = models
         self.settings = settings
         self.metrics = _metrics.Metrics(lambda: self.batches.waiting, lambda: self.batches.open)
@@ -270,7 +270,7 @@ def create_app(
     ['sines']
     """
     settings = settings or ServeSettings()
-    service = Service(Models(models, indexes), settings)
+    service = Service(ModelStore(models, indexes), settings)
     get = {
         "/v1/health": service.show_health,
         "/v1/ready": service.show_ready,

@@ -14,7 +14,7 @@ from refold.sequences import Sequences
 from refold.serve._service_errors import ServiceError, exceeded
 
 
-class Decoding(NamedTuple):
+class DecodingTask(NamedTuple):
     """Codes to decode."""
 
     codes: np.ndarray  # (n_sequences, width of the code)
@@ -28,7 +28,7 @@ def encoded(model: Model, several: list[Sequences]) -> list[np.ndarray]:
     return [codes[first:last] for first, last in itertools.pairwise(ends)]
 
 
-def decoded(model: Model, several: list[Decoding], most_steps: int) -> list[Any]:
+def decoded(model: Model, several: list[DecodingTask], most_steps: int) -> list[Any]:
     """Decode several sets of codes, each to at most a number of steps."""
     codes = np.concatenate([one.codes for one in several])
     bounds = np.cumsum([len(one.codes) for one in several])[:-1]
@@ -49,7 +49,7 @@ def reconstructed(model: Model, several: list[Sequences], most_steps: int) -> li
     return _within(model, np.split(codes, bounds), np.split(lengths, bounds), most_steps)
 
 
-def sampled(model: Model, one: Decoding, draw: Draw | None, most_steps: int) -> Sequences:
+def sampled(model: Model, one: DecodingTask, draw: Draw | None, most_steps: int) -> Sequences:
     """Decode generated codes; the draws depend on all of them."""
     lengths = one.lengths
     if lengths is None:
@@ -67,14 +67,14 @@ def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
     return several
 
 
-def checked_decoding(model: Model, codes: Any, lengths: Any) -> Decoding:
+def checked_decoding(model: Model, codes: Any, lengths: Any) -> DecodingTask:
     """Check codes and lengths of a request."""
     checked = model.check_codes(codes)
     if (line := model.describe_far(checked)) is not None:
         raise DataError(f"{line} Send codes as encode returns them.")
     if lengths is not None:
         lengths = model.check_lengths(lengths, len(checked))
-    return Decoding(checked, lengths)
+    return DecodingTask(checked, lengths)
 
 
 def check_steps(steps: int, most_steps: int) -> None:

@@ -1,7 +1,8 @@
 """Fields of requests: how each is read from JSON or from the query, and its JSON Schema."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -11,7 +12,8 @@ from refold.serve._service_errors import invalid
 _REQUIRED: Any = object()
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True)
+class RequestField:
     """A field of a request."""
 
     name: str
@@ -25,7 +27,7 @@ class Field(NamedTuple):
         return self.default is _REQUIRED
 
 
-def read_fields(found: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+def read_fields(found: dict[str, Any], fields: tuple[RequestField, ...]) -> dict[str, Any]:
     """Return the values of fields; refuse unknown names and missing fields."""
     values = {}
     for field in fields:
@@ -87,7 +89,7 @@ def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
     return check
 
 
-def _optional_whole(name: str, least: int, most: int, description: str) -> Field:
+def _optional_whole(name: str, least: int, most: int, description: str) -> RequestField:
     """Return a field for a whole number, null by default, whose schema has the bounds it checks."""
     schema = {
         "type": ["integer", "null"],
@@ -95,7 +97,7 @@ def _optional_whole(name: str, least: int, most: int, description: str) -> Field
         "maximum": most,
         "description": description,
     }
-    return Field(name, schema, _whole(least, most), default=None)
+    return RequestField(name, schema, _whole(least, most), default=None)
 
 
 def _lengths(name: str, value: Any) -> list[int] | None:
@@ -112,11 +114,11 @@ _SEED = 2**32 - 1
 _MANY = 2**31 - 1
 _LONGEST_TEXT = 1000
 
-SEQUENCES = Field("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
-CODES = Field("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
+SEQUENCES = RequestField("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
+CODES = RequestField("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
 # of a search, which takes one of the three
-SEQUENCES_OR = SEQUENCES._replace(default=None)
-CODES_OR = CODES._replace(default=None)
+SEQUENCES_OR = replace(SEQUENCES, default=None)
+CODES_OR = replace(CODES, default=None)
 
 
 def _ids(name: str, value: Any) -> list[Any]:
@@ -132,7 +134,7 @@ def _text(name: str, value: Any) -> str | None:
     return value
 
 
-IDS = Field(
+IDS = RequestField(
     "ids",
     {
         "type": ["array", "null"],
@@ -142,7 +144,7 @@ IDS = Field(
     lambda name, value: None if value is None else _ids(name, value),
     default=None,
 )
-HITS = Field(
+HITS = RequestField(
     "k",
     {
         "type": "integer",
@@ -154,7 +156,7 @@ HITS = Field(
     _whole(1, 1000),
     default=10,
 )
-WHERE = Field(
+WHERE = RequestField(
     "where",
     {
         "type": ["string", "null"],
@@ -164,7 +166,7 @@ WHERE = Field(
     _text,
     default=None,
 )
-CLIP = Field(
+CLIP = RequestField(
     "clip",
     {
         "type": "boolean",
@@ -174,8 +176,8 @@ CLIP = Field(
     _boolean,
     default=False,
 )
-CLIP_GENERATED = CLIP._replace(schema=CLIP.schema | {"default": True}, default=True)
-LENGTHS = Field(
+CLIP_GENERATED = replace(CLIP, schema=CLIP.schema | {"default": True}, default=True)
+LENGTHS = RequestField(
     "lengths",
     {
         "type": ["array", "null"],
@@ -185,7 +187,7 @@ LENGTHS = Field(
     _lengths,
     default=None,
 )
-ALPHA = Field(
+ALPHA = RequestField(
     "alpha",
     {
         "type": "number",
@@ -197,7 +199,7 @@ ALPHA = Field(
     _number,
     default=0.01,
 )
-STEP_ERRORS = Field(
+STEP_ERRORS = RequestField(
     "steps",
     {
         "type": "boolean",
@@ -207,7 +209,7 @@ STEP_ERRORS = Field(
     _boolean,
     default=False,
 )
-FORECAST_ALPHA = Field(
+FORECAST_ALPHA = RequestField(
     "alpha",
     {
         "type": ["number", "null"],
@@ -222,7 +224,7 @@ FORECAST_STEPS = _optional_whole(
     "steps", 1, _MANY, "Steps to forecast, by default all that the model was fitted for."
 )
 CONTEXT = _optional_whole("context", 1, _MANY, "Most last steps to read.")
-COUNT = Field(
+COUNT = RequestField(
     "n",
     {"type": "integer", "minimum": 0, "default": 1, "description": "Number of sequences."},
     _whole(0, _MANY),
@@ -231,7 +233,7 @@ COUNT = Field(
 COMPONENTS = _optional_whole(
     "components", 1, 64, "Components of the mixture that codes are drawn from."
 )
-TEMPERATURE = Field(
+TEMPERATURE = RequestField(
     "temperature",
     {
         "type": "number",

@@ -106,7 +106,7 @@ class ServedModel:
         return [line for line in found if line is not None]
 
 
-class Models:
+class ModelStore:
     """The models that the service has."""
 
     def __init__(

@@ -15,7 +15,7 @@ from refold.serve import _fields
 from refold.serve._arrow_bodies import id_name
 from refold.serve._batches import Compute, Work
 from refold.serve._computations import (
-    Decoding,
+    DecodingTask,
     check_steps,
     checked_decoding,
     decoded,
@@ -24,7 +24,7 @@ from refold.serve._computations import (
     reconstructed,
     sampled,
 )
-from refold.serve._fields import Field
+from refold.serve._fields import RequestField
 from refold.serve._json_bodies import check_count, sequences_to_json
 from refold.serve._models import ServedModel
 from refold.serve._service_errors import ServiceError, invalid
@@ -73,7 +73,7 @@ class Operation(NamedTuple):
     """An operation of the interface."""
 
     summary: str
-    fields: tuple[Field, ...]
+    fields: tuple[RequestField, ...]
     run: Callable[[Asked], Run]
     apart: bool = False  # whether it has parts for another thread
 
@@ -284,7 +284,7 @@ def _cost(sequences: Sequences) -> int:
     return len(sequences.values) + len(sequences)
 
 
-def _decoding_cost(asked: Asked, one: Decoding) -> int:
+def _decoding_cost(asked: Asked, one: DecodingTask) -> int:
     if one.lengths is not None:
         return int(one.lengths.sum()) + len(one.codes)
     return len(one.codes) * (1 + asked.model.fitted.max_steps)

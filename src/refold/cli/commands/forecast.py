@@ -1,6 +1,7 @@
 """``refold forecast``: the next steps of sequences, with prediction intervals."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -147,9 +148,7 @@ def _log_summary(ahead: Any) -> None:
 
 def _print(errors: Any, steps: int, *, as_json: bool) -> None:
     if as_json:
-        facts = {"steps": steps, **errors._asdict(), "by_step": errors.to_table().to_pylist()}
-        if errors.accuracy is not None:
-            facts["accuracy"] = errors.accuracy._asdict()
+        facts = {"steps": steps, **asdict(errors), "by_step": errors.to_table().to_pylist()}
         typer.echo(json.dumps(facts))
         return
     count = errors.num_sequences
@@ -167,7 +166,7 @@ def _print(errors: Any, steps: int, *, as_json: bool) -> None:
         columns.append([f"{getattr(errors, field):.3g}" for _, field in rows])
     if errors.accuracy is not None:
         headings.append("accuracy")
-        shares = errors.accuracy._asdict()
+        shares = asdict(errors.accuracy)
         columns.append(
             [refold.evaluation.as_percent(shares[field]) if field in shares else ""
              for _, field in rows]

@@ -1,6 +1,7 @@
 """``refold probe``: the linear probe accuracy of codes, of their features, and of PCA."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -58,7 +59,7 @@ def probe(
         for name, one in vectors.items()
     }
     if as_json:
-        typer.echo(json.dumps({name: one._asdict() for name, one in results.items()}))
+        typer.echo(json.dumps({name: asdict(one) for name, one in results.items()}))
     else:
         _print(results, codes.shape[1])
     if not quiet:

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,7 +84,7 @@ def stream(
                 count += 1
                 if found is not None:
                     shown = {} if id_column is None else {"id": identity}
-                    shown |= found._asdict() | {"code": found.code.tolist()}
+                    shown |= asdict(found) | {"code": found.code.tolist()}
                     typer.echo(json.dumps(shown))
     except KeyboardInterrupt:
         raise Stopped(f"Stopped by Ctrl-C after {_some_steps(count)}.") from None
