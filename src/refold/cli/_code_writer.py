@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,7 @@ from refold.cli._table_files import write_tables
 from refold.errors import FileFormatError, ParameterError
 from refold.sequences import atomic_writer, check_code_dtype, codes_to_arrow
 
-if TYPE_CHECKING:
-    Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
+Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 
 # Formats that can hold float16.
 _BINARY_FORMATS = ("parquet", "npy", "npz")
@@ -22,7 +21,7 @@ _BINARY_FORMATS = ("parquet", "npy", "npz")
 
 def write_codes(
     path: Path,
-    blocks: "Blocks",
+    blocks: Blocks,
     num_codes: int,
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
@@ -83,9 +82,7 @@ def _table(
     return pa.table({id_name: pa.array(ids.tolist()), **columns})
 
 
-def _write_array(
-    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str
-) -> list[np.ndarray]:
+def _write_array(stream: IO[bytes], blocks: Blocks, num_codes: int, dtype: str) -> list[np.ndarray]:
     """Write codes as one array, block by block, and return their ids."""
     found = []
     for codes, ids in blocks:
@@ -101,7 +98,7 @@ def _write_array(
 
 
 def _write_archive(
-    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, model: Any
+    stream: IO[bytes], blocks: Blocks, num_codes: int, dtype: str, model: Any
 ) -> None:
     """Write the arrays ``code``, ``id`` and ``model`` as .npz."""
     with zipfile.ZipFile(stream, "w") as archive:

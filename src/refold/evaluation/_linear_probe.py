@@ -4,12 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from refold._support.argument_checks import check_array
+from refold._support.optional_imports import check_training_packages
 from refold.errors import DataError
 
 
@@ -71,6 +68,13 @@ def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
     >>> probe(np.eye(3)[labels] + 0.1, labels).accuracy
     1.0
     """
+    check_training_packages("A linear probe")
+    # not at the top, because a small installation has no scikit-learn
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     vectors, labels = check_array("vectors", vectors, ("n", "width")), np.asarray(labels)
     if labels.shape != (len(vectors),):
         raise DataError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from refold._support.argument_checks import is_whole
+from refold._support.blas_threads import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ParameterError, argument
 
@@ -49,8 +50,6 @@ def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: i
     # not at the top, because drawing from a stored mixture needs neither
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
-
-    from refold._support.blas_threads import one_blas_thread
 
     codes = np.asarray(codes, float)
     center, scale = codes.mean(axis=0), codes.std(axis=0)

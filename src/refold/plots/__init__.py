@@ -4,6 +4,9 @@ Every function draws on the given axes, or on new ones, and returns them. None u
 nothing is shown and no global state changes. Needs the extra ``plots``.
 """
 
+from refold.plots import _packages as _packages
+
+# isort: split
 from refold.plots._anomalies import anomalies as anomalies
 from refold.plots._architecture import architecture as architecture
 from refold.plots._architecture import layer_table as layer_table

@@ -1,8 +1,9 @@
 """Figure of a sequence and its forecast."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold._support.argument_checks import check_kind
 from refold.errors import DataError
@@ -10,13 +11,10 @@ from refold.plots._reconstructions import most_varied
 from refold.plots._style import ACCENT, MUTED, PALETTE, legend_above, new_axes, tidy, whole_numbers
 from refold.sequences import as_sequences
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 def forecast(
-    series: Any, ahead: Any, ax: "Axes | None" = None, *, truth: Any = None, index: int = 0
-) -> "Axes":
+    series: Any, ahead: Any, ax: Axes | None = None, *, truth: Any = None, index: int = 0
+) -> Axes:
     """Draw a sequence and its forecast, with the bounds as a band.
 
     Of more than four numeric columns, the four with the largest variance are drawn.

@@ -1,15 +1,14 @@
 """Histogram of sequence lengths."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
 
 from refold.plots._draw import draw
 from refold.plots.charts import length_chart
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
-
-def lengths(lengths: Any, ax: "Axes | None" = None) -> "Axes":
+def lengths(lengths: Any, ax: Axes | None = None) -> Axes:
     """Draw a histogram of sequence lengths.
 
     Parameters

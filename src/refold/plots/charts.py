@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from refold._support.argument_checks import check_array, check_kind
 from refold._support.number_text import short_number
+from refold.diagnosis import LatentDimensions
 from refold.errors import DataError, ParameterError
+from refold.evaluation import GroupErrors
 from refold.plots._label_colours import colour_groups
 from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET
 from refold.plots._style import WRONG as WRONG
-
-if TYPE_CHECKING:
-    from refold.diagnosis import LatentDimensions
-    from refold.evaluation import GroupErrors
-    from refold.sequences import Sequences
+from refold.sequences import Sequences
 
 ColumnGroup = Literal["numeric", "categorical"]
 UNITS = {
@@ -153,7 +151,7 @@ def error_bars(
     return Chart(marks, x, y)
 
 
-def length_error_bars(groups: "Mapping[str, GroupErrors]", column_type: str) -> Chart:
+def length_error_bars(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Draw the error of sequences of similar length as bars."""
     first = next(iter(groups.values()))
     notes = [
@@ -164,7 +162,7 @@ def length_error_bars(groups: "Mapping[str, GroupErrors]", column_type: str) -> 
     return error_bars(errors, first.names, column_type, title="steps in the sequence", notes=notes)
 
 
-def position_error_lines(groups: "Mapping[str, GroupErrors]", column_type: str) -> Chart:
+def position_error_lines(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Draw the error along the sequence as lines."""
     first = next(iter(groups.values()))
     notes = [
@@ -189,7 +187,7 @@ def _error_marks(i: int, method: str, values: Any, notes: Sequence[str]) -> dict
 
 
 def latent_bars(
-    found: "LatentDimensions",
+    found: LatentDimensions,
     values: np.ndarray,
     title: str,
     *,
@@ -224,12 +222,12 @@ def latent_bars(
     return Chart(marks, Axis("latent dimension", ticks=ticks), Axis(title, from_zero=True))
 
 
-def latent_name(found: "LatentDimensions", i: int) -> str:
+def latent_name(found: LatentDimensions, i: int) -> str:
     """Return "dimension 3" for the name "3"."""
     return f"dimension {found.names[i]}" if found.names[i].isdigit() else found.names[i]
 
 
-def sweep_lines(decoded: "Sequences", column: int, deviations: Sequence[float]) -> Chart:
+def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) -> Chart:
     """Draw a numeric column of decoded sequences as lines from blue to yellow."""
     low, high = min(deviations), max(deviations)
     marks = []
@@ -264,7 +262,7 @@ def code_points(
     return Chart(marks, Axis(names[0]), Axis(names[1]), grid=None, legend=label_name)
 
 
-def by_variance(sequences: "Sequences") -> list[int]:
+def by_variance(sequences: Sequences) -> list[int]:
     """Return the numeric columns, largest variance first."""
     numeric = np.flatnonzero(sequences.schema.numeric)
     if not len(sequences.values):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,6 @@ from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
 from refold.search._exact import nearest
 from refold.search._rows import vectors_in
-
-if TYPE_CHECKING:
-    from lancedb.index import IvfFlat
-else:
-    IvfFlat = optional("lancedb.index", extra="search", purpose="refold.search").IvfFlat
 
 # Most rows for which every distance is computed by default.
 EXACT_ROWS = 100_000
@@ -60,7 +55,8 @@ def build(table: Any, column: str, partitions: int | None, verbose: int = 0) -> 
     number = table.count_rows()
     if partitions is None:
         partitions = max(1, int(np.sqrt(number) / 4))
-    config = IvfFlat(
+    index = optional("lancedb.index", extra="search", purpose="An index")
+    config = index.IvfFlat(
         distance_type="l2",
         num_partitions=partitions,
         sample_rate=_SAMPLE_RATE,

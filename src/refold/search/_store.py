@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,6 @@ import pyarrow as pa
 from refold._support.file_lock import sole_use
 from refold._support.optional_imports import optional
 from refold.errors import FileFormatError, MissingFileError, ParameterError, RefoldError, spelled
-
-if TYPE_CHECKING:
-    import lancedb
-else:
-    lancedb = optional("lancedb", extra="search", purpose="refold.search")
 
 TABLE, FEATURES = "codes", "features"
 FORMAT, VERSION = b"refold-index", 4
@@ -39,6 +34,7 @@ class Store:
     """Place of an index: a folder, or a URL that LanceDB can open."""
 
     def __init__(self, place: str | os.PathLike[str], options: dict[str, str] | None) -> None:
+        self._lancedb = optional("lancedb", extra="search", purpose="An index")
         self.name = os.fspath(place)
         self._options = options  # LanceDB's storage_options, such as credentials
         self.folder = None if "://" in self.name else Path(self.name)
@@ -158,7 +154,7 @@ class Store:
         return list(self._connect().list_tables().tables)
 
     def _connect(self) -> Any:
-        return lancedb.connect(self.name, storage_options=self._options)
+        return self._lancedb.connect(self.name, storage_options=self._options)
 
     @contextmanager
     def errors(self, done: str) -> Iterator[None]:
