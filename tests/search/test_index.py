@@ -115,7 +115,7 @@ def test_files_are_encoded_in_blocks(ae, sequences, scanned, tmp_path, monkeypat
     index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
     assert "encode" in capsys.readouterr().err
     whole = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
-    for found, expected in zip(index._finder.stored(), whole._finder.stored(), strict=True):
+    for found, expected in zip(index.finder.stored(), whole.finder.stored(), strict=True):
         assert np.array_equal(found, expected)
     assert index.search(sequences[:3], k=5).table.equals(whole.search(sequences[:3], k=5).table)
     monkeypatch.setattr(_source, "_CODES", 7)

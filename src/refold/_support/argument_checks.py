@@ -1,13 +1,23 @@
 """Checks of arguments: integers, rates, arrays and objects of a kind."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from refold.errors import DataError, ParameterError, argument
 
-__all__ = ["check_array", "check_kind", "check_rate", "check_whole", "draw_seed", "is_whole"]
+__all__ = [
+    "SeedLike",
+    "check_array",
+    "check_kind",
+    "check_rate",
+    "check_whole",
+    "draw_seed",
+    "is_whole",
+]
+
+SeedLike: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 
 def is_whole(value: Any, least: int = 1) -> bool:
@@ -52,7 +62,7 @@ def check_kind(name: str, value: Any, what: str, attribute: str) -> None:
         raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
 
 
-def draw_seed(random_state: Any) -> int:
+def draw_seed(random_state: SeedLike) -> int:
     """Draw a seed from an integer, a RandomState or a Generator; None is NumPy's global state."""
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002

@@ -14,7 +14,7 @@ from refold.diagnosis._finding import Finding, by_importance
 from refold.diagnosis._fit_findings import FitFacts, fit_findings
 from refold.errors import DataError, DivergedError
 from refold.evaluation import Fidelity, PCABaseline, fidelity
-from refold.model import Model
+from refold.model import Model, SequencesLike
 from refold.sequences import Scaler, Scan, Sequences, sequence_moments
 
 # Caps of the short fit: sequences, their values, sequences for an error, seconds.
@@ -65,7 +65,9 @@ class Diagnosis:
         return asdict(self) | {"findings": [asdict(finding) for finding in self.findings]}
 
 
-def diagnose(X: Any, *, estimator: "refold.SequenceAutoencoder | None" = None) -> Diagnosis:
+def diagnose(
+    X: SequencesLike, *, estimator: "refold.SequenceAutoencoder | None" = None
+) -> Diagnosis:
     """Look for reasons why a model does not learn, in the data and in a short fit.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -196,10 +197,12 @@ def forecast_errors(
     by_step = {name: _by_step(after, ahead, scaler) for name, ahead in forecasts.items()}
     if "linear" in by_step:
         by_step["linear"][:, ~after.schema.numeric] = np.nan
-    errors: dict[str, float | None] = {name: found.error for name, found in measured.items()}
+    errors: dict[str, Any] = {name: found.error for name, found in measured.items()}
     accuracy = None
     if measured["model"].accuracy is not None:
-        shares = {name: found.accuracy for name, found in measured.items() if name != "linear"}
+        shares: dict[str, Any] = {
+            name: found.accuracy for name, found in measured.items() if name != "linear"
+        }
         accuracy = ForecastAccuracy(**({"seasonal_naive": None} | shares))
     return ForecastErrors(
         measured["model"].measure,

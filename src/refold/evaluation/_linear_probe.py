@@ -1,9 +1,9 @@
 """Linear probe: cross-validated accuracy of a linear classifier on vectors."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_array
 from refold._support.optional_imports import check_training_packages
@@ -33,7 +33,7 @@ class Probe:
     num_folds: int
 
 
-def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
+def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 0) -> Probe:
     """Cross-validated accuracy of a logistic regression that predicts labels from vectors [1]_.
 
     Parameters

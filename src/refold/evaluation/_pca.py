@@ -7,7 +7,7 @@ import numpy as np
 from refold._support.argument_checks import is_whole
 from refold._support.blas_threads import one_blas_thread
 from refold._support.optional_imports import check_training_packages
-from refold.errors import DataError, NotFittedError, ParameterError, SchemaError
+from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
@@ -92,7 +92,7 @@ class PCABaseline:
 
         Raises
         ------
-        NotFittedError
+        sklearn.exceptions.NotFittedError
             If called before `fit`.
         SchemaError
             If the columns are not those of the training split.
@@ -143,7 +143,7 @@ class PCABaseline:
 
         Raises
         ------
-        NotFittedError
+        sklearn.exceptions.NotFittedError
             If called before `fit`.
         """
         self._check_fitted()
@@ -155,6 +155,8 @@ class PCABaseline:
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "pca_"):
+            from sklearn.exceptions import NotFittedError
+
             raise NotFittedError("This PCABaseline is not fitted. Call fit first.")
 
     def _matrix(self, sequences: Sequences) -> np.ndarray:

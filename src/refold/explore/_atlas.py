@@ -16,7 +16,7 @@ from refold.explore._groups import check_clusters, cluster_field, label_field, n
 from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
 from refold.explore._projection import Projection, effects, numbers_of
 from refold.explore._umap_job import UmapJob
-from refold.model import compared, model_of
+from refold.model import model_of
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
@@ -404,5 +404,5 @@ class Atlas:
     def _p_values(self) -> Iterator[np.ndarray]:
         for chosen in blocks(len(self.codes)):
             some = self.model.align(self.sequences[chosen])
-            _, self.score_components[chosen], p_values = compared(self.model, some)
+            _, self.score_components[chosen], p_values = self.model.compared(some)
             yield p_values

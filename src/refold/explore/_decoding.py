@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.model import Model, compared, entries_between, means_by_sequence
+from refold.model import Model, entries_between, means_by_sequence
 from refold.sequences import Sequences
 
 # Sequences that are decoded at once where all are.
@@ -46,7 +46,7 @@ class CodeDecoder:
         """Return p-values, and the error and the distance of which scores are the sum."""
         if self._model.calibration is None:
             return []
-        _, components, p_values = compared(self._model, self._model.align(sequences))
+        _, components, p_values = self._model.compared(self._model.align(sequences))
         return [
             {"p_value": float(p_value), "anomaly": parts}
             for p_value, parts in zip(p_values, components, strict=True)

@@ -11,7 +11,7 @@ from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
 from refold.explore._decoding import blocks
 from refold.explore._fields import ColorField
-from refold.model import Model, compared
+from refold.model import Model
 from refold.sequences import Sequences, fingerprints
 
 # Most codes that are clustered; the others join the cluster of their nearest one among these.
@@ -129,7 +129,7 @@ def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> ColorFi
     def compute() -> Iterator[np.ndarray]:
         other = model.calibrated_with(sequences[np.asarray(rows)])
         for chosen in blocks(len(sequences)):
-            yield compared(other, other.align(sequences[chosen]))[2]
+            yield other.compared(other.align(sequences[chosen]))[2]
 
     about = f"share of the {len(rows)} sequences you selected that are as anomalous"
     name = f"p-value, {len(rows):,} normal"

@@ -7,7 +7,6 @@ from refold.model._anomaly_scores import means_by_sequence as means_by_sequence
 from refold.model._anomaly_scores import reconstruction_errors as reconstruction_errors
 from refold.model._anomaly_scores import scored_features as scored_features
 from refold.model._calibration import MAX_ERRORS as MAX_ERRORS
-from refold.model._calibration import compared as compared
 from refold.model._container import pack_container as pack_container
 from refold.model._container import read_container as read_container
 from refold.model._container import write_container as write_container
@@ -20,9 +19,12 @@ from refold.model._fingerprints import MAX_FINGERPRINTS as MAX_FINGERPRINTS
 from refold.model._fingerprints import check_untrained as check_untrained
 from refold.model._fingerprints import describe_trained as describe_trained
 from refold.model._forecasts import Forecast as Forecast
+from refold.model._input_types import ArrowTable as ArrowTable
+from refold.model._input_types import SequencesLike as SequencesLike
 from refold.model._latent_steps import check_latent_steps as check_latent_steps
 from refold.model._mixture import fit_mixture as fit_mixture
 from refold.model._model import Model as Model
+from refold.model._model import ModelLike as ModelLike
 from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._statistics import Calibration as Calibration

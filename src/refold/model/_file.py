@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from refold.sequences import Scaler, Schema
 
 if TYPE_CHECKING:
     from refold.model._model import Model
+
+Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 
 # Start of the names of weights.
 _WEIGHTS = "weights/"
@@ -65,7 +67,9 @@ def dumps(model: "Model") -> bytes:
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial,
     }
-    arrays = {f"{_WEIGHTS}{name}": array for name, array in model.network.arrays().items()}
+    arrays: dict[str, Any] = {
+        f"{_WEIGHTS}{name}": array for name, array in model.network.arrays().items()
+    }
     reference = model.reference
     mixture = None if reference is None else reference.mixture
     for part, names in (
@@ -188,9 +192,13 @@ def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) ->
     return Scaler.from_dict(config[name] | stored)
 
 
-def _part(record: Any, names: dict[str, str], arrays: dict[str, np.ndarray]) -> Any:
+def _part(
+    record: type[Record], names: dict[str, str], arrays: dict[str, np.ndarray]
+) -> Record | None:
     """Return a record from its stored arrays, or None if there are none."""
-    stored = {field: arrays[name] for field, name in names.items() if name in arrays}
+    stored: dict[str, Any] = {
+        field: arrays[name] for field, name in names.items() if name in arrays
+    }
     return record(**stored) if stored else None
 
 

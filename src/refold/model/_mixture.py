@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -66,11 +65,11 @@ def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: i
             GaussianMixture(number, reg_covar=_MIN_VARIANCE, random_state=seed).fit(standard)
             for number in tried
         ]
-    best = min(fitted, key=lambda mixture: mixture.bic(standard))
+    best: Any = min(fitted, key=lambda mixture: mixture.bic(standard))
     return Mixture(best.weights_, best.means_, best.covariances_, center, scale)
 
 
-def _checked(num_components: Any, num_codes: int) -> int:
+def _checked(num_components: int, num_codes: int) -> int:
     if not is_whole(num_components):
         raise ParameterError(
             f"{argument('components')} must be a positive integer. Got {num_components!r}."

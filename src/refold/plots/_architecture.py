@@ -1,5 +1,6 @@
 """Diagram of encoder, code and decoder, with layers, shapes and parameter counts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def _output(layer: Any) -> str:
         return ""
 
 
-def shape_text(shape: Any) -> str:
+def shape_text(shape: Sequence[Any]) -> str:
     """Format a shape without the batch dimension, such as T × 8; T is an unknown number."""
     if shape and isinstance(shape[0], tuple | list):
         shape = shape[0]

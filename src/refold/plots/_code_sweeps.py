@@ -1,6 +1,6 @@
 """Figures of the effect of each latent dimension, and of a sweep along one."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -69,7 +69,7 @@ def sweep(
     decoded: Sequences,
     ax: Axes | None = None,
     *,
-    deviations: Any = DEVIATIONS,
+    deviations: Sequence[float] = DEVIATIONS,
     column: int | None = None,
 ) -> Axes:
     """Draw the decoded sequence while one latent dimension goes from low to high.

@@ -1,19 +1,23 @@
 """Figure of a sequence and its forecast."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from refold._support.argument_checks import check_kind
 from refold.errors import DataError
+from refold.model import Forecast, SequencesLike
 from refold.plots._reconstructions import most_varied
 from refold.plots._style import ACCENT, MUTED, PALETTE, legend_above, new_axes, tidy, whole_numbers
 from refold.sequences import as_sequences
 
 
 def forecast(
-    series: Any, ahead: Any, ax: Axes | None = None, *, truth: Any = None, index: int = 0
+    series: SequencesLike,
+    ahead: Forecast,
+    ax: Axes | None = None,
+    *,
+    truth: SequencesLike | None = None,
+    index: int = 0,
 ) -> Axes:
     """Draw a sequence and its forecast, with the bounds as a band.
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from refold.errors import DataError
+from refold.model import SequencesLike
 from refold.plots._style import (
     ACCENT,
     CONTRAST,
@@ -18,13 +20,17 @@ from refold.plots._style import (
     whole_numbers,
 )
 from refold.plots.charts import by_variance, in_steps, wrong_values
-from refold.sequences import Schema, Sequences, as_sequences
+from refold.sequences import ColumnTypes, Schema, Sequences, as_sequences
 
 MAX_LINES = 4
 
 
 def reconstruction(
-    original: Any, reconstructed: Any, ax: Axes | None = None, *, column_types: Any = None
+    original: ArrayLike,
+    reconstructed: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    column_types: ColumnTypes = None,
 ) -> Axes:
     """Draw one sequence and its reconstruction.
 
@@ -59,11 +65,11 @@ def reconstruction(
 
 
 def reconstructions(
-    original: Any,
-    reconstructed: Any,
+    original: SequencesLike,
+    reconstructed: SequencesLike,
     axes: Sequence[Axes] | None = None,
     *,
-    column_types: Any = None,
+    column_types: ColumnTypes = None,
 ) -> list[Axes]:
     """Draw sequences and their reconstructions, one pair on each axes.
 

@@ -1,10 +1,11 @@
 """What the figures show, as data that both matplotlib and the report's Plotly figures draw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_array, check_kind
 from refold._support.number_text import short_number
@@ -67,7 +68,7 @@ class Chart:
         return len({one.name for one in self.marks} - {""}) > 1
 
 
-def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def length_bins(lengths: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count lengths in bins: the first and last length and the count of each, (n_bins,)."""
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
     if not lengths.size:
@@ -78,7 +79,7 @@ def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, first + width - 1, np.bincount((lengths - low) // width, minlength=len(first))
 
 
-def length_chart(lengths: Any) -> Chart:
+def length_chart(lengths: ArrayLike) -> Chart:
     """Count sequences by length."""
     first, last, counts = length_bins(lengths)
     hover = [
@@ -177,7 +178,9 @@ def position_error_lines(groups: Mapping[str, GroupErrors], column_type: str) ->
     return Chart(marks, Axis("step", whole=True), Axis(UNITS[column_type], from_zero=True))
 
 
-def _error_marks(i: int, method: str, values: Any, notes: Sequence[str]) -> dict[str, Any]:
+def _error_marks(
+    i: int, method: str, values: Iterable[float], notes: Sequence[str]
+) -> dict[str, Any]:
     texts = ["never observed" if np.isnan(value) else short_number(value) for value in values]
     return {
         "name": method,
@@ -211,8 +214,8 @@ def latent_bars(
         (idle, "inactive", MUTED),
     ):
         hover = [
-            f"{latent_name(found, i)}\nchange {short_number(found.total[i])}"
-            f"\nvariance {short_number(found.deviation[i] ** 2)}"
+            f"{latent_name(found, i)}\nchange {short_number(float(found.total[i]))}"
+            f"\nvariance {short_number(float(found.deviation[i]) ** 2)}"
             for i in order[rows]
         ]
         if rows.any():
@@ -242,7 +245,7 @@ def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) ->
 def code_points(
     points: np.ndarray,
     names: tuple[str, str],
-    labels: Any = None,
+    labels: ArrayLike | None = None,
     *,
     label_name: str = "",
     hover: Sequence[str] = (),
@@ -307,5 +310,5 @@ def _is_wide(values: np.ndarray) -> bool:
     return bool(finite.size and finite.min() > 0 and finite.max() > 3 * finite.min())
 
 
-def _floats(values: Any) -> np.ndarray:
+def _floats(values: Iterable[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)

@@ -1,5 +1,6 @@
 """Cards of the data, the architecture and the training losses."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,6 @@ def _columns(material: ReportData) -> tuple[list[list[str]], int]:
     return rows, int(missing.sum())
 
 
-def _categories_text(categories: Any) -> str:
+def _categories_text(categories: Sequence[object]) -> str:
     shown = ", ".join(str(category) for category in categories[:8])
     return f"{len(categories)} categories: {shown}{', …' if len(categories) > 8 else ''}"

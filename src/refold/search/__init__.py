@@ -11,3 +11,4 @@ from refold.search._exact import squared_norms as squared_norms
 from refold.search._hits import Hits as Hits
 from refold.search._index import Index as Index
 from refold.search._pictures import draw as draw
+from refold.search._store import load_lancedb as load_lancedb

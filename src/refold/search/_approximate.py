@@ -55,7 +55,7 @@ def build(table: Any, column: str, partitions: int | None, verbose: int = 0) -> 
     number = table.count_rows()
     if partitions is None:
         partitions = max(1, int(np.sqrt(number) / 4))
-    index = optional("lancedb.index", extra="search", purpose="An index")
+    index = optional("lancedb.index", extra="search", purpose="refold.search")
     config = index.IvfFlat(
         distance_type="l2",
         num_partitions=partitions,

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_whole, draw_seed
+from refold._support.argument_checks import SeedLike, check_whole, draw_seed
 from refold._support.optional_imports import check_training_packages
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
+from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
 from refold.search._source import RowSource, check_distance
 from refold.sequences import codes_to_arrow
@@ -130,16 +132,16 @@ class Clusters:
 
 
 def cluster(
-    model: Any,
-    X: Any = None,
+    model: ModelLike,
+    X: SequencesLike | None = None,
     *,
-    codes: Any = None,
-    ids: Any = None,
+    codes: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
     num_clusters: int | None = None,
     min_size: int | None = None,
     index: Index | None = None,
     distance: str | None = None,
-    random_state: Any = 0,
+    random_state: SeedLike = 0,
     verbose: int = 0,
 ) -> Clusters:
     """Find clusters of sequences.
@@ -214,7 +216,13 @@ def cluster(
 
 
 def _read(
-    model: Any, X: Any, codes: Any, ids: Any, index: Any, distance: str | None, verbose: int
+    model: ModelLike,
+    X: SequencesLike | None,
+    codes: ArrayLike | None,
+    ids: ArrayLike | None,
+    index: Index | None,
+    distance: str | None,
+    verbose: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ids, codes, and the vectors that distances are measured on."""
     if distance is not None:

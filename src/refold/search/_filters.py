@@ -15,6 +15,7 @@ from refold.search._where import (
     ColumnName,
     Compare,
     Condition,
+    Literal,
     Membership,
     Missing,
     Not,
@@ -110,7 +111,7 @@ def _quoted(column: ColumnName) -> str:
     return '"' + column.name.replace('"', '""') + '"'
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: Literal) -> str:
     """Spell a literal."""
     if isinstance(value, bool):
         return str(value).upper()

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from numpy.typing import ArrayLike
 
 from refold.errors import ParameterError, argument
 from refold.search import _approximate
@@ -63,7 +64,7 @@ class Finder:
             self._rows = IndexRows(version, table, vectors, squared_norms(vectors))
         return self._rows
 
-    def stored(self, ids: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def stored(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return ids, codes and vectors of the rows with these ids, or of all rows."""
         builder, wanted = self._table.search(), None
         if ids is not None:
@@ -85,7 +86,7 @@ class Finder:
         names = np.array(table["id"].to_pylist())
         return names, vectors_in(table, "code"), vectors_in(table, self.column)
 
-    def condition(self, where: Any) -> str:
+    def condition(self, where: str) -> str:
         """Return the filter of LanceDB for a condition on ids and metadata."""
         schema = (self._facts or self.facts()).schema
         schema = pa.schema([schema.field(name) for name in ("id", *self.metadata_names())])
@@ -112,7 +113,12 @@ class Finder:
         return hits
 
     def in_table(
-        self, vector: np.ndarray, k: int, where: str | None, skipped: Any, probes: int | None
+        self,
+        vector: np.ndarray,
+        k: int,
+        where: str | None,
+        skipped: int | str | None,
+        probes: int | None,
     ) -> tuple[pa.Table, np.ndarray]:
         """Find rows and their distances for a query, in some of the partitions or by all rows."""
         builder = _approximate.query(self._table, self.column, vector, k + 1, probes)
@@ -160,7 +166,7 @@ class Finder:
 
 
 def _without(
-    table: pa.Table, distances: np.ndarray, skipped: Any, k: int
+    table: pa.Table, distances: np.ndarray, skipped: int | str | None, k: int
 ) -> tuple[pa.Table, np.ndarray]:
     """Return the first rows besides the one with the id ``skipped``."""
     kept = np.arange(len(distances))

@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_whole
 from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError, spelled
-from refold.model import Model, model_of
+from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search import _approximate
 from refold.search._features import SequenceFeatures
 from refold.search._filters import among
 from refold.search._finder import Finder
 from refold.search._hits import Hits
-from refold.search._rows import as_ids, check_new_ids, metadata_of, new_rows, refuse_known
+from refold.search._rows import Metadata, as_ids, check_new_ids, metadata_of, new_rows, refuse_known
 from refold.search._source import RowSource, check_distance
 from refold.search._spool import spooled
 from refold.search._store import About, Store
@@ -90,12 +91,12 @@ class Index:
     def create(
         cls,
         path: str | os.PathLike[str],
-        model: Any,
-        X: Any = None,
+        model: ModelLike,
+        X: SequencesLike | None = None,
         *,
-        codes: Any = None,
-        ids: Any = None,
-        metadata: Any = None,
+        codes: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        metadata: Metadata | None = None,
         distance: str = "features",
         storage_options: dict[str, str] | None = None,
         verbose: int = 0,
@@ -156,7 +157,7 @@ class Index:
     def open(
         cls,
         path: str | os.PathLike[str],
-        model: Any,
+        model: ModelLike,
         *,
         storage_options: dict[str, str] | None = None,
         verbose: int = 0,
@@ -223,11 +224,11 @@ class Index:
 
     def add(
         self,
-        X: Any = None,
+        X: SequencesLike | None = None,
         *,
-        codes: Any = None,
-        ids: Any = None,
-        metadata: Any = None,
+        codes: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        metadata: Metadata | None = None,
         replace: bool = False,
     ) -> None:
         """Add rows.
@@ -270,7 +271,7 @@ class Index:
             with self._store.errors("written"):
                 _approximate.update(self._table, self.finder.column, self.verbose)
 
-    def remove(self, ids: Any) -> int:
+    def remove(self, ids: ArrayLike) -> int:
         """Remove rows by id, and return how many there were.
 
         Parameters
@@ -317,11 +318,11 @@ class Index:
 
     def search(
         self,
-        X: Any = None,
+        X: SequencesLike | None = None,
         *,
-        codes: Any = None,
-        ids: Any = None,
-        names: Any = None,
+        codes: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        names: ArrayLike | None = None,
         k: int = 10,
         where: str | None = None,
         exact: bool | None = None,
@@ -389,7 +390,7 @@ class Index:
                 ]
         return self.finder.hits(names, codes, found)
 
-    def codes(self, ids: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def codes(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and their ids, of the rows with these ids or of all rows.
 
         Parameters

@@ -5,12 +5,14 @@ from typing import Any
 from refold._support.argument_checks import check_kind
 from refold._support.number_text import short_number
 from refold.errors import DataError
-from refold.model import model_of
+from refold.model import ModelLike, SequencesLike, model_of
 from refold.search._hits import Hits
 from refold.sequences import Sequences, as_sequences
 
 
-def draw(model: Any, hits: Hits, X: Any = None, *, query: int = 0, num: int = 6) -> list[Any]:
+def draw(
+    model: ModelLike, hits: Hits, X: SequencesLike | None = None, *, query: int = 0, num: int = 6
+) -> list[Any]:
     """Draw a query under its nearest hits, which are decoded from their codes.
 
     Parameters

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
@@ -12,7 +13,7 @@ from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
 from refold.inference import Specification, encoded_blocks
 from refold.kernels import packed
-from refold.model import Model, model_of
+from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search._features import Described, SequenceFeatures
 from refold.sequences import Sequences
 from refold.sequences.types import COLUMN_TYPES
@@ -50,7 +51,15 @@ def check_distance(distance: str) -> str:
 class RowSource:
     """Sequences, codes or both, with ids."""
 
-    def __init__(self, model: Any, X: Any, codes: Any, ids: Any, *, verbose: int = 0) -> None:
+    def __init__(
+        self,
+        model: ModelLike,
+        X: SequencesLike | None,
+        codes: ArrayLike | None,
+        ids: ArrayLike | None,
+        *,
+        verbose: int = 0,
+    ) -> None:
         model = model_of(model)
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
@@ -61,8 +70,8 @@ class RowSource:
         if codes is not None:
             self._codes = model.check_codes(codes)
         number = len(self._codes if X is None else self._sequences)
-        if codes is not None and len(codes) != number:
-            raise DataError(f"Got {len(codes)} codes for {number} sequences. Pass one each.")
+        if codes is not None and len(self._codes) != number:
+            raise DataError(f"Got {len(self._codes)} codes for {number} sequences. Pass one each.")
         if ids is None:
             ids = np.arange(number) if X is None else self._sequences.ids
         self.ids = np.asarray(ids)
@@ -115,7 +124,7 @@ class RowSource:
             for sequences in bar.track(self._parts(), self._num_blocks, description="encode"):
                 size = len(sequences) if sequences is not None else min(_CODES, len(self) - done)
                 rows = slice(done, done + size)
-                if self._codes is not None:
+                if sequences is None or self._codes is not None:
                     codes = self._codes[rows]
                 else:
                     codes = model.codes_of(sequences, 0 if many else self._verbose)

@@ -30,11 +30,16 @@ class About:
     distance: str  # name of the vectors that distances are measured on
 
 
+def load_lancedb() -> Any:
+    """Import LanceDB, which takes seconds, so that it is imported only for an index."""
+    return optional("lancedb", extra="search", purpose="refold.search")
+
+
 class Store:
     """Place of an index: a folder, or a URL that LanceDB can open."""
 
     def __init__(self, place: str | os.PathLike[str], options: dict[str, str] | None) -> None:
-        self._lancedb = optional("lancedb", extra="search", purpose="An index")
+        self._lancedb = load_lancedb()
         self.name = os.fspath(place)
         self._options = options  # LanceDB's storage_options, such as credentials
         self.folder = None if "://" in self.name else Path(self.name)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 import pyarrow as pa
 
@@ -115,7 +115,7 @@ class Or:
 Condition: TypeAlias = Compare | Membership | Pattern | Missing | BooleanLiteral | Not | And | Or
 
 
-def parse(where: Any, schema: pa.Schema) -> Condition:
+def parse(where: str, schema: pa.Schema) -> Condition:
     """Read a condition on the columns of a schema."""
     if not isinstance(where, str):
         raise ParameterError(
@@ -442,7 +442,7 @@ class _Parser:
         return value  # type: ignore[return-value]
 
 
-def _kind_of_literal(value: Any) -> str:
+def _kind_of_literal(value: Literal | ColumnName) -> str:
     kinds = {bool: "boolean", int: "number", float: "number", str: "text", date: "date"}
     return kinds.get(type(value), "time")
 

@@ -63,6 +63,7 @@ def index(
         check_label_files(data, labels)
     if STREAM in (model, data) and model == data:
         raise ParameterError("Only one input can be standard input. Name a file for the other.")
+    refold.search.load_lancedb()  # before the work, an error if it is missing
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
         opened = refold.search.Index.open(output, loaded, verbose=verbose)
