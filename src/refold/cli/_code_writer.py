@@ -3,11 +3,12 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
+import refold
 from refold.cli._files_and_streams import CODE_FORMATS, format_of
 from refold.cli._table_files import write_tables
 from refold.errors import FileFormatError, ParameterError
@@ -25,7 +26,7 @@ def write_codes(
     num_codes: int,
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
-    model: Any = None,
+    model: "refold.Model | None" = None,
 ) -> None:
     """Write blocks of codes and ids atomically, in the format of the file suffix."""
     chosen, id_name = codes_format(path), "id" if is_code(id) else id
@@ -68,7 +69,12 @@ def codes_format(path: Path) -> str:
 
 
 def _table(
-    codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str, dtype: str, model: Any
+    codes: np.ndarray,
+    ids: np.ndarray,
+    id_name: str,
+    chosen: str,
+    dtype: str,
+    model: "refold.Model | None",
 ) -> pa.Table:
     if chosen == "parquet":
         table = codes_to_arrow(codes, ids, dtype, model)
@@ -98,7 +104,7 @@ def _write_array(stream: IO[bytes], blocks: Blocks, num_codes: int, dtype: str) 
 
 
 def _write_archive(
-    stream: IO[bytes], blocks: Blocks, num_codes: int, dtype: str, model: Any
+    stream: IO[bytes], blocks: Blocks, num_codes: int, dtype: str, model: "refold.Model | None"
 ) -> None:
     """Write the arrays ``code``, ``id`` and ``model`` as .npz."""
     with zipfile.ZipFile(stream, "w") as archive:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.progress_bars import progress_bar
@@ -13,16 +13,18 @@ from refold.cluster._run import ClusterRun, execute_on_cluster
 from refold.cluster._storage import absolute, place_of
 from refold.cluster._summary import RunSummary
 from refold.errors import ParameterError, argument
-from refold.model import Model, model_of
-from refold.sequences import TableOptions, check_code_dtype
+from refold.model import Model, ModelLike, model_of
+from refold.sequences import ColumnTypes, TableOptions, check_code_dtype
+
+Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 # Ray moves names of units and summaries only, so its shared memory can be small.
 _STORE_BYTES = 256 << 20
 
 
 def encode(
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     *,
     on: str = "auto",
@@ -30,7 +32,7 @@ def encode(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Any = None,
+    column_types: ColumnTypes = None,
     time_gaps: bool = False,
     latent_steps: int | None = None,
     dtype: str = "float32",
@@ -117,8 +119,8 @@ def encode(
 
 
 def reconstruct(
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     *,
     on: str = "auto",
@@ -126,7 +128,7 @@ def reconstruct(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Any = None,
+    column_types: ColumnTypes = None,
     time_gaps: bool = False,
     latent_steps: int | None = None,
     clip: bool = False,
@@ -166,8 +168,8 @@ def reconstruct(
 
 
 def detect(
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     *,
     alpha: float = 0.01,
@@ -176,7 +178,7 @@ def detect(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Any = None,
+    column_types: ColumnTypes = None,
     time_gaps: bool = False,
     part_steps: int | None = None,
     verbose: int = 1,
@@ -220,8 +222,8 @@ def detect(
 
 def _run(
     name: str,
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     roles: TableOptions,
     settings: dict[str, Any],
@@ -253,8 +255,8 @@ def _run(
 
 def job_of(
     name: str,
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     roles: TableOptions,
     settings: dict[str, Any],
@@ -288,12 +290,13 @@ def job_of(
     )
 
 
-def _absolute(source: Any) -> list[str]:
+def _absolute(source: Paths) -> list[str]:
     """Return paths that mean the same on every machine."""
     many = source if isinstance(source, list | tuple) else [source]
-    if not many or not all(isinstance(one, str | os.PathLike) for one in many):
+    paths = [one for one in many if isinstance(one, str | os.PathLike)]
+    if not paths or len(paths) < len(many):
         raise ParameterError(
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
             f"them. Got a {type(source).__name__}."
         )
-    return [absolute(one) for one in many]
+    return [absolute(path) for path in paths]

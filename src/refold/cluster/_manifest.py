@@ -78,7 +78,7 @@ def begin(output: Place, manifest: dict[str, Any], model: bytes) -> None:
             stream.write(model)
 
 
-def _difference(found: Any, manifest: dict[str, Any]) -> str:
+def _difference(found: object, manifest: dict[str, Any]) -> str:
     if not isinstance(found, dict):
         return _CALLED["format"]
     key = next((one for one in _CALLED if found.get(one) != manifest[one]), "files")

@@ -200,7 +200,7 @@ def replaced(place: Place) -> Iterator[BinaryIO]:
         patiently(f"{place.name()} cannot be written", lambda: _copy(local, size, place))
 
 
-def _copy(local: Any, size: int, place: Place) -> None:
+def _copy(local: BinaryIO, size: int, place: Place) -> None:
     local.seek(0)
     folder, _, name = place.path.rpartition("/")
     # To a name that begins with a dot, which is then changed. In an object store, renaming would be

@@ -2,13 +2,14 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import refold
 from refold._support.argument_checks import draw_seed
 from refold.errors import ParameterError, argument
-from refold.sequences import PartedScan, scan_parts
+from refold.sequences import ColumnTypes, PartedScan, scan_parts
 
 
 def fit_together(
@@ -19,8 +20,8 @@ def fit_together(
     resume: bool = False,
     num_parts: int | None = None,
     id: str | None = None,  # noqa: A002
-    columns: Any = None,
-    column_types: Any = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
 ) -> "refold.SequenceAutoencoder":
     """Train one model in all processes that JAX has connected, each on its part of the files.
 

@@ -4,6 +4,7 @@ import os
 import pickle
 import socket
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from refold.cluster._connection import connected, load_ray
 from refold.cluster._storage import absolute
 from refold.cluster._together import check_divisible, fit_parts, open_parts, plain_checkpoint
 from refold.errors import ClusterError, FileAccessError, FileFormatError, RefoldError
+from refold.sequences import ColumnTypes
 
 
 def fit(
@@ -28,8 +30,8 @@ def fit(
     resume: bool = False,
     max_failures: int = 3,
     id: str | None = None,  # noqa: A002
-    columns: Any = None,
-    column_types: Any = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
 ) -> "refold.SequenceAutoencoder":
     """Train one model with several processes of a Ray cluster, each on its part of the files.
 
@@ -165,7 +167,7 @@ def _ray_module(name: str) -> Any:
     return optional(name, extra="ray", purpose="Training on a cluster")
 
 
-def _one_line(error: Any, max_failures: int) -> RefoldError:
+def _one_line(error: Exception, max_failures: int) -> RefoldError:
     """Return the error of a process as one line."""
     failures = getattr(error, "worker_failures", {})
     for failure in failures.values():

@@ -197,16 +197,16 @@ def forecast_errors(
     by_step = {name: _by_step(after, ahead, scaler) for name, ahead in forecasts.items()}
     if "linear" in by_step:
         by_step["linear"][:, ~after.schema.numeric] = np.nan
-    errors: dict[str, Any] = {name: found.error for name, found in measured.items()}
+    errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}
+    errors |= {name: found.error for name, found in measured.items()}
     accuracy = None
     if measured["model"].accuracy is not None:
-        shares: dict[str, Any] = {
-            name: found.accuracy for name, found in measured.items() if name != "linear"
-        }
-        accuracy = ForecastAccuracy(**({"seasonal_naive": None} | shares))
+        shares: dict[str, Any] = {"seasonal_naive": None}
+        shares |= {name: found.accuracy for name, found in measured.items() if name != "linear"}
+        accuracy = ForecastAccuracy(**shares)
     return ForecastErrors(
         measured["model"].measure,
-        **({"linear": None, "seasonal_naive": None} | errors),
+        **errors,
         season=season,
         num_sequences=len(after),
         accuracy=accuracy,

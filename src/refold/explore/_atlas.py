@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError
@@ -16,7 +17,7 @@ from refold.explore._groups import check_clusters, cluster_field, label_field, n
 from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
 from refold.explore._projection import Projection, effects, numbers_of
 from refold.explore._umap_job import UmapJob
-from refold.model import model_of
+from refold.model import ModelLike, SequencesLike, model_of
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
@@ -77,10 +78,10 @@ class Atlas:
 
     def __init__(
         self,
-        model: Any,
-        X: Any,
+        model: ModelLike,
+        X: SequencesLike,
         *,
-        codes: Any = None,
+        codes: ArrayLike | None = None,
         fields: Mapping[str, Any] | None = None,
         num_clusters: int | None = None,
     ) -> None:
@@ -232,7 +233,11 @@ class Atlas:
         return found
 
     def unfold(
-        self, at: Any = None, code: Any = None, row: int | None = None, on: str = "pca"
+        self,
+        at: ArrayLike | None = None,
+        code: ArrayLike | None = None,
+        row: int | None = None,
+        on: str = "pca",
     ) -> dict[str, Any]:
         """Decode a place of the map, or a code.
 
@@ -378,9 +383,8 @@ class Atlas:
             raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
         return flat
 
-    def _check_row(self, row: Any) -> None:
-        whole = isinstance(row, int) and not isinstance(row, bool)
-        if not whole or not 0 <= row < len(self.codes):
+    def _check_row(self, row: object) -> None:
+        if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(self.codes):
             raise ParameterError(f"There is no sequence {str(row)[:40]}.")
 
     def _all_fields(self, given: Mapping[str, Any], num_clusters: int | None) -> list[ColorField]:

@@ -1,6 +1,6 @@
 """Sequences of codes as the map needs them: decoded, compared, and as lists of values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,7 +88,7 @@ def usual_range(sequences: Sequences, column: int) -> list[float] | None:
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def worst_values(errors: np.ndarray, names: Any) -> list[dict[str, Any]]:
+def worst_values(errors: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the largest errors of (steps, columns), and their shares of the sum."""
     known = np.nan_to_num(errors)
     total = known.sum()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import Progress
 
 from refold._support.progress_bars import progress_bar
 from refold._support.user_warnings import warn
@@ -15,9 +16,10 @@ from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
 from refold.explore._fields import ColorField
 from refold.explore._one_file import whole_page
+from refold.explore._umap_job import UmapJob
 from refold.inference import PackedNetwork, linear_map
-from refold.model import model_of
-from refold.sequences import atomic_writer
+from refold.model import ModelLike, model_of
+from refold.sequences import Scaler, atomic_writer
 from refold.sequences.types import outputs_of
 from refold.serve import to_json
 
@@ -105,7 +107,7 @@ def export_page(
     return size
 
 
-def check_exportable(model: Any) -> None:
+def check_exportable(model: ModelLike) -> None:
     """Raise a ParameterError if a page cannot compute with a model."""
     if not isinstance(model_of(model).network, PackedNetwork):
         raise ParameterError(
@@ -115,7 +117,7 @@ def check_exportable(model: Any) -> None:
 
 
 def exported_blocks(
-    atlas: Atlas, name: str, bar: Any, *, umap: bool = False
+    atlas: Atlas, name: str, bar: Progress, *, umap: bool = False
 ) -> Iterator[tuple[str, str, bytes]]:
     """Yield the name, the type and the compressed content of all that a page holds."""
     sequences = atlas.sequences
@@ -157,7 +159,9 @@ def _values_of(field: ColorField) -> np.ndarray | None:
     return values
 
 
-def _finished(bar: Any, what: str, found: Callable[[], Any], work: Any) -> Any:
+def _finished(
+    bar: Progress, what: str, found: Callable[[], Any], work: ColorField | UmapJob
+) -> Any:
     """Wait for something that is computed in the background, and show how much is done."""
     task = bar.add_task(what, total=1.0)
     while (result := found()) is None:
@@ -191,7 +195,7 @@ def _about(
     scaler = model.scaler.to_dict()
     longest = 2 * specification.max_steps
 
-    def shift(scaler: Any) -> np.ndarray:
+    def shift(scaler: Scaler) -> np.ndarray:
         return scaler.shift(sequences.schema)
 
     return {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold.errors import DataError, RefoldError
 
@@ -119,7 +120,7 @@ def fields_of(given: Mapping[str, Any], count: int) -> list[ColorField]:
     return fields
 
 
-def field_of(name: str, values: Any) -> ColorField | None:
+def field_of(name: str, values: ArrayLike) -> ColorField | None:
     """Return a field of metadata; None if it has too many different texts to be colored by."""
     array = np.asarray(values)
     if array.dtype.kind in "OUS":

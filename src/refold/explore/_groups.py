@@ -1,7 +1,6 @@
 """Groups of sequences to color by: clusters, labels that the reader gives, and a normal set."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ from refold.errors import ParameterError
 from refold.explore._decoding import blocks
 from refold.explore._fields import ColorField
 from refold.model import Model
+from refold.search import Clusters
 from refold.sequences import Sequences, fingerprints
 
 # Most codes that are clustered; the others join the cluster of their nearest one among these.
@@ -63,7 +63,7 @@ def cluster_field(
     return field
 
 
-def check_clusters(number: Any, most: int) -> None:
+def check_clusters(number: object, most: int) -> None:
     """Raise an error unless the number is None, for HDBSCAN, or from 1 to ``most``."""
     if number is not None and (type(number) is not int or not 1 <= number <= most):
         raise ParameterError(
@@ -72,7 +72,7 @@ def check_clusters(number: Any, most: int) -> None:
         )
 
 
-def _note(found: Any, count: int, method: str) -> str:
+def _note(found: Clusters, count: int, method: str) -> str:
     clusters = f"{len(found)} cluster{'s' * (len(found) != 1)}"
     note = f"{method} found {clusters}"
     if count > len(found.ids):
@@ -143,7 +143,7 @@ def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> ColorFi
     return field
 
 
-def _name(given: Any, what: str) -> str:
+def _name(given: object, what: str) -> str:
     text = given.strip() if isinstance(given, str) else ""
     if not text or len(text) > _LONGEST_NAME or not text.isprintable():
         raise ParameterError(f"The name of a {what} must have 1 to {_LONGEST_NAME} characters.")

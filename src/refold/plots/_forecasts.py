@@ -87,7 +87,7 @@ def forecast(
         steps = len(past) - len(last) + np.arange(len(last) + len(future))
         values = np.concatenate([last, next_.values[:, column]])
         ax.plot(steps, values, color=colour, linewidth=1.8, label=name)
-        if ahead.lower is not None:
+        if ahead.lower is not None and ahead.upper is not None:
             low, high = (
                 np.concatenate([last, bound[index, :, column]])
                 for bound in (ahead.lower, ahead.upper)

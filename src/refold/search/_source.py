@@ -125,7 +125,7 @@ class RowSource:
                 size = len(sequences) if sequences is not None else min(_CODES, len(self) - done)
                 rows = slice(done, done + size)
                 if sequences is None or self._codes is not None:
-                    codes = self._codes[rows]
+                    codes = np.asarray(self._codes)[rows]
                 else:
                     codes = model.codes_of(sequences, 0 if many else self._verbose)
                 yield RowBlock(rows, codes, self._vectors(features, sequences, codes))

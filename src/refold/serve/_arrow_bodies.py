@@ -1,6 +1,6 @@
 """Arrow IPC streams in both directions."""
 
-from typing import Any
+from collections.abc import Container
 
 import numpy as np
 import pyarrow as pa
@@ -108,7 +108,7 @@ def to_stream(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def id_name(names: Any) -> str:
+def id_name(names: Container[str]) -> str:
     """Return a name for the column of ids that no feature has."""
     name = "id"
     while name in names:
@@ -185,7 +185,7 @@ def _most_steps(table: pa.Table) -> int:
     return most
 
 
-def _count_bytes(chunk: Any) -> int:
+def _count_bytes(chunk: pa.Array) -> int:
     """Return the bytes of the texts of an array, from their offsets."""
     if not len(chunk):
         return 0

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, RefoldError
@@ -67,7 +68,7 @@ def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
     return several
 
 
-def checked_decoding(model: Model, codes: Any, lengths: Any) -> DecodingTask:
+def checked_decoding(model: Model, codes: Any, lengths: ArrayLike | None) -> DecodingTask:
     """Check codes and lengths of a request."""
     checked = model.check_codes(codes)
     if (line := model.describe_far(checked)) is not None:

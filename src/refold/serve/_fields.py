@@ -62,27 +62,28 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _anything(name: str, value: Any) -> Any:
+def _anything(name: str, value: object) -> Any:
     del name
     return value
 
 
-def _boolean(name: str, value: Any) -> bool:
+def _boolean(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise invalid(f"{name!r} must be true or false.")
     return value
 
 
-def _number(name: str, value: Any) -> float | None:
+def _number(name: str, value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | None):
         raise invalid(f"{name!r} must be a number.")
     return value
 
 
 def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
-    def check(name: str, value: Any) -> int | None:
-        whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-        if value is not None and not whole:
+    def check(name: str, value: object) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise invalid(f"{name!r} must be a whole number from {least} to {most}.")
         return value
 
@@ -100,7 +101,7 @@ def _optional_whole(name: str, least: int, most: int, description: str) -> Reque
     return RequestField(name, schema, _whole(least, most), default=None)
 
 
-def _lengths(name: str, value: Any) -> list[int] | None:
+def _lengths(name: str, value: object) -> list[int] | None:
     if value is None:
         return None
     if not isinstance(value, list) or any(
@@ -128,7 +129,7 @@ def _ids(name: str, value: Any) -> list[Any]:
     return value
 
 
-def _text(name: str, value: Any) -> str | None:
+def _text(name: str, value: object) -> str | None:
     if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST_TEXT):
         raise invalid(f"{name!r} must be text of at most {_LONGEST_TEXT} characters.")
     return value

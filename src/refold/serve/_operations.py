@@ -1,7 +1,7 @@
 """What the service does with sequences and codes: one function and a list of fields for each."""
 
 import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
     options: dict[str, Any]  # values of the other fields
     doubt: str | None = None  # warning that the codes may be those of another model
 
-    def work(self, kind: Any, payload: Any, steps: int, function: Compute) -> Work:
+    def work(self, kind: Hashable, payload: object, steps: int, function: Compute) -> Work:
         """Return work that is computed together with other work of the same kind and model."""
         return Work((self.model, kind), payload, steps, function)
 
@@ -208,7 +208,7 @@ def search(asked: Asked) -> Run:
         codes = checked_decoding(model.fitted, codes, None).codes
         warnings = [asked.doubt] if asked.doubt else []
 
-    def nearest(_: Any) -> Any:
+    def nearest(_: object) -> Any:
         try:
             given = {"codes": codes, "ids": ids, "k": options["k"], "where": options["where"]}
             return model.index.search(asked.sequences, **given)

@@ -89,7 +89,7 @@ def _sizes(text: str) -> list[int]:
     return sorted(set(sizes))
 
 
-def _print(result: Any) -> None:
+def _print(result: "refold.ErrorCurve") -> None:
     headings = ["latent dimensions"]
     columns = [[str(size) for size in result.sizes]]
     if result.measure == "NMSE":

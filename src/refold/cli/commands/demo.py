@@ -171,7 +171,9 @@ def _run(
     name = data_set.name
     model.save(folder / f"{name}.refold")
     refold.sequences.write(held_out, folder / f"{name}.parquet")
-    write_codes(folder / f"{name}-codes.parquet", [(codes, held_out.ids)], len(codes), model=model)
+    write_codes(
+        folder / f"{name}-codes.parquet", [(codes, held_out.ids)], len(codes), model=model.model_
+    )
     refold.sequences.write(back, folder / f"{name}-reconstructed.parquet")
     files = [
         (f"{name}.refold", "the model"),

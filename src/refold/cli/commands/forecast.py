@@ -125,7 +125,7 @@ def forecast(
         _log_summary(ahead)
 
 
-def _check(*, evaluate: bool, season: Any, as_json: bool, others: dict[str, Any]) -> None:
+def _check(*, evaluate: bool, season: int | None, as_json: bool, others: dict[str, Any]) -> None:
     if not evaluate and (season is not None or as_json):
         option = "--json" if as_json else "--season"
         raise ParameterError(f"{option} needs --evaluate. Add it, or leave {option} out.")
@@ -146,7 +146,7 @@ def _log_summary(ahead: Any) -> None:
         log(f"{line}, with {100 * (1 - ahead.alpha):g} % prediction intervals.")
 
 
-def _print(errors: Any, steps: int, *, as_json: bool) -> None:
+def _print(errors: "refold.evaluation.ForecastErrors", steps: int, *, as_json: bool) -> None:
     if as_json:
         facts = {"steps": steps, **asdict(errors), "by_step": errors.to_table().to_pylist()}
         typer.echo(json.dumps(facts))
