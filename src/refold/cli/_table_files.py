@@ -9,7 +9,7 @@ import refold
 from refold.cli._files_and_streams import format_of
 
 
-class Table(Protocol):
+class ResultTable(Protocol):
     """What is written of a `pyarrow.Table`, which is not imported before a command runs."""
 
     schema: Any
@@ -19,12 +19,12 @@ class Table(Protocol):
         ...
 
 
-def write_table(path: Path, table: Table) -> None:
+def write_table(path: Path, table: ResultTable) -> None:
     """Write a table in the format of the file suffix: ``.jsonl``, ``.csv`` or ``.parquet``."""
     write_tables(path, [table])
 
 
-def write_tables(path: Path, tables: Iterable[Table], **parquet: Any) -> None:
+def write_tables(path: Path, tables: Iterable[ResultTable], **parquet: Any) -> None:
     """Write tables with the same columns as one, in the format of the file suffix."""
     import pyarrow.parquet as pq
     from pyarrow import csv

@@ -157,7 +157,7 @@ class PCABaseline:
         if not hasattr(self, "pca_"):
             from sklearn.exceptions import NotFittedError
 
-            raise NotFittedError("This PCABaseline is not fitted. Call fit first.")
+            raise NotFittedError("This PCABaseline is not fitted yet. Call fit first.")
 
     def _matrix(self, sequences: Sequences) -> np.ndarray:
         """Standardized, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""
