@@ -27,7 +27,6 @@ from refold.model._model import Model as Model
 from refold.model._model import ModelLike as ModelLike
 from refold.model._model import load as load
 from refold.model._model import model_of as model_of
-from refold.model._statistics import Calibration as Calibration
 from refold.model._statistics import Fingerprints as Fingerprints
 from refold.model._statistics import History as History
 from refold.model._statistics import ReferenceStatistics as ReferenceStatistics

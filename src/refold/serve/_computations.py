@@ -24,7 +24,7 @@ class DecodingTask(NamedTuple):
 
 def encoded(model: Model, several: list[Sequences]) -> list[np.ndarray]:
     """Encode several sets of aligned sequences."""
-    codes = model.codes_of(_joined(several))
+    codes = model.codes_of(joined(several))
     ends = itertools.accumulate((len(one) for one in several), initial=0)
     return [codes[first:last] for first, last in itertools.pairwise(ends)]
 
@@ -43,7 +43,7 @@ def decoded(model: Model, several: list[DecodingTask], most_steps: int) -> list[
 
 def reconstructed(model: Model, several: list[Sequences], most_steps: int) -> list[Any]:
     """Encode and decode several sets of aligned sequences."""
-    merged = _joined(several)
+    merged = joined(several)
     codes = model.codes_of(merged)
     lengths = model.lengths_to_write(codes, merged.lengths)
     bounds = np.cumsum([len(one) for one in several])[:-1]
@@ -119,7 +119,7 @@ def _within(
     return results
 
 
-def _joined(several: list[Sequences]) -> Sequences:
+def joined(several: list[Sequences]) -> Sequences:
     """Return sets of aligned sequences as one; their ids do not matter."""
     if len(several) == 1:
         return several[0]

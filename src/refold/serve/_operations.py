@@ -21,6 +21,7 @@ from refold.serve._computations import (
     decoded,
     each,
     encoded,
+    joined,
     reconstructed,
     sampled,
 )
@@ -118,7 +119,7 @@ def reconstruct(asked: Asked) -> Run:
         parts.append((yield work))
         check_steps(sum(len(done.values) for done in parts), most)
     return _sequences_answer(
-        asked, _joined(parts), asked.model.warnings(sequences, "reconstructions")
+        asked, joined(parts), asked.model.warnings(sequences, "reconstructions")
     )
 
 
@@ -303,14 +304,6 @@ def _parts(sequences: Sequences, most_steps: int) -> list[Sequences]:
         parts.append(sequences[first:last])
         first = last
     return parts
-
-
-def _joined(parts: list[Sequences]) -> Sequences:
-    if len(parts) == 1:
-        return parts[0]
-    values = np.concatenate([part.values for part in parts])
-    offsets = np.cumsum([0, *(length for part in parts for length in part.lengths)])
-    return Sequences(values, offsets, schema=parts[0].schema)
 
 
 def _with_ids(sequences: Sequences, ids: np.ndarray | None) -> Sequences:

@@ -8,7 +8,10 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import Scaler, Sequences
-from refold.training import has_linear_path, set_linear_initialization
+from refold.training.initialization._linear_weights import (
+    has_linear_path,
+    set_linear_initialization,
+)
 from refold.training.initialization._numeric_columns import linear_initialization
 from training.small import (
     CASES,

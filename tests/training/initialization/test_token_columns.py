@@ -10,9 +10,13 @@ from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, accuracy
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
-from refold.training import Corruption, has_linear_path, set_linear_initialization
 from refold.training._data_sources import MemorySource
 from refold.training._specify import specify
+from refold.training.data._corruption import Corruption
+from refold.training.initialization._linear_weights import (
+    has_linear_path,
+    set_linear_initialization,
+)
 from refold.training.initialization._one_hot import one_hot
 from refold.training.initialization._token_columns import _fit, _regress, token_initialization
 from refold.training.initialization._token_logits import FACTORS, _losses, frequencies
