@@ -278,8 +278,8 @@ class Atlas:
         flat = self._ready(on)
         if at is not None:
             place = numbers_of(at, 2, "at")
-            if row is not None:
-                self._check_row(row)
+            if row is not None and not (type(row) is int and 0 <= row < len(self.codes)):
+                raise ParameterError(f"There is no sequence {str(row)[:40]}.")
             codes = flat.code_at(place, row)[None]
             rows, distances = flat.nearest(place, 1)
             closest, far = int(rows[0]), float(distances[0]) > flat.reach
@@ -382,10 +382,6 @@ class Atlas:
         if flat is None:
             raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
         return flat
-
-    def _check_row(self, row: object) -> None:
-        if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(self.codes):
-            raise ParameterError(f"There is no sequence {str(row)[:40]}.")
 
     def _all_fields(self, given: Mapping[str, Any], num_clusters: int | None) -> list[ColorField]:
         count, lengths = len(self.codes), self.sequences.lengths

@@ -137,7 +137,9 @@ def field_of(name: str, values: ArrayLike) -> ColorField | None:
     if len(known) - np.isnan(known).any() > _FEW:
         return ColorField(name, numbers)
     if texts is None:  # a text for each value, not for each sequence
-        names = np.array(["" if one != one else _exact_text(one) for one in known.tolist()])
+        # repr is the shortest text that stands for exactly this number
+        shown = [repr(one).removesuffix(".0") for one in known.tolist()]
+        names = np.array(["" if text == "nan" else text for text in shown])
         return _categories(name, names[index.reshape(-1)])
     return _categories(name, texts)
 
@@ -151,11 +153,6 @@ def _categories(name: str, texts: np.ndarray) -> ColorField | None:
     place[order] = np.arange(len(found))
     labels = [str(found[i]) or "(none)" for i in order]
     return ColorField(name, place[index.reshape(-1)], categories=labels)
-
-
-def _exact_text(number: float) -> str:
-    """Return the shortest text that stands for exactly this number."""
-    return repr(number).removesuffix(".0")
 
 
 def _natural(text: str) -> tuple[bool, float, str]:

@@ -74,7 +74,9 @@ def _from_json(text: str, schema: Schema) -> Sequences:
         return _from_records(records, schema)
     flat = not any(isinstance(one, list | str) for one in given)
     single = schema.layout == "array" and all(
-        isinstance(one, list) and len(one) == schema.num_columns and not _nested(one)
+        isinstance(one, list)
+        and len(one) == schema.num_columns
+        and not any(isinstance(value, list | dict) for value in one)
         for one in given
     )
     tokens = schema.layout in ("tokens", "words") and all(isinstance(one, str) for one in given)
@@ -87,10 +89,6 @@ def _from_json(text: str, schema: Schema) -> Sequences:
         raise FileFormatError(
             "The sequences cannot be read. Expected lists of numbers, of tokens, or of rows."
         ) from error
-
-
-def _nested(row: list[Any]) -> bool:
-    return any(isinstance(one, list | dict) for one in row)
 
 
 def _from_records(records: list[dict[str, Any]], schema: Schema) -> Sequences:

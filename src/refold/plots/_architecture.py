@@ -60,7 +60,8 @@ def architecture(encoder: Any, decoder: Any, ax: Axes | None = None) -> Axes:
 
 def layer_table(model: Any) -> list[tuple[str, str, str]]:
     """Return class, output shape and parameter count of the main layers of a model, as text."""
-    layers = [layer for layer in getattr(model, "layers", ()) if not _is_input(layer)]
+    layers = getattr(model, "layers", ())
+    layers = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
     if not layers:
         name = getattr(model, "name", type(model).__name__)
         raise ParameterError(f"The model {name} has no layers yet. Build it, or fit the estimator.")
@@ -71,10 +72,6 @@ def layer_table(model: Any) -> list[tuple[str, str, str]]:
         hidden = len(rows) - MOST_ROWS + 1
         rows = [*rows[: MOST_ROWS // 2], (f"{hidden} more", "", ""), *rows[-(MOST_ROWS // 2) :]]
     return rows
-
-
-def _is_input(layer: Any) -> bool:
-    return type(layer).__name__ == "InputLayer"
 
 
 def _title(layer: Any) -> str:

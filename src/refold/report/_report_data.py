@@ -77,7 +77,8 @@ def gather(
         warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
         codes = np.asarray(model.encode(sequences))
     stage("decoding")
-    back = _back(model, sequences, codes)
+    decoded = model.reconstruct(sequences, codes=codes)
+    back = Sequences.from_list(decoded, schema=model.schema).with_ids(sequences.ids)
     stage("PCA")
     methods = {"Refold": back}
     size = codes.shape[1]
@@ -139,11 +140,6 @@ def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray
 
 def _taken(source: Sequences | Scan, rows: np.ndarray) -> Sequences:
     return source[rows] if isinstance(source, Sequences) else source.take(rows)
-
-
-def _back(model: Model, sequences: Sequences, codes: np.ndarray) -> Sequences:
-    decoded = model.reconstruct(sequences, codes=codes)
-    return Sequences.from_list(decoded, schema=model.schema).with_ids(sequences.ids)
 
 
 def _training(model: Model, train: Sequences | Scan, seed: int) -> Sequences:

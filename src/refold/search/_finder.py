@@ -151,7 +151,9 @@ class Finder:
         table = pa.concat_tables([empty, *(one.select(columns) for one, _ in found)])
         query = np.repeat(np.arange(len(found)), counts)
         lead: dict[str, Any] = {
-            "query": pa.array(names[query].tolist(), _arrow_type(names)),
+            "query": pa.array(
+                names[query].tolist(), pa.int64() if names.dtype.kind in "iu" else pa.string()
+            ),
             "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in (0, *counts)])),
             "distance": pa.array(np.concatenate([np.zeros(0), *(d for _, d in found)])),
         }
@@ -174,7 +176,3 @@ def _without(
         kept = kept[np.array(table["id"].to_pylist(), dtype=object) != skipped]
     kept = kept[:k]
     return table.take(pa.array(kept, pa.int64())), distances[kept]
-
-
-def _arrow_type(names: np.ndarray) -> pa.DataType:
-    return pa.int64() if names.dtype.kind in "iu" else pa.string()

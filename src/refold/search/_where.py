@@ -267,7 +267,8 @@ class _Parser:
         if self._depth > _MAX_DEPTH:
             self._fail(token, f"There are more than {_MAX_DEPTH} levels of parentheses and NOT.")
         if self._accept("NOT"):
-            tree = _negated(self._not())
+            inner = self._not()
+            tree = inner.condition if isinstance(inner, Not) else Not(inner)
         else:
             self._expect("(")
             tree = self._or()
@@ -445,10 +446,6 @@ class _Parser:
 def _kind_of_literal(value: Literal | ColumnName) -> str:
     kinds = {bool: "boolean", int: "number", float: "number", str: "text", date: "date"}
     return kinds.get(type(value), "time")
-
-
-def _negated(tree: Condition) -> Condition:
-    return tree.condition if isinstance(tree, Not) else Not(tree)
 
 
 def _unquoted(text: str) -> str:

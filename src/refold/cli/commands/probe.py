@@ -53,7 +53,8 @@ def probe(
     vectors = {"Refold": codes}
     if loaded.reference is not None:  # model files of early versions have no features
         vectors["Refold, features"] = loaded.features(codes)
-    vectors[_name_of(pca.latent_dim, codes.shape[1])] = pca.transform(aligned)
+    fewer = f", {pca.latent_dim} dimensions" if pca.latent_dim < codes.shape[1] else ""
+    vectors[f"PCA{fewer}"] = pca.transform(aligned)
     results = {
         name: refold.evaluation.probe(one, found, folds=folds, seed=seed)
         for name, one in vectors.items()
@@ -69,10 +70,6 @@ def probe(
             f"frequent class has an accuracy of {100 * one.chance:.1f} %. PCA is fitted on these "
             "sequences."
         )
-
-
-def _name_of(components: int, size: int) -> str:
-    return "PCA" if components == size else f"PCA, {components} dimensions"
 
 
 def _print(results: dict[str, Any], size: int) -> None:
