@@ -1,7 +1,6 @@
 """Held-out errors of fits and of PCA by the size of the code."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from refold import training
 from refold._support.argument_checks import draw_seed, is_whole
@@ -9,10 +8,11 @@ from refold._support.console import log
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import ErrorCurve, Fidelity
+from refold.model import SequencesLike
 
 
 def error_curve(
-    X: Any,
+    X: SequencesLike,
     sizes: Iterable[int] = (2, 4, 8, 16, 32),
     *,
     estimator: SequenceAutoencoder | None = None,
