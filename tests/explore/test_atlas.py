@@ -113,7 +113,7 @@ def test_the_nearest_places_are_those_of_a_full_comparison():
 
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
-    flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas._similar)
+    flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar)
     np.testing.assert_allclose(flat.code_at(flat.places[5]), atlas.codes[5], rtol=1e-4)
     np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.places[5], atol=1e-4)
     way = [flat.code_at(place) for place in np.linspace(flat.places[5], flat.places[9], 2000)]
@@ -152,7 +152,7 @@ def test_umap_in_a_separate_process(atlas):
 
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_groups, "MOST_CLUSTERED", 20)
-    vectors = atlas._similar.vectors
+    vectors = atlas.similar.vectors
     field = cluster_field(atlas.model, atlas.sequences, atlas.codes, vectors, 3)
     values = field.values(wait=30)
     assert field.categories == ["0", "1", "2"]
