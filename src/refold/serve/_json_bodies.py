@@ -88,11 +88,6 @@ def codes_from_json(value: object, settings: ServeSettings) -> np.ndarray:
     return numbers
 
 
-def sequences_to_json(sequences: Sequences) -> list[Any]:
-    """Return sequences in the layout of the model."""
-    return sequences.to_list()
-
-
 def check_count(count: int, settings: ServeSettings) -> None:
     """Refuse a request with too many sequences or codes."""
     if count > settings.max_sequences:

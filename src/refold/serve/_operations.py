@@ -26,7 +26,7 @@ from refold.serve._computations import (
     sampled,
 )
 from refold.serve._fields import RequestField
-from refold.serve._json_bodies import check_count, sequences_to_json
+from refold.serve._json_bodies import check_count
 from refold.serve._models import ServedModel
 from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
@@ -162,7 +162,7 @@ def forecast(asked: Asked) -> Run:
     )
     return Answer(
         lambda: {
-            "sequences": sequences_to_json(ahead.sequences),
+            "sequences": ahead.sequences.to_list(),
             "alpha": ahead.alpha,
             "lower": _finite(ahead.lower),
             "upper": _finite(ahead.upper),
@@ -318,7 +318,7 @@ def _sequences_answer(asked: Asked, back: Sequences, warnings: list[str]) -> Ans
     else:
         back = back.with_ids(asked.ids)
     return Answer(
-        lambda: {"sequences": sequences_to_json(back)},
+        lambda: {"sequences": back.to_list()},
         lambda: back.to_arrow(id_name(back.schema.names)),
         warnings,
     )
