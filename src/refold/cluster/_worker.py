@@ -59,6 +59,11 @@ class Failure:
         Row of the file at which it begins.
     reason : str
         What is wrong with it.
+
+    Examples
+    --------
+    >>> Failure("part.parquet", 3, "sequence 3 holds text").row
+    3
     """
 
     file: str

@@ -39,6 +39,12 @@ class Diagnosis:
         Error of PCA of the same size on the held-out sequences.
     num_sequences : int
         Number of sequences in the short fit, held-out ones included; 0 without a fit.
+
+    Examples
+    --------
+    >>> found = Diagnosis((Finding("constant-column", "Column 'x0' is constant."),))
+    >>> found.to_dict()["findings"]
+    ({'name': 'constant-column', 'message': "Column 'x0' is constant."},)
     """
 
     findings: tuple[Finding, ...]
@@ -62,7 +68,7 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, such as for JSON."""
-        return asdict(self) | {"findings": [asdict(finding) for finding in self.findings]}
+        return asdict(self)
 
 
 def diagnose(

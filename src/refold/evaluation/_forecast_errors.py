@@ -38,6 +38,11 @@ class ForecastAccuracy:
         Accuracy of the model, and of repeating the last value.
     seasonal_naive : float or None
         Accuracy of repeating the value of one season ago; None if no season was found.
+
+    Examples
+    --------
+    >>> ForecastAccuracy(0.9, 0.5, None).last_value
+    0.5
     """
 
     model: float
@@ -72,6 +77,14 @@ class ForecastErrors:
         was observed.
     names : tuple of str
         Names of the columns.
+
+    Examples
+    --------
+    >>> from refold.sequences import split_at
+    >>> waves = Sequences.from_list([[0.0, 1.0, 0.0, -1.0] * 4] * 3)
+    >>> before, after = split_at(waves, 12)
+    >>> forecast_errors(before, after, after, Scaler.fit(waves)).season
+    4
     """
 
     measure: str

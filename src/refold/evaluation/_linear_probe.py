@@ -24,6 +24,12 @@ class Probe:
         Accuracy of always predicting the most frequent label.
     num_classes, num_folds : int
         Number of different labels, and of folds.
+
+    Examples
+    --------
+    >>> labels = np.arange(60) % 3
+    >>> probe(np.eye(3)[labels] + 0.1, labels).num_classes
+    3
     """
 
     accuracy: float

@@ -41,6 +41,11 @@ class StreamResult:
         standardized numeric values, and 1 for each wrong category.
     p_value : float or None
         Their p-value, as `Model.detect` returns it; None if the model is not calibrated.
+
+    Examples
+    --------
+    >>> StreamResult(3, 3, np.zeros(4, np.float32), 0.02, None).num_steps
+    3
     """
 
     num_steps: int
