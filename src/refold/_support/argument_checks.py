@@ -17,7 +17,8 @@ __all__ = [
     "is_whole",
 ]
 
-SeedLike: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+# as text, because the names would load numpy.random, which few commands need
+SeedLike: TypeAlias = "int | np.random.RandomState | np.random.Generator | None"
 
 
 def is_whole(value: object, least: int = 1) -> TypeGuard[int]:
