@@ -36,7 +36,9 @@ CHOSEN = "Refold's"
 def length_of_schedule(lengths: np.ndarray, seed: int) -> int:
     """Return the number of epochs that Refold schedules for sequences of these lengths."""
     from refold.sequences import Batches
-    from refold.training import pick_batch_size, pick_max_epochs, validation_split
+    from refold.training._settings import pick_batch_size
+    from refold.training.data._validation_split import validation_split
+    from refold.training.loop._schedule import pick_max_epochs
 
     chosen, _ = validation_split(lengths, 0.1, seed=seed)
     batches = Batches(lengths, min(pick_batch_size(len(chosen)), len(chosen)), None)
@@ -110,7 +112,7 @@ def best_epoch(losses: list[float]) -> int:
 
 def apply_rule(rule: str, one: dict[str, Any]) -> tuple[int, float]:
     """Return the epochs that a rule trains, and the relative excess of its best loss."""
-    from refold.training import out_of_patience
+    from refold.training.loop._early_stopping import out_of_patience
 
     losses = [np.inf if one["start"] is None else one["start"], *one["losses"]]
     schedule, best, epoch = one["max_epochs"], 0, 0

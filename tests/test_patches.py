@@ -14,8 +14,8 @@ from refold.errors import ModelFileError, ParameterError
 from refold.model import _container as container
 from refold.models import Specification, build
 from refold.sequences import Sequences
-from refold.training import pick_patch
 from refold.training._data_sources import MemorySource
+from refold.training._settings import pick_patch
 from refold.training._specify import specify
 
 TINY = {

@@ -171,14 +171,23 @@ def test_models_that_keras_runs_say_what_to_install(tmp_path):
     assert found == f"A model that is not the default one {NEEDED}"
 
 
-@pytest.mark.parametrize("name", ["PCABaseline", "probe", "two_sample_test"])
-def test_evaluation_says_what_to_install(name):
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("evaluation.PCABaseline(1).fit([[1.0], [2.0]])", "PCA"),
+        ("evaluation.probe([[1.0], [2.0]], [0, 1])", "A linear probe"),
+        ("evaluation.two_sample_test([[1.0]], [[1.0]])", "A two-sample test"),
+        ("search.cluster(None)", "Finding clusters"),
+        ("diagnosis.diagnose([[1.0]])", "Training"),
+    ],
+)
+def test_a_function_says_what_to_install(call, what):
     code = (
         "import refold\n"
-        f"try:\n    refold.evaluation.{name}\n"
+        f"try:\n    refold.{call}\n"
         "except ImportError as error:\n    print(json.dumps(str(error)))"
     )
-    assert run(code)[0] == f"{name} {NEEDED}"
+    assert run(code)[0] == f"{what} {NEEDED}"
 
 
 EXTRAS = """

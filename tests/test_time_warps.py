@@ -6,7 +6,8 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training import InMemoryLoader, WarpingLoader, choose_time_warp, shard_of
+from refold.training.data._choose_time_warp import choose_time_warp
+from refold.training.data._loaders import InMemoryLoader, WarpingLoader, shard_of
 from refold.training.data._time_warps import random_delays, time_warped
 from small_data import TINY
 

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def use_visible_error() -> None:
 
     def fidelity(original: Sequences, reconstructed: Sequences, scaler: Scaler) -> Any:
         found = measure(original, reconstructed, scaler)
-        return found._replace(nmse=visible.visible_nmse(original, reconstructed, scaler))
+        return replace(found, nmse=visible.visible_nmse(original, reconstructed, scaler))
 
     _held_out_error.fidelity = fidelity
     network.minimize_rows = minimize_visibly

@@ -18,35 +18,33 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from refold import cluster as cluster
-    from refold import datasets as datasets
-    from refold import diagnosis as diagnosis
-    from refold import evaluation as evaluation
-    from refold import export as export
-    from refold import kernels as kernels
-    from refold import layers as layers
-    from refold import models as models
-    from refold import plots as plots
-    from refold import search as search
-    from refold import sequences as sequences
-    from refold._error_curve import ErrorCurve as ErrorCurve
-    from refold._error_curve import error_curve as error_curve
-    from refold.errors import RefoldError as RefoldError
-    from refold.estimator import SequenceAutoencoder as SequenceAutoencoder
-    from refold.model import Model as Model
-    from refold.model import load as load
-    from refold.sequences import Sequences as Sequences
-    from refold.training import Checkpoint as Checkpoint
+    from refold import (
+        cluster,
+        datasets,
+        diagnosis,
+        evaluation,
+        export,
+        kernels,
+        layers,
+        models,
+        plots,
+        search,
+        sequences,
+    )
+    from refold._error_curve import error_curve
+    from refold.errors import RefoldError
+    from refold.estimator import SequenceAutoencoder
+    from refold.evaluation import ErrorCurve
+    from refold.model import Model, load
+    from refold.sequences import Sequences
+    from refold.training import Checkpoint
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = (
-    *("cluster", "datasets", "diagnosis", "evaluation", "export", "kernels", "layers", "models"),
-    *("plots", "search", "sequences"),
-)
+# The subpackages of the names that are not subpackages themselves.
 _NAMES = {
     "Checkpoint": "refold.training",
-    "ErrorCurve": "refold._error_curve",
+    "ErrorCurve": "refold.evaluation",
     "RefoldError": "refold.errors",
     "SequenceAutoencoder": "refold.estimator",
     "Sequences": "refold.sequences",
@@ -55,7 +53,28 @@ _NAMES = {
     "load": "refold.model",
 }
 
-__all__ = ["__version__", *_NAMES, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "Checkpoint",
+    "ErrorCurve",
+    "Model",
+    "RefoldError",
+    "SequenceAutoencoder",
+    "Sequences",
+    "__version__",
+    "cluster",
+    "datasets",
+    "diagnosis",
+    "error_curve",
+    "evaluation",
+    "export",
+    "kernels",
+    "layers",
+    "load",
+    "models",
+    "plots",
+    "search",
+    "sequences",
+]
 
 
 if "keras" not in sys.modules:
@@ -63,10 +82,10 @@ if "keras" not in sys.modules:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"refold.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(_NAMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"refold.{name}")
     raise AttributeError(f"module 'refold' has no attribute {name!r}")
 
 

@@ -1,57 +1,18 @@
 """Held-out errors of fits and of PCA by the size of the code."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
 from refold import training
 from refold._support.argument_checks import draw_seed, is_whole
 from refold._support.console import log
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
-from refold.evaluation import Fidelity
-
-
-class ErrorCurve(NamedTuple):
-    """Held-out errors by the size of the code.
-
-    Attributes
-    ----------
-    sizes : tuple of int
-        Latent dimensions, ascending.
-    errors, pca : tuple of float
-        Error of a fit with codes of each size, and of PCA with as many components, or with all of
-        them if there are fewer.
-    measure : {"NMSE", "1 - accuracy"}
-        Measure of the errors: squared error over power of the numeric columns or, if no column is
-        numeric, the share of the steps with a wrong token.
-    num_sequences, num_held_out : int
-        Number of all sequences used, and of held-out ones.
-    complete : bool
-        Whether all requested sizes are there; False after Ctrl-C.
-    accuracy, pca_accuracy : tuple of float
-        Share of the steps whose binary and categorical values are all correct; empty if all columns
-        are numeric.
-
-    Examples
-    --------
-    >>> curve = ErrorCurve((2, 4), (0.3, 0.1), (0.4, 0.15), "NMSE", 100, 10)
-    >>> min(curve.errors)
-    0.1
-    """
-
-    sizes: tuple[int, ...]
-    errors: tuple[float, ...]
-    pca: tuple[float, ...]
-    measure: str
-    num_sequences: int
-    num_held_out: int
-    complete: bool = True
-    accuracy: tuple[float, ...] = ()
-    pca_accuracy: tuple[float, ...] = ()
+from refold.evaluation import ErrorCurve, Fidelity
+from refold.model import SequencesLike
 
 
 def error_curve(
-    X: Any,
+    X: SequencesLike,
     sizes: Iterable[int] = (2, 4, 8, 16, 32),
     *,
     estimator: SequenceAutoencoder | None = None,

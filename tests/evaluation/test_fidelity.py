@@ -13,18 +13,19 @@ def test_numeric_and_categorical_columns_of_a_mixed_table_have_their_own_measure
     back = original.with_values(np.array([[0.0, 1.0], [3.0, 1.0], [0.0, 1.0]]))
     scaler = Scaler.fit(original)
     found = fidelity(original, back, scaler)
-    assert found == (nmse(original, back, scaler), accuracy(original, back), exact(original, back))
-    assert found[1:] == (2 / 3, 1 / 2)
+    assert found.nmse == nmse(original, back, scaler)
+    assert found.accuracy == accuracy(original, back) == 2 / 3
+    assert found.exact == exact(original, back) == 1 / 2
     assert (found.measure, found.error, found.lost) == ("NMSE", found.nmse, 1 - found.accuracy)
 
 
 def test_measures_that_do_not_apply_are_left_out():
     words = Sequences.from_list(["ab", "b"])
     found = fidelity(words, ["ab", "a"], Scaler.fit(words))
-    assert found == (None, 2 / 3, 1 / 2)
+    assert found == Fidelity(None, 2 / 3, 1 / 2)
     assert (found.measure, found.lost) == ("1 - accuracy", pytest.approx(1 / 3))
     numbers = Sequences.from_list([[1.0, 2.0]])
-    assert fidelity(numbers, numbers, Scaler.fit(numbers)) == (0.0, None, 1.0)
+    assert fidelity(numbers, numbers, Scaler.fit(numbers)) == Fidelity(0.0, None, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, ParameterError
-from refold.evaluation import forecast_errors, last_value, pick_season, seasonal_naive
+from refold.evaluation import (
+    ForecastAccuracy,
+    forecast_errors,
+    last_value,
+    pick_season,
+    seasonal_naive,
+)
 from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, split_at
 
 NAN = float("nan")
@@ -70,7 +76,7 @@ def test_categorical_columns_have_an_accuracy():
     series = Sequences(values, [0, 4], schema=schema)
     before, after = split_at(series, 2)
     found = forecast_errors(before, after, after, Scaler.fit(series), season=2)
-    assert found.accuracy == (1.0, 0.5, 0.0)
+    assert found.accuracy == ForecastAccuracy(1.0, 0.5, 0.0)
     assert str(found).endswith("; accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 0 %")
     words = as_sequences(["abab", "baba"])
     before, after = split_at(words, 2)

@@ -18,9 +18,9 @@ from refold.errors import (
 )
 from refold.explore import Atlas, _groups, _umap_process, exploring
 from refold.explore._decoding import worst_values
-from refold.explore._fields import Field, field_of
+from refold.explore._fields import ColorField, field_of
 from refold.explore._groups import cluster_field, label_field, label_table, normal_field
-from refold.explore._maps import NeighborMap, Places
+from refold.explore._maps import NeighborMap, PlaceGrid
 from refold.explore._pasted import MOST, read_pasted
 from refold.explore._projection import effects
 from refold.explore._routes import PAGE
@@ -103,7 +103,7 @@ def test_the_nearest_places_are_those_of_a_full_comparison():
     rng = np.random.default_rng(0)
     places = np.concatenate([rng.normal(size=(900, 2)) * 0.01, rng.normal(size=(90, 2))])
     places = places.astype(np.float32)
-    found = Places(places)
+    found = PlaceGrid(places)
     for place in [*places[::90], [0.5, -0.5], [9.0, 0.0], [-2.0, 2.5]]:
         distances = np.linalg.norm(places - place, axis=1)
         rows, near = found.nearest(place, 5)
@@ -113,7 +113,7 @@ def test_the_nearest_places_are_those_of_a_full_comparison():
 
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
-    flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas._similar)
+    flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar)
     np.testing.assert_allclose(flat.code_at(flat.places[5]), atlas.codes[5], rtol=1e-4)
     np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.places[5], atol=1e-4)
     way = [flat.code_at(place) for place in np.linspace(flat.places[5], flat.places[9], 2000)]
@@ -152,7 +152,7 @@ def test_umap_in_a_separate_process(atlas):
 
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_groups, "MOST_CLUSTERED", 20)
-    vectors = atlas._similar.vectors
+    vectors = atlas.similar.vectors
     field = cluster_field(atlas.model, atlas.sequences, atlas.codes, vectors, 3)
     values = field.values(wait=30)
     assert field.categories == ["0", "1", "2"]
@@ -177,7 +177,7 @@ def test_other_clusters_replace_those_of_the_map(atlas):
         with pytest.raises(ParameterError, match="whole number from 1 to 48"):
             atlas.cluster(number)
     labeled = copy.copy(atlas)
-    labeled.fields = [Field("cluster", np.zeros(48))]
+    labeled.fields = [ColorField("cluster", np.zeros(48))]
     with pytest.raises(ParameterError, match="is a column of labels"):
         labeled.cluster(3)
 

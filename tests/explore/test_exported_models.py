@@ -133,7 +133,7 @@ def test_a_umap_map_in_a_page_decodes_as_the_server_does(page):
     model, data = MODELS["patches"]()
     atlas = Atlas(model, data)
     places = np.random.default_rng(3).normal(size=(COUNT, 2)).astype(np.float32)
-    atlas._maps["umap"] = NeighborMap(places, atlas.codes, atlas._similar)
+    atlas._maps["umap"] = NeighborMap(places, atlas.codes, atlas.similar)
     opened(page, atlas)
     asked = [
         {"at": [0.1, 0.2], "on": "umap"},

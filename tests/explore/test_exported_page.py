@@ -13,7 +13,7 @@ from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError
 from refold.explore import check_exportable, export_page
 from refold.explore._exported_page import exported_blocks
-from refold.explore._fields import Field
+from refold.explore._fields import ColorField
 from refold.explore._one_file import joined_modules
 from refold.explore._routes import PAGE
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_computed_is_left_out(atlas, tmp_path):
         raise DataError("There are no codes.")
         yield
 
-    fields = [Field("cluster", compute=compute, count=1), atlas.fields[0]]
+    fields = [ColorField("cluster", compute=compute, count=1), atlas.fields[0]]
     copied = copy.copy(atlas)
     copied.fields = fields
     with pytest.warns(UserWarning, match="The page has no 'cluster'"):

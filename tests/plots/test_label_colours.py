@@ -4,7 +4,7 @@ import datetime
 
 import numpy as np
 
-from refold.plots import colour_groups
+from refold.plots._label_colours import colour_groups
 
 
 def test_few_labels_are_groups_many_numbers_a_color_scale_and_others_are_grouped_by_frequency():

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError
-from refold.plots import length_bins, lengths
+from refold.plots import lengths
+from refold.plots.charts import length_bins
 
 
 def test_every_length_is_counted_once():

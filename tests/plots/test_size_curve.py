@@ -1,5 +1,7 @@
 """The figure of errors by size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,8 @@ def test_both_errors_are_drawn_at_their_sizes():
 
 
 def test_errors_of_many_sizes_are_on_a_logarithmic_scale():
-    assert error_by_size(CURVE._replace(errors=(0.4, 0.02, 0.001))).get_yscale() == "log"
-    assert error_by_size(CURVE._replace(errors=(0.4, 0.02, 0.0))).get_yscale() == "linear"
+    assert error_by_size(replace(CURVE, errors=(0.4, 0.02, 0.001))).get_yscale() == "log"
+    assert error_by_size(replace(CURVE, errors=(0.4, 0.02, 0.0))).get_yscale() == "linear"
 
 
 def test_draws_on_the_given_axes():
@@ -31,4 +33,4 @@ def test_draws_on_the_given_axes():
 
 def test_an_empty_curve_is_refused():
     with pytest.raises(ParameterError, match="curve must have at least one size"):
-        error_by_size(CURVE._replace(sizes=(), errors=(), pca=()))
+        error_by_size(replace(CURVE, sizes=(), errors=(), pca=()))

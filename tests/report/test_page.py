@@ -4,18 +4,8 @@ import re
 import pytest
 
 from refold.errors import RefoldError
-from refold.report import (
-    Card,
-    Diagram,
-    Plot,
-    Result,
-    Score,
-    Section,
-    Table,
-    Text,
-    TextGroup,
-    write_page,
-)
+from refold.report import Result, Score, write_page
+from refold.report._page import Card, Diagram, Plot, Section, Table, Text, TextGroup
 
 NASTY = "</script><img src=x onerror=alert(1)>"
 DOT = Plot([{"type": "scatter", "y": [1, 2], "name": NASTY}], {"height": 200}, "dots")

@@ -21,10 +21,11 @@ from refold.evaluation import (
     nmse,
     pca_cross_fit,
 )
-from refold.report import Plot, Text, report, section
 from refold.report import _code_sweep_cards as _numbers
 from refold.report import _report_data as _gather
+from refold.report import report, section
 from refold.report._error_cards import error_cards
+from refold.report._page import Plot, Text
 from refold.report._token_strips import pair_rows, strip_plot
 from refold.sequences import Column, Schema, Sequences
 from small_data import untrained

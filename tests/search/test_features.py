@@ -33,7 +33,7 @@ def test_other_sequences_do_not_change_a_bit(monkeypatch):
 
 def test_sequences_of_one_step():
     features = SequenceFeatures.fit(described([1] * 6), [1, 1], width=3, num_steps=1)
-    assert features._groups(described([1]))[3].shape == (1, 0)  # there is no frequency
+    assert features.groups(described([1]))[3].shape == (1, 0)  # there is no frequency
     assert np.isfinite(features(described([1, 7]))).all()
 
 
@@ -44,6 +44,6 @@ def test_amplitudes_say_how_fast_a_sequence_changes():
     missing = np.zeros((4, 1), bool)
     given = Described(values, np.arange(0, 257, 64), np.zeros((4, 0), np.float32), missing)
     features = SequenceFeatures.fit(given, [1], width=2, num_steps=64)
-    slow, shifted, fast, _ = features._groups(given)[3]
+    slow, shifted, fast, _ = features.groups(given)[3]
     np.testing.assert_allclose(slow, shifted, atol=1e-4)
     assert slow.argmax() < fast.argmax()

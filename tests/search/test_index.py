@@ -22,7 +22,7 @@ from refold.errors import (
 from refold.model import History
 from refold.search import Index, _approximate, _source, draw
 from refold.search._exact import nearest
-from refold.search._source import Source
+from refold.search._source import RowSource
 from refold.search._store import FORMAT, TABLE
 from refold.sequences import scan, write
 from small_data import ragged
@@ -30,7 +30,7 @@ from small_data import ragged
 
 def vectors(index, ae, X):
     """Return the vectors of sequences in an index."""
-    return Source(ae, X, None, None).read(index._features).vectors
+    return RowSource(ae, X, None, None).read(index._features).vectors
 
 
 def copied(ae, **changes):
@@ -115,7 +115,7 @@ def test_files_are_encoded_in_blocks(ae, sequences, scanned, tmp_path, monkeypat
     index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
     assert "encode" in capsys.readouterr().err
     whole = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
-    for found, expected in zip(index._finder.stored(), whole._finder.stored(), strict=True):
+    for found, expected in zip(index.finder.stored(), whole.finder.stored(), strict=True):
         assert np.array_equal(found, expected)
     assert index.search(sequences[:3], k=5).table.equals(whole.search(sequences[:3], k=5).table)
     monkeypatch.setattr(_source, "_CODES", 7)
@@ -230,7 +230,7 @@ def test_integer_ids(ae, tmp_path):
 
 
 def test_codes_of_another_model_are_refused(ae, place):
-    weights = ae.model_.reference._replace(codes=ae.model_.reference.codes + 1)
+    weights = replace(ae.model_.reference, codes=ae.model_.reference.codes + 1)
     other = copied(ae, reference=weights)
     with pytest.raises(ParameterError, match=r"codes of another model \(hash [0-9a-f]{12}, and"):
         Index.open(place, other)

@@ -6,15 +6,10 @@ from network.keras.ragged import CASES, STEPS
 from refold.models import Network, Specification, seeded
 from refold.network.keras.lengths import length_model
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training import (
-    InMemoryLoader,
-    Settings,
-    Shard,
-    SplitData,
-    Training,
-    num_observed,
-    to_device,
-)
+from refold.training._settings import Settings
+from refold.training._training import Training
+from refold.training.data._loaders import InMemoryLoader, Shard, SplitData
+from refold.training.data._padded_batches import num_observed, to_device
 
 LABELS = ("a", "b", "c", "d")
 

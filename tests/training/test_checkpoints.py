@@ -21,7 +21,7 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
-from refold.training import load_checkpoint, save_checkpoint
+from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
 from refold.training.loop._interrupt import Interrupt
 from training import script
 from training.script import SETTINGS, data

@@ -12,9 +12,11 @@ from refold import SequenceAutoencoder, Sequences
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import scan, write
-from refold.training import fit, load_checkpoint, validation_split
+from refold.training import fit
+from refold.training._checkpoint_file import load_checkpoint
 from refold.training._choose_latent_dim import SIZES, smallest, smallest_size
 from refold.training._size_trials import Trials
+from refold.training.data._validation_split import validation_split
 
 TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 

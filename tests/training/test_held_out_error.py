@@ -12,9 +12,10 @@ from refold.errors import ParameterError
 from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
 from refold.network.keras.network import keras_models
 from refold.sequences import Column, Schema, scan, write
-from refold.training import fit, validation_split
+from refold.training import fit
 from refold.training._data_sources import FileSource, MemorySource
-from refold.training._held_out_error import Comparison, HeldOut, describe, holding
+from refold.training._held_out_error import HeldOut, HeldOutComparison, describe, holding
+from refold.training.data._validation_split import validation_split
 
 SHORT = {"latent_dim": 2, "units": 6, "max_epochs": 3, "random_state": 0, "learning_rate": 0.02}
 # Long enough to be better than the linear initialization.
@@ -136,7 +137,7 @@ def numbers(error):
     return Fidelity(error, None, 0.0)
 
 
-BEHIND = Comparison(
+BEHIND = HeldOutComparison(
     numbers(0.2), numbers(0.1), 16, num_sequences=100, num_training=900, epochs=30, max_epochs=30
 )
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from refold.training import doing
 from refold.training._cross_validation import folds
-from refold.training._progress import Progress
+from refold.training._progress import Progress, doing
 
 
 @pytest.fixture

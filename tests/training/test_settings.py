@@ -5,14 +5,10 @@ import numpy as np
 import pytest
 
 from refold.errors import ParameterError
-from refold.training import (
-    pick_batch_size,
-    pick_max_epochs,
-    pick_refit,
-    require_jax,
-    validation_split,
-)
-from refold.training.loop._schedule import Schedule
+from refold.training._backend import require_jax
+from refold.training._settings import pick_batch_size, pick_refit
+from refold.training.data._validation_split import validation_split
+from refold.training.loop._schedule import Schedule, pick_max_epochs
 
 
 @pytest.mark.parametrize("n", [2, 5, 30, 1000])

@@ -11,14 +11,9 @@ from refold.cli import main
 from refold.cli._code_reader import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write
-from refold.training import (
-    StreamingLoader,
-    epochs_in_a_pass,
-    load_checkpoint,
-    members_of_shards,
-    save_checkpoint,
-)
+from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
 from refold.training._data_sources import FileSource
+from refold.training.data._loaders import StreamingLoader, epochs_in_a_pass, members_of_shards
 
 TINY = {
     "latent_dim": 3,

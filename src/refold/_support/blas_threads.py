@@ -3,9 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Iterator
-
-import scipy.linalg  # noqa: F401 - loads SciPy's BLAS, which is not that of NumPy
-from threadpoolctl import ThreadpoolController
+from typing import Any
 
 __all__ = ["SMALL_SIDE", "one_blas_thread"]
 
@@ -25,6 +23,10 @@ def one_blas_thread(*shape: int) -> Iterator[None]:
 
 
 @functools.cache
-def _libraries() -> ThreadpoolController:
+def _libraries() -> Any:
     """Return the controller of the BLAS libraries, cached because it takes milliseconds."""
+    # not at the top, because a small installation has neither
+    import scipy.linalg  # noqa: F401 - loads SciPy's BLAS, which is not that of NumPy
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController()

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import Any
 
 from refold.errors import ParameterError
 
@@ -52,8 +51,11 @@ def sole_use(path: str | os.PathLike[str], message: str) -> Iterator[None]:
         lock.release()
 
 
-def _locked(place: Path, message: str) -> FileLock | None:
+def _locked(place: Path, message: str) -> Any:
     """Lock a file next to ``place``; return None if that is not possible."""
+    # not at the top, because a small installation has no filelock
+    from filelock import FileLock, Timeout
+
     if not place.parent.is_dir():
         return None  # FileLock would create the folder
     path = place.with_name(f".{place.name}.lock")

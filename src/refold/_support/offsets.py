@@ -1,13 +1,12 @@
 """Offsets of sequences whose steps follow one another in one array."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["lengths_from_offsets", "offsets_from_lengths", "positions_of"]
 
 
-def offsets_from_lengths(lengths: Any) -> np.ndarray:
+def offsets_from_lengths(lengths: ArrayLike) -> np.ndarray:
     """Return the offsets (n + 1,) of consecutive sequences with these lengths (n,)."""
     lengths = np.asarray(lengths, dtype=np.int64)
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)

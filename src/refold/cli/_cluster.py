@@ -50,7 +50,7 @@ class Cluster:
     def run(
         self,
         operation: str,
-        model: Any,
+        model: "refold.Model",
         data: str,
         output: str,
         reading: Reading,
@@ -113,12 +113,12 @@ class TrainingCluster:
 
     def fit(
         self,
-        model: Any,
+        model: "refold.SequenceAutoencoder",
         data: str,
         reading: Reading,
         refused: dict[str, Any],
         *,
-        checkpoint: Any,
+        checkpoint: "refold.Checkpoint | None",
         resume: bool,
     ) -> Any:
         """Return the model that `refold.cluster.fit` trains; ``refused`` as for `Cluster.run`."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+import refold
 from refold._support.user_warnings import warn
 from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
@@ -32,7 +33,7 @@ _Read = tuple[np.ndarray, np.ndarray, str | None]
 def read_codes(
     path: Path,
     id: str | None = None,  # noqa: A002
-    model: Any = None,
+    model: "refold.Model | None" = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read codes (n_sequences, latent_dim) and ids from a file in any of the formats."""
     chosen = codes_format(path)
@@ -145,7 +146,7 @@ def _load(path: Path) -> Any:
         ) from error
 
 
-def _check_array(path: Path, codes: Any) -> None:
+def _check_array(path: Path, codes: object) -> None:
     if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.dtype.kind not in "fiu":
         raise FileFormatError(
             f"{str(path)!r} must hold a numeric array of shape (n_sequences, latent_dim). "
@@ -182,7 +183,7 @@ def _stack(path: Path, rows: list[Any], lines: list[int]) -> np.ndarray:
         ) from error
 
 
-def _id(value: Any) -> Any:
+def _id(value: object) -> Any:
     if not isinstance(value, str | int | float):
         raise TypeError(value)
     return value

@@ -3,18 +3,18 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
+import refold
 from refold.cli._files_and_streams import CODE_FORMATS, format_of
 from refold.cli._table_files import write_tables
 from refold.errors import FileFormatError, ParameterError
 from refold.sequences import atomic_writer, check_code_dtype, codes_to_arrow
 
-if TYPE_CHECKING:
-    Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
+Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 
 # Formats that can hold float16.
 _BINARY_FORMATS = ("parquet", "npy", "npz")
@@ -22,11 +22,11 @@ _BINARY_FORMATS = ("parquet", "npy", "npz")
 
 def write_codes(
     path: Path,
-    blocks: "Blocks",
+    blocks: Blocks,
     num_codes: int,
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
-    model: Any = None,
+    model: "refold.Model | None" = None,
 ) -> None:
     """Write blocks of codes and ids atomically, in the format of the file suffix."""
     chosen, id_name = codes_format(path), "id" if is_code(id) else id
@@ -69,7 +69,12 @@ def codes_format(path: Path) -> str:
 
 
 def _table(
-    codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str, dtype: str, model: Any
+    codes: np.ndarray,
+    ids: np.ndarray,
+    id_name: str,
+    chosen: str,
+    dtype: str,
+    model: "refold.Model | None",
 ) -> pa.Table:
     if chosen == "parquet":
         table = codes_to_arrow(codes, ids, dtype, model)
@@ -83,9 +88,7 @@ def _table(
     return pa.table({id_name: pa.array(ids.tolist()), **columns})
 
 
-def _write_array(
-    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str
-) -> list[np.ndarray]:
+def _write_array(stream: IO[bytes], blocks: Blocks, num_codes: int, dtype: str) -> list[np.ndarray]:
     """Write codes as one array, block by block, and return their ids."""
     found = []
     for codes, ids in blocks:
@@ -101,7 +104,7 @@ def _write_array(
 
 
 def _write_archive(
-    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, model: Any
+    stream: IO[bytes], blocks: Blocks, num_codes: int, dtype: str, model: "refold.Model | None"
 ) -> None:
     """Write the arrays ``code``, ``id`` and ``model`` as .npz."""
     with zipfile.ZipFile(stream, "w") as archive:

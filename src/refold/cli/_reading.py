@@ -92,7 +92,7 @@ class Reading:
     @contextmanager
     def opened(
         self,
-        model: Any,
+        model: "refold.Model",
         name: str,
         others: Sequence[str | None] = (),
         *,
@@ -105,7 +105,7 @@ class Reading:
     @contextmanager
     def labelled(
         self,
-        model: Any,
+        model: "refold.Model",
         name: str,
         label: str | None,
         labels: str | None,
@@ -119,7 +119,7 @@ class Reading:
     @contextmanager
     def described(
         self,
-        model: Any,
+        model: "refold.Model",
         name: str,
         columns: Sequence[str],
         labels: str | None,
@@ -135,13 +135,13 @@ class Reading:
                 )
             yield source, {one: self._labels(labels or path, one, source) for one in columns}
 
-    def read(self, model: Any, name: str, others: Sequence[str | None] = ()) -> Any:
+    def read(self, model: "refold.Model", name: str, others: Sequence[str | None] = ()) -> Any:
         """Read sequences for a model into memory, as `opened` does."""
         with self.opened(model, name, others) as source:
             return require_in_memory(source, name)
 
     def read_calibrated(
-        self, model: Any, name: str, normal: str | None, windows: Windows | None = None
+        self, model: "refold.Model", name: str, normal: str | None, windows: Windows | None = None
     ) -> tuple[Any, Any]:
         """Return the model, calibrated on the file `normal`, and sequences for it."""
         if normal is not None:
@@ -153,7 +153,7 @@ class Reading:
     def _file(self, name: str, others: Sequence[str | None] = ()) -> AbstractContextManager[Path]:
         return readable(name, input_format_of((name, *others), name, self.input_format))
 
-    def _open(self, model: Any, path: Path, left_out: Sequence[str] = ()) -> Any:
+    def _open(self, model: "refold.Model", path: Path, left_out: Sequence[str] = ()) -> Any:
         schema, options, found = model.schema, dict(self.options), _columns_of(path)
         names = list(schema.names)
         if schema.time_gaps and ((found and names[-1] not in found) or self.time_gaps):
@@ -174,7 +174,11 @@ class Reading:
         return _read(path, options, remembered)
 
     def _features(
-        self, found: list[str], labels: Sequence[str], schema: Any, names: list[str]
+        self,
+        found: list[str],
+        labels: Sequence[str],
+        schema: "refold.sequences.Schema",
+        names: list[str],
     ) -> list[str]:
         """Return the columns besides the labels: those of the model if the file has them all."""
         not_features = {*labels}
@@ -185,7 +189,7 @@ class Reading:
             return refold.sequences.step_columns(others)
         return names if set(names) <= set(found) else others
 
-    def _labels(self, path: Any, label: str, source: Any) -> Any:
+    def _labels(self, path: str | Path, label: str, source: Any) -> Any:
         """Read labels, matched by ``--id`` or by the id column of the sequences."""
         asked, known = self.id_column, source.schema.id_name
         if asked is None and known is not None:
@@ -213,7 +217,9 @@ class TrainingData(Reading):
         self.missing_values = _missing_values(self.missing)
 
     @contextmanager
-    def opened_to_fit(self, name: str, model: Any = None) -> Iterator[Any]:
+    def opened_to_fit(
+        self, name: str, model: "refold.SequenceAutoencoder | None" = None
+    ) -> Iterator[Any]:
         """Open sequences, for a fitted model if given; large files are read in blocks."""
         with self._file(name) as path:
             if model is None:
@@ -233,7 +239,7 @@ def check_label_files(*files: str | None) -> None:
         )
 
 
-def require_in_memory(source: Any, name: str) -> Any:
+def require_in_memory(source: "refold.Sequences | refold.sequences.Scan", name: str) -> Any:
     """Raise an error if the data are read in blocks."""
     if not isinstance(source, refold.sequences.Sequences):
         raise ParameterError(

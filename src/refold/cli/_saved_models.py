@@ -47,13 +47,13 @@ def loading(*, quiet: bool) -> Iterator[None]:
         yield
 
 
-def id_name(schema: Any, own: Sequence[str] = ()) -> str:
+def id_name(schema: "refold.sequences.Schema", own: Sequence[str] = ()) -> str:
     """Return a name for the column of ids: that of the data, unless the table has it already."""
-    taken = {None, *own, *schema.names}
-    return "id" if schema.id_name in taken else schema.id_name
+    name = schema.id_name
+    return "id" if name is None or name in {*own, *schema.names} else name
 
 
-def check_feature_names(schema: Any, format_name: str) -> None:
+def check_feature_names(schema: "refold.sequences.Schema", format_name: str) -> None:
     """Check before the work that no feature has the name of the column of ids or times."""
     found, chosen = _file_names(schema), refold.sequences.FORMATS[format_name]
     beside = [found["id"]] if "id" in chosen.write_options else []
@@ -67,7 +67,7 @@ def check_feature_names(schema: Any, format_name: str) -> None:
             )
 
 
-def check_table_names(schema: Any, own: Sequence[str]) -> None:
+def check_table_names(schema: "refold.sequences.Schema", own: Sequence[str]) -> None:
     """Check before the work that no feature has the name of a column of the output table."""
     if duplicates := [name for name in (id_name(schema), *own) if name in schema.names]:
         raise SchemaError(
@@ -77,7 +77,12 @@ def check_table_names(schema: Any, own: Sequence[str]) -> None:
 
 
 def write_sequences(
-    arrays: Sequence[Any], schema: Any, target: Output, ids: Any = None, *, quiet: bool
+    arrays: Sequence[Any],
+    schema: "refold.sequences.Schema",
+    target: Output,
+    ids: Any = None,
+    *,
+    quiet: bool,
 ) -> Any:
     """Write decoded arrays to an output, log it, and return them as sequences."""
     sequences = refold.sequences.Sequences.from_list(arrays, schema=schema)
@@ -90,8 +95,9 @@ def write_sequences(
     return sequences
 
 
-def _file_names(schema: Any) -> dict[str, str]:
+def _file_names(schema: "refold.sequences.Schema") -> dict[str, str]:
     """Return names for the columns of ids and times: those of the data if they are free."""
-    identity = id_name(schema)
-    taken = {None, identity, *schema.names}
-    return {"id": identity, "time": "time" if schema.time_name in taken else schema.time_name}
+    identity, time = id_name(schema), schema.time_name
+    if time is None or time in {identity, *schema.names}:
+        time = "time"
+    return {"id": identity, "time": time}

@@ -4,7 +4,6 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from refold._support.streams import write_all
 
@@ -24,7 +23,7 @@ class _CompleteStream(io.RawIOBase):
     def isatty(self) -> bool:
         return self._raw.isatty()
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         try:
             write_all(self._raw, data)
         except BrokenPipeError:

@@ -3,21 +3,28 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import refold
 from refold.cli._files_and_streams import format_of
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+
+class ResultTable(Protocol):
+    """What is written of a `pyarrow.Table`, which is not imported before a command runs."""
+
+    schema: Any
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """Return a mapping of column names to values for each row."""
+        ...
 
 
-def write_table(path: Path, table: "pa.Table") -> None:
+def write_table(path: Path, table: ResultTable) -> None:
     """Write a table in the format of the file suffix: ``.jsonl``, ``.csv`` or ``.parquet``."""
     write_tables(path, [table])
 
 
-def write_tables(path: Path, tables: Iterable["pa.Table"], **parquet: Any) -> None:
+def write_tables(path: Path, tables: Iterable[ResultTable], **parquet: Any) -> None:
     """Write tables with the same columns as one, in the format of the file suffix."""
     import pyarrow.parquet as pq
     from pyarrow import csv

@@ -2,27 +2,29 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.progress_bars import progress_bar
 from refold._support.user_warnings import warn
 from refold.cluster._connection import LOCAL, connected
-from refold.cluster._operations import Operation, hash_of, packed_model, without_sequences
-from refold.cluster._run import Job, execute_on_cluster
+from refold.cluster._operations import ModelOperation, hash_of, packed_model, without_sequences
+from refold.cluster._run import ClusterRun, execute_on_cluster
 from refold.cluster._storage import absolute, place_of
-from refold.cluster._summary import Summary
+from refold.cluster._summary import RunSummary
 from refold.errors import ParameterError, argument
-from refold.model import Model, model_of
-from refold.sequences import TableOptions, check_code_dtype
+from refold.model import Model, ModelLike, model_of
+from refold.sequences import ColumnTypes, TableOptions, check_code_dtype
+
+Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 # Ray moves names of units and summaries only, so its shared memory can be small.
 _STORE_BYTES = 256 << 20
 
 
 def encode(
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     *,
     on: str = "auto",
@@ -30,13 +32,13 @@ def encode(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Any = None,
+    column_types: ColumnTypes = None,
     time_gaps: bool = False,
     latent_steps: int | None = None,
     dtype: str = "float32",
     part_steps: int | None = None,
     verbose: int = 1,
-) -> Summary:
+) -> RunSummary:
     """Encode the sequences of Parquet files on a Ray cluster, and write the codes as Parquet files.
 
     Each worker reads a range of rows, encodes it and writes one part, whose name and content depend
@@ -75,8 +77,8 @@ def encode(
 
     Returns
     -------
-    Summary
-        Its `Summary.failures` are sequences that could not be encoded. All others are written.
+    RunSummary
+        Its `RunSummary.failures` are sequences that could not be encoded. All others are written.
 
     Raises
     ------
@@ -117,8 +119,8 @@ def encode(
 
 
 def reconstruct(
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     *,
     on: str = "auto",
@@ -126,13 +128,13 @@ def reconstruct(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Any = None,
+    column_types: ColumnTypes = None,
     time_gaps: bool = False,
     latent_steps: int | None = None,
     clip: bool = False,
     part_steps: int | None = None,
     verbose: int = 1,
-) -> Summary:
+) -> RunSummary:
     """Encode the sequences of Parquet files and decode the codes on a Ray cluster.
 
     Parameters
@@ -146,7 +148,7 @@ def reconstruct(
 
     Returns
     -------
-    Summary
+    RunSummary
         The parts hold a row for each sequence, with a list for each column.
 
     Raises
@@ -166,8 +168,8 @@ def reconstruct(
 
 
 def detect(
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     *,
     alpha: float = 0.01,
@@ -176,11 +178,11 @@ def detect(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Any = None,
+    column_types: ColumnTypes = None,
     time_gaps: bool = False,
     part_steps: int | None = None,
     verbose: int = 1,
-) -> Summary:
+) -> RunSummary:
     """Compute anomaly scores and p-values of the sequences of Parquet files on a Ray cluster.
 
     Parameters
@@ -196,7 +198,7 @@ def detect(
 
     Returns
     -------
-    Summary
+    RunSummary
         The parts hold the columns of `refold.model.Detection.to_table`, except for
         ``adjusted_p_value``, which depends on all sequences. The file
         ``_adjusted_p_values.parquet`` in the output folder has it for each p-value.
@@ -220,8 +222,8 @@ def detect(
 
 def _run(
     name: str,
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     roles: TableOptions,
     settings: dict[str, Any],
@@ -230,7 +232,7 @@ def _run(
     num_workers: int | None,
     part_steps: int | None,
     verbose: int,
-) -> Summary:
+) -> RunSummary:
     job = job_of(
         name, model, source, output, roles, settings, latent_steps, num_workers, part_steps
     )
@@ -253,15 +255,15 @@ def _run(
 
 def job_of(
     name: str,
-    model: Any,
-    source: Any,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
     output: str | os.PathLike[str],
     roles: TableOptions,
     settings: dict[str, Any],
     latent_steps: int | None = None,
     num_workers: int | None = None,
     part_steps: int | None = None,
-) -> Job:
+) -> ClusterRun:
     """Check arguments, and return a run as plain values."""
     for option, value in (("num_workers", num_workers), ("part_steps", part_steps)):
         if value is not None:
@@ -273,9 +275,9 @@ def job_of(
     settings = settings | {"latent_steps": model.latent_steps, "threads": 1}
     taken = {"code", None, *model.schema.names}
     id_name = roles.id or model.schema.id_name
-    operation = Operation(name, settings, "id" if id_name in taken else str(id_name))
+    operation = ModelOperation(name, settings, "id" if id_name in taken else str(id_name))
     without_sequences(model, operation, text_ids=False)  # raises what each worker would
-    return Job(
+    return ClusterRun(
         _absolute(source),
         place_of(output).name(),
         data,
@@ -288,12 +290,13 @@ def job_of(
     )
 
 
-def _absolute(source: Any) -> list[str]:
+def _absolute(source: Paths) -> list[str]:
     """Return paths that mean the same on every machine."""
     many = source if isinstance(source, list | tuple) else [source]
-    if not many or not all(isinstance(one, str | os.PathLike) for one in many):
+    paths = [one for one in many if isinstance(one, str | os.PathLike)]
+    if not paths or len(paths) < len(many):
         raise ParameterError(
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
             f"them. Got a {type(source).__name__}."
         )
-    return [absolute(one) for one in many]
+    return [absolute(path) for path in paths]

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import refold
-from refold.cluster._operations import Operation
-from refold.cluster._source import Source
+from refold.cluster._operations import ModelOperation
+from refold.cluster._source import SourceFiles
 from refold.cluster._storage import Place, make_folder, read_bytes, replaced
 from refold.cluster._worker import MODEL
 from refold.errors import ParameterError
@@ -26,7 +26,7 @@ _CALLED = {
 }
 
 
-def manifest_of(source: Source, operation: Operation, model_hash: str) -> dict[str, Any]:
+def manifest_of(source: SourceFiles, operation: ModelOperation, model_hash: str) -> dict[str, Any]:
     """Return all that determines the parts of a run, as JSON values."""
     settings = {name: one for name, one in operation.settings.items() if name != "threads"}
     found = {
@@ -78,7 +78,7 @@ def begin(output: Place, manifest: dict[str, Any], model: bytes) -> None:
             stream.write(model)
 
 
-def _difference(found: Any, manifest: dict[str, Any]) -> str:
+def _difference(found: object, manifest: dict[str, Any]) -> str:
     if not isinstance(found, dict):
         return _CALLED["format"]
     key = next((one for one in _CALLED if found.get(one) != manifest[one]), "files")

@@ -13,7 +13,7 @@ from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, codes_to_arrow
 
 
-class Operation(NamedTuple):
+class ModelOperation(NamedTuple):
     """An operation with a model, as plain values that go to the workers and into the manifest."""
 
     name: str  # "encode", "reconstruct" or "detect"
@@ -45,7 +45,7 @@ def hash_of(model: Model, operation: str) -> str:
     return digest.hexdigest()
 
 
-def computed(model: Model, operation: Operation, sequences: Sequences) -> pa.Table:
+def computed(model: Model, operation: ModelOperation, sequences: Sequences) -> pa.Table:
     """Return one row for each sequence."""
     settings, ids = operation.settings, sequences.ids
     with packed.limited_threads(settings["threads"]):
@@ -63,7 +63,7 @@ def computed(model: Model, operation: Operation, sequences: Sequences) -> pa.Tab
     return back.to_arrow(operation.id_name)
 
 
-def without_sequences(model: Model, operation: Operation, *, text_ids: bool) -> pa.Table:
+def without_sequences(model: Model, operation: ModelOperation, *, text_ids: bool) -> pa.Table:
     """Return the table of no sequence."""
     ids = np.zeros(1, np.str_ if text_ids else np.int64)
     one = Sequences.from_list([np.zeros((1, model.schema.num_columns))], ids=ids)

@@ -70,7 +70,9 @@ class RayPool:
     def _number_for(self, units: list[Unit]) -> int:
         return min(self.num_workers, len(units))
 
-    def _mapped(self, function: Any, units: list[Unit], **options: Any) -> Iterator[Any]:
+    def _mapped(
+        self, function: Batch | type[Worker], units: list[Unit], **options: Any
+    ) -> Iterator[Any]:
         ray, data = load_ray(), load_ray_data()
         items = [{"unit": unit_to(unit)} for unit in units]
         mapped = data.from_items(items, override_num_blocks=len(items)).map_batches(

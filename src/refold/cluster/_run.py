@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +18,12 @@ import refold
 from refold.cluster._connection import load_ray
 from refold.cluster._ids import SeenIds
 from refold.cluster._manifest import begin, manifest_of, run_of
-from refold.cluster._operations import Operation
+from refold.cluster._operations import ModelOperation
 from refold.cluster._pool import Pool, RayPool, ThisProcess
 from refold.cluster._reading import hashes, ids_of
-from refold.cluster._source import Source, Unit, open_source
+from refold.cluster._source import SourceFiles, Unit, open_source
 from refold.cluster._storage import Place, one_line, place_of, replaced
-from refold.cluster._summary import Summary
+from refold.cluster._summary import RunSummary
 from refold.cluster._worker import Failure, hashes_of
 from refold.errors import ClusterError, DataError, RefoldError, argument
 from refold.evaluation import adjusted_p_values
@@ -42,7 +43,7 @@ MOST_LISTED = 100
 Report = Callable[[int, int], None]
 
 
-class Job(NamedTuple):
+class ClusterRun(NamedTuple):
     """A run as plain values, which may go to a machine of the cluster."""
 
     source: list[str]
@@ -50,13 +51,13 @@ class Job(NamedTuple):
     model: bytes  # the model file
     hash: str  # of the model
     schema: dict[str, Any]  # of the model
-    operation: Operation
+    operation: ModelOperation
     asked: TableOptions
     part_steps: int | None
     num_workers: int | None
 
 
-def execute(job: Job, report: Report, pool: Pool) -> Summary:
+def execute(job: ClusterRun, report: Report, pool: Pool) -> RunSummary:
     """Run a job."""
     source = open_source(job.source, Schema.from_dict(job.schema), job.asked, job.part_steps)
     output = place_of(job.output)
@@ -86,7 +87,7 @@ def execute(job: Job, report: Report, pool: Pool) -> Summary:
 class _Found:
     """The results of parts, added up."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: ModelOperation) -> None:
         self._operation = operation
         self._sums: Counter[str] = Counter()
         self._failures: list[tuple[int, Failure]] = []
@@ -104,7 +105,7 @@ class _Found:
             self._sums[name] += result[name]
         if not result["there"]:
             self._sums["steps"] += result["steps"]
-        self._failures += [(result["unit"], Failure(*one)) for one in result["failures"]]
+        self._failures += [(result["unit"], Failure(**one)) for one in result["failures"]]
         for text in result.get("warnings", ()):
             kind = re.sub(r"\d+", "0", text)
             first, count = self._warnings.get(kind, (text, 0))
@@ -115,17 +116,17 @@ class _Found:
         self._memory = max(self._memory, result.get("peak", 0))
         self._idle = max(self._idle, result.get("idle", 0))
 
-    def summary(self, output: Place, seconds: float, num_workers: int) -> Summary:
+    def summary(self, output: Place, seconds: float, num_workers: int) -> RunSummary:
         """Write what concerns all parts, and return the summary."""
-        failures = [one for _, one in sorted(self._failures)]
+        failures = [one for _, one in sorted(self._failures, key=lambda pair: pair[0])]
         if failures:
-            lines = "".join(json.dumps(one._asdict()) + "\n" for one in failures)
+            lines = "".join(json.dumps(asdict(one)) + "\n" for one in failures)
             with replaced(output.beside(FAILURES)) as stream:
                 stream.write(lines.encode())
         anomalous = discoveries = None
         if self._operation.name == "detect":
             anomalous, discoveries = self._write_adjusted(output)
-        return Summary(
+        return RunSummary(
             self._operation.name,
             output.name(),
             self._sums["rows"],
@@ -155,7 +156,7 @@ class _Found:
         return int(counts[values <= alpha].sum()), int(counts[adjusted <= alpha].sum())
 
 
-def _check_ids(source: Source, pool: Pool) -> None:
+def _check_ids(source: SourceFiles, pool: Pool) -> None:
     """Raise ``DataError`` if an id occurs in two files, or twice in a long table."""
     fn = functools.partial(hashes_of, options=list(source.options), lists=source.lists)
     files = {file.name: i for i, file in enumerate(source.files)}
@@ -191,7 +192,7 @@ def _check_ids(source: Source, pool: Pool) -> None:
     )
 
 
-def _rows_with(source: Source, unit: Unit, hash_: int) -> list[tuple[Any, int]]:
+def _rows_with(source: SourceFiles, unit: Unit, hash_: int) -> list[tuple[Any, int]]:
     """Return the ids of a unit with a hash, and the rows at which they begin."""
     found = []
     for rows, ids in ids_of(unit, source.options, lists=source.lists):
@@ -208,7 +209,7 @@ class Coordinator:
     def __init__(self) -> None:
         self._progress = 0, 0
 
-    def run(self, job: Job) -> Summary | RefoldError:
+    def run(self, job: ClusterRun) -> RunSummary | RefoldError:
         """Run a job, and return its summary or its error."""
         try:
             return execute(job, self._report, RayPool(job.num_workers))
@@ -223,7 +224,7 @@ class Coordinator:
         self._progress = done, total
 
 
-def execute_on_cluster(job: Job, report: Report) -> Summary:
+def execute_on_cluster(job: ClusterRun, report: Report) -> RunSummary:
     """Run a job by a coordinator on the cluster that this process is connected to."""
     ray, coordinator = load_ray(), None
     try:

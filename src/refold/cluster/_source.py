@@ -42,7 +42,7 @@ class SourceFile(NamedTuple):
     id_type: str
 
 
-class Source(NamedTuple):
+class SourceFiles(NamedTuple):
     """The files of a run, and its units."""
 
     files: list[SourceFile]
@@ -57,7 +57,7 @@ def open_source(
     schema: Schema,  # of the model
     asked: TableOptions,
     part_steps: int | None = None,
-) -> Source:
+) -> SourceFiles:
     """Read the footers of all files, and cut them into units."""
     found = find_parquet(source)
     first = _footer(found[0][0])[0]
@@ -86,7 +86,7 @@ def open_source(
         for start, stop, size in cut(file.groups, part_steps):
             units.append(Unit(len(units), file.name, file.stamp, before, start, stop, size))
         before += file.num_rows
-    return Source(files, units, options, layout.lists, part_steps)
+    return SourceFiles(files, units, options, layout.lists, part_steps)
 
 
 def sum_of(groups: Sequence[tuple[int, int]]) -> tuple[int, int]:

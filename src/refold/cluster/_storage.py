@@ -56,7 +56,11 @@ class Place(NamedTuple):
 
     def beside(self, name: str) -> "Place":
         """Return a file in this folder."""
-        return self._replace(path=f"{self.path.rstrip('/')}/{name}")
+        return self.at(f"{self.path.rstrip('/')}/{name}")
+
+    def at(self, path: str) -> "Place":
+        """Return another path of the same store."""
+        return self._replace(path=path)
 
     @property
     def is_object_store(self) -> bool:
@@ -160,7 +164,7 @@ def _find(name: str) -> list[tuple[Place, Stamp]]:
     chosen = fs.FileSelector(root, recursive=True)
     found = patiently(what, lambda: place.system.get_file_info(chosen))
     files = [
-        (place._replace(path=one.path), Stamp(one.size, one.mtime_ns))
+        (place.at(one.path), Stamp(one.size, one.mtime_ns))
         for one in sorted(found, key=lambda one: one.path)
         if one.type == fs.FileType.File
         and one.path.lower().endswith(SUFFIXES)
@@ -196,7 +200,7 @@ def replaced(place: Place) -> Iterator[BinaryIO]:
         patiently(f"{place.name()} cannot be written", lambda: _copy(local, size, place))
 
 
-def _copy(local: Any, size: int, place: Place) -> None:
+def _copy(local: BinaryIO, size: int, place: Place) -> None:
     local.seek(0)
     folder, _, name = place.path.rpartition("/")
     # To a name that begins with a dot, which is then changed. In an object store, renaming would be

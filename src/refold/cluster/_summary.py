@@ -6,7 +6,7 @@ from refold.cluster._worker import Failure
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """What a run on a cluster did.
 
     Attributes
@@ -44,7 +44,9 @@ class Summary:
 
     Examples
     --------
-    >>> summary = Summary("encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 2, 400_000_000, 390_000_000)
+    >>> summary = RunSummary(
+    ...     "encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 2, 400_000_000, 390_000_000
+    ... )
     >>> str(summary).partition(" by ")[0]
     'Encoded 3 sequences in 1 part in codes: 12 steps in 2.0 s'
     """

@@ -2,27 +2,27 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import refold
 from refold._support.argument_checks import draw_seed
 from refold.errors import ParameterError, argument
-from refold.estimator import SequenceAutoencoder
-from refold.sequences import PartedScan, scan_parts
-from refold.training import Checkpoint, Processes
+from refold.sequences import ColumnTypes, PartedScan, scan_parts
 
 
 def fit_together(
-    estimator: SequenceAutoencoder,
+    estimator: "refold.SequenceAutoencoder",
     source: str | os.PathLike[str],
     *,
-    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None" = None,
     resume: bool = False,
     num_parts: int | None = None,
     id: str | None = None,  # noqa: A002
-    columns: Any = None,
-    column_types: Any = None,
-) -> SequenceAutoencoder:
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+) -> "refold.SequenceAutoencoder":
     """Train one model in all processes that JAX has connected, each on its part of the files.
 
     Each process calls this function with the same arguments, after
@@ -85,16 +85,18 @@ def fit_together(
 
 def open_parts(source: str | os.PathLike[str], **options: Any) -> PartedScan:
     """Open the files in all processes; an error in one of them is raised in all."""
+    from refold.training import Processes  # not at the top, because it imports JAX
+
     return scan_parts(source, Processes.connected(), **options)
 
 
 def fit_parts(
-    estimator: SequenceAutoencoder,
+    estimator: "refold.SequenceAutoencoder",
     parts: PartedScan,
-    checkpoint: str | os.PathLike[str] | Checkpoint | None,
+    checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None",
     *,
     resume: bool,
-) -> SequenceAutoencoder:
+) -> "refold.SequenceAutoencoder":
     """Train on the parts of all processes."""
     processes = parts.processes
     parameters: dict[str, Any] = estimator.get_params(deep=False) | {"time_warp": 0}
@@ -103,10 +105,12 @@ def fit_parts(
         if processes.index:  # the first one warns and logs
             parameters["verbose"] = 0
             warnings.simplefilter("ignore")
-        return SequenceAutoencoder(**parameters).fit(parts, checkpoint=checkpoint, resume=resume)
+        return refold.SequenceAutoencoder(**parameters).fit(
+            parts, checkpoint=checkpoint, resume=resume
+        )
 
 
-def check_divisible(estimator: SequenceAutoencoder) -> None:
+def check_divisible(estimator: "refold.SequenceAutoencoder") -> None:
     """Raise ``ParameterError`` if several processes cannot train this model."""
     if not isinstance(estimator.architecture, str) or estimator.architecture == "custom":
         raise ParameterError(
@@ -125,11 +129,11 @@ def check_divisible(estimator: SequenceAutoencoder) -> None:
 
 
 def plain_checkpoint(
-    checkpoint: str | os.PathLike[str] | Checkpoint | None,
+    checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None",
 ) -> tuple[str, float, int | None] | None:
     """Return the fields of a `Checkpoint` with an absolute path, for processes in other folders."""
     if checkpoint is None:
         return None
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = Checkpoint(checkpoint)
+    if not isinstance(checkpoint, refold.Checkpoint):
+        checkpoint = refold.Checkpoint(checkpoint)
     return os.fspath(Path(checkpoint.path).absolute()), checkpoint.seconds, checkpoint.epochs

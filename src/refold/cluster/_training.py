@@ -4,36 +4,35 @@ import os
 import pickle
 import socket
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jax
-
+import refold
 from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import optional
 from refold.cluster._connection import connected, load_ray
 from refold.cluster._storage import absolute
 from refold.cluster._together import check_divisible, fit_parts, open_parts, plain_checkpoint
 from refold.errors import ClusterError, FileAccessError, FileFormatError, RefoldError
-from refold.estimator import SequenceAutoencoder
-from refold.training import Checkpoint
+from refold.sequences import ColumnTypes
 
 
 def fit(
-    estimator: SequenceAutoencoder,
+    estimator: "refold.SequenceAutoencoder",
     source: str | os.PathLike[str],
     *,
     on: str = "local",
     processes: int = 2,
     cpus: int = 1,
-    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None" = None,
     resume: bool = False,
     max_failures: int = 3,
     id: str | None = None,  # noqa: A002
-    columns: Any = None,
-    column_types: Any = None,
-) -> SequenceAutoencoder:
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+) -> "refold.SequenceAutoencoder":
     """Train one model with several processes of a Ray cluster, each on its part of the files.
 
     The processes take as many sequences of each part in each step, and add up their gradients with
@@ -134,13 +133,15 @@ def _run(
 
 def _train(settings: dict[str, Any]) -> bytes:
     """Train in one process; return the pickled model or error."""
+    import jax  # not at the top, because no other worker needs it
+
     context = _ray_module("ray.train").get_context()
     index, count = context.get_world_rank(), context.get_world_size()
     collective = _ray_module("ray.train.collective")
     address = collective.broadcast_from_rank_zero(_free_address() if index == 0 else None)
     jax.distributed.initialize(address, count, index)
     checkpoint = settings["checkpoint"]
-    checkpoint = None if checkpoint is None else Checkpoint(*checkpoint)
+    checkpoint = None if checkpoint is None else refold.Checkpoint(*checkpoint)
     estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
     opened = False
     try:
@@ -166,7 +167,7 @@ def _ray_module(name: str) -> Any:
     return optional(name, extra="ray", purpose="Training on a cluster")
 
 
-def _one_line(error: Any, max_failures: int) -> RefoldError:
+def _one_line(error: Exception, max_failures: int) -> RefoldError:
     """Return the error of a process as one line."""
     failures = getattr(error, "worker_failures", {})
     for failure in failures.values():

@@ -6,8 +6,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.freed_memory import return_freed_memory
-from refold.cluster._operations import Operation, computed, hash_of, without_sequences
+from refold.cluster._operations import ModelOperation, computed, hash_of, without_sequences
 from refold.cluster._reading import Slice, hashes, ids_of, slices
 from refold.cluster._source import Unit
 from refold.cluster._storage import (
@@ -46,7 +47,8 @@ MODEL = "_model.refold"
 _ABOUT = b"refold.part"
 
 
-class Failure(NamedTuple):
+@dataclass(frozen=True)
+class Failure:
     """A sequence that could not be computed.
 
     Attributes
@@ -57,6 +59,11 @@ class Failure(NamedTuple):
         Row of the file at which it begins.
     reason : str
         What is wrong with it.
+
+    Examples
+    --------
+    >>> Failure("part.parquet", 3, "sequence 3 holds text").row
+    3
     """
 
     file: str
@@ -82,7 +89,7 @@ class Worker:
             )
             return
         return_freed_memory()
-        self._operation = Operation(*job["operation"])
+        self._operation = ModelOperation(*job["operation"])
         self._options = TableOptions(*job["options"])
         self._lists, self._run, self._text_ids = job["lists"], job["run"], job["text_ids"]
         self._output = job["output"]
@@ -154,7 +161,7 @@ class Worker:
                 empty = without_sequences(self._model, self._operation, text_ids=self._text_ids)
                 writer = pq.ParquetWriter(stream, empty.schema, compression="zstd")
                 writer.write_table(empty)
-            about["failures"] = [list(one) for one in failures]
+            about["failures"] = [asdict(failure) for failure in failures]
             writer.add_key_value_metadata({_ABOUT: json.dumps(about).encode()})
             writer.close()
             # nothing was read from another state of the file
@@ -237,8 +244,8 @@ def unit_to(unit: Unit) -> str:
 
 def unit_from(text: str) -> Unit:
     """Return a unit from its text."""
-    values = json.loads(text)
-    return Unit(*values)._replace(stamp=Stamp(*values[2]))
+    number, name, stamp, *rows = json.loads(text)
+    return Unit(number, name, Stamp(*stamp), *rows)
 
 
 def check_unchanged(unit: Unit) -> None:

@@ -2,16 +2,14 @@
 
 from importlib.resources import files
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refold._support.offsets import offsets_from_lengths
 from refold.sequences import Column, Schema, Sequences
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 NUM_FEATURES = 12
 
@@ -69,7 +67,7 @@ def japanese_vowels() -> JapaneseVowels:
     return JapaneseVowels(train, test, train_labels, test_labels)
 
 
-def to_sequences(table: "pa.Table") -> Sequences:
+def to_sequences(table: pa.Table) -> Sequences:
     """Convert an Arrow table with one list column per feature to sequences."""
     names = [f"x{feature}" for feature in range(NUM_FEATURES)]
     lists = [table[name].combine_chunks() for name in names]

@@ -1,20 +1,10 @@
 """Likely causes of a model that does not learn: checks of the data and of a short fit."""
 
-from typing import TYPE_CHECKING
-
-from refold._support.optional_imports import lazy_names as _lazy_names
 from refold.diagnosis._data_findings import data_findings as data_findings
+from refold.diagnosis._diagnose import Diagnosis as Diagnosis
+from refold.diagnosis._diagnose import diagnose as diagnose
 from refold.diagnosis._finding import Finding as Finding
 from refold.diagnosis._latent_dimensions import DEVIATIONS as DEVIATIONS
 from refold.diagnosis._latent_dimensions import LatentDimensions as LatentDimensions
 from refold.diagnosis._latent_dimensions import latent_dimensions as latent_dimensions
 from refold.diagnosis._latent_dimensions import sweep as sweep
-
-if TYPE_CHECKING:
-    from refold.diagnosis._diagnose import Diagnosis as Diagnosis
-    from refold.diagnosis._diagnose import diagnose as diagnose
-
-# need Keras, JAX and scikit-learn
-__getattr__, __dir__ = _lazy_names(
-    __name__, {"_diagnose": ("Diagnosis", "diagnose")}, purpose="Training"
-)

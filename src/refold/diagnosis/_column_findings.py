@@ -23,7 +23,7 @@ _FEWEST_CHANGES, _FEWEST_SEQUENCES = 20, 10
 _TIME_NAMES = {"time", "timestamp", "date", "datetime", "ts", "at", "when", "seconds", "step"}
 
 
-class _Facts(NamedTuple):
+class _ColumnFacts(NamedTuple):
     """What one pass over the sample finds out about a column."""
 
     column: Column
@@ -55,7 +55,7 @@ def column_findings(sample: Sequences, suspicious: str = "") -> Iterator[Finding
                 yield from _heavy_tails(one)
 
 
-def _facts_of(sample: Sequences) -> list[_Facts]:
+def _facts_of(sample: Sequences) -> list[_ColumnFacts]:
     _, step = positions(sample)
     later = step[1:] > 0  # False where the next row begins another sequence
     begins = sample.offsets[:-1][sample.lengths > 1]
@@ -67,11 +67,11 @@ def _facts_of(sample: Sequences) -> list[_Facts]:
         firsts = values[begins]
         static = len(firsts) >= _FEWEST_SEQUENCES and len(known) > 0 and not known.any()
         missing = 1 - len(seen) / max(1, len(values))
-        facts.append(_Facts(column, seen, missing, changes, firsts, bool(static)))
+        facts.append(_ColumnFacts(column, seen, missing, changes, firsts, bool(static)))
     return facts
 
 
-def _constant(facts: list[_Facts]) -> Iterator[Finding]:
+def _constant(facts: list[_ColumnFacts]) -> Iterator[Finding]:
     names = [f.column.name for f in facts if len(f.seen) and f.seen.min() == f.seen.max()]
     if names:
         rest = spelled("the other columns", f"the other columns with {argument('columns=')}")
@@ -81,7 +81,7 @@ def _constant(facts: list[_Facts]) -> Iterator[Finding]:
         )
 
 
-def _missing(facts: list[_Facts]) -> Iterator[Finding]:
+def _missing(facts: list[_ColumnFacts]) -> Iterator[Finding]:
     mostly = [f.column.name for f in facts if f.missing >= _MOSTLY_MISSING]
     if mostly:
         yield Finding(
@@ -100,7 +100,7 @@ def _missing(facts: list[_Facts]) -> Iterator[Finding]:
         )
 
 
-def _per_sequence(one: _Facts, *, is_id: bool) -> Iterator[Finding]:
+def _per_sequence(one: _ColumnFacts, *, is_id: bool) -> Iterator[Finding]:
     name = one.column.name
     if is_id:
         yield Finding(
@@ -116,7 +116,7 @@ def _per_sequence(one: _Facts, *, is_id: bool) -> Iterator[Finding]:
     )
 
 
-def _many_categories(one: _Facts) -> Iterator[Finding]:
+def _many_categories(one: _ColumnFacts) -> Iterator[Finding]:
     name, count = one.column.name, len(one.column.categories)
     often = len(one.seen) / len(np.unique(one.seen))
     if count >= _FEWEST_CHANGES and often < 2:
@@ -135,7 +135,7 @@ def _many_categories(one: _Facts) -> Iterator[Finding]:
         )
 
 
-def _time_like(one: _Facts, *, is_time: bool, alone: bool) -> Iterator[Finding]:
+def _time_like(one: _ColumnFacts, *, is_time: bool, alone: bool) -> Iterator[Finding]:
     changes, name = one.changes[~np.isnan(one.changes)], one.column.name
     if len(changes) < _FEWEST_CHANGES or alone:
         return
@@ -156,7 +156,7 @@ def _time_like(one: _Facts, *, is_time: bool, alone: bool) -> Iterator[Finding]:
         )
 
 
-def _integer_codes(one: _Facts) -> Iterator[Finding]:
+def _integer_codes(one: _ColumnFacts) -> Iterator[Finding]:
     distinct = np.unique(one.seen[:100_000])
     few = 2 < len(distinct) <= _FEW_INTEGERS and len(one.seen) > _FEWEST_VALUES
     if few and distinct.min() >= 0 and (distinct == np.round(distinct)).all():
@@ -168,7 +168,7 @@ def _integer_codes(one: _Facts) -> Iterator[Finding]:
         )
 
 
-def _heavy_tails(one: _Facts) -> Iterator[Finding]:
+def _heavy_tails(one: _ColumnFacts) -> Iterator[Finding]:
     if len(one.seen) < _FEWEST_VALUES:
         return
     squared = np.sort(np.square(one.seen - one.seen.mean()))

@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from refold._support.number_text import short_number
 from refold.diagnosis._column_findings import column_findings
 from refold.diagnosis._finding import Finding, by_importance
 from refold.errors import DataError, argument, spelled
+from refold.model import SequencesLike
 from refold.sequences import (
     Scan,
     Sequences,
@@ -39,7 +39,7 @@ _SCALES, _LEVELS = 100.0, 10.0
 
 
 def data_findings(
-    X: Any, *, latent_dim: int = 16, scale: str | None = "features"
+    X: SequencesLike, *, latent_dim: int = 16, scale: str | None = "features"
 ) -> tuple[Finding, ...]:
     """Check data for what often makes a fit poor.
 

@@ -1,19 +1,21 @@
 """`diagnose`: the findings about the data and about a short fit of a sample of it."""
 
 import warnings
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
+import refold
 from refold._support.number_text import short_number
+from refold._support.optional_imports import check_training_packages
 from refold.diagnosis._data_findings import data_findings, sampled
 from refold.diagnosis._finding import Finding, by_importance
 from refold.diagnosis._fit_findings import FitFacts, fit_findings
 from refold.errors import DataError, DivergedError
-from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity, PCABaseline, fidelity
+from refold.model import Model, SequencesLike
 from refold.sequences import Scaler, Scan, Sequences, sequence_moments
-from refold.training import check_arguments, open_training
 
 # Caps of the short fit: sequences, their values, sequences for an error, seconds.
 _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 30.0
@@ -21,7 +23,8 @@ _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 
 _FEWEST, _HELD_OUT, _EPOCHS = 10, 0.2, 30
 
 
-class Diagnosis(NamedTuple):
+@dataclass(frozen=True)
+class Diagnosis:
     """What `diagnose` found.
 
     Attributes
@@ -36,6 +39,12 @@ class Diagnosis(NamedTuple):
         Error of PCA of the same size on the held-out sequences.
     num_sequences : int
         Number of sequences in the short fit, held-out ones included; 0 without a fit.
+
+    Examples
+    --------
+    >>> found = Diagnosis((Finding("constant-column", "Column 'x0' is constant."),))
+    >>> found.to_dict()["findings"]
+    ({'name': 'constant-column', 'message': "Column 'x0' is constant."},)
     """
 
     findings: tuple[Finding, ...]
@@ -59,14 +68,12 @@ class Diagnosis(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, such as for JSON."""
-        plain = {
-            name: value._asdict() if isinstance(value, Fidelity) else value
-            for name, value in self._asdict().items()
-        }
-        return plain | {"findings": [one._asdict() for one in self.findings]}
+        return asdict(self)
 
 
-def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnosis:
+def diagnose(
+    X: SequencesLike, *, estimator: "refold.SequenceAutoencoder | None" = None
+) -> Diagnosis:
     """Look for reasons why a model does not learn, in the data and in a short fit.
 
     Parameters
@@ -102,7 +109,11 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
     >>> [one.name for one in found.findings], found.num_sequences
     (['few-sequences'], 40)
     """
-    estimator = SequenceAutoencoder() if estimator is None else estimator
+    check_training_packages("Training")
+    # not at the top, because a small installation has neither JAX nor Keras
+    from refold.training import check_arguments, open_training
+
+    estimator = refold.SequenceAutoencoder() if estimator is None else estimator
     parameters = estimator.get_params(deep=False)
     check_arguments(parameters)
     with warnings.catch_warnings():
@@ -130,9 +141,8 @@ def _with_short_fit(
     train, held_out = sample[np.sort(order[count:])], sample[np.sort(order[:count])]
     changes = {"refit": False, "calibration_fraction": 0.0, "verbose": 0, "random_state": seed}
     changes["time_budget"] = parameters["time_budget"] or _SECONDS
-    model = SequenceAutoencoder(**{**parameters, **changes})
     try:
-        model.fit(train)
+        model = refold.SequenceAutoencoder(**{**parameters, **changes}).fit(train).model_
     except (DataError, DivergedError) as error:
         name = "diverged" if isinstance(error, DivergedError) else "cannot-fit"
         return Diagnosis(by_importance([*found, Finding(name, str(error))]))
@@ -142,33 +152,31 @@ def _with_short_fit(
     return Diagnosis(findings, *errors, len(sample))
 
 
-def _measured(
-    model: SequenceAutoencoder, train: Sequences, held_out: Sequences, num_sequences: int
-) -> FitFacts:
-    scaler, seen = model.error_scaler_, train[:_MOST_MEASURED]
+def _measured(model: Model, train: Sequences, held_out: Sequences, num_sequences: int) -> FitFacts:
+    scaler, seen, history = model.error_scaler, train[:_MOST_MEASURED], model.history
     decoded = _decoded(model, held_out)
     # without the first epoch, in which steps are compiled
-    seconds = np.diff(model.history_["seconds"])
+    seconds = np.diff(history.epochs["seconds"])
     seconds = float(np.median(seconds)) if len(seconds) else 0.0
     return FitFacts(
         fidelity(held_out, decoded, scaler),
         fidelity(seen, _decoded(model, seen), scaler),
         fidelity(held_out, _constant(train, held_out), scaler),
-        _pca_error(model, train, held_out, scaler),
+        _pca_error(model.specification.latent_dim, train, held_out, scaler),
         _kept_within(held_out, decoded),
         float(np.mean(np.abs(decoded.lengths - held_out.lengths) > 0.1 * held_out.lengths)),
-        model.history_,
-        model.initial_loss_,
-        model.best_epoch_,
+        history.epochs,
+        history.initial_loss,
+        history.best_epoch,
         len(train),
-        model.latent_dim_,
+        model.specification.latent_dim,
         seconds * _EPOCHS * num_sequences / len(train),
     )
 
 
-def _decoded(model: SequenceAutoencoder, sequences: Sequences) -> Sequences:
+def _decoded(model: Model, sequences: Sequences) -> Sequences:
     """Encode and decode at the predicted lengths."""
-    decoded = model.inverse_transform(model.transform(sequences))
+    decoded = model.decode(model.encode(sequences))
     return Sequences.from_list(decoded, schema=sequences.schema)
 
 
@@ -187,11 +195,11 @@ def _constant(train: Sequences, held_out: Sequences) -> Sequences:
 
 
 def _pca_error(
-    model: SequenceAutoencoder, train: Sequences, held_out: Sequences, scaler: Scaler
+    latent_dim: int, train: Sequences, held_out: Sequences, scaler: Scaler
 ) -> Fidelity | None:
     width = max(1, int(train.lengths.max()) * train.schema.output_width)
-    train = train[: max(model.latent_dim_, _MOST_VALUES * 4 // width)]
-    size = min(model.latent_dim_, len(train), width)
+    train = train[: max(latent_dim, _MOST_VALUES * 4 // width)]
+    size = min(latent_dim, len(train), width)
     if len(train) * width > 16 * _MOST_VALUES:  # PCA of so many values takes too much memory
         return None
     return fidelity(held_out, PCABaseline(size).fit(train).reconstruct(held_out), scaler)

@@ -1,7 +1,7 @@
 """`Finding`, the names of all findings, and their order."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 # All findings, from what spoils a fit to what is only worth a look.
 ORDER = (
@@ -37,7 +37,8 @@ ORDER = (
 )
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Finding:
     """One likely cause of a poor fit.
 
     Attributes

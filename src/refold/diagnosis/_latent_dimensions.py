@@ -9,7 +9,7 @@ import numpy as np
 from refold._support.argument_checks import check_array, is_whole
 from refold.errors import DataError, ParameterError
 from refold.evaluation import errors_by_feature
-from refold.model import Model, model_of
+from refold.model import Model, ModelLike, model_of
 from refold.sequences import Sequences
 
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
@@ -50,7 +50,7 @@ class LatentDimensions(NamedTuple):
         return np.argsort(-self.total, kind="stable")
 
 
-def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> LatentDimensions:
+def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> LatentDimensions:
     """Measure the effect of each latent dimension, by changing it alone and decoding.
 
     Parameters
@@ -100,7 +100,7 @@ def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> Latent
 
 
 def sweep(
-    model: Any,
+    model: ModelLike,
     codes: np.ndarray,
     dimension: int,
     deviations: Sequence[float] = DEVIATIONS,

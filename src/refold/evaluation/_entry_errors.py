@@ -164,7 +164,9 @@ def _scaled(values: np.ndarray, scaler: Scaler) -> np.ndarray:
     return (values - scaler.mean_) / scaler.scale_
 
 
-def step_sums(original: Sequences, reconstructed: Any, scaler: Scaler | None) -> np.ndarray:
+def step_sums(
+    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None
+) -> np.ndarray:
     """Return error sum and count of each step, for the numeric columns and then for the others."""
     errors = entry_errors(original, reconstructed, scaler)
     observed = ~np.isnan(errors)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from refold._support.number_text import short_number
 from refold.evaluation._exact_accuracy import accuracy, exact
@@ -11,7 +12,8 @@ from refold.evaluation._step_matching import as_pair
 from refold.sequences import Scaler, Sequences
 
 
-class Fidelity(NamedTuple):
+@dataclass(frozen=True)
+class Fidelity:
     """Reconstruction quality.
 
     Attributes

@@ -1,7 +1,8 @@
 """Forecast errors, next to those of the naive baselines."""
 
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,8 @@ NAIVE = {
 """The naive forecasts: fields of `ForecastErrors`, and their names in a text."""
 
 
-class ForecastAccuracy(NamedTuple):
+@dataclass(frozen=True)
+class ForecastAccuracy:
     """Accuracy on the binary and categorical columns, of the model and the naive baselines.
 
     Attributes
@@ -36,6 +38,11 @@ class ForecastAccuracy(NamedTuple):
         Accuracy of the model, and of repeating the last value.
     seasonal_naive : float or None
         Accuracy of repeating the value of one season ago; None if no season was found.
+
+    Examples
+    --------
+    >>> ForecastAccuracy(0.9, 0.5, None).last_value
+    0.5
     """
 
     model: float
@@ -43,7 +50,8 @@ class ForecastAccuracy(NamedTuple):
     seasonal_naive: float | None
 
 
-class ForecastErrors(NamedTuple):
+@dataclass(frozen=True)
+class ForecastErrors:
     """Forecast errors of the model and the naive baselines on the same steps.
 
     Attributes
@@ -69,6 +77,14 @@ class ForecastErrors(NamedTuple):
         was observed.
     names : tuple of str
         Names of the columns.
+
+    Examples
+    --------
+    >>> from refold.sequences import split_at
+    >>> waves = Sequences.from_list([[0.0, 1.0, 0.0, -1.0] * 4] * 3)
+    >>> before, after = split_at(waves, 12)
+    >>> forecast_errors(before, after, after, Scaler.fit(waves)).season
+    4
     """
 
     measure: str
@@ -194,14 +210,16 @@ def forecast_errors(
     by_step = {name: _by_step(after, ahead, scaler) for name, ahead in forecasts.items()}
     if "linear" in by_step:
         by_step["linear"][:, ~after.schema.numeric] = np.nan
-    errors: dict[str, float | None] = {name: found.error for name, found in measured.items()}
+    errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}
+    errors |= {name: found.error for name, found in measured.items()}
     accuracy = None
     if measured["model"].accuracy is not None:
-        shares = {name: found.accuracy for name, found in measured.items() if name != "linear"}
-        accuracy = ForecastAccuracy(**({"seasonal_naive": None} | shares))
+        shares: dict[str, Any] = {"seasonal_naive": None}
+        shares |= {name: found.accuracy for name, found in measured.items() if name != "linear"}
+        accuracy = ForecastAccuracy(**shares)
     return ForecastErrors(
         measured["model"].measure,
-        **({"linear": None, "seasonal_naive": None} | errors),
+        **errors,
         season=season,
         num_sequences=len(after),
         accuracy=accuracy,

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_score
 
+from refold._support.optional_imports import check_training_packages
 from refold.errors import DataError
 from refold.evaluation._label_counts import label_counts
 from refold.evaluation._ngrams import count_unseen
@@ -89,6 +88,11 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     >>> compare(noisy_sines(60, seed=0), noisy_sines(60, seed=1)).count
     60
     """
+    check_training_packages("A two-sample test")
+    # not at the top, because a small installation has no scikit-learn
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
     real = as_sequences(real)
     generated = as_sequences(generated, schema=real.schema)
     has_tokens = not real.schema.numeric.all()

@@ -1,18 +1,17 @@
 """Linear probe: cross-validated accuracy of a linear classifier on vectors."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_array
+from refold._support.optional_imports import check_training_packages
 from refold.errors import DataError
 
 
-class Probe(NamedTuple):
+@dataclass(frozen=True)
+class Probe:
     """Accuracy of a linear classifier.
 
     Attributes
@@ -25,6 +24,12 @@ class Probe(NamedTuple):
         Accuracy of always predicting the most frequent label.
     num_classes, num_folds : int
         Number of different labels, and of folds.
+
+    Examples
+    --------
+    >>> labels = np.arange(60) % 3
+    >>> probe(np.eye(3)[labels] + 0.1, labels).num_classes
+    3
     """
 
     accuracy: float
@@ -34,7 +39,7 @@ class Probe(NamedTuple):
     num_folds: int
 
 
-def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
+def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 0) -> Probe:
     """Cross-validated accuracy of a logistic regression that predicts labels from vectors [1]_.
 
     Parameters
@@ -69,6 +74,13 @@ def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
     >>> probe(np.eye(3)[labels] + 0.1, labels).accuracy
     1.0
     """
+    check_training_packages("A linear probe")
+    # not at the top, because a small installation has no scikit-learn
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     vectors, labels = check_array("vectors", vectors, ("n", "width")), np.asarray(labels)
     if labels.shape != (len(vectors),):
         raise DataError(

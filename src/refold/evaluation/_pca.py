@@ -3,17 +3,15 @@
 import copy
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.decomposition import PCA
-from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import is_whole
 from refold._support.blas_threads import one_blas_thread
+from refold._support.optional_imports import check_training_packages
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
-class PCABaseline(BaseEstimator):
+class PCABaseline:
     """Principal component analysis of standardized, zero-padded sequences.
 
     It is the baseline for a model of the same code size. Numeric columns are standardized on the
@@ -66,6 +64,10 @@ class PCABaseline(BaseEstimator):
         DataError
             If there are fewer sequences than ``latent_dim``, or all of them are empty.
         """
+        check_training_packages("PCA")
+        # not at the top, because a small installation has no scikit-learn
+        from sklearn.decomposition import PCA
+
         if not is_whole(self.latent_dim):
             raise ParameterError(f"latent_dim must be a positive integer. Got {self.latent_dim!r}.")
         sequences = as_sequences(sequences)
@@ -95,7 +97,7 @@ class PCABaseline(BaseEstimator):
         SchemaError
             If the columns are not those of the training split.
         """
-        check_is_fitted(self, "pca_")
+        self._check_fitted()
         return self.pca_.transform(self._matrix(as_sequences(sequences)))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:
@@ -144,12 +146,18 @@ class PCABaseline(BaseEstimator):
         sklearn.exceptions.NotFittedError
             If called before `fit`.
         """
-        check_is_fitted(self, "pca_")
+        self._check_fitted()
         kept = copy.copy(self)
         kept.latent_dim, kept.pca_ = latent_dim, copy.copy(self.pca_)
         for name in ("components_", "explained_variance_"):
             setattr(kept.pca_, name, getattr(self.pca_, name)[:latent_dim])
         return kept
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "pca_"):
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError("This PCABaseline is not fitted yet. Call fit first.")
 
     def _matrix(self, sequences: Sequences) -> np.ndarray:
         """Standardized, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""

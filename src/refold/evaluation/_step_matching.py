@@ -1,5 +1,6 @@
 """Alignment of reconstructions with the steps of their originals."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences
 
 
-def as_pair(original: Any, reconstructed: Any) -> tuple[Sequences, Sequences]:
+def as_pair(
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any]
+) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError
-from refold.explore._decoding import Decoding, blocks, usual_range, values_of, worst_values
-from refold.explore._fields import Field, fields_of
+from refold.explore._decoding import CodeDecoder, blocks, usual_range, values_of, worst_values
+from refold.explore._fields import ColorField, fields_of
 from refold.explore._groups import check_clusters, cluster_field, label_field, normal_field
 from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
 from refold.explore._projection import Projection, effects, numbers_of
 from refold.explore._umap_job import UmapJob
-from refold.model import compared, model_of
+from refold.model import ModelLike, SequencesLike, model_of
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
@@ -52,7 +53,7 @@ class Atlas:
         Places on the map.
     projection : Projection
         The map: from codes to places and back.
-    fields : list of Field
+    fields : list of ColorField
         What the map can be colored by.
     score_components : array of float32 of shape (n_sequences, 2)
         Error and distance, of which anomaly scores are the sum, as soon as p-values are computed;
@@ -77,10 +78,10 @@ class Atlas:
 
     def __init__(
         self,
-        model: Any,
-        X: Any,
+        model: ModelLike,
+        X: SequencesLike,
         *,
-        codes: Any = None,
+        codes: ArrayLike | None = None,
         fields: Mapping[str, Any] | None = None,
         num_clusters: int | None = None,
     ) -> None:
@@ -94,13 +95,13 @@ class Atlas:
             raise DataError(
                 f"Got {len(self.codes)} codes for {count} sequences. Encode these sequences again."
             )
-        self._decoding = Decoding(model, self.sequences.lengths)
+        self._decoding = CodeDecoder(model, self.sequences.lengths)
         weights = effects(self.codes, self.sequences.lengths, self._decoding.change)
         self.projection = Projection.fit(self.codes, weights)
-        self._similar = WeightedCodes(self.codes, self.projection.mean, weights)
+        self.similar = WeightedCodes(self.codes, self.projection.mean, weights)
         self._maps: dict[str, FlatMap] = {"pca": PcaMap(self.projection, self.codes)}
         self.places = self._maps["pca"].places
-        self.umap = UmapJob(self._similar.vectors)
+        self.umap = UmapJob(self.similar.vectors)
         self._lock = threading.Lock()
         calibrated = model.calibration is not None
         self.score_components = np.zeros((count if calibrated else 0, 2), np.float32)
@@ -168,7 +169,7 @@ class Atlas:
                 return None
             with self._lock:
                 if name not in self._maps:
-                    self._maps[name] = NeighborMap(places, self.codes, self._similar)
+                    self._maps[name] = NeighborMap(places, self.codes, self.similar)
         return self._maps[name]
 
     def show(self, row: int) -> dict[str, Any]:
@@ -179,7 +180,7 @@ class Atlas:
             )
         one = self.sequences[[row]]
         shown = self.compare(one, self.codes[[row]])[0]
-        found = self._similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
+        found = self.similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
         neighbors = [
             (other, float(distance))
             for other, distance in zip(found.rows.tolist(), found.distances, strict=True)
@@ -232,7 +233,11 @@ class Atlas:
         return found
 
     def unfold(
-        self, at: Any = None, code: Any = None, row: int | None = None, on: str = "pca"
+        self,
+        at: ArrayLike | None = None,
+        code: ArrayLike | None = None,
+        row: int | None = None,
+        on: str = "pca",
     ) -> dict[str, Any]:
         """Decode a place of the map, or a code.
 
@@ -273,16 +278,16 @@ class Atlas:
         flat = self._ready(on)
         if at is not None:
             place = numbers_of(at, 2, "at")
-            if row is not None:
-                self._check_row(row)
+            if row is not None and not (type(row) is int and 0 <= row < len(self.codes)):
+                raise ParameterError(f"There is no sequence {str(row)[:40]}.")
             codes = flat.code_at(place, row)[None]
             rows, distances = flat.nearest(place, 1)
             closest, far = int(rows[0]), float(distances[0]) > flat.reach
         else:
             codes = numbers_of(code, self.codes.shape[1], "code")[None]
             place = flat.places_of(codes)[0]
-            found = self._similar.nearest(codes, 1)[0]
-            closest, far = int(found.rows[0]), float(found.distances[0]) > self._similar.reach
+            found = self.similar.nearest(codes, 1)[0]
+            closest, far = int(found.rows[0]), float(found.distances[0]) > self.similar.reach
         codes = codes.astype(np.float32)
         back = self._decoding.decoded(codes)
         return {
@@ -295,7 +300,7 @@ class Atlas:
             "id": self.sequences.ids[closest].item(),
         }
 
-    def field(self, name: str) -> Field:
+    def field(self, name: str) -> ColorField:
         """Return a field by its name."""
         for field in self.fields:
             if field.name == name:
@@ -303,7 +308,7 @@ class Atlas:
         names = ", ".join(field.name for field in self.fields)
         raise ParameterError(f"There is nothing named {name!r} to color by. There is {names}.")
 
-    def label(self, name: str, value: str, rows: list[int]) -> Field:
+    def label(self, name: str, value: str, rows: list[int]) -> ColorField:
         """Give sequences a label in a column of the reader.
 
         Parameters
@@ -330,12 +335,12 @@ class Atlas:
                 raise ParameterError(f"{old.name!r} exists already. Choose another column.")
             return self._put(label_field(old, name, value, rows, len(self.codes)))
 
-    def normal(self, rows: list[int]) -> Field:
+    def normal(self, rows: list[int]) -> ColorField:
         """Return p-values of all sequences, with some of them as the normal ones of `detect`."""
         with self._lock:
             return self._put(normal_field(self.model, self.sequences, rows))
 
-    def cluster(self, num_clusters: int | None) -> Field:
+    def cluster(self, num_clusters: int | None) -> ColorField:
         """Return other clusters, which replace those that the map can be colored by.
 
         Parameters
@@ -362,11 +367,11 @@ class Atlas:
         with self._lock:
             return self._put(self._clusters(num_clusters))
 
-    def _clusters(self, num_clusters: int | None) -> Field:
-        vectors = self._similar.vectors
+    def _clusters(self, num_clusters: int | None) -> ColorField:
+        vectors = self.similar.vectors
         return cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
 
-    def _put(self, field: Field) -> Field:
+    def _put(self, field: ColorField) -> ColorField:
         """Add a field, or replace the one of the same name."""
         fields = {one.name: one for one in self.fields} | {field.name: field}
         self.fields = [*fields.values()]
@@ -378,18 +383,13 @@ class Atlas:
             raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
         return flat
 
-    def _check_row(self, row: Any) -> None:
-        whole = isinstance(row, int) and not isinstance(row, bool)
-        if not whole or not 0 <= row < len(self.codes):
-            raise ParameterError(f"There is no sequence {str(row)[:40]}.")
-
-    def _all_fields(self, given: Mapping[str, Any], num_clusters: int | None) -> list[Field]:
+    def _all_fields(self, given: Mapping[str, Any], num_clusters: int | None) -> list[ColorField]:
         count, lengths = len(self.codes), self.sequences.lengths
         fields = fields_of(given, count)
         if len(np.unique(lengths)) > 1:
-            fields.append(Field("length", lengths, about="steps of the sequence"))
+            fields.append(ColorField("length", lengths, about="steps of the sequence"))
         about = "mean squared error of the reconstruction, in standard deviations"
-        computed = functools.partial(Field, count=count, log=True)
+        computed = functools.partial(ColorField, count=count, log=True)
         errors = functools.partial(self._decoding.errors, self.sequences, self.codes)
         fields.append(computed("error", compute=errors, about=about))
         if self.model.calibration is not None:
@@ -404,5 +404,5 @@ class Atlas:
     def _p_values(self) -> Iterator[np.ndarray]:
         for chosen in blocks(len(self.codes)):
             some = self.model.align(self.sequences[chosen])
-            _, self.score_components[chosen], p_values = compared(self.model, some)
+            _, self.score_components[chosen], p_values = self.model.compared(some)
             yield p_values

@@ -1,11 +1,11 @@
 """Sequences of codes as the map needs them: decoded, compared, and as lists of values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from refold.model import Model, compared, entries_between, means_by_sequence
+from refold.model import Model, entries_between, means_by_sequence
 from refold.sequences import Sequences
 
 # Sequences that are decoded at once where all are.
@@ -16,7 +16,7 @@ _LENGTH_SHARE = 0.2
 _REASONS = 3
 
 
-class Decoding:
+class CodeDecoder:
     """A model's way from codes to sequences, and their errors in standardized units."""
 
     def __init__(self, model: Model, lengths: np.ndarray) -> None:
@@ -46,7 +46,7 @@ class Decoding:
         """Return p-values, and the error and the distance of which scores are the sum."""
         if self._model.calibration is None:
             return []
-        _, components, p_values = compared(self._model, self._model.align(sequences))
+        _, components, p_values = self._model.compared(self._model.align(sequences))
         return [
             {"p_value": float(p_value), "anomaly": parts}
             for p_value, parts in zip(p_values, components, strict=True)
@@ -88,7 +88,7 @@ def usual_range(sequences: Sequences, column: int) -> list[float] | None:
     return [low, high] if high > low else [low - 0.5, high + 0.5]
 
 
-def worst_values(errors: np.ndarray, names: Any) -> list[dict[str, Any]]:
+def worst_values(errors: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the largest errors of (steps, columns), and their shares of the sum."""
     known = np.nan_to_num(errors)
     total = known.sum()

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import Progress
 
 from refold._support.progress_bars import progress_bar
 from refold._support.user_warnings import warn
 from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
-from refold.explore._fields import Field
+from refold.explore._fields import ColorField
 from refold.explore._one_file import whole_page
-from refold.model import model_of
+from refold.explore._umap_job import UmapJob
+from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import length_unit
 from refold.network.weights import linear_map
-from refold.sequences import atomic_writer
+from refold.sequences import Scaler, atomic_writer
 from refold.sequences.types import outputs_of
 from refold.serve import to_json
 
@@ -107,7 +109,7 @@ def export_page(
     return size
 
 
-def check_exportable(model: Any) -> None:
+def check_exportable(model: ModelLike) -> None:
     """Raise a ParameterError if a page cannot compute with a model."""
     if not isinstance(model_of(model).network, PackedNetwork):
         raise ParameterError(
@@ -117,7 +119,7 @@ def check_exportable(model: Any) -> None:
 
 
 def exported_blocks(
-    atlas: Atlas, name: str, bar: Any, *, umap: bool = False
+    atlas: Atlas, name: str, bar: Progress, *, umap: bool = False
 ) -> Iterator[tuple[str, str, bytes]]:
     """Yield the name, the type and the compressed content of all that a page holds."""
     sequences = atlas.sequences
@@ -151,7 +153,7 @@ def exported_blocks(
     yield "about", "json", zlib.compress(to_json(_about(atlas, name, maps, fields)), 6)
 
 
-def _values_of(field: Field) -> np.ndarray | None:
+def _values_of(field: ColorField) -> np.ndarray | None:
     values = field.values(0.2)
     if field.failure:
         warn(f"The page has no {field.name!r}. {field.failure}")
@@ -159,7 +161,9 @@ def _values_of(field: Field) -> np.ndarray | None:
     return values
 
 
-def _finished(bar: Any, what: str, found: Callable[[], Any], work: Any) -> Any:
+def _finished(
+    bar: Progress, what: str, found: Callable[[], Any], work: ColorField | UmapJob
+) -> Any:
     """Wait for something that is computed in the background, and show how much is done."""
     task = bar.add_task(what, total=1.0)
     while (result := found()) is None:
@@ -195,7 +199,7 @@ def _about(
     scaler = model.scaler.to_dict()
     longest = 2 * specification.max_steps
 
-    def shift(scaler: Any) -> np.ndarray:
+    def shift(scaler: Scaler) -> np.ndarray:
         return scaler.shift(sequences.schema)
 
     return {
@@ -203,7 +207,7 @@ def _about(
         | {"model": name, "ids": ids, "maps": [*maps], "fields": fields}
         | {"id_name": sequences.schema.id_name},
         "reach": {key: _finite(flat.reach) for key, flat in maps.items()}
-        | {"codes": _finite(atlas._similar.reach)},
+        | {"codes": _finite(atlas.similar.reach)},
         "projection": {
             "mean": projection.mean,
             "weights": projection.weights,

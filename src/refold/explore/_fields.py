@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold.errors import DataError, RefoldError
 
@@ -16,7 +17,7 @@ _FEW = 12
 _MANY = 200
 
 
-class Field:
+class ColorField:
     """Values of all sequences, (n_sequences,), to color by: given, or computed on request."""
 
     def __init__(
@@ -105,7 +106,7 @@ class Field:
             )
 
 
-def fields_of(given: Mapping[str, Any], count: int) -> list[Field]:
+def fields_of(given: Mapping[str, Any], count: int) -> list[ColorField]:
     """Return a field for each column of metadata, which must have ``count`` values."""
     fields = []
     for name, values in given.items():
@@ -119,7 +120,7 @@ def fields_of(given: Mapping[str, Any], count: int) -> list[Field]:
     return fields
 
 
-def field_of(name: str, values: Any) -> Field | None:
+def field_of(name: str, values: ArrayLike) -> ColorField | None:
     """Return a field of metadata; None if it has too many different texts to be colored by."""
     array = np.asarray(values)
     if array.dtype.kind in "OUS":
@@ -134,14 +135,16 @@ def field_of(name: str, values: Any) -> Field | None:
         texts, numbers = None, array.astype(str if single else float).astype(float)
     known, index = np.unique(numbers, return_inverse=True)
     if len(known) - np.isnan(known).any() > _FEW:
-        return Field(name, numbers)
+        return ColorField(name, numbers)
     if texts is None:  # a text for each value, not for each sequence
-        names = np.array(["" if one != one else _exact_text(one) for one in known.tolist()])
+        # repr is the shortest text that stands for exactly this number
+        shown = [repr(one).removesuffix(".0") for one in known.tolist()]
+        names = np.array(["" if text == "nan" else text for text in shown])
         return _categories(name, names[index.reshape(-1)])
     return _categories(name, texts)
 
 
-def _categories(name: str, texts: np.ndarray) -> Field | None:
+def _categories(name: str, texts: np.ndarray) -> ColorField | None:
     found, index = np.unique(texts, return_inverse=True)
     if len(found) > _MANY:
         return None
@@ -149,12 +152,7 @@ def _categories(name: str, texts: np.ndarray) -> Field | None:
     place = np.empty(len(found))
     place[order] = np.arange(len(found))
     labels = [str(found[i]) or "(none)" for i in order]
-    return Field(name, place[index.reshape(-1)], categories=labels)
-
-
-def _exact_text(number: float) -> str:
-    """Return the shortest text that stands for exactly this number."""
-    return repr(number).removesuffix(".0")
+    return ColorField(name, place[index.reshape(-1)], categories=labels)
 
 
 def _natural(text: str) -> tuple[bool, float, str]:

@@ -1,7 +1,6 @@
 """Groups of sequences to color by: clusters, labels that the reader gives, and a normal set."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +9,9 @@ import refold.search
 from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
 from refold.explore._decoding import blocks
-from refold.explore._fields import Field
-from refold.model import Model, compared
+from refold.explore._fields import ColorField
+from refold.model import Model
+from refold.search import Clusters
 from refold.sequences import Sequences, fingerprints
 
 # Most codes that are clustered; the others join the cluster of their nearest one among these.
@@ -26,7 +26,7 @@ def cluster_field(
     codes: np.ndarray,
     vectors: np.ndarray,
     num_clusters: int | None,
-) -> Field:
+) -> ColorField:
     """Return the field of clusters, those of `refold.search.cluster`, found when asked for."""
 
     def compute() -> Iterator[np.ndarray]:
@@ -57,13 +57,13 @@ def cluster_field(
             yield block
 
     about = "sequences that decode to similar sequences"
-    field = Field("cluster", compute=compute, count=len(codes), about=about, is_category=True)
+    field = ColorField("cluster", compute=compute, count=len(codes), about=about, is_category=True)
     field.centers = True
     field.clusters = {"number": num_clusters, "most": min(len(codes), MOST_CLUSTERED)}
     return field
 
 
-def check_clusters(number: Any, most: int) -> None:
+def check_clusters(number: object, most: int) -> None:
     """Raise an error unless the number is None, for HDBSCAN, or from 1 to ``most``."""
     if number is not None and (type(number) is not int or not 1 <= number <= most):
         raise ParameterError(
@@ -72,7 +72,7 @@ def check_clusters(number: Any, most: int) -> None:
         )
 
 
-def _note(found: Any, count: int, method: str) -> str:
+def _note(found: Clusters, count: int, method: str) -> str:
     clusters = f"{len(found)} cluster{'s' * (len(found) != 1)}"
     note = f"{method} found {clusters}"
     if count > len(found.ids):
@@ -85,7 +85,9 @@ def _note(found: Any, count: int, method: str) -> str:
     return note + "."
 
 
-def label_field(old: Field | None, name: str, value: str, rows: list[int], count: int) -> Field:
+def label_field(
+    old: ColorField | None, name: str, value: str, rows: list[int], count: int
+) -> ColorField:
     """Return a column, new or from ``old``, in which ``rows`` have a label of the reader."""
     name, value = (_name(one, what) for one, what in ((name, "column"), (value, "label")))
     if value == UNLABELED:
@@ -101,13 +103,13 @@ def label_field(old: Field | None, name: str, value: str, rows: list[int], count
         raise ParameterError(f"{name!r} has {_MOST_VALUES} labels already. Use another column.")
     place = {one: i for i, one in enumerate(names)}
     values = np.array([place.get(one, 0) for one in known])[found]
-    field = Field(name, values, categories=names, about="labels that you gave")
+    field = ColorField(name, values, categories=names, about="labels that you gave")
     field.given = True
     field.noise = place.get(UNLABELED)
     return field
 
 
-def label_table(field: Field, sequences: Sequences) -> pa.Table:
+def label_table(field: ColorField, sequences: Sequences) -> pa.Table:
     """Return the ids of all sequences and their labels, null for those without one."""
     names = np.array([*(field.categories or ())], object)
     names[names == UNLABELED] = None
@@ -121,17 +123,17 @@ def label_table(field: Field, sequences: Sequences) -> pa.Table:
     )
 
 
-def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> Field:
+def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> ColorField:
     """Return the field of p-values of all sequences if those in ``rows`` are the normal ones."""
 
     def compute() -> Iterator[np.ndarray]:
         other = model.calibrated_with(sequences[np.asarray(rows)])
         for chosen in blocks(len(sequences)):
-            yield compared(other, other.align(sequences[chosen]))[2]
+            yield other.compared(other.align(sequences[chosen]))[2]
 
     about = f"share of the {len(rows)} sequences you selected that are as anomalous"
     name = f"p-value, {len(rows):,} normal"
-    field = Field(name, compute=compute, count=len(sequences), log=True, about=about)
+    field = ColorField(name, compute=compute, count=len(sequences), log=True, about=about)
     trained = model.fingerprints.trained
     if trained is not None and np.isin(fingerprints(sequences[np.asarray(rows)]), trained).any():
         field.note = (
@@ -141,7 +143,7 @@ def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> Field:
     return field
 
 
-def _name(given: Any, what: str) -> str:
+def _name(given: object, what: str) -> str:
     text = given.strip() if isinstance(given, str) else ""
     if not text or len(text) > _LONGEST_NAME or not text.isprintable():
         raise ParameterError(f"The name of a {what} must have 1 to {_LONGEST_NAME} characters.")

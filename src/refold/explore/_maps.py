@@ -19,7 +19,7 @@ _SAMPLE = 512
 _LEAST_NEAR, _MOST_NEAR = 8, 64
 
 
-class Places:
+class PlaceGrid:
     """Places in the plane, (n, 2), in cells of a grid."""
 
     def __init__(self, places: np.ndarray) -> None:
@@ -71,7 +71,7 @@ class Places:
         return rows[order], np.sqrt(squared[order])
 
 
-class FlatMap(Places):
+class FlatMap(PlaceGrid):
     """Places of sequences on a map, (n_sequences, 2), and how far from them is far."""
 
     def __init__(self, places: np.ndarray) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
-from refold.sequences import FORMATS, Sequences, read
+from refold.sequences import FORMATS, Schema, Sequences, read
 
 # Most sequences that are placed at once.
 MOST = 500
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
-def read_pasted(content: bytes, name: str, schema: Any) -> Sequences:
+def read_pasted(content: bytes, name: str, schema: Schema) -> Sequences:
     """Read sequences for a schema from a file's content, or from text if ``name`` is empty."""
     suffix = Path(name).suffix.lower()
     if not content.strip():
@@ -48,7 +48,7 @@ def _decoded(content: bytes) -> str:
         ) from None
 
 
-def _from_json(text: str, schema: Any) -> Sequences:
+def _from_json(text: str, schema: Schema) -> Sequences:
     try:
         given: Any = json.loads(text)
     except RecursionError:
@@ -74,7 +74,9 @@ def _from_json(text: str, schema: Any) -> Sequences:
         return _from_records(records, schema)
     flat = not any(isinstance(one, list | str) for one in given)
     single = schema.layout == "array" and all(
-        isinstance(one, list) and len(one) == schema.num_columns and not _nested(one)
+        isinstance(one, list)
+        and len(one) == schema.num_columns
+        and not any(isinstance(value, list | dict) for value in one)
         for one in given
     )
     tokens = schema.layout in ("tokens", "words") and all(isinstance(one, str) for one in given)
@@ -89,11 +91,7 @@ def _from_json(text: str, schema: Any) -> Sequences:
         ) from error
 
 
-def _nested(row: list[Any]) -> bool:
-    return any(isinstance(one, list | dict) for one in row)
-
-
-def _from_records(records: list[dict[str, Any]], schema: Any) -> Sequences:
+def _from_records(records: list[dict[str, Any]], schema: Schema) -> Sequences:
     """Read objects: one per sequence with a list per column, or one per step of one sequence."""
     names = schema.names
     for record in records:
@@ -118,7 +116,7 @@ def _from_records(records: list[dict[str, Any]], schema: Any) -> Sequences:
     return Sequences.from_list(sequences, schema=schema)
 
 
-def _from_lines(text: str, schema: Any) -> Sequences | None:
+def _from_lines(text: str, schema: Schema) -> Sequences | None:
     """Read lines of numbers without a header: a sequence each, or a step each; else None."""
     if not schema.numeric.all():
         return None
@@ -145,7 +143,7 @@ def _without_end(row: list[float | None]) -> list[float | None]:
     return row
 
 
-def _from_file(content: bytes, suffix: str, schema: Any) -> Sequences:
+def _from_file(content: bytes, suffix: str, schema: Schema) -> Sequences:
     if not _SUFFIX.fullmatch(suffix) or suffix[1:] not in FORMATS:
         raise FileFormatError(
             f"A file {suffix!r} cannot be read. Use one of {', '.join(FORMATS)}, or JSON."

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
@@ -70,7 +70,7 @@ def effects(
     return np.maximum(found, _LEAST_EFFECT * max(found.max(), 1e-9)) / spread
 
 
-def numbers_of(value: Any, size: int, name: str) -> np.ndarray:
+def numbers_of(value: ArrayLike | None, size: int, name: str) -> np.ndarray:
     """Return a place or a code that a page sent as an array of shape (size,)."""
     try:
         array = np.asarray(value, dtype=float)

@@ -221,7 +221,7 @@ async def _object(request: Request, most: int) -> dict[str, Any]:
     return found
 
 
-def _rows(given: Any, count: int) -> list[int]:
+def _rows(given: object, count: int) -> list[int]:
     if (
         not isinstance(given, list)
         or not given
@@ -231,7 +231,7 @@ def _rows(given: Any, count: int) -> list[int]:
     return given
 
 
-def _json(content: Any, status: int = 200) -> Response:
+def _json(content: object, status: int = 200) -> Response:
     return _response(to_json(content), "application/json", status)
 
 

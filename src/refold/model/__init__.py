@@ -7,7 +7,6 @@ from refold.model._anomaly_scores import means_by_sequence as means_by_sequence
 from refold.model._anomaly_scores import reconstruction_errors as reconstruction_errors
 from refold.model._anomaly_scores import scored_features as scored_features
 from refold.model._calibration import MAX_ERRORS as MAX_ERRORS
-from refold.model._calibration import compared as compared
 from refold.model._container import pack_container as pack_container
 from refold.model._container import read_container as read_container
 from refold.model._container import write_container as write_container
@@ -28,11 +27,15 @@ from refold.model._forecast_steps import recent_values as recent_values
 from refold.model._forecast_steps import split_last as split_last
 from refold.model._forecasts import Forecast as Forecast
 from refold.model._input_checks import check_fits as check_fits
+from refold.model._input_types import ArrowTable as ArrowTable
+from refold.model._input_types import SequencesLike as SequencesLike
 from refold.model._latent_steps import check_latent_steps as check_latent_steps
 from refold.model._longer_sequences import HEAD as HEAD
+from refold.model._longer_sequences import Meaning as Meaning
 from refold.model._longer_sequences import describe_longer as describe_longer
 from refold.model._mixture import fit_mixture as fit_mixture
 from refold.model._model import Model as Model
+from refold.model._model import ModelLike as ModelLike
 from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._open_source import open_source as open_source

@@ -1,17 +1,11 @@
 """Calibration with normal sequences, and p-values next to them."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from refold._support.sampling import evenly_spaced
 from refold.evaluation import conformal_p_values
-from refold.model._anomaly_scores import Measurement, measure, score_components
+from refold.model._anomaly_scores import Measurement, score_components
 from refold.model._statistics import Calibration, ReferenceStatistics
-from refold.sequences import Sequences
-
-if TYPE_CHECKING:
-    from refold.model._model import Model
 
 MAX_ERRORS = 1024  # stored errors of sequences
 _MAX_STEPS = 100_000  # stored errors of steps
@@ -28,18 +22,6 @@ def calibration_of(
     steps = steps[evenly_spaced(len(steps), _MAX_STEPS)]
     scores = np.sort(score_components(normal, reference).sum(axis=1))
     return Calibration(scores, steps, residuals)
-
-
-def compared(model: "Model", sequences: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
-    """Return measurements of aligned sequences, components of their scores, and p-values.
-
-    The p-values (n_sequences,) are NaN without calibration.
-    """
-    measured = measure(model, sequences)
-    components = score_components(measured, model.require_reference())
-    if model.calibration is None:
-        return measured, components, np.full(len(sequences), np.nan)
-    return measured, components, p_values(components.sum(axis=1), model.calibration.scores)
 
 
 def p_values(scores: np.ndarray, normal: np.ndarray) -> np.ndarray:

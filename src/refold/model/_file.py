@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from refold.sequences import Scaler, Schema
 if TYPE_CHECKING:
     from refold.model._model import Model
 
+Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
+
 # Start of the names of weights.
 _WEIGHTS = "weights/"
 _MAX_STEPS = 10**7
@@ -44,7 +47,7 @@ _CALIBRATION = {
     "steps": "calibration/steps",
     "residuals": "residuals/absolute",
 }
-_MIXTURE = {name: f"mixture/{name}" for name in Mixture._fields}
+_MIXTURE = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 _FINGERPRINTS = {"held_back": "held_back", "trained": "trained"}
 _SCALERS = {"scaler": "scaler", "error_scaler": "units"}
 
@@ -67,7 +70,9 @@ def dumps(model: "Model") -> bytes:
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial,
     }
-    arrays = {f"{_WEIGHTS}{name}": array for name, array in model.network.arrays().items()}
+    arrays: dict[str, Any] = {
+        f"{_WEIGHTS}{name}": array for name, array in model.network.arrays().items()
+    }
     reference = model.reference
     mixture = None if reference is None else reference.mixture
     for part, names in (
@@ -133,7 +138,7 @@ def _restored(config: dict[str, Any], arrays: dict[str, np.ndarray], source: str
         _check_sizes(specification, arrays)
         reference = _part(ReferenceStatistics, _REFERENCE, arrays)
         if reference is not None:
-            reference = reference._replace(mixture=_part(Mixture, _MIXTURE, arrays))
+            reference = replace(reference, mixture=_part(Mixture, _MIXTURE, arrays))
         arguments, default = config["parameters"], config.get("latent_steps", 0)
         latent_steps = arguments.get("latent_steps", "auto")
         if specification.cell == "gru":  # early files may have steps, which are gone
@@ -190,9 +195,13 @@ def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) ->
     return Scaler.from_dict(config[name] | stored)
 
 
-def _part(record: Any, names: dict[str, str], arrays: dict[str, np.ndarray]) -> Any:
+def _part(
+    record: type[Record], names: dict[str, str], arrays: dict[str, np.ndarray]
+) -> Record | None:
     """Return a record from its stored arrays, or None if there are none."""
-    stored = {field: arrays[name] for field, name in names.items() if name in arrays}
+    stored: dict[str, Any] = {
+        field: arrays[name] for field, name in names.items() if name in arrays
+    }
     return record(**stored) if stored else None
 
 

@@ -11,6 +11,7 @@ from refold.errors import DataError, ParameterError, SchemaError, argument, spel
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
 from refold.model._fingerprints import warn_of_trained
 from refold.model._forecast_steps import continued, split_last
+from refold.model._input_types import SequencesLike
 from refold.network.specification import Specification
 from refold.sequences import Sequences, split_at, stored_model
 
@@ -114,7 +115,7 @@ def _column(values: np.ndarray) -> pa.Array:
 
 def forecast(
     model: "Model",
-    X: Any,
+    X: SequencesLike,
     steps: int | None,
     *,
     alpha: float | None,
@@ -146,7 +147,7 @@ def forecast(
 
 
 def errors_of_forecasts(
-    model: "Model", X: Any, steps: int | None, *, season: int | None, context: int | None
+    model: "Model", X: SequencesLike, steps: int | None, *, season: int | None, context: int | None
 ) -> ForecastErrors:
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
     steps = _check_steps(model, steps)
@@ -189,7 +190,7 @@ def residuals(model: "Model", sequences: Sequences) -> np.ndarray | None:
     return errors.reshape(len(before), trained, schema.num_columns)
 
 
-def _check_steps(model: "Model", steps: Any) -> int:
+def _check_steps(model: "Model", steps: int | None) -> int:
     """Check the number of steps to forecast; the default is that of the fit."""
     trained = model.specification.forecast_steps
     if not trained:
@@ -206,7 +207,7 @@ def _check_steps(model: "Model", steps: Any) -> int:
     return steps
 
 
-def _refuse_codes(model: "Model", X: Any) -> None:
+def _refuse_codes(model: "Model", X: SequencesLike) -> None:
     """Say what codes lack for a forecast, if these are codes and not sequences."""
     specification = model.specification
     recent = specification.recent_steps
@@ -220,7 +221,9 @@ def _refuse_codes(model: "Model", X: Any) -> None:
         )
 
 
-def _margins(model: "Model", alpha: Any, steps: int, context: Any) -> tuple[Any, float | None]:
+def _margins(
+    model: "Model", alpha: float | None, steps: int, context: int | None
+) -> tuple[Any, float | None]:
     """Return the margins by step and column, and the share of values outside them.
 
     If no share is requested and there can be no bounds, both are None.
@@ -258,14 +261,14 @@ def _margins(model: "Model", alpha: Any, steps: int, context: Any) -> tuple[Any,
     return None, None
 
 
-def _context(context: Any, specification: Specification) -> int:
+def _context(context: int | None, specification: Specification) -> int:
     """Return how many of the last steps to read; by default the longest input in training."""
     if context is None:
         return specification.max_steps - specification.forecast_steps
     return check_whole("context", context)
 
 
-def _latest(sequences: Sequences, context: Any, specification: Specification) -> Sequences:
+def _latest(sequences: Sequences, context: int | None, specification: Specification) -> Sequences:
     """Return the last steps of each sequence, which are to be read."""
     first = np.maximum(0, sequences.lengths - _context(context, specification))
     return split_at(sequences, first)[1] if first.any() else sequences

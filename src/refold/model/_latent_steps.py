@@ -1,13 +1,17 @@
 """Check of the number of steps of latent optimization."""
 
-from typing import Any
+from collections.abc import Callable
 
 from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 
 
 def check_latent_steps(
-    latent_steps: Any, architecture: Any, *, variational: bool, cell: str = "lstm"
+    latent_steps: int | str,
+    architecture: str | Callable[..., object],
+    *,
+    variational: bool,
+    cell: str = "lstm",
 ) -> int:
     """Return the number of steps as an int; refuse one that the model cannot use."""
     if not is_whole(latent_steps, 0):

@@ -1,11 +1,13 @@
 """Density of codes: a Gaussian mixture whose number of components is chosen by BIC."""
 
 import warnings
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from refold._support.argument_checks import is_whole
+from refold._support.blas_threads import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ParameterError, argument
 
@@ -15,7 +17,8 @@ _TRIED, _MIN_CODES = (1, 2, 3, 4, 6, 8, 12, 16), 5
 _MIN_VARIANCE = 1e-4
 
 
-class Mixture(NamedTuple):
+@dataclass(frozen=True)
+class Mixture:
     """Gaussian mixture of standardized codes."""
 
     weights: np.ndarray  # (n_components,)
@@ -48,8 +51,6 @@ def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: i
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    from refold._support.blas_threads import one_blas_thread
-
     codes = np.asarray(codes, float)
     center, scale = codes.mean(axis=0), codes.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
@@ -65,11 +66,11 @@ def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: i
             GaussianMixture(number, reg_covar=_MIN_VARIANCE, random_state=seed).fit(standard)
             for number in tried
         ]
-    best = min(fitted, key=lambda mixture: mixture.bic(standard))
+    best: Any = min(fitted, key=lambda mixture: mixture.bic(standard))
     return Mixture(best.weights_, best.means_, best.covariances_, center, scale)
 
 
-def _checked(num_components: Any, num_codes: int) -> int:
+def _checked(num_components: int, num_codes: int) -> int:
     if not is_whole(num_components):
         raise ParameterError(
             f"{argument('components')} must be a positive integer. Got {num_components!r}."

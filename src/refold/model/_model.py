@@ -5,22 +5,22 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_rate, check_whole, draw_seed
+from refold._support.argument_checks import SeedLike, check_rate, check_whole, draw_seed
 from refold._support.html_tables import columns_in_words, facts
 from refold._support.offsets import offsets_from_lengths
 from refold._support.sampling import evenly_spaced
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import ForecastErrors, exact, explained_variance, least_calibration
-from refold.model._anomaly_scores import Measurement, errors_of, measure
+from refold.model._anomaly_scores import Measurement, errors_of, measure, score_components
 from refold.model._calibration import (
     MAX_ERRORS,
     calibration_of,
-    compared,
     p_values,
     step_scores,
 )
@@ -32,6 +32,7 @@ from refold.model._file import dumps, fingerprint, loads, read_model, write_mode
 from refold.model._fingerprints import check_untrained, first_of_each, warn_of_trained
 from refold.model._forecasts import Forecast, errors_of_forecasts, forecast, residuals
 from refold.model._input_checks import check_codes, check_fits, check_lengths, describe_far_codes
+from refold.model._input_types import SequencesLike
 from refold.model._latent_steps import check_latent_steps
 from refold.model._longer_sequences import Meaning, lengths_to_write, warn_of_longer
 from refold.model._mixture import fit_mixture
@@ -167,7 +168,7 @@ class Model:
 
     # Encoding and decoding
 
-    def encode(self, X: Any, *, verbose: int = 0) -> np.ndarray:
+    def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
 
         Parameters
@@ -205,7 +206,9 @@ class Model:
         blocks = self.encode_blocks(X, verbose=verbose)
         return np.concatenate([codes for codes, _ in blocks])
 
-    def encode_blocks(self, X: Any, *, verbose: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def encode_blocks(
+        self, X: SequencesLike, *, verbose: int = 0
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Encode sequences block by block, for data or codes that are larger than memory.
 
         Parameters
@@ -244,7 +247,12 @@ class Model:
         return ((self.codes_of(block, verbose), block.ids) for block in self.blocks(source))
 
     def decode(
-        self, codes: Any, lengths: Any = None, *, clip: bool = False, verbose: int = 0
+        self,
+        codes: ArrayLike,
+        lengths: ArrayLike | None = None,
+        *,
+        clip: bool = False,
+        verbose: int = 0,
     ) -> list[Any]:
         """Decode codes.
 
@@ -287,7 +295,12 @@ class Model:
         return decoded.to_list()
 
     def reconstruct(
-        self, X: Any, *, codes: Any = None, clip: bool = False, verbose: int = 0
+        self,
+        X: SequencesLike,
+        *,
+        codes: ArrayLike | None = None,
+        clip: bool = False,
+        verbose: int = 0,
     ) -> list[Any]:
         """Encode sequences and decode the codes.
 
@@ -337,16 +350,16 @@ class Model:
         source = self.open(X, "reconstructions")
         if codes is None:
             codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
-        elif len(codes) != len(source):
-            raise DataError(f"Got {len(codes)} codes for {len(source)} sequences. Give one each.")
         codes = self.check_codes(codes)
+        if len(codes) != len(source):
+            raise DataError(f"Got {len(codes)} codes for {len(source)} sequences. Give one each.")
         lengths = self.lengths_to_write(codes, source.lengths)
         decoded = self.to_sequences(codes, lengths, verbose=verbose)
         return (self.scaler.clip(decoded) if clip else decoded).to_list()
 
     # Errors and anomalies
 
-    def score(self, X: Any, *, verbose: int = 0) -> float:
+    def score(self, X: SequencesLike, *, verbose: int = 0) -> float:
         """Return the explained variance of the reconstructions: 1 - NMSE of the numeric columns.
 
         If no column is numeric, return the share of sequences that are reconstructed exactly,
@@ -377,7 +390,7 @@ class Model:
             return exact(sequences, reconstructed)
         return explained_variance(sequences, reconstructed, self.error_scaler)
 
-    def errors(self, X: Any) -> np.ndarray:
+    def errors(self, X: SequencesLike) -> np.ndarray:
         """Return the reconstruction error of each sequence, decoded at its own length.
 
         Parameters
@@ -409,7 +422,7 @@ class Model:
         """
         return errors_of(self, self.read(X))
 
-    def anomaly_scores(self, X: Any) -> np.ndarray:
+    def anomaly_scores(self, X: SequencesLike) -> np.ndarray:
         """Return the anomaly score of each sequence, as `detect` compares it with normal ones.
 
         It is the reconstruction error plus the distance of the code to those of training, each
@@ -443,9 +456,9 @@ class Model:
         >>> bool(model.anomaly_scores([[5.0] * 20])[0] > model.anomaly_scores(sines).max())
         True
         """
-        return compared(self, self.read(X))[1].sum(axis=1)
+        return self.compared(self.read(X))[1].sum(axis=1)
 
-    def calibrate(self, normal: Any) -> Self:
+    def calibrate(self, normal: SequencesLike) -> Self:
         """Return a model whose `detect` and bounds of `forecast` are calibrated.
 
         ``fit`` does this if ``calibration_fraction`` sets sequences aside.
@@ -478,7 +491,7 @@ class Model:
         check_untrained(sequences, self.fingerprints.trained)
         return self.calibrated_with(sequences)
 
-    def detect(self, X: Any, alpha: float = 0.01) -> Detection:
+    def detect(self, X: SequencesLike, alpha: float = 0.01) -> Detection:
         """Find anomalous sequences.
 
         A sequence has a high anomaly score if its reconstruction error is large, or if its code and
@@ -538,7 +551,7 @@ class Model:
         sequences = self.read(X)
         warn_of_longer(sequences.lengths, self.max_steps, "detection")
         warn_of_trained(sequences, self.fingerprints.trained, "detection")
-        measured, components, chances = compared(self, sequences)
+        measured, components, chances = self.compared(sequences)
         bounds, count = sequences.offsets[1:-1], len(sequences)
         steps = step_scores(measured.entries)
         return Detection(
@@ -553,7 +566,7 @@ class Model:
             self._drift(measured),
         )
 
-    def drift(self, X: Any) -> Drift:
+    def drift(self, X: SequencesLike) -> Drift:
         """Test whether sequences differ from the training data, so that the model may be outdated.
 
         The reconstruction errors are compared with those of sequences that the model was not
@@ -615,7 +628,7 @@ class Model:
             )
         return drift
 
-    def code_drift(self, codes: Any) -> Drift:
+    def code_drift(self, codes: ArrayLike) -> Drift:
         """Test whether codes differ from those of the training data.
 
         Parameters
@@ -650,7 +663,7 @@ class Model:
             raise DataError("There is no code to compare. Give at least one.")
         return drift_between(codes, self.require_reference().codes)
 
-    def held_back(self, X: Any) -> np.ndarray:
+    def held_back(self, X: SequencesLike) -> np.ndarray:
         """Find the sequences that ``fit`` received but did not train on.
 
         These are the sequences that ``calibration_fraction`` set aside and, without a refit, the
@@ -683,7 +696,7 @@ class Model:
 
     def forecast(
         self,
-        X: Any,
+        X: SequencesLike,
         steps: int | None = None,
         *,
         alpha: float | None = None,
@@ -742,7 +755,7 @@ class Model:
 
     def forecast_errors(
         self,
-        X: Any,
+        X: SequencesLike,
         steps: int | None = None,
         *,
         season: int | None = None,
@@ -803,9 +816,9 @@ class Model:
         *,
         components: int | None = None,
         temperature: float = 0.0,
-        lengths: Any = None,
+        lengths: ArrayLike | None = None,
         clip: bool = True,
-        random_state: Any = None,
+        random_state: SeedLike = None,
     ) -> list[Any]:
         """Decode codes drawn from a density of the codes of the training data.
 
@@ -876,7 +889,9 @@ class Model:
             mixture = fit_mixture(reference.codes, components, seed=seed)
         return mixture.draw(n, seed=seed)
 
-    def interpolate(self, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
+    def interpolate(
+        self, a: ArrayLike, b: ArrayLike, steps: int = 10, *, clip: bool = True
+    ) -> list[Any]:
         """Interpolate between two sequences in the latent space.
 
         Parameters
@@ -925,7 +940,12 @@ class Model:
         return self._decoded((1 - shares) * first + shares * last, clip=clip).to_list()
 
     def sample(
-        self, n: int = 1, *, lengths: Any = None, clip: bool = True, random_state: Any = None
+        self,
+        n: int = 1,
+        *,
+        lengths: ArrayLike | None = None,
+        clip: bool = True,
+        random_state: SeedLike = None,
     ) -> list[Any]:
         """Decode codes drawn from N(0, 1), for a variational model.
 
@@ -974,7 +994,7 @@ class Model:
         codes = rng.standard_normal((n, self.specification.latent_dim))
         return self._decoded(self.check_codes(codes), lengths, clip=clip).to_list()
 
-    def features(self, codes: Any) -> np.ndarray:
+    def features(self, codes: ArrayLike) -> np.ndarray:
         """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
 
         A code says where a sequence is at each step, and a linear classifier often cannot find a
@@ -1111,7 +1131,7 @@ class Model:
 
     # What applications share: aligned sequences, checked codes, and one without the other
 
-    def open(self, X: Any, meaning: Meaning) -> Sequences | Scan:
+    def open(self, X: SequencesLike, meaning: Meaning) -> Sequences | Scan:
         """Read sequences or open files, and warn of those unlike the training data."""
         source = open_source(X)
         if isinstance(source, Scan):
@@ -1121,7 +1141,7 @@ class Model:
         warn_of_longer(source.lengths, self.max_steps, meaning, most=self.network.most_steps)
         return source
 
-    def read(self, X: Any) -> Sequences:
+    def read(self, X: SequencesLike) -> Sequences:
         """Read sequences into memory, aligned, and warn of values unlike the training data."""
         return self._warned(self.align(as_sequences(X)))
 
@@ -1187,13 +1207,13 @@ class Model:
         most = self.network.most_steps
         return lengths_to_write(lengths, self.predict_lengths(codes), self.max_steps, most)
 
-    def check_codes(self, codes: Any) -> np.ndarray:
+    def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes, also that a pandas frame of codes is one of this model."""
         if (stored := stored_model(codes)) is not None:
             check_model(stored, self, "The table")
         return check_codes(codes, self.code_size)
 
-    def check_lengths(self, lengths: Any, num_codes: int) -> np.ndarray:
+    def check_lengths(self, lengths: ArrayLike, num_codes: int) -> np.ndarray:
         """Check lengths (num_codes,) to decode to."""
         return check_lengths(lengths, num_codes, self.network)
 
@@ -1214,6 +1234,17 @@ class Model:
                 "and save it again."
             )
         return self.reference
+
+    def compared(self, aligned: Sequences) -> tuple[Measurement, np.ndarray, np.ndarray]:
+        """Return measurements of aligned sequences, components of their scores, and p-values.
+
+        The p-values (n_sequences,) are NaN without calibration.
+        """
+        measured = measure(self, aligned)
+        components = score_components(measured, self.require_reference())
+        if self.calibration is None:
+            return measured, components, np.full(len(aligned), np.nan)
+        return measured, components, p_values(components.sum(axis=1), self.calibration.scores)
 
     def calibrated_with(self, normal: Sequences) -> Self:
         """Return a model that is calibrated with aligned sequences."""
@@ -1238,7 +1269,7 @@ class Model:
     def _decoded(
         self,
         codes: np.ndarray,
-        lengths: Any = None,
+        lengths: ArrayLike | None = None,
         *,
         clip: bool,
         draw: Draw | None = None,
@@ -1306,7 +1337,19 @@ def _unpickled(data: bytes) -> Model:
     return Model(**loads(data, "The pickled model"))
 
 
-def model_of(x: Any) -> Model:
+class FittedEstimator(Protocol):
+    """An estimator that has a model after its fit, such as `SequenceAutoencoder`."""
+
+    @property
+    def model_(self) -> Model:
+        """What the fit returned."""
+        ...
+
+
+ModelLike: TypeAlias = Model | FittedEstimator
+
+
+def model_of(x: ModelLike) -> Model:
     """Return a model as it is, or that of a fitted estimator."""
     if isinstance(x, Model):
         return x

@@ -8,7 +8,8 @@ import numpy as np
 from refold.model._mixture import Mixture
 
 
-class ReferenceStatistics(NamedTuple):
+@dataclass(frozen=True)
+class ReferenceStatistics:
     """Statistics of a sample of the training sequences.
 
     ROCKET features stand behind codes in ``mean``, ``deviation`` and ``precision``.

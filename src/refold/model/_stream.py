@@ -1,23 +1,32 @@
 """`Stream`: one sequence whose steps come a few at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from refold._support.argument_checks import check_whole
 from refold.errors import DataError, SchemaError
-from refold.model._calibration import compared
 from refold.model._input_checks import check_fits
+from refold.model._input_types import ArrowTable
 from refold.model._longer_sequences import warn_of_longer
 from refold.sequences import Schema, Sequences
 
 if TYPE_CHECKING:
     from refold.model._model import Model
 
+Value: TypeAlias = float | str | None
+# of a step, if gaps between steps are computed from times
+Time: TypeAlias = float | str | np.datetime64 | datetime | None
+Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Time]
+Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
 
-class StreamResult(NamedTuple):
+
+@dataclass(frozen=True)
+class StreamResult:
     """What a model says about the steps so far.
 
     Attributes
@@ -33,6 +42,11 @@ class StreamResult(NamedTuple):
         standardized numeric values, and 1 for each wrong category.
     p_value : float or None
         Their p-value, as `Model.detect` returns it; None if the model is not calibrated.
+
+    Examples
+    --------
+    >>> StreamResult(3, 3, np.zeros(4, np.float32), 0.02, None).num_steps
+    3
     """
 
     num_steps: int
@@ -114,7 +128,7 @@ class Stream:
         self._time: Any = None  # of the last step, if gaps are computed from times
         self._warned = False
 
-    def push(self, steps: Any) -> StreamResult | None:
+    def push(self, steps: Steps) -> StreamResult | None:
         """Add one or more steps.
 
         Parameters
@@ -178,7 +192,7 @@ class Stream:
             self._warned = True
             warn_of_longer(sequence.lengths, model.max_steps, "detection")
         [code] = model.codes_of(sequence)
-        measured, _, p_values = compared(model, sequence)
+        measured, _, p_values = model.compared(sequence)
         p_value = None if np.isnan(p_values[0]) else float(p_values[0])
         error = float(measured.errors[0])
         return StreamResult(self._num_steps, len(self._values), code, error, p_value)
@@ -206,14 +220,14 @@ class Stream:
                     raise type(error)(shown) from None
             raise
 
-    def _aligned(self, rows: Any, names: Any) -> np.ndarray:
+    def _aligned(self, rows: Any, names: Sequence[str] | None) -> np.ndarray:
         if not len(rows):
             return np.empty((0, self._schema.num_columns), np.float32)
         given = Sequences.from_list([rows], names=names)
         return self._model.align(given).values
 
 
-def _with_gaps(steps: Any, schema: Schema, first: int, last: Any) -> tuple[Any, Any]:
+def _with_gaps(steps: Any, schema: Schema, first: int, last: Time) -> tuple[Any, Any]:
     """Replace the times of steps by gaps, as reading does; return the last time, too."""
     given = [steps] if isinstance(steps, Mapping) else steps
     name, gap = schema.time_name or "time", schema.names[-1]
@@ -273,7 +287,7 @@ def _row(step: Any, schema: Schema, name: str) -> list[Any]:
     return row
 
 
-def _number(value: Any, column: str, name: str) -> Any:
+def _number(value: Value, column: str, name: str) -> Any:
     if not isinstance(value, str):
         return value
     known = {"": None, "true": 1.0, "false": 0.0}
@@ -292,10 +306,10 @@ def _names(schema: Schema) -> str:
     return ", ".join(names) if len(names) <= 10 else f"{', '.join(names[:10])} and others"
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: object) -> bool:
     is_text = isinstance(value, str | bytes | Mapping)
     return hasattr(value, "__len__") and not is_text and getattr(value, "ndim", 1) > 0
 
 
-def _is_row(value: Any) -> bool:
+def _is_row(value: object) -> bool:
     return _is_list(value) or isinstance(value, Mapping)

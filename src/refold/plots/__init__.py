@@ -4,6 +4,9 @@ Every function draws on the given axes, or on new ones, and returns them. None u
 nothing is shown and no global state changes. Needs the extra ``plots``.
 """
 
+from refold.plots import _packages as _packages
+
+# isort: split
 from refold.plots._anomalies import anomalies as anomalies
 from refold.plots._architecture import architecture as architecture
 from refold.plots._architecture import layer_table as layer_table
@@ -17,8 +20,6 @@ from refold.plots._error_bars import error_by_feature as error_by_feature
 from refold.plots._error_bars import error_by_length as error_by_length
 from refold.plots._error_bars import error_by_position as error_by_position
 from refold.plots._forecasts import forecast as forecast
-from refold.plots._label_colours import ColourGroups as ColourGroups
-from refold.plots._label_colours import colour_groups as colour_groups
 from refold.plots._length_histogram import lengths as lengths
 from refold.plots._loss_curves import loss_curves as loss_curves
 from refold.plots._reconstructions import reconstruction as reconstruction
@@ -27,17 +28,14 @@ from refold.plots._search_hits import search_hits as search_hits
 from refold.plots._size_curve import error_by_size as error_by_size
 from refold.plots._style import PALETTE as PALETTE
 from refold.plots._style import RAMP as RAMP
-from refold.plots.charts import length_bins as length_bins
 
 __all__ = [
     "PALETTE",
     "RAMP",
-    "ColourGroups",
     "anomalies",
     "architecture",
     "code_map",
     "code_plane",
-    "colour_groups",
     "error_by_feature",
     "error_by_length",
     "error_by_position",
@@ -45,7 +43,6 @@ __all__ = [
     "forecast",
     "latent_dimensions",
     "layer_table",
-    "length_bins",
     "lengths",
     "loss_curves",
     "reconstruction",

@@ -1,11 +1,12 @@
 """Figure of a sequence with its anomalous steps shaded."""
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_array
 from refold.errors import DataError
+from refold.model import SequencesLike
 from refold.plots._reconstructions import most_varied
 from refold.plots._style import (
     ACCENT,
@@ -18,13 +19,10 @@ from refold.plots._style import (
 )
 from refold.sequences import as_sequences
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 def anomalies(
-    series: Any, p_values: Any, ax: "Axes | None" = None, *, alpha: float = 0.01
-) -> "Axes":
+    series: SequencesLike, p_values: ArrayLike, ax: Axes | None = None, *, alpha: float = 0.01
+) -> Axes:
     """Draw a sequence, and shade the steps whose p-value is at most ``alpha``.
 
     Of more than four numeric columns, the four with the largest variance are drawn. If no column is

@@ -1,20 +1,19 @@
 """Diagram of encoder, code and decoder, with layers, shapes and parameter counts."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold.errors import ParameterError
 from refold.plots._style import ACCENT, CONTRAST, MUTED, PALETTE, new_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST_ROWS = 9
 DECODER_COLOUR = PALETTE[2]
 
 
-def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes":
+def architecture(encoder: Any, decoder: Any, ax: Axes | None = None) -> Axes:
     """Draw an encoder, its code and a decoder, with layers, shapes and parameter counts.
 
     Parameters
@@ -61,7 +60,8 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
 
 def layer_table(model: Any) -> list[tuple[str, str, str]]:
     """Return class, output shape and parameter count of the main layers of a model, as text."""
-    layers = [layer for layer in getattr(model, "layers", ()) if not _is_input(layer)]
+    layers = getattr(model, "layers", ())
+    layers = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
     if not layers:
         name = getattr(model, "name", type(model).__name__)
         raise ParameterError(f"The model {name} has no layers yet. Build it, or fit the estimator.")
@@ -72,10 +72,6 @@ def layer_table(model: Any) -> list[tuple[str, str, str]]:
         hidden = len(rows) - MOST_ROWS + 1
         rows = [*rows[: MOST_ROWS // 2], (f"{hidden} more", "", ""), *rows[-(MOST_ROWS // 2) :]]
     return rows
-
-
-def _is_input(layer: Any) -> bool:
-    return type(layer).__name__ == "InputLayer"
 
 
 def _title(layer: Any) -> str:
@@ -96,7 +92,7 @@ def _output(layer: Any) -> str:
         return ""
 
 
-def shape_text(shape: Any) -> str:
+def shape_text(shape: Sequence[Any]) -> str:
     """Format a shape without the batch dimension, such as T × 8; T is an unknown number."""
     if shape and isinstance(shape[0], tuple | list):
         shape = shape[0]
@@ -104,7 +100,7 @@ def shape_text(shape: Any) -> str:
 
 
 def _trapezoid(
-    ax: "Axes", across: tuple[float, float], heights: tuple[float, float], colour: str
+    ax: Axes, across: tuple[float, float], heights: tuple[float, float], colour: str
 ) -> None:
     (left, right), (first, last) = across, (height / 2 for height in heights)
     x, y = (left, left, right, right), (50 - first, 50 + first, 50 + last, 50 - last)
@@ -113,7 +109,7 @@ def _trapezoid(
 
 
 def _listing(
-    ax: "Axes",
+    ax: Axes,
     left: float,
     right: float,
     title: str,
@@ -131,7 +127,7 @@ def _listing(
         ax.text(right, y, count, ha="right", va="center", fontsize=8, alpha=0.75)
 
 
-def _code(ax: "Axes", x: float, size: int) -> None:
+def _code(ax: Axes, x: float, size: int) -> None:
     shown = min(size, 16)
     height = min(3.4, 52 / shown)
     shades = 0.35 + 0.6 * ((np.arange(shown)[:, None] * 7 + 3) % 11) / 10
@@ -141,7 +137,7 @@ def _code(ax: "Axes", x: float, size: int) -> None:
     ax.text(x, 50 - edge - 3, f"{size}", ha="center", va="top", fontsize=9)
 
 
-def _matrix(ax: "Axes", x: float, title: str, shape: str) -> None:
+def _matrix(ax: Axes, x: float, title: str, shape: str) -> None:
     rows, columns = np.arange(6)[:, None], np.arange(3)
     shades = 0.25 + 0.55 * ((rows * 5 + columns * 3) % 7) / 6
     _cells(ax, (x, 29), (2.4, 7.0), MUTED, shades)
@@ -150,7 +146,7 @@ def _matrix(ax: "Axes", x: float, title: str, shape: str) -> None:
 
 
 def _cells(
-    ax: "Axes",
+    ax: Axes,
     corner: tuple[float, float],
     size: tuple[float, float],
     colour: str,

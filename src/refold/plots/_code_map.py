@@ -1,9 +1,10 @@
 """Scatter plot of codes in two dimensions."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold.errors import ParameterError
 from refold.plots._code_plane import check_codes, code_plane
@@ -11,19 +12,16 @@ from refold.plots._draw import draw
 from refold.plots._style import MUTED
 from refold.plots.charts import code_points
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 def code_map(
     codes: np.ndarray,
     labels: Sequence[Any] | np.ndarray | None = None,
     annotations: Sequence[Any] | Mapping[int, Any] | None = None,
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     *,
     label_name: str | None = None,
     method: Literal["pca", "umap"] = "pca",
-) -> "Axes":
+) -> Axes:
     """Draw codes as points in the plane, by PCA if they have more than two dimensions.
 
     Parameters
@@ -75,7 +73,7 @@ def code_map(
     return ax
 
 
-def _annotate(ax: "Axes", points: np.ndarray, pairs: list[tuple[int, Any]]) -> None:
+def _annotate(ax: Axes, points: np.ndarray, pairs: list[tuple[int, Any]]) -> None:
     """Circle the annotated points, and write the text beside them."""
     for i, text in pairs:
         x, y = points[i]

@@ -1,11 +1,12 @@
 """Figures of the effect of each latent dimension, and of a sweep along one."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold._support.argument_checks import check_kind
-from refold.diagnosis import DEVIATIONS
+from refold.diagnosis import DEVIATIONS, LatentDimensions
 from refold.errors import DataError, ParameterError
 from refold.plots._draw import draw
 from refold.plots._reconstructions import one_hot
@@ -13,22 +14,17 @@ from refold.plots._style import ACCENT, heat, new_axes, tidy
 from refold.plots.charts import latent_bars, signed, sweep_lines
 from refold.sequences import Schema, Sequences, as_sequences
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from refold.diagnosis import LatentDimensions
-
 MOST_BARS = 40
 
 
 def latent_dimensions(
-    found: "LatentDimensions",
-    ax: "Axes | None" = None,
+    found: LatentDimensions,
+    ax: Axes | None = None,
     *,
     rocket_dim: int = 0,
     length_dim: int = 0,
     latent_dim: int = 0,
-) -> "Axes":
+) -> Axes:
     """Draw the effect of each latent dimension on the decoded sequence, largest first.
 
     At most 40 dimensions are drawn.
@@ -71,11 +67,11 @@ def latent_dimensions(
 
 def sweep(
     decoded: Sequences,
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     *,
-    deviations: Any = DEVIATIONS,
+    deviations: Sequence[float] = DEVIATIONS,
     column: int | None = None,
-) -> "Axes":
+) -> Axes:
     """Draw the decoded sequence while one latent dimension goes from low to high.
 
     A numeric column is drawn as lines from blue to yellow, others as strips side by side.

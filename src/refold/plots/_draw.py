@@ -1,20 +1,18 @@
 """Drawing of charts with matplotlib."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold.plots._style import new_axes, ramp, shortened, tidy, whole_numbers, wrapped
 from refold.plots.charts import Chart, Marks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MANY_POINTS = 1500  # more points are rasterized, so that an SVG stays small
 WIDE = 60  # characters of all names along the x axis, above which they are turned
 
 
-def draw(chart: Chart, ax: "Axes | None", *, size: tuple[float, float] = (6.0, 3.8)) -> "Axes":
+def draw(chart: Chart, ax: Axes | None, *, size: tuple[float, float] = (6.0, 3.8)) -> Axes:
     """Draw a chart on the given axes, or on those of a new figure."""
     ax = new_axes(ax, size=size)
     for one in chart.marks:
@@ -43,7 +41,7 @@ def draw(chart: Chart, ax: "Axes | None", *, size: tuple[float, float] = (6.0, 3
     return ax
 
 
-def _draw_marks(ax: "Axes", one: Marks, chart: Chart) -> None:
+def _draw_marks(ax: Axes, one: Marks, chart: Chart) -> None:
     style: dict[str, Any] = {"color": one.colour, "label": one.name}
     if one.kind == "bars":
         draw_bars = ax.barh if chart.horizontal else ax.bar

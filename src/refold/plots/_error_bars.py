@@ -1,28 +1,25 @@
 """Figures of errors by feature, by length and by position."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold._support.argument_checks import check_array, check_kind
 from refold.errors import DataError
+from refold.evaluation import GroupErrors
 from refold.plots._draw import draw
 from refold.plots.charts import ColumnGroup, error_bars, length_error_bars, position_error_lines
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from refold.evaluation import GroupErrors
 
 
 def error_by_feature(
     errors: Mapping[str, np.ndarray],
     names: Sequence[str],
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     *,
     column_type: ColumnGroup = "numeric",
-) -> "Axes":
+) -> Axes:
     """Draw the error of each feature as bars, with methods side by side.
 
     Parameters
@@ -59,11 +56,11 @@ def error_by_feature(
 
 
 def error_by_length(
-    groups: "Mapping[str, GroupErrors]",
-    ax: "Axes | None" = None,
+    groups: Mapping[str, GroupErrors],
+    ax: Axes | None = None,
     *,
     column_type: ColumnGroup = "numeric",
-) -> "Axes":
+) -> Axes:
     """Draw the error of sequences of similar length, with methods side by side.
 
     Parameters
@@ -98,11 +95,11 @@ def error_by_length(
 
 
 def error_by_position(
-    groups: "Mapping[str, GroupErrors]",
-    ax: "Axes | None" = None,
+    groups: Mapping[str, GroupErrors],
+    ax: Axes | None = None,
     *,
     column_type: ColumnGroup = "numeric",
-) -> "Axes":
+) -> Axes:
     """Draw the error along the sequence, one line per method.
 
     Parameters
@@ -144,7 +141,7 @@ def _check(errors: Mapping[str, Any], num: int) -> None:
             raise DataError(f"Got {len(values)} errors of {method} for {num} features.")
 
 
-def _check_groups(groups: "Mapping[str, GroupErrors]") -> None:
+def _check_groups(groups: Mapping[str, GroupErrors]) -> None:
     check_kind("groups", groups, "a mapping of methods to GroupErrors", "items")
     if not groups:
         raise DataError("There is no error to draw. Pass at least one method.")

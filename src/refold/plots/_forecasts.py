@@ -1,22 +1,24 @@
 """Figure of a sequence and its forecast."""
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold._support.argument_checks import check_kind
 from refold.errors import DataError
+from refold.model import Forecast, SequencesLike
 from refold.plots._reconstructions import most_varied
 from refold.plots._style import ACCENT, MUTED, PALETTE, legend_above, new_axes, tidy, whole_numbers
 from refold.sequences import as_sequences
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 def forecast(
-    series: Any, ahead: Any, ax: "Axes | None" = None, *, truth: Any = None, index: int = 0
-) -> "Axes":
+    series: SequencesLike,
+    ahead: Forecast,
+    ax: Axes | None = None,
+    *,
+    truth: SequencesLike | None = None,
+    index: int = 0,
+) -> Axes:
     """Draw a sequence and its forecast, with the bounds as a band.
 
     Of more than four numeric columns, the four with the largest variance are drawn.
@@ -85,7 +87,7 @@ def forecast(
         steps = len(past) - len(last) + np.arange(len(last) + len(future))
         values = np.concatenate([last, next_.values[:, column]])
         ax.plot(steps, values, color=colour, linewidth=1.8, label=name)
-        if ahead.lower is not None:
+        if ahead.lower is not None and ahead.upper is not None:
             low, high = (
                 np.concatenate([last, bound[index, :, column]])
                 for bound in (ahead.lower, ahead.upper)

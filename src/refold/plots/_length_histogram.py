@@ -1,15 +1,13 @@
 """Histogram of sequence lengths."""
 
-from typing import TYPE_CHECKING, Any
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from refold.plots._draw import draw
 from refold.plots.charts import length_chart
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
-
-def lengths(lengths: Any, ax: "Axes | None" = None) -> "Axes":
+def lengths(lengths: ArrayLike, ax: Axes | None = None) -> Axes:
     """Draw a histogram of sequence lengths.
 
     Parameters

@@ -1,21 +1,20 @@
 """Figure of the losses by epoch."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
 
 from refold.plots._draw import draw
 from refold.plots.charts import loss_chart
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 def loss_curves(
     history: Mapping[str, Sequence[Any]],
-    ax: "Axes | None" = None,
+    ax: Axes | None = None,
     *,
     initial_loss: float | None = None,
-) -> "Axes":
+) -> Axes:
     """Draw the training and the validation loss by epoch, and mark the best epoch.
 
     A refit, which trains the network again on all data, has its own dotted curve, from epoch 1 on.

@@ -1,11 +1,14 @@
 """Figures of reconstructions over their originals: lines for numeric columns, else strips."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from refold.errors import DataError
+from refold.model import SequencesLike
 from refold.plots._style import (
     ACCENT,
     CONTRAST,
@@ -17,17 +20,18 @@ from refold.plots._style import (
     whole_numbers,
 )
 from refold.plots.charts import by_variance, in_steps, wrong_values
-from refold.sequences import Schema, Sequences, as_sequences
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from refold.sequences import ColumnTypes, Schema, Sequences, as_sequences
 
 MAX_LINES = 4
 
 
 def reconstruction(
-    original: Any, reconstructed: Any, ax: "Axes | None" = None, *, column_types: Any = None
-) -> "Axes":
+    original: ArrayLike,
+    reconstructed: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    column_types: ColumnTypes = None,
+) -> Axes:
     """Draw one sequence and its reconstruction.
 
     Numeric columns are lines, with the reconstruction dashed; of more than four, the four with the
@@ -61,12 +65,12 @@ def reconstruction(
 
 
 def reconstructions(
-    original: Any,
-    reconstructed: Any,
-    axes: Sequence["Axes"] | None = None,
+    original: SequencesLike,
+    reconstructed: SequencesLike,
+    axes: Sequence[Axes] | None = None,
     *,
-    column_types: Any = None,
-) -> list["Axes"]:
+    column_types: ColumnTypes = None,
+) -> list[Axes]:
     """Draw sequences and their reconstructions, one pair on each axes.
 
     Parameters
@@ -112,10 +116,10 @@ def reconstructions(
 def draw_pairs(
     originals: Sequences,
     others: Sequences,
-    axes: Sequence["Axes"] | None,
+    axes: Sequence[Axes] | None,
     titles: Sequence[str],
     names: tuple[str, str],
-) -> list["Axes"]:
+) -> list[Axes]:
     """Draw pairs of sequences, one on each axes, with the names of both in a legend."""
     axes = _grid(len(originals)) if axes is None else list(axes)
     if len(axes) != len(originals):
@@ -137,7 +141,7 @@ def draw_pairs(
     return axes
 
 
-def _grid(num: int) -> list["Axes"]:
+def _grid(num: int) -> list[Axes]:
     columns = min(num, 3)
     rows = -(-num // columns)
     figure = new_figure((3.4 * columns, 2.3 * rows))
@@ -153,9 +157,7 @@ def most_varied(original: Sequences) -> list[int]:
     return sorted(by_variance(original)[:MAX_LINES])
 
 
-def _lines(
-    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: Schema, shown: list[int]
-) -> None:
+def _lines(ax: Axes, pair: tuple[np.ndarray, np.ndarray], schema: Schema, shown: list[int]) -> None:
     for order, column in enumerate(shown):
         colour = PALETTE[order % len(PALETTE)]
         before, after = (values[:, column] for values in pair)
@@ -168,7 +170,7 @@ def _lines(
 
 
 def _strips(
-    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: Schema, *, num_steps: int
+    ax: Axes, pair: tuple[np.ndarray, np.ndarray], schema: Schema, *, num_steps: int
 ) -> None:
     blocks = [one_hot(values, schema) for values in pair]
     num_rows = blocks[0].shape[1]
@@ -207,7 +209,7 @@ def one_hot(values: np.ndarray, schema: Schema, *, numeric: bool = True) -> np.n
     return np.concatenate(parts, axis=1)
 
 
-def _frame_errors(ax: "Axes", blocks: list[np.ndarray], *, offset: float) -> None:
+def _frame_errors(ax: Axes, blocks: list[np.ndarray], *, offset: float) -> None:
     """Frame wrong entries of the reconstruction, and those beyond the end of the original."""
     for step, row in np.argwhere(wrong_values(*blocks)):
         ax.plot(
@@ -218,7 +220,7 @@ def _frame_errors(ax: "Axes", blocks: list[np.ndarray], *, offset: float) -> Non
         )
 
 
-def _legend(ax: "Axes", names: tuple[str, str], *, lines: bool) -> None:
+def _legend(ax: Axes, names: tuple[str, str], *, lines: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

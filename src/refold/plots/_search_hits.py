@@ -1,26 +1,24 @@
 """Figures of a query under the sequences that a search found."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from refold.errors import DataError
+from refold.model import SequencesLike
 from refold.plots._reconstructions import draw_pairs
-from refold.sequences import Sequences, as_sequences
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from refold.sequences import ColumnTypes, Sequences, as_sequences
 
 
 def search_hits(
-    query: Any,
-    hits: Any,
+    query: SequencesLike,
+    hits: SequencesLike,
     titles: Sequence[str] | None = None,
-    axes: Sequence["Axes"] | None = None,
+    axes: Sequence[Axes] | None = None,
     *,
-    column_types: Any = None,
-) -> list["Axes"]:
+    column_types: ColumnTypes = None,
+) -> list[Axes]:
     """Draw a sequence under each of the sequences that a search for it found.
 
     Numeric columns are lines, with the hit dashed, and others are strips, as in `reconstruction`.

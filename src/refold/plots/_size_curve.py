@@ -1,18 +1,16 @@
 """Figure of the held-out error by code size."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
 
 from refold._support.argument_checks import check_kind
 from refold.errors import ParameterError
+from refold.evaluation import ErrorCurve
 from refold.plots._style import ACCENT, MUTED, new_axes, tidy
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
-    from refold import ErrorCurve
-
-
-def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
+def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     """Draw the held-out error of Refold and of PCA by code size.
 
     Parameters

@@ -1,22 +1,21 @@
 """What the figures show, as data that both matplotlib and the report's Plotly figures draw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_array, check_kind
 from refold._support.number_text import short_number
+from refold.diagnosis import LatentDimensions
 from refold.errors import DataError, ParameterError
+from refold.evaluation import GroupErrors
 from refold.plots._label_colours import colour_groups
 from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET
 from refold.plots._style import WRONG as WRONG
-
-if TYPE_CHECKING:
-    from refold.diagnosis import LatentDimensions
-    from refold.evaluation import GroupErrors
-    from refold.sequences import Sequences
+from refold.sequences import Sequences
 
 ColumnGroup = Literal["numeric", "categorical"]
 UNITS = {
@@ -69,7 +68,7 @@ class Chart:
         return len({one.name for one in self.marks} - {""}) > 1
 
 
-def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def length_bins(lengths: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count lengths in bins: the first and last length and the count of each, (n_bins,)."""
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
     if not lengths.size:
@@ -80,7 +79,7 @@ def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, first + width - 1, np.bincount((lengths - low) // width, minlength=len(first))
 
 
-def length_chart(lengths: Any) -> Chart:
+def length_chart(lengths: ArrayLike) -> Chart:
     """Count sequences by length."""
     first, last, counts = length_bins(lengths)
     hover = [
@@ -153,7 +152,7 @@ def error_bars(
     return Chart(marks, x, y)
 
 
-def length_error_bars(groups: "Mapping[str, GroupErrors]", column_type: str) -> Chart:
+def length_error_bars(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Draw the error of sequences of similar length as bars."""
     first = next(iter(groups.values()))
     notes = [
@@ -164,7 +163,7 @@ def length_error_bars(groups: "Mapping[str, GroupErrors]", column_type: str) -> 
     return error_bars(errors, first.names, column_type, title="steps in the sequence", notes=notes)
 
 
-def position_error_lines(groups: "Mapping[str, GroupErrors]", column_type: str) -> Chart:
+def position_error_lines(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Draw the error along the sequence as lines."""
     first = next(iter(groups.values()))
     notes = [
@@ -179,7 +178,9 @@ def position_error_lines(groups: "Mapping[str, GroupErrors]", column_type: str) 
     return Chart(marks, Axis("step", whole=True), Axis(UNITS[column_type], from_zero=True))
 
 
-def _error_marks(i: int, method: str, values: Any, notes: Sequence[str]) -> dict[str, Any]:
+def _error_marks(
+    i: int, method: str, values: Iterable[float], notes: Sequence[str]
+) -> dict[str, Any]:
     texts = ["never observed" if np.isnan(value) else short_number(value) for value in values]
     return {
         "name": method,
@@ -189,7 +190,7 @@ def _error_marks(i: int, method: str, values: Any, notes: Sequence[str]) -> dict
 
 
 def latent_bars(
-    found: "LatentDimensions",
+    found: LatentDimensions,
     values: np.ndarray,
     title: str,
     *,
@@ -213,8 +214,8 @@ def latent_bars(
         (idle, "inactive", MUTED),
     ):
         hover = [
-            f"{latent_name(found, i)}\nchange {short_number(found.total[i])}"
-            f"\nvariance {short_number(found.deviation[i] ** 2)}"
+            f"{latent_name(found, i)}\nchange {short_number(float(found.total[i]))}"
+            f"\nvariance {short_number(float(found.deviation[i]) ** 2)}"
             for i in order[rows]
         ]
         if rows.any():
@@ -224,12 +225,12 @@ def latent_bars(
     return Chart(marks, Axis("latent dimension", ticks=ticks), Axis(title, from_zero=True))
 
 
-def latent_name(found: "LatentDimensions", i: int) -> str:
+def latent_name(found: LatentDimensions, i: int) -> str:
     """Return "dimension 3" for the name "3"."""
     return f"dimension {found.names[i]}" if found.names[i].isdigit() else found.names[i]
 
 
-def sweep_lines(decoded: "Sequences", column: int, deviations: Sequence[float]) -> Chart:
+def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) -> Chart:
     """Draw a numeric column of decoded sequences as lines from blue to yellow."""
     low, high = min(deviations), max(deviations)
     marks = []
@@ -244,7 +245,7 @@ def sweep_lines(decoded: "Sequences", column: int, deviations: Sequence[float]) 
 def code_points(
     points: np.ndarray,
     names: tuple[str, str],
-    labels: Any = None,
+    labels: ArrayLike | None = None,
     *,
     label_name: str = "",
     hover: Sequence[str] = (),
@@ -264,7 +265,7 @@ def code_points(
     return Chart(marks, Axis(names[0]), Axis(names[1]), grid=None, legend=label_name)
 
 
-def by_variance(sequences: "Sequences") -> list[int]:
+def by_variance(sequences: Sequences) -> list[int]:
     """Return the numeric columns, largest variance first."""
     numeric = np.flatnonzero(sequences.schema.numeric)
     if not len(sequences.values):
@@ -309,5 +310,5 @@ def _is_wide(values: np.ndarray) -> bool:
     return bool(finite.size and finite.min() > 0 and finite.max() > 3 * finite.min())
 
 
-def _floats(values: Any) -> np.ndarray:
+def _floats(values: Iterable[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)

@@ -3,13 +3,6 @@
 The page is a single file that needs no network connection. Needs the extra ``plots``.
 """
 
-from refold.report._page import Card as Card
-from refold.report._page import Diagram as Diagram
-from refold.report._page import Plot as Plot
-from refold.report._page import Section as Section
-from refold.report._page import Table as Table
-from refold.report._page import Text as Text
-from refold.report._page import TextGroup as TextGroup
 from refold.report._page import check_packages as check_packages
 from refold.report._page import write_page as write_page
 from refold.report._report import report as report
@@ -18,15 +11,8 @@ from refold.report._score import Result as Result
 from refold.report._score import Score as Score
 
 __all__ = [
-    "Card",
-    "Diagram",
-    "Plot",
     "Result",
     "Score",
-    "Section",
-    "Table",
-    "Text",
-    "TextGroup",
     "check_packages",
     "report",
     "section",

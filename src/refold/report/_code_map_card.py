@@ -84,7 +84,7 @@ def _hover(material: ReportData, rows: np.ndarray, errors: SequenceErrors) -> li
         if material.labels is not None:
             parts.append(f"{material.label_name}: {material.labels[i]}")
         if np.isfinite(errors.numeric[i]):
-            parts.append(f"error {short_number(errors.numeric[i])}")
+            parts.append(f"error {short_number(float(errors.numeric[i]))}")
         if np.isfinite(errors.categorical[i]):
             parts.append(f"{errors.categorical[i]:.1%} of the values wrong")
         lines.append("\n".join(parts))

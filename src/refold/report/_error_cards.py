@@ -1,7 +1,5 @@
 """Cards of the errors of Refold and PCA, by feature, by length and by position."""
 
-from typing import Any
-
 import numpy as np
 
 from refold.evaluation import errors_by_feature, errors_by_length, errors_by_position
@@ -9,6 +7,7 @@ from refold.plots.charts import error_bars, length_error_bars, position_error_li
 from refold.report._page import Card, Plot
 from refold.report._plotly_style import draw
 from refold.report._report_data import ReportData
+from refold.sequences import Schema
 
 MAX_FEATURES = 40
 
@@ -74,7 +73,7 @@ def _unit(groups: list[str]) -> str:
     return " ".join(units[group] for group in groups)
 
 
-def _features(errors: dict[str, np.ndarray], schema: Any, group: str) -> Plot:
+def _features(errors: dict[str, np.ndarray], schema: Schema, group: str) -> Plot:
     chosen = np.flatnonzero(schema.numeric if group == "numeric" else ~schema.numeric)
     if len(chosen) > MAX_FEATURES:
         worst = np.argsort(-np.nan_to_num(errors["Refold"][chosen]), kind="stable")

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.number_text import number_text
 from refold.plots import RAMP
@@ -17,7 +18,7 @@ MAX_TEXT, MAX_HOVER = 48, 200  # characters
 TITLED = {"l": 10, "r": 10, "t": 56, "b": 10}  # margins of panels whose titles have two lines
 
 
-def numbers(values: Any, digits: int = 7) -> list[Any]:
+def numbers(values: ArrayLike, digits: int = 7) -> list[Any]:
     """Return an array as nested lists with few digits; None is a value that is not finite."""
     array = np.asarray(values)
     if array.dtype.kind in "iu":
@@ -30,7 +31,7 @@ def numbers(values: Any, digits: int = 7) -> list[Any]:
     ]
 
 
-def plain(text: Any, max_length: int = MAX_TEXT) -> str:
+def plain(text: object, max_length: int = MAX_TEXT) -> str:
     """Return text escaped for Plotly, and shortened if it is long."""
     text = " ".join(str(text).split())
     if len(text) > max_length:

@@ -3,11 +3,11 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
 
+from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold.model import model_of
+from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.report._code_map_card import code_map
 from refold.report._code_sweep_cards import latent_cards
 from refold.report._error_cards import error_cards
@@ -22,13 +22,13 @@ MAX_SEQUENCES = 2000
 
 
 def report(
-    model: Any,
-    sequences: Any,
+    model: ModelLike,
+    sequences: SequencesLike,
     path: str | os.PathLike[str],
     *,
-    labels: Any = None,
+    labels: ArrayLike | None = None,
     label_name: str | None = None,
-    train: Any = None,
+    train: SequencesLike | None = None,
     title: str = "Report",
     max_sequences: int = MAX_SEQUENCES,
     seed: int = 0,
@@ -108,14 +108,14 @@ def report(
 
 
 def section(
-    model: Any,
-    sequences: Any,
+    model: ModelLike,
+    sequences: SequencesLike,
     *,
     title: str,
     summary: str = "",
-    labels: Any = None,
+    labels: ArrayLike | None = None,
     label_name: str | None = None,
-    train: Any = None,
+    train: SequencesLike | None = None,
     max_sequences: int = MAX_SEQUENCES,
     seed: int = 0,
     seconds: float | None = None,  # of training; by default from the history of the model
@@ -151,7 +151,7 @@ def section(
     return Section(title, text, _facts(material), cards, material.result)
 
 
-def _source(data: Any, model: Any) -> Sequences | Scan:
+def _source(data: SequencesLike, model: Model) -> Sequences | Scan:
     return data if isinstance(data, Scan | Sequences) else as_sequences(data, schema=model.schema)
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_whole
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, fidelity, pca_cross_fit
-from refold.model import HEAD, describe_longer
+from refold.model import HEAD, Model, describe_longer
 from refold.report._score import Quantity, Result, Score
 from refold.sequences import Scan, Sequences
 
@@ -26,7 +27,7 @@ FOLDS = 5  # of PCA without training data
 class ReportData:
     """Everything that the cards of a section are drawn from."""
 
-    model: Any
+    model: Model
     sequences: Sequences  # the sample, (n,), with the columns of the model
     lengths: np.ndarray  # of all sequences, in the sample or not
     codes: np.ndarray  # (n, width)
@@ -44,11 +45,11 @@ class ReportData:
 
 
 def gather(
-    model: Any,
+    model: Model,
     source: Sequences | Scan,
     *,
     name: str,
-    labels: Any,
+    labels: ArrayLike | None,
     label_name: str | None,
     train: Sequences | Scan | None,
     max_sequences: int,
@@ -75,7 +76,8 @@ def gather(
         warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
         codes = np.asarray(model.encode(sequences))
     stage("decoding")
-    back = _back(model, sequences, codes)
+    decoded = model.reconstruct(sequences, codes=codes)
+    back = Sequences.from_list(decoded, schema=model.schema).with_ids(sequences.ids)
     stage("PCA")
     methods = {"Refold": back}
     size = codes.shape[1]
@@ -106,7 +108,7 @@ def gather(
     )
 
 
-def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
+def _checked_labels(labels: ArrayLike | None, num: int) -> np.ndarray | None:
     if labels is None:
         return None
     labels = np.asarray(labels)
@@ -135,16 +137,11 @@ def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray
     return np.sort(chosen)
 
 
-def _taken(source: Any, rows: np.ndarray) -> Sequences:
+def _taken(source: Sequences | Scan, rows: np.ndarray) -> Sequences:
     return source[rows] if isinstance(source, Sequences) else source.take(rows)
 
 
-def _back(model: Any, sequences: Sequences, codes: np.ndarray) -> Sequences:
-    decoded = model.reconstruct(sequences, codes=codes)
-    return Sequences.from_list(decoded, schema=model.schema).with_ids(sequences.ids)
-
-
-def _training(model: Any, train: Any, seed: int) -> Sequences:
+def _training(model: Model, train: Sequences | Scan, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
     rows = _sample(train.lengths, model.schema.output_width, MAX_TRAINING, seed)
     others = _taken(train, rows).align(model.schema)
@@ -159,7 +156,7 @@ def _training(model: Any, train: Any, seed: int) -> Sequences:
 
 
 def _linear(
-    model: Any, sequences: Sequences, others: Sequences | None, size: int, seed: int
+    model: Model, sequences: Sequences, others: Sequences | None, size: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
     """Return reconstructions by PCA, its number of components, and a note on its fit."""
     width = model.schema.output_width
@@ -210,7 +207,7 @@ def _of(components: int, size: int) -> str:
     )
 
 
-def _scores(model: Any, sequences: Sequences, methods: dict[str, Sequences]) -> tuple[Score, ...]:
+def _scores(model: Model, sequences: Sequences, methods: dict[str, Sequences]) -> tuple[Score, ...]:
     """Return the scores that apply, the main one first."""
     found = [fidelity(sequences, back, model.error_scaler) for back in methods.values()]
     quantities: tuple[Quantity, ...] = ("nmse", "accuracy")

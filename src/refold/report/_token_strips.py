@@ -68,7 +68,7 @@ def strip_plot(pairs: Sequence[tuple[str, Sequences, Sequences]]) -> Plot:
     traces = []
     for panel, (_, before, after) in enumerate(pairs):
         before, after = (_first_steps(one) for one in (before, after))
-        both = _together([before, after])
+        both = Sequences.from_list([before[0], after[0]], schema=before.schema)
         strips, starts = strips_of(both)
         x, y = (np.round(one.values) for one in (before, after))
         wrong = np.full(strips.shape, np.nan)
@@ -105,10 +105,6 @@ def sweep_strips(sweeps: Sequence[tuple[str, Sequences]], deviations: Sequence[f
 def _first_steps(sequences: Sequences) -> Sequences:
     """Cut sequences to the steps that fit on a strip."""
     return split_at(sequences, np.minimum(sequences.lengths, MAX_STRIP))[0]
-
-
-def _together(parts: Sequence[Sequences]) -> Sequences:
-    return Sequences.from_list([part[0] for part in parts], schema=parts[0].schema)
 
 
 def _heats(

@@ -108,14 +108,11 @@ def _columns(material: ReportData) -> tuple[list[list[str]], int]:
         elif not column.column_type.has_categories:
             text = f"{seen.mean():.1%} ones"
         else:
-            text = _categories_text(column.categories)
+            shown = ", ".join(map(str, column.categories[:8]))
+            more = ", …" if len(column.categories) > 8 else ""
+            text = f"{len(column.categories)} categories: {shown}{more}"
         share = missing[i] / max(1, len(values))
         rows.append([column.name, column.type, text, f"{share:.1%}" if missing[i] else "none"])
     if (more := sequences.schema.num_columns - MAX_ROWS) > 0:
         rows.append([f"and {more} more", "", "", ""])
     return rows, int(missing.sum())
-
-
-def _categories_text(categories: Any) -> str:
-    shown = ", ".join(str(category) for category in categories[:8])
-    return f"{len(categories)} categories: {shown}{', …' if len(categories) > 8 else ''}"

@@ -1,7 +1,8 @@
 """Approximate search: partitions of an index, and the recall of reading only some of them."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +13,6 @@ from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
 from refold.search._exact import nearest
 from refold.search._rows import vectors_in
-
-if TYPE_CHECKING:
-    from lancedb.index import IvfFlat
-else:
-    IvfFlat = optional("lancedb.index", extra="search", purpose="refold.search").IvfFlat
 
 # Most rows for which every distance is computed by default.
 EXACT_ROWS = 100_000
@@ -30,10 +26,13 @@ _SAMPLE_RATE, _ITERATIONS = 64, 15
 _VERSIONS, _CHANGE = 20, 0.1
 # Rows that are compared with the sample at once.
 _BATCH = 1 << 16
+# Start of the names of the settings in the metadata of the column of vectors.
+_PREFIX = "refold:"
 _COLUMNS = ("{task.description}", BarColumn(), TimeElapsedColumn())
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True)
+class ProbeSettings:
     """Settings of an approximate search."""
 
     probes: int  # partitions that a search reads
@@ -41,21 +40,23 @@ class Settings(NamedTuple):
     num_rows: int  # at that time
 
 
-def read_settings(table: Any, column: str) -> Settings | None:
+def read_settings(table: Any, column: str) -> ProbeSettings | None:
     """Return the settings that `measure` stored; None without partitions."""
     stored = table.schema.field(column).metadata or {}
-    values = [stored[key] for name in Settings._fields if (key := _key(name).encode()) in stored]
-    if len(values) < len(Settings._fields):
+    keys = [f"{_PREFIX}{field.name}".encode() for field in fields(ProbeSettings)]
+    if not all(key in stored for key in keys):
         return None
-    return Settings(int(values[0]), float(values[1]), int(values[2]))
+    probes, recall, num_rows = (stored[key] for key in keys)
+    return ProbeSettings(int(probes), float(recall), int(num_rows))
 
 
-def build(table: Any, column: str, partitions: int | None, verbose: int = 0) -> Settings:
+def build(table: Any, column: str, partitions: int | None, verbose: int = 0) -> ProbeSettings:
     """Divide the rows of a table into partitions, and measure how many to read."""
     number = table.count_rows()
     if partitions is None:
         partitions = max(1, int(np.sqrt(number) / 4))
-    config = IvfFlat(
+    index = optional("lancedb.index", extra="search", purpose="refold.search")
+    config = index.IvfFlat(
         distance_type="l2",
         num_partitions=partitions,
         sample_rate=_SAMPLE_RATE,
@@ -81,7 +82,7 @@ def update(table: Any, column: str, verbose: int = 0) -> None:
         measure(table, column, verbose)
 
 
-def measure(table: Any, column: str, verbose: int = 0) -> Settings:
+def measure(table: Any, column: str, verbose: int = 0) -> ProbeSettings:
     """Choose how many partitions a search reads, on a sample of the rows, and store it."""
     number = table.count_rows()
     chosen = evenly_spaced(number, _SAMPLE)
@@ -105,8 +106,8 @@ def measure(table: Any, column: str, verbose: int = 0) -> Settings:
         if recall >= _RECALL or probes >= most:
             break
         probes = int(np.ceil(1.5 * probes))
-    settings = Settings(probes, recall, number)
-    stored = {_key(name): str(value) for name, value in settings._asdict().items()}
+    settings = ProbeSettings(probes, recall, number)
+    stored = {f"{_PREFIX}{name}": str(value) for name, value in asdict(settings).items()}
     table.update_field_metadata({"path": column, "metadata": stored})
     return settings
 
@@ -136,8 +137,3 @@ def query(table: Any, column: str, vector: np.ndarray, k: int, probes: int | Non
         return builder.bypass_vector_index()
     # more partitions if a condition leaves too few rows in these
     return builder.minimum_nprobes(probes).maximum_nprobes(0)
-
-
-def _key(name: str) -> str:
-    """Return the name of a setting in the metadata of the column of vectors."""
-    return f"refold:{name}"

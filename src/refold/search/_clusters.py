@@ -1,21 +1,20 @@
 """Clusters of codes, with a sequence and a decoded center for each."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sklearn.cluster import HDBSCAN, KMeans
-from sklearn.metrics import silhouette_samples
+from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_whole, draw_seed
+from refold._support.argument_checks import SeedLike, check_whole, draw_seed
+from refold._support.optional_imports import check_training_packages
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
-from refold.search._source import Source, check_distance
+from refold.model import ModelLike, SequencesLike
+from refold.search._index import Index
+from refold.search._source import RowSource, check_distance
 from refold.sequences import codes_to_arrow
-
-if TYPE_CHECKING:
-    from refold.search._index import Index
 
 # HDBSCAN measures density by the distance to the farthest of this number of nearest rows, of which
 # the row itself is the first. It was chosen on the data sets for choosing in benchmarks/search.py.
@@ -133,16 +132,16 @@ class Clusters:
 
 
 def cluster(
-    model: Any,
-    X: Any = None,
+    model: ModelLike,
+    X: SequencesLike | None = None,
     *,
-    codes: Any = None,
-    ids: Any = None,
+    codes: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
     num_clusters: int | None = None,
     min_size: int | None = None,
-    index: "Index | None" = None,
+    index: Index | None = None,
     distance: str | None = None,
-    random_state: Any = 0,
+    random_state: SeedLike = 0,
     verbose: int = 0,
 ) -> Clusters:
     """Find clusters of sequences.
@@ -200,6 +199,7 @@ def cluster(
     >>> len(found), int(found.sizes.sum()), len(ae.inverse_transform(found.centers))
     (3, 40, 3)
     """
+    check_training_packages("Finding clusters")
     if index is not None and (X is not None or codes is not None):
         raise ParameterError("Pass sequences or codes, or an index, and only one of them.")
     names, codes, vectors = _read(model, X, codes, ids, index, distance, verbose)
@@ -216,16 +216,22 @@ def cluster(
 
 
 def _read(
-    model: Any, X: Any, codes: Any, ids: Any, index: Any, distance: str | None, verbose: int
+    model: ModelLike,
+    X: SequencesLike | None,
+    codes: ArrayLike | None,
+    ids: ArrayLike | None,
+    index: Index | None,
+    distance: str | None,
+    verbose: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return ids, codes, and the vectors that distances are measured on."""
     if distance is not None:
         check_distance(distance)
     if index is not None:
-        ids, codes, vectors = index._finder.stored()
+        ids, codes, vectors = index.finder.stored()
         if len(codes) and distance in (None, index.distance):
             return ids, codes, vectors
-    source = Source(model, X, codes, ids, verbose=verbose)
+    source = RowSource(model, X, codes, ids, verbose=verbose)
     if not len(source):
         raise DataError("There are no sequences to cluster. Pass at least one.")
     read = source.read(None if distance == "code" else source.fit_features())
@@ -237,6 +243,9 @@ def _by_density(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
     least = least if min_size is None else check_whole("min_size", min_size, least=2)
     if len(vectors) <= least:
         return np.full(len(vectors), NOISE)
+    # not at the top, because a small installation has no scikit-learn
+    from sklearn.cluster import HDBSCAN
+
     options: dict[str, Any] = {"min_cluster_size": least, "min_samples": _DENSE, "copy": True}
     return HDBSCAN(**options).fit_predict(vectors)
 
@@ -248,6 +257,9 @@ def _by_means(vectors: np.ndarray, number: int, seed: int) -> np.ndarray:
             f"{argument('num_clusters')} must be at most the number of sequences, "
             f"{len(vectors)}. Got {number}."
         )
+    # not at the top, because a small installation has no scikit-learn
+    from sklearn.cluster import KMeans
+
     options: dict[str, Any] = {"n_init": 10, "random_state": seed}
     return KMeans(number, **options).fit_predict(vectors)
 
@@ -281,6 +293,8 @@ def _described(
 
 def _silhouettes(vectors: np.ndarray, labels: np.ndarray, number: int) -> tuple[np.ndarray, float]:
     """Return the mean silhouette of each cluster and of all; NaN where there is none."""
+    from sklearn.metrics import silhouette_samples
+
     rows = np.flatnonzero(labels != NOISE)
     rows = rows[evenly_spaced(len(rows), _SILHOUETTES)]
     by_cluster = np.full(number, np.nan)

@@ -64,8 +64,9 @@ class SequenceFeatures:
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = dict(arrays)
-        parts = (self.arrays[name] for name in RandomConvolutions._fields)
-        self._convolutions = RandomConvolutions(*parts)
+        self._convolutions = RandomConvolutions(
+            self.arrays["channels"], self.arrays["taps"], self.arrays["bias"]
+        )
         self._dilations = tuple(self.arrays["dilations"].astype(int).tolist())
         # first step of each stretch, and the end of the last one
         self._stretches = self.arrays["stretches"].astype(np.int64)
@@ -84,15 +85,18 @@ class SequenceFeatures:
         dilations = np.unique(np.geomspace(1, largest, number).round())
         most = _EACH // max(1, sum(columns))
         stretches, bands = min(num_steps, _STRETCHES, most), min(_BANDS, most)
+        channels, taps, bias = _draw(sample, columns, dilations.astype(int).tolist())
         arrays = {
             "of_column": np.repeat(np.arange(len(columns)), columns),
-            **_draw(sample, columns, dilations.astype(int).tolist())._asdict(),
+            "channels": channels,
+            "taps": taps,
+            "bias": bias,
             "dilations": dilations,
             # later steps have no average
             "stretches": np.linspace(0, num_steps, stretches + 1).round(),
             "bands": np.unique(np.geomspace(1, num_steps // 2 + 1, bands + 1).round()),
         }
-        groups = cls(arrays)._groups(sample)
+        groups = cls(arrays).groups(sample)
         raw = np.concatenate(groups, axis=1).astype(float)
         seen = ~np.isnan(raw)
         counts = np.maximum(1, seen.sum(axis=0))
@@ -119,7 +123,7 @@ class SequenceFeatures:
 
     def __call__(self, given: Described) -> np.ndarray:
         """Return the vectors (n_sequences, width)."""
-        raw = np.concatenate(self._groups(given), axis=1)
+        raw = np.concatenate(self.groups(given), axis=1)
         standard = (raw - self.arrays["center"]) * self.arrays["factor"]
         standard = np.clip(standard, -_MOST, _MOST)
         lacking = np.flatnonzero(given.missing.any(axis=1))
@@ -132,7 +136,7 @@ class SequenceFeatures:
         # other sequences do not change a bit of the result
         return packed.product(standard, self.arrays["axes"])
 
-    def _groups(self, given: Described) -> list[np.ndarray]:
+    def groups(self, given: Described) -> list[np.ndarray]:
         """Return shares of steps with the statistics, places, runs, amplitudes and averages."""
         values, offsets, statistics, missing = given
         channels, taps, bias = self._convolutions

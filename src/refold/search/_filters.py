@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from refold.search._where import (
     And,
-    Column,
-    Comparison,
+    BooleanLiteral,
+    ColumnName,
+    Compare,
     Condition,
-    Constant,
+    Literal,
     Membership,
     Missing,
     Not,
@@ -45,17 +46,17 @@ def filter_of(condition: Condition, schema: pa.Schema, *, negated: bool = False)
             filters = [filter_of(part, schema, negated=negated) for part in parts]
             conjunction = isinstance(condition, And) != negated
             return " AND ".join(filters) if conjunction else f"({' OR '.join(filters)})"
-        case Constant(value):
+        case BooleanLiteral(value):
             return _spelled(value != negated)
         case Missing(column):
             return f"{_quoted(column)} IS {'NOT ' * negated}NULL"
         case Pattern(column, pattern):
             return _test(column, _quoted(column), f"LIKE {_spelled(pattern)}", negated=negated)
-        case Comparison(_, _, None):
+        case Compare(_, _, None):
             return "FALSE"
-        case Comparison(column, operator, value):
+        case Compare(column, operator, value):
             operator = _OPPOSITES[operator] if negated else operator
-            if isinstance(value, Column):
+            if isinstance(value, ColumnName):
                 return f"{_quoted(column)} {operator} {_quoted(value)}"
             left, (right,) = _comparable(column, [value], schema)
             return f"{left} {operator} {_spelled(right)}"
@@ -67,14 +68,16 @@ def filter_of(condition: Condition, schema: pa.Schema, *, negated: bool = False)
             return _test(column, left, f"IN ({', '.join(map(_spelled, right))})", negated=negated)
 
 
-def _test(column: Column, left: str, test: str, *, negated: bool) -> str:
+def _test(column: ColumnName, left: str, test: str, *, negated: bool) -> str:
     """Return a test, or its negation, which is false of missing values."""
     if not negated:
         return f"{left} {test}"
     return f"{_quoted(column)} IS NOT NULL AND {left} NOT {test}"
 
 
-def _comparable(column: Column, values: Sequence[Any], schema: pa.Schema) -> tuple[str, list[Any]]:
+def _comparable(
+    column: ColumnName, values: Sequence[Any], schema: pa.Schema
+) -> tuple[str, list[Any]]:
     """Return a column and literals of one type, because LanceDB rounds or refuses others."""
     data_type = schema.field(column.name).type
     if pa.types.is_dictionary(data_type):
@@ -104,11 +107,11 @@ def _since_1970(time: datetime) -> Fraction:
     return Fraction((time - datetime(1970, 1, 1)) // timedelta(microseconds=1), 10**6)
 
 
-def _quoted(column: Column) -> str:
+def _quoted(column: ColumnName) -> str:
     return '"' + column.name.replace('"', '""') + '"'
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: Literal) -> str:
     """Spell a literal."""
     if isinstance(value, bool):
         return str(value).upper()

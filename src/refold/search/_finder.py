@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from numpy.typing import ArrayLike
 
 from refold.errors import ParameterError, argument
 from refold.search import _approximate
 from refold.search._exact import nearest, squared_norms
 from refold.search._filters import among, filter_of
 from refold.search._hits import Hits
-from refold.search._rows import RESERVED, Rows, as_ids, vectors_in
+from refold.search._rows import RESERVED, IndexRows, as_ids, vectors_in
 from refold.search._store import ERRORS, Store, one_line
 from refold.search._where import parse
 
@@ -25,7 +26,7 @@ class Facts(NamedTuple):
     version: int
     num_rows: int
     schema: pa.Schema
-    settings: _approximate.Settings | None  # of an approximate search, if there are partitions
+    settings: _approximate.ProbeSettings | None  # of an approximate search, if there are partitions
 
 
 class Finder:
@@ -34,7 +35,7 @@ class Finder:
     def __init__(self, store: Store, table: Any, column: str) -> None:
         self._store, self._table, self.column = store, table, column
         self._facts: Facts | None = None
-        self._rows: Rows | None = None
+        self._rows: IndexRows | None = None
 
     def facts(self) -> "Facts":
         """Return facts about the newest version of the table, and read that one from now on."""
@@ -51,7 +52,7 @@ class Finder:
         """Return the names of the columns of metadata."""
         return [name for name in (self._facts or self.facts()).schema.names if name not in RESERVED]
 
-    def _memory(self) -> Rows:
+    def _memory(self) -> IndexRows:
         """Return all rows, in memory."""
         version = (self._facts or self.facts()).version
         if self._rows is None or self._rows.version != version:
@@ -60,10 +61,10 @@ class Finder:
             vectors = vectors_in(table, self.column)
             # rows are taken from one chunk without copies of the others
             table = table.select(["id", "code", *self.metadata_names()]).combine_chunks()
-            self._rows = Rows(version, table, vectors, squared_norms(vectors))
+            self._rows = IndexRows(version, table, vectors, squared_norms(vectors))
         return self._rows
 
-    def stored(self, ids: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def stored(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return ids, codes and vectors of the rows with these ids, or of all rows."""
         builder, wanted = self._table.search(), None
         if ids is not None:
@@ -85,7 +86,7 @@ class Finder:
         names = np.array(table["id"].to_pylist())
         return names, vectors_in(table, "code"), vectors_in(table, self.column)
 
-    def condition(self, where: Any) -> str:
+    def condition(self, where: str) -> str:
         """Return the filter of LanceDB for a condition on ids and metadata."""
         schema = (self._facts or self.facts()).schema
         schema = pa.schema([schema.field(name) for name in ("id", *self.metadata_names())])
@@ -112,7 +113,12 @@ class Finder:
         return hits
 
     def in_table(
-        self, vector: np.ndarray, k: int, where: str | None, skipped: Any, probes: int | None
+        self,
+        vector: np.ndarray,
+        k: int,
+        where: str | None,
+        skipped: int | str | None,
+        probes: int | None,
     ) -> tuple[pa.Table, np.ndarray]:
         """Find rows and their distances for a query, in some of the partitions or by all rows."""
         builder = _approximate.query(self._table, self.column, vector, k + 1, probes)
@@ -145,7 +151,9 @@ class Finder:
         table = pa.concat_tables([empty, *(one.select(columns) for one, _ in found)])
         query = np.repeat(np.arange(len(found)), counts)
         lead: dict[str, Any] = {
-            "query": pa.array(names[query].tolist(), _arrow_type(names)),
+            "query": pa.array(
+                names[query].tolist(), pa.int64() if names.dtype.kind in "iu" else pa.string()
+            ),
             "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in (0, *counts)])),
             "distance": pa.array(np.concatenate([np.zeros(0), *(d for _, d in found)])),
         }
@@ -160,7 +168,7 @@ class Finder:
 
 
 def _without(
-    table: pa.Table, distances: np.ndarray, skipped: Any, k: int
+    table: pa.Table, distances: np.ndarray, skipped: int | str | None, k: int
 ) -> tuple[pa.Table, np.ndarray]:
     """Return the first rows besides the one with the id ``skipped``."""
     kept = np.arange(len(distances))
@@ -168,7 +176,3 @@ def _without(
         kept = kept[np.array(table["id"].to_pylist(), dtype=object) != skipped]
     kept = kept[:k]
     return table.take(pa.array(kept, pa.int64())), distances[kept]
-
-
-def _arrow_type(names: np.ndarray) -> pa.DataType:
-    return pa.int64() if names.dtype.kind in "iu" else pa.string()

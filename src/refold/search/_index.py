@@ -5,18 +5,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_whole
 from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError, spelled
-from refold.model import Model, model_of
+from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search import _approximate
 from refold.search._features import SequenceFeatures
 from refold.search._filters import among
 from refold.search._finder import Finder
 from refold.search._hits import Hits
-from refold.search._rows import as_ids, check_new_ids, metadata_of, new_rows, refuse_known
-from refold.search._source import Source, check_distance
+from refold.search._rows import Metadata, as_ids, check_new_ids, metadata_of, new_rows, refuse_known
+from refold.search._source import RowSource, check_distance
 from refold.search._spool import spooled
 from refold.search._store import About, Store
 
@@ -84,18 +85,18 @@ class Index:
         self.model, self.verbose = model, verbose
         self.distance = about.distance
         self._store, self._table, self._features = store, table, features
-        self._finder = Finder(store, table, "code" if features is None else "vector")
+        self.finder = Finder(store, table, "code" if features is None else "vector")
 
     @classmethod
     def create(
         cls,
         path: str | os.PathLike[str],
-        model: Any,
-        X: Any = None,
+        model: ModelLike,
+        X: SequencesLike | None = None,
         *,
-        codes: Any = None,
-        ids: Any = None,
-        metadata: Any = None,
+        codes: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        metadata: Metadata | None = None,
         distance: str = "features",
         storage_options: dict[str, str] | None = None,
         verbose: int = 0,
@@ -141,7 +142,7 @@ class Index:
         about = About(model.hash, distance)
         with store.writing():
             store.check_free()
-            source = Source(model, X, codes, ids, verbose=verbose)
+            source = RowSource(model, X, codes, ids, verbose=verbose)
             columns = metadata_of(metadata, len(source))
             check_new_ids(source.ids)
             features = source.fit_features() if distance == "features" else None
@@ -149,14 +150,14 @@ class Index:
                 opened = store.create(rows, about, None if features is None else features.arrays)
             index = cls(model, store, opened, about, features, verbose)
             with store.errors("written"):
-                _approximate.update(opened, index._finder.column, verbose)
+                _approximate.update(opened, index.finder.column, verbose)
         return index
 
     @classmethod
     def open(
         cls,
         path: str | os.PathLike[str],
-        model: Any,
+        model: ModelLike,
         *,
         storage_options: dict[str, str] | None = None,
         verbose: int = 0,
@@ -201,7 +202,7 @@ class Index:
         return cls(model, store, table, about, features, verbose)
 
     def __len__(self) -> int:
-        return self._finder.facts().num_rows
+        return self.finder.facts().num_rows
 
     def __repr__(self) -> str:
         recall = self.recall_
@@ -211,7 +212,7 @@ class Index:
     @property
     def recall_(self) -> float | None:
         """Measured share of the 10 nearest rows that an approximate search finds."""
-        facts = self._finder.facts()
+        facts = self.finder.facts()
         if facts.settings is None or facts.num_rows <= _approximate.EXACT_ROWS:
             return None
         return facts.settings.recall
@@ -219,15 +220,15 @@ class Index:
     @property
     def metadata_names(self) -> list[str]:
         """Names of the columns of metadata."""
-        return self._finder.metadata_names()
+        return self.finder.metadata_names()
 
     def add(
         self,
-        X: Any = None,
+        X: SequencesLike | None = None,
         *,
-        codes: Any = None,
-        ids: Any = None,
-        metadata: Any = None,
+        codes: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        metadata: Metadata | None = None,
         replace: bool = False,
     ) -> None:
         """Add rows.
@@ -246,7 +247,7 @@ class Index:
         DataError
             If an id occurs twice, or the columns of metadata differ from those of the index.
         """
-        source = Source(self.model, X, codes, ids, verbose=self.verbose)
+        source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
         columns = metadata_of(metadata, len(source), self._table.schema)
         new = check_new_ids(source.ids)
         if new.type != self._table.schema.field("id").type:
@@ -268,9 +269,9 @@ class Index:
                 else:
                     self._table.add(rows)
             with self._store.errors("written"):
-                _approximate.update(self._table, self._finder.column, self.verbose)
+                _approximate.update(self._table, self.finder.column, self.verbose)
 
-    def remove(self, ids: Any) -> int:
+    def remove(self, ids: ArrayLike) -> int:
         """Remove rows by id, and return how many there were.
 
         Parameters
@@ -291,7 +292,7 @@ class Index:
             self._table.checkout_latest()
             chosen = as_ids(ids, self._table.schema.field("id").type)
             found = self._table.delete(among(chosen.to_pylist())).num_deleted_rows
-            _approximate.update(self._table, self._finder.column, self.verbose)
+            _approximate.update(self._table, self.finder.column, self.verbose)
         return int(found)
 
     def build(self, *, partitions: int | None = None) -> "Index":
@@ -312,16 +313,16 @@ class Index:
         """
         with self._store.writing(), self._store.errors("written"):
             self._table.checkout_latest()
-            _approximate.build(self._table, self._finder.column, partitions, self.verbose)
+            _approximate.build(self._table, self.finder.column, partitions, self.verbose)
         return self
 
     def search(
         self,
-        X: Any = None,
+        X: SequencesLike | None = None,
         *,
-        codes: Any = None,
-        ids: Any = None,
-        names: Any = None,
+        codes: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        names: ArrayLike | None = None,
         k: int = 10,
         where: str | None = None,
         exact: bool | None = None,
@@ -363,12 +364,12 @@ class Index:
             raise ParameterError(
                 "Pass sequences or codes, or ids to search for, and only one of them."
             )
-        facts = self._finder.facts()
-        where = None if where is None else self._finder.condition(where)
+        facts = self.finder.facts()
+        where = None if where is None else self.finder.condition(where)
         if ids is not None:
-            names, codes, vectors = self._finder.stored(ids)
+            names, codes, vectors = self.finder.stored(ids)
         else:
-            source = Source(self.model, X, codes, names, verbose=self.verbose)
+            source = RowSource(self.model, X, codes, names, verbose=self.verbose)
             names, (_, codes, vectors) = source.ids, source.read(self._features)
         skipped = names.tolist() if ids is not None else None
         few = facts.num_rows <= _approximate.EXACT_ROWS
@@ -379,17 +380,17 @@ class Index:
                 "indexes of more than 100,000 rows have, and others after Index.build()."
             )
         if approximate is None and few:
-            found = self._finder.in_memory(vectors, k, where, skipped)
+            found = self.finder.in_memory(vectors, k, where, skipped)
         else:
             probes = None if approximate is None else approximate.probes
             with progress_bar(disable=len(vectors) == 1 or not self.verbose) as bar:
                 found = [
-                    self._finder.in_table(one, k, where, skipped[i] if skipped else None, probes)
+                    self.finder.in_table(one, k, where, skipped[i] if skipped else None, probes)
                     for i, one in enumerate(bar.track(vectors, description="search"))
                 ]
-        return self._finder.hits(names, codes, found)
+        return self.finder.hits(names, codes, found)
 
-    def codes(self, ids: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def codes(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and their ids, of the rows with these ids or of all rows.
 
         Parameters
@@ -402,5 +403,5 @@ class Index:
         codes : array of float32 of shape (n_rows, width of the code)
         ids : array of shape (n_rows,)
         """
-        names, codes, _ = self._finder.stored(ids)
+        names, codes, _ = self.finder.stored(ids)
         return codes, names

@@ -1,20 +1,18 @@
 """Pictures of what a search found."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from refold import plots
 from refold._support.argument_checks import check_kind
 from refold._support.number_text import short_number
 from refold.errors import DataError
-from refold.model import model_of
+from refold.model import ModelLike, SequencesLike, model_of
 from refold.search._hits import Hits
 from refold.sequences import Sequences, as_sequences
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
-
-def draw(model: Any, hits: Hits, X: Any = None, *, query: int = 0, num: int = 6) -> list["Axes"]:
+def draw(
+    model: ModelLike, hits: Hits, X: SequencesLike | None = None, *, query: int = 0, num: int = 6
+) -> list[Any]:
     """Draw a query under its nearest hits, which are decoded from their codes.
 
     Parameters
@@ -50,6 +48,9 @@ def draw(model: Any, hits: Hits, X: Any = None, *, query: int = 0, num: int = 6)
     >>> len(draw(ae, index.search(sines[:1], k=3), sines[:1]))
     3
     """
+    # not at the top, because a search needs no matplotlib
+    from refold import plots
+
     model = model_of(model)
     check_kind("hits", hits, "Hits, the result of Index.search", "query_codes")
     begin, end = (int(one) for one in hits.offsets[query : query + 2])

@@ -1,25 +1,29 @@
 """Rows of an index: ids, codes and metadata as columns of Arrow."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from numpy.typing import ArrayLike
 
 from refold.errors import DataError, ParameterError, argument
+from refold.model import ArrowTable
 from refold.search._features import SequenceFeatures
-from refold.search._source import Source
+from refold.search._source import RowSource
 from refold.sequences import codes_to_arrow
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
 
+Metadata: TypeAlias = Mapping[str, ArrayLike] | ArrowTable
+
 # Names of columns that the index or its hits need for themselves.
 RESERVED = ("id", "code", "vector", "query", "rank", "distance")
 
 
-class Rows(NamedTuple):
+class IndexRows(NamedTuple):
     """All rows of an index, in memory."""
 
     version: int  # of the table in the store
@@ -42,7 +46,7 @@ def check_new_ids(ids: np.ndarray) -> pa.Array:
 
 
 def new_rows(
-    source: Source, features: SequenceFeatures | None, metadata: Mapping[str, Any]
+    source: RowSource, features: SequenceFeatures | None, metadata: Mapping[str, Any]
 ) -> Iterator[pa.Table]:
     """Yield rows as tables, block by block."""
     for rows, codes, vectors in source.blocks(features):
@@ -55,7 +59,9 @@ def new_rows(
         yield pa.table(columns)
 
 
-def metadata_of(given: Any, num_rows: int, schema: pa.Schema | None = None) -> dict[str, Any]:
+def metadata_of(
+    given: Metadata | None, num_rows: int, schema: pa.Schema | None = None
+) -> dict[str, Any]:
     """Return columns of metadata with checked names and lengths, and the types of ``schema``."""
     try:
         table = pa.table(given if given is not None else {})
@@ -108,7 +114,7 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns)
 
 
-def as_ids(ids: Any, wanted: pa.DataType) -> pa.Array:
+def as_ids(ids: ArrayLike, wanted: pa.DataType) -> pa.Array:
     """Return ids as an array of the type of the index."""
     if isinstance(ids, str | int):
         ids = [ids]

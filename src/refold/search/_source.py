@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
 from refold.kernels import packed
-from refold.model import Model, model_of
+from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.network.packed.rows import encoded_blocks
 from refold.network.specification import Specification
 from refold.search._features import Described, SequenceFeatures
@@ -31,7 +32,7 @@ _OBSERVED = 0.5
 _SHORT = 4
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Some of the rows."""
 
     rows: slice
@@ -48,10 +49,18 @@ def check_distance(distance: str) -> str:
     return distance
 
 
-class Source:
+class RowSource:
     """Sequences, codes or both, with ids."""
 
-    def __init__(self, model: Any, X: Any, codes: Any, ids: Any, *, verbose: int = 0) -> None:
+    def __init__(
+        self,
+        model: ModelLike,
+        X: SequencesLike | None,
+        codes: ArrayLike | None,
+        ids: ArrayLike | None,
+        *,
+        verbose: int = 0,
+    ) -> None:
         model = model_of(model)
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
@@ -62,8 +71,8 @@ class Source:
         if codes is not None:
             self._codes = model.check_codes(codes)
         number = len(self._codes if X is None else self._sequences)
-        if codes is not None and len(codes) != number:
-            raise DataError(f"Got {len(codes)} codes for {number} sequences. Pass one each.")
+        if codes is not None and len(self._codes) != number:
+            raise DataError(f"Got {len(self._codes)} codes for {number} sequences. Pass one each.")
         if ids is None:
             ids = np.arange(number) if X is None else self._sequences.ids
         self.ids = np.asarray(ids)
@@ -109,18 +118,18 @@ class Source:
             return _scaled(self._model, self._sequences[some])
         return _scaled(self._model, self._model.align(self._sequences.take(some)))
 
-    def blocks(self, features: SequenceFeatures | None) -> Iterator[Block]:
+    def blocks(self, features: SequenceFeatures | None) -> Iterator[RowBlock]:
         """Encode block by block, with a progress bar if there are many."""
         model, done, many = self._model, 0, self._num_blocks > 1
         with progress_bar(disable=not (many and self._verbose)) as bar:
             for sequences in bar.track(self._parts(), self._num_blocks, description="encode"):
                 size = len(sequences) if sequences is not None else min(_CODES, len(self) - done)
                 rows = slice(done, done + size)
-                if self._codes is not None:
-                    codes = self._codes[rows]
+                if sequences is None or self._codes is not None:
+                    codes = np.asarray(self._codes)[rows]
                 else:
                     codes = model.codes_of(sequences, 0 if many else self._verbose)
-                yield Block(rows, codes, self._vectors(features, sequences, codes))
+                yield RowBlock(rows, codes, self._vectors(features, sequences, codes))
                 done += size
 
     @property
@@ -148,12 +157,12 @@ class Source:
             vectors[chosen] = features(one)
         return vectors
 
-    def read(self, features: SequenceFeatures | None) -> Block:
+    def read(self, features: SequenceFeatures | None) -> RowBlock:
         """Encode everything."""
         _, codes, vectors = zip(*self.blocks(features), strict=True)
         joined = np.concatenate(codes)
         vectors = joined if features is None else np.concatenate(vectors)
-        return Block(slice(0, len(self)), joined, vectors)
+        return RowBlock(slice(0, len(self)), joined, vectors)
 
 
 def _scaled(model: Model, sequences: Sequences) -> tuple[Sequences, np.ndarray]:

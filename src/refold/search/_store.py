@@ -5,8 +5,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,28 +16,30 @@ from refold._support.file_lock import sole_use
 from refold._support.optional_imports import optional
 from refold.errors import FileFormatError, MissingFileError, ParameterError, RefoldError, spelled
 
-if TYPE_CHECKING:
-    import lancedb
-else:
-    lancedb = optional("lancedb", extra="search", purpose="refold.search")
-
 TABLE, FEATURES = "codes", "features"
 FORMAT, VERSION = b"refold-index", 4
 # What LanceDB raises.
 ERRORS = (ValueError, RuntimeError, OSError, pa.ArrowException)
 
 
-class About(NamedTuple):
+@dataclass(frozen=True)
+class About:
     """Facts about an index that its table holds as metadata."""
 
     model: str  # its hash
     distance: str  # name of the vectors that distances are measured on
 
 
+def load_lancedb() -> Any:
+    """Import LanceDB, which takes seconds, so that it is imported only for an index."""
+    return optional("lancedb", extra="search", purpose="refold.search")
+
+
 class Store:
     """Place of an index: a folder, or a URL that LanceDB can open."""
 
     def __init__(self, place: str | os.PathLike[str], options: dict[str, str] | None) -> None:
+        self._lancedb = load_lancedb()
         self.name = os.fspath(place)
         self._options = options  # LanceDB's storage_options, such as credentials
         self.folder = None if "://" in self.name else Path(self.name)
@@ -96,7 +99,7 @@ class Store:
         self, rows: pa.RecordBatchReader, about: About, features: dict[str, np.ndarray] | None
     ) -> Any:
         """Write a new table with all its rows in one step."""
-        facts = {"version": VERSION, **about._asdict()}
+        facts = {"version": VERSION, **asdict(about)}
         schema = rows.schema.with_metadata({FORMAT: json.dumps(facts).encode()})
         batches = (one.replace_schema_metadata(schema.metadata) for one in rows)
         with self.errors("written"):
@@ -156,7 +159,7 @@ class Store:
         return list(self._connect().list_tables().tables)
 
     def _connect(self) -> Any:
-        return lancedb.connect(self.name, storage_options=self._options)
+        return self._lancedb.connect(self.name, storage_options=self._options)
 
     @contextmanager
     def errors(self, done: str) -> Iterator[None]:

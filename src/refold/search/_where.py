@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 import pyarrow as pa
 
@@ -46,26 +46,26 @@ Literal: TypeAlias = bool | int | float | str | date | datetime | None
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnName:
     """A column by its name."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compare:
     """A comparison of a column with a literal or another column: ``= <> < <= > >=``."""
 
-    column: Column
+    column: ColumnName
     operator: str
-    other: Literal | Column
+    other: Literal | ColumnName
 
 
 @dataclass(frozen=True)
 class Membership:
     """Whether the value of a column is among literals."""
 
-    column: Column
+    column: ColumnName
     values: tuple[Literal, ...]
 
 
@@ -73,7 +73,7 @@ class Membership:
 class Pattern:
     """Whether text matches a pattern, in which a backslash escapes ``%``, ``_`` and itself."""
 
-    column: Column
+    column: ColumnName
     pattern: str
 
 
@@ -81,11 +81,11 @@ class Pattern:
 class Missing:
     """Whether a column has no value."""
 
-    column: Column
+    column: ColumnName
 
 
 @dataclass(frozen=True)
-class Constant:
+class BooleanLiteral:
     """Always or never true."""
 
     value: bool
@@ -112,10 +112,10 @@ class Or:
     conditions: tuple["Condition", ...]
 
 
-Condition: TypeAlias = Comparison | Membership | Pattern | Missing | Constant | Not | And | Or
+Condition: TypeAlias = Compare | Membership | Pattern | Missing | BooleanLiteral | Not | And | Or
 
 
-def parse(where: Any, schema: pa.Schema) -> Condition:
+def parse(where: str, schema: pa.Schema) -> Condition:
     """Read a condition on the columns of a schema."""
     if not isinstance(where, str):
         raise ParameterError(
@@ -156,7 +156,7 @@ class _Token(NamedTuple):
 
 
 class _Operand(NamedTuple):
-    value: Literal | Column
+    value: Literal | ColumnName
     token: _Token
 
 
@@ -267,7 +267,8 @@ class _Parser:
         if self._depth > _MAX_DEPTH:
             self._fail(token, f"There are more than {_MAX_DEPTH} levels of parentheses and NOT.")
         if self._accept("NOT"):
-            tree = _negated(self._not())
+            inner = self._not()
+            tree = inner.condition if isinstance(inner, Not) else Not(inner)
         else:
             self._expect("(")
             tree = self._or()
@@ -301,21 +302,21 @@ class _Parser:
         elif self._accept("LIKE"):
             tree = self._pattern(left)
         elif isinstance(left.value, bool):
-            tree = Constant(left.value)
-        elif isinstance(left.value, Column) and self._kinds[left.value.name] == "boolean":
-            tree = Comparison(left.value, operator="=", other=True)
+            tree = BooleanLiteral(left.value)
+        elif isinstance(left.value, ColumnName) and self._kinds[left.value.name] == "boolean":
+            tree = Compare(left.value, operator="=", other=True)
         else:
             self._expected("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
         return Not(tree) if negative else tree
 
     def _compared(self, left: _Operand, operator: str, right: _Operand) -> Condition:
-        if not isinstance(left.value, Column):
-            if not isinstance(right.value, Column):
+        if not isinstance(left.value, ColumnName):
+            if not isinstance(right.value, ColumnName):
                 self._expected("a column on one side of the comparison", right.token)
             left, operator, right = right, _MIRRORED[operator], left
         column = self._column(left)
-        if not isinstance(right.value, Column):
-            return Comparison(column, operator, self._fitting(left, right))
+        if not isinstance(right.value, ColumnName):
+            return Compare(column, operator, self._fitting(left, right))
         types = [self._schema.field(one.name).type for one in (column, right.value)]
         kinds = {self._comparable(left), self._comparable(right)}
         if len(kinds) > 1 or (kinds == {"time"} and types[0] != types[1]):
@@ -324,7 +325,7 @@ class _Parser:
                 f"The columns {column.name!r} ({types[0]}) and {right.value.name!r} ({types[1]}) "
                 "have different types.",
             )
-        return Comparison(column, operator, right.value)
+        return Compare(column, operator, right.value)
 
     def _membership(self, left: _Operand) -> Condition:
         column = self._column(left)
@@ -332,7 +333,7 @@ class _Parser:
         values = []
         while True:
             operand = self._operand()
-            if isinstance(operand.value, Column):
+            if isinstance(operand.value, ColumnName):
                 self._expected("a number, text or another literal", operand.token)
             values.append(self._fitting(left, operand))
             if not self._accept(","):
@@ -386,7 +387,7 @@ class _Parser:
                 f"{', '.join(self._schema.names)}; write text in single quotes, as in "
                 "site = 'north'.",
             )
-        return _Operand(Column(name), token)
+        return _Operand(ColumnName(name), token)
 
     def _number(self, token: _Token) -> int | float:
         # whole numbers of more digits are beyond the integers of any column
@@ -410,8 +411,8 @@ class _Parser:
         except (ValueError, OverflowError):
             self._expected(_EXAMPLES["date" if word == "DATE" else "time"], token)
 
-    def _column(self, operand: _Operand) -> Column:
-        if not isinstance(operand.value, Column):
+    def _column(self, operand: _Operand) -> ColumnName:
+        if not isinstance(operand.value, ColumnName):
             self._expected("a column", operand.token)
         return operand.value
 
@@ -425,7 +426,7 @@ class _Parser:
             )
         return kind
 
-    def _described(self, column: Column) -> str:
+    def _described(self, column: ColumnName) -> str:
         return f"The column {column.name!r} has the type {self._schema.field(column.name).type}."
 
     def _fitting(self, left: _Operand, right: _Operand) -> Literal:
@@ -442,13 +443,9 @@ class _Parser:
         return value  # type: ignore[return-value]
 
 
-def _kind_of_literal(value: Any) -> str:
+def _kind_of_literal(value: Literal | ColumnName) -> str:
     kinds = {bool: "boolean", int: "number", float: "number", str: "text", date: "date"}
     return kinds.get(type(value), "time")
-
-
-def _negated(tree: Condition) -> Condition:
-    return tree.condition if isinstance(tree, Not) else Not(tree)
 
 
 def _unquoted(text: str) -> str:

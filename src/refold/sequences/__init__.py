@@ -52,6 +52,7 @@ from refold.sequences.preprocessing._scaling import check_single as check_single
 from refold.sequences.preprocessing._windows import Windows as Windows
 from refold.sequences.preprocessing._windows import split_at as split_at
 from refold.sequences.preprocessing._windows import windows as windows
+from refold.sequences.schema._column_types import ColumnTypes as ColumnTypes
 from refold.sequences.schema._missing_values import check_missing as check_missing
 from refold.sequences.schema._missing_values import mark_missing as mark_missing
 from refold.sequences.schema._parts import check_codes_finite as check_codes_finite

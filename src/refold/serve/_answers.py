@@ -3,7 +3,8 @@
 import http
 import zlib
 from collections.abc import Iterable
-from typing import Any
+
+from starlette.types import Scope, Send
 
 from refold.serve._service_errors import ServiceError
 
@@ -26,13 +27,19 @@ _STATUS_LINES = {
 }
 
 
-def headers_of(scope: Any) -> dict[bytes, bytes]:
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers of a request; of repeated ones, the last."""
     return dict(scope["headers"])
 
 
 async def answer(
-    scope: Any, send: Any, body: bytes, *, media_type: str = JSON, status: int = 200, more: Any = ()
+    scope: Scope,
+    send: Send,
+    body: bytes,
+    *,
+    media_type: str = JSON,
+    status: int = 200,
+    more: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
     """Send a body, compressed if the client takes that and it is large."""
     body, encoding = _compressed(headers_of(scope), body)
@@ -47,7 +54,7 @@ async def answer(
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer_error(scope: Any, send: Any, error: ServiceError) -> None:
+async def answer_error(scope: Scope, send: Send, error: ServiceError) -> None:
     """Send an error as JSON."""
     await answer(scope, send, error.body(), status=error.status, more=more_headers(error))
 

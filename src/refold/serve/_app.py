@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import refold
 from refold.sequences import check_model, stored_model
@@ -19,7 +20,7 @@ from refold.serve._answers import JSON, answer, answer_error, headers_of
 from refold.serve._batches import Batcher
 from refold.serve._fields import CODES, SEQUENCES, query_values, read_fields
 from refold.serve._guard import Gate, Guard
-from refold.serve._models import Models, ServedModel
+from refold.serve._models import ModelStore, ServedModel
 from refold.serve._openapi import openapi
 from refold.serve._operations import OPERATIONS, Answer, Apart, Asked, Operation, Run
 from refold.serve._request_body import Bodies, Held, read_body
@@ -45,7 +46,7 @@ class Request(NamedTuple):
 class Service:
     """The models, the queue and the numbers of one server."""
 
-    def __init__(self, models: Models, settings: ServeSettings) -> None:
+    def __init__(self, models: ModelStore, settings: ServeSettings) -> None:
         self.models = models
         self.settings = settings
         self.metrics = _metrics.Metrics(lambda: self.batches.waiting, lambda: self.batches.open)
@@ -108,7 +109,7 @@ class Service:
             content["warnings"] = result.warnings
         return JSON, _json_bodies.to_json(content)
 
-    async def run(self, scope: Any, receive: Any, send: Any) -> None:
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for an operation, in a task; see also `Exchange`."""
         name = scope["path"].rpartition("/")[2]
         scope["refold.operation"] = name
@@ -174,36 +175,36 @@ class Service:
             ids = sequences.ids
         return Asked(model, self.settings, sequences, codes, ids, options, doubt)
 
-    async def show_models(self, scope: Any, receive: Any, send: Any) -> None:
+    async def show_models(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with all models."""
         del receive
         content = {"models": [model.describe() for model in self.models]}
         await answer(scope, send, _json_bodies.to_json(content))
 
-    async def show_model(self, scope: Any, receive: Any, send: Any) -> None:
+    async def show_model(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with one model."""
         del receive
         model = self.models.get(scope["path_params"]["model"])
         await answer(scope, send, _json_bodies.to_json(model.describe()))
 
-    async def show_health(self, scope: Any, receive: Any, send: Any) -> None:
+    async def show_health(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer that the process runs."""
         del receive
         await answer(scope, send, _json_bodies.to_json({"version": refold.__version__}))
 
-    async def show_ready(self, scope: Any, receive: Any, send: Any) -> None:
+    async def show_ready(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer whether the service takes requests."""
         del receive
         if not self.ready:
             raise stopping()
         await answer(scope, send, b'{"ready":true}')
 
-    async def show_metrics(self, scope: Any, receive: Any, send: Any) -> None:
+    async def show_metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the numbers for Prometheus."""
         del receive
         await answer(scope, send, self.metrics.text(), media_type=_metrics.MEDIA_TYPE)
 
-    async def show_openapi(self, scope: Any, receive: Any, send: Any) -> None:
+    async def show_openapi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the description of the interface."""
         del receive
         names = [model.name for model in self.models]
@@ -214,10 +215,10 @@ class Service:
 class _Endpoint:
     """A method as an ASGI application, which Starlette calls without a request object."""
 
-    def __init__(self, method: Any) -> None:
+    def __init__(self, method: ASGIApp) -> None:
         self._method = method
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._method(scope, receive, send)
 
 
@@ -270,7 +271,7 @@ def create_app(
     ['sines']
     """
     settings = settings or ServeSettings()
-    service = Service(Models(models, indexes), settings)
+    service = Service(ModelStore(models, indexes), settings)
     get = {
         "/v1/health": service.show_health,
         "/v1/ready": service.show_ready,
@@ -286,7 +287,7 @@ def create_app(
     one = Route("/v1/{model}", _Endpoint(service.show_model), methods=["GET"])
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
         service.loop = asyncio.get_running_loop()
         yield
@@ -311,7 +312,7 @@ def create_app(
     return app
 
 
-async def _http_error(request: Any, error: Any) -> Any:
+async def _http_error(request: object, error: HTTPException) -> Any:
     """Answer what the router refuses: unknown paths and methods."""
     reasons = {404: "There is nothing at this path.", 405: "This path has another method."}
     message = reasons.get(error.status_code, "The request was refused.")
@@ -322,7 +323,7 @@ async def _http_error(request: Any, error: Any) -> Any:
         headers={name.lower(): value for name, value in (error.headers or {}).items()},
     )
 
-    async def respond(scope: Any, receive: Any, send: Any) -> None:
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         del receive
         await answer_error(scope, send, refused)
 

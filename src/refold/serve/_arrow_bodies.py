@@ -1,6 +1,6 @@
 """Arrow IPC streams in both directions."""
 
-from typing import Any
+from collections.abc import Container
 
 import numpy as np
 import pyarrow as pa
@@ -108,7 +108,7 @@ def to_stream(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def id_name(names: Any) -> str:
+def id_name(names: Container[str]) -> str:
     """Return a name for the column of ids that no feature has."""
     name = "id"
     while name in names:
@@ -136,7 +136,11 @@ def is_compressed(body: bytes) -> bool:
             record = header + int.from_bytes(message[header : header + 4], "little")
             if message[kind] == 2:  # a dictionary, which holds a record batch
                 inner = _field(message, record, 1)
-                record = -1 if inner is None else inner + _u32(message, inner)
+                record = (
+                    -1
+                    if inner is None
+                    else inner + int.from_bytes(message[inner : inner + 4], "little")
+                )
             if record < 0 or _field(message, record, 3) is not None:
                 return True
         length = _field(message, table, 3)
@@ -155,10 +159,6 @@ def _field(message: bytes, table: int, number: int) -> int | None:
     if offset and table + offset >= len(message):
         raise ValueError("a field outside of its message")
     return table + offset if offset else None
-
-
-def _u32(message: bytes, position: int) -> int:
-    return int.from_bytes(message[position : position + 4], "little")
 
 
 def _is_plain(kind: pa.DataType, depth: int = 0) -> bool:
@@ -185,7 +185,7 @@ def _most_steps(table: pa.Table) -> int:
     return most
 
 
-def _count_bytes(chunk: Any) -> int:
+def _count_bytes(chunk: pa.Array) -> int:
     """Return the bytes of the texts of an array, from their offsets."""
     if not len(chunk):
         return 0

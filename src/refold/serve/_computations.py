@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, RefoldError
@@ -14,7 +15,7 @@ from refold.sequences import Sequences
 from refold.serve._service_errors import ServiceError, exceeded
 
 
-class Decoding(NamedTuple):
+class DecodingTask(NamedTuple):
     """Codes to decode."""
 
     codes: np.ndarray  # (n_sequences, width of the code)
@@ -23,12 +24,12 @@ class Decoding(NamedTuple):
 
 def encoded(model: Model, several: list[Sequences]) -> list[np.ndarray]:
     """Encode several sets of aligned sequences."""
-    codes = model.codes_of(_joined(several))
+    codes = model.codes_of(joined(several))
     ends = itertools.accumulate((len(one) for one in several), initial=0)
     return [codes[first:last] for first, last in itertools.pairwise(ends)]
 
 
-def decoded(model: Model, several: list[Decoding], most_steps: int) -> list[Any]:
+def decoded(model: Model, several: list[DecodingTask], most_steps: int) -> list[Any]:
     """Decode several sets of codes, each to at most a number of steps."""
     codes = np.concatenate([one.codes for one in several])
     bounds = np.cumsum([len(one.codes) for one in several])[:-1]
@@ -42,14 +43,14 @@ def decoded(model: Model, several: list[Decoding], most_steps: int) -> list[Any]
 
 def reconstructed(model: Model, several: list[Sequences], most_steps: int) -> list[Any]:
     """Encode and decode several sets of aligned sequences."""
-    merged = _joined(several)
+    merged = joined(several)
     codes = model.codes_of(merged)
     lengths = model.lengths_to_write(codes, merged.lengths)
     bounds = np.cumsum([len(one) for one in several])[:-1]
     return _within(model, np.split(codes, bounds), np.split(lengths, bounds), most_steps)
 
 
-def sampled(model: Model, one: Decoding, draw: Draw | None, most_steps: int) -> Sequences:
+def sampled(model: Model, one: DecodingTask, draw: Draw | None, most_steps: int) -> Sequences:
     """Decode generated codes; the draws depend on all of them."""
     lengths = one.lengths
     if lengths is None:
@@ -67,14 +68,14 @@ def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
     return several
 
 
-def checked_decoding(model: Model, codes: Any, lengths: Any) -> Decoding:
+def checked_decoding(model: Model, codes: Any, lengths: ArrayLike | None) -> DecodingTask:
     """Check codes and lengths of a request."""
     checked = model.check_codes(codes)
     if (line := model.describe_far(checked)) is not None:
         raise DataError(f"{line} Send codes as encode returns them.")
     if lengths is not None:
         lengths = model.check_lengths(lengths, len(checked))
-    return Decoding(checked, lengths)
+    return DecodingTask(checked, lengths)
 
 
 def check_steps(steps: int, most_steps: int) -> None:
@@ -118,7 +119,7 @@ def _within(
     return results
 
 
-def _joined(several: list[Sequences]) -> Sequences:
+def joined(several: list[Sequences]) -> Sequences:
     """Return sets of aligned sequences as one; their ids do not matter."""
     if len(several) == 1:
         return several[0]

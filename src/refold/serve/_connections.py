@@ -1,5 +1,6 @@
 """Connections: Uvicorn's, which a client cannot hold open, and which lose no request at the end."""
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -31,7 +32,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._stopping = False
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Accept a connection, or refuse it if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
 from refold.serve._answers import JSON, as_bytes, more_headers
 from refold.serve._app import LARGE, Service
 from refold.serve._batches import Job
@@ -29,7 +31,9 @@ class Exchanges:
         }
         self._most = min(LARGE, service.settings.max_body)
 
-    def begin(self, connection: Any, url: bytes, pairs: list[tuple[bytes, bytes]]) -> Any:
+    def begin(
+        self, connection: HttpToolsProtocol, url: bytes, pairs: list[tuple[bytes, bytes]]
+    ) -> Any:
         """Return an exchange for a request whose head has come; None if it needs a task."""
         path, _, query = url.partition(b"?")
         names = self._paths.get(path)
@@ -66,7 +70,7 @@ class Exchange:
     def __init__(
         self,
         of: Exchanges,
-        connection: Any,
+        connection: HttpToolsProtocol,
         names: tuple[str, str],
         headers: dict[bytes, bytes],
         query: bytes,

@@ -1,7 +1,8 @@
 """Fields of requests: how each is read from JSON or from the query, and its JSON Schema."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -11,7 +12,8 @@ from refold.serve._service_errors import invalid
 _REQUIRED: Any = object()
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True)
+class RequestField:
     """A field of a request."""
 
     name: str
@@ -25,7 +27,7 @@ class Field(NamedTuple):
         return self.default is _REQUIRED
 
 
-def read_fields(found: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+def read_fields(found: dict[str, Any], fields: tuple[RequestField, ...]) -> dict[str, Any]:
     """Return the values of fields; refuse unknown names and missing fields."""
     values = {}
     for field in fields:
@@ -60,34 +62,35 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _anything(name: str, value: Any) -> Any:
+def _anything(name: str, value: object) -> Any:
     del name
     return value
 
 
-def _boolean(name: str, value: Any) -> bool:
+def _boolean(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise invalid(f"{name!r} must be true or false.")
     return value
 
 
-def _number(name: str, value: Any) -> float | None:
+def _number(name: str, value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | None):
         raise invalid(f"{name!r} must be a number.")
     return value
 
 
 def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
-    def check(name: str, value: Any) -> int | None:
-        whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-        if value is not None and not whole:
+    def check(name: str, value: object) -> int | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise invalid(f"{name!r} must be a whole number from {least} to {most}.")
         return value
 
     return check
 
 
-def _optional_whole(name: str, least: int, most: int, description: str) -> Field:
+def _optional_whole(name: str, least: int, most: int, description: str) -> RequestField:
     """Return a field for a whole number, null by default, whose schema has the bounds it checks."""
     schema = {
         "type": ["integer", "null"],
@@ -95,10 +98,10 @@ def _optional_whole(name: str, least: int, most: int, description: str) -> Field
         "maximum": most,
         "description": description,
     }
-    return Field(name, schema, _whole(least, most), default=None)
+    return RequestField(name, schema, _whole(least, most), default=None)
 
 
-def _lengths(name: str, value: Any) -> list[int] | None:
+def _lengths(name: str, value: object) -> list[int] | None:
     if value is None:
         return None
     if not isinstance(value, list) or any(
@@ -112,11 +115,11 @@ _SEED = 2**32 - 1
 _MANY = 2**31 - 1
 _LONGEST_TEXT = 1000
 
-SEQUENCES = Field("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
-CODES = Field("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
+SEQUENCES = RequestField("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
+CODES = RequestField("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
 # of a search, which takes one of the three
-SEQUENCES_OR = SEQUENCES._replace(default=None)
-CODES_OR = CODES._replace(default=None)
+SEQUENCES_OR = replace(SEQUENCES, default=None)
+CODES_OR = replace(CODES, default=None)
 
 
 def _ids(name: str, value: Any) -> list[Any]:
@@ -126,13 +129,13 @@ def _ids(name: str, value: Any) -> list[Any]:
     return value
 
 
-def _text(name: str, value: Any) -> str | None:
+def _text(name: str, value: object) -> str | None:
     if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST_TEXT):
         raise invalid(f"{name!r} must be text of at most {_LONGEST_TEXT} characters.")
     return value
 
 
-IDS = Field(
+IDS = RequestField(
     "ids",
     {
         "type": ["array", "null"],
@@ -142,7 +145,7 @@ IDS = Field(
     lambda name, value: None if value is None else _ids(name, value),
     default=None,
 )
-HITS = Field(
+HITS = RequestField(
     "k",
     {
         "type": "integer",
@@ -154,7 +157,7 @@ HITS = Field(
     _whole(1, 1000),
     default=10,
 )
-WHERE = Field(
+WHERE = RequestField(
     "where",
     {
         "type": ["string", "null"],
@@ -164,7 +167,7 @@ WHERE = Field(
     _text,
     default=None,
 )
-CLIP = Field(
+CLIP = RequestField(
     "clip",
     {
         "type": "boolean",
@@ -174,8 +177,8 @@ CLIP = Field(
     _boolean,
     default=False,
 )
-CLIP_GENERATED = CLIP._replace(schema=CLIP.schema | {"default": True}, default=True)
-LENGTHS = Field(
+CLIP_GENERATED = replace(CLIP, schema=CLIP.schema | {"default": True}, default=True)
+LENGTHS = RequestField(
     "lengths",
     {
         "type": ["array", "null"],
@@ -185,7 +188,7 @@ LENGTHS = Field(
     _lengths,
     default=None,
 )
-ALPHA = Field(
+ALPHA = RequestField(
     "alpha",
     {
         "type": "number",
@@ -197,7 +200,7 @@ ALPHA = Field(
     _number,
     default=0.01,
 )
-STEP_ERRORS = Field(
+STEP_ERRORS = RequestField(
     "steps",
     {
         "type": "boolean",
@@ -207,7 +210,7 @@ STEP_ERRORS = Field(
     _boolean,
     default=False,
 )
-FORECAST_ALPHA = Field(
+FORECAST_ALPHA = RequestField(
     "alpha",
     {
         "type": ["number", "null"],
@@ -222,7 +225,7 @@ FORECAST_STEPS = _optional_whole(
     "steps", 1, _MANY, "Steps to forecast, by default all that the model was fitted for."
 )
 CONTEXT = _optional_whole("context", 1, _MANY, "Most last steps to read.")
-COUNT = Field(
+COUNT = RequestField(
     "n",
     {"type": "integer", "minimum": 0, "default": 1, "description": "Number of sequences."},
     _whole(0, _MANY),
@@ -231,7 +234,7 @@ COUNT = Field(
 COMPONENTS = _optional_whole(
     "components", 1, 64, "Components of the mixture that codes are drawn from."
 )
-TEMPERATURE = Field(
+TEMPERATURE = RequestField(
     "temperature",
     {
         "type": "number",

@@ -3,7 +3,8 @@
 import asyncio
 import hmac
 import logging
-from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from refold.errors import RefoldError
 from refold.serve._answers import answer_error, headers_of
@@ -75,7 +76,13 @@ class Guard:
     """ASGI middleware around the routes."""
 
     def __init__(
-        self, app: Any, *, gate: Gate, settings: ServeSettings, batches: Batcher, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        gate: Gate,
+        settings: ServeSettings,
+        batches: Batcher,
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._gate = gate
@@ -83,7 +90,7 @@ class Guard:
         self._batches = batches
         self._metrics = metrics
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -91,7 +98,7 @@ class Guard:
         loop = asyncio.get_running_loop()
         began, status = loop.time(), 0
 
-        async def counted(message: Any) -> None:
+        async def counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]

@@ -31,7 +31,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return found
 
 
-def to_json(content: Any) -> bytes:
+def to_json(content: object) -> bytes:
     """Return content as JSON: floats in the shortest form that keeps all bits, NaN as null.
 
     Parameters
@@ -52,7 +52,7 @@ def to_json(content: Any) -> bytes:
 
 
 def sequences_from_json(
-    value: Any, model: ServedModel, settings: ServeSettings, *, booleans: bool = True
+    value: object, model: ServedModel, settings: ServeSettings, *, booleans: bool = True
 ) -> Sequences:
     """Convert a list of sequences, each a list of rows, a flat list or a string."""
     if not isinstance(value, list):
@@ -77,7 +77,7 @@ def sequences_from_json(
         ) from error
 
 
-def codes_from_json(value: Any, settings: ServeSettings) -> np.ndarray:
+def codes_from_json(value: object, settings: ServeSettings) -> np.ndarray:
     """Convert a list of codes."""
     if not isinstance(value, list):
         raise invalid("'codes' must be a list with one code per sequence.")
@@ -86,11 +86,6 @@ def codes_from_json(value: Any, settings: ServeSettings) -> np.ndarray:
     if numbers is None:
         raise invalid("'codes' must be lists of finite numbers, all of the same length.")
     return numbers
-
-
-def sequences_to_json(sequences: Sequences) -> list[Any]:
-    """Return sequences in the layout of the model."""
-    return sequences.to_list()
 
 
 def check_count(count: int, settings: ServeSettings) -> None:
@@ -131,7 +126,7 @@ def _numbers(value: list[Any]) -> np.ndarray | None:
     return found.astype(np.float64) if found.dtype.kind in "iuf" else None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import refold.search
 from refold.errors import ModelFileError, ParameterError
 from refold.model import (
+    Meaning,
     Model,
     count_far,
     describe_far,
@@ -55,11 +56,11 @@ class ServedModel:
         # in JSON, a sequence is a list of numbers, without rows
         self.flat = schema.layout == "series"
 
-    def sequences(self, values: np.ndarray, offsets: Any) -> Sequences:
+    def sequences(self, values: np.ndarray, offsets: Sequence[int]) -> Sequences:
         """Return finite numbers of a plain model as sequences, without the checks of others."""
-        offsets = np.array(offsets, np.int64)
+        bounds = np.array(offsets, np.int64)
         made = Sequences.__new__(Sequences)
-        return made._set(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
+        return made._set(values, bounds, np.arange(len(bounds) - 1), self.fitted.schema)
 
     def describe(self) -> dict[str, Any]:
         """Return what a client needs to know, and no training data."""
@@ -83,7 +84,7 @@ class ServedModel:
             "index_rows": None if self.index is None else len(self.index),
         }
 
-    def warnings(self, sequences: Sequences, meaning: Any) -> list[str]:
+    def warnings(self, sequences: Sequences, meaning: Meaning | None) -> list[str]:
         """Return a line for each way in which sequences differ from those of the training."""
         # `meaning` is that of `describe_longer`; None if longer sequences do not matter
         found, values = [], sequences.values
@@ -113,7 +114,7 @@ class ServedModel:
         return [line for line in found if line is not None]
 
 
-class Models:
+class ModelStore:
     """The models that the service has."""
 
     def __init__(

@@ -195,7 +195,7 @@ def _pages(parameter: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _page(name: str, summary: str, schema: Any, *errors: str) -> dict[str, Any]:
+def _page(name: str, summary: str, schema: dict[str, Any] | None, *errors: str) -> dict[str, Any]:
     media_type, content = "application/json", {"schema": schema}
     if schema is None:
         media_type, content = "text/plain", {"schema": {"type": "string"}}

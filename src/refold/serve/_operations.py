@@ -1,7 +1,7 @@
 """What the service does with sequences and codes: one function and a list of fields for each."""
 
 import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,17 +15,18 @@ from refold.serve import _fields
 from refold.serve._arrow_bodies import id_name
 from refold.serve._batches import Compute, Work
 from refold.serve._computations import (
-    Decoding,
+    DecodingTask,
     check_steps,
     checked_decoding,
     decoded,
     each,
     encoded,
+    joined,
     reconstructed,
     sampled,
 )
-from refold.serve._fields import Field
-from refold.serve._json_bodies import check_count, sequences_to_json
+from refold.serve._fields import RequestField
+from refold.serve._json_bodies import check_count
 from refold.serve._models import ServedModel
 from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
@@ -45,7 +46,7 @@ class Asked(NamedTuple):
     options: dict[str, Any]  # values of the other fields
     doubt: str | None = None  # warning that the codes may be those of another model
 
-    def work(self, kind: Any, payload: Any, steps: int, function: Compute) -> Work:
+    def work(self, kind: Hashable, payload: object, steps: int, function: Compute) -> Work:
         """Return work that is computed together with other work of the same kind and model."""
         return Work((self.model, kind), payload, steps, function)
 
@@ -73,7 +74,7 @@ class Operation(NamedTuple):
     """An operation of the interface."""
 
     summary: str
-    fields: tuple[Field, ...]
+    fields: tuple[RequestField, ...]
     run: Callable[[Asked], Run]
     apart: bool = False  # whether it has parts for another thread
 
@@ -118,7 +119,7 @@ def reconstruct(asked: Asked) -> Run:
         parts.append((yield work))
         check_steps(sum(len(done.values) for done in parts), most)
     return _sequences_answer(
-        asked, _joined(parts), asked.model.warnings(sequences, "reconstructions")
+        asked, joined(parts), asked.model.warnings(sequences, "reconstructions")
     )
 
 
@@ -161,7 +162,7 @@ def forecast(asked: Asked) -> Run:
     )
     return Answer(
         lambda: {
-            "sequences": sequences_to_json(ahead.sequences),
+            "sequences": ahead.sequences.to_list(),
             "alpha": ahead.alpha,
             "lower": _finite(ahead.lower),
             "upper": _finite(ahead.upper),
@@ -208,7 +209,7 @@ def search(asked: Asked) -> Run:
         codes = checked_decoding(model.fitted, codes, None).codes
         warnings = [asked.doubt] if asked.doubt else []
 
-    def nearest(_: Any) -> Any:
+    def nearest(_: object) -> Any:
         try:
             given = {"codes": codes, "ids": ids, "k": options["k"], "where": options["where"]}
             return model.index.search(asked.sequences, **given)
@@ -284,7 +285,7 @@ def _cost(sequences: Sequences) -> int:
     return len(sequences.values) + len(sequences)
 
 
-def _decoding_cost(asked: Asked, one: Decoding) -> int:
+def _decoding_cost(asked: Asked, one: DecodingTask) -> int:
     if one.lengths is not None:
         return int(one.lengths.sum()) + len(one.codes)
     return len(one.codes) * (1 + asked.model.fitted.max_steps)
@@ -305,14 +306,6 @@ def _parts(sequences: Sequences, most_steps: int) -> list[Sequences]:
     return parts
 
 
-def _joined(parts: list[Sequences]) -> Sequences:
-    if len(parts) == 1:
-        return parts[0]
-    values = np.concatenate([part.values for part in parts])
-    offsets = np.cumsum([0, *(length for part in parts for length in part.lengths)])
-    return Sequences(values, offsets, schema=parts[0].schema)
-
-
 def _with_ids(sequences: Sequences, ids: np.ndarray | None) -> Sequences:
     return sequences if ids is None else sequences.with_ids(ids)
 
@@ -325,7 +318,7 @@ def _sequences_answer(asked: Asked, back: Sequences, warnings: list[str]) -> Ans
     else:
         back = back.with_ids(asked.ids)
     return Answer(
-        lambda: {"sequences": sequences_to_json(back)},
+        lambda: {"sequences": back.to_list()},
         lambda: back.to_arrow(id_name(back.schema.names)),
         warnings,
     )

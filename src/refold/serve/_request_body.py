@@ -1,7 +1,8 @@
 """The body of a request, within its limit, decompressed; and the bytes of all bodies."""
 
 import zlib
-from typing import Any
+
+from starlette.types import Receive
 
 from refold.serve._service_errors import ServiceError, exceeded
 
@@ -48,7 +49,7 @@ class Held:
         self._size = 0
 
 
-async def read_body(receive: Any, headers: dict[bytes, bytes], most: int, held: Held) -> bytes:
+async def read_body(receive: Receive, headers: dict[bytes, bytes], most: int, held: Held) -> bytes:
     """Return the body of a request of at most some bytes, also after decompression."""
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding not in (b"identity", b"gzip", b""):

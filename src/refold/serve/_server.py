@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -30,7 +29,7 @@ _SWITCH_SECONDS = 0.0005
 class Server(uvicorn.Server):
     """Uvicorn's server, which reads models again on SIGHUP and returns after SIGTERM."""
 
-    def __init__(self, config: Any, service: Service, exchanges: Exchanges) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, exchanges: Exchanges) -> None:
         super().__init__(config)
         self._service = service
         self._exchanges = exchanges
@@ -44,7 +43,7 @@ class Server(uvicorn.Server):
                 connection.close_if_stuck()  # type: ignore[union-attr]
         return await super().on_tick(counter)
 
-    async def shutdown(self, sockets: Any = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer the requests that have begun, then end."""
         self._service.ready = False
         await super().shutdown(sockets)

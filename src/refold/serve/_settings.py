@@ -168,7 +168,7 @@ def read_settings(file: str | Path | None = None, **given: Any) -> ServeSettings
         raise ParameterError(_in_one_line(error)) from None
 
 
-def _in_one_line(error: Any) -> str:
+def _in_one_line(error: ValidationError) -> str:
     """Describe the first invalid setting, without its value, which may be a token."""
     first = error.errors(include_input=False, include_url=False)[0]
     reason = first["msg"].removeprefix("Value error, ")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from refold.training._training import FitResult
 _WORTH = 0.995
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """Settings of a fitted network."""
 
     latent_steps: int
@@ -75,7 +76,7 @@ def choose(
     refit = kept == "refit" and initial.of("refit") is not None
     phase, validated = ("refit", initial.of("validated")) if refit else ("validated", None)
     assign_weights(network, initial.of(phase) or [])
-    return choice, outcome._replace(phase=phase, epoch=0, validated=validated)
+    return choice, replace(outcome, phase=phase, epoch=0, validated=validated)
 
 
 def rocket_features_cost_nothing(measured: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
@@ -111,7 +112,7 @@ def choose_settings(
 
     def chosen(steps: int) -> Choice:
         default = steps if may_change else choice.default_latent_steps
-        return choice._replace(latent_steps=steps, default_latent_steps=default)
+        return replace(choice, latent_steps=steps, default_latent_steps=default)
 
     ours, steps = _best_steps({steps: error(trained, steps) for steps in candidates})
     pca = total_error(measured.of_pca(network.specification.latent_dim))
@@ -124,7 +125,7 @@ def choose_settings(
         f"PCA was better on held-out sequences (error {pca:.3g}) than the trained weights "
         f"({ours:.3g}), so their linear initialization is used ({start:.3g})."
     )
-    return chosen(start_steps)._replace(initial=True, message=message)
+    return replace(chosen(start_steps), initial=True, message=message)
 
 
 def _best_steps(errors: dict[int, float]) -> tuple[float, int]:
@@ -163,7 +164,7 @@ def confirm_training(
         f"The trained weights reconstruct training sequences worse (error {ours:.3g}) than their "
         f"linear initialization ({start:.3g}), so that is used."
     )
-    return choice._replace(initial=True, message=message)
+    return replace(choice, initial=True, message=message)
 
 
 def total_error(found: Fidelity) -> float:

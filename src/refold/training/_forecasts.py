@@ -1,6 +1,7 @@
 """The forecast decoder of a fit: how far it looks back, and its training in each phase."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def fit_forecasts(
         return outcome
     training = cuts("refit", split.sample("refit", most))
     fit_forecast_decoder(network, training, kept=kept, **options)
-    return outcome._replace(validated=validated)
+    return replace(outcome, validated=validated)
 
 
 def _season(source: Source, rows: np.ndarray) -> int | None:

@@ -92,7 +92,7 @@ class HeldOut:
         with holding(network, outcome.validated):
             ours = self.of_network(inference_with(network), scaler, latent_steps=latent_steps)
         specification = network.specification
-        comparison = Comparison(
+        comparison = HeldOutComparison(
             ours,
             self.of_pca(self._most),
             self._num_components,
@@ -145,7 +145,7 @@ class HeldOut:
         return 0 if self._baseline is None else self._baseline.latent_dim
 
 
-class Comparison(NamedTuple):
+class HeldOutComparison(NamedTuple):
     """Held-out error of a training and of PCA, with facts that may explain them."""
 
     ours: Fidelity  # of the validated weights
@@ -161,7 +161,7 @@ class Comparison(NamedTuple):
     rocket_dim: int = 0  # how many of the latent dimensions hold ROCKET features
 
 
-def describe(comparison: Comparison) -> list[str]:
+def describe(comparison: HeldOutComparison) -> list[str]:
     """Describe the held-out errors in a line, and in a second one why PCA may be as good."""
     held_out = _count(comparison.num_sequences, "sequence")
     dimensions = _count(comparison.size, "dimension")
@@ -191,7 +191,7 @@ def _behind(ours: Fidelity, pca: Fidelity) -> str | None:
     return " on the numeric columns" if numeric else " on the binary and categorical columns"
 
 
-def _reasons(comparison: Comparison) -> list[str]:
+def _reasons(comparison: HeldOutComparison) -> list[str]:
     reasons = []
     if comparison.out_of_time and comparison.epochs < comparison.max_epochs:
         reasons.append(

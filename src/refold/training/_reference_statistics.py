@@ -77,7 +77,7 @@ def with_reference(model: Model, sequences: Sequences, *, seed: int) -> Model:
     errors = means_by_sequence(reconstruction_errors(model, some, codes[rows]), some)
     typical = np.array([errors.mean(), distances(features[rows], reference).mean()])
     typical = np.where(typical > 0, typical, 1.0)
-    return replace(model, reference=reference._replace(typical=typical))
+    return replace(model, reference=replace(reference, typical=typical))
 
 
 def held_out_errors(model: Model, sequences: Sequences) -> np.ndarray | None:

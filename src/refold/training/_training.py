@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -27,7 +28,8 @@ from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgre
 _UNDECAYED = ("bias", "change")
 
 
-class FitResult(NamedTuple):
+@dataclass(frozen=True)
+class FitResult:
     """Result of a training; the network holds the weights."""
 
     phase: str | None  # that trained the weights, "validated" or "refit"; None without an epoch
@@ -168,19 +170,13 @@ class Training:
             return
         validated = [np.asarray(variable.value) for variable in self._network.variables]
         self._engine.write_back(self.progress.state)
-        self.result = self.result._replace(phase="refit", validated=validated)
+        self.result = replace(self.result, phase="refit", validated=validated)
 
     def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
         """Put the validated weights into the network, and set the result."""
         progress = self.progress
         if progress.best is not None:
-            num_trainable = len(progress.state.trainable)
-            self._engine.write_back(
-                progress.state._replace(
-                    trainable=progress.best[:num_trainable],
-                    non_trainable=progress.best[num_trainable:],
-                )
-            )
+            self._engine.write_back(progress.state.with_weights(progress.best))
         history = dict(progress.history)
         if all(loss is None for loss in history["val_loss"]):
             del history["val_loss"]

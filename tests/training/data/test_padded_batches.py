@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from refold.sequences import pad
-from refold.training import num_observed, to_device
-from refold.training.data._padded_batches import Layout, take
+from refold.training.data._padded_batches import Layout, num_observed, take, to_device
 from training.small import CASES, network, sequences
 
 

@@ -7,8 +7,8 @@ from refold.models import Specification, build
 from refold.network.fitted_network import decode
 from refold.network.keras.network import inference_with
 from refold.sequences import Scaler
-from refold.training import set_linear_initialization
 from refold.training.initialization._decoding_map import decode as decode_linear
+from refold.training.initialization._linear_weights import set_linear_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
 from refold.training.initialization._stationary_components import stationary_components
 from training.initialization.test_linear_weights import reconstructed, walks

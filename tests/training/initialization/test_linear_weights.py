@@ -8,7 +8,10 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import Scaler, Sequences
-from refold.training import has_linear_path, set_linear_initialization
+from refold.training.initialization._linear_weights import (
+    has_linear_path,
+    set_linear_initialization,
+)
 from refold.training.initialization._numeric_columns import linear_initialization
 from training.small import (
     CASES,
@@ -125,7 +128,7 @@ def test_few_and_unusual_sequences_give_finite_weights(values):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         start = linear_initialization(Sequences.from_list(values), [0], 3, 5, seed=0)
-    for array in start[:7]:
+    for array in [*vars(start).values()][:7]:
         assert np.isfinite(array).all()
 
 

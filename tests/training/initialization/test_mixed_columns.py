@@ -8,7 +8,8 @@ import pytest
 from refold.evaluation import PCABaseline, accuracy, nmse
 from refold.models import Specification, build
 from refold.sequences import Column, Scaler, Schema, Sequences, positions
-from refold.training import Corruption, sample_size, set_linear_initialization
+from refold.training.data._corruption import Corruption
+from refold.training.initialization._linear_weights import sample_size, set_linear_initialization
 from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
 
@@ -104,7 +105,7 @@ def test_few_and_unusual_sequences_give_finite_weights(n):
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             start = mixed_initialization(data, 3, STEPS, seed=0)
-        for array in start[:7]:
+        for array in [*vars(start).values()][:7]:
             assert np.isfinite(array).all()
 
 

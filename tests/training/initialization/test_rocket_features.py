@@ -15,9 +15,9 @@ from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
 from refold.models import Specification, build, default, predict
 from refold.sequences import Scaler, as_sequences, write
-from refold.training import set_rocket_initialization
 from refold.training._data_sources import MemorySource
 from refold.training._specify import rocket_dim_within, specify
+from refold.training.initialization._rocket_features import set_rocket_initialization
 from small_data import NoEpoch
 
 TINY = {

@@ -5,7 +5,8 @@ import pytest
 
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
-from refold.training import Corruption, set_linear_initialization
+from refold.training.data._corruption import Corruption
+from refold.training.initialization._linear_weights import set_linear_initialization
 from refold.training.initialization._one_hot import one_hot
 from refold.training.initialization._token_columns import token_initialization
 from refold.training.initialization._token_levels import stored_tokens

@@ -2,7 +2,7 @@
 
 import pytest
 
-from refold.training import out_of_patience, pick_patience
+from refold.training.loop._early_stopping import out_of_patience, pick_patience
 
 
 def waits(losses, max_epochs, **options):

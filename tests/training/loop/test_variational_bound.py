@@ -11,7 +11,7 @@ from refold.errors import ParameterError
 from refold.model._variational_codes import check_can_sample
 from refold.network.keras.network import keras_models
 from refold.sequences import Scaler
-from refold.training import load_checkpoint, save_checkpoint
+from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
 from refold.training.initialization._linear_weights import set_linear_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
 from refold.training.loop._schedule import Schedule

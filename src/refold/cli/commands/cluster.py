@@ -122,7 +122,7 @@ def cluster(
         _log(found, "HDBSCAN" if num_clusters is None else "k-means")
 
 
-def _map(found: Any) -> Any:
+def _map(found: "refold.search.Clusters") -> Any:
     """Draw the vectors in the plane, with the id of the sequence nearest to each center."""
     names = [f"{i} ({size})" for i, size in enumerate(found.sizes)]
     labels = [names[label] if label >= 0 else "noise" for label in found.labels]
@@ -130,7 +130,7 @@ def _map(found: Any) -> Any:
     return refold.plots.code_map(found.vectors, labels, marked, label_name="cluster (size)")
 
 
-def _log(found: Any, method: str) -> None:
+def _log(found: "refold.search.Clusters", method: str) -> None:
     count = len(found)
     line = f"{method} found {count} cluster{'s' * (count != 1)} of {len(found.ids)} sequences"
     if method == "HDBSCAN":

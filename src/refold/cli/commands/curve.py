@@ -1,6 +1,7 @@
 """``refold curve``: the held-out error by the number of latent dimensions."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -65,7 +66,7 @@ def curve(
         estimator = refold.SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
         result = refold.error_curve(sequences, chosen, estimator=estimator)
     if as_json:
-        typer.echo(json.dumps(result._asdict()))
+        typer.echo(json.dumps(asdict(result)))
     else:
         _print(result)
     if target is not None:
@@ -88,7 +89,7 @@ def _sizes(text: str) -> list[int]:
     return sorted(set(sizes))
 
 
-def _print(result: Any) -> None:
+def _print(result: "refold.ErrorCurve") -> None:
     headings = ["latent dimensions"]
     columns = [[str(size) for size in result.sizes]]
     if result.measure == "NMSE":

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,10 +14,6 @@ import refold
 from refold.cli._console import log, print_table
 from refold.cli._options import Quiet
 from refold.errors import ParameterError
-
-if TYPE_CHECKING:
-    from refold.report import Result, Section
-    from refold.sequences import Sequences
 
 __all__ = ["demo"]
 
@@ -32,8 +28,8 @@ INTRODUCTION = (
 class _Split:
     """Training and held-out sequences, with labels to color the codes by."""
 
-    train: "Sequences"
-    held_out: "Sequences"
+    train: "refold.Sequences"
+    held_out: "refold.Sequences"
     labels: Any = None
     label_name: str | None = None
 
@@ -115,7 +111,21 @@ def demo(
         introduction=INTRODUCTION,
         downloads=downloads,
     )
-    _print([part.result for part in sections if part.result is not None])
+    print_table(
+        ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds"),
+        [
+            (
+                row.name,
+                f"{row.num_sequences:,}",
+                str(row.code_size),
+                row.scores[0].text(row.scores[0].value),
+                row.scores[0].text(row.scores[0].pca),
+                f"{row.seconds:.1f}",
+            )
+            for row in (part.result for part in sections)
+            if row is not None
+        ],
+    )
     if not quiet:
         log(f"Open {page} in a browser. The models, codes and sequences are in the same folder.")
 
@@ -139,7 +149,7 @@ def _prepare(folder: Path) -> None:
 
 def _run(
     data_set: _DataSet, folder: Path, seed: int, max_epochs: int | None, *, quiet: bool
-) -> tuple["Section", list[tuple[str, str]]]:
+) -> tuple[Any, list[tuple[str, str]]]:
     """Train on one data set, and return its section of the page and its files."""
     from refold.cli._code_writer import write_codes
     from refold.report import section
@@ -161,7 +171,9 @@ def _run(
     name = data_set.name
     model.save(folder / f"{name}.refold")
     refold.sequences.write(held_out, folder / f"{name}.parquet")
-    write_codes(folder / f"{name}-codes.parquet", [(codes, held_out.ids)], len(codes), model=model)
+    write_codes(
+        folder / f"{name}-codes.parquet", [(codes, held_out.ids)], len(codes), model=model.model_
+    )
     refold.sequences.write(back, folder / f"{name}-reconstructed.parquet")
     files = [
         (f"{name}.refold", "the model"),
@@ -183,20 +195,3 @@ def _run(
         verbose=0 if quiet else 1,
     )
     return part, files
-
-
-def _print(results: list["Result"]) -> None:
-    print_table(
-        ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds"),
-        [
-            (
-                row.name,
-                f"{row.num_sequences:,}",
-                str(row.code_size),
-                row.scores[0].text(row.scores[0].value),
-                row.scores[0].text(row.scores[0].pca),
-                f"{row.seconds:.1f}",
-            )
-            for row in results
-        ],
-    )

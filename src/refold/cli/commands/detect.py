@@ -132,7 +132,7 @@ def _log_summary(found: Any, noun: str, num_normal: int) -> None:
         log_drift(found.drift)
 
 
-def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
+def _step_table(series: "refold.Sequences", scores: list[Any], p_values: list[Any]) -> Any:
     import numpy as np
     import pyarrow as pa
 
@@ -148,7 +148,12 @@ def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
 
 
 def _draw(
-    series: Any, found: Any, cut: Any, p_values: list[Any], alpha: float, target: Output
+    series: "refold.Sequences",
+    found: Any,
+    cut: Any,
+    p_values: list[Any],
+    alpha: float,
+    target: Output,
 ) -> None:
     index = int(found.scores.argmax())
     index = index if cut is None else int(cut.series[index])

@@ -85,7 +85,9 @@ def encode(
         log_drift(loaded.code_drift(codes))
 
 
-def _encoder_codes(model: Any, source: Any) -> list[Any]:
+def _encoder_codes(
+    model: "refold.Model", source: "refold.Sequences | refold.sequences.Scan"
+) -> list[Any]:
     """Encode some sequences, evenly spaced, without latent optimization, which is much slower."""
     if not isinstance(source, refold.sequences.Sequences):
         return []
@@ -106,7 +108,9 @@ def _sampled(
         yield codes, ids
 
 
-def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
+def _encoded(
+    model: "refold.Model", source: "refold.Sequences | refold.sequences.Scan", *, quiet: bool
+) -> Iterator[tuple[Any, Any]]:
     """Encode sequences, block by block if the file is larger than memory."""
     if isinstance(source, refold.sequences.Sequences):
         yield model.encode(source, verbose=int(not quiet)), source.ids

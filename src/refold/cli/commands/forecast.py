@@ -1,6 +1,7 @@
 """``refold forecast``: the next steps of sequences, with prediction intervals."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -124,7 +125,7 @@ def forecast(
         _log_summary(ahead)
 
 
-def _check(*, evaluate: bool, season: Any, as_json: bool, others: dict[str, Any]) -> None:
+def _check(*, evaluate: bool, season: int | None, as_json: bool, others: dict[str, Any]) -> None:
     if not evaluate and (season is not None or as_json):
         option = "--json" if as_json else "--season"
         raise ParameterError(f"{option} needs --evaluate. Add it, or leave {option} out.")
@@ -145,11 +146,9 @@ def _log_summary(ahead: Any) -> None:
         log(f"{line}, with {100 * (1 - ahead.alpha):g} % prediction intervals.")
 
 
-def _print(errors: Any, steps: int, *, as_json: bool) -> None:
+def _print(errors: "refold.evaluation.ForecastErrors", steps: int, *, as_json: bool) -> None:
     if as_json:
-        facts = {"steps": steps, **errors._asdict(), "by_step": errors.to_table().to_pylist()}
-        if errors.accuracy is not None:
-            facts["accuracy"] = errors.accuracy._asdict()
+        facts = {"steps": steps, **asdict(errors), "by_step": errors.to_table().to_pylist()}
         typer.echo(json.dumps(facts))
         return
     count = errors.num_sequences
@@ -167,7 +166,7 @@ def _print(errors: Any, steps: int, *, as_json: bool) -> None:
         columns.append([f"{getattr(errors, field):.3g}" for _, field in rows])
     if errors.accuracy is not None:
         headings.append("accuracy")
-        shares = errors.accuracy._asdict()
+        shares = asdict(errors.accuracy)
         columns.append(
             [refold.evaluation.as_percent(shares[field]) if field in shares else ""
              for _, field in rows]

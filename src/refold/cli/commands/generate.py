@@ -1,6 +1,6 @@
 """``refold generate``: new sequences from a model, compared with real ones on request."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -77,7 +77,9 @@ def generate(
         _compare(real, back, sequences, seed or 0)
 
 
-def _compare(real: Any, back: Any, new: Any, seed: int) -> None:
+def _compare(
+    real: "refold.Sequences", back: "refold.Sequences", new: "refold.Sequences", seed: int
+) -> None:
     """Log how the new sequences compare with real ones and with their reconstructions."""
     found = refold.evaluation.compare(real, new, seed=seed)
     if found.unseen is not None and found.unseen_real is not None:

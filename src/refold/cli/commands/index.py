@@ -63,10 +63,10 @@ def index(
         check_label_files(data, labels)
     if STREAM in (model, data) and model == data:
         raise ParameterError("Only one input can be standard input. Name a file for the other.")
-    kind = refold.search.Index
+    refold.search.load_lancedb()  # before the work, an error if it is missing
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
-        opened = kind.open(output, loaded, verbose=verbose)
+        opened = refold.search.Index.open(output, loaded, verbose=verbose)
         count = opened.remove(split(str(remove), option="--remove", noun="id"))
         done = f"Removed {count} of {len(opened) + count} rows from"
     else:
@@ -75,10 +75,10 @@ def index(
                 return_freed_memory()
             described = {name: _numbers(values) for name, values in found.items()}
             if add or replace:
-                opened = kind.open(output, loaded, verbose=verbose)
+                opened = refold.search.Index.open(output, loaded, verbose=verbose)
                 opened.add(source, metadata=described, replace=replace)
             else:
-                opened = kind.create(
+                opened = refold.search.Index.create(
                     output,
                     loaded,
                     source,

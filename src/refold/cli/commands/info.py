@@ -58,7 +58,7 @@ def _installation() -> dict[str, Any]:
     }
 
 
-def _facts(model: Any) -> dict[str, Any]:
+def _facts(model: "refold.Model") -> dict[str, Any]:
     epochs, best = model.history.epochs, model.history.best
     phases = list(epochs.get("phase", ()))
     parameters = {name: value for name, value in model.arguments.items() if name != "verbose"}

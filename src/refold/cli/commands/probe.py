@@ -1,6 +1,7 @@
 """``refold probe``: the linear probe accuracy of codes, of their features, and of PCA."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -52,13 +53,14 @@ def probe(
     vectors = {"Refold": codes}
     if loaded.reference is not None:  # model files of early versions have no features
         vectors["Refold, features"] = loaded.features(codes)
-    vectors[_name_of(pca.latent_dim, codes.shape[1])] = pca.transform(aligned)
+    fewer = f", {pca.latent_dim} dimensions" if pca.latent_dim < codes.shape[1] else ""
+    vectors[f"PCA{fewer}"] = pca.transform(aligned)
     results = {
         name: refold.evaluation.probe(one, found, folds=folds, seed=seed)
         for name, one in vectors.items()
     }
     if as_json:
-        typer.echo(json.dumps({name: one._asdict() for name, one in results.items()}))
+        typer.echo(json.dumps({name: asdict(one) for name, one in results.items()}))
     else:
         _print(results, codes.shape[1])
     if not quiet:
@@ -68,10 +70,6 @@ def probe(
             f"frequent class has an accuracy of {100 * one.chance:.1f} %. PCA is fitted on these "
             "sequences."
         )
-
-
-def _name_of(components: int, size: int) -> str:
-    return "PCA" if components == size else f"PCA, {components} dimensions"
 
 
 def _print(results: dict[str, Any], size: int) -> None:

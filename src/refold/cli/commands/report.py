@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from refold.cli._options import Data, LabelFile, LatentSteps, Model, Quiet
 from refold.cli._reading import Reading, check_label_files
 from refold.cli._saved_models import load_model
 from refold.errors import ParameterError
-
-if TYPE_CHECKING:
-    from refold.report import Result
 
 __all__ = ["report"]
 
@@ -94,12 +91,6 @@ def report(
                 seed=seed,
                 verbose=0 if quiet else 1,
             )
-    _print(result)
-    if not quiet:
-        log(f"Open {output} in a browser.")
-
-
-def _print(result: "Result") -> None:
     same = result.pca_size in (0, result.code_size)
     print_table(
         (
@@ -116,3 +107,5 @@ def _print(result: "Result") -> None:
             for score in result.scores
         ],
     )
+    if not quiet:
+        log(f"Open {output} in a browser.")

@@ -81,9 +81,9 @@ def search(
     target = plan_output(output, TABLE_FORMATS, output_format)
     picture_target = plan_picture(picture)
     check_distinct([target, picture_target], (data, codes))
-    kind = refold.search.Index
+    refold.search.load_lancedb()  # before the work, an error if it is missing
     loaded = load_model(model, latent_steps=latent_steps)
-    opened = kind.open(index, loaded, verbose=int(not quiet))
+    opened = refold.search.Index.open(index, loaded, verbose=int(not quiet))
     asked = {"k": k, "where": where, "exact": exact}
     if data is not None:
         sequences = reading.read(loaded, data)

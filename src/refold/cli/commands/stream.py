@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,7 +84,7 @@ def stream(
                 count += 1
                 if found is not None:
                     shown = {} if id_column is None else {"id": identity}
-                    shown |= found._asdict() | {"code": found.code.tolist()}
+                    shown |= asdict(found) | {"code": found.code.tolist()}
                     typer.echo(json.dumps(shown))
     except KeyboardInterrupt:
         raise Stopped(f"Stopped by Ctrl-C after {_some_steps(count)}.") from None
@@ -115,7 +116,9 @@ def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
             raise FileFormatError(f"Line {number} is not UTF-8. Write it as UTF-8.") from error
 
 
-def _json_steps(lines: Iterator[str], schema: Any, id_column: str | None) -> Iterator[Step]:
+def _json_steps(
+    lines: Iterator[str], schema: "refold.sequences.Schema", id_column: str | None
+) -> Iterator[Step]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -144,7 +147,10 @@ def _json_steps(lines: Iterator[str], schema: Any, id_column: str | None) -> Ite
 
 
 def _csv_steps(
-    lines: Iterator[str], schema: Any, id_column: str | None, delimiter: str = ","
+    lines: Iterator[str],
+    schema: "refold.sequences.Schema",
+    id_column: str | None,
+    delimiter: str = ",",
 ) -> Iterator[Step]:
     rows = csv.reader(lines, delimiter=delimiter)
     header = [name.strip() for name in next(rows, [])]
@@ -173,7 +179,7 @@ def _csv_steps(
         yield rows.line_num, identity, step
 
 
-def _names(schema: Any, found: Iterable[str]) -> list[str]:
+def _names(schema: "refold.sequences.Schema", found: Iterable[str]) -> list[str]:
     """Return the columns to read: those of the model, or times from which it computes gaps."""
     names = list(schema.names)
     if schema.time_gaps and names[-1] not in found:

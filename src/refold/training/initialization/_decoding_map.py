@@ -1,6 +1,6 @@
 """Decoding map from linear codes to values: by the components or by regression on the codes."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from refold.training.initialization._principal_components import Components, pri
 from refold.training.initialization._ridge_regression import ridge
 
 
-class Codec(NamedTuple):
+@dataclass(frozen=True)
+class Codec:
     """Linear encoder with two decoding maps."""
 
     mean: np.ndarray  # (num_steps * n_columns,)
@@ -62,7 +63,7 @@ def linear_codec(
     noise = error * optimism / count
     penalty = regression_penalty(guess, noise, power / count)
     by_regression = by_components + ridge(codes, difference, observed, penalty)
-    return codec._replace(by_regression=by_regression, noise=float(noise), optimism=float(optimism))
+    return replace(codec, by_regression=by_regression, noise=float(noise), optimism=float(optimism))
 
 
 def component_codec(

@@ -1,5 +1,6 @@
 """Initial weights of the linear path; the LSTMs initially add nothing."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ def _before_links(
         bias[:, k], slope = types[places[k]].before_link(bias[:, k], deviation)
         decoder[..., k] *= slope
         residual[k] *= slope.mean()
-    return init._replace(decoder=decoder, decoder_bias=bias, residual=residual)
+    return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
 
 
 def _set_maps(read: Any, codec: LengthwiseCodec | None) -> float:

@@ -1,5 +1,6 @@
 """Linear initialization for numeric and token columns together."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def mixed_initialization(
     decoder[..., place] = factor * slope
     bias[:, place] = logits(frequency, tokens.num_categories) + factor * offset
     residual[place] = 1.0
-    return init._replace(decoder=decoder, decoder_bias=bias, residual=residual)
+    return replace(init, decoder=decoder, decoder_bias=bias, residual=residual)
 
 
 def _regression_terms(

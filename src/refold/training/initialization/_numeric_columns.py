@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,8 @@ _VALUES_PER_FOLD, _FEWEST_FOLDS, _MOST_FOLDS = 1 << 17, 1, 3
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 
 
-class LinearInitialization(NamedTuple):
+@dataclass(frozen=True)
+class LinearInitialization:
     """Linear encoder of sequences and its decoding map."""
 
     encoder: np.ndarray  # (num_steps, n_columns, latent_dim); codes have a mean square of 1
@@ -109,7 +111,8 @@ def linear_initialization(
     init = _initialization(codec, decoder, components.deviation, *measured, lengthwise)
     if lengthwise is None:
         return init if total is None else summed_initialization(total, columns, *sizes)
-    return init._replace(
+    return replace(
+        init,
         encoder=lengthwise.encoder,
         encoder_bias=np.zeros(latent_dim),
         decoder=lengthwise.decoder[:-1],
@@ -170,7 +173,7 @@ def summed_initialization(
     penalty = regression_penalty(guess, noise, sums.square / count)
     change, error = sums.solve(penalty)
     measured = error * optimism, np.maximum(sums.count, 1), sums.power
-    codec = codec._replace(noise=noise)
+    codec = replace(codec, noise=noise)
     return _initialization(codec, codec.by_components + change, deviation, *measured)
 
 
@@ -228,7 +231,7 @@ def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.nd
     return np.where(power > 1e-12 * count * mean**2, power, 0.0)
 
 
-class Inputs(NamedTuple):
+class PaddedSeries(NamedTuple):
     """Series as arrays (n_sequences, num_steps, n_columns)."""
 
     values: np.ndarray  # zero where not observed
@@ -244,7 +247,7 @@ def padded_inputs(
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
-) -> Inputs:
+) -> PaddedSeries:
     """Pad columns to `num_steps` steps; the arguments are those of `linear_initialization`."""
     row, step = positions(scaled)
     within = step < num_steps
@@ -253,9 +256,9 @@ def padded_inputs(
     observed = ~np.isnan(values)
     values = np.where(observed, values, 0.0)
     if not corruption:
-        return Inputs(values, observed, values)
+        return PaddedSeries(values, observed, values)
     rng = np.random.default_rng([seed, 0xC0FF])
     noise = corruption.noise * rng.standard_normal(values.shape) * observed
     noise[..., list(noiseless)] = 0.0
     kept = rng.random((*values.shape[:2], 1)) >= corruption.steps
-    return Inputs(values, observed, (values + noise) * kept)
+    return PaddedSeries(values, observed, (values + noise) * kept)

@@ -35,7 +35,7 @@ _OWN = 0.25
 _FEW = 0.2
 
 
-class Mixture(NamedTuple):
+class SurrogateMixture(NamedTuple):
     """Weight of the surrogates in sequences, and standard deviation of the warps in steps."""
 
     surrogates: float
@@ -43,19 +43,19 @@ class Mixture(NamedTuple):
 
 
 _MIXTURES = (
-    Mixture(1e-6),  # negligible, except in directions that the sequences do not span
-    Mixture(0.5),
-    Mixture(1.5),
-    Mixture(1.5, 0.5),
-    Mixture(1.5, 1.0),
-    Mixture(1.5, 2.0),
-    Mixture(4.5),
-    Mixture(4.5, 1.0),
-    Mixture(4.5, 2.0),
-    Mixture(15.0),
-    Mixture(15.0, 2.0),
-    Mixture(15.0, 4.0),
-    Mixture(50.0, 8.0),
+    SurrogateMixture(1e-6),  # negligible, except in directions that the sequences do not span
+    SurrogateMixture(0.5),
+    SurrogateMixture(1.5),
+    SurrogateMixture(1.5, 0.5),
+    SurrogateMixture(1.5, 1.0),
+    SurrogateMixture(1.5, 2.0),
+    SurrogateMixture(4.5),
+    SurrogateMixture(4.5, 1.0),
+    SurrogateMixture(4.5, 2.0),
+    SurrogateMixture(15.0),
+    SurrogateMixture(15.0, 2.0),
+    SurrogateMixture(15.0, 4.0),
+    SurrogateMixture(50.0, 8.0),
 )
 
 
@@ -68,7 +68,7 @@ class Components(NamedTuple):
     # (n_components,), standard deviation of each code dimension, at least that of surrogates with
     # the weight of one sequence; 1 where the loading is zero
     deviation: np.ndarray
-    mixture: Mixture | None = None  # None without cross-validation
+    mixture: SurrogateMixture | None = None  # None without cross-validation
     # mean over held-out sequences of the squared error, summed over observed values
     held_out_error: float = np.nan
 
@@ -97,7 +97,7 @@ def principal_components(
             mixture, held_out_error = _choose_mixture(series, lengths, observed, n_components, seed)
         else:
             mixture, held_out_error = like.mixture, like.held_out_error
-        rows, of_one = _parts(series, lengths, [mixture, Mixture(1.0)], seed).rows()
+        rows, of_one = _parts(series, lengths, [mixture, SurrogateMixture(1.0)], seed).rows()
     else:
         rows = np.zeros((1, len(mean)))
     spread, directions = _decompose(rows, n_components, seed)
@@ -116,7 +116,7 @@ def principal_components(
 @one_blas_thread()
 def _choose_mixture(
     series: np.ndarray, lengths: np.ndarray, observed: np.ndarray, n_components: int, seed: int
-) -> tuple[Mixture, float]:
+) -> tuple[SurrogateMixture, float]:
     """Return the mixture whose components explain held-out sequences best, and its error."""
     errors = np.zeros((len(_MIXTURES), len(series)))
     for held in folds(len(series), seed, "cross-validating components"):
@@ -134,7 +134,7 @@ def _choose_mixture(
 class _Parts(NamedTuple):
     """Rows from which mixtures are made."""
 
-    mixtures: Sequence[Mixture]
+    mixtures: Sequence[SurrogateMixture]
     n: int  # sequences
     own_rows: dict[float, np.ndarray]  # by warp, rows of the sequences and their warped copies
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
@@ -154,7 +154,7 @@ class _Parts(NamedTuple):
 
 
 def _parts(
-    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[Mixture], seed: int
+    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[SurrogateMixture], seed: int
 ) -> _Parts:
     """Draw the surrogates and warped copies for mixtures."""
     rng = np.random.default_rng([seed, 0xC0B1])

@@ -210,15 +210,14 @@ class Engine:
             # earlier chunks may have begun the first epoch
             totals = StepMetrics(*(jnp.where(i == 0, total, 0.0) for total in state.totals))
             first = start + i * (stop - start)
-            state = jax.lax.fori_loop(
-                first, first + stop - start, step, state._replace(totals=totals)
-            )
+            last = first + stop - start
+            state = jax.lax.fori_loop(first, last, step, state.with_totals(totals))
             finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
             rate = self._rate_of(state.optimizer)
             row = [jnp.asarray(x, jnp.float32) for x in (*state.totals, rate, finite)]
             return state, metrics.at[i].set(jnp.stack(row))
 
-        metrics = jnp.zeros((len(rows), len(StepMetrics._fields) + 2), jnp.float32)
+        metrics = jnp.zeros((len(rows), len(state.totals) + 2), jnp.float32)
         return jax.lax.fori_loop(0, num_epochs, epoch, (state, metrics))
 
     def _rate_of(self, optimizer: list[Any]) -> Any:
@@ -339,7 +338,7 @@ class Engine:
                 outputs["y_pred"] = jnp.where(self._numeric, written, outputs["y_pred"])
             return totals.plus(self._totals(batch, outputs, reduced=False))
 
-        zero = StepMetrics(*jnp.zeros(len(StepMetrics._fields)))
+        zero = jax.tree.map(jnp.float32, StepMetrics.none())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 

@@ -134,7 +134,7 @@ class Epochs:
     def _epoch(self, split: SplitData) -> StopReason | None:
         """Train an epoch, and return why it was cut short, if it was."""
         finished, progress = replace(self.progress), self.progress
-        progress.state = progress.state._replace(totals=StepMetrics.zero())
+        progress.state = progress.state.with_totals(StepMetrics.zero())
         self._hook("on_epoch_begin", progress.epoch - 1)
         first_step, norms = self._num_steps, self._norms(split)
         for shard, run in self._runs(split):
@@ -203,7 +203,7 @@ class Epochs:
             shard.rows, seed=self._settings.seed, first=progress.epoch, count=count
         )
         began = self._clock.seconds
-        progress.state = progress.state._replace(totals=StepMetrics.zero())
+        progress.state = progress.state.with_totals(StepMetrics.zero())
         state, metrics = self._train(shard, run, 0, num_batches, self._norms(split), count)
         # The call is discarded if a loss is not finite, and its epochs are trained one by one, so
         # that those before it count.

@@ -10,6 +10,8 @@ import numpy as np
 
 from refold.training.loop._train_state import StepMetrics, TrainState
 
+# Fields of `TrainState`, and starts of the names of their arrays.
+_GROUPS = ("trainable", "non_trainable", "optimizer", "totals")
 COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
 
@@ -63,7 +65,8 @@ class Snapshot:
         }
         values["best_loss"] = progress.best_loss if math.isfinite(progress.best_loss) else None
         arrays = {}
-        for group, leaves in progress.state._asdict().items():
+        for group in _GROUPS:
+            leaves = getattr(progress.state, group)
             arrays |= {f"{group}/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
         if progress.best is not None:
             arrays |= {f"best/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(progress.best)}
@@ -85,7 +88,7 @@ class Snapshot:
                 for key in sorted(self.arrays)
                 if key.startswith(f"{name}/")
             ]
-            for name in (*TrainState._fields, "best")
+            for name in (*_GROUPS, "best")
         }
         best = groups.pop("best") or None
         state = TrainState(**{**groups, "totals": StepMetrics(*groups["totals"])})

@@ -17,11 +17,11 @@ class StepMetrics(NamedTuple):
     num_sequences: Any
     kl_divergence: Any  # of a variational network, in nats
 
-    @staticmethod
+    @classmethod
     @functools.cache
-    def zero() -> "StepMetrics":
+    def zero(cls) -> "StepMetrics":
         """Return zero sums on the device, created once."""
-        return StepMetrics(*(jnp.zeros((), jnp.float32) for _ in StepMetrics._fields))
+        return cls(*(jnp.zeros((), jnp.float32) for _ in cls._fields))
 
     @classmethod
     def none(cls) -> "StepMetrics":
@@ -40,6 +40,15 @@ class TrainState(NamedTuple):
     non_trainable: list[Any]
     optimizer: list[Any]
     totals: StepMetrics
+
+    def with_totals(self, totals: StepMetrics) -> "TrainState":
+        """Return the state with other sums."""
+        return self._replace(totals=totals)
+
+    def with_weights(self, weights: list[Any]) -> "TrainState":
+        """Return the state with other weights, the trainable ones first."""
+        count = len(self.trainable)
+        return self._replace(trainable=weights[:count], non_trainable=weights[count:])
 
 
 class EpochMetrics(NamedTuple):
