@@ -9,6 +9,7 @@ import pytest
 import refold
 import small_data
 from refold import SequenceAutoencoder
+from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.model import _container as container
@@ -118,8 +119,8 @@ def test_words_are_decoded_in_parallel_with_patches():
 
 def test_the_default_depends_on_the_sequence_of_an_average_step():
     def by_rule(given, **options):
-        parameters = SequenceAutoencoder(**TINY | {"patch": "auto"} | options).get_params()
-        return specify(MemorySource(given), parameters, np.arange(len(given))).patch
+        arguments = Arguments.of(SequenceAutoencoder(**TINY | {"patch": "auto"} | options))
+        return specify(MemorySource(given), arguments, np.arange(len(given))).patch
 
     long = sines(6, longest=250)
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from refold import training
 from refold._support.argument_checks import draw_seed, is_whole
 from refold._support.console import log
+from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
@@ -98,13 +99,13 @@ def error_curve(
     """
     chosen = _check_sizes(sizes)
     estimator = SequenceAutoencoder() if estimator is None else estimator
-    parameters = estimator.get_params(deep=False)
-    training.check_arguments(parameters)
-    sequences = training.open_training(X, parameters["missing_values"])
+    arguments = Arguments.of(estimator)
+    training.check_arguments(arguments)
+    sequences = training.open_training(X, arguments.missing_values)
     if not len(sequences):
         raise DataError("There is no sequence to fit on. Give at least two.")
-    seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]
-    trials = training.Trials(sequences, parameters, training.fit, seed=seed, most=chosen[-1])
+    seed, verbose = draw_seed(estimator.random_state), arguments.verbose
+    trials = training.Trials(sequences, arguments, training.fit, seed=seed, most=chosen[-1])
     if verbose and trials.num_sequences < len(sequences):
         log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
     ours: list[Fidelity] = []
@@ -112,7 +113,7 @@ def error_curve(
     try:
         for i, size in enumerate(chosen, start=1):
             linear = trials.of_pca(size)
-            found = trials.of_fit(size, parameters["time_budget"])
+            found = trials.of_fit(size, arguments.time_budget)
             ours.append(found)
             pca.append(linear)
             if verbose:

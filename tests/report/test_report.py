@@ -304,7 +304,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
         ({"train": curves(2)[:1]}, DataError, "needs at least two"),
         ({"labels": [1] * 50}, DataError, "There is only one label: 1"),
         ({"labels": [1, 2]}, DataError, r"one label for each of 50 sequences. Got \(2,\)"),
-        ({"max_sequences": 0}, ParameterError, "max_sequences must be an integer of at least 1"),
+        ({"max_sequences": 0}, ParameterError, "max_sequences must be a positive integer"),
     ],
 )
 def test_bad_arguments(built, tmp_path, change, error, message):

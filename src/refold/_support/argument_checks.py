@@ -1,10 +1,10 @@
 """Checks of arguments: integers, rates, arrays and objects of a kind."""
 
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
+from refold._support.rules import RANDOM_STATE, check, number, whole
 from refold.errors import DataError, ParameterError, argument
 
 __all__ = ["check_array", "check_kind", "check_rate", "check_whole", "draw_seed", "is_whole"]
@@ -12,21 +12,19 @@ __all__ = ["check_array", "check_kind", "check_rate", "check_whole", "draw_seed"
 
 def is_whole(value: Any, least: int = 1) -> bool:
     """Return whether a value is an integer of at least `least`; True and False are not."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    return whole(least).holds(value)
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> int:
     """Return an argument as an int if it is an integer of at least `least`."""
-    if is_whole(value, least):
-        return int(value)
-    raise ParameterError(f"{argument(name)} must be an integer of at least {least}. Got {value!r}.")
+    check(name, value, whole(least))
+    return int(value)
 
 
 def check_rate(name: str, value: Any, what: str) -> float:
     """Return an argument as a float if it is between 0 and 1, both excluded."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
-        return float(value)
-    raise ParameterError(f"{argument(name)} must be {what} above 0 and below 1. Got {value!r}.")
+    check(name, value, number(above=0, below=1, what=what))
+    return float(value)
 
 
 def check_array(name: str, value: Any, shape: tuple[str, ...]) -> np.ndarray:
@@ -54,15 +52,11 @@ def check_kind(name: str, value: Any, what: str, attribute: str) -> None:
 
 def draw_seed(random_state: Any) -> int:
     """Draw a seed from an integer, a RandomState or a Generator; None is NumPy's global state."""
+    check("random_state", random_state, RANDOM_STATE)
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
-    if isinstance(random_state, Integral) and 0 <= int(random_state) < 2**32:
-        return int(np.random.RandomState(int(random_state)).randint(2**31))
-    raise ParameterError(
-        "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or Generator, or "
-        f"None. Got {random_state!r}."
-    )
+    return int(np.random.RandomState(int(random_state)).randint(2**31))

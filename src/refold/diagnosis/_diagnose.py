@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.number_text import short_number
+from refold.arguments import Arguments
 from refold.diagnosis._data_findings import data_findings, sampled
 from refold.diagnosis._finding import Finding, by_importance
 from refold.diagnosis._fit_findings import FitFacts, fit_findings
@@ -103,8 +104,7 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
     (['few-sequences'], 40)
     """
     estimator = SequenceAutoencoder() if estimator is None else estimator
-    parameters = estimator.get_params(deep=False)
-    check_arguments(parameters)
+    check_arguments(Arguments.of(estimator))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
         source = open_training(X, estimator.missing_values)
@@ -114,23 +114,27 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
         found = data_findings(source, latent_dim=int(size), scale=estimator.scale)
         if len(source) < _FEWEST:
             return Diagnosis(found)
-        return _with_short_fit(source, parameters, found)
+        return _with_short_fit(source, estimator, found)
 
 
 def _with_short_fit(
-    source: Sequences | Scan, parameters: dict[str, Any], found: tuple[Finding, ...]
+    source: Sequences | Scan, estimator: SequenceAutoencoder, found: tuple[Finding, ...]
 ) -> Diagnosis:
-    seed = parameters["random_state"]
-    seed = seed if isinstance(seed, int) else 0
+    seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     values = int(source.lengths.sum()) * source.schema.num_columns
     most = min(_MOST_VALUES, int(values * _MOST_SEQUENCES / len(source)))
     sample = sampled(source, most)
     order = np.random.default_rng(seed).permutation(len(sample))
     count = min(_MOST_MEASURED, max(2, int(_HELD_OUT * len(sample))))
     train, held_out = sample[np.sort(order[count:])], sample[np.sort(order[:count])]
-    changes = {"refit": False, "calibration_fraction": 0.0, "verbose": 0, "random_state": seed}
-    changes["time_budget"] = parameters["time_budget"] or _SECONDS
-    model = SequenceAutoencoder(**{**parameters, **changes})
+    model = SequenceAutoencoder(**estimator.get_params(deep=False))
+    model.set_params(
+        refit=False,
+        calibration_fraction=0.0,
+        verbose=0,
+        random_state=seed,
+        time_budget=estimator.time_budget or _SECONDS,
+    )
     try:
         model.fit(train)
     except (DataError, DivergedError) as error:

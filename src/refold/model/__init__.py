@@ -15,7 +15,6 @@ from refold.model._detection import Detection as Detection
 from refold.model._detection import Reason as Reason
 from refold.model._drift import Drift as Drift
 from refold.model._file import dumps as dumps
-from refold.model._file import plain as plain
 from refold.model._fingerprints import MAX_FINGERPRINTS as MAX_FINGERPRINTS
 from refold.model._fingerprints import check_untrained as check_untrained
 from refold.model._fingerprints import describe_trained as describe_trained

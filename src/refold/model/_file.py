@@ -55,7 +55,7 @@ def dumps(model: "Model") -> bytes:
     """Return a model as the bytes of a file."""
     history = model.history
     config: dict[str, Any] = {
-        "parameters": plain(model.arguments),
+        "parameters": model.arguments,
         "specification": model.network.specification._asdict(),
         "schema": model.schema.to_dict(),
         "history": history.epochs,
@@ -211,18 +211,3 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
     recent = specification.recent_steps
     if not isinstance(recent, int) or not 0 <= recent <= specification.max_steps:
         raise ValueError(f"recent_steps is {recent}, and sequences have no more than max_steps")
-
-
-def plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Convert arguments to JSON values. Callables become "custom", a random generator None."""
-    values = {}
-    for name, value in parameters.items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, list | tuple | np.ndarray):
-            values[name] = np.asarray(value).tolist()
-            continue
-        if not isinstance(value, str | int | float | None):
-            value = None if name == "random_state" else "custom"
-        values[name] = value
-    return values

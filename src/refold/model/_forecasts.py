@@ -225,9 +225,7 @@ def _margins(model: "Model", alpha: Any, steps: int, context: Any) -> tuple[Any,
     If no share is requested and there can be no bounds, both are None.
     """
     requested = alpha is not None
-    alpha = check_rate(
-        "alpha", alpha if requested else 0.1, "a share of values outside the bounds,"
-    )
+    alpha = check_rate("alpha", alpha if requested else 0.1, "share of values outside the bounds,")
     errors = None if model.calibration is None else model.calibration.residuals
     specification = model.specification
     reason = None

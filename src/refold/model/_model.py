@@ -530,7 +530,7 @@ class Model:
         >>> bool(ae.model_.detect([[5.0] * 20], alpha=0.05).anomalous[0])
         True
         """
-        alpha = check_rate("alpha", alpha, "a rate of false alarms")
+        alpha = check_rate("alpha", alpha, "rate of false alarms")
         calibration = self.calibration
         if calibration is None:
             raise ParameterError(

@@ -1,13 +1,13 @@
 """Training: compiled epochs, the validation split, schedules, early stopping, refit, snapshots."""
 
 from refold.training._backend import require_jax as require_jax
+from refold.training._check_arguments import check_arguments as check_arguments
 from refold.training._checkpoint import Checkpoint as Checkpoint
 from refold.training._checkpoint_file import load_checkpoint as load_checkpoint
 from refold.training._checkpoint_file import save_checkpoint as save_checkpoint
 from refold.training._data_sources import open_training as open_training
 from refold.training._fit import fit as fit
 from refold.training._forecast_decoder import cut as cut
-from refold.training._parameters import check_arguments as check_arguments
 from refold.training._processes import Processes as Processes
 from refold.training._progress import doing as doing
 from refold.training._settings import Settings as Settings
@@ -18,7 +18,6 @@ from refold.training._size_trials import Trials as Trials
 from refold.training._training import FitResult as FitResult
 from refold.training._training import Training as Training
 from refold.training.data._choose_time_warp import choose_time_warp as choose_time_warp
-from refold.training.data._corruption import Corruption as Corruption
 from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
 from refold.training.data._loaders import Shard as Shard
 from refold.training.data._loaders import SplitData as SplitData

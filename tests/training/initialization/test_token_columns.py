@@ -7,10 +7,11 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
+from refold.arguments import Arguments, Corruption
 from refold.evaluation import PCABaseline, accuracy
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
-from refold.training import Corruption, has_linear_path, set_linear_initialization
+from refold.training import has_linear_path, set_linear_initialization
 from refold.training._data_sources import MemorySource
 from refold.training._specify import specify
 from refold.training.initialization._one_hot import one_hot
@@ -223,9 +224,9 @@ def test_patches_do_not_change_the_initialization():
 
 def by_rule(X, latent_dim, **options):
     """Return the specification that a fit would build."""
-    parameters = SequenceAutoencoder(latent_dim, **options).get_params(deep=False)
+    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **options))
     source = MemorySource(as_sequences(X))
-    return specify(source, parameters, np.arange(len(source.sequences)))
+    return specify(source, arguments, np.arange(len(source.sequences)))
 
 
 @pytest.mark.parametrize(

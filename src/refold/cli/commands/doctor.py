@@ -9,7 +9,7 @@ from refold.cli._console import log
 from refold.cli._options import AsJson, Data, Quiet, Seed, Windows
 from refold.cli._reading import TrainingData, require_in_memory
 from refold.cli._saved_models import loading
-from refold.cli.commands.fit import Settings
+from refold.cli.commands.fit import FitOptions
 
 __all__ = ["doctor"]
 
@@ -17,7 +17,7 @@ __all__ = ["doctor"]
 def doctor(
     data: Data,
     *,
-    settings: Settings,
+    options: FitOptions,
     seed: Seed = None,
     windows: Windows,
     reading: TrainingData,
@@ -34,7 +34,7 @@ def doctor(
             sequences = windows.cut(require_in_memory(sequences, data)).sequences
         with loading(quiet=quiet):
             estimator = refold.SequenceAutoencoder(
-                **settings.arguments(),
+                **options.arguments(),
                 random_state=seed,
                 missing_values=reading.missing_values,
             )

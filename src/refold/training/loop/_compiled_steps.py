@@ -12,11 +12,11 @@ import numpy as np
 
 from refold._support.compilation import compiled_by_size
 from refold._support.offsets import offsets_from_lengths, positions_of
+from refold.arguments import Corruption
 from refold.inference import PackedNetwork, are_default, reconstruction_error
 from refold.models import Network, are_squared, length_loss, write_steps
 from refold.sequences import BatchPlan
 from refold.training._processes import Processes, for_whole_batch, total
-from refold.training.data._corruption import Corruption
 from refold.training.data._model_inputs import Inputs
 from refold.training.data._padded_batches import Batch, Data, Layout, take
 from refold.training.loop._joined_weights import Weights
