@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from refold import training
-from refold._support.argument_checks import draw_seed, is_whole
+from refold._support.argument_checks import check_some, check_whole, draw_seed
 from refold._support.console import log
 from refold.arguments import Arguments
-from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
 
@@ -84,7 +83,7 @@ def error_curve(
         If a size is not a positive integer, an argument of the estimator is invalid, or nothing is
         held out.
     DataError
-        If the sequences cannot be used.
+        If the sequences cannot be used, or there is no size.
     KeyboardInterrupt
         On Ctrl-C before the first size is finished.
 
@@ -102,8 +101,7 @@ def error_curve(
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
     sequences = training.open_training(X, arguments.missing_values)
-    if not len(sequences):
-        raise DataError("There is no sequence to fit on. Give at least two.")
+    check_some(len(sequences), "sequence", "to fit on")
     seed, verbose = draw_seed(estimator.random_state), arguments.verbose
     trials = training.Trials(sequences, arguments, training.fit, seed=seed, most=chosen[-1])
     if verbose and trials.num_sequences < len(sequences):
@@ -139,10 +137,6 @@ def _accuracy(measured: list[Fidelity]) -> tuple[float, ...]:
 
 
 def _check_sizes(sizes: Iterable[int]) -> tuple[int, ...]:
-    given = tuple(sizes)
-    for size in given:
-        if not is_whole(size):
-            raise ParameterError(f"sizes must be positive integers. Got {size!r}.")
-    if not given:
-        raise ParameterError("sizes must be positive integers, at least one. Got none.")
-    return tuple(sorted({int(size) for size in given}))
+    sizes = tuple(sizes)
+    check_some(len(sizes), "size", "to fit")
+    return tuple(sorted({check_whole("sizes", size) for size in sizes}))

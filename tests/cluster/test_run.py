@@ -444,7 +444,7 @@ def test_a_model_that_needs_keras_is_refused(model, folder, tmp_path):
 
 
 def test_other_arguments_are_checked(model, folder, tmp_path):
-    with pytest.raises(ParameterError, match="dtype must be float32 or float16"):
+    with pytest.raises(ParameterError, match="dtype must be 'float32' or 'float16'"):
         refold.cluster.encode(model, folder, tmp_path / "codes", dtype="int8")
     with pytest.raises(ParameterError, match="num_workers must be"):
         refold.cluster.encode(model, folder, tmp_path / "codes", num_workers=0)

@@ -303,7 +303,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
         ({"sequences": Sequences.from_list([np.ones((2, 1))])}, SchemaError, "fitted on 3"),
         ({"train": curves(2)[:1]}, DataError, "needs at least two"),
         ({"labels": [1] * 50}, DataError, "There is only one label: 1"),
-        ({"labels": [1, 2]}, DataError, r"one label for each of 50 sequences. Got \(2,\)"),
+        ({"labels": [1, 2]}, DataError, "Got 2 labels for 50 sequences"),
         ({"max_sequences": 0}, ParameterError, "max_sequences must be a positive integer"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Checks of arguments: integers, rates, arrays and objects of a kind."""
+"""Checks of arguments with one wording each: numbers, arrays, kinds of objects, counts."""
 
 from typing import Any
 
@@ -7,7 +7,16 @@ import numpy as np
 from refold._support.rules import RANDOM_STATE, check, number, whole
 from refold.errors import DataError, ParameterError, argument
 
-__all__ = ["check_array", "check_kind", "check_rate", "check_whole", "draw_seed", "is_whole"]
+__all__ = [
+    "check_array",
+    "check_kind",
+    "check_one_each",
+    "check_rate",
+    "check_some",
+    "check_whole",
+    "draw_seed",
+    "is_whole",
+]
 
 
 def is_whole(value: Any, least: int = 1) -> bool:
@@ -48,6 +57,18 @@ def check_kind(name: str, value: Any, what: str, attribute: str) -> None:
     """Check that an argument has an attribute of the objects that it can be."""
     if not hasattr(value, attribute):
         raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
+
+
+def check_some(count: int, noun: str, purpose: str) -> None:
+    """Check that there is one at least; a message is "There is no sequence to fit on"."""
+    if not count:
+        raise DataError(f"There is no {noun} {purpose}. Give at least one.")
+
+
+def check_one_each(count: int, noun: str, expected: int, of: str) -> None:
+    """Check that numbers agree; a message is "Got 3 labels for 4 codes"."""
+    if count != expected:
+        raise DataError(f"Got {count} {noun} for {expected} {of}. Give one for each.")
 
 
 def draw_seed(random_state: Any) -> int:

@@ -74,9 +74,10 @@ def number(
 
 def one_of(*choices: str | None) -> Rule:
     """Allow some names, and None if it is among them."""
+    names = [repr(choice) for choice in choices]
+    expected = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
     return Rule(
-        "one of " + ", ".join(map(repr, choices)),
-        lambda value: (value is None or isinstance(value, str)) and value in choices,
+        expected, lambda value: (value is None or isinstance(value, str)) and value in choices
     )
 
 

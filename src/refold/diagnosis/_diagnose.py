@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.argument_checks import check_some
 from refold._support.number_text import short_number
 from refold.arguments import Arguments
 from refold.diagnosis._data_findings import data_findings, sampled
@@ -108,8 +109,7 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
         source = open_training(X, estimator.missing_values)
-        if not len(source):
-            raise DataError("There is no sequence to check. Give at least one.")
+        check_some(len(source), "sequence", "to check")
         size = estimator.latent_dim if estimator.latent_dim >= 1 else 1
         found = data_findings(source, latent_dim=int(size), scale=estimator.scale)
         if len(source) < _FEWEST:
@@ -139,7 +139,7 @@ def _with_short_fit(
         model.fit(train)
     except (DataError, DivergedError) as error:
         name = "diverged" if isinstance(error, DivergedError) else "cannot-fit"
-        return Diagnosis(by_importance([*found, Finding(name, str(error))]))
+        return Diagnosis(by_importance([*found, Finding(name, error.message.marked)]))
     facts = _measured(model, train, held_out, len(source))
     findings = by_importance([*found, *fit_findings(facts)])
     errors = facts.held_out, facts.training, facts.constant, facts.pca

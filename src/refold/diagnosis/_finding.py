@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from refold.errors import Message
+
 # All findings, from what spoils a fit to what is only worth a look.
 ORDER = (
     "cannot-fit",
@@ -59,7 +61,8 @@ class Finding(NamedTuple):
 
 def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sort findings, the most important ones first."""
-    return tuple(sorted(findings, key=lambda one: ORDER.index(one.name)))
+    findings = sorted(findings, key=lambda one: ORDER.index(one.name))
+    return tuple(one._replace(message=Message(one.message)) for one in findings)
 
 
 def shown_names(names: list[str], most: int = 5) -> str:

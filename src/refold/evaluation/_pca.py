@@ -7,9 +7,9 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
-from refold._support.argument_checks import is_whole
+from refold._support.argument_checks import check_whole
 from refold._support.blas_threads import one_blas_thread
-from refold.errors import DataError, ParameterError, SchemaError
+from refold.errors import DataError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
@@ -66,8 +66,7 @@ class PCABaseline(BaseEstimator):
         DataError
             If there are fewer sequences than ``latent_dim``, or all of them are empty.
         """
-        if not is_whole(self.latent_dim):
-            raise ParameterError(f"latent_dim must be a positive integer. Got {self.latent_dim!r}.")
+        check_whole("latent_dim", self.latent_dim)
         sequences = as_sequences(sequences)
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.argument_checks import check_one_each, check_some
 from refold._support.sampling import evenly_spaced
-from refold.errors import DataError, ParameterError
+from refold.errors import ParameterError
 from refold.explore._decoding import Decoding, blocks, usual_range, values_of, worst_values
 from refold.explore._fields import Field, fields_of
 from refold.explore._groups import check_clusters, cluster_field, label_field, normal_field
@@ -87,13 +88,9 @@ class Atlas:
         self.model = model = model_of(model)
         self.sequences = as_sequences(X).align(model.schema)
         count = len(self.sequences)
-        if not count:
-            raise DataError("There is no sequence to show. Give at least one.")
+        check_some(count, "sequence", "to show")
         self.codes = model.check_codes(model.encode(self.sequences) if codes is None else codes)
-        if len(self.codes) != count:
-            raise DataError(
-                f"Got {len(self.codes)} codes for {count} sequences. Encode these sequences again."
-            )
+        check_one_each(len(self.codes), "codes", count, "sequences")
         self._decoding = Decoding(model, self.sequences.lengths)
         weights = effects(self.codes, self.sequences.lengths, self._decoding.change)
         self.projection = Projection.fit(self.codes, weights)

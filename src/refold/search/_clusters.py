@@ -8,9 +8,9 @@ import pyarrow as pa
 from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.metrics import silhouette_samples
 
-from refold._support.argument_checks import check_whole, draw_seed
+from refold._support.argument_checks import check_some, check_whole, draw_seed
 from refold._support.sampling import evenly_spaced
-from refold.errors import DataError, ParameterError, argument
+from refold.errors import ParameterError, argument
 from refold.search._source import Source, check_distance
 from refold.sequences import codes_to_arrow
 
@@ -226,8 +226,7 @@ def _read(
         if len(codes) and distance in (None, index.distance):
             return ids, codes, vectors
     source = Source(model, X, codes, ids, verbose=verbose)
-    if not len(source):
-        raise DataError("There are no sequences to cluster. Pass at least one.")
+    check_some(len(source), "sequence", "to cluster")
     read = source.read(None if distance == "code" else source.fit_features())
     return source.ids, read.codes, read.vectors
 

@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from refold.arguments import ARGUMENTS, Arguments
-from refold.errors import ParameterError, argument, spelled
+from refold.errors import ParameterError, argument
 from refold.model import Model
 from refold.sequences import check_missing
 from refold.training._backend import require_jax
@@ -46,11 +46,8 @@ def _check_same_model(arguments: Arguments, model: Model) -> None:
                 continue
             value, stored = list(check_missing(value)), list(stored)
         if value != stored:
-            spelling = argument(**{name: value})
-            if name == "missing_values":
-                spelling = spelled(spelling, "--missing")
             raise ParameterError(
-                f"{spelling} cannot change in further training: the fitted model "
+                f"{argument(**{name: value})} cannot change in further training: the fitted model "
                 f"has {stored}. Leave it out, or train a new model without "
-                f"{spelled('warm_start', '--from')}."
+                f"{argument('warm_start')}."
             )

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from refold._support.argument_checks import draw_seed
+from refold._support.argument_checks import check_some, draw_seed
 from refold._support.compilation import keep_compiled
 from refold._support.console import log
 from refold.arguments import Arguments
-from refold.errors import DataError
 from refold.model import History, Model
 from refold.models import inference_with
 from refold.training._check_arguments import check_arguments
@@ -53,8 +52,7 @@ def fit(
     # Open: read the data, with the columns of the model if one is trained further.
     check_arguments(arguments, further, checkpoint, resume=resume)
     sequences = open_training(X, arguments.missing_values, further)
-    if not len(sequences):
-        raise DataError("There is no sequence to fit on. Give at least one.")
+    check_some(len(sequences), "sequence", "to fit on")
 
     # Split: set calibration sequences aside, and hold out some of the others for validation.
     sequences, calibration = set_aside(sequences, arguments.calibration_fraction, further)

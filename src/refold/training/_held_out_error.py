@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from refold._support.console import log
-from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.inference import FittedNetwork, continued, split_last
 from refold.model import Model
@@ -202,8 +201,8 @@ def _reasons(comparison: Comparison) -> list[str]:
         one = comparison.rocket_dim == 1
         reasons.append(
             f"{comparison.rocket_dim} of the {comparison.latent_dim} dimensions "
-            f"{'holds' if one else 'hold'} ROCKET features, which reconstruct little, "
-            f"and {argument(rocket_dim=0)} turns them off"
+            f"{'holds' if one else 'hold'} ROCKET features, which reconstruct little: "
+            "fit without them for a smaller error"
         )
     if comparison.pca.nmse is not None and comparison.pca.nmse < _TINY:
         dimensions = _count(comparison.size, "dimension")

@@ -6,6 +6,7 @@ import typer
 
 import refold
 from refold.cli._console import log
+from refold.cli._error_messages import as_options
 from refold.cli._options import AsJson, Data, Quiet, Seed, Windows
 from refold.cli._reading import TrainingData, require_in_memory
 from refold.cli._saved_models import loading
@@ -39,14 +40,15 @@ def doctor(
                 missing_values=reading.missing_values,
             )
         found = refold.diagnosis.diagnose(sequences, estimator=estimator)
+    findings = [one._replace(message=as_options(one.message)) for one in found.findings]
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
+        typer.echo(json.dumps(found._replace(findings=findings).to_dict()))
         return
-    for one in found.findings:
+    for one in findings:
         typer.echo(f"{one.name}: {one.message}")
     if quiet:
         return
-    if not found.findings:
+    if not findings:
         log("Nothing looks wrong.")
     if (errors := found.text()) is not None:
         log(errors)

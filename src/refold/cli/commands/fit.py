@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.rules import check, number
 from refold.cli._argument_options import argument_options
 from refold.cli._checkpoint_lock import locked_checkpoint
 from refold.cli._cluster import TrainingCluster
@@ -73,8 +74,7 @@ def fit(
             "--resume needs a checkpoint next to the model, and the output is a stream. Name a "
             "file with -o."
         )
-    if checkpoint_seconds < 0:
-        raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
+    check("checkpoint_seconds", checkpoint_seconds, number(least=0))
 
     old = None if base is None else load_estimator(base)
     on = cluster.on
