@@ -12,6 +12,7 @@ __all__ = [
     "RANDOM_STATE",
     "Rule",
     "check",
+    "check_only_one",
     "number",
     "one_of",
     "or_auto",
@@ -33,15 +34,23 @@ def check(name: str, value: Any, rule: Rule) -> None:
         raise ParameterError(f"{argument(name)} must be {rule.expected}. Got {value!r}.")
 
 
-def whole(least: int = 1) -> Rule:
-    """Allow integers of at least `least`; True and False are none."""
+def check_only_one(choices: str, *values: Any) -> None:
+    """Check that one of several arguments is there; `choices` names them in a message."""
+    if sum(value is not None for value in values) != 1:
+        raise ParameterError(f"Give {choices}, and only one of them.")
+
+
+def whole(least: int = 1, most: int | None = None) -> Rule:
+    """Allow integers within limits; True and False are none."""
     expected = "a positive integer" if least == 1 else f"an integer of at least {least}"
-    return Rule(
-        expected,
-        lambda value: (
-            isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-        ),
-    )
+    if most is not None:
+        expected = f"an integer from {least} to {most}"
+
+    def holds(value: Any) -> bool:
+        integer = isinstance(value, Integral) and not isinstance(value, bool)
+        return integer and least <= int(value) and (most is None or int(value) <= most)
+
+    return Rule(expected, holds)
 
 
 def number(

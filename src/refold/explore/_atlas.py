@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from refold._support.argument_checks import check_one_each, check_some
+from refold._support.rules import check_only_one
 from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
 from refold.explore._decoding import Decoding, blocks, usual_range, values_of, worst_values
@@ -265,8 +266,7 @@ class Atlas:
         >>> len(found["back"][0]) == found["length"], found["far"]
         (True, False)
         """
-        if (at is None) == (code is None):
-            raise ParameterError("Send a place as 'at', or a code, and only one of them.")
+        check_only_one("a place as 'at', or a code", at, code)
         flat = self._ready(on)
         if at is not None:
             place = numbers_of(at, 2, "at")

@@ -9,6 +9,7 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.metrics import silhouette_samples
 
 from refold._support.argument_checks import check_some, check_whole, draw_seed
+from refold._support.rules import check_only_one
 from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError, argument
 from refold.search._source import Source, check_distance
@@ -200,8 +201,7 @@ def cluster(
     >>> len(found), int(found.sizes.sum()), len(ae.inverse_transform(found.centers))
     (3, 40, 3)
     """
-    if index is not None and (X is not None or codes is not None):
-        raise ParameterError("Pass sequences or codes, or an index, and only one of them.")
+    check_only_one("sequences or codes, or an index", codes if X is None else X, index)
     names, codes, vectors = _read(model, X, codes, ids, index, distance, verbose)
     if num_clusters is None:
         labels = _by_density(vectors, min_size)

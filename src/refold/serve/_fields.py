@@ -1,11 +1,11 @@
 """Fields of requests: how each is read from JSON or from the query, and its JSON Schema."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
 
+from refold._support.rules import FLAG, Rule, number, whole
 from refold.serve._service_errors import invalid
 
 _REQUIRED: Any = object()
@@ -16,7 +16,7 @@ class Field(NamedTuple):
 
     name: str
     schema: dict[str, Any]  # JSON Schema, for the description of the interface
-    check: Callable[[str, Any], Any]  # returns the value, or says what was expected
+    rule: Rule
     default: Any = _REQUIRED  # if the field is absent
 
     @property
@@ -33,7 +33,9 @@ def read_fields(found: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, A
             value = found.pop(field.name)
             if value is None and field.default is not None:
                 raise invalid(f"{field.name!r} must not be null.")
-            values[field.name] = field.check(field.name, value)
+            if value is not None and not field.rule.holds(value):
+                raise invalid(f"{field.name!r} must be {field.rule.expected}.")
+            values[field.name] = value
         elif field.required:
             raise invalid(f"The request lacks {field.name!r}.")
         else:
@@ -60,33 +62,6 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _anything(name: str, value: Any) -> Any:
-    del name
-    return value
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise invalid(f"{name!r} must be true or false.")
-    return value
-
-
-def _number(name: str, value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise invalid(f"{name!r} must be a number.")
-    return value
-
-
-def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
-    def check(name: str, value: Any) -> int | None:
-        whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-        if value is not None and not whole:
-            raise invalid(f"{name!r} must be a whole number from {least} to {most}.")
-        return value
-
-    return check
-
-
 def _optional_whole(name: str, least: int, most: int, description: str) -> Field:
     """Return a field for a whole number, null by default, whose schema has the bounds it checks."""
     schema = {
@@ -95,41 +70,34 @@ def _optional_whole(name: str, least: int, most: int, description: str) -> Field
         "maximum": most,
         "description": description,
     }
-    return Field(name, schema, _whole(least, most), default=None)
+    return Field(name, schema, whole(least, most), default=None)
 
 
-def _lengths(name: str, value: Any) -> list[int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or any(
-        isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < 1 << 31 for one in value
-    ):
-        raise invalid(f"{name!r} must be a list of whole numbers, one length per sequence.")
-    return value
+def _are_lengths(value: Any) -> bool:
+    return isinstance(value, list) and all(map(whole(0, _MANY).holds, value))
+
+
+def _are_ids(value: Any) -> bool:
+    one_type = isinstance(value, list) and len({type(one) for one in value}) == 1
+    return one_type and isinstance(value[0], int | str) and not isinstance(value[0], bool)
 
 
 _SEED = 2**32 - 1
 _MANY = 2**31 - 1
 _LONGEST_TEXT = 1000
 
-SEQUENCES = Field("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
-CODES = Field("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
+_ANYTHING = Rule("anything", lambda _: True)
+_BOOLEAN = Rule("true or false", FLAG.holds)
+_TEXT = Rule(
+    f"text of at most {_LONGEST_TEXT} characters",
+    lambda value: isinstance(value, str) and len(value) <= _LONGEST_TEXT,
+)
+
+SEQUENCES = Field("sequences", {"$ref": "#/components/schemas/Sequences"}, _ANYTHING)
+CODES = Field("codes", {"$ref": "#/components/schemas/Codes"}, _ANYTHING)
 # of a search, which takes one of the three
 SEQUENCES_OR = SEQUENCES._replace(default=None)
 CODES_OR = CODES._replace(default=None)
-
-
-def _ids(name: str, value: Any) -> list[Any]:
-    one_type = isinstance(value, list) and len({type(one) for one in value}) == 1
-    if not one_type or not isinstance(value[0], int | str) or isinstance(value[0], bool):
-        raise invalid(f"{name!r} must be a list of texts, or of whole numbers.")
-    return value
-
-
-def _text(name: str, value: Any) -> str | None:
-    if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST_TEXT):
-        raise invalid(f"{name!r} must be text of at most {_LONGEST_TEXT} characters.")
-    return value
 
 
 IDS = Field(
@@ -139,7 +107,7 @@ IDS = Field(
         "items": {"type": ["string", "integer"]},
         "description": "Ids of rows of the index to search for.",
     },
-    lambda name, value: None if value is None else _ids(name, value),
+    Rule("a list of texts, or of integers", _are_ids),
     default=None,
 )
 HITS = Field(
@@ -151,7 +119,7 @@ HITS = Field(
         "default": 10,
         "description": "Number of hits per query.",
     },
-    _whole(1, 1000),
+    whole(1, 1000),
     default=10,
 )
 WHERE = Field(
@@ -161,7 +129,7 @@ WHERE = Field(
         "maxLength": _LONGEST_TEXT,
         "description": "Condition on ids and metadata, as in SQL, without functions.",
     },
-    _text,
+    _TEXT,
     default=None,
 )
 CLIP = Field(
@@ -171,7 +139,7 @@ CLIP = Field(
         "default": False,
         "description": "Clip each numeric column to its range in the training data.",
     },
-    _boolean,
+    _BOOLEAN,
     default=False,
 )
 CLIP_GENERATED = CLIP._replace(schema=CLIP.schema | {"default": True}, default=True)
@@ -182,7 +150,7 @@ LENGTHS = Field(
         "items": {"type": "integer", "minimum": 0, "maximum": _MANY},
         "description": "Length of each sequence, by default that which its code has.",
     },
-    _lengths,
+    Rule("a list of integers, one length per sequence", _are_lengths),
     default=None,
 )
 ALPHA = Field(
@@ -194,7 +162,7 @@ ALPHA = Field(
         "default": 0.01,
         "description": "False alarm rate.",
     },
-    _number,
+    number(),
     default=0.01,
 )
 STEP_ERRORS = Field(
@@ -204,7 +172,7 @@ STEP_ERRORS = Field(
         "default": False,
         "description": "Also return the error and the p-value of each step.",
     },
-    _boolean,
+    _BOOLEAN,
     default=False,
 )
 FORECAST_ALPHA = Field(
@@ -215,7 +183,7 @@ FORECAST_ALPHA = Field(
         "exclusiveMaximum": 1,
         "description": "Largest share of values outside the bounds.",
     },
-    _number,
+    number(),
     default=None,
 )
 FORECAST_STEPS = _optional_whole(
@@ -225,7 +193,7 @@ CONTEXT = _optional_whole("context", 1, _MANY, "Most last steps to read.")
 COUNT = Field(
     "n",
     {"type": "integer", "minimum": 0, "default": 1, "description": "Number of sequences."},
-    _whole(0, _MANY),
+    whole(0, _MANY),
     default=1,
 )
 COMPONENTS = _optional_whole(
@@ -239,7 +207,7 @@ TEMPERATURE = Field(
         "default": 0,
         "description": "Temperature of categorical and binary columns.",
     },
-    _number,
+    number(),
     default=0.0,
 )
 SEED = _optional_whole(
