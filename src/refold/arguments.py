@@ -9,7 +9,7 @@ it imports no other library.
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Annotated, Any, NamedTuple, Self, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
 from refold._support.rules import (
     FLAG,
@@ -255,7 +255,7 @@ class Arguments:
         ),
     ] = 0
     scale: Annotated[
-        str | None,
+        Literal["features", "sequence"] | None,
         Argument(
             one_of("features", "sequence", None),
             stored="scaler.mode",
@@ -447,7 +447,7 @@ class Arguments:
 
 def _python(value: Any) -> Any:
     """Return a Python number for a NumPy scalar, and other values as they are."""
-    return value.item() if hasattr(value, "dtype") and not getattr(value, "shape", 1) else value
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _plain(value: Any) -> Any:

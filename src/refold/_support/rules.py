@@ -69,13 +69,14 @@ def number(
         expected = f"a positive {what}"
 
     def holds(value: Any) -> bool:
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return False
+        amount = float(value)
         return (
-            isinstance(value, Real)
-            and not isinstance(value, bool)
-            and math.isfinite(value)
-            and (least is None or value >= least)
-            and (above is None or value > above)
-            and (below is None or value < below)
+            math.isfinite(amount)
+            and (least is None or amount >= least)
+            and (above is None or amount > above)
+            and (below is None or amount < below)
         )
 
     return Rule(expected, holds)

@@ -1,7 +1,7 @@
 """`Finding`, the names of all findings, and their order."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from refold.errors import Message
 
@@ -39,7 +39,12 @@ ORDER = (
 )
 
 
-class Finding(NamedTuple):
+class _Fields(NamedTuple):
+    name: str
+    message: str
+
+
+class Finding(_Fields):
     """One likely cause of a poor fit.
 
     Attributes
@@ -55,14 +60,14 @@ class Finding(NamedTuple):
     'constant-column'
     """
 
-    name: str
-    message: str
+    def __new__(cls, name: str, message: str) -> Self:
+        """Make a finding from a message that marks arguments."""
+        return super().__new__(cls, name, Message(message))
 
 
 def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sort findings, the most important ones first."""
-    findings = sorted(findings, key=lambda one: ORDER.index(one.name))
-    return tuple(one._replace(message=Message(one.message)) for one in findings)
+    return tuple(sorted(findings, key=lambda one: ORDER.index(one.name)))
 
 
 def shown_names(names: list[str], most: int = 5) -> str:

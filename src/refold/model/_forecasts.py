@@ -250,7 +250,7 @@ def _margins(model: "Model", alpha: Any, steps: int, context: Any) -> tuple[Any,
         )
     if reason is None and errors is not None:
         return conformal_margins(errors[:, :steps], alpha) * (1.0 + _ROUNDING), alpha
-    if requested:
+    if requested and reason is not None:
         raise ParameterError(reason)
     return None, None
 

@@ -9,7 +9,7 @@ from refold.errors import ParameterError, argument, spelled
 from refold.inference import Specification
 from refold.model import MAX_FINGERPRINTS, Fingerprints, Model, check_untrained
 from refold.sequences import Batches, PartedScan, Scaler, Scan, Sequences, fingerprints
-from refold.training._data_sources import Source
+from refold.training._data_sources import Mode, Source
 from refold.training._held_out_error import HeldOut
 from refold.training._settings import pick_refit
 from refold.training._training import FitResult
@@ -41,7 +41,8 @@ class Split:
         chosen, self.held_out = validation_split(self.lengths, fraction, seed=seed)
         self.rows = {"validated": chosen, "refit": np.arange(len(self.lengths))}
         self.seed, self.further = seed, further  # the scalers of a model do not change
-        self._mode, self._time_warp = arguments.scale, arguments.time_warp
+        self._mode: Mode = arguments.scale
+        self._time_warp = arguments.time_warp
         self._error_scaler = None if further is None else further.error_scaler
         self._scalers: dict[str, Scaler] = {}
         self._comparison: HeldOut | None = None
