@@ -10,7 +10,7 @@ import numpy as np
 from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import check_training_packages
 from refold.arguments import Arguments
-from refold.errors import ModelFileError, NotFittedError, ParameterError
+from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
 from refold.inference import open_source
 from refold.model import Detection, Drift, Forecast, Model, Stream
@@ -780,7 +780,7 @@ def _describe_interruption(outcome: "FitResult", checkpoint: Any) -> str:
         return f"Training was interrupted; {kept}."
     done = outcome.history["epoch"]
     when = f"after epoch {done[-1]}" if done else "in the first epoch"
-    return (
-        f"Training was interrupted {when}. Its state is saved; resume=True continues "
+    return Message(
+        f"Training was interrupted {when}. Its state is saved; {argument(resume=True)} continues "
         f"from {str(getattr(checkpoint, 'path', checkpoint))!r}."
     )

@@ -404,7 +404,5 @@ def test_constant_columns(tmp_path):
 @pytest.mark.parametrize("options", [{"seed": -1}, {"max_sequences": 2.5}])
 def test_infinite_values(built, tmp_path, options):
     data, model, _ = built("curves")
-    with pytest.raises(
-        ParameterError, match=r"must be an? (positive )?integer"
-    ):
+    with pytest.raises(ParameterError, match=r"must be an? (positive )?integer"):
         report(model, data, tmp_path / "page.html", **options)

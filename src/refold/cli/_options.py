@@ -118,7 +118,7 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
 def check_needs(option: str, value: Any, needed: str, other: Any) -> None:
     """Refuse an option without another one that it needs."""
     if value is not None and other is None:
-        raise ParameterError(f"{option} needs {needed}. Add it.")
+        raise ParameterError(f"{option} needs {needed.split()[0]}. Add {needed}.")
 
 
 def split(text: str, *, option: str, noun: str = "name") -> list[str]:

@@ -12,7 +12,7 @@ import typer
 
 import refold
 from refold._support.freed_memory import return_freed_memory
-from refold._support.rules import check, one_of, or_none
+from refold._support.rules import check, one_of
 from refold.cli._files_and_streams import STREAM, format_of, input_format_of, readable
 from refold.cli._options import InputFormat, Windows, split
 from refold.errors import ParameterError, RefoldError, SchemaError
@@ -84,8 +84,10 @@ class Reading:
             "time_gaps": self.time_gaps or None,
             "layout": self.layout,
         }
-        check("unit", self.unit, or_none(one_of("characters", "words")))
-        check("layout", self.layout, or_none(one_of("long", "wide")))
+        if self.unit is not None:
+            check("unit", self.unit, one_of("characters", "words"))
+        if self.layout is not None:
+            check("layout", self.layout, one_of("long", "wide"))
         self.options = {name: value for name, value in given.items() if value is not None}
 
     @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from refold._support.rules import check, one_of, or_none
+from refold._support.rules import check, one_of
 from refold._support.streams import write_all
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError
@@ -100,8 +100,10 @@ def read(
     options |= {"sort": True} if sort else {}
     options |= {"time_gaps": True} if time_gaps else {}
     check_applies(options, chosen)
-    check("unit", unit, or_none(one_of(*UNITS)))
-    check("layout", layout, or_none(one_of("long", "wide")))
+    if unit is not None:
+        check("unit", unit, one_of(*UNITS))
+    if layout is not None:
+        check("layout", layout, one_of("long", "wide"))
     if isinstance(columns, str):
         options["columns"] = [columns]
     name = _name(path)
