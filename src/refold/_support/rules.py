@@ -71,9 +71,9 @@ def number(
     def holds(value: Any) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool):
             return False
-        amount = float(value)
+        amount: Any = value  # may be an integer that no float can hold
         return (
-            math.isfinite(amount)
+            -math.inf < amount < math.inf
             and (least is None or amount >= least)
             and (above is None or amount > above)
             and (below is None or amount < below)
