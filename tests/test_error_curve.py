@@ -75,14 +75,14 @@ def test_ctrl_c_before_the_first_finished_fit_is_raised(monkeypatch):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ([0], "sizes must be positive integers. Got 0"),
-        ([2, 0.5], "sizes must be positive integers. Got 0.5"),
-        ([True], "sizes must be positive integers. Got True"),
-        ([], "sizes must be positive integers, at least one. Got none"),
+        ([0], "sizes must be a positive integer. Got 0"),
+        ([2, 0.5], "sizes must be a positive integer. Got 0.5"),
+        ([True], "sizes must be a positive integer. Got True"),
+        ([], "There is no size to fit"),
     ],
 )
 def test_bad_sizes(sizes, message):
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises(DataError if sizes == [] else ParameterError, match=message):
         error_curve(curves(), sizes, estimator=SHORT)
 
 

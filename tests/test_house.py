@@ -59,6 +59,7 @@ def python(code, *, cwd=None, **environment):
     [
         ("refold", set()),
         ("refold.cli", set()),
+        ("refold.arguments", set()),
         ("refold.sequences", {"pyarrow"}),
         ("refold.datasets", {"pyarrow"}),
         ("refold.evaluation", {"pyarrow"}),

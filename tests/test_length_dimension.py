@@ -7,6 +7,7 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
+from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow, write
@@ -58,9 +59,9 @@ def test_the_dimension_grows_with_the_length_and_nothing_else(fitted):
 
 
 def by_rule(X, latent_dim=8, **changes):
-    parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
+    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
     source = MemorySource(as_sequences(X))
-    return specify(source, parameters, np.arange(len(source.sequences) - 1)).length_dim
+    return specify(source, arguments, np.arange(len(source.sequences) - 1)).length_dim
 
 
 def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():

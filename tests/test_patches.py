@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import refold
 import small_data
 from refold import SequenceAutoencoder
+from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.model import _container as container
@@ -118,8 +120,8 @@ def test_words_are_decoded_in_parallel_with_patches():
 
 def test_the_default_depends_on_the_sequence_of_an_average_step():
     def by_rule(given, **options):
-        parameters = SequenceAutoencoder(**TINY | {"patch": "auto"} | options).get_params()
-        return specify(MemorySource(given), parameters, np.arange(len(given))).patch
+        arguments = Arguments.of(SequenceAutoencoder(**TINY | {"patch": "auto"} | options))
+        return specify(MemorySource(given), arguments, np.arange(len(given))).patch
 
     long = sines(6, longest=250)
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())
@@ -150,7 +152,7 @@ def test_models_without_patches_say_so():
         SequenceAutoencoder(**TINY, architecture="repeat").fit([np.ones((5, 1))] * 4)
     specification = Specification("default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
     with pytest.raises(ParameterError, match="patch must be a positive integer"):
-        build(specification._replace(patch=0))
+        build(replace(specification, patch=0))
 
 
 @pytest.mark.usefixtures("no_epochs")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from refold import training
-from refold._support.argument_checks import draw_seed, is_whole
+from refold._support.argument_checks import check_some, check_whole, draw_seed
 from refold._support.console import log
-from refold.errors import DataError, ParameterError
+from refold.arguments import Arguments
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import ErrorCurve, Fidelity
 from refold.model import SequencesLike
@@ -44,7 +44,7 @@ def error_curve(
         If a size is not a positive integer, an argument of the estimator is invalid, or nothing is
         held out.
     DataError
-        If the sequences cannot be used.
+        If the sequences cannot be used, or there is no size.
     KeyboardInterrupt
         On Ctrl-C before the first size is finished.
 
@@ -59,13 +59,12 @@ def error_curve(
     """
     chosen = _check_sizes(sizes)
     estimator = SequenceAutoencoder() if estimator is None else estimator
-    parameters = estimator.get_params(deep=False)
-    training.check_arguments(parameters)
-    sequences = training.open_training(X, parameters["missing_values"])
-    if not len(sequences):
-        raise DataError("There is no sequence to fit on. Give at least two.")
-    seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]
-    trials = training.Trials(sequences, parameters, training.fit, seed=seed, most=chosen[-1])
+    arguments = Arguments.of(estimator)
+    training.check_arguments(arguments)
+    sequences = training.open_training(X, arguments.missing_values)
+    check_some(len(sequences), "sequence", "to fit on")
+    seed, verbose = draw_seed(estimator.random_state), arguments.verbose
+    trials = training.Trials(sequences, arguments, training.fit, seed=seed, most=chosen[-1])
     if verbose and trials.num_sequences < len(sequences):
         log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
     ours: list[Fidelity] = []
@@ -73,7 +72,7 @@ def error_curve(
     try:
         for i, size in enumerate(chosen, start=1):
             linear = trials.of_pca(size)
-            found = trials.of_fit(size, parameters["time_budget"])
+            found = trials.of_fit(size, arguments.time_budget)
             ours.append(found)
             pca.append(linear)
             if verbose:
@@ -99,10 +98,6 @@ def _accuracy(measured: list[Fidelity]) -> tuple[float, ...]:
 
 
 def _check_sizes(sizes: Iterable[int]) -> tuple[int, ...]:
-    given = tuple(sizes)
-    for size in given:
-        if not is_whole(size):
-            raise ParameterError(f"sizes must be positive integers. Got {size!r}.")
-    if not given:
-        raise ParameterError("sizes must be positive integers, at least one. Got none.")
-    return tuple(sorted({int(size) for size in given}))
+    sizes = tuple(sizes)
+    check_some(len(sizes), "size", "to fit")
+    return tuple(sorted({check_whole("sizes", size) for size in sizes}))

@@ -5,11 +5,11 @@ also inherits from the matching built-in exception, so ``except ValueError`` wor
 line prints the message and exits with code 2.
 """
 
+import re
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "ClusterError",
@@ -27,8 +27,92 @@ __all__ = [
 ]
 
 
+# An argument in a message is an option for users of the command line. `argument` and `spelled` put
+# it between these marks, and a `Message` removes them. Text of users has none of these characters.
+_START, _OR, _END = "\x02", "\x1f", "\x03"
+_MARKED = re.compile(f"{_START}([^{_OR}{_END}]*)(?:{_OR}([^{_END}]*))?{_END}")
+
+
+class Message(str):
+    """Text for a user: arguments are spelled as in Python, and `marked` says where they are."""
+
+    __slots__ = ("marked",)
+
+    def __new__(cls, text: str) -> Self:
+        """Make a message from marked text, or from another message."""
+        marked = getattr(text, "marked", str(text))
+        message = super().__new__(cls, _MARKED.sub(r"\1", marked))
+        message.marked = marked
+        return message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Message, (self.marked,)
+
+    @property
+    def argument(self) -> str | None:
+        """Name of the first argument in the text; None if there is none."""
+        names = (match[1].partition("=")[0] for match in _MARKED.finditer(self.marked))
+        return next((name for name in names if name.isidentifier()), None)
+
+    def spelled_with(self, option: Callable[[str], str]) -> str:
+        """Return the text for the command line, with arguments spelled by a function."""
+        return _MARKED.sub(lambda match: match[2] or option(match[1]), self.marked)
+
+
+def argument(name: str = "", /, **value: Any) -> str:
+    """Mark an argument in a message.
+
+    Parameters
+    ----------
+    name : str
+        Name without a value: ``"latent_dim"``, or ``"id="`` to ask for a value.
+    **value : object
+        Instead of a name, one argument with its value: ``alpha=0.1``.
+
+    Examples
+    --------
+    >>> Message(f"{argument('units')} or {argument(sort=True)} or {argument(scale='features')}")
+    "units or sort=True or scale='features'"
+    """
+    for name, given in value.items():
+        name = f"{name}={given!r}" if isinstance(given, str) else f"{name}={given}"
+    return f"{_START}{name}{_END}"
+
+
+def spelled(python: str, command_line: str) -> str:
+    """Mark one of two spellings in a message: for users of Python and of the command line.
+
+    Examples
+    --------
+    >>> Message(f"Please {spelled('give some to calibrate()', 'give --normal DATA')}.")
+    'Please give some to calibrate().'
+    """
+    return f"{_START}{python}{_OR}{command_line}{_END}"
+
+
 class RefoldError(Exception):
-    """Base class of all errors that a user can cause and fix."""
+    """Base class of all errors that a user can cause and fix.
+
+    Attributes
+    ----------
+    message : str
+        What ``str(error)`` returns.
+    argument : str or None
+        Name of the argument that the error is about, or of the first one; None if there is none.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(Message(text))
+
+    @property
+    def message(self) -> Message:
+        """The text, which knows where its arguments are."""
+        return Message(self.args[0])
+
+    @property
+    def argument(self) -> str | None:
+        """Name of the first argument in the text."""
+        return self.message.argument
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows in a notebook: the user's call and the message.
@@ -93,86 +177,3 @@ class ClusterError(RefoldError, RuntimeError):
 
 class DivergedError(RefoldError, ArithmeticError):
     """The loss became NaN or infinite before there was a model worth keeping."""
-
-
-# An argument in a message is an option for users of the command line, so messages spell it with
-# `argument`. The spelling holds for the whole process, as a language does in gettext, because
-# threads raise errors too.
-_as_options = False
-
-
-def spelled_as_options() -> AbstractContextManager[None]:
-    """Spell the arguments in messages as options of the command line inside the block.
-
-    Examples
-    --------
-    >>> with spelled_as_options():
-    ...     f"{argument('latent_dim')} must be positive."
-    '--latent-dim must be positive.'
-    """
-    return _spelling(as_options=True)
-
-
-def spelled_as_arguments() -> AbstractContextManager[None]:
-    """Spell the arguments in messages as in Python inside the block, also below a command.
-
-    Examples
-    --------
-    >>> with spelled_as_options(), spelled_as_arguments():
-    ...     f"{argument('latent_dim')} must be positive."
-    'latent_dim must be positive.'
-    """
-    return _spelling(as_options=False)
-
-
-@contextmanager
-def _spelling(*, as_options: bool) -> Iterator[None]:
-    global _as_options
-    before, _as_options = _as_options, as_options
-    try:
-        yield
-    finally:
-        _as_options = before
-
-
-def spelled(python: str, command_line: str) -> str:
-    """Return one of two spellings, for a message that users of both can read.
-
-    Examples
-    --------
-    >>> spelled("give some to calibrate()", "give --normal DATA")
-    'give some to calibrate()'
-    """
-    return command_line if _as_options else python
-
-
-def argument(name: str = "", /, **value: Any) -> str:
-    """Spell an argument in a message, as in Python or as an option of the command line.
-
-    Parameters
-    ----------
-    name : str
-        Name without a value: ``"latent_dim"``, or ``"id="`` to ask for a value.
-    **value : object
-        Instead of a name, one argument with its value: ``alpha=0.1``.
-
-    Examples
-    --------
-    >>> argument("latent_dim"), argument("id="), argument(sort=True), argument(scale="features")
-    ('latent_dim', 'id=', 'sort=True', "scale='features'")
-    >>> with spelled_as_options():
-    ...     argument("latent_dim"), argument("id="), argument(sort=True), argument(scale="features")
-    ('--latent-dim', '--id', '--sort', '--scale features')
-    >>> with spelled_as_options():
-    ...     argument(column_types={"page": "categorical", "x": "numeric"})
-    '--column-types page=categorical,x=numeric'
-    """
-    if not value:
-        return spelled(name, f"--{name.rstrip('=').replace('_', '-')}")
-    [(name, given)] = value.items()
-    option = argument(name)
-    if not _as_options:
-        return f"{option}={given!r}" if isinstance(given, str) else f"{option}={given}"
-    if isinstance(given, Mapping):
-        given = ",".join(f"{key}={one}" for key, one in given.items())
-    return option if given is True else f"{option} {given}"

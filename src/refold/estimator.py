@@ -9,9 +9,10 @@ import numpy as np
 
 from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import check_training_packages
-from refold.errors import ModelFileError, NotFittedError, ParameterError, argument
+from refold.arguments import Arguments
+from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
-from refold.model import Detection, Drift, Forecast, Model, Stream, open_source, plain
+from refold.model import Detection, Drift, Forecast, Model, Stream, open_source
 from refold.sequences import MODEL_KEY, as_sequences, pad
 
 try:
@@ -244,12 +245,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         max_epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 0.003,
+        optimizer: Any = None,
         validation_fraction: float = 0.1,
         calibration_fraction: float = 0.0,
         patience: int | None = None,
         refit: bool | str = "auto",
         latent_steps: int | str = "auto",
-        optimizer: Any = None,
         time_budget: float | None = None,
         time_warp: float | str = "auto",
         denoise: float | str = 0.0,
@@ -273,12 +274,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.optimizer = optimizer
         self.validation_fraction = validation_fraction
         self.calibration_fraction = calibration_fraction
         self.patience = patience
         self.refit = refit
         self.latent_steps = latent_steps
-        self.optimizer = optimizer
         self.time_budget = time_budget
         self.time_warp = time_warp
         self.denoise = denoise
@@ -348,8 +349,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             values of the longest sequence and its length can fill.
         """
         warm = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
-        parameters = self.get_params(deep=False)
-        return self._train(X, parameters, warm, callbacks, checkpoint, resume=resume)
+        return self._train(X, Arguments.of(self), warm, callbacks, checkpoint, resume=resume)
 
     def partial_fit(self, X: Any, y: Any = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
         """Train on more sequences for a few epochs, from the fitted weights.
@@ -395,19 +395,19 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         >>> ae.partial_fit(sines[:40]).partial_fit(sines[40:]).transform(sines).shape
         (80, 4)
         """
-        passes = {
-            "max_epochs": check_whole("num_epochs", num_epochs),
-            "validation_fraction": 0.0,
-            "calibration_fraction": 0.0,
-            "refit": False,
-        }
-        warm = self.model_ if self.__sklearn_is_fitted__() else None
-        return self._train(X, self.get_params(deep=False) | passes, warm)
+        arguments = replace(
+            Arguments.of(self),
+            max_epochs=check_whole("num_epochs", num_epochs),
+            validation_fraction=0.0,
+            calibration_fraction=0.0,
+            refit=False,
+        )
+        return self._train(X, arguments, self.model_ if self.__sklearn_is_fitted__() else None)
 
     def _train(
         self,
         X: Any,
-        parameters: dict[str, Any],
+        arguments: Arguments,
         warm: Model | None,
         callbacks: Sequence[Any] = (),
         checkpoint: "str | os.PathLike[str] | Checkpoint | None" = None,
@@ -420,12 +420,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         from refold.training import fit
 
         fitted = fit(
-            X, parameters, callbacks=callbacks, checkpoint=checkpoint, resume=resume, further=warm
+            X, arguments, callbacks=callbacks, checkpoint=checkpoint, resume=resume, further=warm
         )
         self.interrupted_ = fitted.outcome.interrupted
         self.n_shapes_ = fitted.outcome.num_shapes
         if fitted.model is not None:
-            self._set_model(replace(fitted.model, arguments=plain(self.get_params(deep=False))))
+            self._set_model(replace(fitted.model, arguments=Arguments.of(self).plain()))
         if fitted.outcome.interrupted and not fitted.outcome.complete:
             raise KeyboardInterrupt(_describe_interruption(fitted.outcome, checkpoint))
         return self
@@ -565,7 +565,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, atomically; see `Model.save`."""
-        replace(self.model_, arguments=plain(self.get_params(deep=False))).save(path)
+        replace(self.model_, arguments=Arguments.of(self).plain()).save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -779,7 +779,7 @@ def _describe_interruption(outcome: "FitResult", checkpoint: Any) -> str:
         return f"Training was interrupted; {kept}."
     done = outcome.history["epoch"]
     when = f"after epoch {done[-1]}" if done else "in the first epoch"
-    return (
+    return Message(
         f"Training was interrupted {when}. Its state is saved; {argument(resume=True)} continues "
         f"from {str(getattr(checkpoint, 'path', checkpoint))!r}."
     )

@@ -61,7 +61,7 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["decode", "m.refold", "c.csv", "-o", "b.xlsx"], ["'b.xlsx' must end in"]),
         (["info", "m.refold"], ["m.refold"]),
         (["data", "moving-zeros"], ["no data set 'moving-zeros'", "moving-ones"]),
-        (["data", "moving-ones", "-n", "0"], ["integer of at least 1", "Got 0"]),
+        (["data", "moving-ones", "-n", "0"], ["must be a positive integer", "Got 0"]),
         (["data", "moving-ones", "--seed", "-1"], ["--seed"]),
         (["data", "-o", "a.csv"], ["Name a data set to write", "moving-ones"]),
         (["data", "japanese-vowels", "-o", "v.csv", "--labels", "./v.csv"], ["another output"]),

@@ -68,7 +68,7 @@ def test_options_of_one_machine_are_refused(model_file, folder, capsys, more, me
 
 def test_workers_need_a_cluster(model_file, folder, capsys):
     assert main(["encode", str(model_file), str(folder), "--workers", "2"]) == 2
-    assert "--workers needs a cluster" in capsys.readouterr().err
+    assert "--workers needs --on. Add --on CLUSTER." in capsys.readouterr().err
 
 
 # Losses. The work is so slow that something can be lost in the middle.

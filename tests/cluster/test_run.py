@@ -436,7 +436,7 @@ def test_files_must_agree(model, sequences, tmp_path):
 
 
 def test_a_model_that_needs_keras_is_refused(model, folder, tmp_path):
-    specification = model.model_.network.specification._replace(cell="gru")
+    specification = replace(model.model_.network.specification, cell="gru")
     network = SimpleNamespace(specification=specification)  # building one takes ten seconds
     gru = replace(model.model_, network=network)
     with pytest.raises(ParameterError, match=r"This model runs with Keras \(.*cell='gru'\)"):
@@ -444,7 +444,7 @@ def test_a_model_that_needs_keras_is_refused(model, folder, tmp_path):
 
 
 def test_other_arguments_are_checked(model, folder, tmp_path):
-    with pytest.raises(ParameterError, match="dtype must be float32 or float16"):
+    with pytest.raises(ParameterError, match="dtype must be 'float32' or 'float16'"):
         refold.cluster.encode(model, folder, tmp_path / "codes", dtype="int8")
     with pytest.raises(ParameterError, match="num_workers must be"):
         refold.cluster.encode(model, folder, tmp_path / "codes", num_workers=0)

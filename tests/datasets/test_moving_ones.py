@@ -46,9 +46,9 @@ def test_the_seed_determines_the_sequences():
 
 @pytest.mark.parametrize("n", [0, -3, 2.5, "many", True])
 def test_a_bad_number_is_refused(n):
-    with pytest.raises(ParameterError, match="n must be an integer of at least 1"):
+    with pytest.raises(ParameterError, match="n must be a positive integer"):
         moving_ones(n)
-    with pytest.raises(ParameterError, match="n must be an integer of at least 1"):
+    with pytest.raises(ParameterError, match="n must be a positive integer"):
         question_array(n)
 
 

@@ -33,5 +33,5 @@ def test_an_unknown_name_lists_the_known_names():
 def test_too_large_a_number_is_refused():
     with pytest.raises(ParameterError, match=r"ramps has 4 sequences\. Got n=5"):
         load("ramps", n=5)
-    with pytest.raises(ParameterError, match="n must be an integer"):
+    with pytest.raises(ParameterError, match="n must be a positive integer"):
         load("moving-ones", n=0)

@@ -123,7 +123,7 @@ def test_empty_sequences_have_no_entries():
 
 @pytest.mark.parametrize("function", [errors_by_length, errors_by_position])
 def test_sequences_that_do_not_match_are_refused(function):
-    with pytest.raises(ParameterError, match=r"num_groups must be an integer of at least 1\."):
+    with pytest.raises(ParameterError, match=r"num_groups must be a positive integer\."):
         function(ORIGINAL, BACK, num_groups=0)
     with pytest.raises(DataError, match="Got 1 reconstructed"):
         function(ORIGINAL, BACK[:1])

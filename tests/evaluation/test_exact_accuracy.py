@@ -89,5 +89,5 @@ def test_only_empty_sequences():
 def test_numbers_of_sequences_must_agree():
     with pytest.raises(DataError, match="Got 1 reconstructed sequences for 4 originals"):
         exact(WORDS, words("abba"))
-    with pytest.raises(DataError, match="expected at least 1"):
+    with pytest.raises(DataError, match="There is no sequence to measure"):
         accuracy(WORDS[[]], WORDS[[]])

@@ -87,7 +87,7 @@ def test_categorical_columns_have_an_accuracy():
 
 @pytest.mark.parametrize(("steps", "season"), [(0, 1), (1, 0)])
 def test_bad_arguments(steps, season):
-    with pytest.raises(ParameterError, match="must be an integer of at least 1"):
+    with pytest.raises(ParameterError, match="must be a positive integer"):
         seasonal_naive(as_sequences([[1.0]]), steps, season)
 
 

@@ -122,7 +122,7 @@ def test_bad_input_is_named():
     one, two = series([1.0]), series([1.0], [2.0])
     with pytest.raises(DataError, match="Got 1 reconstructed sequences for 2 originals"):
         nmse(two, one, SCALER)
-    with pytest.raises(DataError, match="Got 0 sequences"):
+    with pytest.raises(DataError, match="There is no sequence to measure"):
         nmse(two[[]], two[[]], SCALER)
     with pytest.raises(SchemaError, match="2 columns, the original has 1"):
         nmse(one, Sequences.from_list([np.ones((1, 2))], column_types="numeric"), SCALER)

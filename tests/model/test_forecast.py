@@ -316,11 +316,11 @@ def test_bad_arguments_of_a_fit(options, message):
     ("options", "message"),
     [
         ({"steps": 6}, "steps is 6, and the model was fitted to forecast 5"),
-        ({"steps": 0}, "steps must be an integer of at least 1. Got 0."),
-        ({"steps": 1.5}, "steps must be an integer of at least 1. Got 1.5."),
+        ({"steps": 0}, "steps must be a positive integer. Got 0."),
+        ({"steps": 1.5}, "steps must be a positive integer. Got 1.5."),
         ({"alpha": 2}, "alpha must be a share of values outside the bounds"),
         ({"alpha": 0.001}, "needs at least 999 calibration sequences .* and there are 99"),
-        ({"context": 0}, "context must be an integer of at least 1"),
+        ({"context": 0}, "context must be a positive integer"),
     ],
 )
 def test_bad_arguments_of_a_forecast(calibrated, options, message):

@@ -79,7 +79,7 @@ def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
 
 
 def test_codes_of_other_sequences_are_refused(ae):
-    with pytest.raises(DataError, match=r"Got 1 codes for 3 sequences. Give one each\."):
+    with pytest.raises(DataError, match=r"Got 1 codes for 3 sequences. Give one for each\."):
         ae.reconstruct(waves(3, 4, 5), codes=np.zeros((1, 2)))
 
 

@@ -139,7 +139,7 @@ def test_no_step_and_wrong_arguments(ae):
     assert stream.push(np.empty((0, 2))) is None
     assert stream.push([]) is None
     for name in ("window", "every"):
-        with pytest.raises(ParameterError, match=f"{name} must be an integer of at least 1"):
+        with pytest.raises(ParameterError, match=f"{name} must be a positive integer"):
             ae.stream(**{name: 0})
     with pytest.raises(NotFittedError, match="fit"):
         SequenceAutoencoder().stream()

@@ -59,7 +59,7 @@ def test_bad_arguments_are_refused():
         error_by_feature({}, ["a"])
     with pytest.raises(DataError, match="Got 1 errors of PCA for 2 features"):
         error_by_feature({"PCA": [0.1]}, ["a", "b"])
-    with pytest.raises(DataError, match="no error to draw"):
+    with pytest.raises(DataError, match="There is no method to draw errors of"):
         error_by_length({})
     two = {"a": errors_by_length(WORDS, BACK), "b": errors_by_length(WORDS[:2], BACK[:2])}
     with pytest.raises(DataError, match="groups of b differ"):

@@ -86,7 +86,7 @@ def test_draws_on_the_given_axes():
 
 def test_numbers_of_sequences_must_agree():
     x = [np.arange(5.0), np.arange(7.0)]
-    with pytest.raises(DataError, match="2 originals and 1 reconstructions"):
+    with pytest.raises(DataError, match="Got 1 reconstructions for 2 originals"):
         reconstructions(x, x[:1])
     with pytest.raises(DataError, match="0 axes for 2 sequences"):
         reconstructions(x, x, axes=[])

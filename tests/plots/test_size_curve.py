@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refold import ErrorCurve
-from refold.errors import ParameterError
+from refold.errors import DataError
 from refold.plots import error_by_size
 
 CURVE = ErrorCurve((2, 8, 32), (0.4, 0.2, 0.1), (0.5, 0.3, 0.12), "NMSE", 100, 10)
@@ -32,5 +32,5 @@ def test_draws_on_the_given_axes():
 
 
 def test_an_empty_curve_is_refused():
-    with pytest.raises(ParameterError, match="curve must have at least one size"):
+    with pytest.raises(DataError, match="There is no size to draw"):
         error_by_size(replace(CURVE, sizes=(), errors=(), pca=()))

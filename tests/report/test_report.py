@@ -304,8 +304,8 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
         ({"sequences": Sequences.from_list([np.ones((2, 1))])}, SchemaError, "fitted on 3"),
         ({"train": curves(2)[:1]}, DataError, "needs at least two"),
         ({"labels": [1] * 50}, DataError, "There is only one label: 1"),
-        ({"labels": [1, 2]}, DataError, r"one label for each of 50 sequences. Got \(2,\)"),
-        ({"max_sequences": 0}, ParameterError, "max_sequences must be an integer of at least 1"),
+        ({"labels": [1, 2]}, DataError, "Got 2 labels for 50 sequences"),
+        ({"max_sequences": 0}, ParameterError, "max_sequences must be a positive integer"),
     ],
 )
 def test_bad_arguments(built, tmp_path, change, error, message):
@@ -405,5 +405,5 @@ def test_constant_columns(tmp_path):
 @pytest.mark.parametrize("options", [{"seed": -1}, {"max_sequences": 2.5}])
 def test_infinite_values(built, tmp_path, options):
     data, model, _ = built("curves")
-    with pytest.raises(ParameterError, match="must be an integer of at least"):
+    with pytest.raises(ParameterError, match=r"must be an? (positive )?integer"):
         report(model, data, tmp_path / "page.html", **options)

@@ -59,5 +59,5 @@ def test_mistakes(ae):
         cluster(ae, ragged(3), num_clusters=4)
     with pytest.raises(ParameterError, match="min_size is for HDBSCAN"):
         cluster(ae, ragged(3), num_clusters=2, min_size=3)
-    with pytest.raises(DataError, match="There are no sequences to cluster"):
+    with pytest.raises(DataError, match="There is no sequence to cluster"):
         cluster(ae, codes=np.zeros((0, 3)))

@@ -185,7 +185,7 @@ def test_a_url(ae, sequences, tmp_path):
     ("ids", "metadata", "message"),
     [
         (["a", "b", "a"], None, "The id 'a' occurs 2 times"),
-        (None, {"site": [1]}, "metadata has 1 rows for 3 sequences"),
+        (None, {"site": [1]}, "Got 1 rows of metadata for 3 sequences"),
         (None, {"rank": [1, 2, 3]}, "cannot be named 'rank'"),
         (None, [1, 2], "metadata must be a mapping"),
         (["a", "b"], None, r"Got ids of shape \(2,\) for 3 codes"),

@@ -1,5 +1,7 @@
 """Small data and small networks for all tests of training."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from network.keras.ragged import CASES, STEPS
@@ -37,7 +39,7 @@ def network(case, seed=0, **changes):
     with seeded(seed):
         models = case.build()
         length = length_model(4, mean=3.5, deviation=2.0)
-    return Network(specification._replace(**changes), models, length)
+    return Network(replace(specification, **changes), models, length)
 
 
 def part(scaled, rows=None, held_out=(), longest=STEPS):

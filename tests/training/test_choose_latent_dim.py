@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.base import clone
 
 import refold
 from refold import SequenceAutoencoder, Sequences
+from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import scan, write
@@ -103,10 +105,10 @@ def test_too_large_a_share_gives_the_largest_size_and_reports_its_share():
     baseline = PCABaseline(27).fit(training)
     linear = 1 - nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert linear < 0.99
-    parameters = SequenceAutoencoder(0.99, **TINY).get_params()
+    arguments = Arguments.of(SequenceAutoencoder(0.99, **TINY))
     message = "No code explains 0.99 of the held-out variance. A code of 28 dimensions, the largest"
     with pytest.warns(UserWarning, match=message):
-        assert smallest_size(sequences, parameters, fit, seed=7) == 28
+        assert smallest_size(sequences, arguments, fit, seed=7) == 28
 
 
 def test_categorical_data_counts_right_steps(capsys):
@@ -131,9 +133,9 @@ def test_bad_shares_are_refused(share):
 def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("refold.training._size_trials._MOST_VALUES", 60 * 12)
     write(waves(n=180), tmp_path / "waves.parquet")
-    parameters = SequenceAutoencoder(0.95, **TINY, verbose=1).get_params()
+    arguments = Arguments.of(SequenceAutoencoder(0.95, **TINY, verbose=1))
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
-    assert smallest_size(source, parameters, fit, seed=0) == 3
+    assert smallest_size(source, arguments, fit, seed=0) == 3
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
 
@@ -144,10 +146,10 @@ def test_trials_of_files_use_the_latent_steps_of_the_model(tmp_path, monkeypatch
     )
     write(waves(), tmp_path / "waves.parquet")
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
-    parameters = SequenceAutoencoder(**TINY).get_params()
+    arguments = Arguments.of(SequenceAutoencoder(**TINY))
     steps = []
     for data, latent_steps in ((source, "auto"), (source, 3), (waves(), "auto")):
-        given = {**parameters, "latent_steps": latent_steps}
+        given = replace(arguments, latent_steps=latent_steps)
         trials = Trials(data, given, fit, seed=0, most=2)
         of_network = trials.held_out.of_network
         trials.held_out.of_network = lambda *args, latent_steps, measure=of_network: (

@@ -113,7 +113,7 @@ def test_longer_sequences_and_new_categories_can_be_trained_on():
         ({"scale": None}, "scale=None cannot"),
         ({"missing_values": -9}, r"missing_values=\[-9.0\] cannot"),
         ({"denoise": "steps:0.2"}, "needs a model that reads missing values"),
-        ({"num_epochs": 0}, "num_epochs must be an integer of at least 1. Got 0"),
+        ({"num_epochs": 0}, "num_epochs must be a positive integer. Got 0"),
     ],
 )
 def test_arguments_that_contradict_the_model_are_refused(fitted, changed, message):

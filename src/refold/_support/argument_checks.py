@@ -1,17 +1,19 @@
-"""Checks of arguments: integers, rates, arrays and objects of a kind."""
+"""Checks of arguments with one wording each: numbers, arrays, kinds of objects, counts."""
 
-from numbers import Integral, Real
-from typing import TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 
+from refold._support.rules import RANDOM_STATE, check, number, whole
 from refold.errors import DataError, ParameterError, argument
 
 __all__ = [
     "SeedLike",
     "check_array",
     "check_kind",
+    "check_one_each",
     "check_rate",
+    "check_some",
     "check_whole",
     "draw_seed",
     "is_whole",
@@ -23,21 +25,19 @@ SeedLike: TypeAlias = "int | np.random.RandomState | np.random.Generator | None"
 
 def is_whole(value: object, least: int = 1) -> TypeGuard[int]:
     """Return whether a value is an integer of at least `least`; True and False are not."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    return whole(least).holds(value)
 
 
-def check_whole(name: str, value: object, least: int = 1) -> int:
+def check_whole(name: str, value: Any, least: int = 1) -> int:
     """Return an argument as an int if it is an integer of at least `least`."""
-    if is_whole(value, least):
-        return int(value)
-    raise ParameterError(f"{argument(name)} must be an integer of at least {least}. Got {value!r}.")
+    check(name, value, whole(least))
+    return int(value)
 
 
-def check_rate(name: str, value: object, what: str) -> float:
+def check_rate(name: str, value: Any, what: str) -> float:
     """Return an argument as a float if it is between 0 and 1, both excluded."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
-        return float(value)
-    raise ParameterError(f"{argument(name)} must be {what} above 0 and below 1. Got {value!r}.")
+    check(name, value, number(above=0, below=1, what=what))
+    return float(value)
 
 
 def check_array(name: str, value: object, shape: tuple[str, ...]) -> np.ndarray:
@@ -63,17 +63,25 @@ def check_kind(name: str, value: object, what: str, attribute: str) -> None:
         raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
 
 
+def check_some(count: int, noun: str, purpose: str) -> None:
+    """Check that there is one at least; a message is "There is no sequence to fit on"."""
+    if not count:
+        raise DataError(f"There is no {noun} {purpose}. Give at least one.")
+
+
+def check_one_each(count: int, noun: str, expected: int, of: str) -> None:
+    """Check that numbers agree; a message is "Got 3 labels for 4 codes"."""
+    if count != expected:
+        raise DataError(f"Got {count} {noun} for {expected} {of}. Give one for each.")
+
+
 def draw_seed(random_state: SeedLike) -> int:
     """Draw a seed from an integer, a RandomState or a Generator; None is NumPy's global state."""
+    check("random_state", random_state, RANDOM_STATE)
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
-    if isinstance(random_state, Integral) and 0 <= int(random_state) < 2**32:
-        return int(np.random.RandomState(int(random_state)).randint(2**31))
-    raise ParameterError(
-        "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or Generator, or "
-        f"None. Got {random_state!r}."
-    )
+    return int(np.random.RandomState(int(random_state)).randint(2**31))

@@ -5,6 +5,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from refold.errors import Message
+
 __all__ = ["warn"]
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
@@ -19,4 +21,4 @@ def warn(message: str) -> None:
         frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__") == _WRAPPER
     ):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(Message(message), UserWarning, stacklevel=level)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from refold.cli._error_messages import Stopped
+from refold.cli._error_messages import Stopped, as_options
 from refold.errors import ParameterError
 
 
@@ -31,4 +31,4 @@ def locked_checkpoint(
             if not checkpoint.exists():
                 raise
             hint = f"Stopped by Ctrl-C. --resume continues from {str(checkpoint)!r}."
-            raise Stopped(str(stop) or hint) from stop
+            raise Stopped(as_options(stop.args[0] if stop.args else hint)) from stop

@@ -11,6 +11,7 @@ import typer
 import refold
 from refold.cli._console import log
 from refold.cli._files_and_streams import STREAM
+from refold.cli._options import check_needs
 from refold.cli._reading import Reading
 from refold.errors import DataError, ParameterError
 
@@ -44,8 +45,7 @@ class Cluster:
     ] = None
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.on is None:
-            raise ParameterError("--workers needs a cluster. Add --on CLUSTER.")
+        check_needs("--workers", self.workers, "--on CLUSTER", self.on)
 
     def run(
         self,
@@ -108,8 +108,7 @@ class TrainingCluster:
     ] = None
 
     def __post_init__(self) -> None:
-        if self.processes is not None and self.on is None:
-            raise ParameterError("--processes needs a cluster. Add --on CLUSTER.")
+        check_needs("--processes", self.processes, "--on CLUSTER", self.on)
 
     def fit(
         self,

@@ -62,7 +62,7 @@ def _read_parquet(path: Path, asked: str | None) -> _Read:
     try:
         return *codes_from_arrow(table, _id_name(table.column_names, asked)), stored_model(table)
     except DataError as error:
-        raise FileFormatError(f"{str(path)!r}: {error}") from error
+        raise FileFormatError(f"{str(path)!r}: {error.message.marked}") from error
 
 
 def _read_csv(path: Path, asked: str | None) -> _Read:

@@ -1,5 +1,6 @@
 """Errors and warnings as one line on standard error, and the exit codes."""
 
+import ast
 import os
 import sys
 import warnings
@@ -11,7 +12,10 @@ import typer
 from refold.cli._console import log
 from refold.cli._signals import Termination
 from refold.cli._standard_output import complete_output
-from refold.errors import RefoldError, spelled_as_options
+from refold.errors import Message, RefoldError
+
+# Options with another name than their argument.
+OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -31,7 +35,7 @@ def run(command: Callable[[], Any]) -> int:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show_warning
         try:
-            with complete_output(), spelled_as_options():
+            with complete_output():
                 code = command()
         except Stopped as stop:
             return _interrupted(str(stop), termination)
@@ -41,7 +45,7 @@ def run(command: Callable[[], Any]) -> int:
             _discard_standard_output()
             return PIPE_CLOSED
         except RefoldError as error:
-            return _report_error(str(error))
+            return _report_error(as_options(error.message))
         except OSError as error:
             return _report_error(_describe(error))
         except Exception as error:
@@ -53,6 +57,31 @@ def run(command: Callable[[], Any]) -> int:
     if termination.asked:  # the command has finished by itself and reported what it left out
         return TERMINATED
     return code if isinstance(code, int) else 0
+
+
+def as_options(text: Any) -> str:
+    """Return a message with its arguments as options."""
+    return text.spelled_with(_option) if isinstance(text, Message) else str(text)
+
+
+def _option(argument: str) -> str:
+    """Return the option of an argument: "scale='features'" is "--scale features"."""
+    name, _, value = argument.partition("=")
+    option = OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    return option if value in ("", "True") else f"{option} {_value(value)}"
+
+
+def _value(text: str) -> str:
+    """Return a Python literal as users of the command line write it."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+    if isinstance(value, dict):
+        return ",".join(f"{key}={part}" for key, part in value.items())
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
 
 
 def _interrupted(message: str, termination: Termination) -> int:
@@ -109,4 +138,5 @@ def _show_warning(
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     label = "Warning" if issubclass(category, UserWarning) else category.__name__
-    log(str(message), label=label, colour="yellow")
+    text = message.args[0] if isinstance(message, Warning) and message.args else message
+    log(as_options(text), label=label, colour="yellow")

@@ -151,7 +151,7 @@ def readable(
         try:
             yield stand_in
         except RefoldError as error:  # with the name that the user gave
-            text = str(error).replace(repr(str(stand_in)), shown)
+            text = error.message.marked.replace(repr(str(stand_in)), shown)
             raise type(error)(text.replace(str(stand_in), shown)) from error
         except OSError as error:
             if str(error.filename) == str(stand_in):

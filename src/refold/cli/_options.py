@@ -80,8 +80,7 @@ class Windows:
     ] = None
 
     def __post_init__(self) -> None:
-        if self.stride is not None and self.window is None:
-            raise ParameterError("--stride needs windows. Add --window N.")
+        check_needs("--stride", self.stride, "--window N", self.window)
 
     def cut(self, series: Any) -> Any:
         """Return the windows of series; None without ``--window``."""
@@ -114,6 +113,12 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
     options = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
     expanded.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
     return expanded
+
+
+def check_needs(option: str, value: Any, needed: str, other: Any) -> None:
+    """Refuse an option without another one that it needs."""
+    if value is not None and other is None:
+        raise ParameterError(f"{option} needs {needed.split()[0]}. Add {needed}.")
 
 
 def split(text: str, *, option: str, noun: str = "name") -> list[str]:

@@ -12,6 +12,7 @@ import typer
 
 import refold
 from refold._support.freed_memory import return_freed_memory
+from refold._support.rules import check, one_of
 from refold.cli._files_and_streams import STREAM, format_of, input_format_of, readable
 from refold.cli._options import InputFormat, Windows, split
 from refold.errors import ParameterError, RefoldError, SchemaError
@@ -83,10 +84,10 @@ class Reading:
             "time_gaps": self.time_gaps or None,
             "layout": self.layout,
         }
-        if self.unit not in (None, "characters", "words"):
-            raise ParameterError(f"--unit must be characters or words. Got {self.unit!r}.")
-        if self.layout not in (None, "long", "wide"):
-            raise ParameterError(f"--layout must be long or wide. Got {self.layout!r}.")
+        if self.unit is not None:
+            check("unit", self.unit, one_of("characters", "words"))
+        if self.layout is not None:
+            check("layout", self.layout, one_of("long", "wide"))
         self.options = {name: value for name, value in given.items() if value is not None}
 
     @contextmanager

@@ -214,7 +214,7 @@ def detect(
     ...     "sines.refold", "sines", "anomalies", alpha=0.001, on="local"
     ... )  # doctest: +SKIP
     """
-    alpha = check_rate("alpha", alpha, "a rate of false alarms")
+    alpha = check_rate("alpha", alpha, "rate of false alarms")
     roles = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     how = on, num_workers, part_steps, verbose
     return _run("detect", model, source, output, roles, {"alpha": alpha}, None, *how)

@@ -99,15 +99,14 @@ def fit_parts(
 ) -> "refold.SequenceAutoencoder":
     """Train on the parts of all processes."""
     processes = parts.processes
-    parameters: dict[str, Any] = estimator.get_params(deep=False) | {"time_warp": 0}
-    parameters["random_state"] = processes.agree(draw_seed(estimator.random_state))
+    estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
+    seed = processes.agree(draw_seed(estimator.random_state))
+    estimator.set_params(time_warp=0, random_state=seed)
     with warnings.catch_warnings():
         if processes.index:  # the first one warns and logs
-            parameters["verbose"] = 0
+            estimator.set_params(verbose=0)
             warnings.simplefilter("ignore")
-        return refold.SequenceAutoencoder(**parameters).fit(
-            parts, checkpoint=checkpoint, resume=resume
-        )
+        return estimator.fit(parts, checkpoint=checkpoint, resume=resume)
 
 
 def check_divisible(estimator: "refold.SequenceAutoencoder") -> None:

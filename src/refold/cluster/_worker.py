@@ -192,7 +192,7 @@ class Worker:
             raise
         except RefoldError as error:
             if whole and isinstance(error, SchemaError) and self._fails_alike(unit, one, error):
-                raise type(error)(f"{unit.name}: {error}") from error
+                raise type(error)(f"{unit.name}: {error.message.marked}") from error
             if len(one) == 1:
                 about["failed"] += 1
                 if len(failures) < MOST_FAILURES:

@@ -4,8 +4,8 @@ import numpy as np
 
 from refold._support.argument_checks import check_whole
 from refold._support.offsets import offsets_from_lengths
+from refold._support.rules import check, number
 from refold.datasets._moving_ones import binary_schema, draw_lengths
-from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences
 
 
@@ -128,8 +128,7 @@ def noisy_sines(
     >>> bool(sines.lengths.min() >= 20 and sines.lengths.max() <= 100)
     True
     """
-    if not 0 <= noise < np.inf:
-        raise ParameterError(f"noise must be a number of at least 0. Got {noise!r}.")
+    check("noise", noise, number(least=0))
     check_whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     lengths = draw_lengths(rng, n=n, min_steps=min_steps, max_steps=max_steps)

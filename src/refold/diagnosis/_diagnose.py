@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 import refold
+from refold._support.argument_checks import check_some
 from refold._support.number_text import short_number
 from refold._support.optional_imports import check_training_packages
+from refold.arguments import Arguments
 from refold.diagnosis._data_findings import data_findings, sampled
 from refold.diagnosis._finding import Finding, by_importance
 from refold.diagnosis._fit_findings import FitFacts, fit_findings
@@ -114,38 +116,41 @@ def diagnose(
     from refold.training import check_arguments, open_training
 
     estimator = refold.SequenceAutoencoder() if estimator is None else estimator
-    parameters = estimator.get_params(deep=False)
-    check_arguments(parameters)
+    check_arguments(Arguments.of(estimator))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
         source = open_training(X, estimator.missing_values)
-        if not len(source):
-            raise DataError("There is no sequence to check. Give at least one.")
+        check_some(len(source), "sequence", "to check")
         size = estimator.latent_dim if estimator.latent_dim >= 1 else 1
         found = data_findings(source, latent_dim=int(size), scale=estimator.scale)
         if len(source) < _FEWEST:
             return Diagnosis(found)
-        return _with_short_fit(source, parameters, found)
+        return _with_short_fit(source, estimator, found)
 
 
 def _with_short_fit(
-    source: Sequences | Scan, parameters: dict[str, Any], found: tuple[Finding, ...]
+    source: Sequences | Scan, estimator: "refold.SequenceAutoencoder", found: tuple[Finding, ...]
 ) -> Diagnosis:
-    seed = parameters["random_state"]
-    seed = seed if isinstance(seed, int) else 0
+    seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     values = int(source.lengths.sum()) * source.schema.num_columns
     most = min(_MOST_VALUES, int(values * _MOST_SEQUENCES / len(source)))
     sample = sampled(source, most)
     order = np.random.default_rng(seed).permutation(len(sample))
     count = min(_MOST_MEASURED, max(2, int(_HELD_OUT * len(sample))))
     train, held_out = sample[np.sort(order[count:])], sample[np.sort(order[:count])]
-    changes = {"refit": False, "calibration_fraction": 0.0, "verbose": 0, "random_state": seed}
-    changes["time_budget"] = parameters["time_budget"] or _SECONDS
+    estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
+    estimator.set_params(
+        refit=False,
+        calibration_fraction=0.0,
+        verbose=0,
+        random_state=seed,
+        time_budget=estimator.time_budget or _SECONDS,
+    )
     try:
-        model = refold.SequenceAutoencoder(**{**parameters, **changes}).fit(train).model_
+        model = estimator.fit(train).model_
     except (DataError, DivergedError) as error:
         name = "diverged" if isinstance(error, DivergedError) else "cannot-fit"
-        return Diagnosis(by_importance([*found, Finding(name, str(error))]))
+        return Diagnosis(by_importance([*found, Finding(name, error.message.marked)]))
     facts = _measured(model, train, held_out, len(source))
     findings = by_importance([*found, *fit_findings(facts)])
     errors = facts.held_out, facts.training, facts.constant, facts.pca

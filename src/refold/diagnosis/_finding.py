@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from refold.errors import Message
+
 # All findings, from what spoils a fit to what is only worth a look.
 ORDER = (
     "cannot-fit",
@@ -56,6 +58,10 @@ class Finding:
 
     name: str
     message: str
+
+    def __post_init__(self) -> None:
+        # the message may mark arguments, which the command line spells as options
+        object.__setattr__(self, "message", Message(self.message))
 
 
 def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:

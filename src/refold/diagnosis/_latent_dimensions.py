@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.argument_checks import check_array, is_whole
-from refold.errors import DataError, ParameterError
+from refold._support.argument_checks import check_array, check_some, is_whole
+from refold.errors import ParameterError
 from refold.evaluation import errors_by_feature
 from refold.model import Model, ModelLike, model_of
 from refold.sequences import Sequences
@@ -156,8 +156,7 @@ def sweep(
 
 def _checked(codes: np.ndarray) -> np.ndarray:
     codes = check_array("codes", codes, ("n_sequences", "width")).astype(float)
-    if not len(codes):
-        raise DataError("There is no code. Pass at least one.")
+    check_some(len(codes), "code", "to decode")
     return codes
 
 

@@ -114,7 +114,7 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     >>> conformal_margins(np.arange(1.0, 20.0), 0.1), conformal_margins(np.arange(3.0), 0.1)
     (array(18.), array(inf))
     """
-    check_rate("alpha", alpha, "a share of values outside")
+    check_rate("alpha", alpha, "share of values outside")
     ordered = np.sort(
         check_array("residuals", residuals, ("m", "...")).astype(float), axis=0
     )  # NaN come last

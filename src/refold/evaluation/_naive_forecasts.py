@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from refold._support.argument_checks import check_whole
-from refold.errors import DataError
+from refold._support.argument_checks import check_some, check_whole
 from refold.sequences import Sequences, as_sequences, positions
 
 _MAX_VALUES = 1 << 18  # values that are searched for a season
@@ -149,8 +148,7 @@ def pick_season(sequences: Sequences) -> int | None:
     4
     """
     sequences = as_sequences(sequences)
-    if not len(sequences):
-        raise DataError("There is no sequence to find a season in. Pass at least one.")
+    check_some(len(sequences), "sequence", "to find a season in")
     widest = _MAX_VALUES // sequences.schema.num_columns
     row, _ = positions(sequences)
     row, values = row[:widest], np.asarray(sequences.values[:widest], float)

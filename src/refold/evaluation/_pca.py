@@ -4,10 +4,10 @@ import copy
 
 import numpy as np
 
-from refold._support.argument_checks import is_whole
+from refold._support.argument_checks import check_whole
 from refold._support.blas_threads import one_blas_thread
 from refold._support.optional_imports import check_training_packages
-from refold.errors import DataError, ParameterError, SchemaError
+from refold.errors import DataError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
@@ -68,8 +68,7 @@ class PCABaseline:
         # not at the top, because a small installation has no scikit-learn
         from sklearn.decomposition import PCA
 
-        if not is_whole(self.latent_dim):
-            raise ParameterError(f"latent_dim must be a positive integer. Got {self.latent_dim!r}.")
+        check_whole("latent_dim", self.latent_dim)
         sequences = as_sequences(sequences)
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))

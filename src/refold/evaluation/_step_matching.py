@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.argument_checks import check_kind
-from refold.errors import DataError, ParameterError, SchemaError
+from refold._support.argument_checks import check_kind, check_one_each, check_some
+from refold.errors import ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences
 
 
@@ -17,13 +17,8 @@ def as_pair(
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
         reconstructed = as_sequences(reconstructed, schema=original.schema)
-    if len(original) == 0:
-        raise DataError("There is nothing to measure. Got 0 sequences, expected at least 1.")
-    if len(reconstructed) != len(original):
-        raise DataError(
-            f"Got {len(reconstructed)} reconstructed sequences for {len(original)} originals. "
-            "Pass one reconstruction for each original, in the same order."
-        )
+    check_some(len(original), "sequence", "to measure")
+    check_one_each(len(reconstructed), "reconstructed sequences", len(original), "originals")
     expected, got = original.schema.columns, reconstructed.schema.columns
     if len(expected) != len(got):
         raise SchemaError(

@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from refold._support.argument_checks import check_one_each, check_some
+from refold._support.rules import check_only_one
 from refold._support.sampling import evenly_spaced
-from refold.errors import DataError, ParameterError
-from refold.explore._decoding import CodeDecoder, blocks, usual_range, values_of, worst_values
+from refold.errors import ParameterError
+from refold.explore._decoding import (
+    CodeDecoder,
+    blocks,
+    usual_range,
+    values_of,
+    worst_values,
+)
 from refold.explore._fields import ColorField, fields_of
 from refold.explore._groups import check_clusters, cluster_field, label_field, normal_field
 from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
@@ -88,13 +96,9 @@ class Atlas:
         self.model = model = model_of(model)
         self.sequences = as_sequences(X).align(model.schema)
         count = len(self.sequences)
-        if not count:
-            raise DataError("There is no sequence to show. Give at least one.")
+        check_some(count, "sequence", "to show")
         self.codes = model.check_codes(model.encode(self.sequences) if codes is None else codes)
-        if len(self.codes) != count:
-            raise DataError(
-                f"Got {len(self.codes)} codes for {count} sequences. Encode these sequences again."
-            )
+        check_one_each(len(self.codes), "codes", count, "sequences")
         self._decoding = CodeDecoder(model, self.sequences.lengths)
         weights = effects(self.codes, self.sequences.lengths, self._decoding.change)
         self.projection = Projection.fit(self.codes, weights)
@@ -273,8 +277,7 @@ class Atlas:
         >>> len(found["back"][0]) == found["length"], found["far"]
         (True, False)
         """
-        if (at is None) == (code is None):
-            raise ParameterError("Send a place as 'at', or a code, and only one of them.")
+        check_only_one("a place as 'at', or a code", at, code)
         flat = self._ready(on)
         if at is not None:
             place = numbers_of(at, 2, "at")

@@ -4,6 +4,7 @@ import functools
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def _about(
     ids = sequences.ids.tolist()
     if any(isinstance(one, int) and abs(one) >= _SAFE for one in ids):
         ids = [str(one) for one in ids]
-    sizes = specification._asdict() | {
+    sizes = asdict(specification) | {
         "num_outputs": specification.num_outputs,
         "length_index": specification.length_index,
         "length_scale": specification.length_scale,

@@ -17,7 +17,6 @@ from refold.model._far_values import count_far as count_far
 from refold.model._far_values import describe_far as describe_far
 from refold.model._far_values import far_limits as far_limits
 from refold.model._file import dumps as dumps
-from refold.model._file import plain as plain
 from refold.model._fingerprints import MAX_FINGERPRINTS as MAX_FINGERPRINTS
 from refold.model._fingerprints import check_untrained as check_untrained
 from refold.model._fingerprints import describe_trained as describe_trained

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -61,8 +61,8 @@ def dumps(model: "Model") -> bytes:
     """Return a model as the bytes of a file."""
     history = model.history
     config: dict[str, Any] = {
-        "parameters": plain(model.arguments),
-        "specification": model.network.specification._asdict(),
+        "parameters": model.arguments,
+        "specification": asdict(model.network.specification),
         "schema": model.schema.to_dict(),
         "history": history.epochs,
         "latent_steps": model.default_latent_steps,
@@ -115,7 +115,7 @@ def fingerprint(model: "Model") -> str:
     if model.reference is not None:  # of which features are computed
         arrays["known"] = model.reference.codes
     about = {
-        "specification": model.network.specification._asdict(),
+        "specification": asdict(model.network.specification),
         "schema": model.schema.to_dict(),
         "scaler": {k: v for k, v in scaler.items() if not isinstance(v, np.ndarray)},
     }
@@ -223,18 +223,3 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
     recent = specification.recent_steps
     if not isinstance(recent, int) or not 0 <= recent <= specification.max_steps:
         raise ValueError(f"recent_steps is {recent}, and sequences have no more than max_steps")
-
-
-def plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Convert arguments to JSON values. Callables become "custom", a random generator None."""
-    values = {}
-    for name, value in parameters.items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, list | tuple | np.ndarray):
-            values[name] = np.asarray(value).tolist()
-            continue
-        if not isinstance(value, str | int | float | None):
-            value = None if name == "random_state" else "custom"
-        values[name] = value
-    return values

@@ -229,9 +229,7 @@ def _margins(
     If no share is requested and there can be no bounds, both are None.
     """
     requested = alpha is not None
-    alpha = check_rate(
-        "alpha", alpha if requested else 0.1, "a share of values outside the bounds,"
-    )
+    alpha = check_rate("alpha", alpha if requested else 0.1, "share of values outside the bounds,")
     errors = None if model.calibration is None else model.calibration.residuals
     specification = model.specification
     reason = None
@@ -256,7 +254,7 @@ def _margins(
         )
     if reason is None and errors is not None:
         return conformal_margins(errors[:, :steps], alpha) * (1.0 + _ROUNDING), alpha
-    if requested:
+    if requested and reason is not None:
         raise ParameterError(reason)
     return None, None
 

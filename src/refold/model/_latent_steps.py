@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from refold._support.argument_checks import is_whole
+from refold._support.rules import check, or_auto, whole
 from refold.errors import ParameterError, argument
 
 
@@ -14,11 +14,7 @@ def check_latent_steps(
     cell: str = "lstm",
 ) -> int:
     """Return the number of steps as an int; refuse one that the model cannot use."""
-    if not is_whole(latent_steps, 0):
-        raise ParameterError(
-            f"{argument('latent_steps')} must be 'auto' or an integer of at least 0. "
-            f"Got {latent_steps!r}."
-        )
+    check("latent_steps", latent_steps, or_auto(whole(0)))
     if latent_steps and variational:
         raise ParameterError(
             f"{argument(latent_steps=latent_steps)} moves codes away from the mean that "

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from refold._support.user_warnings import warn
-from refold.errors import argument, spelled
+from refold.errors import Message, argument, spelled
 
 # Use of the sequences, or origin of the lengths. Neither the decoder nor the length model has seen
 # steps after the longest training length.
@@ -66,7 +66,7 @@ def describe_longer(
         lengths=spelled("lengths to inverse_transform", "--lengths to refold decode"),
         all=spelled("all of them with refold.sequences.windows", "with --window"),
     )
-    return (
+    return Message(
         f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
         f"{'is' if count == 1 else 'are'} {HEAD}: {'' if count == 1 else 'up to '}{longest} steps "
         f"against {trained}. {text}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.argument_checks import is_whole
+from refold._support.argument_checks import check_whole
 from refold._support.blas_threads import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ParameterError, argument
@@ -71,13 +71,10 @@ def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: i
 
 
 def _checked(num_components: int, num_codes: int) -> int:
-    if not is_whole(num_components):
-        raise ParameterError(
-            f"{argument('components')} must be a positive integer. Got {num_components!r}."
-        )
-    if int(num_components) > num_codes:
+    num_components = check_whole("components", num_components)
+    if num_components > num_codes:
         raise ParameterError(
             f"{argument(components=num_components)} are more than the {num_codes} codes that the "
             "density is fitted to. Ask for fewer, or leave components out."
         )
-    return int(num_components)
+    return num_components

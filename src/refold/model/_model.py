@@ -4,15 +4,22 @@ import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import SeedLike, check_rate, check_whole, draw_seed
+from refold._support.argument_checks import (
+    SeedLike,
+    check_one_each,
+    check_rate,
+    check_some,
+    check_whole,
+    draw_seed,
+)
 from refold._support.html_tables import columns_in_words, facts
 from refold._support.offsets import offsets_from_lengths
+from refold._support.rules import check, number
 from refold._support.sampling import evenly_spaced
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, argument, spelled
@@ -351,8 +358,7 @@ class Model:
         if codes is None:
             codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
         codes = self.check_codes(codes)
-        if len(codes) != len(source):
-            raise DataError(f"Got {len(codes)} codes for {len(source)} sequences. Give one each.")
+        check_one_each(len(codes), "codes", len(source), "sequences")
         lengths = self.lengths_to_write(codes, source.lengths)
         decoded = self.to_sequences(codes, lengths, verbose=verbose)
         return (self.scaler.clip(decoded) if clip else decoded).to_list()
@@ -534,7 +540,7 @@ class Model:
         >>> bool(ae.model_.detect([[5.0] * 20], alpha=0.05).anomalous[0])
         True
         """
-        alpha = check_rate("alpha", alpha, "a rate of false alarms")
+        alpha = check_rate("alpha", alpha, "rate of false alarms")
         calibration = self.calibration
         if calibration is None:
             raise ParameterError(
@@ -616,8 +622,7 @@ class Model:
         True
         """
         sequences = self.read(X)
-        if not len(sequences):
-            raise DataError("There is no sequence to compare. Give at least one.")
+        check_some(len(sequences), "sequence", "to compare")
         warn_of_longer(sequences.lengths, self.max_steps, "detection")
         drift = self._drift(measure(self, sequences))
         if drift is None:
@@ -659,8 +664,7 @@ class Model:
         True
         """
         codes = self.check_codes(codes)
-        if not len(codes):
-            raise DataError("There is no code to compare. Give at least one.")
+        check_some(len(codes), "code", "to compare")
         return drift_between(codes, self.require_reference().codes)
 
     def held_back(self, X: SequencesLike) -> np.ndarray:
@@ -872,11 +876,7 @@ class Model:
         [(20,), (5,)]
         """
         n = check_whole("n", n, 0)
-        warm = isinstance(temperature, Real) and not isinstance(temperature, bool)
-        if not warm or not 0 <= temperature < float("inf"):
-            raise ParameterError(
-                f"{argument('temperature')} must be a number of at least 0. Got {temperature!r}."
-            )
+        check("temperature", temperature, number(least=0))
         seed = draw_seed(random_state)
         codes, draw = self.draw_codes(n, components, seed=seed), Draw.at(temperature, seed)
         return self._decoded(codes, lengths, draw=draw, clip=clip).to_list()
@@ -1248,8 +1248,7 @@ class Model:
 
     def calibrated_with(self, normal: Sequences) -> Self:
         """Return a model that is calibrated with aligned sequences."""
-        if not len(normal):
-            raise DataError("There is no sequence to calibrate with. Give at least one.")
+        check_some(len(normal), "sequence", "to calibrate with")
         reference, measured = self.require_reference(), measure(self, normal)
         errors = np.sort(measured.errors)
         errors = errors[evenly_spaced(len(errors), MAX_ERRORS)].astype(np.float32)

@@ -215,7 +215,7 @@ class Stream:
                     self._aligned([row], self._schema.names)
                 except DataError as error:
                     place = f"step {self._num_steps + i}"
-                    text = str(error).replace("sequence 0, step 0", place)
+                    text = error.message.marked.replace("sequence 0, step 0", place)
                     shown = text if place in text else f"{place.capitalize()}: {text}"
                     raise type(error)(shown) from None
             raise

@@ -1,7 +1,7 @@
 """Plain specification of a network: what it is built from, before and after saving."""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from refold.sequences.types import number_mask
 
@@ -11,7 +11,8 @@ MIN_LENGTH_SCALE = 0.05
 """Minimum scale of the distribution of a length, in steps."""
 
 
-class Specification(NamedTuple):
+@dataclass(frozen=True)
+class Specification:
     """Sizes and options that a network is built from, as plain JSON values.
 
     Attributes

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 
+from refold._support.argument_checks import check_one_each
 from refold.errors import ParameterError
 from refold.plots._code_plane import check_codes, code_plane
 from refold.plots._draw import draw
@@ -47,9 +48,10 @@ def code_map(
     Raises
     ------
     DataError
-        If the codes are not a two-dimensional array of numbers.
+        If the codes are not a two-dimensional array of numbers, or there are not as many labels or
+        annotations as codes.
     ParameterError
-        If the codes are not finite, or there are not as many labels or annotations as codes.
+        If the codes are not finite.
     MissingExtraError
         If the extra ``umap`` is needed but not installed.
 
@@ -63,8 +65,8 @@ def code_map(
     """
     codes = check_codes(codes)
     num = len(codes)
-    if labels is not None and len(labels) != num:
-        raise ParameterError(f"Got {len(labels)} labels for {num} codes. Pass one per code.")
+    if labels is not None:
+        check_one_each(len(labels), "labels", num, "codes")
     points, names = code_plane(codes, method)
     chart = code_points(points, names, labels, label_name=label_name or "")
     ax = draw(chart, ax, size=(6.0, 4.6))
@@ -98,9 +100,5 @@ def _pairs(
         if wrong:
             raise ParameterError(f"There is no code {wrong[0]} to annotate. There are {num} codes.")
         return list(annotations.items())
-    if len(annotations) != num:
-        raise ParameterError(
-            f"Got {len(annotations)} annotations for {num} codes. "
-            "Pass one per code, or a mapping from index to text."
-        )
+    check_one_each(len(annotations), "annotations", num, "codes")
     return [(i, text) for i, text in enumerate(annotations) if text is not None]

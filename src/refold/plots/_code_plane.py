@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from refold._support.argument_checks import check_array
+from refold._support.rules import check, one_of
 from refold._support.umap_layout import umap_layout
 from refold.errors import ParameterError
 
@@ -53,8 +54,7 @@ def code_plane(
     ((4, 2), ('component 1 (84%)', 'component 2 (12%)'))
     """
     codes = check_codes(codes)
-    if method not in ("pca", "umap"):
-        raise ParameterError(f"method must be 'pca' or 'umap'. Got {method!r}.")
+    check("method", method, one_of("pca", "umap"))
     if codes.shape[1] == 1:
         return np.column_stack([codes[:, 0], np.zeros(len(codes))]), ("code", "")
     if codes.shape[1] == 2:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from refold._support.argument_checks import check_kind
+from refold._support.argument_checks import check_kind, check_one_each, check_some
 from refold.diagnosis import DEVIATIONS, LatentDimensions
 from refold.errors import DataError, ParameterError
 from refold.plots._draw import draw
@@ -107,11 +107,8 @@ def sweep(
     3
     """
     decoded = as_sequences(decoded)
-    if len(decoded) != len(deviations) or not len(decoded):
-        raise DataError(
-            f"Got {len(decoded)} sequences for {len(deviations)} values of the dimension. Pass one "
-            "per value, and at least one."
-        )
+    check_some(len(decoded), "sequence", "to draw")
+    check_one_each(len(decoded), "sequences", len(deviations), "values of the dimension")
     if column is not None and not 0 <= column < decoded.schema.num_columns:
         raise ParameterError(
             f"There is no column {column}. There are {decoded.schema.num_columns} columns."

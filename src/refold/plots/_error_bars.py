@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from refold._support.argument_checks import check_array, check_kind
+from refold._support.argument_checks import check_array, check_kind, check_one_each, check_some
 from refold.errors import DataError
 from refold.evaluation import GroupErrors
 from refold.plots._draw import draw
@@ -137,14 +137,13 @@ def _check(errors: Mapping[str, Any], num: int) -> None:
     if not errors or not num:
         raise DataError("There is no error to draw. Pass at least one method and one feature.")
     for method, values in errors.items():
-        if len(check_array("errors", values, ("n_features",))) != num:
-            raise DataError(f"Got {len(values)} errors of {method} for {num} features.")
+        number = len(check_array("errors", values, ("n_features",)))
+        check_one_each(number, f"errors of {method}", num, "features")
 
 
 def _check_groups(groups: Mapping[str, GroupErrors]) -> None:
     check_kind("groups", groups, "a mapping of methods to GroupErrors", "items")
-    if not groups:
-        raise DataError("There is no error to draw. Pass at least one method.")
+    check_some(len(groups), "method", "to draw errors of")
     for found in groups.values():
         check_kind("groups", found, "a mapping of methods to GroupErrors", "first")
     first = next(iter(groups.values()))

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from refold.errors import DataError
+from refold._support.argument_checks import check_one_each, check_some
 from refold.model import SequencesLike
 from refold.plots._style import (
     ACCENT,
@@ -103,11 +103,8 @@ def reconstructions(
         original = as_sequences(original, column_types=column_types)
     if not isinstance(reconstructed, Sequences):
         reconstructed = as_sequences(reconstructed, schema=original.schema)
-    if len(original) == 0 or len(original) != len(reconstructed):
-        raise DataError(
-            f"Got {len(original)} originals and {len(reconstructed)} reconstructions. "
-            "Pass at least one of each, and as many reconstructions as originals."
-        )
+    check_some(len(original), "sequence", "to draw")
+    check_one_each(len(reconstructed), "reconstructions", len(original), "originals")
     numbers = zip(original.ids, original.lengths, strict=True)
     titles = [f"{one}  ·  {in_steps(steps)}" for one, steps in numbers]
     return draw_pairs(original, reconstructed, axes, titles, ("original", "reconstruction"))
@@ -122,10 +119,7 @@ def draw_pairs(
 ) -> list[Axes]:
     """Draw pairs of sequences, one on each axes, with the names of both in a legend."""
     axes = _grid(len(originals)) if axes is None else list(axes)
-    if len(axes) != len(originals):
-        raise DataError(
-            f"Got {len(axes)} axes for {len(originals)} sequences. Pass one per sequence."
-        )
+    check_one_each(len(axes), "axes", len(originals), "sequences")
     schema = originals.schema
     shown = most_varied(originals)
     longest = int(max(originals.lengths.max(), others.lengths.max()))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from refold._support.argument_checks import check_one_each
 from refold.errors import DataError
 from refold.model import SequencesLike
 from refold.plots._reconstructions import draw_pairs
@@ -61,7 +62,6 @@ def search_hits(
             f"Got {len(query)} queries and {len(hits)} hits. Pass one query and at least one hit."
         )
     titles = [str(one) for one in hits.ids] if titles is None else list(titles)
-    if len(titles) != len(hits):
-        raise DataError(f"Got {len(titles)} titles for {len(hits)} hits. Pass one per hit.")
+    check_one_each(len(titles), "titles", len(hits), "hits")
     repeated = query[np.zeros(len(hits), int)]
     return draw_pairs(repeated, hits, axes, titles, ("query", "hit"))

@@ -4,8 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from refold._support.argument_checks import check_kind
-from refold.errors import ParameterError
+from refold._support.argument_checks import check_kind, check_some
 from refold.evaluation import ErrorCurve
 from refold.plots._style import ACCENT, MUTED, new_axes, tidy
 
@@ -26,7 +25,7 @@ def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    ParameterError
+    DataError
         If the curve has no sizes.
 
     Examples
@@ -38,8 +37,7 @@ def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
     ('latent dimensions', 'held-out error (NMSE)')
     """
     check_kind("curve", curve, "the output of refold.error_curve", "sizes")
-    if not curve.sizes:
-        raise ParameterError("curve must have at least one size. Got none.")
+    check_some(len(curve.sizes), "size", "to draw")
     ax = new_axes(ax)
     style: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linewidth": 1.8}
     ax.plot(curve.sizes, curve.pca, label="PCA, given the lengths", color=MUTED, **style)

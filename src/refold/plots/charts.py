@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array, check_kind
+from refold._support.argument_checks import check_array, check_kind, check_some
 from refold._support.number_text import short_number
 from refold.diagnosis import LatentDimensions
-from refold.errors import DataError, ParameterError
+from refold.errors import ParameterError
 from refold.evaluation import GroupErrors
 from refold.plots._label_colours import colour_groups
 from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET
@@ -71,8 +71,7 @@ class Chart:
 def length_bins(lengths: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count lengths in bins: the first and last length and the count of each, (n_bins,)."""
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
-    if not lengths.size:
-        raise DataError("There is no sequence to draw lengths of. Pass at least one.")
+    check_some(lengths.size, "sequence", "to draw lengths of")
     low, high = int(lengths.min()), int(lengths.max())
     width = -(-(high - low + 1) // MAX_LENGTH_BARS)
     first = np.arange(low, high + 1, width)

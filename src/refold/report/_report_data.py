@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_whole
+from refold._support.argument_checks import check_one_each, check_some, check_whole
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, fidelity, pca_cross_fit
 from refold.model import HEAD, Model, describe_longer
@@ -60,8 +60,7 @@ def gather(
     """Encode, decode and measure a sample of the data, by the model and by PCA."""
     max_sequences = check_whole("max_sequences", max_sequences)
     seed = check_whole("seed", seed, 0)
-    if not len(source):
-        raise DataError("There is no sequence to report on. Pass at least one.")
+    check_some(len(source), "sequence", "to report on")
     if not source.lengths.any():
         raise DataError(
             f"There is nothing to report on: {len(source)} sequences, all of them empty."
@@ -112,8 +111,9 @@ def _checked_labels(labels: ArrayLike | None, num: int) -> np.ndarray | None:
     if labels is None:
         return None
     labels = np.asarray(labels)
-    if labels.shape != (num,):
-        raise DataError(f"Expected one label for each of {num} sequences. Got {labels.shape}.")
+    if labels.ndim != 1:
+        raise DataError(f"labels must have shape (n_sequences,). Got {labels.shape}.")
+    check_one_each(len(labels), "labels", num, "sequences")
     if labels.dtype == object:
         types = {type(label) for label in labels.tolist()}
         if len(types) > 1 or type(None) in types:  # mixed types have no order

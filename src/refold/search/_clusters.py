@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import SeedLike, check_whole, draw_seed
+from refold._support.argument_checks import SeedLike, check_some, check_whole, draw_seed
 from refold._support.optional_imports import check_training_packages
+from refold._support.rules import check_only_one
 from refold._support.sampling import evenly_spaced
-from refold.errors import DataError, ParameterError, argument
+from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
 from refold.search._source import RowSource, check_distance
@@ -200,8 +201,7 @@ def cluster(
     (3, 40, 3)
     """
     check_training_packages("Finding clusters")
-    if index is not None and (X is not None or codes is not None):
-        raise ParameterError("Pass sequences or codes, or an index, and only one of them.")
+    check_only_one("sequences or codes, or an index", codes if X is None else X, index)
     names, codes, vectors = _read(model, X, codes, ids, index, distance, verbose)
     if num_clusters is None:
         labels = _by_density(vectors, min_size)
@@ -232,8 +232,7 @@ def _read(
         if len(codes) and distance in (None, index.distance):
             return ids, codes, vectors
     source = RowSource(model, X, codes, ids, verbose=verbose)
-    if not len(source):
-        raise DataError("There are no sequences to cluster. Pass at least one.")
+    check_some(len(source), "sequence", "to cluster")
     read = source.read(None if distance == "code" else source.fit_features())
     return source.ids, read.codes, read.vectors
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_whole
 from refold._support.progress_bars import progress_bar
+from refold._support.rules import check_only_one
 from refold.errors import DataError, ParameterError, spelled
 from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search import _approximate
@@ -360,10 +361,8 @@ class Index:
             If the sequences cannot be encoded.
         """
         k = check_whole("k", k)
-        if (X is None and codes is None) == (ids is None):
-            raise ParameterError(
-                "Pass sequences or codes, or ids to search for, and only one of them."
-            )
+        data = codes if X is None else X
+        check_only_one("sequences or codes, or ids to search for", data, ids)
         facts = self.finder.facts()
         where = None if where is None else self.finder.condition(where)
         if ids is not None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import ArrayLike
 
+from refold._support.argument_checks import check_one_each
 from refold.errors import DataError, ParameterError, argument
 from refold.model import ArrowTable
 from refold.search._features import SequenceFeatures
@@ -81,10 +82,8 @@ def metadata_of(
     for name in names:
         if name in RESERVED or name.startswith("_"):
             raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
-    if names and table.num_rows != num_rows:
-        raise DataError(
-            f"metadata has {table.num_rows} rows for {num_rows} sequences. Pass one per sequence."
-        )
+    if names:
+        check_one_each(table.num_rows, "rows of metadata", num_rows, "sequences")
     return {name: table[name] for name in table.column_names}
 
 

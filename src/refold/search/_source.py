@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from refold._support.argument_checks import check_one_each, check_some
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
+from refold._support.rules import check, one_of
 from refold._support.sampling import evenly_spaced
-from refold.errors import DataError, ParameterError, argument
+from refold.errors import DataError, ParameterError
 from refold.kernels import packed
 from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.network.packed.rows import encoded_blocks
@@ -42,10 +44,7 @@ class RowBlock(NamedTuple):
 
 def check_distance(distance: str) -> str:
     """Check the name of a distance."""
-    if distance not in DISTANCES:
-        raise ParameterError(
-            f"{argument('distance')} must be 'features' or 'code'. Got {distance!r}."
-        )
+    check("distance", distance, one_of(*DISTANCES))
     return distance
 
 
@@ -71,8 +70,8 @@ class RowSource:
         if codes is not None:
             self._codes = model.check_codes(codes)
         number = len(self._codes if X is None else self._sequences)
-        if codes is not None and len(self._codes) != number:
-            raise DataError(f"Got {len(self._codes)} codes for {number} sequences. Pass one each.")
+        if codes is not None:
+            check_one_each(len(self._codes), "codes", number, "sequences")
         if ids is None:
             ids = np.arange(number) if X is None else self._sequences.ids
         self.ids = np.asarray(ids)
@@ -94,8 +93,7 @@ class RowSource:
             samples += _described(
                 model, *_decoded(model, known[evenly_spaced(len(known), _SAMPLE)])
             )
-        if not samples:
-            raise DataError("There are no sequences. Pass at least one.")
+        check_some(len(samples), "sequence", "to describe")
         given = [one for _, one in samples]
         lengths = np.concatenate([lengths_from_offsets(one.offsets) for one in given])
         joined = Described(

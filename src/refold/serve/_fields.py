@@ -1,12 +1,12 @@
 """Fields of requests: how each is read from JSON or from the query, and its JSON Schema."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
+from refold._support.rules import FLAG, Rule, number, whole
 from refold.serve._service_errors import invalid
 
 _REQUIRED: Any = object()
@@ -18,7 +18,7 @@ class RequestField:
 
     name: str
     schema: dict[str, Any]  # JSON Schema, for the description of the interface
-    check: Callable[[str, Any], Any]  # returns the value, or says what was expected
+    rule: Rule
     default: Any = _REQUIRED  # if the field is absent
 
     @property
@@ -35,7 +35,9 @@ def read_fields(found: dict[str, Any], fields: tuple[RequestField, ...]) -> dict
             value = found.pop(field.name)
             if value is None and field.default is not None:
                 raise invalid(f"{field.name!r} must not be null.")
-            values[field.name] = field.check(field.name, value)
+            if value is not None and not field.rule.holds(value):
+                raise invalid(f"{field.name!r} must be {field.rule.expected}.")
+            values[field.name] = value
         elif field.required:
             raise invalid(f"The request lacks {field.name!r}.")
         else:
@@ -62,34 +64,6 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _anything(name: str, value: object) -> Any:
-    del name
-    return value
-
-
-def _boolean(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise invalid(f"{name!r} must be true or false.")
-    return value
-
-
-def _number(name: str, value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise invalid(f"{name!r} must be a number.")
-    return value
-
-
-def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
-    def check(name: str, value: object) -> int | None:
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise invalid(f"{name!r} must be a whole number from {least} to {most}.")
-        return value
-
-    return check
-
-
 def _optional_whole(name: str, least: int, most: int, description: str) -> RequestField:
     """Return a field for a whole number, null by default, whose schema has the bounds it checks."""
     schema = {
@@ -98,41 +72,34 @@ def _optional_whole(name: str, least: int, most: int, description: str) -> Reque
         "maximum": most,
         "description": description,
     }
-    return RequestField(name, schema, _whole(least, most), default=None)
+    return RequestField(name, schema, whole(least, most), default=None)
 
 
-def _lengths(name: str, value: object) -> list[int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or any(
-        isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < 1 << 31 for one in value
-    ):
-        raise invalid(f"{name!r} must be a list of whole numbers, one length per sequence.")
-    return value
+def _are_lengths(value: Any) -> bool:
+    return isinstance(value, list) and all(map(whole(0, _MANY).holds, value))
+
+
+def _are_ids(value: Any) -> bool:
+    one_type = isinstance(value, list) and len({type(one) for one in value}) == 1
+    return one_type and isinstance(value[0], int | str) and not isinstance(value[0], bool)
 
 
 _SEED = 2**32 - 1
 _MANY = 2**31 - 1
 _LONGEST_TEXT = 1000
 
-SEQUENCES = RequestField("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
-CODES = RequestField("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
+_ANYTHING = Rule("anything", lambda _: True)
+_BOOLEAN = Rule("true or false", FLAG.holds)
+_TEXT = Rule(
+    f"text of at most {_LONGEST_TEXT} characters",
+    lambda value: isinstance(value, str) and len(value) <= _LONGEST_TEXT,
+)
+
+SEQUENCES = RequestField("sequences", {"$ref": "#/components/schemas/Sequences"}, _ANYTHING)
+CODES = RequestField("codes", {"$ref": "#/components/schemas/Codes"}, _ANYTHING)
 # of a search, which takes one of the three
 SEQUENCES_OR = replace(SEQUENCES, default=None)
 CODES_OR = replace(CODES, default=None)
-
-
-def _ids(name: str, value: Any) -> list[Any]:
-    one_type = isinstance(value, list) and len({type(one) for one in value}) == 1
-    if not one_type or not isinstance(value[0], int | str) or isinstance(value[0], bool):
-        raise invalid(f"{name!r} must be a list of texts, or of whole numbers.")
-    return value
-
-
-def _text(name: str, value: object) -> str | None:
-    if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST_TEXT):
-        raise invalid(f"{name!r} must be text of at most {_LONGEST_TEXT} characters.")
-    return value
 
 
 IDS = RequestField(
@@ -142,7 +109,7 @@ IDS = RequestField(
         "items": {"type": ["string", "integer"]},
         "description": "Ids of rows of the index to search for.",
     },
-    lambda name, value: None if value is None else _ids(name, value),
+    Rule("a list of texts, or of integers", _are_ids),
     default=None,
 )
 HITS = RequestField(
@@ -154,7 +121,7 @@ HITS = RequestField(
         "default": 10,
         "description": "Number of hits per query.",
     },
-    _whole(1, 1000),
+    whole(1, 1000),
     default=10,
 )
 WHERE = RequestField(
@@ -164,7 +131,7 @@ WHERE = RequestField(
         "maxLength": _LONGEST_TEXT,
         "description": "Condition on ids and metadata, as in SQL, without functions.",
     },
-    _text,
+    _TEXT,
     default=None,
 )
 CLIP = RequestField(
@@ -174,7 +141,7 @@ CLIP = RequestField(
         "default": False,
         "description": "Clip each numeric column to its range in the training data.",
     },
-    _boolean,
+    _BOOLEAN,
     default=False,
 )
 CLIP_GENERATED = replace(CLIP, schema=CLIP.schema | {"default": True}, default=True)
@@ -185,7 +152,7 @@ LENGTHS = RequestField(
         "items": {"type": "integer", "minimum": 0, "maximum": _MANY},
         "description": "Length of each sequence, by default that which its code has.",
     },
-    _lengths,
+    Rule("a list of integers, one length per sequence", _are_lengths),
     default=None,
 )
 ALPHA = RequestField(
@@ -197,7 +164,7 @@ ALPHA = RequestField(
         "default": 0.01,
         "description": "False alarm rate.",
     },
-    _number,
+    number(),
     default=0.01,
 )
 STEP_ERRORS = RequestField(
@@ -207,7 +174,7 @@ STEP_ERRORS = RequestField(
         "default": False,
         "description": "Also return the error and the p-value of each step.",
     },
-    _boolean,
+    _BOOLEAN,
     default=False,
 )
 FORECAST_ALPHA = RequestField(
@@ -218,7 +185,7 @@ FORECAST_ALPHA = RequestField(
         "exclusiveMaximum": 1,
         "description": "Largest share of values outside the bounds.",
     },
-    _number,
+    number(),
     default=None,
 )
 FORECAST_STEPS = _optional_whole(
@@ -228,7 +195,7 @@ CONTEXT = _optional_whole("context", 1, _MANY, "Most last steps to read.")
 COUNT = RequestField(
     "n",
     {"type": "integer", "minimum": 0, "default": 1, "description": "Number of sequences."},
-    _whole(0, _MANY),
+    whole(0, _MANY),
     default=1,
 )
 COMPONENTS = _optional_whole(
@@ -242,7 +209,7 @@ TEMPERATURE = RequestField(
         "default": 0,
         "description": "Temperature of categorical and binary columns.",
     },
-    _number,
+    number(),
     default=0.0,
 )
 SEED = _optional_whole(

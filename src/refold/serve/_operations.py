@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import draw_seed
-from refold.errors import DataError, ParameterError, argument
+from refold._support.rules import check, number
+from refold.errors import DataError, ParameterError
 from refold.network.packed.heads import Draw
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _fields
@@ -177,8 +178,7 @@ def generate(asked: Asked) -> Run:
     model, options, most = asked.model.fitted, asked.options, asked.settings.max_steps
     n, lengths = options["n"], options["lengths"]
     check_count(n, asked.settings)
-    if not 0 <= options["temperature"] < float("inf"):
-        raise ParameterError(f"{argument('temperature')} must be at least 0.")
+    check("temperature", options["temperature"], number(least=0))
     seed = draw_seed(options["seed"])
     # apart, because the fit of another density takes longer than a batch
     codes = yield Apart(lambda: model.draw_codes(n, options["components"], seed=seed))

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from refold._support.optional_imports import is_installed
-from refold.errors import FileAccessError, RefoldError, spelled_as_arguments
+from refold.errors import FileAccessError, RefoldError
 from refold.serve._app import Service, create_app
 from refold.serve._connections import Connection
 from refold.serve._exchange import Exchanges
@@ -131,10 +131,9 @@ def serve(
     sys.setswitchinterval(_SWITCH_SECONDS)
     # answers say what a warning would; the log has no line for each request
     warnings.simplefilter("ignore", UserWarning)
-    with spelled_as_arguments():
-        server, bound = _prepared(models, settings, indexes, routes)
-        logger.warning("Refold serves %s on %s", ", ".join(models), _url(bound, settings))
-        server.run(sockets=[bound])
+    server, bound = _prepared(models, settings, indexes, routes)
+    logger.warning("Refold serves %s on %s", ", ".join(models), _url(bound, settings))
+    server.run(sockets=[bound])
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.file_lock import sole_training
+from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
-from refold.model import Model, plain
+from refold.model import Model
 from refold.network.fitted_network import FittedNetwork
 from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
 from refold.training._data_sources import Source
 from refold.training.loop._snapshot import Checkpoints, Snapshot
-
-# Arguments that may change when a training is resumed.
-_FREE = ("verbose", "time_budget", "random_state", "latent_steps")
 
 
 class Checkpoint(NamedTuple):
@@ -57,7 +55,7 @@ CheckpointArgument = Checkpoint | str | os.PathLike[str] | None
 class SavedTraining:
     """The state of a training in its checkpoint: what to start from, and where to save it."""
 
-    arguments: Mapping[str, Any]
+    arguments: Arguments
     seed: int
     further: Model | None  # the model to train further; None if the checkpoint began without one
     snapshot: Snapshot | None = None
@@ -73,7 +71,7 @@ class SavedTraining:
 @contextmanager
 def opened_checkpoint(
     checkpoint: CheckpointArgument,
-    arguments: Mapping[str, Any],
+    arguments: Arguments,
     source: Source,
     *,
     seed: int,
@@ -106,11 +104,12 @@ def opened_checkpoint(
 
 
 def _identity(
-    arguments: Mapping[str, Any], digest: str, seed: int, further: Model | None
+    arguments: Arguments, digest: str, seed: int, further: Model | None
 ) -> dict[str, Any]:
     """Return what identifies a training: its arguments, its data, its seed and initial weights."""
-    settled = {name: value for name, value in arguments.items() if name not in _FREE}
-    identity = {"parameters": plain(settled), "data": digest, "seed": seed}
+    values = arguments.plain().items()
+    settled = {name: value for name, value in values if not ARGUMENTS[name].may_change}
+    identity = {"parameters": settled, "data": digest, "seed": seed}
     return identity if further is None else {**identity, "weights": _digest_of(further.network)}
 
 

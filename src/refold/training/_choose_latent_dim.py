@@ -2,11 +2,13 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from refold._support.console import log
 from refold._support.user_warnings import warn
+from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import Scan, Schema, Sequences
 from refold.training._checkpoint import SavedTraining
@@ -19,24 +21,24 @@ SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8)
 
 def choose_size(
     sequences: Sequences | Scan, saved: SavedTraining, fit: Callable[..., Any]
-) -> dict[str, Any]:
+) -> Arguments:
     """Return the arguments of a fit with the smallest code that explains the requested share."""
     # The choice counts against the time budget, and a checkpoint keeps it.
-    arguments, known = dict(saved.arguments), saved.identity
+    arguments, known = saved.arguments, saved.identity
     if not known.get("found"):
         began = time.perf_counter()
         size = smallest_size(sequences, arguments, fit, seed=saved.seed)
         known["found"] = {"latent_dim": size, "seconds": time.perf_counter() - began}
-    size, budget = known["found"]["latent_dim"], arguments["time_budget"]
+    size, budget = known["found"]["latent_dim"], arguments.time_budget
     if budget is not None:
         budget = max(0.1 * budget, budget - known["found"]["seconds"])
-    rocket_dim = rocket_dim_within(arguments["rocket_dim"], size)
-    return arguments | {"latent_dim": size, "time_budget": budget, "rocket_dim": rocket_dim}
+    rocket_dim = rocket_dim_within(arguments.rocket_dim, size)
+    return replace(arguments, latent_dim=size, time_budget=budget, rocket_dim=rocket_dim)
 
 
 def smallest_size(
     sequences: Sequences | Scan,
-    parameters: Mapping[str, Any],
+    arguments: Arguments,
     fit: Callable[..., Any],
     *,
     seed: int,
@@ -45,19 +47,19 @@ def smallest_size(
     # The explained variance is 1 - NMSE. Binary and categorical columns must reach the same share
     # with their accuracy, the share of held-out steps whose tokens are reconstructed. If no size
     # explains enough, the largest sensible one is taken.
-    share, verbose = float(parameters["latent_dim"]), parameters["verbose"]
-    if not parameters["validation_fraction"]:
+    share, verbose = float(arguments.latent_dim), arguments.verbose
+    if not arguments.validation_fraction:
         raise ParameterError(
             f"latent_dim={share:g} is a share of the held-out variance, and validation_fraction=0 "
             "holds nothing out. Give a validation_fraction above 0, or an integer as latent_dim."
         )
-    trials = Trials(sequences, parameters, fit, seed=seed, most=SIZES[-1])
+    trials = Trials(sequences, arguments, fit, seed=seed, most=SIZES[-1])
     sizes = SIZES[: bisect_left(SIZES, trials.most_numbers) + 1]
     wanted = _wanted(trials.held_out.sequences.schema)
     if verbose and trials.num_sequences < len(sequences):
         log(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
     baseline = [trials.of_pca(size).lost for size in sizes]
-    budget = _Shares(parameters["time_budget"])
+    budget = _Shares(arguments.time_budget)
 
     def error(place: int) -> float:
         measured = trials.of_fit(sizes[place], budget.next()).lost

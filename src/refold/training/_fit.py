@@ -1,23 +1,21 @@
 """`fit`: from a user's data and arguments to a fitted model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from refold._support.argument_checks import draw_seed
+from refold._support.argument_checks import check_some, draw_seed
 from refold._support.compilation import keep_compiled
 from refold._support.console import log
-from refold.errors import DataError
+from refold.arguments import Arguments
 from refold.model import History, Model
 from refold.network.keras.network import inference_with
+from refold.training._check_arguments import check_arguments
 from refold.training._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training._choose_latent_dim import choose_size
 from refold.training._choose_settings import choose
 from refold.training._data_sources import open_training, source_of
 from refold.training._forecasts import fit_forecasts
 from refold.training._initial_weights import InitialWeights
-from refold.training._parameters import check_arguments, is_share
 from refold.training._reference_statistics import measured
 from refold.training._report import report
 from refold.training._specify import (
@@ -39,7 +37,7 @@ class Fit(NamedTuple):
 
 def fit(
     X: Any,
-    arguments: Mapping[str, Any],
+    arguments: Arguments,
     *,
     callbacks: Sequence[Any] = (),
     checkpoint: CheckpointArgument = None,
@@ -49,21 +47,18 @@ def fit(
     trial_seed: int | None = None,
 ) -> Fit:
     """Fit a model to data with the estimator's arguments, or train one further."""
-    verbose = bool(arguments["verbose"]) and trial_seed is None
+    verbose = bool(arguments.verbose) and trial_seed is None
 
     # Open: read the data, with the columns of the model if one is trained further.
     check_arguments(arguments, further, checkpoint, resume=resume)
-    sequences = open_training(X, arguments["missing_values"], further)
-    if not len(sequences):
-        raise DataError("There is no sequence to fit on. Give at least one.")
-    # NumPy scalars as Python numbers, for JSON
-    arguments = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
+    sequences = open_training(X, arguments.missing_values, further)
+    check_some(len(sequences), "sequence", "to fit on")
 
     # Split: set calibration sequences aside, and hold out some of the others for validation.
-    sequences, calibration = set_aside(sequences, arguments["calibration_fraction"], further)
+    sequences, calibration = set_aside(sequences, arguments.calibration_fraction, further)
     check_columns(sequences, further)
     keep_compiled()
-    seed = draw_seed(arguments["random_state"]) if trial_seed is None else trial_seed
+    seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
     source = source_of(sequences)
     with opened_checkpoint(
         checkpoint, arguments, source, seed=seed, resume=resume, further=further
@@ -71,7 +66,7 @@ def fit(
         further = saved.further
 
         # Choose the size: the smallest code that explains the requested share of the variance.
-        if further is None and is_share(arguments["latent_dim"]):
+        if further is None and arguments.asks_for_share:
             arguments = choose_size(sequences, saved, fit)
         split = Split(source, calibration, arguments, seed=saved.seed, further=further)
 
@@ -90,7 +85,7 @@ def fit(
             network,
             batches,
             settings,
-            refit=split.refits(arguments["refit"]),
+            refit=split.refits(arguments.refit),
             checkpoints=saved.checkpoints,
             callbacks=callbacks,
             resume=saved.snapshot,
@@ -110,7 +105,7 @@ def fit(
         split,
         outcome,
         initial,
-        may_change=arguments["latent_steps"] == "auto",
+        may_change=arguments.latent_steps == "auto",
     )
     if network.specification.forecast_steps:
         outcome = fit_forecasts(network, split, outcome, arguments)

@@ -1,11 +1,10 @@
 """The forecast decoder of a fit: how far it looks back, and its training in each phase."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from refold.arguments import Arguments
 from refold.evaluation import pick_season
 from refold.network.keras.build import Network
 from refold.network.keras.network import inference_with
@@ -35,14 +34,14 @@ def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> 
     return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), room))
 
 
-def autoencoder_seconds(arguments: Mapping[str, Any]) -> float | None:
+def autoencoder_seconds(arguments: Arguments) -> float | None:
     """Return the time budget of the autoencoder; the forecast decoder has a share of it."""
-    budget, forecasts = arguments["time_budget"], arguments["forecast_steps"]
+    budget, forecasts = arguments.time_budget, arguments.forecast_steps
     return None if budget is None else (1.0 - _SHARE if forecasts else 1.0) * budget
 
 
 def fit_forecasts(
-    network: Network, split: Split, outcome: FitResult, arguments: Mapping[str, Any]
+    network: Network, split: Split, outcome: FitResult, arguments: Arguments
 ) -> FitResult:
     """Fit the forecast decoder to the autoencoder of each phase, and return the new result."""
     packed, season = inference_with(network), _season(split.source, split.rows["validated"])
@@ -50,13 +49,13 @@ def fit_forecasts(
         "season": season,
         "further": split.further is not None,
         "seed": split.seed,
-        "verbose": arguments["verbose"],
+        "verbose": arguments.verbose,
     }
-    budget = arguments["time_budget"]
+    budget = arguments.time_budget
     seconds = None if budget is None else _SHARE * budget
     # if the autoencoder was not trained, the linear forecast remains
     untrained = not outcome.history["phase"] or outcome.interrupted
-    max_epochs = 0 if untrained else arguments["max_epochs"]
+    max_epochs = 0 if untrained else arguments.max_epochs
 
     def cuts(phase: str, sequences: Sequences) -> Cuts:
         return cut(split.scaler(phase).transform(sequences), packed, split.seed)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from refold._support.console import log
-from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
 from refold.network.fitted_network import FittedNetwork
@@ -61,8 +60,7 @@ class HeldOut:
         sequences: Sequences | None = None,
     ) -> Fidelity:
         """Measure a network with its predicted lengths, on other sequences if they are given."""
-        if sequences is None:
-            sequences = self.sequences
+        sequences = self.sequences if sequences is None else sequences
         model = Model(network, sequences.schema, scaler, self._units, latent_steps=latent_steps)
         codes = model.codes_of(sequences)
         reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
@@ -203,8 +201,8 @@ def _reasons(comparison: HeldOutComparison) -> list[str]:
         one = comparison.rocket_dim == 1
         reasons.append(
             f"{comparison.rocket_dim} of the {comparison.latent_dim} dimensions "
-            f"{'holds' if one else 'hold'} ROCKET features, which reconstruct little, "
-            f"and {argument(rocket_dim=0)} turns them off"
+            f"{'holds' if one else 'hold'} ROCKET features, which reconstruct little: "
+            "fit without them for a smaller error"
         )
     if comparison.pca.nmse is not None and comparison.pca.nmse < _TINY:
         dimensions = _count(comparison.size, "dimension")

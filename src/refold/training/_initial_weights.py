@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.training._held_out_error import holding, weights_of
 from refold.training._progress import doing
 from refold.training._split import Split
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._linear_weights import (
     has_linear_path,
     sample_size,

@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from refold.training.data._corruption import Corruption
+from refold.arguments import Corruption
 
 # Number of sequences below which a data set is small.
 _SMALL = 2000

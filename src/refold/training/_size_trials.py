@@ -1,11 +1,13 @@
 """Fits of one data set with several code sizes, measured on the same held-out sequences."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity
 from refold.sequences import Scan, Sequences
@@ -27,13 +29,13 @@ class Trials:
     def __init__(
         self,
         sequences: Sequences | Scan,
-        parameters: Mapping[str, Any],
+        arguments: Arguments,
         fit: Callable[..., Any],
         *,
         seed: int,
         most: int,  # largest size
     ) -> None:
-        if not parameters["validation_fraction"]:
+        if not arguments.validation_fraction:
             raise ParameterError(
                 "Sizes are compared by their errors on held-out data, and validation_fraction=0 "
                 "holds nothing out. Give a share above 0."
@@ -42,14 +44,14 @@ class Trials:
         source = source_of(sequences)
         if not source.in_memory:
             # the final model, which is fitted on data from files, has no latent optimization
-            if parameters["latent_steps"] == "auto":
-                parameters = {**parameters, "latent_steps": 0}
+            if arguments.latent_steps == "auto":
+                arguments = replace(arguments, latent_steps=0)
             source = MemorySource(_some(source, seed))
         sequences = source.sequences
-        self._sequences, self._parameters, self._seed = sequences, parameters, seed
+        self._sequences, self._arguments, self._seed = sequences, arguments, seed
         self._fit = fit
         training, held_out = validation_split(
-            sequences.lengths, parameters["validation_fraction"], seed=seed
+            sequences.lengths, arguments.validation_fraction, seed=seed
         )
         self.held_out = HeldOut(source, training, held_out, seed=seed, most=most)
         self.num_sequences = len(sequences)
@@ -58,17 +60,17 @@ class Trials:
 
     def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
         """Fit with codes of a size and measure the error on held-out sequences."""
-        changes = {
-            "latent_dim": size,
-            "refit": False,
-            "calibration_fraction": 0.0,
-            "time_budget": time_budget,
-            "rocket_dim": rocket_dim_within(self._parameters["rocket_dim"], size),
-        }
+        arguments = replace(
+            self._arguments,
+            latent_dim=size,
+            refit=False,
+            calibration_fraction=0.0,
+            time_budget=time_budget,
+            rocket_dim=rocket_dim_within(self._arguments.rocket_dim, size),
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
-            parameters = {**self._parameters, **changes}
-            model, outcome = self._fit(self._sequences, parameters, trial_seed=self._seed)
+            model, outcome = self._fit(self._sequences, arguments, trial_seed=self._seed)
         if model is None or outcome.interrupted:
             raise KeyboardInterrupt
         steps = model.latent_steps

@@ -1,11 +1,11 @@
 """The network of a fit and the settings of its training, with defaults that suit the data."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from refold._support.user_warnings import warn
+from refold.arguments import Arguments, Corruption
 from refold.errors import DataError, ParameterError, argument
 from refold.model import Model, check_fits, check_latent_steps
 from refold.network.keras.build import Network, build
@@ -20,7 +20,6 @@ from refold.training._data_sources import Source
 from refold.training._forecasts import autoencoder_seconds, pick_recent_steps
 from refold.training._settings import Settings, pick_batch_size, pick_patch
 from refold.training._split import Split
-from refold.training.data._corruption import Corruption
 from refold.training.loop._early_stopping import pick_patience
 from refold.training.loop._schedule import pick_max_epochs
 
@@ -60,56 +59,56 @@ def check_columns(sequences: Sequences | Scan, further: Model | None = None) -> 
     )
 
 
-def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -> Specification:
+def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specification:
     """Return the specification of a network to train on the chosen sequences (n,)."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
-    architecture, typical = parameters["architecture"], _typical(lengths)
+    architecture, typical = arguments.architecture, _typical(lengths)
     only_tokens = architecture == "default" and not schema.numeric.any()
-    room = most_linear_steps(schema.output_width, int(parameters["latent_dim"]))
+    room = most_linear_steps(schema.output_width, int(arguments.latent_dim))
     parallel_tokens = _FEW_TOKENS < typical <= room
-    decoder = _pick_decoder(parameters, stepwise=only_tokens and not parallel_tokens)
-    drops_steps = Corruption.of(parameters["denoise"]).steps > 0
+    decoder = _pick_decoder(arguments, stepwise=only_tokens and not parallel_tokens)
+    drops_steps = arguments.corruption.steps > 0
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
             f"{argument(architecture=architecture)} knows no missing values, which "
-            f"{argument(denoise=parameters['denoise'])} creates. Use "
+            f"{argument(denoise=arguments.denoise)} creates. Use "
             f"{argument(architecture='default')}, or noise alone."
         )
-    check_forecast(parameters["forecast_steps"], parameters["scale"], int(lengths.max()))
-    length_dim = _pick_length_dim(parameters, lengths)
-    ahead = int(parameters["forecast_steps"])
+    check_forecast(arguments.forecast_steps, arguments.scale, int(lengths.max()))
+    length_dim = _pick_length_dim(arguments, lengths)
+    ahead = int(arguments.forecast_steps)
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
         num_categories=[len(column.categories) for column in schema.columns],
         observed_flags=source.has_gaps() or drops_steps,
-        latent_dim=int(parameters["latent_dim"]),
+        latent_dim=int(arguments.latent_dim),
         max_steps=max(1, int(lengths.max())),
-        units=int(parameters["units"]),
-        depth=int(parameters["depth"]),
-        cell=parameters["cell"],
+        units=int(arguments.units),
+        depth=int(arguments.depth),
+        cell=arguments.cell,
         dropout=_DROPOUT,
         length_mean=float(lengths[chosen].mean()),
         length_deviation=float(lengths[chosen].std()),
         decoder=decoder,
-        variational=bool(parameters["variational"]),
-        patch=_pick_patch(parameters, decoder, typical),
+        variational=bool(arguments.variational),
+        patch=_pick_patch(arguments, decoder, typical),
         linear_path=(
             parallel_tokens and not DECODERS[decoder].reads_previous if only_tokens else None
         ),
-        rocket_dim=_pick_rocket_dim(parameters, len(chosen), int(lengths.max()), schema),
+        rocket_dim=_pick_rocket_dim(arguments, len(chosen), int(lengths.max()), schema),
         forecast_steps=ahead,
         recent_steps=pick_recent_steps(source, chosen, ahead) if ahead else 0,
         length_dim=length_dim,
-        by_length=_may_depend_on_length(parameters, source, length_dim),
+        by_length=_may_depend_on_length(arguments, source, length_dim),
     )
 
 
-def warn_of_spare_dimensions(parameters: Mapping[str, Any], source: Source) -> None:
+def warn_of_spare_dimensions(arguments: Arguments, source: Source) -> None:
     """Warn if a code has more dimensions than the longest sequence can fill."""
-    lengths, size = source.sequences.lengths, int(parameters["latent_dim"])
+    lengths, size = source.sequences.lengths, int(arguments.latent_dim)
     num_values = int(lengths.max()) * source.sequences.schema.output_width
-    varied, features = int(lengths.min() < lengths.max()), parameters["rocket_dim"]
+    varied, features = int(lengths.min() < lengths.max()), arguments.rocket_dim
     enough = num_values + varied + (0 if features == "auto" else int(features))
     if size > enough:
         warn(
@@ -143,32 +142,30 @@ def _typical(lengths: np.ndarray) -> float:
     return float((steps**2).sum() / max(1.0, steps.sum()))
 
 
-def _pick_decoder(parameters: Mapping[str, Any], *, stepwise: bool) -> str:
+def _pick_decoder(arguments: Arguments, *, stepwise: bool) -> str:
     """Pick the more accurate decoder: autoregressive for short token sequences, else parallel."""
-    if parameters["decoder"] != "auto":
-        return parameters["decoder"]
-    return "autoregressive" if stepwise and parameters["patch"] in ("auto", 1) else "parallel"
+    if arguments.decoder != "auto":
+        return arguments.decoder
+    return "autoregressive" if stepwise and arguments.patch in ("auto", 1) else "parallel"
 
 
-def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> int:
-    if parameters["patch"] != "auto":
-        return int(parameters["patch"])
-    if parameters["architecture"] != "default" or not DECODERS[decoder].takes_patches:
+def _pick_patch(arguments: Arguments, decoder: str, length: float) -> int:
+    if arguments.patch != "auto":
+        return int(arguments.patch)
+    if arguments.architecture != "default" or not DECODERS[decoder].takes_patches:
         return 1
     return pick_patch(length)
 
 
-def _pick_rocket_dim(
-    parameters: Mapping[str, Any], chosen: int, longest: int, schema: Schema
-) -> int:
+def _pick_rocket_dim(arguments: Arguments, chosen: int, longest: int, schema: Schema) -> int:
     """Pick the number of ROCKET features: eight in a large code."""
-    size, wanted = int(parameters["latent_dim"]), parameters["rocket_dim"]
+    size, wanted = int(arguments.latent_dim), arguments.rocket_dim
     if wanted != "auto":
         return int(wanted)
-    possible = schema.numeric.any() and parameters["architecture"] == "default"
-    possible = possible and not parameters["variational"]
+    possible = schema.numeric.any() and arguments.architecture == "default"
+    possible = possible and not arguments.variational
     # corruption of the input changes the features
-    if not possible or size < _LARGE_CODE or Corruption.of(parameters["denoise"]):
+    if not possible or size < _LARGE_CODE or arguments.corruption:
         return 0
     num_values = longest * schema.output_width
     # If the code has room for every value, only the dimensions to spare are taken. The sequences
@@ -177,13 +174,13 @@ def _pick_rocket_dim(
     return min(_ROCKET_DIM, room, max(0, chosen - 1))
 
 
-def _pick_length_dim(parameters: Mapping[str, Any], lengths: np.ndarray) -> int:
+def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     """Pick whether a dimension holds the length: in a code of at least 8, if they differ."""
-    wanted, varied = parameters["length_dim"], lengths.min() < lengths.max()
-    architecture, size = parameters["architecture"], int(parameters["latent_dim"])
+    wanted, varied = arguments.length_dim, lengths.min() < lengths.max()
+    architecture, size = arguments.architecture, int(arguments.latent_dim)
     # dropped steps could be the last ones, which would change the length that the encoder reads
-    drops_steps = Corruption.of(parameters["denoise"]).steps > 0
-    possible = architecture == "default" and not parameters["variational"] and not drops_steps
+    drops_steps = arguments.corruption.steps > 0
+    possible = architecture == "default" and not arguments.variational and not drops_steps
     if wanted == "auto":
         return int(possible and varied and size >= _LENGTH_CODE)
     if wanted and not possible:
@@ -198,11 +195,11 @@ def _pick_length_dim(parameters: Mapping[str, Any], lengths: np.ndarray) -> int:
     return int(wanted)
 
 
-def _may_depend_on_length(parameters: Mapping[str, Any], source: Source, length_dim: int) -> bool:
+def _may_depend_on_length(arguments: Arguments, source: Source, length_dim: int) -> bool:
     """Return whether the linear path may depend on the length, which the decoder must know."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
-    size = (int(lengths.max()) + 1) * int(parameters["latent_dim"]) ** 2
-    corrupted = Corruption.of(parameters["denoise"])
+    size = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
+    corrupted = arguments.corruption
     possible = length_dim and schema.numeric.all() and not corrupted and size <= _MOST_OF_MAPS
     return bool(possible and not source.has_gaps())
 
@@ -214,23 +211,23 @@ def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
     return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)
 
 
-def new_network(split: Split, arguments: Mapping[str, Any]) -> tuple[Network, Choice]:
+def new_network(split: Split, arguments: Arguments) -> tuple[Network, Choice]:
     """Build a network for the data, and return the settings that the data suggests."""
     specification = specify(split.source, arguments, split.rows["validated"])
     warn_of_spare_dimensions(arguments, split.source)
-    if specification.rocket_dim and arguments["rocket_dim"] == "auto":
+    if specification.rocket_dim and arguments.rocket_dim == "auto":
         sizes = specification.latent_dim, specification.rocket_dim
         if not rocket_features_cost_nothing(split.comparison(specification.latent_dim), *sizes):
-            specification = specification._replace(rocket_dim=0)
+            specification = replace(specification, rocket_dim=0)
     default = pick_latent_steps(specification, split.source)
     latent_steps = _latent_steps(arguments, specification, default)
-    architecture = arguments["architecture"]
+    architecture = arguments.architecture
     with seeded(split.seed):
         network = build(specification, architecture if callable(architecture) else None)
     return network, Choice(latent_steps, default)
 
 
-def copied_network(split: Split, arguments: Mapping[str, Any]) -> tuple[Network, Choice]:
+def copied_network(split: Split, arguments: Arguments) -> tuple[Network, Choice]:
     """Copy the network of the model that is trained further, and return its settings."""
     model = split.further
     if model is None:
@@ -238,15 +235,13 @@ def copied_network(split: Split, arguments: Mapping[str, Any]) -> tuple[Network,
     specification, default = model.specification, model.default_latent_steps
     latent_steps = _latent_steps(arguments, specification, default)
     check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
-    _check_readable(specification, Corruption.of(arguments["denoise"]))
+    _check_readable(specification, arguments.corruption)
     with seeded(split.seed):
         network = with_weights_of(model.network)
     return network, Choice(latent_steps, default)
 
 
-def settings_for(
-    split: Split, network: Network, arguments: Mapping[str, Any]
-) -> tuple[Batches, Settings]:
+def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
     """Return the batches of a fit, and the settings of its training; check the data first."""
     packed = inference_with(network)
     for lengths in (
@@ -256,24 +251,24 @@ def settings_for(
         if lengths is not None:
             check_fits(lengths, packed)
     source, chosen = split.source, split.rows["validated"]
-    batch_size = min(arguments["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
+    batch_size = min(arguments.batch_size or pick_batch_size(len(chosen)), len(chosen))
     batches = source.batches(batch_size, network.fixed_steps)
     steps_an_epoch = source.num_batches(batches, chosen, split.seed)
     parts = source.epochs_in_a_pass
-    max_epochs = arguments["max_epochs"] or parts * pick_max_epochs(parts * steps_an_epoch)
+    max_epochs = arguments.max_epochs or parts * pick_max_epochs(parts * steps_an_epoch)
     wait = pick_patience(max_epochs, variational=network.specification.variational)
     split.error_scaler()  # refuses columns without values before the training begins
     return batches, Settings(
         max_epochs=max_epochs,
         batch_size=batch_size,
         steps_an_epoch=steps_an_epoch,
-        learning_rate=arguments["learning_rate"],
+        learning_rate=arguments.learning_rate,
         seed=split.seed,
-        patience=arguments["patience"] or wait,
-        optimizer=arguments["optimizer"],
+        patience=arguments.patience or wait,
+        optimizer=arguments.optimizer,
         time_budget=autoencoder_seconds(arguments),
-        corruption=Corruption.of(arguments["denoise"]),
-        verbose=arguments["verbose"],
+        corruption=arguments.corruption,
+        verbose=arguments.verbose,
     )
 
 
@@ -288,11 +283,11 @@ def pick_latent_steps(specification: Specification, source: Source) -> int:
     return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0
 
 
-def _latent_steps(arguments: Mapping[str, Any], specification: Specification, default: int) -> int:
-    if arguments["latent_steps"] == "auto":
+def _latent_steps(arguments: Arguments, specification: Specification, default: int) -> int:
+    if arguments.latent_steps == "auto":
         return default
     return check_latent_steps(
-        arguments["latent_steps"],
+        arguments.latent_steps,
         specification.architecture,
         variational=specification.variational,
         cell=specification.cell,

@@ -1,15 +1,15 @@
 """The split of a fit's sequences: training, validation and calibration, and their fingerprints."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from refold.arguments import Arguments
 from refold.errors import ParameterError, argument, spelled
 from refold.model import MAX_FINGERPRINTS, Fingerprints, Model, check_untrained
 from refold.network.specification import Specification
 from refold.sequences import Batches, PartedScan, Scaler, Scan, Sequences, fingerprints
-from refold.training._data_sources import Source
+from refold.training._data_sources import Mode, Source
 from refold.training._held_out_error import HeldOut
 from refold.training._settings import pick_refit
 from refold.training._training import FitResult
@@ -29,19 +29,20 @@ class Split:
         self,
         source: Source,
         calibration: Sequences | None,
-        arguments: Mapping[str, Any],
+        arguments: Arguments,
         *,
         seed: int,
         further: Model | None,
     ) -> None:
         self.source, self.calibration = source, calibration
         self.schema, self.lengths = source.sequences.schema, source.sequences.lengths
-        fraction = self.source.most_held_out(arguments["validation_fraction"])
+        fraction = self.source.most_held_out(arguments.validation_fraction)
         # rows that the first phase trains on and holds out; a refit trains on all
         chosen, self.held_out = validation_split(self.lengths, fraction, seed=seed)
         self.rows = {"validated": chosen, "refit": np.arange(len(self.lengths))}
         self.seed, self.further = seed, further  # the scalers of a model do not change
-        self._mode, self._time_warp = arguments["scale"], arguments["time_warp"]
+        self._mode: Mode = arguments.scale
+        self._time_warp = arguments.time_warp
         self._error_scaler = None if further is None else further.error_scaler
         self._scalers: dict[str, Scaler] = {}
         self._comparison: HeldOut | None = None

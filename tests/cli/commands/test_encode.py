@@ -26,7 +26,7 @@ def test_decode_reads_fewer_bits(sines, tmp_path, suffix):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--dtype", "int8"], "--dtype must be float32 or float16. Got 'int8'"),
+        (["--dtype", "int8"], "--dtype must be 'float32' or 'float16'. Got 'int8'"),
         (
             ["--dtype", "float16"],
             "--dtype float16 needs an output in the format .parquet, .npy or .npz. Got .jsonl",

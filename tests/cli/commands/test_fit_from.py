@@ -47,8 +47,8 @@ def test_training_continues_from_the_model(sines, shifted, further):
     [
         (["--latent-dim", "9"], "--latent-dim 9 cannot change in further training"),
         (["--variational"], "--variational cannot change in further training"),
-        (["--scale", "none"], "--scale None cannot change"),
-        (["--missing", "-9"], "--missing cannot change"),
+        (["--scale", "none"], "--scale none cannot change"),
+        (["--missing", "-9"], "--missing -9.0 cannot change"),
     ],
 )
 def test_options_that_contradict_the_model_are_refused(

@@ -119,7 +119,7 @@ def test_fit_reports_the_error_of_forecasts(folder):
         ("waves", ["--season", "3"], "--season needs --evaluate"),
         ("waves", ["--json"], "--json needs --evaluate"),
         ("waves", ["--evaluate", "--alpha", "0.1"], "writes no forecast"),
-        ("waves", ["--context", "0"], "--context must be an integer of at least 1"),
+        ("waves", ["--context", "0"], "--context must be a positive integer"),
         ("waves", ["--picture", "-"], "Name a file for the picture"),
         ("waves", ["-o", "next.npz"], "csv"),
     ],

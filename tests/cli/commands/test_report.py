@@ -108,7 +108,7 @@ def test_data_in_blocks_are_sampled(folder, tmp_path):
         (["labelled.parquet", "--label", "same"], "There is only one label: 1"),
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
         (["-", "--label", "kind"], "Standard input cannot be used"),
-        (["data.parquet", "--labels", "who.csv"], "Name the column with --label"),
+        (["data.parquet", "--labels", "who.csv"], "--labels needs --label. Add --label NAME."),
         (["-", "--train", "-"], "Only one input can be standard input"),
         (["other.parquet"], "flow"),
         (["empty.csv"], "empty"),

@@ -83,14 +83,14 @@ def test_rows_of_an_index_can_be_changed(sines, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["index", "bare.refold", "-o", "x"], "Name DATA to add, or ids with --remove"),
+        (["index", "bare.refold", "-o", "x"], "Give DATA to add, or ids with --remove"),
         (["index", "bare.refold", "train.parquet"], "Missing option '--output'"),
         (["index", "bare.refold", "-", "-o", "x", "--metadata", "a"], "Standard input cannot be"),
         (["index", "-", "-", "-o", "x"], "Only one input can be standard input"),
         (["index", "bare.refold", "-o", "x", "--remove", "3"], "There is no index 'x'"),
-        (["cluster", "bare.refold"], "Name DATA or --index"),
+        (["cluster", "bare.refold"], "Give DATA or --index"),
         (["cluster", "bare.refold", "train.parquet", "-n", "99"], "--num-clusters must be at most"),
-        (["search", "bare.refold", "x"], "Name DATA, --like ids or --codes"),
+        (["search", "bare.refold", "x"], "Give DATA, --like ids or --codes"),
         (["search", "bare.refold", "x", "--like", "1"], "There is no index 'x'"),
         (["search", "bare.refold", "INDEX", "--like", "1,"], "--like has an empty id"),
         (

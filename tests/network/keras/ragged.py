@@ -1,6 +1,7 @@
 """One list of all architectures that read ragged data, for all property tests."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import keras
@@ -72,7 +73,11 @@ def _default(
         return models
 
     flags = bool(options.get("observed_flags"))
-    known = {name: options[name] for name in options if name in Specification._fields}
+    known = {
+        name: options[name]
+        for name in options
+        if name in {field.name for field in fields(Specification)}
+    }
     return Case(build, column_types, num_categories, flags, known)
 
 

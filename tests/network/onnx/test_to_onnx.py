@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -294,7 +295,7 @@ def test_bad_arguments(options, message, tmp_path):
 def test_models_that_have_no_graph(changes, said, tmp_path):
     model = kinds.fitted(NUMBERS)
     network = model.network
-    network.specification = network.specification._replace(**changes)
+    network.specification = replace(network.specification, **changes)
     with pytest.raises(ParameterError, match=f"A model with {said} cannot be exported"):
         to_onnx(model, tmp_path / "model.onnx")
 

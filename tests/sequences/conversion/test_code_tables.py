@@ -155,7 +155,7 @@ def test_float16_survives_other_tools():
 
 
 def test_other_dtypes_are_refused():
-    with pytest.raises(ParameterError, match=r"dtype must be float32 or float16\. Got 'int8'"):
+    with pytest.raises(ParameterError, match=r"dtype must be 'float32' or 'float16'\. Got 'int8'"):
         codes_to_arrow(CODES, dtype="int8")
     with pytest.raises(DataError, match="row 0 has a value that is too large for float16"):
         codes_to_arrow([[1e6]], dtype="float16")

@@ -139,7 +139,7 @@ def test_nothing_to_learn_from(mode):
 
 def test_wrong_use():
     sequences = walks()
-    with pytest.raises(ParameterError, match=r"'features', 'sequence' or None. Got 'all'"):
+    with pytest.raises(ParameterError, match=r"'features', 'sequence', None. Got 'all'"):
         Scaler.fit(sequences, "all")
     scaler = Scaler.fit(sequences, "sequence")
     with pytest.raises(ParameterError, match=r"needs statistics of shape \(30, 6\).* Got None"):

@@ -66,8 +66,8 @@ def test_no_series_has_no_window():
 @pytest.mark.parametrize(
     ("length", "stride", "message"),
     [
-        (0, None, "length must be a positive number of steps. Got 0"),
-        (2.5, None, "length must be a positive number of steps. Got 2.5"),
+        (0, None, "length must be a positive integer. Got 0"),
+        (2.5, None, "length must be a positive integer. Got 2.5"),
         (4, 0, "stride must be from 1 to 4, the steps of a window"),
         (4, 5, "so that windows cover all steps. Got 5"),
     ],

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder, Sequences
+from refold.arguments import Corruption
 from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.models import Specification, build
-from refold.training.data._corruption import Corruption, corrupt
+from refold.training.data._corruption import corrupt
 from refold.training.data._padded_batches import Layout, take, to_device
 from refold.training.initialization._linear_weights import sample_size
 from refold.training.initialization._numeric_columns import linear_initialization

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from refold.models import Specification, build
-from refold.network.fitted_network import decode
 from refold.network.keras.network import inference_with
 from refold.sequences import Scaler
 from refold.training.initialization._decoding_map import decode as decode_linear
@@ -82,6 +81,6 @@ def test_a_network_is_initialized_with_codes_by_length(ragged):
     codes = packed.encode(data)
     expected = of_codec(start, data)[1] if ragged else reconstructed(start, data).values
     np.testing.assert_allclose(
-        decode(codes, data.lengths, data.schema, packed).values, expected, atol=1e-3
+        packed.head.values(packed.decode(codes, data.offsets)), expected, atol=1e-3
     )
     assert np.rint(packed.predict_lengths(codes)).tolist() == data.lengths.tolist()

@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
+from refold.arguments import Corruption
 from refold.evaluation import PCABaseline, accuracy, nmse
 from refold.models import Specification, build
 from refold.sequences import Column, Scaler, Schema, Sequences, positions
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._linear_weights import sample_size, set_linear_initialization
 from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import linear_initialization

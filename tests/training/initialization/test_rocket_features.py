@@ -1,6 +1,7 @@
 """Latent dimensions that hold ROCKET features."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 import refold
 from refold import SequenceAutoencoder
+from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
@@ -82,12 +84,12 @@ def test_a_saved_model_gives_the_same_codes(fitted, tmp_path):
 
 def by_rule(X, latent_dim, found=None, **changes):
     """Return the largest number of features; ``found`` is a size chosen by a share."""
-    parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
+    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
     if found is not None:
-        rocket_dim = rocket_dim_within(parameters["rocket_dim"], found)
-        parameters |= {"latent_dim": found, "rocket_dim": rocket_dim}
+        rocket_dim = rocket_dim_within(arguments.rocket_dim, found)
+        arguments = replace(arguments, latent_dim=found, rocket_dim=rocket_dim)
     source = MemorySource(as_sequences(X))
-    return specify(source, parameters, np.arange(len(source.sequences) - 1)).rocket_dim
+    return specify(source, arguments, np.arange(len(source.sequences) - 1)).rocket_dim
 
 
 def test_the_default_is_at_most_eight_from_32_dimensions():

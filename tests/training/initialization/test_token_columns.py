@@ -7,12 +7,12 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
+from refold.arguments import Arguments, Corruption
 from refold.evaluation import PCABaseline, accuracy
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
 from refold.training._data_sources import MemorySource
 from refold.training._specify import specify
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._linear_weights import (
     has_linear_path,
     set_linear_initialization,
@@ -227,9 +227,9 @@ def test_patches_do_not_change_the_initialization():
 
 def by_rule(X, latent_dim, **options):
     """Return the specification that a fit would build."""
-    parameters = SequenceAutoencoder(latent_dim, **options).get_params(deep=False)
+    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **options))
     source = MemorySource(as_sequences(X))
-    return specify(source, parameters, np.arange(len(source.sequences)))
+    return specify(source, arguments, np.arange(len(source.sequences)))
 
 
 @pytest.mark.parametrize(

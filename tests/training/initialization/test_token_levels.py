@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from refold.arguments import Corruption
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._linear_weights import set_linear_initialization
 from refold.training.initialization._one_hot import one_hot
 from refold.training.initialization._token_columns import token_initialization

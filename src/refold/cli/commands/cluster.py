@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.rules import check_only_one
 from refold.cli._console import log
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
@@ -20,7 +21,6 @@ from refold.cli._picture_files import plan_picture, write_picture
 from refold.cli._reading import Reading
 from refold.cli._saved_models import check_feature_names, id_name, load_model, write_sequences
 from refold.cli._table_files import write_table
-from refold.errors import ParameterError
 
 __all__ = ["cluster"]
 
@@ -77,8 +77,7 @@ def cluster(
     quiet: Quiet = False,
 ) -> None:
     """Find clusters of similar sequences."""
-    if (data is None) == (index is None):
-        raise ParameterError("Name DATA or --index, and only one of them.")
+    check_only_one("DATA or --index", data, index)
     check_one_stream(model, data)
     target = plan_output(output, TABLE_FORMATS, output_format)
     table_target, center_target = (

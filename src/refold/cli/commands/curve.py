@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import refold
 from refold._support.number_text import short_number
+from refold.cli._argument_options import argument_options
 from refold.cli._console import log, print_table
 from refold.cli._error_messages import Stopped
 from refold.cli._options import AsJson, Data, Quiet, Seed
@@ -16,6 +17,10 @@ from refold.cli._reading import TrainingData
 from refold.errors import ParameterError
 
 __all__ = ["curve"]
+
+
+class CurveOptions(argument_options("units", "max_epochs", "validation_fraction", "time_budget")):
+    """Arguments of the fit of each size."""
 
 
 def curve(
@@ -30,19 +35,7 @@ def curve(
     sizes: Annotated[
         str, typer.Option(metavar="N,N,...", help="Numbers of latent dimensions, comma-separated.")
     ] = "2,4,8,16,32",
-    units: Annotated[
-        int | None, typer.Option(metavar="N", help="Units per recurrent layer.")
-    ] = None,
-    max_epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Maximum number of epochs per size.")
-    ] = None,
-    validation_fraction: Annotated[
-        float | None,
-        typer.Option(metavar="R", help="Fraction of the sequences held out for the error."),
-    ] = None,
-    time_budget: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Time limit for training per size.")
-    ] = None,
+    options: CurveOptions,
     seed: Seed = None,
     reading: TrainingData,
     as_json: AsJson = False,
@@ -50,20 +43,17 @@ def curve(
 ) -> None:
     """Print the held-out error by latent dimensions, next to that of PCA.
 
-    Ctrl-C stops it and prints the sizes that are done.
+    Each size is a fit with these options, and has a --time-budget of its own. Ctrl-C stops the
+    command, which then prints the sizes that are done.
     """
     chosen, target = _sizes(sizes), plan_picture(output)
-    settings: dict[str, Any] = {
-        "units": units,
-        "max_epochs": max_epochs,
-        "validation_fraction": validation_fraction,
-        "time_budget": time_budget,
-        "random_state": seed,
-        "missing_values": reading.missing_values,
-    }
-    settings = {name: value for name, value in settings.items() if value is not None}
     with reading.opened_to_fit(data) as sequences:
-        estimator = refold.SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
+        estimator = refold.SequenceAutoencoder(
+            **options.arguments(),
+            missing_values=reading.missing_values,
+            random_state=seed,
+            verbose=0 if quiet else 1,
+        )
         result = refold.error_curve(sequences, chosen, estimator=estimator)
     if as_json:
         typer.echo(json.dumps(asdict(result)))

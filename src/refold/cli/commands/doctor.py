@@ -1,15 +1,17 @@
 """``refold doctor``: likely reasons why a model of some data does not learn."""
 
 import json
+from dataclasses import replace
 
 import typer
 
 import refold
 from refold.cli._console import log
+from refold.cli._error_messages import as_options
 from refold.cli._options import AsJson, Data, Quiet, Seed, Windows
 from refold.cli._reading import TrainingData, require_in_memory
 from refold.cli._saved_models import loading
-from refold.cli.commands.fit import Settings
+from refold.cli.commands.fit import FitOptions
 
 __all__ = ["doctor"]
 
@@ -17,7 +19,7 @@ __all__ = ["doctor"]
 def doctor(
     data: Data,
     *,
-    settings: Settings,
+    options: FitOptions,
     seed: Seed = None,
     windows: Windows,
     reading: TrainingData,
@@ -34,19 +36,20 @@ def doctor(
             sequences = windows.cut(require_in_memory(sequences, data)).sequences
         with loading(quiet=quiet):
             estimator = refold.SequenceAutoencoder(
-                **settings.arguments(),
+                **options.arguments(),
                 random_state=seed,
                 missing_values=reading.missing_values,
             )
         found = refold.diagnosis.diagnose(sequences, estimator=estimator)
+    findings = [replace(one, message=as_options(one.message)) for one in found.findings]
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
+        typer.echo(json.dumps(replace(found, findings=tuple(findings)).to_dict()))
         return
-    for one in found.findings:
+    for one in findings:
         typer.echo(f"{one.name}: {one.message}")
     if quiet:
         return
-    if not found.findings:
+    if not findings:
         log("Nothing looks wrong.")
     if (errors := found.text()) is not None:
         log(errors)

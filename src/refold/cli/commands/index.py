@@ -6,6 +6,7 @@ import typer
 
 import refold
 from refold._support.freed_memory import return_freed_memory
+from refold._support.rules import check_only_one
 from refold.cli._console import log
 from refold.cli._files_and_streams import STREAM
 from refold.cli._options import LabelFile, LatentSteps, Model, Quiet, split
@@ -56,8 +57,7 @@ def index(
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences into an index for `refold search`, or change an index."""
-    if (data is None) == (remove is None):
-        raise ParameterError("Name DATA to add, or ids with --remove, and only one of them.")
+    check_only_one("DATA to add, or ids with --remove", data, remove)
     columns = [] if metadata is None else split(metadata, option="--metadata")
     if columns:
         check_label_files(data, labels)

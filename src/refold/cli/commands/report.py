@@ -8,10 +8,9 @@ import typer
 
 from refold.cli._console import log, print_table
 from refold.cli._files_and_streams import PAGE_FORMATS, check_one_stream, plan_file
-from refold.cli._options import Data, LabelFile, LatentSteps, Model, Quiet
+from refold.cli._options import Data, LabelFile, LatentSteps, Model, Quiet, check_needs
 from refold.cli._reading import Reading, check_label_files
 from refold.cli._saved_models import load_model
-from refold.errors import ParameterError
 
 __all__ = ["report"]
 
@@ -60,10 +59,7 @@ def report(
     from refold.report import report as write_report
 
     check_packages()
-    if labels is not None and label is None:
-        raise ParameterError(
-            "--labels is a file with a column of labels. Name the column with --label."
-        )
+    check_needs("--labels", labels, "--label NAME", label)
     if label is not None:
         check_label_files(data, labels)
     check_one_stream(model, data, train)

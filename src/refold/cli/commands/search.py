@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 import refold
+from refold._support.rules import check_only_one
 from refold.cli._console import log
 from refold.cli._files_and_streams import (
     CODE_FORMATS,
@@ -19,7 +20,6 @@ from refold.cli._picture_files import plan_picture, write_picture
 from refold.cli._reading import Reading
 from refold.cli._saved_models import load_model
 from refold.cli._table_files import write_table
-from refold.errors import ParameterError
 
 __all__ = ["search"]
 
@@ -75,8 +75,7 @@ def search(
     quiet: Quiet = False,
 ) -> None:
     """Find the nearest sequences in an index."""
-    if (data is not None) + (ids is not None) + (codes is not None) != 1:
-        raise ParameterError("Name DATA, --like ids or --codes to search for, and only one.")
+    check_only_one("DATA, --like ids or --codes to search for", data, ids, codes)
     check_one_stream(model, data, codes)
     target = plan_output(output, TABLE_FORMATS, output_format)
     picture_target = plan_picture(picture)

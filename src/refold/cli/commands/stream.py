@@ -80,7 +80,7 @@ def stream(
                 try:
                     found = streams[identity].push([step])
                 except RefoldError as error:
-                    raise type(error)(f"Line {line}: {error}") from error
+                    raise type(error)(f"Line {line}: {error.message.marked}") from error
                 count += 1
                 if found is not None:
                     shown = {} if id_column is None else {"id": identity}

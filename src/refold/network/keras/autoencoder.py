@@ -221,12 +221,17 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
 
 
 def join(
-    encoder: keras.Model, decoder: keras.Model, unroll: keras.Model, *, name: str = "autoencoder"
+    encoder: keras.Model,
+    decoder: keras.Model,
+    unroll: keras.Model,
+    posterior: keras.Model | None = None,
+    *,
+    name: str = "autoencoder",
 ) -> Models:
     """Join an encoder, and a decoder with the ``unroll`` that shares its layers."""
     x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
     outputs = unroll([encoder(x), x])
-    return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll)
+    return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll, posterior)
 
 
 def _as_list(metrics: Tensor) -> list[Any]:

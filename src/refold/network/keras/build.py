@@ -1,6 +1,7 @@
 """Networks of Keras models, which are built from plain specifications."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -128,7 +129,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             loadable_json("encoder", models.encoder),
             loadable_json("decoder", models.decoder),
         ]
-        specification = specification._replace(architecture="custom", custom=custom)
+        specification = replace(specification, architecture="custom", custom=custom)
     elif specification.custom is not None:
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
         models = autoencoder(encoder, decoder)

@@ -156,5 +156,4 @@ def default(
         linear_steps,
     )
     decoder_model, unroll = chosen_decoder(settings).models(latent_dim)
-    models = join(encoder, decoder_model, unroll)
-    return models._replace(posterior=posterior)
+    return join(encoder, decoder_model, unroll, posterior)

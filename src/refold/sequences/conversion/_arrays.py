@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.rules import check, one_of
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError
 from refold.sequences.conversion._lists import parts_from_list, unmasked
@@ -47,8 +48,7 @@ def parts_from_padded(
     ids: Any = None,
 ) -> Parts:
     """Convert a padded array; implements `Sequences.from_padded`."""
-    if padding not in {"post", "pre"}:
-        raise ParameterError(f"padding must be 'post' or 'pre'. Got {padding!r}.")
+    check("padding", padding, one_of("post", "pre"))
     x = _check_array(x)
     padded = _missing_steps(x) if is_missing(padding_value) else _equal_steps(x, padding_value)
     lengths = lengths_without(padded, padding)

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from refold._support.rules import check, one_of
 from refold._support.user_warnings import warn
-from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
+from refold.errors import DataError, SchemaError, argument, spelled
 from refold.sequences.conversion._arrow_columns import (
     as_list,
     flatten_lists,
@@ -169,10 +170,7 @@ def codes_from_arrow(
 
 def check_code_dtype(dtype: str) -> None:
     """Raise ``ParameterError`` if codes cannot be stored as a type."""
-    if dtype not in CODE_DTYPES:
-        raise ParameterError(
-            f"{argument('dtype')} must be {' or '.join(CODE_DTYPES)}. Got {dtype!r}."
-        )
+    check("dtype", dtype, one_of(*CODE_DTYPES))
 
 
 def stored_model(table: Any) -> str | None:

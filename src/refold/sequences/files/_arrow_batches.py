@@ -84,7 +84,7 @@ def read_batches(
         found = read_or_scan(path, memory_bytes=memory_bytes, **options)
         in_file = isinstance(found, Scan)
     except RefoldError as error:
-        message = str(error).replace(str(path), "The batches")
+        message = error.message.marked.replace(str(path), "The batches")
         raise type(error)(message) from error
     finally:
         if not in_file:

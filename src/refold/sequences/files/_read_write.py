@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from refold._support.rules import check, one_of
 from refold._support.streams import write_all
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError
@@ -99,10 +100,10 @@ def read(
     options |= {"sort": True} if sort else {}
     options |= {"time_gaps": True} if time_gaps else {}
     check_applies(options, chosen)
-    if unit is not None and unit not in UNITS:
-        raise ParameterError(f"unit must be 'characters' or 'words'. Got {unit!r}.")
-    if layout not in {None, "long", "wide"}:
-        raise ParameterError(f"layout must be 'long' or 'wide'. Got {layout!r}.")
+    if unit is not None:
+        check("unit", unit, one_of(*UNITS))
+    if layout is not None:
+        check("layout", layout, one_of("long", "wide"))
     if isinstance(columns, str):
         options["columns"] = [columns]
     name = _name(path)
@@ -115,7 +116,7 @@ def read(
         # The code that checks the data does not know the file, so its name is added here.
         if name in str(error):
             raise
-        raise type(error)(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error.message.marked}") from error
 
 
 def write(

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold.errors import argument, spelled
+from refold.errors import Message, argument, spelled
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrays import looks_padded
 from refold.sequences.files.scan._scan import Scan
@@ -43,7 +43,7 @@ def data_warnings(source: Sequences | Scan) -> list[str]:
 0.5). If it stands for missing values, pass missing_values=[-99999]."]
     """
     messages = [_one_step(source), _padding(source), *_outliers(source)]
-    return [message for message in messages if message is not None]
+    return [Message(message) for message in messages if message is not None]
 
 
 def key_columns(sequences: Sequences) -> dict[str, str]:

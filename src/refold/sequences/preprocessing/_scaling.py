@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from refold._support.rules import check, one_of
 from refold._support.user_warnings import warn
-from refold.errors import DataError, ParameterError, SchemaError, argument
+from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.scan._parted_scan import PartedScan
 from refold.sequences.files.scan._scan import Scan
@@ -111,10 +112,7 @@ class Scaler:
         UserWarning
             If a numeric column is constant and ``mode`` is not None: it is scaled by 1.
         """
-        if mode not in {"features", "sequence", None}:
-            raise ParameterError(
-                f"{argument('scale')} must be 'features', 'sequence' or None. Got {mode!r}."
-            )
+        check("scale", mode, one_of("features", "sequence", None))
         summary = sequences.summary
         check_observed(summary, len(sequences), sequences.schema)
         numeric = sequences.schema.numeric

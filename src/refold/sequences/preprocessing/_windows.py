@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.argument_checks import is_whole
+from refold._support.argument_checks import check_whole, is_whole
 from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, ParameterError, argument
 from refold.sequences._as_sequences import as_sequences
@@ -118,9 +118,8 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     ['0[0:4]', '0[4:8]', '0[6:10]', '1[0:4]', '1[1:5]']
     """
     sequences = as_sequences(series)
-    if not is_whole(length):
-        raise ParameterError(f"length must be a positive number of steps. Got {length!r}.")
-    stride = max(1, int(length) // 4) if stride is None else stride
+    length = check_whole("length", length)
+    stride = max(1, length // 4) if stride is None else stride
     if not is_whole(stride) or stride > length:
         raise ParameterError(
             f"{argument('stride')} must be from 1 to {length}, the steps of a window, so that "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refold.errors import ParameterError, spelled
+from refold.errors import ParameterError, argument
 from refold.sequences.schema._schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def check_missing(values: Any) -> tuple[float, ...]:
     except ValueError:
         pass
     raise ParameterError(
-        f"{spelled('missing_values', '--missing')} must be a finite number or a list of them, such "
+        f"{argument('missing_values')} must be a finite number or a list of them, such "
         f"as [-99999], or None. Got {values!r}."
     )
 

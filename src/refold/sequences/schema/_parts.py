@@ -13,6 +13,7 @@ from refold._support.offsets import lengths_from_offsets
 from refold.errors import DataError
 from refold.sequences.schema._column_types import is_missing
 from refold.sequences.schema._schema import Schema
+from refold.sequences.types import refuse
 
 # The largest number of float32, in which networks compute.
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -164,13 +165,11 @@ def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
     for i in schema.categorical:
         index = values[:, i]
         limit = len(schema.columns[i].categories)
-        wrong = np.flatnonzero((index < 0) | (index > limit) | (index != np.floor(index)))
-        wrong = wrong[~np.isnan(index[wrong])]
-        if len(wrong):
-            raise DataError(
-                f"Got {index[wrong[0]]:g} at {places(int(wrong[0]), schema.names[i])}. Expected "
-                f"the index of a category, 0 to {limit - 1}, or {limit} for an unknown one."
-            )
+        wrong = (index < 0) | (index > limit) | (index != np.floor(index))
+        advice = (
+            f"Expected the index of a category, 0 to {limit - 1}, or {limit} for an unknown one."
+        )
+        refuse(wrong & ~np.isnan(index), index, schema.names[i], places, advice)
 
 
 def check_codes_finite(finite: np.ndarray, ids: np.ndarray) -> None:

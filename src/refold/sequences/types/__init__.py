@@ -10,6 +10,7 @@ from refold.sequences.types._categorical import UNKNOWN as UNKNOWN
 from refold.sequences.types._column_type import MAX_EXPONENT as MAX_EXPONENT
 from refold.sequences.types._column_type import ColumnType as ColumnType
 from refold.sequences.types._column_type import Where as Where
+from refold.sequences.types._column_type import refuse as refuse
 from refold.sequences.types._numeric import NUMERIC as NUMERIC
 from refold.sequences.types._registry import COLUMN_TYPES as COLUMN_TYPES
 from refold.sequences.types._registry import Outputs as Outputs

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import DataError
-from refold.sequences.types._column_type import MIN_PROBABILITY, ColumnType, Where
+from refold.sequences.types._column_type import MIN_PROBABILITY, ColumnType, Where, refuse
 
 
 class Binary(ColumnType):
@@ -37,12 +36,8 @@ class Binary(ColumnType):
 
     def check(self, values: np.ndarray, name: str, where: Where) -> None:
         """Raise a DataError if a value is outside 0 to 1."""
-        wrong = np.flatnonzero((values < 0) | (values > 1))
-        if len(wrong):
-            raise DataError(
-                f"Got {values[wrong[0]]:g} at {where(int(wrong[0]), name)}. A binary column holds "
-                "values from 0 to 1; make it numeric or correct the entry."
-            )
+        advice = "A binary column holds values from 0 to 1; make it numeric or correct the entry."
+        refuse((values < 0) | (values > 1), values, name, where, advice)
 
     def markers(self, missing: tuple[float, ...]) -> tuple[float, ...]:
         """Return the numbers outside 0 to 1."""

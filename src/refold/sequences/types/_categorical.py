@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences.types._column_type import MIN_PROBABILITY, ColumnType, Where
+from refold.sequences.types._column_type import MIN_PROBABILITY, ColumnType, Where, refuse
 
 # Stands for a category that training did not see when sequences are decoded.
 UNKNOWN = "<unknown>"
@@ -90,12 +90,11 @@ class Categorical(ColumnType):
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
         values = raw.astype(np.float64)
         observed = ~np.isnan(values)
-        wrong = np.flatnonzero(observed & (values != np.round(values)) | np.isinf(values))
-        if len(wrong):
-            raise DataError(
-                f"Got {values[wrong[0]]:g} at {where(int(wrong[0]), name)}. A categorical column "
-                "holds integers or text; make it numeric or correct the entry."
-            )
+        wrong = observed & (values != np.round(values)) | np.isinf(values)
+        advice = (
+            "A categorical column holds integers or text; make it numeric or correct the entry."
+        )
+        refuse(wrong, values, name, where, advice)
         large = np.flatnonzero(np.abs(values) > _MAX_CATEGORY)
         if len(large):
             raise DataError(

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from refold.errors import DataError
+
 # Describes a row of a column for a message, given the row and the name of the column.
 Where = Callable[[int, str | None], str]
 # From the outputs of the last layer to what a decoder writes: a mean, a probability, probabilities.
@@ -13,6 +15,13 @@ Link = Literal["identity", "sigmoid", "softmax", "exponential"]
 MAX_EXPONENT = 20.0
 # Lower bound of probabilities.
 MIN_PROBABILITY = 1e-7
+
+
+def refuse(wrong: np.ndarray, values: np.ndarray, name: str, where: Where, advice: str) -> None:
+    """Raise a DataError that names the first value that is wrong, if one is; arrays (n,)."""
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        raise DataError(f"Got {values[rows[0]]:g} at {where(int(rows[0]), name)}. {advice}")
 
 
 class ColumnType:

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import DataError
-from refold.sequences.types._column_type import Where
+from refold.sequences.types._column_type import Where, refuse
 from refold.sequences.types._numeric import Numeric
 
 # Lower bound of an expected value, in standard deviations of the column.
@@ -39,12 +38,9 @@ class Count(Numeric):
     def check(self, values: np.ndarray, name: str, where: Where) -> None:
         """Raise a DataError if a value is negative or has a fraction."""
         with np.errstate(invalid="ignore"):  # infinite values have an error of their own
-            wrong = np.flatnonzero((values < 0) | (values % 1 > 0))
-        if len(wrong):
-            raise DataError(
-                f"Got {values[wrong[0]]:g} at {where(int(wrong[0]), name)}. A count column holds "
-                "whole numbers from 0; make it numeric or correct the entry."
-            )
+            wrong = (values < 0) | (values % 1 > 0)
+        advice = "A count column holds whole numbers from 0; make it numeric or correct the entry."
+        refuse(wrong, values, name, where, advice)
 
     def loss(self, target: Any, output: Any, xp: Any) -> Any:
         """Return deviances of the Poisson distribution."""

@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 
+from refold.arguments import Corruption
 from refold.network.keras.build import Network
-from refold.training.data._corruption import Corruption, corrupt
+from refold.training.data._corruption import corrupt
 from refold.training.data._padded_batches import Batch, Layout
 
 

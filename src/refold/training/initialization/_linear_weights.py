@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.specification import Specification
 from refold.sequences import Sequences
 from refold.sequences.types import number_mask, outputs_of
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._lengthwise_components import LengthwiseCodec
 from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import (

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from refold.arguments import Corruption
 from refold.sequences import Column, Schema, Sequences
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._numeric_columns import (
     LinearInitialization,
     linear_initialization,

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
 from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training._progress import doing
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._decoding_map import (
     Codec,
     component_codec,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
+from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
-from refold.training.data._corruption import Corruption
 
 
 class Tokens(NamedTuple):

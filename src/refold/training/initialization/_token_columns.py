@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse
 
 from refold._support.blas_threads import one_blas_thread
+from refold.arguments import Corruption
 from refold.sequences import Sequences
 from refold.training._progress import doing
-from refold.training.data._corruption import Corruption
 from refold.training.initialization._numeric_columns import LinearInitialization
 from refold.training.initialization._one_hot import Tokens, one_hot, without_dropped
 from refold.training.initialization._token_levels import stored_tokens

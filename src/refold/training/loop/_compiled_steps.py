@@ -12,6 +12,7 @@ import numpy as np
 
 from refold._support.compilation import compiled_by_size
 from refold._support.offsets import offsets_from_lengths, positions_of
+from refold.arguments import Corruption
 from refold.network.keras.autoregressive import write_steps
 from refold.network.keras.build import Network
 from refold.network.keras.lengths import length_loss
@@ -20,7 +21,6 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.weights import are_default
 from refold.sequences import BatchPlan
 from refold.training._processes import Processes, for_whole_batch, total
-from refold.training.data._corruption import Corruption
 from refold.training.data._model_inputs import Inputs
 from refold.training.data._padded_batches import Batch, Data, Layout, take
 from refold.training.loop._joined_weights import Weights

@@ -138,7 +138,7 @@ def naming(path: Path) -> Iterator[None]:
     except RefoldError as error:
         if isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error.message.marked}") from error
 
 
 @contextmanager
@@ -290,7 +290,7 @@ def _check_ends(path: Path, advice: str) -> None:
     try:
         check_content(first, PARQUET, str(path))
     except FileFormatError as error:
-        raise FileFormatError(f"{error}{advice}") from error
+        raise FileFormatError(f"{error.message.marked}{advice}") from error
     if size < 12 or last != PARQUET.magic:
         raise FileFormatError(
             f"{path} is cut short: it lacks the end of a Parquet file."

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from refold._support.argument_checks import is_whole
+from refold._support.argument_checks import check_whole
 from refold._support.offsets import offsets_from_lengths, positions_of
 from refold._support.user_warnings import warn
-from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._time_gaps import TIME_GAP, with_time_gaps
 from refold.sequences.conversion._time_gaps import time_gaps as gaps_between
@@ -125,7 +124,7 @@ def scan(
     >>> ramps.take([3, 0]).ids
     array([3, 0])
     """
-    _check_block_bytes(block_bytes)
+    check_whole("block_bytes", block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
     files = open_files(path, TableOptions(id, time, chosen, time_gaps=time_gaps))
     reader = RowReader(files, batch_bytes_of(block_bytes))
@@ -264,7 +263,7 @@ class Scan:
         ParameterError
             If ``block_bytes`` is not a positive integer.
         """
-        _check_block_bytes(block_bytes)
+        check_whole("block_bytes", block_bytes)
         return Scan(self._files, self._scanned, block_bytes)
 
     def with_missing(self, schema: Schema) -> "Scan":
@@ -337,11 +336,6 @@ class Scan:
             values[:, -1] = gaps_between(np.concatenate(times), offsets, type_)
         values = without_missing_in(values, self.schema)
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
-
-
-def _check_block_bytes(block_bytes: Any) -> None:
-    if not is_whole(block_bytes):
-        raise ParameterError(f"block_bytes must be a positive integer. Got {block_bytes!r}.")
 
 
 def batch_bytes_of(block_bytes: int) -> int:

@@ -152,7 +152,7 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
     try:
         steps = step_columns(others)
     except SchemaError as error:
-        raise SchemaError(f"{name} {error}") from error
+        raise SchemaError(f"{name} {error.message.marked}") from error
     if not steps:
         raise SchemaError(f"{name} has no step columns besides {', '.join(names)}.")
     chosen = set(steps)

@@ -1,0 +1,468 @@
+"""The arguments of `SequenceAutoencoder`: one declaration each.
+
+Each field of `Arguments` declares an argument: its default, what it can be, where a fitted model
+stores it, and its option of `refold fit`. The constructor of `SequenceAutoencoder` repeats names
+and defaults, because scikit-learn reads its signature. `refold fit --help` imports this module, so
+it imports no other library.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
+
+from refold._support.rules import (
+    FLAG,
+    RANDOM_STATE,
+    Rule,
+    check,
+    number,
+    one_of,
+    or_auto,
+    or_none,
+    whole,
+)
+from refold.errors import ParameterError
+
+__all__ = ["ARGUMENTS", "OPTIONS", "Argument", "Arguments", "Corruption", "Option"]
+
+
+class Option(NamedTuple):
+    """An argument as an option of `refold fit`."""
+
+    type: type  # of the text on the command line
+    metavar: str | None
+    help: str
+    panel: str = "Training"  # of the help page
+    default: str | None = None  # what the help shows instead of the default
+    flags: tuple[str, ...] = ()  # instead of the name of the argument
+    read: Callable[[Any], Any] = lambda value: value  # from the value of the option
+
+
+class Argument(NamedTuple):
+    """The declaration of an argument, besides its type and its default."""
+
+    rule: Rule
+    stored: str | None = None  # attribute of a `Model` that a further training cannot change
+    may_change: bool = False  # whether a training that is resumed may have another value
+    option: Option | None = None
+
+
+class Corruption(NamedTuple):
+    """Corruption of the input of a denoising autoencoder."""
+
+    # P. Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders",
+    # 2008
+    noise: float = 0.0  # standard deviation on numeric values, in scaled units
+    steps: float = 0.0  # share of the time steps that are dropped
+
+    def __bool__(self) -> bool:
+        """Return whether any corruption is applied."""
+        return self.noise > 0 or self.steps > 0
+
+    @classmethod
+    def of(cls, value: Any) -> "Corruption":
+        """Read the argument `denoise`: the noise, "steps:0.2", or both as in "0.3,steps:0.2"."""
+        check("denoise", value, DENOISE)
+        return cls(**_amounts(value))
+
+
+def _amounts(value: Any) -> dict[str, float]:
+    """Return the amount of each kind of corruption; raise a ValueError if there is none."""
+    amounts: dict[str, float] = {}
+    for part in value.split(",") if isinstance(value, str) else [value]:
+        name, amount = "noise", part
+        if isinstance(part, str) and part.strip().startswith("steps:"):
+            name, amount = "steps", part.strip().removeprefix("steps:")
+        amount = float(amount)
+        if name in amounts or not 0 <= amount < (1.0 if name == "steps" else float("inf")):
+            raise ValueError(part)
+        amounts[name] = amount
+    return amounts
+
+
+def _is_corruption(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Real | str):
+        return False
+    try:
+        _amounts(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_share(value: Any) -> bool:
+    return number(above=0, below=1).holds(value)
+
+
+def _is_optimizer(value: Any) -> bool:
+    import keras  # only where one is given
+
+    if isinstance(value, str):
+        try:
+            keras.optimizers.get(value)
+        except ValueError:
+            return False
+        return True
+    return isinstance(value, keras.optimizers.Optimizer)
+
+
+def _are_missing_values(value: Any) -> bool:
+    from refold.sequences import check_missing  # which loads PyArrow
+
+    try:
+        check_missing(value)
+    except ParameterError:
+        return False
+    return True
+
+
+DENOISE = Rule(
+    "the standard deviation of the noise (at least 0), the share of time steps to drop (as "
+    "'steps:0.2', below 1), or both (as '0.3,steps:0.2')",
+    _is_corruption,
+)
+_SIZE = Rule(
+    "a positive integer, or a share of the variance above 0 and below 1",
+    lambda value: whole().holds(value) or _is_share(value),
+)
+_OPTIMIZER = Rule("the name of a Keras optimizer or a keras.optimizers.Optimizer", _is_optimizer)
+_ARCHITECTURES = one_of("default", "repeat", "reshape", "dense")
+_ARCHITECTURE = Rule(
+    f"{_ARCHITECTURES.expected}, or a callable",
+    lambda value: callable(value) or _ARCHITECTURES.holds(value),
+)
+_FRACTION = number(least=0, below=1)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of a fit, in the order of the constructor of `SequenceAutoencoder`."""
+
+    latent_dim: Annotated[
+        int | float,
+        Argument(
+            _SIZE,
+            stored="specification.latent_dim",
+            option=Option(
+                float,
+                "N",
+                "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
+                panel="Model",
+                read=lambda value: int(value) if value.is_integer() else value,
+            ),
+        ),
+    ] = 16
+    units: Annotated[
+        int,
+        Argument(
+            whole(),
+            stored="specification.units",
+            option=Option(int, "N", "Units per recurrent layer.", panel="Model"),
+        ),
+    ] = 96
+    depth: Annotated[
+        int,
+        Argument(
+            whole(),
+            stored="specification.depth",
+            option=Option(
+                int, "N", "Recurrent layers in the encoder, and in the decoder.", panel="Model"
+            ),
+        ),
+    ] = 1
+    cell: Annotated[
+        str,
+        Argument(
+            one_of("lstm", "gru"),
+            stored="specification.cell",
+            option=Option(str, "NAME", "lstm or gru.", panel="Model"),
+        ),
+    ] = "lstm"
+    architecture: Annotated[
+        Any,
+        Argument(
+            _ARCHITECTURE,
+            stored="specification.architecture",
+            option=Option(str, "NAME", "default, dense, repeat or reshape.", panel="Model"),
+        ),
+    ] = "default"
+    decoder: Annotated[
+        str,
+        Argument(
+            one_of("auto", "parallel", "autoregressive"),
+            stored="specification.decoder",
+            option=Option(
+                str,
+                "NAME",
+                "parallel or autoregressive.",
+                panel="Model",
+                default="depends on the data",
+            ),
+        ),
+    ] = "auto"
+    patch: Annotated[
+        int | str,
+        Argument(
+            or_auto(whole()),
+            stored="specification.patch",
+            option=Option(
+                int,
+                "N",
+                "Steps that the LSTMs read and write at once.",
+                panel="Model",
+                default="depends on the lengths",
+            ),
+        ),
+    ] = "auto"
+    rocket_dim: Annotated[
+        int | str,
+        Argument(
+            or_auto(whole(0)),
+            stored="specification.rocket_dim",
+            option=Option(
+                int,
+                "N",
+                "Latent dimensions for ROCKET features.",
+                panel="Model",
+                default="depends on the data",
+            ),
+        ),
+    ] = "auto"
+    length_dim: Annotated[
+        int | str,
+        Argument(
+            Rule(
+                "'auto', 0 or 1",
+                lambda value: value == "auto" or (whole(0).holds(value) and value < 2),
+            ),
+            stored="specification.length_dim",
+            option=Option(
+                int,
+                "N",
+                "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
+                panel="Model",
+                default="1 if lengths differ and there are 8 or more dimensions",
+            ),
+        ),
+    ] = "auto"
+    forecast_steps: Annotated[
+        int,
+        Argument(
+            whole(0),
+            stored="specification.forecast_steps",
+            option=Option(int, "N", "Steps to forecast, for `refold forecast`.", panel="Model"),
+        ),
+    ] = 0
+    scale: Annotated[
+        Literal["features", "sequence"] | None,
+        Argument(
+            one_of("features", "sequence", None),
+            stored="scaler.mode",
+            option=Option(
+                str,
+                "SCALE",
+                "Standardize by features, by sequence, or none.",
+                panel="Model",
+                read=lambda value: None if value == "none" else value,
+            ),
+        ),
+    ] = "features"
+    missing_values: Annotated[
+        Any,
+        Argument(
+            or_none(
+                Rule("a finite number or a list of them, such as [-99999],", _are_missing_values)
+            ),
+            stored="schema.missing",
+        ),
+    ] = None
+    warm_start: Annotated[bool, Argument(FLAG)] = False
+    max_epochs: Annotated[
+        int | None,
+        Argument(
+            or_none(whole()),
+            option=Option(int, "N", "Maximum number of epochs.", default="depends on the data"),
+        ),
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        Argument(
+            or_none(whole()),
+            option=Option(
+                int, "N", "Sequences per training step.", default="32, or 64 from 2000 sequences on"
+            ),
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float, Argument(number(above=0), option=Option(float, "R", "Peak learning rate."))
+    ] = 0.003
+    optimizer: Annotated[
+        Any,
+        Argument(
+            or_none(_OPTIMIZER),
+            option=Option(str, "NAME", "Name of a Keras optimizer.", default="AdamW"),
+        ),
+    ] = None
+    validation_fraction: Annotated[
+        float,
+        Argument(
+            _FRACTION,
+            option=Option(float, "R", "Fraction held out to stop early, and for the error."),
+        ),
+    ] = 0.1
+    calibration_fraction: Annotated[
+        float,
+        Argument(
+            _FRACTION,
+            option=Option(
+                float, "R", "Fraction set aside to calibrate `refold detect` and `refold forecast`."
+            ),
+        ),
+    ] = 0.0
+    patience: Annotated[
+        int | None,
+        Argument(
+            or_none(whole()),
+            option=Option(
+                int,
+                "N",
+                "Epochs without a better validation loss before training stops.",
+                default="a tenth of the epochs, up to a quarter while the loss falls",
+            ),
+        ),
+    ] = None
+    refit: Annotated[
+        bool | str,
+        Argument(
+            Rule("'auto', True or False", lambda value: FLAG.holds(value) or value == "auto"),
+            option=Option(
+                bool,
+                None,
+                "Retrain on all sequences at the end.",
+                default="below 2000 sequences",
+                flags=("--refit/--no-refit",),
+            ),
+        ),
+    ] = "auto"
+    latent_steps: Annotated[
+        int | str,
+        Argument(
+            or_auto(whole(0)),
+            may_change=True,
+            option=Option(
+                int,
+                "N",
+                "Steps of latent optimization per code.",
+                panel="Model",
+                default="depends on the data",
+            ),
+        ),
+    ] = "auto"
+    time_budget: Annotated[
+        float | None,
+        Argument(
+            Rule(
+                "a positive number of seconds or None",
+                lambda value: value is None or number(above=0).holds(value),
+            ),
+            may_change=True,
+            option=Option(float, "SECONDS", "Time limit for training.", default="none"),
+        ),
+    ] = None
+    time_warp: Annotated[
+        float | str,
+        Argument(
+            or_auto(number(least=0)),
+            option=Option(
+                float,
+                "STEPS",
+                "Standard deviation of random time warps of the training sequences, 0 for none.",
+                default="depends on the data",
+            ),
+        ),
+    ] = "auto"
+    denoise: Annotated[
+        float | str,
+        Argument(
+            DENOISE,
+            option=Option(
+                str,
+                "HOW",
+                "Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
+            ),
+        ),
+    ] = 0.0
+    variational: Annotated[
+        bool,
+        Argument(
+            FLAG,
+            stored="specification.variational",
+            option=Option(
+                bool,
+                None,
+                "Train a variational autoencoder, with codes distributed as N(0, 1).",
+                panel="Model",
+                flags=("--variational",),
+            ),
+        ),
+    ] = False
+    random_state: Annotated[Any, Argument(RANDOM_STATE, may_change=True)] = None
+    verbose: Annotated[
+        int,
+        Argument(
+            Rule("0 or 1", lambda value: isinstance(value, Integral) and value in {0, 1}),
+            may_change=True,
+        ),
+    ] = 0
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """Return the arguments of an estimator, with Python's numbers instead of NumPy's."""
+        values = {name: getattr(estimator, name) for name in ARGUMENTS}
+        return cls(**{name: _python(value) for name, value in values.items()})
+
+    @property
+    def asks_for_share(self) -> bool:
+        """Whether `latent_dim` is a share of the variance, for which the size is chosen."""
+        return _is_share(self.latent_dim)
+
+    @property
+    def corruption(self) -> Corruption:
+        """What `denoise` says."""
+        return Corruption.of(self.denoise)
+
+    def check(self) -> None:
+        """Raise a ParameterError for an argument that breaks its rule."""
+        for name, declared in ARGUMENTS.items():
+            check(name, getattr(self, name), declared.rule)
+
+    def plain(self) -> dict[str, Any]:
+        """Return JSON values. Objects become "custom", and a random generator None."""
+        plain = {name: _plain(getattr(self, name)) for name in ARGUMENTS}
+        if plain["random_state"] == "custom":
+            plain["random_state"] = None
+        return plain
+
+
+def _python(value: Any) -> Any:
+    """Return a Python number for a NumPy scalar, and other values as they are."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _plain(value: Any) -> Any:
+    value = _python(value)
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | None) else "custom"
+
+
+ARGUMENTS: dict[str, Argument] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Arguments, include_extras=True).items()
+}
+OPTIONS: dict[str, Option] = {
+    name: declared.option for name, declared in ARGUMENTS.items() if declared.option is not None
+}

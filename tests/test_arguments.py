@@ -1,0 +1,100 @@
+"""The table of arguments, and all that repeats it: constructor, docstring, options, defaults."""
+
+import inspect
+import re
+from dataclasses import fields, replace
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder
+from refold.arguments import ARGUMENTS, OPTIONS, Arguments
+from refold.errors import ParameterError
+from refold.network.keras.build import ARCHITECTURES
+from refold.network.keras.cells import CELLS
+from refold.network.keras.decoder import DECODERS
+
+DEFAULTS = {field.name: field.default for field in fields(Arguments)}
+
+
+def test_the_constructor_repeats_names_and_defaults():
+    parameters = [*inspect.signature(SequenceAutoencoder.__init__).parameters.values()][1:]
+    assert {one.name: one.default for one in parameters} == DEFAULTS
+    assert [one.name for one in parameters] == [*ARGUMENTS]
+
+
+def test_the_docstring_describes_each_argument_with_its_default():
+    section = inspect.getdoc(SequenceAutoencoder).partition("Attributes\n---")[0]
+    described = dict(re.findall(r"^(\w+) : (.+)$", section, re.MULTILINE))
+    assert [*described] == [*ARGUMENTS]
+    for name, text in described.items():
+        default = DEFAULTS[name]
+        shown = repr(default).replace("'", '"')
+        assert text.endswith(f", default={shown}") or (
+            default is None and text.endswith((", optional", ", default=None"))
+        ), name
+
+
+def test_choices_are_those_of_the_tables_of_models():
+    for name, choices in [
+        ("cell", [*CELLS]),
+        ("decoder", ["auto", *DECODERS]),
+        ("architecture", [*ARCHITECTURES]),
+    ]:
+        assert all(ARGUMENTS[name].rule.holds(choice) for choice in choices)
+        listed = re.findall(r"'(\w+)'", ARGUMENTS[name].rule.expected)
+        assert listed == choices
+
+
+def test_defaults_keep_their_rules():
+    Arguments().check()
+    for name, declared in ARGUMENTS.items():
+        with pytest.raises(ParameterError, match=f"^{name} must be {re.escape(declared.rule[0])}"):
+            replace(Arguments(), **{name: [object()]}).check()
+
+
+def test_a_fitted_model_stores_what_the_table_says():
+    ae = SequenceAutoencoder(2, units=4, max_epochs=1, latent_steps=0, random_state=0)
+    model = ae.fit([np.arange(5.0), np.arange(6.0)] * 3).model_
+    stored = {name: one.stored for name, one in ARGUMENTS.items() if one.stored is not None}
+    for name, place in stored.items():
+        value = getattr(ae, name)
+        if value not in ("auto", None):
+            assert attrgetter(place)(model) == value
+    assert stored["missing_values"] == "schema.missing"
+    assert model.schema.missing == ()
+
+
+def test_arguments_are_plain_values():
+    ae = SequenceAutoencoder(
+        np.int64(3),
+        variational=np.bool_(True),
+        missing_values=np.array([-1.0]),
+        architecture=lambda **sizes: None,
+        random_state=np.random.default_rng(0),
+    )
+    arguments = Arguments.of(ae)
+    assert (type(arguments.latent_dim), arguments.variational) == (int, True)
+    arguments.check()
+    plain = arguments.plain()
+    assert plain["missing_values"] == [-1.0]
+    assert (plain["architecture"], plain["random_state"]) == ("custom", None)
+    assert refold.SequenceAutoencoder(**plain).get_params() == plain
+
+
+def test_the_reference_lists_the_options():
+    page = Path(__file__).parent.parent / "docs" / "reference" / "command-line.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [row for row in option_rows() if row not in lines] == []
+
+
+def option_rows():
+    """Return the rows of the table of options in the reference."""
+    for name, option in OPTIONS.items():
+        [flags] = option.flags or (f"--{name.replace('_', '-')}",)
+        flags = "`, `".join(flags.split("/")) + (f" {option.metavar}" if option.metavar else "")
+        default = DEFAULTS[name] if option.default is None else option.default
+        yield f"| `{flags}` | {option.help} | {'off' if default is False else default} |"
