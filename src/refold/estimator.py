@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 
 if TYPE_CHECKING:
     from refold.network.keras.build import Architecture
-    from refold.training import Checkpoint, FitResult
+    from refold.training import Checkpoint, Fit, FitResult
 
 __all__ = ["SequenceAutoencoder"]
 
@@ -348,8 +348,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             sequences of one step, or padding with zeros. Or if ``latent_dim`` is more than the
             values of the longest sequence and its length can fill.
         """
-        warm = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
-        return self._train(X, Arguments.of(self), warm, callbacks, checkpoint, resume=resume)
+        check_training_packages("Training")
+        # not at the top, because all else runs without Keras
+        from refold.training import fit
+
+        further = self.model_ if self.warm_start and self.__sklearn_is_fitted__() else None
+        options: dict[str, Any] = {"callbacks": callbacks, "checkpoint": checkpoint}
+        fitted = fit(X, Arguments.of(self), **options, resume=resume, further=further)
+        return self._keep(fitted, checkpoint)
 
     def partial_fit(self, X: Any, y: Any = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
         """Train on more sequences for a few epochs, from the fitted weights.
@@ -402,26 +408,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             calibration_fraction=0.0,
             refit=False,
         )
-        return self._train(X, arguments, self.model_ if self.__sklearn_is_fitted__() else None)
-
-    def _train(
-        self,
-        X: Any,
-        arguments: Arguments,
-        warm: Model | None,
-        callbacks: Sequence[Any] = (),
-        checkpoint: "str | os.PathLike[str] | Checkpoint | None" = None,
-        *,
-        resume: bool = False,
-    ) -> Self:
-        """Train with these arguments, further than the model ``warm`` if there is one."""
         check_training_packages("Training")
-        # not at the top, because all else runs without Keras
         from refold.training import fit
 
-        fitted = fit(
-            X, arguments, callbacks=callbacks, checkpoint=checkpoint, resume=resume, further=warm
-        )
+        further = self.model_ if self.__sklearn_is_fitted__() else None
+        return self._keep(fit(X, arguments, further=further))
+
+    def _keep(self, fitted: "Fit", checkpoint: Any = None) -> Self:
+        """Keep the model of a fit, if there is one; a KeyboardInterrupt if it was interrupted."""
         self.interrupted_ = fitted.outcome.interrupted
         self.n_shapes_ = fitted.outcome.num_shapes
         if fitted.model is not None:

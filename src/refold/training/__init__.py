@@ -4,6 +4,7 @@ from refold.training._backend import require_jax as require_jax
 from refold.training._check_arguments import check_arguments as check_arguments
 from refold.training._checkpoint import Checkpoint as Checkpoint
 from refold.training._data_sources import open_training as open_training
+from refold.training._fit import Fit as Fit
 from refold.training._fit import fit as fit
 from refold.training._forecast_decoder import cut as cut
 from refold.training._processes import Processes as Processes
