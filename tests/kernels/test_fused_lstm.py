@@ -16,7 +16,7 @@ from forks import server_with_keras
 from kernels import reference
 from refold import kernels
 from refold.errors import ParameterError
-from refold.kernels import _library
+from refold.kernels import _library, fused
 
 pytestmark = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
 
@@ -37,7 +37,7 @@ SHAPES = [
     (7, 17, 13, 20),
     (33, 6, 2, 2),
 ]
-PAIRS = [*itertools.product(kernels.ACTIVATIONS, kernels.ACTIVATIONS)]
+PAIRS = [*itertools.product(fused.ACTIVATIONS, fused.ACTIVATIONS)]
 MASKS = ("none", "right", "left", "holes", "nothing real", "empty rows")
 VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 
@@ -116,7 +116,7 @@ def example(*, shape, kind, seed, with_states):
 @functools.partial(jax.jit, static_argnames=("options",))
 def _run(given, mask, weights, options):
     def call(*given):
-        outputs, h, c = kernels.lstm(*given, mask, **dict(options))
+        outputs, h, c = fused.lstm(*given, mask, **dict(options))
         return (h, c) if outputs is None else (outputs, h, c)
 
     results, pull = jax.vjp(call, *given)
@@ -210,7 +210,7 @@ def test_results_and_gradients_are_those_of_keras(case, options):
 def test_empty_inputs_do_not_change_the_states(shape, kind):
     given = arrays(shape)
     mask = None if kind == "none" else np.ones(shape[:2], bool)
-    outputs, h, c = kernels.lstm(*given, mask)
+    outputs, h, c = fused.lstm(*given, mask)
     assert outputs.shape == (*shape[:2], shape[3])
     assert np.array_equal(h, given[4])
     assert np.array_equal(c, given[5])
@@ -375,7 +375,7 @@ def test_an_infinite_input_affects_only_gradients_that_depend_on_it(units):
     """The units fill the blocks of the kernel, or do not."""
     given, _, _ = example(shape=(3, 4, 3, units), kind="none", seed=0, with_states=True)
     given[0][1, 2, 0] = np.inf
-    gradients = jax.grad(lambda *g: kernels.lstm(*g)[1].sum(), argnums=tuple(range(6)))(*given)
+    gradients = jax.grad(lambda *g: fused.lstm(*g)[1].sum(), argnums=tuple(range(6)))(*given)
     num_nan = [int(np.isnan(gradient).sum()) for gradient in gradients]
     assert num_nan[1] <= 4 * units
     assert num_nan[:1] + num_nan[2:] == [0] * 5
@@ -388,11 +388,11 @@ GIVEN = arrays((4, 6, 3, 5))
 
 
 def last(x):
-    return kernels.lstm(x, *GIVEN[1:])[1]
+    return fused.lstm(x, *GIVEN[1:])[1]
 
 
 def test_jit_gives_the_same_bits():
-    eager, compiled = kernels.lstm(*GIVEN), jax.jit(kernels.lstm)(*GIVEN)
+    eager, compiled = fused.lstm(*GIVEN), jax.jit(fused.lstm)(*GIVEN)
     same_bits([np.asarray(a) for a in eager], [np.asarray(a) for a in compiled])
 
 
@@ -409,7 +409,7 @@ def test_a_scan_over_parts_agrees_with_one_call():
 
     def halves(x):
         def step(state, part):
-            outputs, h, c = kernels.lstm(part, *GIVEN[1:4], *state)
+            outputs, h, c = fused.lstm(part, *GIVEN[1:4], *state)
             return (h, c), outputs
 
         parts = x.reshape(4, 2, 6, 3).swapaxes(0, 1)
@@ -417,7 +417,7 @@ def test_a_scan_over_parts_agrees_with_one_call():
         return outputs.swapaxes(0, 1).reshape(4, 12, 5)
 
     def whole(x):
-        return kernels.lstm(x, *GIVEN[1:])[0]
+        return fused.lstm(x, *GIVEN[1:])[0]
 
     close([np.asarray(halves(x))], [np.asarray(whole(x))], 1e-6)
     gradients = [np.asarray(jax.grad(lambda x, f=f: (f(x) ** 2).sum())(x)) for f in (halves, whole)]
@@ -438,7 +438,7 @@ def test_gradients_that_are_not_needed_are_not_computed(features, kind):
     given, mask, _ = example(shape=(7, 9, features, 20), kind=kind, seed=0, with_states=True)
 
     def loss(arguments):
-        outputs, h, c = kernels.lstm(*arguments, mask)
+        outputs, h, c = fused.lstm(*arguments, mask)
         return (outputs**2).sum() + h.sum() + c.sum()
 
     def by_weights(weights):
@@ -453,7 +453,7 @@ def test_gradients_that_are_not_needed_are_not_computed(features, kind):
 
 
 def test_unused_results_have_no_gradient():
-    by_state = jax.grad(lambda c: kernels.lstm(*GIVEN[:5], c)[2].sum())(GIVEN[5])
+    by_state = jax.grad(lambda c: fused.lstm(*GIVEN[:5], c)[2].sum())(GIVEN[5])
     zero = np.zeros_like(GIVEN[4])
     expected = reference.gradients(*GIVEN, cotangents=(None, zero, zero + 1)).c
     close([np.asarray(by_state)], [expected], 1e-4)
@@ -519,7 +519,7 @@ def changed(name, value):
 )
 def test_arrays_of_wrong_shapes_are_refused(name, value, message):
     with pytest.raises(ParameterError, match=f"^{message}"):
-        kernels.lstm(**changed(name, value))
+        fused.lstm(**changed(name, value))
 
 
 # Variants

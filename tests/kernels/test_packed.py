@@ -14,7 +14,7 @@ from kernels import reference
 from refold import kernels
 from refold.kernels import _packed_library as library
 from refold.kernels import _packed_numpy as fallback
-from refold.kernels import packed
+from refold.kernels import fused, packed
 
 needs_library = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
 OPERATIONS = [pytest.param(library, marks=needs_library, id="library"), fallback]
@@ -361,7 +361,7 @@ def test_packed_and_padded_rows_have_the_same_bits(shape, go_backwards):
 
     def run(x, h, c):
         parameters = (case.kernel, case.recurrent, case.bias)
-        return kernels.lstm(x, *parameters, h, c, mask, go_backwards=go_backwards)
+        return fused.lstm(x, *parameters, h, c, mask, go_backwards=go_backwards)
 
     (outputs, h, c), pull = jax.vjp(run, x, case.h, case.c)
     # Backwards, steps after the end of a sequence come first and repeat the initial state.

@@ -2,14 +2,11 @@
 
 import importlib
 import importlib.util
-import sys
-from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
 
 from refold.errors import MissingExtraError
 
-__all__ = ["check_training_packages", "how_to_install", "is_installed", "lazy_names", "optional"]
+__all__ = ["check_training_packages", "how_to_install", "is_installed", "optional"]
 
 # The packages that pyproject.toml names and a small installation does not have.
 TRAINING_PACKAGES = (
@@ -44,28 +41,6 @@ def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the package {package.split('.')[0]!r}, which is not installed. "
             f"{how_to_install(extra)}"
         ) from error
-
-
-def lazy_names(
-    package: str,
-    names: Mapping[str, Sequence[str]],  # the names in each module of the package
-    purpose: str | None = None,  # subject of the error; by default the name that was used
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` of a package that imports some names on first use."""
-    # encoding and decoding need neither Keras, JAX nor scikit-learn, so they are imported this way
-    modules = {name: f"{package}.{module}" for module, found in names.items() for name in found}
-
-    def find(name: str) -> Any:
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        try:
-            return getattr(importlib.import_module(modules[name]), name)
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] == "refold":
-                raise
-            raise _missing_training(purpose or name) from error
-
-    return find, lambda: sorted({*vars(sys.modules[package]), *modules})
 
 
 def is_installed(package: str) -> bool:

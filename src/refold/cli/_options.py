@@ -70,7 +70,7 @@ _window = functools.partial(typer.Option, min=1, metavar="N", rich_help_panel="W
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowOptions:
     """How to cut long series into windows."""
 
     window: Annotated[int | None, _window(help="Cut long series into windows of N steps.")] = None

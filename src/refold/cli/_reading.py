@@ -14,7 +14,7 @@ import refold
 from refold._support.freed_memory import return_freed_memory
 from refold._support.rules import check, one_of
 from refold.cli._files_and_streams import STREAM, format_of, input_format_of, readable
-from refold.cli._options import InputFormat, Windows, split
+from refold.cli._options import InputFormat, WindowOptions, split
 from refold.errors import ParameterError, RefoldError, SchemaError
 
 _table = functools.partial(typer.Option, rich_help_panel="Tables")
@@ -142,7 +142,11 @@ class Reading:
             return require_in_memory(source, name)
 
     def read_calibrated(
-        self, model: "refold.Model", name: str, normal: str | None, windows: Windows | None = None
+        self,
+        model: "refold.Model",
+        name: str,
+        normal: str | None,
+        windows: WindowOptions | None = None,
     ) -> tuple[Any, Any]:
         """Return the model, calibrated on the file `normal`, and sequences for it."""
         if normal is not None:

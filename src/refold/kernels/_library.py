@@ -112,7 +112,7 @@ def why_not() -> str | None:
     return _opened()[1]
 
 
-class Layout(NamedTuple):
+class LstmLayout(NamedTuple):
     """Lengths of arrays that the library writes and reads, in floats."""
 
     gates: int  # of a ranked row, like cells
@@ -122,11 +122,11 @@ class Layout(NamedTuple):
 
 
 @functools.cache
-def layout(units: int, features: int = 0) -> Layout:
+def layout(units: int, features: int = 0) -> LstmLayout:
     """Return the lengths of the arrays of an LSTM."""
     lengths = (ctypes.c_int64 * 4)()
     load().refold_lstm_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
-    return Layout(*lengths)
+    return LstmLayout(*lengths)
 
 
 def call(name: str, *arguments: Any) -> None:

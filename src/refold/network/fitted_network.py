@@ -4,7 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
-from refold.network.packed.heads import ColumnHead, Draw
+from refold.network.packed.heads import Draw, PackedHead
 from refold.network.specification import Specification
 from refold.sequences import Sequences
 
@@ -16,7 +16,7 @@ class FittedNetwork(Protocol):
     # methods return numbers that are not finite.
 
     specification: Specification
-    head: ColumnHead
+    head: PackedHead
 
     @property
     def reads_padding(self) -> bool:

@@ -5,14 +5,14 @@ import pytest
 
 from refold.models import decode_autoregressively, default
 from refold.network.keras.autoregressive import gumbel_max
-from refold.network.packed.heads import ColumnHead
+from refold.network.packed.heads import PackedHead
 
 COLUMN_TYPES, LABELS = ["numeric", "categorical", "binary"], [0, 3, 0]
 OUTPUTS = np.array([0.7, 0.2, 0.5, 0.3, 0.9], "float32")
 
 
 def drawn(temperature, n=20_000):
-    head = ColumnHead(COLUMN_TYPES, LABELS)
+    head = PackedHead(COLUMN_TYPES, LABELS)
     noise = head.noise(np.array([0, n]), seed=0, numbers=np.array([0]))[None]
     return np.asarray(
         gumbel_max(np.tile(OUTPUTS, (1, n, 1)), noise, temperature, COLUMN_TYPES, LABELS)

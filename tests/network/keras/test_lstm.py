@@ -349,7 +349,7 @@ import sys, numpy as np
 from refold.layers import LSTM
 layer = LSTM(2)
 layer(np.ones((2, 3, 1), "float32"))
-print("refold.kernels._fused_lstm" in sys.modules, layer.why_scan)
+print("refold.kernels.fused" in sys.modules, layer.why_scan)
 """
 
 

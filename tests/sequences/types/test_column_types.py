@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, SchemaError
-from refold.layers import ColumnHead as KerasHead
-from refold.network.packed.heads import ColumnHead
+from refold.layers import PackedHead as KerasHead
+from refold.network.packed.heads import PackedHead
 from refold.sequences import Scaler, Sequences, concatenate
 from refold.sequences.types import COLUMN_TYPES
 
@@ -32,7 +32,7 @@ def case(name):
 def test_losses_and_links_are_the_same_everywhere(name):
     logits, targets = case(name)
     type_ = COLUMN_TYPES[name]
-    head = ColumnHead([name], [3 if type_.has_categories else 0])
+    head = PackedHead([name], [3 if type_.has_categories else 0])
     layer = KerasHead([name], [3 if type_.has_categories else 0])
     layer.build((None, head.num_outputs))
     layer.dense.kernel.assign(np.eye(head.num_outputs, dtype=np.float32))
@@ -52,7 +52,7 @@ def test_losses_and_links_are_the_same_everywhere(name):
 def test_the_gradient_is_that_of_the_loss(name):
     logits, targets = case(name)
     type_ = COLUMN_TYPES[name]
-    head = ColumnHead([name], [3 if type_.has_categories else 0])
+    head = PackedHead([name], [3 if type_.has_categories else 0])
     layer = KerasHead([name], [3 if type_.has_categories else 0])
     layer.build((None, head.num_outputs))
     layer.dense.kernel.assign(np.eye(head.num_outputs, dtype=np.float32))

@@ -17,7 +17,7 @@ from refold.cli._files_and_streams import (
     plan_file,
     plan_output,
 )
-from refold.cli._options import Data, Model, Quiet, TableFormat, Windows
+from refold.cli._options import Data, Model, Quiet, TableFormat, WindowOptions
 from refold.cli._picture_files import plan_picture, write_picture
 from refold.cli._reading import Reading
 from refold.cli._saved_models import id_name, load_model, log_drift
@@ -65,7 +65,7 @@ def detect(
             help="Image file for the most anomalous sequence, its anomalous steps shaded: .png.",
         ),
     ] = None,
-    windows: Windows,
+    windows: WindowOptions,
     reading: Reading,
     cluster: Cluster,
     output_format: TableFormat = None,

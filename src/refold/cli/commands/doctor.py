@@ -8,7 +8,7 @@ import typer
 import refold
 from refold.cli._console import log
 from refold.cli._error_messages import as_options
-from refold.cli._options import AsJson, Data, Quiet, Seed, Windows
+from refold.cli._options import AsJson, Data, Quiet, Seed, WindowOptions
 from refold.cli._reading import TrainingData, require_in_memory
 from refold.cli._saved_models import loading
 from refold.cli.commands.fit import FitOptions
@@ -21,7 +21,7 @@ def doctor(
     *,
     options: FitOptions,
     seed: Seed = None,
-    windows: Windows,
+    windows: WindowOptions,
     reading: TrainingData,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -16,7 +16,7 @@ from refold.cli._cluster import TrainingCluster
 from refold.cli._console import log
 from refold.cli._error_messages import Stopped
 from refold.cli._files_and_streams import MODEL_FORMATS, check_one_stream, plan_output
-from refold.cli._options import Data, Quiet, Seed, Windows
+from refold.cli._options import Data, Quiet, Seed, WindowOptions
 from refold.cli._reading import TrainingData, require_in_memory
 from refold.cli._saved_models import load_estimator, loading
 from refold.errors import ParameterError
@@ -60,7 +60,7 @@ def fit(
             help="Least time between two writes of MODEL.checkpoint, at ends of epochs.",
         ),
     ] = 60.0,
-    windows: Windows,
+    windows: WindowOptions,
     reading: TrainingData,
     cluster: TrainingCluster,
     quiet: Quiet = False,
@@ -119,7 +119,9 @@ def fit(
         raise Stopped(f"Stopped by Ctrl-C in the refit. The validated weights were written.{more}")
 
 
-def _check_new_to_model(cut: Any, windows: Windows, calibration_fraction: float | None) -> None:
+def _check_new_to_model(
+    cut: Any, windows: WindowOptions, calibration_fraction: float | None
+) -> None:
     if calibration_fraction and cut.overlap:
         raise ParameterError(
             "Overlapping windows share steps, so those set aside would not be new to the model. "

@@ -1,19 +1,17 @@
 """Custom models: the result of a user's architecture, and a check that it can be loaded."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from refold.errors import ParameterError
 from refold.network.keras.autoencoder import Models, autoencoder, every_layer
 from refold.network.keras.seed import seeded
-
-if TYPE_CHECKING:
-    from refold.network.keras.build import Specification
+from refold.network.specification import Specification
 
 
-def own_models(architecture: Callable[..., Any], specification: "Specification") -> Models:
+def own_models(architecture: Callable[..., Any], specification: Specification) -> Models:
     """Call a user's architecture; a ParameterError says what does not fit the data."""
     result = architecture(
         steps=specification.max_steps,

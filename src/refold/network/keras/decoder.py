@@ -24,8 +24,8 @@ from refold.network.weights import most_linear_steps
 from refold.sequences.types import number_mask
 
 
-class Settings(NamedTuple):
-    """Settings of a decoder, mostly arguments of `refold.models.default`."""
+class DecoderSettings(NamedTuple):
+    """DecoderSettings of a decoder, mostly arguments of `refold.models.default`."""
 
     column_types: Sequence[str]
     num_categories: Sequence[int] | None
@@ -54,7 +54,7 @@ class Decoder(ABC):
 
     previous: TeacherForcing | None = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DecoderSettings) -> None:
         suffix, max_steps, patch = settings.suffix, settings.max_steps, settings.patch
         self.patch = patch
         # The seeds of the weights depend on the order in which the layers are created.
@@ -80,7 +80,7 @@ class Decoder(ABC):
             self.linear = LinearDecoding(width, num_steps, max_steps, name=f"linear_steps{suffix}")
 
     @abstractmethod
-    def make_hidden(self, settings: Settings) -> None:
+    def make_hidden(self, settings: DecoderSettings) -> None:
         """Create the layers that ``hidden_steps`` calls."""
 
     # ``steps`` are the code, the position, and the previous step if the decoder reads it. ``real``
@@ -120,7 +120,7 @@ class ParallelDecoder(Decoder):
     # From bottom to top: the projection for the initial state, and the recurrent layer.
     stack: list[tuple[Any, Any]]
 
-    def make_hidden(self, settings: Settings) -> None:
+    def make_hidden(self, settings: DecoderSettings) -> None:
         """Create the stack."""
         cell, units, suffix = find_cell(settings.cell), settings.units, settings.suffix
         self.stack = [
@@ -145,7 +145,7 @@ class AutoregressiveDecoder(ParallelDecoder):
     reads_previous = True
     takes_patches = False
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DecoderSettings) -> None:
         super().__init__(settings)
         num_categories = settings.num_categories or [0] * len(settings.column_types)
         self.previous = TeacherForcing(
@@ -192,8 +192,8 @@ __all__ = [
     "DECODERS",
     "AutoregressiveDecoder",
     "Decoder",
+    "DecoderSettings",
     "ParallelDecoder",
-    "Settings",
     "find_decoder",
 ]
 
@@ -231,7 +231,7 @@ def forecaster(
     if recent_dim or number_mask(column_types).any():
         width = sum(n or 1 for n in num_categories or [0] * len(column_types))
         linear_steps = min(num_steps, most_linear_steps(width, latent_dim + recent_dim))
-    settings = Settings(
+    settings = DecoderSettings(
         column_types,
         num_categories,
         num_steps,

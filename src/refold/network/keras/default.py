@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from refold.errors import ParameterError, argument
 from refold.network.keras.autoencoder import Models, join
-from refold.network.keras.decoder import Settings, find_decoder
+from refold.network.keras.decoder import DecoderSettings, find_decoder
 from refold.network.keras.encoder import make_encoder
 from refold.network.weights import most_linear_steps
 from refold.sequences.types import number_mask
@@ -142,7 +142,7 @@ def default(
         length_scale=length_scale,
         rocket_dim=rocket_dim,
     )
-    settings = Settings(
+    settings = DecoderSettings(
         column_types,
         num_categories,
         max_steps,

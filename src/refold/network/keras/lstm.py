@@ -11,7 +11,7 @@ from refold.errors import ParameterError
 from refold.network.keras.tensors import Tensor
 
 if TYPE_CHECKING:
-    from refold.kernels import Backend
+    from refold.kernels.fused import Backend
 from keras import ops
 
 ENGINES = ("auto", "fused", "scan")
@@ -70,7 +70,7 @@ def why_not_here(*, log: bool) -> str | None:
     if keras.backend.backend() != "jax":
         return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
     # Not at the top, because other backends do not need JAX.
-    from refold.kernels import BACKENDS
+    from refold.kernels.fused import BACKENDS
 
     if _platform() not in BACKENDS:
         devices = " and ".join(backend.devices for backend in BACKENDS.values())
@@ -83,7 +83,7 @@ def why_not_here(*, log: bool) -> str | None:
 
 def backend_here() -> "Backend":
     """Return the kernel backend for JAX's default device; call it only if there is one."""
-    from refold.kernels import BACKENDS
+    from refold.kernels.fused import BACKENDS
 
     return BACKENDS[_platform()]
 

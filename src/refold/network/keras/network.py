@@ -13,7 +13,7 @@ from refold.network.keras.build import Network, build
 from refold.network.keras.predict import predict
 from refold.network.keras.seed import seeded
 from refold.network.packed.features import RocketFeatures
-from refold.network.packed.heads import ColumnHead, Draw
+from refold.network.packed.heads import Draw, PackedHead
 from refold.network.packed.lengths import whole_lengths
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
@@ -39,7 +39,7 @@ class KerasNetwork:
 
     def __init__(self, network: Network) -> None:
         self.network, self.specification = network, network.specification
-        self.head = ColumnHead(
+        self.head = PackedHead(
             network.specification.column_types, network.specification.num_categories
         )
         self.reads_padding, self.autoregressive = network.reads_padding, network.autoregressive

@@ -10,7 +10,7 @@ import numpy as np
 from refold._support.offsets import lengths_from_offsets
 from refold.kernels import packed
 from refold.network.packed.encoder import patch_offsets, rows_in_patches
-from refold.network.packed.heads import ColumnHead
+from refold.network.packed.heads import PackedHead
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
 from refold.network.weights import linear_map, lstm_weights, num_periods
@@ -19,7 +19,7 @@ from refold.network.weights import linear_map, lstm_weights, num_periods
 _KEPT = 256
 
 
-class Layout(NamedTuple):
+class DecoderLayout(NamedTuple):
     """What a pass of the decoder needs to know of the sequences to write."""
 
     offsets: np.ndarray  # of the steps, (n_sequences + 1,)
@@ -36,12 +36,12 @@ class Layout(NamedTuple):
 class Decoding(NamedTuple):
     """What the gradient needs of a pass of the decoder."""
 
-    layout: Layout
+    layout: DecoderLayout
     states: list[np.ndarray]  # initial cell state of each layer
     traces: list[Any]  # a `Trace` of each layer
 
 
-class Decoder:
+class PackedDecoder:
     """A stack of LSTMs whose initial states are projections of the code."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Decoder:
     ) -> None:
         suffix = "_ahead" if ahead else ""
         self.num_categories = specification.num_categories
-        self.head = ColumnHead(specification.column_types, specification.num_categories)
+        self.head = PackedHead(specification.column_types, specification.num_categories)
         # the forecast decoder reads recent values as if they were more of the code
         self.latent_dim = specification.latent_dim + (specification.recent_dim if ahead else 0)
         self.reads_previous = specification.decoder == "autoregressive" and not ahead
@@ -90,7 +90,7 @@ class Decoder:
         """Whether it writes the same number of steps always, each with its own scale."""
         return self.scale is not None and self.scale.ndim == 2
 
-    def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> Layout:
+    def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> DecoderLayout:
         """Prepare to write sequences with these offsets, for one or more calls."""
         # an autoregressive decoder needs ``x``, the encoder's input, for teacher forcing
         patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
@@ -102,12 +102,12 @@ class Decoder:
         steps, rows = offsets, slice(None)
         if self.patch > 1:
             steps, rows = patches * self.patch, rows_in_patches(offsets, patches, self.patch)
-        return Layout(offsets, patches, steps, by_step[:count], start, previous, rows)
+        return DecoderLayout(offsets, patches, steps, by_step[:count], start, previous, rows)
 
     def __call__(
         self,
         codes: np.ndarray,
-        layout: Layout,
+        layout: DecoderLayout,
         *,
         keep: bool = False,
         reuse: Decoding | None = None,
@@ -165,7 +165,7 @@ class Decoder:
     def decode_autoregressively(
         self,
         codes: np.ndarray,
-        layout: Layout,
+        layout: DecoderLayout,
         noise: np.ndarray | None = None,
         temperature: float = 1.0,
     ) -> np.ndarray:
@@ -208,7 +208,7 @@ class Decoder:
         return self._by_patch(min(self._most_patches, _KEPT))
 
     def _by_patch(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return ``by_step`` and ``start`` of a `Layout` for the first patches."""
+        """Return ``by_step`` and ``start`` of a `DecoderLayout` for the first patches."""
         # the position features are those of `refold.layers.RepeatCode`
         step = np.arange(count, dtype=np.float32)[:, None]
         periods = np.float32(2.0) ** np.arange(

@@ -14,7 +14,7 @@ from refold.network.specification import Specification
 from refold.network.weights import has_linear_path, linear_map, lstm_weights
 
 
-class Encoder:
+class PackedEncoder:
     """Bidirectional LSTMs whose states are pooled, a linear path, and ROCKET features."""
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:

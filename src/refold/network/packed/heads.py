@@ -48,7 +48,7 @@ LINKS = {
 }
 
 
-class ColumnHead:
+class PackedHead:
     """The outputs of a decoder by column type."""
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refold.kernels import packed
-from refold.network.packed.decoder import Decoder, Decoding
+from refold.network.packed.decoder import Decoding, PackedDecoder
 from refold.network.packed.lengths import LengthDimension, LengthModel
 
 # Error of the predicted length, in steps, that costs nothing; below half a step.
@@ -39,7 +39,7 @@ class LatentObjective:
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: PackedDecoder,
         length: LengthModel | LengthDimension,
         x: np.ndarray,
         targets: np.ndarray,

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.packed.decoder import Decoder
-from refold.network.packed.encoder import Encoder
-from refold.network.packed.heads import ColumnHead, Draw
+from refold.network.packed.decoder import PackedDecoder
+from refold.network.packed.encoder import PackedEncoder
+from refold.network.packed.heads import Draw, PackedHead
 from refold.network.packed.lbfgs import minimize_rows
 from refold.network.packed.lengths import LengthDimension, LengthModel, length_model, whole_lengths
 from refold.network.packed.losses import ErrorTotals, LatentObjective
@@ -35,7 +35,7 @@ class PackedNetwork:
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self.specification = specification
-        self.head = ColumnHead(specification.column_types, specification.num_categories)
+        self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
         self._parts: dict[str, Any] = {}
         # the `refold.models.Network` with these weights, if it was built
@@ -86,14 +86,14 @@ class PackedNetwork:
         return sum(math.prod(w.shape) for w in weights_of(self.specification) if w.is_trained)
 
     @property
-    def encoder(self) -> Encoder:
-        """Encoder with the current weights."""
-        return self._part("encoder", Encoder)
+    def encoder(self) -> PackedEncoder:
+        """PackedEncoder with the current weights."""
+        return self._part("encoder", PackedEncoder)
 
     @property
-    def decoder(self) -> Decoder:
-        """Decoder with the current weights."""
-        return self._part("decoder", Decoder)
+    def decoder(self) -> PackedDecoder:
+        """PackedDecoder with the current weights."""
+        return self._part("decoder", PackedDecoder)
 
     @property
     def length(self) -> LengthModel | LengthDimension:
@@ -192,7 +192,7 @@ class PackedNetwork:
 
     def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
-        decoder = self._part("forecaster", Decoder, ahead=True)
+        decoder = self._part("forecaster", PackedDecoder, ahead=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)

@@ -1,6 +1,10 @@
-"""The fused LSTM as a JAX function: one kernel call forward, and one backward."""
+"""The fused LSTM as a JAX function, and the table of backends, one for each type of JAX device.
+
+To add a backend, write a module whose ``lstm`` takes and returns what this `lstm` does.
+"""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -16,6 +20,17 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 
 _FORWARD, _BACKWARD = "refold_lstm_forward", "refold_lstm_backward"
+
+
+class Backend(NamedTuple):
+    """A fused LSTM for one type of device."""
+
+    devices: str  # plural name, for messages
+    # like `lstm`, for float32, differentiable once in reverse mode
+    lstm: Callable[..., tuple[Any, Any, Any]]
+    activations: tuple[str, ...]  # names of the Keras activations that it supports
+    variant: Callable[[], str | None]  # name of the variant of this machine; None if there is none
+    why_not: Callable[[], str | None]  # why there is none, in one line; None if there is one
 
 
 class _Options(NamedTuple):
@@ -93,11 +108,11 @@ def lstm(
     Examples
     --------
     >>> import numpy as np
-    >>> from refold import kernels
+    >>> from refold.kernels import fused
     >>> x, h = np.zeros((2, 5, 3), "float32"), np.zeros((2, 4), "float32")
     >>> kernel, recurrent = np.zeros((3, 16), "float32"), np.zeros((4, 16), "float32")
     >>> if kernels.variant():
-    ...     y, h, c = kernels.lstm(x, kernel, recurrent, np.zeros(16, "float32"), h, h)
+    ...     y, h, c = fused.lstm(x, kernel, recurrent, np.zeros(16, "float32"), h, h)
     ...     assert y.shape == (2, 5, 4)
     """
     _register()
@@ -254,3 +269,7 @@ def _call_backward(*arguments: Any) -> Any:
 
 def _floats(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+BACKENDS = {"cpu": Backend("CPUs", lstm, ACTIVATIONS, variant, why_not)}
+"""Backends by the name that JAX gives a type of device."""
