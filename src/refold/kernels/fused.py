@@ -108,6 +108,7 @@ def lstm(
     Examples
     --------
     >>> import numpy as np
+    >>> from refold import kernels
     >>> from refold.kernels import fused
     >>> x, h = np.zeros((2, 5, 3), "float32"), np.zeros((2, 4), "float32")
     >>> kernel, recurrent = np.zeros((3, 16), "float32"), np.zeros((4, 16), "float32")

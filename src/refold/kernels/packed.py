@@ -5,6 +5,7 @@ Sequence ``i`` has the rows ``offsets[i]:offsets[i + 1]`` of an array, and ``off
 in whatever order, and whatever the number of threads.
 """
 
+import functools
 import logging
 import os
 
@@ -97,12 +98,18 @@ else:
         tanh as tanh,
     )
 
-    # no warning for a user who turned the kernel off
-    logging.getLogger("refold").log(
-        logging.INFO if os.environ.get("REFOLD_KERNEL") == "none" else logging.WARNING,
-        "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s",
-        why_not(),
-    )
+
+@functools.cache
+def log_why_slow() -> None:
+    """Log once why there is no compiled library, if there is none."""
+    if variant() is None:
+        # no warning for a user who turned the kernel off
+        off = os.environ.get("REFOLD_KERNEL") == "none"
+        logging.getLogger("refold").log(
+            logging.INFO if off else logging.WARNING,
+            "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s",
+            why_not(),
+        )
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

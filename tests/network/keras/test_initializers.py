@@ -1,6 +1,7 @@
 """Initial weights from NumPy have Keras's distributions and a seed, and compile nothing."""
 
 import re
+from dataclasses import replace
 
 import jax
 import keras
@@ -105,7 +106,7 @@ def test_building_a_network_compiles_nothing_for_its_shapes(compiled, options):
         "default", ["numeric", "categorical"], [0, 3], True, **SIZES, **LENGTHS, **options
     )
     make(first)  # the seeds of dropout have the same shape
-    assert compiled(lambda: make(first._replace(units=11, latent_dim=6, max_steps=8))) == []
+    assert compiled(lambda: make(replace(first, units=11, latent_dim=6, max_steps=8))) == []
 
 
 def test_a_fit_compiles_only_its_training_step(compiled):

@@ -1,6 +1,7 @@
 """Latent optimization, and its minimizer."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_the_default_depends_on_the_number_of_sequences():
     for sequences, wanted in ((series[:1999], 10), (series, 0), (words, 10)):
         assert pick_latent_steps(default, MemorySource(sequences)) == wanted
     for other in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
-        assert pick_latent_steps(default._replace(**other), MemorySource(words)) == 0
+        assert pick_latent_steps(replace(default, **other), MemorySource(words)) == 0
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])

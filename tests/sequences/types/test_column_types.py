@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, SchemaError
-from refold.layers import PackedHead as KerasHead
+from refold.layers import ColumnHead as KerasHead
 from refold.network.packed.heads import PackedHead
 from refold.sequences import Scaler, Sequences, concatenate
 from refold.sequences.types import COLUMN_TYPES

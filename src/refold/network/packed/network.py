@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from refold.kernels import packed
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import Draw, PackedHead
@@ -34,6 +35,7 @@ class PackedNetwork:
     most_steps: int | None = None
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
+        packed.log_why_slow()
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
