@@ -11,10 +11,11 @@ import refold
 from refold import SequenceAutoencoder, Sequences
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
-from refold.sequences import scan, write
+from refold.sequences import write
 from refold.training import fit, load_checkpoint, validation_split
 from refold.training._choose_latent_dim import SIZES, smallest, smallest_size
 from refold.training._size_trials import Trials
+from small_data import mapped
 
 TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 
@@ -130,7 +131,7 @@ def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr("refold.training._size_trials._MOST_VALUES", 60 * 12)
     write(waves(n=180), tmp_path / "waves.parquet")
     parameters = SequenceAutoencoder(0.95, **TINY, verbose=1).get_params()
-    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
     assert smallest_size(source, parameters, fit, seed=0) == 3
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
@@ -141,7 +142,7 @@ def test_trials_of_files_use_the_latent_steps_of_the_model(tmp_path, monkeypatch
         "refold.training._choose_settings.choose_settings", lambda *_, choice, **__: choice
     )
     write(waves(), tmp_path / "waves.parquet")
-    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
     parameters = SequenceAutoencoder(**TINY).get_params()
     steps = []
     for data, latent_steps in ((source, "auto"), (source, 3), (waves(), "auto")):

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from refold.errors import ParameterError
 
-__all__ = ["sole_training", "sole_use"]
+__all__ = ["sole_training", "sole_use", "waiting_for"]
 
 _held: set[tuple[Path, int]] = set()
 
@@ -49,6 +49,22 @@ def sole_use(path: str | os.PathLike[str], message: str) -> Iterator[None]:
         _held.discard(holder)
         with contextlib.suppress(OSError):  # Windows cannot delete an open file
             Path(lock.lock_file).unlink()
+        lock.release()
+
+
+@contextmanager
+def waiting_for(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Lock what is written to a path, and wait as long as another process has it."""
+    path = Path(path)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):  # the file system has no locks
+        yield
+        return
+    try:
+        yield
+    finally:
         lock.release()
 
 

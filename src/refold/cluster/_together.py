@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from refold._support.argument_checks import draw_seed
-from refold.errors import ParameterError, argument
+from refold.errors import ParameterError, RefoldError, argument
 from refold.estimator import SequenceAutoencoder
-from refold.sequences import PartedScan, scan_parts
-from refold.training import Checkpoint, Processes
+from refold.sequences import read
+from refold.training import Checkpoint, Divided, Processes
 
 
 def fit_together(
@@ -27,17 +27,18 @@ def fit_together(
 
     Each process calls this function with the same arguments, after
     ``jax.distributed.initialize``. `fit` does both on a Ray cluster; this function is for other
-    launchers, such as ``srun``. Each process reads its part of the rows, in blocks, and never the
-    others. In each step, the processes take as many sequences of each part, and add up their
-    gradients; the losses are those of one process with all of these sequences.
+    launchers, such as ``srun``. Each process trains on its range of the sequences. In each step,
+    the processes take as many sequences of each part, and add up their gradients; the losses are
+    those of one process with all of these sequences.
 
     Parameters
     ----------
     estimator : SequenceAutoencoder
         Unfitted model with the arguments of the training. It is not changed. ``time_warp`` is 0.
     source : path
-        Parquet file, or folder of Parquet files, with one row per sequence. All processes need it
-        under the same path.
+        Parquet file, or folder of Parquet files. All processes need it under the same path. If it
+        is larger than memory, each machine needs disk for a copy as float32, or a cache folder
+        that all machines share (see `refold.sequences.read`).
     checkpoint : path or Checkpoint, optional
         As for `SequenceAutoencoder.fit`. The first process reads and writes it.
     resume : bool, default=False
@@ -47,7 +48,7 @@ def fit_together(
         Number of parts, a multiple of the number of processes; by default that number. The batches
         depend on it, and not on the number of processes.
     id, columns, column_types
-        As for `refold.sequences.scan`.
+        As for `refold.sequences.read`.
 
     Returns
     -------
@@ -57,9 +58,9 @@ def fit_together(
     Raises
     ------
     RefoldError
-        If `SequenceAutoencoder.fit` or `refold.sequences.scan` would raise one, or the training
-        cannot be divided: a model class of your own, a share of the variance as ``latent_dim``,
-        time warps, ``calibration_fraction``, ``missing_values``, or files with one row per step.
+        If `SequenceAutoencoder.fit` or `refold.sequences.read` would raise one, or the training
+        cannot be divided: a model class of your own, a share of the variance as ``latent_dim``, or
+        time warps.
 
     Examples
     --------
@@ -83,27 +84,43 @@ def fit_together(
     return fit_parts(estimator, parts, checkpoint, resume=resume)
 
 
-def open_parts(source: str | os.PathLike[str], **options: Any) -> PartedScan:
+def open_parts(
+    source: str | os.PathLike[str], num_parts: int | None = None, **options: Any
+) -> Divided:
     """Open the files in all processes; an error in one of them is raised in all."""
-    return scan_parts(source, Processes.connected(), **options)
+    processes = Processes.connected()
+    opened: Any = None
+    try:
+        if "://" in str(source):
+            raise ParameterError(
+                f"Processes that train read {source} from a file system. Mount the store on all "
+                "machines, or copy the files."
+            )
+        opened = Divided.among(processes, read(source, **options), num_parts)
+    except RefoldError as error:  # all processes raise it, instead of waiting for this one
+        opened = error
+    for error in processes.gather(opened if isinstance(opened, RefoldError) else None):
+        if error is not None:
+            raise error
+    return opened
 
 
 def fit_parts(
     estimator: SequenceAutoencoder,
-    parts: PartedScan,
+    divided: Divided,
     checkpoint: str | os.PathLike[str] | Checkpoint | None,
     *,
     resume: bool,
 ) -> SequenceAutoencoder:
-    """Train on the parts of all processes."""
-    processes = parts.processes
+    """Train in all processes, each on its parts."""
+    processes = divided.processes
     parameters: dict[str, Any] = estimator.get_params(deep=False) | {"time_warp": 0}
     parameters["random_state"] = processes.agree(draw_seed(estimator.random_state))
     with warnings.catch_warnings():
         if processes.index:  # the first one warns and logs
             parameters["verbose"] = 0
             warnings.simplefilter("ignore")
-        return SequenceAutoencoder(**parameters).fit(parts, checkpoint=checkpoint, resume=resume)
+        return SequenceAutoencoder(**parameters).fit(divided, checkpoint=checkpoint, resume=resume)
 
 
 def check_divisible(estimator: SequenceAutoencoder) -> None:

@@ -12,7 +12,7 @@ from refold.diagnosis._fit_findings import FitFacts, fit_findings
 from refold.errors import DataError, DivergedError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity, PCABaseline, fidelity
-from refold.sequences import Scaler, Scan, Sequences, sequence_moments
+from refold.sequences import Scaler, Sequences, sequence_moments
 from refold.training import check_arguments, open_training
 
 # Caps of the short fit: sequences, their values, sequences for an error, seconds.
@@ -71,7 +71,7 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
 
     Parameters
     ----------
-    X : Sequences, list of arrays, array, table, path or Scan
+    X : Sequences, list of arrays, array, table or path
         Data as for `SequenceAutoencoder.fit`.
     estimator : SequenceAutoencoder, optional
         Estimator with the settings that you use, which is not fitted itself. Without its
@@ -118,7 +118,7 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
 
 
 def _with_short_fit(
-    source: Sequences | Scan, parameters: dict[str, Any], found: tuple[Finding, ...]
+    source: Sequences, parameters: dict[str, Any], found: tuple[Finding, ...]
 ) -> Diagnosis:
     seed = parameters["random_state"]
     seed = seed if isinstance(seed, int) else 0

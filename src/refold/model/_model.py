@@ -54,7 +54,6 @@ from refold.model._statistics import Calibration, Fingerprints, History, Referen
 from refold.model._stream import Stream
 from refold.sequences import (
     Scaler,
-    Scan,
     Schema,
     Sequences,
     as_sequences,
@@ -181,7 +180,7 @@ class Model:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array, table, path or Scan
+        X : Sequences, list of arrays, array, table or path
             Data with the columns of the training data.
         verbose : {0, 1}, default=0
             1 shows a progress bar on standard error if this takes long.
@@ -219,7 +218,7 @@ class Model:
 
         Parameters
         ----------
-        X : path or Scan, or anything that `encode` takes
+        X : path, or anything that `encode` takes
             Sequences in memory are one block.
         verbose : {0, 1}, default=0
             As for `encode`.
@@ -306,7 +305,7 @@ class Model:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array, table, path or Scan
+        X : Sequences, list of arrays, array, table or path
             Data with the columns of the training data.
         codes : array of shape (n_sequences, code_size), optional
             Codes of the sequences, if you have them already.
@@ -1120,10 +1119,10 @@ class Model:
 
     # What applications share: aligned sequences, checked codes, and one without the other
 
-    def open(self, X: Any, meaning: Meaning) -> Sequences | Scan:
-        """Read sequences or open files, and warn of those unlike the training data."""
+    def open(self, X: Any, meaning: Meaning) -> Sequences:
+        """Open sequences, and warn of those unlike the training data; see `blocks`."""
         source = open_source(X)
-        if isinstance(source, Scan):
+        if source.is_mapped:
             check_fits(source.lengths, self.network)
         else:
             source = self._warned(self.align(source))
@@ -1148,13 +1147,13 @@ class Model:
             )
         return sequences
 
-    def blocks(self, source: Sequences | Scan) -> Iterator[Sequences]:
-        """Yield aligned sequences; for files block by block, with a warning after the last one."""
-        if isinstance(source, Sequences):
+    def blocks(self, source: Sequences) -> Iterator[Sequences]:
+        """Yield aligned sequences; mapped ones block by block, and a warning after the last one."""
+        if not source.is_mapped:
             yield source
             return
         counts = []
-        for block in map(self.align, source):
+        for block in map(self.align, source.blocks()):
             counts.append(count_far(block.values, self.error_scaler))
             yield block
         warn_of_far(counts, self.schema)

@@ -12,7 +12,7 @@ from refold.errors import DataError
 from refold.evaluation import PCABaseline, fidelity, pca_cross_fit
 from refold.inference import HEAD, describe_longer
 from refold.report._score import Quantity, Result, Score
-from refold.sequences import Scan, Sequences
+from refold.sequences import Sequences
 
 Stage = Callable[[str], Any]
 
@@ -45,12 +45,12 @@ class ReportData:
 
 def gather(
     model: Any,
-    source: Sequences | Scan,
+    source: Sequences,
     *,
     name: str,
     labels: Any,
     label_name: str | None,
-    train: Sequences | Scan | None,
+    train: Sequences | None,
     max_sequences: int,
     seed: int,
     seconds: float | None,
@@ -70,7 +70,7 @@ def gather(
     rows = _sample(source.lengths, width, max_sequences, seed)
     others = None if train is None else _training(model, train, seed)
     stage("encoding")
-    sequences = _taken(source, rows).align(model.schema)
+    sequences = source[rows].align(model.schema)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
         codes = np.asarray(model.encode(sequences))
@@ -135,10 +135,6 @@ def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray
     return np.sort(chosen)
 
 
-def _taken(source: Any, rows: np.ndarray) -> Sequences:
-    return source[rows] if isinstance(source, Sequences) else source.take(rows)
-
-
 def _back(model: Any, sequences: Sequences, codes: np.ndarray) -> Sequences:
     decoded = model.reconstruct(sequences, codes=codes)
     return Sequences.from_list(decoded, schema=model.schema).with_ids(sequences.ids)
@@ -147,7 +143,7 @@ def _back(model: Any, sequences: Sequences, codes: np.ndarray) -> Sequences:
 def _training(model: Any, train: Any, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
     rows = _sample(train.lengths, model.schema.output_width, MAX_TRAINING, seed)
-    others = _taken(train, rows).align(model.schema)
+    others = train[rows].align(model.schema)
     others = others[~model.held_back(others)]
     if len(others) < 2 or not others.lengths.any():
         raise DataError(

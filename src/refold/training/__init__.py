@@ -19,13 +19,12 @@ from refold.training._training import FitResult as FitResult
 from refold.training._training import Training as Training
 from refold.training.data._choose_time_warp import choose_time_warp as choose_time_warp
 from refold.training.data._corruption import Corruption as Corruption
-from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
+from refold.training.data._division import Divided as Divided
+from refold.training.data._division import Division as Division
+from refold.training.data._loaders import Loader as Loader
 from refold.training.data._loaders import Shard as Shard
 from refold.training.data._loaders import SplitData as SplitData
-from refold.training.data._loaders import StreamingLoader as StreamingLoader
 from refold.training.data._loaders import WarpingLoader as WarpingLoader
-from refold.training.data._loaders import epochs_in_a_pass as epochs_in_a_pass
-from refold.training.data._loaders import members_of_shards as members_of_shards
 from refold.training.data._loaders import shard_of as shard_of
 from refold.training.data._padded_batches import num_observed as num_observed
 from refold.training.data._padded_batches import to_device as to_device

@@ -14,7 +14,7 @@ from refold.models import inference_with
 from refold.training._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training._choose_latent_dim import choose_size
 from refold.training._choose_settings import choose
-from refold.training._data_sources import open_training, source_of
+from refold.training._data_sources import Source, open_training
 from refold.training._forecasts import fit_forecasts
 from refold.training._initial_weights import InitialWeights
 from refold.training._parameters import check_arguments, is_share
@@ -28,6 +28,7 @@ from refold.training._specify import (
 )
 from refold.training._split import Split, set_aside
 from refold.training._training import FitResult, Training
+from refold.training.data._division import Divided
 
 
 class Fit(NamedTuple):
@@ -53,7 +54,9 @@ def fit(
 
     # Open: read the data, with the columns of the model if one is trained further.
     check_arguments(arguments, further, checkpoint, resume=resume)
-    sequences = open_training(X, arguments["missing_values"], further)
+    divided = X if isinstance(X, Divided) else None
+    data = X if divided is None else divided.sequences
+    sequences = open_training(data, arguments["missing_values"], further)
     if not len(sequences):
         raise DataError("There is no sequence to fit on. Give at least one.")
     # NumPy scalars as Python numbers, for JSON
@@ -64,7 +67,7 @@ def fit(
     check_columns(sequences, further)
     keep_compiled()
     seed = draw_seed(arguments["random_state"]) if trial_seed is None else trial_seed
-    source = source_of(sequences)
+    source = Source(sequences, divided)
     with opened_checkpoint(
         checkpoint, arguments, source, seed=seed, resume=resume, further=further
     ) as saved:

@@ -10,7 +10,7 @@ from refold.errors import DataError, ParameterError, argument
 from refold.inference import Specification, check_fits, most_linear_steps
 from refold.model import Model, check_latent_steps
 from refold.models import DECODERS, Network, build, inference_with, seeded, with_weights_of
-from refold.sequences import Batches, Scaler, Scan, Schema, Sequences
+from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._choose_settings import Choice, rocket_features_cost_nothing
 from refold.training._data_sources import Source
 from refold.training._forecasts import autoencoder_seconds, pick_recent_steps
@@ -39,7 +39,7 @@ _MOST_OF_MAPS = 1 << 22
 _MOST_OUTPUTS = 50_000
 
 
-def check_columns(sequences: Sequences | Scan, further: Model | None = None) -> None:
+def check_columns(sequences: Sequences, further: Model | None = None) -> None:
     """Refuse columns without a value, and too many categories of all columns together."""
     if further is not None:
         return  # the model has checked the columns
@@ -78,7 +78,7 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
         num_categories=[len(column.categories) for column in schema.columns],
-        observed_flags=source.has_gaps() or drops_steps,
+        observed_flags=source.has_gaps or drops_steps,
         latent_dim=int(parameters["latent_dim"]),
         max_steps=max(1, int(lengths.max())),
         units=int(parameters["units"]),
@@ -200,7 +200,7 @@ def _may_depend_on_length(parameters: Mapping[str, Any], source: Source, length_
     size = (int(lengths.max()) + 1) * int(parameters["latent_dim"]) ** 2
     corrupted = Corruption.of(parameters["denoise"])
     possible = length_dim and schema.numeric.all() and not corrupted and size <= _MOST_OF_MAPS
-    return bool(possible and not source.has_gaps())
+    return bool(possible and not source.has_gaps)
 
 
 def rocket_dim_within(rocket_dim: int | str, size: int) -> int:

@@ -16,7 +16,7 @@ from refold.evaluation import PCABaseline
 from refold.models import Specification, build, default, predict
 from refold.sequences import Scaler, as_sequences, write
 from refold.training import set_rocket_initialization
-from refold.training._data_sources import MemorySource
+from refold.training._data_sources import Source
 from refold.training._specify import rocket_dim_within, specify
 from small_data import NoEpoch
 
@@ -86,7 +86,7 @@ def by_rule(X, latent_dim, found=None, **changes):
     if found is not None:
         rocket_dim = rocket_dim_within(parameters["rocket_dim"], found)
         parameters |= {"latent_dim": found, "rocket_dim": rocket_dim}
-    source = MemorySource(as_sequences(X))
+    source = Source(as_sequences(X))
     return specify(source, parameters, np.arange(len(source.sequences) - 1)).rocket_dim
 
 

@@ -11,7 +11,7 @@ from refold.evaluation import PCABaseline, accuracy
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
 from refold.training import Corruption, has_linear_path, set_linear_initialization
-from refold.training._data_sources import MemorySource
+from refold.training._data_sources import Source
 from refold.training._specify import specify
 from refold.training.initialization._one_hot import one_hot
 from refold.training.initialization._token_columns import _fit, _regress, token_initialization
@@ -224,7 +224,7 @@ def test_patches_do_not_change_the_initialization():
 def by_rule(X, latent_dim, **options):
     """Return the specification that a fit would build."""
     parameters = SequenceAutoencoder(latent_dim, **options).get_params(deep=False)
-    source = MemorySource(as_sequences(X))
+    source = Source(as_sequences(X))
     return specify(source, parameters, np.arange(len(source.sequences)))
 
 

@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-import refold
 from refold._support.freed_memory import return_freed_memory
 from refold.cli._cluster import Cluster
 from refold.cli._console import log
@@ -87,7 +86,7 @@ def encode(
 
 def _encoder_codes(model: Any, source: Any) -> list[Any]:
     """Encode some sequences, evenly spaced, without latent optimization, which is much slower."""
-    if not isinstance(source, refold.sequences.Sequences):
+    if source.is_mapped:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the same as before
@@ -108,11 +107,11 @@ def _sampled(
 
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
     """Encode sequences, block by block if the file is larger than memory."""
-    if isinstance(source, refold.sequences.Sequences):
+    if not source.is_mapped:
         yield model.encode(source, verbose=int(not quiet)), source.ids
         return
     return_freed_memory()
     blocks = model.encode_blocks(source)
     yield from track(
-        blocks, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet
+        blocks, "encode", len(source.block_offsets) - 1, console=Console(stderr=True), disable=quiet
     )
