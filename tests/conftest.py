@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,6 +41,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# A test that reads data larger than memory leaves nothing in the user's folder.
+os.environ.setdefault("REFOLD_CACHE_DIR", tempfile.mkdtemp(prefix="refold-tests-"))
 # Compilation by numba (for aeon) takes seconds, and the test data is tiny.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
@@ -73,6 +76,12 @@ def no_epochs():
 def few_trees(monkeypatch):
     """Compare generated sequences with a forest of 40 trees, a fifth of the default."""
     monkeypatch.setattr("refold.evaluation._generated_sequences._TREES", 40)
+
+
+def pytest_unconfigure():
+    """Remove the cache of data larger than memory."""
+    if Path(os.environ["REFOLD_CACHE_DIR"]).name.startswith("refold-tests-"):
+        shutil.rmtree(os.environ["REFOLD_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_report_header():

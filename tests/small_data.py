@@ -10,6 +10,7 @@ import pytest
 
 from refold import SequenceAutoencoder
 from refold.errors import DataError
+from refold.sequences import read
 
 # With batches of 8, the refit has as many batches as the training before it.
 TINY = {
@@ -85,3 +86,11 @@ def overflowing(ae):
             except DataError:
                 return sequence
     raise AssertionError
+
+
+def mapped(path, block_bytes=12 << 20, **options):
+    """Read a small Parquet file or folder as if it was larger than memory."""
+    sequences = read(path, memory_bytes=1, **options)
+    assert sequences.is_mapped
+    sequences.block_bytes = block_bytes
+    return sequences

@@ -10,8 +10,8 @@ import pytest
 
 from refold.cli import main
 from refold.errors import DataError
-from refold.sequences import Sequences, scan, write
-from small_data import overflowing, ragged, untrained
+from refold.sequences import Sequences, write
+from small_data import mapped, overflowing, ragged, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* far outside of the training data")
 
@@ -78,7 +78,7 @@ def test_files_larger_than_memory(tmp_path, ae):
     write(with_value(1e308), tmp_path / "x.parquet")
     for method in (ae.transform, ae.fit):
         with pytest.raises(DataError, match=r"Got 1e\+308 at sequence 1, step 2, column 'x1'"):
-            method(scan(tmp_path / "x.parquet", block_bytes=1 << 20))
+            method(mapped(tmp_path / "x.parquet", block_bytes=1 << 20))
 
 
 def test_what_transform_gives_decodes_also_for_data_in_other_units(ae):

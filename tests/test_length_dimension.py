@@ -11,7 +11,7 @@ from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow, write
-from refold.training._data_sources import MemorySource
+from refold.training._data_sources import Source
 from refold.training._specify import specify
 from small_data import TINY, ragged
 
@@ -60,7 +60,7 @@ def test_the_dimension_grows_with_the_length_and_nothing_else(fitted):
 
 def by_rule(X, latent_dim=8, **changes):
     arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
-    source = MemorySource(as_sequences(X))
+    source = Source(as_sequences(X))
     return specify(source, arguments, np.arange(len(source.sequences) - 1)).length_dim
 
 

@@ -16,7 +16,7 @@ from refold.errors import ModelFileError, ParameterError
 from refold.model import _container as container
 from refold.models import Specification, build
 from refold.sequences import Sequences
-from refold.training._data_sources import MemorySource
+from refold.training._data_sources import Source
 from refold.training._settings import pick_patch
 from refold.training._specify import specify
 
@@ -121,7 +121,7 @@ def test_words_are_decoded_in_parallel_with_patches():
 def test_the_default_depends_on_the_sequence_of_an_average_step():
     def by_rule(given, **options):
         arguments = Arguments.of(SequenceAutoencoder(**TINY | {"patch": "auto"} | options))
-        return specify(MemorySource(given), arguments, np.arange(len(given))).patch
+        return specify(Source(given), arguments, np.arange(len(given))).patch
 
     long = sines(6, longest=250)
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())

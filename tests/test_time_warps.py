@@ -7,7 +7,8 @@ from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
 from refold.training.data._choose_time_warp import choose_time_warp
-from refold.training.data._loaders import InMemoryLoader, WarpingLoader, shard_of
+from refold.training.data._division import Division
+from refold.training.data._loaders import Loader, WarpingLoader
 from refold.training.data._time_warps import random_delays, time_warped
 from small_data import TINY
 
@@ -37,8 +38,9 @@ def test_a_missing_value_is_not_spread():
 
 
 def test_each_epoch_has_its_own_warps_of_the_same_sequences():
-    shard = shard_of(RAGGED, np.arange(4), longest=20)
-    loader = WarpingLoader(InMemoryLoader(shard), 2.0, seed=0)
+    plain = Loader(RAGGED, Division(RAGGED), lambda block: block, np.ones(4, bool), 20, 0)
+    (shard,) = plain.epoch(1)
+    loader = WarpingLoader(plain, 2.0, seed=0)
     epochs = [next(loader.epoch(number)).data for number in (1, 2, 1)]
     first, second, again = (np.asarray(data.values) for data in epochs)
     np.testing.assert_array_equal(first, again)

@@ -76,9 +76,9 @@ def encode(path: Path) -> dict[str, Any]:
 def in_memory(path: Path, num_files: int = 3) -> dict[str, Any]:
     """Train on the sequences of the first files in memory; the time excludes compilation."""
     import refold
-    from refold.sequences import scan
+    from refold.sequences import read
 
-    data = scan(path).take(np.arange(num_files * FILE_STEPS // 100))
+    data = read(path)[np.arange(num_files * FILE_STEPS // 100)]
     ae = refold.SequenceAutoencoder(**SETTINGS | {"max_epochs": 3}).fit(data)
     seconds = np.diff(ae.history_["seconds"])
     return {"epoch_seconds": float(seconds.mean()), "num_steps": int(data.offsets[-1])}

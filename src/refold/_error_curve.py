@@ -24,7 +24,7 @@ def error_curve(
 
     Parameters
     ----------
-    X : Sequences, list of arrays, array, table, path or Scan
+    X : Sequences, list of arrays, array, table or path
         Data as for `SequenceAutoencoder.fit`. Data in files is sampled.
     sizes : iterable of int, default=(2, 4, 8, 16, 32)
         Numbers of latent dimensions to fit.

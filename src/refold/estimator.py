@@ -96,7 +96,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ``calibration_fraction``. Give old and new data together if the model has to keep what it
         learned before.
     max_epochs : int, optional
-        By default enough for 4000 steps, and at least 30. An epoch of data that is read in blocks
+        By default enough for 4000 steps, and at least 30. An epoch of data larger than memory
         has at most 2^24 time steps, and the default is then enough for 30 passes.
     batch_size : int, optional
         Number of sequences of average length in a training step. If lengths differ, a batch has
@@ -300,9 +300,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : Sequences, list of arrays of shape (length, features), array, table, path or Scan
+        X : Sequences, list of arrays of shape (length, features), array, table or path
             Anything that `refold.sequences.as_sequences` takes; or a file or a folder of Parquet
-            files, which may be larger than memory; or a ``Scan`` of such; or a
+            files, which may be larger than memory; or a
             ``pyarrow.RecordBatchReader``, or a function that returns batches of rows, as for
             `refold.sequences.read_batches`.
         y : ignored
@@ -366,7 +366,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : Sequences, list of arrays of shape (length, features), array, table, path or Scan
+        X : Sequences, list of arrays of shape (length, features), array, table or path
             Data with the columns of the first call, as for ``fit``.
         y : ignored
             Not used; scikit-learn passes it.
@@ -431,7 +431,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array, table, path or Scan
+        X : Sequences, list of arrays, array, table or path
             Data with the columns of the training data.
 
         Returns

@@ -153,7 +153,7 @@ def test_row_groups_are_joined_or_cut():
 
 def test_reconstructions_are_those_of_one_machine(model, folder, sequences, tmp_path):
     run("reconstruct", model, folder, tmp_path / "back", clip=True)
-    back = refold.sequences.read_or_scan(tmp_path / "back")
+    back = refold.sequences.read(tmp_path / "back")
     assert back.ids.tolist() == [f"s{i}" for i in range(120)]
     for one, expected in zip(back, model.reconstruct(sequences, clip=True), strict=True):
         assert np.array_equal(one, expected)

@@ -8,7 +8,8 @@ from refold.cli._error_messages import as_options
 from refold.diagnosis import data_findings
 from refold.diagnosis._finding import ORDER, Finding, by_importance
 from refold.errors import DataError
-from refold.sequences import Sequences, scan, windows, write
+from refold.sequences import Sequences, windows, write
+from small_data import mapped
 
 RNG = np.random.default_rng(0)
 SINES = [np.sin(np.arange(20 + i % 9) / 3 + i) + RNG.normal(0, 0.1, 20 + i % 9) for i in range(80)]
@@ -114,7 +115,7 @@ def test_long_series_give_a_finding():
 
 def test_data_in_files(tmp_path):
     write(TRIGGERS["duplicates"], tmp_path / "sines.parquet")
-    found = data_findings(scan(tmp_path / "sines.parquet", block_bytes=1000))
+    found = data_findings(mapped(tmp_path / "sines.parquet", block_bytes=1000))
     assert [one.name for one in found] == ["duplicates"]
 
 

@@ -16,7 +16,7 @@ from refold.model._anomaly_scores import Measurement, score_components
 from refold.model._calibration import calibration_of, p_values
 from refold.sequences import as_sequences, windows
 from refold.training._split import set_aside
-from small_data import untrained
+from small_data import mapped, untrained
 
 ONCE = TINY | {"refit": False}
 
@@ -293,9 +293,9 @@ def test_calibration_fraction_must_leave_training_sequences():
 
 def test_calibration_fraction_needs_data_in_memory(tmp_path):
     refold.sequences.write(sines(30), tmp_path / "sines.parquet")
-    scanned = refold.sequences.scan(tmp_path / "sines.parquet")
-    with pytest.raises(ParameterError, match="these are read in blocks"):
-        SequenceAutoencoder(**TINY, calibration_fraction=0.5).fit(scanned)
+    found = mapped(tmp_path / "sines.parquet")
+    with pytest.raises(ParameterError, match="sequences in memory, and these are larger"):
+        SequenceAutoencoder(**TINY, calibration_fraction=0.5).fit(found)
 
 
 def test_other_columns_and_no_sequences_are_refused(ae):

@@ -5,8 +5,8 @@ import pytest
 
 from refold import SequenceAutoencoder
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import as_sequences, scan, write
-from small_data import TINY, ragged, untrained
+from refold.sequences import as_sequences, write
+from small_data import TINY, mapped, ragged, untrained
 
 DATA = as_sequences(ragged())
 
@@ -51,5 +51,5 @@ def test_bad_data_is_refused(fitted, tmp_path):
     with pytest.raises(SchemaError, match=r"3 features, but the model was fitted on 2"):
         fitted.encoder_inputs(np.zeros((2, 5, 3)))
     write(DATA, tmp_path / "data.parquet")
-    with pytest.raises(DataError, match=r"^Got a Scan, which may be larger than memory"):
-        fitted.encoder_inputs(scan(tmp_path))
+    with pytest.raises(DataError, match=r"^Got 24 sequences that are mapped from a file larger"):
+        fitted.encoder_inputs(mapped(tmp_path))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import refold
-from refold.sequences import Sequences, scan, write
+from refold.sequences import Sequences, write
+from small_data import mapped
 
 NAMES = ["weight", "pressure", "income", "claim", "jump", "visits", "tail", "flag"]
 FAR = "far outside of the training data"
@@ -77,8 +78,8 @@ def test_smaller_numbers_are_far_away_if_the_mean_is_far_from_zero(ae):
 def test_a_file_in_blocks_causes_one_warning(ae, tmp_path):
     wrong = data(1)
     write(wrong.with_values(1000 * wrong.values), tmp_path / "a.parquet")
-    source = scan(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
-    assert source.num_blocks > 3
+    source = mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
+    assert len(source.block_offsets) > 4
     with pytest.warns(UserWarning, match=FAR) as told:
         ae.transform(source)
     assert len(told) == 1

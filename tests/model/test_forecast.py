@@ -16,7 +16,8 @@ from refold import SequenceAutoencoder, load
 from refold.errors import DataError, ParameterError
 from refold.evaluation import conformal_margins, forecast_errors
 from refold.model import Forecast
-from refold.sequences import Scaler, Sequences, as_sequences, scan, split_at, write
+from refold.sequences import Scaler, Sequences, as_sequences, split_at, write
+from small_data import mapped
 
 TINY = {
     "latent_dim": 4,
@@ -397,8 +398,8 @@ def test_data_in_files(tmp_path):
     rng = np.random.default_rng(0)
     for part in range(2):
         write(waves(30, part).with_ids(30 * part + np.arange(30)), tmp_path / f"{part}.parquet")
-    source = scan(tmp_path, block_bytes=4096)
-    assert source.num_blocks > 1
+    source = mapped(tmp_path, block_bytes=4096)
+    assert len(source.block_offsets) > 2
     ae = SequenceAutoencoder(**TINY | {"max_epochs": 1}, forecast_steps=5, verbose=1).fit(source)
     assert ae.forecast_errors(waves(50, int(rng.integers(5, 9)))).model < 0.2
 

@@ -11,8 +11,8 @@ from refold.cli import main
 from refold.errors import DataError
 from refold.model._longer_sequences import describe_longer, lengths_to_write
 from refold.network.keras.network import keras_models
-from refold.sequences import scan, write
-from small_data import untrained
+from refold.sequences import write
+from small_data import mapped, untrained
 
 ONE = r"^1 of 4 sequences is longer than the longest in training: 30 steps against 6\. "
 
@@ -117,14 +117,14 @@ def test_predicted_lengths(ae, tmp_path):
 
 def test_blocks_of_files_are_counted_together(ae, tmp_path):
     write(waves(*[5] * 40, 30, 8), tmp_path / "waves.parquet")
-    blocks = scan(tmp_path / "waves.parquet", block_bytes=100)
+    blocks = mapped(tmp_path / "waves.parquet", block_bytes=100)
     with pytest.warns(UserWarning, match="2 of 42 sequences are longer") as caught:
         assert len(ae.transform(blocks)) == 42
     assert len(caught) == 1
     with pytest.warns(UserWarning, match="2 of 42 sequences are longer") as caught:
         parts = list(ae.encode_blocks(blocks))
     assert len(caught) == 1
-    assert len(parts) == blocks.num_blocks > 1
+    assert len(parts) == len(blocks.block_offsets) - 1 > 1
     assert [i for _, ids in parts for i in ids] == list(range(42))
 
 

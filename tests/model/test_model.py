@@ -10,8 +10,8 @@ import refold
 from refold import SequenceAutoencoder, load
 from refold.errors import NotFittedError, ParameterError
 from refold.model import Model, dumps, model_of
-from refold.sequences import codes_to_arrow, scan, write
-from small_data import ragged, untrained
+from refold.sequences import codes_to_arrow, write
+from small_data import mapped, ragged, untrained
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_estimator_model_and_file_give_the_same_bits(ae, tmp_path):
 def test_blocks_of_a_file_have_the_same_codes(ae, tmp_path):
     new = refold.sequences.as_sequences(ragged(seed=2))
     write(new, tmp_path / "new.parquet")
-    source = scan(tmp_path / "new.parquet", block_bytes=400)
+    source = mapped(tmp_path / "new.parquet", block_bytes=400)
     blocks = list(ae.model_.encode_blocks(source))
     assert len(blocks) > 1
     same(np.concatenate([codes for codes, _ in blocks]), ae.encode(new))

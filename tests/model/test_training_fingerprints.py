@@ -10,16 +10,18 @@ import refold
 from model.small import sines
 from refold.errors import DataError
 from refold.model import _fingerprints, check_untrained
-from refold.sequences import as_sequences, fingerprints, scan, write
+from refold.sequences import as_sequences, fingerprints, write
 from refold.training import _split
+from refold.training._data_sources import Source
 from refold.training._split import joined_fingerprints
+from small_data import mapped
 
 REFUSED = "The normal sequences are those that the model was trained on"
 
 
 def trained_on(source, held_back=()):
     """Return the fingerprints of what a fit trained on."""
-    return joined_fingerprints(source, np.array(held_back, np.uint64), None).trained
+    return joined_fingerprints(Source(source), np.array(held_back, np.uint64), None).trained
 
 
 def accepted(normal, trained):
@@ -57,7 +59,7 @@ def test_large_data_keeps_the_smallest_fingerprints(monkeypatch, tmp_path):
     assert np.array_equal(trained_on(series), whole[:50])
     write(series, tmp_path / "sines.parquet")
     assert np.array_equal(
-        trained_on(scan(tmp_path / "sines.parquet", block_bytes=2000)), whole[:50]
+        trained_on(mapped(tmp_path / "sines.parquet", block_bytes=2000)), whole[:50]
     )
     with pytest.raises(DataError, match=REFUSED):
         check_untrained(series, whole[:50])

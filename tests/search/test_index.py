@@ -24,8 +24,8 @@ from refold.search import Index, _approximate, _source, draw
 from refold.search._exact import nearest
 from refold.search._source import RowSource
 from refold.search._store import FORMAT, TABLE
-from refold.sequences import scan, write
-from small_data import ragged
+from refold.sequences import write
+from small_data import mapped, ragged
 
 
 def vectors(index, ae, X):
@@ -103,14 +103,14 @@ def test_rows_are_added_replaced_and_removed(ae, place):
 
 @pytest.fixture(scope="module")
 def scanned(sequences, tmp_path_factory):
-    path = tmp_path_factory.mktemp("scan") / "rows.parquet"
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
     write(sequences, path)
     return path
 
 
 def test_files_are_encoded_in_blocks(ae, sequences, scanned, tmp_path, monkeypatch, capsys):
-    source = scan(scanned, block_bytes=200)
-    assert source.num_blocks > 4
+    source = mapped(scanned, block_bytes=200)
+    assert len(source.block_offsets) > 5
     columns = {"year": range(24)}
     index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
     assert "encode" in capsys.readouterr().err
@@ -133,7 +133,8 @@ def test_a_run_that_is_killed_leaves_the_old_index_or_none(ae, place, scanned, t
         "        assert os.wait()[1] == signal.SIGKILL\n"
         "        continue\n"
         "    import refold\n"
-        "    loaded, source = refold.load(model), refold.sequences.scan(data, block_bytes=200)\n"
+        "    loaded, source = refold.load(model), refold.sequences.read(data, memory_bytes=1)\n"
+        "    source.block_bytes = 200\n"
         "    def encode(model, block, verbose, encode=refold.Model.codes_of):\n"
         "        if 's9' in block.ids.tolist():\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -10,7 +10,8 @@ from refold.network.keras.lengths import length_model
 from refold.sequences import Batches, Column, Schema, Sequences
 from refold.training._settings import Settings
 from refold.training._training import Training
-from refold.training.data._loaders import InMemoryLoader, Shard, SplitData
+from refold.training.data._division import Division
+from refold.training.data._loaders import Loader, Shard, SplitData
 from refold.training.data._padded_batches import num_observed, to_device
 
 LABELS = ("a", "b", "c", "d")
@@ -45,11 +46,12 @@ def network(case, seed=0, **changes):
 def part(scaled, rows=None, held_out=(), longest=STEPS):
     """Return a part of the data; all of it by default."""
     rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
+    used = np.zeros(len(scaled), bool)
+    used[rows] = True
+    loader = Loader(scaled, Division(scaled), lambda block: block, used, longest, 0)
     data = to_device([scaled], longest)
     others = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    return SplitData(
-        InMemoryLoader(Shard(data, rows)), others, len(rows), num_observed(scaled, rows)
-    )
+    return SplitData(loader, others, len(rows), num_observed(scaled, rows))
 
 
 def batches(scaled, size=5):

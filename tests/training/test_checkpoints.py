@@ -27,7 +27,8 @@ from training import script
 from training.script import SETTINGS, data
 
 SCRIPT = Path(__file__).with_name("script.py")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
+PATHS = os.pathsep.join([str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH", "")])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS}
 SHORT = SETTINGS | {"max_epochs": 4}
 
 

@@ -13,12 +13,13 @@ from refold import SequenceAutoencoder, Sequences
 from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
-from refold.sequences import scan, write
+from refold.sequences import write
 from refold.training import fit
 from refold.training._checkpoint_file import load_checkpoint
 from refold.training._choose_latent_dim import SIZES, smallest, smallest_size
 from refold.training._size_trials import Trials
 from refold.training.data._validation_split import validation_split
+from small_data import mapped
 
 TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 
@@ -134,7 +135,7 @@ def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr("refold.training._size_trials._MOST_VALUES", 60 * 12)
     write(waves(n=180), tmp_path / "waves.parquet")
     arguments = Arguments.of(SequenceAutoencoder(0.95, **TINY, verbose=1))
-    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
     assert smallest_size(source, arguments, fit, seed=0) == 3
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
@@ -145,7 +146,7 @@ def test_trials_of_files_use_the_latent_steps_of_the_model(tmp_path, monkeypatch
         "refold.training._choose_settings.choose_settings", lambda *_, choice, **__: choice
     )
     write(waves(), tmp_path / "waves.parquet")
-    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
     arguments = Arguments.of(SequenceAutoencoder(**TINY))
     steps = []
     for data, latent_steps in ((source, "auto"), (source, 3), (waves(), "auto")):

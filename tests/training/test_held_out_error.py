@@ -12,11 +12,12 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
 from refold.network.keras.network import keras_models
-from refold.sequences import Column, Schema, scan, write
+from refold.sequences import Column, Schema, write
 from refold.training import fit
-from refold.training._data_sources import FileSource, MemorySource
+from refold.training._data_sources import Source
 from refold.training._held_out_error import HeldOut, HeldOutComparison, describe, holding
 from refold.training.data._validation_split import validation_split
+from small_data import mapped
 
 SHORT = {"latent_dim": 2, "units": 6, "max_epochs": 3, "random_state": 0, "learning_rate": 0.02}
 # Long enough to be better than the linear initialization.
@@ -61,7 +62,7 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     assert (int(number), int(size)) == (len(held_out), 2)
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
-    source, split = MemorySource(curves()), validation_split(curves().lengths, 0.1, seed=7)
+    source, split = Source(curves()), validation_split(curves().lengths, 0.1, seed=7)
     ours = HeldOut(source, *split, seed=7, most=2).of_network(
         fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )
@@ -103,7 +104,7 @@ def test_data_in_files_has_the_same_errors(scale, tmp_path, without_refit):
     fitted, _ = without_refit
     write(curves(), tmp_path / "curves.parquet")
     split = validation_split(curves().lengths, 0.1, seed=7)
-    sources = MemorySource(curves()), FileSource(scan(tmp_path / "curves.parquet", block_bytes=500))
+    sources = Source(curves()), Source(mapped(tmp_path / "curves.parquet", block_bytes=500))
     errors = []
     for source in sources:
         held_out = HeldOut(source, *split, seed=7, most=4)
@@ -119,7 +120,7 @@ def test_data_in_files_has_the_same_errors(scale, tmp_path, without_refit):
 def test_pca_of_a_sample_has_at_most_as_many_components_as_it_allows(seed, monkeypatch):
     monkeypatch.setattr("refold.training._held_out_error._MOST_VALUES", 64)
     data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
-    source, split = MemorySource(data), (np.arange(10, 61), np.arange(10))
+    source, split = Source(data), (np.arange(10, 61), np.arange(10))
     held_out = HeldOut(source, *split, seed=seed, most=16)
     assert np.isfinite(held_out.of_pca(16).nmse)
 
@@ -194,7 +195,7 @@ def mixed():
 
 def test_fit_and_report_have_the_same_errors_for_a_mixed_table(mixed):
     split = np.arange(10, 40), np.arange(10)
-    held_out = HeldOut(MemorySource(mixed), *split, seed=0, most=3)
+    held_out = HeldOut(Source(mixed), *split, seed=0, most=3)
     training, others = (mixed[rows] for rows in split)
     baseline = PCABaseline(3).fit(training)
     back = baseline.reconstruct(others)

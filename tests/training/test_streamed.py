@@ -1,4 +1,4 @@
-"""Data in files, which is read in blocks, gives the same results as data in memory."""
+"""Data that is mapped from files gives the same results as data in memory."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +10,12 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.cli._code_reader import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
-from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write
+from refold.sequences import Batches, Scaler, Sequences, read, write
 from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
-from refold.training._data_sources import FileSource
-from refold.training.data._loaders import StreamingLoader, epochs_in_a_pass, members_of_shards
+from refold.training._data_sources import Source
+from refold.training.data._division import Division
+from refold.training.data._loaders import Loader
+from small_data import mapped
 
 TINY = {
     "latent_dim": 3,
@@ -69,7 +71,7 @@ def same(a, b):
 def test_training_on_the_same_batches_gives_the_same_bits(folder_of_each_layout):
     """With one shard, the order of batches is that of data in memory."""
     settings = TINY | {"scale": None}
-    streamed = SequenceAutoencoder(**settings).fit(scan(folder_of_each_layout, block_bytes=MANY))
+    streamed = SequenceAutoencoder(**settings).fit(mapped(folder_of_each_layout, block_bytes=MANY))
     whole = SequenceAutoencoder(**settings).fit(ragged())
     assert same(streamed, whole)
     for name in ("loss", "val_loss"):
@@ -78,18 +80,18 @@ def test_training_on_the_same_batches_gives_the_same_bits(folder_of_each_layout)
 
 @pytest.mark.parametrize("scale", ["features", "sequence"])
 def test_codes_are_those_of_the_data_in_memory(folder, scale):
-    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(scan(folder, block_bytes=100))
+    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(mapped(folder, block_bytes=100))
     assert len(ae.history_["loss"]) >= 2
-    codes = ae.transform(scan(folder, block_bytes=100))
+    codes = ae.transform(mapped(folder, block_bytes=100))
     assert codes.shape == (60, ae.encoder_.output_shape[1] + 4 * (scale == "sequence"))
     np.testing.assert_allclose(codes, ae.transform(ragged()), atol=1e-5)
 
 
 def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_each_layout):
-    data = scan(folder_of_each_layout, block_bytes=100)
+    data = mapped(folder_of_each_layout, block_bytes=100)
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
-    pages = StreamingLoader(data, lambda block: block, used, longest=9, seed=0)
+    pages = Loader(data, Division(data), lambda block: block, used, longest=9, seed=0)
     orders = []
     for epoch in (1, 2):
         loaded = list(pages.epoch(epoch))
@@ -109,15 +111,16 @@ def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_eac
 
 
 def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
-    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
-    data = scan(folder, block_bytes=100)
-    loader = StreamingLoader(data, lambda block: block, np.ones(60, bool), longest=9, seed=0)
+    monkeypatch.setattr("refold.training.data._division._MAX_STEPS", 100)
+    data = mapped(folder, block_bytes=100)
+    used = np.ones(60, bool)
+    loader = Loader(data, Division(data), lambda block: block, used, longest=9, seed=0)
     assert loader.epochs_in_a_pass == -(-int(data.lengths.sum()) // 100) == 3
     rows = [np.concatenate([shard.rows for shard in loader.epoch(i)]) for i in range(1, 7)]
     for one_pass in (rows[:3], rows[3:]):
         assert sorted(np.concatenate(one_pass).tolist()) == list(range(60))
     assert rows[0].tolist() != rows[3].tolist()
-    source, batches = FileSource(data), Batches(data.lengths, 8, None)
+    source, batches = Source(data), Batches(data.lengths, 8, None)
     steps = sum(batches.num_batches(np.sort(page)) for page in all_members(data))
     assert source.num_batches(batches, np.arange(60), seed=0) == -(-steps // 3)
     settings = TINY | {"max_epochs": 3, "validation_fraction": 0, "refit": False}
@@ -128,27 +131,28 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
 
 def all_members(data):
     """Return the sequences of each shard of the first pass."""
+    division = Division(data)
     return [
-        members
-        for epoch in range(1, epochs_in_a_pass(data) + 1)
-        for members in members_of_shards(data, 0, epoch)
+        division.members(blocks)
+        for epoch in range(1, division.epochs_in_a_pass + 1)
+        for blocks in division.shards(0, epoch)
     ]
 
 
 @pytest.mark.parametrize("refit", [False, True])
 def test_only_shards_that_are_trained_on_are_read(folder, monkeypatch, refit):
-    read, read_one = [], StreamingLoader._read
+    read, read_one = [], Loader._read
     monkeypatch.setattr(
-        StreamingLoader, "_read", lambda self, blocks: read.append(blocks) or read_one(self, blocks)
+        Loader, "_read", lambda self, blocks: read.append(blocks) or read_one(self, blocks)
     )
-    data = scan(folder, block_bytes=100)
+    data = mapped(folder, block_bytes=100)
     ae = SequenceAutoencoder(**TINY | {"refit": refit, "validation_fraction": 0}).fit(data)
     assert ae.history_["epoch"][:2] == [1, 2]
-    assert len(read) == len(ae.history_["epoch"]) * len(members_of_shards(data, seed=0)) > 4
+    assert len(read) == len(ae.history_["epoch"]) * len(all_members(data)) > 4
 
 
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training.data._division._MAX_STEPS", 100)
     path, kept = tmp_path / "checkpoint", []
     write_one = save_checkpoint
 
@@ -156,7 +160,7 @@ def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeyp
         write_one(*arguments)
         kept.append(path.read_bytes())
 
-    data = scan(folder, block_bytes=100)
+    data = mapped(folder, block_bytes=100)
     settings = TINY | {"max_epochs": 4}
     with monkeypatch.context() as patch:
         patch.setattr("refold.training._checkpoint.save_checkpoint", keep)
@@ -167,11 +171,11 @@ def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeyp
     assert same(resumed, unbroken)
 
 
-def test_a_sample_of_sorted_files_comes_from_several_blocks(tmp_path):
+def test_a_sample_is_drawn_from_all_files(tmp_path):
     days = Sequences.from_list([np.full(4, row // 10) for row in range(400)])
     for day in range(40):
         write(days[10 * day : 10 * day + 10], tmp_path / f"{day:02}.parquet")
-    data = FileSource(scan(tmp_path, block_bytes=4 * 4 * 10))
+    data = Source(mapped(tmp_path, block_bytes=4 * 4 * 10))
     rows = np.delete(np.arange(400), np.arange(0, 400, 7))
     sample = data.sample(rows, 32, seed=0)
     assert len(sample) == 32
@@ -184,25 +188,16 @@ def test_a_sample_of_sorted_files_comes_from_several_blocks(tmp_path):
 
 def test_a_checkpoint_does_not_continue_with_other_files(folder, tmp_path):
     path, short = tmp_path / "checkpoint", TINY | {"max_epochs": 1, "refit": False}
-    SequenceAutoencoder(**short).fit(scan(folder), checkpoint=path)
+    SequenceAutoencoder(**short).fit(mapped(folder), checkpoint=path)
     write(ragged(seed=1), tmp_path / "other.parquet")
     with pytest.raises(ParameterError, match="the data is not the same"):
         SequenceAutoencoder(**short).fit(
-            scan(tmp_path / "other.parquet"), checkpoint=path, resume=True
+            mapped(tmp_path / "other.parquet"), checkpoint=path, resume=True
         )
 
 
-def test_the_digest_of_files_ignores_ranges(folder):
-    source = FileSource(scan(folder))
-    before, summary = source.digest(), source.sequences.summary
-    source.sequences.summary = summary._replace(least=summary.least - 1)
-    assert source.digest() == before
-    source.sequences.summary = summary._replace(mean=summary.mean - 1)
-    assert source.digest() != before
-
-
 def test_the_held_out_share_is_limited_by_memory(folder, monkeypatch):
-    source = FileSource(scan(folder))
+    source = Source(mapped(folder))
     assert source.most_held_out(0.1) == 0.1
     monkeypatch.setattr("refold.training._data_sources._MOST_HELD_OUT", 30)
     assert source.most_held_out(0.1) == pytest.approx(30 / ragged().values.size)
@@ -214,7 +209,7 @@ def test_missing_values_in_files_are_found(tmp_path):
     data.values[7, 1] = np.nan
     write(data, tmp_path / "gaps.parquet")
     short = TINY | {"max_epochs": 1, "validation_fraction": 0}
-    ae = SequenceAutoencoder(**short).fit(scan(tmp_path / "gaps.parquet"))
+    ae = SequenceAutoencoder(**short).fit(mapped(tmp_path / "gaps.parquet"))
     assert ae.encoder_.input_shape[-1] == 4
     np.testing.assert_allclose(ae.scaler_.mean_, Scaler.fit(data).mean_)
 
@@ -229,18 +224,16 @@ def test_a_small_path_is_read_into_memory(folder, fitted, tmp_path):
     np.testing.assert_array_equal(
         by_path.transform(tmp_path / "data.npz"), by_path.transform(ragged())
     )
-    assert isinstance(read_or_scan(folder), Sequences)
-    assert isinstance(read_or_scan(folder, memory_bytes=100), refold.sequences.Scan)
+    assert not read(folder).is_mapped
+    assert read(folder, memory_bytes=100).is_mapped
 
 
 def test_the_command_line_takes_a_folder(folder_of_each_layout, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
     settings += ["--latent-steps", "0", "--batch-size", "8", "--validation-fraction", "0.2"]
-    monkeypatch.setattr("refold.sequences.files._read_or_scan.MEMORY_BYTES", 100)
     monkeypatch.setattr(
-        "refold.sequences.read_or_scan",
-        lambda path, **options: read_or_scan(path, memory_bytes=100, **options),
+        "refold.sequences.read", lambda path, **options: read(path, memory_bytes=100, **options)
     )
     assert main(["fit", str(folder_of_each_layout), "-o", str(model), *settings]) == 0
     assert main(["encode", str(model), str(folder_of_each_layout), "-o", str(codes)]) == 0
@@ -257,9 +250,9 @@ def test_the_command_line_takes_a_folder(folder_of_each_layout, tmp_path, monkey
     assert "holds the data in memory (60 sequences)" in capsys.readouterr().err
 
 
-def test_a_scan_is_refused_where_data_in_memory_is_needed(folder, fitted):
-    with pytest.raises(DataError, match="Read it block by block"):
-        fitted.score(scan(folder))
+def test_mapped_data_is_refused_where_data_in_memory_is_needed(folder, fitted):
+    with pytest.raises(DataError, match=r"Take some of them, sequences\[indices\], or go through"):
+        fitted.score(mapped(folder))
 
 
 @pytest.mark.parametrize(
@@ -291,33 +284,33 @@ def test_the_error_names_a_bad_file_and_nothing_is_written(tmp_path, capsys, spo
 
 
 def test_batches_are_counted_for_each_shard(folder):
-    data = scan(folder, block_bytes=100)
+    data = mapped(folder, block_bytes=100)
     batches = Batches(data.lengths, 8, None)
     rows = np.arange(len(data))
-    pages = members_of_shards(data, seed=0)
+    pages = all_members(data)
     assert len(pages) > 1
     assert sorted(np.concatenate(pages).tolist()) == rows.tolist()
     wanted = sum(batches.num_batches(np.sort(page)) for page in pages)
-    assert FileSource(data).num_batches(batches, rows, seed=0) == wanted > batches.num_batches(rows)
+    assert Source(data).num_batches(batches, rows, seed=0) == wanted > batches.num_batches(rows)
 
 
 def test_files_with_only_empty_sequences_are_refused(tmp_path):
     write(Sequences.from_list([[1.0], *[[]] * 9])[1:], tmp_path / "none.parquet")
     with pytest.raises(DataError, match="nothing to learn from"):
-        SequenceAutoencoder(**TINY).fit(scan(tmp_path / "none.parquet"))
+        SequenceAutoencoder(**TINY).fit(mapped(tmp_path / "none.parquet"))
 
 
-def test_blocks_are_not_sorted(tmp_path, folder):
+def test_one_file_is_sorted_in_memory(tmp_path, folder):
     table = pa.table({"id": [1, 1], "time": [2, 1], "x": [2.0, 1.0]})
     pq.write_table(table, tmp_path / "unsorted.parquet")
-    with pytest.raises(DataError, match=r"or read a file whole with sort=True\."):
-        read_or_scan(tmp_path / "unsorted.parquet", memory_bytes=1)
-    found = read_or_scan(tmp_path / "unsorted.parquet", memory_bytes=1, sort=True)
+    with pytest.raises(DataError, match=r"Sort the table with sort=True"):
+        read(tmp_path / "unsorted.parquet", memory_bytes=1)
+    found = read(tmp_path / "unsorted.parquet", memory_bytes=1, sort=True)
     assert found[0][:, 0].tolist() == [1.0, 2.0]
     with pytest.raises(ParameterError, match=r"is a folder, but sort="):
-        read_or_scan(folder, sort=True)
+        read(folder, sort=True)
 
 
 def test_unit_does_not_apply_to_parquet(folder):
     with pytest.raises(ParameterError, match="unit= does not apply to the format parquet"):
-        read_or_scan(folder, unit="words")
+        read(folder, unit="words")

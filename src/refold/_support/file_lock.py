@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from filelock import FileLock, Timeout
 
 from refold.errors import ParameterError
 
-__all__ = ["sole_training", "sole_use"]
+__all__ = ["sole_training", "sole_use", "waiting_for"]
 
 _held: set[tuple[Path, int]] = set()
 
@@ -51,11 +52,24 @@ def sole_use(path: str | os.PathLike[str], message: str) -> Iterator[None]:
         lock.release()
 
 
-def _locked(place: Path, message: str) -> Any:
-    """Lock a file next to ``place``; return None if that is not possible."""
-    # not at the top, because a small installation has no filelock
-    from filelock import FileLock, Timeout
+@contextmanager
+def waiting_for(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Lock what is written to a path, and wait as long as another process has it."""
+    path = Path(path)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):  # the file system has no locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
+
+def _locked(place: Path, message: str) -> FileLock | None:
+    """Lock a file next to ``place``; return None if that is not possible."""
     if not place.parent.is_dir():
         return None  # FileLock would create the folder
     path = place.with_name(f".{place.name}.lock")

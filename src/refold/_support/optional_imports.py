@@ -9,9 +9,7 @@ from refold.errors import MissingExtraError
 __all__ = ["check_training_packages", "how_to_install", "is_installed", "optional"]
 
 # The packages that pyproject.toml names and a small installation does not have.
-TRAINING_PACKAGES = (
-    *("filelock", "jax", "keras", "platformdirs", "scipy", "sklearn", "threadpoolctl"),
-)
+TRAINING_PACKAGES = ("jax", "keras", "scipy", "sklearn", "threadpoolctl")
 
 
 def check_training_packages(purpose: str) -> None:

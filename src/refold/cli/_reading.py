@@ -225,13 +225,13 @@ class TrainingData(Reading):
     def opened_to_fit(
         self, name: str, model: "refold.SequenceAutoencoder | None" = None
     ) -> Iterator[Any]:
-        """Open sequences, for a fitted model if given; large files are read in blocks."""
+        """Open sequences, for a fitted model if given."""
         with self._file(name) as path:
             if model is None:
-                sequences = refold.sequences.read_or_scan(path, **self.options)
+                sequences = refold.sequences.read(path, **self.options)
             else:
                 sequences = self._open(model.model_, path)
-            if isinstance(sequences, refold.sequences.Scan):
+            if sequences.is_mapped:
                 return_freed_memory()
             yield sequences
 
@@ -244,9 +244,9 @@ def check_label_files(*files: str | None) -> None:
         )
 
 
-def require_in_memory(source: "refold.Sequences | refold.sequences.Scan", name: str) -> Any:
-    """Raise an error if the data are read in blocks."""
-    if not isinstance(source, refold.sequences.Sequences):
+def require_in_memory(source: "refold.Sequences", name: str) -> Any:
+    """Raise an error if the data are larger than memory."""
+    if source.is_mapped:
         raise ParameterError(
             f"{name} is too large for this command, which holds the data in memory "
             f"({len(source)} sequences). Use fewer sequences."
@@ -270,7 +270,7 @@ def _read(path: Path, options: dict[str, Any], remembered: dict[str, Any]) -> An
     first = None
     for known in (remembered, only_id, {}):
         try:
-            return refold.sequences.read_or_scan(path, **(options | known))
+            return refold.sequences.read(path, **(options | known))
         except (SchemaError, ParameterError) as error:  # this file has no such columns
             first = first or error
             if not known:

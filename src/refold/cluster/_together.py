@@ -8,8 +8,9 @@ from typing import Any
 
 import refold
 from refold._support.argument_checks import draw_seed
-from refold.errors import ParameterError, argument
-from refold.sequences import ColumnTypes, PartedScan, scan_parts
+from refold.errors import ParameterError, RefoldError, argument
+from refold.sequences import ColumnTypes, read
+from refold.training import Divided, Processes
 
 
 def fit_together(
@@ -27,17 +28,18 @@ def fit_together(
 
     Each process calls this function with the same arguments, after
     ``jax.distributed.initialize``. `fit` does both on a Ray cluster; this function is for other
-    launchers, such as ``srun``. Each process reads its part of the rows, in blocks, and never the
-    others. In each step, the processes take as many sequences of each part, and add up their
-    gradients; the losses are those of one process with all of these sequences.
+    launchers, such as ``srun``. Each process trains on its range of the sequences. In each step,
+    the processes take as many sequences of each part, and add up their gradients; the losses are
+    those of one process with all of these sequences.
 
     Parameters
     ----------
     estimator : SequenceAutoencoder
         Unfitted model with the arguments of the training. It is not changed. ``time_warp`` is 0.
     source : path
-        Parquet file, or folder of Parquet files, with one row per sequence. All processes need it
-        under the same path.
+        Parquet file, or folder of Parquet files. All processes need it under the same path. If it
+        is larger than memory, each machine needs disk for a copy as float32, or a cache folder
+        that all machines share (see `refold.sequences.read`).
     checkpoint : path or Checkpoint, optional
         As for `SequenceAutoencoder.fit`. The first process reads and writes it.
     resume : bool, default=False
@@ -47,7 +49,7 @@ def fit_together(
         Number of parts, a multiple of the number of processes; by default that number. The batches
         depend on it, and not on the number of processes.
     id, columns, column_types
-        As for `refold.sequences.scan`.
+        As for `refold.sequences.read`.
 
     Returns
     -------
@@ -57,9 +59,9 @@ def fit_together(
     Raises
     ------
     RefoldError
-        If `SequenceAutoencoder.fit` or `refold.sequences.scan` would raise one, or the training
-        cannot be divided: a model class of your own, a share of the variance as ``latent_dim``,
-        time warps, ``calibration_fraction``, ``missing_values``, or files with one row per step.
+        If `SequenceAutoencoder.fit` or `refold.sequences.read` would raise one, or the training
+        cannot be divided: a model class of your own, a share of the variance as ``latent_dim``, or
+        time warps.
 
     Examples
     --------
@@ -83,22 +85,38 @@ def fit_together(
     return fit_parts(estimator, parts, checkpoint, resume=resume)
 
 
-def open_parts(source: str | os.PathLike[str], **options: Any) -> PartedScan:
+def open_parts(
+    source: str | os.PathLike[str], num_parts: int | None = None, **options: Any
+) -> Divided:
     """Open the files in all processes; an error in one of them is raised in all."""
-    from refold.training import Processes  # not at the top, because it imports JAX
+    from refold.training import Divided  # not at the top, because it imports JAX
 
-    return scan_parts(source, Processes.connected(), **options)
+    processes = Processes.connected()
+    opened: Any = None
+    try:
+        if "://" in str(source):
+            raise ParameterError(
+                f"Processes that train read {source} from a file system. Mount the store on all "
+                "machines, or copy the files."
+            )
+        opened = Divided.among(processes, read(source, **options), num_parts)
+    except RefoldError as error:  # all processes raise it, instead of waiting for this one
+        opened = error
+    for error in processes.gather(opened if isinstance(opened, RefoldError) else None):
+        if error is not None:
+            raise error
+    return opened
 
 
 def fit_parts(
     estimator: "refold.SequenceAutoencoder",
-    parts: PartedScan,
+    divided: "Divided",
     checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None",
     *,
     resume: bool,
 ) -> "refold.SequenceAutoencoder":
-    """Train on the parts of all processes."""
-    processes = parts.processes
+    """Train in all processes, each on its parts."""
+    processes = divided.processes
     estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
     seed = processes.agree(draw_seed(estimator.random_state))
     estimator.set_params(time_warp=0, random_state=seed)
@@ -106,7 +124,7 @@ def fit_parts(
         if processes.index:  # the first one warns and logs
             estimator.set_params(verbose=0)
             warnings.simplefilter("ignore")
-        return estimator.fit(parts, checkpoint=checkpoint, resume=resume)
+        return estimator.fit(divided, checkpoint=checkpoint, resume=resume)
 
 
 def check_divisible(estimator: "refold.SequenceAutoencoder") -> None:

@@ -44,8 +44,9 @@ def fit(
     estimator : SequenceAutoencoder
         Unfitted model with the arguments of the training. It is not changed.
     source : path
-        Parquet file, or folder of Parquet files, with one row per sequence. All machines need it
-        under the same path.
+        Parquet file, or folder of Parquet files. All machines need it under the same path. If it
+        is larger than memory, each needs disk for a copy as float32, or a cache folder that they
+        share (see `refold.sequences.read`).
     on : str, default="local"
         Address of the cluster, as ``"ray://host:10001"``; ``"auto"`` for the cluster that this
         machine belongs to; or ``"local"`` for processes on this machine.
@@ -62,7 +63,7 @@ def fit(
     max_failures : int, default=3
         Number of restarts before this function gives up.
     id, columns, column_types
-        As for `refold.sequences.scan`.
+        As for `refold.sequences.read`.
 
     Returns
     -------

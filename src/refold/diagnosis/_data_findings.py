@@ -12,7 +12,6 @@ from refold.diagnosis._finding import Finding, by_importance
 from refold.errors import DataError, argument, spelled
 from refold.model import SequencesLike
 from refold.sequences import (
-    Scan,
     Sequences,
     as_sequences,
     data_warnings,
@@ -45,7 +44,7 @@ def data_findings(
 
     Parameters
     ----------
-    X : Sequences, list of arrays, array, table or Scan
+    X : Sequences, list of arrays, array or table
         Data to check. Of much data, a random sample is checked.
     latent_dim : int, default=16
         Number of latent dimensions of the planned fit.
@@ -70,7 +69,7 @@ def data_findings(
     >>> [one.name for one in data_findings(waves + waves[:7])]
     ['duplicates']
     """
-    source = X if isinstance(X, Scan) else as_sequences(X)
+    source = X if isinstance(X, Sequences) else as_sequences(X)
     if not len(source) or not source.lengths.any():
         raise DataError("There is nothing to check: all sequences are empty. Give some with steps.")
     warned = data_warnings(source)
@@ -86,21 +85,21 @@ def data_findings(
     return by_importance(found)
 
 
-def sampled(source: Sequences | Scan, most: int = MOST_VALUES) -> Sequences:
+def sampled(source: Sequences, most: int = MOST_VALUES) -> Sequences:
     """Return all sequences, or a random sample of about as many values as given."""
     values = int(source.lengths.sum()) * source.schema.num_columns
     rows = np.arange(len(source))
     if values > most:
         count = max(1, int(len(source) * most / values))
         rows = np.sort(np.random.default_rng(_SEED).choice(rows, count, replace=False))
-    return source.take(rows) if isinstance(source, Scan) else source[rows]
+    return source[rows]
 
 
 def _windows(length: int = _WINDOW) -> str:
     return spelled(f"refold.sequences.windows(x, {length})", f"--window {length}")
 
 
-def _few_sequences(source: Sequences | Scan, latent_dim: int) -> Iterator[Finding]:
+def _few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
     if len(source) >= _FEW_PER_DIMENSION * latent_dim:
         return
     long = np.median(source.lengths) > 2 * _WINDOW
@@ -113,7 +112,7 @@ def _few_sequences(source: Sequences | Scan, latent_dim: int) -> Iterator[Findin
     )
 
 
-def _lengths(source: Sequences | Scan) -> Iterator[Finding]:
+def _lengths(source: Sequences) -> Iterator[Finding]:
     lengths = source.lengths
     empty = int((lengths == 0).sum())
     if empty > _EMPTY * len(lengths):

@@ -17,7 +17,7 @@ from refold.diagnosis._fit_findings import FitFacts, fit_findings
 from refold.errors import DataError, DivergedError
 from refold.evaluation import Fidelity, PCABaseline, fidelity
 from refold.model import Model, SequencesLike
-from refold.sequences import Scaler, Scan, Sequences, sequence_moments
+from refold.sequences import Scaler, Sequences, sequence_moments
 
 # Caps of the short fit: sequences, their values, sequences for an error, seconds.
 _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 30.0
@@ -80,7 +80,7 @@ def diagnose(
 
     Parameters
     ----------
-    X : Sequences, list of arrays, array, table, path or Scan
+    X : Sequences, list of arrays, array, table or path
         Data as for `SequenceAutoencoder.fit`.
     estimator : SequenceAutoencoder, optional
         Estimator with the settings that you use, which is not fitted itself. Without its
@@ -129,7 +129,7 @@ def diagnose(
 
 
 def _with_short_fit(
-    source: Sequences | Scan, estimator: "refold.SequenceAutoencoder", found: tuple[Finding, ...]
+    source: Sequences, estimator: "refold.SequenceAutoencoder", found: tuple[Finding, ...]
 ) -> Diagnosis:
     seed = estimator.random_state if isinstance(estimator.random_state, int) else 0
     values = int(source.lengths.sum()) * source.schema.num_columns

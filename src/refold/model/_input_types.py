@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 
 from numpy.typing import ArrayLike
 
-from refold.sequences import Scan, Sequences
+from refold.sequences import Sequences
 
 
 class ArrowTable(Protocol):
@@ -21,7 +21,6 @@ class ArrowTable(Protocol):
 
 SequencesLike: TypeAlias = (
     Sequences
-    | Scan
     | ArrayLike
     | ArrowTable
     | Iterable[ArrayLike | ArrowTable]

@@ -52,7 +52,6 @@ from refold.network.packed.heads import Draw
 from refold.network.specification import Specification
 from refold.sequences import (
     Scaler,
-    Scan,
     Schema,
     Sequences,
     as_sequences,
@@ -180,7 +179,7 @@ class Model:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array, table, path or Scan
+        X : Sequences, list of arrays, array, table or path
             Data with the columns of the training data.
         verbose : {0, 1}, default=0
             1 shows a progress bar on standard error if this takes long.
@@ -220,7 +219,7 @@ class Model:
 
         Parameters
         ----------
-        X : path or Scan, or anything that `encode` takes
+        X : path, or anything that `encode` takes
             Sequences in memory are one block.
         verbose : {0, 1}, default=0
             As for `encode`.
@@ -317,7 +316,7 @@ class Model:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array, table, path or Scan
+        X : Sequences, list of arrays, array, table or path
             Data with the columns of the training data.
         codes : array of shape (n_sequences, code_size), optional
             Codes of the sequences, if you have them already.
@@ -1131,10 +1130,10 @@ class Model:
 
     # What applications share: aligned sequences, checked codes, and one without the other
 
-    def open(self, X: SequencesLike, meaning: Meaning) -> Sequences | Scan:
-        """Read sequences or open files, and warn of those unlike the training data."""
+    def open(self, X: SequencesLike, meaning: Meaning) -> Sequences:
+        """Open sequences, and warn of those unlike the training data; see `blocks`."""
         source = open_source(X)
-        if isinstance(source, Scan):
+        if source.is_mapped:
             check_fits(source.lengths, self.network)
         else:
             source = self._warned(self.align(source))
@@ -1159,13 +1158,13 @@ class Model:
             )
         return sequences
 
-    def blocks(self, source: Sequences | Scan) -> Iterator[Sequences]:
-        """Yield aligned sequences; for files block by block, with a warning after the last one."""
-        if isinstance(source, Sequences):
+    def blocks(self, source: Sequences) -> Iterator[Sequences]:
+        """Yield aligned sequences; mapped ones block by block, and a warning after the last one."""
+        if not source.is_mapped:
             yield source
             return
         counts = []
-        for block in map(self.align, source):
+        for block in map(self.align, source.blocks()):
             counts.append(count_far(block.values, self.error_scaler))
             yield block
         warn_of_far(counts, self.schema)

@@ -16,7 +16,7 @@ from refold.report._reconstruction_cards import reconstructions
 from refold.report._report_data import ReportData, Stage, gather
 from refold.report._score import Result
 from refold.report._training_cards import architecture, data, losses
-from refold.sequences import Scan, Sequences, as_sequences
+from refold.sequences import Sequences, as_sequences
 
 MAX_SEQUENCES = 2000
 
@@ -40,7 +40,7 @@ def report(
     ----------
     model : Model or SequenceAutoencoder
         Fitted.
-    sequences : Sequences, Scan, list of arrays, array or table
+    sequences : Sequences, list of arrays, array or table
         Data with the columns of the model.
     path : str or PathLike
         File to write. If writing fails, there is no partial file.
@@ -48,7 +48,7 @@ def report(
         Colors of the codes on the map; by default the lengths.
     label_name : str, optional
         Name of the labels.
-    train : Sequences, Scan, list of arrays, array or table, optional
+    train : Sequences, list of arrays, array or table, optional
         Training data of the model, on which PCA is fitted. By default PCA is cross-fitted on
         ``sequences``: fitted on some parts and measured on the part left out, in turn.
     title : str
@@ -151,8 +151,8 @@ def section(
     return Section(title, text, _facts(material), cards, material.result)
 
 
-def _source(data: SequencesLike, model: Model) -> Sequences | Scan:
-    return data if isinstance(data, Scan | Sequences) else as_sequences(data, schema=model.schema)
+def _source(data: SequencesLike, model: Model) -> Sequences:
+    return data if isinstance(data, Sequences) else as_sequences(data, schema=model.schema)
 
 
 def _facts(material: ReportData) -> list[tuple[str, str]]:

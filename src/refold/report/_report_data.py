@@ -13,7 +13,7 @@ from refold.errors import DataError
 from refold.evaluation import PCABaseline, fidelity, pca_cross_fit
 from refold.model import HEAD, Model, describe_longer
 from refold.report._score import Quantity, Result, Score
-from refold.sequences import Scan, Sequences
+from refold.sequences import Sequences
 
 Stage = Callable[[str], Any]
 
@@ -46,12 +46,12 @@ class ReportData:
 
 def gather(
     model: Model,
-    source: Sequences | Scan,
+    source: Sequences,
     *,
     name: str,
     labels: ArrayLike | None,
     label_name: str | None,
-    train: Sequences | Scan | None,
+    train: Sequences | None,
     max_sequences: int,
     seed: int,
     seconds: float | None,
@@ -70,7 +70,7 @@ def gather(
     rows = _sample(source.lengths, width, max_sequences, seed)
     others = None if train is None else _training(model, train, seed)
     stage("encoding")
-    sequences = _taken(source, rows).align(model.schema)
+    sequences = source[rows].align(model.schema)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
         codes = np.asarray(model.encode(sequences))
@@ -137,14 +137,10 @@ def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray
     return np.sort(chosen)
 
 
-def _taken(source: Sequences | Scan, rows: np.ndarray) -> Sequences:
-    return source[rows] if isinstance(source, Sequences) else source.take(rows)
-
-
-def _training(model: Model, train: Sequences | Scan, seed: int) -> Sequences:
+def _training(model: Model, train: Sequences, seed: int) -> Sequences:
     """Return the training sequences that PCA is fitted on, or a sample of them."""
     rows = _sample(train.lengths, model.schema.output_width, MAX_TRAINING, seed)
-    others = _taken(train, rows).align(model.schema)
+    others = train[rows].align(model.schema)
     others = others[~model.held_back(others)]
     if len(others) < 2 or not others.lengths.any():
         raise DataError(

@@ -151,7 +151,7 @@ def cluster(
     ----------
     model : Model or SequenceAutoencoder
         Fitted model.
-    X : Sequences, list of arrays, array, table, path or Scan, optional
+    X : Sequences, list of arrays, array, table or path, optional
         Sequences to encode.
     codes : array of shape (n_sequences, width of the code), optional
         Codes of the sequences, or without them, as for `Index.create`.

@@ -110,7 +110,7 @@ class Index:
             Folder to write, or a URL for LanceDB, such as ``"s3://bucket/codes"``.
         model : Model or SequenceAutoencoder
             Fitted model.
-        X : Sequences, list of arrays, array, table, path or Scan, optional
+        X : Sequences, list of arrays, array, table or path, optional
             Sequences to encode. Files that are larger than memory are encoded in blocks.
         codes : array of shape (n_sequences, width of the code), optional
             Codes of the sequences if you have them. Without sequences, features are those of the
@@ -332,7 +332,7 @@ class Index:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array, table, path or Scan, optional
+        X : Sequences, list of arrays, array, table or path, optional
             Sequences.
         codes : array of shape (n_queries, width of the code), optional
             Codes of the sequences, or without them, as for `create`.

@@ -112,9 +112,10 @@ class RowSource:
         steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
         most = max(least, min(_SAMPLE, int(_SAMPLE_STEPS / max(1.0, steps))))
         some = evenly_spaced(len(self), most)
-        if isinstance(self._sequences, Sequences):
-            return _scaled(self._model, self._sequences[some])
-        return _scaled(self._model, self._model.align(self._sequences.take(some)))
+        sample = self._sequences[some]
+        # those in memory are aligned already
+        aligned = self._model.align(sample) if self._sequences.is_mapped else sample
+        return _scaled(self._model, aligned)
 
     def blocks(self, features: SequenceFeatures | None) -> Iterator[RowBlock]:
         """Encode block by block, with a progress bar if there are many."""
@@ -134,7 +135,7 @@ class RowSource:
     def _num_blocks(self) -> int:
         if self._sequences is None:
             return max(1, math.ceil(len(self) / _CODES))
-        return 1 if isinstance(self._sequences, Sequences) else self._sequences.num_blocks
+        return len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
 
     def _parts(self) -> Iterator[Sequences | None]:
         if self._sequences is None:

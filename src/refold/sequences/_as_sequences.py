@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,12 +65,13 @@ def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> 
                 "column_types= and names= apply to conversions only, and x is a Sequences already. "
                 "Leave them out."
             )
+        if x.is_mapped:
+            raise DataError(
+                f"Got {len(x)} sequences that are mapped from a file larger than memory. Take some "
+                "of them, sequences[indices], or go through them, `for block in "
+                "sequences.blocks()`."
+            )
         return x
-    if hasattr(x, "block_offsets"):  # a Scan: importing it here would be circular
-        raise DataError(
-            "Got a Scan, which may be larger than memory. Read it block by block, "
-            "`for block in scan`, or take some sequences, scan.take(indices)."
-        )
     if hasattr(x, "tocoo"):
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
@@ -154,9 +156,11 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
 
 def fingerprints(sequences: Sequences) -> np.ndarray:
     """Return a hash of the values of each sequence as float32, uint64 (n,); ids are ignored."""
-    with np.errstate(over="ignore"):
-        values = sequences.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
-    values[np.isnan(values)] = np.nan  # all NaN get the same bits
-    bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
-    hashes = [blake2b(values[first:last].tobytes(), digest_size=8) for first, last in bounds]
-    return np.frombuffer(b"".join(one.digest() for one in hashes), "<u8").astype(np.uint64)
+    hashes = []
+    for block in sequences.blocks():
+        with np.errstate(over="ignore"):
+            values = block.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+        values[np.isnan(values)] = np.nan  # all NaN get the same bits
+        bounds = pairwise(block.offsets.tolist())
+        hashes += [blake2b(values[i:j].tobytes(), digest_size=8).digest() for i, j in bounds]
+    return np.frombuffer(b"".join(hashes), "<u8").astype(np.uint64)

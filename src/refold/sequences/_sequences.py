@@ -3,7 +3,10 @@
 Owns storage, indexing and display. Conversion methods delegate to other modules.
 """
 
-from collections.abc import Iterator
+import copy
+import mmap
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,10 @@ from refold.sequences.schema._schema import Column, Schema, column_counts, defau
 from refold.sequences.statistics._extreme_values import Extremes
 from refold.sequences.statistics._moments import Summary, summarize
 
+# Approximate memory of the values of a block as float32.
+BLOCK_BYTES = 12 << 20
+# Sequences that are copied at a time: the system maps some neighbors of each one, too.
+_TAKEN = 1 << 9
 # Number of ids shown in notebooks.
 _NUM_SHOWN = 5
 
@@ -43,6 +50,14 @@ class Sequences(LibraryConversions):
         Integers or strings; by default ``0`` to ``n - 1``.
     schema : Schema, optional
         Description of the columns; by default numeric columns ``x0``, ``x1``, ...
+
+    Attributes
+    ----------
+    block_bytes : int
+        Approximate memory of the values of one of the `blocks` as float32, 12 MiB by default.
+    is_mapped : bool
+        Whether ``values`` is a file that is mapped into memory, as `refold.sequences.read` does
+        with data larger than memory. Functions that need all values in memory refuse them.
 
     Raises
     ------
@@ -66,6 +81,10 @@ class Sequences(LibraryConversions):
     ['b', 'abba']
     """
 
+    block_bytes = BLOCK_BYTES
+    is_mapped = False
+    _statistics: dict[str, Any]
+
     def __init__(
         self,
         values: Any,
@@ -88,6 +107,22 @@ class Sequences(LibraryConversions):
         check_values(values, schema, Places(offsets, ids))
         self._set(values, offsets, ids, schema)
 
+    @classmethod
+    def trusted(
+        cls,
+        values: np.ndarray,
+        offsets: np.ndarray,
+        ids: np.ndarray,
+        schema: Schema,
+        *,
+        is_mapped: bool = False,
+    ) -> "Sequences":
+        """Return sequences of parts that were checked before, without reading the values."""
+        values, offsets, ids = (np.asarray(array) for array in (values, offsets, ids))
+        new = cls.__new__(cls)._set(values, offsets, ids, schema)
+        new.is_mapped, new._statistics = is_mapped, {}
+        return new
+
     def _set(
         self, values: np.ndarray, offsets: np.ndarray, ids: np.ndarray, schema: Schema
     ) -> "Sequences":
@@ -109,17 +144,73 @@ class Sequences(LibraryConversions):
 
     @property
     def summary(self) -> Summary:
-        """What `Scaler.fit` needs, computed in each call; see `Scan.summary`."""
-        return summarize(self.values, self.schema)
+        """What `Scaler.fit` needs: means, standard deviations and ranges of the columns.
+
+        It is computed in each call, but only once for mapped values, which do not change.
+        """
+        return self._kept("summary", self._summarize)
 
     @property
     def extremes(self) -> list[Extremes]:
-        """Extremes of the numeric columns, computed in each call; see `Scan.extremes`."""
-        return [Extremes(column) for column in self.values[:, self.schema.numeric].T]
+        """Smallest and largest values of each numeric column, computed as ``summary``."""
+        return self._kept("extremes", self._find_extremes)
 
-    def blocks(self, block_bytes: int | None = None) -> Iterator["Sequences"]:  # noqa: ARG002
-        """Yield all sequences in one block, as they are in memory; see `Scan.blocks`."""
-        yield self
+    def _kept(self, name: str, compute: Callable[[], Any]) -> Any:
+        if not self.is_mapped:
+            return compute()
+        if name not in self._statistics:
+            self._statistics[name] = compute()
+        return self._statistics[name]
+
+    def _summarize(self) -> Summary:
+        return summarize((block.values for block in self.blocks()), self.schema)
+
+    def _find_extremes(self) -> list[Extremes]:
+        extremes = [Extremes() for _ in np.flatnonzero(self.schema.numeric)]
+        for block in self.blocks():
+            for one, column in zip(extremes, block.values[:, self.schema.numeric].T, strict=True):
+                one.add(column)
+        return extremes
+
+    @property
+    def block_offsets(self) -> np.ndarray:
+        """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,).
+
+        A block is as large as ``block_bytes`` allows, or a single longer sequence.
+        """
+        ends = np.cumsum(np.maximum(self.lengths, 1)) * (4 * self.schema.num_columns)
+        bounds, before = [0], 0
+        while bounds[-1] < len(self):
+            stop = int(np.searchsorted(ends, before + self.block_bytes, side="right"))
+            bounds.append(max(stop, bounds[-1] + 1))
+            before = int(ends[bounds[-1] - 1])
+        return np.array(bounds, np.int64)
+
+    def blocks(self) -> Iterator["Sequences"]:
+        """Yield all sequences in blocks of about ``block_bytes``, without copying values."""
+        for start, stop in pairwise(self.block_offsets.tolist()):
+            yield self.block(start, stop)
+            self.release(start, stop)
+
+    def block(self, start: int, stop: int) -> "Sequences":
+        """Return the sequences from ``start`` to ``stop`` without copying their values."""
+        values = self.values[self.offsets[start] : self.offsets[stop]]
+        offsets = self.offsets[start : stop + 1] - self.offsets[start]
+        block = type(self).trusted(values, offsets, self.ids[start:stop], self.schema)
+        block.block_bytes = self.block_bytes
+        return block
+
+    def release(self, start: int, stop: int) -> None:
+        """Return the memory of mapped values to the system; they are read again when needed."""
+        # Otherwise a pass over the data makes the whole file count as memory of this process.
+        array = self.values.base
+        if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
+            return
+        row = self.values.strides[0]
+        first = array.offset % mmap.ALLOCATIONGRANULARITY + int(self.offsets[start]) * row
+        first -= first % mmap.PAGESIZE
+        size = int(self.offsets[stop] - self.offsets[start]) * row + mmap.PAGESIZE
+        array._mmap.madvise(mmap.MADV_DONTNEED, first, size)
 
     @property
     def shape(self) -> tuple[int]:
@@ -298,8 +389,9 @@ class Sequences(LibraryConversions):
 
     def with_ids(self, ids: Any) -> "Sequences":
         """Return these sequences with other ids, integers or strings."""
-        ids = check_ids(ids, len(self))
-        return type(self).__new__(type(self))._set(self.values, self.offsets, ids, self.schema)
+        new = copy.copy(self)
+        new.ids = check_ids(ids, len(self))
+        return new
 
     def _parts(self) -> Parts:
         return Parts(self.values, self.offsets, self.ids, self.schema)
@@ -307,9 +399,14 @@ class Sequences(LibraryConversions):
     def _take(self, chosen: np.ndarray) -> "Sequences":
         """Return the chosen sequences without repeating the checks of the constructor."""
         starts, lengths = self.offsets[:-1][chosen], self.lengths[chosen]
-        offsets, values = offsets_from_lengths(lengths), self.values[positions_of(starts, lengths)]
-        new = type(self).__new__(type(self))
-        return new._set(values, offsets, self.ids[chosen], self.schema)
+        offsets = offsets_from_lengths(lengths)
+        values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
+        for first in range(0, len(chosen), _TAKEN):
+            rows = positions_of(starts[first : first + _TAKEN], lengths[first : first + _TAKEN])
+            begin = offsets[first]
+            values[begin : begin + len(rows)] = self.values[rows]
+            self.release(0, len(self))
+        return type(self).trusted(values, offsets, self.ids[chosen], self.schema)
 
 
 def _is_empty_list(key: Any) -> bool:
@@ -329,7 +426,7 @@ def _to_html(sequences: Sequences) -> str:
         rows.insert(0, ("lengths", spread))
         empty = int((lengths == 0).sum())
         rows.append(("empty", f"{empty:,}" if empty else ""))
-        missing = int(np.isnan(sequences.values).sum())
+        missing = sum(int(np.isnan(block.values).sum()) for block in sequences.blocks())
         share = f"{missing:,} of {sequences.values.size:,} entries"
         rows.append(("missing", share if missing else ""))
         first = ", ".join(str(identity) for identity in ids[:_NUM_SHOWN].tolist())

@@ -1,37 +1,11 @@
-"""Training: compiled epochs, the validation split, schedules, early stopping, refit, snapshots."""
+"""Training: from data and arguments to a fitted model."""
 
-from refold.training._backend import require_jax as require_jax
 from refold.training._check_arguments import check_arguments as check_arguments
 from refold.training._checkpoint import Checkpoint as Checkpoint
 from refold.training._data_sources import open_training as open_training
 from refold.training._fit import Fit as Fit
 from refold.training._fit import fit as fit
-from refold.training._forecast_decoder import cut as cut
 from refold.training._processes import Processes as Processes
 from refold.training._size_trials import Trials as Trials
 from refold.training._training import FitResult as FitResult
-from refold.training._training import Training as Training
-from refold.training.data._choose_time_warp import choose_time_warp as choose_time_warp
-from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
-from refold.training.data._loaders import Shard as Shard
-from refold.training.data._loaders import SplitData as SplitData
-from refold.training.data._loaders import StreamingLoader as StreamingLoader
-from refold.training.data._loaders import WarpingLoader as WarpingLoader
-from refold.training.data._loaders import epochs_in_a_pass as epochs_in_a_pass
-from refold.training.data._loaders import members_of_shards as members_of_shards
-from refold.training.data._loaders import shard_of as shard_of
-from refold.training.data._padded_batches import num_observed as num_observed
-from refold.training.data._padded_batches import to_device as to_device
-from refold.training.data._validation_split import validation_split as validation_split
-from refold.training.initialization._linear_weights import has_linear_path as has_linear_path
-from refold.training.initialization._linear_weights import sample_size as sample_size
-from refold.training.initialization._linear_weights import (
-    set_linear_initialization as set_linear_initialization,
-)
-from refold.training.initialization._rocket_features import (
-    set_rocket_initialization as set_rocket_initialization,
-)
-from refold.training.loop._early_stopping import out_of_patience as out_of_patience
-from refold.training.loop._early_stopping import pick_patience as pick_patience
-from refold.training.loop._schedule import pick_max_epochs as pick_max_epochs
-from refold.training.loop._snapshot import Checkpoints as Checkpoints
+from refold.training.data._division import Divided as Divided

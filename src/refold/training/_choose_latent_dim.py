@@ -10,7 +10,7 @@ from refold._support.console import log
 from refold._support.user_warnings import warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError
-from refold.sequences import Scan, Schema, Sequences
+from refold.sequences import Schema, Sequences
 from refold.training._checkpoint import SavedTraining
 from refold.training._size_trials import Trials
 from refold.training._specify import rocket_dim_within
@@ -19,9 +19,7 @@ from refold.training._specify import rocket_dim_within
 SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
 
 
-def choose_size(
-    sequences: Sequences | Scan, saved: SavedTraining, fit: Callable[..., Any]
-) -> Arguments:
+def choose_size(sequences: Sequences, saved: SavedTraining, fit: Callable[..., Any]) -> Arguments:
     """Return the arguments of a fit with the smallest code that explains the requested share."""
     # The choice counts against the time budget, and a checkpoint keeps it.
     arguments, known = saved.arguments, saved.identity
@@ -37,7 +35,7 @@ def choose_size(
 
 
 def smallest_size(
-    sequences: Sequences | Scan,
+    sequences: Sequences,
     arguments: Arguments,
     fit: Callable[..., Any],
     *,

@@ -13,7 +13,7 @@ from refold.training._check_arguments import check_arguments
 from refold.training._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training._choose_latent_dim import choose_size
 from refold.training._choose_settings import choose
-from refold.training._data_sources import open_training, source_of
+from refold.training._data_sources import Source, open_training
 from refold.training._forecasts import fit_forecasts
 from refold.training._initial_weights import InitialWeights
 from refold.training._reference_statistics import measured
@@ -26,6 +26,7 @@ from refold.training._specify import (
 )
 from refold.training._split import Split, set_aside
 from refold.training._training import FitResult, Training
+from refold.training.data._division import Divided
 
 
 class Fit(NamedTuple):
@@ -51,7 +52,9 @@ def fit(
 
     # Open: read the data, with the columns of the model if one is trained further.
     check_arguments(arguments, further, checkpoint, resume=resume)
-    sequences = open_training(X, arguments.missing_values, further)
+    divided = X if isinstance(X, Divided) else None
+    data = X if divided is None else divided.sequences
+    sequences = open_training(data, arguments.missing_values, further)
     check_some(len(sequences), "sequence", "to fit on")
 
     # Split: set calibration sequences aside, and hold out some of the others for validation.
@@ -59,7 +62,7 @@ def fit(
     check_columns(sequences, further)
     keep_compiled()
     seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
-    source = source_of(sequences)
+    source = Source(sequences, divided)
     with opened_checkpoint(
         checkpoint, arguments, source, seed=seed, resume=resume, further=further
     ) as saved:

@@ -55,9 +55,5 @@ class InitialWeights:
         if not has_linear_path(network):
             return False
         return set_linear_initialization(
-            network,
-            scaled,
-            seed=split.seed,
-            corruption=self.corruption,
-            total=split.total(phase, len(scaled)),
+            network, scaled, seed=split.seed, corruption=self.corruption
         )

@@ -2,7 +2,7 @@
 
 import functools
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 import jax
@@ -14,8 +14,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from refold.errors import RefoldError
 
 _AXIS = "process"
-# Numbers of each process that are in memory at a time while sums are formed.
-_AT_ONCE = 1 << 20
 
 
 class Processes:
@@ -69,16 +67,9 @@ class Processes:
             raise found
         return found
 
-    def sum(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return the sums of arrays over all processes, in float64."""
-        if self.count == 1:
-            return list(arrays)
-        sizes = np.cumsum([array.size for array in arrays])[:-1]
-        joined = np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
-        pieces = [joined[i : i + _AT_ONCE] for i in range(0, len(joined), _AT_ONCE)]
-        total = np.concatenate([np.sum(self.gather(piece), axis=0) for piece in pieces])
-        parts = np.split(total, sizes)
-        return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum of an array over all processes."""
+        return np.sum(self.gather(array), axis=0)
 
     def spread(self, array: Any, axis: int = 0) -> Any:
         """Return the array of all processes, of which this process holds a part along an axis."""

@@ -10,8 +10,8 @@ import numpy as np
 from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity
-from refold.sequences import Scan, Sequences
-from refold.training._data_sources import MemorySource, Source, source_of
+from refold.sequences import Sequences
+from refold.training._data_sources import Source
 from refold.training._held_out_error import HeldOut
 from refold.training._specify import check_columns, rocket_dim_within
 from refold.training.data._validation_split import validation_split
@@ -28,7 +28,7 @@ class Trials:
 
     def __init__(
         self,
-        sequences: Sequences | Scan,
+        sequences: Sequences,
         arguments: Arguments,
         fit: Callable[..., Any],
         *,
@@ -41,12 +41,12 @@ class Trials:
                 "holds nothing out. Give a share above 0."
             )
         check_columns(sequences)
-        source = source_of(sequences)
+        source = Source(sequences)
         if not source.in_memory:
             # the final model, which is fitted on data from files, has no latent optimization
             if arguments.latent_steps == "auto":
                 arguments = replace(arguments, latent_steps=0)
-            source = MemorySource(_some(source, seed))
+            source = Source(_some(source, seed))
         sequences = source.sequences
         self._sequences, self._arguments, self._seed = sequences, arguments, seed
         self._fit = fit
@@ -82,7 +82,6 @@ class Trials:
 
 
 def _some(source: Source, seed: int) -> Sequences:
-    scan = source.sequences
-    values = scan.summary.num_steps * scan.schema.num_columns
-    count = max(100, int(_MOST_VALUES * len(scan) / max(1, values)))
-    return source.sample(np.arange(len(scan)), count, seed)
+    sequences = source.sequences
+    count = max(100, int(_MOST_VALUES * len(sequences) / max(1, sequences.values.size)))
+    return source.sample(np.arange(len(sequences)), count, seed)

@@ -14,7 +14,7 @@ from refold.network.keras.network import inference_with, with_weights_of
 from refold.network.keras.seed import seeded
 from refold.network.specification import Specification
 from refold.network.weights import most_linear_steps
-from refold.sequences import Batches, Scaler, Scan, Schema, Sequences
+from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._choose_settings import Choice, rocket_features_cost_nothing
 from refold.training._data_sources import Source
 from refold.training._forecasts import autoencoder_seconds, pick_recent_steps
@@ -42,7 +42,7 @@ _MOST_OF_MAPS = 1 << 22
 _MOST_OUTPUTS = 50_000
 
 
-def check_columns(sequences: Sequences | Scan, further: Model | None = None) -> None:
+def check_columns(sequences: Sequences, further: Model | None = None) -> None:
     """Refuse columns without a value, and too many categories of all columns together."""
     if further is not None:
         return  # the model has checked the columns
@@ -81,7 +81,7 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
         num_categories=[len(column.categories) for column in schema.columns],
-        observed_flags=source.has_gaps() or drops_steps,
+        observed_flags=source.has_gaps or drops_steps,
         latent_dim=int(arguments.latent_dim),
         max_steps=max(1, int(lengths.max())),
         units=int(arguments.units),
@@ -201,7 +201,7 @@ def _may_depend_on_length(arguments: Arguments, source: Source, length_dim: int)
     size = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
     corrupted = arguments.corruption
     possible = length_dim and schema.numeric.all() and not corrupted and size <= _MOST_OF_MAPS
-    return bool(possible and not source.has_gaps())
+    return bool(possible and not source.has_gaps)
 
 
 def rocket_dim_within(rocket_dim: int | str, size: int) -> int:

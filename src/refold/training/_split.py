@@ -8,7 +8,7 @@ from refold.arguments import Arguments
 from refold.errors import ParameterError, argument, spelled
 from refold.model import MAX_FINGERPRINTS, Fingerprints, Model, check_untrained
 from refold.network.specification import Specification
-from refold.sequences import Batches, PartedScan, Scaler, Scan, Sequences, fingerprints
+from refold.sequences import Batches, Scaler, Sequences, fingerprints
 from refold.training._data_sources import Mode, Source
 from refold.training._held_out_error import HeldOut
 from refold.training._settings import pick_refit
@@ -111,11 +111,6 @@ class Split:
         """Return a random sample of at most ``most`` training sequences of a phase."""
         return self.source.sample(self.rows[phase], most, self.seed)
 
-    def total(self, phase: str, most: int) -> Any:
-        """Return what adds up over the training sequences of a phase, if a sample has not all."""
-        rows = self.rows[phase]
-        return None if len(rows) <= most else self.source.total(self.scaler(phase), rows)
-
     def reference_sample(self, phase: str) -> Sequences:
         """Return the training sequences that a fitted model is compared with later."""
         num_columns = self.schema.num_columns
@@ -140,21 +135,21 @@ class Split:
         if self.calibration is not None:
             held_back.append(fingerprints(self.calibration))
         before = None if self.further is None else self.further.fingerprints
-        return joined_fingerprints(self.source.sequences, np.concatenate(held_back), before)
+        return joined_fingerprints(self.source, np.concatenate(held_back), before)
 
 
 def set_aside(
-    source: Sequences | Scan, fraction: float, further: Model | None = None
-) -> tuple[Sequences | Scan, Sequences | None]:
+    source: Sequences, fraction: float, further: Model | None = None
+) -> tuple[Sequences, Sequences | None]:
     """Split off a random share for calibration, the same for the same number of sequences.
 
     The model that is trained ``further`` must not have been trained on it.
     """
     if not fraction:
         return source, None
-    if isinstance(source, Scan):
+    if source.is_mapped:
         raise ParameterError(
-            "calibration_fraction needs sequences in memory, and these are read in blocks. "
+            "calibration_fraction needs sequences in memory, and these are larger. "
             f"Keep some out, and {spelled('give them to calibrate()', 'give --normal DATA')}."
         )
     count = max(1, round(fraction * len(source)))
@@ -173,7 +168,7 @@ def set_aside(
 
 
 def joined_fingerprints(
-    source: Sequences | Scan, held_back: np.ndarray, before: Fingerprints | None
+    source: Source, held_back: np.ndarray, before: Fingerprints | None
 ) -> Fingerprints:
     """Return the fingerprints of a training, joined with those of the training before.
 
@@ -191,13 +186,11 @@ def joined_fingerprints(
     return Fingerprints(np.concatenate([held_before, held_back]), trained)
 
 
-def _smallest(source: Sequences | Scan, held_back: np.ndarray) -> np.ndarray:
+def _smallest(source: Source, held_back: np.ndarray) -> np.ndarray:
     """Return the smallest fingerprints of sequences, sorted, whatever the order of the data."""
     kept = np.zeros(0, np.uint64)
-    for block in source.blocks():
+    for block in source.own_blocks():
         hashes = fingerprints(block)
         hashes = hashes[~np.isin(hashes, held_back)]
         kept = np.sort(np.concatenate([kept, hashes]))[:MAX_FINGERPRINTS]
-    if isinstance(source, PartedScan):  # the blocks were those of this process
-        kept = np.sort(np.concatenate(source.gather(kept)))[:MAX_FINGERPRINTS]
-    return kept
+    return np.sort(np.concatenate(source.processes.gather(kept)))[:MAX_FINGERPRINTS]

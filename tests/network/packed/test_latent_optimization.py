@@ -14,7 +14,7 @@ from refold.network.packed.lbfgs import minimize_rows
 from refold.network.packed.losses import cost_of_length
 from refold.network.specification import Specification
 from refold.sequences import as_sequences
-from refold.training._data_sources import MemorySource
+from refold.training._data_sources import Source
 from refold.training._specify import pick_latent_steps
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
@@ -164,9 +164,9 @@ def test_the_default_depends_on_the_number_of_sequences():
     series, words = as_sequences(np.zeros((2000, 3, 1))), as_sequences(["word"] * 2000)
     default = Specification("default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
     for sequences, wanted in ((series[:1999], 10), (series, 0), (words, 10)):
-        assert pick_latent_steps(default, MemorySource(sequences)) == wanted
+        assert pick_latent_steps(default, Source(sequences)) == wanted
     for other in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
-        assert pick_latent_steps(replace(default, **other), MemorySource(words)) == 0
+        assert pick_latent_steps(replace(default, **other), Source(words)) == 0
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from refold.errors import DataError, SchemaError
-from refold.sequences import Sequences, read, scan
+from refold.sequences import Sequences, read
+from small_data import mapped
 
 COLUMNS = {
     "who": ["b", "b", "a", "b"],
@@ -331,7 +332,7 @@ def test_the_ids_are_no_feature(tmp_path):
         Sequences.from_table(table, columns=["id", "x"], id="id")
     pd.DataFrame(table).to_csv(tmp_path / "a.csv", index=False)
     pd.DataFrame(table).to_parquet(tmp_path / "a.parquet")
-    for name, of in (("a.csv", read), ("a.parquet", read), ("a.parquet", scan)):
+    for name, of in (("a.csv", read), ("a.parquet", read), ("a.parquet", mapped)):
         with pytest.raises(SchemaError, match=message):
             of(tmp_path / name, columns=["id", "x"])
     with pytest.raises(SchemaError, match=message):

@@ -15,10 +15,9 @@ from refold.sequences import (
     Sequences,
     read,
     read_batches,
-    read_or_scan,
-    scan,
     write,
 )
+from small_data import mapped
 
 EVENTS = (
     "id,time,page\na,2024-01-01T00:00,view\nb,2024-01-01T00:01,buy\na,2024-01-01T00:00:02.5,buy\n"
@@ -41,7 +40,7 @@ TIMES = {
 
 
 @pytest.mark.parametrize("name", TIMES)
-def test_gaps_are_the_same_in_memory_and_in_blocks(name, tmp_path):
+def test_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
     times, per_unit = TIMES[name]
     ids = np.random.default_rng(1).integers(0, 9, 60)
     table = pa.table({"id": ids, "time": times, "x": np.arange(60) / 8, "page": list("abc") * 20})
@@ -62,15 +61,12 @@ def test_gaps_are_the_same_in_memory_and_in_blocks(name, tmp_path):
     assert whole.schema.columns[-1].type == "numeric"
     assert whole.schema.time_gaps
     assert Schema.from_dict(whole.schema.to_dict()).time_gaps
-    scanned = scan(tmp_path / "events.parquet", time_gaps=True, block_bytes=100)
-    assert scanned.num_blocks > 1
-    for other in (read(tmp_path / "events.parquet", time_gaps=True), scanned.take(np.arange(9))):
+    found = mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100)
+    batches = read_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
+    for other in (read(tmp_path / "events.parquet", time_gaps=True), found, batches):
         assert other.schema == whole.schema
         assert other.values.tobytes() == whole.values.tobytes()
-    assert np.concatenate([block.values for block in scanned]).tobytes() == whole.values.tobytes()
-    batches = read_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
-    assert batches.take(np.arange(9)).values.tobytes() == whole.values.tobytes()
-    one, other = Scaler.fit(scanned), Scaler.fit(whole)
+    one, other = Scaler.fit(found), Scaler.fit(whole)
     assert np.allclose(one.mean_, other.mean_, rtol=1e-12)
     assert np.allclose(one.scale_, other.scale_, rtol=1e-12)
 
@@ -82,7 +78,7 @@ def test_files(tmp_path):
     }.items():
         path = tmp_path / f"events.{suffix}"
         path.write_text(text)
-        found = read_or_scan(path, time_gaps=True)
+        found = read(path, time_gaps=True)
         assert found.schema.names == ("page", "time_gap")
         assert found[0][:, 1].tolist() == ([0.0, 2.5] if suffix == "csv" else [0.0, 3.0])
     assert read(tmp_path / "events.csv", time_gaps=True).lengths.tolist() == [2, 1, 0]
@@ -108,7 +104,7 @@ def test_gaps_need_times(tmp_path):
     with pytest.raises(SchemaError, match="has a column 'time_gap' already"):
         Sequences.from_table(taken, "id", "time", time_gaps=True)
     write([[1.0, 2.0]], tmp_path / "lists.parquet")
-    for open_file in (read, scan):
+    for open_file in (read, mapped):
         with pytest.raises(SchemaError, match="needs a long table with a column of times"):
             open_file(tmp_path / "lists.parquet", time_gaps=True)
     (tmp_path / "wide.csv").write_text("t0,t1\n1,2\n")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from refold.errors import ParameterError, SchemaError
-from refold.sequences import Scan, Sequences, read_batches
+from refold.sequences import Sequences, read_batches
 from small_data import ragged, untrained
 
 SEQUENCES = Sequences.from_list(ragged())
@@ -55,12 +55,13 @@ def test_all_types_of_batches(batches, folder):
 
 def test_large_data_is_in_a_temporary_file_while_it_is_used(folder):
     found = read_batches(parts, memory_bytes=10)
-    assert isinstance(found, Scan)
-    blocks = found.with_block_bytes(100)
+    assert found.is_mapped
+    again = found.with_ids(np.arange(len(found)))
     del found
     gc.collect()
-    assert sum(len(block) for block in blocks) == len(SEQUENCES)
-    del blocks
+    assert len(list(again.blocks())) == len(again) == len(SEQUENCES)
+    np.testing.assert_array_equal(again.values, SEQUENCES.values)
+    del again
     gc.collect()
     assert list(folder.iterdir()) == []
 
@@ -70,6 +71,12 @@ def test_names_of_columns_and_types(folder):
     found = read_batches(batches, id="who", time="at", column_types={"n": "categorical"})
     assert found.schema.columns[0].categories == (1, 2)
     assert found.ids.tolist() == ["a", "b"]
+
+
+def test_text_of_numbers_causes_one_warning(folder):
+    with pytest.warns(UserWarning, match="Column 'x' holds numbers written as text") as caught:
+        read_batches([{"id": [1], "x": ["1"]}, {"id": [2], "x": ["2"]}])
+    assert [one.filename for one in caught] == [__file__]
 
 
 def test_fit_and_transform_accept_batches(folder):
@@ -85,7 +92,11 @@ def test_fit_and_transform_accept_batches(folder):
         ("abc", ParameterError, "Got a str."),
         ([], ParameterError, "There is no batch. Give at least one"),
         ([[1.0]], ParameterError, "Batch 0 is a list. Expected a table"),
-        ([{"id": [1]}, {"x": [1]}], SchemaError, r"Batch 1 has the columns \['x'\], but batch 0"),
+        (
+            [{"id": [1], "x": [1]}, {"x": [1]}],
+            SchemaError,
+            r"Batch 1 has the columns \['x'\], but batch 0",
+        ),
         (
             [{"id": [1], "x": [1]}, {"id": [1], "x": [0.5]}],
             SchemaError,

@@ -60,7 +60,7 @@ def test_empty(tmp_path, suffix):
 
 def test_a_folder(tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(FileAccessError, match=r"folder\.csv is a folder\. Expected a file"):
+    with pytest.raises(FileFormatError, match=r"The folder .*folder\.csv holds no Parquet file"):
         read(tmp_path / "folder.csv")
 
 
@@ -282,7 +282,7 @@ def test_addresses_are_refused_as_they_were_typed(tmp_path):
     for call in (
         lambda name: read(f"{name}.csv"),
         lambda name: write(ramps(), f"{name}.csv"),
-        lambda name: refold.sequences.scan(f"{name}.parquet"),
+        lambda name: read(f"{name}.parquet"),
         lambda name: refold.sequences.column_names(f"{name}.csv"),
         lambda name: refold.load(f"{name}.refold"),
         lambda name: model.fit(f"{name}.parquet"),

@@ -10,7 +10,8 @@ import pytest
 
 from refold.datasets import japanese_vowels, moving_ones, ramps
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Column, Schema, Sequences, read, scan, write
+from refold.sequences import Column, Schema, Sequences, read, write
+from small_data import mapped
 
 
 def mixed() -> Sequences:
@@ -155,7 +156,7 @@ def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
     frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
     frame.sort_values("id").to_parquet(path)
     assert pq.read_schema(path).names[-1] == "__index_level_0__"
-    assert read(path).schema.names == scan(path).schema.names == ("x",)
+    assert read(path).schema.names == mapped(path).schema.names == ("x",)
     asked = read(path, columns=["__index_level_0__"])
     assert asked.schema.names == ("__index_level_0__",)
 
@@ -169,7 +170,7 @@ def test_ids_too_large_for_int64_are_text(tmp_path, empty):
     pq.write_table(pa.table({"id": ids, "time": cells, "x": cells}), tmp_path / "long.parquet")
     pq.write_table(pa.table({"id": ids, "x": lists}), tmp_path / "lists.parquet")
     for path in (tmp_path / "long.parquet", tmp_path / "lists.parquet"):
-        for back in (read(path), scan(path)):
+        for back in (read(path), mapped(path)):
             assert back.ids.tolist() == ["9223372036854775808", "5", "18446744073709551615"]
             assert back.lengths.tolist() == lengths
     plain = Sequences.from_list(lists, ids=ids.to_pylist())

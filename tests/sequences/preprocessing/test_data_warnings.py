@@ -7,9 +7,9 @@ import pytest
 
 import refold
 from refold.datasets import load, names, question_array
-from refold.sequences import Sequences, data_warnings, mark_missing, scan, write
+from refold.sequences import Sequences, data_warnings, mapped_blocks, mark_missing, write
 from refold.sequences.statistics._extreme_values import Extremes
-from small_data import untrained
+from small_data import mapped, untrained
 
 
 def rng():
@@ -122,17 +122,18 @@ def test_the_fix_has_all_suspect_values():
 
 
 @pytest.mark.parametrize("layout", ["list", "long"])
-def test_files_in_blocks_give_the_same_result_as_memory(tmp_path, layout):
+def test_mapped_files_give_the_same_result_as_memory(tmp_path, layout):
     sequences = Sequences.from_list([rng().normal(size=(9, 2)) for _ in range(40)])
     sequences.values[[47, 203], 1] = -99999
     write(sequences, tmp_path / "a.parquet", layout=layout)
-    data = scan(tmp_path / "a.parquet", block_bytes=300)
-    assert data.num_blocks > 3
+    data = mapped(tmp_path / "a.parquet", block_bytes=300)
     assert data_warnings(data) == data_warnings(sequences)
-    marked, whole = mark_missing(data, -99999), mark_missing(sequences, -99999)
+    whole = mark_missing(sequences, -99999)
+    marked = mapped_blocks(data, lambda block: mark_missing(block, -99999))
+    assert marked.is_mapped
     assert data_warnings(marked) == data_warnings(whole) == []
     assert marked.schema == whole.schema
-    np.testing.assert_array_equal(marked.take([5, 22]).values, whole[[5, 22]].values)
+    np.testing.assert_array_equal(marked[[5, 22]].values, whole[[5, 22]].values)
     np.testing.assert_array_equal(marked.summary.num_observed, [360, 358])
     np.testing.assert_allclose(marked.summary.scale, np.nanstd(whole.values, axis=0))
 
@@ -168,7 +169,7 @@ def test_padding_of_zeros(side, tmp_path):
     assert f"of 40 sequences {end} steps of zeros" in line
     assert line.endswith(how)
     write(Sequences.from_array(x), tmp_path / "a.parquet")
-    assert data_warnings(scan(tmp_path / "a.parquet")) == [line]
+    assert data_warnings(mapped(tmp_path / "a.parquet")) == [line]
     assert data_warnings(Sequences.from_padded(x, padding=side)) == []
 
 

@@ -17,7 +17,7 @@ from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
 from refold.models import Specification, build, default, predict
 from refold.sequences import Scaler, as_sequences, write
-from refold.training._data_sources import MemorySource
+from refold.training._data_sources import Source
 from refold.training._specify import rocket_dim_within, specify
 from refold.training.initialization._rocket_features import set_rocket_initialization
 from small_data import NoEpoch
@@ -88,7 +88,7 @@ def by_rule(X, latent_dim, found=None, **changes):
     if found is not None:
         rocket_dim = rocket_dim_within(arguments.rocket_dim, found)
         arguments = replace(arguments, latent_dim=found, rocket_dim=rocket_dim)
-    source = MemorySource(as_sequences(X))
+    source = Source(as_sequences(X))
     return specify(source, arguments, np.arange(len(source.sequences) - 1)).rocket_dim
 
 

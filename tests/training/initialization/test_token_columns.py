@@ -11,7 +11,7 @@ from refold.arguments import Arguments, Corruption
 from refold.evaluation import PCABaseline, accuracy
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
-from refold.training._data_sources import MemorySource
+from refold.training._data_sources import Source
 from refold.training._specify import specify
 from refold.training.initialization._linear_weights import (
     has_linear_path,
@@ -228,7 +228,7 @@ def test_patches_do_not_change_the_initialization():
 def by_rule(X, latent_dim, **options):
     """Return the specification that a fit would build."""
     arguments = Arguments.of(SequenceAutoencoder(latent_dim, **options))
-    source = MemorySource(as_sequences(X))
+    source = Source(as_sequences(X))
     return specify(source, arguments, np.arange(len(source.sequences)))
 
 

@@ -85,11 +85,9 @@ def encode(
         log_drift(loaded.code_drift(codes))
 
 
-def _encoder_codes(
-    model: "refold.Model", source: "refold.Sequences | refold.sequences.Scan"
-) -> list[Any]:
+def _encoder_codes(model: "refold.Model", source: "refold.Sequences") -> list[Any]:
     """Encode some sequences, evenly spaced, without latent optimization, which is much slower."""
-    if not isinstance(source, refold.sequences.Sequences):
+    if source.is_mapped:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the same as before
@@ -109,14 +107,14 @@ def _sampled(
 
 
 def _encoded(
-    model: "refold.Model", source: "refold.Sequences | refold.sequences.Scan", *, quiet: bool
+    model: "refold.Model", source: "refold.Sequences", *, quiet: bool
 ) -> Iterator[tuple[Any, Any]]:
     """Encode sequences, block by block if the file is larger than memory."""
-    if isinstance(source, refold.sequences.Sequences):
+    if not source.is_mapped:
         yield model.encode(source, verbose=int(not quiet)), source.ids
         return
     return_freed_memory()
     blocks = model.encode_blocks(source)
     yield from track(
-        blocks, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet
+        blocks, "encode", len(source.block_offsets) - 1, console=Console(stderr=True), disable=quiet
     )

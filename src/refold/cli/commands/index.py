@@ -71,7 +71,7 @@ def index(
         done = f"Removed {count} of {len(opened) + count} rows from"
     else:
         with reading.described(loaded, data, columns, labels) as (source, found):
-            if isinstance(source, refold.sequences.Scan):
+            if source.is_mapped:
                 return_freed_memory()
             described = {name: _numbers(values) for name, values in found.items()}
             if add or replace:

@@ -211,6 +211,26 @@ def split_lists(
     return lengths, [flat for _, flat in split]
 
 
+def split_nested(
+    name: str, column: Any, row_name: Callable[[int], str]
+) -> tuple[np.ndarray, list[Any]]:
+    """Return the steps of each row of lists of lists, and the entries of each feature."""
+    lengths, steps = flatten_lists(column)
+    widths, flat = flatten_lists(steps)
+    if not len(widths):
+        return lengths, []
+    wrong = np.flatnonzero(widths != widths[0])
+    if len(wrong) or not widths[0]:
+        at = int(wrong[0]) if len(wrong) else 0
+        row = int(np.searchsorted(np.cumsum(lengths), at, side="right"))
+        raise DataError(
+            f"{row_name(row)} has a step of {widths[at]} features in column {name!r}, but others "
+            f"have {widths[0]}. All steps need the same, at least one; fill missing ones with null."
+        )
+    index = np.arange(len(flat)).reshape(-1, int(widths[0]))
+    return lengths, [flat.take(pa.array(feature)) for feature in index.T]
+
+
 def without_dictionary(column: Any) -> Any:
     """Return a dictionary-encoded column as plain values; other columns unchanged."""
     if not pa.types.is_dictionary(column.type):
@@ -256,6 +276,8 @@ def _open_columns(table: Any, names: list[Any]) -> OpenTable:
 
 
 def _numbers(column: Any) -> np.ndarray:
+    if column.null_count and pa.types.is_integer(column.type) and column.type.bit_width <= 16:
+        column = column.cast(pa.float32())  # which holds them exactly; NumPy would take float64
     array = isinstance(column, pa.Array)
     return np.asarray(column.to_numpy(zero_copy_only=False) if array else column)
 

@@ -20,12 +20,21 @@ from refold.sequences.conversion._arrow_columns import (
     metadata_of,
     open_table,
     split_lists,
+    split_nested,
 )
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import encode_parts
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._known_columns import KnownColumns
-from refold.sequences.schema._parts import Parts, Places, check_ids, sequence_name
+from refold.sequences.schema._parts import (
+    Parts,
+    Places,
+    Rows,
+    check_ids,
+    check_values,
+    sequence_name,
+)
+from refold.sequences.schema._schema import default_names
 
 
 def parts_from_arrow(
@@ -33,6 +42,7 @@ def parts_from_arrow(
     id: str | None = None,  # noqa: A002
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
+    rows: Rows | None = None,  # to name places in a part of a file
 ) -> Parts:
     """Convert a table of list columns; implements `Sequences.from_arrow`."""
     opened = _open(table)
@@ -53,22 +63,38 @@ def parts_from_arrow(
             )
     if not len(chosen[0]):
         raise DataError("The table has no rows. Expected one row per sequence.")
-    if len(names) == 1 and (is_text(chosen[0].type) or is_nested(chosen[0])):
-        items = [value if value is not None else [] for value in chosen[0].to_pylist()]
-        if is_text(chosen[0].type):
-            items = [value or "" for value in items]
-        kept = names if is_text(chosen[0].type) else None
-        return parts_from_list(items, column_types=column_types, ids=identity, names=kept)
     ids = None if identity is None else check_ids(identity, len(identity))
 
     def row_name(row: int) -> str:
+        if rows is not None:
+            return rows(row).capitalize()
         return sequence_name(row, None if ids is None else ids[row]).capitalize()
 
-    advice = "Sequences.from_table reads long tables"
-    lengths, flat = split_lists(names, chosen, row_name, advice)
+    if len(names) == 1 and is_text(chosen[0].type):
+        items = [value or "" for value in chosen[0].to_pylist()]
+        return parts_from_list(items, column_types=column_types, ids=identity, names=names)
+    nested = len(names) == 1 and is_nested(chosen[0])
+    if nested:
+        lengths, flat = split_nested(names[0], chosen[0], row_name)
+        if not flat:  # no step tells the number of features
+            return parts_from_list([[]] * len(lengths), column_types=column_types, ids=identity)
+        names, stored = default_names(len(flat)), []
+    else:
+        advice = "Sequences.from_table reads long tables"
+        (lengths, flat), stored = split_lists(names, chosen, row_name, advice), opened.stored
     raws = [as_raw(one, name) for name, one in zip(names, flat, strict=True)]
-    known = KnownColumns(names, column_types, opened.stored)
-    return encode_parts(names, raws, known, Places(offsets_from_lengths(lengths), ids), lists=True)
+    known, offsets = KnownColumns(names, column_types, stored), offsets_from_lengths(lengths)
+    if rows is None:
+        return encode_parts(names, raws, known, Places(offsets, ids), lists=not nested)
+    places = Places(offsets, ids, name=lambda row: _step_name(row, offsets, rows))
+    parts = encode_parts(names, raws, known, places, lists=not nested)
+    check_values(parts.values, parts.schema, places)
+    return parts
+
+
+def _step_name(row: int, offsets: np.ndarray, rows: Rows) -> str:
+    index = int(np.searchsorted(offsets, row, side="right")) - 1
+    return f"{rows(index)}, step {row - offsets[index]}"
 
 
 def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002

@@ -66,7 +66,9 @@ def parts_from_table(
     check_id_is_no_feature(names, str(id))
     raws = [as_raw(opened.get(name, "columns"), name) for name in names]
     places = Places(offsets, ids)
-    if rows is not PLAIN_ROWS:
+    if rows.is_part:
+        places = places._replace(name=lambda row: _row_of_part(row, order, codes, ids, rows))
+    elif rows is not PLAIN_ROWS:
         places = places._replace(note=lambda _, row: rows(order.item(row)))
     known = KnownColumns(names, column_types, opened.stored)
     raws = [(raw[order], hint) for raw, hint in raws]
@@ -159,6 +161,13 @@ def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
     codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
     values = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
     return np.concatenate([np.zeros(0, dtype=np.int64), *codes]), values
+
+
+def _row_of_part(
+    row: int, order: np.ndarray, codes: np.ndarray, ids: np.ndarray, rows: Rows
+) -> str:
+    row = order.item(row)
+    return f"{rows(row)} (id {ids[codes[row]].item()!r})"
 
 
 def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:

@@ -1,21 +1,25 @@
-"""Sequences of a stream of Arrow batches, which go through a temporary Parquet file."""
+"""Sequences of a stream of Arrow batches, such as those of a database."""
 
+import itertools
 import shutil
-import tempfile
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from refold.errors import ParameterError, RefoldError, SchemaError
+from refold.errors import ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import is_table
-from refold.sequences.files._file_access import access_error
-from refold.sequences.files._read_or_scan import MEMORY_BYTES, read_or_scan
-from refold.sequences.files.scan._scan import Scan
+from refold.sequences.conversion._arrow_columns import is_table, stored_schemas
+from refold.sequences.files._cache import deleted_with, temporary_folder
+from refold.sequences.files._joined_parts import join, open_folder
+from refold.sequences.files._parquet_files import PART_BYTES, Part
+from refold.sequences.files._read_write import MEMORY_BYTES, block_bytes_for
+from refold.sequences.files.tables._layout_detection import (
+    TableLayout,
+    TableOptions,
+    find_layout,
+)
 from refold.sequences.schema._column_types import ColumnTypes
 
 
@@ -28,12 +32,12 @@ def read_batches(
     column_types: ColumnTypes = None,
     time_gaps: bool = False,
     memory_bytes: int = MEMORY_BYTES,
-) -> Sequences | Scan:
+) -> Sequences:
     """Read sequences from batches of rows, such as those of a database.
 
     The batches are one table: the rows of a sequence may lie in several of them. They are read
-    once, one at a time, and written to a temporary Parquet file, because training needs several
-    passes in random order.
+    once, one at a time. If they are large, their values are written to a temporary file, because
+    training needs several passes in random order.
 
     Parameters
     ----------
@@ -49,9 +53,9 @@ def read_batches(
 
     Returns
     -------
-    Sequences or Scan
-        A ``Scan`` of the temporary file if the data is larger. The file is deleted with the
-        ``Scan``, or when Python ends.
+    Sequences
+        Mapped from the temporary file if the data is larger. The file is deleted with them, or when
+        Python ends.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def read_batches(
         If the temporary file cannot be written, for example because the disk is full. The
         environment variable ``TMPDIR`` chooses another folder.
     RefoldError
-        Like `read` and `scan`.
+        Like `read`.
 
     Examples
     --------
@@ -73,25 +77,40 @@ def read_batches(
     >>> read_batches(days)
     Sequences(n=2, lengths=1 to 3, 1 numeric)
     """
-    folder = tempfile.mkdtemp(prefix="refold-")
-    path = Path(folder) / "batches.parquet"
-    in_file = False
-    try:
-        _write(_tables(batches), path)
-        given = {"id": id, "time": time, "columns": columns, "column_types": column_types}
-        given["time_gaps"] = time_gaps or None
-        options = {name: value for name, value in given.items() if value is not None}
-        found = read_or_scan(path, memory_bytes=memory_bytes, **options)
-        in_file = isinstance(found, Scan)
-    except RefoldError as error:
-        message = error.message.marked.replace(str(path), "The batches")
-        raise type(error)(message) from error
-    finally:
-        if not in_file:
-            shutil.rmtree(folder, ignore_errors=True)
-    if isinstance(found, Scan):  # all its copies share the files
-        weakref.finalize(found._files, shutil.rmtree, folder, ignore_errors=True)
-    return found
+    tables = _tables(batches)
+    first = next(tables, None)
+    if first is None:
+        raise ParameterError("There is no batch. Give at least one, with a row.")
+    chosen = [columns] if isinstance(columns, str) else columns
+    options = TableOptions(id, time, chosen, column_types, time_gaps=time_gaps)
+    layout = find_layout(first.schema, "The batches", options)
+    stored = stored_schemas(first.schema.metadata or {})
+    with temporary_folder(keep=True) as folder:
+        parts = _parts(itertools.chain([first], tables), layout)
+        join(parts, folder, layout, first.schema, column_types, stored)
+        is_small = 4 * np.load(folder / "values.npy", mmap_mode="r").size <= memory_bytes
+        sequences = open_folder(folder, in_memory=is_small)
+        if is_small:
+            shutil.rmtree(folder)
+        else:
+            sequences.block_bytes = block_bytes_for(memory_bytes)
+            deleted_with(sequences, folder)
+    sequences.schema = sequences.schema.read_with(id, time)
+    return sequences
+
+
+def _parts(tables: Iterable[pa.Table], layout: TableLayout) -> Iterator[Part]:
+    """Yield the rows of all batches, with the columns and types of the first."""
+    schema, row = None, 0
+    for number, table in enumerate(tables):
+        schema = schema or table.schema
+        table = _like(table, schema, number).select(layout.columns).replace_schema_metadata(None)
+        rows = max(1, PART_BYTES * len(table) // max(1, table.nbytes))
+        for start in range(0, len(table), rows):
+            yield Part(table.slice(start, rows), None, row + start)
+        row += len(table)
+    if not row:
+        raise ParameterError("There is no row in the batches. Give at least one.")
 
 
 def is_batches(x: Any) -> bool:
@@ -127,24 +146,6 @@ def _each(stream: Any) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
     else:
         yield stream if isinstance(stream, pa.Table) else pa.Table.from_batches([stream])
-
-
-def _write(tables: Iterator[pa.Table], path: Path) -> None:
-    writer = None
-    try:
-        for number, table in enumerate(tables):
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema)
-            writing = _like(table, writer.schema, number)
-            try:
-                writer.write_table(writing)
-            except OSError as error:
-                raise access_error(path, error, writing=True) from error
-    finally:
-        if writer is not None:
-            writer.close()
-    if writer is None:
-        raise ParameterError("There is no batch. Give at least one, with a row.")
 
 
 def _like(table: pa.Table, schema: pa.Schema, number: int) -> pa.Table:

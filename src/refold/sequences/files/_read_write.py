@@ -1,22 +1,28 @@
 """`read` and `write`: the entry points for files and binary streams of all formats."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from refold._support.rules import check, one_of
+from refold._support.rules import check, one_of, whole
 from refold._support.streams import write_all
 from refold._support.user_warnings import warn
-from refold.errors import DataError, ParameterError
+from refold.errors import DataError, ParameterError, argument
 from refold.sequences._as_sequences import as_sequences
-from refold.sequences._sequences import Sequences
+from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences.files._atomic_writes import atomic_writer
+from refold.sequences.files._cache import cached, in_memory
 from refold.sequences.files._file_access import compress_for, read_content
-from refold.sequences.files._format_registry import check_applies, format_of
+from refold.sequences.files._format import Format
+from refold.sequences.files._format_registry import FORMATS, check_applies, format_of
+from refold.sequences.files._parquet_files import open_files
+from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
 
 UNITS = ("characters", "words")
+# Largest size of all values of Parquet files, as float32, that is read into memory.
+MEMORY_BYTES = 1 << 28
 
 
 def read(
@@ -31,14 +37,17 @@ def read(
     time_gaps: bool = False,
     layout: str | None = None,
     format: str | None = None,  # noqa: A002
+    memory_bytes: int = MEMORY_BYTES,
 ) -> Sequences:
-    """Read sequences from a file.
+    """Read sequences from a file, or from a folder of Parquet files as one table.
 
     Parameters
     ----------
     path : str, PathLike or binary stream
         The file. Its suffix gives the format: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
-        ``.npy``, ``.txt`` or ``.ts``.
+        ``.npy``, ``.txt`` or ``.ts``. Of a folder, all files in it and its subfolders that end in
+        ``.parquet`` or ``.pq``, in the order of their names. Names that begin with ``.`` or ``_``
+        are skipped.
     id : str, optional
         The id column in Parquet, CSV and JSON lines, which tells sequences apart. By default
         ``"id"`` if it exists.
@@ -65,6 +74,9 @@ def read(
     format : str, optional
         ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"``, ``"txt"`` or ``"ts"``.
         Needed for a stream, or if the suffix does not tell.
+    memory_bytes : int, default=256 MiB
+        Largest size of all values of Parquet files, as float32, that is read into memory. Larger
+        data are converted once, part by part, and mapped from the disk (see Notes).
 
     Returns
     -------
@@ -93,7 +105,8 @@ def read(
     >>> read(path, unit="words").to_list()
     [['to', 'be'], [], ['or', 'not']]
     """
-    chosen = format_of(path, format)
+    is_folder = isinstance(path, str | os.PathLike) and Path(path).is_dir()
+    chosen = FORMATS["parquet"] if is_folder else format_of(path, format)
     given = {"id": id, "time": time, "columns": columns, "column_types": column_types, "unit": unit}
     given["layout"] = layout
     options = {key: value for key, value in given.items() if value is not None}
@@ -104,8 +117,13 @@ def read(
         check("unit", unit, one_of(*UNITS))
     if layout is not None:
         check("layout", layout, one_of("long", "wide"))
+    check("memory_bytes", memory_bytes, whole(1))
     if isinstance(columns, str):
         options["columns"] = [columns]
+    if is_folder or _is_large(path, chosen, memory_bytes, options):
+        sequences = _read_parquet(path, TableOptions(**options), memory_bytes)
+        sequences.schema = sequences.schema.read_with(id, time)
+        return sequences
     name = _name(path)
     data = read_content(path, chosen, name)
     try:
@@ -117,6 +135,37 @@ def read(
         if name in str(error):
             raise
         raise type(error)(f"{name}: {error.message.marked}") from error
+
+
+def _is_large(path: Any, chosen: Format, memory_bytes: int, options: Mapping[str, Any]) -> bool:
+    """Return whether a file may be larger than memory, and can be read in parts."""
+    if chosen.name != "parquet" or not isinstance(path, str | os.PathLike):
+        return False
+    if options.get("sort") or options.get("layout") == "wide" or not Path(path).is_file():
+        return False  # parts cannot be sorted or wide
+    return Path(path).stat().st_size > memory_bytes // 16
+
+
+def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
+    """Read a file or folder part by part."""
+    for name, reads in (("layout", options.layout == "wide"), ("sort", options.sort)):
+        if reads:
+            fix = argument(**{name: getattr(options, name)})
+            raise ParameterError(
+                f"{path} is a folder, but {fix} reads one file. Read the files one by one, or sort "
+                "the data by id and time."
+            )
+    files = open_files(path, options)
+    if 4 * files.num_values <= memory_bytes:
+        return in_memory(files, options)
+    sequences = cached(files, options)
+    sequences.block_bytes = block_bytes_for(memory_bytes)
+    return sequences
+
+
+def block_bytes_for(memory_bytes: int) -> int:
+    """Return the size of blocks of mapped sequences, about a twentieth."""
+    return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
 
 
 def write(

@@ -7,7 +7,6 @@ import numpy as np
 from refold.errors import Message, argument, spelled
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrays import looks_padded
-from refold.sequences.files.scan._scan import Scan
 from refold.sequences.preprocessing._padding import positions
 from refold.sequences.schema._parts import sequence_name
 from refold.sequences.schema._schema import Column
@@ -20,12 +19,12 @@ _FEWEST_SEQUENCES = 10
 _FEWEST_CHANGES = 20
 
 
-def data_warnings(source: Sequences | Scan) -> list[str]:
+def data_warnings(source: Sequences) -> list[str]:
     """Return warnings about data that should be checked before training.
 
     Parameters
     ----------
-    source : Sequences or Scan
+    source : Sequences
         Data to check.
 
     Returns
@@ -66,7 +65,7 @@ def key_columns(sequences: Sequences) -> dict[str, str]:
     return keys
 
 
-def _one_step(source: Sequences | Scan) -> str | None:
+def _one_step(source: Sequences) -> str | None:
     if len(source) < 2 or source.lengths.max() != 1:
         return None
     windows = spelled("refold.sequences.windows([x], 100)", "--window 100")
@@ -78,8 +77,8 @@ def _one_step(source: Sequences | Scan) -> str | None:
     )
 
 
-def _padding(source: Sequences | Scan) -> str | None:
-    """Check for padding if all lengths are equal; of files, check the first block only."""
+def _padding(source: Sequences) -> str | None:
+    """Check the first block for padding, if all lengths are equal."""
     lengths = source.lengths
     if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
         return None
@@ -91,8 +90,9 @@ def _padding(source: Sequences | Scan) -> str | None:
         return None
     end, argument = ("end", "") if side == "post" else ("begin", ", padding='pre'")
     count = int(padded[:, -1 if side == "post" else 0].sum())
+    those = f"{'the first ' * (len(part) < len(source))}{len(part)}"
     return (
-        f"{count} of {len(part)} sequences {end} with steps of zeros, as padded ones do. If this "
+        f"{count} of {those} sequences {end} with steps of zeros, as padded ones do. If this "
         f"is padding, remove it, for example with Sequences.from_padded(x{argument})."
     )
 
@@ -109,7 +109,7 @@ class _ColumnSuspect(NamedTuple):
     suspect: Suspect
 
 
-def _outliers(source: Sequences | Scan) -> list[str]:
+def _outliers(source: Sequences) -> list[str]:
     """Return one line per suspicious number, with all columns that hold it."""
     by_value: dict[float, list[_ColumnSuspect]] = {}
     for one in _suspects(source):
@@ -119,7 +119,7 @@ def _outliers(source: Sequences | Scan) -> list[str]:
     return [_outlier_message(source, same, fix) for same in by_value.values()]
 
 
-def _suspects(source: Sequences | Scan) -> list[_ColumnSuspect]:
+def _suspects(source: Sequences) -> list[_ColumnSuspect]:
     numeric, summary = np.flatnonzero(source.schema.numeric), source.summary
     return [
         _ColumnSuspect(int(index), suspect)
@@ -130,7 +130,7 @@ def _suspects(source: Sequences | Scan) -> list[_ColumnSuspect]:
     ]
 
 
-def _outlier_message(source: Sequences | Scan, same: list[_ColumnSuspect], fix: str) -> str:
+def _outlier_message(source: Sequences, same: list[_ColumnSuspect], fix: str) -> str:
     suspect, count = same[0].suspect, sum(one.suspect.count for one in same)
     names = [repr(source.schema.names[one.index]) for one in same]
     several = len(names) > 1
@@ -151,8 +151,8 @@ def _outlier_message(source: Sequences | Scan, same: list[_ColumnSuspect], fix: 
     )
 
 
-def _first_location(source: Sequences | Scan, column: int, value: float) -> str:
-    """Describe the first step with a value; reads the blocks of files up to it."""
+def _first_location(source: Sequences, column: int, value: float) -> str:
+    """Describe the first step with a value."""
     passed = 0
     for block in source.blocks():
         rows = np.flatnonzero(block.values[:, column] == value)
@@ -161,4 +161,4 @@ def _first_location(source: Sequences | Scan, column: int, value: float) -> str:
             name = sequence_name(passed + index, block.ids[index])
             return f"{name}, step {rows[0] - block.offsets[index]}"
         passed += len(block)
-    return "changed since"
+    raise AssertionError

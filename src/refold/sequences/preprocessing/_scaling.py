@@ -9,8 +9,6 @@ from refold._support.rules import check, one_of
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
-from refold.sequences.files.scan._parted_scan import PartedScan
-from refold.sequences.files.scan._scan import Scan
 from refold.sequences.schema._parts import (
     MAX_FLOAT32,
     Places,
@@ -31,8 +29,6 @@ Mode = Literal["features", "sequence"]
 # The arrays of the state, in the order in which a model file holds them.
 _ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
 _ARRAYS += ("statistics_mean", "statistics_scale", "floor")
-# Small blocks: per-sequence statistics take several times the memory of their block.
-_BLOCK_BYTES = 1 << 21
 
 
 class Scaler:
@@ -85,14 +81,13 @@ class Scaler:
         )
 
     @classmethod
-    def fit(cls, sequences: Sequences | Scan, mode: Mode | None = "features") -> "Scaler":
+    def fit(cls, sequences: Sequences, mode: Mode | None = "features") -> "Scaler":
         """Fit a scaler on training data.
 
         Parameters
         ----------
-        sequences : Sequences or Scan
-            Training data. A `Scan` has the statistics already; only the mode "sequence" reads all
-            blocks once more, and keeps two numbers per sequence and feature.
+        sequences : Sequences
+            Training data.
         mode : {"features", "sequence"} or None, default="features"
             Statistics to scale by; see the attribute.
 
@@ -138,10 +133,8 @@ class Scaler:
             "floor": np.zeros(0),
         }
         if mode == "sequence":
-            blocks = sequences.blocks(_BLOCK_BYTES)
+            blocks = sequences.blocks()
             moments = [sequence_moments(block.values[:, numeric], block) for block in blocks]
-            if isinstance(sequences, PartedScan):  # the blocks were those of this process
-                moments = [one for several in sequences.gather(moments) for one in several]
             means, scales = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
             state |= fit_statistics(means, scales)
         return cls(state)
@@ -173,10 +166,13 @@ class Scaler:
             If the columns are not those of the training data.
         """
         self._check_columns(sequences)
-        mean, scale = self._parameters(sequences, None)
-        centered = np.subtract(sequences.values, mean, dtype=np.float64)
-        scaled = np.empty_like(sequences.values)
-        np.divide(centered, scale, out=scaled, casting="same_kind")
+        scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
+        for block in sequences.blocks():  # float64 takes twice the memory of the values
+            mean, scale = self._parameters(block, None)
+            centered = np.subtract(block.values, mean, dtype=np.float64)
+            out = scaled[start : start + len(centered)]
+            np.divide(centered, scale, out=out, casting="same_kind")
+            start += len(centered)
         return sequences.with_values(scaled)
 
     def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
@@ -326,14 +322,11 @@ def _centered(schema: Schema) -> np.ndarray:
     return np.array([column.column_type.is_centered for column in schema.columns], dtype=bool)
 
 
-def check_single(source: Sequences | Scan) -> None:
+def check_single(sequences: Sequences) -> None:
     """Refuse data with numbers that float32, in which networks compute, cannot hold."""
-    if isinstance(source, Scan):  # which knows its range
-        summary = source.summary
-        extremes = np.concatenate([summary.least, summary.greatest])
-        if not (np.isfinite(extremes) & (np.abs(extremes) > MAX_FLOAT32)).any():
-            return
-    for block in source.blocks():
+    if sequences.dtype == np.float32:
+        return
+    for block in sequences.blocks():
         _check_range(block, -MAX_FLOAT32, MAX_FLOAT32)
 
 

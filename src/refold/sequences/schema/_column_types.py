@@ -143,6 +143,8 @@ def _to_text_or_numbers(
     if types <= {str} and may_be_text:
         return raw.astype(object, copy=False), column_type
     missing = [is_missing(value) for value in objects]
+    if missing and all(missing):
+        return np.full(len(objects), np.nan, np.float32), column_type
     texts = [isinstance(value, str) for value in objects]
     for row, value in enumerate(objects):
         if not (texts[row] or missing[row] or isinstance(value, Real | Decimal | np.bool_)):

@@ -6,20 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import ParameterError, argument
-from refold.sequences.schema._schema import Column, Schema
+from refold.sequences.schema._schema import Column
 
 if TYPE_CHECKING:
     from refold.sequences._sequences import Sequences
-    from refold.sequences.files.scan._scan import Scan
 
 
-def mark_missing(source: "Sequences | Scan", values: Any) -> "Sequences | Scan":
+def mark_missing(sequences: "Sequences", values: Any) -> "Sequences":
     """Replace the given numbers by NaN, except in categorical columns, and record them."""
-    schema = replace(source.schema, missing=check_missing(values))
-    if hasattr(source, "block_offsets"):  # a Scan: importing it here would be circular
-        # reads the files once more
-        return source.with_missing(schema)  # pyright: ignore[reportAttributeAccessIssue]
-    return source.align(schema)  # pyright: ignore[reportAttributeAccessIssue]
+    return sequences.align(replace(sequences.schema, missing=check_missing(values)))
 
 
 def check_missing(values: Any) -> tuple[float, ...]:
@@ -47,12 +42,3 @@ def without_missing(values: np.ndarray, column: Column, missing: tuple[float, ..
     return (
         np.where(is_marker, np.array(np.nan, values.dtype), values) if is_marker.any() else values
     )
-
-
-def without_missing_in(values: np.ndarray, schema: Schema) -> np.ndarray:
-    """Return the (num_steps, F) values with missing-value markers replaced by NaN."""
-    if not schema.missing:
-        return values
-    columns = zip(values.T, schema.columns, strict=True)
-    marked = [without_missing(one, column, schema.missing) for one, column in columns]
-    return np.stack(marked, axis=1)

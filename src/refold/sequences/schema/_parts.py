@@ -37,12 +37,14 @@ class Places(NamedTuple):
     ids: np.ndarray | None = None
     # Describes the row of a file, given the index of the sequence and the flat row.
     note: Callable[[int, int], str] | None = None
+    # Names a flat row of a part of a file, in which sequences have other numbers.
+    name: Callable[[int], str] | None = None
 
     def __call__(self, row: int, column: str | None = None) -> str:
         """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a flat row."""
         index = int(np.searchsorted(self.offsets, row, side="right")) - 1
         step = int(row - self.offsets[index])
-        place = f"{self.sequence(index)}, step {step}"
+        place = f"{self.sequence(index)}, step {step}" if self.name is None else self.name(row)
         place += "" if column is None else f", column {column!r}"
         return place if self.note is None else f"{place} ({self.note(index, row)})"
 
@@ -56,6 +58,7 @@ class Rows(NamedTuple):
 
     noun: str = "row"
     number: Callable[[int], object] = int
+    is_part: bool = False  # whether the table is a part of a file
 
     def __call__(self, row: int) -> str:
         """Return ``row 3``."""

@@ -1,7 +1,6 @@
 """Detection of outliers and missing-value markers among the extreme values of a numeric column."""
 
 import re
-from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -77,14 +76,6 @@ class Extremes:
         self._low = _least(values, self._low)
         negated = _least(-values, {-value: count for value, count in self._high.items()})
         self._high = {-value: count for value, count in negated.items()}
-
-    def merge(self, other: "Extremes") -> None:
-        """Add the values that another object was given."""
-        self.count += other.count
-        low, high = Counter(self._low) + Counter(other._low), Counter(self._high)
-        high += Counter(other._high)
-        self._low = {value: low[value] for value in sorted(low)[:_KEPT]}
-        self._high = {value: high[value] for value in sorted(high)[-_KEPT:]}
 
     def suspects(self, mean: float, std: float) -> list[Suspect]:
         """Return the values far from all others, by the mean and deviation of the whole column."""

@@ -1,6 +1,6 @@
 """Means and standard deviations over observed entries, safe for large and constant values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -73,22 +73,6 @@ class RunningMoments:
         self.least = np.minimum(self.least, least)
         self.greatest = np.maximum(self.greatest, greatest)
 
-    def merge(self, other: "RunningMoments") -> None:
-        """Add the values that another object was given."""
-        unit = np.maximum(self._unit, other._unit)
-        ours, theirs = self._unit / unit, other._unit / unit
-        is_first = self._count == 0
-        origin = other._origin * theirs
-        self._origin = np.where(is_first, origin, self._origin * ours)
-        difference = (origin - self._origin) + (other._mean * theirs - self._mean * ours)
-        total = np.maximum(self._count + other._count, 1)
-        squares = self._squares * ours**2 + other._squares * theirs**2
-        self._squares = squares + difference**2 * (self._count / total * other._count)
-        self._mean = self._mean * ours + difference * (other._count / total)
-        self._count, self._unit = self._count + other._count, unit
-        self.least = np.minimum(self.least, other.least)
-        self.greatest = np.maximum(self.greatest, other.greatest)
-
     @property
     def mean(self) -> np.ndarray:
         """Means of the observed values, 0 if there are none, array of float64 of shape (K,)."""
@@ -102,22 +86,16 @@ class RunningMoments:
         return scale * self._unit
 
 
-def summary_of(
-    num_steps: int, num_observed: np.ndarray, moments: Sequence[RunningMoments]
-) -> Summary:
-    """Return the summary of columns, with the moments of the numeric ones in order."""
-    fields = [
-        np.concatenate([np.zeros(0), *(getattr(one, name) for one in moments)])
-        for name in ("mean", "scale", "least", "greatest")
-    ]
-    return Summary(num_steps, num_observed, *fields)
-
-
-def summarize(values: np.ndarray, schema: Schema) -> Summary:
-    """Return the summary of values of shape (num_steps, F)."""
+def summarize(blocks: Iterable[np.ndarray], schema: Schema) -> Summary:
+    """Return the summary of blocks of values, each of shape (num_steps, F)."""
     moments = RunningMoments(int(schema.numeric.sum()))
-    moments.add(values[:, schema.numeric])
-    return summary_of(len(values), np.sum(~np.isnan(values), axis=0), [moments])
+    num_steps, num_observed = 0, np.zeros(schema.num_columns, np.int64)
+    for values in blocks:
+        moments.add(values[:, schema.numeric])
+        num_steps += len(values)
+        num_observed += np.sum(~np.isnan(values), axis=0)
+    statistics = moments.mean, moments.scale, moments.least, moments.greatest
+    return Summary(num_steps, num_observed, *statistics)
 
 
 def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:

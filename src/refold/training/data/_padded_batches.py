@@ -75,11 +75,13 @@ def to_device(
     return Data(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
-def num_observed(scaled: Sequences, rows: np.ndarray) -> int:
+def num_observed(sequences: Sequences, rows: np.ndarray) -> int:
     """Count the observed targets of the given sequences."""
-    values = scaled.values
-    is_target = ~np.isnan(values) & (values != scaled.schema.unknown)
-    return int(sums_by_sequence(is_target.astype(float), scaled)[rows].sum())
+    counts = []
+    for block in sequences.blocks():
+        is_target = ~np.isnan(block.values) & (block.values != block.schema.unknown)
+        counts.append(sums_by_sequence(is_target.astype(float), block).sum(axis=1))
+    return int(np.concatenate(counts)[rows].sum())
 
 
 def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:

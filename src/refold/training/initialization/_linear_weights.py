@@ -16,7 +16,6 @@ from refold.training.initialization._numeric_columns import (
     LinearInitialization,
     linear_initialization,
 )
-from refold.training.initialization._summed_moments import Total
 from refold.training.initialization._token_columns import token_initialization
 
 # Cap on padded values for the principal components.
@@ -49,7 +48,6 @@ def set_linear_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-    total: Total | None = None,  # sums over all of them, for numeric columns without others
 ) -> bool:
     """Set the linear path to principal components; return whether they explain anything."""
     specification = network.specification
@@ -71,7 +69,6 @@ def set_linear_initialization(
             seed=seed,
             corruption=corruption,
             by_length=read.by_length,
-            total=total,
         )
         num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:

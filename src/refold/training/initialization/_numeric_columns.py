@@ -13,11 +13,9 @@ from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training._progress import doing
 from refold.training.initialization._decoding_map import (
     Codec,
-    component_codec,
     decode,
     linear_codec,
     needs_no_regression,
-    regression_penalty,
 )
 from refold.training.initialization._lengthwise_components import (
     LengthwiseCodec,
@@ -25,12 +23,6 @@ from refold.training.initialization._lengthwise_components import (
 )
 from refold.training.initialization._principal_components import Components, principal_components
 from refold.training.initialization._stationary_components import stationary_components
-from refold.training.initialization._summed_moments import (
-    Total,
-    few_enough,
-    summed_components,
-    summed_regression,
-)
 
 # Lower bound of the residual, as a share of the power.
 _LEAST = 1e-4
@@ -72,9 +64,6 @@ def linear_initialization(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),  # columns without noise
     by_length: bool = False,  # whether the encoder may depend on the length
-    # Sums over all sequences, of which `scaled` is a sample. They replace the sample, except for
-    # corrupted inputs and codes by length.
-    total: Total | None = None,
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and their best decoding map."""
     # The decoding map is a ridge regression of the observed values on the codes; for denoising, on
@@ -85,11 +74,6 @@ def linear_initialization(
     )
     lengths = np.minimum(scaled.lengths, num_steps)
     has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
-    sizes = latent_dim, num_steps
-    if corruption or not few_enough(num_steps, len(columns), latent_dim, gaps=has_gaps):
-        total = None
-    if total is not None and (has_gaps or not by_length):
-        return summed_initialization(total, columns, *sizes)
     doing("finding components")
     components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
     doing("regressing values on codes")
@@ -110,7 +94,7 @@ def linear_initialization(
     measured = error, count, power
     init = _initialization(codec, decoder, components.deviation, *measured, lengthwise)
     if lengthwise is None:
-        return init if total is None else summed_initialization(total, columns, *sizes)
+        return init
     return replace(
         init,
         encoder=lengthwise.encoder,
@@ -141,40 +125,6 @@ def _initialization(
         np.log(np.clip(codec.noise / deviation**2, 1e-6, 1.0)),
         lengthwise,
     )
-
-
-def summed_initialization(
-    total: Total, columns: list[int], latent_dim: int, num_steps: int
-) -> LinearInitialization:
-    """Initialize as `linear_initialization` for many sequences, from sums over all blocks."""
-
-    def padded(block: Sequences) -> tuple[np.ndarray, np.ndarray]:
-        values, observed, _ = padded_inputs(block, columns, num_steps, seed=0)
-        return values, observed
-
-    doing("finding components")
-    components, n, gaps = summed_components(total, padded, latent_dim)
-    loadings, deviation = components.loadings, components.deviation
-    guess = loadings * deviation[:, None]
-    weights = loadings / deviation[:, None]
-    codec = component_codec(components.mean, weights, guess, len(columns))
-    doing("regressing values on codes")
-    sums = summed_regression(
-        total,
-        padded,
-        codec.encode,
-        lambda codes: decode(codes, codec.by_components),
-        gaps=gaps,
-    )
-    count = max(int(sums.count.sum()), 1)
-    rank = int(loadings.any(axis=1).sum())
-    optimism = n / max(1, n - 1 - rank)
-    noise = float(sums.error.sum()) * optimism / count
-    penalty = regression_penalty(guess, noise, sums.square / count)
-    change, error = sums.solve(penalty)
-    measured = error * optimism, np.maximum(sums.count, 1), sums.power
-    codec = replace(codec, noise=noise)
-    return _initialization(codec, codec.by_components + change, deviation, *measured)
 
 
 def _codec_by_length(

@@ -295,7 +295,7 @@ class Epochs:
             totals = totals.plus(self._engine.evaluate(self.progress.state, shard.data, run))
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         if self._engine.evaluates_in_parts:
-            totals = StepMetrics(*self._processes.sum([np.array(totals)])[0].tolist())
+            totals = StepMetrics(*self._processes.sum(np.array(totals)).tolist())
         return self._engine.loss(totals)
 
     def _must_stop(self) -> StopReason | None:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import ParameterError, RefoldError, SchemaError
-from refold.sequences import data_warnings, read, read_or_scan, step_columns
+from refold.sequences import data_warnings, read, step_columns
 from sequences.equal import assert_equal
 
 WIDE = "id,t0,t1,t2,t3\na,1,2,3,4\nb,5,,6,\nc,,,,\n"
@@ -32,11 +32,11 @@ def test_arrow_tables_and_records_give_the_same_sequences(tmp_path):
     pq.write_table(table, tmp_path / "wide.parquet")
     found = read(tmp_path / "wide.parquet", layout="wide")
     assert [one.tolist() for one in found.to_list()] == [[1, 2], [3]]
-    assert_equal(read_or_scan(tmp_path / "wide.parquet", memory_bytes=1, layout="wide"), found)
+    assert_equal(read(tmp_path / "wide.parquet", memory_bytes=1, layout="wide"), found)
     records = b'[{"id": "a", "t0": 1.0, "t1": 2.0}, {"id": "b", "t0": 3.0, "t1": null}]'
     assert_equal(read(io.BytesIO(records), format="json", layout="wide"), found)
     with pytest.raises(ParameterError, match="is a folder, but layout='wide' reads one file"):
-        read_or_scan(tmp_path, layout="wide")
+        read(tmp_path, layout="wide")
 
 
 def test_without_numbered_columns_all_columns_except_the_id_are_steps():

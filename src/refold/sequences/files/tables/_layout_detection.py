@@ -41,6 +41,12 @@ class TableLayout(NamedTuple):
     features: list[str]
     time_gaps: bool = False
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns to read."""
+        keys = [name for name in (self.id, self.time) if name is not None]
+        return list(dict.fromkeys([*keys, *self.features]))
+
 
 def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayout:
     """Return the layout of a table and the roles of its columns."""

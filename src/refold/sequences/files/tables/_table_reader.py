@@ -53,7 +53,7 @@ def from_file_table(
         return Sequences.from_arrow(table, found.id, found.features, asked.column_types)
     id_column = find_id(table.column_names, name, asked.id)
     roles = asked._replace(id=id_column, time=found.time, columns=found.features)
-    return _from_long(table, id_column, roles, rows)
+    return from_long_table(table, id_column, roles, rows)
 
 
 def _check_has_rows(table: pa.Table, name: str) -> None:
@@ -96,7 +96,12 @@ def find_markers(table: pa.Table, time: str, features: Sequence[str]) -> np.ndar
     return markers
 
 
-def _from_long(table: pa.Table, id: str, roles: TableOptions, rows: Rows) -> Sequences:  # noqa: A002
+def from_long_table(
+    table: pa.Table,
+    id: str,  # noqa: A002
+    roles: TableOptions,
+    rows: Rows,
+) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
     time, features = roles.time, list(roles.columns or ())
     markers = np.zeros(table.num_rows, bool)

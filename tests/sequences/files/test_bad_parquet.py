@@ -1,7 +1,6 @@
 """Bad files give one line with the name of the file when they are opened."""
 
 import datetime
-import io
 import os
 
 import numpy as np
@@ -9,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from refold.datasets import ramps
 from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
-from refold.sequences import FileAccessError, MissingFileError, Sequences, scan, write
-from refold.sequences.files.scan import _chunked_long_tables as long
+from refold.sequences import FileAccessError, Sequences, read, write
+from refold.sequences.files import _joined_parts
+from small_data import mapped
 
 GOOD = {"id": ["a", "a", "b"], "time": [0, 1, 0], "x": [1.0, 2.0, 3.0]}
 
@@ -32,24 +31,8 @@ def folder_with(tmp_path, **columns):
 
 def refused(path, error, match, **options):
     with pytest.raises(error, match=match) as caught:
-        scan(path, **options)
+        mapped(path, **options)
     assert "\n" not in str(caught.value)
-
-
-def test_a_missing_path(tmp_path):
-    refused(tmp_path / "no", MissingFileError, r"There is no file or folder .*no\.$")
-    refused(io.BytesIO(), ParameterError, "path of a Parquet file or folder. Got a BytesIO; .*read")
-
-
-def test_another_format(tmp_path):
-    write(ramps(), tmp_path / "x.csv")
-    match = (
-        r"x\.csv cannot be read in blocks: only Parquet .* Convert it with "
-        r"refold\.sequences\.write\(refold\.sequences\.read\(path\), 'x\.parquet'\)"
-    )
-    refused(tmp_path / "x.csv", FileFormatError, match)
-    (tmp_path / "x.xlsx").touch()
-    refused(tmp_path / "x.xlsx", FileFormatError, r"x\.xlsx cannot be read in blocks: only Par.*$")
 
 
 def test_a_folder_without_parquet_files(tmp_path):
@@ -111,7 +94,7 @@ def test_one_file_of_another_schema(tmp_path, columns, match):
 
 def test_unused_columns_may_differ(tmp_path):
     folder = folder_with(tmp_path, y=["?"], x=[4.0], time=[0], id=["c"])
-    assert scan(folder, columns="x").lengths.tolist() == [2, 1, 1]
+    assert mapped(folder, columns="x").lengths.tolist() == [2, 1, 1]
 
 
 def test_files_that_refold_wrote_with_contradictions(tmp_path):
@@ -206,72 +189,65 @@ def test_no_rows(tmp_path):
 def test_tables(tmp_path, columns, options, message, group_rows):
     path = put(tmp_path / "table.parquet", group_rows, **columns)
     with pytest.raises((DataError, FileFormatError), match=rf"table\.parquet:? .*({message})") as e:
-        scan(path, **options)
+        mapped(path, **options)
     assert "\n" not in str(e.value)
     assert str(e.value).count("table.parquet") == 1
 
 
 def test_errors_name_the_file_of_a_row(tmp_path):
     twice = {"id": ["b", "c"], "time": [0, 0], "x": [1.0, 1.0]}
-    match = r"b.parquet: Id 'b' has the time '0' twice, in rows 2 of .*a.parquet and 0\. Each step"
+    match = r"b.parquet: Id 'b' has the time '0' twice, in row 2 of .*a.parquet and row 0\. Each s"
     refused(folder_with(tmp_path, **twice), DataError, match)
     early = {"id": ["c", "a"], "time": [0, 0], "x": [1.0, 1.0]}
     match = r"b.parquet: Id 'a' has the time '0' in row 1, after '1' in row 1 of .*a.parquet\. Sort"
     refused(folder_with(tmp_path, **early), DataError, match)
     apart = {"id": ["c", "a"], "time": [0, 5], "x": [1.0, 1.0]}
     folder = folder_with(tmp_path, **apart)
-    assert scan(folder).lengths.tolist() == [3, 1, 1]
+    assert mapped(folder).lengths.tolist() == [3, 1, 1]
     infinite = {"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]}
     refused(folder_with(tmp_path, **infinite), DataError, r"b.parquet: .* at row 1 \(id 'd'\)")
 
 
 def test_rows_in_too_many_places(tmp_path, monkeypatch):
-    steps = long.MAX_RUNS + 1
-    times = np.repeat(np.arange(steps), 2)
-    columns = {"id": ["a", "b"] * steps, "time": times, "x": times * 1.0}
-    match = (
-        rf"x.parquet: The rows of id 'a' lie in {steps} places, and those of all ids in "
-        rf"{2 * steps}, too many to read in blocks. Sort the data by column 'id', then by 'time'"
-    )
-    refused(put(tmp_path / "x.parquet", **columns), DataError, match)
-    fewer = {name: list(values[: 2 * steps - 2]) for name, values in columns.items()}
-    path = put(tmp_path / "y.parquet", **fewer)
-    assert scan(path).lengths.tolist() == [steps - 1] * 2
-    monkeypatch.setattr(long, "MAX_EXTRA_RUNS", steps)
-    refused(path, DataError, "too many to read in blocks")
+    monkeypatch.setattr("refold.sequences.files._parquet_files.PART_BYTES", 1)
+    columns = {"id": ["a", "b"] * 9, "time": np.repeat(np.arange(9), 2), "x": np.arange(18.0)}
+    path = put(tmp_path / "x.parquet", **columns)
+    assert mapped(path).lengths.tolist() == [9, 9]
+    monkeypatch.setattr(_joined_parts, "MAX_EXTRA_PIECES", 15)
+    os.utime(path, ns=(0, 0))  # so that it is not in the cache
+    match = r"The rows of 2 ids lie in 1\d places, too many to join. Sort the data by column 'id'"
+    refused(path, DataError, match)
 
 
-@pytest.mark.parametrize("change", ["size", "time", "gone"])
-def test_a_file_that_changes(tmp_path, change):
+def test_a_file_that_changes_is_read_again(tmp_path):
     path = put(tmp_path / "x.parquet", **GOOD)
-    scanned = scan(path)
-    scanned.block(0)
-    if change == "size":
-        put(path, **{name: values[:1] for name, values in GOOD.items()})
-    elif change == "time":
-        os.utime(path, ns=(0, 0))
-    else:
-        path.unlink()
-    match = r"x\.parquet (has changed since it was opened|has disappeared .*)\. Open the data again"
-    for read in (lambda: scanned.block(0), lambda: scanned.take([0]), lambda: list(scanned)):
-        with pytest.raises(FileAccessError, match=match):
-            read()
+    before = mapped(path)
+    put(path, **{name: values[:1] for name, values in GOOD.items()})
+    assert len(mapped(path)) == 1
+    assert before.values.tolist() == [[1.0], [2.0], [3.0]]
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
+    path = put(tmp_path / "x.parquet", **GOOD)
+    convert = _joined_parts._LongPieces.convert
+    monkeypatch.setattr(
+        _joined_parts._LongPieces,
+        "convert",
+        lambda *args: os.utime(path, ns=(0, 0)) or convert(*args),
+    )
+    refused(path, FileAccessError, r"x\.parquet has changed while it was read\. Read it again")
 
 
 def test_indices_out_of_bounds(tmp_path):
-    scanned = scan(put(tmp_path / "x.parquet", **GOOD))
-    with pytest.raises(IndexError, match=r"There are blocks 0 to 0\. Got 1"):
-        scanned.block(1)
+    found = mapped(put(tmp_path / "x.parquet", **GOOD))
     with pytest.raises(IndexError, match="index 2 is out of bounds"):
-        scanned.take([2])
-    with pytest.raises(IndexError, match="boolean"):
-        scanned.take([True])
-    assert scanned.take([True, False]).ids.tolist() == ["a"]
-    assert len(scanned.take([])) == len(scanned.take([False, False])) == 0
+        found[[2]]
+    assert found[[True, False]].ids.tolist() == ["a"]
+    assert len(found[[]]) == len(found[[False, False]]) == 0
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.5, "1"])
-def test_block_bytes(tmp_path, size):
-    refused(
-        tmp_path, ParameterError, "block_bytes must be a positive integer. Got", block_bytes=size
-    )
+def test_memory_bytes(tmp_path, size):
+    path = put(tmp_path / "x.parquet", **GOOD)
+    with pytest.raises(ParameterError, match=r"memory_bytes must be a positive integer\. Got"):
+        read(path, memory_bytes=size)

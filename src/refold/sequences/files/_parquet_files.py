@@ -1,4 +1,4 @@
-"""Parquet files that form one table: their footers, and checks that they agree and stay so."""
+"""Parquet files that form one table: checks that they agree, and their rows in parts."""
 
 import os
 from collections.abc import Iterator
@@ -6,16 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold._support.offsets import offsets_from_lengths
 from refold.errors import (
     FileAccessError,
     FileFormatError,
-    MissingFileError,
-    ParameterError,
     RefoldError,
     SchemaError,
     argument,
@@ -33,110 +29,108 @@ from refold.sequences.files.tables._layout_detection import (
 from refold.sequences.schema._schema import Schema
 
 PARQUET = FORMATS["parquet"]
+# Approximate memory of the rows of a part.
+PART_BYTES = 2 << 20
 # Bytes read from a file at a time, so that a large column chunk is never in memory as a whole.
 READ_BYTES = 1 << 18
 
 
-class _Stamp(NamedTuple):
-    """Size and modification time of a file, which show whether it has changed."""
+class Stamp(NamedTuple):
+    """Path, size and modification time of a file, which show whether it has changed."""
 
+    path: Path
     size: int
     modified: int  # nanoseconds
 
-    def check(self, path: Path) -> None:
-        """Raise ``FileAccessError`` if the file is not the one that was stamped."""
-        try:
-            same = _stamp_of(path) == self
-        except MissingFileError as error:
-            raise MissingFileError(
-                f"{path} has disappeared since it was opened. Open the data again."
-            ) from error
-        if not same:
-            raise FileAccessError(f"{path} has changed since it was opened. Open the data again.")
+
+class Part(NamedTuple):
+    """Some rows of a source."""
+
+    table: Any  # of Arrow
+    path: Path | None  # of the file; None for batches
+    first: int  # number of the first row in the file
 
 
-def _stamp_of(path: Path) -> _Stamp:
-    """Return the stamp of a file."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise access_error(path, error, writing=False) from error
-    return _Stamp(found.st_size, found.st_mtime_ns)
-
-
-class ScannedFiles:
+class ParquetFiles(NamedTuple):
     """Files whose rows form one table, in the order of the files."""
 
-    def __init__(
-        self, root: Path, paths: list[Path], layout: TableLayout, schema: pa.Schema
-    ) -> None:
-        self.root = root
-        self.paths = paths
-        self.layout = layout
-        self.schema = schema  # of the first file
-        self.stored: list[Schema] = []  # those that Refold stored in the files
-        self.stamps: list[_Stamp] = []
-        # The file of each row group, and its number in the file; without empty groups.
-        self.groups: list[tuple[int, int]] = []
-        self.row_bytes: list[int] = []  # approximate memory of a decoded row of each group
-        # The rows at which files and row groups start, and the number of rows.
-        self.file_starts = np.zeros(1, np.int64)
-        self.group_starts = np.zeros(1, np.int64)
+    root: Path
+    stamps: list[Stamp]
+    layout: TableLayout
+    schema: pa.Schema  # of the first file
+    stored: list[Schema]  # those that Refold stored in the files
+    num_values: int  # at most
+    row_bytes: int  # memory of a decoded row, at most on the average of a row group
 
-    @property
-    def needed(self) -> list[str]:
-        """The columns to read."""
-        keys = [name for name in (self.layout.id, self.layout.time) if name is not None]
-        return list(dict.fromkeys([*keys, *self.layout.features]))
-
-    @property
-    def num_rows(self) -> int:
-        """Number of rows of all files."""
-        return int(self.group_starts[-1])
-
-    def place(self, row: int) -> tuple[Path, int]:
-        """Return the file of a row, and the row's number in it."""
-        file = int(np.searchsorted(self.file_starts, row, side="right")) - 1
-        return self.paths[file], int(row - self.file_starts[file])
-
-    def open(self, file: int) -> pq.ParquetFile:
-        """Open a file."""
-        with self.reading(file):
-            return _open_parquet(self.paths[file])
-
-    @contextmanager
-    def reading(self, file: int) -> Iterator[None]:
-        """Check that a file has not changed, and name it in errors."""
-        self.stamps[file].check(self.paths[file])
-        with reading(self.paths[file], self.root):
-            yield
+    def parts(self) -> Iterator[Part]:
+        """Yield the rows of all files."""
+        pool = pa.default_memory_pool()
+        for stamp in self.stamps:
+            first = 0
+            with reading(stamp.path, self.root):
+                batches = _open_parquet(stamp.path).iter_batches(
+                    batch_size=max(1, PART_BYTES // self.row_bytes), columns=self.layout.columns
+                )
+                for batch in batches:
+                    table = pa.Table.from_batches([batch]).select(self.layout.columns)
+                    yield Part(table.replace_schema_metadata(None), stamp.path, first)
+                    first += len(batch)
+                    del batch, table
+                    pool.release_unused()
+            if stamp_of(stamp.path) != stamp:
+                raise FileAccessError(f"{stamp.path} has changed while it was read. Read it again.")
 
 
-def open_files(path: Any, asked: TableOptions) -> ScannedFiles:
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of a file."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise access_error(path, error, writing=False) from error
+    return Stamp(path, status.st_size, status.st_mtime_ns)
+
+
+def open_files(path: Any, options: TableOptions) -> ParquetFiles:
     """Open a file or folder, reading only footers."""
-    paths, root = _find_files(path), Path(path)
+    root, paths = _find_files(path)
     first = _footer(paths[0], root)[0]
     with naming(paths[0]):
-        layout = find_layout(first, str(paths[0]), asked)
-    files = ScannedFiles(root, paths, layout, first)
-    for number, file in enumerate(paths):
-        files.stamps.append(_stamp_of(file))
+        layout = find_layout(first, str(paths[0]), options)
+    stamps, stored, num_values, row_bytes, num_rows = [], [], 0, 1, 0
+    for file in paths:
+        stamps.append(stamp_of(file))
         schema, metadata = _footer(file, root)
-        _check_agrees(schema, file, files, asked)
-        files.stored += stored_schemas(schema.metadata or {})
-        _add_groups(files, number, metadata)
-    if not files.num_rows:
+        _check_agrees(schema, file, (first, paths[0], layout), options)
+        stored += stored_schemas(schema.metadata or {})
+        num_rows += metadata.num_rows
+        for values, group_bytes, rows in _sizes(metadata, layout):
+            num_values, row_bytes = num_values + values, max(row_bytes, -(-group_bytes // rows))
+    if not num_rows:
         raise FileFormatError(f"{root} has columns ({', '.join(first.names)}), but no rows.")
-    return files
+    return ParquetFiles(root, stamps, layout, first, stored, num_values, row_bytes)
+
+
+def _sizes(metadata: pq.FileMetaData, layout: TableLayout) -> Iterator[tuple[int, int, int]]:
+    """Yield the values of the features, the bytes and the rows of each row group with rows."""
+    features = tuple(f"{name}." for name in layout.features)
+    prefixes = tuple(f"{name}." for name in layout.columns)
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        columns = [group.column(i) for i in range(group.num_columns)]
+        used = [one for one in columns if f"{one.path_in_schema}.".startswith(prefixes)]
+        values = [one.num_values for one in used if f"{one.path_in_schema}.".startswith(features)]
+        size = sum(max(8 * one.num_values, one.total_uncompressed_size) for one in used)
+        if group.num_rows:
+            yield sum(values), size, group.num_rows
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | None) -> Iterator[None]:
     """Put the name of a file in front of errors about its data."""
     try:
         yield
     except RefoldError as error:
-        if isinstance(error, OSError) or str(error).startswith(str(path)):
+        if path is None or isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
         raise type(error)(f"{path}: {error.message.marked}") from error
 
@@ -173,19 +167,24 @@ def _footer(path: Path, root: Path) -> tuple[pa.Schema, pq.FileMetaData]:
     return schema, metadata
 
 
-def _check_agrees(schema: pa.Schema, path: Path, files: ScannedFiles, asked: TableOptions) -> None:
+def _check_agrees(
+    schema: pa.Schema,
+    path: Path,
+    others: tuple[pa.Schema, Path, TableLayout],  # of the first file
+    options: TableOptions,
+) -> None:
     """Raise ``SchemaError`` if a file has other columns than the first one, or of other types."""
-    first, layout = files.paths[0], files.layout
+    theirs, first, layout = others
     advice = "All files of a folder need the same columns; write it again, or move it elsewhere."
-    for name in files.needed:
+    for name in layout.columns:
         if name not in schema.names:
             raise SchemaError(f"{path} has no column {name!r}, which {first} has. {advice}")
-        got, expected = schema.field(name).type, files.schema.field(name).type
+        got, expected = schema.field(name).type, theirs.field(name).type
         if _shared_type(got) != _shared_type(expected):
             raise SchemaError(
                 f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {advice}"
             )
-    found = find_layout(schema, str(path), asked._replace(id=layout.id, time=layout.time))
+    found = find_layout(schema, str(path), options._replace(id=layout.id, time=layout.time))
     extra = [name for name in found.features if name not in layout.features]
     if extra:
         raise SchemaError(
@@ -203,41 +202,13 @@ def _shared_type(type_: pa.DataType) -> str:
     return "text" if is_text(type_) else str(type_)
 
 
-def _add_groups(files: ScannedFiles, number: int, metadata: pq.FileMetaData) -> None:
-    prefixes = tuple(f"{name}." for name in files.needed)
-    lengths, row_bytes = [], []
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        if not group.num_rows:
-            continue
-        size = 0
-        for i in range(group.num_columns):
-            column = group.column(i)
-            if f"{column.path_in_schema}.".startswith(prefixes):
-                size += max(8 * column.num_values, column.total_uncompressed_size)
-        files.groups.append((number, index))
-        lengths.append(group.num_rows)
-        row_bytes.append(-(-size // group.num_rows))
-    starts = files.group_starts[-1] + offsets_from_lengths(lengths)
-    files.row_bytes += row_bytes
-    files.group_starts = np.concatenate([files.group_starts, starts[1:]])
-    files.file_starts = np.append(files.file_starts, starts[-1])
-
-
-def _find_files(path: Any) -> list[Path]:
-    """Return the Parquet file, or those of a folder and its subfolders, sorted by name."""
-    if not isinstance(path, str | os.PathLike):
-        raise ParameterError(
-            f"Expected the path of a Parquet file or folder. Got a {type(path).__name__}; "
-            "refold.sequences.read takes streams."
-        )
+def _find_files(path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
+    """Return a path, and the Parquet file or those of a folder and its subfolders, by name."""
     root = local_path(path)
-    if not root.exists():
-        raise MissingFileError(f"There is no file or folder {root}.")
-    files = _in_folder(root) if root.is_dir() else [_checked_name(root)]
+    files = _in_folder(root) if root.is_dir() else [root]
     for file in files:
         _check_ends(file, advice="" if file == root else " Write it again, or move it elsewhere.")
-    return files
+    return root, files
 
 
 def _in_folder(root: Path) -> list[Path]:
@@ -259,20 +230,6 @@ def _in_folder(root: Path) -> list[Path]:
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
-
-
-def _checked_name(path: Path) -> Path:
-    suffix = path.suffix.lower()
-    if suffix in PARQUET.suffixes:
-        return path
-    known = ", ".join(PARQUET.suffixes)
-    message = f"{path} cannot be read in blocks: only Parquet files ({known}) can."
-    if any(suffix in one.suffixes for one in FORMATS.values()):
-        message += (
-            " Convert it with refold.sequences.write(refold.sequences.read(path), "
-            f"'{path.stem}.parquet')."
-        )
-    raise FileFormatError(message)
 
 
 def _check_ends(path: Path, advice: str) -> None:

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, ParameterError
-from refold.sequences import Scaler, Sequences, read, scan, write
+from refold.sequences import Scaler, Sequences, read, write
 from refold.sequences.statistics._moments import RunningMoments
+from small_data import mapped
 
 MODES = ["features", "sequence", None]
 rng = np.random.default_rng(0)
@@ -27,7 +28,7 @@ def walks(dtype):
 
 
 def assert_same(path, mode, block_bytes=3000):
-    scanned, whole = scan(path, block_bytes=block_bytes), read(path)
+    scanned, whole = mapped(path, block_bytes=block_bytes), read(path)
     with warnings.catch_warnings(record=True) as expected:
         warnings.simplefilter("always")
         state = Scaler.fit(whole, mode).to_dict()
@@ -85,12 +86,12 @@ def test_only_categorical_columns(tmp_path, mode):
 def test_nothing_to_learn_from(tmp_path, mode):
     write([[], []], tmp_path / "empty.parquet")
     with pytest.raises(DataError, match="all 2 sequences are empty"):
-        Scaler.fit(scan(tmp_path / "empty.parquet"), mode)
+        Scaler.fit(mapped(tmp_path / "empty.parquet"), mode)
     write([[[1.0, None]], [[2.0, None]]], tmp_path / "gaps.parquet")
     with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
-        Scaler.fit(scan(tmp_path / "gaps.parquet"), mode)
+        Scaler.fit(mapped(tmp_path / "gaps.parquet"), mode)
     with pytest.raises(ParameterError, match="scale must be"):
-        Scaler.fit(scan(tmp_path / "gaps.parquet"), "all")
+        Scaler.fit(mapped(tmp_path / "gaps.parquet"), "all")
 
 
 def test_many_pieces_of_a_far_mean():
