@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import Any
 
 import refold
@@ -35,7 +36,7 @@ def manifest_of(source: SourceFiles, operation: ModelOperation, model_hash: str)
         "operation": operation.name,
         "model": model_hash,
         "settings": settings | {"id_name": operation.id_name},
-        "options": source.options._asdict(),
+        "options": asdict(source.options),
         "part_steps": source.part_steps,
         "units": len(source.units),
         "files": [[file.name, *file.stamp, file.num_rows] for file in source.files],

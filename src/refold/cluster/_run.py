@@ -72,7 +72,7 @@ def execute(job: ClusterRun, report: Report, pool: Pool) -> RunSummary:
         "output": output.name(),
         "hash": job.hash,
         "operation": tuple(job.operation),
-        "options": tuple(source.options),
+        "options": source.options,
         "lists": source.lists,
         "text_ids": source.files[0].id_type == "text",
     }
@@ -158,7 +158,7 @@ class _Found:
 
 def _check_ids(source: SourceFiles, pool: Pool) -> None:
     """Raise ``DataError`` if an id occurs in two files, or twice in a long table."""
-    fn = functools.partial(hashes_of, options=list(source.options), lists=source.lists)
+    fn = functools.partial(hashes_of, options=source.options, lists=source.lists)
     files = {file.name: i for i, file in enumerate(source.files)}
     groups = np.array([files[unit.name] for unit in source.units])
     with SeenIds() as seen:

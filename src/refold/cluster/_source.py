@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -63,7 +64,7 @@ def open_source(
     first = _footer(found[0][0])[0]
     options = _options_for(schema, first.names, asked)
     layout = find_layout(first, found[0][0].name(), options)
-    options = options._replace(id=layout.id, time=layout.time)
+    options = replace(options, id=layout.id, time=layout.time)
     with ThreadPoolExecutor(AT_ONCE) as threads:
         files = list(
             threads.map(lambda one: _file(one[0], one[1], options, lists=layout.lists), found)
@@ -174,4 +175,4 @@ def _options_for(schema: Schema, names: Sequence[str], asked: TableOptions) -> T
         columns = list(asked.columns)
     elif schema.names in {("token",), tuple(f"x{i}" for i in range(schema.num_columns))}:
         columns = None  # the training data had no names
-    return asked._replace(columns=columns, time_gaps=time_gaps, **roles)
+    return replace(asked, columns=columns, time_gaps=time_gaps, **roles)

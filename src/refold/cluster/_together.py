@@ -10,7 +10,6 @@ import refold
 from refold._support.argument_checks import draw_seed
 from refold.errors import ParameterError, RefoldError, argument
 from refold.sequences import ColumnTypes, read
-from refold.training import Divided, Processes
 
 
 def fit_together(
@@ -85,14 +84,12 @@ def fit_together(
     return fit_parts(estimator, parts, checkpoint, resume=resume)
 
 
-def open_parts(
-    source: str | os.PathLike[str], num_parts: int | None = None, **options: Any
-) -> Divided:
+def open_parts(source: str | os.PathLike[str], num_parts: int | None = None, **options: Any) -> Any:
     """Open the files in all processes; an error in one of them is raised in all."""
-    from refold.training import Divided  # not at the top, because it imports JAX
+    from refold.training import Divided, Processes  # not at the top, because it imports JAX
 
     processes = Processes.connected()
-    opened: Any = None
+    opened: Any = None  # the data, or an error
     try:
         if "://" in str(source):
             raise ParameterError(
@@ -110,7 +107,7 @@ def open_parts(
 
 def fit_parts(
     estimator: "refold.SequenceAutoencoder",
-    divided: "Divided",
+    divided: Any,  # of `open_parts`
     checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None",
     *,
     resume: bool,

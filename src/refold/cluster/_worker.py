@@ -90,7 +90,7 @@ class Worker:
             return
         return_freed_memory()
         self._operation = ModelOperation(*job["operation"])
-        self._options = TableOptions(*job["options"])
+        self._options = job["options"]
         self._lists, self._run, self._text_ids = job["lists"], job["run"], job["text_ids"]
         self._output = job["output"]
         try:
@@ -267,15 +267,14 @@ def about_part(place: Place, run: str) -> dict[str, Any] | None:
     return found if found.get("run") == run else None
 
 
-def hashes_of(batch: dict[str, Any], options: list[Any], *, lists: bool) -> dict[str, Any]:
+def hashes_of(batch: dict[str, Any], options: TableOptions, *, lists: bool) -> dict[str, Any]:
     """Return the hashes of the ids of units, each with the number of its unit."""
     found = []
     for text in batch["unit"]:
         unit = unit_from(text)
-        roles = TableOptions(*options)
 
-        def attempt(unit: Unit = unit, roles: TableOptions = roles) -> np.ndarray:
-            parts = [hashes(ids) for _, ids in ids_of(unit, roles, lists=lists)]
+        def attempt(unit: Unit = unit) -> np.ndarray:
+            parts = [hashes(ids) for _, ids in ids_of(unit, options, lists=lists)]
             return np.concatenate([*parts, np.zeros(0, np.uint64)])
 
         try:

@@ -60,11 +60,11 @@ class HeldOut:
         sequences: Sequences | None = None,
     ) -> Fidelity:
         """Measure a network with its predicted lengths, on other sequences if they are given."""
-        sequences = self.sequences if sequences is None else sequences
-        model = Model(network, sequences.schema, scaler, self._units, latent_steps=latent_steps)
-        codes = model.codes_of(sequences)
+        measured = self.sequences if sequences is None else sequences
+        model = Model(network, measured.schema, scaler, self._units, latent_steps=latent_steps)
+        codes = model.codes_of(measured)
         reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(sequences, reconstructed, self._units)
+        return fidelity(measured, reconstructed, self._units)
 
     def of_pca(self, size: int) -> Fidelity:
         """Measure PCA with the true lengths, and with all components if there are fewer."""

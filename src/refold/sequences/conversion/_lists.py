@@ -1,6 +1,7 @@
 """Conversion of lists with one entry per sequence: arrays, tables, strings, numbers or tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def parts_from_list(
     offsets = offsets_from_lengths([len(array) for array in arrays])
     places = Places(offsets, ids)
     if rows is not None:
-        places = places._replace(note=lambda sequence, _: rows(sequence))
+        places = replace(places, note=lambda sequence, _: rows(sequence))
     raw = _concatenate(arrays)
     if any(array.ndim == 2 for array in arrays):
         frame_names = _frame_names(items)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,9 @@ def parts_from_table(
     raws = [as_raw(opened.get(name, "columns"), name) for name in names]
     places = Places(offsets, ids)
     if rows.is_part:
-        places = places._replace(name=lambda row: _row_of_part(row, order, codes, ids, rows))
+        places = replace(places, name=lambda row: _row_of_part(row, order, codes, ids, rows))
     elif rows is not PLAIN_ROWS:
-        places = places._replace(note=lambda _, row: rows(order.item(row)))
+        places = replace(places, note=lambda _, row: rows(order.item(row)))
     known = KnownColumns(names, column_types, opened.stored)
     raws = [(raw[order], hint) for raw, hint in raws]
     parts = encode_parts(names, raws, known, places, lists=False)

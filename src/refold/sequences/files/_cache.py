@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 
 from refold.errors import FileAccessError
@@ -102,7 +103,7 @@ def _cache_folder() -> Path:
 
 def _key(files: ParquetFiles, options: TableOptions) -> str:
     stamps = [[str(path.absolute()), *rest] for path, *rest in files.stamps]
-    given = [_VERSION, stamps, *options]
+    given = [_VERSION, stamps, *astuple(options)]
     return hashlib.sha256(json.dumps(given, default=str).encode()).hexdigest()[:32]
 
 

@@ -1,7 +1,7 @@
 """The record of a file format, and a check of the first bytes of a file."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from refold.errors import FileFormatError
 from refold.sequences._sequences import Sequences
@@ -16,7 +16,8 @@ Columns = Callable[[bytes, str], list[str]]
 Labels = Callable[[bytes, str, str, str | None], tuple[list, list]]
 
 
-class Format(NamedTuple):
+@dataclass(frozen=True)
+class Format:
     """A file format of sequences."""
 
     name: str  # as ``format=`` and ``--format`` take it

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -51,7 +52,8 @@ _FORMATS = (
         labels=parquet_labels,
     ),
     _CSV,
-    _CSV._replace(
+    replace(
+        _CSV,
         name="tsv",
         suffixes=(".tsv",),
         reader=partial(read_csv, delimiter="\t"),

@@ -7,6 +7,7 @@ sequences that one table with all rows would give.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -344,7 +345,7 @@ class _LongPieces:
         rows, table = _rows_of(part), part.table
         check_has_ids(table[self._id], self._id, rows)
         roles = TableOptions(self._id, self._time, self._layout.features, types)
-        roles = roles._replace(time_gaps=self._layout.time_gaps)
+        roles = replace(roles, time_gaps=self._layout.time_gaps)
         converted = from_long_table(table, self._id, roles, rows)
         encoded = _plain_array(table[self._id]).dictionary_encode()
         codes, last_row = encoded.indices.to_numpy(), table.num_rows - 1
@@ -353,7 +354,7 @@ class _LongPieces:
         self._ids.append(encoded.dictionary)
         self._lengths.append(converted.lengths)
         self._part.append(np.full(len(first), len(self._parts), np.int32))
-        self._parts.append(part._replace(table=None))
+        self._parts.append(replace(part, table=None))
         self._first.append(first.astype(np.int32))
         self._last.append(last.astype(np.int32))
         if self._time is not None:
@@ -431,7 +432,7 @@ class _LongPieces:
         last, first = numbers[2 * before + 1], numbers[2 * after]
         wrong = np.flatnonzero(~(last < first))
         if len(wrong):
-            self._refuse(before[wrong[0]], after[wrong[0]], times)
+            self._refuse(int(before[wrong[0]]), int(after[wrong[0]]), times)
         return last, first
 
     def _refuse(self, before: int, after: int, times: pa.ChunkedArray) -> None:

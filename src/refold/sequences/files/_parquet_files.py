@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,8 @@ class Stamp(NamedTuple):
     modified: int  # nanoseconds
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """Some rows of a source."""
 
     table: Any  # of Arrow
@@ -184,7 +186,7 @@ def _check_agrees(
             raise SchemaError(
                 f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {advice}"
             )
-    found = find_layout(schema, str(path), options._replace(id=layout.id, time=layout.time))
+    found = find_layout(schema, str(path), replace(options, id=layout.id, time=layout.time))
     extra = [name for name in found.features if name not in layout.features]
     if extra:
         raise SchemaError(

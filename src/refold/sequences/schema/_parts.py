@@ -4,6 +4,7 @@ Conversion functions return `Parts`, so they need not import `Sequences`.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ class Parts(NamedTuple):
     schema: Schema
 
 
-class Places(NamedTuple):
+@dataclass(frozen=True)
+class Places:
     """Describes a location in flat data for messages: sequence, step and column."""
 
     offsets: np.ndarray
@@ -53,7 +55,8 @@ class Places(NamedTuple):
         return sequence_name(index, None if self.ids is None else self.ids[index])
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Describes rows of a table for messages, counted from 0 or as in the file."""
 
     noun: str = "row"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -66,7 +67,7 @@ def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) ->
     cells = _typed(source, header, id_column, types)
     if order is not None:
         cells[order] = convert_times(cells[order], order, source)
-    asked = asked._replace(id=id_column, time=order, columns=columns)
+    asked = replace(asked, id=id_column, time=order, columns=columns)
     return from_file_table(pa.table(cells), name, asked, rows)
 
 

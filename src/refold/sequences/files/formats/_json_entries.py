@@ -6,6 +6,7 @@ Entries may be events: objects of single values, one per step, like the rows of 
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -182,7 +183,7 @@ def from_events(entries: list[Entry], name: str, asked: TableOptions) -> Sequenc
         used = [key for key in keys if key in wanted]
     table = pa.table({key: _column(entries, key, name) for key in used})
     rows = Rows("", lambda row: entries[row].place)
-    asked = asked._replace(layout=asked.layout or "long")
+    asked = replace(asked, layout=asked.layout or "long")
     return from_file_table(table, name, asked, rows, names=keys)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,7 +21,8 @@ from refold.sequences.schema._column_types import ColumnTypes
 NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
-class TableOptions(NamedTuple):
+@dataclass(frozen=True)
+class TableOptions:
     """The options of `refold.sequences.read` that apply to a table."""
 
     id: str | None = None

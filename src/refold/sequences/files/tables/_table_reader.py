@@ -1,6 +1,7 @@
 """Conversion of tables in files, with one row per step or one row per sequence."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +53,7 @@ def from_file_table(
             )
         return Sequences.from_arrow(table, found.id, found.features, asked.column_types)
     id_column = find_id(table.column_names, name, asked.id)
-    roles = asked._replace(id=id_column, time=found.time, columns=found.features)
+    roles = replace(asked, id=id_column, time=found.time, columns=found.features)
     return from_long_table(table, id_column, roles, rows)
 
 
@@ -126,7 +127,7 @@ def from_long_table(
     real = table
     if markers.any():
         kept, real = np.flatnonzero(~markers), table.filter(~markers)
-        rows = rows._replace(number=lambda row, number=rows.number: number(kept.item(row)))
+        rows = replace(rows, number=lambda row, number=rows.number: number(kept.item(row)))
     sort, gaps = roles.sort, roles.time_gaps
     parts = parts_from_table(
         real, id, time, features, roles.column_types, rows, sort=sort, with_gaps=gaps
