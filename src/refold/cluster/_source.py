@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold.cluster._storage import Place, Stamp, find_parquet, patiently
+from refold.cluster._storage import Place, StoreStamp, find_parquet, patiently
 from refold.errors import FileFormatError, SchemaError
 from refold.sequences import Schema, TableOptions, find_layout
 
@@ -26,7 +26,7 @@ class Unit(NamedTuple):
 
     number: int  # place in the order of all units
     name: str  # path or URL of the file
-    stamp: Stamp
+    stamp: StoreStamp
     first: int  # rows of the files before this one
     start: int  # row in the file; a sequence belongs to the unit in which it begins
     stop: int
@@ -37,7 +37,7 @@ class SourceFile(NamedTuple):
     """What is known of a file before it is read."""
 
     name: str
-    stamp: Stamp
+    stamp: StoreStamp
     num_rows: int
     groups: list[tuple[int, int]]  # rows and steps of each row group
     id_type: str
@@ -135,7 +135,7 @@ def _footer(place: Place) -> tuple[pa.Schema, pq.FileMetaData]:
     return patiently(f"{place.name()} cannot be read", attempt)
 
 
-def _file(place: Place, stamp: Stamp, options: TableOptions, *, lists: bool) -> SourceFile:
+def _file(place: Place, stamp: StoreStamp, options: TableOptions, *, lists: bool) -> SourceFile:
     schema, metadata = _footer(place)
     layout = find_layout(schema, place.name(), options)
     if layout.lists != lists:

@@ -33,7 +33,7 @@ _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss",
 Result = TypeVar("Result")
 
 
-class Stamp(NamedTuple):
+class StoreStamp(NamedTuple):
     """Size and time of a file, which show whether it has changed."""
 
     size: int
@@ -129,21 +129,21 @@ def one_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def stamp_of(place: Place) -> Stamp:
+def stamp_of(place: Place) -> StoreStamp:
     """Return the stamp of a file."""
     what = f"{place.name()} cannot be read"
     found = patiently(what, lambda: place.system.get_file_info(place.path))
     if found.type != fs.FileType.File:
         raise MissingFileError(f"There is no file {place.name()}.")
-    return Stamp(found.size, found.mtime_ns)
+    return StoreStamp(found.size, found.mtime_ns)
 
 
-def find_parquet(source: list[str]) -> list[tuple[Place, Stamp]]:
+def find_parquet(source: list[str]) -> list[tuple[Place, StoreStamp]]:
     """Return the Parquet files of paths, URLs, globs and folders, each sorted by name."""
     return [found for one in source for found in _find(one)]
 
 
-def _find(name: str) -> list[tuple[Place, Stamp]]:
+def _find(name: str) -> list[tuple[Place, StoreStamp]]:
     place = place_of(name)
     what = f"{name} cannot be read"
     root, pattern = place.path, None
@@ -160,11 +160,11 @@ def _find(name: str) -> list[tuple[Place, Stamp]]:
                 f"{name} is not a Parquet file by its name ({' or '.join(SUFFIXES)}), and a "
                 "cluster reads no other. Convert it with refold.sequences.read and write."
             )
-        return [(place, Stamp(info.size, info.mtime_ns))]
+        return [(place, StoreStamp(info.size, info.mtime_ns))]
     chosen = fs.FileSelector(root, recursive=True)
     found = patiently(what, lambda: place.system.get_file_info(chosen))
     files = [
-        (place.at(one.path), Stamp(one.size, one.mtime_ns))
+        (place.at(one.path), StoreStamp(one.size, one.mtime_ns))
         for one in sorted(found, key=lambda one: one.path)
         if one.type == fs.FileType.File
         and one.path.lower().endswith(SUFFIXES)

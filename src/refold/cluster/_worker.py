@@ -21,7 +21,7 @@ from refold.cluster._reading import Slice, hashes, ids_of, slices
 from refold.cluster._source import Unit
 from refold.cluster._storage import (
     Place,
-    Stamp,
+    StoreStamp,
     patiently,
     place_of,
     read_bytes,
@@ -245,7 +245,7 @@ def unit_to(unit: Unit) -> str:
 def unit_from(text: str) -> Unit:
     """Return a unit from its text."""
     number, name, stamp, *rows = json.loads(text)
-    return Unit(number, name, Stamp(*stamp), *rows)
+    return Unit(number, name, StoreStamp(*stamp), *rows)
 
 
 def check_unchanged(unit: Unit) -> None:

@@ -23,6 +23,10 @@ class RandomConvolutions(NamedTuple):
     taps: np.ndarray  # (9, kernels) float32: weights of the steps
     bias: np.ndarray  # (kernels,) float32
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays by name."""
+        return self._asdict()
+
 
 @functools.lru_cache(maxsize=64)
 def random_convolutions(

@@ -74,7 +74,7 @@ def weights_of(specification: Specification) -> list[Weight]:
             weights.append(Weight("linear_code/maps", maps, is_trained=False))
             weights.append(Weight("linear_code/offsets", maps[:2], is_trained=False))
     if specification.rocket_dim:
-        arrays = random_convolutions(width)._asdict()
+        arrays = random_convolutions(width).arrays()
         for part, array in arrays.items():
             weights.append(Weight(f"convolutions/{part}", array.shape, is_trained=False))
         num_features = 2 * len(arrays["bias"])

@@ -105,7 +105,8 @@ class Split:
         split = self.source.part(self.scaler(phase), rows, held_out, longest, self.seed)
         if not time_warp:
             return split
-        return split._replace(shards=WarpingLoader(split.shards, time_warp, seed=self.seed))
+        warped = WarpingLoader(split.shards, time_warp, seed=self.seed)
+        return SplitData(warped, split.held_out, split.num_sequences, split.num_observed)
 
     def sample(self, phase: str, most: int) -> Sequences:
         """Return a random sample of at most ``most`` training sequences of a phase."""

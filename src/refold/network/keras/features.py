@@ -54,7 +54,7 @@ class PooledConvolutions(keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Draw the kernels."""
-        drawn = random_convolutions(input_shape[-1], self.num_kernels, self.seed)._asdict()
+        drawn = random_convolutions(input_shape[-1], self.num_kernels, self.seed).arrays()
         for name, values in drawn.items():
             weight = self.add_weight(
                 shape=values.shape, initializer=Constant(), trainable=False, name=name

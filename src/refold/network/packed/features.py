@@ -27,7 +27,7 @@ class RocketFeatures:
     def _convolutions(self) -> RandomConvolutions:
         if "convolutions/taps" not in self._weights:
             return random_convolutions(input_width(self._specification))
-        parts = (self._weights[f"convolutions/{part}"] for part in RandomConvolutions._fields)
+        parts = (self._weights[f"convolutions/{part}"] for part in ("channels", "taps", "bias"))
         return RandomConvolutions(*parts)
 
     @property

@@ -81,7 +81,7 @@ def parts_from_table(
         return parts
     gaps = time_gaps(sortable(times, str(time), rows)[order], offsets, times.type)
     values = np.concatenate([parts.values, gaps[:, None]], axis=1)
-    return parts._replace(values=values, schema=with_time_gaps(parts.schema))
+    return parts.with_schema(with_time_gaps(parts.schema), values)
 
 
 def encode_parts(

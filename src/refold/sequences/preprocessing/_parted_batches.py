@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from refold.sequences.preprocessing._length_batches import Batches, BatchPlan
+from refold.sequences.preprocessing._length_batches import Batches, BatchPlan, Bucket
 
 
 class PartedBatches(Batches):
@@ -25,7 +25,7 @@ class PartedBatches(Batches):
         super().__init__(lengths, batch_size, num_steps)
         self._part_offsets, parts = part_offsets, len(part_offsets) - 1
         self.buckets = tuple(
-            bucket._replace(batch_size=-(-bucket.batch_size // parts) * parts)
+            Bucket(bucket.num_steps, -(-bucket.batch_size // parts) * parts)
             for bucket in self.buckets
         )
 

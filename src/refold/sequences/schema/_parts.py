@@ -30,6 +30,10 @@ class Parts(NamedTuple):
     ids: np.ndarray | None
     schema: Schema
 
+    def with_schema(self, schema: Schema, values: np.ndarray | None = None) -> "Parts":
+        """Return the parts with another schema, and other values if they are given."""
+        return Parts(self.values if values is None else values, self.offsets, self.ids, schema)
+
 
 @dataclass(frozen=True)
 class Places:

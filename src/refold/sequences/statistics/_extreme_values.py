@@ -105,7 +105,7 @@ class Extremes:
             count, gap = counts[value], max(least - value, value - greatest)
             one = Suspect(value, count, least, greatest, is_marker=True)
             if not _looks_missing(one, gap, count / self.count, distinct):
-                one = one._replace(is_marker=False)
+                one = Suspect(value, count, least, greatest, is_marker=False)
                 unknown.append(one)
                 gaps.append(gap)
             suspects.append(one)

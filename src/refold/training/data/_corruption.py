@@ -27,4 +27,4 @@ def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> B
         nothing = np.zeros(x.shape[-1], np.float32)
         nothing[:num_features] = np.nan_to_num(layout.unknown)
         x = jnp.where(dropped[..., None], nothing, x)
-    return batch._replace(x=x)
+    return Batch(x, batch.y, batch.lengths, batch.valid)

@@ -121,7 +121,8 @@ class WarpingLoader:
         within = steps < lengths[:, None]
         at = np.where(within, starts[:, None] + steps, 0)
         values[at[within]] = time_warped(values[at], lengths, delays)[within]
-        return shard._replace(data=shard.data._replace(values=jnp.asarray(values, values.dtype)))
+        data = Data(jnp.asarray(values, values.dtype), shard.data.starts, shard.data.lengths)
+        return Shard(data, shard.rows, shard.members)
 
 
 class SplitData(NamedTuple):

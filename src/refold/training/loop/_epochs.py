@@ -245,7 +245,7 @@ class Epochs:
         state, on_device = self._engine.train(
             progress.state,
             shard.data,
-            run._replace(rows=shard.places(self._processes.own_columns(run.rows))),
+            run.with_rows(shard.places(self._processes.own_columns(run.rows))),
             start,
             stop,
             norms=norms,
@@ -291,7 +291,7 @@ class Epochs:
             rows = rows[self._processes.index :: self._processes.count]
         for run in self._batches.epoch(rows):
             began = time.perf_counter()
-            run = run._replace(rows=shard.places(run.rows))
+            run = run.with_rows(shard.places(run.rows))
             totals = totals.plus(self._engine.evaluate(self.progress.state, shard.data, run))
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         if self._engine.evaluates_in_parts:

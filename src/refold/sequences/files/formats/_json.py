@@ -136,7 +136,7 @@ def _as_words(parts: Parts) -> Parts:
     """Return tokens in the layout of words, and other sequences unchanged."""
     if parts.schema.layout != "tokens":
         return parts
-    return parts._replace(schema=Schema(parts.schema.columns, "words"))
+    return parts.with_schema(Schema(parts.schema.columns, "words"))
 
 
 def _from_rows(entries: list[Entry], name: str, column_types: ColumnTypes) -> Sequences:
@@ -185,7 +185,7 @@ def _from_objects(entries: list[Entry], name: str, asked: TableOptions, unit: st
     if len(columns) == 1:
         found = parts.schema.columns
         layout: Layout = "tokens" if found[0].column_type.has_categories else "series"
-        parts = parts._replace(schema=Schema(found, layout))
+        parts = parts.with_schema(Schema(found, layout))
     return Sequences(*(_as_words(parts) if unit == "words" else parts))
 
 
