@@ -4,17 +4,15 @@ Codes come without latent optimization, which would make anomalies look more nor
 any value are bridged, because the encoder reads them as a jump to the mean.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+import refold
 from refold._support.offsets import offsets_from_lengths
 from refold.model._input_checks import check_lengths
 from refold.model._statistics import ReferenceStatistics
 from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
-
-if TYPE_CHECKING:
-    from refold.model._model import Model
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger ones into NaN in single precision.
@@ -33,7 +31,7 @@ class Measurement(NamedTuple):
     codes: np.ndarray  # (n_sequences, width of the code), of the encoder
 
 
-def measure(model: "Model", sequences: Sequences) -> Measurement:
+def measure(model: "refold.Model", sequences: Sequences) -> Measurement:
     """Measure errors and distances of aligned sequences."""
     sequences = within_reach(sequences, model.error_scaler)
     codes, features = scored_features(model, sequences)
@@ -61,7 +59,7 @@ def distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarra
     return np.maximum(np.einsum("ni,ij,nj->n", away, precision, away, optimize=True), 0.0)
 
 
-def errors_of(model: "Model", sequences: Sequences) -> np.ndarray:
+def errors_of(model: "refold.Model", sequences: Sequences) -> np.ndarray:
     """Return the reconstruction errors (n_sequences,) of aligned sequences, at their lengths."""
     sequences = within_reach(sequences, model.error_scaler)
     codes, _ = scored_features(model, sequences)
@@ -75,7 +73,7 @@ def within_reach(sequences: Sequences, error_scaler: Scaler) -> Sequences:
     return sequences.with_values(values.astype(sequences.values.dtype))
 
 
-def scored_features(model: "Model", sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+def scored_features(model: "refold.Model", sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes, and these with ROCKET features appended."""
     sequences = _bridged(sequences)
     scaled = model.scaler.transform(sequences)
@@ -85,7 +83,9 @@ def scored_features(model: "Model", sequences: Sequences) -> tuple[np.ndarray, n
     return whole, features.astype(float)
 
 
-def reconstruction_errors(model: "Model", sequences: Sequences, codes: np.ndarray) -> np.ndarray:
+def reconstruction_errors(
+    model: "refold.Model", sequences: Sequences, codes: np.ndarray
+) -> np.ndarray:
     """Return the entries (n_steps, n_columns) of a `Measurement`, from codes."""
     check_lengths(sequences.lengths, len(sequences), model.network)
     lengths = _bridged(sequences).lengths

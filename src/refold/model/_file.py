@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+import refold
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ModelFileError, spelled
 from refold.model._container import (
@@ -23,9 +24,6 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.network.weights import are_default, weights_of
 from refold.sequences import Scaler, Schema
-
-if TYPE_CHECKING:
-    from refold.model._model import Model
 
 Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 
@@ -52,12 +50,12 @@ _FINGERPRINTS = {"held_back": "held_back", "trained": "trained"}
 _SCALERS = {"scaler": "scaler", "error_scaler": "units"}
 
 
-def write_model(path: str | os.PathLike[str], model: "Model") -> None:
+def write_model(path: str | os.PathLike[str], model: "refold.Model") -> None:
     """Write a model to a file, atomically."""
     write_container(path, dumps(model))
 
 
-def dumps(model: "Model") -> bytes:
+def dumps(model: "refold.Model") -> bytes:
     """Return a model as the bytes of a file."""
     history = model.history
     config: dict[str, Any] = {
@@ -104,7 +102,7 @@ def loads(data: bytes, source: str) -> dict[str, Any]:
     return _restored(*unpack_container(data, source), source)
 
 
-def fingerprint(model: "Model") -> str:
+def fingerprint(model: "refold.Model") -> str:
     """Return a hash (64 hexadecimal digits) of all that codes and what they decode to depend on.
 
     Training history, calibration and arguments have no influence on it.

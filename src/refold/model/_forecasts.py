@@ -1,11 +1,12 @@
 """Forecasts: the next steps of sequences, their bounds, and their errors."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+import refold
 from refold._support.argument_checks import check_rate, check_whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
@@ -14,9 +15,6 @@ from refold.model._forecast_steps import continued, split_last
 from refold.model._input_types import SequencesLike
 from refold.network.specification import Specification
 from refold.sequences import Sequences, split_at, stored_model
-
-if TYPE_CHECKING:
-    from refold.model._model import Model
 
 _MAX_RESIDUALS, _MIN_SEQUENCES = 1 << 21, 256  # stored forecast errors, and sequences in any case
 # Bounds are wider by this share, because equal forecasts may differ by rounding.
@@ -114,7 +112,7 @@ def _column(values: np.ndarray) -> pa.Array:
 
 
 def forecast(
-    model: "Model",
+    model: "refold.Model",
     X: SequencesLike,
     steps: int | None,
     *,
@@ -147,7 +145,12 @@ def forecast(
 
 
 def errors_of_forecasts(
-    model: "Model", X: SequencesLike, steps: int | None, *, season: int | None, context: int | None
+    model: "refold.Model",
+    X: SequencesLike,
+    steps: int | None,
+    *,
+    season: int | None,
+    context: int | None,
 ) -> ForecastErrors:
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
     steps = _check_steps(model, steps)
@@ -168,7 +171,7 @@ def errors_of_forecasts(
     return forecast_errors(before, after, ahead, model.error_scaler, season=season)
 
 
-def residuals(model: "Model", sequences: Sequences) -> np.ndarray | None:
+def residuals(model: "refold.Model", sequences: Sequences) -> np.ndarray | None:
     """Return the absolute errors of forecasts of the last steps of aligned sequences.
 
     Their shape is (n_sequences, forecast_steps, n_columns). They are NaN for missing values and for
@@ -190,7 +193,7 @@ def residuals(model: "Model", sequences: Sequences) -> np.ndarray | None:
     return errors.reshape(len(before), trained, schema.num_columns)
 
 
-def _check_steps(model: "Model", steps: int | None) -> int:
+def _check_steps(model: "refold.Model", steps: int | None) -> int:
     """Check the number of steps to forecast; the default is that of the fit."""
     trained = model.specification.forecast_steps
     if not trained:
@@ -207,7 +210,7 @@ def _check_steps(model: "Model", steps: int | None) -> int:
     return steps
 
 
-def _refuse_codes(model: "Model", X: SequencesLike) -> None:
+def _refuse_codes(model: "refold.Model", X: SequencesLike) -> None:
     """Say what codes lack for a forecast, if these are codes and not sequences."""
     specification = model.specification
     recent = specification.recent_steps
@@ -222,7 +225,7 @@ def _refuse_codes(model: "Model", X: SequencesLike) -> None:
 
 
 def _margins(
-    model: "Model", alpha: float | None, steps: int, context: int | None
+    model: "refold.Model", alpha: float | None, steps: int, context: int | None
 ) -> tuple[Any, float | None]:
     """Return the margins by step and column, and the share of values outside them.
 

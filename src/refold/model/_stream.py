@@ -4,19 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+import refold
 from refold._support.argument_checks import check_whole
 from refold.errors import DataError, SchemaError
 from refold.model._input_checks import check_fits
 from refold.model._input_types import ArrowTable
 from refold.model._longer_sequences import warn_of_longer
 from refold.sequences import Schema, Sequences
-
-if TYPE_CHECKING:
-    from refold.model._model import Model
 
 Value: TypeAlias = float | str | None
 # of a step, if gaps between steps are computed from times
@@ -105,7 +103,7 @@ class Stream:
     True
     """
 
-    def __init__(self, model: "Model", window: int | None = None, every: int = 1) -> None:
+    def __init__(self, model: "refold.Model", window: int | None = None, every: int = 1) -> None:
         self._model = model
         self._window = None if window is None else check_whole("window", window)
         self._every = check_whole("every", every)
