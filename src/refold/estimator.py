@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import check_training_packages
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
-from refold.model import Detection, Drift, Forecast, Model, Stream, open_source
+from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_source
 from refold.sequences import MODEL_KEY, as_sequences, pad
 
 try:
@@ -289,7 +290,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def fit(
         self,
-        X: Any,
+        X: SequencesLike,
         y: Any = None,  # noqa: ARG002  (scikit-learn passes it)
         *,
         callbacks: Sequence[Any] = (),
@@ -357,7 +358,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         fitted = fit(X, Arguments.of(self), **options, resume=resume, further=further)
         return self._keep(fitted, checkpoint)
 
-    def partial_fit(self, X: Any, y: Any = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
+    def partial_fit(self, X: SequencesLike, y: Any = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
         """Train on more sequences for a few epochs, from the fitted weights.
 
         The first call creates the model from its sequences: columns, categories, scaling, sizes and
@@ -426,7 +427,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     # Codes
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: SequencesLike) -> np.ndarray:
         """Encode sequences, as `Model.encode` does.
 
         Parameters
@@ -444,7 +445,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         codes = self.model_.encode(X, verbose=self.verbose)
         return self._frame(codes, X) if self._output_container() == "pandas" else codes
 
-    def inverse_transform(self, X: Any, lengths: Any = None, *, clip: bool = False) -> list[Any]:
+    def inverse_transform(
+        self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool = False
+    ) -> list[Any]:
         """Decode codes, as `Model.decode` does.
 
         Parameters
@@ -464,23 +467,27 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         return self.model_.decode(X, lengths, clip=clip, verbose=self.verbose)
 
-    def encode(self, X: Any) -> np.ndarray:
+    def encode(self, X: SequencesLike) -> np.ndarray:
         """Encode sequences to an array; see `Model.encode`."""
         return self.model_.encode(X, verbose=self.verbose)
 
-    def encode_blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def encode_blocks(self, X: SequencesLike) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Encode sequences block by block; see `Model.encode_blocks`."""
         return self.model_.encode_blocks(X, verbose=self.verbose)
 
-    def decode(self, codes: Any, lengths: Any = None, *, clip: bool = False) -> list[Any]:
+    def decode(
+        self, codes: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool = False
+    ) -> list[Any]:
         """Decode codes: the same as ``inverse_transform``."""
         return self.inverse_transform(codes, lengths, clip=clip)
 
-    def reconstruct(self, X: Any, *, codes: Any = None, clip: bool = False) -> list[Any]:
+    def reconstruct(
+        self, X: SequencesLike, *, codes: ArrayLike | None = None, clip: bool = False
+    ) -> list[Any]:
         """Encode sequences and decode the codes; see `Model.reconstruct`."""
         return self.model_.reconstruct(X, codes=codes, clip=clip, verbose=self.verbose)
 
-    def features(self, codes: Any) -> np.ndarray:
+    def features(self, codes: ArrayLike) -> np.ndarray:
         """Describe what codes decode to, for classifiers; see `Model.features`."""
         return self.model_.features(codes)
 
@@ -490,15 +497,15 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     # Errors and anomalies
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002  (scikit-learn passes it)
+    def score(self, X: SequencesLike, y: Any = None) -> float:  # noqa: ARG002  (scikit-learn passes it)
         """Return the explained variance of the reconstructions; see `Model.score`."""
         return self.model_.score(X, verbose=self.verbose)
 
-    def errors(self, X: Any) -> np.ndarray:
+    def errors(self, X: SequencesLike) -> np.ndarray:
         """Return the reconstruction error of each sequence; see `Model.errors`."""
         return self.model_.errors(X)
 
-    def anomaly_scores(self, X: Any) -> np.ndarray:
+    def anomaly_scores(self, X: SequencesLike) -> np.ndarray:
         """Return the anomaly score of each sequence; see `Model.anomaly_scores`."""
         return self.model_.anomaly_scores(X)
 
@@ -507,29 +514,31 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self._set_model(self.model_.calibrate(normal))
         return self
 
-    def detect(self, X: Any, alpha: float = 0.01) -> Detection:
+    def detect(self, X: SequencesLike, alpha: float = 0.01) -> Detection:
         """Find anomalous sequences; see `Model.detect`."""
         return self.model_.detect(X, alpha)
 
-    def drift(self, X: Any) -> Drift:
+    def drift(self, X: SequencesLike) -> Drift:
         """Test whether sequences differ from the training data; see `Model.drift`."""
         return self.model_.drift(X)
 
-    def code_drift(self, codes: Any) -> Drift:
+    def code_drift(self, codes: ArrayLike) -> Drift:
         """Test whether codes differ from those of training; see `Model.code_drift`."""
         return self.model_.code_drift(codes)
 
-    def held_back(self, X: Any) -> np.ndarray:
+    def held_back(self, X: SequencesLike) -> np.ndarray:
         """Find the sequences that ``fit`` did not train on; see `Model.held_back`."""
         return self.model_.held_back(X)
 
     # Forecasts and new sequences
 
-    def forecast(self, X: Any, steps: int | None = None, **options: Any) -> Forecast:
+    def forecast(self, X: SequencesLike, steps: int | None = None, **options: Any) -> Forecast:
         """Forecast the next steps of sequences; see `Model.forecast`."""
         return self.model_.forecast(X, steps, verbose=self.verbose, **options)
 
-    def forecast_errors(self, X: Any, steps: int | None = None, **options: Any) -> ForecastErrors:
+    def forecast_errors(
+        self, X: SequencesLike, steps: int | None = None, **options: Any
+    ) -> ForecastErrors:
         """Measure forecasts of the last steps of sequences; see `Model.forecast_errors`."""
         return self.model_.forecast_errors(X, steps, **options)
 
@@ -603,7 +612,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         estimator._set_model(model)
         return estimator
 
-    def encoder_inputs(self, X: Any, num_steps: int | None = None) -> np.ndarray:
+    def encoder_inputs(self, X: SequencesLike, num_steps: int | None = None) -> np.ndarray:
         """Return the scaled and padded array that ``encoder_`` and ``autoencoder_`` read.
 
         Parameters

@@ -115,7 +115,7 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
     return expanded
 
 
-def check_needs(option: str, value: Any, needed: str, other: Any) -> None:
+def check_needs(option: str, value: object, needed: str, other: Any) -> None:
     """Refuse an option without another one that it needs."""
     if value is not None and other is None:
         raise ParameterError(f"{option} needs {needed.split()[0]}. Add {needed}.")

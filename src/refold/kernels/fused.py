@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
 
 from refold.errors import ParameterError
 from refold.kernels._library import layout, load, variant, why_not
@@ -48,13 +49,13 @@ class _Options(NamedTuple):
 
 
 def lstm(
-    x: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any,
-    h: Any,
-    c: Any,
-    mask: Any = None,
+    x: ArrayLike,
+    kernel: ArrayLike,
+    recurrent_kernel: ArrayLike,
+    bias: ArrayLike,
+    h: ArrayLike,
+    c: ArrayLike,
+    mask: ArrayLike | None = None,
     *,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",

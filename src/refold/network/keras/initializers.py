@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import DTypeLike
 
 from refold.network.keras.tensors import Shape
 
@@ -46,7 +47,7 @@ class Constant(keras.initializers.Constant):
     [2.0, 2.0, 2.0]
     """
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of the value."""
         return _tensor(np.full(shape, self.value), dtype)
 
@@ -61,7 +62,7 @@ class ForgetBias(keras.initializers.Initializer):
     [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
     """
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return the bias of shape (4 * units,)."""
         return _tensor(np.repeat([0.0, 1.0, 0.0, 0.0], shape[0] // 4), dtype)
 
@@ -77,7 +78,7 @@ class GlorotUniform(keras.initializers.GlorotUniform):
     True
     """
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of draws; each call with the same shape returns the same one."""
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)
@@ -96,7 +97,7 @@ class Orthogonal(keras.initializers.Orthogonal):
     [[1.0, 0.0], [0.0, 1.0]]
     """
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of draws; each call with the same shape returns the same one."""
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)
@@ -106,7 +107,7 @@ class Orthogonal(keras.initializers.Orthogonal):
         return _tensor(q if shape[0] >= shape[1] else q.T, dtype)
 
 
-def _tensor(values: np.ndarray, dtype: Any) -> Any:
+def _tensor(values: np.ndarray, dtype: DTypeLike | None) -> Any:
     dtype = keras.backend.standardize_dtype(dtype)
     # JAX compiles the conversion of an array to another dtype
     return keras.ops.convert_to_tensor(values.astype(dtype), dtype=dtype)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from refold._support.optional_imports import optional
 
@@ -69,11 +70,11 @@ class Graph:
             return value
         return self("Mul", value, self._initializer(f"{name}/int8_scale", parts[1]))
 
-    def cast(self, value: Value, dtype: Any) -> Any:
+    def cast(self, value: Value, dtype: DTypeLike) -> Any:
         """Convert values to a NumPy type."""
         return self("Cast", value, to=_data_type(dtype))
 
-    def input(self, name: str, dtype: Any, shape: Iterable[int | str] | None) -> Any:
+    def input(self, name: str, dtype: DTypeLike, shape: Iterable[int | str] | None) -> Any:
         """Add an input; ``object`` stands for strings."""
         value = self._ir.Value(name=name, type=self._ir.TensorType(_data_type(dtype)))
         if shape is not None:
@@ -81,7 +82,9 @@ class Graph:
         self._inputs.append(value)
         return value
 
-    def output(self, name: str, value: Value, dtype: Any, shape: Iterable[int | str] | None) -> Any:
+    def output(
+        self, name: str, value: Value, dtype: DTypeLike, shape: Iterable[int | str] | None
+    ) -> Any:
         """Add an output."""
         value = self("Identity", value)
         value.name, value.type = name, self._ir.TensorType(_data_type(dtype))
@@ -139,7 +142,7 @@ def quantized(array: np.ndarray, kind: str, axis: int) -> list[np.ndarray]:
     return [np.rint(array / scale).astype(np.int8), scale]
 
 
-def _data_type(dtype: Any) -> Any:
+def _data_type(dtype: DTypeLike) -> Any:
     if dtype in (object, str):
         return package("onnx_ir").DataType.STRING
     return package("onnx_ir").DataType.from_numpy(np.dtype(dtype))

@@ -5,7 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from refold.sequences.types._column_type import MIN_PROBABILITY, ColumnType, Where, refuse
+from refold.sequences.types._column_type import (
+    MIN_PROBABILITY,
+    Array,
+    ArrayModule,
+    ColumnType,
+    Where,
+    refuse,
+)
 
 
 class Binary(ColumnType):
@@ -45,7 +52,7 @@ class Binary(ColumnType):
         # schema later may.
         return tuple(value for value in missing if not 0 <= value <= 1)
 
-    def loss(self, target: Any, output: Any, xp: Any) -> Any:
+    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return binary cross-entropies of probabilities."""
         output = xp.clip(output, MIN_PROBABILITY, 1.0 - MIN_PROBABILITY)
         return -(target * xp.log(output) + (1.0 - target) * xp.log(1.0 - output))
@@ -57,7 +64,7 @@ class Binary(ColumnType):
         del tolerance, num_categories
         return ~np.isnan(written) & ((written >= 0.5) == (true >= 0.5))
 
-    def error(self, true: Any, written: Any, xp: Any) -> Any:
+    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
         """Return 1 for values that round to another one."""
         return xp.where((true >= 0.5) != (written >= 0.5), 1.0, 0.0)
 
@@ -69,7 +76,7 @@ class Binary(ColumnType):
         """Return logistic noise, the difference of two Gumbel variables."""
         return rng.logistic(size=size)
 
-    def draw(self, output: Any, noise: Any, temperature: Any, xp: Any) -> Any:
+    def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
         """Return 0 and 1."""
         output = xp.clip(output, MIN_PROBABILITY, 1.0 - MIN_PROBABILITY)
         logits = (xp.log(output) - xp.log1p(-output)) / temperature + noise

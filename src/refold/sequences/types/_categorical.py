@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences.types._column_type import MIN_PROBABILITY, ColumnType, Where, refuse
+from refold.sequences.types._column_type import (
+    MIN_PROBABILITY,
+    Array,
+    ArrayModule,
+    ColumnType,
+    Where,
+    refuse,
+)
 
 # Stands for a category that training did not see when sequences are decoded.
 UNKNOWN = "<unknown>"
@@ -42,7 +49,7 @@ class Categorical(ColumnType):
         del missing
         return ()
 
-    def loss(self, target: Any, output: Any, xp: Any) -> Any:
+    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return cross-entropies of probabilities."""
         is_true = xp.abs(target - xp.arange(output.shape[-1], dtype=target.dtype)) < 0.5
         probability = xp.sum(xp.where(is_true, output, 0.0), axis=-1, keepdims=True)
@@ -55,7 +62,7 @@ class Categorical(ColumnType):
         del tolerance
         return (true == written) & (true < num_categories)
 
-    def error(self, true: Any, written: Any, xp: Any) -> Any:
+    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
         """Return 1 for another category."""
         return xp.where(true != written, 1.0, 0.0)
 
@@ -63,7 +70,7 @@ class Categorical(ColumnType):
         """Return Gumbel noise."""
         return rng.gumbel(size=size)
 
-    def draw(self, output: Any, noise: Any, temperature: Any, xp: Any) -> Any:
+    def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
         """Return scores of which the largest one is a sample."""
         # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
         # section 2. A category has a probability proportional to p ** (1 / temperature).

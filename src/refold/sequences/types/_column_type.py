@@ -24,6 +24,13 @@ def refuse(wrong: np.ndarray, values: np.ndarray, name: str, where: Where, advic
         raise DataError(f"Got {values[rows[0]]:g} at {where(int(rows[0]), name)}. {advice}")
 
 
+Array = Any
+"""An array of NumPy or JAX, or a tensor of Keras."""
+
+ArrayModule = Any
+"""The module of such arrays: `numpy`, `jax.numpy` or `keras.ops`."""
+
+
 class ColumnType:
     """A column type; values are float arrays with NaN where missing.
 
@@ -87,7 +94,7 @@ class ColumnType:
 
     # What a decoder writes, compared with the truth
 
-    def loss(self, target: Any, output: Any, xp: Any) -> Any:
+    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return errors (..., 1) of outputs (..., width), in training and latent optimization."""
         raise NotImplementedError
 
@@ -97,7 +104,7 @@ class ColumnType:
         """Return which decoded values are right; NaN, a missing step, is not."""
         raise NotImplementedError
 
-    def error(self, true: Any, written: Any, xp: Any) -> Any:
+    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
         """Return the errors of decoded values in units of the error scaler."""
         raise NotImplementedError
 
@@ -118,7 +125,7 @@ class ColumnType:
         # The annotation is text, because `numpy.random` is slow to load and seldom needed.
         del rng, size
 
-    def draw(self, output: Any, noise: Any, temperature: Any, xp: Any) -> Any:
+    def draw(self, output: Array, noise: Array, temperature: Array, xp: ArrayModule) -> Any:
         """Turn outputs (..., width) into scores whose likeliest value is a sample."""
         del noise, temperature, xp
         return output

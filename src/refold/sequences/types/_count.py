@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.sequences.types._column_type import Where, refuse
+from refold.sequences.types._column_type import Array, ArrayModule, Where, refuse
 from refold.sequences.types._numeric import Numeric
 
 # Lower bound of an expected value, in standard deviations of the column.
@@ -42,7 +42,7 @@ class Count(Numeric):
         advice = "A count column holds whole numbers from 0; make it numeric or correct the entry."
         refuse(wrong, values, name, where, advice)
 
-    def loss(self, target: Any, output: Any, xp: Any) -> Any:
+    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return deviances of the Poisson distribution."""
         # Twice the negative log-likelihood, but for a constant that makes it 0 where output and
         # target are equal. A squared error is the deviance of a normal distribution, so both have

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.sequences.types._column_type import ColumnType
+from refold.sequences.types._column_type import Array, ArrayModule, ColumnType
 
 
 class Numeric(ColumnType):
@@ -22,7 +22,7 @@ class Numeric(ColumnType):
         del raw
         return True
 
-    def loss(self, target: Any, output: Any, xp: Any) -> Any:
+    def loss(self, target: Array, output: Array, xp: ArrayModule) -> Any:
         """Return squared errors."""
         return xp.square(target - output)
 
@@ -33,7 +33,7 @@ class Numeric(ColumnType):
         del num_categories
         return np.abs(written - true) <= tolerance * np.maximum(1.0, np.abs(true))
 
-    def error(self, true: Any, written: Any, xp: Any) -> Any:
+    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
         """Return squared differences."""
         return xp.square(true - written)
 
