@@ -42,6 +42,24 @@ class Specification:
         Number of steps that the forecast decoder of the default model writes; 0 for none.
     recent_steps : int
         Number of last steps that the forecast decoder reads beside the code.
+
+    Examples
+    --------
+    >>> specification = Specification(
+    ...     architecture="default",
+    ...     column_types=["numeric", "categorical"],
+    ...     num_categories=[0, 4],
+    ...     observed_flags=False,
+    ...     latent_dim=8,
+    ...     max_steps=50,
+    ...     units=16,
+    ...     depth=1,
+    ...     dropout=0.0,
+    ...     length_mean=40.0,
+    ...     length_deviation=5.0,
+    ... )
+    >>> specification.num_outputs
+    5
     """
 
     architecture: str

@@ -44,20 +44,22 @@ def fit(
     checkpoint: CheckpointArgument = None,
     resume: bool = False,
     further: Model | None = None,
-    # of a trial, which reports nothing, and whose model has no statistics of the training data
+    # Seed of a trial: a fit that only serves to compare sizes. It reports nothing, and its model
+    # has no statistics of the training data.
     trial_seed: int | None = None,
 ) -> Fit:
     """Fit a model to data with the estimator's arguments, or train one further."""
     verbose = bool(arguments.verbose) and trial_seed is None
 
-    # Open: read the data, with the columns of the model if one is trained further.
+    # Open: read the data, with the columns of the model if one is trained further. If several
+    # processes train together, each opens all data and trains on its part.
     check_arguments(arguments, further, checkpoint, resume=resume)
     divided = X if isinstance(X, Divided) else None
     data = X if divided is None else divided.sequences
     sequences = open_training(data, arguments.missing_values, further)
     check_some(len(sequences), "sequence", "to fit on")
 
-    # Split: set calibration sequences aside, and hold out some of the others for validation.
+    # Split: set calibration sequences aside. No weights, sizes or settings depend on them.
     sequences, calibration = set_aside(sequences, arguments.calibration_fraction, further)
     check_columns(sequences, further)
     keep_compiled()
@@ -68,21 +70,26 @@ def fit(
     ) as saved:
         further = saved.further
 
-        # Choose the size: the smallest code that explains the requested share of the variance.
+        # Choose the size: if a share of the variance is asked for, the smallest code that explains
+        # it on held-out sequences, measured by trials. A checkpoint remembers the choice.
         if further is None and arguments.asks_for_share:
             arguments = choose_size(sequences, saved, fit)
+        # Some of the other sequences are held out for validation.
         split = Split(source, calibration, arguments, seed=saved.seed, further=further)
 
-        # Specify: sizes, decoder, patches and ROCKET features that suit the data.
+        # Specify: the longest length, categories, patches, ROCKET features and the steps of latent
+        # optimization follow from the data where the arguments leave them open.
         prepare = new_network if further is None else copied_network
-        network, suggested = prepare(split, arguments)
+        network, suggestion = prepare(split, arguments)
         batches, settings = settings_for(split, network, arguments)
         time_warp = split.time_warp(network.specification)
         if verbose and time_warp:
             log(f"Training on time warps with a standard deviation of {time_warp:g} steps.")
 
-        # Initialize and train, on the training sequences and, in a refit, on all of them. The
-        # weights start from the best linear code, which is a candidate of early stopping.
+        # Initialize and train. The first phase trains on the training sequences, and the validation
+        # loss says which epoch is kept. A refit starts again on all sequences, for as many steps as
+        # that epoch took. In each phase, the network first computes the best linear code, which is
+        # the first candidate of early stopping. A model that is trained further starts as it is.
         initial = InitialWeights(network, split, settings.corruption, resumed=saved.is_resumed)
         with Training(
             network,
@@ -95,15 +102,17 @@ def fit(
             processes=source.processes,
         ) as training:
             while (phase := training.phase) is not None:
+                # a phase that a checkpoint continues is initialized already
                 keep_initial = training.is_fresh and initial.set(phase)
                 training.run(split.part(phase, batches, time_warp), keep_initial=keep_initial)
     outcome = training.result
     if outcome.phase is None:
         return Fit(None, outcome)
 
-    # Choose: trained weights or their initialization, with latent optimization or without.
+    # Choose, as users will see it: with predicted lengths, on held-out sequences, next to PCA. The
+    # trained weights or their initialization; encoding with latent optimization or without.
     choice, outcome = choose(
-        suggested,
+        suggestion,
         network,
         split,
         outcome,
@@ -115,7 +124,8 @@ def fit(
     if verbose:
         report(split, network, outcome, choice, settings.max_epochs)
 
-    # Measure: held-out errors, statistics of the training codes, and the calibration.
+    # Measure: errors of held-out sequences, statistics of the training codes, and the scores of the
+    # calibration sequences.
     model = Model(
         inference_with(network),
         split.schema,
