@@ -1183,17 +1183,20 @@ class Model:
         With ``draw``, tokens are drawn at random.
         """
         inner, statistics = self._parts(codes)
-        offsets = offsets_from_lengths(lengths)
-        outputs = self.network.decode(inner, offsets, draw=draw, verbose=verbose)
-        check_decoded(np.isfinite(outputs), offsets)
-        scaled = Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
+        scaled = self._scaled(inner, lengths, draw=draw, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
 
     def to_scaled(self, codes: np.ndarray) -> Sequences:
         """Decode checked codes to sequences of predicted lengths, in the network's units."""
         inner, _ = self._parts(codes)
-        offsets = offsets_from_lengths(self.network.predict_lengths(inner))
-        outputs = self.network.decode(inner, offsets)
+        return self._scaled(inner, self.network.predict_lengths(inner))
+
+    def _scaled(
+        self, inner: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    ) -> Sequences:
+        """Decode codes of the network to scaled sequences; a DataError if a value overflows."""
+        offsets = offsets_from_lengths(lengths)
+        outputs = self.network.decode(inner, offsets, draw=draw, verbose=verbose)
         check_decoded(np.isfinite(outputs), offsets)
         return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
 

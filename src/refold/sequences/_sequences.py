@@ -105,7 +105,7 @@ class Sequences(LibraryConversions):
         offsets = check_offsets(offsets, len(values))
         ids = check_ids(ids, len(offsets) - 1)
         check_values(values, schema, Places(offsets, ids))
-        self._set(values, offsets, ids, schema)
+        self.values, self.offsets, self.ids, self.schema = values, offsets, ids, schema
 
     @classmethod
     def trusted(
@@ -119,18 +119,10 @@ class Sequences(LibraryConversions):
     ) -> "Sequences":
         """Return sequences of parts that were checked before, without reading the values."""
         values, offsets, ids = (np.asarray(array) for array in (values, offsets, ids))
-        new = cls.__new__(cls)._set(values, offsets, ids, schema)
+        new = cls.__new__(cls)
+        new.values, new.offsets, new.ids, new.schema = values, offsets, ids, schema
         new.is_mapped, new._statistics = is_mapped, {}
         return new
-
-    def _set(
-        self, values: np.ndarray, offsets: np.ndarray, ids: np.ndarray, schema: Schema
-    ) -> "Sequences":
-        self.values = values
-        self.offsets = offsets
-        self.ids = ids
-        self.schema = schema
-        return self
 
     @property
     def lengths(self) -> np.ndarray:
@@ -178,7 +170,7 @@ class Sequences(LibraryConversions):
 
         A block is as large as ``block_bytes`` allows, or a single longer sequence.
         """
-        ends = np.cumsum(np.maximum(self.lengths, 1)) * (4 * self.schema.num_columns)
+        ends = np.cumsum(np.maximum(np.diff(self.offsets), 1)) * (4 * self.schema.num_columns)
         bounds, before = [0], 0
         while bounds[-1] < len(self):
             stop = int(np.searchsorted(ends, before + self.block_bytes, side="right"))

@@ -59,8 +59,7 @@ class ServedModel:
     def sequences(self, values: np.ndarray, offsets: Sequence[int]) -> Sequences:
         """Return finite numbers of a plain model as sequences, without the checks of others."""
         bounds = np.array(offsets, np.int64)
-        made = Sequences.__new__(Sequences)
-        return made._set(values, bounds, np.arange(len(bounds) - 1), self.fitted.schema)
+        return Sequences.trusted(values, bounds, np.arange(len(bounds) - 1), self.fitted.schema)
 
     def describe(self) -> dict[str, Any]:
         """Return what a client needs to know, and no training data."""

@@ -42,18 +42,18 @@ class PackedNetwork:
         self._parts: dict[str, Any] = {}
         # the `refold.models.Network` with these weights, if it was built
         self.keras: Any = None
+        self._variables: list[Any] = []
         self._values: list[Any] = []
 
     def follow(self, keras: Any) -> None:
         """Use the current weights of a `refold.models.Network` from now on, also if they change."""
-        self.keras = keras
+        self.keras, self._variables = keras, keras.weights
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
         """Current weights by name."""
         if self.keras is not None:
-            variables = self.keras.weights
-            values = [variable.value for variable in variables]
+            values = [variable.value for variable in self._variables]
             # JAX arrays do not change, so the same array has the same values
             same = len(values) == len(self._values) and all(
                 new is old and type(new).__module__.startswith("jax")
@@ -63,7 +63,7 @@ class PackedNetwork:
                 # by name, because Keras sorts the layers of deep models in another order
                 self._weights = {
                     variable.path: np.asarray(value, np.float32, order="C")
-                    for variable, value in zip(variables, values, strict=True)
+                    for variable, value in zip(self._variables, values, strict=True)
                 }
                 self._values, self._parts = values, {}
         return self._weights
