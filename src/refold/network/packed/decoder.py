@@ -48,12 +48,13 @@ class PackedDecoder:
         self,
         specification: Specification,
         weights: Mapping[str, np.ndarray],
+        head: PackedHead,
         *,
         ahead: bool = False,
     ) -> None:
         suffix = "_ahead" if ahead else ""
         self.num_categories = specification.num_categories
-        self.head = PackedHead(specification.column_types, specification.num_categories)
+        self.head = head
         # the forecast decoder reads recent values as if they were more of the code
         self.latent_dim = specification.latent_dim + (specification.recent_dim if ahead else 0)
         self.reads_previous = specification.decoder == "autoregressive" and not ahead

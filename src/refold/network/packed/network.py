@@ -95,7 +95,7 @@ class PackedNetwork:
     @property
     def decoder(self) -> PackedDecoder:
         """PackedDecoder with the current weights."""
-        return self._part("decoder", PackedDecoder)
+        return self._part("decoder", PackedDecoder, head=self.head)
 
     @property
     def length(self) -> LengthModel | LengthDimension:
@@ -194,7 +194,7 @@ class PackedNetwork:
 
     def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
-        decoder = self._part("forecaster", PackedDecoder, ahead=True)
+        decoder = self._part("forecaster", PackedDecoder, head=self.head, ahead=True)
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)

@@ -4,7 +4,7 @@ import functools
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -137,7 +137,13 @@ class Epochs:
         progress.state = progress.state.with_totals(StepMetrics.zero())
         self._hook("on_epoch_begin", progress.epoch - 1)
         first_step, norms = self._num_steps, self._norms(split)
-        for shard, run in self._runs(split):
+        seed, epoch = self._settings.seed, progress.epoch
+        runs = (
+            (shard, run)
+            for index, shard in enumerate(split.shards.epoch(epoch))
+            for run in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard=index)
+        )
+        for shard, run in runs:
             batch = 0
             while batch < run.num_batches:
                 if self._num_steps == self._last_step:
@@ -151,13 +157,6 @@ class Epochs:
                 if not math.isfinite(self._metrics.totals.error):
                     return StopReason.DIVERGED
         return None
-
-    def _runs(self, split: SplitData) -> Iterator[tuple[Shard, BatchPlan]]:
-        """Yield the runs of batches of the epoch, each with the shard that has its sequences."""
-        seed, epoch = self._settings.seed, self.progress.epoch
-        for index, shard in enumerate(split.shards.epoch(epoch)):
-            for run in self._batches.epoch(shard.rows, seed=seed, epoch=epoch, shard=index):
-                yield shard, run
 
     @property
     def _last_step(self) -> int:
