@@ -81,7 +81,7 @@ def _amounts(value: Any) -> dict[str, float]:
     return amounts
 
 
-def _is_corruption(value: Any) -> bool:
+def _is_corruption(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, Real | str):
         return False
     try:
@@ -91,11 +91,11 @@ def _is_corruption(value: Any) -> bool:
     return True
 
 
-def _is_share(value: Any) -> bool:
+def _is_share(value: object) -> bool:
     return number(above=0, below=1).holds(value)
 
 
-def _is_optimizer(value: Any) -> bool:
+def _is_optimizer(value: object) -> bool:
     import keras  # only where one is given
 
     if isinstance(value, str):

@@ -291,7 +291,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def fit(
         self,
         X: SequencesLike,
-        y: Any = None,  # noqa: ARG002  (scikit-learn passes it)
+        y: object = None,  # noqa: ARG002  (scikit-learn passes it)
         *,
         callbacks: Sequence[Any] = (),
         checkpoint: "str | os.PathLike[str] | Checkpoint | None" = None,
@@ -358,7 +358,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         fitted = fit(X, Arguments.of(self), **options, resume=resume, further=further)
         return self._keep(fitted, checkpoint)
 
-    def partial_fit(self, X: SequencesLike, y: Any = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
+    def partial_fit(self, X: SequencesLike, y: object = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
         """Train on more sequences for a few epochs, from the fitted weights.
 
         The first call creates the model from its sequences: columns, categories, scaling, sizes and
@@ -497,7 +497,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     # Errors and anomalies
 
-    def score(self, X: SequencesLike, y: Any = None) -> float:  # noqa: ARG002  (scikit-learn passes it)
+    def score(self, X: SequencesLike, y: object = None) -> float:  # noqa: ARG002  (scikit-learn passes it)
         """Return the explained variance of the reconstructions; see `Model.score`."""
         return self.model_.score(X, verbose=self.verbose)
 

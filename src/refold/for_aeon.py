@@ -88,7 +88,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         self.features = features
         super().__init__()
 
-    def _fit(self, X: Any, y: Any = None) -> "AutoencoderTransformer":  # noqa: ARG002
+    def _fit(self, X: object, y: object = None) -> "AutoencoderTransformer":  # noqa: ARG002
         ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
         if not isinstance(ae, SequenceAutoencoder):
             raise ParameterError(
@@ -99,12 +99,12 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
         return self
 
-    def _transform(self, X: Any, y: Any = None) -> np.ndarray:  # noqa: ARG002
+    def _transform(self, X: object, y: object = None) -> np.ndarray:  # noqa: ARG002
         codes = self.autoencoder_.encode(Sequences.from_aeon(X))
         # float64, as aeon's own transformers return
         return (self.autoencoder_.features(codes) if self.features else codes).astype(np.float64)
 
-    def _inverse_transform(self, X: Any, y: Any = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
+    def _inverse_transform(self, X: object, y: object = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
         if self.features:
             raise ParameterError(
                 "inverse_transform decodes codes, and transform returns their features. Use "

@@ -28,7 +28,7 @@ class Rule(NamedTuple):
     holds: Callable[[Any], bool]
 
 
-def check(name: str, value: Any, rule: Rule) -> None:
+def check(name: str, value: object, rule: Rule) -> None:
     """Raise a ParameterError if an argument breaks its rule."""
     if not rule.holds(value):
         raise ParameterError(f"{argument(name)} must be {rule.expected}. Got {value!r}.")
@@ -68,7 +68,7 @@ def number(
     if above == 0 and below is None:
         expected = f"a positive {what}"
 
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         if not isinstance(value, Real) or isinstance(value, bool):
             return False
         amount: Any = value  # may be an integer that no float can hold
@@ -107,7 +107,7 @@ def or_none(rule: Rule) -> Rule:
 FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 
 
-def _is_random_state(value: Any) -> bool:
+def _is_random_state(value: object) -> bool:
     if isinstance(value, Integral):
         return 0 <= int(value) < 2**32
     # NumPy's RandomState has `randint`, and its Generator `bit_generator`

@@ -135,7 +135,7 @@ def write_page(
         stream.write(page.encode("utf-8", "replace"))
 
 
-def in_script(value: Any) -> str:
+def in_script(value: object) -> str:
     """Return JSON that is safe inside a ``<script>`` element, whatever text it contains."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":

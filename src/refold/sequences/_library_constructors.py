@@ -36,7 +36,7 @@ class LibraryConversions(Constructors):
     @classmethod
     def from_aeon(
         cls,
-        X: Any,
+        X: object,
         *,
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
@@ -80,7 +80,7 @@ class LibraryConversions(Constructors):
         return cls(*with_unique_ids(parts))
 
     @classmethod
-    def from_sktime(cls, X: Any, *, column_types: ColumnTypes = None) -> Self:
+    def from_sktime(cls, X: object, *, column_types: ColumnTypes = None) -> Self:
         """Convert an sktime panel.
 
         Parameters
@@ -118,7 +118,7 @@ class LibraryConversions(Constructors):
     @classmethod
     def from_tslearn(
         cls,
-        X: Any,
+        X: object,
         *,
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,

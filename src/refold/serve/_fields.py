@@ -75,7 +75,7 @@ def _optional_whole(name: str, least: int, most: int, description: str) -> Reque
     return RequestField(name, schema, whole(least, most), default=None)
 
 
-def _are_lengths(value: Any) -> bool:
+def _are_lengths(value: object) -> bool:
     return isinstance(value, list) and all(map(whole(0, _MANY).holds, value))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from refold._support.user_warnings import warn
 from refold.errors import DataError
-from refold.model import Model, open_source
+from refold.model import Model, SequencesLike, open_source
 from refold.sequences import (
     Batches,
     PartedBatches,
@@ -34,7 +34,7 @@ Mode = Literal["features", "sequence"] | None
 _MOST_HELD_OUT = 4_000_000
 
 
-def open_training(X: Any, missing_values: Any, further: Model | None = None) -> Sequences:
+def open_training(X: SequencesLike, missing_values: Any, further: Model | None = None) -> Sequences:
     """Open training data, with the columns of a model to train further; warn if it looks wrong."""
     if further is not None:
         missing_values = list(further.schema.missing) or None
@@ -53,7 +53,7 @@ def _changed(source: Sequences, change: Callable[[Sequences], Sequences]) -> Seq
     return mapped_blocks(source, change) if source.is_mapped else change(source)
 
 
-def _key_warning(X: Any, source: Any) -> list[str]:
+def _key_warning(X: object, source: Any) -> list[str]:
     """Warn of ids and times in a list of tables, of which all columns are features."""
     first = X[0] if isinstance(X, list | tuple) and len(X) else None
     if not (hasattr(first, "columns") or hasattr(first, "column_names")):

@@ -55,7 +55,7 @@ CELLS = {
 """Recurrent cells by the value of ``cell``."""
 
 
-def find_cell(name: Any) -> Cell:
+def find_cell(name: object) -> Cell:
     """Return the cell with a name; a ParameterError if there is none."""
     if not isinstance(name, str) or name not in CELLS:
         raise ParameterError(f"cell must be {' or '.join(map(repr, CELLS))}. Got {name!r}.")

@@ -204,7 +204,7 @@ DECODERS: dict[str, type[Decoder]] = {
 """Decoder classes by the value of ``decoder``."""
 
 
-def find_decoder(name: Any) -> type[Decoder]:
+def find_decoder(name: object) -> type[Decoder]:
     """Return the decoder class with a name; a ParameterError if there is none."""
     if not isinstance(name, str) or name not in DECODERS:
         raise ParameterError(f"decoder must be {' or '.join(map(repr, DECODERS))}. Got {name!r}.")

@@ -126,7 +126,7 @@ def _column(name: str, column_type: str) -> Column:
     return Column(name, column_type)
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: object) -> bool:
     """Return whether an object marks a missing entry: None, NaN, pandas NA or NaT."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True

@@ -88,7 +88,7 @@ def sequence_name(index: int, identity: Any = None) -> str:
     return f"sequence {index} (id {plain(identity)!r})"
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Return a NumPy scalar as a Python scalar: messages show ``3``, not ``int64(3)``."""
     return value.item() if isinstance(value, np.generic) else value
 

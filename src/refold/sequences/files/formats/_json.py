@@ -93,7 +93,7 @@ def _convert(
     return Sequences(*(_as_words(parts) if unit == "words" else parts))
 
 
-def _form(value: Any) -> str | None:
+def _form(value: object) -> str | None:
     """Return the form of one value, or "" for an empty list, which fits two forms."""
     if isinstance(value, str):
         return "text"

@@ -89,7 +89,7 @@ def check_cells(cells: Iterable[Any], place: str) -> None:
             )
 
 
-def _container_name(value: Any) -> str:
+def _container_name(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
@@ -139,7 +139,7 @@ def _blank(text: str, start: int) -> int:
     return start if found is None else found.end()
 
 
-def _check_characters(line: str, value: Any, place: str) -> None:
+def _check_characters(line: str, value: object, place: str) -> None:
     """Raise ``FileFormatError`` if an escape is half a surrogate pair, which UTF-8 cannot hold."""
     if not SURROGATE.search(line):
         return
@@ -231,11 +231,11 @@ def _column(entries: list[Entry], key: str, name: str) -> pa.Array:
     return pa.array(cells)
 
 
-def _fits_integer(cell: Any) -> bool:
+def _fits_integer(cell: object) -> bool:
     return cell is None or (isinstance(cell, int) and abs(cell) < 1 << 63)
 
 
-def _form(cell: Any) -> str:
+def _form(cell: object) -> str:
     if isinstance(cell, bool):
         return "true or false"
     return "a number" if isinstance(cell, Real) else "text"
