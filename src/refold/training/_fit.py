@@ -55,7 +55,7 @@ def fit(
     # processes train together, each opens all data and trains on its part.
     check_arguments(arguments, further, checkpoint, resume=resume)
     divided = X if isinstance(X, Divided) else None
-    data = X if divided is None else divided.sequences
+    data: Any = X if divided is None else divided.sequences
     sequences = open_training(data, arguments.missing_values, further)
     check_some(len(sequences), "sequence", "to fit on")
 
