@@ -15,11 +15,7 @@ TRAINING_PACKAGES = ("jax", "keras", "scipy", "sklearn", "threadpoolctl")
 def check_training_packages(purpose: str) -> None:
     """Raise an error about this purpose in a small installation, which cannot train."""
     if not all(is_installed(package) for package in TRAINING_PACKAGES):
-        raise _missing_training(purpose)
-
-
-def _missing_training(purpose: str) -> MissingExtraError:
-    return MissingExtraError(f"{purpose} needs Keras, JAX and scikit-learn. {how_to_install()}")
+        raise MissingExtraError(f"{purpose} needs Keras, JAX and scikit-learn. {how_to_install()}")
 
 
 def how_to_install(extra: str = "") -> str:

@@ -1,5 +1,7 @@
 """Operations on packed rows in the compiled library; `_packed_numpy` says what they compute."""
 
+from functools import partial
+
 import numpy as np
 
 from refold.kernels._library import call, layout
@@ -26,36 +28,17 @@ def _rows(array: np.ndarray) -> tuple[np.ndarray, int]:
     return array, row // 4
 
 
-def exp(x: np.ndarray) -> np.ndarray:
-    """Compute the exponential of each value."""
+def _elementwise(name: str, x: np.ndarray) -> np.ndarray:
     x = _dense(x)
     y = np.empty_like(x)
-    call("exp", x, y, x.size)
+    call(name, x, y, x.size)
     return y
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Compute the logistic function of each value."""
-    x = _dense(x)
-    y = np.empty_like(x)
-    call("sigmoid", x, y, x.size)
-    return y
-
-
-def tanh(x: np.ndarray) -> np.ndarray:
-    """Compute the hyperbolic tangent of each value."""
-    x = _dense(x)
-    y = np.empty_like(x)
-    call("tanh", x, y, x.size)
-    return y
-
-
-def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Compute the distribution function of the standard normal distribution at each value."""
-    x = _dense(x)
-    y = np.empty_like(x)
-    call("normal_cdf", x, y, x.size)
-    return y
+exp = partial(_elementwise, "exp")
+sigmoid = partial(_elementwise, "sigmoid")
+tanh = partial(_elementwise, "tanh")
+normal_cdf = partial(_elementwise, "normal_cdf")
 
 
 def product(
@@ -145,20 +128,15 @@ def step_product(
     return y
 
 
-def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Sum the rows (n_rows, width) of each sequence, in their order; 0 for an empty sequence."""
+def _segments(name: str, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     x, ld_x = _rows(x)
     y = np.empty((len(offsets) - 1, x.shape[1]), np.float32)
-    call("segment_sum", len(y), x.shape[1], _int64(offsets), x, ld_x, y)
+    call(name, len(y), x.shape[1], _int64(offsets), x, ld_x, y)
     return y
 
 
-def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the maximum over the rows (n_rows, width) of each sequence; 0 for an empty one."""
-    x, ld_x = _rows(x)
-    y = np.empty((len(offsets) - 1, x.shape[1]), np.float32)
-    call("segment_max", len(y), x.shape[1], _int64(offsets), x, ld_x, y)
-    return y
+segment_sum = partial(_segments, "segment_sum")
+segment_max = partial(_segments, "segment_max")
 
 
 def pooled_convolutions(

@@ -18,85 +18,23 @@ from refold.kernels._threads import limited_threads as limited_threads
 from refold.kernels._threads import num_threads as num_threads
 
 if variant() is not None:
-    from refold.kernels._packed_library import (
-        exp as exp,
-    )
-    from refold.kernels._packed_library import (
-        lstm as lstm,
-    )
-    from refold.kernels._packed_library import (
-        lstm_gradient as lstm_gradient,
-    )
-    from refold.kernels._packed_library import (
-        normal_cdf as normal_cdf,
-    )
-    from refold.kernels._packed_library import (
-        pooled_convolutions as pooled_convolutions,
-    )
-    from refold.kernels._packed_library import (
-        pooled_runs as pooled_runs,
-    )
-    from refold.kernels._packed_library import (
-        product as product,
-    )
-    from refold.kernels._packed_library import (
-        ragged_product as ragged_product,
-    )
-    from refold.kernels._packed_library import (
-        segment_max as segment_max,
-    )
-    from refold.kernels._packed_library import (
-        segment_sum as segment_sum,
-    )
-    from refold.kernels._packed_library import (
-        sigmoid as sigmoid,
-    )
-    from refold.kernels._packed_library import (
-        step_product as step_product,
-    )
-    from refold.kernels._packed_library import (
-        tanh as tanh,
-    )
+    from refold.kernels import _packed_library as _operations
 else:
-    from refold.kernels._packed_numpy import (
-        exp as exp,
-    )
-    from refold.kernels._packed_numpy import (
-        lstm as lstm,
-    )
-    from refold.kernels._packed_numpy import (
-        lstm_gradient as lstm_gradient,
-    )
-    from refold.kernels._packed_numpy import (
-        normal_cdf as normal_cdf,
-    )
-    from refold.kernels._packed_numpy import (
-        pooled_convolutions as pooled_convolutions,
-    )
-    from refold.kernels._packed_numpy import (
-        pooled_runs as pooled_runs,
-    )
-    from refold.kernels._packed_numpy import (
-        product as product,
-    )
-    from refold.kernels._packed_numpy import (
-        ragged_product as ragged_product,
-    )
-    from refold.kernels._packed_numpy import (
-        segment_max as segment_max,
-    )
-    from refold.kernels._packed_numpy import (
-        segment_sum as segment_sum,
-    )
-    from refold.kernels._packed_numpy import (
-        sigmoid as sigmoid,
-    )
-    from refold.kernels._packed_numpy import (
-        step_product as step_product,
-    )
-    from refold.kernels._packed_numpy import (
-        tanh as tanh,
-    )
+    from refold.kernels import _packed_numpy as _operations
+
+exp = _operations.exp
+lstm = _operations.lstm
+lstm_gradient = _operations.lstm_gradient
+normal_cdf = _operations.normal_cdf
+pooled_convolutions = _operations.pooled_convolutions
+pooled_runs = _operations.pooled_runs
+product = _operations.product
+ragged_product = _operations.ragged_product
+segment_max = _operations.segment_max
+segment_sum = _operations.segment_sum
+sigmoid = _operations.sigmoid
+step_product = _operations.step_product
+tanh = _operations.tanh
 
 
 @functools.cache

@@ -38,7 +38,6 @@ from refold.model._model import ModelLike as ModelLike
 from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._open_source import open_source as open_source
-from refold.model._statistics import Calibration as Calibration
 from refold.model._statistics import Fingerprints as Fingerprints
 from refold.model._statistics import History as History
 from refold.model._statistics import ReferenceStatistics as ReferenceStatistics

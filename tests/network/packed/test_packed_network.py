@@ -193,8 +193,9 @@ def test_an_error_in_a_block_ends_the_others():
         time.sleep(0.01)
         raise ValueError(number)
 
-    with pytest.raises(ValueError, match="0"), packed.limited_threads(2), block_map(100) as each:
-        list(each(work, range(100)))
+    blocks = list(range(100))
+    with pytest.raises(ValueError, match="0"), packed.limited_threads(2), block_map(blocks) as each:
+        list(each(work))
     assert len(done) < 10
 
 

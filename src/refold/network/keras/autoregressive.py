@@ -12,9 +12,6 @@ from refold.network.keras.decoder import AutoregressiveDecoder
 from refold.network.keras.tensors import Tensor
 from refold.sequences.types import outputs_of
 
-# Minimum probability.
-_MIN_PROBABILITY = 1e-7
-
 
 def decode_autoregressively(
     decoder: keras.Model,

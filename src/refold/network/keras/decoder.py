@@ -25,7 +25,7 @@ from refold.sequences.types import number_mask
 
 
 class DecoderSettings(NamedTuple):
-    """DecoderSettings of a decoder, mostly arguments of `refold.models.default`."""
+    """Settings of a decoder, mostly arguments of `refold.models.default`."""
 
     column_types: Sequence[str]
     num_categories: Sequence[int] | None

@@ -8,6 +8,8 @@ import numpy as np
 _MEMORY = 8
 # Factor of the step length after a rejected step.
 _SHORTER = np.float32(0.4)
+# Length of the step before the curvature is known.
+_FIRST_STEP = np.float32(0.3)
 
 
 class _Curvature:
@@ -61,7 +63,6 @@ def minimize_rows(
     x: np.ndarray,
     num_steps: int,
     *,
-    first_step: float = 0.3,
     losses: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Minimize the loss (n_rows,) of each row of x (n_rows, width) by limited-memory BFGS."""
@@ -73,9 +74,8 @@ def minimize_rows(
     share = np.ones((len(x), 1), np.float32)
     curvature = _Curvature(x)
     for left in reversed(range(num_steps)):
-        # ``first_step`` is the length of the step before the curvature is known
         size = np.sqrt(_dot(gradient, gradient))
-        short = np.float32(first_step) / (size + np.float32(1e-30))
+        short = _FIRST_STEP / (size + np.float32(1e-30))
         first = np.where(curvature.first > 0, curvature.first, short)
         whole = curvature.direction(gradient, first)
         rising = _dot(whole, gradient) >= 0

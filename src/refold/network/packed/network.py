@@ -19,7 +19,6 @@ from refold.network.packed.rows import (
     blocks,
     input_and_target,
     split_rows,
-    tracked,
 )
 from refold.network.specification import Specification
 from refold.network.weights import weights_of
@@ -89,12 +88,12 @@ class PackedNetwork:
 
     @property
     def encoder(self) -> PackedEncoder:
-        """PackedEncoder with the current weights."""
+        """Encoder with the current weights."""
         return self._part("encoder", PackedEncoder)
 
     @property
     def decoder(self) -> PackedDecoder:
-        """PackedDecoder with the current weights."""
+        """Decoder with the current weights."""
         return self._part("decoder", PackedDecoder, head=self.head)
 
     @property
@@ -124,8 +123,8 @@ class PackedNetwork:
             codes[chosen] = encoded
 
         split = split_rows(self.specification, scaled.offsets)
-        with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
-            for _ in tracked(each(encode_block, split), "encode", len(split), verbose=verbose):
+        with _overflowing(), block_map(split, "encode", verbose=verbose) as each:
+            for _ in each(encode_block):
                 pass
         check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
@@ -157,8 +156,8 @@ class PackedNetwork:
             outputs[block.rows] = written
 
         split = split_rows(self.specification, offsets)
-        with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
-            for _ in tracked(each(decode_block, split), "decode", len(split), verbose=verbose):
+        with _overflowing(), block_map(split, "decode", verbose=verbose) as each:
+            for _ in each(decode_block):
                 pass
         return outputs
 
@@ -204,14 +203,14 @@ class PackedNetwork:
             outputs[block.rows], _ = decoder(codes[chosen], decoder.layout(block.offsets))
 
         split = split_rows(self.specification, offsets)
-        with np.errstate(over="ignore", invalid="ignore"), block_map(len(split)) as each:
-            for _ in each(forecast_block, split):
+        with _overflowing(), block_map(split) as each:
+            for _ in each(forecast_block):
                 pass
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with _overflowing():
             predicted = self.length(np.ascontiguousarray(codes, np.float32))
             return whole_lengths(predicted, 2 * self.specification.max_steps)
 
@@ -221,3 +220,8 @@ class PackedNetwork:
         if name not in self._parts:
             self._parts[name] = make(self.specification, weights, **options)
         return self._parts[name]
+
+
+def _overflowing() -> np.errstate:
+    """Return a context without warnings of NumPy, for results that are checked afterwards."""
+    return np.errstate(over="ignore", invalid="ignore")

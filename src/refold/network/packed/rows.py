@@ -67,28 +67,28 @@ def block_of(chosen: np.ndarray, offsets: np.ndarray) -> Block:
 
 
 @contextlib.contextmanager
-def block_map(num_blocks: int) -> Iterator[Callable[..., Iterable[None]]]:
-    """Yield `map`, or one that computes several blocks at the same time if there are several."""
+def block_map(
+    split: list[np.ndarray], what: str = "", *, verbose: int = 0
+) -> Iterator[Callable[[Callable[[np.ndarray], None]], Iterable[None]]]:
+    """Yield what maps a function over blocks: one by one, or several at the same time."""
     # A core that computes a block of its own does not wait for others, as the threads of each
     # operation do. The last blocks share the cores if there are fewer than cores.
     cores = packed.num_threads()
-    at_once = min(num_blocks, cores, _AT_ONCE)
+    at_once = min(len(split), cores, _AT_ONCE)
     if at_once <= 1:
-        yield map
+        yield lambda work: _tracked(map(work, split), what, len(split), verbose=verbose)
         return
-    whole = num_blocks // at_once * at_once
+    whole = len(split) // at_once * at_once
 
-    def limited(work: Callable[[np.ndarray], None], number: int, chosen: np.ndarray) -> None:
-        with packed.limited_threads(cores // (at_once if number < whole else num_blocks - whole)):
-            work(chosen)
+    def limited(work: Callable[[np.ndarray], None], number: int) -> None:
+        with packed.limited_threads(cores // (at_once if number < whole else len(split) - whole)):
+            work(split[number])
 
-    def threaded_map(
-        work: Callable[[np.ndarray], None], split: Iterable[np.ndarray]
-    ) -> Iterator[None]:
+    def results(work: Callable[[np.ndarray], None]) -> Iterator[None]:
         # what numpy.errstate sets is part of the context
         futures = [
-            pool.submit(contextvars.copy_context().run, limited, work, number, chosen)
-            for number, chosen in enumerate(split)
+            pool.submit(contextvars.copy_context().run, limited, work, number)
+            for number in range(len(split))
         ]
         try:
             for future in futures:
@@ -98,10 +98,10 @@ def block_map(num_blocks: int) -> Iterator[Callable[..., Iterable[None]]]:
                 future.cancel()
 
     with ThreadPoolExecutor(at_once) as pool:
-        yield threaded_map
+        yield lambda work: _tracked(results(work), what, len(split), verbose=verbose)
 
 
-def tracked(done: Iterable[None], what: str, number: int, *, verbose: int) -> Iterable[None]:
+def _tracked(done: Iterable[None], what: str, number: int, *, verbose: int) -> Iterable[None]:
     """Show a progress bar for blocks if there are many."""
     return _with_bar(done, what, number) if verbose and number >= _MANY else done
 
