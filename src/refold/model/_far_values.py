@@ -31,16 +31,17 @@ def count_far(values: np.ndarray, units: Scaler) -> np.ndarray:
     """Count values (n_steps, n_columns) far outside of the training data, (4, n_columns)."""
     # The rows: values far away, values that are far away or not zero, observed values, and the
     # largest distance of a value from the mean in standard deviations.
-    low, high = far_limits(units)
+    low, high = (limit.astype(values.dtype) for limit in far_limits(units))
     far = (values < low) | (values > high)
+    if not far.any():  # the usual case, where counting would take longer than all else here
+        clean = np.array([0, len(values), len(values), 0])
+        return np.repeat(clean[:, None], values.shape[1], axis=1)
     observed = ~np.isnan(values)
     counts = [far, far | (observed & (values != 0)), observed]
-    distance = np.zeros(values.shape[1])
-    if far.any():
-        least, greatest = (end.reduce(values, axis=0) for end in (np.fmin, np.fmax))
-        with np.errstate(over="ignore"):
-            distance = np.fmax(greatest - units.mean_, units.mean_ - least) / units.scale_
-    return np.stack([*(one.sum(axis=0) for one in counts), distance])
+    least, greatest = (end.reduce(values, axis=0) for end in (np.fmin, np.fmax))
+    with np.errstate(over="ignore"):
+        distance = np.fmax(greatest - units.mean_, units.mean_ - least) / units.scale_
+    return np.stack([*(mask.sum(axis=0) for mask in counts), distance])
 
 
 def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
