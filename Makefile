@@ -16,7 +16,7 @@ USERS := .venv-users
 install = $(UV) pip install --quiet --python $(BIN)/python $(1) || \
 	$(BIN)/python -m pip install --quiet $(1)
 
-.PHONY: demo test lint docs bench bench-fidelity test-slow audit dist sbom version clean
+.PHONY: demo test coverage lint docs bench bench-fidelity test-slow audit dist sbom version clean
 
 demo: $(VENV)/.refold
 	$(BIN)/refold demo --output $(DEMO)
@@ -24,6 +24,12 @@ demo: $(VENV)/.refold
 test: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# Covered lines and branches of each room; coverage.json has those of each file.
+coverage: $(VENV)/.coverage
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
+		--cov --cov-report=json --cov-report=
+	$(BIN)/python scripts/coverage_by_room.py coverage.json
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -95,6 +101,10 @@ $(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp
 
 $(VENV)/.test: $(VENV)/.refold
 	$(call install,--group test)
+	@touch $@
+
+$(VENV)/.coverage: $(VENV)/.test
+	$(call install,--group coverage)
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
