@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "refold"
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {
+    "duckdb",
     "jax",
     "keras",
     "matplotlib",

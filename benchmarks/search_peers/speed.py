@@ -41,7 +41,7 @@ def draw(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def true_hits(rows: np.ndarray, queries: np.ndarray) -> list[set[int]]:
     """Return the nearest rows of each query, from an exact search."""
-    from refold.search._exact import nearest
+    from refold.search import nearest
 
     return [set(one.rows.tolist()) for one in nearest(rows, queries, HITS)]
 
@@ -52,28 +52,19 @@ class CodesModel(Model):
     code_size = DIMENSIONS
 
 
-class RefoldIndex:
-    """An index on disk, which is built once for the approximate and the exact search.
+def refold_index(model: Model, rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
+    """Write an index to disk, and search in it."""
+    from refold.search import Index
 
-    The exact search does not use its partitions.
-    """
+    model = CodesModel(model.network, model.schema, model.scaler, model.error_scaler)
+    folder = tempfile.TemporaryDirectory()
+    index = Index.create(f"{folder.name}/index", model, codes=rows, distance="code")
 
-    def __init__(self, model: Model) -> None:
-        self._model = CodesModel(model.network, model.schema, model.scaler, model.error_scaler)
-        self._index: Any = None
+    def search(query: np.ndarray) -> list[int]:
+        assert folder  # which is removed with this function
+        return index.search(codes=query[None], k=HITS).ids()
 
-    def build(self, rows: np.ndarray, *, exact: bool) -> Callable[[np.ndarray], list[int]]:
-        """Return a search function; the first call writes the index."""
-        from refold.search import Index
-
-        if self._index is None:
-            self._folder = tempfile.TemporaryDirectory()
-            place = f"{self._folder.name}/codes"
-            self._index = Index.create(place, self._model, codes=rows, distance="code")
-            if self._index.recall_ is None:
-                self._index.build()
-        index = self._index
-        return lambda query: index.search(codes=query[None], k=HITS, exact=exact).ids()
+    return search
 
 
 def sklearn_brute(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
@@ -94,7 +85,7 @@ def faiss_flat(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
 
 
 def faiss_ivf(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
-    """Divide the rows into as many partitions as Refold with faiss, and search 16 of them."""
+    """Divide the rows into partitions with faiss, and search 16 of them."""
     import faiss
 
     flat = faiss.IndexFlatL2(rows.shape[1])
@@ -116,9 +107,7 @@ def usearch_graph(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
 
 def methods(model: Model) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
     """Yield the title of each method, and a function that builds it."""
-    index = RefoldIndex(model)
-    yield "**Refold, approximate**", partial(index.build, exact=False)
-    yield "**Refold, exact**", partial(index.build, exact=True)
+    yield "**Refold (exact)**", partial(refold_index, model)
     yield "faiss, IndexIVFFlat", faiss_ivf
     yield "faiss, IndexFlatL2 (exact)", faiss_flat
     yield "scikit-learn, brute force", sklearn_brute

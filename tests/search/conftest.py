@@ -29,5 +29,5 @@ def made(ae, sequences, tmp_path_factory):
 
 @pytest.fixture
 def place(made, tmp_path):
-    shutil.copytree(made, tmp_path / "copy.index")
+    shutil.copy(made, tmp_path / "copy.index")
     return tmp_path / "copy.index"

@@ -146,11 +146,17 @@ def test_ids_are_no_conditions(ae, tmp_path):
         assert len(index) == left
 
 
-def test_approximate_searches_have_the_same_conditions(index, rows):
-    index.build(partitions=1)
-    for text, function in [*draw_conditions(40, seed=3)][::2]:
-        hits = index.search(codes=np.zeros((1, 3)), k=ROWS, where=text, exact=False)
-        assert set(hits.ids()) == ids_of(rows, function), text
+def test_what_is_not_a_number_is_missing(ae, tmp_path):
+    metadata = {"x": np.array([1.0, 5.0, np.nan, -np.inf])}
+    index = Index.create(tmp_path / "x", ae, codes=np.eye(4, 3), metadata=metadata)
+    for where, expected in (
+        ("x > 3", {1}),
+        ("NOT x > 3", {0, 3}),
+        ("x <> 1 OR x = x", {0, 1, 3}),
+        ("x NOT IN (1)", {1, 3}),
+        ("x IS NULL", {2}),
+    ):
+        assert matches(index, where) == expected, where
 
 
 def test_random_conditions(index, rows):

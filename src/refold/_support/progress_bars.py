@@ -20,7 +20,8 @@ def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progr
     console = Console(stderr=True)
     if console.is_jupyter and not disable:
         return _NotebookBar(*columns, auto_refresh=False)
-    return Progress(*columns, console=console, disable=disable)
+    # a bar that refreshes itself starts a thread, even if it is not shown
+    return Progress(*columns, console=console, disable=disable, auto_refresh=not disable)
 
 
 # rich's own bars need ipywidgets in a notebook and are not saved in the file

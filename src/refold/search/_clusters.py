@@ -228,9 +228,10 @@ def _read(
     if distance is not None:
         check_distance(distance)
     if index is not None:
-        ids, codes, vectors = index.finder.stored()
+        rows = index.rows
+        ids, codes = np.array(rows.ids.to_pylist()), rows.codes
         if len(codes) and distance in (None, index.distance):
-            return ids, codes, vectors
+            return ids, codes, rows.vectors
     source = RowSource(model, X, codes, ids, verbose=verbose)
     check_some(len(source), "sequence", "to cluster")
     read = source.read(None if distance == "code" else source.fit_features())

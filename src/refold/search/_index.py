@@ -1,52 +1,50 @@
-"""`Index`: codes, ids and metadata in a LanceDB table, and the search in it."""
+"""`Index`: codes, ids and metadata in a file, and the search in it."""
 
 import os
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_whole
-from refold._support.progress_bars import progress_bar
 from refold._support.rules import check_only_one
-from refold.errors import DataError, ParameterError, spelled
+from refold.errors import ParameterError, argument
 from refold.model import Model, ModelLike, SequencesLike, model_of
-from refold.search import _approximate
 from refold.search._features import SequenceFeatures
-from refold.search._filters import among
-from refold.search._finder import Finder
 from refold.search._hits import Hits
-from refold.search._rows import Metadata, as_ids, check_new_ids, metadata_of, new_rows, refuse_known
+from refold.search._nearest import nearest
+from refold.search._rows import Metadata, as_ids, metadata_of, new_ids, new_rows
 from refold.search._source import RowSource, check_distance
-from refold.search._spool import spooled
-from refold.search._store import About, Store
+from refold.search._store import Facts, Rows, Store, spooled
+from refold.search._where import matches
+
+# its functions are made when it is imported
+_compute: Any = pyarrow.compute
 
 
 class Index:
-    """Codes of sequences in a LanceDB table, with ids and metadata, to search in.
+    """Codes of sequences in a DuckDB file, with ids and metadata, to search in.
 
-    Call `Index.create` or `Index.open`. A table holds all rows of a call or none of them. A folder
-    has one writer at a time, and any number of readers.
+    Call `Index.create` or `Index.open`. A file holds all rows of a call or none of them. It has one
+    writer at a time, and any number of readers.
 
     Distances are measured on features of the sequences or on their codes. Features are principal
     components of pooled convolutions, as in MultiRocket [1]_, of amplitudes of frequencies, and of
     averages over stretches of time. They are fitted to a sample of the first sequences, and stored.
 
-    Searches in up to 100,000 rows compute every distance, in memory. Above that, LanceDB computes
-    those of the rows that are probably nearest (`build`).
+    A search holds the rows in memory and computes every distance. It reads them again if the file
+    has changed.
 
     Attributes
     ----------
     path : str
-        Folder or URL.
+        File.
     model : Model
         Model whose codes the index holds.
     distance : {"features", "code"}
         Vectors whose Euclidean distance is measured.
-    recall_ : float or None
-        Share of the 10 nearest rows that an approximate search finds, measured on a sample; None if
-        all searches are exact.
 
     References
     ----------
@@ -70,23 +68,15 @@ class Index:
     >>> index.remove([3])
     1
     >>> len(index), Index.open(place, ae)
-    (39, Index(39 rows, distance='features', exact search))
+    (39, Index(39 rows, distance='features'))
     """
 
-    def __init__(
-        self,
-        model: Model,
-        store: Store,
-        table: Any,
-        about: About,
-        features: SequenceFeatures | None,
-        verbose: int = 0,
-    ) -> None:
+    def __init__(self, model: Model, store: Store, facts: Facts, verbose: int = 0) -> None:
         self.path = store.name
         self.model, self.verbose = model, verbose
-        self.distance = about.distance
-        self._store, self._table, self._features = store, table, features
-        self.finder = Finder(store, table, "code" if features is None else "vector")
+        self.distance = facts.distance
+        self._store, self._schema = store, facts.schema
+        self._features = None if facts.features is None else SequenceFeatures(facts.features)
 
     @classmethod
     def create(
@@ -99,7 +89,6 @@ class Index:
         ids: ArrayLike | None = None,
         metadata: Metadata | None = None,
         distance: str = "features",
-        storage_options: dict[str, str] | None = None,
         verbose: int = 0,
     ) -> "Index":
         """Write a new index.
@@ -107,7 +96,7 @@ class Index:
         Parameters
         ----------
         path : path or str
-            Folder to write, or a URL for LanceDB, such as ``"s3://bucket/codes"``.
+            File to write, on a local disk.
         model : Model or SequenceAutoencoder
             Fitted model.
         X : Sequences, list of arrays, array, table or path, optional
@@ -122,8 +111,6 @@ class Index:
         distance : {"features", "code"}, default="features"
             What distances are measured on: features of the sequences, with as many dimensions as a
             code, or the code.
-        storage_options : dict of str, optional
-            LanceDB's options for the store, such as credentials.
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error, also in later calls of the index.
 
@@ -139,20 +126,19 @@ class Index:
             If an id occurs twice, or columns of metadata have another length.
         """
         check_distance(distance)
-        model, store = model_of(model), Store(path, storage_options)
-        about = About(model.hash, distance)
+        model, store = model_of(model), Store(path)
         with store.writing():
             store.check_free()
             source = RowSource(model, X, codes, ids, verbose=verbose)
-            columns = metadata_of(metadata, len(source))
-            check_new_ids(source.ids)
+            table = metadata_of(metadata, len(source))
+            store.check_types(table.schema)
+            schema = table.schema.insert(0, pa.field("id", new_ids(source.ids).type))
             features = source.fit_features() if distance == "features" else None
-            with spooled(new_rows(source, features, columns), store.parent) as rows:
-                opened = store.create(rows, about, None if features is None else features.arrays)
-            index = cls(model, store, opened, about, features, verbose)
-            with store.errors("written"):
-                _approximate.update(opened, index.finder.column, verbose)
-        return index
+            arrays = None if features is None else features.arrays
+            facts = Facts(model.hash, distance, schema.remove_metadata(), arrays)
+            with spooled(new_rows(source, features, table), store.folder) as rows:
+                store.create(rows, facts)
+        return cls(model, store, facts, verbose)
 
     @classmethod
     def open(
@@ -160,7 +146,6 @@ class Index:
         path: str | os.PathLike[str],
         model: ModelLike,
         *,
-        storage_options: dict[str, str] | None = None,
         verbose: int = 0,
     ) -> "Index":
         """Open an index.
@@ -168,11 +153,9 @@ class Index:
         Parameters
         ----------
         path : path or str
-            Folder or URL.
+            File.
         model : Model or SequenceAutoencoder
             The model that the index was created with.
-        storage_options : dict of str, optional
-            LanceDB's options for the store.
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error.
 
@@ -183,45 +166,37 @@ class Index:
         Raises
         ------
         MissingFileError
-            If there is no such folder.
+            If there is no such file.
         FileFormatError
-            If it is not an index, is incomplete or damaged, or comes from a newer version.
+            If it is not an index, is damaged, or comes from another version.
         ParameterError
             If the index holds codes of another model.
         """
-        model, store = model_of(model), Store(path, storage_options)
-        table, about = store.open()
-        own = model.hash
-        if about.model != own:
+        model, store = model_of(model), Store(path)
+        facts, own = store.facts(), model.hash
+        if facts.model != own:
             raise ParameterError(
-                f"The index {store.name!r} holds codes of another model (hash {about.model[:12]}, "
+                f"The index {store.name!r} holds codes of another model (hash {facts.model[:12]}, "
                 f"and this model has {own[:12]}). Open it with the model "
                 "that it was created with, or create another index."
             )
-        stored = store.read_features() if about.distance == "features" else None
-        features = None if stored is None else SequenceFeatures(stored)
-        return cls(model, store, table, about, features, verbose)
+        return cls(model, store, facts, verbose)
 
     def __len__(self) -> int:
-        return self.finder.facts().num_rows
+        return self._store.count()
 
     def __repr__(self) -> str:
-        recall = self.recall_
-        kind = "exact search" if recall is None else f"recall {recall:.3f}"
-        return f"Index({len(self)} rows, distance={self.distance!r}, {kind})"
-
-    @property
-    def recall_(self) -> float | None:
-        """Measured share of the 10 nearest rows that an approximate search finds."""
-        facts = self.finder.facts()
-        if facts.settings is None or facts.num_rows <= _approximate.EXACT_ROWS:
-            return None
-        return facts.settings.recall
+        return f"Index({len(self)} rows, distance={self.distance!r})"
 
     @property
     def metadata_names(self) -> list[str]:
         """Names of the columns of metadata."""
-        return self.finder.metadata_names()
+        return self._schema.names[1:]
+
+    @property
+    def rows(self) -> Rows:
+        """All rows, in memory: a table of ids and metadata, codes, and vectors."""
+        return self._store.rows(self._schema)
 
     def add(
         self,
@@ -249,28 +224,18 @@ class Index:
             If an id occurs twice, or the columns of metadata differ from those of the index.
         """
         source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
-        columns = metadata_of(metadata, len(source), self._table.schema)
-        new = check_new_ids(source.ids)
-        if new.type != self._table.schema.field("id").type:
-            numbers = pa.types.is_integer(self._table.schema.field("id").type)
-            raise DataError(
-                f"The ids of the index are {'integers' if numbers else 'text'}, and those of the "
-                f"new rows are {'text' if numbers else 'integers'}. Pass ids of the same type."
-            )
+        table = metadata_of(metadata, len(source), self._schema)
+        added = new_ids(source.ids, self._schema.field("id").type)
         with self._store.writing():
-            with self._store.errors("read"):
-                self._table.checkout_latest()
-                if not replace:
-                    refuse_known(self._table, new)
-            found = new_rows(source, self._features, columns)
-            with spooled(found, self._store.parent) as rows, self._store.errors("written"):
-                if replace:
-                    merge = self._table.merge_insert("id").when_matched_update_all()
-                    merge.when_not_matched_insert_all().execute(rows)
-                else:
-                    self._table.add(rows)
-            with self._store.errors("written"):
-                _approximate.update(self._table, self.finder.column, self.verbose)
+            known = [] if replace else self._store.known(added)
+            if len(known):
+                more = f" and {len(known) - 1} more" if len(known) > 1 else ""
+                raise ParameterError(
+                    f"The id {known[0].as_py()!r}{more} is in the index already. Set "
+                    f"{argument(replace=True)} to replace rows, or pass other ids."
+                )
+            with spooled(new_rows(source, self._features, table), self._store.folder) as rows:
+                self._store.add(rows, added, replace=replace)
 
     def remove(self, ids: ArrayLike) -> int:
         """Remove rows by id, and return how many there were.
@@ -289,33 +254,8 @@ class Index:
         ParameterError
             If another process is writing.
         """
-        with self._store.writing(), self._store.errors("written"):
-            self._table.checkout_latest()
-            chosen = as_ids(ids, self._table.schema.field("id").type)
-            found = self._table.delete(among(chosen.to_pylist())).num_deleted_rows
-            _approximate.update(self._table, self.finder.column, self.verbose)
-        return int(found)
-
-    def build(self, *, partitions: int | None = None) -> "Index":
-        """Build the partitions of an approximate search, and measure its recall.
-
-        `create` and `add` do it when an index grows beyond 100,000 rows. Call it after many
-        changes: rows that are added later join the partitions of the rows before them. A search
-        reads as many partitions as find 98 % of the 10 nearest rows of a sample.
-
-        Parameters
-        ----------
-        partitions : int, optional
-            Number of partitions; by default a quarter of the square root of the number of rows.
-
-        Returns
-        -------
-        Index
-        """
-        with self._store.writing(), self._store.errors("written"):
-            self._table.checkout_latest()
-            _approximate.build(self._table, self.finder.column, partitions, self.verbose)
-        return self
+        with self._store.writing():
+            return self._store.remove(as_ids(ids, self._schema.field("id").type))
 
     def search(
         self,
@@ -326,7 +266,6 @@ class Index:
         names: ArrayLike | None = None,
         k: int = 10,
         where: str | None = None,
-        exact: bool | None = None,
     ) -> Hits:
         """Find the nearest rows to sequences, codes or rows of the index.
 
@@ -345,9 +284,6 @@ class Index:
         where : str, optional
             Condition on id and metadata, as in SQL: ``"site = 'north' AND year >= 2020"``. It may
             have comparisons, AND, OR, NOT, IN, BETWEEN, LIKE and IS NULL, and no functions.
-        exact : bool, optional
-            Whether to compute every distance; by default in indexes of up to 100,000 rows, and in
-            larger ones without partitions.
 
         Returns
         -------
@@ -363,31 +299,26 @@ class Index:
         k = check_whole("k", k)
         data = codes if X is None else X
         check_only_one("sequences or codes, or ids to search for", data, ids)
-        facts = self.finder.facts()
-        where = None if where is None else self.finder.condition(where)
-        if ids is not None:
-            names, codes, vectors = self.finder.stored(ids)
+        rows = self.rows
+        candidates = None if where is None else matches(where, rows.table)
+        queried = None if ids is None else self._numbers(rows, ids)
+        if queried is not None:
+            names = _array(rows.ids.take(pa.array(queried)))
+            codes, vectors = rows.codes[queried], rows.vectors[queried]
         else:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
             names, (_, codes, vectors) = source.ids, source.read(self._features)
-        skipped = names.tolist() if ids is not None else None
-        few = facts.num_rows <= _approximate.EXACT_ROWS
-        approximate = None if exact or (exact is None and few) else facts.settings
-        if exact is False and approximate is None:
-            raise ParameterError(
-                f"{spelled('exact=False', '--approximate')} needs an index with partitions, which "
-                "indexes of more than 100,000 rows have, and others after Index.build()."
-            )
-        if approximate is None and few:
-            found = self.finder.in_memory(vectors, k, where, skipped)
+        if candidates is None:
+            found = nearest(rows.vectors, vectors, k + 1, rows.norms)
         else:
-            probes = None if approximate is None else approximate.probes
-            with progress_bar(disable=len(vectors) == 1 or not self.verbose) as bar:
-                found = [
-                    self.finder.in_table(one, k, where, skipped[i] if skipped else None, probes)
-                    for i, one in enumerate(bar.track(vectors, description="search"))
-                ]
-        return self.finder.hits(names, codes, found)
+            found = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
+        numbers, distances = [], []
+        for i, near in enumerate(found):
+            hits = near.rows if candidates is None else candidates[near.rows]
+            others = slice(k) if queried is None else np.flatnonzero(hits != queried[i])[:k]
+            numbers.append(hits[others])
+            distances.append(near.distances[others])
+        return _hits(rows, names, codes, numbers, distances)
 
     def codes(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and their ids, of the rows with these ids or of all rows.
@@ -402,5 +333,49 @@ class Index:
         codes : array of float32 of shape (n_rows, width of the code)
         ids : array of shape (n_rows,)
         """
-        names, codes, _ = self.finder.stored(ids)
-        return codes, names
+        rows = self.rows
+        if ids is None:
+            return rows.codes.copy(), _array(rows.ids)
+        chosen = self._numbers(rows, ids)
+        return rows.codes[chosen], _array(rows.ids.take(pa.array(chosen)))
+
+    def _numbers(self, rows: Rows, ids: ArrayLike) -> np.ndarray:
+        """Return the numbers of the rows with these ids (n_ids,)."""
+        wanted = as_ids(ids, rows.ids.type)
+        # few ids are hashed instead of all
+        numbers = np.flatnonzero(_compute.is_in(rows.ids, wanted))
+        positions = _compute.index_in(wanted, rows.ids.take(pa.array(numbers)))
+        if positions.null_count:
+            missing = wanted.filter(positions.is_null())[0].as_py()
+            raise ParameterError(
+                f"There is no row with the id {missing!r} in the index {self.path!r}. Check the id."
+            )
+        return numbers[positions.to_numpy()]
+
+
+def _hits(
+    rows: Rows,
+    names: np.ndarray,
+    codes: np.ndarray,
+    numbers: list[np.ndarray],
+    distances: list[np.ndarray],
+) -> Hits:
+    """Return hits of queries with these names and codes, as numbers of rows for each query."""
+    counts = [len(hits) for hits in numbers]
+    joined = np.concatenate([np.zeros(0, int), *numbers])
+    query = np.repeat(np.arange(len(counts)), counts)
+    id_type = pa.int64() if names.dtype.kind in "iu" else pa.string()
+    columns: dict[str, Any] = {
+        "query": pa.array(names[query].tolist(), id_type),
+        "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in (0, *counts)])),
+        "distance": pa.array(np.concatenate([np.zeros(0), *distances])),
+    }
+    table = rows.table.take(pa.array(joined))
+    columns |= {name: table[name] for name in table.column_names}
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=int)])
+    return Hits(names, pa.table(columns), rows.codes[joined], codes, offsets)
+
+
+def _array(ids: pa.Array) -> np.ndarray:
+    """Return ids as an array of integers or of text."""
+    return np.array(ids.to_pylist())

@@ -1,17 +1,22 @@
-"""Conditions on the rows of an index: a small grammar, which is read into a tree."""
+"""Conditions on the rows of an index: a small grammar, which Arrow evaluates."""
 
+import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from typing import NamedTuple, NoReturn, TypeAlias
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from refold.errors import ParameterError, argument
 
-# Limits of the cost of a condition. With more wildcards, a pattern takes LanceDB 15 to 150 times as
-# long: 12 took 0.1 s for 10 MB of text, 14 took 1.8 s, and 250 took 20 s.
+# its functions are made when it is imported
+_compute: Any = pyarrow.compute
+
+# Limits of the cost of a condition.
 _MAX_LENGTH = 100_000
 _MAX_DEPTH = 32
 _MAX_COMPARISONS = 1000
@@ -29,11 +34,35 @@ _TOKEN = re.compile(
     |(?P<space>\s+)""",
     re.VERBOSE,
 )
-_OPERATORS = {one: one for one in ("=", "<>", "<", "<=", ">", ">=")} | {"==": "=", "!=": "<>"}
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": _compute.equal,
+    "==": _compute.equal,
+    "<>": _compute.not_equal,
+    "!=": _compute.not_equal,
+    "<": _compute.less,
+    "<=": _compute.less_equal,
+    ">": _compute.greater,
+    ">=": _compute.greater_equal,
+}
 # The same comparison with the sides exchanged.
-_MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 # Words that are columns only in quotes.
 _RESERVED = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", "NULL", "TRUE", "FALSE"])
+_KINDS: dict[str, tuple[Callable[[pa.DataType], bool], ...]] = {
+    "boolean": (pa.types.is_boolean,),
+    "number": (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+    "text": (pa.types.is_string, pa.types.is_large_string),
+    "date": (pa.types.is_date,),
+    "time": (pa.types.is_timestamp,),
+}
+_KIND_OF_LITERAL = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "text",
+    date: "date",
+    datetime: "time",
+}
 _EXAMPLES = {
     "number": "a number",
     "text": "text in single quotes",
@@ -41,82 +70,20 @@ _EXAMPLES = {
     "date": "a date such as DATE '2024-05-01'",
     "time": "a time such as TIMESTAMP '2024-05-01 12:00:00'",
 }
+_TICKS = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
+# Stands for numbers that are beyond the integers of a column.
+_BEYOND = 1e300
 
 Literal: TypeAlias = bool | int | float | str | date | datetime | None
+# For each row, whether a condition is true; null if it is unknown. A scalar is the same for all.
+Truth: TypeAlias = Any
+
+# Neither true nor false, as in SQL.
+_UNKNOWN = pa.nulls(1, pa.bool_())[0]
 
 
-@dataclass(frozen=True)
-class ColumnName:
-    """A column by its name."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Compare:
-    """A comparison of a column with a literal or another column: ``= <> < <= > >=``."""
-
-    column: ColumnName
-    operator: str
-    other: Literal | ColumnName
-
-
-@dataclass(frozen=True)
-class Membership:
-    """Whether the value of a column is among literals."""
-
-    column: ColumnName
-    values: tuple[Literal, ...]
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """Whether text matches a pattern, in which a backslash escapes ``%``, ``_`` and itself."""
-
-    column: ColumnName
-    pattern: str
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Whether a column has no value."""
-
-    column: ColumnName
-
-
-@dataclass(frozen=True)
-class BooleanLiteral:
-    """Always or never true."""
-
-    value: bool
-
-
-@dataclass(frozen=True)
-class Not:
-    """Negation; unknown stays unknown."""
-
-    condition: "Condition"
-
-
-@dataclass(frozen=True)
-class And:
-    """Conjunction."""
-
-    conditions: tuple["Condition", ...]
-
-
-@dataclass(frozen=True)
-class Or:
-    """Disjunction."""
-
-    conditions: tuple["Condition", ...]
-
-
-Condition: TypeAlias = Compare | Membership | Pattern | Missing | BooleanLiteral | Not | And | Or
-
-
-def parse(where: str, schema: pa.Schema) -> Condition:
-    """Read a condition on the columns of a schema."""
+def matches(where: str, table: pa.Table) -> np.ndarray:
+    """Return the numbers of the rows that meet a condition on their columns (n_matches,)."""
     if not isinstance(where, str):
         raise ParameterError(
             f"{argument('where')} must be text such as \"site = 'north'\". Got {where!r:.{_SHOWN}}."
@@ -126,23 +93,33 @@ def parse(where: str, schema: pa.Schema) -> Condition:
             f"{argument('where')} has {len(where):,} characters, and at most {_MAX_LENGTH:,} are "
             "read. Shorten it."
         )
-    return _Parser(where, schema).condition()
+    _Parser(where, table.slice(0, 0)).condition()  # finds mistakes before the work
+    truth = _Parser(where, table).condition()
+    is_match = _compute.and_kleene(np.ones(len(table), bool), truth)
+    return np.flatnonzero(_compute.fill_null(is_match, fill_value=False))
 
 
-def _kind_of(data_type: pa.DataType) -> str | None:
-    """Return the kind of values of a type that can be compared; None for other types."""
-    if pa.types.is_dictionary(data_type):
-        data_type = data_type.value_type
-    kinds: dict[str, Callable[[pa.DataType], bool]] = {
-        "boolean": pa.types.is_boolean,
-        "number": lambda one: (
-            pa.types.is_integer(one) or pa.types.is_floating(one) or pa.types.is_decimal(one)
-        ),
-        "text": lambda one: pa.types.is_string(one) or pa.types.is_large_string(one),
-        "date": pa.types.is_date,
-        "time": pa.types.is_timestamp,
-    }
-    return next((kind for kind, fits in kinds.items() if fits(data_type)), None)
+class _Column(NamedTuple):
+    """A column that a condition names."""
+
+    name: str
+    type: pa.DataType
+    values: Any  # an array of Arrow, decoded if it is a dictionary
+    kind: str | None  # of the values; None if they cannot be compared
+
+    @classmethod
+    def of(cls, name: str, values: pa.ChunkedArray) -> "_Column":
+        stored = values.type
+        if pa.types.is_dictionary(stored):
+            values = values.cast(stored.value_type)
+        elif pa.types.is_floating(stored):  # NaN is a missing value
+            values = _compute.if_else(_compute.is_nan(values), pa.nulls(1, stored)[0], values)
+        fits = (kind for kind, tests in _KINDS.items() if any(test(values.type) for test in tests))
+        return cls(name, stored, values, next(fits, None))
+
+    @property
+    def described(self) -> str:
+        return f"The column {self.name!r} has the type {self.type}."
 
 
 class _Token(NamedTuple):
@@ -156,12 +133,12 @@ class _Token(NamedTuple):
 
 
 class _Operand(NamedTuple):
-    value: Literal | ColumnName
+    value: Literal | _Column
     token: _Token
 
 
-# A condition is never passed on as text. It is read completely, and the store builds its own query
-# from the tree, so it cannot contain anything else than this grammar:
+# A condition is never passed on as text. Each part is evaluated with functions of Arrow when it is
+# read, so a condition cannot contain anything else than this grammar:
 #
 #   condition   = and { OR and }
 #   and         = not { AND not }
@@ -177,18 +154,18 @@ class _Operand(NamedTuple):
 class _Parser:
     """Recursive descent through the tokens of a condition."""
 
-    def __init__(self, where: str, schema: pa.Schema) -> None:
-        self._where, self._schema = where, schema
-        self._kinds = {field.name: _kind_of(field.type) for field in schema}
+    def __init__(self, where: str, table: pa.Table) -> None:
+        self._where, self._table = where, table
+        self._columns: dict[str, _Column] = {}  # those that the condition names
         self._tokens, self._next, self._depth = self._split(), 0, 0
         self._comparisons = self._patterns = 0
 
-    def condition(self) -> Condition:
-        """Return the tree of the whole text."""
-        tree = self._or()
+    def condition(self) -> Truth:
+        """Read and evaluate the whole text."""
+        truth = self._or()
         if self._token.kind != "end":
             self._expected("AND, OR or the end")
-        return tree
+        return truth
 
     def _split(self) -> list[_Token]:
         tokens, position = [], 0
@@ -247,19 +224,19 @@ class _Parser:
 
     # conditions
 
-    def _or(self) -> Condition:
-        parts = [self._and()]
+    def _or(self) -> Truth:
+        truth = self._and()
         while self._accept("OR"):
-            parts.append(self._and())
-        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+            truth = _compute.or_kleene(truth, self._and())
+        return truth
 
-    def _and(self) -> Condition:
-        parts = [self._not()]
+    def _and(self) -> Truth:
+        truth = self._not()
         while self._accept("AND"):
-            parts.append(self._not())
-        return parts[0] if len(parts) == 1 else And(tuple(parts))
+            truth = _compute.and_kleene(truth, self._not())
+        return truth
 
-    def _not(self) -> Condition:
+    def _not(self) -> Truth:
         token = self._token
         if not (self._is("NOT") or self._is("(")):
             return self._comparison()
@@ -267,98 +244,110 @@ class _Parser:
         if self._depth > _MAX_DEPTH:
             self._fail(token, f"There are more than {_MAX_DEPTH} levels of parentheses and NOT.")
         if self._accept("NOT"):
-            inner = self._not()
-            tree = inner.condition if isinstance(inner, Not) else Not(inner)
+            truth = _compute.invert(self._not())
         else:
             self._expect("(")
-            tree = self._or()
+            truth = self._or()
             self._expect(")", "AND, OR or )")
         self._depth -= 1
-        return tree
+        return truth
 
-    def _comparison(self) -> Condition:
+    def _comparison(self) -> Truth:
         self._comparisons += 1
         if self._comparisons > _MAX_COMPARISONS:
             self._fail(self._token, f"There are more than {_MAX_COMPARISONS:,} comparisons.")
         left = self._operand()
         if self._token.kind == "symbol" and self._token.text in _OPERATORS:
-            operator = _OPERATORS[self._take().text]
-            return self._compared(left, operator, self._operand())
+            return self._compared(left, self._take().text, self._operand())
         if self._accept("IS"):
             negative = self._accept("NOT")
             self._expect("NULL")
-            tree: Condition = Missing(self._column(left))
-            return Not(tree) if negative else tree
+            values = self._column(left).values
+            return _compute.is_valid(values) if negative else _compute.is_null(values)
         negative = any(self._is("NOT", word) for word in ("IN", "BETWEEN", "LIKE"))
         if negative:
             self._take()
         if self._accept("IN"):
-            tree = self._membership(left)
+            truth = self._among(left)
         elif self._accept("BETWEEN"):
             low = self._operand()
             self._expect("AND")
             high = self._operand()
-            tree = And((self._compared(left, ">=", low), self._compared(left, "<=", high)))
+            truth = _compute.and_kleene(
+                self._compared(left, ">=", low), self._compared(left, "<=", high)
+            )
         elif self._accept("LIKE"):
-            tree = self._pattern(left)
+            truth = self._like(left)
         elif isinstance(left.value, bool):
-            tree = BooleanLiteral(left.value)
-        elif isinstance(left.value, ColumnName) and self._kinds[left.value.name] == "boolean":
-            tree = Compare(left.value, operator="=", other=True)
+            truth = pa.scalar(left.value)
+        elif isinstance(left.value, _Column) and left.value.kind == "boolean":
+            truth = left.value.values
         else:
             self._expected("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
-        return Not(tree) if negative else tree
+        return _compute.invert(truth) if negative else truth
 
-    def _compared(self, left: _Operand, operator: str, right: _Operand) -> Condition:
-        if not isinstance(left.value, ColumnName):
-            if not isinstance(right.value, ColumnName):
+    def _compared(self, left: _Operand, sign: str, right: _Operand) -> Truth:
+        if not isinstance(left.value, _Column):
+            if not isinstance(right.value, _Column):
                 self._expected("a column on one side of the comparison", right.token)
-            left, operator, right = right, _MIRRORED[operator], left
-        column = self._column(left)
-        if not isinstance(right.value, ColumnName):
-            return Compare(column, operator, self._fitting(left, right))
-        types = [self._schema.field(one.name).type for one in (column, right.value)]
-        kinds = {self._comparable(left), self._comparable(right)}
-        if len(kinds) > 1 or (kinds == {"time"} and types[0] != types[1]):
+            left, sign, right = right, _MIRRORED.get(sign, sign), left
+        column, other = self._comparable(left), right.value
+        compare = _OPERATORS[sign]
+        if not isinstance(other, _Column):
+            literal = self._fitting(column, right)
+            if literal is None:
+                return _UNKNOWN
+            values, literals = _alike(column, [literal])
+            return compare(values, literals[0])
+        is_time = column.kind == "time"
+        if column.kind != self._comparable(right).kind or (is_time and column.type != other.type):
             self._fail(
                 right.token,
-                f"The columns {column.name!r} ({types[0]}) and {right.value.name!r} ({types[1]}) "
+                f"The columns {column.name!r} ({column.type}) and {other.name!r} ({other.type}) "
                 "have different types.",
             )
-        return Compare(column, operator, right.value)
+        if column.values.type == other.values.type:
+            return compare(column.values, other.values)
+        common = pa.float64() if column.kind == "number" else other.values.type
+        return compare(*(one.values.cast(common, safe=False) for one in (column, other)))
 
-    def _membership(self, left: _Operand) -> Condition:
-        column = self._column(left)
+    def _among(self, left: _Operand) -> Truth:
+        column = self._comparable(left)
         self._expect("(")
-        values = []
+        literals = []
         while True:
             operand = self._operand()
-            if isinstance(operand.value, ColumnName):
+            if isinstance(operand.value, _Column):
                 self._expected("a number, text or another literal", operand.token)
-            values.append(self._fitting(left, operand))
+            literals.append(self._fitting(column, operand))
             if not self._accept(","):
                 break
         self._expect(")", "a comma or )")
-        return Membership(column, tuple(values))
+        present = [literal for literal in literals if literal is not None]
+        if not present:
+            return _UNKNOWN
+        values, alike = _alike(column, present)
+        among = _compute.is_in(values, alike)
+        if len(present) < len(literals):
+            among = _compute.or_kleene(among, _UNKNOWN)
+        return _compute.if_else(_compute.is_valid(values), among, _UNKNOWN)
 
-    def _pattern(self, left: _Operand) -> Condition:
-        column, token = self._column(left), self._token
-        if self._comparable(left) != "text":
-            self._fail(left.token, f"LIKE needs a column of text. {self._described(column)}")
+    def _like(self, left: _Operand) -> Truth:
+        column, token = self._comparable(left), self._token
+        if column.kind != "text":
+            self._fail(left.token, f"LIKE needs a column of text. {column.described}")
         if token.kind != "text":
             self._expected("a pattern in single quotes")
         self._patterns += 1
         if self._patterns > _MAX_PATTERNS:
             self._fail(token, f"There are more than {_MAX_PATTERNS} patterns.")
         # a backslash before another character stands for itself
-        pattern = re.sub(
-            r"\\([%_\\])?",
-            lambda match: match.group() if match[1] else r"\\",
-            _unquoted(self._take().text),
-        )
-        if len(re.sub(r"\\.|[^%_]", "", pattern, flags=re.DOTALL)) > _MAX_WILDCARDS:
+        parts = re.findall(r"\\[%_\\]|.", _unquoted(self._take().text), re.DOTALL)
+        wildcards = {"%": ".*", "_": "."}
+        if sum(part in wildcards for part in parts) > _MAX_WILDCARDS:
             self._fail(token, f"The pattern has more than {_MAX_WILDCARDS} of % and _.")
-        return Pattern(column, pattern)
+        pattern = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)
+        return _compute.match_substring_regex(column.values, f"(?s)^{pattern}$")
 
     # operands
 
@@ -380,21 +369,23 @@ class _Parser:
             self._expected("a column or a literal")
         self._take()
         name = _unquoted(token.text) if token.kind == "quoted" else token.text
-        if name not in self._schema.names:
+        names = self._table.column_names
+        if name not in names:
             self._fail(
                 token,
-                f"There is no column {name!r:.{_SHOWN}}. The columns are "
-                f"{', '.join(self._schema.names)}; write text in single quotes, as in "
-                "site = 'north'.",
+                f"There is no column {name!r:.{_SHOWN}}. The columns are {', '.join(names)}; "
+                "write text in single quotes, as in site = 'north'.",
             )
-        return _Operand(ColumnName(name), token)
+        if name not in self._columns:
+            self._columns[name] = _Column.of(name, self._table[name])
+        return _Operand(self._columns[name], token)
 
     def _number(self, token: _Token) -> int | float:
         # whole numbers of more digits are beyond the integers of any column
         if re.fullmatch(r"[-+]?[0-9]{1,20}", token.text):
             return int(token.text)
         number = float(token.text)
-        if abs(number) == float("inf"):
+        if math.isinf(number):
             self._fail(token, f"The number {token.shown} is beyond 1.8e308.")
         return int(number) if number.is_integer() and abs(number) < 2**63 else number
 
@@ -411,41 +402,56 @@ class _Parser:
         except (ValueError, OverflowError):
             self._expected(_EXAMPLES["date" if word == "DATE" else "time"], token)
 
-    def _column(self, operand: _Operand) -> ColumnName:
-        if not isinstance(operand.value, ColumnName):
+    def _column(self, operand: _Operand) -> _Column:
+        if not isinstance(operand.value, _Column):
             self._expected("a column", operand.token)
         return operand.value
 
-    def _comparable(self, operand: _Operand) -> str:
-        """Return the kind of a column, and refuse types that cannot be compared."""
+    def _comparable(self, operand: _Operand) -> _Column:
+        """Return a column whose values can be compared."""
         column = self._column(operand)
-        kind = self._kinds[column.name]
-        if kind is None:
-            self._fail(
-                operand.token, f"{self._described(column)} It can only be tested with IS NULL."
-            )
-        return kind
+        if column.kind is None:
+            self._fail(operand.token, f"{column.described} It can only be tested with IS NULL.")
+        return column
 
-    def _described(self, column: ColumnName) -> str:
-        return f"The column {column.name!r} has the type {self._schema.field(column.name).type}."
-
-    def _fitting(self, left: _Operand, right: _Operand) -> Literal:
+    def _fitting(self, column: _Column, operand: _Operand) -> Any:
         """Return a literal that has the kind of a column."""
-        column, value = self._column(left), right.value
-        kind = self._comparable(left)
-        if kind == "time" and isinstance(value, date) and not isinstance(value, datetime):
+        value, kind = operand.value, str(column.kind)
+        if kind == "time" and type(value) is date:
             return datetime.combine(value, time())
-        if value is not None and _kind_of_literal(value) != kind:
+        if value is not None and _KIND_OF_LITERAL[type(value)] != kind:
             self._fail(
-                right.token,
-                f"Expected {_EXAMPLES[kind]}. Got {right.token.shown}. {self._described(column)}",
+                operand.token,
+                f"Expected {_EXAMPLES[kind]}. Got {operand.token.shown}. {column.described}",
             )
-        return value  # type: ignore[return-value]
+        return value
 
 
-def _kind_of_literal(value: Literal | ColumnName) -> str:
-    kinds = {bool: "boolean", int: "number", float: "number", str: "text", date: "date"}
-    return kinds.get(type(value), "time")
+def _alike(column: _Column, literals: list[Any]) -> tuple[Any, pa.Array]:
+    """Return a column and literals of one type, because Arrow rounds or refuses others."""
+    values, data_type = column.values, column.values.type
+    if pa.types.is_decimal(data_type):
+        values, data_type = values.cast(pa.float64()), pa.float64()
+    if pa.types.is_floating(data_type):
+        return values, pa.array([float(one) for one in literals], data_type)
+    if column.kind == "time":  # ticks since 1970
+        ticks = _TICKS[data_type.unit]
+        values, data_type = values.cast(pa.int64()), pa.int64()
+        literals = [_since_1970(moment) * ticks for moment in literals]
+    if not pa.types.is_integer(data_type):
+        return values, pa.array(literals, data_type)
+    limits = np.iinfo(data_type.to_pandas_dtype())
+    low, high = int(limits.min), int(limits.max)
+    exact = [int(one) for one in literals if low <= one <= high and one == int(one)]
+    if exact:  # no value of the column is equal to the others
+        return values, pa.array(exact, data_type)
+    inexact = [one if low <= one <= high else math.copysign(_BEYOND, one) for one in literals]
+    return values.cast(pa.float64(), safe=False), pa.array([float(one) for one in inexact])
+
+
+def _since_1970(moment: datetime) -> Fraction:
+    """Return seconds."""
+    return Fraction((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1), 10**6)
 
 
 def _unquoted(text: str) -> str:

@@ -238,7 +238,7 @@ def create_app(
     settings : ServeSettings, optional
         Limits and access; by default those of the environment.
     indexes : mapping of str to str, optional
-        Folder or URL of the index of some of the models; see `refold.search.Index`.
+        File of the index of some of the models; see `refold.search.Index`.
     routes : sequence of starlette.routing.BaseRoute
         More routes, which pass the same checks.
 

@@ -103,7 +103,7 @@ def serve(
     settings : ServeSettings, optional
         Address, access and limits; by default those of the environment.
     indexes : mapping of str to str, optional
-        Folder or URL of the index of some of the models; see `refold.search.Index`.
+        File of the index of some of the models; see `refold.search.Index`.
     routes : sequence of starlette.routing.BaseRoute
         More routes, which pass the same checks.
 
@@ -153,7 +153,7 @@ def running(
     settings : ServeSettings, optional
         Address, access and limits. By default those of the environment, on a free port.
     indexes : mapping of str to str, optional
-        Folder or URL of the index of some of the models; see `refold.search.Index`.
+        File of the index of some of the models; see `refold.search.Index`.
     routes : sequence of starlette.routing.BaseRoute
         More routes, which pass the same checks.
 

@@ -24,7 +24,7 @@ def index(
     ] = None,
     *,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="INDEX", help="Folder or URL of the index.")
+        str, typer.Option("--output", "-o", metavar="INDEX", help="File of the index.")
     ],
     add: Annotated[bool, typer.Option("--add", help="Add the rows to an existing index.")] = False,
     replace: Annotated[
@@ -63,7 +63,7 @@ def index(
         check_label_files(data, labels)
     if STREAM in (model, data) and model == data:
         raise ParameterError("Only one input can be standard input. Name a file for the other.")
-    refold.search.load_lancedb()  # before the work, an error if it is missing
+    refold.search.load_duckdb()  # before the work, an error if it is missing
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
         opened = refold.search.Index.open(output, loaded, verbose=verbose)
@@ -88,9 +88,7 @@ def index(
                 )
         done = f"Wrote {len(source)} rows to"
     if not quiet:
-        recall = opened.recall_
-        kind_of = "exact" if recall is None else f"approximate, with a recall of {recall:.3f}"
-        log(f"{done} {output}. It has {len(opened)} rows; searches are {kind_of}.")
+        log(f"{done} {output}. It has {len(opened)} rows.")
 
 
 def _numbers(values: Any) -> Any:

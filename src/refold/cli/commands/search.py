@@ -29,9 +29,7 @@ _DRAWN = 6
 
 def search(
     model: Model,
-    index: Annotated[
-        str, typer.Argument(metavar="INDEX", help="Folder or URL from `refold index`.")
-    ],
+    index: Annotated[str, typer.Argument(metavar="INDEX", help="File from `refold index`.")],
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="File of sequences to search for, or -.")
     ] = None,
@@ -50,14 +48,6 @@ def search(
         str | None,
         typer.Option(
             metavar="CONDITION", help="Condition on id and metadata, as in SQL: \"site = 'a'\"."
-        ),
-    ] = None,
-    exact: Annotated[
-        bool | None,
-        typer.Option(
-            "--exact/--approximate",
-            help="Compute every distance, or those of rows that are probably near. "
-            r"\[default: exact up to 100,000 rows]",
         ),
     ] = None,
     output: Annotated[
@@ -80,10 +70,10 @@ def search(
     target = plan_output(output, TABLE_FORMATS, output_format)
     picture_target = plan_picture(picture)
     check_distinct([target, picture_target], (data, codes))
-    refold.search.load_lancedb()  # before the work, an error if it is missing
+    refold.search.load_duckdb()  # before the work, an error if it is missing
     loaded = load_model(model, latent_steps=latent_steps)
     opened = refold.search.Index.open(index, loaded, verbose=int(not quiet))
-    asked = {"k": k, "where": where, "exact": exact}
+    asked = {"k": k, "where": where}
     if data is not None:
         sequences = reading.read(loaded, data)
         found = opened.search(sequences, **asked)

@@ -40,8 +40,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="INDEX",
-            help="Index from `refold index` to search in, as FOLDER or NAME=FOLDER. Repeat for "
-            "more.",
+            help="Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.",
         ),
     ] = None,
     host: Annotated[

@@ -9,7 +9,7 @@ from refold.errors import DataError
 
 # Entries of the matrix of distances that is computed at once.
 _ENTRIES = 4_000_000
-# Rows of a part; of many rows, only those parts are searched that have the smallest minima.
+# Most rows of a part, of whose scores the smallest one is computed first.
 _PART = 1024
 
 
@@ -60,13 +60,17 @@ def nearest(
     if not k:
         return [Nearest(np.zeros(0, int), np.zeros(0, np.float32)) for _ in queries]
     norms = squared_norms(vectors) if norms is None else norms
+    largest = float(norms.max())
     found = []
     step = max(1, _ENTRIES // len(vectors))
     for begin in range(0, len(queries), step):
-        some = queries[begin : begin + step]
-        scores = norms - 2.0 * (some @ vectors.T)
-        for query, score in zip(some, scores, strict=True):
-            found.append(_best(vectors, query, score, k))
+        block = queries[begin : begin + step]
+        # squared distances, less the squared norm of the query
+        scores = norms - 2.0 * (block @ vectors.T)
+        for query, score in zip(block, scores, strict=True):
+            # the most that a score of so many rounded terms is off
+            error = vectors.shape[1] * np.finfo(score.dtype).eps * (largest + query @ query)
+            found.append(_nearest(vectors, query, score, 2 * error, k))
     return found
 
 
@@ -76,21 +80,16 @@ def squared_norms(vectors: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", vectors, vectors)
 
 
-def _best(vectors: np.ndarray, query: np.ndarray, score: np.ndarray, k: int) -> Nearest:
-    # scores are rounded, so some more rows are compared by their distances
-    more = min(len(score), k + max(10, k // 2))
-    whole = len(score) // _PART
-    if whole > 4 * more:
-        # the best rows are in the parts with the smallest minima, or in the rest at the end
-        least = score[: whole * _PART].reshape(whole, _PART).min(axis=1)
-        parts = np.append(np.sort(np.argpartition(least, more - 1)[:more]), whole)
-        rows = (parts[:, None] * _PART + np.arange(_PART)).ravel()
-        rows = rows[: np.searchsorted(rows, len(score))]
-        score = score[rows]
-    else:
-        rows = np.arange(len(score))
-    if more < len(score):
-        rows = rows[np.sort(np.argpartition(score, more - 1)[:more])]
+def _nearest(
+    vectors: np.ndarray, query: np.ndarray, score: np.ndarray, margin: float, k: int
+) -> Nearest:
+    """Return the nearest rows of one query by its scores (n_rows,), which are rounded."""
+    # The k smallest scores are at most the k-th smallest minimum of parts of the rows, which is
+    # found sooner. The rows up to it are compared by their distances.
+    size = max(1, min(_PART, len(score) // k))
+    minima = np.minimum.reduceat(score, np.arange(0, len(score), size))
+    limit = np.partition(minima, k - 1)[k - 1] + margin
+    rows = np.flatnonzero(~(score > limit))  # NaN is not above it
     distances = np.linalg.norm(vectors[rows] - query, axis=1)
     order = np.argsort(distances, kind="stable")[:k]
     return Nearest(rows[order], distances[order])
