@@ -5,19 +5,24 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 
 from refold.errors import FileAccessError
 from refold.sequences._sequences import Sequences
-from refold.sequences.files._joined_parts import NpyWriter, join, open_folder, write_rest, writing
+from refold.sequences.files._folder import (
+    NpyWriter,
+    deleted_with,
+    open_folder,
+    temporary_folder,
+    write_rest,
+    writing,
+)
+from refold.sequences.files._joined_parts import join
 from refold.sequences.files._parquet_files import ParquetFiles
-from refold.sequences.files.tables._layout_detection import TableOptions
+from refold.sequences.files._tables import TableOptions
 
 # The environment variable with the cache folder; by default that of the user.
 CACHE_VARIABLE = "REFOLD_CACHE_DIR"
@@ -67,26 +72,6 @@ def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]
         found = open_folder(folder)
         found.block_bytes = sequences.block_bytes
         return deleted_with(found, folder)
-
-
-@contextmanager
-def temporary_folder(parent: Path | None = None, *, keep: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder, which is deleted at the end; or after an error if it is kept."""
-    with writing(parent or Path(tempfile.gettempdir())):
-        folder = Path(tempfile.mkdtemp(prefix=".refold-", dir=parent))
-    done = False
-    try:
-        yield folder
-        done = True
-    finally:
-        if not (done and keep):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def deleted_with(sequences: Sequences, folder: Path) -> Sequences:
-    """Delete a folder with the values that are mapped from it, or when Python ends."""
-    weakref.finalize(sequences.values.base, shutil.rmtree, folder, ignore_errors=True)
-    return sequences
 
 
 def _cache_folder() -> Path:

@@ -1,30 +1,24 @@
 """Sequences of a table that comes in parts, each converted like a small table and then joined.
 
-The result is a folder with `values.npy`, `offsets.npy`, `ids.npy` and `schema.json`. It holds the
-sequences that one table with all rows would give.
+The result holds the sequences that one table with all rows would give.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
 
 from refold._support.offsets import offsets_from_lengths, positions_of
-from refold._support.user_warnings import warn
-from refold.errors import DataError, FileAccessError, argument
+from refold.errors import DataError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import (
     as_raw,
     check_has_ids,
-    has_lists,
     is_nested,
     is_text,
     split_lists,
@@ -34,9 +28,9 @@ from refold.sequences.conversion._list_tables import parts_from_arrow
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import sortable
 from refold.sequences.conversion._time_gaps import time_gaps, with_time_gaps
+from refold.sequences.files._folder import NpyWriter, write_rest
 from refold.sequences.files._parquet_files import Part, naming
-from refold.sequences.files.tables._layout_detection import TableLayout, TableOptions
-from refold.sequences.files.tables._table_reader import from_long_table
+from refold.sequences.files._tables import TableLayout, TableOptions, from_long_table
 from refold.sequences.schema._column_types import ColumnTypes, encoded_type
 from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Parts, Rows, check_ids, plain
@@ -86,42 +80,6 @@ def join(
     write_rest(folder, lengths, ids, found, warnings)
 
 
-def write_rest(
-    folder: Path, lengths: np.ndarray, ids: np.ndarray, schema: Schema, warnings: Sequence[str] = ()
-) -> None:
-    """Write what `open_folder` needs besides the values."""
-    state = {"schema": schema.to_dict(), "warnings": list(warnings)}
-    with writing(folder):
-        np.save(folder / "offsets.npy", offsets_from_lengths(lengths))
-        np.save(folder / "ids.npy", ids)
-        (folder / "schema.json").write_text(json.dumps(state), encoding="utf-8")
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn errors of the system into one that says how to choose another folder."""
-    try:
-        yield
-    except OSError as error:
-        raise FileAccessError(
-            f"{folder} cannot be written: {error.strerror or error}. The environment variable "
-            "REFOLD_CACHE_DIR names another folder for the cache, and TMPDIR for temporary files."
-        ) from error
-
-
-def open_folder(folder: Path, *, in_memory: bool = False) -> Sequences:
-    """Open the sequences that `join` wrote, mapped or in memory, and repeat its warnings."""
-    state = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
-    values, offsets, ids = (
-        np.load(folder / f"{name}.npy", mmap_mode=None if in_memory else "r")
-        for name in ("values", "offsets", "ids")
-    )
-    for message in state["warnings"]:
-        warn(message)
-    schema = Schema.from_dict(state["schema"])
-    return Sequences.trusted(values, offsets, ids, schema, is_mapped=not in_memory)
-
-
 class _Columns:
     """The columns of all parts: their types and categories are those of all values together."""
 
@@ -137,9 +95,7 @@ class _Columns:
     ) -> None:
         self._layout, self._column_types = layout, column_types
         fields = [schema.field(name) for name in layout.features]
-        first = fields[0].type
         self._is_nested = layout.lists and len(fields) == 1 and is_nested(fields[0])
-        self._is_nested = self._is_nested and has_lists(first.value_field)
         if layout.lists and not self._is_nested:
             empty = [pa.chunked_array([], field.type) for field in fields]
             advice = f"choose the columns with {argument('columns=')}"
@@ -499,42 +455,3 @@ def _in_order(
     cuts = np.searchsorted(np.cumsum(lengths), np.arange(0, len(values), _STEPS), side="right")
     for begin, end in pairwise([*np.unique(cuts).tolist(), len(order)]):
         yield values[positions_of(starts[begin:end], lengths[begin:end])]
-
-
-class NpyWriter:
-    """Writer of an array (num_steps, F), row after row; all rows have the dtype of the first."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._header: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        with writing(self._path.parent):
-            self._file = self._path.open("wb")
-        return self
-
-    def append(self, values: np.ndarray) -> None:
-        """Write rows behind those before."""
-        if not len(values):
-            return
-        with writing(self._path.parent):
-            if not self._header:
-                descr = np.lib.format.dtype_to_descr(values.dtype)
-                self._header = {"descr": descr, "fortran_order": False, "shape": values.shape}
-                np.lib.format.write_array_header_1_0(self._file, self._header)
-            else:
-                num_rows, width = self._header["shape"]
-                self._header["shape"] = num_rows + len(values), width
-            self._file.write(np.ascontiguousarray(values).data)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._file, writing(self._path.parent):
-            if error is None and self._header:
-                # NumPy pads headers, so that one with more rows has the same size
-                self._file.seek(0)
-                np.lib.format.write_array_header_1_0(self._file, self._header)

@@ -21,12 +21,12 @@ from refold.sequences.conversion._arrow_columns import check_unique, is_text, st
 from refold.sequences.files._file_access import access_error, local_path
 from refold.sequences.files._format import check_content
 from refold.sequences.files._format_registry import FORMATS
-from refold.sequences.files.formats._parquet import check_metadata
-from refold.sequences.files.tables._layout_detection import (
+from refold.sequences.files._tables import (
     TableLayout,
     TableOptions,
     find_layout,
 )
+from refold.sequences.files.formats._parquet import check_metadata
 from refold.sequences.schema._schema import Schema
 
 PARQUET = FORMATS["parquet"]
@@ -209,7 +209,7 @@ def _find_files(path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
     root = local_path(path)
     files = _in_folder(root) if root.is_dir() else [root]
     for file in files:
-        _check_ends(file, advice="" if file == root else " Write it again, or move it elsewhere.")
+        _check_begin(file, advice="" if file == root else " Write it again, or move it elsewhere.")
     return root, files
 
 
@@ -234,14 +234,11 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _check_ends(path: Path, advice: str) -> None:
-    """Raise ``FileFormatError`` if the first or last bytes are not those of a Parquet file."""
+def _check_begin(path: Path, advice: str) -> None:
+    """Raise ``FileFormatError`` if the first bytes are not those of a Parquet file."""
     try:
         with path.open("rb") as file:
             first = file.read(4096)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - len(PARQUET.magic)))
-            last = file.read()
     except OSError as error:
         raise access_error(path, error, writing=False) from error
     if not first:
@@ -250,8 +247,3 @@ def _check_ends(path: Path, advice: str) -> None:
         check_content(first, PARQUET, str(path))
     except FileFormatError as error:
         raise FileFormatError(f"{error.message.marked}{advice}") from error
-    if size < 12 or last != PARQUET.magic:
-        raise FileFormatError(
-            f"{path} is cut short: it lacks the end of a Parquet file."
-            f"{advice or ' Write it again.'}"
-        )

@@ -17,7 +17,7 @@ from refold.sequences.files._file_access import compress_for, read_content
 from refold.sequences.files._format import Format
 from refold.sequences.files._format_registry import FORMATS, check_applies, format_of
 from refold.sequences.files._parquet_files import open_files
-from refold.sequences.files.tables._layout_detection import TableOptions
+from refold.sequences.files._tables import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
 
 UNITS = ("characters", "words")
