@@ -50,12 +50,6 @@ def test_empty(tmp_path, suffix):
         read(tmp_path / f"empty.{suffix}")
 
 
-def test_a_folder(tmp_path):
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(FileFormatError, match=r"The folder .*folder\.csv holds no Parquet file"):
-        read(tmp_path / "folder.csv")
-
-
 @pytest.mark.parametrize("name", ["data.xlsx", "data.csv.xz", "data.npz.gz", "data"])
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
     known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"

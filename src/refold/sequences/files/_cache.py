@@ -69,9 +69,9 @@ def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]
             for changed in map(change, sequences.blocks()):
                 values.append(changed.values)
         write_rest(folder, sequences.lengths, sequences.ids, changed.schema)
-        found = open_folder(folder)
-        found.block_bytes = sequences.block_bytes
-        return deleted_with(found, folder)
+        mapped = open_folder(folder)
+        mapped.block_bytes = sequences.block_bytes
+        return deleted_with(mapped, folder)
 
 
 def _cache_folder() -> Path:
@@ -88,8 +88,8 @@ def _cache_folder() -> Path:
 
 def _key(files: ParquetFiles, options: TableOptions) -> str:
     stamps = [[str(path.absolute()), *rest] for path, *rest in files.stamps]
-    given = [_VERSION, stamps, *astuple(options)]
-    return hashlib.sha256(json.dumps(given, default=str).encode()).hexdigest()[:32]
+    parts = [_VERSION, stamps, *astuple(options)]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
 
 
 def _write(entry: Path, files: ParquetFiles, options: TableOptions) -> None:

@@ -65,9 +65,9 @@ def join(
             with naming(part.path):
                 values.append(columns.add(pieces.convert(part, columns.types)))
     ids, lengths, order = pieces.join()
-    found, warnings = columns.settle()
+    final_schema, warnings = columns.settle()
     if not lengths.any():
-        np.save(folder / "values.npy", np.zeros((0, found.num_columns), columns.dtype))
+        np.save(folder / "values.npy", np.zeros((0, final_schema.num_columns), columns.dtype))
     elif order is not None or columns.must_change():
         (folder / "values.npy").rename(folder / "parts.npy")
         written = np.load(folder / "parts.npy", mmap_mode="r")
@@ -77,7 +77,7 @@ def join(
         (folder / "parts.npy").unlink()
     if layout.time_gaps:
         pieces.add_gaps(folder / "values.npy", schema.field(str(layout.time)).type)
-    write_rest(folder, lengths, ids, found, warnings)
+    write_rest(folder, lengths, ids, final_schema, warnings)
 
 
 class _Columns:
@@ -146,18 +146,18 @@ class _Columns:
         if not self._columns:
             return parts_from_list([[]], column_types=self._column_types).schema, []
         self._dtype_of_parts = self.dtype
-        found = tuple(column.settle(self._num_steps) for column in self._columns)
+        settled = tuple(column.settle(self._num_steps) for column in self._columns)
         if self._is_nested:
-            return Schema(found), []
+            return Schema(settled), []
         empty = not self._num_steps  # a long table without steps is read like empty lists
-        schema = self._known.schema(found, lists=self._layout.lists or empty)
+        schema = self._known.schema(settled, lists=self._layout.lists or empty)
         schema = with_time_gaps(schema) if self._layout.time_gaps else schema
-        return schema, [] if self._layout.lists or empty else self._known.warnings(found)
+        return schema, [] if self._layout.lists or empty else self._known.warnings(settled)
 
     def must_change(self) -> bool:
         """Return whether values differ from those that `add` returned."""
         maps = [column.places for column in self._columns if column.places is not None]
-        moved = any((one[:-1] != np.arange(len(one) - 1)).any() for one in maps)
+        moved = any((places[:-1] != np.arange(len(places) - 1)).any() for places in maps)
         return moved or self.dtype != self._dtype_of_parts
 
     def settled(self, values: np.ndarray) -> np.ndarray:
@@ -202,7 +202,7 @@ class _Column:
     def add(self, values: np.ndarray, categories: Sequence[Any]) -> np.ndarray:
         """Return the values (num_steps,) of a part with indices that are those of all parts."""
         if categories:
-            places = [self._index.setdefault(one, len(self._index)) for one in categories]
+            places = [self._index.setdefault(category, len(self._index)) for category in categories]
             if len(self._index) >= _MAX_CATEGORIES:
                 raise DataError(
                     f"Column {self.name!r} has more than {_MAX_CATEGORIES} categories. Hash them, "
@@ -302,7 +302,7 @@ class _LongPieces:
         check_has_ids(table[self._id], self._id, rows)
         roles = TableOptions(self._id, self._time, self._layout.features, types)
         roles = replace(roles, time_gaps=self._layout.time_gaps)
-        converted = from_long_table(table, self._id, roles, rows)
+        converted = from_long_table(table, roles, rows)
         encoded = _plain_array(table[self._id]).dictionary_encode()
         codes, last_row = encoded.indices.to_numpy(), table.num_rows - 1
         first = np.unique(codes, return_index=True)[1]
@@ -380,11 +380,11 @@ class _LongPieces:
         real = np.repeat(steps, 2)
         pieces = np.repeat(np.arange(len(steps)), 2)[real]
         rows = Rows("", lambda i: "".join(self._place(int(pieces[i]), last=bool(i % 2))))
-        found = np.zeros(0)
+        present = np.zeros(0)
         if real.any():
-            found = sortable(times.filter(pa.array(real)), str(self._time), rows)
-        numbers = np.zeros(len(real), found.dtype)
-        numbers[real] = found
+            present = sortable(times.filter(pa.array(real)), str(self._time), rows)
+        numbers = np.zeros(len(real), present.dtype)
+        numbers[real] = present
         last, first = numbers[2 * before + 1], numbers[2 * after]
         wrong = np.flatnonzero(~(last < first))
         if len(wrong):

@@ -119,9 +119,11 @@ def _sizes(metadata: pq.FileMetaData, layout: TableLayout) -> Iterator[tuple[int
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         columns = [group.column(i) for i in range(group.num_columns)]
-        used = [one for one in columns if f"{one.path_in_schema}.".startswith(prefixes)]
-        values = [one.num_values for one in used if f"{one.path_in_schema}.".startswith(features)]
-        size = sum(max(8 * one.num_values, one.total_uncompressed_size) for one in used)
+        used = [chunk for chunk in columns if f"{chunk.path_in_schema}.".startswith(prefixes)]
+        values = [
+            chunk.num_values for chunk in used if f"{chunk.path_in_schema}.".startswith(features)
+        ]
+        size = sum(max(8 * chunk.num_values, chunk.total_uncompressed_size) for chunk in used)
         if group.num_rows:
             yield sum(values), size, group.num_rows
 
@@ -186,8 +188,8 @@ def _check_agrees(
             raise SchemaError(
                 f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {advice}"
             )
-    found = find_layout(schema, str(path), replace(options, id=layout.id, time=layout.time))
-    extra = [name for name in found.features if name not in layout.features]
+    own = find_layout(schema, str(path), replace(options, id=layout.id, time=layout.time))
+    extra = [name for name in own.features if name not in layout.features]
     if extra:
         raise SchemaError(
             f"{path} has the column {extra[0]!r}, which {first} does not have. {advice} Or choose "
@@ -215,11 +217,11 @@ def _find_files(path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
 
 def _in_folder(root: Path) -> list[Path]:
     try:
-        found = sorted(file for file in root.rglob("*") if file.is_file())
+        everything = sorted(file for file in root.rglob("*") if file.is_file())
     except OSError as error:
         raise access_error(root, error, writing=False) from error
     # As in Arrow, names that begin with a dot or an underscore are skipped.
-    shown = [file for file in found if not _is_hidden(file.relative_to(root))]
+    shown = [file for file in everything if not _is_hidden(file.relative_to(root))]
     files = [file for file in shown if file.suffix.lower() in PARQUET.suffixes]
     if not files:
         others = ", ".join(file.name for file in shown[:3]) + (", ..." if len(shown) > 3 else "")

@@ -60,71 +60,76 @@ class TableLayout(NamedTuple):
         return list(dict.fromkeys([*keys, *self.features]))
 
 
-def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayout:
+def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableLayout:
     """Return the layout of a table and the roles of its columns."""
-    names, columns = schema.names, asked.columns
+    names, columns = schema.names, options.columns
     fields = {column: schema.field(names.index(column)) for column in names}
-    lists = [one for one in columns or names if one in names and has_lists(fields[one])]
+    lists = [column for column in columns or names if column in names and has_lists(fields[column])]
     if lists:
-        id_column = find_key(asked.id, "id", names, name)
+        id_column = find_key(options.id, "id", names, name)
         if id_column is not None:
             check_id_type(fields[id_column].type, id_column)
-        if asked.time is not None:
+        if options.time is not None:
             raise SchemaError(f"{name} has one row per sequence. Leave {argument('time=')} out.")
-        if asked.time_gaps:
+        if options.time_gaps:
             check_times(None)
         features = _features(columns, lists, names, name)
         check_id_is_no_feature(features, id_column)
         return TableLayout(lists=True, id=id_column, time=None, features=features)
-    id_column = find_id(names, name, asked.id)
-    order = find_key(asked.time, "time", names, name)
-    if asked.time_gaps:
+    id_column = find_id(names, name, options.id)
+    order = find_key(options.time, "time", names, name)
+    if options.time_gaps:
         check_times(order)
     check_id_type(fields[id_column].type, id_column)
     used = {id_column, order, *pandas_index(schema.metadata or {})}
     others = [column for column in names if column not in used]
     features = _features(columns, others, names, name)
     check_id_is_no_feature(features, id_column)
-    gaps = asked.time_gaps
-    return TableLayout(lists=False, id=id_column, time=order, features=features, time_gaps=gaps)
+    return TableLayout(
+        lists=False,
+        id=id_column,
+        time=order,
+        features=features,
+        time_gaps=options.time_gaps,
+    )
 
 
-def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
-    """Return the id column: the one asked for, else ``id``."""
-    found = find_key(asked, "id", names, name)
-    if found is None:
+def find_id(names: Sequence[str], name: str, chosen: str | None) -> str:
+    """Return the id column: the chosen one, else ``id``."""
+    column = find_key(chosen, "id", names, name)
+    if column is None:
         raise SchemaError(
             f"{name} has no column 'id' that tells its sequences apart. "
             f"Name one with {argument('id=')}; its columns are {_listed(names)}. "
             f"If a row is a whole sequence, pass {argument(layout='wide')}."
         )
-    return found
+    return column
 
 
-def find_key(asked: str | None, role: str, names: Sequence[str], name: str) -> str | None:
-    """Return the column asked for, else the one named after its role if it exists."""
-    if asked is None:
+def find_key(chosen: str | None, role: str, names: Sequence[str], name: str) -> str | None:
+    """Return the chosen column, else the one named after its role if it exists."""
+    if chosen is None:
         return role if role in names else None
-    if asked not in names:
+    if chosen not in names:
         raise SchemaError(
-            f"{name} has no {role} column {asked!r}. Its columns are {_listed(names)}."
+            f"{name} has no {role} column {chosen!r}. Its columns are {_listed(names)}."
         )
-    return asked
+    return chosen
 
 
 def check_columns_exist(columns: Sequence[str], names: Sequence[str], name: str) -> None:
     """Raise ``SchemaError`` if a column that is asked for does not exist."""
-    known = set(names)
-    absent = [column for column in columns if column not in known]
+    existing = set(names)
+    absent = [column for column in columns if column not in existing]
     if absent:
         raise SchemaError(f"{name} has no column {absent[0]!r}. It has {_listed(names)}.")
 
 
 def _features(
-    asked: Sequence[str] | None, found: list[str], names: Sequence[str], name: str
+    chosen: Sequence[str] | None, default: list[str], names: Sequence[str], name: str
 ) -> list[str]:
-    check_columns_exist(asked or (), names, name)
-    features = found if asked is None else list(asked)
+    check_columns_exist(chosen or (), names, name)
+    features = default if chosen is None else list(chosen)
     if not features:
         raise SchemaError(f"{name} has no feature columns besides {', '.join(names)}.")
     return features
@@ -166,26 +171,25 @@ def _listed(names: Sequence[str]) -> str:
 def from_file_table(
     table: pa.Table,
     name: str,
-    asked: TableOptions,
+    options: TableOptions,
     rows: Rows = PLAIN_ROWS,
     names: Sequence[str] | None = None,  # of a wide table, by default all
 ) -> Sequences:
-    """Convert a table in the wide layout if asked, in the list or the long layout as it is."""
-    if asked.layout == "wide":
-        id_column, steps = find_wide(table.column_names if names is None else names, name, asked)
-        return from_wide_table(table, name, id_column, steps, asked.column_types, rows)
+    """Convert a table in the wide layout if options, in the list or the long layout as it is."""
+    if options.layout == "wide":
+        id_column, steps = find_wide(table.column_names if names is None else names, name, options)
+        return from_wide_table(table, name, id_column, steps, options.column_types, rows)
     _check_has_rows(table, name)
-    found = find_layout(table.schema, name, asked)
-    if found.lists:
-        if asked.sort or asked.layout:
+    layout = find_layout(table.schema, name, options)
+    if layout.lists:
+        if options.sort or options.layout:
             raise SchemaError(
                 f"{name} has one row per sequence, with one list per feature. Leave "
-                f"{argument('sort=' if asked.sort else 'layout=')} out."
+                f"{argument('sort=' if options.sort else 'layout=')} out."
             )
-        return Sequences.from_arrow(table, found.id, found.features, asked.column_types)
-    id_column = find_id(table.column_names, name, asked.id)
-    roles = replace(asked, id=id_column, time=found.time, columns=found.features)
-    return from_long_table(table, id_column, roles, rows)
+        return Sequences.from_arrow(table, layout.id, layout.features, options.column_types)
+    roles = replace(options, id=layout.id, time=layout.time, columns=layout.features)
+    return from_long_table(table, roles, rows)
 
 
 def _check_has_rows(table: pa.Table, name: str) -> None:
@@ -199,10 +203,10 @@ def to_long_table(
     time: str = "time",
 ) -> pa.Table:
     """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
-    found, counts = np.unique(sequences.ids, return_counts=True)
+    ids, counts = np.unique(sequences.ids, return_counts=True)
     if (counts > 1).any():
         raise DataError(
-            f"The id {found[counts > 1][0]!s} belongs to {counts[counts > 1][0]} sequences, which "
+            f"The id {ids[counts > 1][0]!s} belongs to {counts[counts > 1][0]} sequences, which "
             "the long layout would join. Give each its own id with Sequences.with_ids, or write "
             "the list layout."
         )
@@ -228,19 +232,16 @@ def find_markers(table: pa.Table, time: str, features: Sequence[str]) -> np.ndar
     return markers
 
 
-def from_long_table(
-    table: pa.Table,
-    id: str,  # noqa: A002
-    roles: TableOptions,
-    rows: Rows,
-) -> Sequences:
+def from_long_table(table: pa.Table, roles: TableOptions, rows: Rows) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
-    time, features = roles.time, list(roles.columns or ())
+    id_column, time, features = str(roles.id), roles.time, list(roles.columns or ())
     markers = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
         # A marker stands for an empty sequence. It has neither a time nor values, and its id has no
         # other row.
-        codes = table[id].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+        codes = (
+            table[id_column].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+        )
         alone = np.bincount(codes + 1)[codes + 1] == 1
         markers = find_markers(table, time, features) & alone & (codes >= 0)
     if markers.all():
@@ -248,8 +249,8 @@ def from_long_table(
             name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
             for name in features
         }
-        empty = pa.table({id: table[id], **lists}, metadata=table.schema.metadata)
-        sequences = Sequences.from_arrow(empty, id, features, roles.column_types)
+        empty = pa.table({id_column: table[id_column], **lists}, metadata=table.schema.metadata)
+        sequences = Sequences.from_arrow(empty, id_column, features, roles.column_types)
         if not roles.time_gaps:
             return sequences
         schema = with_time_gaps(sequences.schema)
@@ -261,30 +262,32 @@ def from_long_table(
         rows = replace(rows, number=lambda row, number=rows.number: number(kept.item(row)))
     sort, gaps = roles.sort, roles.time_gaps
     parts = parts_from_table(
-        real, id, time, features, roles.column_types, rows, sort=sort, with_gaps=gaps
+        real, id_column, time, features, roles.column_types, rows, sort=sort, with_gaps=gaps
     )
     if real is table:
         return Sequences(*parts)
     # Put the empty sequences in the order of the file.
-    codes, ids = first_rows(table[id])
+    codes, ids = first_rows(table[id_column])
     lengths = np.zeros(len(ids), np.int64)
     lengths[np.unique(codes[~markers])] = np.diff(parts.offsets)
     return Sequences(parts.values, offsets_from_lengths(lengths), ids, parts.schema)
 
 
-def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str | None, list[str]]:
+def find_wide(
+    names: Sequence[str], name: str, options: TableOptions
+) -> tuple[str | None, list[str]]:
     """Return the id column of a wide table, if there is one, and the step columns in order."""
-    if asked.time is not None:
+    if options.time is not None:
         raise SchemaError(
             f"{name} is read as a wide table, which has no times. Leave {argument('time=')} out."
         )
-    if asked.time_gaps:
+    if options.time_gaps:
         check_times(None)
-    id_column = find_key(asked.id, "id", names, name)
-    if asked.columns is not None:
-        check_columns_exist(asked.columns, names, name)
-        check_id_is_no_feature(asked.columns, id_column)
-        return id_column, list(asked.columns)
+    id_column = find_key(options.id, "id", names, name)
+    if options.columns is not None:
+        check_columns_exist(options.columns, names, name)
+        check_id_is_no_feature(options.columns, id_column)
+        return id_column, list(options.columns)
     others = [column for column in names if column != id_column]
     try:
         steps = step_columns(others)
@@ -307,13 +310,13 @@ def step_type(column_types: ColumnTypes) -> str | None:
     """Return the type of the one feature of a wide table."""
     if column_types is None or isinstance(column_types, str):
         return column_types  # type: ignore[return-value]
-    given = list(column_types.values()) if isinstance(column_types, Mapping) else list(column_types)
-    if len(given) != 1:
+    types = list(column_types.values()) if isinstance(column_types, Mapping) else list(column_types)
+    if len(types) != 1:
         raise SchemaError(
-            f"column_types has {len(given)} entries, and a wide table has one feature. Give one "
+            f"column_types has {len(types)} entries, and a wide table has one feature. Give one "
             f"type, such as {argument(column_types=NUMERIC.name)}."
         )
-    return given[0]  # type: ignore[return-value]
+    return types[0]  # type: ignore[return-value]
 
 
 def from_wide_table(
@@ -344,7 +347,7 @@ def from_wide_table(
 
 
 def _refuse_text(raws: dict[str, np.ndarray], column: str, rows: Rows) -> None:
-    row, value = next((i, one) for i, one in enumerate(raws[column]) if not is_missing(one))
+    row, value = next((i, cell) for i, cell in enumerate(raws[column]) if not is_missing(cell))
     raise SchemaError(
         f"Column {column!r} holds text, {value!r} in {rows(row)}, but others hold numbers. Name "
         f"the step columns with {argument('columns=')}, or the id column with {argument('id=')}."

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from aeon.datasets import load_from_ts_file
 
-from refold.datasets import japanese_vowels
-from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
+from refold.errors import DataError, FileFormatError, RefoldError, SchemaError
 from refold.sequences import Sequences, read, read_labels, write
 
 FOLDER = Path(aeon.datasets.__file__).parent / "data"
@@ -51,13 +50,6 @@ def test_files_are_read_as_by_aeon(name):
         np.testing.assert_array_equal(labels.astype(float), y)
     else:
         assert [str(label).lower() for label in labels] == y.tolist()
-
-
-def test_shipped_files():
-    ours = japanese_vowels()
-    theirs = read(FOLDER / "JapaneseVowels" / "JapaneseVowels_TRAIN.ts")
-    np.testing.assert_array_equal(ours.train.lengths, theirs.lengths)
-    np.testing.assert_allclose(ours.train.values, theirs.values, atol=1e-6)
 
 
 def test_missing_values_and_unequal_lengths(tmp_path):
@@ -209,11 +201,6 @@ def test_labels_under_another_name(tmp_path):
 def test_wrong_lines_are_named(text, message):
     with pytest.raises(RefoldError, match=rf"^The stream.*{message}"):
         read_ts(text)
-
-
-def test_other_arguments_are_refused():
-    with pytest.raises(ParameterError, match="columns= does not apply to the format ts"):
-        read_ts(HEADER + "1:a\n", columns=["x0"])
 
 
 def test_bytes_that_are_not_text():

@@ -67,32 +67,35 @@ def write_csv(
     return buffer.getvalue()
 
 
-def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) -> Sequences:
+def read_csv(data: bytes, name: str, *, delimiter: str = ",", **table_options: Any) -> Sequences:
     """Read a CSV file with a header; the delimiter applies unless the text shows another."""
-    asked, file = TableOptions(**options), CsvFile(data, name, delimiter)
-    columns, rows = asked.columns, Rows("line", file.line)
-    used = {asked.id, asked.time, *(columns or ())}
+    options, file = TableOptions(**table_options), CsvFile(data, name, delimiter)
+    columns, rows = options.columns, Rows("line", file.line)
+    used = {options.id, options.time, *(columns or ())}
     header = _without_index(file, used, named=columns is not None)
-    if asked.layout == "wide":
-        id_column, steps = find_wide(header, name, asked)
-        type_ = step_type(asked.column_types)
+    if options.layout == "wide":
+        id_column, steps = find_wide(header, name, options)
+        type_ = step_type(options.column_types)
         if type_ == CATEGORICAL.name:
             cells = _typed(file, header, id_column, {}, text=steps)
             cells |= _integers_together([cells[step] for step in steps], steps, file)
         else:
             cells = _typed(file, header, id_column, dict.fromkeys(steps, type_))
-        return from_wide_table(pa.table(cells), name, id_column, steps, asked.column_types, rows)
-    id_column, order = find_id(header, name, asked.id), find_key(asked.time, "time", header, name)
+        return from_wide_table(pa.table(cells), name, id_column, steps, options.column_types, rows)
+    id_column, order = (
+        find_id(header, name, options.id),
+        find_key(options.time, "time", header, name),
+    )
     if columns is None:
         columns = [column for column in header if column not in {id_column, order}]
     types: dict[str, str | None] = {}
     if set(columns) <= set(header):  # otherwise the layout reports the unknown column
-        types = dict(zip(columns, resolve_column_types(asked.column_types, columns), strict=True))
+        types = dict(zip(columns, resolve_column_types(options.column_types, columns), strict=True))
     cells = _typed(file, header, id_column, types)
     if order is not None and pa.types.is_string(cells[order].type):
         cells[order] = _with_points(_without_words(cells[order]), order, file, points=False)
-    asked = replace(asked, id=id_column, time=order, columns=columns)
-    return from_file_table(pa.table(cells), name, asked, rows)
+    options = replace(options, id=id_column, time=order, columns=columns)
+    return from_file_table(pa.table(cells), name, options, rows)
 
 
 def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:
@@ -215,19 +218,19 @@ def _typed(
     file: CsvFile,
     header: list[str],
     id_column: str | None,
-    asked: dict[str, str | None],
+    types: dict[str, str | None],
     *,
     text: Sequence[str] = (),
 ) -> dict[str, pa.ChunkedArray]:
     """Return the columns with the types of their cells, and some columns as text."""
-    as_text = [*text, *(column for column, type_ in asked.items() if type_ == CATEGORICAL.name)]
+    as_text = [*text, *(column for column, type_ in types.items() if type_ == CATEGORICAL.name)]
     as_text += [] if id_column is None else [id_column]
     table = file.table(text=as_text, only=header)
     points = any(pa.types.is_floating(field.type) for field in table.schema)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if id_column is not None:
         cells[id_column] = integers_from_text(cells[id_column])
-    for column, type_ in asked.items():
+    for column, type_ in types.items():
         cells[column] = _convert_column(cells[column], column, type_, file, points=points)
     return cells
 

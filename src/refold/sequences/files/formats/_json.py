@@ -165,37 +165,41 @@ def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
     return Entries(records, Rows(number=rows.__getitem__))
 
 
-def _convert(entries: Entries, name: str, *, unit: str = "characters", **options: Any) -> Sequences:
-    values, asked = entries.values, TableOptions(**options)
+def _convert(
+    entries: Entries, name: str, *, unit: str = "characters", **table_options: Any
+) -> Sequences:
+    values, options = entries.values, TableOptions(**table_options)
     form = _form(entries, name)
     _check(entries, values, TYPES[form], name)
     if form == "object":
-        if asked.layout is not None or _are_events(values, asked):
-            return _from_events(entries, name, asked)
-    elif asked.id is not None or asked.columns is not None:
+        if options.layout is not None or _are_events(values, options):
+            return _from_events(entries, name, options)
+    elif options.id is not None or options.columns is not None:
         raise SchemaError(
             f"{name} holds {FORMS[form]} per line, without names. Leave {argument('id=')} and "
             f"{argument('columns=')} out."
         )
     for option in ("time", "sort", "layout", "time_gaps"):
-        if getattr(asked, option):
+        if getattr(options, option):
             raise SchemaError(
                 f"{name} holds {FORMS[form]} for each sequence, but {argument(f'{option}=')} needs "
                 "files with one object per step. Leave it out."
             )
     if form == "object":
-        return _from_objects(entries, name, asked, unit)
+        return _from_objects(entries, name, options, unit)
     if form == "text":
-        return _from_strings(values, name, asked.column_types, unit)
+        return _from_strings(values, name, options.column_types, unit)
     if form == "rows":
         _check_widths(entries, name)
         values = [np.array(rows, dtype=object) if rows else [] for rows in values]
-    return _from_lists(values, entries, unit, column_types=asked.column_types)
+    return _from_lists(values, entries, unit, column_types=options.column_types)
 
 
 def _form(entries: Entries, name: str) -> str:
     """Return the form of the first sequence that is not an empty list, which fits two forms."""
-    row, value = next(((i, one) for i, one in enumerate(entries.values) if one != []), (0, [1.0]))
+    row, value = next(
+        ((i, entry) for i, entry in enumerate(entries.values) if entry != []), (0, [1.0])
+    )
     if isinstance(value, list):
         return "rows" if isinstance(value[0], list) else "flat"
     form = {str: "text", dict: "object"}.get(type(value))
@@ -256,12 +260,12 @@ def _from_lists(values: Sequence[Any], entries: Entries, unit: str, **options: A
     return Sequences(*parts)
 
 
-def _from_objects(entries: Entries, name: str, asked: TableOptions, unit: str) -> Sequences:
+def _from_objects(entries: Entries, name: str, options: TableOptions, unit: str) -> Sequences:
     """Convert objects with one list per feature, or with one string."""
-    values, columns = entries.values, asked.columns
-    if asked.id is not None and asked.id not in values[0]:
-        raise SchemaError(f"{name} has no id {asked.id!r}. Its keys are {', '.join(values[0])}.")
-    id_key = asked.id or ("id" if "id" in values[0] else None)
+    values, columns = entries.values, options.columns
+    if options.id is not None and options.id not in values[0]:
+        raise SchemaError(f"{name} has no id {options.id!r}. Its keys are {', '.join(values[0])}.")
+    id_key = options.id or ("id" if "id" in values[0] else None)
     if columns is None:
         columns = [key for key in values[0] if key != id_key]
     if not columns:
@@ -283,7 +287,7 @@ def _from_objects(entries: Entries, name: str, asked: TableOptions, unit: str) -
         ids = check_ids(ids, len(values))
     if text:
         texts = [value[columns[0]] for value in values]
-        return _from_strings(texts, name, asked.column_types, unit, ids=ids, column=columns[0])
+        return _from_strings(texts, name, options.column_types, unit, ids=ids, column=columns[0])
     items = []
     for i, value in enumerate(values):
         lengths = {column: len(value[column]) for column in columns}
@@ -293,10 +297,11 @@ def _from_objects(entries: Entries, name: str, asked: TableOptions, unit: str) -
                 f"{name}, {entries.rows(i)} has lists of different lengths: {listed}."
             )
         items.append(np.array([value[column] for column in columns], dtype=object).T)
-    options: dict[str, Any] = {"column_types": asked.column_types, "names": columns, "ids": ids}
     if len(columns) == 1:
         items = [item[:, 0] for item in items]
-    return _from_lists(items, entries, unit, **options)
+    return _from_lists(
+        items, entries, unit, column_types=options.column_types, names=columns, ids=ids
+    )
 
 
 def _from_strings(
@@ -317,11 +322,11 @@ def _from_strings(
     return text_sequences(texts, unit=unit, ids=ids, name=column)
 
 
-def _are_events(values: list[dict[str, Any]], asked: TableOptions) -> bool:
+def _are_events(values: list[dict[str, Any]], options: TableOptions) -> bool:
     """Return whether objects are steps, which have neither lists nor objects."""
-    id_key, time_key = asked.id or "id", asked.time or "time"
+    id_key, time_key = options.id or "id", options.time or "time"
     for value in values:
-        chosen = [key for key in asked.columns or value if key in value]
+        chosen = [key for key in options.columns or value if key in value]
         cells = [value[key] for key in chosen if key not in (id_key, time_key)]
         if not cells:
             continue
@@ -331,20 +336,20 @@ def _are_events(values: list[dict[str, Any]], asked: TableOptions) -> bool:
             return True
         # A lone string is a sequence of characters, unless there are times or an id repeats.
         ids = {str(other.get(id_key)) for other in values}
-        timed = asked.time is not None or "time" in value
+        timed = options.time is not None or "time" in value
         return timed or (id_key in value and len(ids) < len(values))
     return False
 
 
-def _from_events(entries: Entries, name: str, asked: TableOptions) -> Sequences:
+def _from_events(entries: Entries, name: str, options: TableOptions) -> Sequences:
     """Convert objects with one value per feature; an absent key is a missing entry."""
     keys = used = list(dict.fromkeys(key for value in entries.values for key in value))
-    if asked.columns is not None:
-        wanted = {asked.id or "id", asked.time or "time", *asked.columns}
+    if options.columns is not None:
+        wanted = {options.id or "id", options.time or "time", *options.columns}
         used = [key for key in keys if key in wanted]
     table = pa.table({key: _event_column(entries, key, name) for key in used})
-    asked = replace(asked, layout=asked.layout or "long")
-    return from_file_table(table, name, asked, entries.rows, names=keys)
+    options = replace(options, layout=options.layout or "long")
+    return from_file_table(table, name, options, entries.rows, names=keys)
 
 
 def _event_column(entries: Entries, key: str, name: str) -> pa.Array:

@@ -16,7 +16,7 @@ from refold.sequences.files.formats._ts import has_labels, ts_cases
 def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) -> tuple[list, list]:
     with opened(data, name) as file:
         names = file.schema_arrow.names
-        table = file.read([one for one in names if one in (label, id_column or "id")])
+        table = file.read([column for column in names if column in (label, id_column or "id")])
     _check(names, name, label, id_column)
     return _columns(table, name, label, id_column)
 

@@ -41,9 +41,9 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
         return _from_own(arrays, name)
     plain = [key for key, array in arrays.items() if array.ndim in {2, 3}]
     if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:
-        found = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
+        contents = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
         raise FileFormatError(
-            f"{name} holds {found}. Expected one array of shape (n, steps, features) or "
+            f"{name} holds {contents}. Expected one array of shape (n, steps, features) or "
             "(n, steps), optionally with 'lengths', or values, offsets, ids and schema as Refold "
             "writes them."
         )
