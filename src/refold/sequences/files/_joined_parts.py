@@ -35,7 +35,7 @@ from refold.sequences.schema._column_types import ColumnTypes, encoded_type
 from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Parts, Rows, check_ids, plain
 from refold.sequences.schema._schema import Column, Schema, default_names
-from refold.sequences.types import CATEGORICAL, COLUMN_TYPES, NUMERIC, UNKNOWN, inferred_type
+from refold.sequences.types import CATEGORICAL, COLUMN_TYPES, NUMERIC, inferred_type
 
 # Steps that are put in order at a time.
 _STEPS = 1 << 17
@@ -124,7 +124,8 @@ class _Columns:
         """The types to convert a part with."""
         if self._is_nested:
             return self._column_types
-        return {column.name: column.type_of_part for column in self._columns}
+        types = {column.name: column.type_of_part for column in self._columns}
+        return {name: type_ for name, type_ in types.items() if type_ is not None}
 
     def add(self, part: Parts | Sequences) -> np.ndarray:
         """Learn from a converted part; return its values (num_steps, F)."""
@@ -215,24 +216,18 @@ class _Column:
 
     def settle(self, num_steps: int) -> Column:
         """Return the column of all parts."""
-        self._settled = self._settle(num_steps)
-        return self._settled
-
-    def _settle(self, num_steps: int) -> Column:
         # as in a whole table, text without any value is numeric if there are steps
-        if self._type != CATEGORICAL.name and (
-            self._type is not None or not self.is_text or (num_steps and not self._index)
-        ):
+        is_empty_text = self.is_text and num_steps and not self._index
+        if self.type_of_part == CATEGORICAL.name and (self._type or not is_empty_text):
+            categories = np.array([*self._index], object if self.is_text else np.float64)
+            stored = self._known.categories.get(self.name)
+            places, final = CATEGORICAL.encode(categories, self.name, lambda *_: self.name, stored)
+            self.places = np.append(places, np.nan)
+            self._settled = Column(self.name, CATEGORICAL.name, final)
+        else:
             inferred = NUMERIC if self.is_text else inferred_type(np.array(sorted(self._seen)))
-            return Column(self.name, self._type or inferred.name)
-        categories = tuple(sorted(self._index))
-        known = self._known.categories.get(self.name)
-        if known is not None and {*categories} <= {*known, *[UNKNOWN] * self.is_text}:
-            categories = known
-        final = {category: place for place, category in enumerate(categories)}
-        places = [final.get(category, len(categories)) for category in self._index]
-        self.places = np.array([*places, np.nan])
-        return Column(self.name, CATEGORICAL.name, categories)
+            self._settled = Column(self.name, self._type or inferred.name)
+        return self._settled
 
 
 def _moved(index: np.ndarray, places: np.ndarray) -> np.ndarray:
