@@ -220,6 +220,14 @@ def test_errors_name_the_file_of_a_row(tmp_path):
     refused(folder_with(tmp_path, **infinite), DataError, r"b.parquet: .* at row 1 \(id 'd'\)")
 
 
+@pytest.mark.parametrize(("widths", "others"), [((2, 3), 2), ((3, 2), 3)])
+def test_steps_of_another_width_in_a_later_part(tmp_path, monkeypatch, widths, others):
+    monkeypatch.setattr("refold.sequences.files._parquet_files.PART_BYTES", 1)
+    path = put(tmp_path / "x.parquet", x=[[[1.0] * width] for width in widths])
+    match = rf"x\.parquet: The steps from row 1 on have {widths[1]} features .* have {others}\. All"
+    refused(path, DataError, match)
+
+
 def test_rows_in_too_many_places(tmp_path, monkeypatch):
     monkeypatch.setattr("refold.sequences.files._parquet_files.PART_BYTES", 1)
     columns = {"id": ["a", "b"] * 9, "time": np.repeat(np.arange(9), 2), "x": np.arange(18.0)}

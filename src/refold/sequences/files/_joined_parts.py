@@ -63,7 +63,8 @@ def join(
     with NpyWriter(folder / "values.npy") as values:
         for part in parts:
             with naming(part.path):
-                values.append(columns.add(pieces.convert(part, columns.types)))
+                converted = pieces.convert(part, columns.types)
+                values.append(columns.add(converted, part.first))
     ids, lengths, order = pieces.join()
     final_schema, warnings = columns.settle()
     if not lengths.any():
@@ -127,7 +128,7 @@ class _Columns:
         types = {column.name: column.type_of_part for column in self._columns}
         return {name: type_ for name, type_ in types.items() if type_ is not None}
 
-    def add(self, part: Parts | Sequences) -> np.ndarray:
+    def add(self, part: Parts | Sequences, first_row: int) -> np.ndarray:
         """Learn from a converted part; return its values (num_steps, F)."""
         values = part.values
         if not len(values):
@@ -136,6 +137,12 @@ class _Columns:
             names = default_names(values.shape[1])
             self._known = KnownColumns(names, self._column_types, [])
             self._columns = [_Column(name, self._types[0], self._known) for name in names]
+        if self._is_nested and values.shape[1] != len(self._columns):
+            raise DataError(
+                f"The steps from row {first_row} on have {values.shape[1]} features in column "
+                f"{self._layout.features[0]!r}, but those before have {len(self._columns)}. All "
+                "steps need the same; fill missing ones with null."
+            )
         self._num_steps += len(values)
         values = values.astype(self.dtype)
         for i, column in enumerate(self._columns):
