@@ -36,7 +36,7 @@ WORDS = {
     "object": "an object",
     "str": "text",
     "str | null": "text or null",
-    "int | str": "text or an integer",
+    "bool | int | str": "text or an integer",
     "int": "a number",
     "float": "a number",
     "int | float | null": "a number or null",
@@ -283,7 +283,7 @@ def _from_objects(entries: Entries, name: str, options: TableOptions, unit: str)
     ids = None
     if id_key is not None:
         ids = [value.get(id_key) for value in values]
-        _check(entries, ids, int | str, name, id_key)
+        _check(entries, ids, bool | int | str, name, id_key)
         ids = check_ids(ids, len(values))
     if text:
         texts = [value[columns[0]] for value in values]
