@@ -59,11 +59,7 @@ def parse_jsonl(data: bytes, name: str) -> Entries:
     values, numbers = [], []
     for number, line in enumerate(_without_mark(data).split(b"\n"), start=1):
         if line.strip():
-            try:
-                values.append(_decode(line, name, number))
-            except FileFormatError as error:
-                advice = "Expected one whole sequence per line."
-                raise FileFormatError(f"{error.message.marked} {advice}") from error
+            values.append(_decode(line, name, number))
             numbers.append(number)
     _check_not_blank(values, name)
     return Entries(values, Rows("line", numbers.__getitem__))
@@ -100,13 +96,14 @@ def _check_not_blank(content: object, name: str) -> None:
         raise FileFormatError(f"{name} is empty: it holds only blank lines.")
 
 
-def _decode(data: bytes, name: str, first_line: int = 1) -> Any:
-    """Return the value of JSON text, or raise ``FileFormatError`` with the line of a mistake."""
+def _decode(data: bytes, name: str, number: int | None = None) -> Any:
+    """Return the value of a text or of a line with this number; an error names the line."""
     import msgspec  # here, because most programs read no JSON, and it takes 0.05 s
 
     try:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        first_line = number or 1
         decode_utf8(data, name, first_line)
         at = re.search(r" \(byte (\d+)\)", str(error))
         byte = len(data.rstrip()) if at is None else int(at[1])
@@ -114,15 +111,15 @@ def _decode(data: bytes, name: str, first_line: int = 1) -> Any:
         if reason == "Input data was truncated":
             reason = "the value seems to be cut short"
         line, column = data.count(b"\n", 0, byte), byte - data.rfind(b"\n", 0, byte)
-        nearby, advice = data[max(0, byte - 12) : byte + 12], ""
+        nearby, advice = data[max(0, byte - 12) : byte + 12], []
         if b"NaN" in nearby or b"Infinity" in nearby:
-            advice = " NaN and Infinity are not JSON; write null for a missing value."
+            advice.append("NaN and Infinity are not JSON; write null for a missing value.")
         if b"\\ud" in nearby.lower():
-            advice = " Write both halves of a surrogate pair, or the character itself."
-        place = f"{name}, line {first_line + line}"
-        raise FileFormatError(
-            f"{place} is not JSON: {reason}, at character {column}.{advice}"
-        ) from error
+            advice.append("Write both halves of a surrogate pair, or the character itself.")
+        if number is not None:
+            advice.append("Expected one whole sequence per line.")
+        problem = f"{name}, line {first_line + line} is not JSON: {reason}, at character {column}."
+        raise FileFormatError(" ".join([problem, *advice])) from error
 
 
 def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
