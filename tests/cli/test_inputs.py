@@ -115,7 +115,11 @@ def test_ignoring_an_index_is_reported_in_one_line(tmp_path, encode, expected, c
             ["cut.csv.gz", "gzip file, cut short"],
         ),
         ("cut.json", "[[1, 2], [3", ["cut.json, line 1 is not JSON", "cut short"]),
-        ("mixed.jsonl", '{"id": 1, "x0": 1}\n{"id": 1, "x0": "a"}\n', ["line 2: 'x0' is text"]),
+        (
+            "mixed.jsonl",
+            '{"id": 1, "x0": 1}\n{"id": 1, "x0": "a"}\n',
+            ["line 2, 'x0': expected a number"],
+        ),
     ],
 )
 def test_an_error_is_one_line(tmp_path, model, capsys, name, text, words):

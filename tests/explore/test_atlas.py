@@ -21,7 +21,7 @@ from refold.explore._decoding import worst_values
 from refold.explore._fields import ColorField, field_of
 from refold.explore._groups import cluster_field, label_field, label_table, normal_field
 from refold.explore._maps import NeighborMap, PlaceGrid
-from refold.explore._pasted import MOST, read_pasted
+from refold.explore._pasted import MAX_SEQUENCES, read_pasted
 from refold.explore._projection import effects
 from refold.explore._routes import PAGE
 from refold.explore._umap_job import UmapJob
@@ -248,17 +248,21 @@ def test_pasted_letters_and_rows(data):
     ("content", "name", "message"),
     [
         (b" ", "", "There is nothing to read"),
-        (b"[1, 2", "", "This is not JSON: .* at line 1, column 6"),
-        (b"[]", "", "Expected a list of sequences"),
+        (b"[1, 2", "", "This, line 1 is not JSON: .* at character 6"),
+        (b"[]", "", "holds an empty array. Expected at least one"),
         (b"[[[1, 2], [3, 4]]]", "", "2 features"),
         (b'[{"y": [1]}]', "", "lacks 'x0'"),
         (b'[{"x0": [1]}, {"x0": [[1]]}]', "", "."),
-        (b"\xff\xfe\x00", "", "not text in UTF-8"),
+        (
+            b"\xff\xfe\x00",
+            "",
+            "This is not a csv file, which is text. It seems to be text in UTF-16",
+        ),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"PAR1", "a.parquet", "."),
-        (b"[" * 5000, "", "nested too deeply|not JSON"),
+        (b"[" * 5000, "", "This, line 1 is not JSON"),
         (b"a,b\n1,x\n", "a.csv", "."),
-        (str([[0]] * (MOST + 1)).encode(), "", "places 500 at once"),
+        (str([[0]] * (MAX_SEQUENCES + 1)).encode(), "", "places 500 at once"),
     ],
 )
 def test_pasted_content_that_cannot_be_read(content, name, message):
@@ -292,7 +296,7 @@ def test_responses_of_the_server(url):
         assert client.get("/v1/drift").json()["latent_dim"] == 3  # the service is available, too
         pasted = client.post("/explore/place", content=b"[oops")
         assert pasted.status_code == 422
-        assert "This is not JSON" in pasted.json()["error"]["message"]
+        assert "line 1 is not JSON" in pasted.json()["error"]["message"]
         for body in (b"", b"[]", b'{"rows": []}', b'{"rows": [48]}', b'{"rows": [true]}'):
             assert client.post("/explore/tables/codes", content=body).status_code == 422
         assert client.post("/explore/tables/no", json={"rows": [1]}).status_code == 422

@@ -322,7 +322,7 @@ def test_pasted_sequences_appear_on_the_map(opened):
     page.click("#add")
     page.fill("#paste-text", "[oops")
     page.click("#paste-go")
-    opened.wait("#paste-error", "This is not JSON")
+    opened.wait("#paste-error", "is not JSON")
     page.fill("#paste-text", '[[[0.5, "a"], [1.5, "b"], [0.1, "c"]]]')
     page.click("#paste-go")
     opened.wait("#name", "Added: 0")

@@ -4,7 +4,7 @@ import json
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from csv import reader as rows
 from pathlib import Path
@@ -19,7 +19,13 @@ import refold
 from refold._support.user_warnings import warn
 from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
-from refold.sequences import check_model, codes_from_arrow, integers_from_text, stored_model
+from refold.sequences import (
+    check_model,
+    codes_from_arrow,
+    integers_from_text,
+    parse_jsonl,
+    stored_model,
+)
 
 # Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
 # latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An
@@ -91,22 +97,19 @@ def _read_csv(path: Path, asked: str | None) -> _Read:
 
 
 def _read_jsonl(path: Path, asked: str | None) -> _Read:
-    rows, ids, lines = [], [], []
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-                rows.append(record["code"])
-                ids.append(_id(record.get(_id_name(list(record), asked), len(ids))))
-                lines.append(number)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                raise FileFormatError(
-                    f'{str(path)!r}, line {number}: expected {{"id": ..., "code": [...]}}. '
-                    f"Got {line.strip()[:40]!r}."
-                ) from error
-    return _stack(path, rows, lines), np.array(ids), None
+    records, lines = parse_jsonl(path.read_bytes(), repr(str(path)))
+    ids = []
+    for row, record in enumerate(records):
+        identity: Any = None
+        if isinstance(record, dict):
+            identity = record.get(_id_name(list(record), asked), row)
+        if not isinstance(identity, str | int | float) or "code" not in record:
+            raise FileFormatError(
+                f'{str(path)!r}, {lines(row)}: expected {{"id": ..., "code": [...]}}. '
+                f"Got {json.dumps(record)[:40]}."
+            )
+        ids.append(identity)
+    return _stack(path, [record["code"] for record in records], lines), np.array(ids), None
 
 
 def _read_npy(path: Path, asked: str | None) -> _Read:  # noqa: ARG001
@@ -162,17 +165,15 @@ def _arrow_errors(message: str) -> Iterator[None]:
         raise FileFormatError(f"{message} ({_first_line(error)}).") from error
 
 
-def _stack(path: Path, rows: list[Any], lines: list[int]) -> np.ndarray:
+def _stack(path: Path, rows: list[Any], lines: Callable[[int], str]) -> np.ndarray:
     width = None
-    for number, row in zip(lines, rows, strict=True):
+    for i, row in enumerate(rows):
         if not isinstance(row, list) or not all(isinstance(value, int | float) for value in row):
-            raise FileFormatError(
-                f"{str(path)!r}, line {number}: the code is not a list of numbers."
-            )
+            raise FileFormatError(f"{str(path)!r}, {lines(i)}: the code is not a list of numbers.")
         width = len(row) if width is None else width
         if len(row) != width:
             raise FileFormatError(
-                f"{str(path)!r}, line {number}: the code has {len(row)} dimensions, "
+                f"{str(path)!r}, {lines(i)}: the code has {len(row)} dimensions, "
                 f"and the codes before it have {width}."
             )
     try:
@@ -181,12 +182,6 @@ def _stack(path: Path, rows: list[Any], lines: list[int]) -> np.ndarray:
         raise FileFormatError(
             f"{str(path)!r}: a code has a value that is too large for float32."
         ) from error
-
-
-def _id(value: object) -> Any:
-    if not isinstance(value, str | int | float):
-        raise TypeError(value)
-    return value
 
 
 def _id_name(names: list[str], asked: str | None) -> str:

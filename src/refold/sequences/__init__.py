@@ -27,10 +27,12 @@ from refold.sequences.files._format_registry import FORMATS as FORMATS
 from refold.sequences.files._format_registry import format_named as format_named
 from refold.sequences.files._read_write import read as read
 from refold.sequences.files._read_write import write as write
-from refold.sequences.files.tables._layout_detection import TableOptions as TableOptions
-from refold.sequences.files.tables._layout_detection import find_layout as find_layout
-from refold.sequences.files.tables._layout_detection import step_columns as step_columns
-from refold.sequences.files.tables._table_reader import from_file_table as from_file_table
+from refold.sequences.files._tables import TableOptions as TableOptions
+from refold.sequences.files._tables import find_layout as find_layout
+from refold.sequences.files._tables import from_file_table as from_file_table
+from refold.sequences.files._tables import step_columns as step_columns
+from refold.sequences.files.formats._json import parse_json as parse_json
+from refold.sequences.files.formats._json import parse_jsonl as parse_jsonl
 from refold.sequences.preprocessing._data_warnings import data_warnings as data_warnings
 from refold.sequences.preprocessing._data_warnings import key_columns as key_columns
 from refold.sequences.preprocessing._length_batches import Batches as Batches

@@ -46,8 +46,8 @@ def test_a_folder_without_parquet_files(tmp_path):
     ("content", "match"),
     [
         (b"", "b.parquet is empty: it holds no bytes. Write it again, or move it elsewhere"),
-        (b"PAR1", "b.parquet is cut short: it lacks the end .* move it elsewhere"),
-        (b"PAR1" + bytes(100), "b.parquet is cut short: it lacks the end .* move it elsewhere"),
+        (b"PAR1", "b.parquet is damaged: .* move it elsewhere"),
+        (b"PAR1" + bytes(100), "b.parquet is damaged: .* move it elsewhere"),
         (b"PAR1" + bytes(100) + b"PAR1", "b.parquet is damaged: .* move it elsewhere"),
         (b"id,x\n", "b.parquet is not a parquet file. It seems to be text. Write it again, or"),
     ],
@@ -139,9 +139,14 @@ def test_no_rows(tmp_path):
         ),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, float("nan")], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
-        ({"id": [1, None], "x": [[1], [2]]}, {}, "Row 1 has no id in column 'id'"),
+        ({"id": [1, None], "x": [[1], [2]]}, {}, "(Row|Sequence) 1 has no id"),
         ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' twice, in rows 0 and 1"),
         ({"id": [1, 1], "time": [6, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '6' in row 0"),
+        (
+            {"id": [0, 1, 1], "time": [None, 6, 5], "x": [None, 1, 2]},
+            {},
+            "time '5' in row 2, after '6' in row 1",
+        ),
         ({"id": [1, 1], "time": [6, None], "x": [1, 2]}, {}, "row 1 has no time"),
         ({"id": [1, 1], "time": [6, None], "x": [1, None]}, {}, "row 1 has no time"),
         ({"id": [1, 1], "time": [None, 6], "x": [None, 1]}, {}, "row 0 has no time"),
@@ -157,41 +162,48 @@ def test_no_rows(tmp_path):
         ),
         ({"id": [1, 1], "time": [True, False], "x": [1, 1]}, {}, "it holds bool values"),
         ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
-        ({"id": [3, 9], "x": [0, float("inf")]}, {}, "infinite value at row 1 .id 9., column 'x'"),
+        ({"id": [3, 9], "x": [0, float("inf")]}, {}, "infinite value at .* .id 9.,.* column 'x'"),
         (
             {"id": [1], "x": [["a"]]},
             {"column_types": "numeric"},
-            "text 'a' at row 0, step 0, column 'x'",
+            "text 'a' at .*, step 0, column 'x'",
         ),
-        ({"id": [1, 2], "x": ["1", "a"]}, {"column_types": "numeric"}, "text 'a' at row 1 .id 2."),
+        ({"id": [1, 2], "x": ["1", "a"]}, {"column_types": "numeric"}, "text 'a' at .* .id 2."),
         (
             {"id": [1, 2], "x": [1, 7]},
             {"column_types": "binary"},
-            "Got 7 at row 1 .id 2., column 'x'",
+            "Got 7 at .* .id 2.,.* column 'x'",
         ),
         (
             {"id": [1], "x": [1.5]},
             {"column_types": "categorical"},
-            "Got 1.5 at row 0 .id 1., column 'x'",
+            "Got 1.5 at .* .id 1.,.* column 'x'",
         ),
-        ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "Row 0 has 1 steps in column 'x', but 2 in"),
+        ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "has 1 steps in column 'x', but 2 in"),
         ({"x": [[1]], "y": [1]}, {"columns": ["x", "y"]}, "Column 'y' has the type int64. Expect"),
         ({"x": [[[1]]], "y": [[1]]}, {}, "Column 'x' has the type list.* Expected lists of"),
-        ({"x": [[[1]], [[1, 2]]]}, {}, "Row 1 has a step of 2 features .* but others have 1"),
-        ({"x": [[[1], None]]}, {}, "Row 0 has a step of 0 features .* but others have 1"),
+        ({"x": [[[1]], [[1, 2]]]}, {}, "has a step of 2 features .* but others have 1"),
+        ({"x": [[[1], None]]}, {}, "has a step of 0 features .* but others have 1"),
         ({"x": [[[[1]]]]}, {}, "has the type list.*not supported"),
         ({"x": [[{"a": 1}]]}, {}, "Column 'x' has the type list.* Expected lists of"),
         ({"id": [1], "x": [datetime.date(2024, 1, 1)]}, {}, "Column 'x' holds dates, times or"),
+        (
+            {"id": [1], "x": [[1.0, 2.0]]},
+            {"sort": True},
+            "one row per sequence.* Leave sort= out|folder",
+        ),
         ({"id": [1], "x": [b"a"]}, {}, "Column 'x' has the type binary, which is not supported"),
     ],
 )
 @pytest.mark.parametrize("group_rows", [1, 9])
 def test_tables(tmp_path, columns, options, message, group_rows):
     path = put(tmp_path / "table.parquet", group_rows, **columns)
-    with pytest.raises((DataError, FileFormatError), match=rf"table\.parquet:? .*({message})") as e:
-        mapped(path, **options)
-    assert "\n" not in str(e.value)
-    assert str(e.value).count("table.parquet") == 1
+    match = rf"table\.parquet:? .*({message})"
+    for call in (read, mapped):
+        with pytest.raises((DataError, FileFormatError), match=match) as caught:
+            call(path, **options)
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).count("table.parquet") == 1
 
 
 def test_errors_name_the_file_of_a_row(tmp_path):
@@ -206,6 +218,14 @@ def test_errors_name_the_file_of_a_row(tmp_path):
     assert mapped(folder).lengths.tolist() == [3, 1, 1]
     infinite = {"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]}
     refused(folder_with(tmp_path, **infinite), DataError, r"b.parquet: .* at row 1 \(id 'd'\)")
+
+
+@pytest.mark.parametrize(("widths", "others"), [((2, 3), 2), ((3, 2), 3)])
+def test_steps_of_another_width_in_a_later_part(tmp_path, monkeypatch, widths, others):
+    monkeypatch.setattr("refold.sequences.files._parquet_files.PART_BYTES", 1)
+    path = put(tmp_path / "x.parquet", x=[[[1.0] * width] for width in widths])
+    match = rf"x\.parquet: The steps from row 1 on have {widths[1]} features .* have {others}\. All"
+    refused(path, DataError, match)
 
 
 def test_rows_in_too_many_places(tmp_path, monkeypatch):

@@ -1,17 +1,16 @@
 """Mapped files have the sequences of one table in memory, for any files and row groups."""
 
 import warnings
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refold.datasets import japanese_vowels
 from refold.errors import RefoldError
 from refold.sequences import Sequences, read, write
 from small_data import mapped
@@ -164,15 +163,6 @@ def test_files_that_refold_wrote(tmp_path, layout, data):
     assert [list(sequence) for sequence in taken] == [list(sequence) for sequence in data]
 
 
-def test_real_data(tmp_path):
-    vowels = japanese_vowels().train
-    for layout in ("list", "long"):
-        write(vowels, tmp_path / "vowels.parquet", layout=layout)
-        found = mapped(tmp_path / "vowels.parquet", block_bytes=1 << 14)
-        assert 10 < len(list(found.blocks())) < 30
-        assert_same(found, vowels)
-
-
 @pytest.mark.parametrize(
     ("columns", "options"),
     [
@@ -307,32 +297,6 @@ def test_tables_of_pandas_and_odd_names(tmp_path):
         index=[3, 5, 7, 11],
     )
     compare(tmp_path, pa.Table.from_pandas(frame), 2, 1, 1)
-
-
-values = st.floats(width=32, allow_infinity=False) | st.none()
-
-
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    data=st.lists(st.lists(values, max_size=5), min_size=1, max_size=8),
-    num_files=st.integers(1, 4),
-    group_rows=st.integers(1, 7),
-    block_bytes=st.integers(1, 60),
-    lists=st.booleans(),
-)
-def test_any_division_into_files_row_groups_and_blocks(
-    tmp_path_factory, data, num_files, group_rows, block_bytes, lists
-):
-    lengths = [len(sequence) for sequence in data]
-    flat = {"x": pa.array(list(chain(*data)), pa.float32())}
-    if lists or not sum(lengths):
-        table = list_table(lengths, flat)
-    else:
-        full = [i for i, length in enumerate(lengths) if length]
-        table = long_table([lengths[i] for i in full], flat, full)
-    compare(tmp_path_factory.mktemp("cut"), table, num_files, group_rows, block_bytes)
 
 
 CELLS = {

@@ -179,7 +179,7 @@ def has_lists(column: Any) -> bool:
 
 def is_nested(column: Any) -> bool:
     """Return whether an Arrow column holds lists of lists."""
-    return has_lists(column) and pa.types.is_nested(column.type.value_type)
+    return has_lists(column) and has_lists(column.type.value_field)
 
 
 def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
@@ -193,7 +193,7 @@ def split_lists(
 ) -> tuple[np.ndarray, list[Any]]:
     """Return the length of each row's lists, and the entries of each column."""
     for name, column in zip(names, columns, strict=True):
-        if not has_lists(column) or is_nested(column):
+        if not has_lists(column) or pa.types.is_nested(column.type.value_type):
             raise SchemaError(
                 f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
                 f"one list per row; {advice}."

@@ -11,11 +11,11 @@ import pyarrow as pa
 from refold.errors import ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import is_table, stored_schemas
-from refold.sequences.files._cache import deleted_with, temporary_folder
-from refold.sequences.files._joined_parts import join, open_folder
+from refold.sequences.files._folder import deleted_with, open_folder, temporary_folder
+from refold.sequences.files._joined_parts import join
 from refold.sequences.files._parquet_files import PART_BYTES, Part
 from refold.sequences.files._read_write import MEMORY_BYTES, block_bytes_for
-from refold.sequences.files.tables._layout_detection import (
+from refold.sequences.files._tables import (
     TableLayout,
     TableOptions,
     find_layout,
@@ -119,33 +119,25 @@ def is_batches(x: Any) -> bool:
 
 
 def _tables(batches: Any) -> Iterator[pa.Table]:
+    """Yield one table per batch."""
     if callable(batches):
         batches = batches()
-    if isinstance(batches, pa.RecordBatchReader | pa.Table | pa.RecordBatch):
-        yield from _each(batches)
-    elif is_table(batches):
-        yield from _each(pa.RecordBatchReader.from_stream(batches))
-    elif hasattr(batches, "__iter__") and not isinstance(batches, str | bytes | Mapping):
-        for number, batch in enumerate(batches):
-            if not (is_table(batch) or isinstance(batch, Mapping)):
-                raise ParameterError(
-                    f"Batch {number} is a {type(batch).__name__}. Expected a table, such as a "
-                    "pyarrow.RecordBatch or a DataFrame. For a list of arrays, use Sequences."
-                )
-            yield batch if isinstance(batch, pa.Table) else pa.table(batch)
-    else:
+    if isinstance(batches, pa.RecordBatch):
+        batches = [batches]
+    elif is_table(batches) and not isinstance(batches, pa.RecordBatchReader):
+        batches = pa.RecordBatchReader.from_stream(batches)
+    if isinstance(batches, str | bytes | Mapping) or not hasattr(batches, "__iter__"):
         raise ParameterError(
             f"Expected batches of rows: an iterable of tables, a pyarrow.RecordBatchReader, or a "
             f"function that returns one. Got a {type(batches).__name__}."
         )
-
-
-def _each(stream: Any) -> Iterator[pa.Table]:
-    if isinstance(stream, pa.RecordBatchReader):
-        for batch in stream:
-            yield pa.Table.from_batches([batch])
-    else:
-        yield stream if isinstance(stream, pa.Table) else pa.Table.from_batches([stream])
+    for number, batch in enumerate(batches):
+        if not (is_table(batch) or isinstance(batch, Mapping)):
+            raise ParameterError(
+                f"Batch {number} is a {type(batch).__name__}. Expected a table, such as a "
+                "pyarrow.RecordBatch or a DataFrame. For a list of arrays, use Sequences."
+            )
+        yield batch if isinstance(batch, pa.Table) else pa.table(batch)
 
 
 def _like(table: pa.Table, schema: pa.Schema, number: int) -> pa.Table:
@@ -158,11 +150,8 @@ def _like(table: pa.Table, schema: pa.Schema, number: int) -> pa.Table:
     try:
         return table.select(schema.names).cast(schema)
     except pa.ArrowException as error:
+        types = ", ".join(f"{field.name}: {field.type}" for field in schema)
         raise SchemaError(
             f"Batch {number} has other types than batch 0: {error}. Convert all batches to the "
-            f"same types, {_types(schema)}."
+            f"same types, {types}."
         ) from error
-
-
-def _types(schema: pa.Schema) -> str:
-    return ", ".join(f"{field.name}: {field.type}" for field in schema)

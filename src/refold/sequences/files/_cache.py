@@ -5,19 +5,24 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
 
 from refold.errors import FileAccessError
 from refold.sequences._sequences import Sequences
-from refold.sequences.files._joined_parts import NpyWriter, join, open_folder, write_rest, writing
+from refold.sequences.files._folder import (
+    NpyWriter,
+    deleted_with,
+    open_folder,
+    temporary_folder,
+    write_rest,
+    writing,
+)
+from refold.sequences.files._joined_parts import join
 from refold.sequences.files._parquet_files import ParquetFiles
-from refold.sequences.files.tables._layout_detection import TableOptions
+from refold.sequences.files._tables import TableOptions
 
 # The environment variable with the cache folder; by default that of the user.
 CACHE_VARIABLE = "REFOLD_CACHE_DIR"
@@ -64,29 +69,9 @@ def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]
             for changed in map(change, sequences.blocks()):
                 values.append(changed.values)
         write_rest(folder, sequences.lengths, sequences.ids, changed.schema)
-        found = open_folder(folder)
-        found.block_bytes = sequences.block_bytes
-        return deleted_with(found, folder)
-
-
-@contextmanager
-def temporary_folder(parent: Path | None = None, *, keep: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder, which is deleted at the end; or after an error if it is kept."""
-    with writing(parent or Path(tempfile.gettempdir())):
-        folder = Path(tempfile.mkdtemp(prefix=".refold-", dir=parent))
-    done = False
-    try:
-        yield folder
-        done = True
-    finally:
-        if not (done and keep):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def deleted_with(sequences: Sequences, folder: Path) -> Sequences:
-    """Delete a folder with the values that are mapped from it, or when Python ends."""
-    weakref.finalize(sequences.values.base, shutil.rmtree, folder, ignore_errors=True)
-    return sequences
+        mapped = open_folder(folder)
+        mapped.block_bytes = sequences.block_bytes
+        return deleted_with(mapped, folder)
 
 
 def _cache_folder() -> Path:
@@ -103,8 +88,8 @@ def _cache_folder() -> Path:
 
 def _key(files: ParquetFiles, options: TableOptions) -> str:
     stamps = [[str(path.absolute()), *rest] for path, *rest in files.stamps]
-    given = [_VERSION, stamps, *astuple(options)]
-    return hashlib.sha256(json.dumps(given, default=str).encode()).hexdigest()[:32]
+    parts = [_VERSION, stamps, *astuple(options)]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
 
 
 def _write(entry: Path, files: ParquetFiles, options: TableOptions) -> None:

@@ -103,12 +103,12 @@ def _decompress(data: bytes, codec: str, expected: str, name: str) -> bytes:
     return content.getvalue()
 
 
-def decode_utf8(data: bytes, name: str) -> str:
+def decode_utf8(data: bytes, name: str, first_line: int = 1) -> str:
     """Decode UTF-8 text and drop a byte-order mark."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data.count(b"\n", 0, error.start) + first_line
         raise FileFormatError(
             f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
             "Save the file as UTF-8."

@@ -20,7 +20,7 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     if chosen.name == "parquet":  # the file may be larger than memory
         schema = pq.read_schema(path)
         # `read` ignores the other columns of a table with lists
-        return [one.name for one in schema if pa.types.is_nested(one.type)] or schema.names
+        return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names
     if chosen.columns is None:
         return []
     return chosen.columns(read_content(path, chosen, name), name)
@@ -86,23 +86,25 @@ def read_labels(
         )
     data = read_content(path, chosen, name)
     ids, values = chosen.labels(data, name, label, id)
-    known: dict[str, Any] = {}
-    for one, value in zip(ids, values, strict=True):
+    labels_by_id: dict[str, Any] = {}
+    for identity, value in zip(ids, values, strict=True):
         if value is None:
             continue
-        if known.setdefault(str(one), value) != value:
+        if labels_by_id.setdefault(str(identity), value) != value:
             raise DataError(
-                f"{name}: the sequence with id {one!r} has two labels, {known[str(one)]!r} and "
-                f"{value!r}. Expected one label per sequence."
+                f"{name}: the sequence with id {identity!r} has two labels, "
+                f"{labels_by_id[str(identity)]!r} and {value!r}. Expected one label per sequence."
             )
-    unlabeled = [one for one in sequences.ids.tolist() if str(one) not in known]
+    unlabeled = [
+        identity for identity in sequences.ids.tolist() if str(identity) not in labels_by_id
+    ]
     if unlabeled:
         raise DataError(
             f"{name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
             f"{f' and {len(unlabeled) - 1} more' if len(unlabeled) > 1 else ''}. Give every "
             "sequence a label."
         )
-    labels = [known[str(one)] for one in sequences.ids.tolist()]
-    if all(isinstance(one, int) for one in labels):
+    labels = [labels_by_id[str(identity)] for identity in sequences.ids.tolist()]
+    if all(isinstance(label, int) for label in labels):
         return np.array(labels, dtype=np.int64)
-    return np.array([str(one) for one in labels])
+    return np.array([str(label) for label in labels])

@@ -56,8 +56,8 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document"),
     (b"\xff\xfe", "text in UTF-16"),
     (b"\xfe\xff", "text in UTF-16"),
+    *((bytes([0x80, i]), "a Python pickle, which is never loaded") for i in range(2, 6)),
 )
-PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
 
 
 def check_content(data: bytes, expected: Format, name: str) -> None:
@@ -70,8 +70,7 @@ def check_content(data: bytes, expected: Format, name: str) -> None:
         if magic.startswith(data):
             raise FileFormatError(f"{name} is cut short: it holds only {len(data)} bytes.")
         raise FileFormatError(f"{wanted}. It seems to be {likely_type(data)}.")
-    binary = any(data.startswith(signature) for signature, _ in SIGNATURES)
-    if binary or data.startswith(PICKLES) or b"\0" in data[:4096]:
+    if data.startswith(tuple(begin for begin, _ in SIGNATURES)) or b"\0" in data[:4096]:
         raise FileFormatError(f"{wanted}, which is text. It seems to be {likely_type(data)}.")
     if expected.is_table and data.lstrip()[:1] in {b"{", b"["}:
         raise FileFormatError(f"{wanted}. It seems to be JSON.")
@@ -82,8 +81,6 @@ def likely_type(data: bytes) -> str:
     for signature, meaning in SIGNATURES:
         if data.startswith(signature):
             return meaning
-    if data.startswith(PICKLES):
-        return "a Python pickle, which is never loaded"
     if b"\0" in data[:4096]:
         return "an unknown binary file"
     if data.lstrip()[:1] in {b"{", b"["}:

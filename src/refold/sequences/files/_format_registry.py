@@ -85,27 +85,26 @@ _FORMATS = (
     Format("txt", (".txt",), read_text, frozenset({"unit"}), write_text),
     Format("ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, labels=ts_labels),
 )
-FORMATS = {one.name: one for one in _FORMATS}
+FORMATS = {format_.name: format_ for format_ in _FORMATS}
 """The file formats of `read` and `write`, by name."""
 
 
-def format_of(source: object, given: str | None = None) -> Format:
+def format_of(source: object, name: str | None = None) -> Format:
     """Return the format of a file by a given name, else by its suffix, as of words.csv.gz."""
-    if given is not None:
-        given = _without_compression(given)
-        if given not in FORMATS:
-            raise ParameterError(f"The format {given!r} is unknown. Known: {', '.join(FORMATS)}.")
-        return FORMATS[given]
+    if name is not None:
+        name = _without_compression(name)
+        if name not in FORMATS:
+            raise ParameterError(f"The format {name!r} is unknown. Known: {', '.join(FORMATS)}.")
+        return FORMATS[name]
     if not isinstance(source, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
     path = local_path(source)
-    found = format_named(path.name)
-    if found is not None:
-        return found
-    known = ", ".join(suffix for one in _FORMATS for suffix in one.suffixes)
+    if (chosen := format_named(path.name)) is not None:
+        return chosen
+    suffixes = ", ".join(suffix for format_ in _FORMATS for suffix in format_.suffixes)
     shown = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
     raise FileFormatError(
-        f"{path} has {shown}. Known: {known}, and text with {', '.join(COMPRESSIONS)} added; "
+        f"{path} has {shown}. Known: {suffixes}, and text with {', '.join(COMPRESSIONS)} added; "
         "or name the format."
     )
 
@@ -113,14 +112,14 @@ def format_of(source: object, given: str | None = None) -> Format:
 def format_named(name: str) -> Format | None:
     """Return the format for the suffix of a file name, or None."""
     suffix = Path(_without_compression(name)).suffix.lower()
-    return next((one for one in _FORMATS if suffix in one.suffixes), None)
+    return next((format_ for format_ in _FORMATS if suffix in format_.suffixes), None)
 
 
 def check_applies(options: Iterable[str], chosen: Format) -> None:
     """Raise ``ParameterError`` if the format does not take an option of `read`."""
     for key in options:
         if key not in chosen.read_options:
-            others = [one.name for one in _FORMATS if key in one.read_options]
+            others = [format_.name for format_ in _FORMATS if key in format_.read_options]
             raise ParameterError(
                 f"{argument(f'{key}=')} does not apply to the format {chosen.name}, only to "
                 f"{', '.join(others)}."
@@ -131,5 +130,5 @@ def _without_compression(name: str) -> str:
     """Return ``data.csv`` for ``data.csv.gz``, and any other name unchanged."""
     stem, dot, suffix = name.rpartition(".")
     inner = f".{stem.rpartition('.')[2].lower()}"
-    text = any(inner in one.suffixes for one in _FORMATS if one.is_text)
+    text = any(inner in format_.suffixes for format_ in _FORMATS if format_.is_text)
     return stem if dot and f".{suffix}".lower() in COMPRESSIONS and text else name

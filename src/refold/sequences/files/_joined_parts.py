@@ -1,30 +1,24 @@
 """Sequences of a table that comes in parts, each converted like a small table and then joined.
 
-The result is a folder with `values.npy`, `offsets.npy`, `ids.npy` and `schema.json`. It holds the
-sequences that one table with all rows would give.
+The result holds the sequences that one table with all rows would give.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
 
 from refold._support.offsets import offsets_from_lengths, positions_of
-from refold._support.user_warnings import warn
-from refold.errors import DataError, FileAccessError, argument
+from refold.errors import DataError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import (
     as_raw,
     check_has_ids,
-    has_lists,
     is_nested,
     is_text,
     split_lists,
@@ -34,14 +28,14 @@ from refold.sequences.conversion._list_tables import parts_from_arrow
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import sortable
 from refold.sequences.conversion._time_gaps import time_gaps, with_time_gaps
+from refold.sequences.files._folder import NpyWriter, write_rest
 from refold.sequences.files._parquet_files import Part, naming
-from refold.sequences.files.tables._layout_detection import TableLayout, TableOptions
-from refold.sequences.files.tables._table_reader import from_long_table
+from refold.sequences.files._tables import TableLayout, TableOptions, from_long_table
 from refold.sequences.schema._column_types import ColumnTypes, encoded_type
 from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Parts, Rows, check_ids, plain
 from refold.sequences.schema._schema import Column, Schema, default_names
-from refold.sequences.types import CATEGORICAL, COLUMN_TYPES, NUMERIC, UNKNOWN, inferred_type
+from refold.sequences.types import CATEGORICAL, COLUMN_TYPES, NUMERIC, inferred_type
 
 # Steps that are put in order at a time.
 _STEPS = 1 << 17
@@ -69,11 +63,12 @@ def join(
     with NpyWriter(folder / "values.npy") as values:
         for part in parts:
             with naming(part.path):
-                values.append(columns.add(pieces.convert(part, columns.types)))
+                converted = pieces.convert(part, columns.types)
+                values.append(columns.add(converted, part.first))
     ids, lengths, order = pieces.join()
-    found, warnings = columns.settle()
+    final_schema, warnings = columns.settle()
     if not lengths.any():
-        np.save(folder / "values.npy", np.zeros((0, found.num_columns), columns.dtype))
+        np.save(folder / "values.npy", np.zeros((0, final_schema.num_columns), columns.dtype))
     elif order is not None or columns.must_change():
         (folder / "values.npy").rename(folder / "parts.npy")
         written = np.load(folder / "parts.npy", mmap_mode="r")
@@ -83,43 +78,7 @@ def join(
         (folder / "parts.npy").unlink()
     if layout.time_gaps:
         pieces.add_gaps(folder / "values.npy", schema.field(str(layout.time)).type)
-    write_rest(folder, lengths, ids, found, warnings)
-
-
-def write_rest(
-    folder: Path, lengths: np.ndarray, ids: np.ndarray, schema: Schema, warnings: Sequence[str] = ()
-) -> None:
-    """Write what `open_folder` needs besides the values."""
-    state = {"schema": schema.to_dict(), "warnings": list(warnings)}
-    with writing(folder):
-        np.save(folder / "offsets.npy", offsets_from_lengths(lengths))
-        np.save(folder / "ids.npy", ids)
-        (folder / "schema.json").write_text(json.dumps(state), encoding="utf-8")
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn errors of the system into one that says how to choose another folder."""
-    try:
-        yield
-    except OSError as error:
-        raise FileAccessError(
-            f"{folder} cannot be written: {error.strerror or error}. The environment variable "
-            "REFOLD_CACHE_DIR names another folder for the cache, and TMPDIR for temporary files."
-        ) from error
-
-
-def open_folder(folder: Path, *, in_memory: bool = False) -> Sequences:
-    """Open the sequences that `join` wrote, mapped or in memory, and repeat its warnings."""
-    state = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
-    values, offsets, ids = (
-        np.load(folder / f"{name}.npy", mmap_mode=None if in_memory else "r")
-        for name in ("values", "offsets", "ids")
-    )
-    for message in state["warnings"]:
-        warn(message)
-    schema = Schema.from_dict(state["schema"])
-    return Sequences.trusted(values, offsets, ids, schema, is_mapped=not in_memory)
+    write_rest(folder, lengths, ids, final_schema, warnings)
 
 
 class _Columns:
@@ -137,9 +96,7 @@ class _Columns:
     ) -> None:
         self._layout, self._column_types = layout, column_types
         fields = [schema.field(name) for name in layout.features]
-        first = fields[0].type
         self._is_nested = layout.lists and len(fields) == 1 and is_nested(fields[0])
-        self._is_nested = self._is_nested and has_lists(first.value_field)
         if layout.lists and not self._is_nested:
             empty = [pa.chunked_array([], field.type) for field in fields]
             advice = f"choose the columns with {argument('columns=')}"
@@ -168,9 +125,10 @@ class _Columns:
         """The types to convert a part with."""
         if self._is_nested:
             return self._column_types
-        return {column.name: column.type_of_part for column in self._columns}
+        types = {column.name: column.type_of_part for column in self._columns}
+        return {name: type_ for name, type_ in types.items() if type_ is not None}
 
-    def add(self, part: Parts | Sequences) -> np.ndarray:
+    def add(self, part: Parts | Sequences, first_row: int) -> np.ndarray:
         """Learn from a converted part; return its values (num_steps, F)."""
         values = part.values
         if not len(values):
@@ -179,6 +137,12 @@ class _Columns:
             names = default_names(values.shape[1])
             self._known = KnownColumns(names, self._column_types, [])
             self._columns = [_Column(name, self._types[0], self._known) for name in names]
+        if self._is_nested and values.shape[1] != len(self._columns):
+            raise DataError(
+                f"The steps from row {first_row} on have {values.shape[1]} features in column "
+                f"{self._layout.features[0]!r}, but those before have {len(self._columns)}. All "
+                "steps need the same; fill missing ones with null."
+            )
         self._num_steps += len(values)
         values = values.astype(self.dtype)
         for i, column in enumerate(self._columns):
@@ -190,18 +154,18 @@ class _Columns:
         if not self._columns:
             return parts_from_list([[]], column_types=self._column_types).schema, []
         self._dtype_of_parts = self.dtype
-        found = tuple(column.settle(self._num_steps) for column in self._columns)
+        settled = tuple(column.settle(self._num_steps) for column in self._columns)
         if self._is_nested:
-            return Schema(found), []
+            return Schema(settled), []
         empty = not self._num_steps  # a long table without steps is read like empty lists
-        schema = self._known.schema(found, lists=self._layout.lists or empty)
+        schema = self._known.schema(settled, lists=self._layout.lists or empty)
         schema = with_time_gaps(schema) if self._layout.time_gaps else schema
-        return schema, [] if self._layout.lists or empty else self._known.warnings(found)
+        return schema, [] if self._layout.lists or empty else self._known.warnings(settled)
 
     def must_change(self) -> bool:
         """Return whether values differ from those that `add` returned."""
         maps = [column.places for column in self._columns if column.places is not None]
-        moved = any((one[:-1] != np.arange(len(one) - 1)).any() for one in maps)
+        moved = any((places[:-1] != np.arange(len(places) - 1)).any() for places in maps)
         return moved or self.dtype != self._dtype_of_parts
 
     def settled(self, values: np.ndarray) -> np.ndarray:
@@ -246,7 +210,7 @@ class _Column:
     def add(self, values: np.ndarray, categories: Sequence[Any]) -> np.ndarray:
         """Return the values (num_steps,) of a part with indices that are those of all parts."""
         if categories:
-            places = [self._index.setdefault(one, len(self._index)) for one in categories]
+            places = [self._index.setdefault(category, len(self._index)) for category in categories]
             if len(self._index) >= _MAX_CATEGORIES:
                 raise DataError(
                     f"Column {self.name!r} has more than {_MAX_CATEGORIES} categories. Hash them, "
@@ -259,24 +223,18 @@ class _Column:
 
     def settle(self, num_steps: int) -> Column:
         """Return the column of all parts."""
-        self._settled = self._settle(num_steps)
-        return self._settled
-
-    def _settle(self, num_steps: int) -> Column:
         # as in a whole table, text without any value is numeric if there are steps
-        if self._type != CATEGORICAL.name and (
-            self._type is not None or not self.is_text or (num_steps and not self._index)
-        ):
+        is_empty_text = self.is_text and num_steps and not self._index
+        if self.type_of_part == CATEGORICAL.name and (self._type or not is_empty_text):
+            categories = np.array([*self._index], object if self.is_text else np.float64)
+            stored = self._known.categories.get(self.name)
+            places, final = CATEGORICAL.encode(categories, self.name, lambda *_: self.name, stored)
+            self.places = np.append(places, np.nan)
+            self._settled = Column(self.name, CATEGORICAL.name, final)
+        else:
             inferred = NUMERIC if self.is_text else inferred_type(np.array(sorted(self._seen)))
-            return Column(self.name, self._type or inferred.name)
-        categories = tuple(sorted(self._index))
-        known = self._known.categories.get(self.name)
-        if known is not None and {*categories} <= {*known, *[UNKNOWN] * self.is_text}:
-            categories = known
-        final = {category: place for place, category in enumerate(categories)}
-        places = [final.get(category, len(categories)) for category in self._index]
-        self.places = np.array([*places, np.nan])
-        return Column(self.name, CATEGORICAL.name, categories)
+            self._settled = Column(self.name, self._type or inferred.name)
+        return self._settled
 
 
 def _moved(index: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -346,7 +304,7 @@ class _LongPieces:
         check_has_ids(table[self._id], self._id, rows)
         roles = TableOptions(self._id, self._time, self._layout.features, types)
         roles = replace(roles, time_gaps=self._layout.time_gaps)
-        converted = from_long_table(table, self._id, roles, rows)
+        converted = from_long_table(table, roles, rows)
         encoded = _plain_array(table[self._id]).dictionary_encode()
         codes, last_row = encoded.indices.to_numpy(), table.num_rows - 1
         first = np.unique(codes, return_index=True)[1]
@@ -424,11 +382,11 @@ class _LongPieces:
         real = np.repeat(steps, 2)
         pieces = np.repeat(np.arange(len(steps)), 2)[real]
         rows = Rows("", lambda i: "".join(self._place(int(pieces[i]), last=bool(i % 2))))
-        found = np.zeros(0)
+        present = np.zeros(0)
         if real.any():
-            found = sortable(times.filter(pa.array(real)), str(self._time), rows)
-        numbers = np.zeros(len(real), found.dtype)
-        numbers[real] = found
+            present = sortable(times.filter(pa.array(real)), str(self._time), rows)
+        numbers = np.zeros(len(real), present.dtype)
+        numbers[real] = present
         last, first = numbers[2 * before + 1], numbers[2 * after]
         wrong = np.flatnonzero(~(last < first))
         if len(wrong):
@@ -499,42 +457,3 @@ def _in_order(
     cuts = np.searchsorted(np.cumsum(lengths), np.arange(0, len(values), _STEPS), side="right")
     for begin, end in pairwise([*np.unique(cuts).tolist(), len(order)]):
         yield values[positions_of(starts[begin:end], lengths[begin:end])]
-
-
-class NpyWriter:
-    """Writer of an array (num_steps, F), row after row; all rows have the dtype of the first."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._header: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        with writing(self._path.parent):
-            self._file = self._path.open("wb")
-        return self
-
-    def append(self, values: np.ndarray) -> None:
-        """Write rows behind those before."""
-        if not len(values):
-            return
-        with writing(self._path.parent):
-            if not self._header:
-                descr = np.lib.format.dtype_to_descr(values.dtype)
-                self._header = {"descr": descr, "fortran_order": False, "shape": values.shape}
-                np.lib.format.write_array_header_1_0(self._file, self._header)
-            else:
-                num_rows, width = self._header["shape"]
-                self._header["shape"] = num_rows + len(values), width
-            self._file.write(np.ascontiguousarray(values).data)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._file, writing(self._path.parent):
-            if error is None and self._header:
-                # NumPy pads headers, so that one with more rows has the same size
-                self._file.seek(0)
-                np.lib.format.write_array_header_1_0(self._file, self._header)

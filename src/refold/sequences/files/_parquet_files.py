@@ -21,12 +21,12 @@ from refold.sequences.conversion._arrow_columns import check_unique, is_text, st
 from refold.sequences.files._file_access import access_error, local_path
 from refold.sequences.files._format import check_content
 from refold.sequences.files._format_registry import FORMATS
-from refold.sequences.files.formats._parquet import check_metadata
-from refold.sequences.files.tables._layout_detection import (
+from refold.sequences.files._tables import (
     TableLayout,
     TableOptions,
     find_layout,
 )
+from refold.sequences.files.formats._parquet import check_metadata
 from refold.sequences.schema._schema import Schema
 
 PARQUET = FORMATS["parquet"]
@@ -119,9 +119,11 @@ def _sizes(metadata: pq.FileMetaData, layout: TableLayout) -> Iterator[tuple[int
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         columns = [group.column(i) for i in range(group.num_columns)]
-        used = [one for one in columns if f"{one.path_in_schema}.".startswith(prefixes)]
-        values = [one.num_values for one in used if f"{one.path_in_schema}.".startswith(features)]
-        size = sum(max(8 * one.num_values, one.total_uncompressed_size) for one in used)
+        used = [chunk for chunk in columns if f"{chunk.path_in_schema}.".startswith(prefixes)]
+        values = [
+            chunk.num_values for chunk in used if f"{chunk.path_in_schema}.".startswith(features)
+        ]
+        size = sum(max(8 * chunk.num_values, chunk.total_uncompressed_size) for chunk in used)
         if group.num_rows:
             yield sum(values), size, group.num_rows
 
@@ -186,8 +188,8 @@ def _check_agrees(
             raise SchemaError(
                 f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {advice}"
             )
-    found = find_layout(schema, str(path), replace(options, id=layout.id, time=layout.time))
-    extra = [name for name in found.features if name not in layout.features]
+    own = find_layout(schema, str(path), replace(options, id=layout.id, time=layout.time))
+    extra = [name for name in own.features if name not in layout.features]
     if extra:
         raise SchemaError(
             f"{path} has the column {extra[0]!r}, which {first} does not have. {advice} Or choose "
@@ -209,17 +211,17 @@ def _find_files(path: str | os.PathLike[str]) -> tuple[Path, list[Path]]:
     root = local_path(path)
     files = _in_folder(root) if root.is_dir() else [root]
     for file in files:
-        _check_ends(file, advice="" if file == root else " Write it again, or move it elsewhere.")
+        _check_begin(file, advice="" if file == root else " Write it again, or move it elsewhere.")
     return root, files
 
 
 def _in_folder(root: Path) -> list[Path]:
     try:
-        found = sorted(file for file in root.rglob("*") if file.is_file())
+        everything = sorted(file for file in root.rglob("*") if file.is_file())
     except OSError as error:
         raise access_error(root, error, writing=False) from error
     # As in Arrow, names that begin with a dot or an underscore are skipped.
-    shown = [file for file in found if not _is_hidden(file.relative_to(root))]
+    shown = [file for file in everything if not _is_hidden(file.relative_to(root))]
     files = [file for file in shown if file.suffix.lower() in PARQUET.suffixes]
     if not files:
         others = ", ".join(file.name for file in shown[:3]) + (", ..." if len(shown) > 3 else "")
@@ -234,14 +236,11 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _check_ends(path: Path, advice: str) -> None:
-    """Raise ``FileFormatError`` if the first or last bytes are not those of a Parquet file."""
+def _check_begin(path: Path, advice: str) -> None:
+    """Raise ``FileFormatError`` if the first bytes are not those of a Parquet file."""
     try:
         with path.open("rb") as file:
             first = file.read(4096)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - len(PARQUET.magic)))
-            last = file.read()
     except OSError as error:
         raise access_error(path, error, writing=False) from error
     if not first:
@@ -250,8 +249,3 @@ def _check_ends(path: Path, advice: str) -> None:
         check_content(first, PARQUET, str(path))
     except FileFormatError as error:
         raise FileFormatError(f"{error.message.marked}{advice}") from error
-    if size < 12 or last != PARQUET.magic:
-        raise FileFormatError(
-            f"{path} is cut short: it lacks the end of a Parquet file."
-            f"{advice or ' Write it again.'}"
-        )

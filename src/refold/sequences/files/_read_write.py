@@ -17,7 +17,7 @@ from refold.sequences.files._file_access import compress_for, read_content
 from refold.sequences.files._format import Format
 from refold.sequences.files._format_registry import FORMATS, check_applies, format_of
 from refold.sequences.files._parquet_files import open_files
-from refold.sequences.files.tables._layout_detection import TableOptions
+from refold.sequences.files._tables import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
 
 UNITS = ("characters", "words")
@@ -107,11 +107,9 @@ def read(
     """
     is_folder = isinstance(path, str | os.PathLike) and Path(path).is_dir()
     chosen = FORMATS["parquet"] if is_folder else format_of(path, format)
-    given = {"id": id, "time": time, "columns": columns, "column_types": column_types, "unit": unit}
-    given["layout"] = layout
-    options = {key: value for key, value in given.items() if value is not None}
-    options |= {"sort": True} if sort else {}
-    options |= {"time_gaps": True} if time_gaps else {}
+    values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
+    values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
+    options = {key: value for key, value in values.items() if value is not None}
     check_applies(options, chosen)
     if unit is not None:
         check("unit", unit, one_of(*UNITS))
@@ -217,10 +215,10 @@ def write(
     if chosen.writer is None:
         raise ParameterError(f".{chosen.name} files can be read, but not written. Write .jsonl.")
     if layout is not None and layout not in chosen.layouts:
-        known = " or ".join(map(repr, chosen.layouts)) or "None"
-        raise ParameterError(f"layout for {chosen.name}: expected {known}. Got {layout!r}.")
-    given = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
-    options = {key: value for key, value in given.items() if key in chosen.write_options}
+        layouts = " or ".join(map(repr, chosen.layouts)) or "None"
+        raise ParameterError(f"layout for {chosen.name}: expected {layouts}. Got {layout!r}.")
+    names = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
+    options = {key: value for key, value in names.items() if key in chosen.write_options}
     sequences = as_sequences(sequences)
     if "id" in chosen.write_options:
         _warn_about_unknown(sequences)

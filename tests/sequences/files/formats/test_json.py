@@ -1,11 +1,11 @@
-"""JSON files, and JSON lines with one event per line."""
+"""JSON lines and JSON files: the forms of sequences, events, and errors with their place."""
 
 import io
 
 import numpy as np
 import pytest
 
-from refold.errors import ParameterError, RefoldError
+from refold.errors import ParameterError, RefoldError, SchemaError
 from refold.sequences import column_names, read, read_labels, write
 from sequences.equal import assert_equal
 
@@ -16,25 +16,54 @@ EVENTS = """{"id": "a", "time": 1, "x": 0.5, "page": "view"}
 """
 
 
-def read_text(text, suffix, **options):
-    return read(io.BytesIO(text.encode()), format=suffix, **options)
+def read_text(text, suffix="jsonl", **options):
+    data = text.encode() if isinstance(text, str) else text
+    return read(io.BytesIO(data), format=suffix, **options)
+
+
+def test_lines_are_rows_series_strings_or_tokens():
+    rows = read_text("\ufeff[[1, 2], [3, null]]\n\n[]\n")
+    assert rows.schema.layout == "array"
+    assert rows.lengths.tolist() == [2, 0]
+    np.testing.assert_array_equal(rows[0], [[1, 2], [3, np.nan]])
+    series = read_text("[]\n[1, 2.5]")
+    assert series.schema.layout == "series"
+    assert [values.tolist() for values in series] == [[], [1, 2.5]]
+    assert read_text('"ab"\n""\n').to_list() == ["ab", ""]
+    assert read_text('"to be"\n""\n', unit="words").to_list() == [["to", "be"], []]
+    assert read_text('["a b", "c"]\n').schema.layout == "tokens"
+    assert read_text('["a b", "c"]\n', unit="words").schema.layout == "words"
+    table = read_text('[[1, "a"], [2, "b"]]\n')
+    assert [column.type for column in table.schema.columns] == ["numeric", "categorical"]
+
+
+def test_objects_of_named_lists():
+    text = '{"user": "u", "x": [1, 2], "y": ["a", "b"], "z": 3}\n{"user": "v", "x": [], "y": []}\n'
+    back = read_text(text, id="user", columns=["x", "y"])
+    assert back.ids.tolist() == ["u", "v"]
+    assert back.schema.names == ("x", "y")
+    assert back.lengths.tolist() == [2, 0]
+    one = read_text('{"id": 3, "x": [1, 2]}\n')
+    assert (one.schema.layout, one.ids.tolist()) == ("series", [3])
+    word = read_text('{"id": 3, "word": "abba"}\n')
+    assert (word.to_list(), word.schema.names) == (["abba"], ("word",))
 
 
 def test_lines_of_single_values_are_steps():
-    found = read_text(EVENTS, "jsonl")
+    found = read_text(EVENTS)
     assert found.ids.tolist() == ["a", "b"]
     assert found.schema.names == ("x", "page")
     assert found.to_list()[0].tolist() == [[0.5, "view"], [1.0, None]]
     assert np.isnan(found.values[2, 0])
     renamed = EVENTS.replace('"id"', '"who"').replace('"time"', '"at"')
-    assert read_text(renamed, "jsonl", id="who", time="at", columns=["x"]).schema.names == ("x",)
+    assert read_text(renamed, id="who", time="at", columns=["x"]).schema.names == ("x",)
 
 
 def test_an_array_of_records_gives_the_same_sequences():
     records = "[" + ",\n".join(filter(None, EVENTS.splitlines())) + "]"
-    assert_equal(read_text(records, "json"), read_text(EVENTS, "jsonl"))
+    assert_equal(read_text(records, "json"), read_text(EVENTS))
     # some .json files contain JSON lines
-    assert_equal(read_text(EVENTS, "json"), read_text(EVENTS, "jsonl"))
+    assert_equal(read_text(EVENTS, "json"), read_text(EVENTS))
 
 
 def test_tables_by_columns():
@@ -51,6 +80,7 @@ def test_tables_by_columns():
         ("[[0.5, 1.5], [2.5]]", [2, 1]),
         ("[[[0.5, 1], [1.5, 2]],\n [[2.5, 3]]]", [2, 1]),
         ('["abba", ""]', [4, 0]),
+        ('"abba"', [4]),
         ('[{"x": [1, 2], "y": [3, 4]}, {"x": [], "y": []}]', [2, 0]),
         ('{"id": "a", "x": [1, 2, 3]}', [3]),
         ("[1, 2]\n[3]\n", [2, 1]),
@@ -62,57 +92,97 @@ def test_an_array_of_sequences(text, lengths):
 
 def test_a_text_per_object_is_a_sequence_unless_ids_repeat():
     once = '{"id": 1, "page": "view"}\n{"id": 2, "page": "buy"}\n'
-    assert read_text(once, "jsonl").lengths.tolist() == [4, 3]
-    assert read_text(once, "jsonl", layout="long").lengths.tolist() == [1, 1]
-    assert read_text(once.replace("2", "1"), "jsonl").lengths.tolist() == [2]
+    assert read_text(once).lengths.tolist() == [4, 3]
+    assert read_text(once, layout="long").lengths.tolist() == [1, 1]
+    assert read_text(once.replace("2", "1")).lengths.tolist() == [2]
 
 
 def test_unsorted_events_are_sorted_on_request():
     text = '{"id": 1, "time": "2024-01-02", "x": 2}\n{"id": 1, "time": "2024-01-01", "x": 1}\n'
-    assert read_text(text, "jsonl", sort=True)[0][:, 0].tolist() == [1, 2]
+    assert read_text(text, sort=True)[0][:, 0].tolist() == [1, 2]
     with pytest.raises(RefoldError, match=r"in line 2, after '2024-01-02' in line 1\. .*sort=True"):
-        read_text(text, "jsonl")
+        read_text(text)
+
+
+NUMBER = "expected a number, a token or null"
 
 
 @pytest.mark.parametrize(
-    ("suffix", "text", "options", "message"),
+    ("text", "options", "message"),
     [
-        (
-            "jsonl",
-            '{"id": 1, "x": 1}\n{"id": 1, "x": "a"}\n',
-            {},
-            "line 2: 'x' is text, but line 1",
-        ),
-        (
-            "jsonl",
-            '{"id": 1, "x": 1}\n{"id": 1, "x": [1]}\n',
-            {},
-            "line 2: 'x' is a list. Expected",
-        ),
-        ("jsonl", '{"id": 1, "x": 1}\n\n{"x": 2}\n', {}, "Line 3 has no id in column 'id'"),
-        ("jsonl", '{"id": 1, "x": 1}\n{"id": 1, "x": NaN}\n{"id": 1, "x": 1e999}\n', {}, "line 3"),
-        ("jsonl", '{"u": 1, "x": 1}\n', {}, "no column 'id' .* Name one with id=; its .* u, x"),
-        ("jsonl", "[1, 2]\n", {"sort": True}, "sort= needs files with one object per step"),
-        ("jsonl", '{"x": [1]}\n', {"time": "t"}, "time= needs files with one object per step"),
-        ("jsonl", '[1]\n[2, "a"]\n', {}, r"sequence 1, step 1, column 'x0' \(line 2\)"),
-        ("json", '[[1],\n [2, "a"]]', {}, r"step 1, column 'x0' \(entry 1, line 2\)"),
-        ("json", '[{"id": 1, "x": 1},\n {"id": 1, "x": "a"}]', {}, "entry 1, line 2: 'x' is text"),
-        ("json", "[[1],\n [2 3]]", {}, "line 2 is not JSON: .* at character 5"),
-        ("json", "[[1],\n [2]\n", {}, "line 3 is not JSON: .* cut short"),
-        ("json", "[[1] [2]]", {}, "line 1 is not JSON: Expecting ',' delimiter at character 6"),
-        ("json", "[" * 100_000, {}, "line 1 is not JSON"),
-        ("json", "[]", {}, "holds an empty array"),
-        ("json", "[1, 2]", {}, "entry 0, line 1 is 1. Expected a list, a string or an object"),
-        ("json", "5", {}, "holds 5. Expected an array of sequences or of records"),
-        ("json", " \n", {}, "is empty: it holds only blank lines"),
-        ("json", '{"id": [1, 2], "x": [1]}', {}, "'x' has other rows than 'id', which has 2"),
-        ("json", '{"data": [[1, 2]]}', {}, "line 1, 'data': entry 0 is a list"),
-        ("json", r'["\ud83d"]', {}, r"holds \\ud83d, half of a surrogate pair"),
+        ("[1]\n[1,\n", {}, "line 2 is not JSON: .* cut short, at character 4. Expected one whole"),
+        ("[1]\n\n[1, 2", {}, "line 3 is not JSON: .* cut short"),
+        ("[\n  [1, 2]\n]\n", {}, "line 1 is not JSON.* one whole sequence per line"),
+        ("[1] [2]\n", {}, "line 1 is not JSON: trailing characters"),
+        ("[" * 100_000 + "\n", {}, "line 1 is not JSON"),
+        ("\n \n", {}, "is empty: it holds only blank lines"),
+        ("[1]\n[2, NaN]\n", {}, "line 2 is not JSON: .* write null for a missing value"),
+        ("[1, Infinity]\n", {}, "line 1 is not JSON: .* NaN and Infinity are not JSON"),
+        ('{"id": 1, "x": 1}\n{"id": 1, "x": 1e999}\n', {}, "line 2 .* out of range"),
+        (r'"\ud83d\ude00"' "\n" r'{"\ud83d": 1234567}', {}, "line 2 .* halves of a surrogate pair"),
+        (b'["a"]\n["\xff"]\n', {}, "line 2: byte 0xff is not UTF-8"),
+        ("5\n", {}, "line 1 is 5. Expected a list, a string or an object"),
+        ("[1]\n5\n", {}, "line 2 is a number, but others are a list of numbers or tokens. All"),
+        ('[1]\n{"x": [1]}\n', {}, "line 2 is an object, but others are a list"),
+        ('"ab"\n[]\n', {}, "line 2 is a list, but others are a string"),
+        ("[[1, 2], [3]]\n", {}, "line 1, step 1 has 1 features. Expected 2, as all steps"),
+        ("[[1, 2]]\n[[1, 2, 3]]\n", {}, "line 2, step 0 has 3 features. Expected 2, as all"),
+        ("[[], []]\n", {}, "line 1, step 0 has 0 features. Expected 1"),
+        ("[[1], 2]\n", {}, "line 1, step 1: expected a list. Got a number"),
+        ("[1, [2]]\n", {}, f"line 1, step 1: {NUMBER}. Got a list"),
+        ("[[1, [2]]]\n", {}, f"line 1, step 0, feature 1: {NUMBER}. Got a list"),
+        ('[1]\n[2, "a"]\n', {}, r"the text 'a' at sequence 1, step 1, column 'x0' \(line 2\)"),
+        ("[1]\n", {"id": "user"}, "without names. Leave id= and columns="),
+        ("[1, 2]\n", {"sort": True}, "sort= needs files with one object per step"),
+        ('{"x": [1]}\n', {"time": "t"}, "time= needs files with one object per step"),
+        ('{"x": [1]}\n', {"id": "user"}, "has no id 'user'. Its keys are x"),
+        ('{"x": [1]}\n', {"columns": ["y"]}, "line 1 lacks 'y'. It has x"),
+        ('{"id": 1, "x": [1]}\n{"x": [1]}\n', {}, "line 2, 'id': expected text or an integer. Got"),
+        ('{"id": 1}\n', {}, "line 1 has no feature columns besides the id"),
+        ('{"x": [1], "y": [1, 2]}\n', {}, "line 1 has lists of different lengths: 'x' 1, 'y' 2"),
+        ('{"x": [1], "y": 2}\n', {}, "line 1, 'y': expected a list. Got a number"),
+        ('{"x": [{"a": 1}]}\n', {}, f"line 1, 'x', step 0: {NUMBER}. Got an object"),
+        ('{"t": "to be"}\n{"t": ["or"]}\n', {"unit": "words"}, "line 2, 't': expected text. Got"),
+        ('{"t": ["to"]}\n{"t": "be"}\n', {}, "line 2, 't': expected a list. Got text"),
+        ('"ab"\n', {"column_types": "numeric"}, "strings, whose steps are categorical. Leave col"),
+        ('{"t": "ab"}\n', {"column_types": "binary"}, "strings, whose steps are categorical. Lea"),
+        ('{"x": [1]}\n', {"column_types": {"y": "binary"}}, "column_types names the column"),
+        ('{"id": 1, "x": 1}\n{"id": 1, "x": "a"}\n', {}, "line 2, 'x': expected a number or null"),
+        ('{"id": 1, "x": 1}\n{"id": 1, "x": [1]}\n', {}, "line 2, 'x': .* null. Got a list"),
+        ('{"id": 1, "x": 1}\n\n{"x": 2}\n', {}, "Line 3 has no id in column 'id'"),
+        ('{"u": 1, "x": 1}\n', {}, "no column 'id' .* Name one with id=; its .* u, x"),
     ],
 )
-def test_errors_have_their_position(suffix, text, options, message):
+def test_errors_of_lines_have_their_place(text, options, message):
     with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
-        read_text(text, suffix, **options)
+        read_text(text, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[1],\n [2, "a"]]', r"step 1, column 'x0' \(entry 1\)"),
+        ('[{"id": 1, "x": 1},\n {"id": 1, "x": "a"}]', "entry 1, 'x': expected a number or null"),
+        ("[[1],\n [2 3]]", "line 2 is not JSON: .* at character 5"),
+        ("[[1],\n [2]\n", "line 2 is not JSON: .* cut short"),
+        ("[[1] [2]]", "line 1 is not JSON: expected ',' or ']', at character 6"),
+        ("[" * 100_000, "line 1 is not JSON"),
+        ("[]", "holds an empty array"),
+        ("[1, 2]", "entry 0 is 1. Expected a list, a string or an object|others are"),
+        ("5", "holds 5. Expected an array of sequences or of records"),
+        (" \n", "is empty: it holds only blank lines"),
+        ('{"id": [1, 2], "x": [1]}', "'x' has other rows than 'id', which has 2"),
+        ('{"data": [[1, 2]]}', f"line 1, 'data', step 0: {NUMBER}. Got a list"),
+    ],
+)
+def test_errors_of_arrays_have_their_place(text, message):
+    with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
+        read_text(text, "json")
+
+
+def test_errors_keep_their_class():
+    with pytest.raises(SchemaError, match="column_types names the column"):
+        read_text('{"x": [1]}\n', column_types={"y": "binary"})
 
 
 def test_json_cannot_be_written(tmp_path):

@@ -1,196 +1,308 @@
 """JSON lines, one sequence or one event per line, and JSON files with an array of either."""
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.files.formats._json_entries import (
-    Entry,
-    are_events,
-    check_cells,
-    entries_of_columns,
-    from_events,
-    parse_json,
-    parse_lines,
-)
+from refold.sequences.files._tables import TableOptions, from_file_table
 from refold.sequences.files.formats._text import text_sequences
-from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes, decode_column, resolve_column_types
-from refold.sequences.schema._parts import Parts, Rows, check_ids
-from refold.sequences.schema._schema import (
-    Column,
-    Layout,
-    Schema,
-    has_default_names,
-)
+from refold.sequences.schema._parts import Rows, check_ids
+from refold.sequences.schema._schema import Column, Schema, has_default_names
 from refold.sequences.types import CATEGORICAL, UNKNOWN
 
-# A sequence is an array of rows, a flat array, a string, or an object of named arrays. An event is
-# an object of single values, like a row of a long table.
+# A sequence is a list of rows, a flat list, a string, or an object of named lists. An event is an
+# object of single values, like a row of a long table.
+Cell = bool | int | float | str | None
+TYPES = {"text": str, "flat": list[Cell], "rows": list[list[Cell]], "object": dict[str, Any]}
 FORMS = {
     "text": "a string",
     "flat": "a list of numbers or tokens",
     "rows": "a list of rows",
-    "object": "an object of named lists",
+    "object": "an object",
 }
+# Types in the messages of msgspec, in our words.
+WORDS = {
+    "array": "a list",
+    "object": "an object",
+    "str": "text",
+    "str | null": "text or null",
+    "bool | int | str": "text or an integer",
+    "int": "a number",
+    "float": "a number",
+    "int | float | null": "a number or null",
+    "bool": "true or false",
+    "bool | null": "true, false or null",
+    "bool | int | float | str | null": "a number, a token or null",
+}
+_MISMATCH = re.compile(r"Expected `(.+)`, got `(.+)` - at `\$\[(\d+)\](.*)`")
+
+
+class Entries(NamedTuple):
+    """The values of a file, one per sequence or event, and their places in it."""
+
+    values: list[Any]
+    rows: Rows  # "line 3" or "entry 2"
+
+
+def parse_jsonl(data: bytes, name: str) -> Entries:
+    """Return the value of each line that is not blank."""
+    values, numbers = [], []
+    for number, line in enumerate(_without_mark(data).split(b"\n"), start=1):
+        if line.strip():
+            values.append(_decode(line, name, number))
+            numbers.append(number)
+    _check_not_blank(values, name)
+    return Entries(values, Rows("line", numbers.__getitem__))
+
+
+def parse_json(data: bytes, name: str) -> Entries:
+    """Return the entries of a JSON array, or a lone object or string."""
+    data = _without_mark(data)
+    _check_not_blank(data.strip(), name)
+    try:
+        value = _decode(data, name)
+    except FileFormatError as error:
+        if "trailing characters" in str(error):  # more values follow, as in JSON lines
+            return parse_jsonl(data, name)
+        raise
+    if isinstance(value, dict | str):
+        return Entries([value], Rows("line", lambda _: 1))
+    if not isinstance(value, list):
+        raise FileFormatError(
+            f"{name} holds {json.dumps(value)[:40]}. Expected an array of sequences or of "
+            "records, an object or a string."
+        )
+    if not value:
+        raise FileFormatError(f"{name} holds an empty array. Expected at least one sequence.")
+    return Entries(value, Rows("entry"))
+
+
+def _without_mark(data: bytes) -> bytes:
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def _check_not_blank(content: object, name: str) -> None:
+    if not content:
+        raise FileFormatError(f"{name} is empty: it holds only blank lines.")
+
+
+def _decode(data: bytes, name: str, number: int | None = None) -> Any:
+    """Return the value of a text or of a line with this number; an error names the line."""
+    import msgspec  # here, because most programs read no JSON, and it takes 0.05 s
+
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        first_line = number or 1
+        decode_utf8(data, name, first_line)
+        at = re.search(r" \(byte (\d+)\)", str(error))
+        byte = len(data.rstrip()) if at is None else int(at[1])
+        reason = str(error).removesuffix(at[0] if at else "").removeprefix("JSON is malformed: ")
+        if reason == "Input data was truncated":
+            reason = "the value seems to be cut short"
+        line, column = data.count(b"\n", 0, byte), byte - data.rfind(b"\n", 0, byte)
+        nearby, advice = data[max(0, byte - 12) : byte + 12], []
+        if b"NaN" in nearby or b"Infinity" in nearby:
+            advice.append("NaN and Infinity are not JSON; write null for a missing value.")
+        if b"\\ud" in nearby.lower():
+            advice.append("Write both halves of a surrogate pair, or the character itself.")
+        if number is not None:
+            advice.append("Expected one whole sequence per line.")
+        problem = f"{name}, line {first_line + line} is not JSON: {reason}, at character {column}."
+        raise FileFormatError(" ".join([problem, *advice])) from error
 
 
 def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
     """Read one sequence or event per line; blank lines are skipped."""
-    return _convert(parse_lines(decode_utf8(data, name), name), name, **options)
+    return _convert(parse_jsonl(data, name), name, **options)
 
 
 def read_json(data: bytes, name: str, **options: Any) -> Sequences:
     """Read an array of sequences or events, or an object: a table by columns or one sequence."""
-    entries = parse_json(decode_utf8(data, name), name)
-    if len(entries) == 1 and isinstance(entries[0].value, dict):
-        entries = entries_of_columns(entries[0], name, options.get("id")) or entries
+    entries = parse_json(data, name)
+    if len(entries.values) == 1 and isinstance(entries.values[0], dict):
+        entries = _rows_of_table(entries, name, options.get("id") or "id")
     return _convert(entries, name, **options)
 
 
 def json_columns(data: bytes, name: str, *, lines: bool) -> list[str]:
     """Return the keys of the first entry, or none if it is not an object."""
-    text = decode_utf8(data, name)
     if lines:
-        text = text.lstrip().partition("\n")[0]
-    first = (parse_lines if lines else parse_json)(text, name)[0].value
+        data = _without_mark(data).lstrip().partition(b"\n")[0]
+    first = (parse_jsonl if lines else parse_json)(data, name).values[0]
     return list(first) if isinstance(first, dict) else []
 
 
+def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
+    """Return the rows of an object that holds a table by columns, else the object."""
+    table = entries.values[0]
+    ids = table.get(id_key)
+    # The ids of a table are an array or, as pandas writes them, an object by row.
+    if not isinstance(ids, list | dict):
+        return entries
+    rows = list(ids) if isinstance(ids, dict) else list(range(len(ids)))
+    for key, column in table.items():
+        same = isinstance(column, type(ids)) and len(column) == len(rows)
+        if not same or (isinstance(column, dict) and list(column) != rows):
+            raise FileFormatError(
+                f"{name}: {key!r} has other rows than {id_key!r}, which has {len(rows)}. "
+                "All columns of a table need the same rows."
+            )
+    records = [{key: column[row] for key, column in table.items()} for row in rows]
+    return Entries(records, Rows(number=rows.__getitem__))
+
+
 def _convert(
-    entries: list[Entry], name: str, *, unit: str = "characters", **options: Any
+    entries: Entries, name: str, *, unit: str = "characters", **table_options: Any
 ) -> Sequences:
-    form, asked = _common_form(entries, name), TableOptions(**options)
+    values, options = entries.values, TableOptions(**table_options)
+    form = _form(entries, name)
+    _check(entries, values, TYPES[form], name)
     if form == "object":
-        if asked.layout is not None or are_events(entries, asked):
-            return from_events(entries, name, asked)
-    elif asked.id is not None or asked.columns is not None:
+        if options.layout is not None or _are_events(values, options):
+            return _from_events(entries, name, options)
+    elif options.id is not None or options.columns is not None:
         raise SchemaError(
             f"{name} holds {FORMS[form]} per line, without names. Leave {argument('id=')} and "
             f"{argument('columns=')} out."
         )
     for option in ("time", "sort", "layout", "time_gaps"):
-        if getattr(asked, option):
+        if getattr(options, option):
             raise SchemaError(
                 f"{name} holds {FORMS[form]} for each sequence, but {argument(f'{option}=')} needs "
                 "files with one object per step. Leave it out."
             )
     if form == "object":
-        return _from_objects(entries, name, asked, unit)
+        return _from_objects(entries, name, options, unit)
     if form == "text":
-        return _from_strings([entry.value for entry in entries], name, asked.column_types, unit)
+        return _from_strings(values, name, options.column_types, unit)
     if form == "rows":
-        return _from_rows(entries, name, asked.column_types)
-    for entry in entries:
-        check_cells(entry.value, f"{name}, {entry.place}")
-    parts = _parts(entries, [entry.value for entry in entries], asked.column_types)
-    return Sequences(*(_as_words(parts) if unit == "words" else parts))
+        _check_widths(entries, name)
+        values = [np.array(rows, dtype=object) if rows else [] for rows in values]
+    return _from_lists(values, entries, unit, column_types=options.column_types)
 
 
-def _form(value: object) -> str | None:
-    """Return the form of one value, or "" for an empty list, which fits two forms."""
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, dict):
-        return "object"
-    if not isinstance(value, list):
-        return None
-    if not value:
-        return ""
-    return "rows" if isinstance(value[0], list) else "flat"
+def _form(entries: Entries, name: str) -> str:
+    """Return the form of the first sequence that is not an empty list, which fits two forms."""
+    row, value = next(
+        ((i, entry) for i, entry in enumerate(entries.values) if entry != []), (0, [1.0])
+    )
+    if isinstance(value, list):
+        return "rows" if isinstance(value[0], list) else "flat"
+    form = {str: "text", dict: "object"}.get(type(value))
+    if form is None:
+        raise FileFormatError(
+            f"{name}, {entries.rows(row)} is {json.dumps(value)}. Expected a list, a string or an "
+            "object for each sequence."
+        )
+    return form
 
 
-def _common_form(entries: list[Entry], name: str) -> str:
-    common, first = "", ""
-    for place, value in entries:
-        form = _form(value)
-        if form is None:
+def _check(
+    entries: Entries, values: Sequence[Any], type_: Any, name: str, key: str | None = None
+) -> None:
+    """Raise ``FileFormatError`` for the first value of another type, with its place."""
+    import msgspec
+
+    try:
+        msgspec.convert(values, list[type_])
+    except msgspec.ValidationError as error:
+        match = _MISMATCH.fullmatch(str(error))
+        if match is None:
+            raise
+        expected, got, row, path = match.groups()
+        place = f"{name}, {entries.rows(int(row))}" + ("" if key is None else f", {key!r}")
+        if key is None and not path:
+            form = _form(entries, name)
             raise FileFormatError(
-                f"{name}, {place} is {json.dumps(value)}. Expected a list, a string or an "
-                "object for each sequence."
-            )
-        if not common:
-            common, first = form, place
-        elif form != common and not (form == "" and common in {"flat", "rows"}):
-            found = FORMS.get(form, "an empty list")
-            raise FileFormatError(
-                f"{name}, {place} is {found}, but {first} is {FORMS[common]}. "
-                "All lines need the same form."
-            )
-    return common or "flat"
+                f"{place} is {WORDS.get(got, got)}, but others are {FORMS[form]}. All need the "
+                "same form."
+            ) from error
+        indices = re.findall(r"\d+", path)
+        inner = zip((", step ", ", feature "), indices, strict=False)
+        place += "".join(f"{noun}{index}" for noun, index in inner)
+        raise FileFormatError(
+            f"{place}: expected {WORDS.get(expected, expected)}. Got {WORDS.get(got, got)}."
+        ) from error
 
 
-def _parts(entries: list[Entry], items: Iterable[Any], types: ColumnTypes, **options: Any) -> Parts:
-    """Convert one item per entry; messages name the places of the entries."""
-    rows = Rows("", lambda row: entries[row].place)
-    return parts_from_list(items, column_types=types, rows=rows, **options)
-
-
-def _as_words(parts: Parts) -> Parts:
-    """Return tokens in the layout of words, and other sequences unchanged."""
-    if parts.schema.layout != "tokens":
-        return parts
-    return parts.with_schema(Schema(parts.schema.columns, "words"))
-
-
-def _from_rows(entries: list[Entry], name: str, column_types: ColumnTypes) -> Sequences:
+def _check_widths(entries: Entries, name: str) -> None:
+    """Raise ``FileFormatError`` if a step has another number of features than the first."""
     width: int | None = None
-    first = ""
-    for where, value in entries:
-        for step, row in enumerate(value):
-            place = f"{name}, {where}, step {step}"
-            if not isinstance(row, list):
-                raise FileFormatError(f"{place} is not a list. Expected a list of features.")
-            if width is None:
-                width, first = len(row), where
-            if not row:
-                raise FileFormatError(f"{place} has no features. Expected at least one.")
-            if len(row) != width:
+    for i, steps in enumerate(entries.values):
+        for step, row in enumerate(steps):
+            width = len(row) if width is None else width
+            if not row or len(row) != width:
                 raise FileFormatError(
-                    f"{place} has {len(row)} features, but {first} begins with {width}. "
-                    "All steps need the same."
+                    f"{name}, {entries.rows(i)}, step {step} has {len(row)} features. Expected "
+                    f"{max(1, width)}, as all steps need the same; write null for a missing one."
                 )
-            check_cells(row, place)
-    items = [np.array(entry.value, dtype=object) if entry.value else [] for entry in entries]
-    return Sequences(*_parts(entries, items, column_types))
 
 
-def _from_objects(entries: list[Entry], name: str, asked: TableOptions, unit: str) -> Sequences:
+def _from_lists(values: Sequence[Any], entries: Entries, unit: str, **options: Any) -> Sequences:
+    """Convert one list or string per sequence; messages name the places of the entries."""
+    parts = parts_from_list(values, rows=entries.rows, **options)
+    if unit == "words" and parts.schema.layout == "tokens":
+        parts = parts.with_schema(Schema(parts.schema.columns, "words"))
+    return Sequences(*parts)
+
+
+def _from_objects(entries: Entries, name: str, options: TableOptions, unit: str) -> Sequences:
     """Convert objects with one list per feature, or with one string."""
-    first, id_key, columns = entries[0].value, asked.id, asked.columns
-    if id_key is not None and id_key not in first:
-        raise SchemaError(f"{name} has no id {id_key!r}. Its keys are {', '.join(first)}.")
-    id_key = id_key or ("id" if "id" in first else None)
+    values, columns = entries.values, options.columns
+    if options.id is not None and options.id not in values[0]:
+        raise SchemaError(f"{name} has no id {options.id!r}. Its keys are {', '.join(values[0])}.")
+    id_key = options.id or ("id" if "id" in values[0] else None)
     if columns is None:
-        columns = [key for key in first if key != id_key]
+        columns = [key for key in values[0] if key != id_key]
     if not columns:
-        raise SchemaError(f"{name}, {entries[0].place} has no feature columns besides the id.")
-    text = len(columns) == 1 and isinstance(first.get(columns[0]), str)
-    for entry in entries:
-        _check_object(entry, name, id_key, columns, str if text else list)
+        place = f"{name}, {entries.rows(0)}"
+        raise SchemaError(f"{place} has no feature columns besides the id.")
+    for i, value in enumerate(values):
+        for column in columns:
+            if column not in value:
+                place = f"{name}, {entries.rows(i)}"
+                raise SchemaError(f"{place} lacks {column!r}. It has {', '.join(value)}.")
+    text = len(columns) == 1 and isinstance(values[0][columns[0]], str)
+    for column in columns:
+        cells = [value[column] for value in values]
+        _check(entries, cells, str if text else list[Cell], name, column)
     ids = None
     if id_key is not None:
-        ids = check_ids([entry.value[id_key] for entry in entries], len(entries))
+        ids = [value.get(id_key) for value in values]
+        _check(entries, ids, bool | int | str, name, id_key)
+        ids = check_ids(ids, len(values))
     if text:
-        lines = [entry.value[columns[0]] for entry in entries]
-        return _from_strings(lines, name, asked.column_types, unit, ids=ids, column=columns[0])
-    items = [np.array([entry.value[one] for one in columns], dtype=object).T for entry in entries]
-    parts = _parts(entries, items, asked.column_types, names=columns, ids=ids)
+        texts = [value[columns[0]] for value in values]
+        return _from_strings(texts, name, options.column_types, unit, ids=ids, column=columns[0])
+    items = []
+    for i, value in enumerate(values):
+        lengths = {column: len(value[column]) for column in columns}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{column!r} {length}" for column, length in lengths.items())
+            raise FileFormatError(
+                f"{name}, {entries.rows(i)} has lists of different lengths: {listed}."
+            )
+        items.append(np.array([value[column] for column in columns], dtype=object).T)
     if len(columns) == 1:
-        found = parts.schema.columns
-        layout: Layout = "tokens" if found[0].column_type.has_categories else "series"
-        parts = parts.with_schema(Schema(found, layout))
-    return Sequences(*(_as_words(parts) if unit == "words" else parts))
+        items = [item[:, 0] for item in items]
+    return _from_lists(
+        items, entries, unit, column_types=options.column_types, names=columns, ids=ids
+    )
 
 
 def _from_strings(
-    lines: list[str],
+    texts: list[str],
     name: str,
     column_types: ColumnTypes,
     unit: str,
@@ -204,29 +316,49 @@ def _from_strings(
             f"{name} holds strings, whose steps are categorical. Leave {argument('column_types=')} "
             "out."
         )
-    return text_sequences(lines, unit=unit, ids=ids, name=column)
+    return text_sequences(texts, unit=unit, ids=ids, name=column)
 
 
-def _check_object(
-    entry: Entry, name: str, id_key: str | None, columns: Sequence[str], form: type
-) -> None:
-    """Raise an error unless an object has an id, and columns of one form and length."""
-    place = f"{name}, {entry.place}"
-    if id_key is not None and not isinstance(entry.value.get(id_key), str | int):
-        raise SchemaError(f"{place}: the id {id_key!r} must be text or an integer.")
-    lengths = {}
-    for column in columns:
-        if column not in entry.value:
-            raise SchemaError(f"{place} lacks {column!r}. It has {', '.join(entry.value)}.")
-        cells = entry.value[column]
-        if not isinstance(cells, form):
-            wanted = "a list, one entry per step" if form is list else "a string, as before"
-            raise FileFormatError(f"{place}: {column!r} must be {wanted}.")
-        check_cells(cells, f"{place}, {column!r}")
-        lengths[column] = len(cells)
-    if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{column!r} {length}" for column, length in lengths.items())
-        raise FileFormatError(f"{place} has lists of different lengths: {found}.")
+def _are_events(values: list[dict[str, Any]], options: TableOptions) -> bool:
+    """Return whether objects are steps, which have neither lists nor objects."""
+    id_key, time_key = options.id or "id", options.time or "time"
+    for value in values:
+        chosen = [key for key in options.columns or value if key in value]
+        cells = [value[key] for key in chosen if key not in (id_key, time_key)]
+        if not cells:
+            continue
+        if any(isinstance(cell, list | dict) for cell in cells):
+            return False
+        if len(cells) > 1 or not isinstance(cells[0], str):
+            return True
+        # A lone string is a sequence of characters, unless there are times or an id repeats.
+        ids = {str(other.get(id_key)) for other in values}
+        timed = options.time is not None or "time" in value
+        return timed or (id_key in value and len(ids) < len(values))
+    return False
+
+
+def _from_events(entries: Entries, name: str, options: TableOptions) -> Sequences:
+    """Convert objects with one value per feature; an absent key is a missing entry."""
+    keys = used = list(dict.fromkeys(key for value in entries.values for key in value))
+    if options.columns is not None:
+        wanted = {options.id or "id", options.time or "time", *options.columns}
+        used = [key for key in keys if key in wanted]
+    table = pa.table({key: _event_column(entries, key, name) for key in used})
+    options = replace(options, layout=options.layout or "long")
+    return from_file_table(table, name, options, entries.rows, names=keys)
+
+
+def _event_column(entries: Entries, key: str, name: str) -> pa.Array:
+    """Return the values of a key, which must be all numbers, all booleans or all text."""
+    cells = [value.get(key) for value in entries.values]
+    first = next((cell for cell in cells if cell is not None), None)
+    types = {bool: bool | None, str: str | None}
+    _check(entries, cells, types.get(type(first), int | float | None), name, key)
+    try:
+        return pa.array(cells)
+    except (pa.ArrowInvalid, OverflowError):  # integers that no type of Arrow holds
+        return pa.array([None if cell is None else float(cell) for cell in cells])
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002

@@ -7,18 +7,16 @@ import pyarrow as pa
 
 from refold.errors import SchemaError, argument
 from refold.sequences.conversion._arrow_columns import integers_from_text
-from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.files.formats._csv import csv_table
-from refold.sequences.files.formats._csv_text import CsvText
-from refold.sequences.files.formats._json_entries import parse_json, parse_lines
+from refold.sequences.files.formats._csv import CsvFile
+from refold.sequences.files.formats._json import parse_json, parse_jsonl
 from refold.sequences.files.formats._parquet import opened
-from refold.sequences.files.formats._ts import ts_cases
+from refold.sequences.files.formats._ts import has_labels, ts_cases
 
 
 def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) -> tuple[list, list]:
     with opened(data, name) as file:
         names = file.schema_arrow.names
-        table = file.read([one for one in names if one in (label, id_column or "id")])
+        table = file.read([column for column in names if column in (label, id_column or "id")])
     _check(names, name, label, id_column)
     return _columns(table, name, label, id_column)
 
@@ -26,8 +24,7 @@ def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) ->
 def csv_labels(
     data: bytes, name: str, label: str, id_column: str | None, delimiter: str = ","
 ) -> tuple[list, list]:
-    source = CsvText(data, name, delimiter)
-    table = csv_table(source, text=[id_column or "id"])
+    table = CsvFile(data, name, delimiter).table(text=[id_column or "id"])
     _check(table.column_names, name, label, id_column)
     return _columns(table, name, label, id_column)
 
@@ -54,10 +51,12 @@ def json_labels(
     data: bytes, name: str, label: str, id_column: str | None, *, lines: bool
 ) -> tuple[list, list]:
     ids, values = [], []
-    for place, value in (parse_lines if lines else parse_json)(decode_utf8(data, name), name):
+    entries = (parse_jsonl if lines else parse_json)(data, name)
+    for row, value in enumerate(entries.values):
+        place = f"{name}, {entries.rows(row)}"
         if not isinstance(value, dict):
-            raise SchemaError(f"{name}, {place} has no names, so it has no {label!r}.")
-        _check(list(value), f"{name}, {place}", label, id_column)
+            raise SchemaError(f"{place} has no names, so it has no {label!r}.")
+        _check(list(value), place, label, id_column)
         ids.append(value.get(id_column or "id", len(ids)))
         values.append(value[label])
     if any(isinstance(value, list | dict) for value in values):
@@ -66,13 +65,13 @@ def json_labels(
 
 
 def ts_labels(data: bytes, name: str, label: str, id_column: str | None) -> tuple[list, list]:
-    header, cases = ts_cases(data, name)
+    tags, cases = ts_cases(data, name)
     if id_column is not None:
         raise SchemaError(
             f"{name} has no ids: the cases of a .ts file are numbered from 0. Leave "
             f"{argument('id=')} out."
         )
-    if not header.labeled:
+    if not has_labels(tags):
         raise SchemaError(f"{name} has no labels: its header says @classLabel false.")
     _check(["label"], name, label, None)
     labels = pa.array([case.label for case in cases], pa.string())

@@ -2,10 +2,6 @@
 
 import io
 import json
-import math
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,19 +13,6 @@ from refold.sequences.files._file_access import check_numbers_only
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._schema import Schema
 
-HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-# Errors of a damaged archive: a wrong offset, an unknown method, a flag for a password.
-DAMAGED_ARCHIVE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-)
 OWN = ("values", "offsets", "ids", "schema")
 
 
@@ -49,7 +32,7 @@ def write_npz(sequences: Sequences) -> bytes:
 
 def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions."""
-    arrays = _load_arrays(data, name)
+    arrays = _load(data, name)
     if set(OWN) <= set(arrays):
         if column_types is not None:
             raise SchemaError(
@@ -58,9 +41,9 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
         return _from_own(arrays, name)
     plain = [key for key, array in arrays.items() if array.ndim in {2, 3}]
     if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:
-        found = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
+        contents = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
         raise FileFormatError(
-            f"{name} holds {found}. Expected one array of shape (n, steps, features) or "
+            f"{name} holds {contents}. Expected one array of shape (n, steps, features) or "
             "(n, steps), optionally with 'lengths', or values, offsets, ids and schema as Refold "
             "writes them."
         )
@@ -86,7 +69,7 @@ def write_npy(sequences: Sequences) -> bytes:
 
 def read_npy(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read an array of shape (n, T, F) or (n, T), padded with NaN."""
-    array = _parse(data, name)
+    array = _load(data, name)["array"]
     if array.ndim not in {2, 3}:
         raise FileFormatError(
             f"{name} holds an array of shape {array.shape}. "
@@ -95,50 +78,24 @@ def read_npy(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
     return Sequences.from_array(array, column_types=column_types)
 
 
-def _load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
+def _load(data: bytes, name: str) -> dict[str, np.ndarray]:
+    """Return the arrays of an archive by name, or the array of an ``.npy`` file as ``array``."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.namelist()
-            others = [member for member in members if not member.endswith(".npy")]
-            if others:
-                raise FileFormatError(
-                    f"{name} is a zip archive with {others[0]!r} in it, not an .npz file."
-                )
-            return {
-                member.removesuffix(".npy"): _parse(archive.read(member), name)
-                for member in members
-            }
-    except FileFormatError:
-        raise
-    except DAMAGED_ARCHIVE as error:
-        reason = str(error).replace("File is not a zip file", "its end is missing")
-        raise FileFormatError(f"{name} is cut short or damaged: {reason}") from error
-
-
-def _parse(data: bytes, name: str) -> np.ndarray:
-    """Parse one array in NumPy's format, whose header must match the bytes that follow."""
-    # Not by `numpy.load`, which allocates what the header announces before it checks the size.
-    buffer = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(buffer)
-        read_header = HEADERS[version]
-        shape, fortran, dtype = read_header(buffer)
-    except (ValueError, KeyError, SyntaxError, tokenize.TokenError, TypeError) as error:
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"array": loaded}
+    except Exception as error:  # damaged bytes cause errors of many types
+        if "allow_pickle" in str(error):
+            raise FileFormatError(
+                f"{name} holds Python objects as a pickle, which is never loaded. Save numbers: "
+                "a padded array, or a list through refold.sequences.write."
+            ) from error
         raise FileFormatError(f"{name} is cut short or damaged: {_line(error)}") from error
-    if dtype.hasobject:
-        raise FileFormatError(
-            f"{name} holds Python objects as a pickle, which is never loaded. Save numbers: "
-            "a padded array, or a list through refold.sequences.write."
-        )
-    announced, found = math.prod(shape) * dtype.itemsize, len(data) - buffer.tell()
-    if min(shape, default=0) < 0 or announced != found or not dtype.itemsize:
-        state = "is cut short" if announced > found else "is damaged"
-        raise FileFormatError(
-            f"{name} {state}: its header announces {announced} bytes for shape {shape}, "
-            f"but {found} follow."
-        )
-    array = np.frombuffer(data, dtype, offset=buffer.tell())
-    return array.reshape(shape, order="F" if fortran else "C").copy()
+    for member, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise FileFormatError(
+                f"{name} is a zip archive with {member!r} in it, not an .npz file."
+            )
+    return arrays
 
 
 def _from_own(arrays: Mapping[str, np.ndarray], name: str) -> Sequences:

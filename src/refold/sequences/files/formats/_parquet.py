@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 from refold.errors import FileFormatError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import METADATA_KEY, pandas_index
-from refold.sequences.files.tables._layout_detection import TableOptions
-from refold.sequences.files.tables._table_reader import from_file_table, to_long_table
+from refold.sequences.files._tables import TableOptions, from_file_table, to_long_table
 from refold.sequences.schema._schema import Schema
 
 
@@ -34,8 +33,6 @@ def write_parquet(
 
 def read_parquet(data: bytes, name: str, **options: Any) -> Sequences:
     """Read a Parquet file of this package, or any other in the list, long or wide layout."""
-    if len(data) < 12 or not data.endswith(b"PAR1"):
-        raise FileFormatError(f"{name} is cut short: it lacks the end of a Parquet file.")
     with opened(data, name) as file:
         table = file.read()
     metadata = table.schema.metadata or {}

@@ -1,7 +1,8 @@
 """``.ts`` files of the UEA and UCR archives: a header of tags, then one case per line."""
 
+import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,25 +18,14 @@ from refold.sequences.schema._parts import Rows
 # A case lists its dimensions, separated by colons. A dimension is a list of values separated by
 # commas, with ? for a missing one. If the header says so, a label follows the last colon. Cases may
 # differ in length, but the dimensions of a case may not.
-BOOLEANS = ("timestamps", "missing", "univariate", "equallength", "targetlabel")
-COUNTS = ("dimensions", "serieslength")
-KNOWN = (
-    "problemName, timeStamps, missing, univariate, dimensions, equalLength, seriesLength, "
-    "classLabel, targetLabel, data"
+FLAGS = ("@timestamps", "@missing", "@univariate", "@equallength", "@targetlabel")
+COUNTS = ("@dimensions", "@dimension", "@serieslength")
+TAGS = (
+    "@problemName, @timeStamps, @missing, @univariate, @dimensions, @dimension, @equalLength, "
+    "@seriesLength, @classLabel, @targetLabel, @data"
 )
+BOOLEANS = {"true": True, "false": False}
 STAMPED = re.compile(r"\(([^()]+),([^(),]*)\)")
-
-
-class Header(NamedTuple):
-    """The tags that the reader of the data needs."""
-
-    line: int  # of @data
-    stamped: bool  # values are (time,value) pairs
-    equal: bool  # all cases have the same length
-    length: int | None
-    dimensions: int | None
-    labeled: bool
-    labels: tuple[str, ...]  # empty if any label is valid
 
 
 class Case(NamedTuple):
@@ -48,22 +38,22 @@ class Case(NamedTuple):
 
 def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read one sequence per case, with one feature per dimension."""
-    header, cases = ts_cases(data, name)
-    items: list[np.ndarray] = []
-    lines: list[int] = []
-    length, first = header.length, 0
+    tags, cases = ts_cases(data, name)
+    length = tags.get("@serieslength")
+    is_equal = tags.get("@equallength", length is not None)
+    expected = f"@seriesLength says {length}"
+    items, lines = [], []
     for case in cases:
         place = f"{name}, line {case.line}"
-        parts = _values(case, place, stamped=header.stamped)
-        if header.equal and length is None:
-            length, first = len(parts[0]), case.line
-        if header.equal and len(parts[0]) != length:
-            expected = f"line {first} has {length}" if first else f"@seriesLength says {length}"
+        values = _values(case, place, stamped=tags.get("@timestamps", False))
+        if is_equal and length is None:
+            length, expected = len(values), f"line {case.line} has {len(values)}"
+        if is_equal and len(values) != length:
             raise FileFormatError(
-                f"{place} has {len(parts[0])} values per dimension, but {expected}. "
+                f"{place} has {len(values)} values per dimension, but {expected}. "
                 "Write @equalLength false if lengths differ."
             )
-        items.append(np.stack(parts, axis=1))
+        items.append(values)
         lines.append(case.line)
     if not items:
         raise FileFormatError(f"{name} has no cases after @data.")
@@ -72,223 +62,160 @@ def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequ
     return Sequences(*parts_from_list(items, column_types=column_types, layout=layout, rows=rows))
 
 
-def ts_cases(data: bytes, name: str) -> tuple[Header, Iterator[Case]]:
-    """Return the header and the cases, with checked labels and numbers of dimensions."""
-    lines = decode_utf8(data, name).split("\n")
-    header = _read_header(lines, name)
-    return header, _cases(lines, header, name)
+def ts_cases(data: bytes, name: str) -> tuple[dict[str, Any], Iterator[Case]]:
+    """Return the tags of the header, and the cases with checked labels and dimensions."""
+    text = decode_utf8(data, name).split("\n")
+    lines = ((number, line.strip()) for number, line in enumerate(text, start=1))
+    lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
+    tags = _read_header(lines, name)
+    return tags, _cases(lines, tags, name)
 
 
-def _cases(lines: list[str], header: Header, name: str) -> Iterator[Case]:
-    width, first = header.dimensions, 0
-    for number, text in enumerate(lines[header.line :], start=header.line + 1):
-        line = text.strip()
-        if not line or line[0] in "#%":
-            continue
+def _read_header(lines: Iterator[tuple[int, str]], name: str) -> dict[str, Any]:
+    """Read the tags up to ``@data``, in lower case, with their values."""
+    tags: dict[str, Any] = {}
+    for number, line in lines:
+        tag, *words = line.split()
+        key, text = tag.lower(), " ".join(words)
         place = f"{name}, line {number}"
-        parts = _split(line, stamped=header.stamped)
-        label = _label(parts.pop(), header, place) if header.labeled else None
+        if key not in TAGS.lower().split(", "):
+            raise FileFormatError(
+                f"{place}: {tag[:40]!r} is not a tag. Expected one of {TAGS}, which comes before "
+                "the cases."
+            )
+        value, expected = _tag_value(key, text)
+        if value is None:
+            raise FileFormatError(f"{place}: expected {expected} after {tag}. Got {text[:40]!r}.")
+        key = "@dimensions" if key == "@dimension" else key
+        if tags.setdefault(key, value) != value and key != "@problemname":
+            raise FileFormatError(f"{place}: {tag} contradicts an earlier line. Keep one of them.")
+        if key == "@data":
+            break
+    if "@data" not in tags:
+        raise FileFormatError(f"{name} has no line @data, which comes before the cases.")
+    if "@classlabel" not in tags and "@targetlabel" not in tags:
+        raise FileFormatError(
+            f"{name} has neither @classLabel nor @targetLabel, so it is unknown whether cases end "
+            "in a label. Add @classLabel false, or true and the labels."
+        )
+    if tags.get("@univariate") and tags.setdefault("@dimensions", 1) != 1:
+        raise FileFormatError(
+            f"{name}: @univariate is true, but there are {tags['@dimensions']} @dimensions. "
+            "Correct one of them."
+        )
+    return tags
+
+
+def _tag_value(key: str, text: str) -> tuple[Any, str]:
+    """Return what follows a tag, or None if it is wrong, and what is expected."""
+    if key in FLAGS:
+        return BOOLEANS.get(text.lower()), "true or false"
+    if key in COUNTS:
+        return int(text) if text.isdecimal() and int(text) else None, "a positive integer"
+    if key == "@classlabel":
+        flag, *labels = text.split() or [""]
+        is_labeled = BOOLEANS.get(flag.lower())
+        value = None if is_labeled is None else (is_labeled, labels)
+        return value, "true and the labels, or false,"
+    if key == "@data":
+        return None if text else True, "nothing"
+    return text, "a name"
+
+
+def has_labels(tags: dict[str, Any]) -> bool:
+    """Return whether cases end in a label."""
+    return tags.get("@classlabel", (False,))[0] or tags.get("@targetlabel", False)
+
+
+def _cases(lines: Iterator[tuple[int, str]], tags: dict[str, Any], name: str) -> Iterator[Case]:
+    width, expected = tags.get("@dimensions"), "the header says"
+    for number, line in lines:
+        place = f"{name}, line {number}"
+        # times contain colons
+        ends = r"(?<=\))\s*:" if tags.get("@timestamps") else ":"
+        parts = re.split(ends, line)
+        label = _label(parts.pop(), tags, place) if has_labels(tags) else None
         if not parts:
             raise FileFormatError(
                 f"{place} is {line[:40]!r}, without a ':'. Expected the values of a dimension, "
                 "then ':' and the label. The file may be cut short."
             )
         if width is None:
-            width, first = len(parts), number
+            width, expected = len(parts), f"line {number} has"
         if len(parts) != width:
-            expected = f"line {first} has {width}" if first else f"the header says {width}"
             raise FileFormatError(
                 f"{place} has {len(parts)} dimension{'s' * (len(parts) != 1)}"
-                f"{' and a label' if header.labeled else ''}, but {expected}."
+                f"{' and a label' if has_labels(tags) else ''}, but {expected} {width}."
             )
         yield Case(number, parts, label)
 
 
-def _split(line: str, *, stamped: bool) -> list[str]:
-    if not stamped:
-        return line.split(":")
-    # times contain colons
-    parts = re.split(r"\)\s*:", line)
-    return [*(f"{part})" for part in parts[:-1]), parts[-1]]
-
-
-def _label(text: str, header: Header, place: str) -> str | None:
-    label = text.strip()
-    if label == "?":
-        return None
+def _label(text: str, tags: dict[str, Any], place: str) -> str | None:
+    label, labels = text.strip(), tags.get("@classlabel", (True, []))[1]
     if not label:
         raise FileFormatError(f"{place} has no label after its last ':'. Write ? for none.")
-    if header.labels and label not in header.labels:
+    if labels and label not in (*labels, "?"):
         raise FileFormatError(
             f"{place} has the label {label[:40]!r}, which @classLabel does not list: "
-            f"{', '.join(header.labels[:10])}{', ...' if len(header.labels) > 10 else ''}."
+            f"{', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}."
         )
-    return label
+    return None if label == "?" else label
 
 
-def _values(case: Case, place: str, *, stamped: bool) -> list[np.ndarray]:
-    """Return the values of each dimension of a case, which must have equal lengths."""
-    parts, times = [], None
+def _values(case: Case, place: str, *, stamped: bool) -> np.ndarray:
+    """Return the values (length, dimensions) of a case."""
+    columns, first_times = [], None
     for i, text in enumerate(case.dimensions):
         where = f"{place}, dimension {i}"
         if stamped:
-            found, text = _without_times(text, where)
-            if times is not None and found != times:
+            times, text = _without_times(text, where)
+            first_times = first_times or times
+            if times != first_times:
                 raise FileFormatError(
                     f"{where} has other times than dimension 0. All need the same times."
                 )
-            times = found
-        parts.append(_numbers(text, where))
-        if len(parts[i]) != len(parts[0]):
+        columns.append(_numbers(text, where))
+        if len(columns[i]) != len(columns[0]):
             raise FileFormatError(
-                f"{where} has {len(parts[i])} values, but dimension 0 has {len(parts[0])}. "
+                f"{where} has {len(columns[i])} values, but dimension 0 has {len(columns[0])}. "
                 "The dimensions of a case need equal lengths; write ? for a missing value."
             )
-    return parts
+    return np.stack(columns, axis=1)
 
 
 def _numbers(text: str, where: str) -> np.ndarray:
-    if not text.strip():
-        return np.zeros(0)
-    cells = text.split(",")
-    try:
-        if "_" in text:
-            raise ValueError
-        return np.array([np.nan if cell.strip() == "?" else float(cell) for cell in cells])
-    except ValueError:
-        for i, cell in enumerate(cells):
-            if not _is_number(cell):
-                shown = (
-                    f"is {cell.strip()[:40]!r}, which is not a number"
-                    if cell.strip()
-                    else "is empty"
-                )
-                raise FileFormatError(
-                    f"{where}, value {i} {shown}. Write ? for a missing value."
-                ) from None
-        raise
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return cell.strip() == "?" or ("_" not in cell and float(cell) is not None)
-    except ValueError:
-        return False
+    cells = text.split(",") if text.strip() else []
+    values = np.empty(len(cells))
+    for i, cell in enumerate(cells):
+        try:
+            # Python would read 1_0 as 10
+            values[i] = np.nan if cell.strip() == "?" else float(cell.replace("_", "?"))
+        except ValueError:
+            raise FileFormatError(
+                f"{where}, value {i} is {cell.strip()[:40]!r}. Expected a number, or ? for a "
+                "missing value."
+            ) from None
+    return values
 
 
 def _without_times(text: str, where: str) -> tuple[list[str], str]:
     """Return the times of a dimension, which must ascend, and its values with commas."""
-    found = STAMPED.findall(text)
+    pairs = STAMPED.findall(text)
     if STAMPED.sub("", text).replace(",", "").strip():
         raise FileFormatError(
             f"{where} is {text.strip()[:40]!r}. Expected (time,value) pairs, as @timeStamps is "
             "true."
         )
-    times = [time.strip() for time, _ in found]
-    # dates in the notation of the archives sort as text
-    keys = [float(time) for time in times] if all(map(_is_number, times)) else times
+    times = [time.strip() for time, _ in pairs]
+    keys: list[Any] = times
+    with contextlib.suppress(ValueError):  # dates in the notation of the archives sort as text
+        keys = [float(time) for time in times]
     for i, (before, after) in enumerate(pairwise(keys), start=1):
         if not before < after:
             raise DataError(
                 f"{where}: the time {times[i]!r} comes after {times[i - 1]!r}. Times must ascend."
             )
-    return times, ",".join(value for _, value in found)
-
-
-def _read_header(lines: list[str], name: str) -> Header:
-    """Read the tags up to ``@data``; lines that begin with ``#`` or ``%`` are comments."""
-    tags: dict[str, tuple[int, list[str]]] = {}
-    for number, text in enumerate(lines, start=1):
-        line = text.strip()
-        if not line or line[0] in "#%":
-            continue
-        tag, *words = line.split()
-        key = _key(tag, f"{name}, line {number}")
-        if key in tags and tags[key][1] != words and key != "problemname":
-            raise FileFormatError(f"{name}, line {number}: {tag} contradicts line {tags[key][0]}.")
-        tags[key] = number, words
-        if key == "data":
-            if words:
-                raise FileFormatError(
-                    f"{name}, line {number}: nothing may follow @data. Got {words[0][:40]!r}."
-                )
-            return _header(tags, name)
-    raise FileFormatError(f"{name} has no line @data, which comes before the cases in a .ts file.")
-
-
-def _key(tag: str, place: str) -> str:
-    if not tag.startswith("@"):
-        raise FileFormatError(
-            f"{place}: expected a tag that begins with @, as @data comes before the cases. "
-            f"Got {tag[:40]!r}."
-        )
-    key = tag[1:].lower()
-    key = "dimensions" if key == "dimension" else key
-    if key not in KNOWN.lower().split(", "):
-        raise FileFormatError(f"{place}: the tag {tag[:40]!r} is unknown. Known: {KNOWN}.")
-    return key
-
-
-def _header(tags: dict[str, tuple[int, list[str]]], name: str) -> Header:
-    flags = {key: _value(tags, key, name, "true or false", _boolean) for key in BOOLEANS}
-    counts = {key: _value(tags, key, name, "a positive integer", _count) for key in COUNTS}
-    expected = "true and the labels, or false"
-    labeled, labels = _value(tags, "classlabel", name, expected, _labels) or (False, ())
-    if "classlabel" not in tags and "targetlabel" not in tags:
-        raise FileFormatError(
-            f"{name} has neither @classLabel nor @targetLabel, so it is unknown whether cases end "
-            "in a label. Add @classLabel false, or true and the labels."
-        )
-    dimensions, equal = counts["dimensions"], flags["equallength"]
-    equal = counts["serieslength"] is not None if equal is None else equal
-    if flags["univariate"] and dimensions not in (None, 1):
-        line = tags["dimensions"][0]
-        raise FileFormatError(
-            f"{name}, line {line}: {dimensions} dimensions, but @univariate is true."
-        )
-    return Header(
-        line=tags["data"][0],
-        stamped=bool(flags["timestamps"]),
-        equal=equal,
-        length=counts["serieslength"] if equal else None,
-        dimensions=1 if flags["univariate"] else dimensions,
-        labeled=labeled or bool(flags["targetlabel"]),
-        labels=labels,
-    )
-
-
-def _value(
-    tags: dict[str, tuple[int, list[str]]],
-    key: str,
-    name: str,
-    expected: str,
-    parse: Callable[[list[str]], Any],
-) -> Any:
-    """Return what a tag says, None without such a tag."""
-    if key not in tags:
-        return None
-    line, words = tags[key]
-    value = parse(words)
-    if value is None:
-        raise FileFormatError(
-            f"{name}, line {line}: expected {expected}. Got {' '.join(words)[:40]!r}."
-        )
-    return value
-
-
-def _boolean(words: list[str]) -> bool | None:
-    known = {"true": True, "false": False}
-    return known.get(words[0].lower()) if len(words) == 1 else None
-
-
-def _count(words: list[str]) -> int | None:
-    positive = len(words) == 1 and words[0].isdecimal() and int(words[0]) >= 1
-    return int(words[0]) if positive else None
-
-
-def _labels(words: list[str]) -> tuple[bool, tuple[str, ...]] | None:
-    labeled = _boolean(words[:1])
-    return None if labeled is None else (labeled, tuple(words[1:]))
+    return times, ",".join(value for _, value in pairs)
 
 
 def write_ts(sequences: Sequences) -> bytes:
