@@ -30,7 +30,7 @@ from refold.cluster._parts import (
     without_sequences,
     write_part,
 )
-from refold.cluster._source import Unit, open_source
+from refold.cluster._source import Unit, check_ids, open_source
 from refold.cluster._storage import absolute, one_line, place_of, replaced
 from refold.cluster._summary import Failure, RunSummary
 from refold.errors import ClusterError, ParameterError, RefoldError, argument
@@ -364,6 +364,7 @@ def plan(request: Request) -> tuple[Work, list[Unit]] | RefoldError:
         model_hash = hashlib.sha256(request.model).hexdigest()
         manifest = manifest_of(source, request.operation, model_hash)
         begin(place_of(request.output), manifest, request.model)
+        check_ids(source)
     except RefoldError as error:
         return error
     work = Work(

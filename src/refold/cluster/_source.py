@@ -25,6 +25,8 @@ MAX_CUTS = 8
 _THREADS = 16
 # Rows of a column of ids that are read at a time.
 _ID_ROWS = 1 << 16
+# A task has one CPU; beyond this memory, DuckDB writes to disk.
+_DATABASE = {"memory_limit": "512MB", "threads": 1}
 
 
 class Unit(NamedTuple):
@@ -65,7 +67,7 @@ def open_source(
     request: TableOptions,
     part_steps: int | None = None,
 ) -> Source:
-    """Read the footers of all files, check them and the ids, and cut them into units."""
+    """Read the footers of all files, check them, and cut them into units."""
     places = find_parquet(names)
     with ThreadPoolExecutor(_THREADS) as threads:
         first = _footer(places[0][0])[0]
@@ -84,8 +86,6 @@ def open_source(
             raise FileFormatError(
                 f"{files[0].name} has columns ({', '.join(first.names)}), but no rows."
             )
-        if options.id is not None:
-            _check_ids(files, options.id, lists=layout.lists)
         if part_steps is None:
             steps = sum(steps for file in files for _, steps in file.groups)
             part_steps = min(max(steps // UNITS, MIN_STEPS), MAX_STEPS)
@@ -99,10 +99,54 @@ def open_source(
             stops = [*starts[1:], file.num_rows]
             for start, stop, (_, size) in zip(starts, stops, cuts, strict=True):
                 if stop > start:
-                    unit = Unit(len(units), *file[:2], rows_before, start, stop, size)
-                    units.append(unit)
+                    name, stamp = file.name, file.stamp
+                    units.append(Unit(len(units), name, stamp, rows_before, start, stop, size))
             rows_before += file.num_rows
     return Source(files, units, options, layout.lists, part_steps)
+
+
+def check_ids(source: Source) -> None:
+    """Raise ``DataError`` if an id occurs in two files, or twice in a long table."""
+    files, id_name = source.files, source.options.id
+    if id_name is None:
+        return
+    duckdb = optional("duckdb", extra="ray", purpose="A search for ids that occur twice")
+    id_type = "HUGEINT" if files[0].id_type == "integers" else "VARCHAR"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        duckdb.connect(f"{folder}/ids", config=_DATABASE) as database,
+    ):
+        database.execute(f"CREATE TABLE begins (id {id_type}, file INTEGER, row BIGINT)")
+        for table in _begins(files, id_name, lists=source.lists):
+            database.register("table", table)
+            database.execute('INSERT INTO begins SELECT * FROM "table"')
+        # As on one machine, an id may occur twice in a file with a row for each sequence.
+        twice = database.execute(
+            "SELECT id FROM begins WHERE id IS NOT NULL GROUP BY id "
+            "HAVING count(*) > 1 AND (min(file) < max(file) OR NOT ?) "
+            "ORDER BY min(file), min(row) LIMIT 1",
+            [source.lists],
+        ).fetchone()
+        if twice is None:
+            return
+        first, second = database.execute(
+            "SELECT min(place), max(place) FROM "
+            "(SELECT struct_pack(file := file, row := row) AS place FROM begins WHERE id = ?)",
+            twice,
+        ).fetchone()
+    id_ = twice[0]
+    name, other = files[first["file"]].name, files[second["file"]].name
+    if name != other:
+        raise DataError(
+            f"The id {id_!r} occurs twice: in row {first['row']} of {name} and in row "
+            f"{second['row']} of {other}. Each sequence needs its own; choose another column with "
+            f"{argument('id=')}."
+        )
+    raise DataError(
+        f"{name}: the rows of id {id_!r} are not together, they begin in rows {first['row']} and "
+        f"{second['row']}. A cluster reads long tables that are sorted by their id column "
+        f"{id_name!r}."
+    )
 
 
 def cut(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int]]:
@@ -195,43 +239,6 @@ def _next_begin(place: Place, id_name: str, row: int) -> int:
         return row_after
 
     return retried(f"{place.name} cannot be read", attempt)
-
-
-def _check_ids(files: list[SourceFile], id_name: str, *, lists: bool) -> None:
-    """Raise ``DataError`` if an id occurs in two files, or twice in a long table."""
-    duckdb = optional("duckdb", extra="ray", purpose="A search for ids that occur twice")
-    id_type = "HUGEINT" if files[0].id_type == "integers" else "VARCHAR"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        duckdb.connect(f"{folder}/ids", config={"memory_limit": "1GB"}) as database,
-    ):
-        database.execute(f"CREATE TABLE begins (id {id_type}, file INTEGER, row BIGINT)")
-        for table in _begins(files, id_name, lists=lists):
-            database.register("table", table)
-            database.execute('INSERT INTO begins SELECT * FROM "table"')
-        # As on one machine, an id may occur twice in a file with a row for each sequence.
-        pair = database.execute(
-            "SELECT id, min(place) AS first, max(place) "
-            "FROM (SELECT id, struct_pack(file := file, row := row) AS place FROM begins) "
-            "WHERE id IS NOT NULL GROUP BY id HAVING count(*) > 1 "
-            "AND (min(place).file < max(place).file OR NOT ?) ORDER BY first LIMIT 1",
-            [lists],
-        ).fetchone()
-    if pair is None:
-        return
-    id_, first, second = pair
-    name, other = files[first["file"]].name, files[second["file"]].name
-    if name != other:
-        raise DataError(
-            f"The id {id_!r} occurs twice: in row {first['row']} of {name} and in row "
-            f"{second['row']} of {other}. Each sequence needs its own; choose another column with "
-            f"{argument('id=')}."
-        )
-    raise DataError(
-        f"{name}: the rows of id {id_!r} are not together, they begin in rows {first['row']} and "
-        f"{second['row']}. A cluster reads long tables that are sorted by their id column "
-        f"{id_name!r}."
-    )
 
 
 def _begins(files: list[SourceFile], id_name: str, *, lists: bool) -> Iterator[pa.Table]:
