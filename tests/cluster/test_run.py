@@ -267,6 +267,9 @@ def test_a_folder_of_another_model_or_source_is_refused(model, sequences, tmp_pa
         run("encode", untrained(ragged(30)), tmp_path / "x.parquet", tmp_path / "codes")
     with pytest.raises(ParameterError, match="operation='encode', not"):
         run("reconstruct", model, tmp_path / "x.parquet", tmp_path / "codes", clip=False)
+    pq.write_table(table_of(sequences), tmp_path / "y.parquet")
+    with pytest.raises(ParameterError, match=r"only one of the runs has .*x\.parquet"):
+        run("encode", model, tmp_path / "y.parquet", tmp_path / "codes")
     pq.write_table(table_of(sequences[1:]), tmp_path / "x.parquet")
     with pytest.raises(ParameterError, match=r"another state of .*x\.parquet, which has changed"):
         run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
@@ -334,14 +337,13 @@ def test_a_long_table_must_be_sorted(model, tmp_path, rows):
     ids=["integers", "dictionary", "missing"],
 )
 def test_ids_of_all_types_are_compared(model, tmp_path, ids):
-    for i in range(2):
-        table = table_of([np.ones((1, 2))] * 3).set_column(0, "id", ids)
-        pq.write_table(table.slice(i, 2 - i), tmp_path / f"{i}.parquet")
-        again = table.slice(2) if i else table.slice(0, 1)
-        pq.write_table(again, tmp_path / f"{i}.parquet")
-    message = f"The id {ids[0].as_py()!r} occurs twice: in row 0 of"
+    table = table_of([np.ones((1, 2))] * 3).set_column(0, "id", ids)
+    (tmp_path / "data").mkdir()
+    for i, rows in enumerate((table.slice(0, 2), table.slice(2))):
+        pq.write_table(rows, tmp_path / f"data/{i}.parquet")
+    message = rf"The id {ids[0].as_py()!r} occurs twice: in row 0 of .*0.parquet and in row 0 of"
     with pytest.raises(DataError, match=message):
-        run("encode", model, tmp_path, tmp_path.parent / "codes_of_ids")
+        run("encode", model, tmp_path / "data", tmp_path / "codes")
 
 
 @pytest.mark.parametrize(

@@ -76,4 +76,7 @@ def _difference(key: str, before: Any, now: Any) -> str:
     for file in now:
         if stamps.get(file[0], file) != file:
             return f"another state of {file[0]}, which has changed"
-    return f"{len(stamps)} source files, not these {len(now)}"
+    others = sorted(stamps.keys() ^ {file[0] for file in now})
+    if not others:
+        return "source files in another order"
+    return f"other source files (only one of the runs has {others[0]})"
