@@ -43,15 +43,15 @@ from benchmarks._results import (
     today,
     write_page,
 )
-from refold.cluster._reading import slices
-from refold.cluster._source import MOST_STEPS, open_source
-from refold.cluster._worker import SLICE_VALUES
+from refold.cluster._source import MAX_STEPS
 from refold.kernels import packed
-from refold.sequences import Sequences, TableOptions
+from refold.sequences import Sequences
 
 PATH = FOLDER / "cluster.json"
 NUMBER = 1_000_000
 FILES, ROW_GROUP = 8, 10_000
+# Rows that a worker reads at a time, about.
+READ_ROWS = 2500
 # Log-normal lengths: their median and the standard deviation of their logarithm.
 MEDIAN, SPREAD, LONGEST = 40, 0.7, 1000
 WORKERS = (1, 2, 4)
@@ -119,7 +119,6 @@ def run(
         "seconds": summary.seconds,
         "whole": whole,
         "memory": summary.memory,
-        "idle_memory": summary.idle_memory,
     }
 
 
@@ -148,14 +147,14 @@ def long_sequences(folder: Path) -> dict[str, float]:
 
 def read_alone(data: Path) -> dict[str, float]:
     """Return bytes and seconds of reading all files with one core, without computing."""
-    schema = Sequences.from_list([[[0.0, 0.0]]], names=["x0", "x1"]).schema
-    source = open_source([str(data)], schema, TableOptions())
+    files = sorted(data.glob("*.parquet"))
     started = time.perf_counter()
-    for unit in source.units:
-        for one in slices(unit, source.options, lists=True, most_steps=SLICE_VALUES // 2):
-            del one
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(READ_ROWS, use_threads=False):
+                del batch
     seconds = time.perf_counter() - started
-    return {"bytes": sum(file.stamp.size for file in source.files), "seconds": seconds}
+    return {"bytes": sum(path.stat().st_size for path in files), "seconds": seconds}
 
 
 def check(output: Path, expected: np.ndarray) -> None:
@@ -194,7 +193,7 @@ def _workers() -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
+            if (process / "cmdline").read_bytes().startswith(b"ray::write_part"):
                 found.append(int(process.name))
     return sorted(found)
 
@@ -284,12 +283,11 @@ def write(records: list[dict[str, Any]], folder: Path) -> None:
                 str(one["workers"]), f"{one['seconds']:.1f}", f"{first / one['seconds']:.2f}",
                 f"{one['steps'] / one['seconds'] / 1e6:.2f}", f"{expected:.1f}",
                 f"{100 * (expected / one['seconds'] - 1):+.1f} %", f"{one['memory'] / 1e6:.0f}",
-                f"{one['idle_memory'] / 1e6:.0f}",
             ]
         )  # fmt: skip
     header = [
         "workers", "seconds", "speed-up", "million steps/s", "seconds predicted", "error",
-        "memory of a worker, MB", "before its first part, MB",
+        "memory of a worker, MB",
     ]  # fmt: skip
     steps, number = large[0]["steps"], large[0]["sequences"]
     megabytes = reading["bytes"] / 1e6
@@ -339,8 +337,8 @@ def estimate(records: list[dict[str, Any]], model: dict[str, float]) -> str:
     core_seconds = steps / (long["rate_0"] * model["efficiency"])
     hours = core_seconds / 3600
     terabytes = steps * long["bytes_per_step"] / 1e12
-    parts = math.ceil(steps / MOST_STEPS)
-    part = MOST_STEPS / (long["rate_0"] * model["efficiency"])
+    parts = math.ceil(steps / MAX_STEPS)
+    part = MAX_STEPS / (long["rate_0"] * model["efficiency"])
     rows = []
     for machines in MACHINES:
         cores = machines * MACHINE_CORES

@@ -51,7 +51,7 @@ def folder(sequences, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cluster():
-    """Start a cluster with room for two workers."""
+    """Start a cluster with room for three workers."""
     ray = pytest.importorskip("ray")
     from refold.cluster._connection import connected
 

@@ -1,9 +1,11 @@
 """Runs in this process: units, parts, the manifest, failures and bad input. test_ray.py has Ray."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,37 +18,44 @@ from hypothesis import strategies as st
 
 import refold
 from cluster_data import codes_in, long_table_of, table_of, written
-from refold.cluster import _storage
-from refold.cluster._encode import job_of
-from refold.cluster._ids import SeenIds
-from refold.cluster._pool import ThisProcess
-from refold.cluster._reading import hashes, ids_of, slices
-from refold.cluster._run import execute
-from refold.cluster._source import cut, open_source
-from refold.cluster._storage import _as_regex
-from refold.cluster._worker import Worker
+from refold.cluster import _parts, _run, _storage
 from refold.errors import (
     DataError,
     FileAccessError,
     FileFormatError,
     MissingFileError,
     ParameterError,
+    RefoldError,
     SchemaError,
 )
-from refold.sequences import TableOptions
 from small_data import ragged, untrained
 
 fsspec = pytest.importorskip("fsspec")  # comes with Ray
 local = pytest.importorskip("fsspec.implementations.local")
 
-ENCODE = {"dtype": "float32"}
+
+def call_here(function, arguments, *_, **__):
+    """Call a function in this process instead of on a cluster."""
+    for call in arguments:
+        result = function(*call)
+        if isinstance(result, RefoldError):
+            raise result
+        yield result
 
 
-def run(name, model, source, output, *, pool=None, roles=None, part_steps=40, **changes):
-    """Run an operation without a cluster, and return the summary."""
-    given = ENCODE | changes if name == "encode" else changes
-    job = job_of(name, model, source, output, roles or TableOptions(), given, part_steps=part_steps)
-    return execute(job, lambda *_: None, pool or ThisProcess())
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    monkeypatch.setattr(_run, "on_cluster", call_here)
+    monkeypatch.setattr(_run, "connected", lambda *_, **__: contextlib.nullcontext())
+
+
+def run(name, model, source, output, *, part_steps=40, **options):
+    """Run an operation in this process, and return the summary."""
+    function = getattr(refold.cluster, name)
+    options = {"num_workers": 1, "verbose": 0, "part_steps": part_steps} | options
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(model, source, output, **options)
 
 
 # What is written
@@ -112,43 +121,36 @@ def test_a_long_table_holds_empty_sequences(model, tmp_path):
     lengths=st.lists(st.integers(0, 6), min_size=1, max_size=25),
     rows=st.integers(1, 30),
     part_steps=st.integers(1, 40),
-    most_steps=st.integers(1, 12),
+    slice_steps=st.integers(1, 12),
     lists=st.booleans(),
 )
 @settings(max_examples=20, deadline=None)
-def test_units_hold_each_sequence_once(
-    tmp_path_factory, lengths, rows, part_steps, most_steps, lists
+def test_parts_hold_each_sequence_once(
+    model, tmp_path_factory, lengths, rows, part_steps, slice_steps, lists
 ):
     lengths = lengths if lists else [n + 1 for n in lengths]
     sequences = [np.full((n, 2), i, float) for i, n in enumerate(lengths)]
     table = (table_of if lists else long_table_of)(sequences)
-    path = tmp_path_factory.mktemp("units") / "x.parquet"
-    pq.write_table(table, path, row_group_size=rows)
-    schema = refold.Sequences.from_list(sequences, names=["x0", "x1"]).schema
-    source = open_source([str(path)], schema, TableOptions(), part_steps)
-    found, ids = [], []
-    for unit in source.units:
-        roles = source.options
-        for one in slices(unit, roles, lists=lists, most_steps=most_steps):
-            assert one.begins[0] == 0
-            assert one.begins[-1] == len(one.table)
-            assert one.table.equals(
-                table.slice(one.first, len(one.table)).select(one.table.column_names)
-            )
-            read = refold.sequences.from_file_table(one.table, "x", roles)
-            assert len(read) == 1 or read.lengths.clip(1).sum() <= most_steps
-            assert len(read) == len(one)
-            found += read.ids.tolist()
-        ids += [one for _, part in ids_of(unit, roles, lists=lists) for one in part.to_pylist()]
-    assert found == ids == [f"s{i}" if lists else i for i in range(len(lengths))]
+    folder = tmp_path_factory.mktemp("units")
+    pq.write_table(table, folder / "x.parquet", row_group_size=rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_parts, "SLICE_VALUES", 2 * slice_steps)
+        patch.setattr(_parts, "MIN_STEPS", 1)
+        run("encode", model, folder / "x.parquet", folder / "codes", part_steps=part_steps)
+    ids, codes = codes_in(folder / "codes")
+    assert ids == [f"s{i}" if lists else i for i in range(len(lengths))]
+    assert np.array_equal(codes, model.encode(sequences))
 
 
-def test_row_groups_are_joined_or_cut():
-    assert cut([], 10) == []
-    assert cut([(3, 0), (0, 0), (2, 9)], 10) == [(0, 5, 9)]
-    many = cut([(1000, 10**9)], 10)  # each is decoded from the start of the row group
-    assert len(many) == 8
-    assert [one[0] for one in many[1:]] == [one[1] for one in many[:-1]]
+@pytest.mark.parametrize(
+    ("rows", "num_parts"),
+    [(1000, 8), (10, 50)],  # a row group is decoded from its start, so it is cut into eight
+)
+def test_row_groups_are_joined_or_cut(model, tmp_path, rows, num_parts):
+    table = table_of([np.ones((2, 2))] * 1000)
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=rows)
+    summary = run("encode", model, tmp_path / "x.parquet", tmp_path / "codes", part_steps=40)
+    assert summary.num_parts == num_parts
 
 
 def test_reconstructions_are_those_of_one_machine(model, folder, sequences, tmp_path):
@@ -178,14 +180,13 @@ def test_detections_are_those_of_one_machine(model, folder, sequences, tmp_path)
 
 def test_a_worker_needs_neither_keras_nor_jax(model_file, folder, tmp_path):
     code = f"""
-import sys
-from refold.cluster._encode import job_of
-from refold.cluster._pool import ThisProcess
-from refold.cluster._run import execute
-from refold.sequences import TableOptions
+import contextlib, sys
+import refold
+from refold.cluster import _run
+_run.on_cluster = lambda function, calls, *_, **__: [function(*call) for call in calls]
+_run.connected = lambda *_, **__: contextlib.nullcontext()
 given = {str(model_file)!r}, {str(folder)!r}, {str(tmp_path / "codes")!r}
-job = job_of("encode", *given, TableOptions(), {ENCODE!r})
-print(execute(job, lambda *_: None, ThisProcess()).num_sequences)
+print(refold.cluster.encode(*given, num_workers=1, verbose=0).num_sequences)
 print({{"jax", "keras", "scipy", "sklearn"}} & {{*sys.modules}})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -249,8 +250,8 @@ def missing_values(folder):
     ("changes", "message"),
     [
         ({"dtype": "float16"}, "dtype='float32', not 'float16'"),
-        ({"part_steps": 50}, r"another part_steps \(40, not 50\)"),
-        ({"roles": TableOptions(columns=["x1", "x0"])}, "columns="),
+        ({"part_steps": 50}, "part_steps=40, not 50"),
+        ({"columns": ["x1", "x0"]}, "columns="),
     ],
 )
 def test_a_folder_of_another_run_is_refused(model, folder, tmp_path, changes, message):
@@ -264,8 +265,11 @@ def test_a_folder_of_another_model_or_source_is_refused(model, sequences, tmp_pa
     run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
     with pytest.raises(ParameterError, match="a run with another model"):
         run("encode", untrained(ragged(30)), tmp_path / "x.parquet", tmp_path / "codes")
-    with pytest.raises(ParameterError, match="another operation"):
+    with pytest.raises(ParameterError, match="operation='encode', not"):
         run("reconstruct", model, tmp_path / "x.parquet", tmp_path / "codes", clip=False)
+    pq.write_table(table_of(sequences), tmp_path / "y.parquet")
+    with pytest.raises(ParameterError, match=r"only one of the runs has .*x\.parquet"):
+        run("encode", model, tmp_path / "y.parquet", tmp_path / "codes")
     pq.write_table(table_of(sequences[1:]), tmp_path / "x.parquet")
     with pytest.raises(ParameterError, match=r"another state of .*x\.parquet, which has changed"):
         run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
@@ -285,24 +289,19 @@ def test_a_folder_with_other_files_is_refused(model, folder, tmp_path):
 # Sources
 
 
-class Changing(ThisProcess):
-    """Changes a file between two units."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def worked(self, job, units):
-        for i, result in enumerate(super().worked(job, units)):
-            yield result
-            if i == 1:
-                os.utime(self.path, (1, 1))
-
-
-def test_a_source_that_changes_ends_the_run(model, folder, sequences, tmp_path):
+def test_a_source_that_changes_ends_the_run(model, sequences, tmp_path, monkeypatch):
     path = tmp_path / "x.parquet"
     pq.write_table(table_of(sequences), path, row_group_size=20)
+
+    def call_and_change(function, arguments, *_, **__):
+        for i, result in enumerate(call_here(function, arguments)):
+            yield result
+            if i == 1:
+                os.utime(path, (1, 1))
+
+    monkeypatch.setattr(_run, "on_cluster", call_and_change)
     with pytest.raises(FileAccessError, match=r"x\.parquet has changed since the run began"):
-        run("encode", model, path, tmp_path / "codes", pool=Changing(path))
+        run("encode", model, path, tmp_path / "codes")
     assert len([*(tmp_path / "codes").glob("part-*")]) == 2
 
 
@@ -328,31 +327,42 @@ def test_a_long_table_must_be_sorted(model, tmp_path, rows):
         run("encode", model, tmp_path / "x.parquet", tmp_path / "codes", part_steps=4)
 
 
-def test_ids_of_all_types_have_hashes():
-    many = np.arange(10_000)
-    for ids in (pa.array(many), pa.array(many.astype(str)), pa.array(many.astype(np.uint64))):
-        assert len({*hashes(ids).tolist()}) == 10_000
-    with SeenIds() as seen:
-        for unit in range(10):
-            seen.add(hashes(pa.array(many[unit * 1000 : unit * 1000 + 1000 + (unit == 4)])), unit)
-        found = seen.first_twice()
-        assert found == (hashes(pa.array([5000]))[0], 4, 5)
-        assert seen.first_twice(np.arange(10) // 6) is None
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([2**64 - 1, 3, 2**64 - 1], pa.uint64()),
+        pa.array(["a", "b", "a"]).dictionary_encode(),
+        pa.array(["a", None, "a"], pa.large_string()),
+    ],
+    ids=["integers", "dictionary", "missing"],
+)
+def test_ids_of_all_types_are_compared(model, tmp_path, ids):
+    table = table_of([np.ones((1, 2))] * 3).set_column(0, "id", ids)
+    (tmp_path / "data").mkdir()
+    for i, rows in enumerate((table.slice(0, 2), table.slice(2))):
+        pq.write_table(rows, tmp_path / f"data/{i}.parquet")
+    message = rf"The id {ids[0].as_py()!r} occurs twice: in row 0 of .*0.parquet and in row 0 of"
+    with pytest.raises(DataError, match=message):
+        run("encode", model, tmp_path / "data", tmp_path / "codes")
 
 
 @pytest.mark.parametrize(
-    ("pattern", "path", "matches"),
+    ("pattern", "names"),
     [
-        ("/a/*.parquet", "/a/b.parquet", True),
-        ("/a/*.parquet", "/a/b/c.parquet", False),
-        ("/a/**/*.parquet", "/a/b/c/d.parquet", True),
-        ("/a/**/*.parquet", "/a/b.parquet", True),
-        ("/a/[!x]?.pq", "/a/yz.pq", True),
-        ("/a/[!x]?.pq", "/a/xz.pq", False),
+        ("", ["b.parquet", "c/d.parquet", "c/e/xz.pq"]),
+        ("*.parquet", ["b.parquet"]),
+        ("**/*.parquet", ["_hidden/x.parquet", "b.parquet", "c/d.parquet"]),
+        ("c/*/[!y]?.pq", ["c/e/xz.pq"]),
     ],
 )
-def test_globs(pattern, path, matches):
-    assert bool(_as_regex(pattern).fullmatch(path)) is matches
+def test_globs_and_folders(model, tmp_path, pattern, names):
+    (tmp_path / "data/c/e").mkdir(parents=True)
+    (tmp_path / "data/_hidden").mkdir()
+    for i, name in enumerate(("b.parquet", "c/d.parquet", "c/e/xz.pq", "_hidden/x.parquet")):
+        pq.write_table(table_of([np.ones((1, 2))], i), tmp_path / "data" / name)
+    run("encode", model, f"{tmp_path}/data/{pattern}", tmp_path / "codes")
+    manifest = json.loads((tmp_path / "codes/_refold.json").read_text())
+    assert [file[0] for file in manifest["files"]] == [f"{tmp_path}/data/{name}" for name in names]
 
 
 class Flaky(local.LocalFileSystem):
@@ -452,6 +462,11 @@ def test_other_arguments_are_checked(model, folder, tmp_path):
         refold.cluster.detect(model, folder, tmp_path / "found", alpha=0.001)
 
 
-def test_a_worker_with_another_version_says_so():
-    [result] = ThisProcess().each(Worker({"version": "0.0"}), [None])
-    assert "A worker has Refold" in str(result["error"])
+def test_a_worker_with_another_version_says_so(model, folder, tmp_path, monkeypatch):
+    def call_elsewhere(function, arguments, *_, **__):
+        monkeypatch.setattr(refold, "__version__", "0.0")
+        yield from call_here(function, arguments)
+
+    monkeypatch.setattr(_run, "on_cluster", call_elsewhere)
+    with pytest.raises(ParameterError, match=r"A worker has Refold 0\.0, and this process has"):
+        run("encode", model, folder, tmp_path / "codes")

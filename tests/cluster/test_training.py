@@ -102,6 +102,8 @@ TOKEN = f"refold-test-{os.getpid()}"
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX has threads after other tests
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, monkeypatch):
     pytest.importorskip("ray.train")
     monkeypatch.setenv("REFOLD_TEST_TOKEN", TOKEN)

@@ -40,7 +40,7 @@ class Cluster:
             min=1,
             metavar="N",
             rich_help_panel="Cluster",
-            help=r"Workers of the cluster, each with one CPU. \[default: all CPUs but one]",
+            help=r"Workers of the cluster, each with one CPU. \[default: all CPUs]",
         ),
     ] = None
 

@@ -24,13 +24,6 @@ def load_ray() -> Any:
     return optional("ray", extra="ray", purpose="A cluster")
 
 
-def load_ray_data() -> Any:
-    """Import Ray Data, and keep its messages and progress bars off the terminal."""
-    found = optional("ray.data", extra="ray", purpose="A cluster")
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    return found
-
-
 @contextmanager
 def connected(
     on: str,

@@ -1,242 +1,433 @@
-"""A run: from a source to parts, a summary, and the files that concern all parts."""
+"""`encode`, `reconstruct` and `detect` on a cluster, and the run that they share."""
 
 import contextlib
-import functools
+import hashlib
+import itertools
 import json
+import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import refold
-from refold.cluster._connection import load_ray
-from refold.cluster._ids import SeenIds
+from refold._support.argument_checks import check_rate, check_whole
+from refold._support.progress_bars import progress_bar
+from refold._support.user_warnings import warn
+from refold.cluster._connection import LOCAL, connected, load_ray
 from refold.cluster._manifest import begin, manifest_of, run_of
-from refold.cluster._operations import ModelOperation
-from refold.cluster._pool import Pool, RayPool, ThisProcess
-from refold.cluster._reading import hashes, ids_of
-from refold.cluster._source import SourceFiles, Unit, open_source
-from refold.cluster._storage import Place, one_line, place_of, replaced
-from refold.cluster._summary import RunSummary
-from refold.cluster._worker import Failure, hashes_of
-from refold.errors import ClusterError, DataError, RefoldError, argument
+from refold.cluster._parts import (
+    ModelOperation,
+    Part,
+    Work,
+    check_version,
+    without_sequences,
+    write_part,
+)
+from refold.cluster._source import Unit, check_ids, open_source
+from refold.cluster._storage import absolute, one_line, place_of, replaced
+from refold.cluster._summary import Failure, RunSummary
+from refold.errors import ClusterError, ParameterError, RefoldError, argument
 from refold.evaluation import adjusted_p_values
-from refold.sequences import Schema, TableOptions
+from refold.model import Model, ModelLike, dumps, model_of
+from refold.network.packed.network import PackedNetwork
+from refold.sequences import ColumnTypes, Schema, TableOptions, check_code_dtype
+
+Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 FAILURES, ADJUSTED = "_failures.jsonl", "_adjusted_p_values.parquet"
-# Sources of up to this size are searched for ids that occur twice by one process.
-_FEW_ROWS, _FEW_UNITS = 5_000_000, 200
-# What only the head of a cluster has.
-_HEAD = {"node:__internal_head__": 0.001}
-# Seconds between two updates of the progress bar.
-_SECONDS = 0.3
 # Failures that a summary lists; the file has more.
-MOST_LISTED = 100
+MAX_LISTED = 100
+# Ray moves units and summaries only, so its shared memory can be small.
+_STORE_BYTES = 256 << 20
+# How often Ray computes a part again whose worker dies; machines that are taken away do not count.
+_MAX_RETRIES = 10
 
-# Called with the number of parts that are done, and of all.
-Report = Callable[[int, int], None]
+
+def encode(
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
+    output: str | os.PathLike[str],
+    *,
+    on: str = "auto",
+    num_workers: int | None = None,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    time_gaps: bool = False,
+    latent_steps: int | None = None,
+    dtype: str = "float32",
+    part_steps: int | None = None,
+    verbose: int = 1,
+) -> RunSummary:
+    """Encode the sequences of Parquet files on a Ray cluster, and write the codes as Parquet files.
+
+    Each worker reads a range of rows, encodes it and writes one part, whose name and content depend
+    on the range alone. A part appears complete or not at all. If a worker dies, another one takes
+    its range, and if the run ends early, the same call completes what is missing. The codes are
+    those of one machine to the bit.
+
+    Parameters
+    ----------
+    model : Model, SequenceAutoencoder or path
+        A fitted model, or its file. It must be the default model with LSTMs.
+    source : path, URL, glob or list of them
+        Parquet files, or folders of them, that all machines of the cluster can read, such as
+        ``"s3://bucket/folder"``. A row is a sequence with lists, or a step; then the rows must be
+        sorted by their ids.
+    output : path or URL
+        Folder for the parts, which all machines of the cluster can write to. It must be new, or the
+        output of the same run.
+    on : str, default="auto"
+        Cluster: ``"auto"`` for that of ``RAY_ADDRESS`` or of this machine, ``"local"`` to start one
+        on this machine, or an address such as ``"ray://host:10001"``. If Ray is connected already,
+        that connection is used.
+    num_workers : int, optional
+        Number of parts that are computed at a time, each by a worker with one CPU. By default as
+        many as the cluster has CPUs for.
+    id, time, columns, column_types, time_gaps
+        As in `refold.sequences.read`; by default the columns of the training data. Without a column
+        of ids, the ids are row numbers, over all files in the order of their names.
+    latent_steps : int, optional
+        Number of steps of latent optimization; by default that of the model.
+    dtype : {"float32", "float16"}
+        Type of the stored values.
+    part_steps : int, optional
+        Approximate number of steps of a part. By default it depends on the number of all steps.
+    verbose : int, default=1
+        0 hides the progress bar.
+
+    Returns
+    -------
+    RunSummary
+        Its `RunSummary.failures` are sequences that could not be encoded. All others are written.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is invalid, the model needs Keras, the output folder holds other files, or a
+        worker has another version of Refold.
+    ClusterError
+        If no cluster answers, or it lost the run.
+    DataError
+        If an id occurs in two files, or the rows of a sequence are not together.
+    SchemaError
+        If the columns are not those of the training data.
+    FileAccessError
+        If a store cannot be reached after several attempts, or a file changed during the run.
+    FileFormatError
+        If there is no Parquet file, or it is damaged.
+    MissingExtraError
+        If Ray is not installed.
+
+    Warns
+    -----
+    UserWarning
+        Once for each kind of warning of the workers, such as that of missing values.
+
+    Examples
+    --------
+    >>> summary = refold.cluster.encode(
+    ...     "sines.refold", "s3://bucket/sines", "s3://bucket/codes", on="ray://head:10001"
+    ... )  # doctest: +SKIP
+    >>> summary.num_sequences, summary.num_failed  # doctest: +SKIP
+    (1000000, 0)
+    """
+    check_code_dtype(dtype)
+    options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    settings = {"dtype": dtype, "latent_steps": latent_steps}
+    request = _request("encode", model, source, output, options, settings, part_steps)
+    return _run(request, on, num_workers, verbose)
 
 
-class ClusterRun(NamedTuple):
-    """A run as plain values, which may go to a machine of the cluster."""
+def reconstruct(
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
+    output: str | os.PathLike[str],
+    *,
+    on: str = "auto",
+    num_workers: int | None = None,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    time_gaps: bool = False,
+    latent_steps: int | None = None,
+    clip: bool = False,
+    part_steps: int | None = None,
+    verbose: int = 1,
+) -> RunSummary:
+    """Encode the sequences of Parquet files and decode the codes on a Ray cluster.
 
+    Parameters
+    ----------
+    model, source, output, on, num_workers, id, time, columns, column_types, time_gaps
+        As in `encode`.
+    latent_steps, part_steps, verbose
+        As in `encode`.
+    clip : bool, default=False
+        Clip each numeric column to its range in the training data.
+
+    Returns
+    -------
+    RunSummary
+        The parts hold a row for each sequence, with a list for each column.
+
+    Raises
+    ------
+    RefoldError
+        As `encode` does.
+
+    Examples
+    --------
+    >>> refold.cluster.reconstruct(
+    ...     "sines.refold", "sines/*.parquet", "back", on="local"
+    ... )  # doctest: +SKIP
+    """
+    options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    settings = {"clip": clip, "latent_steps": latent_steps}
+    request = _request("reconstruct", model, source, output, options, settings, part_steps)
+    return _run(request, on, num_workers, verbose)
+
+
+def detect(
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
+    output: str | os.PathLike[str],
+    *,
+    alpha: float = 0.01,
+    on: str = "auto",
+    num_workers: int | None = None,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    time_gaps: bool = False,
+    part_steps: int | None = None,
+    verbose: int = 1,
+) -> RunSummary:
+    """Compute anomaly scores and p-values of the sequences of Parquet files on a Ray cluster.
+
+    Parameters
+    ----------
+    model : Model, SequenceAutoencoder or path
+        A fitted model with calibration sequences, or its file.
+    source, output, on, num_workers, id, time, columns, column_types, time_gaps
+        As in `encode`.
+    alpha : float, default=0.01
+        False-alarm rate among normal sequences.
+    part_steps, verbose
+        As in `encode`.
+
+    Returns
+    -------
+    RunSummary
+        The parts hold the columns of `refold.model.Detection.to_table`, except for
+        ``adjusted_p_value``, which depends on all sequences. The file
+        ``_adjusted_p_values.parquet`` in the output folder has it for each p-value.
+
+    Raises
+    ------
+    RefoldError
+        As `encode` and `refold.SequenceAutoencoder.detect` do.
+
+    Examples
+    --------
+    >>> refold.cluster.detect(
+    ...     "sines.refold", "sines", "anomalies", alpha=0.001, on="local"
+    ... )  # doctest: +SKIP
+    """
+    options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
+    request = _request("detect", model, source, output, options, settings, part_steps)
+    return _run(request, on, num_workers, verbose)
+
+
+class Request(NamedTuple):
+    """A run as plain values, which go to a machine of the cluster."""
+
+    version: str  # of Refold
     source: list[str]
     output: str
     model: bytes  # the model file
-    hash: str  # of the model
     schema: dict[str, Any]  # of the model
     operation: ModelOperation
-    asked: TableOptions
+    options: TableOptions
     part_steps: int | None
-    num_workers: int | None
 
 
-def execute(job: ClusterRun, report: Report, pool: Pool) -> RunSummary:
-    """Run a job."""
-    source = open_source(job.source, Schema.from_dict(job.schema), job.asked, job.part_steps)
-    output = place_of(job.output)
-    manifest = manifest_of(source, job.operation, job.hash)
-    begin(output, manifest, job.model)
-    start = time.monotonic()
-    if source.options.id is not None:
-        _check_ids(source, pool)
-    plain = {
-        "version": refold.__version__,
-        "run": run_of(manifest),
-        "output": output.name(),
-        "hash": job.hash,
-        "operation": tuple(job.operation),
-        "options": source.options,
-        "lists": source.lists,
-        "text_ids": source.files[0].id_type == "text",
-    }
-    found, total = _Found(job.operation), len(source.units)
-    report(0, total)
-    for done, result in enumerate(pool.worked(plain, source.units), start=1):
-        found.add(result)
-        report(done, total)
-    return found.summary(output, time.monotonic() - start, min(pool.num_workers, total))
-
-
-class _Found:
-    """The results of parts, added up."""
-
-    def __init__(self, operation: ModelOperation) -> None:
-        self._operation = operation
-        self._sums: Counter[str] = Counter()
-        self._failures: list[tuple[int, Failure]] = []
-        self._warnings: dict[str, tuple[str, int]] = {}
-        self._p_values: Counter[float] = Counter()
-        self._memory = self._idle = 0
-
-    def add(self, result: dict[str, Any]) -> None:
-        """Add a part, or raise its error."""
-        if "error" in result:
-            raise result["error"]
-        self._sums["parts"] += 1
-        self._sums["there"] += result["there"]
-        for name in ("rows", "failed"):
-            self._sums[name] += result[name]
-        if not result["there"]:
-            self._sums["steps"] += result["steps"]
-        self._failures += [(result["unit"], Failure(**one)) for one in result["failures"]]
-        for text in result.get("warnings", ()):
-            kind = re.sub(r"\d+", "0", text)
-            first, count = self._warnings.get(kind, (text, 0))
-            self._warnings[kind] = first, count + 1
-        if "p_values" in result:
-            for value, count in zip(*result["p_values"], strict=True):
-                self._p_values[value] += count
-        self._memory = max(self._memory, result.get("peak", 0))
-        self._idle = max(self._idle, result.get("idle", 0))
-
-    def summary(self, output: Place, seconds: float, num_workers: int) -> RunSummary:
-        """Write what concerns all parts, and return the summary."""
-        failures = [one for _, one in sorted(self._failures, key=lambda pair: pair[0])]
-        if failures:
-            lines = "".join(json.dumps(asdict(one)) + "\n" for one in failures)
-            with replaced(output.beside(FAILURES)) as stream:
-                stream.write(lines.encode())
-        anomalous = discoveries = None
-        if self._operation.name == "detect":
-            anomalous, discoveries = self._write_adjusted(output)
-        return RunSummary(
-            self._operation.name,
-            output.name(),
-            self._sums["rows"],
-            self._sums["failed"],
-            failures[:MOST_LISTED],
-            self._sums["parts"],
-            self._sums["there"],
-            self._sums["steps"],
-            seconds,
-            num_workers,
-            self._memory,
-            self._idle,
-            dict(self._warnings.values()),
-            anomalous,
-            discoveries,
+def _request(
+    name: str,
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
+    output: str | os.PathLike[str],
+    options: TableOptions,
+    settings: dict[str, Any],
+    part_steps: int | None,
+) -> Request:
+    """Check the arguments of an operation."""
+    if part_steps is not None:
+        check_whole("part_steps", part_steps)
+    model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
+    if settings["latent_steps"] is not None:
+        model = model.with_latent_steps(settings["latent_steps"])
+    if not isinstance(model.network, PackedNetwork):
+        specification = model.specification
+        raise ParameterError(
+            f"This model runs with Keras (architecture={specification.architecture!r}, "
+            f"cell={specification.cell!r}). The workers of a cluster run the default model with "
+            "LSTMs only. Use one machine, or fit the default model."
         )
+    taken = {"code", None, *model.schema.names}
+    id_name = options.id or model.schema.id_name
+    settings = settings | {"latent_steps": model.latent_steps}
+    operation = ModelOperation(name, settings, "id" if id_name in taken else str(id_name))
+    without_sequences(model, operation, text_ids=False)  # raises what each worker would
+    paths: Any = source if isinstance(source, list | tuple) else [source]
+    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise ParameterError(
+            f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
+            f"them. Got a {type(source).__name__}."
+        )
+    return Request(
+        refold.__version__,
+        [absolute(path) for path in paths],
+        absolute(output),
+        dumps(model),
+        model.schema.to_dict(),
+        operation,
+        options,
+        part_steps,
+    )
 
-    def _write_adjusted(self, output: Place) -> tuple[int, int]:
-        """Write the adjusted p-value of each p-value, which no part knows alone."""
-        values = np.array(sorted(self._p_values), float)
-        counts = np.array([self._p_values[value] for value in values.tolist()], np.int64)
+
+def _run(request: Request, on: str, num_workers: int | None, verbose: int) -> RunSummary:
+    """Plan on the cluster, compute the parts, and write what concerns all of them."""
+    if num_workers is not None:
+        check_whole("num_workers", num_workers)
+    cpus = num_workers if on == LOCAL else None
+    with (
+        connected(on, num_cpus=cpus, object_store_memory=_STORE_BYTES),
+        progress_bar(disable=not verbose) as bar,
+    ):
+        task = bar.add_task(request.operation.name, total=None)
+        started = time.monotonic()
+        # the process ends, because the search for ids may have taken memory
+        [(work, units)] = on_cluster(plan, [(request,)], max_calls=1)
+        bar.update(task, total=len(units))
+        parts: list[Part] = []
+        p_values: Counter[float] = Counter()
+        for part in on_cluster(write_part, [(work, unit) for unit in units], num_workers):
+            p_values.update(part.p_values)
+            parts.append(replace(part, p_values={}))  # many parts have the same
+            bar.advance(task)
+        parts.sort(key=lambda part: part.number)
+        failures = [failure for part in parts for failure in part.failures]
+        [counts] = on_cluster(finish, [(request, failures, p_values)])
+        workers = num_workers or _num_cpus()
+    warnings = _warnings_of(parts)
+    for text, count in warnings.items():
+        more = f" (a warning like this came from {count} parts)" if count > 1 else ""
+        warn(f"{text}{more}")
+    new_parts = [part for part in parts if not part.is_earlier]
+    return RunSummary(
+        operation=request.operation.name,
+        output=request.output,
+        num_sequences=sum(part.num_sequences for part in parts),
+        num_failed=sum(part.num_failed for part in parts),
+        failures=failures[:MAX_LISTED],
+        num_parts=len(parts),
+        num_there=len(parts) - len(new_parts),
+        num_steps=sum(part.num_steps for part in new_parts),
+        seconds=time.monotonic() - started,
+        num_workers=min(workers, len(parts)),
+        memory=max((part.memory for part in new_parts), default=0),
+        warnings=warnings,
+        num_anomalous=counts[0],
+        num_discoveries=counts[1],
+    )
+
+
+def plan(request: Request) -> tuple[Work, list[Unit]] | RefoldError:
+    """Open the source and the output folder, and return the work; runs on the cluster."""
+    try:
+        check_version(request.version)
+        schema = Schema.from_dict(request.schema)
+        source = open_source(request.source, schema, request.options, request.part_steps)
+        model_hash = hashlib.sha256(request.model).hexdigest()
+        manifest = manifest_of(source, request.operation, model_hash)
+        begin(place_of(request.output), manifest, request.model)
+        check_ids(source)
+    except RefoldError as error:
+        return error
+    work = Work(
+        request.version,
+        run_of(manifest),
+        request.output,
+        model_hash,
+        request.operation,
+        source.options,
+        source.lists,
+        text_ids=source.files[0].id_type == "text",
+    )
+    return work, source.units
+
+
+def finish(
+    request: Request, failures: list[Failure], p_values: Counter[float]
+) -> tuple[int | None, int | None] | RefoldError:
+    """Write what concerns all parts; return the numbers of anomalies and of discoveries."""
+    output = place_of(request.output)
+    try:
+        if failures:
+            lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
+            with replaced(output.beside(FAILURES)) as stream:
+                stream.write("".join(lines).encode())
+        if request.operation.name != "detect":
+            return None, None
+        # the adjusted p-value of each p-value depends on all parts
+        values = np.array(sorted(p_values), float)
+        counts = np.array([p_values[value] for value in values.tolist()], np.int64)
         adjusted = adjusted_p_values(values, counts)
         table = pa.table({"p_value": values, "adjusted_p_value": adjusted, "count": counts})
         with replaced(output.beside(ADJUSTED)) as stream:
             pq.write_table(table, stream)
-        alpha = self._operation.settings["alpha"]
-        return int(counts[values <= alpha].sum()), int(counts[adjusted <= alpha].sum())
+    except RefoldError as error:
+        return error
+    alpha = request.operation.settings["alpha"]
+    return int(counts[values <= alpha].sum()), int(counts[adjusted <= alpha].sum())
 
 
-def _check_ids(source: SourceFiles, pool: Pool) -> None:
-    """Raise ``DataError`` if an id occurs in two files, or twice in a long table."""
-    fn = functools.partial(hashes_of, options=source.options, lists=source.lists)
-    files = {file.name: i for i, file in enumerate(source.files)}
-    groups = np.array([files[unit.name] for unit in source.units])
-    with SeenIds() as seen:
-        rows = sum(file.num_rows for file in source.files)
-        few = rows <= _FEW_ROWS and len(source.units) <= _FEW_UNITS
-        for result in (ThisProcess() if few else pool).each(fn, source.units):
-            if isinstance(result, dict):
-                raise result["error"]
-            number, found = result
-            seen.add(np.frombuffer(found, np.uint64), number)
-        twice = seen.first_twice(groups if source.lists else None)
-    if twice is None:
-        return
-    hash_, *numbers = twice
-    places = [_rows_with(source, source.units[number], hash_) for number in numbers]
-    if numbers[0] == numbers[1]:
-        (first, row), (second, other) = places[0][0], places[0][1]
-    else:
-        (first, row), (second, other) = places[0][0], places[1][0]
-    name, also = (source.units[number].name for number in numbers)
-    if first != second:  # two ids with one hash
-        return
-    if name != also:
-        raise DataError(
-            f"The id {first!r} occurs twice: in row {row} of {name} and in row {other} of {also}. "
-            f"Each sequence needs its own; choose another column with {argument('id=')}."
-        )
-    raise DataError(
-        f"{name}: the rows of id {first!r} are not together, they begin in rows {row} and {other}. "
-        f"A cluster reads long tables that are sorted by their id column {source.options.id!r}."
-    )
-
-
-def _rows_with(source: SourceFiles, unit: Unit, hash_: int) -> list[tuple[Any, int]]:
-    """Return the ids of a unit with a hash, and the rows at which they begin."""
-    found = []
-    for rows, ids in ids_of(unit, source.options, lists=source.lists):
-        for i in np.flatnonzero(hashes(ids) == np.uint64(hash_)).tolist():
-            found.append((ids[i].as_py(), int(rows[i])))
-    return found
-
-
-class Coordinator:
-    """Runs a job on a machine of the cluster."""
-
-    # Ray Data cannot run in a process outside of the cluster, and it prints lines that no user of
-    # Refold can act on.
-    def __init__(self) -> None:
-        self._progress = 0, 0
-
-    def run(self, job: ClusterRun) -> RunSummary | RefoldError:
-        """Run a job, and return its summary or its error."""
-        try:
-            return execute(job, self._report, RayPool(job.num_workers))
-        except RefoldError as error:
-            return error
-
-    def progress(self) -> tuple[int, int]:
-        """Return the number of parts that are done, and of all."""
-        return self._progress
-
-    def _report(self, done: int, total: int) -> None:
-        self._progress = done, total
-
-
-def execute_on_cluster(job: ClusterRun, report: Report) -> RunSummary:
-    """Run a job by a coordinator on the cluster that this process is connected to."""
-    ray, coordinator = load_ray(), None
+def on_cluster(
+    function: Callable[..., Any],
+    arguments: Iterable[tuple[Any, ...]],  # of each call
+    limit: int | None = None,  # calls at a time, by default as many as there are CPUs
+    max_calls: int = 0,  # of a process; 0 is any number
+) -> Iterator[Any]:
+    """Call a function on the cluster, and yield the results in any order, or raise an error."""
+    ray = load_ray()
+    # Tasks and not actors: Ray gives the task of a lost worker to any other machine.
+    remote = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES, max_calls=max_calls)(function)
+    calls, running = iter(arguments), []
     try:
-        # The coordinator is on the head, without which there is no cluster. If it dies, it starts
-        # again and completes what is missing.
-        settings = {"max_concurrency": 2, "max_restarts": 3, "max_task_retries": 3}
-        coordinator = ray.remote(num_cpus=0, resources=_HEAD, **settings)(Coordinator).remote()
-        result = coordinator.run.remote(job)
-        while not ray.wait([result], timeout=_SECONDS)[0]:
-            with contextlib.suppress(ray.exceptions.ActorUnavailableError):  # it starts again
-                report(*ray.get(coordinator.progress.remote()))
-        outcome = ray.get(result)
+        while True:
+            # twice the CPUs, so that none waits for this process, and a cluster that can grow does
+            room = max(0, (limit or 2 * _num_cpus()) - len(running))
+            running += [remote.remote(*call) for call in itertools.islice(calls, room)]
+            if not running:
+                return
+            [done], running = ray.wait(running)
+            result = ray.get(done)
+            if isinstance(result, RefoldError):
+                raise result
+            yield result
     except ray.exceptions.RayTaskError:
         raise  # an error of the program
     except (ray.exceptions.RayError, ConnectionError) as error:
@@ -246,9 +437,21 @@ def execute_on_cluster(job: ClusterRun, report: Report) -> RunSummary:
             f"and Ray {ray.__version__}."
         ) from error
     finally:
-        if coordinator is not None:
-            ray.kill(coordinator)
-    if isinstance(outcome, RefoldError):
-        raise outcome
-    report(outcome.num_parts, outcome.num_parts)
-    return outcome
+        with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
+            for call in running:
+                ray.cancel(call)
+
+
+def _num_cpus() -> int:
+    return max(1, int(load_ray().cluster_resources().get("CPU", 0)))
+
+
+def _warnings_of(parts: list[Part]) -> dict[str, int]:
+    """Return the first warning of each kind, and the number of parts with a warning like it."""
+    texts: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for part in parts:
+        if part.warning is not None:
+            kind = re.sub(r"\d+", "0", part.warning)
+            counts[texts.setdefault(kind, part.warning)] += 1
+    return dict(counts)

@@ -1,8 +1,7 @@
-"""Files of any store, by path or URL: listing, stamps, retries, and complete writes."""
+"""Files of any store, by path or URL: names, listing, retries, and complete writes."""
 
 import functools
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -33,7 +32,7 @@ _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss",
 Result = TypeVar("Result")
 
 
-class StoreStamp(NamedTuple):
+class FileStamp(NamedTuple):
     """Size and time of a file, which show whether it has changed."""
 
     size: int
@@ -49,10 +48,10 @@ class Place(NamedTuple):
     prefix: str = ""
     query: str = ""
 
-    def name(self, path: str | None = None) -> str:
-        """Return the name, or that of another path in the same store, as a user would write it."""
-        path = self.path if path is None else path
-        return f"{self.prefix}{path}{self.query}"
+    @property
+    def name(self) -> str:
+        """The path or URL, as a user would write it."""
+        return f"{self.prefix}{self.path}{self.query}"
 
     def beside(self, name: str) -> "Place":
         """Return a file in this folder."""
@@ -61,11 +60,6 @@ class Place(NamedTuple):
     def at(self, path: str) -> "Place":
         """Return another path of the same store."""
         return self._replace(path=path)
-
-    @property
-    def is_object_store(self) -> bool:
-        """Whether a file appears only when it is closed."""
-        return self.prefix.partition(":")[0] in _OBJECT_STORES
 
 
 def place_of(name: str | os.PathLike[str]) -> Place:
@@ -80,19 +74,17 @@ def absolute(name: str | os.PathLike[str]) -> str:
     return text if "://" in text else str(Path(text).absolute())
 
 
+# Arrow asks a bucket for its region each time.
 @functools.lru_cache(1024)
 def _place_of_url(text: str) -> Place:
-    """Return the place of a URL; Arrow asks a bucket for its region each time."""
+    """Return the place of a URL that Arrow knows, else of one that fsspec knows."""
     scheme, _, rest = text.partition("://")
     rest, mark, query = rest.partition("?")
     try:
         system, path = fs.FileSystem.from_uri(text)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # not a scheme of Arrow
-        purpose = f"Reading the URL {text!r}"
-        fsspec: Any = optional("fsspec", extra="ray", purpose=purpose)
         try:
-            handler, path = fsspec.core.url_to_fs(f"{scheme}://{rest}")
+            handler, path = _fsspec("fsspec").core.url_to_fs(f"{scheme}://{rest}")
         except (ValueError, ImportError) as error:
             raise ParameterError(
                 f"The URL {text!r} cannot be opened: {one_line(error)}."
@@ -101,7 +93,11 @@ def _place_of_url(text: str) -> Place:
     return Place(system, path, f"{scheme}://", mark + query)
 
 
-def patiently(what: str, attempt: Callable[[], Result]) -> Result:
+def _fsspec(module: str) -> Any:
+    return optional(module, extra="ray", purpose="A store of files")
+
+
+def retried(what: str, attempt: Callable[[], Result]) -> Result:
     """Call a function again, after a pause, while a store cannot be reached."""
     for wait in (*WAITS, None):
         try:
@@ -129,46 +125,47 @@ def one_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def stamp_of(place: Place) -> StoreStamp:
+def stamp_of(place: Place) -> FileStamp:
     """Return the stamp of a file."""
-    what = f"{place.name()} cannot be read"
-    found = patiently(what, lambda: place.system.get_file_info(place.path))
-    if found.type != fs.FileType.File:
-        raise MissingFileError(f"There is no file {place.name()}.")
-    return StoreStamp(found.size, found.mtime_ns)
+    what = f"{place.name} cannot be read"
+    info = retried(what, lambda: place.system.get_file_info(place.path))
+    if info.type != fs.FileType.File:
+        raise MissingFileError(f"There is no file {place.name}.")
+    return FileStamp(info.size, info.mtime_ns)
 
 
-def find_parquet(source: list[str]) -> list[tuple[Place, StoreStamp]]:
+def find_parquet(source: list[str]) -> list[tuple[Place, FileStamp]]:
     """Return the Parquet files of paths, URLs, globs and folders, each sorted by name."""
-    return [found for one in source for found in _find(one)]
+    return [
+        file
+        for name in source
+        for file in retried(f"{name} cannot be read", functools.partial(_find, name))
+    ]
 
 
-def _find(name: str) -> list[tuple[Place, StoreStamp]]:
+def _find(name: str) -> list[tuple[Place, FileStamp]]:
     place = place_of(name)
-    what = f"{name} cannot be read"
-    root, pattern = place.path, None
-    info = patiently(what, lambda: place.system.get_file_info(root))
-    if info.type == fs.FileType.NotFound and (magic := re.search(r"[*\[?]", place.path)):
-        root = place.path[: max(0, place.path.rfind("/", 0, magic.start()))] or "/"
-        pattern = _as_regex(place.path)
-        info = patiently(what, lambda: place.system.get_file_info(root))
-    if info.type == fs.FileType.NotFound:
-        raise MissingFileError(f"There is no file or folder {name}.")
+    system, path = place.system, place.path
+    info = system.get_file_info(path)
     if info.type == fs.FileType.File:
-        if not root.lower().endswith(SUFFIXES):
+        if not path.lower().endswith(SUFFIXES):
             raise FileFormatError(
                 f"{name} is not a Parquet file by its name ({' or '.join(SUFFIXES)}), and a "
                 "cluster reads no other. Convert it with refold.sequences.read and write."
             )
-        return [(place, StoreStamp(info.size, info.mtime_ns))]
-    chosen = fs.FileSelector(root, recursive=True)
-    found = patiently(what, lambda: place.system.get_file_info(chosen))
+        infos = [info]
+    elif info.type == fs.FileType.Directory:
+        inside = system.get_file_info(fs.FileSelector(path, recursive=True))
+        infos = [info for info in inside if not _is_hidden(info.path, path)]
+    elif any(character in path for character in "*?["):
+        store = _fsspec("fsspec.implementations.arrow").ArrowFSWrapper(system)
+        infos = system.get_file_info(store.glob(path))
+    else:
+        raise MissingFileError(f"There is no file or folder {name}.")
     files = [
-        (place.at(one.path), StoreStamp(one.size, one.mtime_ns))
-        for one in sorted(found, key=lambda one: one.path)
-        if one.type == fs.FileType.File
-        and one.path.lower().endswith(SUFFIXES)
-        and (pattern.fullmatch(one.path) if pattern else not _is_hidden(one.path, root))
+        (place.at(info.path), FileStamp(info.size, info.mtime_ns))
+        for info in sorted(infos, key=lambda info: info.path)
+        if info.type == fs.FileType.File and info.path.lower().endswith(SUFFIXES)
     ]
     if not files:
         raise FileFormatError(f"{name} holds no Parquet file ({' or '.join(SUFFIXES)}).")
@@ -180,16 +177,6 @@ def _is_hidden(path: str, root: str) -> bool:
     return any(part.startswith((".", "_")) for part in inside.parts)
 
 
-def _as_regex(pattern: str) -> re.Pattern[str]:
-    """Return the pattern of a glob, in which only ``**/`` crosses folders."""
-    known = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    found = []
-    for token in re.findall(r"\*\*/|\[[^]]*\]|.", pattern):
-        many = token.startswith("[") and len(token) > 1
-        found.append(token.replace("[!", "[^") if many else known.get(token, re.escape(token)))
-    return re.compile("".join(found))
-
-
 @contextmanager
 def replaced(place: Place) -> Iterator[BinaryIO]:
     """Open a file that takes its name only once it is complete, in any store."""
@@ -197,31 +184,28 @@ def replaced(place: Place) -> Iterator[BinaryIO]:
         yield local
         local.flush()
         size = local.tell()
-        patiently(f"{place.name()} cannot be written", lambda: _copy(local, size, place))
+        retried(f"{place.name} cannot be written", lambda: _copy(local, size, place))
 
 
 def _copy(local: BinaryIO, size: int, place: Place) -> None:
     local.seek(0)
     folder, _, name = place.path.rpartition("/")
-    # To a name that begins with a dot, which is then changed. In an object store, renaming would be
-    # a copy, and an upload appears when it is complete.
-    target = place.path if place.is_object_store else f"{folder}/.{name}.{secrets.token_hex(8)}"
+    target = place
+    # In an object store, renaming would be a copy, and an upload appears when it is complete.
+    if place.prefix.partition(":")[0] not in _OBJECT_STORES:
+        target = place.at(f"{folder}/.{name}.{secrets.token_hex(8)}")
     try:
-        with place.system.open_output_stream(target) as stream:
+        with place.system.open_output_stream(target.path) as stream:
             shutil.copyfileobj(local, stream, 1 << 20)
-        if place.system.get_file_info(target).size != size:
-            raise OSError(f"only a part of it arrived at {place.name(target)}")
-        if target != place.path:
-            place.system.move(target, place.path)
+        if place.system.get_file_info(target.path).size != size:
+            raise OSError(f"only a part of it arrived at {target.name}")
+        if target != place:
+            place.system.move(target.path, place.path)
     except BaseException:
         # in an object store, an incomplete upload must not stay under the name of a part
-        _delete(place, target)
+        if place.system.get_file_info(target.path).type == fs.FileType.File:
+            place.system.delete_file(target.path)
         raise
-
-
-def _delete(place: Place, path: str) -> None:
-    if place.system.get_file_info(path).type == fs.FileType.File:
-        place.system.delete_file(path)
 
 
 def read_bytes(place: Place) -> bytes | None:
@@ -233,7 +217,7 @@ def read_bytes(place: Place) -> bytes | None:
         with place.system.open_input_stream(place.path) as stream:
             return stream.read()
 
-    return patiently(f"{place.name()} cannot be read", attempt)
+    return retried(f"{place.name} cannot be read", attempt)
 
 
 def make_folder(place: Place) -> list[str]:
@@ -243,13 +227,13 @@ def make_folder(place: Place) -> list[str]:
         info = place.system.get_file_info(place.path)
         if info.type == fs.FileType.File:
             raise ParameterError(
-                f"The output {place.name()} is a file. A cluster writes a folder of parts; name "
+                f"The output {place.name} is a file. A cluster writes a folder of parts; name "
                 "a new folder."
             )
         if info.type == fs.FileType.NotFound:
             place.system.create_dir(place.path, recursive=True)
             return []
-        found = place.system.get_file_info(fs.FileSelector(place.path))
-        return [one.base_name for one in found]
+        inside = place.system.get_file_info(fs.FileSelector(place.path))
+        return [file.base_name for file in inside]
 
-    return patiently(f"The output folder {place.name()} cannot be opened", attempt)
+    return retried(f"The output folder {place.name} cannot be opened", attempt)

@@ -2,7 +2,29 @@
 
 from dataclasses import dataclass
 
-from refold.cluster._worker import Failure
+
+@dataclass(frozen=True)
+class Failure:
+    """A sequence that could not be computed.
+
+    Attributes
+    ----------
+    file : str
+        Path or URL of the file.
+    row : int
+        Row of the file at which it begins.
+    reason : str
+        What is wrong with it.
+
+    Examples
+    --------
+    >>> Failure("part.parquet", 3, "sequence 3 holds text").row
+    3
+    """
+
+    file: str
+    row: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -31,11 +53,9 @@ class RunSummary:
     seconds : float
         Time that the computation took, without the start of the cluster.
     num_workers : int
-        Number of workers.
+        Number of workers, at most.
     memory : int
         Largest memory of a worker in bytes.
-    idle_memory : int
-        Memory of a worker in bytes that has loaded the model and read nothing.
     warnings : dict of str to int
         Warnings of the workers, each with the number of parts in which it occurred.
     num_anomalous, num_discoveries : int or None
@@ -44,9 +64,7 @@ class RunSummary:
 
     Examples
     --------
-    >>> summary = RunSummary(
-    ...     "encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 2, 400_000_000, 390_000_000
-    ... )
+    >>> summary = RunSummary("encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 2, 400_000_000)
     >>> str(summary).partition(" by ")[0]
     'Encoded 3 sequences in 1 part in codes: 12 steps in 2.0 s'
     """
@@ -62,7 +80,6 @@ class RunSummary:
     seconds: float
     num_workers: int
     memory: int
-    idle_memory: int
     warnings: dict[str, int] | None = None
     num_anomalous: int | None = None
     num_discoveries: int | None = None

@@ -1,22 +1,29 @@
-"""`fit`: training by several processes that Ray Train starts, and starts again if one dies."""
+"""Training by several processes: `fit` starts them on a Ray cluster, `fit_together` is in each."""
 
 import os
 import pickle
 import socket
 import tempfile
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import refold
-from refold._support.argument_checks import check_whole
+from refold._support.argument_checks import check_whole, draw_seed
 from refold._support.optional_imports import optional
 from refold.cluster._connection import connected, load_ray
 from refold.cluster._storage import absolute
-from refold.cluster._together import check_divisible, fit_parts, open_parts, plain_checkpoint
-from refold.errors import ClusterError, FileAccessError, FileFormatError, RefoldError
-from refold.sequences import ColumnTypes
+from refold.errors import (
+    ClusterError,
+    FileAccessError,
+    FileFormatError,
+    ParameterError,
+    RefoldError,
+    argument,
+)
+from refold.sequences import ColumnTypes, read
 
 
 def fit(
@@ -84,13 +91,18 @@ def fit(
     >>> ae = refold.SequenceAutoencoder(latent_dim=16)
     >>> ae = refold.cluster.fit(ae, "/data/sines", on="auto", processes=8)  # doctest: +SKIP
     """
-    check_divisible(estimator)
+    _check_divisible(estimator)
     check_whole("processes", processes)
     check_whole("max_failures", max_failures, least=0)
+    if checkpoint is not None:
+        if not isinstance(checkpoint, refold.Checkpoint):
+            checkpoint = refold.Checkpoint(checkpoint)
+        # the processes have other working folders
+        checkpoint = checkpoint._replace(path=absolute(checkpoint.path))
     settings = {
         "estimator": pickle.dumps(estimator),
         "source": absolute(source),
-        "checkpoint": plain_checkpoint(checkpoint),
+        "checkpoint": checkpoint,
         "options": {"id": id, "columns": columns, "column_types": column_types},
     }
     ray = load_ray()
@@ -104,6 +116,78 @@ def fit(
     return outcome
 
 
+def fit_together(
+    estimator: "refold.SequenceAutoencoder",
+    source: str | os.PathLike[str],
+    *,
+    checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None" = None,
+    resume: bool = False,
+    num_parts: int | None = None,
+    id: str | None = None,  # noqa: A002
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+) -> "refold.SequenceAutoencoder":
+    """Train one model in all processes that JAX has connected, each on its part of the files.
+
+    Each process calls this function with the same arguments, after
+    ``jax.distributed.initialize``. `fit` does both on a Ray cluster; this function is for other
+    launchers, such as ``srun``. Each process trains on its range of the sequences. In each step,
+    the processes take as many sequences of each part, and add up their gradients; the losses are
+    those of one process with all of these sequences.
+
+    Parameters
+    ----------
+    estimator : SequenceAutoencoder
+        Unfitted model with the arguments of the training. It is not changed. ``time_warp`` is 0.
+    source : path
+        Parquet file, or folder of Parquet files. All processes need it under the same path. If it
+        is larger than memory, each machine needs disk for a copy as float32, or a cache folder
+        that all machines share (see `refold.sequences.read`).
+    checkpoint : path or Checkpoint, optional
+        As for `SequenceAutoencoder.fit`. The first process reads and writes it.
+    resume : bool, default=False
+        Continue from the checkpoint if it exists. The number of parts must be the same; the number
+        of processes may be another one.
+    num_parts : int, optional
+        Number of parts, a multiple of the number of processes; by default that number. The batches
+        depend on it, and not on the number of processes.
+    id, columns, column_types
+        As for `refold.sequences.read`.
+
+    Returns
+    -------
+    SequenceAutoencoder
+        The fitted model, in each process.
+
+    Raises
+    ------
+    RefoldError
+        If `SequenceAutoencoder.fit` or `refold.sequences.read` would raise one, or the training
+        cannot be divided: a model class of your own, a share of the variance as ``latent_dim``, or
+        time warps.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import refold
+    >>> jax.distributed.initialize()  # doctest: +SKIP
+    >>> ae = refold.SequenceAutoencoder(latent_dim=16)
+    >>> ae = refold.cluster.fit_together(ae, "/data/sines")  # doctest: +SKIP
+
+    A model whose size one process would have to choose is refused:
+
+    >>> ae = refold.SequenceAutoencoder(latent_dim=0.95)
+    >>> refold.cluster.fit_together(ae, "/data/sines")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    refold.errors.ParameterError: latent_dim=0.95 is a share of the variance, ...
+    """
+    _check_divisible(estimator)
+    options = {"id": id, "columns": columns, "column_types": column_types}
+    parts = _open_parts(source, num_parts=num_parts, **options)
+    return _fit_parts(estimator, parts, checkpoint, resume=resume)
+
+
 def _run(
     settings: dict[str, Any], processes: int, cpus: int, max_failures: int, *, resume: bool
 ) -> bytes:
@@ -114,7 +198,7 @@ def _run(
     if settings["checkpoint"] is not None and not resume:
         # the processes always resume, because they may have been started again
         with suppress(FileNotFoundError):
-            Path(settings["checkpoint"][0]).unlink()
+            Path(settings["checkpoint"].path).unlink()
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainers.DataParallelTrainer(
             _train,
@@ -139,29 +223,23 @@ def _train(settings: dict[str, Any]) -> bytes:
     context = _ray_module("ray.train").get_context()
     index, count = context.get_world_rank(), context.get_world_size()
     collective = _ray_module("ray.train.collective")
-    address = collective.broadcast_from_rank_zero(_free_address() if index == 0 else None)
+    with socket.socket() as probe:
+        probe.bind(("", 0))  # a free port
+        host = _ray_module("ray.util").get_node_ip_address()
+        address = collective.broadcast_from_rank_zero(f"{host}:{probe.getsockname()[1]}")
     jax.distributed.initialize(address, count, index)
     checkpoint = settings["checkpoint"]
-    checkpoint = None if checkpoint is None else refold.Checkpoint(*checkpoint)
     estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
     opened = False
     try:
-        parts = open_parts(settings["source"], **settings["options"])
+        parts = _open_parts(settings["source"], **settings["options"])
         opened = True
-        fitted = fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
+        fitted = _fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
     except RefoldError as error:
         if opened and isinstance(error, FileAccessError | FileFormatError):
             raise  # perhaps in this process only, while the others wait
         return pickle.dumps(error)
     return pickle.dumps(fitted)
-
-
-def _free_address() -> str:
-    """Return an address of this machine with a free port."""
-    host = _ray_module("ray.util").get_node_ip_address()
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return f"{host}:{probe.getsockname()[1]}"
 
 
 def _ray_module(name: str) -> Any:
@@ -172,12 +250,71 @@ def _one_line(error: Exception, max_failures: int) -> RefoldError:
     """Return the error of a process as one line."""
     failures = getattr(error, "worker_failures", {})
     for failure in failures.values():
-        for one in (failure, getattr(failure, "cause", None), failure.__cause__):
-            if isinstance(one, RefoldError):
-                return one
+        for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
+            if isinstance(cause, RefoldError):
+                return cause
     reasons = [str(failure) for failure in failures.values()] or [str(error)]
-    lines = [line.strip() for line in reasons[0].splitlines() if line.strip()]
+    lines = reasons[0].strip().splitlines()
     return ClusterError(
         f"The training failed, after {max_failures} restart{'' if max_failures == 1 else 's'}: "
-        f"{lines[-1] if lines else type(error).__name__}"
+        f"{lines[-1].strip() if lines else type(error).__name__}"
     )
+
+
+def _open_parts(
+    source: str | os.PathLike[str], num_parts: int | None = None, **options: Any
+) -> Any:
+    """Open the files in all processes; an error in one of them is raised in all."""
+    from refold.training import Divided, Processes  # not at the top, because it imports JAX
+
+    processes = Processes.connected()
+    try:
+        if "://" in str(source):
+            raise ParameterError(
+                f"Processes that train read {source} from a file system. Mount the store on all "
+                "machines, or copy the files."
+            )
+        opened: Any = Divided.among(processes, read(source, **options), num_parts)
+    except RefoldError as error:  # all processes raise it, instead of waiting for this one
+        opened = error
+    for error in processes.gather(opened if isinstance(opened, RefoldError) else None):
+        if error is not None:
+            raise error
+    return opened
+
+
+def _fit_parts(
+    estimator: "refold.SequenceAutoencoder",
+    divided: Any,  # of `_open_parts`
+    checkpoint: "str | os.PathLike[str] | refold.Checkpoint | None",
+    *,
+    resume: bool,
+) -> "refold.SequenceAutoencoder":
+    """Train in all processes, each on its parts."""
+    processes = divided.processes
+    estimator = refold.SequenceAutoencoder(**estimator.get_params(deep=False))
+    seed = processes.agree(draw_seed(estimator.random_state))
+    estimator.set_params(time_warp=0, random_state=seed)
+    with warnings.catch_warnings():
+        if processes.index:  # the first one warns and logs
+            estimator.set_params(verbose=0)
+            warnings.simplefilter("ignore")
+        return estimator.fit(divided, checkpoint=checkpoint, resume=resume)
+
+
+def _check_divisible(estimator: "refold.SequenceAutoencoder") -> None:
+    """Raise ``ParameterError`` if several processes cannot train this model."""
+    if not isinstance(estimator.architecture, str) or estimator.architecture == "custom":
+        raise ParameterError(
+            "Several processes cannot train a model of your own, because its random layers would "
+            "draw the same numbers in each. Use one of the named architectures."
+        )
+    if isinstance(estimator.latent_dim, float) and 0 < estimator.latent_dim < 1:
+        raise ParameterError(
+            f"{argument(latent_dim=estimator.latent_dim)} is a share of the variance, which one "
+            "process chooses on data in memory. Give the number of latent dimensions."
+        )
+    if estimator.time_warp not in ("auto", 0):
+        raise ParameterError(
+            f"{argument(time_warp=estimator.time_warp)} cannot be divided among processes. Use 0."
+        )
