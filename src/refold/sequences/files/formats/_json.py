@@ -1,5 +1,6 @@
 """JSON lines, one sequence or one event per line, and JSON files with an array of either."""
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -103,6 +104,10 @@ def _decode(data: bytes, name: str, number: int | None = None) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if b"NaN" in data or b"Infinity" in data:
+            # Python's module writes these words, and JSON has none of them
+            with contextlib.suppress(ValueError, RecursionError):
+                return json.loads(data)
         first_line = number or 1
         decode_utf8(data, name, first_line)
         at = re.search(r" \(byte (\d+)\)", str(error))
@@ -112,8 +117,6 @@ def _decode(data: bytes, name: str, number: int | None = None) -> Any:
             reason = "the value seems to be cut short"
         line, column = data.count(b"\n", 0, byte), byte - data.rfind(b"\n", 0, byte)
         nearby, advice = data[max(0, byte - 12) : byte + 12], []
-        if b"NaN" in nearby or b"Infinity" in nearby:
-            advice.append("NaN and Infinity are not JSON; write null for a missing value.")
         if b"\\ud" in nearby.lower():
             advice.append("Write both halves of a surrogate pair, or the character itself.")
         if number is not None:
