@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Sequences, as_sequences, concatenate
+from refold.sequences import Sequences, as_sequences, concatenate, fingerprints
 
 
 class Tensor:
@@ -142,3 +142,13 @@ def test_ids_of_several_types_and_columns_of_several():
 def test_sequences_are_not_converted_again():
     with pytest.raises(ParameterError, match="x is a Sequences already"):
         as_sequences(as_sequences([[1.0]]), names=["level"])
+
+
+def test_fingerprints_depend_only_on_values_and_lengths():
+    nan = np.array([0x7FC00001], np.uint32).view(np.float32)[0]
+    values = np.array([0.0, 1.0, -0.0, 1.0, 1.0, 0.0, np.nan, nan], np.float32)[:, None]
+    found = fingerprints(Sequences(values, [0, 2, 4, 6, 6, 7, 8, 8], ids=list("abcdefg")))
+    same = (found[:, None] == found).astype(int)
+    assert same.sum(axis=1).tolist() == [2, 2, 1, 2, 2, 2, 2]
+    assert found.dtype == np.uint64
+    assert fingerprints(Sequences(values[:0], [0])).shape == (0,)

@@ -151,7 +151,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
         joined = None
     lengths = np.concatenate([part.lengths for part in parts])
     values = np.concatenate([part.values for part in parts])
-    return Sequences(values, offsets_from_lengths(lengths), joined, schema)
+    return Sequences.trusted(values, offsets_from_lengths(lengths), joined, schema)
 
 
 def fingerprints(sequences: Sequences) -> np.ndarray:

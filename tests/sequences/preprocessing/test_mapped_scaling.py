@@ -9,7 +9,6 @@ import pytest
 
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, write
-from refold.sequences.statistics._moments import RunningMoments
 from small_data import mapped
 
 MODES = ["features", "sequence", None]
@@ -95,17 +94,17 @@ def test_nothing_to_learn_from(tmp_path, mode):
 
 
 def test_many_pieces_of_a_far_mean():
-    moments = RunningMoments(1)
     values = 1e8 + rng.normal(size=100_000)
-    for piece in np.array_split(values, 5000):
-        moments.add(piece[:, None])
+    pieces = Sequences.from_list(np.array_split(values, 5000))
+    pieces.block_bytes = 4
+    scaler = Scaler.fit(pieces)
     exact = values.astype(np.longdouble)
-    np.testing.assert_allclose(moments.mean, float(exact.mean()), rtol=1e-14)
-    np.testing.assert_allclose(moments.scale, float(exact.std()), rtol=1e-11)
+    np.testing.assert_allclose(scaler.mean_, float(exact.mean()), rtol=1e-14)
+    np.testing.assert_allclose(scaler.scale_, float(exact.std()), rtol=1e-11)
 
 
 def test_many_pieces_of_a_constant():
-    moments = RunningMoments(1)
-    for _ in range(5000):
-        moments.add(np.full((7, 1), 5.1))
-    assert moments.scale == 0
+    pieces = Sequences.from_list([np.full(7, 5.1)] * 5000)
+    pieces.block_bytes = 4
+    with pytest.warns(UserWarning, match="is constant"):
+        Scaler.fit(pieces)

@@ -23,7 +23,7 @@ _LISTED = 5
 
 
 class Parts(NamedTuple):
-    """Converted data, ready for the constructor of `Sequences`."""
+    """Converted data, ready for `Sequences.trusted`."""
 
     values: np.ndarray
     offsets: np.ndarray
@@ -127,21 +127,18 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     return np.array([str(identity) for identity in plain_ids], dtype=str)
 
 
-def with_unique_ids(parts: Parts) -> Parts:
-    """Raise ``DataError`` if two sequences have the same id; return the parts."""
-    if parts.ids is None:
-        return parts
-    unique, counts = np.unique(parts.ids, return_counts=True)
+def check_distinct(ids: np.ndarray) -> None:
+    """Raise ``DataError`` if two sequences have the same id."""
+    unique, counts = np.unique(ids, return_counts=True)
     repeated = unique[counts > 1]
     if len(repeated):
         names = ", ".join(repr(plain(identity)) for identity in repeated[:_LISTED])
         names += f" and {len(repeated) - _LISTED} others" if len(repeated) > _LISTED else ""
-        first, second = np.flatnonzero(parts.ids == repeated[0])[:2].tolist()
+        first, second = np.flatnonzero(ids == repeated[0])[:2].tolist()
         raise DataError(
             f"ids must differ. Got {names} more than once, first for the sequences {first} and "
             f"{second}. Give each sequence its own id."
         )
-    return parts
 
 
 def _is_integer(identity: Any) -> bool:
