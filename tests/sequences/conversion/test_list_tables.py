@@ -93,26 +93,6 @@ def test_bad_input(table, options, message):
         Sequences.from_arrow(pa.table(table), **options)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        [[1.5, float("nan")], [], [2.0]],
-        [["u", "v"], [], ["u"]],
-        ["abba", "", "b"],
-        [np.float32([[1, 2], [3, 4]]), np.zeros((0, 2), np.float32)],
-        [[[1.5, "a"], [None, "b"]], [[2.5, None]]],
-        [[[0, 1.5], [1, 2.5]]],
-    ],
-)
-def test_to_arrow_and_back(data):
-    before = Sequences.from_list(data)
-    after = Sequences.from_arrow(before.to_arrow())
-    assert after.schema == before.schema
-    assert after.values.dtype == before.values.dtype
-    np.testing.assert_array_equal(after.values, before.values)
-    np.testing.assert_array_equal(after.offsets, before.offsets)
-
-
 def test_to_arrow_needs_a_free_name():
     with pytest.raises(SchemaError, match="would have two columns named 'x0'"):
         Sequences.from_list([[1.0]]).to_arrow(id="x0")

@@ -149,11 +149,6 @@ def test_sequences_of_one_step(x):
     assert "pass [x], or windows of it, refold.sequences.windows([x], 100)" in line
 
 
-@pytest.mark.parametrize("x", [[[0.5]], [[0.5], [0.7, 0.1]], [[], []]])
-def test_other_short_sequences_cause_no_warning(x):
-    assert data_warnings(refold.sequences.as_sequences(x)) == []
-
-
 @pytest.mark.parametrize("side", ["post", "pre"])
 def test_padding_of_zeros(side, tmp_path):
     x = rng().normal(size=(40, 10, 3))

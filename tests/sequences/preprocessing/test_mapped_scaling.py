@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, write
 from small_data import mapped
 
@@ -73,24 +72,6 @@ def test_unusual_values(tmp_path, mode, values):
     table = pa.table({"id": [0, 0, 1, 1], "x": values, "y": [1.0, 2.0, 3.0, 5.0]})
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
     assert_same(tmp_path / "x.parquet", mode)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_only_categorical_columns(tmp_path, mode):
-    write(["abba", "b"], tmp_path / "x.parquet")
-    assert_same(tmp_path / "x.parquet", mode)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_nothing_to_learn_from(tmp_path, mode):
-    write([[], []], tmp_path / "empty.parquet")
-    with pytest.raises(DataError, match="all 2 sequences are empty"):
-        Scaler.fit(mapped(tmp_path / "empty.parquet"), mode)
-    write([[[1.0, None]], [[2.0, None]]], tmp_path / "gaps.parquet")
-    with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
-        Scaler.fit(mapped(tmp_path / "gaps.parquet"), mode)
-    with pytest.raises(ParameterError, match="scale must be"):
-        Scaler.fit(mapped(tmp_path / "gaps.parquet"), "all")
 
 
 def test_many_pieces_of_a_far_mean():

@@ -111,12 +111,16 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
 
 def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: np.ndarray) -> None:
     """Raise if a sequence differs from the first in form or number of features."""
+
+    def name(i: int) -> str:
+        return sequence_name(i, ids[i])
+
     first: int | None = None
     for i, array in enumerate(arrays):
         if array.shape[1:] == (0,):
             raise SchemaError(
-                f"{sequence_name(i, ids[i]).capitalize()} has no features, shape {array.shape}. "
-                "Expected at least one."
+                f"{name(i).capitalize()} has no features, shape {array.shape}. Expected at least "
+                "one."
             )
         if array.shape == (0,):
             continue
@@ -125,15 +129,13 @@ def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: np.ndarray
             continue
         if array.shape[1:] != arrays[first].shape[1:]:
             raise SchemaError(
-                f"{sequence_name(i, ids[i]).capitalize()} has {_form(array)}, but "
-                f"{sequence_name(first, ids[first])} has {_form(arrays[first])}. "
-                "All sequences need the same features."
+                f"{name(i).capitalize()} has {_form(array)}, but {name(first)} has "
+                f"{_form(arrays[first])}. All sequences need the same features."
             )
         if isinstance(items[i], str) != isinstance(items[first], str):
             raise SchemaError(
-                f"{sequence_name(i, ids[i]).capitalize()} is a {type(items[i]).__name__}, but "
-                f"{sequence_name(first, ids[first])} is a {type(items[first]).__name__}. "
-                "Pass all as str or all as lists."
+                f"{name(i).capitalize()} is a {type(items[i]).__name__}, but {name(first)} is a "
+                f"{type(items[first]).__name__}. Pass all as str or all as lists."
             )
 
 

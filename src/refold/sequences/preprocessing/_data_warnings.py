@@ -4,6 +4,7 @@ Also finds columns that look like ids or times.
 """
 
 import re
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -215,16 +216,14 @@ class _Extremes:
 
     def __init__(self, column: int) -> None:
         self.column, self._count = column, 0
-        self._low: dict[float, int] = {}
-        self._high: dict[float, int] = {}
+        self._low: Counter[float] = Counter()
+        self._high: Counter[float] = Counter()  # of the negated values
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
         values = values[~np.isnan(values)]
         self._count += len(values)
-        self._low = _smallest(values, self._low)
-        negated = _smallest(-values, {-value: count for value, count in self._high.items()})
-        self._high = {-value: count for value, count in negated.items()}
+        self._low, self._high = _smallest(values, self._low), _smallest(-values, self._high)
 
     def suspects(self, mean: float, std: float) -> list[_Suspect]:
         """Return the values far from all others, by the mean and deviation of the whole column."""
@@ -239,11 +238,11 @@ class _Extremes:
 
     def _far(self, below: int, above: int, mean: float, std: float) -> list[_Suspect]:
         """Return this many values of each end if all of them are far from all others."""
-        low, high = sorted(self._low), sorted(self._high)
+        low, high = sorted(self._low), sorted(-value for value in self._high)
         if len(low) <= below or len(high) <= above or low[below] > high[-1 - above]:
             return []
         least, greatest = low[below], high[-1 - above]
-        counts = self._high | self._low
+        counts = {-value: count for value, count in self._high.items()} | self._low
         taken = [*low[:below], *high[len(high) - above :]]
         num_others = self._count - sum(counts[value] for value in taken)
         if num_others < _MIN_OTHERS_MARKER:
@@ -300,7 +299,7 @@ def _shown(value: float) -> str:
     return str(single) if float(single) == value else repr(float(value))
 
 
-def _smallest(values: np.ndarray, kept: dict[float, int]) -> dict[float, int]:
+def _smallest(values: np.ndarray, kept: Counter[float]) -> Counter[float]:
     """Return the smallest of the kept and the new values, with their counts."""
     if len(kept) == _KEPT:
         values = values[values <= max(kept)]
@@ -308,8 +307,6 @@ def _smallest(values: np.ndarray, kept: dict[float, int]) -> dict[float, int]:
         sample = np.unique(values[:: len(values) // _SAMPLE])
         if len(sample) >= _KEPT:
             values = values[values <= sample[_KEPT - 1]]
-    distinct, counts = np.unique(values, return_counts=True)
-    merged = dict(kept)
-    for value, count in zip(distinct[:_KEPT].tolist(), counts[:_KEPT].tolist(), strict=True):
-        merged[value] = merged.get(value, 0) + count
-    return {value: merged[value] for value in sorted(merged)[:_KEPT]}
+    distinct, counts = (array[:_KEPT].tolist() for array in np.unique(values, return_counts=True))
+    merged = kept + Counter(dict(zip(distinct, counts, strict=True)))
+    return Counter({value: merged[value] for value in sorted(merged)[:_KEPT]})
