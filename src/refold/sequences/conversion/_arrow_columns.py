@@ -320,5 +320,5 @@ def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.Chunk
 
 def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
     """Return the mask of cells that match a regular expression; missing cells do not."""
-    found = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
-    return np.asarray(found.fill_null(False))  # noqa: FBT003
+    mask = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
+    return np.asarray(mask.fill_null(False))  # noqa: FBT003

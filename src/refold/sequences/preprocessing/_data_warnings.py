@@ -166,34 +166,34 @@ def _outliers(source: Sequences) -> list[str]:
     numeric, summary = np.flatnonzero(source.schema.numeric), source.summary
     extremes = [_Extremes(index) for index in numeric.tolist()]
     for block in source.blocks():
-        for one in extremes:
-            one.add(block.values[:, one.column])
+        for column in extremes:
+            column.add(block.values[:, column.index])
     by_value: dict[float, list[_Suspect]] = {}
-    for one, mean, std in zip(extremes, summary.mean, summary.scale, strict=True):
-        for suspect in one.suspects(mean, std):
+    for column, mean, std in zip(extremes, summary.mean, summary.scale, strict=True):
+        for suspect in column.suspects(mean, std):
             by_value.setdefault(suspect.value, []).append(suspect)
     values = [_shown(value) for value in sorted(by_value)]
     fix = spelled(f"missing_values=[{', '.join(values)}]", f"--missing {','.join(values)}")
-    return [_outlier_message(source, same, fix) for same in by_value.values()]
+    return [_outlier_message(source, suspects, fix) for suspects in by_value.values()]
 
 
-def _outlier_message(source: Sequences, same: list[_Suspect], fix: str) -> str:
+def _outlier_message(source: Sequences, suspects: list[_Suspect], fix: str) -> str:
     """Describe a number by all columns in which it is suspicious."""
-    suspect, count = same[0], sum(one.count for one in same)
-    names = [repr(source.schema.names[one.column]) for one in same]
+    first, count = suspects[0], sum(suspect.count for suspect in suspects)
+    names = [repr(source.schema.names[suspect.column]) for suspect in suspects]
     several = len(names) > 1
-    place = _first_location(source, suspect)
+    place = _first_location(source, first)
     place = f"{place}, column {names[0]}" if several else place
     columns = f"columns {', '.join(names[:_LISTED])}" if several else f"column {names[0]}"
     columns += f" and {len(names) - _LISTED} others" if len(names) > _LISTED else ""
     times = "once" if count == 1 else f"{count} times"
-    others = "" if several else f" ({suspect.least:.6g} to {suspect.greatest:.6g})"
+    others = "" if several else f" ({first.least:.6g} to {first.greatest:.6g})"
     return (
-        f"{_shown(suspect.value)} occurs {times} in {columns} "
+        f"{_shown(first.value)} occurs {times} in {columns} "
         f"({'first in ' * (count > 1)}{place}), far from all other values{others}. "
         + (
             f"If it stands for missing values, pass {fix}."
-            if suspect.is_marker
+            if first.is_marker
             else f"Such a value dominates training. Correct it, or treat it as missing with {fix}."
         )
     )
@@ -214,8 +214,8 @@ def _first_location(source: Sequences, suspect: _Suspect) -> str:
 class _Extremes:
     """The smallest and largest values of a column that may come in pieces, with counts."""
 
-    def __init__(self, column: int) -> None:
-        self.column, self._count = column, 0
+    def __init__(self, index: int) -> None:
+        self.index, self._count = index, 0
         self._low: Counter[float] = Counter()
         self._high: Counter[float] = Counter()  # of the negated values
 
@@ -229,8 +229,9 @@ class _Extremes:
         """Return the values far from all others, by the mean and deviation of the whole column."""
         if not std > 0:
             return []
-        ends = [(a, b) for a in range(_MAX_SUSPECTS + 1) for b in range(_MAX_SUSPECTS + 1) if a + b]
-        for below, above in sorted(ends, key=sum, reverse=True):
+        numbers = range(_MAX_SUSPECTS + 1)
+        pairs = [(below, above) for below in numbers for above in numbers if below + above]
+        for below, above in sorted(pairs, key=sum, reverse=True):
             suspects = self._far(below, above, mean, std)
             if suspects:
                 return suspects
@@ -243,43 +244,43 @@ class _Extremes:
             return []
         least, greatest = low[below], high[-1 - above]
         counts = {-value: count for value, count in self._high.items()} | self._low
-        taken = [*low[:below], *high[len(high) - above :]]
-        num_others = self._count - sum(counts[value] for value in taken)
+        ends = [*low[:below], *high[len(high) - above :]]
+        num_others = self._count - sum(counts[value] for value in ends)
         if num_others < _MIN_OTHERS_MARKER:
             return []
         distinct = sum(least <= value <= greatest for value in counts)
         suspects, gaps = [], []  # gaps next to values that are no markers
         number = 0  # occurrences of such values
-        for value in taken:
+        for value in ends:
             count, gap = counts[value], max(least - value, value - greatest)
-            one = _Suspect(value, count, least, greatest, is_marker=True, column=self.column)
-            if not _looks_missing(one, gap, count / self._count, distinct):
-                one = one._replace(is_marker=False)
+            suspect = _Suspect(value, count, least, greatest, is_marker=True, column=self.index)
+            if not _looks_missing(suspect, gap, count / self._count, distinct):
+                suspect = suspect._replace(is_marker=False)
                 number += count
                 gaps.append(gap)
-            suspects.append(one)
+            suspects.append(suspect)
         if not gaps:
             return suspects
         needed = _GAP if number <= max(1, _RARE * self._count) else _GAP_FREQUENT
         enough = num_others >= _MIN_OTHERS and distinct >= _MIN_DISTINCT
-        deviations = (one.count * ((one.value - mean) / std) ** 2 for one in suspects)
-        dominant = sum(deviations) / self._count > _DOMINANT
+        variance = sum(suspect.count * ((suspect.value - mean) / std) ** 2 for suspect in suspects)
+        dominant = variance / self._count > _DOMINANT
         far = enough and min(gaps) > needed * (greatest - least)
         return suspects if far and number < _MINORITY * self._count and dominant else []
 
 
-def _looks_missing(one: _Suspect, gap: float, share: float, distinct: int) -> bool:
+def _looks_missing(suspect: _Suspect, gap: float, share: float, distinct: int) -> bool:
     """Return whether a value looks like a missing-value marker, by its digits or its sign."""
-    width = one.greatest - one.least
-    if _is_marker(one.value):
+    width = suspect.greatest - suspect.least
+    if _is_marker(suspect.value):
         if width:
             return gap > _GAP_MARKER * width
-        return share < _MINORITY and gap > _GAP * max(1.0, abs(one.least))
-    negative_integer = one.value < 0 and float(one.value).is_integer()
+        return share < _MINORITY and gap > _GAP * max(1.0, abs(suspect.least))
+    negative_integer = suspect.value < 0 and float(suspect.value).is_integer()
     return (
         negative_integer
-        and one.least >= 0
-        and one.count > 1
+        and suspect.least >= 0
+        and suspect.count > 1
         and distinct >= _MIN_DISTINCT
         and gap > _GAP_NEGATIVE * width
     )

@@ -263,7 +263,7 @@ class Scaler:
 def _standardization(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean and scale (2 K,) of the statistics of sequences, and the floor (K,) of these."""
     numeric = sequences.schema.numeric
-    moments = [sequence_moments(one.values[:, numeric], one) for one in sequences.blocks()]
+    moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
     mean, scale = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
     floor = np.ones(mean.shape[1])
     for i, stds in enumerate(scale.T):
@@ -308,8 +308,5 @@ def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
 
 def _warn_constant(names: np.ndarray) -> None:
     listed = ", ".join(repr(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
-    one = len(names) == 1
-    warn(
-        f"{'Column' if one else 'Columns'} {listed} {'is' if one else 'are'} constant in the "
-        "training data and scaled by 1."
-    )
+    subject, verb = ("Column", "is") if len(names) == 1 else ("Columns", "are")
+    warn(f"{subject} {listed} {verb} constant in the training data and scaled by 1.")

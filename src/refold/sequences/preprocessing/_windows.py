@@ -64,7 +64,7 @@ class Windows(NamedTuple):
         """
         num_windows = len(self.starts)
         length = len(self.sequences.values) // max(1, num_windows)
-        rows = [np.asarray(one, float).reshape(-1) for one in values]
+        rows = [np.asarray(row, float).reshape(-1) for row in values]
         if len(rows) != num_windows or any(len(row) != length for row in rows):
             counts = sorted({len(row) for row in rows})
             raise DataError(
@@ -129,7 +129,7 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
             "or leave the series out."
         )
     by_series = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
-    series_of = np.repeat(np.arange(len(lengths)), [len(one) for one in by_series])
+    series_of = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])
     starts = np.concatenate([*by_series, np.arange(0)]).astype(np.int64)
     rows = (sequences.offsets[:-1][series_of] + starts)[:, None] + np.arange(length)
     names = sequences.ids[series_of]

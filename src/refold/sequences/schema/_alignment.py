@@ -27,12 +27,12 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
     aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
     unseen: list[str] = []
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
-        raw, known = values[:, index], source.columns[index]
+        raw, before = values[:, index], source.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], descriptions = _to_categories(raw, known, column)
+            aligned[:, i], descriptions = _to_categories(raw, before, column)
             unseen += descriptions
         else:
-            numbers = _to_numbers(raw, known, column)
+            numbers = _to_numbers(raw, before, column)
             aligned[:, i] = _without_missing(numbers, column, target.missing)
             column.column_type.check(aligned[:, i], column.name, places)
     if unseen:

@@ -105,7 +105,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None."""
     if ids is None:
         return np.arange(num_sequences)
-    given, ids = ids, np.asarray(ids)
+    objects, ids = ids, np.asarray(ids)
     if ids.shape != (num_sequences,):
         raise DataError(
             f"ids must hold one entry per sequence, shape ({num_sequences},). Got {ids.shape}."
@@ -115,7 +115,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     if ids.dtype.kind == "U":
         return ids
     # Start from the original objects: NumPy turns integers into floats if some are too large.
-    plain_ids = np.asarray(given, dtype=object).tolist()
+    plain_ids = np.asarray(objects, dtype=object).tolist()
     for i, identity in enumerate(plain_ids):
         if is_missing(identity):
             raise DataError(f"Sequence {i} has no id. Give each sequence an integer or a string.")
