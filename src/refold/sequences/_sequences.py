@@ -77,8 +77,8 @@ class Sequences:
     ------
     DataError
         If a value is infinite or does not fit its column, or the offsets do not fit. The methods
-        that convert other data raise it for data that are not as they describe, have no sequence,
-        or repeat an id. Messages name the sequence, the step and the column.
+        that convert other data raise it, too, for data that are not as they describe or have no
+        sequence. Messages name the sequence, the step and the column.
     SchemaError
         If columns are missing, unexpected, or of a type that cannot be converted.
 
