@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold, ShuffleSplit, cross_val_score, train_test_split
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError
 from refold.sequences import Column, Schema, Sequences
 
 
@@ -105,35 +105,28 @@ def test_a_written_unknown_category_stays_unknown():
     np.testing.assert_array_equal(again.values, read.values)
 
 
+ZEROS = np.zeros((3, 1))
+TWO_COLUMNS = Schema((Column("x", "numeric"), Column("y", "numeric")))
+ONE_CATEGORY = Schema((Column("x", "categorical", ("a",)),))
+
+
 @pytest.mark.parametrize(
-    ("values", "offsets", "options", "error", "message"),
+    ("values", "offsets", "schema", "message"),
     [
-        (np.zeros(3), [0, 3], {}, DataError, r"shape \(num_steps, features\). Got \(3,\)"),
-        (np.zeros((3, 1)), [0, 2], {}, DataError, "rise from 0 to the number of steps, 3"),
-        (np.zeros((3, 1)), [1, 3], {}, DataError, "rise from 0"),
-        (np.zeros((3, 1)), [0, 2, 1, 3], {}, DataError, "rise from 0"),
-        (np.zeros((3, 1)), [0.0, 3.0], {}, DataError, "at least one integer"),
-        (np.zeros((3, 1)), [], {}, DataError, "at least one integer"),
-        (np.full((3, 1), np.inf), [0, 3], {}, DataError, "infinite value at sequence 0, step 0"),
-        (
-            np.zeros((3, 1)),
-            [0, 3],
-            {"schema": Schema((Column("x", "numeric"), Column("y", "numeric")))},
-            SchemaError,
-            "The schema has 2 columns, but values has 1",
-        ),
-        (
-            np.full((3, 1), 2.0),
-            [0, 1, 3],
-            {"schema": Schema((Column("x", "categorical", ("a",)),))},
-            DataError,
-            "Got 2 at sequence 0, step 0, column 'x'. Expected the index of a category, 0 to 0",
-        ),
+        (np.zeros(3), [0, 3], None, r"shape \(num_steps, features\). Got \(3,\)"),
+        (ZEROS, [0, 2], None, "rise from 0 to the number of steps, 3"),
+        (ZEROS, [1, 3], None, "rise from 0"),
+        (ZEROS, [0, 2, 1, 3], None, "rise from 0"),
+        (ZEROS, [0.0, 3.0], None, "at least one integer"),
+        (ZEROS, [], None, "at least one integer"),
+        (ZEROS + np.inf, [0, 3], None, "infinite value at sequence 0, step 0"),
+        (ZEROS, [0, 3], TWO_COLUMNS, "The schema has 2 columns, but values has 1"),
+        (ZEROS + 2, [0, 1, 3], ONE_CATEGORY, "Got 2 at sequence 0, .*index of a category, 0 to 0"),
     ],
 )
-def test_impossible_parts(values, offsets, options, error, message):
-    with pytest.raises(error, match=message):
-        Sequences(values, offsets, **options)
+def test_impossible_parts(values, offsets, schema, message):
+    with pytest.raises(DataError, match=message):
+        Sequences(values, offsets, schema=schema)
 
 
 def test_integers_become_floats():

@@ -288,9 +288,8 @@ class Model:
         Warns
         -----
         UserWarning
-            If lengths exceed the longest in training (predicted lengths by more than a tenth),
-            codes are more than 1000 standard deviations from those of training, or ``clip`` is set
-            and the model file has no column ranges.
+            If lengths exceed the longest in training (predicted lengths by more than a tenth), or
+            codes are more than 1000 standard deviations from those of training.
         """
         codes = self.check_codes(codes)
         decoded = self._decoded(codes, lengths, clip=clip, verbose=verbose)
@@ -340,8 +339,8 @@ class Model:
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training, many values are far outside of the
-            training data, or ``clip`` is set and the model file has no column ranges.
+            If sequences are longer than the longest in training, or many values are far outside of
+            the training data.
 
         Examples
         --------
@@ -858,11 +857,6 @@ class Model:
         DataError
             If the lengths are invalid.
 
-        Warns
-        -----
-        UserWarning
-            If the model file has no column ranges for ``clip``.
-
         Examples
         --------
         >>> import refold
@@ -915,11 +909,6 @@ class Model:
         DataError
             If ``a`` or ``b`` is not one sequence with the columns of the training data.
 
-        Warns
-        -----
-        UserWarning
-            If the model file has no column ranges for ``clip``.
-
         Examples
         --------
         >>> import refold
@@ -971,11 +960,6 @@ class Model:
             scale of a new one are then unknown.
         DataError
             If the lengths are invalid.
-
-        Warns
-        -----
-        UserWarning
-            If the model file has no column ranges for ``clip``.
 
         Examples
         --------

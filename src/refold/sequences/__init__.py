@@ -8,6 +8,8 @@ from refold.errors import MissingFileError as MissingFileError
 from refold.sequences._as_sequences import as_sequences as as_sequences
 from refold.sequences._as_sequences import concatenate as concatenate
 from refold.sequences._as_sequences import fingerprints as fingerprints
+from refold.sequences._moments import sequence_moments as sequence_moments
+from refold.sequences._moments import sums_by_sequence as sums_by_sequence
 from refold.sequences._sequences import Sequences as Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text as integers_from_text
 from refold.sequences.conversion._code_tables import MODEL_KEY as MODEL_KEY
@@ -44,18 +46,15 @@ from refold.sequences.preprocessing._padding import positions as positions
 from refold.sequences.preprocessing._padding import (
     unpadded_input_and_target as unpadded_input_and_target,
 )
-from refold.sequences.preprocessing._parted_batches import PartedBatches as PartedBatches
 from refold.sequences.preprocessing._scaling import Scaler as Scaler
 from refold.sequences.preprocessing._scaling import check_single as check_single
 from refold.sequences.preprocessing._windows import Windows as Windows
 from refold.sequences.preprocessing._windows import split_at as split_at
 from refold.sequences.preprocessing._windows import windows as windows
+from refold.sequences.schema._alignment import check_missing as check_missing
+from refold.sequences.schema._alignment import mark_missing as mark_missing
 from refold.sequences.schema._column_types import ColumnTypes as ColumnTypes
-from refold.sequences.schema._missing_values import check_missing as check_missing
-from refold.sequences.schema._missing_values import mark_missing as mark_missing
 from refold.sequences.schema._parts import check_codes_finite as check_codes_finite
 from refold.sequences.schema._parts import check_decoded as check_decoded
 from refold.sequences.schema._schema import Column as Column
 from refold.sequences.schema._schema import Schema as Schema
-from refold.sequences.statistics._moments import sequence_moments as sequence_moments
-from refold.sequences.statistics._moments import sums_by_sequence as sums_by_sequence

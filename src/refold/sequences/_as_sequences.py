@@ -101,7 +101,7 @@ def _holds_arrays(x: Any) -> bool:
     """Return whether a column of objects, as in pandas, holds arrays of several features."""
     if hasattr(x, "columns") or str(getattr(x, "dtype", None)) != "object":
         return False
-    return any(getattr(one, "ndim", 1) > 1 for one in x)
+    return any(getattr(cell, "ndim", 1) > 1 for cell in x)
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:
@@ -141,8 +141,8 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
                 f"Set {i} has the columns {other.schema.names}, but set 0 has {first.names}. "
                 "Choose the same columns, in the same order."
             )
-    columns = zip(*(one.schema.columns for one in sequences), strict=True)
-    schema = Schema(tuple(union_of(same) for same in columns), first.layout)
+    by_position = zip(*(part.schema.columns for part in sequences), strict=True)
+    schema = Schema(tuple(union_of(columns) for columns in by_position), first.layout)
     parts = [part.align(schema) for part in sequences]
     ids = [part.ids for part in parts]
     id_types = {array.dtype.kind for array in ids}
@@ -151,7 +151,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
         joined = None
     lengths = np.concatenate([part.lengths for part in parts])
     values = np.concatenate([part.values for part in parts])
-    return Sequences(values, offsets_from_lengths(lengths), joined, schema)
+    return Sequences.trusted(values, offsets_from_lengths(lengths), joined, schema)
 
 
 def fingerprints(sequences: Sequences) -> np.ndarray:

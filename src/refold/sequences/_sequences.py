@@ -1,11 +1,12 @@
 """`Sequences`: sequences of unequal length, stored as one array of values plus offsets.
 
-Owns storage, indexing and display. Conversion methods delegate to other modules.
+Owns the constructors with their documentation, storage, indexing and display. The modules in
+`conversion/` do the conversions.
 """
 
 import copy
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,15 +16,28 @@ import pyarrow as pa
 from refold._support.html_tables import columns_in_words, facts
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.errors import DataError, SchemaError
-from refold.sequences._library_constructors import LibraryConversions
-from refold.sequences.conversion._list_tables import arrow_from_parts
-from refold.sequences.conversion._long_tables import table_from_parts
+from refold.sequences._moments import Summary, summarize
+from refold.sequences.conversion._arrays import rows_of_array, rows_of_padded
+from refold.sequences.conversion._libraries import (
+    parts_from_sktime,
+    rows_from_aeon,
+    rows_from_tslearn,
+    to_numbers,
+)
+from refold.sequences.conversion._list_tables import arrow_from_parts, parts_from_arrow
+from refold.sequences.conversion._lists import parts_from_list
+from refold.sequences.conversion._long_tables import parts_from_table, table_from_parts
 from refold.sequences.schema._alignment import align_values
-from refold.sequences.schema._column_types import to_form
-from refold.sequences.schema._parts import Parts, Places, check_ids, check_offsets, check_values
-from refold.sequences.schema._schema import Column, Schema, column_counts, default_names
-from refold.sequences.statistics._extreme_values import Extremes
-from refold.sequences.statistics._moments import Summary, summarize
+from refold.sequences.schema._column_types import ColumnTypes, to_form
+from refold.sequences.schema._parts import (
+    Parts,
+    Places,
+    check_distinct,
+    check_ids,
+    check_offsets,
+    check_values,
+)
+from refold.sequences.schema._schema import Column, Layout, Schema, column_counts, default_names
 
 # Approximate memory of the values of a block as float32.
 BLOCK_BYTES = 12 << 20
@@ -33,7 +47,7 @@ _TAKEN = 1 << 9
 _NUM_SHOWN = 5
 
 
-class Sequences(LibraryConversions):
+class Sequences:
     """Sequences of unequal length with the same columns.
 
     Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. The offsets alone define the lengths:
@@ -62,9 +76,11 @@ class Sequences(LibraryConversions):
     Raises
     ------
     DataError
-        If a value is infinite or not a category's index, or the offsets do not fit.
+        If a value is infinite or does not fit its column, or the offsets do not fit. The methods
+        that convert other data raise it, too, for data that are not as they describe or have no
+        sequence. Messages name the sequence, the step and the column.
     SchemaError
-        If the schema has another number of columns.
+        If columns are missing, unexpected, or of a type that cannot be converted.
 
     See Also
     --------
@@ -83,7 +99,7 @@ class Sequences(LibraryConversions):
 
     block_bytes = BLOCK_BYTES
     is_mapped = False
-    _statistics: dict[str, Any]
+    _summary: Summary | None = None
 
     def __init__(
         self,
@@ -97,7 +113,8 @@ class Sequences(LibraryConversions):
             raise DataError(f"values must have shape (num_steps, features). Got {values.shape}.")
         if values.dtype not in (np.float32, np.float64):
             values = values.astype(np.float64)
-        schema = schema or Schema(_numeric(values.shape[1]))
+        names = default_names(values.shape[1])
+        schema = schema or Schema(tuple(Column(name, "numeric") for name in names))
         if schema.num_columns != values.shape[1]:
             raise SchemaError(
                 f"The schema has {schema.num_columns} columns, but values has {values.shape[1]}."
@@ -112,17 +129,334 @@ class Sequences(LibraryConversions):
         cls,
         values: np.ndarray,
         offsets: np.ndarray,
-        ids: np.ndarray,
+        ids: np.ndarray | None,
         schema: Schema,
         *,
         is_mapped: bool = False,
     ) -> "Sequences":
         """Return sequences of parts that were checked before, without reading the values."""
-        values, offsets, ids = (np.asarray(array) for array in (values, offsets, ids))
         new = cls.__new__(cls)
-        new.values, new.offsets, new.ids, new.schema = values, offsets, ids, schema
-        new.is_mapped, new._statistics = is_mapped, {}
+        new.values, new.offsets = np.asarray(values), np.asarray(offsets)
+        new.ids = np.arange(len(offsets) - 1) if ids is None else np.asarray(ids)
+        new.schema = schema
+        new.is_mapped = is_mapped
         return new
+
+    # Constructors
+
+    @classmethod
+    def from_list(
+        cls,
+        sequences: Iterable[Any],
+        *,
+        column_types: ColumnTypes = None,
+        names: Sequence[str] | None = None,
+        ids: Any = None,
+        schema: Schema | None = None,
+        layout: Layout | None = None,
+    ) -> "Sequences":
+        """Convert a list with one entry per sequence.
+
+        Parameters
+        ----------
+        sequences : list
+            Arrays of shape (length, features) or (length,), lists of numbers, lists of tokens,
+            strings (one character per step), or one table per sequence.
+        column_types : str, list of str or dict, optional
+            Type of all columns, of each column, or of the named columns. The rest are inferred:
+            text is categorical, columns of 0 and 1 are binary, all others are numeric.
+        names : list of str, optional
+            Names of the features.
+        ids : array of shape (n,), optional
+            One integer or string per sequence, each only once.
+        schema : Schema, optional
+            A schema to align the data with, such as that of a fitted model; see `align`.
+        layout : str, optional
+            Form of a decoded sequence, if it should differ from the input; see `Schema`.
+
+        Returns
+        -------
+        Sequences
+
+        Examples
+        --------
+        >>> sequences = Sequences.from_list([["view", "buy"], ["view"]])
+        >>> sequences.schema.columns[0].categories
+        ('buy', 'view')
+        """
+        parts = parts_from_list(
+            sequences, column_types=column_types, names=names, ids=ids, layout=layout
+        )
+        converted = cls.trusted(*parts)
+        if ids is not None:
+            check_distinct(converted.ids)
+        return converted if schema is None else converted.align(schema)
+
+    @classmethod
+    def from_array(
+        cls,
+        x: Any,
+        lengths: Any = None,
+        *,
+        column_types: ColumnTypes = None,
+        names: Sequence[str] | None = None,
+        ids: Any = None,
+    ) -> "Sequences":
+        """Convert a 3-D array, or a 2-D array whose rows are series of one feature.
+
+        Parameters
+        ----------
+        x : array of shape (n, T, F) or (n, T)
+            With ``lengths``, steps beyond each length are dropped. Without, trailing steps that
+            are NaN in all features count as padding.
+        lengths : array of int of shape (n,), optional
+            Number of steps of each sequence.
+        column_types, names, ids
+            As in `from_list`.
+
+        Returns
+        -------
+        Sequences
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Sequences.from_array(np.zeros((3, 4, 2)), lengths=[4, 0, 2]).lengths
+        array([4, 0, 2])
+        """
+        rows = rows_of_array(x, lengths)
+        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+
+    @classmethod
+    def from_padded(
+        cls,
+        x: Any,
+        padding_value: float | str = 0.0,
+        *,
+        padding: str = "post",
+        column_types: ColumnTypes = None,
+        names: Sequence[str] | None = None,
+        ids: Any = None,
+    ) -> "Sequences":
+        """Convert an array padded with a value, as Keras's ``pad_sequences`` returns it.
+
+        Lengths are inferred from the values. A warning is issued where the padding is ambiguous.
+
+        Parameters
+        ----------
+        x : array of shape (n, T, F) or (n, T)
+            Padded sequences.
+        padding_value : float or str, default=0.0
+            What padded steps hold in all features.
+        padding : {"post", "pre"}, default="post"
+            Side of the padding. Keras pads in front ("pre") by default.
+        column_types, names, ids
+            As in `from_list`.
+
+        Returns
+        -------
+        Sequences
+
+        Examples
+        --------
+        >>> padded = [[[1.0], [2.0], [0.0]], [[3.0], [4.0], [5.0]]]
+        >>> Sequences.from_padded(padded).lengths
+        array([2, 3])
+        """
+        rows = rows_of_padded(x, padding_value, padding)
+        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        id: str,  # noqa: A002
+        time: str | None = None,
+        columns: Sequence[str] | None = None,
+        column_types: ColumnTypes = None,
+        *,
+        sort: bool = False,
+        time_gaps: bool = False,
+    ) -> "Sequences":
+        """Convert a long table: one row per step, one column per feature.
+
+        Parameters
+        ----------
+        table : pandas, polars or Arrow table, or dict of columns
+            Anything that supports the Arrow stream interface.
+        id : str
+            Name of the column of sequence ids. Sequences are ordered by their first row.
+        time : str, optional
+            Name of the column of times: numbers or dates, strictly ascending within an id. Rows
+            of different ids may be interleaved. Without it, the rows of an id must be contiguous.
+        columns : list of str, optional
+            Names of the features; by default all other columns.
+        column_types : str, list of str or dict, optional
+            As in `from_list`.
+        sort : bool, default=False
+            Sort the steps of each sequence by time. Otherwise, times must ascend.
+        time_gaps : bool, default=False
+            Add the numeric column ``"time_gap"``: the time since the previous step of the sequence,
+            0 for the first one. In seconds for dates and times, else in the unit of ``time``.
+
+        Returns
+        -------
+        Sequences
+
+        Examples
+        --------
+        >>> table = {"who": ["a", "b", "a"], "day": [1, 1, 2], "x": [0.1, 5.0, 0.2]}
+        >>> sequences = Sequences.from_table(table, id="who", time="day")
+        >>> sequences[0][:, 0], sequences.ids.tolist()
+        (array([0.1, 0.2]), ['a', 'b'])
+        >>> table = {"who": ["a", "a"], "day": [2, 1], "x": [0.2, 0.1]}
+        >>> Sequences.from_table(table, id="who", time="day", sort=True)[0][:, 0]
+        array([0.1, 0.2])
+        """
+        parts = parts_from_table(
+            table, id, time, columns, column_types, sort=sort, with_gaps=time_gaps
+        )
+        return cls.trusted(*parts)
+
+    @classmethod
+    def from_arrow(
+        cls,
+        table: Any,
+        id: str | None = None,  # noqa: A002
+        columns: Sequence[str] | None = None,
+        column_types: ColumnTypes = None,
+    ) -> "Sequences":
+        """Convert a table with one row per sequence and features in list columns.
+
+        Parameters
+        ----------
+        table : Arrow, pandas or polars table or column
+            Columns of lists of numbers or tokens, one per feature; or one column of lists of
+            lists, each (length, features); or one column of text, one character per step.
+        id : str, optional
+            Name of the column of ids; by default ``"id"`` if there is such a column.
+        columns : list of str, optional
+            Names of the features; by default all list columns.
+        column_types : str, list of str or dict, optional
+            As in `from_list`.
+
+        Returns
+        -------
+        Sequences
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> table = pa.table({"x": [[1.0, 2.0], [3.0]], "on": [[True, False], [True]]})
+        >>> Sequences.from_arrow(table)[0]
+        array([[1., 1.],
+               [2., 0.]])
+        """
+        return cls(*parts_from_arrow(table, id, columns, column_types))
+
+    @classmethod
+    def from_aeon(
+        cls,
+        X: object,
+        *,
+        column_types: ColumnTypes = None,
+        names: Sequence[str] | None = None,
+        ids: Any = None,
+    ) -> "Sequences":
+        """Convert a collection in aeon's format, channels before time points.
+
+        Parameters
+        ----------
+        X : array of shape (n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or list
+            A list holds one array of shape (n_channels, n_timepoints) per case; lengths may
+            differ. In an array, trailing time points that are NaN in all channels count as
+            padding, as in `from_array`.
+        column_types, names, ids
+            As in `from_list`.
+
+        Returns
+        -------
+        Sequences
+
+        Warns
+        -----
+        UserWarning
+            If the positions of NaN suggest that the axes are swapped.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Sequences.from_aeon([np.zeros((2, 5)), np.ones((2, 3))]).lengths
+        array([5, 3])
+        """
+        rows = rows_from_aeon(X)
+        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+
+    @classmethod
+    def from_sktime(cls, X: object, *, column_types: ColumnTypes = None) -> "Sequences":
+        """Convert an sktime panel.
+
+        Parameters
+        ----------
+        X : array, list of pandas.DataFrame, or pandas.DataFrame
+            An array of shape (instances, variables, time points) (``numpy3D``); a list of frames
+            with one row per time point (``df-list``); a frame with an index of instance and time
+            point (``pd-multiindex``); or a frame whose cells are series (``nested_univ``). Column
+            names become feature names; instances of the index become ids.
+        column_types : str, list of str or dict, optional
+            As in `from_list`.
+
+        Returns
+        -------
+        Sequences
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> index = pd.MultiIndex.from_tuples([("a", 0), ("a", 1), ("b", 0)])
+        >>> sequences = Sequences.from_sktime(pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index=index))
+        >>> sequences.ids.tolist(), sequences.lengths.tolist()
+        (['a', 'b'], [2, 1])
+        """
+        return cls.trusted(*parts_from_sktime(X, column_types))
+
+    @classmethod
+    def from_tslearn(
+        cls,
+        X: object,
+        *,
+        column_types: ColumnTypes = None,
+        names: Sequence[str] | None = None,
+        ids: Any = None,
+    ) -> "Sequences":
+        """Convert a tslearn data set, padded with NaN.
+
+        Parameters
+        ----------
+        X : array of shape (n_ts, sz, d)
+            Trailing steps that are NaN in all features count as padding, as in tslearn.
+        column_types, names, ids
+            As in `from_list`.
+
+        Returns
+        -------
+        Sequences
+
+        Warns
+        -----
+        UserWarning
+            If the positions of NaN suggest that the axes are swapped.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Sequences.from_tslearn(np.array([[[1.0], [2.0]], [[3.0], [np.nan]]])).lengths
+        array([2, 1])
+        """
+        rows = rows_from_tslearn(X)
+        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+
+    # Storage
 
     @property
     def lengths(self) -> np.ndarray:
@@ -140,29 +474,12 @@ class Sequences(LibraryConversions):
 
         It is computed in each call, but only once for mapped values, which do not change.
         """
-        return self._kept("summary", self._summarize)
-
-    @property
-    def extremes(self) -> list[Extremes]:
-        """Smallest and largest values of each numeric column, computed as ``summary``."""
-        return self._kept("extremes", self._find_extremes)
-
-    def _kept(self, name: str, compute: Callable[[], Any]) -> Any:
-        if not self.is_mapped:
-            return compute()
-        if name not in self._statistics:
-            self._statistics[name] = compute()
-        return self._statistics[name]
-
-    def _summarize(self) -> Summary:
-        return summarize((block.values for block in self.blocks()), self.schema)
-
-    def _find_extremes(self) -> list[Extremes]:
-        extremes = [Extremes() for _ in np.flatnonzero(self.schema.numeric)]
-        for block in self.blocks():
-            for one, column in zip(extremes, block.values[:, self.schema.numeric].T, strict=True):
-                one.add(column)
-        return extremes
+        summary = self._summary
+        if summary is None:
+            summary = summarize((block.values for block in self.blocks()), self.schema)
+        if self.is_mapped:
+            self._summary = summary
+        return summary
 
     @property
     def block_offsets(self) -> np.ndarray:
@@ -195,7 +512,7 @@ class Sequences(LibraryConversions):
     def release(self, start: int, stop: int) -> None:
         """Return the memory of mapped values to the system; they are read again when needed."""
         # Otherwise a pass over the data makes the whole file count as memory of this process.
-        array = self.values.base
+        array: Any = self.values.base
         if not (self.is_mapped and isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED")):
             return
         row = self.values.strides[0]
@@ -203,6 +520,8 @@ class Sequences(LibraryConversions):
         first -= first % mmap.PAGESIZE
         size = int(self.offsets[stop] - self.offsets[start]) * row + mmap.PAGESIZE
         array._mmap.madvise(mmap.MADV_DONTNEED, first, size)
+
+    # Indexing and display
 
     @property
     def shape(self) -> tuple[int]:
@@ -222,19 +541,12 @@ class Sequences(LibraryConversions):
             yield to_form(self.values[start:stop], self.schema)
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, tuple):
-            # scikit-learn's splitters index objects with a shape as X[indices, ...].
-            key = tuple(part for part in key if part is not Ellipsis)
-            if len(key) > 1:
-                raise IndexError(
-                    "Sequences have one axis and take one index. Index a sequence, then its steps."
-                )
-            key = key[0] if key else slice(None)
-        if key is Ellipsis:
-            key = slice(None)
-        chosen = np.arange(len(self))[
-            np.asarray(key, dtype=np.int64) if _is_empty_list(key) else key
-        ]
+        # scikit-learn's splitters index objects with a shape as X[indices, ...].
+        if isinstance(key, tuple) and sum(part is not Ellipsis for part in key) > 1:
+            raise IndexError(
+                "Sequences have one axis and take one index. Index a sequence, then its steps."
+            )
+        chosen = np.arange(len(self))[key]
         if chosen.ndim == 0:
             start, stop = self.offsets[chosen : chosen + 2]
             return to_form(self.values[start:stop], self.schema)
@@ -249,6 +561,8 @@ class Sequences(LibraryConversions):
 
     def _repr_html_(self) -> str:
         return _to_html(self)
+
+    # Conversions
 
     def to_list(self) -> list[Any]:
         """Return a list with one entry per sequence, in the original layout.
@@ -327,17 +641,72 @@ class Sequences(LibraryConversions):
         pyarrow.Table
             Missing entries are null. The metadata of the table hold the schema.
 
-        Raises
-        ------
-        SchemaError
-            If a feature has the same name as the id.
-
         Examples
         --------
         >>> Sequences.from_list([["a", "b"], []]).to_arrow()["token"].to_pylist()
         [['a', 'b'], []]
         """
         return arrow_from_parts(self._parts(), id)
+
+    def to_aeon(self) -> np.ndarray | list[np.ndarray]:
+        """Return a collection in aeon's format, channels before time points.
+
+        Returns
+        -------
+        array of float64 of shape (n_cases, n_channels, n_timepoints), or list
+            A list of arrays of shape (n_channels, n_timepoints) if lengths differ. Missing values
+            are NaN.
+
+        Examples
+        --------
+        >>> [case.shape for case in Sequences.from_list([[1.0, 2.0], [3.0]]).to_aeon()]
+        [(1, 2), (1, 1)]
+        """
+        numbers = to_numbers(self.values, self.schema, "aeon")
+        cases = np.split(numbers.T, self.offsets[1:-1], axis=1)[: len(self)]
+        return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
+
+    def to_sktime(self, id: str = "instance", time: str = "time") -> Any:  # noqa: A002
+        """Return an sktime panel: a pandas frame with an index of instance and time point.
+
+        Parameters
+        ----------
+        id, time : str
+            Names of the two levels of the index.
+
+        Returns
+        -------
+        pandas.DataFrame
+            sktime's ``pd-multiindex``; missing values are ``None`` or NaN.
+
+        Warns
+        -----
+        UserWarning
+            If there are empty sequences: they have no rows and are left out.
+
+        Examples
+        --------
+        >>> Sequences.from_list([[1.0, 2.0], [3.0]]).to_sktime().index.tolist()
+        [(0, 0), (0, 1), (1, 0)]
+        """
+        return self.to_table(id, time).to_pandas().set_index([id, time])
+
+    def to_tslearn(self) -> np.ndarray:
+        """Return a tslearn data set, padded with NaN.
+
+        Returns
+        -------
+        array of float64 of shape (n_ts, sz, d)
+            ``sz`` is the maximum length, at least 1.
+
+        Examples
+        --------
+        >>> Sequences.from_list([[1.0, 2.0], [3.0]]).to_tslearn()[:, :, 0]
+        array([[ 1.,  2.],
+               [ 3., nan]])
+        """
+        numbers = to_numbers(self.values, self.schema, "tslearn")
+        return type(self)(numbers, self.offsets).to_padded()
 
     def align(self, schema: Schema) -> "Sequences":
         """Convert the data to another schema, such as that of a fitted model.
@@ -354,11 +723,6 @@ class Sequences(LibraryConversions):
         -------
         Sequences
 
-        Raises
-        ------
-        SchemaError
-            If columns are missing, unexpected, or of a type that cannot be converted.
-
         Warns
         -----
         UserWarning
@@ -373,7 +737,7 @@ class Sequences(LibraryConversions):
         if schema == self.schema:
             return self
         values = align_values(self.values, self.schema, schema, Places(self.offsets, self.ids))
-        return type(self)(values, self.offsets, self.ids, schema)
+        return type(self).trusted(values, self.offsets, self.ids, schema)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
         """Return these sequences with other values, such as scaled ones."""
@@ -399,14 +763,6 @@ class Sequences(LibraryConversions):
             values[begin : begin + len(rows)] = self.values[rows]
             self.release(0, len(self))
         return type(self).trusted(values, offsets, self.ids[chosen], self.schema)
-
-
-def _is_empty_list(key: Any) -> bool:
-    return isinstance(key, list) and not key
-
-
-def _numeric(num_columns: int) -> tuple[Column, ...]:
-    return tuple(Column(name, "numeric") for name in default_names(num_columns))
 
 
 def _to_html(sequences: Sequences) -> str:

@@ -14,7 +14,6 @@ from refold.errors import DataError
 from refold.model import Model, SequencesLike, open_source
 from refold.sequences import (
     Batches,
-    PartedBatches,
     Scaler,
     Sequences,
     check_single,
@@ -141,10 +140,8 @@ class Source:
 
     def batches(self, batch_size: int, num_steps: int | None) -> Batches:
         """Return the division into batches, of which each part has its share."""
-        lengths, offsets = self.sequences.lengths, self._division.part_offsets
-        if not self._is_divided:
-            return Batches(lengths, batch_size, num_steps)
-        return PartedBatches(lengths, batch_size, num_steps, part_offsets=offsets)
+        offsets = self._division.part_offsets if self._is_divided else None
+        return Batches(self.sequences.lengths, batch_size, num_steps, part_offsets=offsets)
 
     def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
         """Return the number of training steps in an average epoch of the given sequences."""

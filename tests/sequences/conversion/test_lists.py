@@ -125,92 +125,54 @@ def test_schema_of_a_fitted_model():
     assert again.ids.tolist() == ["new"]
 
 
-@pytest.mark.parametrize(
-    ("data", "options", "error", "message"),
-    [
-        ([], {}, DataError, "Got an empty list. Expected at least one sequence"),
-        ("abc", {}, DataError, "Expected a list of sequences. Got one str"),
-        ([1.0, 2.0], {}, DataError, "Got the number 1.0 for sequence 0"),
-        ([np.array(3)], {}, DataError, "Got a value of type ndarray for sequence 0"),
-        ([None], {}, DataError, "Got a value of type NoneType for sequence 0"),
-        ([b"ab"], {}, DataError, "Got a value of type bytes for sequence 0"),
-        (
-            [np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((4, 2))],
-            {},
-            SchemaError,
-            r"Sequence 2 has 2 features \(shape \(4, 2\)\), but sequence 0 has 3 features",
-        ),
-        ([np.zeros((2, 3)), np.zeros(3)], {}, SchemaError, "Sequence 1 has no feature axis"),
-        ([np.zeros((2, 0))], {}, SchemaError, "Sequence 0 has no features"),
-        ([np.zeros((1, 2, 3))], {}, DataError, "sequence 0 has 3 dimensions"),
-        (["ab", ["a"]], {}, SchemaError, "Sequence 1 is a list, but sequence 0 is a str"),
-        ([[[1, 2], [3]]], {}, DataError, "steps of sequence 0 have differing numbers of features"),
-        (
-            [[[1.0, 2.0]], [[3.0, 4.0], [5.0, "bad"]]],
-            {},
-            DataError,
-            "Got the text 'bad' at sequence 1, step 1, column 'x1', where the other entries are",
-        ),
-        (
-            [["1"], ["2", "two"]],
-            {"column_types": "numeric", "ids": ["p", "q"]},
-            DataError,
-            r"Got the text 'two' at sequence 1 \(id 'q'\), step 1, column 'x0'. Expected a number",
-        ),
-        ([[{}]], {}, DataError, "Got a value of type dict at sequence 0, step 0, column 'x0'"),
-        ([[1j]], {}, DataError, "column 'x0' holds complex128 values"),
-        ([np.array(["2024-01-01"], "M8[D]")], {}, SchemaError, "'x0' holds dates or durations"),
-        (
-            [[1.0], [2.0, float("inf")]],
-            {},
-            DataError,
-            "Got an infinite value at sequence 1, step 1, column 'x0'. Expected finite numbers",
-        ),
-        (
-            [[10**400]],
-            {"column_types": "numeric"},
-            DataError,
-            "infinite value at sequence 0, step 0",
-        ),
-        ([[1.5]], {"column_types": "categorical"}, DataError, "Got 1.5 at sequence 0, step 0"),
-        (
-            [[0, 2]],
-            {"column_types": "binary"},
-            DataError,
-            "Got 2 at sequence 0, step 1, column 'x0'",
-        ),
-        ([[0]], {"column_types": "number"}, SchemaError, "The column type 'number' is unknown"),
-        (
-            [[0]],
-            {"column_types": "Numeric"},
-            SchemaError,
-            r"unknown \(did you mean 'numeric'\?\)\. Expected one of",
-        ),
-        ([[0]], {"column_types": {"a": "binary"}}, SchemaError, r"'a', which does not exist\. The"),
-        (
-            ["ab"],
-            {"column_types": {"tokn": "categorical"}},
-            SchemaError,
-            r"exist \(did you mean 'token'\?\)\. The",
-        ),
-        (
-            [[0]],
-            {"column_types": ["numeric"] * 2},
-            SchemaError,
-            "column_types has 2 entries for 1 columns",
-        ),
-        (
-            [[[0]]],
-            {"column_types": {"y": "binary"}},
-            SchemaError,
-            "column_types names the column 'y', which does not exist",
-        ),
-        ([[0]], {"names": ["a", "b"]}, SchemaError, "names has 2 entries for 1 features"),
-        ([[0]], {"ids": [1, 2]}, DataError, r"one entry per sequence, shape \(1,\). Got \(2,\)"),
-    ],
-)
-def test_bad_input(data, options, error, message):
-    with pytest.raises(error, match=message):
+BAD = [
+    ([], {}, "Got an empty list. Expected at least one sequence"),
+    ("abc", {}, "Expected a list of sequences. Got one str"),
+    ([1.0, 2.0], {}, "Got the number 1.0 for sequence 0"),
+    ([np.array(3)], {}, "Got a value of type ndarray for sequence 0"),
+    ([None], {}, "Got a value of type NoneType for sequence 0"),
+    ([b"ab"], {}, "Got a value of type bytes for sequence 0"),
+    ([np.zeros((2, 3)), np.zeros(3)], {}, "Sequence 1 has no feature axis"),
+    ([np.zeros((2, 0))], {}, "Sequence 0 has no features"),
+    ([np.zeros((1, 2, 3))], {}, "sequence 0 has 3 dimensions"),
+    (["ab", ["a"]], {}, "Sequence 1 is a list, but sequence 0 is a str"),
+    ([[[1, 2], [3]]], {}, "steps of sequence 0 have differing numbers of features"),
+    ([[{}]], {}, "Got a value of type dict at sequence 0, step 0, column 'x0'"),
+    ([[1j]], {}, "column 'x0' holds complex128 values"),
+    ([np.array(["2024-01-01"], "M8[D]")], {}, "'x0' holds dates or durations"),
+    ([[1.0], [2.0, np.inf]], {}, "infinite value at sequence 1, step 1, column 'x0'. Expected fi"),
+    ([[10**400]], {"column_types": "numeric"}, "infinite value at sequence 0, step 0"),
+    ([[1.5]], {"column_types": "categorical"}, "Got 1.5 at sequence 0, step 0"),
+    ([[0, 2]], {"column_types": "binary"}, "Got 2 at sequence 0, step 1, column 'x0'"),
+    ([[0]], {"column_types": "number"}, "The column type 'number' is unknown"),
+    ([[0]], {"column_types": "Numeric"}, r"unknown \(did you mean 'numeric'\?\)\. Expected one of"),
+    ([[0]], {"column_types": {"a": "binary"}}, r"'a', which does not exist\. The"),
+    ([[[0]]], {"column_types": {"y": "binary"}}, "names the column 'y', which does not exist"),
+    ([[0]], {"column_types": ["numeric"] * 2}, "column_types has 2 entries for 1 columns"),
+    (["ab"], {"column_types": {"tokn": "categorical"}}, r"exist \(did you mean 'token'\?\)\. The"),
+    ([[0]], {"names": ["a", "b"]}, "names has 2 entries for 1 features"),
+    ([[0]], {"ids": [1, 2]}, r"one entry per sequence, shape \(1,\). Got \(2,\)"),
+    (
+        [np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((4, 2))],
+        {},
+        r"Sequence 2 has 2 features \(shape \(4, 2\)\), but sequence 0 has 3 features",
+    ),
+    (
+        [[[1.0, 2.0]], [[3.0, 4.0], [5.0, "bad"]]],
+        {},
+        "Got the text 'bad' at sequence 1, step 1, column 'x1', where the other entries are",
+    ),
+    (
+        [["1"], ["2", "two"]],
+        {"column_types": "numeric", "ids": ["p", "q"]},
+        r"Got the text 'two' at sequence 1 \(id 'q'\), step 1, column 'x0'. Expected a number",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "options", "message"), BAD)
+def test_bad_input(data, options, message):
+    with pytest.raises(DataError, match=message):
         Sequences.from_list(data, **options)
 
 

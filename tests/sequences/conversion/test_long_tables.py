@@ -136,107 +136,45 @@ def test_numbers_as_text():
     np.testing.assert_array_equal(numeric.values[:, 0], [1.5, np.nan])
 
 
+WHO, TIME = {"id": "who"}, {"id": "who", "time": "when"}
+DOUBLE = pa.Table.from_arrays([pa.array([1])] * 3, names=["id", "x", "x"])
+DAMAGED = pa.table({"id": [1], "x": [1]}).replace_schema_metadata({b"refold": b"{"})
+BAD = [
+    (COLUMNS, {"id": "patient"}, "no column 'patient', which id= names. Its columns are 'who', "),
+    (COLUMNS, {"id": "who", "time": "t"}, "no column 't', which time= names"),
+    (COLUMNS, {**TIME, "columns": ["z"]}, "no column 'z'"),
+    (COLUMNS, WHO, "rows of id 'b' are not together: row 3 comes after"),
+    (COLUMNS | {"who": [1, None, 2, 2]}, WHO, "Row 1 has no id in column"),
+    ({"who": [], "x": []}, WHO, "The table has no rows"),
+    ({"who": [1]}, WHO, "no column besides 'who'. Expected at least one"),
+    ({"who": [1, 1], "x": [1.0]}, WHO, "'x' has 1 rows, but column 'who' has 2"),
+    ({"who": 1, "x": [1.0]}, WHO, "Column 'who' is a int. Expected a list"),
+    ({"who": [1], "x": [dt.date(2024, 1, 1)]}, WHO, "'x' holds dates"),
+    ({"who": [1], "x": [[1.0]]}, WHO, "which is not supported"),
+    ({"who": [[1], [1, 2]], "x": [1, 2]}, WHO, "'who' holds list.* Expected ids"),
+    ({"who": [1, 1], "x": [1.0, "one"]}, WHO, r"'one' at sequence 0 \(id 1\), step 1, column 'x'"),
+    ({"who": [7, 7], "x": [1.0, np.inf]}, WHO, r"infinite value at sequence 0 \(id 7\), step 1, c"),
+    (pd.DataFrame([[1, 2, 3]], columns=["id", "x", "x"]), {"id": "id"}, "two columns named 'x'"),
+    (DOUBLE, {"id": "id"}, "two columns named 'x'"),
+    (DAMAGED, {"id": "id"}, "metadata of the table hold a damaged schema"),
+]
+BAD_TIMES = [
+    ([3, 1, 7, 3], "Id 'b' has the time '3' twice, in rows 0 and 3. Each step needs its own time"),
+    ([1, 3, 7, 2], "'b' has the time '2' in row 3, after '3' in row 1. Sort .* by column 'when'.$"),
+    (["1", "10", "7", "9"], "'9' in row 3, after '10' in row 1. .*as numbers or dates, not as tex"),
+    ([3, None, 7, 2], "Column 'when' cannot order the steps: row 1 has no time"),
+    (["noon", "2", "3", "4"], "it holds text such as 'noon', in row 0"),
+    (["1", "2", "7", "x3"], "it holds text such as 'x3', in row 3. Expected all numbers"),
+    ([True, False, True, False], "cannot order the steps: it holds bool values"),
+]
+
+
 @pytest.mark.parametrize(
-    ("columns", "options", "error", "message"),
-    [
-        (COLUMNS, {"id": "patient"}, SchemaError, "no column 'patient', which id= names. Its col"),
-        (COLUMNS, {"id": "who", "time": "t"}, SchemaError, "no column 't', which time= names"),
-        (COLUMNS, {"id": "who", "columns": ["z"], "time": "when"}, SchemaError, "no column 'z'"),
-        (COLUMNS, {"id": "who"}, DataError, "rows of id 'b' are not together: row 3 comes after"),
-        (
-            COLUMNS | {"when": [3, 1, 7, 3]},
-            {"id": "who", "time": "when"},
-            DataError,
-            "Id 'b' has the time '3' twice, in rows 0 and 3. Each step needs its own time",
-        ),
-        (
-            COLUMNS | {"when": [1, 3, 7, 2]},
-            {"id": "who", "time": "when"},
-            DataError,
-            "Id 'b' has the time '2' in row 3, after '3' in row 1. Sort .* by column 'when'.$",
-        ),
-        (
-            COLUMNS | {"when": ["1", "10", "7", "9"]},
-            {"id": "who", "time": "when"},
-            DataError,
-            "'9' in row 3, after '10' in row 1. Sort .* as numbers or dates, not as text",
-        ),
-        (
-            COLUMNS | {"when": [3, None, 7, 2]},
-            {"id": "who", "time": "when"},
-            DataError,
-            "Column 'when' cannot order the steps: row 1 has no time",
-        ),
-        (
-            COLUMNS | {"when": ["noon", "2", "3", "4"]},
-            {"id": "who", "time": "when"},
-            DataError,
-            "cannot order the steps: it holds text such as 'noon', in row 0",
-        ),
-        (
-            COLUMNS | {"when": ["1", "2", "7", "x3"]},
-            {"id": "who", "time": "when"},
-            DataError,
-            "cannot order the steps: it holds text such as 'x3', in row 3. Expected all numbers",
-        ),
-        (
-            COLUMNS | {"when": [True, False, True, False]},
-            {"id": "who", "time": "when"},
-            DataError,
-            "cannot order the steps: it holds bool values",
-        ),
-        (COLUMNS | {"who": [1, None, 2, 2]}, {"id": "who"}, DataError, "Row 1 has no id in column"),
-        ({"id": [], "x": []}, {"id": "id"}, DataError, "The table has no rows"),
-        ({"id": [1]}, {"id": "id"}, SchemaError, "no column besides 'id'. Expected at least one"),
-        (
-            {"id": [1, 1], "x": [1.0, "one"]},
-            {"id": "id"},
-            DataError,
-            r"Got the text 'one' at sequence 0 \(id 1\), step 1, column 'x'",
-        ),
-        (
-            {"id": [1, 1], "x": [1.0]},
-            {"id": "id"},
-            DataError,
-            "'x' has 1 rows, but column 'id' has 2",
-        ),
-        ({"id": 1, "x": [1.0]}, {"id": "id"}, DataError, "Column 'id' is a int. Expected a list"),
-        (
-            pd.DataFrame([[1, 2, 3]], columns=["id", "x", "x"]),
-            {"id": "id"},
-            SchemaError,
-            "two columns named 'x'",
-        ),
-        (
-            pa.Table.from_arrays([pa.array([1])] * 3, names=["id", "x", "x"]),
-            {"id": "id"},
-            SchemaError,
-            "two columns named 'x'",
-        ),
-        (
-            pa.table({"id": [1], "x": [1]}).replace_schema_metadata({b"refold": b"{"}),
-            {"id": "id"},
-            SchemaError,
-            "metadata of the table hold a damaged schema",
-        ),
-        ({"id": [1], "x": [dt.date(2024, 1, 1)]}, {"id": "id"}, SchemaError, "'x' holds dates"),
-        ({"id": [1], "x": [[1.0]]}, {"id": "id"}, SchemaError, "which is not supported"),
-        (
-            {"id": [[1], [1, 2]], "x": [1, 2]},
-            {"id": "id"},
-            SchemaError,
-            "'id' holds list.* Expected ids",
-        ),
-        (
-            {"id": [7, 7], "x": [1.0, float("inf")]},
-            {"id": "id"},
-            DataError,
-            r"infinite value at sequence 0 \(id 7\), step 1, column 'x'",
-        ),
-    ],
+    ("columns", "options", "message"),
+    [*BAD, *((COLUMNS | {"when": times}, TIME, message) for times, message in BAD_TIMES)],
 )
-def test_bad_input(columns, options, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_input(columns, options, message):
+    with pytest.raises(DataError, match=message):
         Sequences.from_table(columns, **options)
 
 
@@ -280,13 +218,10 @@ def test_several_chunks():
     assert sequences.lengths.tolist() == [2, 1]
 
 
-def test_mixed_types_in_a_pandas_column():
+def test_a_pandas_column_of_mixed_types_and_what_is_no_table():
     frame = pd.DataFrame({"id": [1, 1, 1], "x": [1.0, "one", None]})
     with pytest.raises(DataError, match=r"Got the text 'one' at sequence 0 .*step 1, column 'x'"):
         Sequences.from_table(frame, id="id")
-
-
-def test_not_a_table():
     with pytest.raises(DataError, match=r"Expected a pandas, polars or Arrow table.* Got list"):
         Sequences.from_table([1, 2], id="id")
 

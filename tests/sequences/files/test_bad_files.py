@@ -162,7 +162,7 @@ def test_an_archive_of_another_format():
 
 def test_an_archive_that_contradicts_itself():
     own = {"values": np.zeros((3, 1)), "offsets": np.array([0, 9]), "ids": np.array([1])}
-    schema = np.array('{"layout": "array", "columns": [{"name": "x", "kind": "numeric"}]}')
+    schema = np.array('{"layout": "array", "columns": [{"name": "x", "type": "numeric"}]}')
     for text, reason in (
         (schema, "offsets must rise from 0 to the number of steps, 3"),
         (np.array("{"), "Expecting property name"),

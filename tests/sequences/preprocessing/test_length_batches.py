@@ -72,7 +72,6 @@ def test_long_or_ragged_epochs_are_not_combined():
 def test_equal_lengths_have_batches_of_the_given_size():
     batches = Batches(np.full(100, 9), 32)
     assert batches.buckets == ((9, 32),)
-    assert batches.padding() == 0
     assert batches.of_one_length
     sizes = [(run.rows >= 0).sum(axis=1) for run in batches.epoch(np.arange(100))]
     assert np.concatenate(sizes)[:4].tolist() == [32, 32, 32, 4]
@@ -118,6 +117,7 @@ def test_empty_sequences_are_in_batches():
 @pytest.mark.parametrize("most", [1, 2, 3, 4])
 def test_the_edges_minimize_padding(most, monkeypatch):
     monkeypatch.setattr(module, "_PADDING", -1.0)
+    monkeypatch.setattr(module, "_MIN_SAVED", 0)
     for seed in range(20):
         lengths = np.random.default_rng(seed).integers(1, 12, 40)
         longest = lengths.max()
@@ -129,9 +129,39 @@ def test_the_edges_minimize_padding(most, monkeypatch):
             padded([*sorted(others), longest])
             for others in itertools.combinations(range(1, longest), min(most, longest) - 1)
         )
-        assert padded(module._edges(lengths, most, 0)) == least
+        assert padded(module._edges(lengths, most)) == least
 
 
 def test_similar_lengths_share_a_shape():
     lengths = np.repeat([10, 11, 100], [2000, 2000, 400])
     assert [bucket.num_steps for bucket in Batches(lengths, 16).buckets] == [11, 100]
+
+
+# Data of several processes
+
+
+def test_each_epoch_has_each_sequence_once_in_the_columns_of_its_part():
+    rng = np.random.default_rng(0)
+    lengths = rng.choice([5, 5, 60], 3000)
+    offsets = np.array([0, 1200, 1210, 3000])
+    batches = Batches(lengths, 16, part_offsets=offsets)
+    rows = np.flatnonzero(rng.random(3000) < 0.9)
+    assert len(batches.buckets) == 2
+    seen, count = [], 0
+    for run in batches.epoch(rows, seed=0, epoch=1):
+        count += run.num_batches
+        for part, columns in enumerate(np.split(run.rows, 3, axis=1)):
+            found = columns[columns >= 0]
+            assert (np.searchsorted(offsets, found, side="right") - 1 == part).all()
+            assert (lengths[found] <= run.bucket.num_steps).all()
+            seen += found.tolist()
+    assert sorted(seen) == rows.tolist()
+    assert count == batches.num_batches(rows)
+
+
+def test_a_small_part_is_spread_over_the_epoch():
+    batches = Batches(np.full(50, 7), 4, part_offsets=np.array([0, 46, 50]))
+    (run,) = batches.epoch(np.arange(50), seed=0)
+    shares = (run.rows[: run.num_batches, 2:] >= 0).sum(axis=1)
+    assert np.flatnonzero(shares).tolist() == [0, 11]
+    assert batches.epochs_in_a_run(np.arange(50)) > 1

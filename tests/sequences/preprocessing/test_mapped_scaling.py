@@ -7,9 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, write
-from refold.sequences.statistics._moments import RunningMoments
 from small_data import mapped
 
 MODES = ["features", "sequence", None]
@@ -76,36 +74,18 @@ def test_unusual_values(tmp_path, mode, values):
     assert_same(tmp_path / "x.parquet", mode)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_only_categorical_columns(tmp_path, mode):
-    write(["abba", "b"], tmp_path / "x.parquet")
-    assert_same(tmp_path / "x.parquet", mode)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_nothing_to_learn_from(tmp_path, mode):
-    write([[], []], tmp_path / "empty.parquet")
-    with pytest.raises(DataError, match="all 2 sequences are empty"):
-        Scaler.fit(mapped(tmp_path / "empty.parquet"), mode)
-    write([[[1.0, None]], [[2.0, None]]], tmp_path / "gaps.parquet")
-    with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
-        Scaler.fit(mapped(tmp_path / "gaps.parquet"), mode)
-    with pytest.raises(ParameterError, match="scale must be"):
-        Scaler.fit(mapped(tmp_path / "gaps.parquet"), "all")
-
-
 def test_many_pieces_of_a_far_mean():
-    moments = RunningMoments(1)
     values = 1e8 + rng.normal(size=100_000)
-    for piece in np.array_split(values, 5000):
-        moments.add(piece[:, None])
+    pieces = Sequences.from_list(np.array_split(values, 5000))
+    pieces.block_bytes = 4
+    scaler = Scaler.fit(pieces)
     exact = values.astype(np.longdouble)
-    np.testing.assert_allclose(moments.mean, float(exact.mean()), rtol=1e-14)
-    np.testing.assert_allclose(moments.scale, float(exact.std()), rtol=1e-11)
+    np.testing.assert_allclose(scaler.mean_, float(exact.mean()), rtol=1e-14)
+    np.testing.assert_allclose(scaler.scale_, float(exact.std()), rtol=1e-11)
 
 
 def test_many_pieces_of_a_constant():
-    moments = RunningMoments(1)
-    for _ in range(5000):
-        moments.add(np.full((7, 1), 5.1))
-    assert moments.scale == 0
+    pieces = Sequences.from_list([np.full(7, 5.1)] * 5000)
+    pieces.block_bytes = 4
+    with pytest.warns(UserWarning, match="is constant"):
+        Scaler.fit(pieces)

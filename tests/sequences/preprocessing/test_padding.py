@@ -46,11 +46,3 @@ def test_the_sequences_are_not_changed(mixed):
     x, y = pad(mixed, [0, 1, 2], 3)
     x[:] = y[:] = 9
     np.testing.assert_array_equal(mixed.values, before)
-
-
-def test_the_target_has_all_steps_and_no_others():
-    sequences = Sequences.from_list([np.ones((3, 2)), np.zeros((0, 2)), np.full((5, 2), 2.5)])
-    _, y = pad(sequences, np.arange(3), 6)
-    real = np.arange(6) < sequences.lengths[:, None]
-    np.testing.assert_array_equal(y[real], sequences.values)
-    assert np.isnan(y[~real]).all()

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Column, Scaler, Schema, Sequences, mark_missing
+from refold.sequences import (
+    Column,
+    Scaler,
+    Schema,
+    Sequences,
+    as_sequences,
+    mark_missing,
+    write,
+)
+from small_data import mapped
 
 MODES = ["features", "sequence", None]
 
@@ -28,15 +37,13 @@ def test_features_are_standardized_on_observed_steps():
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_inverse_transform_undoes_transform(mode, dtype):
+@pytest.mark.parametrize(("dtype", "error"), [(np.float32, 1e-4), (np.float64, 1e-11)])
+def test_inverse_transform_undoes_transform(mode, dtype, error):
     scaler = Scaler.fit(walks(dtype=dtype), mode)
     other = walks(seed=1, dtype=dtype)
     back = scaler.inverse_transform(scaler.transform(other), scaler.statistics(other))
     assert back.values.dtype == dtype
-    np.testing.assert_allclose(
-        back.values, other.values, rtol=0, atol=1e-4 if dtype == np.float32 else 1e-11
-    )
+    np.testing.assert_allclose(back.values, other.values, rtol=0, atol=error)
 
 
 def test_scaling_by_sequence():
@@ -126,15 +133,26 @@ def test_dict_and_back(mode):
 def test_incomplete_dict():
     with pytest.raises(DataError, match="lacks the entry 'mode'"):
         Scaler.from_dict({})
+    state = Scaler.fit(walks()).to_dict()
+    del state["least"]
+    with pytest.raises(DataError, match="lacks the entry 'least'"):
+        Scaler.from_dict(state)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nothing_to_learn_from(mode):
-    with pytest.raises(DataError, match="all 2 sequences are empty"):
-        Scaler.fit(Sequences.from_list([[], []]), mode)
-    missing = Sequences.from_list([[[1.0, None]], [[2.0, None]]])
-    with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
-        Scaler.fit(missing, mode)
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_nothing_to_learn_from(mode, is_mapped, tmp_path):
+    message = "Column 'x1' is missing in all 2 steps of the 2 sequences"
+    for data, reason in (
+        ([[], []], "all 2 sequences are empty"),
+        ([[[1.0, None]], [[2.0, None]]], message),
+    ):
+        sequences = as_sequences(data)
+        if is_mapped:
+            write(sequences, tmp_path / "a.parquet")
+            sequences = mapped(tmp_path / "a.parquet")
+        with pytest.raises(DataError, match=reason):
+            Scaler.fit(sequences, mode)
 
 
 def test_wrong_use():
@@ -178,12 +196,3 @@ def test_categorical_columns_have_no_range():
     scaler = Scaler.fit(labels)
     assert scaler.least_.tolist() == [1.5, -np.inf]
     assert scaler.greatest_.tolist() == [2.5, np.inf]
-
-
-def test_without_ranges_nothing_is_clipped():
-    state = Scaler.fit(walks()).to_dict()
-    del state["least"], state["greatest"]
-    far = walks().with_values(walks().values * 1e3)
-    with pytest.warns(UserWarning, match=r"^Nothing is clipped: this model was saved without"):
-        clipped = Scaler.from_dict(state).clip(far)
-    np.testing.assert_array_equal(clipped.values, far.values)

@@ -1,10 +1,10 @@
-"""Windows of series, and merging their values."""
+"""Windows of series, merging their values, and splits at a step."""
 
 import numpy as np
 import pytest
 
 from refold.errors import DataError, ParameterError
-from refold.sequences import Sequences, windows
+from refold.sequences import Sequences, as_sequences, split_at, windows
 
 SERIES = [np.arange(10.0)[:, None] + [[0, 100]], np.arange(4.0)[:, None] + [[50, 150]]]
 
@@ -89,3 +89,25 @@ def test_a_window_longer_than_a_series():
 def test_merging_needs_one_number_per_step(values):
     with pytest.raises(DataError, match="Expected 3 numbers for each of 2 windows"):
         windows([np.zeros(4)], 3, 1).merge(values)
+
+
+# Splits
+
+
+def test_both_parts_together_are_the_sequence():
+    sequences = as_sequences(["abcd", "", "ef"])
+    before, after = split_at(sequences, [3, 0, 2])
+    assert (before.to_list(), after.to_list()) == (["abc", "", "ef"], ["d", "", ""])
+    assert before.schema == sequences.schema
+    assert np.array_equal(after.ids, sequences.ids)
+
+
+def test_one_position_for_all_sequences():
+    before, _ = split_at(as_sequences([[1.0, 2.0], [3.0, 4.0]]), 1)
+    assert before.lengths.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("at", [3, -1])
+def test_a_position_beyond_the_end_is_refused(at):
+    with pytest.raises(DataError, match=f"Sequence 1 has 2 steps and cannot be split after {at}"):
+        split_at(as_sequences([[1.0, 2.0, 3.0], [4.0, 5.0]]), [1, at])

@@ -49,14 +49,17 @@ def test_impossible_column(arguments, message):
         Column(*arguments)
 
 
+X, Y = Column("x", "numeric"), Column("y", "numeric")
+
+
 @pytest.mark.parametrize(
     ("columns", "layout", "message"),
     [
         ((), "array", "at least one column"),
-        ((Column("x", "numeric"),) * 2, "array", "'x' appears twice"),
-        ((Column("x", "numeric"),), "table", "layout 'table' is unknown"),
-        ((Column("x", "numeric"),), "tokens", "needs a categorical column. Column 'x' is numeric"),
-        ((Column("x", "numeric"), Column("y", "numeric")), "series", "has one column"),
+        ((X, X), "array", "'x' appears twice"),
+        ((X,), "table", "layout 'table' is unknown"),
+        ((X,), "tokens", "needs a categorical column. Column 'x' is numeric"),
+        ((X, Y), "series", "has one column"),
     ],
 )
 def test_impossible_schema(columns, layout, message):

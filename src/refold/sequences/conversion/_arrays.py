@@ -1,9 +1,5 @@
-"""Conversion of one array of all sequences, unpadded or padded with NaN or another value.
+"""One array of all sequences as a list of sequences, and padding that is found by its values."""
 
-Also detects padding by its values.
-"""
-
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,58 +7,38 @@ import numpy as np
 from refold._support.rules import check, one_of
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError
-from refold.sequences.conversion._lists import parts_from_list, unmasked
-from refold.sequences.schema._column_types import ColumnTypes, is_missing
-from refold.sequences.schema._parts import Parts
+from refold.sequences.conversion._lists import unmasked
+from refold.sequences.schema._column_types import is_missing
 
-# Minimum share of padded sequences.
+# Minimum share and number of padded sequences in an array that looks padded.
 _MIN_PADDED_SHARE = 0.1
-# Minimum number of padded sequences.
 _MIN_PADDED = 2
 # Maximum share of the remaining steps that look like padding.
 _MAX_STRAY_SHARE = 0.01
 
 
-def parts_from_array(
-    x: Any,
-    lengths: Any = None,
-    *,
-    column_types: ColumnTypes = None,
-    names: Sequence[str] | None = None,
-    ids: Any = None,
-) -> Parts:
-    """Convert an array; implements `Sequences.from_array`."""
+def rows_of_array(x: Any, lengths: Any = None) -> list[np.ndarray]:
+    """Return the sequences (length, F) or (length,) of an array, padded with NaN or by lengths."""
     x = _check_array(x)
-    given = lengths is not None
-    lengths = _check_lengths(lengths, x) if given else lengths_without(_missing_steps(x))
-    return _cut(x, lengths, column_types=column_types, names=names, ids=ids)
+    padded = None if lengths is not None else _missing_steps(x)
+    return _cut(x, _check_lengths(lengths, x) if padded is None else lengths_without(padded))
 
 
-def parts_from_padded(
-    x: Any,
-    padding_value: float | str = 0.0,
-    *,
-    padding: str = "post",
-    column_types: ColumnTypes = None,
-    names: Sequence[str] | None = None,
-    ids: Any = None,
-) -> Parts:
-    """Convert a padded array; implements `Sequences.from_padded`."""
+def rows_of_padded(x: Any, padding_value: float | str, padding: str) -> list[np.ndarray]:
+    """Return the sequences (length, F) or (length,) of an array that is padded with a value."""
     check("padding", padding, one_of("post", "pre"))
     x = _check_array(x)
     padded = _missing_steps(x) if is_missing(padding_value) else _equal_steps(x, padding_value)
     lengths = lengths_without(padded, padding)
     _warn_if_ambiguous(padded, lengths, padding_value, padding)
     if padding == "pre":
-        # Move the real steps to the front, because lengths count from there.
-        columns = (np.arange(x.shape[1]) + (x.shape[1] - lengths)[:, None]) % max(1, x.shape[1])
-        x = x[np.arange(len(x))[:, None], columns]
-    return _cut(x, lengths, column_types=column_types, names=names, ids=ids)
+        starts = x.shape[1] - lengths
+        return [row[start:] for row, start in zip(x, starts, strict=True)]
+    return _cut(x, lengths)
 
 
-def _cut(x: np.ndarray, lengths: np.ndarray, **options: Any) -> Parts:
-    rows = [row[:length] for row, length in zip(x, lengths, strict=True)]
-    return parts_from_list(rows, **options)
+def _cut(x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    return [row[:length] for row, length in zip(x, lengths, strict=True)]
 
 
 def _check_array(x: Any) -> np.ndarray:
@@ -95,7 +71,7 @@ def _check_lengths(lengths: Any, x: np.ndarray) -> np.ndarray:
             f"Sequence {wrong[0]} has the length {lengths[wrong[0]]}. "
             f"Expected 0 to {x.shape[1]}, the number of steps of the array."
         )
-    return lengths.astype(np.int64)
+    return lengths
 
 
 def _missing_steps(x: np.ndarray) -> np.ndarray:
@@ -126,25 +102,22 @@ def _warn_if_ambiguous(
     stray = int(_inside(padded, padding).any(axis=1).sum())
     trimmed = int((lengths < padded.shape[1]).sum())
     if padding == "post" and not trimmed and stray and padded[:, 0].any():
-        doubt = (
+        warn(
             f"{int(padded[:, 0].sum())} sequences begin with steps of {value!r} and none ends with "
             "such a step, as with the default padding of Keras. If these steps are padding, pass "
             "padding='pre'."
         )
     elif trimmed and stray:
-        doubt = (
+        warn(
             f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {stray} "
             "sequences have such steps between real ones, so they may be data. Pass the lengths: "
             "Sequences.from_array(x, lengths=...)."
         )
     elif trimmed and lengths.max() < padded.shape[1]:
-        doubt = (
+        warn(
             f"No sequence fills the {padded.shape[1]} steps of the array, so trailing steps of "
             f"{value!r} may be data. Pass the lengths: Sequences.from_array(x, lengths=...)."
         )
-    else:
-        return
-    warn(doubt)
 
 
 def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
@@ -154,13 +127,13 @@ def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
     return np.where(padded, 0, position).max(axis=1, initial=0).astype(np.int64)
 
 
-def _inside(padded: np.ndarray, side: str = "post") -> np.ndarray:
+def _inside(padded: np.ndarray, side: str) -> np.ndarray:
     """Return the mask (n, T) of steps that look like padding but lie between real steps."""
     real = np.arange(padded.shape[1]) < lengths_without(padded, side)[:, None]
     return padded & (real if side == "post" else real[:, ::-1])
 
 
-def looks_padded(padded: np.ndarray, side: str = "post") -> bool:
+def looks_padded(padded: np.ndarray, side: str) -> bool:
     """Return whether a mask (n, T) looks like padding: frequent, and of unequal length."""
     lengths = lengths_without(padded, side)
     lengths = lengths[lengths > 0]

@@ -121,7 +121,7 @@ def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
 
 def ids_to_arrow(ids: np.ndarray) -> pa.Array:
     """Return ids as an Arrow array of integers or strings."""
-    return pa.array(ids.tolist(), pa.string() if ids.dtype.kind == "U" else pa.int64())
+    return pa.array(ids)
 
 
 def metadata_of(schema: Schema) -> dict[bytes, bytes]:
@@ -140,7 +140,7 @@ def check_id_type(type_: pa.DataType, name: str) -> None:
 
 def check_id_is_no_feature(columns: Iterable[str], id_column: str | None) -> None:
     """Raise ``SchemaError`` if the features that a user names include the ids."""
-    if id_column in columns:
+    if id_column is not None and id_column in columns:
         raise SchemaError(
             f"Column {id_column!r} has the ids of the sequences, and {argument('columns=')} names "
             f"it as a feature. Leave it out of {argument('columns=')}."
@@ -162,10 +162,8 @@ def check_has_ids(column: Any, name: str, rows: Rows) -> None:
 
 def is_text(type_: pa.DataType) -> bool:
     """Return whether an Arrow type is a text type."""
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or str(type_) in _VIEWS
-
-
-_VIEWS = {"string_view"}
+    types = pa.types
+    return types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
 
 
 def has_lists(column: Any) -> bool:
@@ -322,5 +320,5 @@ def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.Chunk
 
 def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
     """Return the mask of cells that match a regular expression; missing cells do not."""
-    found = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
-    return np.asarray(found.fill_null(False))  # noqa: FBT003
+    mask = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
+    return np.asarray(mask.fill_null(False))  # noqa: FBT003

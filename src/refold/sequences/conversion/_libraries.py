@@ -1,6 +1,5 @@
 """Conversion from and to the formats of aeon, sktime and tslearn."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,54 +7,61 @@ import numpy as np
 from refold._support.offsets import offsets_from_lengths
 from refold._support.user_warnings import warn
 from refold.errors import DataError, SchemaError
-from refold.sequences.conversion._arrays import parts_from_array
+from refold.sequences.conversion._arrays import rows_of_array
 from refold.sequences.conversion._lists import parts_from_list, unmasked
 from refold.sequences.conversion._long_tables import parts_from_table
 from refold.sequences.schema._column_types import ColumnTypes, decode_column, encode_columns
-from refold.sequences.schema._parts import Parts, Places, check_ids, sequence_name
+from refold.sequences.schema._parts import Parts, Places, check_ids, check_values, sequence_name
 from refold.sequences.schema._schema import Schema, default_names
 
 # aeon puts channels before time points; tslearn and `Sequences` put time points first. pandas is
 # not imported: the owner of a frame has already loaded it.
-AEON = (
-    "an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or a list "
-    "of arrays of shape (n_channels, n_timepoints)"
+_AEON = (
+    "aeon's collections are an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, "
+    "n_timepoints), or a list of arrays of shape (n_channels, n_timepoints)"
 )
-PANELS = (
+_PANELS = (
     "sktime's panels are an array of shape (instances, variables, time points), a list of frames "
     "with one row per time point, a frame whose index is (instance, time point), or a frame whose "
     "cells are series"
 )
+_TSLEARN = (
+    "tslearn's data sets are arrays of shape (n_ts, sz, d), padded with NaN, as "
+    "to_time_series_dataset makes them"
+)
 
 
-def parts_from_aeon(
-    x: Any, *, column_types: ColumnTypes = None, names: Sequence[str] | None = None, ids: Any = None
-) -> Parts:
-    """Convert an aeon collection; implements `Sequences.from_aeon`."""
+def rows_from_aeon(x: Any, expected: str = _AEON) -> list[np.ndarray]:
+    """Return the cases (length, channels) or (length,) of an aeon collection."""
     if isinstance(x, list | tuple):
         cases = [np.asarray(unmasked(case)) for case in x]
         _check_cases(cases)
-        return parts_from_list(
-            [case.T for case in cases], column_types=column_types, names=names, ids=ids
-        )
-    x = _check_numpy(x, (2, 3), f"aeon's collections are {AEON}")
+        return [case.T for case in cases]
+    x = _check_numpy(x, (2, 3), expected)
     if x.ndim == 3:
         x = x.transpose(0, 2, 1)
         _warn_if_swapped(x, "(n_cases, n_channels, n_timepoints)", "from_array")
-    return parts_from_array(x, column_types=column_types, names=names, ids=ids)
+    return rows_of_array(x)
 
 
-def parts_from_tslearn(
-    x: Any, *, column_types: ColumnTypes = None, names: Sequence[str] | None = None, ids: Any = None
-) -> Parts:
-    """Convert a tslearn array; implements `Sequences.from_tslearn`."""
-    expected = (
-        "tslearn's data sets are arrays of shape (n_ts, sz, d), padded with NaN, as "
-        "to_time_series_dataset makes them"
-    )
-    x = _check_numpy(x, (3,), expected)
+def rows_from_tslearn(x: Any) -> list[np.ndarray]:
+    """Return the series (length, d) of a tslearn array."""
+    x = _check_numpy(x, (3,), _TSLEARN)
     _warn_if_swapped(x, "(n_ts, sz, d)", "from_aeon")
-    return parts_from_array(x, column_types=column_types, names=names, ids=ids)
+    return rows_of_array(x)
+
+
+def to_numbers(values: np.ndarray, schema: Schema, library: str) -> np.ndarray:
+    """Return values (num_steps, F) as numbers, NaN where missing or unknown."""
+    numbers = np.empty(values.shape, dtype=np.float64)
+    for i, column in enumerate(schema.columns):
+        if column.categories and not column.has_integer_categories:
+            raise SchemaError(
+                f"The categories of column {column.name!r} are text, and {library} takes numbers "
+                "only. Leave the column out, or convert it to numbers."
+            )
+        numbers[:, i] = decode_column(values[:, i], column)
+    return numbers
 
 
 def _check_numpy(x: Any, dimensions: tuple[int, ...], expected: str) -> np.ndarray:
@@ -72,19 +78,6 @@ def _check_numpy(x: Any, dimensions: tuple[int, ...], expected: str) -> np.ndarr
         hint = " Sequences.from_array takes (n, T)." if x.ndim == 2 else ""
         raise DataError(f"Got an array of shape {x.shape}, but {expected}.{hint}")
     return np.asarray(unmasked(x))
-
-
-def to_numbers(parts: Parts, library: str) -> np.ndarray:
-    """Return the values (num_steps, F) as numbers, NaN where missing or unknown."""
-    values = np.empty(parts.values.shape, dtype=np.float64)
-    for i, column in enumerate(parts.schema.columns):
-        if column.categories and not column.has_integer_categories:
-            raise SchemaError(
-                f"The categories of column {column.name!r} are text, and {library} takes numbers "
-                "only. Leave the column out, or convert it to numbers."
-            )
-        values[:, i] = decode_column(parts.values[:, i], column)
-    return values
 
 
 def _check_cases(cases: list[np.ndarray]) -> None:
@@ -126,12 +119,12 @@ def _warn_if_swapped(x: np.ndarray, layout: str, other: str) -> None:
         )
 
 
-def parts_from_sktime(x: Any, *, column_types: ColumnTypes = None) -> Parts:
+def parts_from_sktime(x: Any, column_types: ColumnTypes) -> Parts:
     """Convert an sktime panel; implements `Sequences.from_sktime`."""
     if isinstance(x, list | tuple):
         return _from_frames(list(x), column_types)
     if not hasattr(x, "columns") or not hasattr(x, "index"):
-        return parts_from_aeon(_check_numpy(x, (2, 3), PANELS), column_types=column_types)
+        return parts_from_list(rows_from_aeon(x, _PANELS), column_types=column_types)
     if x.index.nlevels == 2:
         return _from_multiindex(x, column_types)
     if x.index.nlevels > 2:
@@ -139,17 +132,15 @@ def parts_from_sktime(x: Any, *, column_types: ColumnTypes = None) -> Parts:
             f"The index of the frame has {x.index.nlevels} levels. Expected two, instance and time "
             "point; combine the outer levels into one."
         )
+    got = f"Got a frame of {len(x)} rows and {len(x.columns)} columns"
     if not len(x) or not len(x.columns):
+        raise DataError(f"{got}, which holds no sequences; {_PANELS}.")
+    if not all(_is_series(cell) for cell in x.iloc[0]):
         raise DataError(
-            f"Got a frame of {len(x)} rows and {len(x.columns)} columns, which holds no "
-            f"sequences; {PANELS}."
+            f"{got} whose cells are single values. That looks like a single series, so put it into "
+            f"a list; {_PANELS}."
         )
-    if all(_is_series(cell) for cell in x.iloc[0]):
-        return _from_nested(x, column_types)
-    raise DataError(
-        f"Got a frame of {len(x)} rows and {len(x.columns)} columns whose cells are single values. "
-        f"That looks like a single series, so put it into a list; {PANELS}."
-    )
+    return _from_nested(x, column_types)
 
 
 def _from_frames(frames: list[Any], column_types: ColumnTypes) -> Parts:
@@ -182,7 +173,7 @@ def _from_multiindex(frame: Any, column_types: ColumnTypes) -> Parts:
 
 def _from_nested(frame: Any, column_types: ColumnTypes) -> Parts:
     names = _names(frame)
-    ids = None if _is_range(frame.index) else check_ids(frame.index.to_numpy(), len(frame))
+    ids = check_ids(None if _is_range(frame.index) else frame.index.to_numpy(), len(frame))
     cells = [
         [_cell(cell, i, name) for i, cell in enumerate(frame.iloc[:, j])]
         for j, name in enumerate(names)
@@ -195,12 +186,13 @@ def _from_nested(frame: Any, column_types: ColumnTypes) -> Parts:
             f"{name!r} {length}" for name, length in zip(names, lengths[:, i], strict=True)
         )
         raise SchemaError(
-            f"The cells of {sequence_name(i, None if ids is None else ids[i])} differ in length: "
-            f"{listed}. All variables of an instance need the same time points."
+            f"The cells of {sequence_name(i, ids[i])} differ in length: {listed}. All variables "
+            "of an instance need the same time points."
         )
     offsets = offsets_from_lengths(lengths[0])
-    raws = [np.concatenate(column) for column in cells]
-    values, columns = encode_columns(raws, names, column_types, Places(offsets, ids))
+    places, raws = Places(offsets, ids), [np.concatenate(column) for column in cells]
+    values, columns = encode_columns(raws, names, column_types, places)
+    check_values(values, Schema(columns), places)
     return Parts(values, offsets, ids, Schema(columns))
 
 

@@ -30,7 +30,7 @@ def parts_from_list(
     names: Sequence[str] | None = None,
     ids: Any = None,
     layout: Layout | None = None,
-    rows: Rows | None = None,  # the location of each entry, for messages
+    rows: Rows | None = None,  # the location of each entry in a file, for messages
 ) -> Parts:
     """Convert a list; implements `Sequences.from_list`."""
     if isinstance(sequences, str | bytes | Mapping):
@@ -40,27 +40,30 @@ def parts_from_list(
     items = list(sequences)
     if not items:
         raise DataError("Got an empty list. Expected at least one sequence.")
-    if ids is not None:
-        ids = check_ids(ids, len(items))
-    named = [None if ids is None else ids[i] for i in range(len(items))]
-    arrays = [_as_array(item, sequence_name(i, named[i])) for i, item in enumerate(items)]
-    _check_same_form(items, arrays, named)
-    offsets = offsets_from_lengths([len(array) for array in arrays])
+    ids = check_ids(ids, len(items))
+    arrays = [_as_array(item, i, ids) for i, item in enumerate(items)]
+    _check_same_form(items, arrays, ids)
+    raw, offsets = _concatenate(arrays), offsets_from_lengths([len(array) for array in arrays])
     places = Places(offsets, ids)
     if rows is not None:
         places = replace(places, note=lambda sequence, _: rows(sequence))
-    raw = _concatenate(arrays)
     if any(array.ndim == 2 for array in arrays):
         frame_names = _frame_names(items)
-        names = _check_names(names or frame_names or default_names(raw.shape[1]), raw.shape[1])
-        values, columns = encode_columns(list(raw.T), names, column_types, places)
-        schema = Schema(columns, layout or "array")
-        check_values(values, schema, places)
-        return Parts(values, offsets, ids, schema)
-    name = _name_of_single(raw, column_types) if names is None else _check_names(names, 1)[0]
-    values, columns = encode_columns([raw], [name], column_types, places)
+        names = names or frame_names or default_names(raw.shape[1])
+        raws = list(raw.T)
+    else:
+        names = [_name_of_single(raw, column_types)] if names is None else names
+        raws = [raw]
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if len(names) != len(raws):
+        raise SchemaError(
+            f"names has {len(names)} entries for {len(raws)} features. Give one per feature."
+        )
+    values, columns = encode_columns(raws, names, column_types, places)
     if layout is None:
-        layout = "tokens" if columns[0].column_type.has_categories else "series"
+        layout = "array"
+        if raw.ndim == 1:
+            layout = "tokens" if columns[0].column_type.has_categories else "series"
         if layout == "tokens" and all(isinstance(item, str) for item in items):
             layout = "characters"
     schema = Schema(columns, layout)
@@ -68,7 +71,7 @@ def parts_from_list(
     return Parts(values, offsets, ids, schema)
 
 
-def _as_array(item: Any, name: str) -> np.ndarray:
+def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(item, str):
         return object_array(list(item))
@@ -80,7 +83,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     item = unmasked(item)
     if not hasattr(item, "__array__"):
         if isinstance(item, bytes | Mapping | set) or not hasattr(item, "__len__"):
-            raise _single(item, name)
+            raise _single(item, index, ids)
         if any(isinstance(value, str) for value in item):
             return object_array(item)
     try:
@@ -88,32 +91,36 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     except ValueError:
         array = None
     if array is not None and array.ndim == 0:
-        raise _single(item, name)
+        raise _single(item, index, ids)
     if array is not None and array.dtype.kind in "US" and not isinstance(item, np.ndarray):
         array = np.asarray(item, dtype=object)
     if array is None or (array.dtype == object and array.ndim == 1 and _has_rows(array)):
         raise DataError(
-            f"The steps of {name} have differing numbers of features. "
+            f"The steps of {sequence_name(index, ids[index])} have differing numbers of features. "
             "Every step needs the same; fill missing entries with NaN or None."
         )
     if array.ndim not in {1, 2}:
         raise DataError(
-            f"The array of {name} has {array.ndim} dimensions, shape {array.shape}. "
-            "Expected (length,) or (length, features)."
+            f"The array of {sequence_name(index, ids[index])} has {array.ndim} dimensions, shape "
+            f"{array.shape}. Expected (length,) or (length, features)."
         )
     if array.shape == (0, 0):
         array = array.reshape(0)
     return array.astype(object) if array.dtype.kind in "US" else array
 
 
-def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: list[Any]) -> None:
+def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: np.ndarray) -> None:
     """Raise if a sequence differs from the first in form or number of features."""
+
+    def name(i: int) -> str:
+        return sequence_name(i, ids[i])
+
     first: int | None = None
     for i, array in enumerate(arrays):
         if array.shape[1:] == (0,):
             raise SchemaError(
-                f"{sequence_name(i, ids[i]).capitalize()} has no features, shape {array.shape}. "
-                "Expected at least one."
+                f"{name(i).capitalize()} has no features, shape {array.shape}. Expected at least "
+                "one."
             )
         if array.shape == (0,):
             continue
@@ -122,15 +129,13 @@ def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: list[Any])
             continue
         if array.shape[1:] != arrays[first].shape[1:]:
             raise SchemaError(
-                f"{sequence_name(i, ids[i]).capitalize()} has {_form(array)}, but "
-                f"{sequence_name(first, ids[first])} has {_form(arrays[first])}. "
-                "All sequences need the same features."
+                f"{name(i).capitalize()} has {_form(array)}, but {name(first)} has "
+                f"{_form(arrays[first])}. All sequences need the same features."
             )
         if isinstance(items[i], str) != isinstance(items[first], str):
             raise SchemaError(
-                f"{sequence_name(i, ids[i]).capitalize()} is a {type(items[i]).__name__}, but "
-                f"{sequence_name(first, ids[first])} is a {type(items[first]).__name__}. "
-                "Pass all as str or all as lists."
+                f"{name(i).capitalize()} is a {type(items[i]).__name__}, but {name(first)} is a "
+                f"{type(items[first]).__name__}. Pass all as str or all as lists."
             )
 
 
@@ -150,29 +155,19 @@ def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
+    """Return the name of a column that has none: "token" for text and categories, else "x0"."""
     if isinstance(column_types, Mapping):
         named = next((name for name in column_types if name in {"x0", "token"}), None)
         if named is not None:
             return named
-        column_types = None  # names no column of this data; resolve_column_types raises
-    requested = (
-        column_types
-        if isinstance(column_types, str) or not column_types
-        else next(iter(column_types))
-    )
+        column_types = None  # names no column of this data, which `encode_columns` refuses
+    requested = column_types
+    if column_types and not isinstance(column_types, str):
+        requested = next(iter(column_types))
+    if requested:
+        return "token" if requested == CATEGORICAL.name else "x0"
     textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
-    textual = textual and any(isinstance(v, str) for v in raw)
-    return "token" if requested == CATEGORICAL.name or (textual and not requested) else "x0"
-
-
-def _check_names(names: Sequence[str], num_columns: int) -> tuple[str, ...]:
-    if isinstance(names, str):
-        names = (names,)
-    if len(names) != num_columns:
-        raise SchemaError(
-            f"names has {len(names)} entries for {num_columns} features. Give one per feature."
-        )
-    return tuple(names)
+    return "token" if textual and any(isinstance(v, str) for v in raw) else "x0"
 
 
 def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
@@ -190,18 +185,18 @@ def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
     return names
 
 
-def _single(item: Any, name: str) -> DataError:
-    number = isinstance(item, int | float | complex | np.generic)
-    shown = f"the number {item}" if number else f"a value of type {type(item).__name__}"
-    return DataError(
-        f"Got {shown} for {name}. Expected an array, a list or a str; put a single sequence into a "
-        "list."
-    )
-
-
 def _columns_of(item: Any) -> tuple[str, ...] | None:
     columns = getattr(item, "column_names", getattr(item, "columns", None))
     return None if columns is None else tuple(str(name) for name in columns)
+
+
+def _single(item: Any, index: int, ids: np.ndarray) -> DataError:
+    number = isinstance(item, int | float | complex | np.generic)
+    shown = f"the number {item}" if number else f"a value of type {type(item).__name__}"
+    return DataError(
+        f"Got {shown} for {sequence_name(index, ids[index])}. Expected an array, a list or a str; "
+        "put a single sequence into a list."
+    )
 
 
 def _from_arrow_table(table: Any) -> np.ndarray:

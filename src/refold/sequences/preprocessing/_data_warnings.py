@@ -1,5 +1,10 @@
-"""Warnings about suspicious training data."""
+"""Warnings about suspicious training data: single steps, padding, missing-value markers, outliers.
 
+Also finds columns that look like ids or times.
+"""
+
+import re
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -8,15 +13,56 @@ from refold.errors import Message, argument, spelled
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrays import looks_padded
 from refold.sequences.preprocessing._padding import positions
-from refold.sequences.schema._parts import sequence_name
+from refold.sequences.schema._parts import Places
 from refold.sequences.schema._schema import Column
-from refold.sequences.statistics._extreme_values import Suspect, shown
 
 # Number of columns named in a warning.
 _LISTED = 5
 # Numbers of sequences and of changes from which a pattern is no accident.
-_FEWEST_SEQUENCES = 10
-_FEWEST_CHANGES = 20
+_MIN_SEQUENCES = 10
+_MIN_CHANGES = 20
+
+# Outliers. The rules compare the gap next to an extreme value with the range of all other values.
+# So they ignore heavy tails, where neighboring extremes differ by a small factor, and columns that
+# are constant with few exceptions, where the other values have no range.
+
+# Number of values kept at each end.
+_KEPT = 8
+# Maximum number of suspects at each end.
+_MAX_SUSPECTS = 3
+# Size of a piece above which a sample narrows down its extreme values first.
+_LARGE = 1 << 12
+# Size of that sample.
+_SAMPLE = 1 << 10
+# Minimum number of other values next to a missing-value marker.
+_MIN_OTHERS_MARKER = 5
+# Minimum number of other values next to any other suspect.
+_MIN_OTHERS = 100
+# Minimum number of distinct other values.
+_MIN_DISTINCT = 8
+# Minimum gap next to a missing-value marker, in ranges of the other values.
+_GAP_MARKER = 10.0
+# Minimum gap next to a negative number if all others are nonnegative, in the same unit.
+_GAP_NEGATIVE = 3.0
+# Minimum gap next to any other number, in the same unit. If all other values are equal, they have
+# no range, and the gap is relative to that value.
+_GAP = 100.0
+# Share of suspects above which the gap must be larger, because a signal may be on or off.
+_RARE = 0.01
+# Minimum gap next to suspects that are not rare, in ranges of the other values.
+_GAP_FREQUENT = 10_000.0
+# Maximum share of suspects; of known markers only if all other values are equal.
+_MINORITY = 0.5
+# Minimum share of the column's variance that such suspects cause.
+_DOMINANT = 0.5
+# Known markers made of repeated digits: 999, -9999, 999.9, -8888.
+_REPEATED = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
+# Known markers are also all numbers of at least this size, such as 1e20.
+_HUGE = 1e10
+# Known markers are also the limits of integer types.
+_LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
+# Whole numbers below this are written without an exponent.
+_NO_EXPONENT = 1e15
 
 
 def data_warnings(source: Sequences) -> list[str]:
@@ -55,10 +101,10 @@ def key_columns(sequences: Sequences) -> dict[str, str]:
         changes = np.diff(values.astype(np.float64))[later]
         changes = changes[~np.isnan(changes)]
         # ids are constant within each sequence and differ between sequences
-        if len(changes) and not changes.any() and len(begins) >= _FEWEST_SEQUENCES:
+        if len(changes) and not changes.any() and len(begins) >= _MIN_SEQUENCES:
             if len(np.unique(values[begins])) >= 0.9 * len(begins):
                 keys[column.name] = "id"
-        elif len(changes) < _FEWEST_CHANGES or sequences.schema.num_columns == 1:
+        elif len(changes) < _MIN_CHANGES or sequences.schema.num_columns == 1:
             continue
         elif column.column_type.is_number and (changes > 0).all():
             keys[column.name] = "time"
@@ -104,61 +150,164 @@ def _zero(column: Column) -> float:
     return float(column.categories.index(0)) if 0 in column.categories else np.nan
 
 
-class _ColumnSuspect(NamedTuple):
-    index: int  # of the column
-    suspect: Suspect
+class _Suspect(NamedTuple):
+    """A value far from all others of its column."""
+
+    value: float
+    count: int  # occurrences
+    least: float  # range of the values that are not suspects
+    greatest: float
+    is_marker: bool  # looks like a missing-value marker
+    column: int
 
 
 def _outliers(source: Sequences) -> list[str]:
     """Return one line per suspicious number, with all columns that hold it."""
-    by_value: dict[float, list[_ColumnSuspect]] = {}
-    for one in _suspects(source):
-        by_value.setdefault(one.suspect.value, []).append(one)
-    values = [shown(value) for value in sorted(by_value)]
-    fix = spelled(f"missing_values=[{', '.join(values)}]", f"--missing {','.join(values)}")
-    return [_outlier_message(source, same, fix) for same in by_value.values()]
-
-
-def _suspects(source: Sequences) -> list[_ColumnSuspect]:
     numeric, summary = np.flatnonzero(source.schema.numeric), source.summary
-    return [
-        _ColumnSuspect(int(index), suspect)
-        for index, one, mean, std in zip(
-            numeric, source.extremes, summary.mean, summary.scale, strict=True
-        )
-        for suspect in one.suspects(mean, std)
-    ]
+    extremes = [_Extremes(index) for index in numeric.tolist()]
+    for block in source.blocks():
+        for column in extremes:
+            column.add(block.values[:, column.index])
+    by_value: dict[float, list[_Suspect]] = {}
+    for column, mean, std in zip(extremes, summary.mean, summary.scale, strict=True):
+        for suspect in column.suspects(mean, std):
+            by_value.setdefault(suspect.value, []).append(suspect)
+    values = [_shown(value) for value in sorted(by_value)]
+    fix = spelled(f"missing_values=[{', '.join(values)}]", f"--missing {','.join(values)}")
+    return [_outlier_message(source, suspects, fix) for suspects in by_value.values()]
 
 
-def _outlier_message(source: Sequences, same: list[_ColumnSuspect], fix: str) -> str:
-    suspect, count = same[0].suspect, sum(one.suspect.count for one in same)
-    names = [repr(source.schema.names[one.index]) for one in same]
+def _outlier_message(source: Sequences, suspects: list[_Suspect], fix: str) -> str:
+    """Describe a number by all columns in which it is suspicious."""
+    first, count = suspects[0], sum(suspect.count for suspect in suspects)
+    names = [repr(source.schema.names[suspect.column]) for suspect in suspects]
     several = len(names) > 1
-    place = _first_location(source, same[0].index, suspect.value)
+    place = _first_location(source, first)
     place = f"{place}, column {names[0]}" if several else place
     columns = f"columns {', '.join(names[:_LISTED])}" if several else f"column {names[0]}"
     columns += f" and {len(names) - _LISTED} others" if len(names) > _LISTED else ""
     times = "once" if count == 1 else f"{count} times"
-    others = "" if several else f" ({suspect.least:.6g} to {suspect.greatest:.6g})"
+    others = "" if several else f" ({first.least:.6g} to {first.greatest:.6g})"
     return (
-        f"{shown(suspect.value)} occurs {times} in {columns} ({'first in ' * (count > 1)}{place}), "
-        f"far from all other values{others}. "
+        f"{_shown(first.value)} occurs {times} in {columns} "
+        f"({'first in ' * (count > 1)}{place}), far from all other values{others}. "
         + (
             f"If it stands for missing values, pass {fix}."
-            if suspect.is_marker
+            if first.is_marker
             else f"Such a value dominates training. Correct it, or treat it as missing with {fix}."
         )
     )
 
 
-def _first_location(source: Sequences, column: int, value: float) -> str:
+def _first_location(source: Sequences, suspect: _Suspect) -> str:
     """Describe the first step with a value."""
-    passed = 0
+    first = 0
     for block in source.blocks():
-        rows = np.flatnonzero(block.values[:, column] == value)
+        rows = np.flatnonzero(block.values[:, suspect.column] == suspect.value)
         if len(rows):
-            index = int(np.searchsorted(block.offsets, rows[0], side="right")) - 1
-            name = sequence_name(passed + index, block.ids[index])
-            return f"{name}, step {rows[0] - block.offsets[index]}"
-        passed += len(block)
-    raise AssertionError
+            first += int(rows[0])
+            break
+        first += len(block.values)
+    return Places(source.offsets, source.ids)(first)
+
+
+class _Extremes:
+    """The smallest and largest values of a column that may come in pieces, with counts."""
+
+    def __init__(self, index: int) -> None:
+        self.index, self._count = index, 0
+        self._low: Counter[float] = Counter()
+        self._high: Counter[float] = Counter()  # of the negated values
+
+    def add(self, values: np.ndarray) -> None:
+        """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
+        values = values[~np.isnan(values)]
+        self._count += len(values)
+        self._low, self._high = _smallest(values, self._low), _smallest(-values, self._high)
+
+    def suspects(self, mean: float, std: float) -> list[_Suspect]:
+        """Return the values far from all others, by the mean and deviation of the whole column."""
+        if not std > 0:
+            return []
+        numbers = range(_MAX_SUSPECTS + 1)
+        pairs = [(below, above) for below in numbers for above in numbers if below + above]
+        for below, above in sorted(pairs, key=sum, reverse=True):
+            suspects = self._far(below, above, mean, std)
+            if suspects:
+                return suspects
+        return []
+
+    def _far(self, below: int, above: int, mean: float, std: float) -> list[_Suspect]:
+        """Return this many values of each end if all of them are far from all others."""
+        low, high = sorted(self._low), sorted(-value for value in self._high)
+        if len(low) <= below or len(high) <= above or low[below] > high[-1 - above]:
+            return []
+        least, greatest = low[below], high[-1 - above]
+        counts = {-value: count for value, count in self._high.items()} | self._low
+        ends = [*low[:below], *high[len(high) - above :]]
+        num_others = self._count - sum(counts[value] for value in ends)
+        if num_others < _MIN_OTHERS_MARKER:
+            return []
+        distinct = sum(least <= value <= greatest for value in counts)
+        suspects, gaps = [], []  # gaps next to values that are no markers
+        number = 0  # occurrences of such values
+        for value in ends:
+            count, gap = counts[value], max(least - value, value - greatest)
+            suspect = _Suspect(value, count, least, greatest, is_marker=True, column=self.index)
+            if not _looks_missing(suspect, gap, count / self._count, distinct):
+                suspect = suspect._replace(is_marker=False)
+                number += count
+                gaps.append(gap)
+            suspects.append(suspect)
+        if not gaps:
+            return suspects
+        needed = _GAP if number <= max(1, _RARE * self._count) else _GAP_FREQUENT
+        enough = num_others >= _MIN_OTHERS and distinct >= _MIN_DISTINCT
+        variance = sum(suspect.count * ((suspect.value - mean) / std) ** 2 for suspect in suspects)
+        dominant = variance / self._count > _DOMINANT
+        far = enough and min(gaps) > needed * (greatest - least)
+        return suspects if far and number < _MINORITY * self._count and dominant else []
+
+
+def _looks_missing(suspect: _Suspect, gap: float, share: float, distinct: int) -> bool:
+    """Return whether a value looks like a missing-value marker, by its digits or its sign."""
+    width = suspect.greatest - suspect.least
+    if _is_marker(suspect.value):
+        if width:
+            return gap > _GAP_MARKER * width
+        return share < _MINORITY and gap > _GAP * max(1.0, abs(suspect.least))
+    negative_integer = suspect.value < 0 and float(suspect.value).is_integer()
+    return (
+        negative_integer
+        and suspect.least >= 0
+        and suspect.count > 1
+        and distinct >= _MIN_DISTINCT
+        and gap > _GAP_NEGATIVE * width
+    )
+
+
+def _is_marker(value: float) -> bool:
+    by_size = abs(value) in _LIMITS or abs(value) >= _HUGE
+    return by_size or _REPEATED.fullmatch(_shown(value)) is not None
+
+
+def _shown(value: float) -> str:
+    """Format a number as people write it: as an integer, or with the digits of float32."""
+    if abs(value) < _NO_EXPONENT and float(value).is_integer():
+        return str(int(value))
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return str(single) if float(single) == value else repr(float(value))
+
+
+def _smallest(values: np.ndarray, kept: Counter[float]) -> Counter[float]:
+    """Return the smallest of the kept and the new values, with their counts."""
+    if len(kept) == _KEPT:
+        values = values[values <= max(kept)]
+    if len(values) > _LARGE:
+        sample = np.unique(values[:: len(values) // _SAMPLE])
+        if len(sample) >= _KEPT:
+            values = values[values <= sample[_KEPT - 1]]
+    distinct, counts = (array[:_KEPT].tolist() for array in np.unique(values, return_counts=True))
+    merged = kept + Counter(dict(zip(distinct, counts, strict=True)))
+    return Counter({value: merged[value] for value in sorted(merged)[:_KEPT]})

@@ -12,7 +12,7 @@ _PADDING = 0.15
 # Minimum number of batches per shape and epoch, since each shape is compiled.
 _MIN_BATCHES = 8
 # Compiling takes as long as this many padded steps in each of about 40 epochs.
-_LEAST_SAVED = 1 << 16
+_MIN_SAVED = 1 << 16
 # Maximum number of candidates for the padded lengths.
 _MAX_CANDIDATES = 128
 # Consecutive batches of one shape if there is only one shape.
@@ -52,146 +52,100 @@ class Batches:
     because each one is compiled. Batch sizes differ so that the batches of all buckets hold about
     the same number of real steps.
 
-    Parameters
-    ----------
-    lengths : array of int of shape (n_sequences,)
-        Lengths, in steps, of all sequences that will be batched.
-    batch_size : int
-        Number of sequences of average length per batch.
-    num_steps : int, optional
-        The only padded length, for models with a fixed number of steps.
-    least_saved : int
-        Minimum number of padded steps per epoch that an additional shape must save.
-
-    Attributes
-    ----------
-    buckets : tuple of Bucket
-        From short to long.
-    of_one_length : bool
-        Whether all sequences have the same length.
-
-    Examples
-    --------
-    >>> Batches(np.full(100, 7), 32).buckets
-    (Bucket(num_steps=7, batch_size=32),)
     >>> lengths = np.repeat([10, 100], [900, 90])
     >>> Batches(lengths, 18).buckets
     (Bucket(num_steps=10, batch_size=33), Bucket(num_steps=100, batch_size=3))
     """
 
+    # Data that several processes hold come in parts, and each part has as many columns of the rows
+    # of a batch. A process that holds some of the parts cuts its own share out of each batch, so
+    # the division does not depend on the number of processes. Where a part has fewer sequences than
+    # others, its share of some batches is empty.
+
     def __init__(
         self,
-        lengths: np.ndarray,
-        batch_size: int,
-        num_steps: int | None = None,
+        lengths: np.ndarray,  # (n,), of all sequences that will be batched
+        batch_size: int,  # number of sequences of average length per batch
+        num_steps: int | None = None,  # the only padded length, if a model has a fixed one
         *,
-        least_saved: int = _LEAST_SAVED,
+        part_offsets: np.ndarray | None = None,  # (n_parts + 1,); one part by default
     ) -> None:
         self.of_one_length = len(np.unique(lengths)) == 1
-        lengths = np.maximum(np.asarray(lengths, np.int64), 1)
-        self.lengths = lengths
+        self.lengths = lengths = np.maximum(np.asarray(lengths, np.int64), 1)
+        self._part_offsets = [0, len(lengths)] if part_offsets is None else part_offsets
+        self._num_parts = len(self._part_offsets) - 1
         max_buckets = max(1, min(_MAX_SHAPES, len(lengths) // (batch_size * _MIN_BATCHES)))
-        edges = [num_steps] if num_steps else _edges(lengths, max_buckets, least_saved)
+        edges = [num_steps] if num_steps else _edges(lengths, max_buckets)
         self._bucket_of = np.searchsorted(edges, lengths)
         target = batch_size * lengths.mean()
-        self.buckets = tuple(
-            Bucket(int(edge), _batch_size(lengths[self._bucket_of == i], target))
-            for i, edge in enumerate(edges)
-        )
-        few = len(edges) == 1 and -(-len(lengths) // self.buckets[0].batch_size) <= _RUN
+        sizes = [_batch_size(lengths[self._bucket_of == i], target) for i in range(len(edges))]
+        few = len(edges) == 1 and -(-len(lengths) // sizes[0]) <= _RUN
         self._capacity = _EPOCHS_RUN if few else _RUN
+        self._run_length = _RUN if len(edges) == 1 else _SHORT_RUN
+        self.buckets = tuple(  # from short to long
+            Bucket(int(edge), -(-size // self._num_parts) * self._num_parts)
+            for edge, size in zip(edges, sizes, strict=True)
+        )
 
     def num_batches(self, rows: np.ndarray) -> int:
         """Return the number of batches, full or partial, of an epoch over these sequences."""
-        counts = np.bincount(self._bucket_of[rows], minlength=len(self.buckets))
+        parts = self._parts(rows)
         return sum(
-            -(-int(n) // bucket.batch_size) for n, bucket in zip(counts, self.buckets, strict=True)
+            max(-(-len(part) // self._share(i)) for part in self._in_bucket(parts, i))
+            for i in range(len(self.buckets))
         )
-
-    @property
-    def run_length(self) -> int:
-        """Largest number of consecutive batches of one shape."""
-        return _RUN if len(self.buckets) == 1 else _SHORT_RUN
 
     def padding(self) -> float:
         """Return the ratio of padding to real steps over all sequences."""
-        padded = sum(
-            bucket.num_steps * int((self._bucket_of == i).sum())
-            for i, bucket in enumerate(self.buckets)
-        )
-        return padded / int(self.lengths.sum()) - 1.0
+        padded = np.array([bucket.num_steps for bucket in self.buckets])[self._bucket_of]
+        return int(padded.sum()) / int(self.lengths.sum()) - 1.0
 
     def epoch(
         self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard: int = 0
     ) -> Iterator[BatchPlan]:
-        """Yield runs of batches, shuffled within and between buckets.
-
-        Parameters
-        ----------
-        rows : array of int of shape (n_chosen,)
-            Indices of the sequences of this epoch.
-        seed : int, optional
-            Without a seed, sequences keep their order within each bucket.
-        epoch, shard : int
-            Each epoch, and each shard of an epoch, has its own order.
-
-        Yields
-        ------
-        BatchPlan
-        """
+        """Yield runs of batches of the sequences ``rows``, shuffled within and between buckets."""
+        # Without a seed, sequences keep their order within each bucket. Each epoch, and each shard
+        # of an epoch, has its own order.
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard])
-        runs = []
+        runs, parts = [], self._parts(rows)
         for i, bucket in enumerate(self.buckets):
-            chosen = rows[self._bucket_of[rows] == i]
+            chosen = self._in_bucket(parts, i)
             if rng is not None:
-                chosen = rng.permutation(chosen)
-            size = bucket.batch_size * self.run_length
+                chosen = [rng.permutation(part) for part in chosen]
+            flat = _side_by_side(chosen, self._share(i))
+            size = bucket.batch_size * self._run_length
             runs += [
-                self._fill(bucket, [chosen[start : start + size]])
-                for start in range(0, len(chosen), size)
+                self._fill(bucket, [flat[start : start + size]])
+                for start in range(0, len(flat), size)
             ]
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
 
     def epochs_in_a_run(self, rows: np.ndarray) -> int:
-        """Return the number of epochs over these sequences that fit into one run.
-
-        Examples
-        --------
-        >>> batches = Batches(np.full(1200, 10), 100)
-        >>> batches.epochs_in_a_run(np.arange(1200))
-        21
-        """
-        if len(self.buckets) > 1 or not len(rows):
+        """Return the number of epochs over these sequences that fit into one run."""
+        num_batches = self.num_batches(rows)
+        if len(self.buckets) > 1 or not 0 < num_batches <= self._run_length:
             return 0
-        return self._capacity // self.num_batches(rows)
+        return self._capacity // num_batches
 
     def epochs(self, rows: np.ndarray, *, seed: int, first: int, count: int) -> BatchPlan:
-        """Return one run with the batches of several epochs, each as `epoch` yields them.
-
-        Parameters
-        ----------
-        rows : array of int of shape (n_chosen,)
-            Indices of the sequences.
-        seed : int
-            Seed of the order of the sequences.
-        first, count : int
-            First epoch, and number of epochs, at most `epochs_in_a_run`.
-
-        Returns
-        -------
-        BatchPlan
-
-        Examples
-        --------
-        >>> batches = Batches(np.full(4, 7), 2)
-        >>> run = batches.epochs(np.arange(4), seed=0, first=1, count=3)
-        >>> run.num_batches
-        6
-        """
+        """Return one run with the batches of several epochs, each as `epoch` yields them."""
         (bucket,) = self.buckets
         plans = [next(self.epoch(rows, seed=seed, epoch=first + i)) for i in range(count)]
         return self._fill(bucket, [plan.rows[: plan.num_batches].ravel() for plan in plans])
+
+    def _parts(self, rows: np.ndarray) -> list[np.ndarray]:
+        if self._num_parts == 1:
+            return [rows]
+        part = np.searchsorted(self._part_offsets, rows, side="right") - 1
+        return [rows[part == i] for i in range(self._num_parts)]
+
+    def _in_bucket(self, parts: list[np.ndarray], bucket: int) -> list[np.ndarray]:
+        return [part[self._bucket_of[part] == bucket] for part in parts]
+
+    def _share(self, bucket: int) -> int:
+        """Return the number of sequences of each part in a batch."""
+        return self.buckets[bucket].batch_size // self._num_parts
 
     def _fill(self, bucket: Bucket, parts: list[np.ndarray]) -> BatchPlan:
         """Fill the batches of a run; each part starts a new batch."""
@@ -204,12 +158,24 @@ class Batches:
         return BatchPlan(bucket, filled.reshape(self._capacity, size), start // size)
 
 
+def _side_by_side(parts: list[np.ndarray], share: int) -> np.ndarray:
+    """Return the rows of batches, flat, with as many columns for each part, padded with -1."""
+    counts = [-(-len(part) // share) for part in parts]
+    filled = np.full((max(counts), len(parts), share), -1, np.int64)
+    for p, (part, count) in enumerate(zip(parts, counts, strict=True)):
+        own = np.full((count, share), -1, np.int64)
+        own.flat[: len(part)] = part
+        # batches without sequences of this part are spread over the epoch
+        filled[np.arange(count) * max(counts) // max(1, count), p] = own
+    return filled.reshape(-1)
+
+
 def _batch_size(lengths: np.ndarray, target: float) -> int:
     mean = float(lengths.mean()) if len(lengths) else target
     return max(1, min(max(1, len(lengths)), round(target / mean)))
 
 
-def _edges(lengths: np.ndarray, max_buckets: int, least_saved: int) -> list[int]:
+def _edges(lengths: np.ndarray, max_buckets: int) -> list[int]:
     """Choose padded lengths: the fewest with tolerable padding, or the best ``max_buckets``."""
     longest = int(lengths.max(initial=1))
     if not len(lengths):
@@ -228,7 +194,7 @@ def _edges(lengths: np.ndarray, max_buckets: int, least_saved: int) -> list[int]
             break
         # total[i, j]: best cost of all before candidate i, plus a last bucket from i to j
         total = np.concatenate([[0.0], best[:-1]])[:, None] + np.where(cost >= 0, cost, np.inf)
-        if best[-1] - total[:, -1].min() < least_saved:
+        if best[-1] - total[:, -1].min() < _MIN_SAVED:
             break
         cuts.append(total.argmin(axis=0))
         best = total.min(axis=0)

@@ -8,6 +8,7 @@ import numpy as np
 from refold._support.rules import check, one_of
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences._moments import RunningMoments, sequence_moments
 from refold.sequences._sequences import Sequences
 from refold.sequences.schema._parts import (
     MAX_FLOAT32,
@@ -16,11 +17,6 @@ from refold.sequences.schema._parts import (
     check_decoded,
 )
 from refold.sequences.schema._schema import Schema
-from refold.sequences.statistics._moments import (
-    check_observed,
-    fit_statistics,
-    sequence_moments,
-)
 
 # Scaled by the mean and standard deviation of the training data, or of each sequence. In the second
 # case these statistics, themselves standardized, are stored next to the code.
@@ -29,6 +25,9 @@ Mode = Literal["features", "sequence"]
 # The arrays of the state, in the order in which a model file holds them.
 _ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
 _ARRAYS += ("statistics_mean", "statistics_scale", "floor")
+
+# Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
+_MIN_SCALE = 1e-4
 
 
 class Scaler:
@@ -44,8 +43,15 @@ class Scaler:
         Mean and standard deviation of each column over the training data; 0 and 1 if the column
         is not numeric or ``mode`` is None. The scale of a constant column is 1.
     least_, greatest_ : array of shape (F,)
-        Range of each column over the training data. Infinite if the column is not numeric, or if
-        the model was saved before ranges were stored.
+        Range of each column over the training data. Infinite if the column is not numeric.
+
+    Raises
+    ------
+    DataError
+        By `fit`, if there are no steps or a column has no observed value; by other methods, if
+        float32 cannot hold a value.
+    SchemaError
+        If the columns are not those of the training data.
 
     Examples
     --------
@@ -61,18 +67,16 @@ class Scaler:
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.mode: Mode | None = state["mode"]
-        self.numeric_ = np.asarray(state["numeric"], dtype=bool)
-        self.mean_ = np.asarray(state["mean"], dtype=np.float64)
-        self.scale_ = np.asarray(state["scale"], dtype=np.float64)
-        unknown = np.full(len(self.numeric_), np.inf)
-        self.least_ = np.asarray(state.get("least", -unknown), dtype=np.float64)
-        self.greatest_ = np.asarray(state.get("greatest", unknown), dtype=np.float64)
         self.dtype_ = np.dtype(str(state["dtype"]))
+        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAYS}
+        self.numeric_ = arrays["numeric"].astype(bool)
+        self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
+        self.least_, self.greatest_ = arrays["least"], arrays["greatest"]
         # Standardization of per-sequence statistics: mean, scale and minimum standard deviation of
         # each numeric feature. Empty unless the mode is "sequence".
-        self.statistics_mean_ = np.asarray(state["statistics_mean"], dtype=np.float64)
-        self.statistics_scale_ = np.asarray(state["statistics_scale"], dtype=np.float64)
-        self.floor_ = np.asarray(state["floor"], dtype=np.float64)
+        self.statistics_mean_ = arrays["statistics_mean"]
+        self.statistics_scale_ = arrays["statistics_scale"]
+        self.floor_ = arrays["floor"]
         # Range of the values that float32 can hold, as they are and scaled.
         reach = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
         self._range = (
@@ -95,13 +99,6 @@ class Scaler:
         -------
         Scaler
 
-        Raises
-        ------
-        DataError
-            If there are no steps, or a column has no observed value.
-        ParameterError
-            If the mode is unknown.
-
         Warns
         -----
         UserWarning
@@ -109,7 +106,7 @@ class Scaler:
         """
         check("scale", mode, one_of("features", "sequence", None))
         summary = sequences.summary
-        check_observed(summary, len(sequences), sequences.schema)
+        summary.check(len(sequences), sequences.schema)
         numeric = sequences.schema.numeric
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
         least, greatest = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
@@ -120,24 +117,11 @@ class Scaler:
                 _warn_constant(np.array(sequences.schema.names)[numeric][constant])
             mean[numeric] = summary.mean
             scale[numeric] = np.where(constant, 1.0, summary.scale)
-        state: dict[str, Any] = {
-            "mode": mode,
-            "numeric": numeric,
-            "mean": mean,
-            "scale": scale,
-            "least": least,
-            "greatest": greatest,
-            "dtype": sequences.dtype.name,
-            "statistics_mean": np.zeros(0),
-            "statistics_scale": np.zeros(0),
-            "floor": np.zeros(0),
-        }
+        statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
-            blocks = sequences.blocks()
-            moments = [sequence_moments(block.values[:, numeric], block) for block in blocks]
-            means, scales = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
-            state |= fit_statistics(means, scales)
-        return cls(state)
+            statistics = _standardization(sequences)
+        arrays = zip(_ARRAYS, (numeric, mean, scale, least, greatest, *statistics), strict=True)
+        return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
 
     @property
     def num_statistics(self) -> int:
@@ -145,26 +129,12 @@ class Scaler:
         return len(self.statistics_mean_)
 
     def check(self, sequences: Sequences) -> None:
-        """Check that float32 can hold the scaled values of sequences.
-
-        Raises
-        ------
-        SchemaError
-            If the columns are not those of the training data.
-        DataError
-            If a value is too large.
-        """
+        """Check that float32 can hold the scaled values of sequences."""
         self._check_columns(sequences)
         _check_range(sequences, *self._range)
 
     def transform(self, sequences: Sequences) -> Sequences:
-        """Scale sequences.
-
-        Raises
-        ------
-        SchemaError
-            If the columns are not those of the training data.
-        """
+        """Scale sequences."""
         self._check_columns(sequences)
         scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
         for block in sequences.blocks():  # float64 takes twice the memory of the values
@@ -189,15 +159,6 @@ class Scaler:
         -------
         Sequences
             In the floating-point type of the training data.
-
-        Raises
-        ------
-        ParameterError
-            If ``statistics`` is missing or of another shape.
-        SchemaError
-            If the columns are not those of the training data.
-        DataError
-            If float32 cannot hold a value.
         """
         self._check_columns(sequences)
         if self.mode == "sequence":
@@ -228,16 +189,8 @@ class Scaler:
         Returns
         -------
         Sequences
-
-        Warns
-        -----
-        UserWarning
-            If the ranges are not known.
         """
         self._check_columns(sequences)
-        if np.isinf(self.least_[self.numeric_]).any():
-            reason = "this model was saved without the ranges of its columns. Fit it again"
-            warn(f"Nothing is clipped: {reason}.")
         values = np.clip(sequences.values, self.least_, self.greatest_)
         return sequences.with_values(values.astype(sequences.values.dtype))
 
@@ -254,11 +207,6 @@ class Scaler:
         array of float32 of shape (n, 2 F)
             Means of the numeric features, then log standard deviations. Always finite, of order
             1, and 0 where nothing was observed. Width 0 unless the mode is "sequence".
-
-        Raises
-        ------
-        DataError
-            If float32 cannot hold a number.
         """
         self._check_columns(sequences)
         if self.mode != "sequence":
@@ -277,13 +225,7 @@ class Scaler:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Scaler":
-        """Return the scaler from the output of `to_dict`.
-
-        Raises
-        ------
-        DataError
-            If an entry is missing.
-        """
+        """Return the scaler from the output of `to_dict`."""
         try:
             return cls(state)
         except KeyError as error:
@@ -316,6 +258,21 @@ class Scaler:
                 f"The scaler was fitted on {len(self.numeric_)} columns, {self.numeric_.sum()} of "
                 f"them numeric. Got {len(numeric)}, {numeric.sum()} numeric; use Sequences.align."
             )
+
+
+def _standardization(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean and scale (2 K,) of the statistics of sequences, and the floor (K,) of these."""
+    numeric = sequences.schema.numeric
+    moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
+    mean, scale = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
+    floor = np.ones(mean.shape[1])
+    for i, stds in enumerate(scale.T):
+        varying = stds[stds > 0]
+        if len(varying):
+            floor[i] = max(varying.min(), _MIN_SCALE * np.median(varying))
+    raw = RunningMoments(2 * mean.shape[1])
+    raw.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
+    return raw.mean, np.where(raw.scale == 0, 1.0, raw.scale), floor
 
 
 def _centered(schema: Schema) -> np.ndarray:
@@ -351,8 +308,5 @@ def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
 
 def _warn_constant(names: np.ndarray) -> None:
     listed = ", ".join(repr(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
-    one = len(names) == 1
-    warn(
-        f"{'Column' if one else 'Columns'} {listed} {'is' if one else 'are'} constant in the "
-        "training data and scaled by 1."
-    )
+    subject, verb = ("Column", "is") if len(names) == 1 else ("Columns", "are")
+    warn(f"{subject} {listed} {verb} constant in the training data and scaled by 1.")

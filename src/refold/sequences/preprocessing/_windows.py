@@ -56,11 +56,6 @@ class Windows(NamedTuple):
         -------
         list of arrays of shape (length of the series,)
 
-        Raises
-        ------
-        DataError
-            If there is not one number per step of each window.
-
         Examples
         --------
         >>> cut = windows([[1.0, 2.0, 3.0, 4.0]], 3, 1)
@@ -69,7 +64,7 @@ class Windows(NamedTuple):
         """
         num_windows = len(self.starts)
         length = len(self.sequences.values) // max(1, num_windows)
-        rows = [np.asarray(one, float).reshape(-1) for one in values]
+        rows = [np.asarray(row, float).reshape(-1) for row in values]
         if len(rows) != num_windows or any(len(row) != length for row in rows):
             counts = sorted({len(row) for row in rows})
             raise DataError(
@@ -134,22 +129,15 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
             "or leave the series out."
         )
     by_series = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
-    series_of = np.repeat(np.arange(len(lengths)), [len(one) for one in by_series])
+    series_of = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])
     starts = np.concatenate([*by_series, np.arange(0)]).astype(np.int64)
     rows = (sequences.offsets[:-1][series_of] + starts)[:, None] + np.arange(length)
     names = sequences.ids[series_of]
     ids = [f"{name}[{at}:{at + length}]" for name, at in zip(names, starts, strict=True)]
-    return Windows(
-        Sequences(
-            sequences.values[rows.reshape(-1)],
-            np.arange(len(starts) + 1) * int(length),
-            np.array(ids, dtype=str) if ids else None,
-            sequences.schema,
-        ),
-        series_of,
-        starts,
-        lengths,
-    )
+    values, offsets = sequences.values[rows.reshape(-1)], np.arange(len(starts) + 1) * length
+    ids = np.array(ids) if ids else None
+    cut = Sequences.trusted(values, offsets, ids, sequences.schema)
+    return Windows(cut, series_of, starts, lengths)
 
 
 def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
@@ -167,7 +155,7 @@ def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
     is_before = step < at[row]
 
     def part(rows: np.ndarray, lengths: np.ndarray) -> Sequences:
-        offsets = offsets_from_lengths(lengths)
-        return Sequences(sequences.values[rows], offsets, sequences.ids, sequences.schema)
+        values, offsets = sequences.values[rows], offsets_from_lengths(lengths)
+        return Sequences.trusted(values, offsets, sequences.ids, sequences.schema)
 
     return part(is_before, at), part(~is_before, lengths - at)

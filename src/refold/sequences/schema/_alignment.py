@@ -1,14 +1,22 @@
-"""Alignment of data with another schema: columns are matched and categories mapped."""
+"""Alignment of data with another schema.
+
+Columns are matched, categories mapped, and missing-value markers such as -99999 replaced by NaN.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refold._support.user_warnings import warn
-from refold.errors import SchemaError, argument
+from refold.errors import ParameterError, SchemaError, argument
 from refold.sequences.schema._column_types import decode_column
-from refold.sequences.schema._missing_values import without_missing
 from refold.sequences.schema._parts import Places
 from refold.sequences.schema._schema import Column, Schema, has_default_names
 from refold.sequences.types import BINARY
+
+if TYPE_CHECKING:
+    from refold.sequences._sequences import Sequences
 
 
 def align_values(values: np.ndarray, source: Schema, target: Schema, places: Places) -> np.ndarray:
@@ -19,12 +27,13 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
     aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
     unseen: list[str] = []
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
-        raw, known = values[:, index], source.columns[index]
+        raw, before = values[:, index], source.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], descriptions = _to_categories(raw, known, column)
+            aligned[:, i], descriptions = _to_categories(raw, before, column)
             unseen += descriptions
         else:
-            aligned[:, i] = without_missing(_to_numbers(raw, known, column), column, target.missing)
+            numbers = _to_numbers(raw, before, column)
+            aligned[:, i] = _without_missing(numbers, column, target.missing)
             column.column_type.check(aligned[:, i], column.name, places)
     if unseen:
         warn(f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.")
@@ -125,3 +134,33 @@ def _content(column: Column) -> str:
 
 def _some(names: list) -> str:
     return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+
+
+def mark_missing(sequences: "Sequences", values: Any) -> "Sequences":
+    """Replace some numbers by NaN, except in categorical columns, and record them."""
+    return sequences.align(replace(sequences.schema, missing=check_missing(values)))
+
+
+def check_missing(values: Any) -> tuple[float, ...]:
+    """Return the missing-value markers, a number or a list of numbers, as a tuple."""
+    try:
+        numbers = np.atleast_1d(np.asarray(values))
+    except ValueError:  # lists of different lengths
+        numbers = np.zeros((0, 0))
+    if numbers.shape == (0,):
+        return ()
+    if numbers.ndim == 1 and numbers.dtype.kind in "iuf" and np.isfinite(numbers).all():
+        return tuple(map(float, numbers))
+    raise ParameterError(
+        f"{argument('missing_values')} must be a finite number or a list of them, such "
+        f"as [-99999], or None. Got {values!r}."
+    )
+
+
+def _without_missing(values: np.ndarray, column: Column, missing: tuple[float, ...]) -> np.ndarray:
+    """Return the values of one column with its missing-value markers replaced by NaN."""
+    markers = column.column_type.markers(missing)
+    if not markers:
+        return values
+    is_marker = np.isin(values, np.array(markers).astype(values.dtype))
+    return np.where(is_marker, np.array(np.nan, values.dtype), values)

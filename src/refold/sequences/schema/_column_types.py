@@ -47,21 +47,21 @@ def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> lis
                 f"column_types has {len(resolved)} entries for {len(names)} columns. "
                 "Give one per column, or a dictionary of the types to override."
             )
-    for one in resolved:
-        if one is not None and one not in COLUMN_TYPES:
-            names = list(COLUMN_TYPES)
+    for type_ in resolved:
+        if type_ is not None and type_ not in COLUMN_TYPES:
+            types = list(COLUMN_TYPES)
             raise SchemaError(
-                f"The column type {one!r} is unknown{_close(one, names)}. Expected one of "
-                f"{', '.join(map(repr, names))}."
+                f"The column type {type_!r} is unknown{_close(type_, types)}. Expected one of "
+                f"{', '.join(map(repr, types))}."
             )
     return resolved
 
 
 def _close(word: Any, words: Sequence[str]) -> str:
     """Return a hint at the word that was probably meant."""
-    found = difflib.get_close_matches(str(word), words, n=1)
-    lower = {one.lower(): one for one in words}
-    meant = lower.get(str(word).lower()) or (found[0] if found else None)
+    lower = {candidate.lower(): candidate for candidate in words}
+    similar = difflib.get_close_matches(str(word), words, n=1)
+    meant = lower.get(str(word).lower()) or next(iter(similar), None)
     return "" if meant is None else f" (did you mean {meant!r}?)"
 
 

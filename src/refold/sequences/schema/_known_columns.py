@@ -19,10 +19,11 @@ class KnownColumns:
         self._names = tuple(names)
         self._types: dict[str, str | None] = {}
         self.categories: dict[str, tuple[Any, ...]] = {}  # stored ones, of columns that have some
-        for name, asked in zip(names, resolve_column_types(column_types, names), strict=True):
-            same = [one for schema in stored for one in schema.columns if one.name == name]
-            self._types[name] = asked or (_union(same).type if same else None)
-            if categorical := [one for one in same if one.categories]:
+        for name, requested in zip(names, resolve_column_types(column_types, names), strict=True):
+            columns = [column for schema in stored for column in schema.columns]
+            columns = [column for column in columns if column.name == name]
+            self._types[name] = requested or (_union(columns).type if columns else None)
+            if categorical := [column for column in columns if column.categories]:
                 self.categories[name] = _union(categorical).categories
         layouts: set[Layout] = {schema.layout for schema in stored if schema.names == self._names}
         self._layout: Layout = layouts.pop() if len(layouts) == 1 else "array"

@@ -23,7 +23,7 @@ _LISTED = 5
 
 
 class Parts(NamedTuple):
-    """Converted data, ready for the constructor of `Sequences`."""
+    """Converted data, ready for `Sequences.trusted`."""
 
     values: np.ndarray
     offsets: np.ndarray
@@ -105,7 +105,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None."""
     if ids is None:
         return np.arange(num_sequences)
-    given, ids = ids, np.asarray(ids)
+    objects, ids = ids, np.asarray(ids)
     if ids.shape != (num_sequences,):
         raise DataError(
             f"ids must hold one entry per sequence, shape ({num_sequences},). Got {ids.shape}."
@@ -115,7 +115,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     if ids.dtype.kind == "U":
         return ids
     # Start from the original objects: NumPy turns integers into floats if some are too large.
-    plain_ids = np.asarray(given, dtype=object).tolist()
+    plain_ids = np.asarray(objects, dtype=object).tolist()
     for i, identity in enumerate(plain_ids):
         if is_missing(identity):
             raise DataError(f"Sequence {i} has no id. Give each sequence an integer or a string.")
@@ -127,21 +127,18 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     return np.array([str(identity) for identity in plain_ids], dtype=str)
 
 
-def with_unique_ids(parts: Parts) -> Parts:
-    """Raise ``DataError`` if two sequences have the same id; return the parts."""
-    if parts.ids is None:
-        return parts
-    unique, counts = np.unique(parts.ids, return_counts=True)
+def check_distinct(ids: np.ndarray) -> None:
+    """Raise ``DataError`` if two sequences have the same id."""
+    unique, counts = np.unique(ids, return_counts=True)
     repeated = unique[counts > 1]
     if len(repeated):
         names = ", ".join(repr(plain(identity)) for identity in repeated[:_LISTED])
         names += f" and {len(repeated) - _LISTED} others" if len(repeated) > _LISTED else ""
-        first, second = np.flatnonzero(parts.ids == repeated[0])[:2].tolist()
+        first, second = np.flatnonzero(ids == repeated[0])[:2].tolist()
         raise DataError(
             f"ids must differ. Got {names} more than once, first for the sequences {first} and "
             f"{second}. Give each sequence its own id."
         )
-    return parts
 
 
 def _is_integer(identity: Any) -> bool:

@@ -185,12 +185,12 @@ class Schema:
     @cached_property
     def binary(self) -> np.ndarray:
         """Indices of the binary columns, in order."""
-        return self._indices([column.column_type is BINARY for column in self.columns])
+        return np.flatnonzero([column.column_type is BINARY for column in self.columns])
 
     @cached_property
     def categorical(self) -> np.ndarray:
         """Indices of the categorical columns, in order."""
-        return self._indices([column.column_type.has_categories for column in self.columns])
+        return np.flatnonzero([column.column_type.has_categories for column in self.columns])
 
     @cached_property
     def unknown(self) -> np.ndarray:
@@ -203,10 +203,6 @@ class Schema:
     def output_width(self) -> int:
         """Width of a model's output per step, ``P``: the sum of the columns' widths."""
         return sum(column.width for column in self.columns)
-
-    @staticmethod
-    def _indices(mask: list[bool]) -> np.ndarray:
-        return np.flatnonzero(mask)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON types."""
@@ -240,7 +236,7 @@ class Schema:
         try:
             columns = tuple(
                 Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
-                for entry in map(_with_current_keys, state["columns"])
+                for entry in state["columns"]
             )
             layout = state["layout"]
             missing = tuple(float(value) for value in state.get("missing", ()))
@@ -268,12 +264,6 @@ def column_counts(schema: Schema) -> str:
 def has_default_names(schema: Schema) -> bool:
     """Return whether the columns have default names."""
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
-
-
-def _with_current_keys(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a column's entry with current keys; files from before 0.1.0 have older ones."""
-    renamed = {"kind": "type", "labels": "categories"}
-    return {renamed.get(key, key): value for key, value in entry.items()}
 
 
 def _list(words: tuple[str, ...]) -> str:

@@ -32,12 +32,12 @@ class Categorical(ColumnType):
     has_categories = True
 
     def encode(
-        self, raw: np.ndarray, name: str, where: Where, known: tuple[Any, ...] | None
+        self, raw: np.ndarray, name: str, where: Where, stored: tuple[Any, ...] | None
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Return the indices of text (objects, None where missing) or integers."""
         if raw.dtype.kind == "O":
-            return self._encode_text(raw, known)
-        return self._encode_integers(raw, name, where, known)
+            return self._encode_text(raw, stored)
+        return self._encode_integers(raw, name, where, stored)
 
     def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 if it holds all indices exactly."""
@@ -77,13 +77,13 @@ class Categorical(ColumnType):
         return xp.log(xp.maximum(output, MIN_PROBABILITY)) / temperature + noise
 
     def _encode_text(
-        self, raw: np.ndarray, known: tuple[Any, ...] | None
+        self, raw: np.ndarray, stored: tuple[Any, ...] | None
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
         objects = raw.tolist()
         present = set(objects) - {None}
-        if known is not None and present <= {*known, UNKNOWN}:
-            categories = known
-        else:  # none are known, or they do not cover the data
+        if stored is not None and present <= {*stored, UNKNOWN}:
+            categories = stored
+        else:  # none are stored, or they do not cover the data
             categories = tuple(sorted(present))
         index: dict[Any, float] = {category: i for i, category in enumerate(categories)}
         index.setdefault(UNKNOWN, len(categories))
@@ -93,7 +93,7 @@ class Categorical(ColumnType):
         return values, categories
 
     def _encode_integers(
-        self, raw: np.ndarray, name: str, where: Where, known: tuple[Any, ...] | None
+        self, raw: np.ndarray, name: str, where: Where, stored: tuple[Any, ...] | None
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
         values = raw.astype(np.float64)
         observed = ~np.isnan(values)
@@ -108,13 +108,13 @@ class Categorical(ColumnType):
                 f"Got {int(raw[large[0]])} at {where(int(large[0]), name)}. Integer categories "
                 f"beyond {_MAX_CATEGORY} cannot be told apart; write them as text."
             )
-        found, inverse = np.unique(values[observed], return_inverse=True)
-        categories = tuple(int(category) for category in found)
-        if known is not None and set(categories) <= set(known):
-            position = {category: i for i, category in enumerate(known)}
+        distinct, inverse = np.unique(values[observed], return_inverse=True)
+        categories = tuple(int(category) for category in distinct)
+        if stored is not None and set(categories) <= set(stored):
+            position = {category: i for i, category in enumerate(stored)}
             places = [position[category] for category in categories]
             inverse = np.array(places, dtype=np.int64)[inverse]
-            categories = known
+            categories = stored
         indices = np.full(len(values), np.nan, dtype=self.dtype(raw.dtype, len(categories)))
         indices[observed] = inverse
         return indices, categories

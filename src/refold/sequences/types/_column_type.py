@@ -72,10 +72,10 @@ class ColumnType:
         return False
 
     def encode(
-        self, raw: np.ndarray, name: str, where: Where, known: tuple[Any, ...] | None
+        self, raw: np.ndarray, name: str, where: Where, stored: tuple[Any, ...] | None
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Return a raw column (num_steps,) as floats, and its categories; checks the values."""
-        del known
+        del stored
         values = raw.astype(self.dtype(raw.dtype, 0), copy=False)
         self.check(values, name, where)
         return values, ()

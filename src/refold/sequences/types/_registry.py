@@ -13,12 +13,12 @@ from refold.sequences.types._numeric import NUMERIC
 
 # To add a type, write its class and name it here.
 _ALL = (NUMERIC, BINARY, CATEGORICAL, COUNT)
-COLUMN_TYPES: dict[str, ColumnType] = {one.name: one for one in _ALL}
+COLUMN_TYPES: dict[str, ColumnType] = {type_.name: type_ for type_ in _ALL}
 
 # Types of numbers, the most special one first.
 _NUMBERS = sorted(
-    (one for one in _ALL if one.generality is not None),
-    key=lambda one: one.generality or 0,
+    (type_ for type_ in _ALL if type_.generality is not None),
+    key=lambda type_: type_.generality or 0,
 )
 
 
@@ -47,7 +47,7 @@ def number_mask(column_types: Iterable[str]) -> np.ndarray:
 
 def inferred_type(raw: np.ndarray) -> ColumnType:
     """Return the type of a raw column (num_steps,) of numbers."""
-    return next(one for one in _NUMBERS if one.describes(raw))
+    return next(type_ for type_ in _NUMBERS if type_.describes(raw))
 
 
 def common_type(names: Iterable[str]) -> ColumnType | None:
@@ -57,4 +57,4 @@ def common_type(names: Iterable[str]) -> ColumnType | None:
         return types.pop()
     if types - set(_NUMBERS):
         return None
-    return max(types, key=lambda one: one.generality or 0)
+    return max(types, key=lambda type_: type_.generality or 0)

@@ -12,13 +12,9 @@ if TYPE_CHECKING:
     from refold.sequences._sequences import Sequences
 
 # A standard deviation below this share of the mean is a rounding error.
-ROUNDING = 10 * np.finfo(np.float64).eps
-
+_ROUNDING = 10 * np.finfo(np.float64).eps
 # Unit of columns of zeros; a power of two far below all others.
-LEAST_UNIT = 2.0**-1000
-
-# Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
-_MIN_SCALE = 1e-4
+_MIN_UNIT = 2.0**-1000
 
 
 class Summary(NamedTuple):
@@ -31,13 +27,26 @@ class Summary(NamedTuple):
     least: np.ndarray  # their minima
     greatest: np.ndarray  # their maxima
 
+    def check(self, num_sequences: int, schema: Schema) -> None:
+        """Refuse data without steps, and columns without an observed value."""
+        if not self.num_steps:
+            raise DataError(
+                f"There is nothing to learn from: all {num_sequences} sequences are empty."
+            )
+        for name, num_observed in zip(schema.names, self.num_observed, strict=True):
+            if not num_observed:
+                raise DataError(
+                    f"Column {name!r} is missing in all {self.num_steps} steps of the "
+                    f"{num_sequences} sequences. Leave the column out or fill it in."
+                )
+
 
 class RunningMoments:
     """Mean, standard deviation and range of each column of the values added, ignoring NaN."""
 
     def __init__(self, num_columns: int) -> None:
         self._count = np.zeros(num_columns)
-        self._unit = np.full(num_columns, LEAST_UNIT)
+        self._unit = np.full(num_columns, _MIN_UNIT)
         # Mean of the first piece. Later means are relative to it, which avoids rounding errors.
         self._origin, self._mean, self._squares = np.zeros((3, num_columns))
         # Range of the observed values (K,); infinite if there are none.
@@ -45,12 +54,15 @@ class RunningMoments:
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps, K)."""
-        z, observed, unit = _in_units(values, self._unit)
+        least, greatest = _range(values)
+        self.least = np.minimum(self.least, least)
+        self.greatest = np.maximum(self.greatest, greatest)
+        z, observed, unit = _in_units(values, least, greatest, self._unit)
         ratio = self._unit / unit
         self._unit = unit
         for array, power in ((self._origin, 1), (self._mean, 1), (self._squares, 2)):
             array *= ratio**power
-        num_observed = observed.sum(axis=0)
+        num_observed = _count(observed)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
         z -= self._origin
@@ -61,17 +73,13 @@ class RunningMoments:
             z[~observed] = 0.0
         squares = np.einsum("ij,ij->j", z, z)
         squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
-        total = np.maximum(self._count + num_observed, 1)
-        difference = mean - self._mean
         # Pieces are merged by means and sums of squared deviations (Chan, Golub and LeVeque, 1979),
         # because sums of squares suffer from cancellation.
+        total = np.maximum(self._count + num_observed, 1)
+        difference = mean - self._mean
         self._squares += squares + difference**2 * (self._count / total * num_observed)
         self._mean += difference * (num_observed / total)
         self._count += num_observed
-        least = np.min(values, axis=0, where=observed, initial=np.inf)
-        greatest = np.max(values, axis=0, where=observed, initial=-np.inf)
-        self.least = np.minimum(self.least, least)
-        self.greatest = np.maximum(self.greatest, greatest)
 
     @property
     def mean(self) -> np.ndarray:
@@ -82,7 +90,7 @@ class RunningMoments:
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
-        scale[scale <= ROUNDING * np.abs(self._origin + self._mean)] = 0.0
+        scale[scale <= _ROUNDING * np.abs(self._origin + self._mean)] = 0.0
         return scale * self._unit
 
 
@@ -93,26 +101,14 @@ def summarize(blocks: Iterable[np.ndarray], schema: Schema) -> Summary:
     for values in blocks:
         moments.add(values[:, schema.numeric])
         num_steps += len(values)
-        num_observed += np.sum(~np.isnan(values), axis=0)
+        num_observed += _count(~np.isnan(values))
     statistics = moments.mean, moments.scale, moments.least, moments.greatest
     return Summary(num_steps, num_observed, *statistics)
 
 
-def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:
-    """Refuse data without steps, and columns without an observed value."""
-    if not summary.num_steps:
-        raise DataError(f"There is nothing to learn from: all {num_sequences} sequences are empty.")
-    for name, num_observed in zip(schema.names, summary.num_observed, strict=True):
-        if not num_observed:
-            raise DataError(
-                f"Column {name!r} is missing in all {summary.num_steps} steps of the "
-                f"{num_sequences} sequences. Leave the column out or fill it in."
-            )
-
-
 def sequence_moments(values: np.ndarray, sequences: "Sequences") -> tuple[np.ndarray, np.ndarray]:
     """Return means and deviations (n, K) of values (num_steps, K) within each sequence."""
-    z, observed, unit = _in_units(values, LEAST_UNIT)
+    z, observed, unit = _in_units(values, *_range(values), _MIN_UNIT)
     count = sums_by_sequence(observed.astype(np.float64), sequences)
     # means and deviations are NaN where a sequence has no observed entry
     count[count == 0] = np.nan
@@ -121,22 +117,8 @@ def sequence_moments(values: np.ndarray, sequences: "Sequences") -> tuple[np.nda
     z[~observed] = 0.0
     scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
     # exactly 0 where a sequence is constant
-    scale[scale <= ROUNDING * np.abs(mean)] = 0.0
+    scale[scale <= _ROUNDING * np.abs(mean)] = 0.0
     return mean * unit, scale * unit
-
-
-def _in_units(
-    values: np.ndarray, least: np.ndarray | float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values (num_steps, K) in units of their column, the observed mask, and the units."""
-    observed = ~np.isnan(values)
-    z = np.where(observed, values, 0.0).astype(np.float64, copy=False)
-    greatest = np.maximum(z.max(axis=0, initial=0.0), -z.min(axis=0, initial=0.0))
-    # a power of two near the maximum magnitude: the division is exact, and squares cannot overflow
-    unit = np.exp2(np.floor(np.log2(np.where(greatest > 0, greatest, LEAST_UNIT))))
-    unit = np.maximum(unit, least)
-    z /= unit
-    return z, observed, unit
 
 
 def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
@@ -148,19 +130,30 @@ def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
     return sums
 
 
-def fit_statistics(mean: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the standardization of per-sequence statistics, fitted on the training data."""
-    floor = np.ones(mean.shape[1])
-    for i, stds in enumerate(scale.T):
-        varying = stds[stds > 0]
-        if len(varying):
-            floor[i] = max(varying.min(), _MIN_SCALE * np.median(varying))
-    raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
-    moments = RunningMoments(raw.shape[1])
-    moments.add(raw)
-    spread = moments.scale
-    return {
-        "statistics_mean": moments.mean,
-        "statistics_scale": np.where(spread == 0, 1.0, spread),
-        "floor": floor,
-    }
+# NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose.
+
+
+def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the greatest value (K,) of each column, infinite if there is none."""
+    by_column = np.ascontiguousarray(values.T)
+    least = np.fmin.reduce(by_column, axis=1, initial=np.inf)
+    return least, np.fmax.reduce(by_column, axis=1, initial=-np.inf)
+
+
+def _count(mask: np.ndarray) -> np.ndarray:
+    """Return how often each column (num_steps, K) is true."""
+    return np.array([np.count_nonzero(column) for column in mask.T], np.int64)
+
+
+def _in_units(
+    values: np.ndarray, least: np.ndarray, greatest: np.ndarray, min_unit: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values (num_steps, K) in units of their column, the observed mask, and the units."""
+    observed = ~np.isnan(values)
+    z = np.where(observed, values, 0.0).astype(np.float64, copy=False)
+    magnitude = np.maximum(0.0, np.maximum(greatest, -least)).astype(np.float64)
+    # a power of two near the maximum magnitude: the division is exact, and squares cannot overflow
+    unit = np.exp2(np.floor(np.log2(np.where(magnitude > 0, magnitude, _MIN_UNIT))))
+    unit = np.maximum(unit, min_unit)
+    z /= unit
+    return z, observed, unit

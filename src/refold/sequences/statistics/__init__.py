@@ -1,1 +1,0 @@
-"""Means, standard deviations and extreme values of columns."""
