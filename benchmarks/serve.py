@@ -22,7 +22,7 @@ ENCODING = {
     "vowels": "JapaneseVowels, 10 steps of latent optimization",
     "plain": "JapaneseVowels, no latent optimization",
 }
-SHOWN = (*PACKAGES, "uvicorn", "uvloop", "httptools", "orjson", "pyarrow", "fastapi")
+SHOWN = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow", "fastapi")
 RESULTS = FOLDER / "serve.json"
 PARTS = ("rates", "half", "peers", "memory", "overload", "shutdown", "schema")
 

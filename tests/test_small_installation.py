@@ -193,7 +193,7 @@ def test_a_function_says_what_to_install(call, what):
 EXTRAS = """
 import json, sys
 from refold._support.import_finders import RefusingFinder
-sys.meta_path[:0] = [RefusingFinder(name) for name in ("httptools", "orjson", "starlette")]
+sys.meta_path[:0] = [RefusingFinder(name) for name in ("httptools", "msgspec", "starlette")]
 try:
     import refold.explore
 except ImportError as error:

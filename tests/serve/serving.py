@@ -22,7 +22,7 @@ def started(files, *, indexes=None, **settings):
     server, bound = _prepared(files, ServeSettings(port=0, **settings), indexes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
-    service = server.config.app.state.service
+    service = server.config.app.service
     service.server = server
     try:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}", service

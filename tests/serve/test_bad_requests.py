@@ -26,17 +26,20 @@ def message(response):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({}, "lacks 'sequences'"),
-        ({"sequences": 5}, "must be a list"),
+        ({}, "missing required field `sequences`"),
+        ({"sequences": 5}, "Expected `array`, got `int` at `$.sequences`"),
         ({"sequences": []}, "empty list"),
-        ({"sequences": [5]}, "sequence"),
+        ({"sequences": [5]}, "at `$.sequences[0]`"),
         ({"sequences": [[["a", "b"]]]}, "numeric"),
         ({"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
         ({"sequences": [[[1, 2, 3]]]}, "3 features"),
-        ({"sequences": [{"x": [1]}]}, ""),
-        ({"sequences": [[[[1, 2]]]]}, ""),
+        ({"sequences": [{"x": [1]}]}, "got `object` at `$.sequences[0]`"),
+        ({"sequences": [[[[1, 2]]]]}, "got `array` at `$.sequences[0][0][0]`"),
         ({"sequences": [[[1e308, -1e308]], [[True, {}]]]}, ""),
-        ({"sequences": [[[1, 2]]], "clip": True}, "no field 'clip' here. The fields are 'seq"),
+        (
+            {"sequences": [[[1, 2]]], "clip": True},
+            "unknown field `clip`. The fields of this request are sequences.",
+        ),
     ],
 )
 def test_wrong_sequences(client, content, expected):
@@ -46,21 +49,21 @@ def test_wrong_sequences(client, content, expected):
 @pytest.mark.parametrize(
     ("operation", "content", "expected"),
     [
-        ("decode", {"codes": [[1, 2]]}, "shape"),
-        ("decode", {"codes": [[1, 2], [1]]}, "same length"),
-        ("decode", {"codes": [["a"]]}, "finite numbers"),
+        ("decode", {"codes": [[1, 2]]}, "length >= 3 at `$.codes[0]`"),
+        ("decode", {"codes": [[1, 2, 3], [1]]}, "length >= 3 at `$.codes[1]`"),
+        ("decode", {"codes": [["a"]]}, "got `str` at `$.codes[0][0]`"),
         ("decode", {"codes": [[1e300, 0, 0]]}, "finite in float32"),
         ("decode", {"codes": [[0, 0, 0]], "lengths": [1, 2]}, "one entry per code"),
-        ("decode", {"codes": [[0, 0, 0]], "lengths": [-1]}, "list of integers"),
-        ("decode", {"codes": [[0, 0, 0]], "clip": 1}, "true or false"),
-        ("detect", {"sequences": [[[1, 2]]], "alpha": 2}, "alpha"),
+        ("decode", {"codes": [[0, 0, 0]], "lengths": [-1]}, "`int` >= 0 at `$.lengths[0]`"),
+        ("decode", {"codes": [[0, 0, 0]], "clip": 1}, "Expected `bool`, got `int` at `$.clip`"),
+        ("detect", {"sequences": [[[1, 2]]], "alpha": 2}, "`float` < 1.0 at `$.alpha`"),
         ("detect", {"sequences": [[[1, 2]]], "alpha": 1e-9}, "calibration"),
         ("forecast", {"sequences": [[[1, 2]]], "steps": 99}, "steps"),
         ("forecast", {"sequences": [[[1, 2]]], "alpha": 5e-324}, "calibration"),
-        ("generate", {"n": -1}, "integer from 0"),
-        ("generate", {"temperature": -1}, "at least 0"),
-        ("generate", {"temperature": None}, "must not be null"),
-        ("generate", {"n": None}, "must not be null"),
+        ("generate", {"n": -1}, "`int` >= 0 at `$.n`"),
+        ("generate", {"temperature": -1}, "`float` >= 0.0 at `$.temperature`"),
+        ("generate", {"temperature": None}, "got `null` at `$.temperature`"),
+        ("generate", {"n": None}, "got `null` at `$.n`"),
         ("generate", {"n": 1, "components": 60}, "components"),
     ],
 )
@@ -161,7 +164,6 @@ def answers(raw, count):
 
 
 def test_pipelined_requests_get_responses_in_order(url, pairs):
-    """The first one runs without a task, and the others wait for it."""
     head = b"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
     bodies = [b'{"sequences":[[[%d,2]]]}' % i for i in range(3)]
     sent = [b"POST /v1/pairs/encode HTTP/1.1\r\n" + head % (len(one), one) for one in bodies]

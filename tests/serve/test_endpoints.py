@@ -11,7 +11,7 @@ import pytest
 
 import refold
 from refold.sequences import Sequences, codes_from_arrow, codes_to_arrow
-from serve.serving import ARROW, WORDS, same, stream_of, table_of
+from serve.serving import ARROW, WORDS, busy, same, stream_of, table_of, wait_until
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -151,25 +151,36 @@ def test_generate(client, pairs, words):
 @pytest.mark.parametrize(
     "given",
     [
-        [[[1, 2], [3.5, 4]], [], [[2**60 + 1, -1e300]]],
+        [[[1, 2], [3.5, 4]], [], [[2**60 + 1, -1e30]]],
         [[[0.1, 0.2]], [[True, 0.5]]],
     ],
     ids=["numbers", "booleans"],
 )
-def test_the_direct_conversion_equals_the_general_one(service, pairs, given):
+def test_numbers_without_a_detour_and_with_one(client, pairs, given):
     """Numbers for a numeric model are converted without the checks of other data."""
-    assert service.models.get("pairs").plain
-    expected = Sequences.from_list(given, schema=pairs.schema)
-    table = expected.to_arrow().drop_columns(["id"])
-    for kind, body in (
-        ("application/json", json.dumps({"sequences": given}).encode()),
-        (ARROW, stream_of(table)),
-    ):
-        request = service.begin("encode", "pairs", {b"content-type": kind.encode()}, b"")
-        found = service.read(request, body).sequences
-        for name in ("values", "offsets", "ids"):
-            there, wanted = getattr(found, name), getattr(expected, name)
-            np.testing.assert_array_equal(there, wanted, strict=True)
+    expected = pairs.encode(given)
+    assert same(post(client, "pairs/encode", {"sequences": given})["codes"], expected)
+    table = Sequences.from_list(given, schema=pairs.schema).to_arrow()
+    found = codes_from_arrow(post_table(client, "pairs/encode", table))[0]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_options_of_a_request_do_not_reach_others(url, pairs, service):
+    """Requests that wait together may have different options."""
+    alphas = (0.1, 0.99)
+    alone = {alpha: pairs.detect(NEW, alpha).anomalous.tolist() for alpha in alphas}
+    assert alone[0.1] != alone[0.99]
+
+    def ask(alpha):
+        content = {"sequences": NEW, "alpha": alpha}
+        return httpx.post(f"{url}/v1/pairs/detect", json=content, timeout=20).json()["detections"]
+
+    with ThreadPoolExecutor(2) as threads:
+        with busy(service):
+            answers = [threads.submit(ask, alpha) for alpha in alphas]
+            wait_until(lambda: service.batches.waiting == 2)
+        for alpha, answer in zip(alphas, answers, strict=True):
+            assert [row["anomalous"] for row in answer.result()] == alone[alpha]
 
 
 def test_concurrent_requests_give_the_same_bits_as_single_ones(url, pairs, service):
@@ -227,8 +238,11 @@ def test_health_readiness_and_metrics(client):
 
 def test_openapi_describes_every_operation_with_an_example(client):
     document = client.get("/v1/openapi.json").json()
+    schemas = document["components"]["schemas"]
     for path, item in document["paths"].items():
         if "post" in item:
             content = item["post"]["requestBody"]["content"]["application/json"]
-            assert set(content["example"]) <= set(content["schema"]["properties"]), path
+            schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+            assert set(content["example"]) <= set(schema["properties"]), path
+            assert set(schema.get("required", ())) <= set(content["example"]), path
     assert "/v1/{model}/encode" in document["paths"]

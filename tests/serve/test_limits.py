@@ -129,7 +129,7 @@ def head(address, length, path="/v1/pairs/encode"):
 
 
 def test_total_body(files):
-    """Received bytes count, with and without a task for the request."""
+    """Received bytes count, also those of a compressed body."""
     with started(files, max_total_body=150) as (url, service):
         address = url.removeprefix("http://").split(":")
         zipped = head(address, 500).replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
@@ -175,4 +175,10 @@ def test_connections(files):
             assert refused(httpx.get(f"{url}/v1/ready"), 503, "connections", 2)
             # idle connections are closed
             wait_until(lambda: not connections)
+        with socket.create_connection(target) as stalled:
+            stalled.sendall(head(address, 100)[:30])
+            wait_until(lambda: len(connections) == 1)
+            assert httpx.post(f"{url}/v1/pairs/encode", json=ONE).status_code == 200
+            # and so are those whose request has no end
+            assert stalled.recv(100) == b""
         assert httpx.get(f"{url}/v1/ready").status_code == 200

@@ -76,7 +76,7 @@ def test_tables(client, index, pairs):
         ({"ids": ["unknown"]}, "unknown"),
         ({"ids": [1, "a"]}, "list of texts, or of integers"),
         ({"ids": [1]}, "id"),
-        ({"ids": ["s1"], "k": 0}, "integer from 1 to 1000"),
+        ({"ids": ["s1"], "k": 0}, "`int` >= 1 at `$.k`"),
         ({"ids": ["s1"], "where": "site ="}, "where is not valid at character 7"),
         ({"ids": ["s1"], "where": "nothing = 1"}, "where is not valid at character 1"),
         ({"ids": ["s1"], "where": "repeat(id, 100000000) <> id"}, "no column 'repeat'"),

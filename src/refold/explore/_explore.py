@@ -95,9 +95,7 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
 
 
 def _settings(port: int) -> ServeSettings:
-    return ServeSettings(
-        host="127.0.0.1", port=port, token=None, token_file=None, max_body=MAX_BODY
-    )
+    return ServeSettings(port=port, max_body=MAX_BODY)
 
 
 def _existing(model: str | Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from starlette.requests import Request
@@ -212,9 +212,10 @@ async def _object(request: Request, most: int) -> dict[str, Any]:
     # pages of other servers cannot send this type without being asked for permission first
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise ParameterError("The request must have the content type application/json.")
+    body = await _body(request, most)
     try:
-        found = orjson.loads(await _body(request, most))
-    except orjson.JSONDecodeError:
+        found = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise ParameterError("The request must be a JSON object.")

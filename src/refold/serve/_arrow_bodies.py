@@ -1,21 +1,46 @@
 """Arrow IPC streams in both directions."""
 
 from collections.abc import Container
+from typing import Any
+from urllib.parse import parse_qsl
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+from pyarrow.compute import call_function
 
 from refold.errors import RefoldError
-from refold.sequences import MODEL_KEY, Sequences, codes_from_arrow, stored_model
-from refold.serve._computations import check_steps
-from refold.serve._json_bodies import check_count
+from refold.sequences import MODEL_KEY, Sequences, check_model, codes_from_arrow, stored_model
+from refold.serve._inputs import Inputs, check_count, check_steps
+from refold.serve._json_bodies import refused
+from refold.serve._messages import Request
 from refold.serve._models import ServedModel
-from refold.serve._service_errors import ServiceError, invalid
+from refold.serve._service_errors import invalid
 from refold.serve._settings import ServeSettings
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
-_DOUBLES, _FLOATS = pa.list_(pa.float64()), pa.list_(pa.float32())
-_REFUSED = "The body cannot be read as an Arrow IPC stream."
+_FLOATS = (pa.list_(pa.float64()), pa.list_(pa.float32()))
+
+
+def read_table(
+    body: bytes, kind: type[Request], model: ServedModel, settings: ServeSettings, query: bytes
+) -> Inputs:
+    """Read a request whose sequences or codes are a table, and other fields are in the query."""
+    table = parse_table(body, settings)
+    names = kind.__struct_fields__
+    has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
+    column = "codes" if has_codes else "sequences"
+    fields = _query_fields(query, kind, {column: []} if column in names else {})
+    if has_codes:
+        doubt = check_model(stored_model(table), model, "The table")
+        codes, ids, lengths = codes_from_table(table)
+        if lengths is not None and "lengths" in names:
+            fields.lengths = lengths
+        return Inputs(fields, codes=codes, ids=ids, doubt=doubt)
+    if "sequences" not in names:
+        return Inputs(fields)
+    sequences = sequences_from_table(table, model)
+    return Inputs(fields, sequences, ids=sequences.ids)
 
 
 def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
@@ -26,10 +51,10 @@ def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
         if is_compressed(body):
             raise invalid("Arrow buffers must not be compressed. Use Content-Encoding: gzip.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            for place, kind in enumerate(reader.schema.types):
-                if kind != _DOUBLES and not _is_plain(kind):
+            for field in reader.schema:
+                if field.type not in _FLOATS and not _is_plain(field.type):
                     raise invalid(
-                        f"Column {reader.schema.names[place]!r} has the type {str(kind)[:60]}. "
+                        f"Column {field.name!r} has the type {str(field.type)[:60]}. "
                         "Expected lists of numbers or text, text, or integers."
                     )
             batches, rows = [], 0
@@ -40,56 +65,35 @@ def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
     except (pa.ArrowException, ValueError, OSError, KeyError, IndexError, MemoryError) as error:
-        raise invalid(f"{_REFUSED} Write one with pyarrow.ipc.new_stream.") from error
-    check_steps(_most_steps(table), settings.max_steps)
+        raise invalid(
+            "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
+        ) from error
+    check_steps(max(map(_count_steps, table.columns), default=0), settings)
     model = stored_model(table)
     return table.replace_schema_metadata(None if model is None else {MODEL_KEY: model})
 
 
 def sequences_from_table(table: pa.Table, model: ServedModel) -> Sequences:
     """Convert a table with a column of lists for each feature."""
-    sequences = _plain_lists(table, model) if model.plain else None
+    sequences = _from_numbers(table, model) if model.reads_numbers else None
     if sequences is not None:
         return sequences
     try:
         return Sequences.from_arrow(table).align(model.fitted.schema)
-    except (RefoldError, ServiceError):
+    except RefoldError:
         raise
     except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise invalid("The columns cannot be read as sequences.") from error
 
 
-def _plain_lists(table: pa.Table, model: ServedModel) -> Sequences | None:
-    """Convert finite numbers under the model's names; None for anything else."""
-    if table.column_names != model.names or not len(table):
-        return None
-    batches = table.to_batches()
-    if len(batches) != 1:
-        return None
-    first, columns = batches[0].column(0), []
-    if first.type not in (_DOUBLES, _FLOATS):
-        return None
-    offsets = first.offsets
-    bounds = offsets.to_numpy()
-    for column in batches[0].columns:
-        if column.type != first.type or column.null_count or column.offset or bounds[0]:
-            return None
-        numbers = column.values
-        if numbers.null_count or not column.offsets.equals(offsets):
-            return None
-        columns.append(numbers.to_numpy()[: bounds[-1]])
-    values = columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
-    return model.sequences(values, bounds) if np.isfinite(values).all() else None
-
-
-def codes_from_table(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def codes_from_table(table: pa.Table) -> tuple[np.ndarray, np.ndarray, list[int] | None]:
     """Return codes, ids and lengths of a table with the columns code, id and length."""
     lengths = None
     if "length" in table.column_names:
         column = table["length"]
         if not pa.types.is_integer(column.type) or column.null_count:
             raise invalid("The column 'length' must hold integers.")
-        lengths = column.to_numpy()
+        lengths = column.to_pylist()
         table = table.drop_columns(["length"])
     try:
         codes, ids = codes_from_arrow(table)
@@ -161,7 +165,52 @@ def _field(message: bytes, table: int, number: int) -> int | None:
     return table + offset if offset else None
 
 
+def _query_fields(query: bytes, kind: type[Request], columns: dict[str, list[Any]]) -> Any:
+    """Return the fields of the query of a URL: JSON values or words."""
+    try:
+        pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))
+    except ValueError:
+        raise invalid("The query of the URL cannot be read.") from None
+    for name in pairs.keys() & {"sequences", "codes"}:
+        raise invalid(f"The query cannot hold {name!r}. Send a column of the table.")
+    values = {name: _json_or_text(text) for name, text in pairs.items()}
+    try:
+        return msgspec.convert(values | columns, kind)
+    except msgspec.ValidationError as error:
+        raise refused(error, kind) from None
+
+
+def _json_or_text(text: str) -> Any:
+    """Return a value of a query."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _from_numbers(table: pa.Table, model: ServedModel) -> Sequences | None:
+    """Convert one batch of finite numbers under the model's names; None for anything else."""
+    batches = table.to_batches()
+    if table.column_names != model.names or len(batches) != 1 or not len(table):
+        return None
+    first, columns = batches[0].column(0), []
+    if first.type not in _FLOATS or first.offset:
+        return None
+    bounds = first.offsets.to_numpy()
+    if bounds[0]:
+        return None
+    for column in batches[0].columns:
+        if column.type != first.type or column.null_count or column.values.null_count:
+            return None
+        if column.offset or not column.offsets.equals(first.offsets):
+            return None
+        columns.append(column.values.to_numpy()[: bounds[-1]])
+    values = columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
+    return model.sequences(values, bounds) if np.isfinite(values).all() else None
+
+
 def _is_plain(kind: pa.DataType, depth: int = 0) -> bool:
+    """Return whether a column is text, numbers or lists of them, at most two deep."""
     types = pa.types
     if types.is_dictionary(kind):
         return types.is_string(kind.value_type) or types.is_large_string(kind.value_type)
@@ -173,22 +222,11 @@ def _is_plain(kind: pa.DataType, depth: int = 0) -> bool:
     return text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
 
 
-def _most_steps(table: pa.Table) -> int:
-    """Return the steps of the column that has most, without reading its values."""
-    most = 0
-    for column in table.columns:
-        kind = column.type
-        if kind == _DOUBLES or pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            most = max(most, sum(len(chunk.values) for chunk in column.chunks))
-        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            most = max(most, sum(_count_bytes(chunk) for chunk in column.chunks))
-    return most
-
-
-def _count_bytes(chunk: pa.Array) -> int:
-    """Return the bytes of the texts of an array, from their offsets."""
-    if not len(chunk):
-        return 0
-    large = pa.types.is_large_string(chunk.type)
-    offsets = np.frombuffer(chunk.buffers()[1], np.int64 if large else np.int32)
-    return int(offsets[chunk.offset + len(chunk)] - offsets[chunk.offset])
+def _count_steps(column: pa.ChunkedArray) -> int:
+    """Return the steps of a column of lists, or the bytes of a column of text."""
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return sum(len(chunk.values) for chunk in column.chunks)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return call_function("sum", [call_function("binary_length", [column])]).as_py() or 0
+    return 0

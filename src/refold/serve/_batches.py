@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from refold.serve._service_errors import exceeded, stopping
 
-# A function that computes several payloads and returns a result or an exception for each.
+# A function that computes several payloads and returns a result for each.
 Compute = Callable[[list[Any]], list[Any]]
 # Share of the time of the last batch that the next one waits at most.
 _WAITING = 0.5
+# Answers that are sent before the event loop reads what has arrived.
+_AT_ONCE = 16
 
 
 class Work(NamedTuple):
@@ -23,16 +25,12 @@ class Work(NamedTuple):
     compute: Compute
 
 
-class Job:
-    """Work in the queue, and who is told its result."""
+class Job(NamedTuple):
+    """Work in the queue."""
 
-    __slots__ = ("arrived", "cancelled", "done", "work")
-
-    def __init__(self, work: Work, done: Callable[[Any], None], arrived: float) -> None:
-        self.work = work
-        self.done = done  # called with the result or an exception
-        self.arrived = arrived
-        self.cancelled = False  # whether nobody wants the result any more
+    work: Work
+    result: asyncio.Future[Any]  # is cancelled if nobody wants it any more
+    arrived: float
 
 
 class Batcher:
@@ -47,7 +45,7 @@ class Batcher:
     ) -> None:
         self.open = 0  # requests that are being received, wait, or are computed
         self.most_steps = most_steps
-        self.fits = asyncio.Semaphore(1)  # of what is computed in another thread
+        self._apart = asyncio.Semaphore(1)  # of what is computed in another thread
         self._seconds = seconds  # that a request waits for others, at most
         self._most_waiting = most_waiting
         self._observe = observe  # called with the numbers of requests and steps of each batch
@@ -75,32 +73,20 @@ class Batcher:
                 f"{self._most_waiting} requests wait already. Try again later.",
             )
 
-    def submit(self, work: Work, done: Callable[[Any], None]) -> Job:
-        """Queue work; ``done`` is called with its result or an exception."""
+    async def compute(self, work: Work) -> Any:
+        """Compute work together with other work of the same key, and return its result."""
         self.check_room()
         loop = asyncio.get_running_loop()
-        job = Job(work, done, loop.time())
+        job = Job(work, loop.create_future(), loop.time())
         self._waiting.append(job)
         self._steps += work.steps
         self._plan(loop)
-        return job
+        return await job.result
 
-    async def compute(self, work: Work) -> Any:
-        """Compute work together with other work of the same key, and return its result."""
-        future = asyncio.get_running_loop().create_future()
-
-        def done(result: Any) -> None:
-            if not future.done():
-                future.set_result(result)
-
-        job = self.submit(work, done)
-        try:
-            result = await future
-        finally:
-            job.cancelled = True
-        if isinstance(result, BaseException):
-            raise result
-        return result
+    async def compute_apart(self, function: Callable[[], Any]) -> Any:
+        """Compute something long in another thread, one after the other."""
+        async with self._apart:
+            return await asyncio.to_thread(function)
 
     def close(self) -> None:
         """Stop the thread after the current batch."""
@@ -146,7 +132,7 @@ class Batcher:
         batch: list[Job] = []
         steps, rest, left = 0, 0, deque[Job]()
         for job in self._waiting:
-            if job.cancelled:
+            if job.result.done():
                 continue
             work = job.work
             if not batch or (
@@ -175,14 +161,24 @@ class Batcher:
             results = done.result()
         if self._waiting and self._waits_until() <= loop.time():
             self._start(loop)  # which computes while the answers are sent
-        for job, result in zip(batch, results, strict=True):
-            if not job.cancelled:
-                job.done(result)
+        self._deliver(loop, list(zip(batch, results, strict=True)))
         self._plan(loop)
+
+    def _deliver(self, loop: asyncio.AbstractEventLoop, results: list[tuple[Job, Any]]) -> None:
+        """Pass results on, a few at a time, so that refusals do not wait for all answers."""
+        for job, result in results[:_AT_ONCE]:
+            if job.result.done():
+                continue
+            if isinstance(result, BaseException):
+                job.result.set_exception(result)
+            else:
+                job.result.set_result(result)
+        if len(results) > _AT_ONCE:
+            loop.call_soon(self._deliver, loop, results[_AT_ONCE:])
 
 
 def _computed(compute: Compute, payloads: list[Any]) -> list[Any]:
-    """Compute payloads together; one by one if that fails, so that a bad one fails alone."""
+    """Return results or exceptions; if the payloads fail together, each is computed alone."""
     try:
         return compute(payloads)
     except Exception as error:

@@ -1,43 +1,63 @@
 """JSON in both directions."""
 
 import array
+import contextlib
+import functools
 import itertools
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
-import orjson
 
 from refold.errors import RefoldError
 from refold.sequences import Sequences
-from refold.serve._computations import check_steps
+from refold.serve._inputs import Inputs, check_count, check_steps
+from refold.serve._messages import AnySequence, CodeT, Request, SequenceT
 from refold.serve._models import ServedModel
-from refold.serve._service_errors import ServiceError, exceeded, invalid
+from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
 
 _CHAIN = itertools.chain.from_iterable
-_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the object that a body holds."""
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise ServiceError(
-            422, "invalid_json", f"The body is not JSON: {error.msg} at character {error.pos}."
-        ) from None
-    if not isinstance(found, dict):
-        raise invalid("The body must be a JSON object.")
-    return found
+def read_json(
+    body: bytes, kind: type[Request], model: ServedModel, settings: ServeSettings
+) -> Inputs:
+    """Read a request, with numbers without a detour if the model is numeric."""
+    fields, sequences, codes = None, None, None
+    if model.reads_numbers:
+        with contextlib.suppress(ValueError):  # of which the general decoder tells the reason
+            fields = _decoder(kind, model.code_size, model.width, flat=model.flat).decode(body)
+    numbers_only = fields is not None
+    if fields is None:
+        fields = _general(body, kind, model)
+    if (entries := getattr(fields, "sequences", None)) is not None:
+        check_count(len(entries), settings)
+        check_steps(sum(map(len, entries)), settings)
+        convert = _from_numbers if numbers_only and entries else _from_lists
+        sequences = convert(entries, model)
+        fields.sequences = []  # lists take much more memory than arrays
+    if (entries := getattr(fields, "codes", None)) is not None:
+        check_count(len(entries), settings)
+        codes = np.array(entries)
+        fields.codes = []
+    return Inputs(fields, sequences, codes)
+
+
+def refused(error: msgspec.ValidationError, kind: type[Request]) -> ServiceError:
+    """Return the answer to a request with a wrong field, which names the place of the value."""
+    names = ", ".join(kind.__struct_fields__)
+    reason = str(error).replace(" - at ", " at ")
+    return invalid(f"{reason}. The fields of this request are {names}.")
 
 
 def to_json(content: object) -> bytes:
-    """Return content as JSON: floats in the shortest form that keeps all bits, NaN as null.
+    """Return content as JSON, with NaN as null.
 
     Parameters
     ----------
     content : object
-        What JSON can hold, and arrays and numbers of NumPy.
+        What JSON can hold, structs of msgspec, and arrays and numbers of NumPy.
 
     Returns
     -------
@@ -48,27 +68,52 @@ def to_json(content: object) -> bytes:
     >>> to_json({"code": np.array([0.5, np.nan], np.float32), "length": np.int64(3)})
     b'{"code":[0.5,null],"length":3}'
     """
-    return orjson.dumps(content, default=_plain, option=_OPTIONS)
+    return msgspec.json.encode(content, enc_hook=_plain)
 
 
-def sequences_from_json(
-    value: object, model: ServedModel, settings: ServeSettings, *, booleans: bool = True
-) -> Sequences:
-    """Convert a list of sequences, each a list of rows, a flat list or a string."""
-    if not isinstance(value, list):
-        raise invalid("'sequences' must be a list with one entry per sequence.")
-    check_count(len(value), settings)
-    lengths = [len(one) if isinstance(one, list | str) else 0 for one in value]
-    check_steps(sum(lengths), settings.max_steps)
-    # `booleans`: the body has the words true or false, which would be read as numbers
-    if model.plain and value and not booleans:
-        sequences = _plain_numbers(value, lengths, model)
-        if sequences is not None:
-            return sequences
-    schema = model.fitted.schema
+@functools.cache
+def _decoder(
+    kind: type[Request], code_size: int, width: int = 0, *, flat: bool = False
+) -> msgspec.json.Decoder[Any]:
+    """Return a decoder of requests with rows of ``width`` numbers, or any sequences if it is 0."""
+    numbers = list[float] if flat else list[_numbers(width)]
+    types = {SequenceT: numbers if width else AnySequence, CodeT: _numbers(code_size)}
+    parameters = getattr(kind, "__parameters__", ())
+    if parameters:
+        kind = kind[tuple(types[one] for one in parameters)]  # type: ignore[index]
+    return msgspec.json.Decoder(kind)
+
+
+def _numbers(count: int) -> Any:
+    """Return the type of a list of so many numbers."""
+    return Annotated[list[float], msgspec.Meta(min_length=count, max_length=count)]
+
+
+def _general(body: bytes, kind: type[Request], model: ServedModel) -> Any:
+    """Read a request for any model, or say what is wrong with it."""
     try:
-        return Sequences.from_list(value, schema=schema)
-    except (RefoldError, ServiceError):
+        return _decoder(kind, model.code_size).decode(body)
+    except msgspec.ValidationError as error:
+        raise refused(error, kind) from None
+    except (ValueError, RecursionError) as error:
+        reason = str(error).removeprefix("JSON is malformed: ")
+        message = f"The body is not JSON: {reason}."
+        raise ServiceError(422, "invalid_json", message) from None
+
+
+def _from_numbers(entries: list[Any], model: ServedModel) -> Sequences:
+    """Convert lists of numbers, or of rows of numbers, which need no other check."""
+    offsets = np.array([0, *itertools.accumulate(map(len, entries))])
+    steps = entries[0] if len(entries) == 1 else [*_CHAIN(entries)]
+    numbers = array.array("d", steps if model.flat else [*_CHAIN(steps)])
+    return model.sequences(np.frombuffer(numbers).reshape(-1, model.width), offsets)
+
+
+def _from_lists(entries: list[Any], model: ServedModel) -> Sequences:
+    """Convert sequences that are lists of rows, flat lists or strings."""
+    try:
+        return Sequences.from_list(entries, schema=model.fitted.schema)
+    except RefoldError:
         raise
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise invalid(
@@ -77,56 +122,10 @@ def sequences_from_json(
         ) from error
 
 
-def codes_from_json(value: object, settings: ServeSettings) -> np.ndarray:
-    """Convert a list of codes."""
-    if not isinstance(value, list):
-        raise invalid("'codes' must be a list with one code per sequence.")
-    check_count(len(value), settings)
-    numbers = _numbers(value)
-    if numbers is None:
-        raise invalid("'codes' must be lists of finite numbers, all of the same length.")
-    return numbers
-
-
-def check_count(count: int, settings: ServeSettings) -> None:
-    """Refuse a request with too many sequences or codes."""
-    if count > settings.max_sequences:
-        raise exceeded(
-            "sequences",
-            settings.max_sequences,
-            f"The request has {count} sequences or codes, or asks for as many. The limit is "
-            f"{settings.max_sequences}; send several requests.",
-        )
-
-
-def _plain_numbers(value: list[Any], lengths: list[int], model: ServedModel) -> Sequences | None:
-    """Convert numbers in the form that a numeric model was fitted on; None for anything else."""
-    if set(map(type, value)) != {list}:
-        return None
-    width, steps = model.width, value[0] if len(value) == 1 else [*_CHAIN(value)]
-    if not model.flat:
-        if not (set(map(type, steps)) <= {list} and set(map(len, steps)) <= {width}):
-            return None
-        steps = [*_CHAIN(steps)]
-    try:
-        numbers = array.array("d", steps)
-    except (TypeError, OverflowError):  # text, null, lists, or a whole number that is too large
-        return None
-    # JSON holds no infinity, and the parser refuses a number that would become one
-    values = np.frombuffer(numbers).reshape(-1, width)
-    return model.sequences(values, [0, *itertools.accumulate(lengths)])
-
-
-def _numbers(value: list[Any]) -> np.ndarray | None:
-    """Return lists of numbers as float64; None if they hold anything else, or differ in length."""
-    try:
-        found = np.array(value)
-    except ValueError:
-        return None
-    return found.astype(np.float64) if found.dtype.kind in "iuf" else None
-
-
 def _plain(value: object) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    raise TypeError
+    """Convert arrays and numbers of NumPy, and the text of warnings, whose class is its own."""
+    if isinstance(value, str):
+        return str(value)
+    if not isinstance(value, np.ndarray | np.generic):
+        raise TypeError
+    return value.tolist()

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from refold.model import (
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, local_path
 from refold.sequences.types import NUMERIC
-from refold.serve._service_errors import ServiceError
+from refold.serve._messages import ModelAnswer, ModelColumn
+from refold.serve._service_errors import not_found
 
 # Paths of the interface that a model's name would hide.
 RESERVED = frozenset({"health", "metrics", "models", "openapi.json", "ready", "search"})
@@ -48,51 +49,52 @@ class ServedModel:
         self._low, self._high = far_limits(self.fitted.error_scaler)
         self._reads_missing = bool(self.fitted.specification.observed_flags)
         schema = self.fitted.schema
-        # numbers of a request are the model's values as they are
-        self.plain = all(column.column_type is NUMERIC for column in schema.columns)
-        self.plain = self.plain and not schema.missing
+        self.code_size = self.fitted.code_size
+        # whether numbers of a request are the model's values as they are
+        self.reads_numbers = not schema.missing and all(
+            column.column_type is NUMERIC for column in schema.columns
+        )
         self.names = list(schema.names)
         self.width = schema.num_columns
         # in JSON, a sequence is a list of numbers, without rows
         self.flat = schema.layout == "series"
 
-    def sequences(self, values: np.ndarray, offsets: Sequence[int]) -> Sequences:
-        """Return finite numbers of a plain model as sequences, without the checks of others."""
-        bounds = np.array(offsets, np.int64)
-        return Sequences.trusted(values, bounds, np.arange(len(bounds) - 1), self.fitted.schema)
+    def sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
+        """Return finite numbers of a numeric model as sequences, without the checks of others."""
+        offsets = offsets.astype(np.int64)
+        return Sequences.trusted(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ModelAnswer:
         """Return what a client needs to know, and no training data."""
         fitted = self.fitted
-        specification = fitted.specification
-        return {
-            "name": self.name,
-            "sha256": self.digest,
-            "model_hash": self.hash,
-            "columns": [
-                {"name": column.name, "type": column.type, "categories": len(column.categories)}
+        return ModelAnswer(
+            name=self.name,
+            sha256=self.digest,
+            model_hash=self.hash,
+            columns=[
+                ModelColumn(column.name, column.type, len(column.categories))
                 for column in fitted.schema.columns
             ],
-            "layout": fitted.schema.layout,
-            "code_size": fitted.code_size,
-            "latent_dim": specification.latent_dim,
-            "latent_steps": fitted.latent_steps,
-            "longest_training_sequence": fitted.max_steps,
-            "forecast_steps": specification.forecast_steps,
-            "calibration_sequences": fitted.num_calibrated,
-            "index_rows": None if self.index is None else len(self.index),
-        }
+            layout=fitted.schema.layout,
+            code_size=fitted.code_size,
+            latent_dim=fitted.specification.latent_dim,
+            latent_steps=fitted.latent_steps,
+            longest_training_sequence=fitted.max_steps,
+            forecast_steps=fitted.specification.forecast_steps,
+            calibration_sequences=fitted.num_calibrated,
+            index_rows=None if self.index is None else len(self.index),
+        )
 
     def warnings(self, sequences: Sequences, meaning: Meaning | None) -> list[str]:
         """Return a line for each way in which sequences differ from those of the training."""
         # `meaning` is that of `describe_longer`; None if longer sequences do not matter
-        found, values = [], sequences.values
+        lines, values = [], sequences.values
         if meaning is not None and len(values) > self.fitted.max_steps:  # in all sequences
-            found.append(describe_longer(sequences.lengths, self.fitted.max_steps, meaning))
+            lines.append(describe_longer(sequences.lengths, self.fitted.max_steps, meaning))
         if not np.isfinite(values.sum()) and not self._reads_missing:
             missing = int(np.isnan(values).sum())
             if missing:
-                found.append(
+                lines.append(
                     f"{missing} values are missing, and the model was fitted on data "
                     "without gaps: it reads them as the mean."
                 )
@@ -100,17 +102,17 @@ class ServedModel:
             column = sequences.schema.columns[i]
             unknown = int((sequences.values[:, i] == len(column.categories)).sum())
             if unknown:
-                found.append(
+                lines.append(
                     f"{unknown} entries of column {column.name!r} are no category of the model and "
                     "are read as unknown."
                 )
         if meaning == "detection":
             trained = self.fitted.fingerprints.trained
-            found.append(describe_trained(sequences, trained, meaning))
+            lines.append(describe_trained(sequences, trained, meaning))
         if ((values < self._low) | (values > self._high)).any():
             counts = count_far(values, self.fitted.error_scaler)
-            found.append(describe_far([counts], self.fitted.schema))
-        return [line for line in found if line is not None]
+            lines.append(describe_far([counts], self.fitted.schema))
+        return [line for line in lines if line is not None]
 
 
 class ModelStore:
@@ -132,7 +134,7 @@ class ModelStore:
             )
         self._models = self._read()
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())
 
     def get(self, name: str) -> ServedModel:
@@ -140,7 +142,7 @@ class ModelStore:
         try:
             return self._models[name]
         except KeyError:
-            raise ServiceError(404, "not_found", "There is no such model.") from None
+            raise not_found("There is no such model.") from None
 
     def read_again(self) -> None:
         """Replace all models by those that their files hold now; if one fails, keep all."""
@@ -163,23 +165,23 @@ def check_name(name: str) -> None:
         )
 
 
-def named_paths(given: list[str]) -> dict[str, Path]:
+def named_paths(models: list[str]) -> dict[str, Path]:
     """Return model files by name, from ``MODEL`` or ``NAME=MODEL``."""
-    found: dict[str, Path] = {}
-    for text in given:
+    paths: dict[str, Path] = {}
+    for text in models:
         name, sign, path = text.partition("=")
         if not sign or "/" in name or "\\" in name:
             name, path = Path(text).stem, text
-        if name in found:
+        if name in paths:
             raise ParameterError(f"Two models have the name {name!r}. Write NAME=MODEL.")
-        found[name] = local_path(path)
-    return found
+        paths[name] = local_path(path)
+    return paths
 
 
-def named_indexes(given: list[str], models: Mapping[str, Path]) -> dict[str, str]:
+def named_indexes(indexes: list[str], models: Mapping[str, Path]) -> dict[str, str]:
     """Return folders or URLs of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
-    found: dict[str, str] = {}
-    for text in given:
+    places: dict[str, str] = {}
+    for text in indexes:
         name, sign, place = text.partition("=")
         if not sign or name not in models:
             if len(models) > 1:  # a single model needs no name
@@ -188,5 +190,5 @@ def named_indexes(given: list[str], models: Mapping[str, Path]) -> dict[str, str
                     f"are {', '.join(models)}."
                 )
             name, place = next(iter(models)), text
-        found[name] = place
-    return found
+        places[name] = place
+    return places

@@ -1,33 +1,23 @@
-"""What the service does with sequences and codes: one function and a list of fields for each."""
+"""What the service does with sequences and codes: one function for each operation."""
 
 import itertools
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import draw_seed
-from refold._support.rules import check, number
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, ParameterError
+from refold.model import Model
 from refold.network.packed.heads import Draw
 from refold.sequences import Sequences, codes_to_arrow
-from refold.serve import _fields
+from refold.serve import _messages as messages
 from refold.serve._arrow_bodies import id_name
-from refold.serve._batches import Compute, Work
-from refold.serve._computations import (
-    DecodingTask,
-    check_steps,
-    checked_decoding,
-    decoded,
-    each,
-    encoded,
-    joined,
-    reconstructed,
-    sampled,
-)
-from refold.serve._fields import RequestField
-from refold.serve._json_bodies import check_count
+from refold.serve._batches import Batcher, Compute, Work
+from refold.serve._inputs import Inputs, check_count, check_steps
 from refold.serve._models import ServedModel
 from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
@@ -36,248 +26,333 @@ from refold.serve._settings import ServeSettings
 _SEARCH_COST = 100
 
 
-class Asked(NamedTuple):
-    """A request whose fields are checked."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that is to be computed."""
 
     model: ServedModel
+    inputs: Inputs
     settings: ServeSettings
-    sequences: Sequences | None  # aligned with the model
-    codes: np.ndarray | None
-    ids: np.ndarray | None  # of a table; None for JSON
-    options: dict[str, Any]  # values of the other fields
-    doubt: str | None = None  # warning that the codes may be those of another model
+    batches: Batcher
 
-    def work(self, kind: Hashable, payload: object, steps: int, function: Compute) -> Work:
-        """Return work that is computed together with other work of the same kind and model."""
-        return Work((self.model, kind), payload, steps, function)
+    @property
+    def sequences(self) -> Sequences:
+        """Sequences of the request, whose values float32 can hold."""
+        sequences = self.inputs.sequences
+        if sequences is None:
+            raise TypeError
+        self.model.fitted.scaler.check(sequences)  # before others are computed with them
+        return sequences
+
+    @property
+    def sequences_with_ids(self) -> Sequences:
+        """Sequences with the ids of the request."""
+        sequences, ids = self.sequences, self.inputs.ids
+        return sequences if ids is None else sequences.with_ids(ids)
+
+    async def together(self, kind: Hashable, payload: object, steps: int, compute: Compute) -> Any:
+        """Compute a payload together with others of the same kind and model."""
+        return await self.batches.compute(Work((self.model, kind), payload, steps, compute))
+
+    async def alone(self, steps: int, compute: Callable[[], Any]) -> Any:
+        """Compute something whose options may differ from those of other requests."""
+        # an object is no other request's key
+        return await self.batches.compute(Work(object(), None, steps, lambda _: [compute()]))
 
 
-class Answer(NamedTuple):
+class Result(NamedTuple):
     """A result that is turned into JSON or a table, whichever the client wants."""
 
-    content: Callable[[], dict[str, Any]]
+    content: Callable[[], messages.Answer]
     table: Callable[[], pa.Table]
     warnings: list[str]
 
 
-class Apart(NamedTuple):
-    """A function that takes long, for another thread than that of the batches."""
+class CodesToDecode(NamedTuple):
+    """Codes and the lengths of their sequences."""
 
-    function: Callable[[], Any]
+    codes: np.ndarray  # (n_sequences, code_size)
+    lengths: np.ndarray | None  # (n_sequences,); by default those that the codes have
 
 
-# How an operation runs: a generator that yields work for the thread that computes, and gets its
-# results. So the same function runs inside a task, or without one, which costs less.
-Run = Generator[Work | Apart, Any, Answer]
+async def encode(call: Call) -> Result:
+    """Encode sequences."""
+    sequences = call.sequences
+    codes = await _codes_of(call, sequences)
+    return Result(
+        lambda: messages.CodesAnswer(codes=codes.tolist()),
+        lambda: codes_to_arrow(codes, call.inputs.ids, model=call.model),
+        call.model.warnings(sequences, "codes"),
+    )
+
+
+async def decode(call: Call) -> Result:
+    """Decode codes."""
+    model, settings = call.model.fitted, call.settings
+    payload = _checked_codes(model, call.inputs.codes, call.inputs.fields.lengths)
+    if payload.lengths is not None:
+        check_steps(int(payload.lengths.sum()), settings)
+    decoded = await call.together(
+        "decode",
+        payload,
+        _decoding_cost(model, payload),
+        lambda several: _decoded(model, several, settings),
+    )
+    doubt = call.inputs.doubt
+    return _sequences_result(call, decoded, [] if doubt is None else [doubt])
+
+
+async def reconstruct(call: Call) -> Result:
+    """Encode sequences and decode their codes, in parts if they are many."""
+    model, settings, sequences = call.model.fitted, call.settings, call.sequences
+    parts: list[Sequences] = []
+    for part in _parts(sequences, settings.batch_steps):
+        reconstructed = await call.together(
+            ("reconstruct", part.dtype),
+            part,
+            2 * _cost(part),
+            lambda several: _reconstructed(model, several, settings),
+        )
+        parts.append(reconstructed)
+        check_steps(sum(len(part.values) for part in parts), settings)
+    warnings = call.model.warnings(sequences, "reconstructions")
+    return _sequences_result(call, _joined(parts), warnings)
+
+
+async def detect(call: Call) -> Result:
+    """Find anomalous sequences."""
+    model, fields, sequences = call.model.fitted, call.inputs.fields, call.sequences_with_ids
+    detection = await call.alone(
+        2 * _cost(sequences), lambda: model.detect(sequences, fields.alpha)
+    )
+
+    def table() -> pa.Table:
+        rows = detection.to_table(id_name(()))
+        if fields.steps:
+            for name in ("step_scores", "step_p_values"):
+                column = pa.array([one.tolist() for one in getattr(detection, name)])
+                rows = rows.append_column(name, column)
+        return rows
+
+    def content() -> messages.Answer:
+        drift = detection.drift
+        return messages.DetectionsAnswer(
+            detections=table().drop_columns(["id"]).to_pylist(),
+            alpha=fields.alpha,
+            drift_p_value=None if drift is None else drift.p_value,
+        )
+
+    return Result(content, table, call.model.warnings(sequences, "detection"))
+
+
+async def forecast(call: Call) -> Result:
+    """Forecast the next steps of sequences."""
+    model, fields, sequences = call.model.fitted, call.inputs.fields, call.sequences_with_ids
+    forecasts = await call.alone(
+        _cost(sequences),
+        lambda: model.forecast(
+            sequences,
+            steps=fields.steps,
+            alpha=fields.alpha,
+            context=fields.context,
+            clip=fields.clip,
+        ),
+    )
+    return Result(
+        lambda: messages.ForecastAnswer(
+            sequences=forecasts.sequences.to_list(),
+            alpha=forecasts.alpha,
+            lower=_finite(forecasts.lower),
+            upper=_finite(forecasts.upper),
+        ),
+        lambda: forecasts.to_table(id_name(forecasts.sequences.schema.names)),
+        call.model.warnings(sequences, None),
+    )
+
+
+async def generate(call: Call) -> Result:
+    """Decode codes drawn from a density of the codes of the training data."""
+    model, fields, settings = call.model.fitted, call.inputs.fields, call.settings
+    check_count(fields.n, settings)
+    seed = draw_seed(fields.seed)
+    # apart, because the fit of another density takes longer than a batch
+    codes = await call.batches.compute_apart(
+        lambda: model.draw_codes(fields.n, fields.components, seed=seed)
+    )
+    payload = _checked_codes(model, codes, fields.lengths)
+    draw = Draw.at(fields.temperature, seed)
+    generated = await call.alone(
+        _decoding_cost(model, payload), lambda: _decoded(model, [payload], settings, draw)[0]
+    )
+    return _sequences_result(call, generated, [])
+
+
+async def search(call: Call) -> Result:
+    """Find the nearest rows of the model's index."""
+    model, fields = call.model, call.inputs.fields
+    sequences, codes, ids = call.inputs.sequences, call.inputs.codes, fields.ids
+    if model.index is None:
+        raise ServiceError(404, "no_index", "This model has no index to search in.")
+    if sum(queries is not None for queries in (sequences, codes, ids)) != 1:
+        raise invalid("Give one of 'sequences', 'codes' and 'ids'.")
+    if ids is not None and len(set(map(type, ids))) != 1:
+        raise invalid("'ids' must be a list of texts, or of integers.")
+    check_count(len(ids or ()), call.settings)
+    warnings = [] if call.inputs.doubt is None else [call.inputs.doubt]
+    if sequences is not None:
+        codes = await _codes_of(call, call.sequences)
+        warnings = call.model.warnings(sequences, "codes")
+    elif codes is not None:
+        codes = _checked_codes(model.fitted, codes, None).codes
+
+    def nearest() -> Any:
+        try:
+            return model.index.search(
+                sequences, codes=codes, ids=ids, k=fields.k, where=fields.where
+            )
+        except (DataError, ParameterError) as error:  # whose message may name the folder
+            raise invalid(str(error).replace(model.index.path, model.name)) from error
+
+    num_queries = len(ids or ()) if codes is None else len(codes)
+    hits = await call.alone(_SEARCH_COST * num_queries, nearest)
+
+    def content() -> messages.Answer:
+        rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
+        bounds = itertools.pairwise(hits.offsets.tolist())
+        return messages.HitsAnswer(hits=[rows[first:last] for first, last in bounds])
+
+    return Result(content, lambda: hits.table, warnings)
 
 
 class Operation(NamedTuple):
     """An operation of the interface."""
 
-    summary: str
-    fields: tuple[RequestField, ...]
-    run: Callable[[Asked], Run]
-    apart: bool = False  # whether it has parts for another thread
+    run: Callable[[Call], Awaitable[Result]]
+    request: type[messages.Request]
+    answer: type[messages.Answer]
+    example: dict[str, Any]  # fields of a request
 
 
-def encode(asked: Asked) -> Run:
-    """Encode sequences."""
-    model, sequences = asked.model.fitted, _given(asked)
-    parts = []
-    for part in _parts(sequences, asked.settings.batch_steps):
-        kind = ("encode", part.dtype)
-        work = asked.work(kind, part, _cost(part), lambda several: encoded(model, several))
-        parts.append((yield work))
-    codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return Answer(
-        lambda: {"codes": codes},
-        lambda: codes_to_arrow(codes, asked.ids, model=asked.model),
-        asked.model.warnings(sequences, "codes"),
-    )
-
-
-def decode(asked: Asked) -> Run:
-    """Decode codes."""
-    model, most = asked.model.fitted, asked.settings.max_steps
-    one = checked_decoding(model, asked.codes, asked.options["lengths"])
-    if one.lengths is not None:
-        check_steps(int(one.lengths.sum()), most)
-    back = yield asked.work(
-        "decode", one, _decoding_cost(asked, one), lambda several: decoded(model, several, most)
-    )
-    return _sequences_answer(asked, back, [asked.doubt] if asked.doubt else [])
-
-
-def reconstruct(asked: Asked) -> Run:
-    """Encode sequences and decode their codes."""
-    model, most, sequences = asked.model.fitted, asked.settings.max_steps, _given(asked)
-    parts = []
-    for part in _parts(sequences, asked.settings.batch_steps):
-        kind = ("reconstruct", part.dtype)
-        work = asked.work(
-            kind, part, 2 * _cost(part), lambda several: reconstructed(model, several, most)
-        )
-        parts.append((yield work))
-        check_steps(sum(len(done.values) for done in parts), most)
-    return _sequences_answer(
-        asked, joined(parts), asked.model.warnings(sequences, "reconstructions")
-    )
-
-
-def detect(asked: Asked) -> Run:
-    """Find anomalous sequences."""
-    model, alpha, sequences = asked.model.fitted, asked.options["alpha"], _given(asked)
-    found = yield asked.work(
-        "detect",
-        sequences,
-        2 * _cost(sequences),
-        each(lambda one: model.detect(_with_ids(one, asked.ids), alpha)),
-    )
-
-    def table() -> pa.Table:
-        whole = found.to_table(id_name(()))
-        if asked.options["steps"]:
-            for name in ("step_scores", "step_p_values"):
-                column = pa.array([one.tolist() for one in getattr(found, name)])
-                whole = whole.append_column(name, column)
-        return whole
-
-    def content() -> dict[str, Any]:
-        rows = table().drop_columns(["id"]).to_pylist()
-        drift = found.drift
-        p_value = None if drift is None else drift.p_value
-        return {"detections": rows, "alpha": alpha, "drift_p_value": p_value}
-
-    return Answer(content, table, asked.model.warnings(sequences, "detection"))
-
-
-def forecast(asked: Asked) -> Run:
-    """Forecast the next steps of sequences."""
-    model, sequences = asked.model.fitted, _given(asked)
-    options = {name: asked.options[name] for name in ("steps", "alpha", "context", "clip")}
-    ahead = yield asked.work(
-        "forecast",
-        sequences,
-        _cost(sequences),
-        each(lambda one: model.forecast(_with_ids(one, asked.ids), **options)),
-    )
-    return Answer(
-        lambda: {
-            "sequences": ahead.sequences.to_list(),
-            "alpha": ahead.alpha,
-            "lower": _finite(ahead.lower),
-            "upper": _finite(ahead.upper),
-        },
-        lambda: ahead.to_table(id_name(ahead.sequences.schema.names)),
-        asked.model.warnings(sequences, None),
-    )
-
-
-def generate(asked: Asked) -> Run:
-    """Decode codes drawn from a density of the codes of the training data."""
-    model, options, most = asked.model.fitted, asked.options, asked.settings.max_steps
-    n, lengths = options["n"], options["lengths"]
-    check_count(n, asked.settings)
-    check("temperature", options["temperature"], number(least=0))
-    seed = draw_seed(options["seed"])
-    # apart, because the fit of another density takes longer than a batch
-    codes = yield Apart(lambda: model.draw_codes(n, options["components"], seed=seed))
-    one = checked_decoding(model, codes, lengths)
-    draw = Draw.at(options["temperature"], seed)
-    back = yield asked.work(
-        "generate",
-        one,
-        _decoding_cost(asked, one),
-        each(lambda given: sampled(model, given, draw, most)),
-    )
-    return _sequences_answer(asked, back, [])
-
-
-def search(asked: Asked) -> Run:
-    """Find the nearest rows of the model's index."""
-    model, options = asked.model, asked.options
-    if model.index is None:
-        raise ServiceError(404, "no_index", "This model has no index to search in.")
-    codes, ids, warnings = asked.codes, options["ids"], list[str]()
-    if (asked.sequences is not None) + (codes is not None) + (ids is not None) != 1:
-        raise invalid("Give one of 'sequences', 'codes' and 'ids'.")
-    check_count(len(ids or ()), asked.settings)
-    if asked.sequences is not None:
-        encoded = yield from encode(asked)
-        codes, warnings = encoded.content()["codes"], encoded.warnings
-    elif codes is not None:
-        codes = checked_decoding(model.fitted, codes, None).codes
-        warnings = [asked.doubt] if asked.doubt else []
-
-    def nearest(_: object) -> Any:
-        try:
-            given = {"codes": codes, "ids": ids, "k": options["k"], "where": options["where"]}
-            return model.index.search(asked.sequences, **given)
-        except (DataError, ParameterError) as error:  # whose message may name the folder
-            raise invalid(str(error).replace(model.index.path, model.name)) from error
-
-    steps = _SEARCH_COST * len(codes if codes is not None else ids)
-    hits = yield asked.work("search", None, steps, each(nearest))
-
-    def content() -> dict[str, Any]:
-        rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
-        bounds = itertools.pairwise(hits.offsets.tolist())
-        return {"hits": [rows[first:last] for first, last in bounds]}
-
-    return Answer(content, lambda: hits.table, warnings)
-
-
+_WAVES = [[0.1, 0.9, 0.2, -0.7], [0.5, 0.4]]
 OPERATIONS = {
-    "encode": Operation("Encode sequences as codes.", (_fields.SEQUENCES,), encode),
+    "encode": Operation(encode, messages.Encode, messages.CodesAnswer, {"sequences": _WAVES}),
     "decode": Operation(
-        "Decode codes to sequences.", (_fields.CODES, _fields.LENGTHS, _fields.CLIP), decode
+        decode,
+        messages.Decode,
+        messages.SequencesAnswer,
+        {"codes": [[0.12, -1.3]], "lengths": [4]},
     ),
     "reconstruct": Operation(
-        "Encode sequences and decode the codes.", (_fields.SEQUENCES, _fields.CLIP), reconstruct
+        reconstruct, messages.Reconstruct, messages.SequencesAnswer, {"sequences": _WAVES}
     ),
     "detect": Operation(
-        "Find anomalous sequences.",
-        (_fields.SEQUENCES, _fields.ALPHA, _fields.STEP_ERRORS),
         detect,
+        messages.Detect,
+        messages.DetectionsAnswer,
+        {"sequences": [[0.1, 9.0, 0.2]], "alpha": 0.05},
     ),
     "forecast": Operation(
-        "Forecast the next steps of sequences.",
-        (
-            _fields.SEQUENCES,
-            _fields.FORECAST_STEPS,
-            _fields.FORECAST_ALPHA,
-            _fields.CONTEXT,
-            _fields.CLIP,
-        ),
         forecast,
+        messages.Forecast,
+        messages.ForecastAnswer,
+        {"sequences": [[0.1, 0.9, 0.2]], "steps": 2},
     ),
     "generate": Operation(
-        "Generate sequences like those of the training data.",
-        (
-            _fields.COUNT,
-            _fields.LENGTHS,
-            _fields.TEMPERATURE,
-            _fields.COMPONENTS,
-            _fields.SEED,
-            _fields.CLIP_GENERATED,
-        ),
-        generate,
-        apart=True,
+        generate, messages.Generate, messages.SequencesAnswer, {"n": 1, "seed": 0}
     ),
     "search": Operation(
-        "Find the nearest rows of an index.",
-        (_fields.SEQUENCES_OR, _fields.CODES_OR, _fields.IDS, _fields.HITS, _fields.WHERE),
         search,
+        messages.Search,
+        messages.HitsAnswer,
+        {"sequences": [[0.1, 0.9, 0.2]], "k": 1, "where": "site = 'north'"},
     ),
 }
 
 
-def _given(asked: Asked) -> Sequences:
-    """Return the sequences of a request, whose values float32 can hold."""
-    if asked.sequences is None:
-        raise TypeError
-    asked.model.fitted.scaler.check(asked.sequences)  # before others are computed with them
-    return asked.sequences
+async def _codes_of(call: Call, sequences: Sequences) -> np.ndarray:
+    """Encode sequences, in parts if they are many, so that others are computed in between."""
+    model = call.model.fitted
+    parts = [
+        await call.together(
+            ("encode", part.dtype), part, _cost(part), lambda several: _encoded(model, several)
+        )
+        for part in _parts(sequences, call.settings.batch_steps)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+# Of several requests together, each as if alone. If one fails, `Batcher` computes them one by one.
+
+
+def _encoded(model: Model, several: list[Sequences]) -> list[np.ndarray]:
+    """Encode several sets of aligned sequences."""
+    return _split(model.codes_of(_joined(several)), several)
+
+
+def _decoded(
+    model: Model, several: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
+) -> list[Sequences]:
+    """Decode several sets of codes, each to at most the limit of steps."""
+    codes = np.concatenate([one.codes for one in several])
+    predicted = _split(model.predict_lengths(codes), [one.codes for one in several])
+    lengths = [
+        own if one.lengths is None else one.lengths
+        for one, own in zip(several, predicted, strict=True)
+    ]
+    return _within_limit(model, codes, lengths, settings, draw)
+
+
+def _reconstructed(
+    model: Model, several: list[Sequences], settings: ServeSettings
+) -> list[Sequences]:
+    """Encode and decode several sets of aligned sequences."""
+    merged = _joined(several)
+    codes = model.codes_of(merged)
+    lengths = model.lengths_to_write(codes, merged.lengths)
+    return _within_limit(model, codes, _split(lengths, several), settings)
+
+
+def _within_limit(
+    model: Model,
+    codes: np.ndarray,
+    lengths: list[np.ndarray],
+    settings: ServeSettings,
+    draw: Draw | None = None,
+) -> list[Sequences]:
+    """Decode codes to sets of sequences with these lengths, each with few enough steps."""
+    for own in lengths:
+        check_steps(int(own.sum()), settings)
+    return _split(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
+
+
+def _joined(several: list[Sequences]) -> Sequences:
+    """Return sets of aligned sequences as one; their ids do not matter."""
+    if len(several) == 1:
+        return several[0]
+    values = np.concatenate([one.values for one in several])
+    lengths = np.concatenate([one.lengths for one in several])
+    return Sequences(values, offsets_from_lengths(lengths), schema=several[0].schema)
+
+
+def _split(rows: Any, several: list[Any]) -> list[Any]:
+    """Cut rows into parts that are as long as several things."""
+    ends = itertools.accumulate(map(len, several), initial=0)
+    return [rows[first:last] for first, last in itertools.pairwise(ends)]
+
+
+def _parts(sequences: Sequences, batch_steps: int) -> list[Sequences]:
+    """Cut a large request into parts."""
+    if _cost(sequences) <= batch_steps:
+        return [sequences]
+    ends = np.cumsum(sequences.lengths + 1)
+    parts, first = [], 0
+    while first < len(sequences):
+        before = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, before + batch_steps, side="right"))
+        last = max(first + 1, last)
+        parts.append(sequences[first:last])
+        first = last
+    return parts
 
 
 def _cost(sequences: Sequences) -> int:
@@ -285,41 +360,32 @@ def _cost(sequences: Sequences) -> int:
     return len(sequences.values) + len(sequences)
 
 
-def _decoding_cost(asked: Asked, one: DecodingTask) -> int:
-    if one.lengths is not None:
-        return int(one.lengths.sum()) + len(one.codes)
-    return len(one.codes) * (1 + asked.model.fitted.max_steps)
+def _decoding_cost(model: Model, payload: CodesToDecode) -> int:
+    """Return the steps of decoding codes, at most if their lengths are not known yet."""
+    if payload.lengths is not None:
+        return int(payload.lengths.sum()) + len(payload.codes)
+    return len(payload.codes) * (1 + model.max_steps)
 
 
-def _parts(sequences: Sequences, most_steps: int) -> list[Sequences]:
-    """Cut a large request into parts, so that others are computed in between."""
-    if _cost(sequences) <= most_steps:
-        return [sequences]
-    ends = np.cumsum(sequences.lengths + 1)
-    parts, first = [], 0
-    while first < len(sequences):
-        before = int(ends[first - 1]) if first else 0
-        last = int(np.searchsorted(ends, before + most_steps, side="right"))
-        last = max(first + 1, last)
-        parts.append(sequences[first:last])
-        first = last
-    return parts
+def _checked_codes(model: Model, codes: Any, lengths: list[int] | None) -> CodesToDecode:
+    """Check codes and lengths of a request."""
+    checked = model.check_codes(codes)
+    if (line := model.describe_far(checked)) is not None:
+        raise DataError(f"{line} Send codes as encode returns them.")
+    if lengths is None:
+        return CodesToDecode(checked, None)
+    return CodesToDecode(checked, model.check_lengths(lengths, len(checked)))
 
 
-def _with_ids(sequences: Sequences, ids: np.ndarray | None) -> Sequences:
-    return sequences if ids is None else sequences.with_ids(ids)
-
-
-def _sequences_answer(asked: Asked, back: Sequences, warnings: list[str]) -> Answer:
-    if asked.options["clip"]:
-        back = asked.model.fitted.scaler.clip(back)
-    if not len(back) or asked.ids is None:
-        back = back.with_ids(np.arange(len(back)))
-    else:
-        back = back.with_ids(asked.ids)
-    return Answer(
-        lambda: {"sequences": back.to_list()},
-        lambda: back.to_arrow(id_name(back.schema.names)),
+def _sequences_result(call: Call, decoded: Sequences, warnings: list[str]) -> Result:
+    """Return decoded sequences with the ids of the request."""
+    if call.inputs.fields.clip:
+        decoded = call.model.fitted.scaler.clip(decoded)
+    ids = call.inputs.ids
+    decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
+    return Result(
+        lambda: messages.SequencesAnswer(sequences=decoded.to_list()),
+        lambda: decoded.to_arrow(id_name(decoded.schema.names)),
         warnings,
     )
 

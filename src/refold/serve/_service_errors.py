@@ -2,17 +2,11 @@
 
 from typing import Any
 
-import orjson
+import msgspec
 
-from refold.errors import (
-    DataError,
-    MissingExtraError,
-    NotFittedError,
-    ParameterError,
-    RefoldError,
-)
+from refold.errors import DataError, MissingExtraError, ParameterError
 
-# Settings by the name of the limit, and the status of an answer to a request that exceeds it.
+# Status of an answer to a request that exceeds a limit; a setting with the prefix max_ has it.
 STATUSES = {
     "body": 413,
     "sequences": 422,
@@ -50,7 +44,7 @@ class ServiceError(Exception):
         error: dict[str, Any] = {"code": self.code, "message": str(self)}
         if self.limit is not None:
             error |= {"limit": self.limit, "maximum": self.maximum}
-        return orjson.dumps({"error": error})
+        return msgspec.json.encode({"error": error})
 
 
 def exceeded(limit: str, maximum: float, message: str) -> ServiceError:
@@ -67,15 +61,9 @@ def invalid(message: str) -> ServiceError:
     return ServiceError(422, "invalid_request", message)
 
 
-def as_service_error(error: RefoldError) -> ServiceError:
-    """Return the answer to an error of Refold about what the client sent."""
-    if isinstance(error, MissingExtraError):
-        return ServiceError(501, "not_installed", "This server lacks a package for this.")
-    if isinstance(error, NotFittedError):
-        return internal()
-    if isinstance(error, DataError | ParameterError):
-        return invalid(str(error))
-    return internal()
+def not_found(message: str) -> ServiceError:
+    """Return the error of a path or a model that there is not."""
+    return ServiceError(404, "not_found", message)
 
 
 def internal() -> ServiceError:
@@ -86,3 +74,14 @@ def internal() -> ServiceError:
 def stopping() -> ServiceError:
     """Return the answer of a service that ends."""
     return ServiceError(503, "stopping", "The service is stopping.")
+
+
+def as_service_error(error: BaseException) -> ServiceError:
+    """Return the answer to an error; only an error about what the client sent shows its text."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, MissingExtraError):
+        return ServiceError(501, "not_installed", "This server lacks a package for this.")
+    if isinstance(error, DataError | ParameterError):
+        return invalid(str(error))
+    return internal()

@@ -1,30 +1,44 @@
-"""Settings of the service: arguments, then environment variables, then a TOML file."""
+"""Settings of the service: options, then environment variables, then a TOML file."""
 
 import ipaddress
+import os
 import tomllib
+import typing
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+import msgspec
 
+from refold._support.rules import check, number, whole
 from refold.errors import MissingFileError, ParameterError
 
-MEBIBYTE = 1 << 20
+_PREFIX = "REFOLD_SERVE_"
+_MEBIBYTE = 1 << 20
 # Names of this machine, by which browsers and programs on it reach the service.
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_RULES = {
+    "port": whole(0, 65535),
+    "max_body": whole(),
+    "max_total_body": whole(),
+    "max_sequences": whole(),
+    "max_steps": whole(),
+    "max_seconds": number(above=0),
+    "max_concurrency": whole(),
+    "max_queue": whole(),
+    "max_connections": whole(),
+    "batch_seconds": number(least=0),
+    "batch_steps": whole(),
+    "shutdown_seconds": number(least=0),
+}
 
 
-class ServeSettings(BaseSettings):
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings:
     """Address, access and limits of the service.
 
-    Each setting is also an environment variable, such as ``REFOLD_SERVE_MAX_BODY``, and a key of
-    the TOML file of `read_settings`.
+    `read_settings` also reads them from environment variables, such as ``REFOLD_SERVE_MAX_BODY``,
+    and from a TOML file.
 
     Attributes
     ----------
@@ -34,11 +48,11 @@ class ServeSettings(BaseSettings):
         Port; 0 takes a free one.
     token : str, optional
         Token that clients send as ``Authorization: Bearer TOKEN``.
-    token_file : path, optional
+    token_file : str, optional
         File that holds the token, instead of ``token``.
     anonymous : bool
         Serve other machines without a token.
-    allowed_hosts : list of str
+    allowed_hosts : tuple of str
         Names that the Host header may have, beside those of this machine and ``host``.
     max_body : int
         Largest body of a request, in bytes, also after decompression (413).
@@ -63,47 +77,48 @@ class ServeSettings(BaseSettings):
     shutdown_seconds : float
         Longest time for the requests that are still open at the end.
 
+    Raises
+    ------
+    ParameterError
+        If a number is out of range, or an address is open to other machines without a token.
+
     Examples
     --------
     >>> ServeSettings(max_steps=1000).max_steps
     1000
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="REFOLD_SERVE_", extra="forbid", frozen=True, hide_input_in_errors=True
-    )
-
     host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-    token: SecretStr | None = None
-    token_file: Path | None = None
+    port: int = 8000
+    token: str | None = field(default=None, repr=False)
+    token_file: str | None = None
     anonymous: bool = False
     allowed_hosts: tuple[str, ...] = ()
-    max_body: int = Field(default=8 * MEBIBYTE, ge=1)
-    max_total_body: int = Field(default=64 * MEBIBYTE, ge=1)
-    max_sequences: int = Field(default=4096, ge=1)
-    max_steps: int = Field(default=200_000, ge=1)
-    max_seconds: float = Field(default=30.0, gt=0)
-    max_concurrency: int = Field(default=256, ge=1)
-    max_queue: int = Field(default=128, ge=1)
-    max_connections: int = Field(default=1024, ge=1)
-    batch_seconds: float = Field(default=0.002, ge=0)
-    batch_steps: int = Field(default=16384, ge=1)
-    shutdown_seconds: float = Field(default=30.0, ge=0)
+    max_body: int = 8 * _MEBIBYTE
+    max_total_body: int = 64 * _MEBIBYTE
+    max_sequences: int = 4096
+    max_steps: int = 200_000
+    max_seconds: float = 30.0
+    max_concurrency: int = 256
+    max_queue: int = 128
+    max_connections: int = 1024
+    batch_seconds: float = 0.002
+    batch_steps: int = 16384
+    shutdown_seconds: float = 30.0
 
-    @model_validator(mode="after")
-    def _check_access(self) -> Self:
-        if self.token is not None and not self.token.get_secret_value():
-            raise ValueError("the token is empty. Give a long random one, or none")
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            check(name, getattr(self, name), rule)
+        if self.token == "":
+            raise ParameterError("The token is empty. Give a long random one, or none.")
+        has_token = self.token is not None or self.token_file is not None
         if self.token is not None and self.token_file is not None:
-            raise ValueError("there is a token and a token file. Give one of them")
-        public = not _is_loopback(self.host)
-        if public and self.token is None and self.token_file is None and not self.anonymous:
-            raise ValueError(
-                f"the address {self.host} is open to other machines. Set a token, "
-                "or allow access without one with anonymous"
+            raise ParameterError("There is a token and a token file. Give one of them.")
+        if not (_is_loopback(self.host) or has_token or self.anonymous):
+            raise ParameterError(
+                f"The address {self.host} is open to other machines. Set a token, or allow access "
+                "without one with anonymous."
             )
-        return self
 
     def secret(self) -> bytes | None:
         """Return the token as bytes, read from its file if there is one.
@@ -121,15 +136,15 @@ class ServeSettings(BaseSettings):
         b'open-sesame'
         """
         if self.token is not None:
-            return self.token.get_secret_value().encode()
+            return self.token.encode()
         if self.token_file is None:
             return None
-        if not self.token_file.is_file():
-            raise MissingFileError(f"There is no token file {str(self.token_file)!r}.")
-        found = self.token_file.read_bytes().strip()
-        if not found:
-            raise ParameterError(f"The token file {str(self.token_file)!r} is empty.")
-        return found
+        if not Path(self.token_file).is_file():
+            raise MissingFileError(f"There is no token file {self.token_file!r}.")
+        token = Path(self.token_file).read_bytes().strip()
+        if not token:
+            raise ParameterError(f"The token file {self.token_file!r} is empty.")
+        return token
 
     def host_names(self) -> frozenset[str]:
         """Return the names that a Host header may have, in lower case and without port.
@@ -142,44 +157,66 @@ class ServeSettings(BaseSettings):
         return frozenset(name.lower() for name in (*_OWN_NAMES, self.host, *self.allowed_hosts))
 
 
-def read_settings(file: str | Path | None = None, **given: Any) -> ServeSettings:
-    """Return the settings: the given ones, then the environment's, then those of a TOML file."""
-    if file is not None and not Path(file).is_file():
-        raise MissingFileError(f"There is no file of settings {str(file)!r}. Check the path.")
+def read_settings(file: str | Path | None = None, **options: Any) -> ServeSettings:
+    """Return the settings: the options, then those of the environment, then those of a TOML file.
 
-    class _WithFile(ServeSettings):
-        model_config = SettingsConfigDict(toml_file=file)
+    Parameters
+    ----------
+    file : path, optional
+        TOML file whose keys are names of `ServeSettings`.
+    **options : object
+        Settings by name; None leaves one to the environment and the file.
 
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            **_: Any,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+    Raises
+    ------
+    MissingFileError
+        If the file does not exist.
+    ParameterError
+        If a setting is unknown or invalid. The message does not show a token.
 
+    Examples
+    --------
+    >>> read_settings(max_queue=5).max_queue
+    5
+    """
+    types = typing.get_type_hints(ServeSettings)
+    values = {} if file is None else _read_file(file)
+    for name in types:
+        if (text := os.environ.get(_PREFIX + name.upper())) is not None:
+            values[name] = text
+    values |= {name: value for name, value in options.items() if value is not None}
+    for name in values:
+        if name not in types:
+            names = ", ".join(item.name for item in fields(ServeSettings))
+            raise ParameterError(f"There is no setting {name!r}. The settings are {names}.")
+    return ServeSettings(**{name: _read(name, values[name], types[name]) for name in values})
+
+
+def _read_file(file: str | Path) -> dict[str, Any]:
+    """Return the keys of a TOML file."""
     try:
-        return _WithFile(**{name: value for name, value in given.items() if value is not None})
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingFileError(
+            f"There is no file of settings {str(file)!r}. Check the path."
+        ) from None
+    except (OSError, ValueError) as error:
         raise ParameterError(f"{str(file)!r} is not TOML: {error}.") from error
-    except ValidationError as error:
-        raise ParameterError(_in_one_line(error)) from None
 
 
-def _in_one_line(error: ValidationError) -> str:
-    """Describe the first invalid setting, without its value, which may be a token."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    reason = first["msg"].removeprefix("Value error, ")
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(ServeSettings.model_fields)
-        return f"There is no setting {name!r}. The settings are {known}."
-    return f"The setting {name!r}: {reason}." if name else f"{reason[0].upper()}{reason[1:]}."
+def _read(name: str, value: Any, kind: Any) -> Any:
+    """Return a value as the type of its setting; a variable holds text, and a list as JSON."""
+    try:
+        if isinstance(value, str) and value.startswith("[") and name == "allowed_hosts":
+            return msgspec.json.decode(value, type=kind)
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.DecodeError as error:
+        # without the value, which may be a token
+        raise ParameterError(f"The setting {name!r} cannot be read: {error}.") from None
 
 
 def _is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address."""
     if host.lower() == "localhost":
         return True
     try:
