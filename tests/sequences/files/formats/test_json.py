@@ -201,4 +201,4 @@ def test_labels_and_names_of_events(tmp_path):
 
 def test_nan_is_a_missing_value(tmp_path):
     (path := tmp_path / "x.jsonl").write_text(json.dumps([1.0, math.nan]) + "\n[2.5]\n")
-    assert [np.isnan(one).tolist() for one in read(path)] == [[[False], [True]], [[False]]]
+    assert [np.isnan(one).tolist() for one in read(path)] == [[False, True], [False]]
