@@ -20,7 +20,8 @@ import refold
 from benchmarks._results import FOLDER, PACKAGES, table, write_page
 from benchmarks.fidelity_peers.data import DATA
 from refold.evaluation import PCABaseline, nmse
-from refold.plots._style import ACCENT, CONTRAST, PALETTE, tidy
+from refold.plots._matplotlib import tidy
+from refold.plots.charts import ACCENT, CONTRAST, PALETTE
 from refold.sequences import Scaler, Sequences
 
 SETS = ("vowels", "italy", "gunpoint")

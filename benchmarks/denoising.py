@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 import refold
 from benchmarks._results import FOLDER, table, write_page
 from refold.evaluation import PCABaseline, nmse
-from refold.plots._style import ACCENT, CONTRAST, PALETTE, tidy
+from refold.plots._matplotlib import tidy
+from refold.plots.charts import ACCENT, CONTRAST, PALETTE
 from refold.sequences import Scaler, Sequences
 
 LEVELS = (0.0, 0.25, 0.5, 1.0, 1.5)

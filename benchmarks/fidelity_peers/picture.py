@@ -10,7 +10,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from benchmarks.fidelity_peers.cells import Cell
 from benchmarks.fidelity_peers.data import DATA
 from benchmarks.fidelity_peers.methods import METHODS, OURS, PCA
-from refold.plots._style import ACCENT, MUTED, PALETTE, tidy
+from refold.plots._matplotlib import tidy
+from refold.plots.charts import ACCENT, MUTED, PALETTE
 
 __all__ = ["draw"]
 

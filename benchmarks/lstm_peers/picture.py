@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.lstm_peers.implementations import IMPLEMENTATIONS
 from benchmarks.lstm_peers.measure import Measured
-from refold.plots._style import MUTED, PALETTE, tidy
+from refold.plots._matplotlib import tidy
+from refold.plots.charts import MUTED, PALETTE
 
 __all__ = ["draw"]
 

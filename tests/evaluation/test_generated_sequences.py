@@ -6,8 +6,7 @@ import pytest
 from refold.datasets import noisy_sines
 from refold.errors import DataError, SchemaError
 from refold.evaluation import compare, copies, two_sample_test
-from refold.evaluation._label_counts import label_counts
-from refold.evaluation._ngrams import count_unseen
+from refold.evaluation._generated_sequences import count_unseen, label_counts
 from refold.sequences import Sequences
 
 pytestmark = pytest.mark.usefixtures("few_trees")

@@ -1,6 +1,5 @@
 """Reports of models with very little training show the measured values."""
 
-import dataclasses
 import os
 import shutil
 import subprocess
@@ -21,12 +20,12 @@ from refold.evaluation import (
     nmse,
     pca_cross_fit,
 )
-from refold.report import _code_sweep_cards as _numbers
-from refold.report import _report_data as _gather
-from refold.report import report, section
-from refold.report._error_cards import error_cards
+from refold.model import Model
+from refold.plots import loss_curves
+from refold.plots.charts import loss_chart
+from refold.report import _code_cards, _plotly, _report_data, _sequence_cards, report, section
 from refold.report._page import Plot, Text
-from refold.report._token_strips import pair_rows, strip_plot
+from refold.report._sequence_cards import pair_rows
 from refold.sequences import Column, Schema, Sequences
 from small_data import untrained
 
@@ -229,31 +228,26 @@ def test_large_data_is_sampled_and_the_page_says_so(built):
     assert section(model, data, title="x", max_sequences=20, seed=1).result != part.result
 
 
-def test_without_errors_one_card_says_so(built):
-    data, model, _ = built("curves")
-    material = _gather.gather(
-        model.model_, data, name="x", labels=None, label_name=None, train=None, max_sequences=20,
-        seed=0, seconds=None, stage=lambda _: None,
-    )  # fmt: skip
-    assert len(error_cards(material)) == 3
-    same = dict.fromkeys(material.methods, material.sequences)
-    (only,) = error_cards(dataclasses.replace(material, methods=same))
+def test_without_errors_one_card_says_so(built, monkeypatch):
+    data, model, _ = built("ones")
+    monkeypatch.setattr(Model, "reconstruct", lambda *_, **__: data[30:].to_list())
+    monkeypatch.setattr(PCABaseline, "reconstruct", lambda *_: data[30:])
+    part = section(model, data[30:], title="ones", train=data[:30])
+    only = card(part, "Errors")
     assert only.caption.startswith("All values are reconstructed exactly by Refold and by PCA, so ")
     assert not only.views
+    assert not any(title.startswith("Error by") for title in titles(part))
+    assert (
+        "All sequences are reconstructed exactly." in card(part, "Best, median and worst").caption
+    )
 
 
-def test_fewer_long_sequences_are_shown():
-    lengths = np.full(500, _gather.MAX_VALUES // 100)
-    assert len(_gather._sample(lengths, 1, 2000, 0)) == 100
-    assert len(_gather._sample(lengths, 100, 2000, 0)) == _gather.MIN_SEQUENCES
-    assert len(_gather._sample(np.full(500, 9), 3, 2000, 0)) == 500
-
-
-def test_text_with_a_single_category():
-    with pytest.raises(DataError, match="There is only one label: 'a'"):
-        _gather._checked_labels(np.array(["a", "a"], object), 2)
-    with pytest.raises(DataError, match="There is only one label: 'None'"):
-        _gather._checked_labels([None, None], 2)
+def test_fewer_long_sequences_are_shown(built, monkeypatch):
+    data, model, _ = built("curves")
+    monkeypatch.setattr(_report_data, "MAX_VALUES", 12 * 3 * int(data.lengths.max()))
+    assert section(model, data, title="x").result.num_sequences == 12
+    monkeypatch.setattr(_report_data, "MAX_VALUES", 1)
+    assert section(model, data, title="x").result.num_sequences == _report_data.MIN_SEQUENCES
 
 
 @pytest.mark.parametrize("num", [1, 2, 3])
@@ -287,7 +281,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
     assert "Dimension 1 of the code holds the length" in card(part, "Architecture").caption
     model = refold.SequenceAutoencoder(4, variational=True, **ONCE).fit(data)
     for bound, name in ((-1.0, "learned"), (np.inf, "inactive")):
-        monkeypatch.setattr(_numbers, "ACTIVE", bound)
+        monkeypatch.setattr(_code_cards, "ACTIVE", bound)
         one = card(section(model, data, title="x"), "Latent dimensions")
         assert {trace["name"]: len(trace["x"]) for trace in one.views[0].data} == {name: 4}
     assert (
@@ -304,8 +298,11 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
         ({"sequences": Sequences.from_list([np.ones((2, 1))])}, SchemaError, "fitted on 3"),
         ({"train": curves(2)[:1]}, DataError, "needs at least two"),
         ({"labels": [1] * 50}, DataError, "There is only one label: 1"),
+        ({"labels": [None] * 50}, DataError, "There is only one label: 'None'"),
         ({"labels": [1, 2]}, DataError, "Got 2 labels for 50 sequences"),
         ({"max_sequences": 0}, ParameterError, "max_sequences must be a positive integer"),
+        ({"max_sequences": 2.5}, ParameterError, "max_sequences must be a positive integer"),
+        ({"seed": -1}, ParameterError, "seed must be an integer of at least 0"),
     ],
 )
 def test_bad_arguments(built, tmp_path, change, error, message):
@@ -323,6 +320,56 @@ def test_empty_sequences_alone_are_refused(built):
         section(model, empty, title="x")
     some = Sequences.from_list(["", "ab", "", "c"], schema=model.schema_)
     assert section(model, some, title="x").result.num_sequences == 4
+
+
+# The map of the codes
+
+
+def code_map(built, **options):
+    data, model, _ = built("curves")
+    return card(section(model, data, title="x", **options), "Map of the codes")
+
+
+def test_a_point_shows_id_length_label_and_error(built):
+    data, _, _ = built("curves")
+    labels = [f"k{i % 2}" for i in range(50)]
+    traces = code_map(built, labels=labels, label_name="kind").views[0].data
+    assert [trace["name"] for trace in traces] == ["k0", "k1"]
+    text = traces[1]["hovertext"][0]
+    assert text.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
+
+
+def test_without_labels_colors_show_lengths(built):
+    view = code_map(built).views[0]
+    assert view.layout["legend"]["title"] == {"text": "steps"}
+    assert [trace["name"] for trace in view.data] == ["4", "5", "6", "7", "8"]
+
+
+def test_umap_is_a_third_view_if_it_is_installed(built):
+    pytest.importorskip("umap", reason="the extra umap is not installed")
+    shown = code_map(built)
+    assert [view.name for view in shown.views] == ["Features", "PCA", "UMAP"]
+    assert "Under PCA and UMAP, points are codes." in shown.caption
+    assert shown.switch
+
+
+def test_very_many_points_are_sampled(built, monkeypatch):
+    monkeypatch.setattr(_code_cards, "MAX_POINTS", 15)
+    shown = code_map(built, labels=np.arange(50) % 3)
+    assert sum(len(trace["x"]) for trace in shown.views[0].data) == 15
+    assert "15 of 50 codes are drawn, chosen at random." in shown.caption
+
+
+def test_matplotlib_and_the_page_draw_the_same_chart():
+    history = {"loss": [3.0, 2.0, None], "val_loss": [2.5, 1.5, 2.0]}
+    figure = _plotly.draw(loss_chart(history, 4.0), 300)
+    lines = loss_curves(history, initial_loss=4.0).lines
+    assert len(lines) == len(figure.data) == 4
+    for line, trace in zip(lines, figure.data, strict=True):
+        assert line.get_label() == trace["name"]
+        assert line.get_color() == trace.get("line", trace.get("marker"))["color"]
+        np.testing.assert_array_equal(line.get_xdata(), trace["x"])
+        np.testing.assert_array_equal(line.get_ydata(), np.array(trace["y"], float))
 
 
 # In a browser
@@ -377,13 +424,17 @@ def test_text_and_missing_labels_together(built):
     }
 
 
-def test_long_strips_are_cut():
-    rng = np.random.default_rng(0)
-    data = Sequences.from_list(
-        [rng.integers(0, 2, (900, 2)) for _ in range(4)], column_types="binary"
-    )
-    strips = strip_plot([("one", data[[0]], data[[1]])])
-    assert len(strips.data[0]["z"][0]) < 900
+def test_strips_show_wrong_values_and_are_cut(built, monkeypatch):
+    data, model, _ = built("ones")
+    figure = card(section(model, data[30:], title="x"), "Best, median and worst").views[0]
+    originals = [trace for trace in figure.data if "original" in trace["hovertemplate"]]
+    assert len(originals) == 3
+    assert all(len(trace["z"]) == 8 for trace in originals)
+    wrong = [trace for trace in figure.data if "wrong" in trace["hovertemplate"]]
+    assert bool(wrong) == (accuracy(data[30:], model.reconstruct(data[30:])) < 1)
+    monkeypatch.setattr(_sequence_cards, "MAX_STRIP", 2)
+    figure = card(section(model, data[30:], title="x"), "Best, median and worst").views[0]
+    assert max(len(trace["z"][0]) for trace in figure.data) <= 2
 
 
 @pytest.mark.usefixtures("no_epochs")
@@ -400,10 +451,3 @@ def test_constant_columns(tmp_path):
         model = refold.SequenceAutoencoder(2, **ONCE).fit(data)
     result = report(model, data, tmp_path / "page.html")
     assert result.scores[0].value in (0.0, np.inf)
-
-
-@pytest.mark.parametrize("options", [{"seed": -1}, {"max_sequences": 2.5}])
-def test_infinite_values(built, tmp_path, options):
-    data, model, _ = built("curves")
-    with pytest.raises(ParameterError, match=r"must be an? (positive )?integer"):
-        report(model, data, tmp_path / "page.html", **options)

@@ -1,15 +1,21 @@
 """Quality of generated sequences: a classifier two-sample test, unseen n-grams, and copies."""
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
 from refold._support.optional_imports import check_training_packages
 from refold.errors import DataError
-from refold.evaluation._label_counts import label_counts
-from refold.evaluation._ngrams import count_unseen
 from refold.evaluation._pca import PCABaseline
-from refold.sequences import Sequences, as_sequences, concatenate, fingerprints, sequence_moments
+from refold.sequences import (
+    Sequences,
+    as_sequences,
+    concatenate,
+    fingerprints,
+    sequence_moments,
+    sums_by_sequence,
+)
 
 _MAX_SEQUENCES = 1000  # of each kind, real and generated
 _MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
@@ -23,6 +29,10 @@ _VERDICTS = (
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
 )
+NGRAM_SIZES = (2, 3, 4, 5)
+"""Sizes of the n-grams that `count_unseen` counts."""
+_COUNTED = 64  # most frequent categories of a column that are counted
+_PAIRED = 12  # most frequent categories of a column whose pairs are compared
 
 
 class Comparison(NamedTuple):
@@ -210,3 +220,74 @@ def _features(sequences: Sequences) -> np.ndarray:
         parts.append(PCABaseline(size).fit(sequences).transform(sequences))
     mean, deviation = sequence_moments(sequences.values, sequences)
     return np.nan_to_num(np.concatenate([*parts, mean, deviation], axis=1))
+
+
+def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Count n-grams that are not in the reference, and all, of each sequence and token column."""
+    reference = as_sequences(reference)
+    sequences = as_sequences(sequences, schema=reference.schema)
+    parts = [reference, sequences]
+    both = concatenate([part.with_ids(np.arange(len(part))) for part in parts])
+    columns = np.flatnonzero(~both.schema.numeric)
+    # The results have the shape (n_sequences, n_token_columns, n_sizes).
+    shape = len(sequences), len(columns), len(NGRAM_SIZES)
+    unseen, total = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    rows = np.repeat(np.arange(len(both)), both.lengths + 2)
+    for i, column in enumerate(columns):
+        tokens = _with_boundaries(both, column)
+        ngrams = tokens
+        for j, size in enumerate(NGRAM_SIZES):
+            # n-grams are renumbered for each n, so that their ids stay small
+            longer = ngrams[:-1] * (tokens.max(initial=0) + 1) + tokens[size - 1 :]
+            ngrams = np.unique(longer, return_inverse=True)[1].reshape(-1)
+            first, last = rows[: len(ngrams)], rows[size - 1 :]
+            known = np.zeros(ngrams.max(initial=-1) + 1, bool)
+            known[ngrams[(first == last) & (first < len(reference))]] = True
+            new = (first == last) & (first >= len(reference))
+            for counts, which in ((total, new), (unseen, new & ~known[ngrams])):
+                sequence = first[which] - len(reference)
+                counts[:, i, j] = np.bincount(sequence, minlength=len(sequences))
+    return unseen, total
+
+
+def _with_boundaries(sequences: Sequences, column: int) -> np.ndarray:
+    """Return the tokens of a column as ids from 2 on, with 0 before and 1 after each sequence."""
+    values = sequences.values[:, column]
+    missing = np.isnan(values)
+    greatest = values[~missing].max(initial=0)
+    tokens = np.zeros(len(values) + 2 * len(sequences), np.int64)
+    shift = 2 * np.arange(len(sequences)) + 1
+    places = np.arange(len(values)) + np.repeat(shift, sequences.lengths)
+    tokens[places] = np.where(missing, greatest + 1, values).astype(np.int64) + 2
+    tokens[sequences.offsets[1:] + shift] = 1
+    return tokens
+
+
+def label_counts(sequences: Sequences) -> np.ndarray:
+    """Return features of the categories in each sequence, float (n_sequences, n_features)."""
+    # The counts of the most frequent categories, the parity of each, and for pairs of categories
+    # the running difference of the two counts: its last value, its minimum and its maximum. They
+    # show, for example, whether brackets are balanced, which n-grams cannot.
+    parts = [np.zeros((len(sequences), 0))]
+    for values in sequences.values[:, ~sequences.schema.numeric].T:
+        categories, frequency = np.unique(values[~np.isnan(values)], return_counts=True)
+        categories = categories[np.argsort(-frequency, kind="stable")[:_COUNTED]]
+        counts = sums_by_sequence(values[:, None] == categories, sequences)
+        parts += [counts, counts % 2]
+        for a, b in combinations(categories[:_PAIRED], 2):
+            steps = (values == a).astype(np.int64) - (values == b)
+            parts.append(_running(np.cumsum(steps), sequences))
+    return np.concatenate(parts, axis=1)
+
+
+def _running(sums: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Return last value, minimum and maximum of sums that begin at 0 in each sequence."""
+    result = np.zeros((len(sequences), 3))
+    full = sequences.lengths > 0
+    if full.any():
+        starts, ends = sequences.offsets[:-1][full], sequences.offsets[1:][full]
+        before = np.where(starts > 0, sums[starts - 1], 0)
+        result[full, 0] = sums[ends - 1] - before
+        result[full, 1] = np.minimum(np.minimum.reduceat(sums, starts) - before, 0)
+        result[full, 2] = np.maximum(np.maximum.reduceat(sums, starts) - before, 0)
+    return result

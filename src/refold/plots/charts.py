@@ -1,7 +1,7 @@
-"""What the figures show, as data that both matplotlib and the report's Plotly figures draw."""
+"""What the figures show, as data: matplotlib draws it for `refold.plots`, Plotly for the report."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,18 +12,35 @@ from refold._support.number_text import short_number
 from refold.diagnosis import LatentDimensions
 from refold.errors import ParameterError
 from refold.evaluation import GroupErrors
-from refold.plots._label_colours import colour_groups
-from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET
-from refold.plots._style import WRONG as WRONG
 from refold.sequences import Sequences
 
+PALETTE = (
+    "#3f7ee8",
+    "#e8833a",
+    "#2a9d8f",
+    "#d1578f",
+    "#8a63d2",
+    "#c9a227",
+    "#d64545",
+    "#46b3d6",
+    "#7a9a3a",
+    "#a5714e",
+)
+"""Colors of groups, most distinct first; readable on white and on near-black backgrounds."""
+
+ACCENT, CONTRAST, GREEN, VIOLET, WRONG = (PALETTE[i] for i in (0, 1, 2, 4, 6))
+MUTED = "#8d95a3"
+RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
+"""Colors of a scale from low to high values."""
+
 ColumnGroup = Literal["numeric", "categorical"]
-UNITS = {
+ERROR_UNITS = {
     "numeric": "squared error (1: the variance)",
     "categorical": "share of wrong values",
 }
+METHOD_COLORS = (ACCENT, MUTED, *PALETTE[1:])
 MAX_LENGTH_BARS = 40
-METHOD_COLOURS = (ACCENT, MUTED, *PALETTE[1:])
+MAX_GROUPS = 10  # of points with their own color
 
 
 @dataclass(frozen=True)
@@ -34,10 +51,27 @@ class Marks:
     x: Any  # (n_points,), or the places of bars, of horizontal ones, too
     y: Any  # (n_points,), or the lengths of bars
     name: str = ""  # entry in the legend
-    colour: Any = ACCENT  # a color, or numbers on a color scale, (n_points,)
-    style: str = ""  # "dot" for lines; "diamond" or "ring" for points
+    color: Any = ACCENT  # a color, or numbers on a color scale, (n_points,)
+    style: str = ""  # a key of `LINE_STYLES` or `POINT_STYLES` of both renderers
     size: float = 0.8  # width of bars
-    hover: Sequence[str] = ()  # lines of text for each point, which only the report shows
+    # The rest is for the report, where the reader can point and click.
+    hover: Sequence[str] = ()  # lines of text for each point
+    quantity: str = ""  # of a line: the text before the value of a point
+    group: str = ""  # marks that a click in the legend shows and hides together
+    hidden: bool = False  # until then
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A grid of values in shades of a color, from 0 to `top`; NaN is empty."""
+
+    values: np.ndarray  # (n_rows, n_columns)
+    name: str = ""
+    color: str = ACCENT
+    first_row: int = 0  # its place on the y axis
+    top: float = 1.0
+    wrong: np.ndarray | None = None  # cells to mark, (n_rows, n_columns)
+    hover: Sequence[Sequence[str]] = ()  # text of each cell, which only the report shows
 
 
 @dataclass(frozen=True)
@@ -45,19 +79,23 @@ class Axis:
     """Title and scale of an axis."""
 
     title: str = ""
-    ticks: Sequence[str] = ()  # names of the places 0, 1, 2 and so on
-    whole: bool = False
+    ticks: Sequence[str] = ()
+    places: Sequence[float] = ()  # of the ticks; by default 0, 1, 2 and so on
+    whole: bool = False  # ticks at whole numbers only
     from_zero: bool = False
     log: bool = False
+    num_steps: int | None = None  # length of the axis, if it shows these steps and nothing else
 
 
 @dataclass(frozen=True)
 class Chart:
     """Marks between two axes."""
 
-    marks: Sequence[Marks]
+    marks: Sequence[Marks | Cells]
     x: Axis
     y: Axis
+    title: str = ""
+    subtitle: str = ""
     horizontal: bool = False  # bars go from their places on the y axis to the right
     grid: Literal["x", "y"] | None = "y"  # the axis whose ticks have lines
     legend: str = ""  # title of the legend or of the color bar
@@ -65,28 +103,26 @@ class Chart:
     @property
     def has_legend(self) -> bool:
         """Whether several marks have names."""
-        return len({one.name for one in self.marks} - {""}) > 1
+        return len({marks.name for marks in self.marks if isinstance(marks, Marks)} - {""}) > 1
 
 
-def length_bins(lengths: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count lengths in bins: the first and last length and the count of each, (n_bins,)."""
+# Data and training
+
+
+def length_chart(lengths: ArrayLike) -> Chart:
+    """Count sequences by length, in bins if there are many lengths."""
     lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
     check_some(lengths.size, "sequence", "to draw lengths of")
     low, high = int(lengths.min()), int(lengths.max())
     width = -(-(high - low + 1) // MAX_LENGTH_BARS)
     first = np.arange(low, high + 1, width)
-    return first, first + width - 1, np.bincount((lengths - low) // width, minlength=len(first))
-
-
-def length_chart(lengths: ArrayLike) -> Chart:
-    """Count sequences by length."""
-    first, last, counts = length_bins(lengths)
+    last = first + width - 1
+    counts = np.bincount((lengths - low) // width, minlength=len(first))
     hover = [
-        f"{n:,} of {f}{'' if f == e else f' to {e}'} steps"
-        for n, f, e in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
+        f"{count:,} of {_range_text(*ends)} steps"
+        for count, *ends in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
     ]
-    width = 0.9 * float(last[0] - first[0] + 1)
-    bars = Marks("bars", (first + last) / 2, counts, size=width, hover=hover)
+    bars = Marks("bars", (first + last) / 2, counts, size=0.9 * width, hover=hover)
     return Chart([bars], Axis("steps", whole=True), Axis("sequences", from_zero=True))
 
 
@@ -102,14 +138,14 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
     epochs = np.asarray(history.get("epoch", np.arange(1, num_epochs + 1)))
     refit = np.array(history.get("phase", ["validated"] * num_epochs)) == "refit"
     marks = []
-    for curve, rows, name, colour, style in (
+    for curve, phase, name, color, style in (
         (losses, ~refit, "training", MUTED, ""),
         (losses, refit, "refit on all data", VIOLET, "dot"),
         (validation, ~refit, "validation", ACCENT, ""),
     ):
-        chosen = np.flatnonzero(rows[: len(curve)])
-        if np.isfinite(curve[chosen]).any():
-            marks.append(Marks("lines", epochs[chosen], curve[chosen], name, colour, style))
+        rows = np.flatnonzero(phase[: len(curve)])
+        if np.isfinite(curve[rows]).any():
+            marks.append(Marks("lines", epochs[rows], curve[rows], name, color, style))
     if initial_loss is not None:
         name = f"initial weights: {short_number(initial_loss)}"
         marks.append(Marks("points", [0], [initial_loss], name, GREEN, "diamond"))
@@ -121,75 +157,80 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         name = f"best: {short_number(value)}"
         marks.append(Marks("points", [place], [value], name, CONTRAST, "ring"))
     drawn = np.concatenate([losses, validation, _floats([initial_loss])])
-    return Chart(
-        marks, Axis("epoch", whole=True, from_zero=True), Axis("loss", log=_is_wide(drawn))
-    )
+    log = _needs_log(drawn[np.isfinite(drawn)], 3)
+    return Chart(marks, Axis("epoch", whole=True, from_zero=True), Axis("loss", log=log))
 
 
-def error_bars(
-    errors: Mapping[str, Any],
-    names: Sequence[str],
-    column_type: str,
-    *,
-    title: str = "",
-    horizontal: bool = False,
-    notes: Sequence[str] = (),
-) -> Chart:
-    """Draw errors as bars, with methods side by side; ``notes`` are hover text, or the names."""
-    place, thick = np.arange(len(names)), 0.8 / len(errors)
-    marks = []
-    for i, (method, values) in enumerate(errors.items()):
-        shift = (i - (len(errors) - 1) / 2) * thick
-        look = _error_marks(i, method, values, notes or names)
-        marks.append(Marks("bars", place + shift, values, size=0.92 * thick, **look))
-    x, y = (
-        Axis(title, ticks=[str(name) for name in names]),
-        Axis(UNITS[column_type], from_zero=True),
-    )
-    if horizontal:
-        return Chart(marks, y, x, horizontal=True, grid="x")
-    return Chart(marks, x, y)
+# Errors
+
+
+def feature_error_bars(errors: Mapping[str, Any], names: Sequence[str], column_type: str) -> Chart:
+    """Draw the error of each feature as horizontal bars, with methods side by side."""
+    marks = _error_marks("bars", errors, np.arange(len(names)), names)
+    x, y = Axis(ERROR_UNITS[column_type], from_zero=True), Axis(ticks=[str(name) for name in names])
+    return Chart(marks, x, y, horizontal=True, grid="x")
 
 
 def length_error_bars(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Draw the error of sequences of similar length as bars."""
-    first = next(iter(groups.values()))
+    lengths = next(iter(groups.values()))
     notes = [
         f"{steps} steps, {num:,} sequences"
-        for steps, num in zip(first.names, first.num_sequences.tolist(), strict=True)
+        for steps, num in zip(lengths.names, lengths.num_sequences, strict=True)
     ]
-    errors = {method: getattr(found, column_type) for method, found in groups.items()}
-    return error_bars(errors, first.names, column_type, title="steps in the sequence", notes=notes)
+    errors = {method: getattr(group, column_type) for method, group in groups.items()}
+    marks = _error_marks("bars", errors, np.arange(len(notes)), notes)
+    x = Axis("steps in the sequence", ticks=lengths.names)
+    return Chart(marks, x, Axis(ERROR_UNITS[column_type], from_zero=True))
 
 
 def position_error_lines(groups: Mapping[str, GroupErrors], column_type: str) -> Chart:
     """Draw the error along the sequence as lines."""
-    first = next(iter(groups.values()))
+    steps = next(iter(groups.values()))
     notes = [
-        f"{'step' if low == high else f'steps {low} to'} {high}, {num:,} sequences"
-        for low, high, num in zip(first.first, first.last, first.num_sequences, strict=True)
+        f"{'step' if low == high else 'steps'} {_range_text(low, high)}, {num:,} sequences"
+        for low, high, num in zip(steps.first, steps.last, steps.num_sequences, strict=True)
     ]
-    middle = (first.first + first.last) / 2
-    marks = []
-    for i, (method, found) in enumerate(groups.items()):
-        values = getattr(found, column_type)
-        marks.append(Marks("lines", middle, values, **_error_marks(i, method, values, notes)))
-    return Chart(marks, Axis("step", whole=True), Axis(UNITS[column_type], from_zero=True))
+    errors = {method: getattr(group, column_type) for method, group in groups.items()}
+    marks = _error_marks("lines", errors, (steps.first + steps.last) / 2, notes)
+    return Chart(marks, Axis("step", whole=True), Axis(ERROR_UNITS[column_type], from_zero=True))
 
 
 def _error_marks(
-    i: int, method: str, values: Iterable[float], notes: Sequence[str]
-) -> dict[str, Any]:
-    texts = ["never observed" if np.isnan(value) else short_number(value) for value in values]
-    return {
-        "name": method,
-        "colour": METHOD_COLOURS[i % len(METHOD_COLOURS)],
-        "hover": [f"{method}: {text}\n{note}" for text, note in zip(texts, notes, strict=True)],
-    }
+    kind: Literal["bars", "lines"],
+    errors: Mapping[str, Any],
+    places: np.ndarray,
+    notes: Sequence[str],
+) -> list[Marks]:
+    """Return marks for each method; bars stand side by side. ``notes`` are hover text."""
+    width = 0.8 / len(errors)
+    marks = []
+    for i, (method, values) in enumerate(errors.items()):
+        shift = (i - (len(errors) - 1) / 2) * width if kind == "bars" else 0
+        texts = ["never observed" if np.isnan(value) else short_number(value) for value in values]
+        hover = [f"{method}: {text}\n{note}" for text, note in zip(texts, notes, strict=True)]
+        color = METHOD_COLORS[i % len(METHOD_COLORS)]
+        line = Marks(kind, places + shift, values, method, color, size=0.92 * width, hover=hover)
+        marks.append(line)
+    return marks
+
+
+def size_chart(sizes: Sequence[int], errors: Mapping[str, Sequence[float]], measure: str) -> Chart:
+    """Draw the held-out error of each method by code size."""
+    log = _needs_log(np.concatenate([*errors.values()]), 10)
+    marks = [
+        Marks("lines", sizes, values, name, color, "markers")
+        for (name, values), color in zip(errors.items(), (MUTED, ACCENT), strict=True)
+    ]
+    error = Axis(f"held-out error ({measure})", from_zero=not log, log=log)
+    return Chart(marks, Axis("latent dimensions"), error)
+
+
+# Codes
 
 
 def latent_bars(
-    found: LatentDimensions,
+    dimensions: LatentDimensions,
     values: np.ndarray,
     title: str,
     *,
@@ -200,45 +241,85 @@ def latent_bars(
     inactive: np.ndarray | None = None,
 ) -> Chart:
     """Draw one value of each latent dimension, in the order of their effect."""
-    order = found.order[:num_bars]
+    order = dimensions.order[:num_bars]
     idle = np.zeros(len(order), bool) if inactive is None else inactive[order]
     first_rocket = latent_dim - rocket_dim
     rocket = (order < latent_dim) & (order >= first_rocket)
     length = (order < first_rocket) & (order >= first_rocket - length_dim)
     marks = []
-    for rows, name, colour in (
+    for rows, name, color in (
         (~rocket & ~length & ~idle, "learned", ACCENT),
         (rocket & ~idle, "ROCKET features", CONTRAST),
         (length & ~idle, "length", GREEN),
         (idle, "inactive", MUTED),
     ):
         hover = [
-            f"{latent_name(found, i)}\nchange {short_number(float(found.total[i]))}"
-            f"\nvariance {short_number(float(found.deviation[i]) ** 2)}"
+            f"{latent_name(dimensions, i)}\nchange {short_number(float(dimensions.total[i]))}"
+            f"\nvariance {short_number(float(dimensions.deviation[i]) ** 2)}"
             for i in order[rows]
         ]
         if rows.any():
-            place = np.flatnonzero(rows)
-            marks.append(Marks("bars", place, values[order[rows]], name, colour, hover=hover))
-    ticks = [found.names[i] for i in order]
+            places = np.flatnonzero(rows)
+            marks.append(Marks("bars", places, values[order[rows]], name, color, hover=hover))
+    ticks = [dimensions.names[i] for i in order]
     return Chart(marks, Axis("latent dimension", ticks=ticks), Axis(title, from_zero=True))
 
 
-def latent_name(found: LatentDimensions, i: int) -> str:
+def latent_cells(
+    dimensions: LatentDimensions, names: Sequence[str], *, num_rows: int, num_columns: int
+) -> Chart:
+    """Draw the effect of each latent dimension on each column as shades."""
+    rows = dimensions.order[:num_rows]
+    strongest = np.argsort(-dimensions.effect.max(axis=0), kind="stable")
+    columns = np.sort(strongest[:num_columns])
+    row_names = [latent_name(dimensions, i) for i in rows]
+    column_names = [names[int(i)] for i in columns]
+    effect = dimensions.effect[np.ix_(rows, columns)]
+    hover = [
+        [
+            f"{row_name}\n{name}: {short_number(value)}"
+            for name, value in zip(column_names, values, strict=True)
+        ]
+        for row_name, values in zip(row_names, effect.tolist(), strict=True)
+    ]
+    cells = Cells(effect, top=float(effect.max()), hover=hover)
+    x, y = Axis(ticks=column_names), Axis(ticks=row_names)
+    return Chart([cells], x, y, grid=None, legend="change")
+
+
+def latent_name(dimensions: LatentDimensions, i: int) -> str:
     """Return "dimension 3" for the name "3"."""
-    return f"dimension {found.names[i]}" if found.names[i].isdigit() else found.names[i]
+    name = dimensions.names[i]
+    return f"dimension {name}" if name.isdigit() else name
 
 
 def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) -> Chart:
     """Draw a numeric column of decoded sequences as lines from blue to yellow."""
     low, high = min(deviations), max(deviations)
     marks = []
-    for i, value in enumerate(deviations):
-        steps = decoded.values[decoded.offsets[i] : decoded.offsets[i + 1], column]
-        colour = ramp_colour(0.5 if high == low else (value - low) / (high - low))
-        marks.append(Marks("lines", np.arange(len(steps)), steps, signed(value), colour))
-    name = decoded.schema.names[column]
-    return Chart(marks, Axis("step", whole=True), Axis(name), grid=None, legend="std. dev.")
+    for i, deviation in enumerate(deviations):
+        values = decoded[[i]].values[:, column]
+        color = _ramp_color(0.5 if high == low else (deviation - low) / (high - low))
+        name = signed(deviation)
+        line = Marks("lines", np.arange(len(values)), values, name, color)
+        marks.append(replace(line, quantity=f"{name} standard deviations", group=name))
+    title = decoded.schema.names[column]
+    return Chart(marks, Axis("step", whole=True), Axis(title), grid=None, legend="std. dev.")
+
+
+def sweep_cells(decoded: Sequences, deviations: Sequence[float]) -> Chart:
+    """Draw the binary and categorical columns of decoded sequences side by side, as shades."""
+    blocks, places, names, width = [], [], [], 0
+    for i in range(len(decoded)):
+        block, names = _rows(decoded[[i]], numeric=False)
+        gap = np.full((len(block), 1), np.nan)
+        block = block if block.shape[1] else gap  # an empty sequence takes one place
+        places.append(width + (block.shape[1] - 1) / 2)
+        blocks += [block, gap]
+        width += block.shape[1] + 1
+    cells = Cells(np.concatenate(blocks[:-1], axis=1))
+    x = Axis("standard deviations from the mean", [signed(value) for value in deviations], places)
+    return Chart([cells], x, Axis(ticks=names), grid=None)
 
 
 def code_points(
@@ -249,19 +330,96 @@ def code_points(
     label_name: str = "",
     hover: Sequence[str] = (),
 ) -> Chart:
-    """Draw codes in the plane, in the colors of their labels."""
+    """Draw codes in the plane, in the colors of their labels: at most ten, or a color scale."""
     labels = np.full(len(points), "") if labels is None else np.asarray(labels)
-    values, groups, num_others = colour_groups(labels)
-    marks = []
+    groups = _label_groups(labels)
     if groups is None:
-        marks = [Marks("points", points[:, 0], points[:, 1], colour=values, hover=hover)]
-    for i, group in enumerate(groups or ()):
-        rows = np.flatnonzero(values == i)
-        other = num_others > 0 and i == len(groups or ()) - 1
-        colour = MUTED if other else PALETTE[i % len(PALETTE)]
-        texts = np.array(hover)[rows].tolist() if hover else ()
-        marks.append(Marks("points", points[rows, 0], points[rows, 1], group, colour, hover=texts))
+        colors = labels.astype(float)
+        marks = [Marks("points", points[:, 0], points[:, 1], color=colors, hover=hover)]
+    else:
+        marks = [
+            Marks(
+                "points",
+                *points[rows].T,
+                name=name,
+                color=color,
+                hover=[hover[int(i)] for i in rows if hover],
+            )
+            for name, rows, color in groups
+        ]
     return Chart(marks, Axis(names[0]), Axis(names[1]), grid=None, legend=label_name)
+
+
+def _label_groups(labels: np.ndarray) -> list[tuple[str, np.ndarray, str]] | None:
+    """Return name, rows and color of at most ten groups; None if labels are many numbers."""
+    distinct, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    names = [str(label) for label in distinct.tolist()]
+    common = list(range(len(names)))
+    if len(names) > MAX_GROUPS:
+        if _are_numbers(labels):
+            return None
+        common.sort(key=lambda i: (-counts[i], names[i]))
+        common = sorted(common[: MAX_GROUPS - 1])
+    groups = [
+        (names[i], np.flatnonzero(index == i), color)
+        for i, color in zip(common, PALETTE, strict=False)
+    ]
+    if len(common) < len(names):
+        rare = np.flatnonzero(~np.isin(index, common))
+        groups.append((f"{len(names) - len(common)} others", rare, MUTED))
+    return groups
+
+
+# Reconstructions
+
+
+def reconstruction_lines(
+    original: Sequences,
+    reconstructed: Mapping[str, Sequences],
+    columns: Sequence[int],
+    shown: Sequence[int],
+) -> Chart:
+    """Draw columns of a sequence and of its reconstruction, and of a linear one if there is one.
+
+    The report hides the columns that are not in ``shown``, and the linear reconstruction.
+    """
+    names = original.schema.names
+    main, *linear = reconstructed
+    marks = []
+    colors = {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
+    for column in columns:
+        look = {"color": colors[column], "group": str(column), "hidden": column not in shown}
+        before = _line(original, column, "original", style="original", **look)
+        after = _line(reconstructed[main], column, main, style="reconstruction", **look)
+        marks += [before, replace(after, name=names[column])]
+    for method in linear:
+        for column in sorted(shown):
+            name = method if column == min(shown) else ""  # one entry in the legend for all columns
+            color = colors[column] if len(shown) > 1 else MUTED
+            look = {"name": name, "color": color, "group": method, "hidden": True}
+            marks.append(_line(reconstructed[method], column, method, style="thin dots", **look))
+    return Chart(marks, Axis("step", whole=True), Axis(), grid=None)
+
+
+def _line(sequence: Sequences, column: int, method: str, **look: Any) -> Marks:
+    values, quantity = sequence.values[:, column], f"{sequence.schema.names[column]}, {method}"
+    return Marks("lines", np.arange(len(values)), values, quantity=quantity, **look)
+
+
+def reconstruction_cells(
+    original: Sequences, reconstructed: Sequences, num_steps: int, color: str = CONTRAST
+) -> Chart:
+    """Draw a sequence above its reconstruction as shades, and mark wrong values."""
+    before, names = _rows(original)
+    after, _ = _rows(reconstructed)
+    wrong, below = wrong_values(before.T, after.T).T, len(names) + 1
+    marks = [
+        Cells(before, "original"),
+        Cells(after, "reconstruction", color, first_row=below, wrong=wrong),
+    ]
+    places = [*range(len(names)), *range(below, below + len(names))]
+    x = Axis("step", whole=True, num_steps=num_steps)
+    return Chart(marks, x, Axis(ticks=[*names, *names], places=places), grid=None)
 
 
 def by_variance(sequences: Sequences) -> list[int]:
@@ -274,14 +432,30 @@ def by_variance(sequences: Sequences) -> list[int]:
     return numeric[np.argsort(-spread, kind="stable")].tolist()
 
 
-def ramp_colour(share: float) -> str:
-    """Return a color between blue and yellow, for a share from 0 to 1."""
-    place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
-    i = min(int(place), len(RAMP) - 2)
-    low, high = (
-        np.array([int(RAMP[k][c : c + 2], 16) for c in (1, 3, 5)], float) for k in (i, i + 1)
-    )
-    return "#" + "".join(f"{round(c):02x}" for c in low + (high - low) * (place - i))
+def wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
+    """Mark the wrong values of a reconstruction, and all beyond the end of the original."""
+    common = min(len(original), len(reconstructed))
+    wrong = np.ones(reconstructed.shape, bool)
+    before, after = original[:common], np.round(reconstructed[:common])
+    wrong[:common] = (np.round(before) != after) & ~np.isnan(before)  # missing ones do not count
+    return wrong
+
+
+def _rows(sequence: Sequences, *, numeric: bool = True) -> tuple[np.ndarray, list[str]]:
+    """Return a row for each column or category, (n_rows, n_steps), and their names."""
+    rows, names = [], []
+    for column, values in zip(sequence.schema.columns, sequence.values.T, strict=True):
+        if column.column_type.has_categories:
+            ones = values == np.arange(len(column.categories))[:, None]
+            rows += [*np.where(np.isnan(values), np.nan, ones)]
+            names += map(str, column.categories)
+        elif numeric or not column.column_type.is_number:
+            rows.append(values.astype(float))
+            names.append(column.name)
+    return np.array(rows), names
+
+
+# Text and numbers
 
 
 def in_steps(num: int, name: str = "step") -> str:
@@ -294,20 +468,29 @@ def signed(value: float) -> str:
     return f"{value:+.1f}" if value else "0"
 
 
-def wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
-    """Mark the wrong values of a reconstruction, and all beyond the end of the original."""
-    common = min(len(original), len(reconstructed))
-    wrong = np.ones(reconstructed.shape, bool)
-    before, after = original[:common], np.round(reconstructed[:common])
-    wrong[:common] = (np.round(before) != after) & ~np.isnan(before)  # missing ones do not count
-    return wrong
+def _range_text(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
-def _is_wide(values: np.ndarray) -> bool:
-    """Return whether values need a logarithmic axis."""
-    finite = values[np.isfinite(values)]
-    return bool(finite.size and finite.min() > 0 and finite.max() > 3 * finite.min())
+def _ramp_color(share: float) -> str:
+    """Return a color between blue and yellow, for a share from 0 to 1."""
+    places = np.linspace(0, 1, len(RAMP))
+    channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
+    return "#" + "".join(f"{round(np.interp(share, places, one)):02x}" for one in channels)
+
+
+def _needs_log(values: np.ndarray, ratio: float) -> bool:
+    """Return whether positive values differ by more than a ratio."""
+    return bool(values.size and values.min() > 0 and values.max() > ratio * values.min())
 
 
 def _floats(values: Iterable[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _are_numbers(labels: np.ndarray) -> bool:
+    try:
+        values = labels.astype(float)
+    except (TypeError, ValueError):
+        return False
+    return not np.isinf(values).any() and not np.isnan(values).all()

@@ -9,12 +9,3 @@ from refold.report._report import report as report
 from refold.report._report import section as section
 from refold.report._score import Result as Result
 from refold.report._score import Score as Score
-
-__all__ = [
-    "Result",
-    "Score",
-    "check_packages",
-    "report",
-    "section",
-    "write_page",
-]

@@ -26,13 +26,16 @@ class Plot:
     kind: str = "plot"
 
 
+Token = tuple[str, bool]  # text, and whether it is marked
+Row = tuple[str, Sequence[Token]]  # name and tokens
+
+
 @dataclass(frozen=True)
 class TextGroup:
     """Rows of tokens below a heading."""
 
     title: str
-    # the name of each row, and its tokens, each with whether it is marked
-    rows: Sequence[tuple[str, Sequence[tuple[str, bool]]]]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True)

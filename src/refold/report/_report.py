@@ -2,23 +2,34 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import warnings
+from dataclasses import replace
 
+import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold.model import Model, ModelLike, SequencesLike, model_of
-from refold.report._code_map_card import code_map
-from refold.report._code_sweep_cards import latent_cards
-from refold.report._error_cards import error_cards
-from refold.report._page import Section, check_packages, write_page
-from refold.report._reconstruction_cards import reconstructions
-from refold.report._report_data import ReportData, Stage, gather
+from refold._support.argument_checks import check_some, check_whole
+from refold.errors import DataError
+from refold.evaluation import errors_by_sequence
+from refold.model import HEAD, Model, ModelLike, SequencesLike, describe_longer, model_of
+from refold.report._code_cards import code_map, latent_cards
+from refold.report._measurement_cards import architecture, data, errors, losses
+from refold.report._page import Card, Section, check_packages, write_page
+from refold.report._report_data import (
+    ReportData,
+    check_labels,
+    reconstruct_by_pca,
+    sample_rows,
+    scores_of,
+    training_sample,
+)
 from refold.report._score import Result
-from refold.report._training_cards import architecture, data, losses
+from refold.report._sequence_cards import reconstructions
 from refold.sequences import Sequences, as_sequences
 
 MAX_SEQUENCES = 2000
+CARDS = (data, architecture, losses, errors, reconstructions, code_map, latent_cards)
 
 
 def report(
@@ -102,8 +113,7 @@ def report(
     )
     if part.result is None:
         raise TypeError("a section of a model has a result")
-    alone = Section("", part.summary, part.facts, part.cards, part.result)
-    write_page(path, [alone], title=title)
+    write_page(path, [replace(part, title="")], title=title)
     return part.result
 
 
@@ -123,40 +133,59 @@ def section(
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
     model = model_of(model)
-    with _stages(verbose) as stage:
-        material = gather(
-            model,
-            _source(sequences, model),
-            name=title,
-            labels=labels,
-            label_name=label_name,
-            train=None if train is None else _source(train, model),
-            max_sequences=max_sequences,
-            seed=seed,
-            seconds=seconds,
-            stage=stage,
+    source, train = _opened(sequences, model), None if train is None else _opened(train, model)
+    max_sequences = check_whole("max_sequences", max_sequences)
+    seed = check_whole("seed", seed, 0)
+    check_some(len(source), "sequence", "to report on")
+    if not source.lengths.any():
+        raise DataError(
+            f"There is nothing to report on: {len(source)} sequences, all of them empty."
         )
-        stage("errors")
-        cards = [
-            data(material),
-            architecture(material),
-            losses(material),
-            *error_cards(material),
-            reconstructions(material),
-            code_map(material, stage),
-            *latent_cards(material, stage),
-        ]
-    text = f"{summary} {material.note}".strip()
-    cards = [card for card in cards if card is not None]
-    return Section(title, text, _facts(material), cards, material.result)
+    labels = None if labels is None else check_labels(labels, len(source))
+    train = None if train is None else training_sample(model, train, seed)
+    rows = sample_rows(source.lengths, model.schema.output_width, max_sequences, seed)
+    status = Console(stderr=True).status("report")  # silent until it is entered
+    with status if verbose else contextlib.nullcontext():
+        status.update("report: encoding and decoding")
+        sample = source[rows].align(model.schema)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
+            codes = np.asarray(model.encode(sample))
+        decoded = model.reconstruct(sample, codes=codes)
+        back = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
+        status.update("report: PCA")
+        linear, pca_size, note = reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
+        methods = {"Refold": back} if linear is None else {"Refold": back, "PCA": linear}
+        material = ReportData(
+            model=model,
+            sequences=sample,
+            lengths=np.asarray(source.lengths),
+            codes=codes,
+            methods=methods,
+            errors=errors_by_sequence(sample, back, model.error_scaler),
+            scores=scores_of(model, sample, methods),
+            labels=None if labels is None else labels[rows],
+            label_name=label_name or "label",
+            seed=seed,
+        )
+        cards: list[Card] = []
+        for draw_cards in CARDS:
+            status.update(f"report: {draw_cards.__name__.replace('_', ' ')}")
+            cards += draw_cards(material)
+    if seconds is None:
+        seconds = [None, *model.history.epochs.get("seconds", ())][-1]
+    result = Result(title, len(sample), codes.shape[1], pca_size, material.scores, seconds)
+    longer = describe_longer(sample.lengths, model.max_steps, "reconstructions")
+    text = " ".join(part for part in (summary, note, longer) if part)
+    return Section(title, text, _facts(material, result), cards, result)
 
 
-def _source(data: SequencesLike, model: Model) -> Sequences:
+def _opened(data: SequencesLike, model: Model) -> Sequences:
     return data if isinstance(data, Sequences) else as_sequences(data, schema=model.schema)
 
 
-def _facts(material: ReportData) -> list[tuple[str, str]]:
-    result = material.result
+def _facts(material: ReportData, result: Result) -> list[tuple[str, str]]:
+    """Return the key figures, each with its meaning."""
     facts = []
     for score in result.scores:
         facts.append((score.number(score.value), f"{score.unit}, Refold"))
@@ -173,13 +202,3 @@ def _facts(material: ReportData) -> list[tuple[str, str]]:
     if result.seconds is not None:
         facts.append((f"{result.seconds:.0f} s", "training"))
     return facts
-
-
-@contextlib.contextmanager
-def _stages(verbose: int) -> Iterator[Stage]:
-    """Show progress on standard error if ``verbose``."""
-    if not verbose:
-        yield lambda _: None
-        return
-    with Console(stderr=True).status("report") as status:
-        yield lambda name: status.update(f"report: {name}")

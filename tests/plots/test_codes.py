@@ -1,10 +1,23 @@
+"""The map of codes, the effect of each latent dimension, and sweeps."""
+
+import datetime
 import sys
 
 import numpy as np
 import pytest
 
+from refold.diagnosis import LatentDimensions
 from refold.errors import DataError, MissingExtraError, ParameterError
-from refold.plots import code_map, code_plane
+from refold.plots import code_map, code_plane, latent_dimensions, sweep
+from refold.sequences import Column, Schema, Sequences
+
+FOUND = LatentDimensions(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
+WAVES = Sequences.from_list(
+    [np.stack([np.zeros(5), k * np.arange(5.0)], axis=1) for k in (1, 2, 3)], names=["a", "b"]
+)
+
+
+# The map
 
 
 def points(ax):
@@ -48,13 +61,25 @@ def test_many_numeric_labels_have_a_color_bar():
     assert [other.get_ylabel() for other in ax.figure.axes] == ["code 1", "steps"]
 
 
+def test_numbers_as_text_and_with_gaps_have_a_color_bar_too():
+    codes = np.random.default_rng(0).normal(size=(30, 2))
+    for labels in ([f"{i / 7:.3f}" for i in range(30)], [*np.arange(29) / 3, np.nan]):
+        (drawn,) = code_map(codes, labels).collections
+        values = drawn.get_array()
+        assert values[7] == pytest.approx(float(labels[7]))
+
+
 def test_rare_labels_are_one_gray_group():
     codes = np.random.default_rng(0).normal(size=(40, 2))
     ax = code_map(codes, labels=[f"w{i // 2}" if i < 20 else f"v{i}" for i in range(40)])
-    named = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert len(named) == 10
-    assert named[-1] == "21 others"
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(names) == 10
+    assert names[-1] == "21 others"
+    assert {f"w{i}" for i in range(9)} == set(names[:-1])
     assert len(ax.collections[-1].get_offsets()) == 22
+    dates = [datetime.date(2026, 1, 1 + i) for i in range(20)]
+    names = [text.get_text() for text in code_map(codes[:20], dates).get_legend().get_texts()]
+    assert (names[0], names[-1]) == ("2026-01-01", "11 others")
 
 
 def test_annotations_are_at_their_points():
@@ -79,7 +104,7 @@ def test_annotations_are_at_their_points():
         ({"codes": np.zeros((2, 2)), "annotations": {2: "a"}}, "no code 2 to annotate"),
     ],
 )
-def test_bad_arguments_are_refused(arguments, message):
+def test_bad_maps_are_refused(arguments, message):
     with pytest.raises((DataError, ParameterError), match=message):
         code_map(**arguments)
 
@@ -88,13 +113,13 @@ def test_umap_keeps_groups_together():
     pytest.importorskip("umap", reason="the extra umap is not installed")
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(60, 5)) + 20 * np.repeat(np.eye(3, 5), 20, axis=0)
-    found, names = code_plane(codes, "umap")
+    points_of, names = code_plane(codes, "umap")
     assert names == ("UMAP 1", "UMAP 2")
-    assert np.array_equal(found, code_plane(codes, "umap")[0])
+    assert np.array_equal(points_of, code_plane(codes, "umap")[0])
     group = np.repeat(np.arange(3), 20)
-    apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
-    np.fill_diagonal(apart, np.inf)
-    assert (group[apart.argmin(axis=1)] == group).all()
+    distances = np.linalg.norm(points_of[:, None] - points_of[None], axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    assert (group[distances.argmin(axis=1)] == group).all()
     assert code_map(codes, method="umap").get_xlabel() == "UMAP 1"
 
 
@@ -106,3 +131,55 @@ def test_a_map_that_cannot_be_drawn_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
         code_plane(np.eye(8), "umap")
+
+
+# Latent dimensions
+
+
+def test_dimensions_are_sorted_by_effect_and_rocket_features_have_a_color():
+    ax = latent_dimensions(FOUND, rocket_dim=1, latent_dim=3)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "0"]
+    places = {round(bar.get_x() + 0.4): bar.get_height() for bar in ax.patches}
+    assert places == {0: 0.4, 1: 0.2, 2: 0.1}
+    assert len({bar.get_facecolor() for bar in ax.patches}) == 2
+    assert latent_dimensions(FOUND).get_legend() is None
+
+
+def test_a_sweep_draws_a_line_for_each_value_of_the_most_affected_column():
+    ax = sweep(WAVES, deviations=(-1, 0, 1))
+    assert ax.get_ylabel() == "b"
+    np.testing.assert_array_equal(ax.lines[2].get_ydata(), 3 * np.arange(5.0))
+    assert len({line.get_color() for line in ax.lines}) == 3
+    assert sweep(WAVES, deviations=(-1, 0, 1), column=0).get_ylabel() == "a"
+
+
+def test_categorical_sequences_are_adjacent_strips():
+    words = Sequences.from_list(["ab", "", "b"])
+    ax = sweep(words, deviations=(-1, 0, 1))
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["-1.0", "0", "+1.0"]
+    assert ax.get_xticks().tolist() == [0.5, 3, 5]
+    strips = ax.images[0].get_array()
+    assert strips.tolist() == [[1, 0, None, None, None, 0], [0, 1, None, None, None, 1]]
+
+
+def test_the_given_categorical_column_is_drawn():
+    columns = (Column("on", "binary"), Column("page", "categorical", ("a", "b")))
+    values = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    decoded = Sequences(values, [0, 1, 2, 3], schema=Schema(columns))
+    for column, strips in ((0, [[1, 0, 1]]), (1, [[1, 0, 0], [0, 1, 1]])):
+        ax = sweep(decoded, deviations=(-1, 0, 1), column=column)
+        assert ax.images[0].get_array()[:, ::2].tolist() == strips
+
+
+def test_bad_sweeps_are_refused():
+    with pytest.raises(DataError, match="Got 3 sequences for 7 values"):
+        sweep(WAVES)
+    with pytest.raises(ParameterError, match="no column 2"):
+        sweep(WAVES, deviations=(-1, 0, 1), column=2)
+
+
+def test_the_length_dimension_has_a_color_and_a_name():
+    ax = latent_dimensions(FOUND, rocket_dim=1, length_dim=1, latent_dim=3)
+    assert len({bar.get_facecolor() for bar in ax.patches}) == 3
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sorted(names) == ["ROCKET features", "learned", "length"]

@@ -1,0 +1,164 @@
+"""Figures of lengths, losses and errors show the given arrays."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from refold import ErrorCurve
+from refold.errors import DataError, ParameterError
+from refold.evaluation import errors_by_length, errors_by_position
+from refold.plots import (
+    error_by_feature,
+    error_by_length,
+    error_by_position,
+    error_by_size,
+    lengths,
+    loss_curves,
+)
+from refold.sequences import Sequences
+
+WORDS = Sequences.from_list(["abba", "cab", "b", "ca"])
+BACK, OTHER = ["abbb", "cab", "c", "ca"], ["aaaa", "aaa", "a", "aa"]
+CURVE = ErrorCurve((2, 8, 32), (0.4, 0.2, 0.1), (0.5, 0.3, 0.12), "NMSE", 100, 10)
+
+
+def curves(ax):
+    return {line.get_label(): line.get_xydata() for line in ax.lines}
+
+
+def texts(labels):
+    return [label.get_text() for label in labels]
+
+
+def test_figures_are_drawn_on_the_given_axes_and_pyplot_keeps_none():
+    groups = {"x": errors_by_length(WORDS, BACK)}
+    steps = {"x": errors_by_position(WORDS, BACK)}
+    for draw, *data in (
+        (lengths, [3, 4]),
+        (loss_curves, {"loss": [1.0, 0.5]}),
+        (error_by_feature, {"x": [1.0]}, ["a"]),
+        (error_by_length, groups),
+        (error_by_position, steps),
+        (error_by_size, CURVE),
+    ):
+        ax = Figure().add_subplot()
+        assert draw(*data, ax) is ax
+        assert draw(*data) is not ax
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or pyplot.get_fignums() == []
+
+
+# Lengths
+
+
+def test_every_length_is_counted_once():
+    steps = np.random.default_rng(0).integers(3, 500, 1000)
+    bars = lengths(steps).patches
+    assert len(bars) <= 40
+    for bar in bars:
+        middle, half = bar.get_x() + bar.get_width() / 2, bar.get_width() / 1.8
+        inside = (steps >= middle - half) & (steps <= middle + half)
+        assert bar.get_height() == inside.sum()
+    assert sum(bar.get_height() for bar in bars) == 1000
+    assert [bar.get_height() for bar in lengths([0, 2, 2]).patches] == [1, 0, 2]
+    assert len(lengths([7, 7]).patches) == 1
+    with pytest.raises(DataError, match="no sequence"):
+        lengths([])
+
+
+# Losses
+
+
+def test_both_losses_are_drawn_and_the_best_epoch_is_marked():
+    history = {"epoch": [1, 2, 3], "loss": [3.0, 2.0, 1.0], "val_loss": [3.0, 1.5, 2.0]}
+    lines = curves(loss_curves(history))
+    np.testing.assert_array_equal(lines["training"][:, 1], [3.0, 2.0, 1.0])
+    np.testing.assert_array_equal(lines["validation"][:, 0], [1, 2, 3])
+    np.testing.assert_array_equal(lines["best: 1.5"], [[2, 1.5]])
+    assert list(curves(loss_curves({"loss": [2.0, 1.0]}))) == ["training"]
+
+
+def test_a_refit_has_its_own_curve():
+    history = {
+        "epoch": [1, 2, 3, 1, 2],
+        "phase": ["validated"] * 3 + ["refit"] * 2,
+        "loss": [3.0, 2.0, 1.0, 2.5, 1.5],
+        "val_loss": [3.0, 1.5, 2.0, None, None],
+    }
+    lines = curves(loss_curves(history))
+    np.testing.assert_array_equal(lines["training"], [[1, 3.0], [2, 2.0], [3, 1.0]])
+    np.testing.assert_array_equal(lines["refit on all data"], [[1, 2.5], [2, 1.5]])
+    np.testing.assert_array_equal(lines["validation"][:, 0], [1, 2, 3])
+
+
+def test_the_initialization_is_epoch_0_and_can_be_the_best():
+    history = {"epoch": [1, 2], "loss": [3.0, 2.0], "val_loss": [3.0, 1.5]}
+    lines = curves(loss_curves(history, initial_loss=2.0))
+    np.testing.assert_array_equal(lines["initial weights: 2"], [[0, 2.0]])
+    np.testing.assert_array_equal(lines["best: 1.5"], [[2, 1.5]])
+    lines = curves(loss_curves(history, initial_loss=1.0))
+    np.testing.assert_array_equal(lines["best: 1"], [[0, 1.0]])
+
+
+def test_missing_losses_are_gaps_and_none_at_all_is_refused():
+    ax = loss_curves({"loss": [None, 1.0, 0.5], "val_loss": [2.0, None, 1.0]})
+    assert np.isnan(ax.lines[0].get_ydata()[0])
+    with pytest.raises(ParameterError, match=r"losses under 'loss'.*\['accuracy'\]"):
+        loss_curves({"accuracy": [1.0]})
+
+
+# Errors
+
+
+def test_bars_of_features():
+    errors = {"Refold": np.array([0.1, np.nan]), "PCA": np.array([0.2, 0.4])}
+    ax = error_by_feature(errors, ["height", "speed"])
+    assert [bar.get_width() for bar in ax.patches] == [0.1, 0.0, 0.2, 0.4]
+    assert texts(ax.get_legend().get_texts()) == ["Refold", "PCA"]
+
+
+def test_bars_of_lengths():
+    groups = {name: errors_by_length(WORDS, back) for name, back in (("R", BACK), ("P", OTHER))}
+    ax = error_by_length(groups, column_type="categorical")
+    heights = [bar.get_height() for bar in ax.patches]
+    assert heights == pytest.approx([*groups["R"].categorical, *groups["P"].categorical])
+    assert texts(ax.get_xticklabels()) == ["1", "2", "3", "4"]
+    assert ax.get_ylabel() == "share of wrong values"
+    wide = {"Refold": errors_by_length(WORDS, BACK, num_groups=2)}
+    ax = error_by_length(wide, column_type="categorical")
+    assert texts(ax.get_xticklabels()) == ["1–2", "3–4"]
+    assert ax.get_legend() is None
+
+
+def test_lines_along_the_sequence():
+    errors = errors_by_position(WORDS, BACK)
+    ax = error_by_position({"Refold": errors}, column_type="categorical")
+    np.testing.assert_array_equal(ax.lines[0].get_xydata()[:, 1], errors.categorical)
+
+
+def test_errors_by_size_are_at_their_sizes():
+    ax = error_by_size(CURVE)
+    lines = curves(ax)
+    np.testing.assert_array_equal(lines["Refold"], [[2, 0.4], [8, 0.2], [32, 0.1]])
+    np.testing.assert_array_equal(lines["PCA, given the lengths"], [[2, 0.5], [8, 0.3], [32, 0.12]])
+    assert texts(ax.get_xticklabels()) == ["2", "8", "32"]
+    assert ax.get_yscale() == "linear"
+    assert error_by_size(replace(CURVE, errors=(0.4, 0.02, 0.001))).get_yscale() == "log"
+    assert error_by_size(replace(CURVE, errors=(0.4, 0.02, 0.0))).get_yscale() == "linear"
+
+
+def test_bad_errors_are_refused():
+    with pytest.raises(DataError, match="no error to draw"):
+        error_by_feature({}, ["a"])
+    with pytest.raises(DataError, match="Got 1 errors of PCA for 2 features"):
+        error_by_feature({"PCA": [0.1]}, ["a", "b"])
+    with pytest.raises(DataError, match="There is no method to draw errors of"):
+        error_by_length({})
+    two = {"a": errors_by_length(WORDS, BACK), "b": errors_by_length(WORDS[:2], BACK[:2])}
+    with pytest.raises(DataError, match="groups of b differ"):
+        error_by_length(two)
+    with pytest.raises(DataError, match="There is no size to draw"):
+        error_by_size(replace(CURVE, sizes=(), errors=(), pca=()))

@@ -1,0 +1,226 @@
+"""Figures of sequences: reconstructions, anomalies and forecasts, and of long names."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from refold import datasets, plots
+from refold.errors import DataError
+from refold.model import Forecast
+from refold.plots import reconstruction, reconstructions
+from refold.sequences import Column, Schema, Sequences, as_sequences, split_at
+
+NAMES = [
+    "maximum_sustained_wind_speed_of_the_whole_storm_in_knots",
+    "temperature_difference_between_sea_surface_and_upper_troposphere",
+    "mean_precipitation_rate_of_the_inner_core_in_millimetres_per_hour",
+]
+
+
+# Reconstructions
+
+
+def frames(ax):
+    """Return the positions of the frames around wrong entries: (step, row below the gap)."""
+    return [tuple(np.mean(line.get_xydata()[:4], axis=0)) for line in ax.lines]
+
+
+def test_numeric_columns_are_pairs_of_lines():
+    x = np.random.default_rng(0).normal(size=(12, 3))
+    ax = reconstruction(x, x[:10] + 0.1)
+    assert len(ax.lines) == 6
+    np.testing.assert_allclose(ax.lines[2].get_ydata(), x[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(ax.lines[3].get_ydata(), x[:10, 1] + 0.1, rtol=1e-6)
+
+
+def test_only_the_features_with_the_largest_variance_are_drawn():
+    x = np.random.default_rng(0).normal(size=(50, 8)) * [1, 9, 1, 8, 1, 7, 1, 6]
+    ax = reconstruction(x, x)
+    assert len(ax.lines) == 8
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), x[:, 1], rtol=1e-6)
+    assert ax.get_ylabel() == "4 of 8 columns"
+    x[:, 3] = np.nan  # never observed, so it has no line
+    lines = reconstruction(x, x).lines
+    np.testing.assert_allclose(lines[6].get_ydata(), x[:, 7], rtol=1e-6)
+    np.testing.assert_allclose(lines[4].get_ydata(), x[:, 5], rtol=1e-6)
+
+
+def test_binary_columns_are_strips_and_errors_are_framed():
+    x = np.eye(4)
+    same = reconstruction(x, x, column_types="binary")
+    assert len(same.images) == 2
+    assert len(same.lines) == 0
+    wrong = x.copy()
+    wrong[2, 3] = 1.0
+    assert frames(reconstruction(x, wrong, column_types="binary")) == [(2.0, 4 + 1 + 3)]
+
+
+def test_an_extra_step_is_framed_and_an_empty_sequence_is_named():
+    x = np.eye(3)
+    assert len(frames(reconstruction(x[:2], x, column_types="binary"))) == 3
+    ax = reconstructions([x, x[:0]], [x, x[:0]], column_types="binary")[1]
+    assert {text.get_text() for text in ax.texts} == {"empty"}
+
+
+def test_missing_values_are_neither_drawn_nor_framed():
+    gaps = np.array([[1.0], [np.nan], [0.0]])
+    assert frames(reconstruction(gaps, np.ones((3, 1)), column_types="binary")) == [(2.0, 1 + 1)]
+    schema = Schema((Column("page", "categorical", ("a", "b")),))
+    pages = Sequences(gaps, [0, 3], schema=schema)
+    ax = reconstructions(pages, pages.with_values(np.array([[1.0], [1.0], [0.0]])))[0]
+    assert frames(ax) == []
+    assert ax.images[0].get_array().mask.tolist() == [[False, True, False]] * 2
+
+
+def test_categorical_columns_are_strips_with_a_row_for_each_category():
+    ax = reconstruction("hello", "hollo")
+    assert ax.images[0].get_array().shape == (4, 5)  # categories e, h, l, o at 5 steps
+    ax = reconstruction("hello", "hell")
+    assert ax.images[1].get_array().shape == (4, 4)
+
+
+def test_each_sequence_has_axes_named_by_its_id():
+    x = [np.arange(5.0), np.arange(7.0), np.arange(3.0), np.arange(2.0)]
+    sequences = Sequences.from_list(x, ids=["a", "b", "c", "d"])
+    axes = reconstructions(sequences, x)
+    assert [ax.get_title(loc="left") for ax in axes] == [
+        "a  ·  5 steps",
+        "b  ·  7 steps",
+        "c  ·  3 steps",
+        "d  ·  2 steps",
+    ]
+
+
+def test_draws_on_the_given_axes():
+    ax = Figure().add_subplot()
+    assert reconstruction(np.arange(5.0), np.arange(5.0), ax) is ax
+
+
+def test_numbers_of_sequences_must_agree():
+    x = [np.arange(5.0), np.arange(7.0)]
+    with pytest.raises(DataError, match="Got 1 reconstructions for 2 originals"):
+        reconstructions(x, x[:1])
+    with pytest.raises(DataError, match="0 axes for 2 sequences"):
+        reconstructions(x, x, axes=[])
+
+
+# Anomalies
+
+
+def test_runs_of_anomalous_steps_are_shaded():
+    p = np.full(30, 0.5)
+    p[[0, 1, 10, 29]] = 0.001
+    ax = plots.anomalies([np.sin(np.arange(30.0))], p)
+    edges = sorted(patch.get_x() for patch in ax.patches)
+    assert edges == [-0.5, 9.5, 28.5]
+    assert len(ax.lines) == 1
+
+
+def test_gaps_many_columns_and_labels():
+    p = np.full(8, np.nan)
+    assert len(plots.anomalies([np.random.default_rng(0).normal(size=(8, 6))], p).lines) == 4
+    assert len(plots.anomalies(["abcabcab"], p).lines) == 1
+
+
+@pytest.mark.parametrize("p", [np.zeros(4), np.zeros((5, 1))])
+def test_one_p_value_per_step_is_required(p):
+    with pytest.raises(DataError, match=r"a p-value for each of its steps|of shape \(n_steps,\)"):
+        plots.anomalies([np.zeros(5)], p)
+    with pytest.raises(DataError, match="Expected one sequence"):
+        plots.anomalies([np.zeros(2), np.zeros(3)], np.zeros(5))
+
+
+# Forecasts
+
+
+@pytest.fixture(scope="module")
+def sines():
+    return datasets.noisy_sines(60, seed=0)
+
+
+@pytest.fixture(scope="module")
+def ahead(sines):
+    """Return a forecast of five steps with bounds; the figure does not need a fitted model."""
+    values = np.random.default_rng(0).normal(size=(60, 5, 1))
+    steps = Sequences.from_list(list(values), ids=sines.ids).align(sines.schema)
+    return Forecast(steps, 0.1, values - 1, values + 1)
+
+
+def test_a_line_continues_within_its_band(sines, ahead):
+    before, after = split_at(sines, sines.lengths - 5)
+    ax = plots.forecast(before, ahead, truth=after, index=-1)
+    length = len(before[-1])
+    past, came, next_, _ = ax.get_lines()
+    assert np.array_equal(past.get_ydata(), before[-1])
+    assert np.array_equal(came.get_ydata(), after[-1])
+    assert np.array_equal(next_.get_ydata(), [before[-1][-1], *ahead.values[-1]])
+    assert next_.get_xdata().tolist() == list(range(length - 1, length + 5))
+    assert len(ax.collections) == 1
+    assert "bounds of 90 %" in ax.get_title(loc="left")
+
+
+def test_on_given_axes(sines, ahead):
+    ax = Figure().add_subplot()
+    assert plots.forecast(split_at(sines, sines.lengths - 5)[0], ahead, ax) is ax
+
+
+@pytest.mark.parametrize("index", [60, -61])
+def test_an_unknown_sequence_is_refused(sines, ahead, index):
+    with pytest.raises(DataError, match=f"index {index}"):
+        plots.forecast(sines, ahead, index=index)
+
+
+def test_a_forecast_is_needed_for_each_sequence(sines, ahead):
+    with pytest.raises(DataError, match="Got 60 forecasts"):
+        plots.forecast(sines[:3], ahead)
+
+
+def test_categorical_columns_are_refused():
+    words = as_sequences(["abab", "baba"])
+    with pytest.raises(DataError, match="without numeric columns"):
+        plots.forecast(words, Forecast(words))
+
+
+# Long names and large numbers
+
+
+@pytest.fixture(scope="module")
+def tracks():
+    rng = np.random.default_rng(0)
+    arrays = [np.arange(12.0)[:, None] + rng.normal(0, 1, (12, 3)) for _ in range(5)]
+    return Sequences.from_list([20040817 + one for one in arrays], names=NAMES)
+
+
+def figures(tracks):
+    """Draw each figure that has names of columns."""
+    deviations = (-2, -1, 0, 1, 2)
+    return {
+        "sweep": plots.sweep(tracks, deviations=deviations, column=1),
+        "anomalies": plots.anomalies(tracks[[0]], np.full(12, 0.5)),
+        "errors": plots.error_by_feature({"Refold": [0.1, 0.2, 0.3], "PCA": [0.2] * 3}, NAMES),
+        "map": plots.code_map(np.eye(12), np.arange(12), label_name=NAMES[1]),
+    }
+
+
+@pytest.mark.parametrize("name", ["sweep", "anomalies", "errors", "map"])
+def test_names_are_inside_the_figure(tracks, name):
+    ax = figures(tracks)[name]
+    ax.figure.draw_without_rendering()
+    width, height = ax.figure.bbox.size
+    texts = [one.yaxis.label for one in ax.figure.axes]
+    texts += [tick for tick in ax.get_yticklabels() if tick.get_text()[:1].isalpha()]
+    texts += ax.get_legend().get_texts() if ax.get_legend() else []
+    for text in filter(lambda text: text.get_text(), texts):
+        box = text.get_window_extent()
+        assert box.x0 >= -1, text.get_text()
+        assert box.x1 <= width + 1, text.get_text()
+        assert box.y0 >= -1, text.get_text()
+        assert box.y1 <= height + 1, text.get_text()
+    assert ax.get_window_extent().width > width / 4
+
+
+def test_ticks_are_whole_numbers(tracks):
+    ax = figures(tracks)["sweep"]
+    ax.figure.draw_without_rendering()
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    assert all(text.get_text().startswith("200408") for text in ax.get_yticklabels())
