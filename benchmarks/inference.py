@@ -1,6 +1,6 @@
 """Inference with a fitted model: ``python -m benchmarks.inference``.
 
-It takes about half an hour on two cores.  ``--parts latency equality`` measures only these parts,
+It takes about half an hour on two cores.  ``--parts latency`` measures only these parts,
 and ``--quick`` checks that everything runs.  It needs ``torch`` and ``sequitur`` (dependency groups
 ``backends`` and ``peers``).  Every measurement runs in its own process, one after the other.
 Failures are named in the results.  If all parts ran in full, tables are written to
@@ -51,11 +51,10 @@ class Sizes(NamedTuple):
     of_peers: int = 1000
     calls: int = 1000
     repeats: int = 5
-    equal: int = 500
     epochs: int | None = None
 
 
-QUICK = Sizes(60, 20, 20, 20, 1, 60, 1)
+QUICK = Sizes(60, 20, 20, 20, 1, 1)
 
 
 def processes(sizes: Sizes, folder: Path) -> str:
@@ -359,73 +358,10 @@ def _by_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
     return {name: float(np.median(each)) for name, each in times.items()}
 
 
-def equality(sizes: Sizes, folder: Path) -> str:
-    """Compare with Keras, and check that bits do not depend on order, batches or threads."""
-    path = folder / "equality.refold"
-    measure(fit_series, path, "log-normal", "auto", sizes.equal)
-    cases = {
-        "JapaneseVowels": (folder / "vowels.refold", "vowels"),
-        KINDS["log-normal"]: (path, "log-normal"),
-    }
-    rows, differ = [], []
-    for title, (model, kind) in cases.items():
-        difference, same = measure(compare, model, kind, sizes.equal)
-        differ += [f"{title}: {change}" for change, equals in same.items() if not equals]
-        bits = ["equal" if equals else "**differ**" for equals in same.values()]
-        rows.append([title, f"{difference:.1e}", *bits])
-    text = (
-        "The largest difference between the codes and those of `encoder_.predict`, in standard "
-        "deviations of each latent dimension. The other columns show whether codes, codes with "
-        "latent optimization and decoded sequences have equal bits in another order of the "
-        "sequences, in other batches and alone, and with 1, 2 and 5 threads."
-    )
-    page = table(["data", "difference", "order", "batches", "threads"], rows)
-    if differ:
-        raise MeasurementError(f"bits depend on {', '.join(differ)}\n\n{page}")
-    return section("Equality", text, page)
-
-
-def compare(model: Path, kind: str, num_sequences: int) -> tuple[float, dict[str, bool]]:
-    """Return the difference in standard deviations, and which changes keep all bits."""
-    import refold
-    from refold.kernels import packed
-
-    ae = refold.SequenceAutoencoder.load(model)
-    vowels = refold.datasets.japanese_vowels().test
-    data = vowels[:num_sequences] if kind == "vowels" else series(kind, num_sequences)
-    same = {"order": True, "batches": True, "threads": True}
-
-    def check(run: Callable[[np.ndarray], Any]) -> None:
-        """Check a function that takes indices of sequences and returns an array for each."""
-        everything = np.arange(len(data))
-        usual, shuffled = run(everything), np.random.default_rng(0).permutation(len(data))
-        same["order"] &= _equal(run(shuffled), [usual[i] for i in shuffled])
-        blocks = [everything[i : i + 7] for i in range(0, len(data), 7)]
-        same["batches"] &= _equal([one for block in blocks for one in run(block)], usual)
-        alone = [run(everything[i : i + 1])[0] for i in range(min(20, len(data)))]
-        same["batches"] &= _equal(alone, usual[: len(alone)])
-        for threads in (1, 2, 5):
-            with packed.limited_threads(threads):
-                same["threads"] &= _equal(run(everything), usual)
-
-    for steps in (LATENT_STEPS, 0):
-        ae.set_params(latent_steps=steps)
-        check(lambda rows: ae.transform(data[rows]))
-    codes = ae.transform(data)
-    check(lambda rows: ae.inverse_transform(codes[rows], data.lengths[rows]))
-    of_keras = ae.encoder_.predict(ae.encoder_inputs(data), verbose=0)
-    return float((np.abs(codes - of_keras).max(axis=0) / codes.std(axis=0)).max()), same
-
-
-def _equal(some: Any, others: Any) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(some, others, strict=True))
-
-
 PARTS: dict[str, Callable[[Sizes, Path], str]] = {
     "processes": processes,
     "latency": latency,
     "throughput": throughput,
-    "equality": equality,
 }
 
 

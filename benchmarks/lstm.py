@@ -37,7 +37,7 @@ from benchmarks._results import (
     table,
     write_page,
 )
-from benchmarks.lstm_layers import MATMUL_SIZE, Case, Data
+from benchmarks.lstm_layers import MATMUL_SIZE, Case
 
 ROWS = (
     Case(30, 32, 12, 64),
@@ -54,7 +54,6 @@ OURS, REFERENCE = "refold_lstm", "keras_jax"
 SAME = 1e-4  # largest relative difference between implementations
 FAR = 1.5  # settings that take this many times longer than the fastest are dropped
 SETTLE = 0.02  # seconds until the threads of the previous process stop spinning
-RAGGED_BATCH = 32  # the smallest batch that is measured with unequal lengths
 # Unrolled loops are tried up to this many steps. Longer ones take XLA long to compile.
 LONGEST_UNROLL, LONGEST_UNROLL_WITHOUT_XLA = 10, 30
 
@@ -221,36 +220,22 @@ def _key(mode: str, candidate: Candidate) -> str:
 class Row(NamedTuple):
     """Results for one case: times and largest relative differences of each implementation.
 
-    ``ragged`` has the times for unequal lengths.  ``loop`` is Refold's time of a step in a compiled
-    loop.
+    ``loop`` is Refold's time of a step in a compiled loop.
     """
 
     case: Case
     both: Times
-    forward: Times
-    ragged: Times
     loop: Timed
     differences: dict[str, float]
 
 
 def measure_row(pool: Pool, case: Case, entries: list[Candidate]) -> Row:
-    """Measure all modes of a case, and compare the results."""
+    """Measure a case, and compare the results."""
     both = pool.race("both", case, entries)
     arrays = {name: pool.arrays("both", timed.candidate) for name, timed in both.items()}
-    forward = pool.race("forward", case, entries)
-    for name, timed in forward.items():
-        arrays[name]["forward alone"] = pool.arrays("forward", timed.candidate)["outputs"]
-    arrays[REFERENCE].setdefault("forward alone", arrays[REFERENCE]["outputs"])
-    ragged: Times = {}
-    if case.batch >= RAGGED_BATCH:
-        ragged = pool.race("ragged", case, [timed.candidate for timed in both.values()])
-        mask = Data.draw(case).mask[..., None]
-        for name, timed in ragged.items():
-            for key, array in pool.arrays("ragged", timed.candidate).items():
-                arrays[name][f"ragged {key}"] = array * mask if key == "outputs" else array
     loop = pool.race("loop", case, [both[OURS].candidate])[OURS]
     differences = {name: _difference(arrays[name], arrays[REFERENCE]) for name in both}
-    return Row(case, both, forward, ragged, loop, differences)
+    return Row(case, both, loop, differences)
 
 
 def _difference(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> float:
@@ -284,17 +269,6 @@ def page(rows: list[Row], sweep: dict[Case, Times], rate: float, notes: list[str
             "training. The loop allocates memory once and not in every call.",
             main_table(rows, rate, settings=True),
         ),
-        section("Forward alone, milliseconds", _forward_table(rows)),
-        section(
-            "Unequal lengths",
-            "The time of the forward and backward pass for lengths that are uniform from 1 to T, "
-            "divided by the time of the full batch above. Sequences are padded on the right. Keras "
-            "is given a mask, and PyTorch a packed sequence.",
-            _by_case(
-                (row.case, {n: t.seconds / row.both[n].seconds for n, t in row.ragged.items()})
-                for row in rows
-            ),
-        ),
     ]
     if sweep:
         text = f"GFLOP/s of the forward and backward pass for {SHAPE}, counted as above."
@@ -305,8 +279,8 @@ def page(rows: list[Row], sweep: dict[Case, Times], rate: float, notes: list[str
         parts.append(section("Rate by units", text, _by_case(rates, ".3g")))
     text = (
         "The largest difference between the arrays of an implementation and those of Keras on JAX, "
-        "relative to the largest magnitude of the array. The arrays are outputs and gradients, "
-        f"also for unequal lengths. The difference must be below {SAME:g}."
+        "relative to the largest magnitude of the array. The arrays are outputs and gradients. The "
+        f"difference must be below {SAME:g}."
     )
     differences = _by_case(((row.case, row.differences) for row in rows), ".1e")
     return [*parts, section("Agreement of the results", text, differences)]
@@ -330,17 +304,6 @@ def main_table(rows: list[Row], rate: float, *, settings: bool = False) -> str:
             ]
         )
     return table([*header, "share of the matrix-product rate", "share in a compiled loop"], lines)
-
-
-def _forward_table(rows: list[Row]) -> str:
-    names = _names(row.forward for row in rows)
-    lines = []
-    for row in rows:
-        ours = row.forward[OURS].seconds
-        cells = [_cell(row.forward.get(name), settings=True) for name in names]
-        ratio = f"{(fastest_peer(row.forward) or ours) / ours:.2f}"
-        lines.append([row.case.title, *cells, ratio])
-    return table([SHAPE, *_titles(names), "× fastest peer"], lines)
 
 
 def _by_case(cases: Iterable[tuple[Case, dict[str, float]]], form: str = ".2f") -> str:
@@ -440,8 +403,7 @@ which allocates memory once and not in every call.
 
 {table}
 
-[All results](../../benchmarks/results/lstm.md), with commit, machine and versions, also have the
-forward pass alone and batches of unequal lengths.
+[All results](../../benchmarks/results/lstm.md) have commit, machine, versions, and settings.
 """
 
 

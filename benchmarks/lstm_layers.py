@@ -1,8 +1,7 @@
 """The LSTM layers of `benchmarks.lstm`, and the functions that its processes run.
 
-An implementation makes a job for a mode: the forward and backward pass (``both``), the ``forward``
-pass alone, both for unequal lengths (``ragged``), ten steps of training in one compiled call
-(``loop``), or a large matrix product (``matmul``).
+An implementation makes a job for a mode: the forward and backward pass (``both``), ten steps of
+training in one compiled call (``loop``), or a large matrix product (``matmul``).
 """
 
 import gc
@@ -44,7 +43,7 @@ class Case(NamedTuple):
 class Data(NamedTuple):
     """Arrays of a case in float32, with Keras's order of gates: i, f, c, o.
 
-    ``lengths`` are uniform from 1 to ``steps``.  ``cotangent`` is the cotangent of the outputs.
+    ``cotangent`` is the cotangent of the outputs.
     """
 
     x: np.ndarray
@@ -52,7 +51,6 @@ class Data(NamedTuple):
     recurrent_kernel: np.ndarray
     bias: np.ndarray
     cotangent: np.ndarray
-    lengths: np.ndarray
 
     @classmethod
     def draw(cls, case: Case) -> "Data":
@@ -69,27 +67,15 @@ class Data(NamedTuple):
             uniform(units, 4 * units),
             uniform(4 * units),
             rng.normal(size=(batch, steps, units)).astype(np.float32),
-            rng.integers(1, steps, batch, endpoint=True),
         )
-
-    @property
-    def mask(self) -> np.ndarray:
-        """True at real steps, of shape (batch, steps)."""
-        return np.arange(self.x.shape[1]) < self.lengths[:, None]
-
-    @property
-    def ragged_cotangent(self) -> np.ndarray:
-        """The cotangent of a loss over the real steps, which is zero at padded steps."""
-        return self.cotangent * self.mask[..., None]
 
 
 class Job(NamedTuple):
     """A call to time.
 
     ``call`` returns when its result is ready.  ``results`` makes one more call and returns the
-    arrays: ``outputs``, and except for the forward pass alone the gradients by `NAMES`, in Keras's
-    layout.  ``before`` is called once before a series of calls.  ``num`` is how many times a call
-    does its work.
+    arrays: ``outputs`` and the gradients by `NAMES`, in Keras's layout.  ``before`` is called once
+    before a series of calls.  ``num`` is how many times a call does its work.
     """
 
     call: Callable[[], object]
@@ -129,30 +115,25 @@ def keras_jax(mode: str, case: Case, *, unroll: bool = False, kind: type | None 
     layer = _keras_layer(case, data, kind, unroll=unroll)
     weights = [variable.value for variable in layer.trainable_variables]
     rest = [variable.value for variable in layer.non_trainable_variables]
-    x, ragged = jax.device_put(data.x), mode == "ragged"
-    cotangent = jax.device_put(data.ragged_cotangent if ragged else data.cotangent)
-    mask = jax.device_put(data.mask) if ragged else None
+    x, cotangent = jax.device_put(data.x), jax.device_put(data.cotangent)
 
-    def forward(weights: Any, x: Any, mask: Any) -> Any:
-        return layer.stateless_call(weights, rest, x, mask=mask)[0]
+    def forward(weights: Any, x: Any) -> Any:
+        return layer.stateless_call(weights, rest, x)[0]
 
-    def both(weights: Any, x: Any, mask: Any, cotangent: Any) -> Any:
-        outputs, pull = jax.vjp(partial(forward, mask=mask), weights, x)
+    def both(weights: Any, x: Any, cotangent: Any) -> Any:
+        outputs, pull = jax.vjp(forward, weights, x)
         by_weights, by_x = pull(cotangent)
         return outputs, by_x, *by_weights
 
-    if mode == "forward":
-        run = partial(jax.jit(forward), weights, x, mask)
-        return Job(lambda: run().block_until_ready(), lambda: {"outputs": np.asarray(run())})
     if mode == "loop":
 
         def descend(_: int, weights: Any) -> Any:
-            _, _, *gradients = both(weights, x, mask, cotangent)
+            _, _, *gradients = both(weights, x, cotangent)
             return [w - 1e-9 * g for w, g in zip(weights, gradients, strict=True)]
 
         run = jax.jit(lambda weights: jax.lax.fori_loop(0, LOOP, descend, weights))
         return Job(lambda: jax.block_until_ready(run(weights)), num=LOOP)
-    run = partial(jax.jit(both), weights, x, mask, cotangent)
+    run = partial(jax.jit(both), weights, x, cotangent)
     return Job(lambda: jax.block_until_ready(run()), lambda: _named(map(np.asarray, run())))
 
 
@@ -168,27 +149,18 @@ def keras_tensorflow(
     data = Data.draw(case)
     layer = _keras_layer(case, data, unroll=unroll)
     weights = [variable.value for variable in layer.trainable_variables]
-    ragged = mode == "ragged"
-    x = tf.constant(data.x)
-    cotangent = tf.constant(data.ragged_cotangent if ragged else data.cotangent)
-    mask = tf.constant(data.mask) if ragged else None
+    x, cotangent = tf.constant(data.x), tf.constant(data.cotangent)
 
     @tf.function(jit_compile=jit_compile)
-    def forward(x: Any, mask: Any) -> Any:
-        return layer(x, mask=mask)
-
-    @tf.function(jit_compile=jit_compile)
-    def both(x: Any, mask: Any, cotangent: Any) -> Any:
+    def both(x: Any, cotangent: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(x)
-            outputs = layer(x, mask=mask)
+            outputs = layer(x)
         return outputs, *tape.gradient(outputs, [x, *weights], output_gradients=cotangent)
 
-    if mode == "forward":
-        return Job(lambda: forward(x, mask), lambda: {"outputs": forward(x, mask).numpy()})
     return Job(
-        lambda: both(x, mask, cotangent),
-        lambda: _named(array.numpy() for array in both(x, mask, cotangent)),
+        lambda: both(x, cotangent),
+        lambda: _named(array.numpy() for array in both(x, cotangent)),
     )
 
 
@@ -196,26 +168,17 @@ def keras_torch(mode: str, case: Case, *, threads: int) -> Job:
     """Make a job of Keras's layer on PyTorch."""
     import torch
 
+    assert mode == "both"
     data = Data.draw(case)
     layer = _keras_layer(case, data)
     weights = [variable.value for variable in layer.trainable_variables]
-    ragged = mode == "ragged"
-    x = torch.from_numpy(data.x)
-    cotangent = torch.from_numpy(data.ragged_cotangent if ragged else data.cotangent)
-    mask = torch.from_numpy(data.mask) if ragged else None
-    before = partial(torch.set_num_threads, threads)
-
-    def forward() -> Any:
-        with torch.no_grad():
-            return layer(x)
+    x, cotangent = torch.from_numpy(data.x).requires_grad_(), torch.from_numpy(data.cotangent)
 
     def both() -> Any:
-        outputs = layer(x, mask=mask)
+        outputs = layer(x)
         return outputs, *torch.autograd.grad(outputs, [x, *weights], cotangent)
 
-    if mode == "forward":
-        return Job(forward, lambda: {"outputs": forward().numpy()}, before)
-    x.requires_grad_()
+    before = partial(torch.set_num_threads, threads)
     return Job(both, lambda: _named(array.detach().numpy() for array in both()), before)
 
 
@@ -243,35 +206,16 @@ def torch_lstm(mode: str, case: Case, *, threads: int = 0, onednn: bool = True) 
     def batch_first(tensor: Any) -> np.ndarray:
         return tensor.detach().numpy().swapaxes(0, 1)
 
-    x, cotangent = time_first(data.x), time_first(data.cotangent)
-
-    def forward() -> Any:
-        with torch.inference_mode():
-            return module(x)[0]
-
-    if mode == "forward":
-        module.eval()
-        return Job(forward, lambda: {"outputs": batch_first(forward())}, before)
-    x.requires_grad_()
-    ragged = mode == "ragged"
-    lengths = torch.from_numpy(data.lengths)
-    pack = partial(torch.nn.utils.rnn.pack_padded_sequence, lengths=lengths, enforce_sorted=False)
-    if ragged:
-        cotangent = pack(time_first(data.ragged_cotangent)).data
+    x, cotangent = time_first(data.x).requires_grad_(), time_first(data.cotangent)
 
     def both() -> Any:
-        outputs = module(pack(x))[0].data if ragged else module(x)[0]
+        outputs = module(x)[0]
         return outputs, *torch.autograd.grad(outputs, [x, *module.parameters()], cotangent)
 
     def results() -> dict[str, np.ndarray]:
         outputs, by_x, by_kernel, by_recurrent, by_bias, _ = both()
         kernels = by_kernel.numpy().T, by_recurrent.numpy().T, by_bias.numpy()
-        named = _named([outputs.detach().numpy(), batch_first(by_x), *kernels])
-        if ragged:  # packed outputs have another order, and comparing the gradients is enough
-            del named["outputs"]
-        else:
-            named["outputs"] = batch_first(outputs)
-        return named
+        return _named([batch_first(outputs), batch_first(by_x), *kernels])
 
     return Job(both, results, before)
 
