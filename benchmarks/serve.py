@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from benchmarks._results import FOLDER, PACKAGES, environment, table, write_page
+from benchmarks._results import PACKAGES, environment, results_folder, table, write_page
 from benchmarks.serve_peers import parts as measure
 
 ENCODING = {
@@ -22,7 +22,6 @@ ENCODING = {
     "plain": "JapaneseVowels, no latent optimization",
 }
 SHOWN = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow", "fastapi")
-RESULTS = FOLDER / "serve.json"
 PARTS = ("rates", "half", "peers", "memory", "overload", "shutdown")
 
 
@@ -35,8 +34,13 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="of a measurement")
     parser.add_argument("--page", action="store_true", help="write the page without measurements")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     given = parser.parse_args()
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if given.quick:
+        given.seconds, given.requests = 0.3, 100
+    folder = results_folder(complete=not given.quick)
+    path = folder / "serve.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     warnings.simplefilter("ignore", UserWarning)
     if not given.page:
         with tempfile.TemporaryDirectory() as name:
@@ -45,10 +49,10 @@ def main() -> None:
                 options = [given.requests] if part == "memory" else []
                 results[part] = getattr(measure, part)(bench, *options)
                 results["about"] = environment(SHOWN)
-                RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     shown = [_section(part, results[part]) for part in PARTS if part in results]
     page = [text for section in shown for text in section]
-    write_page("serve", "The service", page, about=results["about"])
+    write_page("serve", "The service", page, about=results["about"], folder=folder)
 
 
 def _section(part: str, found: Any) -> list[str]:

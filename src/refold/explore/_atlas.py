@@ -30,7 +30,7 @@ from refold.explore._maps import (
     effects,
 )
 from refold.explore._umap import UmapJob
-from refold.model import ModelLike, SequencesLike, model_of
+from refold.model import ModelLike, SequencesLike, means_by_sequence, model_of
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
@@ -170,14 +170,13 @@ class Atlas:
             raise ParameterError(
                 f"There is no sequence {row}. The map has those from 0 to {len(self.codes) - 1}."
             )
-        one = self.sequences[[row]]
-        shown = self.compare(one, self.codes[[row]])[0]
-        found = self.similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
+        shown = self.compare(self.sequences[[row]], self.codes[[row]])[0]
+        hits = self.similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
         neighbors = [
             (other, float(distance))
-            for other, distance in zip(found.rows.tolist(), found.distances, strict=True)
+            for other, distance in zip(hits.rows.tolist(), hits.distances, strict=True)
             if other != row
-        ][:_NEIGHBORS]
+        ]
         shown["row"] = row
         shown["fields"] = {field.name: field.text(row) for field in self.fields}
         shown["neighbors"] = [
@@ -187,7 +186,7 @@ class Atlas:
                 "distance": distance,
                 "values": values_of(self.sequences[[other]], most=_SMALL_STEPS),
             }
-            for other, distance in neighbors
+            for other, distance in neighbors[:_NEIGHBORS]
         ]
         return shown
 
@@ -200,17 +199,16 @@ class Atlas:
         own = self.model.predict_lengths(codes)
         said = self._decoding.anomalies(sequences)
         places = self._ready(on).places_of(codes)
-        found = []
+        observed = ~np.isnan(entries)
+        by_step = np.where(observed, entries, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1)
+        totals = means_by_sequence(entries, sequences)
+        shown = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
-            errors = entries[begin:end]
-            observed = ~np.isnan(errors)
-            steps = np.where(observed, errors, 0.0).sum(axis=1) / np.maximum(observed.sum(1), 1)
-            total = float(np.where(observed, errors, 0.0).sum() / max(1, observed.sum()))
-            found.append(
+            shown.append(
                 {
                     **(said[i] if said else {}),
-                    "reasons": worst_values(errors, self.sequences.schema.names),
+                    "reasons": worst_values(entries[begin:end], self.sequences.schema.names),
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
@@ -218,11 +216,11 @@ class Atlas:
                     "own_length": int(own[i]),
                     "values": values_of(sequences[[i]]),
                     "back": values_of(back[[i]]),
-                    "errors": steps.astype(np.float32),
-                    "error": total,
+                    "errors": by_step[begin:end].astype(np.float32),
+                    "error": float(totals[i]),
                 }
             )
-        return found
+        return shown
 
     def unfold(
         self,

@@ -9,11 +9,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from refold._support.optional_imports import how_to_install, is_installed, optional
+from refold._support.optional_imports import how_to_install, is_installed
 from refold._support.sampling import evenly_spaced
 from refold._support.umap_layout import MIN_UMAP, umap_layout
 from refold.errors import MissingExtraError, ParameterError, RefoldError
@@ -69,19 +70,20 @@ class UmapJob:
                 self._process.kill()
 
     def _run(self) -> None:
-        command = [sys.executable, "-m", "refold.explore._umap"]
-        with tempfile.TemporaryFile() as errors:
+        with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as errors:
             process = None
             try:
+                np.save(Path(name, "vectors.npy"), self._vectors)
+                command = [sys.executable, "-m", "refold.explore._umap", name]
                 process = subprocess.Popen(  # noqa: S603 - the command has no part of a request
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                    command, stdout=subprocess.PIPE, stderr=errors
                 )
                 with self._lock:
                     self._process = process
-                found = self._exchange(process)
-                if process.wait() != 0 or found is None:
+                self._follow(process.stdout)
+                if process.wait() != 0:
                     raise ValueError(f"The process ended with status {process.returncode}")
-                self._places = found
+                self._places = np.load(Path(name, "places.npy"))
                 self.done = 1.0
             except (OSError, ValueError) as error:
                 if process is not None:
@@ -95,25 +97,16 @@ class UmapJob:
                     "The UMAP map could not be computed. The log of the server says why."
                 )
 
-    def _exchange(self, process: Any) -> np.ndarray | None:
-        """Send the vectors, follow the progress, and return the places."""
-        given: IO[bytes] = process.stdin
-        answer: IO[bytes] = process.stdout
-        with given, answer:
-            given.write(json.dumps(self._vectors.shape).encode() + b"\n")
-            given.write(np.ascontiguousarray(self._vectors, np.float32).data)
-            given.flush()
-            for line in answer:
+    def _follow(self, lines: Any) -> None:
+        """Follow the progress, which is a line of JSON for each change, until the process ends."""
+        with lines:
+            for line in lines:
                 said = json.loads(line)
                 if "failed" in said:
                     self._failure = said["failed"]
-                    return None
-                if "bytes" in said:
-                    content = answer.read(said["bytes"])
-                    return np.frombuffer(content, np.float32).reshape(-1, 2)
+                    raise ValueError(self._failure)
                 self.done = said["done"]
                 self.said = said["said"] or self.said
-        return None
 
 
 def umap_places(
@@ -145,16 +138,17 @@ def _with_the_others(
     vectors: np.ndarray, chosen: np.ndarray, places: np.ndarray, say: Callable[[float], None]
 ) -> np.ndarray:
     """Place all vectors: those that were not chosen between their neighbors that were."""
+    from scipy.spatial import KDTree
+
     found = np.empty((len(vectors), 2), np.float32)
     found[chosen] = places
     others = np.setdiff1d(np.arange(len(vectors)), chosen)
     _, axes = np.linalg.eigh(np.cov(vectors[chosen], rowvar=False).reshape(vectors.shape[1], -1))
     axes = axes[:, ::-1][:, :_AXES].astype(np.float32)
-    package = optional("sklearn.neighbors", extra="umap", purpose="UMAP")
-    index = package.KDTree(vectors[chosen] @ axes)
+    tree = KDTree(vectors[chosen] @ axes)
     for begin in range(0, len(others), _BLOCK):
         rows = others[begin : begin + _BLOCK]
-        distances, near = index.query(vectors[rows] @ axes, k=_NEIGHBORS)
+        distances, near = map(np.asarray, tree.query(vectors[rows] @ axes, _NEIGHBORS))
         weights = 1.0 / np.maximum(distances, 1e-9 + 1e-3 * distances[:, -1:]) ** 2
         weights /= weights.sum(axis=1, keepdims=True)
         # neighbors in another part of the map would pull a vector into the gap between
@@ -167,30 +161,26 @@ def _with_the_others(
     return found
 
 
-def main() -> None:
-    """Read vectors, write progress and places."""
+def main(folder: Path) -> None:
+    """Read ``vectors.npy`` of a folder, print the progress, and write ``places.npy``."""
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no progress
 
-    def say(done: float, what: str = "") -> None:
-        out.write(json.dumps({"done": round(done, 3), "said": what}).encode() + b"\n")
-        out.flush()
+    def say(**values: Any) -> None:
+        print(json.dumps(values), file=out, flush=True)
 
-    # Standard input has a line of JSON with the shape, and then the vectors. Standard output gets
-    # lines of JSON with the progress, and at last a line with the number of bytes and the places.
-    shape = json.loads(sys.stdin.buffer.readline())
-    content = sys.stdin.buffer.read(4 * shape[0] * shape[1])
-    vectors = np.frombuffer(content, np.float32).reshape(shape)
     try:
-        found = umap_places(vectors, say).tobytes()
+        places = umap_places(
+            np.load(folder / "vectors.npy"),
+            lambda done, what="": say(done=round(done, 3), said=what),
+        )
     except RefoldError as error:
-        out.write(json.dumps({"failed": str(error)}).encode() + b"\n")
+        say(failed=str(error))
     else:
-        out.write(json.dumps({"bytes": len(found)}).encode() + b"\n" + found)
-    out.close()
+        np.save(folder / "places.npy", places)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
