@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 # The peak memory of a process is never below that of its parent, so this module imports little.
 UNIT = 1 if sys.platform == "darwin" else 1024
+# Threads that measure at the same time share the environment.
+_starts = threading.Lock()
 
 
 class MeasurementError(RuntimeError):
@@ -33,13 +36,16 @@ class Usage(NamedTuple):
 @contextlib.contextmanager
 def environment(**values: str) -> Iterator[None]:
     """Set variables that the processes started in this block inherit."""
-    before = os.environ.copy()
+    before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def measure(
@@ -57,9 +63,8 @@ def measure(
     results, answers = context.Pipe(duplex=False)
     where = function.__module__, function.__qualname__
     child = context.Process(target=_child, args=(answers, backend, *where, arguments))
-    with environment(
-        KERAS_BACKEND=backend, JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="", **variables
-    ):
+    variables |= {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    with _starts, environment(**variables):
         child.start()
     answers.close()
     title = " ".join(map(str, (function.__name__, *arguments)))
