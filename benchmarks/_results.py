@@ -1,21 +1,48 @@
-"""Pages of results: Markdown tables with the machine, the versions and the date."""
+"""Pages of results: Markdown tables with the commit, the machine, the versions and the date."""
 
 import datetime
-import os
 import platform
+import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks._process import ROOT, num_cores
+
 FOLDER = Path(__file__).parent / "results"
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 PACKAGES = ("refold", "keras", "jax", "numpy", "scikit-learn")
+# What decides whether results come from committed code.
+CODE = ("src", "benchmarks", ":(exclude)benchmarks/results")
 
 
 def environment(packages: Iterable[str] = PACKAGES) -> str:
-    """Return the date, the machine and the versions of the installed packages, in two lines."""
-    versions = ", ".join(f"{name} {found}" for name in packages if (found := version_of(name)))
-    return f"{today()}, {machine()}, Python {platform.python_version()}  \n{versions}"
+    """Return date, commit, machine and versions of the installed packages, in two lines."""
+    versions = ", ".join(f"{name} {number}" for name in packages if (number := version_of(name)))
+    first = f"{today()}, commit {commit()}, {machine()}, Python {platform.python_version()}"
+    return f"{first}  \n{versions}"
+
+
+def commit(*paths: str) -> str:
+    """Return the commit of the code, or the last one that changed some paths.
+
+    A ``+`` at the end stands for changes that are not committed.
+    """
+    name = _git("log", "-1", "--format=%h", "--", *paths) or "unknown"
+    changed = bool(_git("status", "--porcelain", "--", *(paths or CODE)))
+    return name + "+" * changed
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments],  # noqa: S607
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    return done.stdout.strip()
 
 
 def today() -> str:
@@ -25,8 +52,7 @@ def today() -> str:
 
 def machine() -> str:
     """Return the processor, the number of cores and the operating system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores, {platform.system()}"
+    return f"{_processor()}, {num_cores()} cores, {platform.system()}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -35,9 +61,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def write_table(name: str, title: str, header: list[str], rows: list[list[str]]) -> None:
-    """Write ``results/NAME.md`` and print it."""
-    write_page(name, title, [table(header, rows)])
+def section(title: str, *parts: str) -> str:
+    """Return a heading and paragraphs or tables below it."""
+    return "\n\n".join([f"## {title}", *parts])
 
 
 def write_page(
@@ -51,12 +77,19 @@ def write_page(
 ) -> None:
     """Write ``NAME.md`` with paragraphs, headings and tables to a folder, and print it.
 
-    ``about`` replaces the date, the machine and the versions of this process.
+    ``about`` replaces the date, the commit, the machine and the versions of this process.
     """
     text = "\n\n".join([f"# {title}", about or environment(packages), *parts]) + "\n"
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    path = folder / f"{name}.md"
+    path.write_text(text, encoding="utf-8")
     print(text)
+    print(f"{path} is written")
+
+
+def results_folder(*, complete: bool) -> Path:
+    """Return the folder of results, or a new temporary one for a run that is not complete."""
+    return FOLDER if complete else Path(tempfile.mkdtemp(prefix="refold-benchmark-"))
 
 
 def replace_results(page: Path, text: str, *, name: str) -> None:
@@ -88,8 +121,8 @@ def _processor() -> str:
     except OSError:
         lines = []
     entries = (line.partition(":") for line in lines)
-    found = {name.strip(): value.strip() for name, _, value in entries}
-    name = found.get("model name") or platform.processor() or platform.machine()
-    if "cpu family" in found and "model" in found:
-        return f"{name} (family {found['cpu family']}, model {found['model']})"
+    facts = {name.strip(): value.strip() for name, _, value in entries}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in facts and "model" in facts:
+        return f"{name} (family {facts['cpu family']}, model {facts['model']})"
     return name

@@ -10,12 +10,13 @@ code. The classic model is trained by the same training loop. It cannot read emp
 these are left out for it.
 """
 
+import argparse
 import statistics
 import time
 from typing import Any
 
 import refold
-from benchmarks._results import write_table
+from benchmarks._results import results_folder, table, write_page
 from refold.evaluation import PCABaseline, exact, nmse
 from refold.sequences import Scaler, Sequences
 
@@ -73,25 +74,20 @@ def vowels() -> list[list[str]]:
 
 def main() -> None:
     """Measure and write ``results/first_path.md``."""
-    rows = symbols(
-        "moving ones",
-        refold.datasets.moving_ones(5000, seed=0),
-        refold.datasets.moving_ones(5000, seed=1),
-        latent_dim=4,
-    )
-    rows += symbols(
-        "random one-hot",
-        refold.datasets.random_one_hot(20000, seed=0),
-        refold.datasets.random_one_hot(5000, seed=1),
-        latent_dim=20,
-    )
-    rows += vowels()
-    write_table(
-        "first_path",
-        "Held-out fidelity of default settings",
-        ["data", "latent dimensions", "held-out sequences", "model", "result", "seconds to fit"],
-        rows,
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.first_path", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only moving ones, and few of them")
+    quick = parser.parse_args().quick
+    data = refold.datasets
+    number = 100 if quick else 5000
+    ones = (data.moving_ones(number, seed=seed) for seed in (0, 1))
+    rows = symbols("moving ones", *ones, latent_dim=4)
+    if not quick:
+        one_hot = data.random_one_hot(20000, seed=0), data.random_one_hot(5000, seed=1)
+        rows += [*symbols("random one-hot", *one_hot, latent_dim=20), *vowels()]
+    header = ["data", "latent dimensions", "held-out sequences", "model", "result"]
+    title, folder = "Held-out fidelity of default settings", results_folder(complete=not quick)
+    page = [table([*header, "seconds to fit"], rows)]
+    write_page("first_path", title, page, folder=folder)
 
 
 def _row(*cells: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """Forecasts of Refold, next to naive forecasts and a ridge regression on the history.
 
 ``python -m benchmarks.forecasting`` takes about 30 minutes on two cores and needs the packages that
-ship the data (``pip install --group peers``). ``--sets choose`` or names restrict it.
+ship the data (``pip install --group peers``). ``--sets NAME ...`` restricts it.
 
 The sets are divided into two groups, which were written down before the first run. Settings of the
 forecast decoder were chosen on the sets of `CHOOSE`. The sets of `REPORT` are only reported.
@@ -25,12 +25,10 @@ from sklearn.linear_model import RidgeCV
 from tests.outside_data import tracks
 
 import refold
-from benchmarks._results import table, write_page
-from benchmarks.fidelity_peers import data, wheel_sets
+from benchmarks._results import results_folder, section, table, write_page
+from benchmarks._sets import DATA, Split, folder_of
 from refold.evaluation import last_value, linear_continuation, nmse, pick_season, seasonal_naive
 from refold.sequences import Scaler, Sequences, as_sequences, split_at
-
-Split = tuple[Any, Any]
 
 
 def storms() -> Split:
@@ -42,7 +40,7 @@ def employment() -> Split:
     """Return logarithms of employment by industry, in windows of 60 months."""
     import pandas as pd
 
-    folder = wheel_sets._folder("vega_datasets") / "_data"
+    folder = folder_of("vega_datasets") / "_data"
     values = pd.read_csv(folder / "us-employment.csv").iloc[:, 1:-1].to_numpy(float)
     order = np.random.default_rng(0).permutation(values.shape[1])
     windows = [
@@ -56,7 +54,7 @@ def ride() -> Split:
     """Return places and heights of a mountain bike race, in windows of 30 points."""
     import pandas as pd
 
-    folder = wheel_sets._folder("bokeh_sampledata") / "_data"
+    folder = folder_of("bokeh_sampledata") / "_data"
     points = pd.read_csv(folder / "obiszow_mtb_xcm.csv")[["lat", "lon", "alt"]].to_numpy(float)
     windows = [points[i : i + 30] for i in range(0, len(points) - 29, 5)]
     half = len(windows) * 3 // 5  # the windows of the two parts do not overlap
@@ -73,40 +71,38 @@ def carbon_dioxide() -> Split:
     return windows[:half], windows[half + 11 :]
 
 
-class Task(NamedTuple):
-    """A data set, and how many steps to forecast."""
-
-    title: str
-    steps: int
-    load: Any
-
-
+# Steps to forecast, by the name of a data set.
 CHOOSE = {
-    "vowels": Task("JapaneseVowels", 3, data.japanese_vowels),
-    "digits": Task("digits", 2, data.digits),
-    "italy": Task("ItalyPowerDemand", 6, lambda: data.from_aeon("load_italy_power_demand")),
-    "gunpoint": Task("GunPoint", 30, lambda: data.from_aeon("load_gunpoint")),
-    "storms": Task("synthetic storms", 4, storms),
-    "ar2": Task("AR(2) noise", 5, wheel_sets.autoregressive_noise),
-    "covid": Task("Covid3Month", 14, lambda: wheel_sets.aeon_series("load_covid_3month")),
-    "countries": Task("countries", 3, wheel_sets.countries),
-    "temperatures": Task("temperatures of days", 6, wheel_sets.temperatures),
+    "vowels": 3,
+    "digits": 2,
+    "italy": 6,
+    "gunpoint": 30,
+    "storms": 4,
+    "ar2": 5,
+    "covid": 14,
+    "countries": 3,
+    "temperatures": 6,
 }
 REPORT = {
-    "motions": Task("BasicMotions", 10, lambda: data.from_aeon("load_basic_motions")),
-    "osuleaf": Task("OSULeaf", 40, lambda: wheel_sets.aeon_series("load_osuleaf")),
-    "yearly": Task("M1 yearly", 4, wheel_sets.yearly_series),
-    "sea": Task("sea surface by year", 3, wheel_sets.sea_surface),
-    "fertility": Task("fertility", 5, wheel_sets.fertility),
-    "glucose": Task("glucose of days", 8, wheel_sets.glucose),
-    "prices": Task("share prices", 5, wheel_sets.prices),
-    "walking": Task("Daphnet", 8, wheel_sets.walking),
-    "pickup": Task(
-        "PickupGestureWiimoteZ", 10, lambda: wheel_sets.aeon_series("load_pickup_gesture_wiimoteZ")
-    ),
-    "employment": Task("employment by industry", 12, employment),
-    "ride": Task("bike race", 4, ride),
-    "co2": Task("carbon dioxide", 8, carbon_dioxide),
+    "motions": 10,
+    "osuleaf": 40,
+    "yearly": 4,
+    "sea": 3,
+    "fertility": 5,
+    "glucose": 8,
+    "prices": 5,
+    "walking": 8,
+    "pickup": 10,
+    "employment": 12,
+    "ride": 4,
+    "co2": 8,
+}
+# Sets that only forecasting has.
+MORE = {
+    "storms": ("synthetic storms", storms),
+    "employment": ("employment by industry", employment),
+    "ride": ("bike race", ride),
+    "co2": ("carbon dioxide", carbon_dioxide),
 }
 
 
@@ -140,7 +136,7 @@ def measure(train: Sequences, test: Sequences, steps: int, forecast: Any) -> Mea
 
 
 def _cut(sequences: Sequences, steps: int) -> tuple[Sequences, Sequences]:
-    longer = sequences[np.flatnonzero(sequences.lengths > steps)]
+    longer = _longer(sequences, steps)
     return split_at(longer, longer.lengths - steps)
 
 
@@ -148,21 +144,22 @@ def _step(sequences: Sequences, step: int) -> Sequences:
     return split_at(split_at(sequences, step)[1], 1)[0]
 
 
-def row(task: Task) -> tuple[list[str], np.ndarray]:
+def row(name: str, steps: int) -> tuple[list[str], np.ndarray]:
     """Return one row of the table, and the ratio to the baseline at each step."""
-    train, test = map(as_sequences, task.load())
+    title, load = MORE[name] if name in MORE else (DATA[name].title, DATA[name].splits)
+    train, test = map(as_sequences, load())
     began = time.perf_counter()
-    ae = refold.SequenceAutoencoder(16, forecast_steps=task.steps, random_state=0).fit(train)
+    ae = refold.SequenceAutoencoder(16, forecast_steps=steps, random_state=0).fit(train)
     seconds = time.perf_counter() - began
-    found = measure(train, test, task.steps, lambda before: ae.forecast(before).sequences)
+    found = measure(train, test, steps, lambda before: ae.forecast(before).sequences)
     ours, theirs = found.by_step["Refold"], found.by_step[found.baseline]
     ratios = ours[theirs > 0] / theirs[theirs > 0]  # the last years of fertility are missing
-    ridge = regression(train, _longer(test, task.steps), task.steps)
+    ridge = regression(train, _longer(test, steps), steps)
     cells = [found.whole[name] for name in ("Refold", "last value", "linear")]
     season = found.whole.get("last season")
     return [
-        task.title,
-        str(task.steps),
+        title,
+        str(steps),
         *(f"{cell:.3g}" for cell in cells),
         "" if season is None else f"{season:.3g}",
         "" if ridge is None else f"{ridge:.3g}",
@@ -196,41 +193,44 @@ def _matrices(scaled: Sequences, steps: int) -> tuple[np.ndarray, np.ndarray]:
     return values[:, :-width], values[:, -width:]
 
 
-def _mean(ratios: list[np.ndarray]) -> str:
-    return f"{np.exp(np.mean(np.log(np.concatenate(ratios)))):.3f}"
-
-
 def main() -> None:
     """Measure, and write ``results/forecasting.md``."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--sets", nargs="*", default=["choose", "report"])
-    asked = parser.parse_args().sets
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.forecasting", description=__doc__)
+    parser.add_argument("--sets", nargs="+", choices=[*CHOOSE, *REPORT], help="all by default")
+    chosen = parser.parse_args().sets
     warnings.simplefilter("ignore", UserWarning)
-    heading = ["data", "steps", "Refold", "last value", "linear", "last season",
-               "ridge on the history", "baseline", "Refold / baseline by step",
-               "reconstruction", "seconds"]  # fmt: skip
+    header = [
+        "data",
+        "steps",
+        "Refold",
+        "last value",
+        "linear",
+        "last season",
+        "ridge on the history",
+        "baseline",
+        "Refold / baseline by step",
+        "reconstruction",
+        "seconds",
+    ]
     parts = []
-    for title, sets in (("choose", CHOOSE), ("report", REPORT)):
+    for title, sets in (("to choose settings", CHOOSE), ("for reporting only", REPORT)):
         rows, ratios = [], []
-        for name, task in sets.items():
-            if title in asked or name in asked:
-                cells, ratio = row(task)
+        for name, steps in sets.items():
+            if not chosen or name in chosen:
+                cells, ratio = row(name, steps)
                 rows.append(cells)
                 ratios.append(ratio)
                 print(", ".join(cells), np.round(ratio, 3), flush=True)
-        if not rows:
-            continue
-        above = sum(int((one > 1.02).sum()) for one in ratios)
-        cells = sum(map(len, ratios))
-        line = (
-            f"Geometric mean of the ratios to the baseline: {_mean(ratios)}. Of {cells} pairs of "
-            f"set and step, {above} have a ratio above 1.02."
-        )
-        print(line, flush=True)
-        purpose = "to choose settings" if title == "choose" else "for reporting only"
-        parts += [f"## Sets {purpose}", line, table(heading, rows)]
-    if asked == ["choose", "report"]:
-        write_page("forecasting", "Forecasting", [_ABOUT, *parts])
+        if rows:
+            ratio = np.concatenate(ratios)
+            line = (
+                "Geometric mean of the ratios to the baseline: "
+                f"{np.exp(np.log(ratio).mean()):.3f}. Of {len(ratio)} pairs of set and step, "
+                f"{(ratio > 1.02).sum()} have a ratio above 1.02."
+            )
+            parts.append(section(f"Sets {title}", line, table(header, rows)))
+    folder = results_folder(complete=not chosen)
+    write_page("forecasting", "Forecasting", [_ABOUT, *parts], folder=folder)
 
 
 _ABOUT = (

@@ -1,7 +1,7 @@
 """Encoding in ONNX Runtime, next to Keras and to Refold itself.
 
-``python -m benchmarks.onnx`` takes about 2 minutes on two cores. ``--max-epochs 0`` checks quickly
-that everything runs.
+``python -m benchmarks.onnx`` takes about 2 minutes on two cores. ``--quick`` checks that
+everything runs.
 
 A model with default settings and 16 latent dimensions is fitted to the train split of
 JapaneseVowels, without latent optimization. All programs encode the test split, 370 sequences of 7
@@ -11,11 +11,7 @@ in a process of its own, afterwards.
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -27,7 +23,8 @@ import numpy as np
 import onnxruntime
 
 import refold
-from benchmarks._results import PACKAGES, table, write_page
+from benchmarks import _process
+from benchmarks._results import PACKAGES, results_folder, table, write_page
 from refold.export import to_onnx
 
 LATENT_DIM = 16
@@ -128,43 +125,28 @@ def measure(
 
 def measure_scan(path: Path, rounds: int) -> list[list[Any]]:
     """Measure Keras without the compiled kernel, in a process that has none."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.onnx",
-        "--scan",
-        str(path),
-        "--rounds",
-        str(rounds),
-    ]
-    environment = os.environ | {"REFOLD_KERNEL": "none"}
-    run = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(run.stdout.splitlines()[-1])
+    model, test = refold.SequenceAutoencoder.load(path), refold.datasets.japanese_vowels().test
+    return measure(keras_programs(model, test, "Keras's own loop"), model.transform(test), rounds)
 
 
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--max-epochs", type=int, default=None)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--scan", type=Path, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
+    parser.add_argument("--threads", type=int, default=_process.num_cores())
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message=".* longer than the longest in training")
     test = refold.datasets.japanese_vowels().test
-    if options.scan is not None:
-        model = refold.SequenceAutoencoder.load(options.scan)
-        found = keras_programs(model, test, "Keras's own loop")
-        print(json.dumps(measure(found, model.transform(test), options.rounds)))
-        return
-    limit = {} if options.max_epochs is None else {"max_epochs": max(1, options.max_epochs)}
+    limit = {"max_epochs": 1} if options.quick else {}
     model = refold.SequenceAutoencoder(LATENT_DIM, latent_steps=0, random_state=0, **limit)
     model.fit(refold.datasets.japanese_vowels().train)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model.refold")
         found = programs(model, test, Path(folder), options.threads)
         measured = measure(found, model.transform(test), options.rounds)
-        measured += measure_scan(Path(folder) / "model.refold", options.rounds)
+        path = Path(folder) / "model.refold"
+        measured += _process.measure(measure_scan, path, options.rounds, REFOLD_KERNEL="none")
     default = next(seconds for _, how, _, seconds, _ in measured if "kernel, padded, b" in how)
     rows = [
         [
@@ -186,8 +168,8 @@ def main() -> None:
     )
     command = f"`python -m benchmarks.onnx --rounds {options.rounds}`"
     parts = [command, text, table([*header, "difference"], rows)]
-    where = {"folder": Path(tempfile.mkdtemp())} if options.max_epochs is not None else {}
-    write_page("onnx", "ONNX", parts, packages=(*PACKAGES, "onnxruntime"), **where)
+    folder = results_folder(complete=not options.quick)
+    write_page("onnx", "ONNX", parts, packages=(*PACKAGES, "onnxruntime"), folder=folder)
 
 
 if __name__ == "__main__":

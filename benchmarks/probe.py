@@ -3,14 +3,9 @@
 ``python -m benchmarks.probe`` takes about a quarter of an hour on two cores. Codes have 32
 dimensions, and the data sets have their archive's splits. The autoencoders never see a label. A
 logistic regression is fitted on standardized codes of the training split.
-
-The accuracy of T-Loss is the one that its paper reports for a support vector machine on the codes
-of several frozen encoders together, 960 to 1280 dimensions: J.-Y. Franceschi, A. Dieuleveut and
-M. Jaggi, "Unsupervised Scalable Representation Learning for Multivariate Time Series", NeurIPS
-2019.
 """
 
-import math
+import argparse
 import statistics
 import sys
 from collections.abc import Callable
@@ -21,31 +16,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._records import read_records, write_records
-from benchmarks._results import FOLDER, PACKAGES, machine, table, today, version_of, write_page
+from benchmarks._records import Record, newest, replace
+from benchmarks._results import (
+    PACKAGES,
+    machine,
+    results_folder,
+    table,
+    today,
+    version_of,
+    write_page,
+)
 from benchmarks.fidelity_peers.methods import METHODS, OURS
+from benchmarks.search_peers.labelled import CHOOSE, REPORT, Labelled
 
 SIZE, SECONDS = 32, 60.0
 SEEDS = (0, 1, 2)
 DIVERGED = 1e3  # larger NMSEs are shown as diverged
-T_LOSS = {
-    "JapaneseVowels": 0.989,
-    "BasicMotions": 1.0,
-    "GunPoint": 0.993,
-    "ItalyPowerDemand": 0.925,
-}
-LOADERS = {
-    "BasicMotions": "load_basic_motions",
-    "GunPoint": "load_gunpoint",
-    "ItalyPowerDemand": "load_italy_power_demand",
-}
-
-
-class Split(NamedTuple):
-    """Sequences and their labels."""
-
-    sequences: Any
-    labels: np.ndarray
+SETS = ("JapaneseVowels", "BasicMotions", "GunPoint", "ItalyPowerDemand")
 
 
 class Codes(NamedTuple):
@@ -54,27 +41,6 @@ class Codes(NamedTuple):
     train: np.ndarray
     test: np.ndarray
     error: float | None = None
-
-
-def load(name: str) -> tuple[Split, Split]:
-    """Return both splits of a data set."""
-    import refold
-    from refold.sequences import Sequences
-
-    if name == "JapaneseVowels":
-        vowels = refold.datasets.japanese_vowels()
-        return (
-            Split(vowels.train, np.asarray(vowels.train_labels)),
-            Split(vowels.test, np.asarray(vowels.test_labels)),
-        )
-    import aeon.datasets
-
-    splits = []
-    for part in ("train", "test"):
-        x, y = getattr(aeon.datasets, LOADERS[name])(split=part)
-        series = list(x.transpose(0, 2, 1).astype(np.float32))
-        splits.append(Split(Sequences.from_list(series, column_types="numeric"), np.asarray(y)))
-    return splits[0], splits[1]
 
 
 def refold_codes(train: Any, test: Any, seed: int, **options: Any) -> list[Codes]:
@@ -90,10 +56,10 @@ def refold_codes(train: Any, test: Any, seed: int, **options: Any) -> list[Codes
         test = test.__class__.from_list([one[:most] for one in test], column_types="numeric")
     codes = ae.transform(train), ae.transform(test)
     error = nmse(test, ae.inverse_transform(codes[1]), Scaler.fit(train))
-    found = [Codes(*codes, error)]
+    results = [Codes(*codes, error)]
     if not options:
-        found.append(Codes(*map(ae.features, codes), error))
-    return found
+        results.append(Codes(*map(ae.features, codes), error))
+    return results
 
 
 def pca_codes(train: Any, test: Any, seed: int) -> list[Codes]:
@@ -136,78 +102,35 @@ class Method(NamedTuple):
     seeds: tuple[int, ...] = (0,)
 
 
-def reshape_model(**shape: int) -> Any:
-    """Build the answer's ``Reshape`` model; its decoder reads the code as several steps."""
-    from refold.models import classic
-
-    steps, latent_dim = shape["steps"], shape["latent_dim"]
-    return classic.reshape(
-        steps=steps,
-        features=shape["features"],
-        latent_dim=latent_dim,
-        code_steps=math.gcd(latent_dim, steps),
-    )
-
-
 PROBED = (
     Method(("**Refold**", "**Refold, `ae.features` of the codes**"), refold_codes, {}, SEEDS),
     Method(("PCA",), pca_codes, {}),
     Method(("`RepeatVector`",), refold_codes, {"architecture": "repeat"}),
-    Method(("`Reshape`",), refold_codes, {"architecture": reshape_model}),
     Method(("Catch22, 24 features of each channel",), aeon_features, {"kind": "catch22"}),
     Method(("MiniRocket, 10,000 features",), aeon_features, {"kind": "minirocket"}, SEEDS),
 )
 
 
-def accuracy(codes: Codes, train: Split, test: Split) -> float:
+def accuracy(codes: Codes, data: Labelled) -> float:
     """Return the test accuracy of a logistic regression on the codes."""
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    return float(probe.fit(codes.train, train.labels).score(codes.test, test.labels))
+    probe.fit(codes.train, data.train_labels)
+    return float(probe.score(codes.test, data.test_labels))
 
 
-class Store:
-    """Results on disk, so that a second run continues where the first one ended.
-
-    A result is valid as long as the code of Refold, the versions and the machine are the same.
-    """
-
-    path = FOLDER / "probe.json"
-
-    def __init__(self) -> None:
-        versions = ", ".join(f"{name} {version_of(name)}" for name in (*PACKAGES[1:], "aeon"))
-        made_by = {"code": METHODS[OURS].code, "versions": versions, "machine": machine()}
-        self._made_by = made_by
-        self._results = [one for one in read_records(self.path) if made_by.items() <= one.items()]
-
-    def find(self, title: str, data: str) -> dict[str, Any] | None:
-        """Return a result, or None if it is missing."""
-        return next(
-            (one for one in self._results if (one["codes"], one["data"]) == (title, data)), None
-        )
-
-    def put(self, title: str, data: str, **found: float | None) -> dict[str, Any]:
-        """Store a result, and return it."""
-        result = {"codes": title, "data": data, **found, **self._made_by, "date": today()}
-        self._results.append(result)
-        write_records(self.path, self._results)
-        return result
-
-
-def measure(method: Method, train: Split, test: Split) -> list[dict[str, float | None]]:
+def measure(method: Method, data: Labelled) -> list[dict[str, float | None]]:
     """Return accuracy and held-out error of each kind of codes, as medians over seeds."""
-    seeds = [
-        method.encode(train.sequences, test.sequences, i, **method.options) for i in method.seeds
-    ]
-    found = []
+    seeds = [method.encode(data.train, data.test, i, **method.options) for i in method.seeds]
+    results = []
     for each in zip(*seeds, strict=True):
         errors = [one.error for one in each if one.error is not None]
-        found.append(
+        results.append(
             {
-                "accuracy": statistics.median(accuracy(one, train, test) for one in each),
+                "accuracy": statistics.median(accuracy(one, data) for one in each),
                 "error": statistics.median(errors) if errors else None,
             }
         )
-    return found
+    return results
 
 
 def describe(result: dict[str, Any]) -> str:
@@ -218,22 +141,38 @@ def describe(result: dict[str, Any]) -> str:
     return f"{result['accuracy']:.3f} ({f'{error:.4f}' if error < DIVERGED else 'diverged'})"
 
 
+def made_by() -> Record:
+    """Return what a stored result has to agree with to be valid, besides its codes and data."""
+    versions = ", ".join(f"{name} {version_of(name)}" for name in (*PACKAGES[1:], "aeon"))
+    return {"code": METHODS[OURS].code, "versions": versions, "machine": machine()}
+
+
 def main() -> None:
     """Measure what is missing, and write ``results/probe.md``."""
-    store, rows = Store(), []
-    data = {name: load(name) for name in T_LOSS}
-    for method in PROBED:
-        for name, (train, test) in data.items():
-            if any(store.find(title, name) is None for title in method.titles):
-                for title, found in zip(method.titles, measure(method, train, test), strict=True):
-                    result = store.put(title, name, **found)
-                    print(title, name, describe(result), file=sys.stderr, flush=True)
-        for title in method.titles:
-            results = [store.find(title, name) or {} for name in data]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.probe", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only PCA and one data set")
+    quick = parser.parse_args().quick
+    folder = results_folder(complete=not quick)
+    path = folder / "probe.json"
+    methods, names = (PROBED[1:2], ["GunPoint"]) if quick else (PROBED, SETS)
+    data = {name: (CHOOSE | REPORT)[name]() for name in names}
+    rows = []
+    for method in methods:
+        cells: dict[str, list[Record]] = {title: [] for title in method.titles}
+        for name, labelled in data.items():
+            keys = [{"codes": title, "data": name, **made_by()} for title in method.titles]
+            stored = [newest(path, **key) for key in keys]
+            if None in stored or keys[0]["code"].endswith("+"):
+                stored = [
+                    replace(path, {**key, **result, "date": today()}, same=("codes", "data"))
+                    for key, result in zip(keys, measure(method, labelled), strict=True)
+                ]
+                print(name, *map(describe, stored), file=sys.stderr, flush=True)
+            for title, result in zip(method.titles, stored, strict=True):
+                cells[title].append(result)
+        for title, results in cells.items():
             mean = statistics.mean(result["accuracy"] for result in results)
             rows.append([title, *map(describe, results), f"{mean:.3f}"])
-    published = [f"{share:.3f}" for share in T_LOSS.values()]
-    rows.append(["T-Loss, published", *published, f"{statistics.mean(T_LOSS.values()):.3f}"])
     write_page(
         "probe",
         "Accuracy of a linear classifier on codes",
@@ -242,15 +181,12 @@ def main() -> None:
             "archive's splits. The held-out error (NMSE) of the sequences that are decoded from "
             "the codes is in parentheses. The autoencoders are not told the labels. Refold has "
             f"default settings and at most {SECONDS:.0f} s for a fit; its values are medians of "
-            "three seeds. `ae.features` are computed from the codes alone. The models of the "
-            "question's answers are those of `architecture=` with one seed. The `Reshape` decoder "
-            "splits the code into the largest number of steps that divides both its size and the "
-            "length. aeon computes its features from zero-padded series. The accuracy of T-Loss is "
-            "from its paper, for 960 to 1280 dimensions of several encoders and a support vector "
-            "machine.",
+            "three seeds. `ae.features` are computed from the codes alone. `RepeatVector` is that "
+            "of `architecture=` with one seed. aeon computes its features from zero-padded series.",
             table(["codes", *data, "mean"], rows),
         ],
         packages=(*PACKAGES, "aeon"),
+        folder=folder,
     )
 
 

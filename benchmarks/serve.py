@@ -2,8 +2,7 @@
 
 ``python -m benchmarks.serve [--parts PART ...]`` fits models to sines of 10 to 1000 steps and to
 JapaneseVowels, serves them with ``refold serve``, and writes ``results/serve.json`` and
-``results/serve.md``. A part that is not measured keeps its previous results. By default, all parts
-are measured except ``schema``, ten minutes of requests from Schemathesis. The clients and the
+``results/serve.md``. A part that is not measured keeps its previous results. The clients and the
 service share the cores of the machine.
 """
 
@@ -14,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from benchmarks._results import FOLDER, PACKAGES, environment, table, write_page
+from benchmarks._results import PACKAGES, environment, results_folder, table, write_page
 from benchmarks.serve_peers import parts as measure
 
 ENCODING = {
@@ -23,82 +22,37 @@ ENCODING = {
     "plain": "JapaneseVowels, no latent optimization",
 }
 SHOWN = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow", "fastapi")
-RESULTS = FOLDER / "serve.json"
-PARTS = ("rates", "half", "peers", "memory", "overload", "shutdown", "schema")
+PARTS = ("rates", "half", "peers", "memory", "overload", "shutdown")
 
 
 def main() -> None:
     """Measure the parts and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS[:-1])
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument(
         "--requests", type=int, default=200_000, help="number of requests for the memory test"
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="of a measurement")
-    parser.add_argument("--schema-seconds", type=float, default=600.0)
     parser.add_argument("--page", action="store_true", help="write the page without measurements")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     given = parser.parse_args()
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if given.quick:
+        given.seconds, given.requests = 0.3, 100
+    folder = results_folder(complete=not given.quick)
+    path = folder / "serve.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     warnings.simplefilter("ignore", UserWarning)
     if not given.page:
         with tempfile.TemporaryDirectory() as name:
             bench = measure.fit(Path(name), given.seconds)
             for part in given.parts:
-                more = {"memory": given.requests, "schema": given.schema_seconds}
-                options = [more[part]] if part in more else []
+                options = [given.requests] if part == "memory" else []
                 results[part] = getattr(measure, part)(bench, *options)
                 results["about"] = environment(SHOWN)
-                RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     shown = [_section(part, results[part]) for part in PARTS if part in results]
-    page = [_targets(results), *(text for section in shown for text in section)]
-    write_page("serve", "The service", page, about=results["about"])
-
-
-def _targets(results: dict[str, Any]) -> str:
-    """Return a table of targets and measured values."""
-    rows: list[tuple[str, str, bool]] = []
-    for row in results.get("rates", ()):
-        share = row["rate"] / row["offline"]
-        what = f"{ENCODING[row['data']]}, {row['each']} per request, {row['form']}"
-        rows.append((f"0.9 of the offline rate: {what}", f"{share:.2f}", share >= 0.9))
-    for row in results.get("peers", ()):
-        ratio = row["our_rate"] / row["rate"]
-        rows.append((f"5 times FastAPI: {ENCODING[row['data']]}", f"{ratio:.1f}", ratio >= 5))
-    for row in results.get("half", ()):
-        what = f"p99 below 50 ms at half of the largest rate: {ENCODING[row['data']]}"
-        rows.append((what, f"{_ms(row['p99'])} ms", row["p99"] < 0.05))
-    if found := results.get("memory"):
-        first, last = found["megabytes"][1], found["megabytes"][-1]
-        flat = last < 1.02 * first and not found["failed"]
-        what = f"flat memory over {found['number']:,} requests without a failure"
-        rows.append((what, f"{first:.0f} MB to {last:.0f} MB, {found['failed']} failed", flat))
-    if found := results.get("overload"):
-        p99, share = found["refusal_p99"], found["rate"] / found["largest"]
-        after = found["after"] / found["largest"]
-        rows += [
-            (
-                "requests are refused within 20 ms at 10 times the largest rate",
-                f"p99 {_ms(p99)} ms",
-                p99 < 0.02,
-            ),
-            ("0.9 of the largest rate continues during that time", f"{share:.2f}", share >= 0.9),
-            ("0.9 of the largest rate in the following second", f"{after:.2f}", after >= 0.9),
-        ]
-    if found := results.get("shutdown"):
-        lost, again = found["lost"], found["again"]
-        rows += [
-            (
-                "no request is lost after SIGTERM under load",
-                f"{lost} lost",
-                not lost and not found["code"],
-            ),
-            ("a new process is ready within 1 s after `kill -9`", f"{again:.2f} s", again < 1),
-        ]
-    if found := results.get("schema"):
-        what = f"no failure in {found['seconds']:g} s of requests from Schemathesis"
-        rows.append((what, found["cases"], not found["code"] and found["alive"]))
-    lines = [[what, value, "yes" if met else "**no**"] for what, value, met in rows]
-    return table(["target", "measured", "met"], lines)
+    page = [text for section in shown for text in section]
+    write_page("serve", "The service", page, about=results["about"], folder=folder)
 
 
 def _section(part: str, found: Any) -> list[str]:
@@ -197,16 +151,7 @@ _SECTIONS: dict[str, tuple[Any, ...]] = {
         "process exited with code {code}. After `kill -9`, a new process was ready after "
         "{again:.2f} s.",
     ),
-    "schema": (
-        "Schemathesis",
-        "Schemathesis generated requests from the OpenAPI description for {seconds:g} seconds: "
-        "{cases}. The command exited with code {code}.",
-    ),
 }
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.1f}"
 
 
 if __name__ == "__main__":

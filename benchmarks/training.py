@@ -1,247 +1,409 @@
-"""Training and encoding, next to Keras and sequitur: ``python -m benchmarks.training``.
+"""Training, next to Keras: ``python -m benchmarks.training``.
 
-It takes about half an hour on two cores.  ``--parts question encoding`` measures only these parts.
-It needs ``tensorflow-cpu``, ``torch`` and ``sequitur`` (dependency groups ``backends`` and
-``peers``) and 5 GB of disk.  Every measurement runs in its own process, one after the other.
-Failures are named in the results.  If all parts ran, tables are written to ``results/training.md``
-and to the documentation, and otherwise to a temporary folder.
+It takes about half an hour on two cores, needs ``tensorflow-cpu`` (dependency group ``backends``)
+and 5 GB of disk.  ``--parts question cost`` measures only these parts, and ``--quick`` checks that
+everything runs.  Every measurement runs in its own process, one after the other.  Failures are
+named in the results.  If all parts ran in full, tables are written to ``results/training.md`` and
+to the documentation, and otherwise to a temporary folder.
 """
 
 import argparse
 import math
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from benchmarks._process import MeasurementError, measure, measure_command, peak_bytes
 from benchmarks._results import (
     DOCS,
-    FOLDER,
     PACKAGES,
     environment,
     replace_results,
+    results_folder,
+    section,
     table,
     write_page,
 )
-from benchmarks.training_peers.process import MeasurementError, run
-from benchmarks.training_peers.question import BATCH, NUM_SEQUENCES
+from benchmarks._series import FEATURES, equal, log_normal
 
 PICTURE = "training.png"
-NUM_RAGGED, NUM_PADDED, NUM_SEQUITUR = 10_000, 640, 1000
-EPOCHS = 1500
-GIGABYTES = 4.0
+QUESTION_SEQUENCES, QUESTION_BATCH = 1200, 100
+BATCH = 64
 # Each of these is doubled twice, while the others keep their values.
 BASE = {"sequences": 1000, "steps": 50, "units": 64, "latent dimensions": 16}
 
 
-def question(folder: Path) -> str:
-    """Train the question's own model on its data, with three programs."""
-    measured, losses, last = {}, {}, {}
-    for title, which, backend, rounds in (
-        ("Refold", "refold", "jax", 3),
-        ("Keras on JAX", "keras", "jax", 3),
-        ("Keras on TensorFlow", "keras", "tensorflow", 1),
+class Sizes(NamedTuple):
+    """How much is measured."""
+
+    epochs: int = 1500
+    rounds: int = 3
+    ragged: int = 10_000
+    padded: int = 640
+    gigabytes: float = 4.0
+    file_sequences: int = 10_000
+    base: int = 1000
+
+
+QUICK = Sizes(4, 1, 200, 64, 0.01, 200, 64)
+
+
+def question(sizes: Sizes, folder: Path) -> str:
+    """Train the model of the question "LSTM Autoencoder" on its data, with three programs."""
+    rows, curves, ours = [], {}, None
+    for title, train, backend, rounds in (
+        ("Refold", question_with_refold, "jax", sizes.rounds),
+        ("Keras on JAX", question_with_keras, "jax", sizes.rounds),
+        ("Keras on TensorFlow", question_with_keras, "tensorflow", 1),
     ):
-        runs = [run("question", which, EPOCHS, seed, backend=backend) for seed in range(rounds)]
-        measured[title] = [
-            statistics.median(one[name] for one in runs)
-            for name in ("step_seconds", "total_seconds")
-        ]
-        losses[title] = runs[0]["losses"]
-        last[title] = [one["losses"][-1] for one in runs]
-    _draw_losses(losses, folder / PICTURE)
-    ours = measured["Refold"]
-    rows = [
-        [
-            title,
-            f"{1e3 * step:.3g}",
-            f"{step / ours[0]:.1f}",
-            f"{total:.1f}",
-            f"{total / ours[1]:.1f}",
-            ", ".join(f"{loss:.4f}" for loss in last[title]),
-        ]
-        for title, (step, total) in measured.items()
-    ]
+        losses, steps, totals = [], [], []
+        for seed in range(rounds):
+            started = time.perf_counter()
+            curve, seconds = measure(train, sizes.epochs, seed, backend=backend)
+            totals.append(time.perf_counter() - started)
+            losses.append(curve)
+            # the first quarter of the epochs includes compilation
+            steps.append(
+                statistics.median(seconds[len(seconds) // 4 :])
+                / (QUESTION_SEQUENCES // QUESTION_BATCH)
+            )
+        step, total = statistics.median(steps), statistics.median(totals)
+        ours = ours or (step, total)
+        curves[title] = losses[0]
+        rows.append(
+            [
+                title,
+                f"{1e3 * step:.3g}",
+                f"{step / ours[0]:.1f}",
+                f"{total:.1f}",
+                f"{total / ours[1]:.1f}",
+                ", ".join(f"{curve[-1]:.4f}" for curve in losses),
+            ]
+        )
+    _draw_losses(curves, folder / PICTURE)
     header = [
         "program",
         "ms per step",
         "time relative to Refold",
-        f"seconds for {EPOCHS} epochs",
+        f"seconds for {sizes.epochs} epochs",
         "time relative to Refold",
         "final losses",
     ]
     text = (
-        f"The data is {NUM_SEQUENCES} one-hot sequences of 10 steps, in batches of {BATCH}. "
-        "Seconds are those of a whole process, including its start. Each run has another seed."
+        f"The data is {QUESTION_SEQUENCES} one-hot sequences of 10 steps, in batches of "
+        f"{QUESTION_BATCH}. Seconds are those of a whole process, including its start. Each run "
+        "has another seed."
     )
-    heading = '## The model of the question "LSTM Autoencoder"'
-    return "\n\n".join([heading, text, table(header, rows)])
+    return section('The model of the question "LSTM Autoencoder"', text, table(header, rows))
 
 
-def ragged(folder: Path) -> str:
-    """Train on sequences of very unequal lengths."""
-    del folder
-    ours = run("ragged", "refold", NUM_RAGGED)
-    theirs = run("ragged", "keras", NUM_PADDED)
-    padded = theirs["padded"] * NUM_RAGGED / NUM_PADDED
-    rows = [
-        ["Refold, `patch=1`", f"{ours['ragged']:.2f}", "1"],
-        _compared(f"Refold, default (`patch={ours['patch']}`)", ours["default"], ours["ragged"]),
-        _compared(
-            "Refold, `patch=1`, as many steps in sequences of equal length",
-            ours["equal"],
-            ours["ragged"],
-        ),
-        _compared(
-            f"Keras on JAX, padded to {theirs['longest']} steps, "
-            f"extrapolated from {NUM_PADDED} sequences",
-            padded,
-            ours["ragged"],
-        ),
-    ]
-    text = (
-        f"The data is {NUM_RAGGED} sequences of log-normal length, 5 to {ours['longest']} steps, "
-        f"with {ours['num_steps']} steps in total. Refold pads them to {ours['num_shapes']} "
-        f"lengths, with {ours['padding']:.0%} padding."
-    )
-    header = ["program", "seconds per epoch", "speed relative to the first row"]
-    return "\n\n".join(["## Unequal lengths", text, table(header, rows)])
+def question_with_refold(epochs: int, seed: int) -> tuple[list[float], list[float]]:
+    """Return the losses and the seconds of all epochs."""
+    import keras
 
+    import refold
+    from refold.datasets import question_array
+    from refold.models import classic
 
-def encoding(folder: Path) -> str:
-    """Measure encoding."""
-    del folder
-    ours = run("encoding", "refold", NUM_RAGGED)
-    keras = run("encoding", "keras", NUM_PADDED)
-    sequitur = run("encoding", "sequitur", NUM_SEQUITUR, backend="torch")
-    rows = [
-        [title, f"{rate:.0f}", f"{ours['rate'] / rate:.1f}", f"{ours['default_rate'] / rate:.1f}"]
-        for title, rate in (
-            ("Refold, `patch=1`", ours["rate"]),
-            (f"Refold, default (`patch={ours['patch']}`)", ours["default_rate"]),
-            (f"`keras.Model.predict`, padded, batches of {keras['batch_size']}", keras["rate"]),
-            ("sequitur's encoder", sequitur["rate"]),
+    def architecture(*, steps: int, features: int, latent_dim: int, outputs: int) -> object:
+        del outputs
+        models = classic.reshape(
+            steps=steps, features=features, latent_dim=latent_dim, output_activation="sigmoid"
         )
-    ]
-    text = (
-        f"With `patch=1`, the LSTM alone takes {ours['lstm_share']:.0%} of Refold's time on the "
-        "same batches."
-    )
-    header = [
-        "program",
-        "sequences per second",
-        "speed of `patch=1` relative to this row",
-        "speed of the default relative to this row",
-    ]
-    return "\n\n".join(["## Encoding", table(header, rows), text])
+        models.autoencoder.compile(loss="binary_crossentropy")
+        return models
+
+    data, _ = question_array(QUESTION_SEQUENCES)
+    ae = refold.SequenceAutoencoder(
+        latent_dim=20,
+        architecture=architecture,
+        scale=None,
+        optimizer=keras.optimizers.Adam(),
+        batch_size=QUESTION_BATCH,
+        max_epochs=epochs,
+        validation_fraction=0,
+        random_state=seed,
+    ).fit(data)
+    return ae.history_["loss"], list(np.diff(ae.history_["seconds"], prepend=0.0))
 
 
-def larger_than_memory(folder: Path) -> str:
-    """Train on a folder of Parquet files and encode it, with the command line."""
-    data = folder / "data"
-    made = run("folder", "make", data, GIGABYTES)
-    first, files = (run("folder", "fit", data) for _ in range(2))
-    encoded = run("folder", "encode", data)
-    memory = run("folder", "memory", data)
-    rates = {
-        name: one["num_steps"] / one["epoch_seconds"]
-        for name, one in (("files", files), ("memory", memory))
-    }
-    rows = [
-        ["`refold fit`, one epoch, first run", f"{first['seconds']:.0f}", _mb(first["peak"])],
-        ["`refold fit`, one epoch, second run", f"{files['seconds']:.0f}", _mb(files["peak"])],
-        ["`refold encode`", f"{encoded['seconds']:.0f}", _mb(encoded["peak"])],
-    ]
-    text = (
-        f"The data is {made['bytes'] / 1e9:.1f} GB in {made['num_files']} files, with "
-        f"{made['num_sequences']} sequences. An epoch processes {rates['files']:.0f} steps per "
-        f"second from files and {rates['memory']:.0f} from memory. The ratio is "
-        f"{rates['files'] / rates['memory']:.2f}. Neither rate includes compilation: the first is "
-        "of the second run, and the second of later epochs."
-    )
-    header = ["command", "seconds", "peak memory"]
-    return "\n\n".join(["## Larger than memory", text, table(header, rows)])
+def question_with_keras(epochs: int, seed: int) -> tuple[list[float], list[float]]:
+    """Return the losses and the seconds of all epochs of ``keras.Model.fit``."""
+    import keras
+
+    from refold.datasets import question_array
+
+    data, _ = question_array(QUESTION_SEQUENCES)
+    keras.utils.set_random_seed(seed)
+    sequence = keras.Input((10, 5))
+    encoder = keras.Model(sequence, keras.layers.LSTM(20)(sequence))
+    code = keras.Input((20,))
+    steps = keras.layers.Reshape((10, 2))(code)
+    written = keras.layers.LSTM(5, return_sequences=True, activation="sigmoid")(steps)
+    autoencoder = keras.Model(sequence, keras.Model(code, written)(encoder(sequence)))
+    autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
+    return _fit_by_keras(autoencoder, data, data, epochs, QUESTION_BATCH)
 
 
-def cost(folder: Path) -> str:
-    """Measure time and memory against four sizes, with the exponent of each."""
-    del folder
-    rows = []
-    for name, value in BASE.items():
-        sizes = [value, 2 * value, 4 * value]
-        runs = [run("cost", *(BASE | {name: size}).values()) for size in sizes]
-        exponent = math.log(runs[-1]["seconds"] / runs[0]["seconds"], 4)
-        for size, one in zip(sizes, runs, strict=True):
-            shown = f"{exponent:.2f}" if size == sizes[-1] else ""
-            rows.append([name, str(size), f"{one['seconds']:.3g}", _mb(one["peak"]), shown])
-    others = ", ".join(f"{value} {name}" for name, value in BASE.items())
-    text = (
-        f"Each size is varied alone. The others are {others}. The time grows as the size to the "
-        "power of the exponent. `patch` is 1, and a larger patch makes long sequences faster."
-    )
-    header = ["varied", "size", "seconds per epoch", "peak memory", "exponent"]
-    return "\n\n".join(["## What an epoch costs", text, table(header, rows)])
+def _fit_by_keras(
+    model: Any, x: Any, y: Any, epochs: int, batch_size: int
+) -> tuple[list[float], list[float]]:
+    import keras
+
+    ends = [time.perf_counter()]
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
+    fitted = model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[clock])
+    return fitted.history["loss"], list(np.diff(ends))
 
 
-PARTS: dict[str, Callable[[Path], str]] = {
-    "question": question,
-    "ragged": ragged,
-    "encoding": encoding,
-    "folder": larger_than_memory,
-    "cost": cost,
-}
-
-
-def main(arguments: Sequence[str] = ()) -> None:
-    """Measure, and write the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    options = parser.parse_args(arguments)
-    texts, failed = [], False
-    with tempfile.TemporaryDirectory(prefix="refold-training-") as scratch:
-        for name in options.parts:
-            print(f"{name} ...", flush=True)
-            try:
-                texts.append(PARTS[name](Path(scratch)))
-            except MeasurementError as error:
-                texts.append(f"**Did not run:** {error}")
-                failed = True
-        whole = len(options.parts) == len(PARTS) and not failed
-        folder = FOLDER if whole else Path(tempfile.mkdtemp(prefix="refold-training-"))
-        picture = Path(scratch, PICTURE)
-        if picture.exists():
-            (DOCS / "images" if whole else folder).joinpath(PICTURE).write_bytes(
-                picture.read_bytes()
-            )
-    packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "torch", "sequitur")
-    write_page("training", "Training and encoding", texts, packages=packages, folder=folder)
-    if whole:
-        text = "\n\n".join([environment(packages), *texts])
-        page = DOCS / "explanation" / "performance.md"
-        replace_results(page, text.replace("## ", "### "), name="training")
-    print(f"{folder / 'training.md'} is written")
-
-
-def _draw_losses(losses: dict[str, list[float]], path: Path) -> None:
+def _draw_losses(curves: dict[str, list[float]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
     ax = figure.add_subplot(xlabel="epoch", ylabel="binary cross-entropy")
-    for title, curve in losses.items():
+    for title, curve in curves.items():
         ax.plot(range(1, len(curve) + 1), curve, label=title, linewidth=1.2)
     ax.legend(frameon=False)
     figure.savefig(path)
 
 
-def _compared(title: str, seconds: float, ours: float) -> list[str]:
-    return [title, f"{seconds:.2f}", f"{ours / seconds:.2f}"]
+def ragged(sizes: Sizes, folder: Path) -> str:
+    """Train on sequences of very unequal lengths."""
+    del folder
+    ours = measure(ragged_with_refold, sizes.ragged, sizes.rounds)
+    seconds, longest = measure(ragged_with_keras, sizes.padded)
+    whole = seconds * sizes.ragged / sizes.padded
+    padded = f"Keras on JAX, padded to {longest} steps, extrapolated from {sizes.padded} sequences"
+    rows = [
+        [title, f"{took:.2f}", f"{ours['ragged'] / took:.2f}"]
+        for title, took in (
+            ("Refold, `patch=1`", ours["ragged"]),
+            (f"Refold, default (`patch={ours['patch']}`)", ours["default"]),
+            ("Refold, `patch=1`, as many steps in sequences of equal length", ours["equal"]),
+            (padded, whole),
+        )
+    ]
+    text = (
+        f"The data is {sizes.ragged} sequences of log-normal length, 5 to {ours['longest']} steps, "
+        f"with {ours['num_steps']} steps in total. Refold pads them to {ours['num_shapes']} "
+        f"lengths, with {ours['padding']:.0%} padding."
+    )
+    header = ["program", "seconds per epoch", "speed relative to the first row"]
+    return section("Unequal lengths", text, table(header, rows))
+
+
+def ragged_with_refold(num_sequences: int, rounds: int) -> dict[str, Any]:
+    """Return the seconds of an epoch on each data set, and the share of padding."""
+    import refold
+    from refold.sequences import Batches
+
+    data = log_normal(num_sequences)
+    level = equal(num_sequences, int(data.offsets[-1]))
+    variants = {"ragged": (data, 1), "equal": (level, 1), "default": (data, "auto")}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    settings = {"batch_size": BATCH, "max_epochs": 4, "validation_fraction": 0, "random_state": 0}
+    patch = 1
+    for _ in range(rounds):
+        for name, (sequences, patch) in variants.items():
+            ae = refold.SequenceAutoencoder(patch=patch, **settings).fit(sequences)
+            seconds[name] += list(np.diff(ae.history_["seconds"]))
+            patch = ae.model_.network.specification.patch
+    batches = Batches(data.lengths, BATCH)
+    return {
+        **{name: statistics.median(epochs) for name, epochs in seconds.items()},
+        "num_steps": int(data.offsets[-1]),
+        "longest": int(data.lengths.max()),
+        "num_shapes": len(batches.buckets),
+        "padding": batches.padding(),
+        "patch": patch,
+    }
+
+
+def ragged_with_keras(num_sequences: int) -> tuple[float, int]:
+    """Return the seconds of an epoch on padded sequences, and their length.
+
+    The network is the default one with patches of one step, with Keras's own LSTM layers.
+    """
+    import keras
+
+    from refold import models
+    from refold.sequences import pad
+
+    def with_keras_lstm(layer: Any) -> Any:
+        bidirectional = isinstance(layer, keras.layers.Bidirectional)
+        inner = layer.forward_layer if bidirectional else layer
+        if not isinstance(inner, keras.layers.LSTM):
+            return type(layer).from_config(layer.get_config())
+        config = {name: one for name, one in inner.get_config().items() if name != "engine"}
+        copy = keras.layers.LSTM.from_config(config)
+        return keras.layers.Bidirectional(copy, name=layer.name) if bidirectional else copy
+
+    data = log_normal(num_sequences)
+    longest = int(data.lengths.max())
+    parts = models.default(["numeric"] * FEATURES, latent_dim=16, max_steps=longest)
+    encoder, decoder = (
+        keras.models.clone_model(part, clone_function=with_keras_lstm)
+        for part in (parts.encoder, parts.decoder)
+    )
+    model = models.autoencoder(encoder, decoder)
+    x, y = pad(data, np.arange(len(data)), longest)
+    model.autoencoder.compile(optimizer="adamw")
+    _, seconds = _fit_by_keras(model.autoencoder, x, y, 3, BATCH)
+    return min(seconds[1:]), longest
+
+
+def larger_than_memory(sizes: Sizes, folder: Path) -> str:
+    """Train on a folder of Parquet files and encode it, with the command line."""
+    data, model, codes = (folder / name for name in ("data", "model.refold", "codes.parquet"))
+    files, size, steps = measure(write_files, data, sizes.gigabytes, sizes.file_sequences)
+    options = ["--max-epochs", "1", "--validation-fraction", "0", "--no-refit", "--seed", "0"]
+    fit = ["-m", "refold", "fit", data, "-o", model, *options, "--quiet"]
+    first, second = (measure_command(*fit) for _ in range(2))
+    encoded = measure_command("-m", "refold", "encode", model, data, "-o", codes, "--quiet")
+    rate = steps / measure(epoch_seconds, model)
+    in_memory = measure(rate_in_memory, data, min(3, files) * sizes.file_sequences)
+    rows = [
+        ["`refold fit`, one epoch, first run", f"{first.seconds:.0f}", _mb(first.peak)],
+        ["`refold fit`, one epoch, second run", f"{second.seconds:.0f}", _mb(second.peak)],
+        ["`refold encode`", f"{encoded.seconds:.0f}", _mb(encoded.peak)],
+    ]
+    text = (
+        f"The data is {size / 1e9:.1f} GB in {files} files, with {files * sizes.file_sequences} "
+        f"sequences. An epoch processes {rate:.0f} steps per second from files and {in_memory:.0f} "
+        f"from memory. The ratio is {rate / in_memory:.2f}. Neither rate includes compilation: the "
+        "first is of the second run, and the second of later epochs."
+    )
+    return section("Larger than memory", text, table(["command", "seconds", "peak memory"], rows))
+
+
+def write_files(folder: Path, gigabytes: float, num_sequences: int) -> tuple[int, int, int]:
+    """Write Parquet files in long layout; return their number, bytes and steps.
+
+    There are 48 numeric columns, and lengths of 20 to 180 steps.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    rng, features = np.random.default_rng(0), 48
+    size = number = steps = 0
+    while size < gigabytes * 1e9:
+        lengths = rng.integers(20, 181, num_sequences)
+        ids = np.repeat(np.arange(num_sequences) + number * num_sequences, lengths)
+        times = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+        phase = rng.uniform(0, 6, (num_sequences, features)).astype(np.float32)
+        shifted = 0.1 * times[:, None] + np.repeat(phase, lengths, axis=0)
+        values = np.sin(shifted, dtype=np.float32)
+        values += 0.2 * rng.standard_normal(values.shape, np.float32)
+        columns = {"id": ids, "time": times} | {f"x{i:02d}": x for i, x in enumerate(values.T)}
+        file = folder / f"part-{number:04d}.parquet"
+        pq.write_table(pa.table(columns), file, row_group_size=100_000)
+        size, number, steps = size + file.stat().st_size, number + 1, steps + len(ids)
+    return number, size, steps
+
+
+def epoch_seconds(model: Path) -> float:
+    """Return the seconds of the last epoch of a model file."""
+    import refold
+
+    return refold.load(model).history.epochs["seconds"][-1]
+
+
+def rate_in_memory(folder: Path, num_sequences: int) -> float:
+    """Return the steps per second of training on the first sequences, without compilation."""
+    import refold
+    from refold.sequences import read
+
+    data = read(folder)[np.arange(num_sequences)]
+    ae = refold.SequenceAutoencoder(
+        max_epochs=3, validation_fraction=0, refit=False, random_state=0
+    ).fit(data)
+    return int(data.offsets[-1]) / float(np.diff(ae.history_["seconds"]).mean())
+
+
+def cost(sizes: Sizes, folder: Path) -> str:
+    """Measure time and memory against four sizes, with the exponent of each."""
+    del folder
+    base = BASE | {"sequences": sizes.base}
+    rows = []
+    for name, value in base.items():
+        values = [value, 2 * value, 4 * value]
+        runs = [measure(epoch_cost, *(base | {name: size}).values()) for size in values]
+        exponent = math.log(runs[-1][0] / runs[0][0], 4)
+        for size, (seconds, peak) in zip(values, runs, strict=True):
+            shown = f"{exponent:.2f}" if size == values[-1] else ""
+            rows.append([name, str(size), f"{seconds:.3g}", _mb(peak), shown])
+    others = ", ".join(f"{value} {name}" for name, value in base.items())
+    text = (
+        f"Each size is varied alone. The others are {others}. The time grows as the size to the "
+        "power of the exponent. `patch` is 1, and a larger patch makes long sequences faster."
+    )
+    header = ["varied", "size", "seconds per epoch", "peak memory", "exponent"]
+    return section("What an epoch costs", text, table(header, rows))
+
+
+def epoch_cost(
+    num_sequences: int, num_steps: int, units: int, latent_dim: int
+) -> tuple[float, float]:
+    """Return seconds per epoch and peak memory."""
+    import refold
+
+    ae = refold.SequenceAutoencoder(
+        latent_dim=latent_dim,
+        units=units,
+        patch=1,
+        batch_size=BATCH,
+        max_epochs=5,
+        validation_fraction=0,
+        random_state=0,
+    ).fit(equal(num_sequences, num_sequences * num_steps))
+    return statistics.median(np.diff(ae.history_["seconds"])), peak_bytes()
 
 
 def _mb(size: float) -> str:
     return f"{size / 1e6:.0f} MB"
 
 
-if __name__ == "__main__":
-    import sys
+PARTS: dict[str, Callable[[Sizes, Path], str]] = {
+    "question": question,
+    "ragged": ragged,
+    "folder": larger_than_memory,
+    "cost": cost,
+}
 
-    main(sys.argv[1:])
+
+def main() -> None:
+    """Measure, and write the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
+    options = parser.parse_args()
+    texts = []
+    with tempfile.TemporaryDirectory(prefix="refold-training-") as name:
+        scratch = Path(name)
+        for part in options.parts:
+            print(f"{part} ...", flush=True)
+            try:
+                texts.append(PARTS[part](QUICK if options.quick else Sizes(), scratch))
+            except MeasurementError as error:
+                texts.append(f"**Did not run:** {error}")
+        failed = any(text.startswith("**Did not run") for text in texts)
+        complete = len(options.parts) == len(PARTS) and not options.quick and not failed
+        folder = results_folder(complete=complete)
+        if (scratch / PICTURE).exists():
+            image = (DOCS / "images" if complete else folder) / PICTURE
+            image.write_bytes((scratch / PICTURE).read_bytes())
+    packages = (*PACKAGES, "jaxlib", "tensorflow-cpu")
+    write_page("training", "Training", texts, packages=packages, folder=folder)
+    if complete:
+        text = "\n\n".join([environment(packages), *texts]).replace("## ", "### ")
+        replace_results(DOCS / "explanation" / "performance.md", text, name="training")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,1 @@
-"""Parts of `benchmarks.fidelity`: data sets, one script for each method, and a worker process."""
+"""Parts of `benchmarks.fidelity`: the methods, what is run, and the page."""

@@ -1,8 +1,6 @@
 """The measurements of `benchmarks.serve`: each function returns the values of a section."""
 
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +14,6 @@ from benchmarks.serve_peers.processes import cpu_seconds, free_port, process, re
 CLIENTS = 32
 # Sequences per request.
 SIZES = (1, 8, 64)
-# The description does not say which columns a model has, so a model may refuse valid data.
-_LEFT_OUT = "positive_data_acceptance"
 
 
 class Bench(NamedTuple):
@@ -160,31 +156,6 @@ def shutdown(bench: Bench) -> dict[str, Any]:
         with serving(bench.files, port=port):
             again = time.perf_counter() - begin
     return {"answered": len(load.times), "lost": load.lost, "code": code, "again": again}
-
-
-def schema(bench: Bench, seconds: float) -> dict[str, Any]:
-    """Send requests that Schemathesis generates from the OpenAPI description."""
-    program = Path(sys.executable).with_name("st")
-    if not program.exists():
-        raise SystemExit("This part needs Schemathesis: python -m pip install schemathesis")
-    with serving(bench.files) as (port, server), tempfile.TemporaryDirectory() as place:
-        command = [program, "run", f"http://127.0.0.1:{port}/v1/openapi.json"]
-        command += ["--max-time", f"{seconds:g}", "--exclude-checks", _LEFT_OUT]
-        command += ["--request-timeout", "40"]  # more than the service's own limit
-        done = subprocess.run(
-            [*command, "--continue-on-failure"],
-            cwd=place, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        lines = [line.strip() for line in done.stdout.splitlines()]
-        generated = [line for line in lines if "generated" in line]
-        if done.returncode:
-            print(done.stdout[-6000:])
-        return {
-            "seconds": seconds,
-            "code": done.returncode,
-            "cases": " ".join(generated[-1].split()) if generated else "",
-            "alive": server.poll() is None,
-        }
 
 
 def _sets(sequences: list[np.ndarray], size: int) -> list[list[np.ndarray]]:

@@ -16,15 +16,14 @@ from refold.errors import (
     ParameterError,
     RefoldError,
 )
-from refold.explore import Atlas, _groups, _umap_process, exploring
+from refold.explore import Atlas, _groups, exploring
 from refold.explore._decoding import worst_values
 from refold.explore._fields import ColorField, field_of
 from refold.explore._groups import cluster_field, label_field, label_table, normal_field
-from refold.explore._maps import NeighborMap, PlaceGrid
+from refold.explore._maps import FlatMap, NeighborMap, effects
 from refold.explore._pasted import MAX_SEQUENCES, read_pasted
-from refold.explore._projection import effects
 from refold.explore._routes import PAGE
-from refold.explore._umap_job import UmapJob
+from refold.explore._umap import UmapJob, umap_places
 from refold.sequences import Sequences
 
 
@@ -103,7 +102,7 @@ def test_the_nearest_places_are_those_of_a_full_comparison():
     rng = np.random.default_rng(0)
     places = np.concatenate([rng.normal(size=(900, 2)) * 0.01, rng.normal(size=(90, 2))])
     places = places.astype(np.float32)
-    found = PlaceGrid(places)
+    found = FlatMap(places)
     for place in [*places[::90], [0.5, -0.5], [9.0, 0.0], [-2.0, 2.5]]:
         distances = np.linalg.norm(places - place, axis=1)
         rows, near = found.nearest(place, 5)
@@ -144,7 +143,7 @@ def test_umap_in_a_separate_process(atlas):
     assert job.done == 1
     assert gap > 2 * places[groups == 0].std(axis=0).max()
     shares = []
-    more = _umap_process.umap_places(vectors, lambda done, what: shares.append(done), most=40)
+    more = umap_places(vectors, lambda done, what: shares.append(done), most=40)
     assert more.shape == (60, 2)
     assert shares == sorted(shares)
     assert np.isfinite(more).all()

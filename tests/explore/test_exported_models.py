@@ -7,9 +7,8 @@ import pytest
 
 from refold._support.progress_bars import progress_bar
 from refold.explore import Atlas
-from refold.explore._exported_page import PAGE, exported_blocks
+from refold.explore._exported_page import PAGE, data_element, exported_blocks, joined_modules
 from refold.explore._maps import NeighborMap
-from refold.explore._one_file import data_element, joined_modules
 from refold.model import Model
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification

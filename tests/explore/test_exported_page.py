@@ -12,9 +12,8 @@ from explore.test_page import DRAWN, DROP, Opened, far_apart
 from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError
 from refold.explore import check_exportable, export_page
-from refold.explore._exported_page import exported_blocks
+from refold.explore._exported_page import exported_blocks, joined_modules
 from refold.explore._fields import ColorField
-from refold.explore._one_file import joined_modules
 from refold.explore._routes import PAGE
 
 __all__ = ["far_apart"]

@@ -22,10 +22,15 @@ from refold.explore._decoding import (
 )
 from refold.explore._fields import ColorField, fields_of
 from refold.explore._groups import check_clusters, cluster_field, label_field, normal_field
-from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
-from refold.explore._projection import Projection, effects, numbers_of
-from refold.explore._umap_job import UmapJob
-from refold.model import ModelLike, SequencesLike, model_of
+from refold.explore._maps import (
+    FlatMap,
+    NeighborMap,
+    PcaMap,
+    WeightedCodes,
+    effects,
+)
+from refold.explore._umap import UmapJob
+from refold.model import ModelLike, SequencesLike, means_by_sequence, model_of
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
@@ -59,7 +64,7 @@ class Atlas:
         Codes of the sequences.
     places : array of float32 of shape (n_sequences, 2)
         Places on the map.
-    projection : Projection
+    projection : PcaMap
         The map: from codes to places and back.
     fields : list of ColorField
         What the map can be colored by.
@@ -101,10 +106,10 @@ class Atlas:
         check_one_each(len(self.codes), "codes", count, "sequences")
         self._decoding = CodeDecoder(model, self.sequences.lengths)
         weights = effects(self.codes, self.sequences.lengths, self._decoding.change)
-        self.projection = Projection.fit(self.codes, weights)
+        self.projection = PcaMap(self.codes, weights)
         self.similar = WeightedCodes(self.codes, self.projection.mean, weights)
-        self._maps: dict[str, FlatMap] = {"pca": PcaMap(self.projection, self.codes)}
-        self.places = self._maps["pca"].places
+        self._maps: dict[str, FlatMap] = {"pca": self.projection}
+        self.places = self.projection.places
         self.umap = UmapJob(self.similar.vectors)
         self._lock = threading.Lock()
         calibrated = model.calibration is not None
@@ -147,24 +152,7 @@ class Atlas:
         }
 
     def map(self, name: str, wait: float = 0.0) -> FlatMap | None:
-        """Return a map, or None while it is computed; the first call starts it.
-
-        Parameters
-        ----------
-        name : {"pca", "umap"}
-            Principal components, or UMAP.
-        wait : float
-            Seconds to wait for it.
-
-        Returns
-        -------
-        FlatMap or None
-
-        Raises
-        ------
-        ParameterError
-            If there is no such map, or it cannot be computed.
-        """
+        """Return a map, or None while it is computed; wait some seconds for it."""
         if name not in MAPS:
             raise ParameterError(f"There is no map {str(name)[:40]!r}. There are pca and umap.")
         if name not in self._maps:
@@ -182,14 +170,13 @@ class Atlas:
             raise ParameterError(
                 f"There is no sequence {row}. The map has those from 0 to {len(self.codes) - 1}."
             )
-        one = self.sequences[[row]]
-        shown = self.compare(one, self.codes[[row]])[0]
-        found = self.similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
+        shown = self.compare(self.sequences[[row]], self.codes[[row]])[0]
+        hits = self.similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
         neighbors = [
             (other, float(distance))
-            for other, distance in zip(found.rows.tolist(), found.distances, strict=True)
+            for other, distance in zip(hits.rows.tolist(), hits.distances, strict=True)
             if other != row
-        ][:_NEIGHBORS]
+        ]
         shown["row"] = row
         shown["fields"] = {field.name: field.text(row) for field in self.fields}
         shown["neighbors"] = [
@@ -199,7 +186,7 @@ class Atlas:
                 "distance": distance,
                 "values": values_of(self.sequences[[other]], most=_SMALL_STEPS),
             }
-            for other, distance in neighbors
+            for other, distance in neighbors[:_NEIGHBORS]
         ]
         return shown
 
@@ -212,17 +199,16 @@ class Atlas:
         own = self.model.predict_lengths(codes)
         said = self._decoding.anomalies(sequences)
         places = self._ready(on).places_of(codes)
-        found = []
+        observed = ~np.isnan(entries)
+        by_step = np.where(observed, entries, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1)
+        totals = means_by_sequence(entries, sequences)
+        shown = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
-            errors = entries[begin:end]
-            observed = ~np.isnan(errors)
-            steps = np.where(observed, errors, 0.0).sum(axis=1) / np.maximum(observed.sum(1), 1)
-            total = float(np.where(observed, errors, 0.0).sum() / max(1, observed.sum()))
-            found.append(
+            shown.append(
                 {
                     **(said[i] if said else {}),
-                    "reasons": worst_values(errors, self.sequences.schema.names),
+                    "reasons": worst_values(entries[begin:end], self.sequences.schema.names),
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
@@ -230,11 +216,11 @@ class Atlas:
                     "own_length": int(own[i]),
                     "values": values_of(sequences[[i]]),
                     "back": values_of(back[[i]]),
-                    "errors": steps.astype(np.float32),
-                    "error": total,
+                    "errors": by_step[begin:end].astype(np.float32),
+                    "error": float(totals[i]),
                 }
             )
-        return found
+        return shown
 
     def unfold(
         self,
@@ -280,14 +266,14 @@ class Atlas:
         check_only_one("a place as 'at', or a code", at, code)
         flat = self._ready(on)
         if at is not None:
-            place = numbers_of(at, 2, "at")
+            place = _finite_numbers(at, 2, "at")
             if row is not None and not (type(row) is int and 0 <= row < len(self.codes)):
                 raise ParameterError(f"There is no sequence {str(row)[:40]}.")
             codes = flat.code_at(place, row)[None]
             rows, distances = flat.nearest(place, 1)
             closest, far = int(rows[0]), float(distances[0]) > flat.reach
         else:
-            codes = numbers_of(code, self.codes.shape[1], "code")[None]
+            codes = _finite_numbers(code, self.codes.shape[1], "code")[None]
             place = flat.places_of(codes)[0]
             found = self.similar.nearest(codes, 1)[0]
             closest, far = int(found.rows[0]), float(found.distances[0]) > self.similar.reach
@@ -312,26 +298,7 @@ class Atlas:
         raise ParameterError(f"There is nothing named {name!r} to color by. There is {names}.")
 
     def label(self, name: str, value: str, rows: list[int]) -> ColorField:
-        """Give sequences a label in a column of the reader.
-
-        Parameters
-        ----------
-        name : str
-            Name of the column, a new one or one that was made in this way.
-        value : str
-            Label.
-        rows : list of int
-            Sequences that get it.
-
-        Returns
-        -------
-        Field
-
-        Raises
-        ------
-        ParameterError
-            If the name is that of other values, or a name cannot be used.
-        """
+        """Give sequences a label in a column of the reader, a new one or one made in this way."""
         with self._lock:
             old = next((field for field in self.fields if field.name == str(name).strip()), None)
             if old is not None and not old.given:
@@ -344,23 +311,7 @@ class Atlas:
             return self._put(normal_field(self.model, self.sequences, rows))
 
     def cluster(self, num_clusters: int | None) -> ColorField:
-        """Return other clusters, which replace those that the map can be colored by.
-
-        Parameters
-        ----------
-        num_clusters : int, optional
-            Number of clusters of k-means; None stands for HDBSCAN.
-
-        Returns
-        -------
-        Field
-
-        Raises
-        ------
-        ParameterError
-            If the number is not one from 1 to the number of sequences that are clustered, or
-            ``"cluster"`` is a column of labels.
-        """
+        """Replace the clusters by those of k-means with this number, or of HDBSCAN for None."""
         old = self.field("cluster").clusters
         if old is None:
             raise ParameterError(
@@ -409,3 +360,14 @@ class Atlas:
             some = self.model.align(self.sequences[chosen])
             _, self.score_components[chosen], p_values = self.model.compared(some)
             yield p_values
+
+
+def _finite_numbers(value: ArrayLike | None, size: int, name: str) -> np.ndarray:
+    """Return a place or a code that a page sent as an array of shape (size,)."""
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.shape != (size,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
+        raise ParameterError(f"{name!r} must be a list of {size} finite numbers.")
+    return array

@@ -1,9 +1,12 @@
 """A page of the explorer that works without a server: the data and the decoder are in the page."""
 
+import base64
 import functools
+import hashlib
+import html
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,7 @@ from refold._support.user_warnings import warn
 from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
 from refold.explore._fields import ColorField
-from refold.explore._one_file import whole_page
-from refold.explore._umap_job import UmapJob
+from refold.explore._umap import UmapJob
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import length_unit
@@ -33,6 +35,11 @@ _SAFE = 2**53
 _SCALER = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale")
 # Weights that compute a sequence from its code; the page does not encode.
 _DECODING = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|length|linear_steps)/")
+# A module imports and exports by name, at the beginning of a line, and exports no variable that
+# changes: it becomes a function that returns its exports.
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "(\.{1,2}/[\w./-]+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+))", re.MULTILINE)
+_LEFT = re.compile(r"^(?:import|export)\b|\bimport\(", re.MULTILINE)
 
 
 def export_page(
@@ -259,3 +266,78 @@ def _packed(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
     content = np.ascontiguousarray(array).reshape(-1)
     planes = content.view(np.uint8).reshape(len(content), content.itemsize).T
     return name, content.dtype.name, zlib.compress(planes.tobytes(), 6)
+
+
+def joined_modules(entry: Path) -> str:
+    """Join a JavaScript module and all that it imports into one script without imports."""
+    names: dict[Path, str] = {}
+    begun: set[Path] = set()
+    parts: list[str] = []
+
+    def add(path: Path) -> str:
+        if path in names:
+            return names[path]
+        if path in begun:
+            raise ValueError(f"{path.name} imports itself, through other modules.")
+        begun.add(path)
+        text = _IMPORT.sub(
+            lambda found: f"const {found[1]} = {add((path.parent / found[2]).resolve())};\n",
+            path.read_text(encoding="utf-8"),
+        )
+        exported = _EXPORT.findall(text)
+        text = _EXPORT.sub("", text)
+        if found := _LEFT.search(text):
+            line = text[found.start() :].partition("\n")[0]
+            raise ValueError(
+                f"{path.name} imports or exports in a way that cannot be joined: {line}"
+            )
+        names[path] = f"module_{len(names)}"
+        body = f"{text.rstrip()}\nreturn {{ {', '.join(exported)} }};"
+        parts.append(f"const {names[path]} = (() => {{\n{body}\n}})();")
+        return names[path]
+
+    add(entry.resolve())
+    return "\n".join(parts)
+
+
+def whole_page(page: Path, entry: Path, blocks: Iterable[tuple[str, str, bytes]]) -> Iterable[str]:
+    """Yield the parts of one HTML file: the page, its style and script, and blocks of data."""
+    # by the hashes, the browser runs this script and uses this style alone; it opens no connection
+    script, style = joined_modules(entry), (page / "style.css").read_text(encoding="utf-8")
+    if re.search(r"</script|<!--", script, re.IGNORECASE):
+        raise ValueError("A script in a page cannot hold the end of a script or a comment of HTML.")
+    icon = base64.b64encode((page / "icon.svg").read_bytes()).decode()
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    text = (page / "index.html").read_text(encoding="utf-8")
+    for tag, replacement in (
+        (
+            '<meta charset="utf-8">\n',
+            '<meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n',
+        ),
+        ('<link rel="stylesheet" href="/page/style.css">', f"<style>{style}</style>"),
+        ('<script type="module" src="/page/served.js"></script>\n', ""),
+    ):
+        if text.count(tag) != 1:
+            raise ValueError(f"The page must have one {tag.strip()}.")
+        text = text.replace(tag, replacement)
+    text = text.replace("/page/icon.svg", f"data:image/svg+xml;base64,{icon}")
+    before, end, after = text.partition("</body>")
+    yield before
+    for name, kind, content in blocks:
+        yield data_element(name, kind, content)
+    yield f'<script type="module">{script}</script>\n'
+    yield end + after
+
+
+def data_element(name: str, kind: str, content: bytes) -> str:
+    """Return an element that holds data for a script, and that the browser does not run."""
+    opening = f'<script type="text/plain" data-name="{html.escape(name)}" data-type="{kind}">'
+    return f"{opening}{base64.b64encode(content).decode()}</script>\n"
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,82 +1,60 @@
-"""Maps: places of sequences, the sequences near a place, and the way from a place to a code."""
+"""Maps: the places of codes, the sequences near a place, and the way from a place to a code."""
 
 from collections.abc import Callable
 from math import isqrt
 
 import numpy as np
 
+from refold._support.optional_imports import check_training_packages
 from refold._support.sampling import evenly_spaced
-from refold.explore._projection import Projection
 from refold.search import nearest, squared_norms
 
-# Cells on a side of the grid at most, which 16 bits number, and points per cell on average.
-_MOST_CELLS, _PER_CELL = 256, 4
-# Farthest ring of cells that is searched; beyond, all points are compared.
-_MOST_RINGS = 16
+# Sequences that are varied to measure the effect of each latent dimension, and steps in all.
+_MOST_VARIED, _MOST_STEPS = 64, 300_000
+# Least effect of a dimension, as a share of the largest one.
+_LEAST_EFFECT = 1e-3
 # Sequences whose distances to their neighbors say what is near.
 _SAMPLE = 512
 # Neighbors that a place of a UMAP map is decoded from, at least and at most.
 _LEAST_NEAR, _MOST_NEAR = 8, 64
 
 
-class PlaceGrid:
-    """Places in the plane, (n, 2), in cells of a grid."""
-
-    def __init__(self, places: np.ndarray) -> None:
-        self.places = places
-        count = len(places)
-        self._low = places.min(axis=0)
-        wide = max(float((places.max(axis=0) - self._low).max()), 1e-9)
-        self._side = max(1, min(_MOST_CELLS, isqrt(count // _PER_CELL)))
-        self._cell = wide / self._side * (1 + 1e-6)
-        cells = ((places - self._low) * np.float32(1 / self._cell)).astype(np.int32)
-        np.clip(cells, 0, self._side - 1, out=cells)
-        own = (cells[:, 1] * self._side + cells[:, 0]).astype(np.uint16)  # sorted fast
-        self._order = np.argsort(own, kind="stable")
-        counts = np.bincount(own, minlength=self._side**2)
-        self._begins = np.concatenate([[0], np.cumsum(counts)])
-
-    def nearest(self, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows nearest to a place and their distances, the nearest first."""
-        place = np.asarray(place, np.float64)
-        k = min(k, len(self.places))
-        x, y = np.floor((place - self._low) / self._cell).astype(int).tolist()
-        inside = 0 <= x < self._side and 0 <= y < self._side
-        ring = 1
-        while inside and ring <= _MOST_RINGS:
-            rows = self._around(x, y, ring)
-            if len(rows) >= k:
-                found = self._best(rows, place, k)
-                # no point outside these cells is nearer than this
-                if found[1][-1] <= ring * self._cell:
-                    return found
-            ring *= 2
-        return self._best(np.arange(len(self.places)), place, k)
-
-    def _around(self, x: int, y: int, ring: int) -> np.ndarray:
-        left, right = max(0, x - ring), min(self._side - 1, x + ring)
-        parts = []
-        for row in range(max(0, y - ring), min(self._side - 1, y + ring) + 1):
-            begin = self._begins[row * self._side + left]
-            parts.append(self._order[begin : self._begins[row * self._side + right + 1]])
-        return np.concatenate(parts)
-
-    def _best(self, rows: np.ndarray, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        away = self.places[rows] - place
-        squared = np.einsum("ij,ij->i", away, away)
-        if k < len(rows):
-            some = np.argpartition(squared, k - 1)[:k]
-            rows, squared = rows[some], squared[some]
-        order = np.lexsort((rows, squared))
-        return rows[order], np.sqrt(squared[order])
+def effects(
+    codes: np.ndarray,
+    lengths: np.ndarray,
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Measure how much each dimension changes decoded sequences, per unit: (code_size,)."""
+    size = codes.shape[1]
+    spread = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
+    most = int(_MOST_STEPS / max(1.0, size * float(lengths.mean())))
+    some = codes[evenly_spaced(len(codes), min(_MOST_VARIED, max(4, most)))]
+    base = np.repeat(some, size, axis=0)
+    varied = base + np.tile(np.diag(spread), (len(some), 1))
+    # the mean squared difference of each pair of decoded sequences
+    changes = change(base.astype(np.float32), varied.astype(np.float32))
+    found = np.sqrt(changes.reshape(len(some), size).mean(axis=0))
+    return np.maximum(found, _LEAST_EFFECT * max(found.max(), 1e-9)) / spread
 
 
-class FlatMap(PlaceGrid):
+class FlatMap:
     """Places of sequences on a map, (n_sequences, 2), and how far from them is far."""
 
     def __init__(self, places: np.ndarray) -> None:
-        super().__init__(places)
+        check_training_packages("A map of codes")
+        from scipy.spatial import KDTree
+
+        self.places = places
+        # built in half of the time, and searched as fast, without these two
+        self._tree = KDTree(places, balanced_tree=False, compact_nodes=False)
         self.reach = _usual_distance(len(places), 0.04, lambda row: self.nearest(places[row], 2)[1])
+
+    def nearest(self, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows nearest to a place and their distances, the nearest first."""
+        result = self._tree.query(place, min(k, len(self.places)))
+        distances, rows = (np.reshape(part, -1) for part in result)
+        order = np.lexsort((rows, distances))
+        return rows[order], distances[order]
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the code at a place."""
@@ -88,22 +66,42 @@ class FlatMap(PlaceGrid):
 
 
 class PcaMap(FlatMap):
-    """Principal components: a place is a code whose other components are at their mean."""
+    """Principal components of weighted codes; other components of a place are at their mean."""
 
-    def __init__(self, projection: Projection, codes: np.ndarray) -> None:
-        super().__init__(projection.places(codes))
-        self._projection, self._codes = projection, codes
+    def __init__(self, codes: np.ndarray, weights: np.ndarray) -> None:
+        """Take codes (n_sequences, code_size), with the `effects` of dimensions as weights."""
+        self._codes, self.weights = codes, weights
+        self.mean = codes.mean(axis=0, dtype=float)
+        away = (codes - self.mean) * weights
+        values, vectors = np.linalg.eigh(away.T @ away / len(codes))
+        # orthonormal axes of the weighted codes, (code_size, 2)
+        self.axes = np.zeros((codes.shape[1], 2))
+        num_axes = min(2, codes.shape[1])
+        self.axes[:, :num_axes] = vectors[:, ::-1][:, :num_axes]
+        largest = self.axes[np.abs(self.axes).argmax(axis=0), [0, 1]]
+        self.axes *= np.where(largest < 0, -1.0, 1.0)
+        # share of the variance of the weighted codes on each axis
+        values = np.append(np.maximum(values[::-1], 0.0), 0.0)
+        shares = values[:2] / max(values.sum(), 1e-300)
+        self.explained = (float(shares[0]), float(shares[1]))
+        # length of a unit of the map, in weighted codes
+        farthest = np.abs(away @ self.axes).max(axis=1)
+        self.scale = max(float(np.quantile(farthest, 0.99)), 1e-12)
+        super().__init__(self.places_of(codes))
+
+    def places_of(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes, array of float32 of shape (n, 2)."""
+        away = (codes - self.mean) * self.weights
+        return (away @ (self.axes / self.scale)).astype(np.float32)
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the code at a place; with a row, its other components are those of a sequence."""
-        code = self._projection.codes(place[None])[0]
-        if row is not None:
-            code = code + self._codes[row] - self._projection.codes(self.places[[row]])[0]
-        return code
+        code = self._on_plane(place)
+        return code if row is None else code + self._codes[row] - self._on_plane(self.places[row])
 
-    def places_of(self, codes: np.ndarray) -> np.ndarray:
-        """Return the places of codes."""
-        return self._projection.places(codes)
+    def _on_plane(self, place: np.ndarray) -> np.ndarray:
+        weighted = self.axes @ (np.asarray(place, float) * self.scale)
+        return (self.mean + weighted / self.weights).astype(np.float32)
 
 
 class NeighborMap(FlatMap):

@@ -1,1 +1,0 @@
-"""Other models of the length, for `benchmarks.lengths`."""

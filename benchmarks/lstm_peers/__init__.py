@@ -1,1 +1,0 @@
-"""Parts of ``benchmarks.lstm``: implementations of the LSTM, and the processes that time them."""

@@ -1,1 +1,0 @@
-"""Modules that `benchmarks.training` runs, each in its own process."""
