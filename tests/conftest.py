@@ -22,7 +22,7 @@ CACHE = Path(__file__).parent.parent / ".jax_cache"
 # A worker with more bytes of memory clears its compiled code.
 MOST_MEMORY = 900_000_000
 # Packages whose versions are shown in the header of the test report.
-SHOWN = ("jax", "keras", "numpy", "scipy", "scikit-learn", "pyarrow", "typer", "safetensors")
+SHOWN = ("jax", "keras", "numpy", "scipy", "scikit-learn", "pyarrow", "cyclopts", "safetensors")
 
 
 def _take_cores():

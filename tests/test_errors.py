@@ -8,7 +8,7 @@ import pytest
 
 from refold import errors
 from refold._support.user_warnings import warn
-from refold.cli._error_messages import as_options
+from refold.cli._process import as_options
 from refold.errors import Message, ParameterError, RefoldError, argument, spelled
 
 CLASSES = [

@@ -35,7 +35,7 @@ class Option(NamedTuple):
     help: str
     panel: str = "Training"  # of the help page
     default: str | None = None  # what the help shows instead of the default
-    flags: tuple[str, ...] = ()  # instead of the name of the argument
+    has_negative: bool = False  # whether there is --no-NAME, too
     read: Callable[[Any], Any] = lambda value: value  # from the value of the option
 
 
@@ -341,7 +341,7 @@ class Arguments:
                 None,
                 "Retrain on all sequences at the end.",
                 default="below 2000 sequences",
-                flags=("--refit/--no-refit",),
+                has_negative=True,
             ),
         ),
     ] = "auto"
@@ -403,7 +403,6 @@ class Arguments:
                 None,
                 "Train a variational autoencoder, with codes distributed as N(0, 1).",
                 panel="Model",
-                flags=("--variational",),
             ),
         ),
     ] = False

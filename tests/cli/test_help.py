@@ -7,28 +7,8 @@ from importlib.metadata import version
 import pytest
 
 from refold.cli import main
+from refold.cli._app import EXAMPLES as COMMANDS
 
-COMMANDS = [
-    "fit",
-    "encode",
-    "decode",
-    "reconstruct",
-    "info",
-    "curve",
-    "doctor",
-    "detect",
-    "explore",
-    "index",
-    "search",
-    "cluster",
-    "generate",
-    "probe",
-    "report",
-    "serve",
-    "stream",
-    "data",
-    "demo",
-]
 HEAVY = {"jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "sklearn"}
 
 
@@ -61,3 +41,19 @@ def test_help_loads_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr == "\n"
     assert "Usage" in done.stdout or "refold" in done.stdout
+
+
+def test_help_shows_each_option_in_its_group_with_its_default(capsys):
+    assert main(["fit", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    groups = ["Model", "Training", "Windows", "Tables", "Cluster"]
+    places = [shown.index(f"─ {group} ─") for group in groups]
+    assert places == sorted(places)
+    assert "--units N Units per recurrent layer. [default: 96]" in shown
+    assert "--refit --no-refit Retrain on all sequences at the end." in shown
+    assert "[default: a quarter of --window]" in shown
+
+
+def test_the_last_of_a_repeated_option_counts(capsys):
+    assert main(["data", "ramps", "-n", "1", "-n", "3", "--format", "npy", "--format", "csv"]) == 0
+    assert len({line.split(",")[0] for line in capsys.readouterr().out.splitlines()[1:]}) == 3

@@ -14,7 +14,7 @@ import pytest
 
 from refold import kernels
 from refold.cli import main
-from refold.cli._code_reader import read_codes
+from refold.cli._codes import read_codes
 from refold.datasets import moving_ones, ramps
 from refold.sequences import read, write
 from small_data import untrained

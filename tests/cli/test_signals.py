@@ -8,8 +8,7 @@ import time
 import pytest
 
 from refold.cli import main
-from refold.cli._error_messages import run
-from refold.cli._signals import Termination
+from refold.cli._process import Termination, run
 from refold.training.loop._interrupt import Interrupt
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")

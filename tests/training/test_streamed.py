@@ -8,7 +8,7 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
-from refold.cli._code_reader import read_codes
+from refold.cli._codes import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.sequences import Batches, Scaler, Sequences, read, write
 from refold.training._checkpoint_file import load_checkpoint, save_checkpoint

@@ -1,107 +1,90 @@
-"""The Typer application, with the commands in the order of ``refold --help``."""
+"""The command line: its commands in the order of ``refold --help``, and `main`."""
 
-import functools
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Iterable
+from importlib import import_module
+from inspect import cleandoc
 
-import typer
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.exceptions import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
-import refold as package
+import refold
 from refold._support.import_finders import RefusingFinder
 from refold._support.optional_imports import check_training_packages
-from refold.cli._error_messages import run
-from refold.cli._options import expand_groups
-from refold.cli.commands.cluster import cluster
-from refold.cli.commands.curve import curve
-from refold.cli.commands.data import data
-from refold.cli.commands.decode import decode, reconstruct
-from refold.cli.commands.demo import demo
-from refold.cli.commands.detect import detect
-from refold.cli.commands.doctor import doctor
-from refold.cli.commands.encode import encode
-from refold.cli.commands.export import export
-from refold.cli.commands.fit import fit
-from refold.cli.commands.forecast import forecast
-from refold.cli.commands.generate import generate
-from refold.cli.commands.index import index
-from refold.cli.commands.info import info
-from refold.cli.commands.probe import probe
-from refold.cli.commands.report import report
-from refold.cli.commands.search import search
-from refold.cli.commands.serve import explore, serve
-from refold.cli.commands.stream import stream
+from refold.cli._process import run
+from refold.errors import ParameterError
 
 GENERAL = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
 EXAMPLES = {
-    fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
-    encode: "refold encode vowels.refold vowels.parquet -o codes.parquet",
-    decode: "refold decode vowels.refold codes.parquet -o back.parquet",
-    reconstruct: "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
-    info: "refold info vowels.refold --json",
-    curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
-    doctor: "refold doctor vowels.parquet --latent-dim 16 --seed 0",
-    detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
-    forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
-    stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
-    serve: "refold serve vowels.refold --port 8000",
-    explore: "refold explore vowels.refold vowels.parquet --label speaker",
-    index: "refold index vowels.refold vowels.parquet -o vowels.index",
-    search: "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
-    cluster: "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",
-    generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
-    probe: "refold probe vowels.refold vowels.parquet --label speaker",
-    report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
-    export: "refold export vowels.refold -o vowels.onnx",
-    data: "refold data moving-ones -o ones.npz -n 5000",
-    demo: "refold demo --output demo",
+    "fit": "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
+    "encode": "refold encode vowels.refold vowels.parquet -o codes.parquet",
+    "decode": "refold decode vowels.refold codes.parquet -o back.parquet",
+    "reconstruct": "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
+    "info": "refold info vowels.refold --json",
+    "curve": "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
+    "doctor": "refold doctor vowels.parquet --latent-dim 16 --seed 0",
+    "detect": "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
+    "forecast": "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
+    "stream": "refold stream sensor.refold --window 60 < sensor.jsonl",
+    "serve": "refold serve vowels.refold --port 8000",
+    "explore": "refold explore vowels.refold vowels.parquet --label speaker",
+    "index": "refold index vowels.refold vowels.parquet -o vowels.index",
+    "search": "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
+    "cluster": "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",
+    "generate": "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
+    "probe": "refold probe vowels.refold vowels.parquet --label speaker",
+    "report": "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
+    "export": "refold export vowels.refold -o vowels.onnx",
+    "data": "refold data moving-ones -o ones.npz -n 5000",
+    "demo": "refold demo --output demo",
 }
-
+# Commands in the module of another one.
+MODULES = {"reconstruct": "decode", "explore": "serve"}
 # Commands that need the packages that a small installation does not have.
-NEED_TRAINING_PACKAGES = {cluster, curve, demo, doctor, fit, probe, report}
-
-app = typer.Typer(
-    name="refold",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+NEED_TRAINING_PACKAGES = {"cluster", "curve", "demo", "doctor", "fit", "probe", "report"}
 
 
-def _checked(command: Callable[..., None]) -> Callable[..., None]:
-    """Check before a command that the packages that it needs are installed."""
-
-    @functools.wraps(command)
-    def checked(*args: Any, **options: Any) -> None:
-        check_training_packages(f"refold {command.__name__}")
-        command(*args, **options)
-
-    return checked if command in NEED_TRAINING_PACKAGES else command
+def _description(docstring: str) -> str:
+    """Return the paragraphs above the parameters, each in one line."""
+    text, *_ = cleandoc(docstring).partition("Parameters\n---")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
-for command, example in EXAMPLES.items():
-    app.command(epilog=f"Example:  {example}")(expand_groups(_checked(command)))
+def _shown(default: object) -> str | None:
+    """Return the text of a default for the help; None if it says nothing."""
+    return None if default in (None, False) else str(default)
 
 
-@app.callback(invoke_without_command=True, epilog=f"Example:  {GENERAL}")
-def refold(
-    context: typer.Context,
-    *,
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Encode sequences of any length as fixed-size vectors, and decode them.
-
-    Files are Parquet, CSV, JSON, NumPy (.npz, .npy) or text. [bold]-[/bold] stands for
-    standard input or standard output.
-    """
-    if show_version:
-        typer.echo(f"refold {package.__version__}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+def _app(names: Iterable[str]) -> App:
+    """Return an application with some of the commands."""
+    app = App(
+        name="refold",
+        help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"
+        "Files are Parquet, CSV, JSON, NumPy (.npz, .npy) or text. - stands for standard input or "
+        "standard output.",
+        help_flags=["--help", "-h"],
+        help_format="plaintext",
+        help_epilogue=f"Example:  {GENERAL}",
+        version=f"refold {refold.__version__}",
+        version_flags=["--version"],
+        default_parameter=Parameter(
+            allow_leading_hyphen=True,  # "-" is a standard stream, and -3 a number
+            allow_repeating=True,  # the last one counts
+            negative=(),
+            show_default=_shown,
+        ),
+    )
+    for place, name in enumerate(names):
+        module = import_module(f"refold.cli.commands.{MODULES.get(name, name)}")
+        command = getattr(module, name)
+        app.command(
+            command,
+            help=_description(command.__doc__),
+            help_epilogue=f"Example:  {EXAMPLES[name]}",
+            version_flags=[],
+            sort_key=place,
+        )
+    return app
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -126,4 +109,36 @@ def main(arguments: list[str] | None = None) -> int:
         # PyArrow and Keras import pandas if it is installed, which takes a quarter of the time of a
         # short command. No command uses it.
         sys.meta_path.insert(0, RefusingFinder("pandas"))
-    return run(lambda: app(arguments, prog_name="refold", standalone_mode=False))
+        arguments = sys.argv[1:]
+    return run(lambda: _call(arguments))
+
+
+def _call(arguments: list[str]) -> None:
+    """Call the command that the arguments name."""
+    # the module of one command is imported, or all for a list of them
+    app = _app(arguments[:1] if arguments and arguments[0] in EXAMPLES else EXAMPLES)
+    try:
+        command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        raise ParameterError(_usage(error)) from error
+    if command.__name__ in NEED_TRAINING_PACKAGES:
+        check_training_packages(f"refold {command.__name__}")
+    command(*bound.args, **bound.kwargs)
+
+
+def _usage(error: CycloptsError) -> str:
+    """Return what is wrong with the arguments of a command, and where its help is."""
+    error.verbose = False
+    if isinstance(error, UnknownOptionError) and error.app and not error.argument_collection:
+        error.argument_collection = error.app.assemble_argument_collection()  # to suggest one
+    message = str(error)
+    if isinstance(error, UnusedCliTokensError):
+        message = f"There are too many arguments: {' '.join(error.unused_tokens or ())}."
+    elif isinstance(error, MissingArgumentError) and error.argument:
+        name = error.argument.name
+        noun = "option" if name.startswith("-") else "argument"
+        message = f"The {noun} {name} is missing."
+        if error.keyword is not None:
+            message = f"The option {error.keyword} needs a value."
+    command = " ".join(["refold", *(error.command_chain or ())])
+    return f"{message} Try: {command} --help"

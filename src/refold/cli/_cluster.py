@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Parameter
 
 import refold
 from refold.cli._console import log
-from refold.cli._files_and_streams import STREAM
-from refold.cli._options import check_needs
+from refold.cli._files import STREAM
+from refold.cli._options import PANELS, PositiveOrNone, check_needs
 from refold.cli._reading import Reading
 from refold.errors import DataError, ParameterError
 
@@ -19,30 +19,22 @@ from refold.errors import DataError, ParameterError
 _READING = {"id", "time", "columns", "column_types", "time_gaps"}
 
 
+@Parameter(name="*", group=PANELS["Cluster"])
 @dataclass(frozen=True)
 class Cluster:
-    """Where to compute."""
+    """Where to compute.
 
-    on: Annotated[
-        str | None,
-        typer.Option(
-            "--on",
-            metavar="CLUSTER",
-            rich_help_panel="Cluster",
-            help="Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for "
-            "that of RAY_ADDRESS, or local to start one here. The output is then a folder.",
-        ),
-    ] = None
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            min=1,
-            metavar="N",
-            rich_help_panel="Cluster",
-            help=r"Workers of the cluster, each with one CPU. \[default: all CPUs]",
-        ),
-    ] = None
+    Parameters
+    ----------
+    on
+        Ray cluster for large Parquet files, with a folder as the output: ray://HOST:PORT, auto
+        for that of RAY_ADDRESS, or local to start one here.
+    workers
+        Workers of the cluster, each with one CPU. [default: all CPUs]
+    """
+
+    on: Annotated[str | None, Parameter(metavar="CLUSTER")] = None
+    workers: PositiveOrNone = None
 
     def __post_init__(self) -> None:
         check_needs("--workers", self.workers, "--on CLUSTER", self.on)
@@ -82,30 +74,22 @@ class Cluster:
             )
 
 
+@Parameter(name="*", group=PANELS["Cluster"])
 @dataclass(frozen=True)
 class TrainingCluster:
-    """Where to train."""
+    """Where to train.
 
-    on: Annotated[
-        str | None,
-        typer.Option(
-            "--on",
-            metavar="CLUSTER",
-            rich_help_panel="Cluster",
-            help="Ray cluster that trains on Parquet files larger than one machine: "
-            "ray://HOST:PORT, auto for that of RAY_ADDRESS, or local to start one here.",
-        ),
-    ] = None
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            "--processes",
-            min=1,
-            metavar="N",
-            rich_help_panel="Cluster",
-            help=r"Processes that train together, each on a part of the data. \[default: 2]",
-        ),
-    ] = None
+    Parameters
+    ----------
+    on
+        Ray cluster that trains on Parquet files larger than one machine: ray://HOST:PORT, auto for
+        that of RAY_ADDRESS, or local to start one here.
+    processes
+        Processes that train together, each on a part of the data. [default: 2]
+    """
+
+    on: Annotated[str | None, Parameter(metavar="CLUSTER")] = None
+    processes: PositiveOrNone = None
 
     def __post_init__(self) -> None:
         check_needs("--processes", self.processes, "--on CLUSTER", self.on)

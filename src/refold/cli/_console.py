@@ -1,25 +1,38 @@
-"""Lines on standard error, and tables on standard output."""
+"""Lines on standard error, and text, JSON and tables on standard output."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
-def log(message: str, *, label: str = "", colour: str | None = None) -> None:
+def log(message: str, *, label: str = "", color: str = "") -> None:
     """Write one line to standard error, with the label in color if it is a terminal."""
     line = " ".join(message.split())
-    head = f"{typer.style(label, fg=colour, bold=True)}: " if label else ""
-    typer.echo(head + line, err=True)
+    head = Text(label, style=f"bold {color}") + ": " if label else Text()
+    Console(stderr=True, soft_wrap=True).print(head + line, highlight=False)
+
+
+def print_line(text: str) -> None:
+    """Write one line to standard output, at once."""
+    print(text, flush=True)  # noqa: T201
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON object as a line to standard output."""
+    print_line(json.dumps(value))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
-    """Print a table of numbers, of which the first `left` columns are names."""
+    """Print a table of numbers, of which the first `left` columns are text."""
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i < left else "right", no_wrap=True)
+        justify = "left" if i < left else "right"
+        table.add_column(heading, justify=justify, no_wrap=i == 0 or i >= left)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
@@ -34,3 +47,13 @@ def print_facts(facts: Mapping[str, str | None]) -> None:
         if text is not None:
             table.add_row(name, text)
     Console(markup=False, emoji=False).print(table)  # a name may be "speed [m/s]"
+
+
+@contextmanager
+def loading(*, quiet: bool) -> Iterator[None]:
+    """Show in a terminal that Keras and JAX are loading, which takes seconds."""
+    if quiet:
+        yield
+        return
+    with Console(stderr=True).status("loading Keras and JAX"):
+        yield

@@ -1,83 +1,145 @@
-"""Options that several commands share, one by one and in groups."""
+"""Arguments and options that several commands share, one by one and in groups."""
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Group, Parameter, Token
+from cyclopts.argument import ArgumentCollection
+from cyclopts.exceptions import UnknownOptionError
+from cyclopts.validators import Number
 
 import refold
+from refold.arguments import OPTIONS, Arguments
 from refold.errors import ParameterError
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="File of sequences, or -.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file from `refold fit`, or -.")]
-Seed = Annotated[
-    int | None,
-    typer.Option("--seed", min=0, max=2**32 - 1, help="Random seed, for reproducible results."),
-]
+# Headings of the help of a command, in this order.
+PANELS = {
+    name: Group.create_ordered(name)
+    for name in ("Model", "Training", "Windows", "Tables", "Cluster", "Limits")
+}
+
+
+def _check_no_option(_: object, value: str | None) -> None:
+    """Refuse an unknown option where a file is expected; ``-`` is a standard stream."""
+    if value is not None and value.startswith("-") and value != "-":
+        token = Token(keyword=value.partition("=")[0], source="cli")
+        raise UnknownOptionError(token=token, argument_collection=ArgumentCollection())
+
+
+def _file(help: str | None = None) -> Parameter:  # noqa: A002
+    """Describe an argument without a name."""
+    return Parameter(help=help, validator=_check_no_option)
+
+
+def _number(least: int, most: int | None = None, **settings: Any) -> Parameter:
+    """Describe an option with an integer within limits."""
+    return Parameter(validator=Number(gte=least, lte=most), metavar="N", **settings)
+
+
+# Arguments without a name.
+File = Annotated[str, _file()]
+OptionalFile = Annotated[str | None, _file()]
+ModelFile = Annotated[str, _file("Model file from `refold fit`, or -.")]
+DataFile = Annotated[str, _file("File of sequences, or -.")]
+
+# Options that each command describes.
+Positive = Annotated[int, _number(1)]
+PositiveOrNone = Annotated[int | None, _number(1)]
+Count = Annotated[int | None, Parameter(metavar="N")]
+Name = Annotated[str | None, Parameter(metavar="NAME")]
+Names = Annotated[str | None, Parameter(metavar="A,B,...")]
+SideFile = Annotated[str | None, Parameter(metavar="FILE")]
+Picture = Annotated[str | None, Parameter(metavar="PICTURE")]
+Table = Annotated[str, Parameter(alias="-o", metavar="TABLE")]
+
+# Options with the same meaning everywhere.
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Hide progress and summaries on standard error.")
+    bool, Parameter(alias="-q", help="Hide progress and summaries on standard error.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AsJson = Annotated[bool, Parameter(name="--json", help="Print one JSON object.")]
+Clip = Annotated[
+    bool,
+    Parameter(negative="--no-clip", help="Clip values to the range of their column in training."),
+]
+_SEED = _number(0, 2**32 - 1, help="Random seed, for reproducible results.")
+Seed = Annotated[int | None, _SEED]
+FixedSeed = Annotated[int, _SEED]
 LatentSteps = Annotated[
     int | None,
-    typer.Option(
-        min=0,
-        metavar="N",
-        help=r"Steps of latent optimization per code; 0 turns it off and is faster. "
-        r"\[default: as in the fit]",
+    _number(
+        0,
+        help="Steps of latent optimization per code; 0 turns it off and is faster.",
+        show_default="as in the fit",
     ),
 ]
 NumClusters = Annotated[
     int | None,
-    typer.Option(
-        "--num-clusters",
-        "-n",
-        min=1,
-        metavar="N",
-        help=r"Number of clusters, for k-means. \[default: HDBSCAN finds it]",
+    _number(
+        1,
+        alias="-n",
+        help="Number of clusters, for k-means.",
+        show_default="HDBSCAN finds it",
     ),
 ]
-Clip = Annotated[
-    bool,
-    typer.Option("--clip/--no-clip", help="Clip values to the range of their column in training."),
+Lengths = Annotated[
+    str | None,
+    Parameter(
+        metavar="LENGTHS",
+        help="Lengths of the sequences: 10, or 3,5,7, or a text file with one per line.",
+        show_default="decoded from the code",
+    ),
 ]
 DataOutput = Annotated[
-    str, typer.Option("--output", "-o", metavar="DATA", help="File for the sequences, or -.")
+    str, Parameter(alias="-o", metavar="DATA", help="File for the sequences, or -.")
+]
+NormalData = Annotated[
+    str | None,
+    Parameter(
+        metavar="DATA",
+        help="Normal sequences for calibration, not in the training data.",
+        show_default="those set aside by `refold fit --calibration-fraction`",
+    ),
+]
+LabelFile = Annotated[
+    str | None,
+    Parameter(metavar="FILE", help="File with that column.", show_default="DATA"),
 ]
 InputFormat = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="Format of the input, instead of its suffix."),
-]
-LabelFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help=r"File with that column. \[default: DATA]")
+    Parameter(
+        name="--format", metavar="FORMAT", help="Format of the input, instead of its suffix."
+    ),
 ]
 OutputFormat = Annotated[
     str | None,
-    typer.Option(
+    Parameter(
         metavar="FORMAT",
-        help=r"Format of standard output, if not that of --format. \[default: jsonl]",
+        help="Format of standard output, if not that of --format.",
+        show_default="jsonl",
     ),
 ]
 TableFormat = Annotated[
     str | None,
-    typer.Option(metavar="FORMAT", help=r"Format of standard output. \[default: jsonl]"),
+    Parameter(metavar="FORMAT", help="Format of standard output.", show_default="jsonl"),
 ]
 
-_window = functools.partial(typer.Option, min=1, metavar="N", rich_help_panel="Windows")
 
-
+@Parameter(name="*", group=PANELS["Windows"])
 @dataclass(frozen=True)
-class WindowOptions:
-    """How to cut long series into windows."""
+class Windows:
+    """How to cut long series into windows.
 
-    window: Annotated[int | None, _window(help="Cut long series into windows of N steps.")] = None
-    stride: Annotated[
-        int | None,
-        _window(help=r"Steps between the starts of windows. \[default: a quarter of --window]"),
-    ] = None
+    Parameters
+    ----------
+    window
+        Cut long series into windows of N steps.
+    stride
+        Steps between the starts of windows. [default: a quarter of --window]
+    """
+
+    window: PositiveOrNone = None
+    stride: PositiveOrNone = None
 
     def __post_init__(self) -> None:
         check_needs("--stride", self.stride, "--window N", self.window)
@@ -89,30 +151,76 @@ class WindowOptions:
         return refold.sequences.windows(series, self.window, self.stride)
 
 
-def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace parameters that are groups of options by the options of their fields."""
-    # Typer has no groups of options. It reads the signature of a command, and a field of a group is
-    # annotated as an option is, so that a command takes a whole group as one parameter.
-    signature = inspect.signature(command)
-    groups: dict[str, Any] = {
-        name: parameter.annotation
-        for name, parameter in signature.parameters.items()
-        if is_dataclass(parameter.annotation)
-    }
-    fields = {name: inspect.signature(group).parameters for name, group in groups.items()}
+@dataclass(frozen=True)
+class ArgumentOptions:
+    """Arguments of the estimator. One that is None has its default, or the value of a model."""
 
-    @functools.wraps(command)
-    def expanded(**given: Any) -> None:
-        for name, group in groups.items():
-            given[name] = group(**{field: given.pop(field) for field in fields[name]})
-        command(**given)
+    def chosen(self) -> dict[str, Any]:
+        """Return the arguments that are set."""
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: OPTIONS[name].read(value) for name, value in values.items()}
 
-    options: list[inspect.Parameter] = []
-    for name, parameter in signature.parameters.items():
-        options += fields[name].values() if name in fields else [parameter]
-    options = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
-    expanded.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
-    return expanded
+
+def _option(name: str) -> Any:
+    option, default = OPTIONS[name], getattr(Arguments, name)
+    if option.default is not None:
+        default = option.default
+    declared = Parameter(
+        metavar=option.metavar,
+        help=option.help,
+        group=PANELS[option.panel],
+        show_default=False if default in (None, False) else str(default),
+        negative=f"--no-{name}" if option.has_negative else (),
+    )
+    return Annotated[option.type | None, declared]
+
+
+def _argument_options(*names: str) -> type[ArgumentOptions]:
+    """Make a group of options of arguments."""
+    fields = [(name, _option(name), field(default=None)) for name in names]
+    # Cyclopts reads the options of a class of a module, and not of one of the standard library
+    module = {"__module__": __name__}
+    return make_dataclass("_", fields, bases=(ArgumentOptions,), namespace=module, frozen=True)
+
+
+@Parameter(name="*")
+class FitOptions(_argument_options(*OPTIONS)):
+    """All arguments of the estimator that are options."""
+
+
+@Parameter(name="*")
+class CurveOptions(_argument_options("units", "max_epochs", "validation_fraction", "time_budget")):
+    """Arguments of the fit of each size."""
+
+
+def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
+    """Parse the value of ``--lengths``: one number, a list, or a file with one per line."""
+    if text is None:
+        return None
+    try:
+        lengths = [int(part) for part in text.split(",")]
+    except ValueError:
+        lengths = _lengths_of_file(text)
+    if any(length < 0 for length in lengths):
+        raise ParameterError(f"--lengths cannot be negative. Got {min(lengths)}.")
+    if len(lengths) == 1:
+        return lengths * num_codes
+    if len(lengths) != num_codes:
+        raise ParameterError(
+            f"--lengths has {len(lengths)} lengths for {num_codes} codes. Give one, or {num_codes}."
+        )
+    return lengths
+
+
+def _lengths_of_file(file: str) -> list[int]:
+    try:
+        return [int(part) for part in Path(file).read_text(encoding="utf-8-sig").split()]
+    except PermissionError:
+        raise
+    except (ValueError, OSError) as error:
+        raise ParameterError(
+            f"--lengths must be comma-separated integers or a file with one per line. Got {file!r}."
+        ) from error
 
 
 def check_needs(option: str, value: object, needed: str, other: Any) -> None:

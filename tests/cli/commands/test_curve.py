@@ -67,7 +67,7 @@ def test_ctrl_c_shows_the_finished_fits(data, tmp_path, capsys, monkeypatch):
         (["--sizes", "0,2"], "--sizes must be at least 1 each. Got 0."),
         (["-o", "nowhere/curve.png"], "there is no folder 'nowhere'"),
         (["-o", "curve.jpeg"], "must end in .png or .svg"),
-        (["-o", "-"], "Name a file for the picture, such as picture.png."),
+        (["-o", "-"], "cannot be standard output. Name a file."),
         (["--validation-fraction", "0"], "holds nothing out"),
         (["--time-budget", "-1"], "--time-budget must be a positive number of seconds"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 import refold
 from refold.cli import main
-from refold.cli._code_reader import read_codes
+from refold.cli._codes import read_codes
 from refold.cli.commands.demo import DATA_SETS
 from refold.sequences import read
 

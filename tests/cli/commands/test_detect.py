@@ -207,11 +207,10 @@ def test_clip_keeps_numbers_within_their_range(folder, tmp_path):
             ["detect", "sines.refold", "new.parquet", "--steps", "-"],
             "--steps cannot be standard output",
         ),
-        (["detect", "-", "-"], "Only one input can be standard input"),
         (["detect", "bare.refold", "new.parquet"], "or give --normal DATA"),
         (["generate", "sines.refold", "--temperature", "-1"], "--temperature must be a number"),
         (["generate", "sines.refold", "--components", "99"], "more than the"),
-        (["generate", "sines.refold", "-n", "-2"], "greater than or equal to 1"),
+        (["generate", "sines.refold", "-n", "-2"], "Must be >= 1"),
         (["generate", "sines.refold", "-n", "3", "--compare", "new.parquet"], "at least -n 5"),
         (
             [
@@ -226,8 +225,6 @@ def test_clip_keeps_numbers_within_their_range(folder, tmp_path):
             ],
             "Overlapping windows share steps",
         ),
-        (["fit", "new.parquet", "-o", "x.refold", "--stride", "3"], "Add --window N"),
-        (["fit", "new.parquet", "-o", "x.refold", "--window", "99"], "fewer than the 99 of a"),
         (
             ["fit", "new.parquet", "-o", "x.refold", "--calibration-fraction", "1"],
             "--calibration-fraction must be a number",

@@ -5,8 +5,7 @@ import pytest
 
 import refold
 from refold.cli import main
-from refold.cli._code_reader import read_codes
-from refold.cli.commands.encode import _sampled
+from refold.cli._codes import read_codes
 from refold.sequences import read, write
 
 
@@ -94,12 +93,3 @@ def test_decode_warns_of_codes_of_an_unknown_model(sines, tmp_path, capsys, suff
     assert main(["decode", model, codes, "-o", str(tmp_path / "back.npz"), "-q"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Warning: This file does not tell the model of its codes")
-
-
-def test_the_drift_test_samples_codes_without_keeping_their_blocks():
-    blocks = [(np.full((1500, 2), i), np.arange(1500)) for i in range(3)]
-    sample = []
-    passed = list(_sampled(iter(blocks), 4500, sample))
-    assert all(one is other for (one, _), (other, _) in zip(passed, blocks, strict=True))
-    assert sum(map(len, sample)) == 1125  # every fourth code
-    assert all(part.base is None for part in sample)

@@ -35,9 +35,9 @@ def test_a_page_is_written(sines, tmp_path, capsys):
     [
         (["--export", "page.txt"], "must end in .html"),
         (["--export", "no/page.html"], "there is no folder"),
-        (["--export", "-"], "cannot go to standard output"),
-        (["--export", "p.html", "--max-sequences", "0"], "'--max-sequences'"),
-        (["--export", "p.html", "--max-megabytes", "0"], "'--max-megabytes'"),
+        (["--export", "-"], "--export cannot be standard output. Name a file."),
+        (["--export", "p.html", "--max-sequences", "0"], "for --max-sequences"),
+        (["--export", "p.html", "--max-megabytes", "0"], "for --max-megabytes"),
     ],
 )
 def test_a_mistake_is_one_line(sines, capsys, monkeypatch, tmp_path, arguments, message):

@@ -117,10 +117,8 @@ def test_fit_reports_the_error_of_forecasts(folder):
             "there are none. Fit with --calibration-fraction 0.2, or give --normal",
         ),
         ("waves", ["--season", "3"], "--season needs --evaluate"),
-        ("waves", ["--json"], "--json needs --evaluate"),
         ("waves", ["--evaluate", "--alpha", "0.1"], "writes no forecast"),
         ("waves", ["--context", "0"], "--context must be a positive integer"),
-        ("waves", ["--picture", "-"], "Name a file for the picture"),
         ("waves", ["-o", "next.npz"], "csv"),
     ],
 )

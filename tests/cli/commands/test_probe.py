@@ -112,7 +112,7 @@ def test_labels_of_japanese_vowels(tmp_path, capsys):
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
         (["-", "--label", "kind"], "Standard input cannot be used"),
         (["labelled.parquet", "--label", "kind", "--folds", "1"], "--folds"),
-        (["labelled.parquet"], "Missing option '--label'"),
+        (["labelled.parquet"], "option --label is missing"),
     ],
 )
 def test_a_mistake_is_one_line(folder, capsys, monkeypatch, arguments, message):

@@ -117,7 +117,7 @@ def test_data_in_blocks_are_sampled(folder, tmp_path):
         (["data.parquet", "--seed", "-1"], "--seed"),
         (["data.parquet", "-o", "page.pdf"], "must end in .html"),
         (["data.parquet", "-o", "nowhere/page.html"], "there is no folder"),
-        (["data.parquet", "-o", "-"], "Name a file with -o"),
+        (["data.parquet", "-o", "-"], "--output cannot be standard output. Name a file."),
     ],
 )
 def test_a_mistake_is_one_line(folder, capsys, monkeypatch, arguments, message):
@@ -137,8 +137,3 @@ def test_a_missing_package_is_named_before_the_work(folder, capsys, monkeypatch)
     monkeypatch.chdir(folder)
     assert main(["report", "model.refold", "gone.parquet", "-o", "page.html"]) == 2
     assert "pip install '.[plots]'" in capsys.readouterr().err
-
-
-def test_the_output_is_required(folder, capsys):
-    assert main(["report", str(folder / "model.refold"), "x.parquet"]) == 2
-    assert "--output" in capsys.readouterr().err

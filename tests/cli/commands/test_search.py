@@ -84,7 +84,7 @@ def test_rows_of_an_index_can_be_changed(sines, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["index", "bare.refold", "-o", "x"], "Give DATA to add, or ids with --remove"),
-        (["index", "bare.refold", "train.parquet"], "Missing option '--output'"),
+        (["index", "bare.refold", "train.parquet"], "option --output is missing"),
         (["index", "bare.refold", "-", "-o", "x", "--metadata", "a"], "Standard input cannot be"),
         (["index", "-", "-", "-o", "x"], "Only one input can be standard input"),
         (["index", "bare.refold", "-o", "x", "--remove", "3"], "There is no index 'x'"),

@@ -3,94 +3,69 @@
 import math
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 import refold
 from refold._support.rules import check_only_one
+from refold.cli import _options as options
 from refold.cli._console import log
-from refold.cli._files_and_streams import (
-    TABLE_FORMATS,
-    check_distinct,
-    check_one_stream,
-    data_formats,
-    plan_file,
-    plan_output,
-)
-from refold.cli._options import LatentSteps, Model, NumClusters, Quiet, Seed, TableFormat
-from refold.cli._picture_files import plan_picture, write_picture
+from refold.cli._files import TABLE_FORMATS, Files, data_formats
+from refold.cli._models import check_feature_names, id_name, load_model, write_sequences
 from refold.cli._reading import Reading
-from refold.cli._saved_models import check_feature_names, id_name, load_model, write_sequences
-from refold.cli._table_files import write_table
 
 __all__ = ["cluster"]
 
 
 def cluster(
-    model: Model,
-    data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="File of sequences, or -.")
-    ] = None,
+    model: options.ModelFile,
+    data: options.OptionalFile = None,
+    /,
     *,
-    index: Annotated[
-        str | None,
-        typer.Option(metavar="INDEX", help="Index from `refold index`, instead of DATA."),
-    ] = None,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="TABLE", help="File for one row per sequence, or -."
-        ),
-    ] = "-",
-    clusters: Annotated[
-        str | None,
-        typer.Option(metavar="TABLE", help="File for one row per cluster: .parquet or .jsonl."),
-    ] = None,
-    centers: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="File for the decoded centers, one per cluster."),
-    ] = None,
-    num_clusters: NumClusters = None,
-    min_size: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            metavar="N",
-            help=r"Smallest cluster of HDBSCAN. \[default: a hundredth, and at least 5]",
-        ),
-    ] = None,
+    index: Annotated[str | None, Parameter(metavar="INDEX")] = None,
+    output: options.Table = "-",
+    clusters: Annotated[str | None, Parameter(metavar="TABLE")] = None,
+    centers: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    num_clusters: options.NumClusters = None,
+    min_size: Annotated[int | None, Parameter(validator=Number(gte=2), metavar="N")] = None,
     distance: Annotated[
         str | None,
-        typer.Option(
-            metavar="VECTORS",
-            help="What distances are measured on: features of the sequences, or the code. "
-            r"\[default: those of the index, or features]",
-        ),
+        Parameter(metavar="VECTORS", show_default="those of the index, or features"),
     ] = None,
-    picture: Annotated[
-        str | None,
-        typer.Option(metavar="PICTURE", help="Image file for a map of the clusters: .png or .svg."),
-    ] = None,
-    seed: Seed = None,
-    latent_steps: LatentSteps = None,
-    reading: Reading,
-    output_format: TableFormat = None,
-    quiet: Quiet = False,
+    picture: options.Picture = None,
+    seed: options.Seed = None,
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    output_format: options.TableFormat = None,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Find clusters of similar sequences."""
+    """Find clusters of similar sequences.
+
+    Parameters
+    ----------
+    data
+        File of sequences, or -.
+    index
+        Index from `refold index`, instead of DATA.
+    output
+        File for one row per sequence, or -.
+    clusters
+        File for one row per cluster: .parquet or .jsonl.
+    centers
+        File for the decoded centers, one per cluster.
+    min_size
+        Smallest cluster of HDBSCAN. [default: a hundredth, and at least 5]
+    distance
+        What distances are measured on: features of the sequences, or the code.
+    picture
+        Image file for a map of the clusters: .png or .svg.
+    """
     check_only_one("DATA or --index", data, index)
-    check_one_stream(model, data)
-    target = plan_output(output, TABLE_FORMATS, output_format)
-    table_target, center_target = (
-        None
-        if name is None
-        else plan_file(name, formats, f"{option} cannot be standard output. Name a file.")
-        for name, formats, option in (
-            (clusters, ("parquet", "jsonl"), "--clusters"),
-            (centers, data_formats(), "--centers"),
-        )
-    )
-    picture_target = plan_picture(picture)
-    check_distinct([target, table_target, center_target, picture_target], (data,))
+    files = Files(model, data)
+    target = files.output(output, TABLE_FORMATS, output_format)
+    table_target = files.named_output("--clusters", clusters, ("parquet", "jsonl"))
+    center_target = files.named_output("--centers", centers, data_formats())
+    picture_target = files.picture(picture)
     loaded = load_model(model, latent_steps=latent_steps)
     if center_target is not None:
         check_feature_names(loaded.schema, center_target.format)
@@ -105,18 +80,16 @@ def cluster(
         opened = refold.search.Index.open(index, loaded)
         found = refold.search.cluster(loaded, index=opened, **asked)
     else:
-        with reading.opened(loaded, str(data)) as source:
+        with reading.opened(loaded, str(data), files) as source:
             found = refold.search.cluster(loaded, source, **asked)
-    with target.writing() as path:
-        write_table(path, found.rows(id_name(loaded.schema, ("cluster", "distance"))))
+    target.write_table(found.rows(id_name(loaded.schema, ("cluster", "distance"))))
     if table_target is not None:
-        with table_target.writing() as path:
-            write_table(path, found.to_table())
+        table_target.write_table(found.to_table())
     if center_target is not None:
         decoded = loaded.decode(found.centers)
         write_sequences(decoded, loaded.schema, center_target, quiet=quiet)
     if picture_target is not None:
-        write_picture(_map(found).figure, picture_target)
+        picture_target.write_picture(_map(found).figure)
     if not quiet:
         _log(found, "HDBSCAN" if num_clusters is None else "k-means")
 

@@ -1,70 +1,66 @@
 """``refold curve``: the held-out error by the number of latent dimensions."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
-import typer
+from cyclopts import Parameter
 
 import refold
 from refold._support.number_text import short_number
-from refold.cli._argument_options import argument_options
-from refold.cli._console import log, print_table
-from refold.cli._error_messages import Stopped
-from refold.cli._options import AsJson, Data, Quiet, Seed
-from refold.cli._picture_files import plan_picture, write_picture
+from refold.cli import _options as options
+from refold.cli._console import log, print_json, print_table
+from refold.cli._files import Files
 from refold.cli._reading import TrainingData
 from refold.errors import ParameterError
 
 __all__ = ["curve"]
 
 
-class CurveOptions(argument_options("units", "max_epochs", "validation_fraction", "time_budget")):
-    """Arguments of the fit of each size."""
-
-
 def curve(
-    data: Data,
+    data: options.DataFile,
+    /,
     *,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="PICTURE", help="Image file for a figure: .png or .svg."
-        ),
-    ] = None,
-    sizes: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Numbers of latent dimensions, comma-separated.")
-    ] = "2,4,8,16,32",
-    options: CurveOptions,
-    seed: Seed = None,
-    reading: TrainingData,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    output: Annotated[options.Picture, Parameter(alias="-o")] = None,
+    sizes: Annotated[str, Parameter(metavar="N,N,...")] = "2,4,8,16,32",
+    arguments: options.CurveOptions = options.CurveOptions(),
+    seed: options.Seed = None,
+    reading: TrainingData = TrainingData(),
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Print the held-out error by latent dimensions, next to that of PCA.
 
     Each size is a fit with these options, and has a --time-budget of its own. Ctrl-C stops the
     command, which then prints the sizes that are done.
+
+    Parameters
+    ----------
+    output
+        Image file for a figure: .png or .svg.
+    sizes
+        Numbers of latent dimensions, comma-separated.
     """
-    chosen, target = _sizes(sizes), plan_picture(output)
-    with reading.opened_to_fit(data) as sequences:
+    files = Files(data)
+    chosen, target = _sizes(sizes), files.picture(output, "--output")
+    with reading.opened_to_fit(data, files) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **options.arguments(),
+            **arguments.chosen(),
             missing_values=reading.missing_values,
             random_state=seed,
             verbose=0 if quiet else 1,
         )
         result = refold.error_curve(sequences, chosen, estimator=estimator)
     if as_json:
-        typer.echo(json.dumps(asdict(result)))
+        print_json(asdict(result))
     else:
         _print(result)
     if target is not None:
-        write_picture(refold.plots.error_by_size(result).figure, target)
+        target.write_picture(refold.plots.error_by_size(result).figure)
         if not quiet:
             log(f"Wrote the figure to {target.name}")
     if not result.complete:
-        raise Stopped(f"Stopped by Ctrl-C after {len(result.sizes)} of {len(chosen)} sizes.")
+        done = f"{len(result.sizes)} of {len(chosen)} sizes"
+        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {done}.")
 
 
 def _sizes(text: str) -> list[int]:

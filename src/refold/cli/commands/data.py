@@ -1,22 +1,13 @@
 """``refold data``: the included and the synthetic data sets, as files."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-from rich.console import Console
-from rich.table import Table
+from cyclopts import Parameter
 
 import refold
-from refold.cli._console import log
-from refold.cli._files_and_streams import (
-    TABLE_FORMATS,
-    check_distinct,
-    data_formats,
-    plan_file,
-    plan_output,
-)
-from refold.cli._options import Quiet
-from refold.cli._table_files import write_table
+from refold.cli import _options as options
+from refold.cli._console import log, print_table
+from refold.cli._files import TABLE_FORMATS, Files, data_formats
 from refold.errors import ParameterError
 
 __all__ = ["data"]
@@ -33,67 +24,46 @@ DESCRIPTIONS = {
 
 
 def data(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME]", help="Name of the data set; without it, list them."),
-    ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="File for the sequences, or -.")
-    ] = "-",
-    num_sequences: Annotated[
-        int | None, typer.Option("-n", metavar="N", help="Number of sequences.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, metavar="N", help="Random seed of the sequences.")
-    ] = 0,
-    output_format: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="FORMAT", help=r"Format of standard output. \[default: jsonl]"
-        ),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TABLE",
-            help="File for the labels, one per sequence: the speakers of japanese-vowels.",
-        ),
-    ] = None,
+    name: options.OptionalFile = None,
+    /,
     *,
-    quiet: Quiet = False,
+    output: options.DataOutput = "-",
+    num_sequences: Annotated[options.Count, Parameter(name="-n")] = None,
+    seed: options.FixedSeed = 0,
+    output_format: Annotated[options.TableFormat, Parameter(name="--format")] = None,
+    labels: Annotated[str | None, Parameter(metavar="TABLE")] = None,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Write a data set to a file, or list the data sets."""
+    """Write a data set to a file, or list the data sets.
+
+    Parameters
+    ----------
+    name
+        Name of the data set; without it, list them.
+    num_sequences
+        Number of sequences.
+    labels
+        File for the labels, one per sequence: the speakers of japanese-vowels.
+    """
     if name is None:
         if output != "-" or (num_sequences, output_format, labels) != (None, None, None):
             raise ParameterError(f"Name a data set to write: {', '.join(DESCRIPTIONS)}.")
-        _list()
+        names = refold.datasets.names()
+        print_table(("name", "description"), [(n, DESCRIPTIONS.get(n, "")) for n in names], left=2)
         return
-    target = plan_output(output, data_formats(), output_format)
-    label_target, column, values = None, "", None
-    if labels is not None:
-        label_target = plan_file(
-            labels, TABLE_FORMATS, "--labels cannot be standard output. Name a file."
-        )
-        check_distinct([target, label_target])
+    files = Files()
+    target = files.output(output, data_formats(), output_format)
+    label_target = files.named_output("--labels", labels, TABLE_FORMATS)
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if label_target is not None:
-        column, values = refold.datasets.labels_of(name)
-    with target.writing() as path:
-        refold.sequences.write(sequences, path)
-    if label_target is not None and values is not None:
         import pyarrow as pa
 
+        column, values = refold.datasets.labels_of(name)
         ids = sequences.ids.tolist()
-        with label_target.writing() as path:
-            write_table(path, pa.table({"id": ids, column: values[: len(ids)]}))
+        label_table = pa.table({"id": ids, column: values[: len(ids)]})
+    with target.writing() as path:
+        refold.sequences.write(sequences, path)
+    if label_target is not None:
+        label_target.write_table(label_table)
     if not quiet and target.path is not None:
         log(f"Wrote {len(sequences)} sequences to {output}")
-
-
-def _list() -> None:
-    table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column("description")
-    for name in refold.datasets.names():
-        table.add_row(name, DESCRIPTIONS.get(name, ""))
-    Console().print(table)

@@ -1,64 +1,58 @@
 """``refold decode``: codes to sequences. ``refold reconstruct``: sequences to codes and back."""
 
-from typing import Annotated
-
-import typer
-
+from refold.cli import _options as options
 from refold.cli._cluster import Cluster
-from refold.cli._files_and_streams import CODE_FORMATS, data_formats, plan_conversion, readable
-from refold.cli._lengths import Lengths, read_lengths
-from refold.cli._options import (
-    Clip,
-    Data,
-    DataOutput,
-    InputFormat,
-    LatentSteps,
-    Model,
-    OutputFormat,
-    Quiet,
-)
+from refold.cli._files import CODE_FORMATS, Files, data_formats, readable
+from refold.cli._models import check_feature_names, load_model, write_sequences
 from refold.cli._reading import Reading
-from refold.cli._saved_models import check_feature_names, load_model, write_sequences
 
 __all__ = ["decode", "reconstruct"]
 
 
 def decode(
-    model: Model,
-    codes: Annotated[str, typer.Argument(metavar="CODES", help="File of codes, or -.")],
+    model: options.ModelFile,
+    codes: options.File,
+    /,
     *,
-    output: DataOutput = "-",
-    lengths: Lengths = None,
-    input_format: InputFormat = None,
-    output_format: OutputFormat = None,
-    clip: Clip = False,
-    quiet: Quiet = False,
+    output: options.DataOutput = "-",
+    lengths: options.Lengths = None,
+    input_format: options.InputFormat = None,
+    output_format: options.OutputFormat = None,
+    clip: options.Clip = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Decode codes to sequences, each with its own length."""
-    from refold.cli._code_reader import read_codes
+    """Decode codes to sequences, each with its own length.
 
-    formats = input_format, output_format
-    target = plan_conversion((model, codes), output, data_formats(), *formats)
+    Parameters
+    ----------
+    codes
+        File of codes, or -.
+    """
+    from refold.cli._codes import read_codes
+
+    files = Files(model, codes)
+    target = files.converted(output, data_formats(), input_format, output_format)
     loaded = load_model(model)
     check_feature_names(loaded.schema, target.format)
     with readable(codes, input_format, CODE_FORMATS) as path:
         values, ids = read_codes(path, loaded.schema.id_name, loaded)
-    own = read_lengths(lengths, len(values))
-    decoded = loaded.decode(values, lengths=own, clip=clip, verbose=int(not quiet))
+    chosen = options.read_lengths(lengths, len(values))
+    decoded = loaded.decode(values, lengths=chosen, clip=clip, verbose=int(not quiet))
     write_sequences(decoded, loaded.schema, target, ids, quiet=quiet)
 
 
 def reconstruct(
-    model: Model,
-    data: Data,
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
     *,
-    output: DataOutput = "-",
-    latent_steps: LatentSteps = None,
-    reading: Reading,
-    cluster: Cluster,
-    output_format: OutputFormat = None,
-    clip: Clip = False,
-    quiet: Quiet = False,
+    output: options.DataOutput = "-",
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    cluster: Cluster = Cluster(),
+    output_format: options.OutputFormat = None,
+    clip: options.Clip = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
     if cluster.on is not None:
@@ -66,11 +60,11 @@ def reconstruct(
         refused = {"--output-format": output_format}
         cluster.run("reconstruct", loaded, data, output, reading, refused, quiet=quiet, clip=clip)
         return
-    formats = reading.input_format, output_format
-    target = plan_conversion((model, data), output, data_formats(), *formats)
+    files = Files(model, data)
+    target = files.converted(output, data_formats(), reading.input_format, output_format)
     loaded = load_model(model, latent_steps=latent_steps)
     check_feature_names(loaded.schema, target.format)
-    sequences = reading.read(loaded, data)
+    sequences = reading.read(loaded, data, files)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
     decoded = loaded.reconstruct(sequences, clip=clip, verbose=int(not quiet))
     write_sequences(decoded, schema, target, sequences.ids, quiet=quiet)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Parameter
 
 import refold
+from refold.cli import _options as options
 from refold.cli._console import log, print_table
-from refold.cli._options import Quiet
 from refold.errors import ParameterError
 
 __all__ = ["demo"]
@@ -79,19 +79,21 @@ DATA_SETS = (
 
 
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results.")
-    ] = Path("demo"),
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, metavar="N", help="Random seed of data and models.")
-    ] = 0,
-    max_epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Maximum number of epochs, for a quick look.")
-    ] = None,
     *,
-    quiet: Quiet = False,
+    output: Annotated[Path, Parameter(alias="-o", metavar="FOLDER")] = Path("demo"),
+    seed: options.FixedSeed = 0,
+    max_epochs: options.Count = None,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Fit two data sets, and write a page about the models, codes and reconstructions."""
+    """Fit two data sets, and write a page about the models, codes and reconstructions.
+
+    Parameters
+    ----------
+    output
+        Folder for the results.
+    max_epochs
+        Maximum number of epochs, for a quick look.
+    """
     _prepare(output)
     sections, downloads = [], []
     for data_set in DATA_SETS:
@@ -151,7 +153,7 @@ def _run(
     data_set: _DataSet, folder: Path, seed: int, max_epochs: int | None, *, quiet: bool
 ) -> tuple[Any, list[tuple[str, str]]]:
     """Train on one data set, and return its section of the page and its files."""
-    from refold.cli._code_writer import write_codes
+    from refold.cli._codes import write_codes
     from refold.report import section
 
     split = data_set.split(seed)

@@ -4,18 +4,18 @@ import warnings
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import track
 
 import refold
 from refold._support.freed_memory import return_freed_memory
+from refold.cli import _options as options
 from refold.cli._cluster import Cluster
 from refold.cli._console import log
-from refold.cli._files_and_streams import CODE_FORMATS, plan_conversion
-from refold.cli._options import Data, LatentSteps, Model, OutputFormat, Quiet
+from refold.cli._files import CODE_FORMATS, Files
+from refold.cli._models import id_name, load_model, log_drift
 from refold.cli._reading import Reading
-from refold.cli._saved_models import id_name, load_model, log_drift
 
 __all__ = ["encode"]
 
@@ -24,46 +24,44 @@ _SAMPLE = 1000
 
 
 def encode(
-    model: Model,
-    data: Data,
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
     *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="CODES", help="File for the codes, or -.")
-    ] = "-",
-    features: Annotated[
-        bool,
-        typer.Option(
-            "--features",
-            help="Write features of the decoded sequences, for classifiers and search.",
-        ),
-    ] = False,
-    latent_steps: LatentSteps = None,
-    dtype: Annotated[
-        str,
-        typer.Option(
-            metavar="TYPE", help="Type of the stored values: float32 or float16 (half the size)."
-        ),
-    ] = "float32",
-    reading: Reading,
-    cluster: Cluster,
-    output_format: OutputFormat = None,
-    quiet: Quiet = False,
+    output: Annotated[str, Parameter(alias="-o", metavar="CODES")] = "-",
+    features: bool = False,
+    latent_steps: options.LatentSteps = None,
+    dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
+    reading: Reading = Reading(),
+    cluster: Cluster = Cluster(),
+    output_format: options.OutputFormat = None,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Encode sequences as codes, one row per sequence."""
-    from refold.cli._code_writer import check_dtype, write_codes
+    """Encode sequences as codes, one row per sequence.
+
+    Parameters
+    ----------
+    output
+        File for the codes, or -.
+    features
+        Write features of the decoded sequences, for classifiers and search.
+    dtype
+        Type of the stored values: float32 or float16 (half the size).
+    """
+    from refold.cli._codes import check_dtype, write_codes
 
     if cluster.on is not None:
         loaded = load_model(model, latent_steps=latent_steps)
         refused = {"--features": features, "--output-format": output_format}
         cluster.run("encode", loaded, data, output, reading, refused, quiet=quiet, dtype=dtype)
         return
-    formats = reading.input_format, output_format
-    target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
+    files = Files(model, data)
+    target = files.converted(output, CODE_FORMATS, reading.input_format, output_format)
     check_dtype(dtype, target.format)
     loaded = load_model(model, latent_steps=latent_steps)
     tests_drift = not quiet and loaded.reference is not None
     sample: list[Any] = []
-    with reading.opened(loaded, data) as source, target.writing() as path:
+    with reading.opened(loaded, data, files) as source, target.writing() as path:
         blocks = _encoded(loaded, source, quiet=quiet)
         # the model stores codes without latent optimization
         if tests_drift and not loaded.latent_steps:
@@ -73,11 +71,9 @@ def encode(
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
         write_codes(path, blocks, len(source), id_name(source.schema), dtype, loaded)
-        if quiet:
-            return
         if tests_drift and loaded.latent_steps:
             sample = _encoder_codes(loaded, source)
-    if target.path is not None:
+    if target.path is not None and not quiet:
         what = "rows of features" if features else "codes"
         log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
     codes = [code for part in sample for code in part]

@@ -2,45 +2,47 @@
 
 from typing import Annotated, Literal
 
-import typer
+from cyclopts import Parameter
 
 import refold
+from refold.cli import _options as options
 from refold.cli._console import log
-from refold.cli._files_and_streams import GRAPH_FORMATS, check_distinct, plan_output
-from refold.cli._options import Model, Quiet
-from refold.cli._saved_models import load_model
+from refold.cli._files import GRAPH_FORMATS, Files
+from refold.cli._models import load_model
 
 __all__ = ["export"]
 
 
 def export(
-    model: Model,
+    model: options.ModelFile,
+    /,
     *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="File to write (.onnx), or -.")
-    ],
-    part: Annotated[
-        Literal["encoder", "decoder", "forecaster"],
-        typer.Option(help="Part of the model to write."),
-    ] = "encoder",
-    packed: Annotated[
-        bool, typer.Option("--packed", help="Take all steps in one dimension, without padding.")
-    ] = False,
-    category_indices: Annotated[
-        bool, typer.Option("--category-indices", help="Take categories as indices, not as text.")
-    ] = False,
-    weights: Annotated[
-        Literal["float32", "float16", "int8"],
-        typer.Option(help="Type of stored weights, where the error stays within 1 %."),
-    ] = "float32",
-    opset: Annotated[
-        int | None, typer.Option(metavar="N", help="Version of ONNX's operators. [default: 18]")
-    ] = None,
-    quiet: Quiet = False,
+    output: Annotated[str, Parameter(alias="-o", metavar="FILE")],
+    part: Literal["encoder", "decoder", "forecaster"] = "encoder",
+    packed: bool = False,
+    category_indices: bool = False,
+    weights: Literal["float32", "float16", "int8"] = "float32",
+    opset: options.Count = None,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Write the encoder, the decoder or the forecaster as an ONNX file, for other languages."""
-    target = plan_output(output, GRAPH_FORMATS)
-    check_distinct([target], [model])
+    """Write the encoder, the decoder or the forecaster as an ONNX file, for other languages.
+
+    Parameters
+    ----------
+    output
+        File to write (.onnx), or -.
+    part
+        Part of the model to write.
+    packed
+        Take all steps in one dimension, without padding.
+    category_indices
+        Take categories as indices, not as text.
+    weights
+        Type of stored weights, where the error stays within 1 %.
+    opset
+        Version of ONNX's operators. [default: 18]
+    """
+    target = Files(model).output(output, GRAPH_FORMATS)
     chosen = {} if opset is None else {"opset": opset}
     loaded = load_model(model)
     with target.writing() as path:

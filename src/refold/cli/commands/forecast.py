@@ -1,25 +1,17 @@
 """``refold forecast``: the next steps of sequences, with prediction intervals."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Parameter
 
 import refold
 from refold._support.number_text import short_number
-from refold.cli._console import log, print_table
-from refold.cli._files_and_streams import (
-    TABLE_FORMATS,
-    check_distinct,
-    check_one_stream,
-    plan_output,
-)
-from refold.cli._options import Clip, Data, Model, Quiet, TableFormat
-from refold.cli._picture_files import plan_picture, write_picture
+from refold.cli import _options as options
+from refold.cli._console import log, print_json, print_line, print_table
+from refold.cli._files import TABLE_FORMATS, Files
+from refold.cli._models import check_table_names, id_name, load_model
 from refold.cli._reading import Reading
-from refold.cli._saved_models import check_table_names, id_name, load_model
-from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
 __all__ = ["forecast"]
@@ -29,66 +21,48 @@ _MAX_ROWS = 30
 
 
 def forecast(
-    model: Model,
-    data: Data,
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
     *,
-    output: Annotated[
-        str,
-        typer.Option("--output", "-o", metavar="TABLE", help="File for one row per step, or -."),
-    ] = "-",
-    steps: Annotated[
-        int | None,
-        typer.Option(metavar="N", help=r"Steps to forecast. \[default: as in the fit]"),
-    ] = None,
-    alpha: Annotated[
-        float | None,
-        typer.Option(
-            metavar="R",
-            help=r"Share of values outside of the intervals. \[default: 0.1 if calibrated]",
-        ),
-    ] = None,
-    normal: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="Sequences to calibrate the intervals, not in the training data. "
-            r"\[default: those set aside by `refold fit --calibration-fraction`]",
-        ),
-    ] = None,
-    context: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help=r"Maximum number of last steps to read. \[default: as in training]"
-        ),
-    ] = None,
-    evaluate: Annotated[
-        bool,
-        typer.Option(
-            "--evaluate",
-            help="Forecast the last steps of DATA from those before, and print the errors.",
-        ),
-    ] = False,
-    season: Annotated[
-        int | None,
-        typer.Option(metavar="N", help=r"Steps per season, for --evaluate. \[default: detected]"),
-    ] = None,
-    picture: Annotated[
-        str | None,
-        typer.Option(metavar="PICTURE", help="Image file for the first sequence: .png or .svg."),
-    ] = None,
-    reading: Reading,
-    output_format: TableFormat = None,
-    clip: Clip = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the errors as one JSON object.")
-    ] = False,
-    quiet: Quiet = False,
+    output: options.Table = "-",
+    steps: options.Count = None,
+    alpha: Annotated[float | None, Parameter(metavar="R")] = None,
+    normal: options.NormalData = None,
+    context: options.Count = None,
+    evaluate: bool = False,
+    season: options.Count = None,
+    picture: options.Picture = None,
+    reading: Reading = Reading(),
+    output_format: options.TableFormat = None,
+    clip: options.Clip = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Forecast the next steps of sequences.
 
     The model must come from `refold fit --forecast-steps`.
+
+    Parameters
+    ----------
+    output
+        File for one row per step, or -.
+    steps
+        Steps to forecast. [default: as in the fit]
+    alpha
+        Share of values outside of the intervals. [default: 0.1 if calibrated]
+    context
+        Maximum number of last steps to read. [default: as in training]
+    evaluate
+        Forecast the last steps of DATA from those before, and print the errors.
+    season
+        Steps per season, for --evaluate. [default: detected]
+    picture
+        Image file for the first sequence: .png or .svg.
+    as_json
+        Print the errors of --evaluate as one JSON object.
     """
-    check_one_stream(model, data, normal)
+    files = Files(model, data, normal)
     others = {
         "--output": None if output == "-" else output,
         "--output-format": output_format,
@@ -98,18 +72,17 @@ def forecast(
         "--clip": clip or None,
     }
     _check(evaluate=evaluate, season=season, as_json=as_json, others=others)
-    target = plan_output(output, TABLE_FORMATS, output_format)
-    drawn = plan_picture(picture)
-    check_distinct([target, drawn], (data, normal))
+    target = files.output(output, TABLE_FORMATS, output_format)
+    picture_target = files.picture(picture)
     loaded = load_model(model)
     if not evaluate:
         check_table_names(loaded.schema, ("step",))
-    loaded, series = reading.read_calibrated(loaded, data, normal)
+    loaded, series = reading.read_calibrated(loaded, data, files, normal)
     if evaluate:
         errors = loaded.forecast_errors(series, steps, season=season, context=context)
         _print(errors, steps or loaded.specification.forecast_steps, as_json=as_json)
         return
-    if drawn is not None and not (len(series) and loaded.schema.numeric.any()):
+    if picture_target is not None and not (len(series) and loaded.schema.numeric.any()):
         raise ParameterError(
             "--picture needs a sequence with a numeric column, and the data have none. Leave it "
             "out."
@@ -117,10 +90,9 @@ def forecast(
     ahead = loaded.forecast(
         series, steps, alpha=alpha, context=context, clip=clip, verbose=int(not quiet)
     )
-    with target.writing() as path:
-        write_table(path, ahead.to_table(id_name(series.schema, ("step",))))
-    if drawn is not None:
-        write_picture(refold.plots.forecast(series, ahead).figure, drawn)
+    target.write_table(ahead.to_table(id_name(series.schema, ("step",))))
+    if picture_target is not None:
+        picture_target.write_picture(refold.plots.forecast(series, ahead).figure)
     if not quiet:
         _log_summary(ahead)
 
@@ -129,10 +101,10 @@ def _check(*, evaluate: bool, season: int | None, as_json: bool, others: dict[st
     if not evaluate and (season is not None or as_json):
         option = "--json" if as_json else "--season"
         raise ParameterError(f"{option} needs --evaluate. Add it, or leave {option} out.")
-    given = [option for option, value in others.items() if value is not None]
-    if evaluate and given:
+    present = [option for option, value in others.items() if value is not None]
+    if evaluate and present:
         raise ParameterError(
-            f"--evaluate prints errors and writes no forecast. Leave {', '.join(given)} out."
+            f"--evaluate prints errors and writes no forecast. Leave {', '.join(present)} out."
         )
 
 
@@ -149,7 +121,7 @@ def _log_summary(ahead: Any) -> None:
 def _print(errors: "refold.evaluation.ForecastErrors", steps: int, *, as_json: bool) -> None:
     if as_json:
         facts = {"steps": steps, **asdict(errors), "by_step": errors.to_table().to_pylist()}
-        typer.echo(json.dumps(facts))
+        print_json(facts)
         return
     count = errors.num_sequences
     headings = [f"{count} sequence{'s' * (count != 1)}, {steps} ahead"]
@@ -179,7 +151,7 @@ def _print(errors: "refold.evaluation.ForecastErrors", steps: int, *, as_json: b
 
 def _print_steps(rows: list[dict[str, Any]], names: list[str]) -> None:
     """Print the errors of each column and step: root mean squares, or shares of wrong values."""
-    typer.echo("\nRoot mean squared error in the units of the data, or share of wrong values:")
+    print_line("\nRoot mean squared error in the units of the data, or share of wrong values:")
     shown = [
         [row.pop("column"), str(row.pop("step")), *(_number(error) for error in row.values())]
         for row in rows[:_MAX_ROWS]

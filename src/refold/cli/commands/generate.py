@@ -2,16 +2,15 @@
 
 from typing import Annotated
 
-import typer
+from cyclopts import Parameter
 
 import refold
 from refold._support.optional_imports import check_training_packages
+from refold.cli import _options as options
 from refold.cli._console import log
-from refold.cli._files_and_streams import check_distinct, data_formats, plan_output
-from refold.cli._lengths import Lengths, read_lengths
-from refold.cli._options import Clip, DataOutput, Model, Quiet, Seed, TableFormat
+from refold.cli._files import Files, data_formats
+from refold.cli._models import check_feature_names, load_model, write_sequences
 from refold.cli._reading import Reading
-from refold.cli._saved_models import check_feature_names, load_model, write_sequences
 from refold.errors import ParameterError
 
 __all__ = ["generate"]
@@ -20,38 +19,36 @@ MIN_TO_COMPARE = 5
 
 
 def generate(
-    model: Model,
+    model: options.ModelFile,
+    /,
     *,
-    output: DataOutput = "-",
-    number: Annotated[
-        int, typer.Option("-n", min=1, metavar="N", help="Number of sequences.")
-    ] = 10,
-    components: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help=r"Gaussians in the mixture of codes. \[default: depends on the codes]"
-        ),
-    ] = None,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            metavar="T", help="Sampling temperature of categories; 0 takes the most likely."
-        ),
-    ] = 0.0,
-    lengths: Lengths = None,
-    compare: Annotated[
-        str | None,
-        typer.Option(metavar="DATA", help="Real sequences to compare the new ones with."),
-    ] = None,
-    seed: Seed = None,
-    reading: Reading,
-    output_format: TableFormat = None,
-    clip: Clip = True,
-    quiet: Quiet = False,
+    output: options.DataOutput = "-",
+    number: Annotated[options.Positive, Parameter(name="-n")] = 10,
+    components: options.Count = None,
+    temperature: Annotated[float, Parameter(metavar="T")] = 0.0,
+    lengths: options.Lengths = None,
+    compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    seed: options.Seed = None,
+    reading: Reading = Reading(),
+    output_format: options.TableFormat = None,
+    clip: options.Clip = True,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Generate new sequences: draw codes from a Gaussian mixture, and decode them."""
-    target = plan_output(output, data_formats(), output_format)
-    check_distinct([target], [compare])
+    """Generate new sequences: draw codes from a Gaussian mixture, and decode them.
+
+    Parameters
+    ----------
+    number
+        Number of sequences.
+    components
+        Gaussians in the mixture of codes. [default: depends on the codes]
+    temperature
+        Sampling temperature of categories; 0 takes the most likely.
+    compare
+        Real sequences to compare the new ones with.
+    """
+    files = Files(model, compare)
+    target = files.output(output, data_formats(), output_format)
     if compare is not None and number < MIN_TO_COMPARE:
         raise ParameterError(f"--compare needs at least -n {MIN_TO_COMPARE}. Got {number}.")
     if compare is not None or components is not None:
@@ -60,12 +57,12 @@ def generate(
     check_feature_names(loaded.schema, target.format)
     real = None
     if compare is not None:
-        real = reading.read(loaded, compare).align(loaded.schema)
+        real = reading.read(loaded, compare, files).align(loaded.schema)
     drawn = loaded.generate(
         number,
         components=components,
         temperature=temperature,
-        lengths=read_lengths(lengths, number),
+        lengths=options.read_lengths(lengths, number),
         clip=clip,
         random_state=seed,
     )
@@ -81,12 +78,12 @@ def _compare(
     real: "refold.Sequences", back: "refold.Sequences", new: "refold.Sequences", seed: int
 ) -> None:
     """Log how the new sequences compare with real ones and with their reconstructions."""
-    found = refold.evaluation.compare(real, new, seed=seed)
-    if found.unseen is not None and found.unseen_real is not None:
+    comparison = refold.evaluation.compare(real, new, seed=seed)
+    if comparison.unseen is not None and comparison.unseen_real is not None:
         sizes = ", ".join(map(str, refold.evaluation.NGRAM_SIZES))
         ours, theirs = (
             ", ".join(f"{100 * share:.1f}" for share in shares)
-            for shares in (found.unseen, found.unseen_real)
+            for shares in (comparison.unseen, comparison.unseen_real)
         )
         log(
             f"N-grams (n = {sizes}) that do not occur in one half of the real sequences: {ours} % "
@@ -94,9 +91,10 @@ def _compare(
         )
     from_back = refold.evaluation.two_sample_test(back, new, seed=seed)
     line = (
-        f"A classifier separates new from real sequences with {100 * found.two_sample_test:.0f} % "
-        f"accuracy, and from reconstructions with {100 * from_back:.0f} % (chance: 50 %)"
+        "A classifier separates new from real sequences with "
+        f"{100 * comparison.two_sample_test:.0f} % accuracy, and from reconstructions with "
+        f"{100 * from_back:.0f} % (chance: 50 %)"
     )
     if not real.schema.numeric.any():
         line += f"; {100 * refold.evaluation.copies(new, real):.1f} % are copies of real ones"
-    log(f"{line}. Verdict: {found.verdict}.")
+    log(f"{line}. Verdict: {comparison.verdict}.")

@@ -2,75 +2,66 @@
 
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Parameter
 
 import refold
 from refold._support.freed_memory import return_freed_memory
 from refold._support.rules import check_only_one
+from refold.cli import _options as options
 from refold.cli._console import log
-from refold.cli._files_and_streams import STREAM
-from refold.cli._options import LabelFile, LatentSteps, Model, Quiet, split
-from refold.cli._reading import Reading, check_label_files
-from refold.cli._saved_models import load_model
-from refold.errors import ParameterError
+from refold.cli._files import Files
+from refold.cli._models import load_model
+from refold.cli._reading import Reading
 
 __all__ = ["index"]
 
 
 def index(
-    model: Model,
-    data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="File of sequences to add, or -.")
-    ] = None,
+    model: options.ModelFile,
+    data: options.OptionalFile = None,
+    /,
     *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="INDEX", help="File of the index.")
-    ],
-    add: Annotated[bool, typer.Option("--add", help="Add the rows to an existing index.")] = False,
-    replace: Annotated[
-        bool,
-        typer.Option(
-            "--replace", help="Add the rows to an existing index, and replace those with their ids."
-        ),
-    ] = False,
-    remove: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Ids of rows to remove from an existing index."),
-    ] = None,
-    metadata: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...",
-            help="Columns to store with the codes, one value per sequence, for hits and --where.",
-        ),
-    ] = None,
-    labels: LabelFile = None,
-    distance: Annotated[
-        str,
-        typer.Option(
-            metavar="VECTORS",
-            help="What distances are measured on: features of the sequences, or the code.",
-        ),
-    ] = "features",
-    latent_steps: LatentSteps = None,
-    reading: Reading,
-    quiet: Quiet = False,
+    output: Annotated[str, Parameter(alias="-o", metavar="INDEX")],
+    add: bool = False,
+    replace: bool = False,
+    remove: options.Names = None,
+    metadata: options.Names = None,
+    labels: options.LabelFile = None,
+    distance: Annotated[str, Parameter(metavar="VECTORS")] = "features",
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    quiet: options.Quiet = False,
 ) -> None:
-    """Encode sequences into an index for `refold search`, or change an index."""
+    """Encode sequences into an index for `refold search`, or change an index.
+
+    Parameters
+    ----------
+    data
+        File of sequences to add, or -.
+    output
+        File of the index.
+    add
+        Add the rows to an existing index.
+    replace
+        Add the rows to an existing index, and replace those with their ids.
+    remove
+        Ids of rows to remove from an existing index.
+    metadata
+        Columns to store with the codes, one value per sequence, for hits and --where.
+    distance
+        What distances are measured on: features of the sequences, or the code.
+    """
     check_only_one("DATA to add, or ids with --remove", data, remove)
-    columns = [] if metadata is None else split(metadata, option="--metadata")
-    if columns:
-        check_label_files(data, labels)
-    if STREAM in (model, data) and model == data:
-        raise ParameterError("Only one input can be standard input. Name a file for the other.")
+    columns = [] if metadata is None else options.split(metadata, option="--metadata")
+    files = Files(model, data)
     refold.search.load_duckdb()  # before the work, an error if it is missing
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
         opened = refold.search.Index.open(output, loaded, verbose=verbose)
-        count = opened.remove(split(str(remove), option="--remove", noun="id"))
+        count = opened.remove(options.split(str(remove), option="--remove", noun="id"))
         done = f"Removed {count} of {len(opened) + count} rows from"
     else:
-        with reading.described(loaded, data, columns, labels) as (source, found):
+        with reading.described(loaded, data, files, columns, labels) as (source, found):
             if source.is_mapped:
                 return_freed_memory()
             described = {name: _numbers(values) for name, values in found.items()}
@@ -88,7 +79,9 @@ def index(
                 )
         done = f"Wrote {len(source)} rows to"
     if not quiet:
-        log(f"{done} {output}. It has {len(opened)} rows.")
+        recall = opened.recall_
+        kind_of = "exact" if recall is None else f"approximate, with a recall of {recall:.3f}"
+        log(f"{done} {output}. It has {len(opened)} rows; searches are {kind_of}.")
 
 
 def _numbers(values: Any) -> Any:

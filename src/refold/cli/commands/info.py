@@ -1,40 +1,35 @@
 """``refold info``: a description of a saved model, or of the installation."""
 
-import json
 import platform
 from collections import Counter
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 import refold
 from refold._support.console import describe_epochs
 from refold._support.number_text import number_text
 from refold._support.optional_imports import is_installed
-from refold.cli._console import print_facts
-from refold.cli._options import AsJson
-from refold.cli._saved_models import load_model
+from refold.cli import _options as options
+from refold.cli._console import print_facts, print_json
+from refold.cli._models import load_model
 
 __all__ = ["info"]
 
 LIBRARIES = ("keras", "jax", "numpy")
 
 
-def info(
-    model: Annotated[
-        str | None,
-        typer.Argument(metavar="[MODEL]", help="Model file from `refold fit`, or -."),
-    ] = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
+def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
     """Describe a model: its columns, layers and training.
 
     Without MODEL, describe the installation: versions, device and LSTM kernel.
+
+    Parameters
+    ----------
+    model
+        Model file from `refold fit`, or -.
     """
     facts = _installation() if model is None else _facts(load_model(model))
     if as_json:
-        typer.echo(json.dumps(facts))
+        print_json(facts)
     elif model is None:
         _print_installation(facts)
     else:

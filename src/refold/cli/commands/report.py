@@ -4,82 +4,72 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from cyclopts import Parameter
 
+from refold.cli import _options as options
 from refold.cli._console import log, print_table
-from refold.cli._files_and_streams import PAGE_FORMATS, check_one_stream, plan_file
-from refold.cli._options import Data, LabelFile, LatentSteps, Model, Quiet, check_needs
-from refold.cli._reading import Reading, check_label_files
-from refold.cli._saved_models import load_model
+from refold.cli._files import PAGE_FORMATS, Files
+from refold.cli._models import load_model
+from refold.cli._reading import Reading
 
 __all__ = ["report"]
 
 
 def report(
-    model: Model,
-    data: Data,
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
     *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="PAGE", help="File for the page: .html.")
-    ],
-    label: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Column of labels, one value per sequence, for colors."),
-    ] = None,
-    labels: LabelFile = None,
-    train: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Training data, to fit PCA on, if DATA is other data. "
-            r"\[default: cross-fit on DATA]",
-        ),
-    ] = None,
-    max_sequences: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Sequences to show, drawn at random if there are more."
-        ),
-    ] = 2000,
-    seed: Annotated[
-        int,
-        typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Random seed of the draws."),
-    ] = 0,
-    latent_steps: LatentSteps = None,
-    reading: Reading,
-    quiet: Quiet = False,
+    output: Annotated[str, Parameter(alias="-o", metavar="PAGE")],
+    label: options.Name = None,
+    labels: options.LabelFile = None,
+    train: options.SideFile = None,
+    max_sequences: options.Positive = 2000,
+    seed: options.FixedSeed = 0,
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    quiet: options.Quiet = False,
 ) -> None:
     """Write a page about the data, the model, its errors next to PCA's, and the codes.
 
     The page is a single file that opens without a network connection.
+
+    Parameters
+    ----------
+    output
+        File for the page: .html.
+    label
+        Column of labels, one value per sequence, for colors.
+    train
+        Training data, to fit PCA on, if DATA is other data. [default: cross-fit on DATA]
+    max_sequences
+        Sequences to show, drawn at random if there are more.
     """
-    reason = "The table goes to standard output. Name a file with -o for the page."
-    target = plan_file(output, PAGE_FORMATS, reason)
+    files = Files(model, data, train)
+    target = files.named_output("--output", output, PAGE_FORMATS)
     from refold.report import check_packages
     from refold.report import report as write_report
 
     check_packages()
-    check_needs("--labels", labels, "--label NAME", label)
-    if label is not None:
-        check_label_files(data, labels)
-    check_one_stream(model, data, train)
+    options.check_needs("--labels", labels, "--label NAME", label)
     # the stages of the page are logged instead of the progress
     loaded = load_model(model, latent_steps=latent_steps)
-    with contextlib.ExitStack() as files:
-        given = reading.labelled(loaded, data, label, labels, (train,))
-        source, found = files.enter_context(given)
+    columns = [] if label is None else [label]
+    with contextlib.ExitStack() as opened:
+        described = reading.described(loaded, data, files, columns, labels)
+        source, values = opened.enter_context(described)
         fitted_on = None
         if train is not None:
             left_out = label if labels is None else None
-            opened = reading.opened(loaded, train, (data,), left_out=left_out)
-            fitted_on = files.enter_context(opened)
+            others = reading.opened(loaded, train, files, left_out=left_out)
+            fitted_on = opened.enter_context(others)
         shown = "standard input" if data == "-" else Path(data).name
         with target.writing() as path:
             result = write_report(
                 loaded,
                 source,
                 path,
-                labels=found,
+                labels=None if label is None else values[label],
                 label_name=label,
                 train=fitted_on,
                 title=shown,

@@ -2,24 +2,15 @@
 
 from typing import Annotated
 
-import typer
+from cyclopts import Parameter
 
 import refold
 from refold._support.rules import check_only_one
+from refold.cli import _options as options
 from refold.cli._console import log
-from refold.cli._files_and_streams import (
-    CODE_FORMATS,
-    TABLE_FORMATS,
-    check_distinct,
-    check_one_stream,
-    plan_output,
-    readable,
-)
-from refold.cli._options import LatentSteps, Model, Quiet, TableFormat, split
-from refold.cli._picture_files import plan_picture, write_picture
+from refold.cli._files import CODE_FORMATS, TABLE_FORMATS, Files, readable
+from refold.cli._models import load_model
 from refold.cli._reading import Reading
-from refold.cli._saved_models import load_model
-from refold.cli._table_files import write_table
 
 __all__ = ["search"]
 
@@ -28,68 +19,66 @@ _DRAWN = 6
 
 
 def search(
-    model: Model,
-    index: Annotated[str, typer.Argument(metavar="INDEX", help="File from `refold index`.")],
-    data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="File of sequences to search for, or -.")
-    ] = None,
+    model: options.ModelFile,
+    index: options.File,
+    data: options.OptionalFile = None,
+    /,
     *,
-    ids: Annotated[
-        str | None,
-        typer.Option(
-            "--like", metavar="A,B,...", help="Ids of rows of the index to search for, not DATA."
-        ),
-    ] = None,
-    codes: Annotated[
-        str | None, typer.Option(metavar="CODES", help="File of codes to search for, not DATA.")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Hits per query.")] = 10,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CONDITION", help="Condition on id and metadata, as in SQL: \"site = 'a'\"."
-        ),
-    ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="TABLE", help="File for one row per hit, or -.")
-    ] = "-",
-    picture: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PICTURE", help="Image file for the first query under its hits: .png or .svg."
-        ),
-    ] = None,
-    latent_steps: LatentSteps = None,
-    reading: Reading,
-    output_format: TableFormat = None,
-    quiet: Quiet = False,
+    ids: Annotated[options.Names, Parameter(name="--like")] = None,
+    codes: Annotated[str | None, Parameter(metavar="CODES")] = None,
+    k: Annotated[options.Positive, Parameter(name="-k")] = 10,
+    where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
+    output: options.Table = "-",
+    picture: options.Picture = None,
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    output_format: options.TableFormat = None,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Find the nearest sequences in an index."""
+    """Find the nearest sequences in an index.
+
+    Parameters
+    ----------
+    index
+        File from `refold index`.
+    data
+        File of sequences to search for, or -.
+    ids
+        Ids of rows of the index to search for, not DATA.
+    codes
+        File of codes to search for, not DATA.
+    k
+        Hits per query.
+    where
+        Condition on id and metadata, as in SQL: "site = 'a'".
+    output
+        File for one row per hit, or -.
+    picture
+        Image file for the first query under its hits: .png or .svg.
+    """
     check_only_one("DATA, --like ids or --codes to search for", data, ids, codes)
-    check_one_stream(model, data, codes)
-    target = plan_output(output, TABLE_FORMATS, output_format)
-    picture_target = plan_picture(picture)
-    check_distinct([target, picture_target], (data, codes))
+    files = Files(model, data, codes)
+    target = files.output(output, TABLE_FORMATS, output_format)
+    picture_target = files.picture(picture)
     refold.search.load_duckdb()  # before the work, an error if it is missing
     loaded = load_model(model, latent_steps=latent_steps)
     opened = refold.search.Index.open(index, loaded, verbose=int(not quiet))
     asked = {"k": k, "where": where}
     if data is not None:
-        sequences = reading.read(loaded, data)
+        sequences = reading.read(loaded, data, files)
         found = opened.search(sequences, **asked)
     elif ids is not None:
         sequences = None
-        found = opened.search(ids=split(ids, option="--like", noun="id"), **asked)
+        found = opened.search(ids=options.split(ids, option="--like", noun="id"), **asked)
     else:
-        from refold.cli._code_reader import read_codes
+        from refold.cli._codes import read_codes
 
         with readable(str(codes), reading.input_format, CODE_FORMATS) as path:
             sequences, (values, names) = None, read_codes(path, loaded.schema.id_name, loaded)
         found = opened.search(codes=values, names=names, **asked)
-    with target.writing() as path:
-        write_table(path, found.table)
+    target.write_table(found.table)
     if picture_target is not None:
         axes = refold.search.draw(loaded, found, sequences, num=_DRAWN)
-        write_picture(axes[0].figure, picture_target)
+        picture_target.write_picture(axes[0].figure)
     if not quiet:
         log(f"Found {found.table.num_rows} hits of {len(found)} queries in {len(opened)} rows.")

@@ -4,108 +4,86 @@ import random
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
+from refold.cli import _options as options
 from refold.cli._console import log
-from refold.cli._files_and_streams import (
-    CODE_FORMATS,
-    PAGE_FORMATS,
-    STREAM,
-    check_distinct,
-    plan_file,
-    readable,
-)
-from refold.cli._options import LabelFile, LatentSteps, NumClusters, Quiet
+from refold.cli._files import CODE_FORMATS, PAGE_FORMATS, STREAM, Files, readable
+from refold.cli._models import load_model
 from refold.cli._reading import Reading, require_in_memory
-from refold.cli._saved_models import load_model
 from refold.errors import ParameterError
 
 __all__ = ["explore", "serve"]
 
-_limit = "Limits"
+# A limit of the service.
+Limit = Annotated[int | None, Parameter(group=options.PANELS["Limits"], metavar="N")]
+Bytes = Annotated[int | None, Parameter(group=options.PANELS["Limits"], metavar="BYTES")]
+Seconds = Annotated[float | None, Parameter(group=options.PANELS["Limits"], metavar="S")]
+
 # Most sequences in a page without a server, unless the user asks for more.
 _EXPORTED = 100_000
 
 
 def serve(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL...",
-            help="Model files, each as FILE or NAME=FILE. The name is part of the URL.",
-        ),
-    ],
+    models: Annotated[list[str], Parameter(allow_leading_hyphen=False)],
+    /,
     *,
-    index: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INDEX",
-            help="Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.",
-        ),
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help=r"Address to bind. \[default: 127.0.0.1]")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(metavar="N", help=r"Port; 0 takes a free one. \[default: 8000]")
-    ] = None,
-    token_file: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.",
-        ),
-    ] = None,
-    anonymous: Annotated[
-        bool, typer.Option("--anonymous", help="Serve other machines without a token.")
-    ] = False,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Name that the Host header may have. Repeat for more."),
-    ] = None,
-    max_body: Annotated[
-        int | None,
-        typer.Option(metavar="BYTES", help="Largest body of a request.", rich_help_panel=_limit),
-    ] = None,
-    max_total_body: Annotated[
-        int | None,
-        typer.Option(
-            metavar="BYTES", help="Most bytes of all bodies at a time.", rich_help_panel=_limit
-        ),
-    ] = None,
-    max_sequences: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Most sequences in a request.", rich_help_panel=_limit),
-    ] = None,
-    max_steps: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Most steps in a request.", rich_help_panel=_limit),
-    ] = None,
-    max_seconds: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Longest time for a request.", rich_help_panel=_limit),
-    ] = None,
-    max_concurrency: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Most requests at a time.", rich_help_panel=_limit),
-    ] = None,
-    max_queue: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Most requests that wait.", rich_help_panel=_limit),
-    ] = None,
-    max_connections: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Most open connections.", rich_help_panel=_limit),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="TOML file with these and more settings."),
-    ] = None,
+    index: Annotated[list[str] | None, Parameter(metavar="INDEX")] = None,
+    host: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
+    port: options.Count = None,
+    token_file: options.SideFile = None,
+    anonymous: bool = False,
+    allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
+    max_body: Bytes = None,
+    max_total_body: Bytes = None,
+    max_sequences: Limit = None,
+    max_steps: Limit = None,
+    max_seconds: Seconds = None,
+    max_concurrency: Limit = None,
+    max_queue: Limit = None,
+    max_connections: Limit = None,
+    config: options.SideFile = None,
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
 
     Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGHUP reads the model
     files again; SIGTERM answers the open requests and stops.
+
+    Parameters
+    ----------
+    models
+        Model files, each as FILE or NAME=FILE. The name is part of the URL.
+    index
+        Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
+    host
+        Address to bind. [default: 127.0.0.1]
+    port
+        Port; 0 takes a free one. [default: 8000]
+    token_file
+        File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
+    anonymous
+        Serve other machines without a token.
+    allowed_host
+        Name that the Host header may have. Repeat for more.
+    max_body
+        Largest body of a request.
+    max_total_body
+        Most bytes of all bodies at a time.
+    max_sequences
+        Most sequences in a request.
+    max_steps
+        Most steps in a request.
+    max_seconds
+        Longest time for a request.
+    max_concurrency
+        Most requests at a time.
+    max_queue
+        Most requests that wait.
+    max_connections
+        Most open connections.
+    config
+        TOML file with these and more settings.
     """
     from refold.serve import named_indexes, named_paths, read_settings
     from refold.serve import serve as serve_models
@@ -131,76 +109,65 @@ def serve(
 
 
 def explore(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file from `refold fit`.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="File of sequences.")],
+    model: options.File,
+    data: options.File,
+    /,
     *,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Column to color by, one value per sequence. Repeat for more.",
-        ),
-    ] = None,
-    labels: LabelFile = None,
-    codes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CODES", help="File of the codes of DATA, from `refold encode`, to save time."
-        ),
-    ] = None,
-    num_clusters: NumClusters = None,
-    port: Annotated[
-        int,
-        typer.Option(min=0, max=65535, metavar="N", help="Port of the page; 0 takes a free one."),
-    ] = 8000,
-    export: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PAGE",
-            help="Write the page to this file, .html, instead. It works without a server.",
-        ),
-    ] = None,
-    max_sequences: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Sequences to show, drawn at random if there are more. "
-            r"\[default: all, or 100,000 with --export]",
-        ),
-    ] = None,
-    max_megabytes: Annotated[
-        int, typer.Option(min=1, metavar="MB", help="Largest page that --export writes.")
-    ] = 200,
-    umap: Annotated[
-        bool, typer.Option("--umap", help="Put a UMAP map into the page of --export, too.")
-    ] = False,
-    latent_steps: LatentSteps = None,
-    reading: Reading,
-    quiet: Quiet = False,
+    label: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
+    labels: options.LabelFile = None,
+    codes: Annotated[str | None, Parameter(metavar="CODES")] = None,
+    num_clusters: options.NumClusters = None,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535), metavar="N")] = 8000,
+    export: Annotated[str | None, Parameter(metavar="PAGE")] = None,
+    max_sequences: options.PositiveOrNone = None,
+    max_megabytes: Annotated[options.Positive, Parameter(metavar="MB")] = 200,
+    umap: bool = False,
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    quiet: options.Quiet = False,
 ) -> None:
     """Open a map of codes in the browser: every place on it decodes to a sequence.
 
     The page is for this machine only. Ctrl-C stops it. With --export, the page is a file that you
     can share: it holds the data and the decoder.
+
+    Parameters
+    ----------
+    model
+        Model file from `refold fit`.
+    data
+        File of sequences.
+    label
+        Column to color by, one value per sequence. Repeat for more.
+    codes
+        File of the codes of DATA, from `refold encode`, to save time.
+    port
+        Port of the page; 0 takes a free one.
+    export
+        Write the page to this file, .html, instead. It works without a server.
+    max_sequences
+        Sequences to show, drawn at random. [default: all, or 100,000 with --export]
+    max_megabytes
+        Largest page that --export writes.
+    umap
+        Put a UMAP map into the page of --export, too.
     """
-    reason = "The page cannot go to standard output. Name a file with --export."
-    target = None if export is None else plan_file(export, PAGE_FORMATS, reason)
+    files = Files(model, data, codes, labels)
+    target = files.named_output("--export", export, PAGE_FORMATS)
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
     if STREAM in (model, data, codes, labels):
         raise ParameterError("refold explore needs named files. Standard input cannot be used.")
-    check_distinct([target], [model, data, codes, labels])
     loaded = load_model(model, latent_steps=latent_steps)
     if target is not None:
         check_exportable(loaded)
         max_sequences = max_sequences or _EXPORTED
-    with reading.described(loaded, data, label or [], labels) as (source, fields):
+    with reading.described(loaded, data, files, label or [], labels) as (source, fields):
         sequences = require_in_memory(source, data)
     values = None
     if codes is not None:
-        from refold.cli._code_reader import read_codes
+        from refold.cli._codes import read_codes
 
         with readable(codes, None, CODE_FORMATS) as path:
             values, ids = read_codes(path, loaded.schema.id_name, loaded)

@@ -10,15 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from cyclopts import Parameter
 
 import refold
-from refold.cli._console import log
-from refold.cli._error_messages import Stopped
-from refold.cli._files_and_streams import STREAM, check_one_stream, format_of, plain_format
-from refold.cli._options import LatentSteps, Model, Quiet
+from refold.cli import _options as options
+from refold.cli._console import log, print_json
+from refold.cli._files import STREAM, Files, format_of, plain_format
+from refold.cli._models import load_model
 from refold.cli._reading import has_default_names
-from refold.cli._saved_models import load_model
 from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError, argument
 
 __all__ = ["stream"]
@@ -30,42 +29,37 @@ Step = tuple[int, Any, Any]
 
 
 def stream(
-    model: Model,
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="File with a line for each step, or -.")
-    ] = STREAM,
+    model: options.ModelFile,
+    data: options.File = STREAM,
+    /,
     *,
-    window: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help=r"Encode only the last N steps. \[default: all]"),
-    ] = None,
-    every: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Write a line only for every N-th step.")
-    ] = 1,
-    id_column: Annotated[
-        str | None,
-        typer.Option(
-            "--id", metavar="NAME", help="Column with ids; each id is a stream of its own."
-        ),
-    ] = None,
-    latent_steps: LatentSteps = None,
-    input_format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help=r"csv, tsv or jsonl. \[default: the suffix, else jsonl]",
-        ),
-    ] = None,
-    quiet: Quiet = False,
+    window: options.PositiveOrNone = None,
+    every: options.Positive = 1,
+    id_column: Annotated[options.Name, Parameter(name="--id")] = None,
+    latent_steps: options.LatentSteps = None,
+    input_format: options.InputFormat = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Read steps line by line, and write code, error and p-value so far.
 
     The output is one JSON object per line, which is written at once. In a CSV file, the first line
     has the names of the columns. A JSON line is an object or a list. Other columns than those of
     the model are ignored.
+
+    Parameters
+    ----------
+    data
+        File with a line for each step, or -.
+    window
+        Encode only the last N steps. [default: all]
+    every
+        Write a line only for every N-th step.
+    id_column
+        Column with ids; each id is a stream of its own.
+    input_format
+        csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
-    check_one_stream(model, data)
+    Files(model, data)  # at most one is standard input
     chosen = plain_format(input_format or format_of(Path(data)) or "jsonl")
     if chosen not in FORMATS:
         raise ParameterError(f"The format must be one of {', '.join(FORMATS)}. Got {chosen!r}.")
@@ -78,16 +72,15 @@ def stream(
                 if identity not in streams:
                     streams[identity] = loaded.stream(window, every)
                 try:
-                    found = streams[identity].push([step])
+                    result = streams[identity].push([step])
                 except RefoldError as error:
                     raise type(error)(f"Line {line}: {error.message.marked}") from error
                 count += 1
-                if found is not None:
-                    shown = {} if id_column is None else {"id": identity}
-                    shown |= asdict(found) | {"code": found.code.tolist()}
-                    typer.echo(json.dumps(shown))
+                if result is not None:
+                    facts = {} if id_column is None else {"id": identity}
+                    print_json(facts | asdict(result) | {"code": result.code.tolist()})
     except KeyboardInterrupt:
-        raise Stopped(f"Stopped by Ctrl-C after {_some_steps(count)}.") from None
+        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {_some_steps(count)}.") from None
     if not quiet:
         log(f"Read {_some_steps(count)}.")
 
@@ -179,10 +172,10 @@ def _csv_steps(
         yield rows.line_num, identity, step
 
 
-def _names(schema: "refold.sequences.Schema", found: Iterable[str]) -> list[str]:
+def _names(schema: "refold.sequences.Schema", present: Iterable[str]) -> list[str]:
     """Return the columns to read: those of the model, or times from which it computes gaps."""
     names = list(schema.names)
-    if schema.time_gaps and names[-1] not in found:
+    if schema.time_gaps and names[-1] not in present:
         names[-1] = schema.time_name or "time"
     return names
 

@@ -1,18 +1,16 @@
 """Loading of saved models, and writing of sequences with the columns of a model."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
-
-from rich.console import Console
 
 import refold
 from refold.cli._console import log
-from refold.cli._files_and_streams import MODEL_FORMATS, Output, readable
+from refold.cli._files import MODEL_FORMATS, Output, readable
 from refold.errors import SchemaError
 
-# Fewest sequences, and the largest p-value, for a line about drift.
-_FEWEST, _SIGNIFICANT = 50, 0.001
+# For a line about drift.
+MIN_SEQUENCES = 50
+MAX_P_VALUE = 0.001
 
 
 def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
@@ -30,21 +28,11 @@ def load_estimator(name: str) -> Any:
 
 def log_drift(drift: Any) -> None:
     """Log a line if enough sequences differ significantly from the training data."""
-    if drift.num_sequences >= _FEWEST and drift.p_value <= _SIGNIFICANT:
+    if drift.num_sequences >= MIN_SEQUENCES and drift.p_value <= MAX_P_VALUE:
         log(
             f"Drift: these sequences differ from the training data ({drift}). Check them; "
             "`refold fit DATA --from MODEL` trains the model further."
         )
-
-
-@contextmanager
-def loading(*, quiet: bool) -> Iterator[None]:
-    """Show in a terminal that Keras and JAX are loading, which takes seconds."""
-    if quiet:
-        yield
-        return
-    with Console(stderr=True).status("loading Keras and JAX"):
-        yield
 
 
 def id_name(schema: "refold.sequences.Schema", own: Sequence[str] = ()) -> str:
@@ -55,11 +43,11 @@ def id_name(schema: "refold.sequences.Schema", own: Sequence[str] = ()) -> str:
 
 def check_feature_names(schema: "refold.sequences.Schema", format_name: str) -> None:
     """Check before the work that no feature has the name of the column of ids or times."""
-    found, chosen = _file_names(schema), refold.sequences.FORMATS[format_name]
-    beside = [found["id"]] if "id" in chosen.write_options else []
+    columns, chosen = _file_names(schema), refold.sequences.FORMATS[format_name]
+    reserved = [columns["id"]] if "id" in chosen.write_options else []
     if "time" in chosen.write_options and chosen.layouts[0] == "long":
-        beside.append(found["time"])
-    for name in beside:
+        reserved.append(columns["time"])
+    for name in reserved:
         if name in schema.names:
             raise SchemaError(
                 f"The model has a column {name!r}, and a .{format_name} file of sequences needs "
