@@ -94,7 +94,8 @@ def test_the_reference_lists_the_options():
 def option_rows():
     """Return the rows of the table of options in the reference."""
     for name, option in OPTIONS.items():
-        [flags] = option.flags or (f"--{name.replace('_', '-')}",)
-        flags = "`, `".join(flags.split("/")) + (f" {option.metavar}" if option.metavar else "")
+        flag = name.replace("_", "-")
+        flags = f"--{flag}`, `--no-{flag}" if option.has_negative else f"--{flag}"
+        flags += f" {option.metavar}" if option.metavar else ""
         default = DEFAULTS[name] if option.default is None else option.default
         yield f"| `{flags}` | {option.help} | {'off' if default is False else default} |"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from network.keras.ragged import CASES, STEPS
 from refold.models import Network, Specification, seeded
@@ -56,7 +57,9 @@ def part(scaled, rows=None, held_out=(), longest=STEPS):
 
 def batches(scaled, size=5):
     """Return batches of few shapes."""
-    return Batches(scaled.lengths, size, least_saved=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("refold.sequences.preprocessing._length_batches._MIN_SAVED", 0)
+        return Batches(scaled.lengths, size)
 
 
 def settings(**changes):

@@ -127,7 +127,7 @@ TableFormat = Annotated[
 
 @Parameter(name="*", group=PANELS["Windows"])
 @dataclass(frozen=True)
-class Windows:
+class WindowOptions:
     """How to cut long series into windows.
 
     Parameters

@@ -14,7 +14,7 @@ import refold
 from refold._support.freed_memory import return_freed_memory
 from refold._support.rules import check, one_of
 from refold.cli._files import STREAM, Files, format_of
-from refold.cli._options import PANELS, InputFormat, Name, Names, Windows, split
+from refold.cli._options import PANELS, InputFormat, Name, Names, WindowOptions, split
 from refold.errors import ParameterError, RefoldError, SchemaError
 
 
@@ -121,7 +121,7 @@ class Reading:
         name: str,
         files: Files,
         normal: str | None,
-        windows: Windows = Windows(),
+        windows: WindowOptions = WindowOptions(),
     ) -> tuple[Any, Any]:
         """Return the model, calibrated on the file `normal`, and sequences for it."""
         if normal is not None:

@@ -7,14 +7,16 @@ from typing import Any
 
 import refold
 from refold.cluster._parts import MODEL, ModelOperation
-from refold.cluster._source import Source
+from refold.cluster._source import ClusterSource
 from refold.cluster._storage import Place, make_folder, read_bytes, replaced
 from refold.errors import ParameterError
 
 MANIFEST = "_refold.json"
 
 
-def manifest_of(source: Source, operation: ModelOperation, model_hash: str) -> dict[str, Any]:
+def manifest_of(
+    source: ClusterSource, operation: ModelOperation, model_hash: str
+) -> dict[str, Any]:
     """Return all that determines the parts of a run, as JSON values."""
     manifest = {
         "version": refold.__version__,

@@ -50,7 +50,7 @@ class ModelOperation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Work:
+class RunWork:
     """What all parts of a run have in common, as plain values."""
 
     version: str  # of Refold
@@ -64,7 +64,7 @@ class Work:
 
 
 @dataclass
-class Part:
+class WrittenPart:
     """What is known of a part; it is stored in its file, too."""
 
     run: str
@@ -80,7 +80,7 @@ class Part:
     p_values: dict[float, int] = field(default_factory=dict)  # and how often each occurs
 
 
-def write_part(work: Work, unit: Unit) -> Part | RefoldError:
+def write_part(work: RunWork, unit: Unit) -> WrittenPart | RefoldError:
     """Write the part of a unit if it is not there; an error is returned, and ends the run."""
     try:
         check_version(work.version)
@@ -105,7 +105,7 @@ def without_sequences(model: Model, operation: ModelOperation, *, text_ids: bool
     return _computed(model, operation, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
 
 
-def _complete(work: Work, unit: Unit) -> Part:
+def _complete(work: RunWork, unit: Unit) -> WrittenPart:
     place = place_of(work.output).beside(f"part-{unit.number:08d}.parquet")
     part = _read_part(place, work.run)
     if part is None:
@@ -124,7 +124,7 @@ def _complete(work: Work, unit: Unit) -> Part:
     return part
 
 
-def _read_part(place: Place, run: str) -> Part | None:
+def _read_part(place: Place, run: str) -> WrittenPart | None:
     """Return what a complete part of a run says about itself, or None if there is none."""
     try:
         with pq.ParquetFile(place.path, filesystem=place.system) as file:
@@ -134,13 +134,13 @@ def _read_part(place: Place, run: str) -> Part | None:
     if stored.get("run") != run:
         return None
     failures = [Failure(**failure) for failure in stored.pop("failures")]
-    return Part(**stored, failures=failures, is_earlier=True)
+    return WrittenPart(**stored, failures=failures, is_earlier=True)
 
 
-def _write(work: Work, unit: Unit, place: Place) -> Part:
+def _write(work: RunWork, unit: Unit, place: Place) -> WrittenPart:
     model = _model(work.output, work.model_hash)
     _check_unchanged(unit)
-    part = Part(work.run, unit.number)
+    part = WrittenPart(work.run, unit.number)
     tables = _tables(model, work, unit, part)
     first = next(tables, None)
     if first is None:  # all sequences failed
@@ -159,7 +159,9 @@ def _write(work: Work, unit: Unit, place: Place) -> Part:
     return part
 
 
-def _tables(model: Model, work: Work, unit: Unit, part: Part) -> Iterator[tuple[pa.Table, int]]:
+def _tables(
+    model: Model, work: RunWork, unit: Unit, part: WrittenPart
+) -> Iterator[tuple[pa.Table, int]]:
     """Yield results and their numbers of steps; sequences that fail are counted in the part."""
 
     def compute(piece: Slice) -> tuple[pa.Table, int]:

@@ -24,8 +24,8 @@ from refold.cluster._connection import LOCAL, connected, load_ray
 from refold.cluster._manifest import begin, manifest_of, run_of
 from refold.cluster._parts import (
     ModelOperation,
-    Part,
-    Work,
+    RunWork,
+    WrittenPart,
     check_version,
     without_sequences,
     write_part,
@@ -250,7 +250,7 @@ def detect(
     return _run(request, on, num_workers, verbose)
 
 
-class Request(NamedTuple):
+class RunRequest(NamedTuple):
     """A run as plain values, which go to a machine of the cluster."""
 
     version: str  # of Refold
@@ -271,7 +271,7 @@ def _request(
     options: TableOptions,
     settings: dict[str, Any],
     part_steps: int | None,
-) -> Request:
+) -> RunRequest:
     """Check the arguments of an operation."""
     if part_steps is not None:
         check_whole("part_steps", part_steps)
@@ -296,7 +296,7 @@ def _request(
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
             f"them. Got a {type(source).__name__}."
         )
-    return Request(
+    return RunRequest(
         refold.__version__,
         [absolute(path) for path in paths],
         absolute(output),
@@ -308,7 +308,7 @@ def _request(
     )
 
 
-def _run(request: Request, on: str, num_workers: int | None, verbose: int) -> RunSummary:
+def _run(request: RunRequest, on: str, num_workers: int | None, verbose: int) -> RunSummary:
     """Plan on the cluster, compute the parts, and write what concerns all of them."""
     if num_workers is not None:
         check_whole("num_workers", num_workers)
@@ -322,7 +322,7 @@ def _run(request: Request, on: str, num_workers: int | None, verbose: int) -> Ru
         # the process ends, because the search for ids may have taken memory
         [(work, units)] = on_cluster(plan, [(request,)], max_calls=1)
         bar.update(task, total=len(units))
-        parts: list[Part] = []
+        parts: list[WrittenPart] = []
         p_values: Counter[float] = Counter()
         for part in on_cluster(write_part, [(work, unit) for unit in units], num_workers):
             p_values.update(part.p_values)
@@ -355,7 +355,7 @@ def _run(request: Request, on: str, num_workers: int | None, verbose: int) -> Ru
     )
 
 
-def plan(request: Request) -> tuple[Work, list[Unit]] | RefoldError:
+def plan(request: RunRequest) -> tuple[RunWork, list[Unit]] | RefoldError:
     """Open the source and the output folder, and return the work; runs on the cluster."""
     try:
         check_version(request.version)
@@ -367,7 +367,7 @@ def plan(request: Request) -> tuple[Work, list[Unit]] | RefoldError:
         check_ids(source)
     except RefoldError as error:
         return error
-    work = Work(
+    work = RunWork(
         request.version,
         run_of(manifest),
         request.output,
@@ -381,7 +381,7 @@ def plan(request: Request) -> tuple[Work, list[Unit]] | RefoldError:
 
 
 def finish(
-    request: Request, failures: list[Failure], p_values: Counter[float]
+    request: RunRequest, failures: list[Failure], p_values: Counter[float]
 ) -> tuple[int | None, int | None] | RefoldError:
     """Write what concerns all parts; return the numbers of anomalies and of discoveries."""
     output = place_of(request.output)
@@ -446,7 +446,7 @@ def _num_cpus() -> int:
     return max(1, int(load_ray().cluster_resources().get("CPU", 0)))
 
 
-def _warnings_of(parts: list[Part]) -> dict[str, int]:
+def _warnings_of(parts: list[WrittenPart]) -> dict[str, int]:
     """Return the first warning of each kind, and the number of parts with a warning like it."""
     texts: dict[str, str] = {}
     counts: Counter[str] = Counter()

@@ -51,7 +51,7 @@ class SourceFile(NamedTuple):
     id_type: str
 
 
-class Source(NamedTuple):
+class ClusterSource(NamedTuple):
     """The files of a run, and its units."""
 
     files: list[SourceFile]
@@ -66,7 +66,7 @@ def open_source(
     schema: Schema,  # of the model
     request: TableOptions,
     part_steps: int | None = None,
-) -> Source:
+) -> ClusterSource:
     """Read the footers of all files, check them, and cut them into units."""
     places = find_parquet(names)
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -102,10 +102,10 @@ def open_source(
                     name, stamp = file.name, file.stamp
                     units.append(Unit(len(units), name, stamp, rows_before, start, stop, size))
             rows_before += file.num_rows
-    return Source(files, units, options, layout.lists, part_steps)
+    return ClusterSource(files, units, options, layout.lists, part_steps)
 
 
-def check_ids(source: Source) -> None:
+def check_ids(source: ClusterSource) -> None:
     """Raise ``DataError`` if an id occurs in two files, or twice in a long table."""
     files, id_name = source.files, source.options.id
     if id_name is None:

@@ -89,7 +89,7 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
         draw_bars(marks.x, np.nan_to_num(marks.y), marks.size, **style)
     elif marks.kind == "lines":
         style |= {"marker": "o"} if len(marks.x) == 1 else {}
-        ax.plot(marks.x, marks.y, **style, **LINE_STYLES[marks.style])
+        ax.plot(marks.x, marks.y, **style | LINE_STYLES[marks.style])
     elif marks.style:
         ax.plot(marks.x, marks.y, linestyle="", **style, **POINT_STYLES[marks.style])
     else:

@@ -17,7 +17,7 @@ from refold.search._hits import Hits
 from refold.search._nearest import nearest
 from refold.search._rows import Metadata, as_ids, metadata_of, new_ids, new_rows
 from refold.search._source import RowSource, check_distance
-from refold.search._store import Facts, Rows, Store, spooled
+from refold.search._store import Facts, IndexRows, Store, spooled
 from refold.search._where import matches
 
 # its functions are made when it is imported
@@ -194,7 +194,7 @@ class Index:
         return self._schema.names[1:]
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> IndexRows:
         """All rows, in memory: a table of ids and metadata, codes, and vectors."""
         return self._store.rows(self._schema)
 
@@ -339,7 +339,7 @@ class Index:
         chosen = self._numbers(rows, ids)
         return rows.codes[chosen], _array(rows.ids.take(pa.array(chosen)))
 
-    def _numbers(self, rows: Rows, ids: ArrayLike) -> np.ndarray:
+    def _numbers(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
         """Return the numbers of the rows with these ids (n_ids,)."""
         wanted = as_ids(ids, rows.ids.type)
         # few ids are hashed instead of all
@@ -354,7 +354,7 @@ class Index:
 
 
 def _hits(
-    rows: Rows,
+    rows: IndexRows,
     names: np.ndarray,
     codes: np.ndarray,
     numbers: list[np.ndarray],

@@ -46,7 +46,7 @@ class Facts(NamedTuple):
     features: dict[str, np.ndarray] | None  # that distances are measured on
 
 
-class Rows(NamedTuple):
+class IndexRows(NamedTuple):
     """All rows of an index, in memory."""
 
     table: pa.Table  # ids and metadata
@@ -89,7 +89,7 @@ class Store:
                 f"{self.name!r} is a URL. An index lives on a local disk: name a local file."
             )
         self.path = Path(self.name)
-        self._rows: Rows | None = None
+        self._rows: IndexRows | None = None
         self._state: Any = None  # of the files when the rows were read
         self._reading = threading.Lock()
 
@@ -229,7 +229,7 @@ class Store:
         with self._connected(self.path) as connection:
             return _count(connection)
 
-    def rows(self, schema: pa.Schema) -> Rows:
+    def rows(self, schema: pa.Schema) -> IndexRows:
         """Return the newest rows, which are read again only if the file has changed."""
         with self._reading:
             state = self._file_state()
@@ -249,7 +249,7 @@ class Store:
                 states.append(None)
         return states
 
-    def _read(self, schema: pa.Schema) -> Rows:
+    def _read(self, schema: pa.Schema) -> IndexRows:
         with self._connected(self.path) as connection:
             count = _count(connection)
             batches = _arrow(connection, "SELECT * FROM codes")
@@ -273,7 +273,7 @@ class Store:
         ids = table["id"].combine_chunks()
         for array in arrays.values():
             array.flags.writeable = False  # they belong to the index
-        return Rows(table, ids, arrays["code"], vectors, squared_norms(vectors))
+        return IndexRows(table, ids, arrays["code"], vectors, squared_norms(vectors))
 
     # connections and errors
 

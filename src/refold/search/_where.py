@@ -99,7 +99,7 @@ def matches(where: str, table: pa.Table) -> np.ndarray:
     return np.flatnonzero(_compute.fill_null(is_match, fill_value=False))
 
 
-class _Column(NamedTuple):
+class _NamedColumn(NamedTuple):
     """A column that a condition names."""
 
     name: str
@@ -108,7 +108,7 @@ class _Column(NamedTuple):
     kind: str | None  # of the values; None if they cannot be compared
 
     @classmethod
-    def of(cls, name: str, values: pa.ChunkedArray) -> "_Column":
+    def of(cls, name: str, values: pa.ChunkedArray) -> "_NamedColumn":
         stored = values.type
         if pa.types.is_dictionary(stored):
             values = values.cast(stored.value_type)
@@ -133,7 +133,7 @@ class _Token(NamedTuple):
 
 
 class _Operand(NamedTuple):
-    value: Literal | _Column
+    value: Literal | _NamedColumn
     token: _Token
 
 
@@ -156,7 +156,7 @@ class _Parser:
 
     def __init__(self, where: str, table: pa.Table) -> None:
         self._where, self._table = where, table
-        self._columns: dict[str, _Column] = {}  # those that the condition names
+        self._columns: dict[str, _NamedColumn] = {}  # those that the condition names
         self._tokens, self._next, self._depth = self._split(), 0, 0
         self._comparisons = self._patterns = 0
 
@@ -280,20 +280,20 @@ class _Parser:
             truth = self._like(left)
         elif isinstance(left.value, bool):
             truth = pa.scalar(left.value)
-        elif isinstance(left.value, _Column) and left.value.kind == "boolean":
+        elif isinstance(left.value, _NamedColumn) and left.value.kind == "boolean":
             truth = left.value.values
         else:
             self._expected("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
         return _compute.invert(truth) if negative else truth
 
     def _compared(self, left: _Operand, sign: str, right: _Operand) -> Truth:
-        if not isinstance(left.value, _Column):
-            if not isinstance(right.value, _Column):
+        if not isinstance(left.value, _NamedColumn):
+            if not isinstance(right.value, _NamedColumn):
                 self._expected("a column on one side of the comparison", right.token)
             left, sign, right = right, _MIRRORED.get(sign, sign), left
         column, other = self._comparable(left), right.value
         compare = _OPERATORS[sign]
-        if not isinstance(other, _Column):
+        if not isinstance(other, _NamedColumn):
             literal = self._fitting(column, right)
             if literal is None:
                 return _UNKNOWN
@@ -317,7 +317,7 @@ class _Parser:
         literals = []
         while True:
             operand = self._operand()
-            if isinstance(operand.value, _Column):
+            if isinstance(operand.value, _NamedColumn):
                 self._expected("a number, text or another literal", operand.token)
             literals.append(self._fitting(column, operand))
             if not self._accept(","):
@@ -377,7 +377,7 @@ class _Parser:
                 "write text in single quotes, as in site = 'north'.",
             )
         if name not in self._columns:
-            self._columns[name] = _Column.of(name, self._table[name])
+            self._columns[name] = _NamedColumn.of(name, self._table[name])
         return _Operand(self._columns[name], token)
 
     def _number(self, token: _Token) -> int | float:
@@ -402,19 +402,19 @@ class _Parser:
         except (ValueError, OverflowError):
             self._expected(_EXAMPLES["date" if word == "DATE" else "time"], token)
 
-    def _column(self, operand: _Operand) -> _Column:
-        if not isinstance(operand.value, _Column):
+    def _column(self, operand: _Operand) -> _NamedColumn:
+        if not isinstance(operand.value, _NamedColumn):
             self._expected("a column", operand.token)
         return operand.value
 
-    def _comparable(self, operand: _Operand) -> _Column:
+    def _comparable(self, operand: _Operand) -> _NamedColumn:
         """Return a column whose values can be compared."""
         column = self._column(operand)
         if column.kind is None:
             self._fail(operand.token, f"{column.described} It can only be tested with IS NULL.")
         return column
 
-    def _fitting(self, column: _Column, operand: _Operand) -> Any:
+    def _fitting(self, column: _NamedColumn, operand: _Operand) -> Any:
         """Return a literal that has the kind of a column."""
         value, kind = operand.value, str(column.kind)
         if kind == "time" and type(value) is date:
@@ -427,7 +427,7 @@ class _Parser:
         return value
 
 
-def _alike(column: _Column, literals: list[Any]) -> tuple[Any, pa.Array]:
+def _alike(column: _NamedColumn, literals: list[Any]) -> tuple[Any, pa.Array]:
     """Return a column and literals of one type, because Arrow rounds or refuses others."""
     values, data_type = column.values, column.values.type
     if pa.types.is_decimal(data_type):

@@ -19,12 +19,12 @@ import refold
 from refold.serve import _metrics
 from refold.serve._arrow_bodies import MEDIA_TYPE, read_table, to_stream
 from refold.serve._batches import Batcher
-from refold.serve._inputs import Inputs
+from refold.serve._inputs import RequestInputs
 from refold.serve._json_bodies import read_json, to_json
 from refold.serve._messages import ModelsAnswer
 from refold.serve._models import ModelStore, ServedModel
 from refold.serve._openapi import openapi
-from refold.serve._operations import OPERATIONS, Call, Operation, Result
+from refold.serve._operations import OPERATIONS, Call, Operation, OperationResult
 from refold.serve._request_body import Bodies, HeldBody, read_body
 from refold.serve._service_errors import (
     ServiceError,
@@ -109,7 +109,7 @@ class Service:
         model: ServedModel,
         *,
         is_table: bool,
-    ) -> Inputs:
+    ) -> RequestInputs:
         """Read and check the body of a request."""
         arguments = body, operation.request, model, self.settings
         read = functools.partial(read_json, *arguments)
@@ -376,7 +376,7 @@ def _is_table(content_type: bytes) -> bool:
     return media_type == ARROW
 
 
-def _as_stream(result: Result) -> bytes:
+def _as_stream(result: OperationResult) -> bytes:
     """Return a result as an Arrow stream, whose metadata hold its warnings."""
     table = result.table()
     if result.warnings:

@@ -11,9 +11,9 @@ from pyarrow.compute import call_function
 
 from refold.errors import RefoldError
 from refold.sequences import MODEL_KEY, Sequences, check_model, codes_from_arrow, stored_model
-from refold.serve._inputs import Inputs, check_count, check_steps
+from refold.serve._inputs import RequestInputs, check_count, check_steps
 from refold.serve._json_bodies import refused
-from refold.serve._messages import Request
+from refold.serve._messages import AnyRequest
 from refold.serve._models import ServedModel
 from refold.serve._service_errors import invalid
 from refold.serve._settings import ServeSettings
@@ -23,8 +23,8 @@ _FLOATS = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
 def read_table(
-    body: bytes, kind: type[Request], model: ServedModel, settings: ServeSettings, query: bytes
-) -> Inputs:
+    body: bytes, kind: type[AnyRequest], model: ServedModel, settings: ServeSettings, query: bytes
+) -> RequestInputs:
     """Read a request whose sequences or codes are a table, and other fields are in the query."""
     table = parse_table(body, settings)
     names = kind.__struct_fields__
@@ -36,11 +36,11 @@ def read_table(
         codes, ids, lengths = codes_from_table(table)
         if lengths is not None and "lengths" in names:
             fields.lengths = lengths
-        return Inputs(fields, codes=codes, ids=ids, doubt=doubt)
+        return RequestInputs(fields, codes=codes, ids=ids, doubt=doubt)
     if "sequences" not in names:
-        return Inputs(fields)
+        return RequestInputs(fields)
     sequences = sequences_from_table(table, model)
-    return Inputs(fields, sequences, ids=sequences.ids)
+    return RequestInputs(fields, sequences, ids=sequences.ids)
 
 
 def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
@@ -165,7 +165,7 @@ def _field(message: bytes, table: int, number: int) -> int | None:
     return table + offset if offset else None
 
 
-def _query_fields(query: bytes, kind: type[Request], columns: dict[str, list[Any]]) -> Any:
+def _query_fields(query: bytes, kind: type[AnyRequest], columns: dict[str, list[Any]]) -> Any:
     """Return the fields of the query of a URL: JSON values or words."""
     try:
         pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))

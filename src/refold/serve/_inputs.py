@@ -9,10 +9,10 @@ from refold.serve._service_errors import exceeded
 from refold.serve._settings import ServeSettings
 
 
-class Inputs(NamedTuple):
+class RequestInputs(NamedTuple):
     """The content of a request, which is checked."""
 
-    fields: Any  # a `Request` without its sequences and codes
+    fields: Any  # an `AnyRequest` without its sequences and codes
     sequences: Sequences | None = None  # aligned with the model
     codes: np.ndarray | None = None  # (n_codes, code_size)
     ids: np.ndarray | None = None  # of a table; None for JSON

@@ -11,8 +11,8 @@ import numpy as np
 
 from refold.errors import RefoldError
 from refold.sequences import Sequences
-from refold.serve._inputs import Inputs, check_count, check_steps
-from refold.serve._messages import AnySequence, CodeT, Request, SequenceT
+from refold.serve._inputs import RequestInputs, check_count, check_steps
+from refold.serve._messages import AnyRequest, AnySequence, CodeT, SequenceT
 from refold.serve._models import ServedModel
 from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
@@ -21,8 +21,8 @@ _CHAIN = itertools.chain.from_iterable
 
 
 def read_json(
-    body: bytes, kind: type[Request], model: ServedModel, settings: ServeSettings
-) -> Inputs:
+    body: bytes, kind: type[AnyRequest], model: ServedModel, settings: ServeSettings
+) -> RequestInputs:
     """Read a request, with numbers without a detour if the model is numeric."""
     fields, sequences, codes = None, None, None
     if model.reads_numbers:
@@ -41,10 +41,10 @@ def read_json(
         check_count(len(entries), settings)
         codes = np.array(entries)
         fields.codes = []
-    return Inputs(fields, sequences, codes)
+    return RequestInputs(fields, sequences, codes)
 
 
-def refused(error: msgspec.ValidationError, kind: type[Request]) -> ServiceError:
+def refused(error: msgspec.ValidationError, kind: type[AnyRequest]) -> ServiceError:
     """Return the answer to a request with a wrong field, which names the place of the value."""
     names = ", ".join(kind.__struct_fields__)
     reason = str(error).replace(" - at ", " at ")
@@ -73,7 +73,7 @@ def to_json(content: object) -> bytes:
 
 @functools.cache
 def _decoder(
-    kind: type[Request], code_size: int, width: int = 0, *, flat: bool = False
+    kind: type[AnyRequest], code_size: int, width: int = 0, *, flat: bool = False
 ) -> msgspec.json.Decoder[Any]:
     """Return a decoder of requests with rows of ``width`` numbers, or any sequences if it is 0."""
     numbers = list[float] if flat else list[_numbers(width)]
@@ -89,7 +89,7 @@ def _numbers(count: int) -> Any:
     return Annotated[list[float], msgspec.Meta(min_length=count, max_length=count)]
 
 
-def _general(body: bytes, kind: type[Request], model: ServedModel) -> Any:
+def _general(body: bytes, kind: type[AnyRequest], model: ServedModel) -> Any:
     """Read a request for any model, or say what is wrong with it."""
     try:
         return _decoder(kind, model.code_size).decode(body)

@@ -34,17 +34,17 @@ Clip = Annotated[
 Rate = Annotated[float, Meta(gt=0, lt=1)]
 
 
-class Request(Struct, kw_only=True, forbid_unknown_fields=True):
+class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of any request; a table has its sequences or codes in columns."""
 
 
-class Encode(Request, Generic[SequenceT]):
+class EncodeRequest(AnyRequest, Generic[SequenceT]):
     """Encode sequences as codes."""
 
     sequences: SequenceList[SequenceT]
 
 
-class Decode(Request, Generic[CodeT]):
+class DecodeRequest(AnyRequest, Generic[CodeT]):
     """Decode codes to sequences."""
 
     codes: CodeList[CodeT]
@@ -52,14 +52,14 @@ class Decode(Request, Generic[CodeT]):
     clip: Clip = False
 
 
-class Reconstruct(Request, Generic[SequenceT]):
+class ReconstructRequest(AnyRequest, Generic[SequenceT]):
     """Encode sequences and decode the codes."""
 
     sequences: SequenceList[SequenceT]
     clip: Clip = False
 
 
-class Detect(Request, Generic[SequenceT]):
+class DetectRequest(AnyRequest, Generic[SequenceT]):
     """Find anomalous sequences."""
 
     sequences: SequenceList[SequenceT]
@@ -69,7 +69,7 @@ class Detect(Request, Generic[SequenceT]):
     ] = False
 
 
-class Forecast(Request, Generic[SequenceT]):
+class ForecastRequest(AnyRequest, Generic[SequenceT]):
     """Forecast the next steps of sequences."""
 
     sequences: SequenceList[SequenceT]
@@ -86,7 +86,7 @@ class Forecast(Request, Generic[SequenceT]):
     clip: Clip = False
 
 
-class Generate(Request):
+class GenerateRequest(AnyRequest):
     """Generate sequences like those of the training data."""
 
     n: Annotated[int, Meta(ge=0, le=_MANY, description="Number of sequences.")] = 1
@@ -105,7 +105,7 @@ class Generate(Request):
     clip: Clip = True
 
 
-class Search(Request, Generic[SequenceT, CodeT]):
+class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
     """Find the nearest rows of an index to one of sequences, codes and ids."""
 
     sequences: SequenceList[SequenceT] | None = None
@@ -138,7 +138,7 @@ class SequencesAnswer(Answer):
     sequences: list[Any]
 
 
-class Detection(Struct):
+class DetectionRow(Struct):
     """Whether a sequence is anomalous."""
 
     score: float
@@ -156,7 +156,7 @@ class Detection(Struct):
 class DetectionsAnswer(Answer):
     """Anomaly scores and p-values."""
 
-    detections: list[Detection]
+    detections: list[DetectionRow]
     alpha: float
     drift_p_value: float | None
 

@@ -17,7 +17,7 @@ from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _messages as messages
 from refold.serve._arrow_bodies import id_name
 from refold.serve._batches import Batcher, Compute, Work
-from refold.serve._inputs import Inputs, check_count, check_steps
+from refold.serve._inputs import RequestInputs, check_count, check_steps
 from refold.serve._models import ServedModel
 from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
@@ -31,7 +31,7 @@ class Call:
     """A request that is to be computed."""
 
     model: ServedModel
-    inputs: Inputs
+    inputs: RequestInputs
     settings: ServeSettings
     batches: Batcher
 
@@ -60,7 +60,7 @@ class Call:
         return await self.batches.compute(Work(object(), None, steps, lambda _: [compute()]))
 
 
-class Result(NamedTuple):
+class OperationResult(NamedTuple):
     """A result that is turned into JSON or a table, whichever the client wants."""
 
     content: Callable[[], messages.Answer]
@@ -75,18 +75,18 @@ class CodesToDecode(NamedTuple):
     lengths: np.ndarray | None  # (n_sequences,); by default those that the codes have
 
 
-async def encode(call: Call) -> Result:
+async def encode(call: Call) -> OperationResult:
     """Encode sequences."""
     sequences = call.sequences
     codes = await _codes_of(call, sequences)
-    return Result(
+    return OperationResult(
         lambda: messages.CodesAnswer(codes=codes.tolist()),
         lambda: codes_to_arrow(codes, call.inputs.ids, model=call.model),
         call.model.warnings(sequences, "codes"),
     )
 
 
-async def decode(call: Call) -> Result:
+async def decode(call: Call) -> OperationResult:
     """Decode codes."""
     model, settings = call.model.fitted, call.settings
     payload = _checked_codes(model, call.inputs.codes, call.inputs.fields.lengths)
@@ -102,7 +102,7 @@ async def decode(call: Call) -> Result:
     return _sequences_result(call, decoded, [] if doubt is None else [doubt])
 
 
-async def reconstruct(call: Call) -> Result:
+async def reconstruct(call: Call) -> OperationResult:
     """Encode sequences and decode their codes, in parts if they are many."""
     model, settings, sequences = call.model.fitted, call.settings, call.sequences
     parts: list[Sequences] = []
@@ -119,7 +119,7 @@ async def reconstruct(call: Call) -> Result:
     return _sequences_result(call, _joined(parts), warnings)
 
 
-async def detect(call: Call) -> Result:
+async def detect(call: Call) -> OperationResult:
     """Find anomalous sequences."""
     model, fields, sequences = call.model.fitted, call.inputs.fields, call.sequences_with_ids
     detection = await call.alone(
@@ -142,10 +142,10 @@ async def detect(call: Call) -> Result:
             drift_p_value=None if drift is None else drift.p_value,
         )
 
-    return Result(content, table, call.model.warnings(sequences, "detection"))
+    return OperationResult(content, table, call.model.warnings(sequences, "detection"))
 
 
-async def forecast(call: Call) -> Result:
+async def forecast(call: Call) -> OperationResult:
     """Forecast the next steps of sequences."""
     model, fields, sequences = call.model.fitted, call.inputs.fields, call.sequences_with_ids
     forecasts = await call.alone(
@@ -158,7 +158,7 @@ async def forecast(call: Call) -> Result:
             clip=fields.clip,
         ),
     )
-    return Result(
+    return OperationResult(
         lambda: messages.ForecastAnswer(
             sequences=forecasts.sequences.to_list(),
             alpha=forecasts.alpha,
@@ -170,7 +170,7 @@ async def forecast(call: Call) -> Result:
     )
 
 
-async def generate(call: Call) -> Result:
+async def generate(call: Call) -> OperationResult:
     """Decode codes drawn from a density of the codes of the training data."""
     model, fields, settings = call.model.fitted, call.inputs.fields, call.settings
     check_count(fields.n, settings)
@@ -187,7 +187,7 @@ async def generate(call: Call) -> Result:
     return _sequences_result(call, generated, [])
 
 
-async def search(call: Call) -> Result:
+async def search(call: Call) -> OperationResult:
     """Find the nearest rows of the model's index."""
     model, fields = call.model, call.inputs.fields
     sequences, codes, ids = call.inputs.sequences, call.inputs.codes, fields.ids
@@ -221,48 +221,50 @@ async def search(call: Call) -> Result:
         bounds = itertools.pairwise(hits.offsets.tolist())
         return messages.HitsAnswer(hits=[rows[first:last] for first, last in bounds])
 
-    return Result(content, lambda: hits.table, warnings)
+    return OperationResult(content, lambda: hits.table, warnings)
 
 
 class Operation(NamedTuple):
     """An operation of the interface."""
 
-    run: Callable[[Call], Awaitable[Result]]
-    request: type[messages.Request]
+    run: Callable[[Call], Awaitable[OperationResult]]
+    request: type[messages.AnyRequest]
     answer: type[messages.Answer]
     example: dict[str, Any]  # fields of a request
 
 
 _WAVES = [[0.1, 0.9, 0.2, -0.7], [0.5, 0.4]]
 OPERATIONS = {
-    "encode": Operation(encode, messages.Encode, messages.CodesAnswer, {"sequences": _WAVES}),
+    "encode": Operation(
+        encode, messages.EncodeRequest, messages.CodesAnswer, {"sequences": _WAVES}
+    ),
     "decode": Operation(
         decode,
-        messages.Decode,
+        messages.DecodeRequest,
         messages.SequencesAnswer,
         {"codes": [[0.12, -1.3]], "lengths": [4]},
     ),
     "reconstruct": Operation(
-        reconstruct, messages.Reconstruct, messages.SequencesAnswer, {"sequences": _WAVES}
+        reconstruct, messages.ReconstructRequest, messages.SequencesAnswer, {"sequences": _WAVES}
     ),
     "detect": Operation(
         detect,
-        messages.Detect,
+        messages.DetectRequest,
         messages.DetectionsAnswer,
         {"sequences": [[0.1, 9.0, 0.2]], "alpha": 0.05},
     ),
     "forecast": Operation(
         forecast,
-        messages.Forecast,
+        messages.ForecastRequest,
         messages.ForecastAnswer,
         {"sequences": [[0.1, 0.9, 0.2]], "steps": 2},
     ),
     "generate": Operation(
-        generate, messages.Generate, messages.SequencesAnswer, {"n": 1, "seed": 0}
+        generate, messages.GenerateRequest, messages.SequencesAnswer, {"n": 1, "seed": 0}
     ),
     "search": Operation(
         search,
-        messages.Search,
+        messages.SearchRequest,
         messages.HitsAnswer,
         {"sequences": [[0.1, 0.9, 0.2]], "k": 1, "where": "site = 'north'"},
     ),
@@ -377,13 +379,13 @@ def _checked_codes(model: Model, codes: Any, lengths: list[int] | None) -> Codes
     return CodesToDecode(checked, model.check_lengths(lengths, len(checked)))
 
 
-def _sequences_result(call: Call, decoded: Sequences, warnings: list[str]) -> Result:
+def _sequences_result(call: Call, decoded: Sequences, warnings: list[str]) -> OperationResult:
     """Return decoded sequences with the ids of the request."""
     if call.inputs.fields.clip:
         decoded = call.model.fitted.scaler.clip(decoded)
     ids = call.inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
-    return Result(
+    return OperationResult(
         lambda: messages.SequencesAnswer(sequences=decoded.to_list()),
         lambda: decoded.to_arrow(id_name(decoded.schema.names)),
         warnings,

@@ -18,7 +18,7 @@ def doctor(
     *,
     arguments: options.FitOptions = options.FitOptions(),
     seed: options.Seed = None,
-    windows: options.Windows = options.Windows(),
+    windows: options.WindowOptions = options.WindowOptions(),
     reading: TrainingData = TrainingData(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,

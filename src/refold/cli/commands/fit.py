@@ -33,7 +33,7 @@ def fit(
     seed: options.Seed = None,
     resume: Annotated[bool, _TRAINING] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING] = 60.0,
-    windows: options.Windows = options.Windows(),
+    windows: options.WindowOptions = options.WindowOptions(),
     reading: TrainingData = TrainingData(),
     cluster: TrainingCluster = TrainingCluster(),
     quiet: options.Quiet = False,
@@ -131,7 +131,7 @@ def _locked(checkpoint: Path | None, *, resume: bool, lock: bool) -> Iterator[No
 
 
 def _check_new_to_model(
-    cut: Any, windows: options.Windows, calibration_fraction: float | None
+    cut: Any, windows: options.WindowOptions, calibration_fraction: float | None
 ) -> None:
     if calibration_fraction and cut.overlap:
         raise ParameterError(

@@ -79,9 +79,7 @@ def index(
                 )
         done = f"Wrote {len(source)} rows to"
     if not quiet:
-        recall = opened.recall_
-        kind_of = "exact" if recall is None else f"approximate, with a recall of {recall:.3f}"
-        log(f"{done} {output}. It has {len(opened)} rows; searches are {kind_of}.")
+        log(f"{done} {output}. It has {len(opened)} rows.")
 
 
 def _numbers(values: Any) -> Any:

@@ -121,7 +121,8 @@ def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
 
 def ids_to_arrow(ids: np.ndarray) -> pa.Array:
     """Return ids as an Arrow array of integers or strings."""
-    return pa.array(ids)
+    # from a list, because Arrow ends the texts of an array at a zero character
+    return pa.array(ids.tolist(), pa.string() if ids.dtype.kind == "U" else pa.int64())
 
 
 def metadata_of(schema: Schema) -> dict[bytes, bytes]:

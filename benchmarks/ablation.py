@@ -1,0 +1,433 @@
+"""What each mechanism of a fit is worth: default fits with one mechanism switched off at a time.
+
+``python -m benchmarks.ablation`` fits Refold to the sets for choosing (and to variants of them with
+missing values and with mixed columns) with 4 and 16 latent dimensions, once as it is and once
+without each mechanism that can apply to the set.  It takes about three hours on two cores.  Fits
+end by early stopping, not by time, so a busy machine does not change a result.
+
+Each result is stored in ``results/ablation.json`` as soon as it is measured.  A second call
+continues there, and measures again what an earlier version of the code has measured.  At the end,
+the table is written from all stored results.  ``--report`` writes it without measuring.
+"""
+
+import argparse
+import math
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks._process import MeasurementError, measure
+from benchmarks._records import read_records, replace
+from benchmarks._results import FOLDER, table, today, write_page
+from benchmarks._sets import CHOOSE, DATA
+from benchmarks.fidelity_peers.methods import METHODS, OURS
+
+SIZES = (4, 16)
+# Mechanisms of large codes are measured at this size only.
+LARGE = 32
+# Time limit of a fit. No set needs as much on an idle core.
+SECONDS = 300
+RESULTS = FOLDER / "ablation.json"
+# Variants of sets for choosing, which have neither missing values nor columns of two types.
+VARIANTS = {
+    "countries_gaps": "countries, a fifth of the values missing at random",
+    "trace_gaps": "Trace, a fifth of the values missing at random",
+    "countries_mixed": "countries, with a binary column: whether life expectancy rose",
+    "temperatures_mixed": "temperatures of days, with a column of three categories",
+}
+DEFAULT = "default"
+
+
+class Mechanism(NamedTuple):
+    """A mechanism, how to switch it off in this process, and the sets to which it applies."""
+
+    title: str
+    switch_off: Callable[[], None]
+    applies: Callable[["Facts"], bool]
+    sizes: tuple[int, ...] = SIZES
+
+
+class Facts(NamedTuple):
+    """What a data set has."""
+
+    numeric: bool  # all columns
+    tokens: bool  # all columns
+    mixed: bool
+    ragged: bool
+    gaps: bool
+    longest: int
+    num_sequences: int
+
+
+def _replace(module: str, name: str, value: Any) -> None:
+    """Replace a name of a module of the training."""
+    import importlib
+
+    owner = importlib.import_module(f"refold.training.{module}")
+    if not hasattr(owner, name):
+        raise SystemExit(f"refold.training.{module} has no {name}, so the ablation has to change.")
+    setattr(owner, name, value)
+
+
+def _constant(module: str, name: str, value: Any) -> Callable[[], None]:
+    """Return a function that replaces a function of the training by a constant."""
+    return lambda: _replace(module, name, lambda *_args, **_kwargs: value)
+
+
+def _no_mixtures() -> None:
+    from refold.training.initialization import _principal_components as components
+
+    _replace("initialization._principal_components", "_MIXTURES", components._MIXTURES[:1])
+
+
+def _no_stationary_priors() -> None:
+    from refold.training.initialization import _numeric_columns as columns
+
+    kept = tuple(prior for prior in columns._PRIORS if not prior[0])
+    _replace("initialization._numeric_columns", "_PRIORS", kept)
+
+
+def _no_levels() -> None:
+    from refold.training.initialization import _linear_weights as weights
+
+    fit = weights.token_initialization
+
+    def without(*args: Any, **options: Any) -> Any:
+        return fit(*args, **{**options, "may_store": False})
+
+    _replace("initialization._linear_weights", "token_initialization", without)
+
+
+def _no_initialization() -> None:
+    """Keep no initialization as a candidate; training starts from it."""
+    from refold.training._initial_weights import InitialWeights
+
+    initialize = InitialWeights.set
+
+    def never_kept(self: Any, phase: str) -> bool:
+        initialize(self, phase)
+        self._known[phase] = None
+        return False
+
+    InitialWeights.set = never_kept  # type: ignore[method-assign]
+
+
+def _no_trade_of_lengths() -> None:
+    """Let latent optimization ignore the length that a code predicts."""
+    from refold.network.packed import losses
+
+    def nothing(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros_like(away), np.zeros_like(away)
+
+    losses.cost_of_length = nothing  # type: ignore[attr-defined]
+
+
+def _one_decoder() -> None:
+    _replace(
+        "_specify",
+        "_pick_decoder",
+        lambda arguments, **_: "parallel" if arguments.decoder == "auto" else arguments.decoder,
+    )
+
+
+MECHANISMS = {
+    "mixtures": Mechanism(
+        "surrogates and warped copies in the components of few series",
+        _no_mixtures,
+        lambda facts: not facts.tokens and facts.num_sequences < 2000,
+    ),
+    "lengthwise": Mechanism(
+        "components and codes by length",
+        _constant("_specify", "_may_depend_on_length", False),
+        lambda facts: facts.numeric and facts.ragged and not facts.gaps,
+    ),
+    "stationary": Mechanism(
+        "stationary components as a prior of those by length",
+        _no_stationary_priors,
+        lambda facts: facts.numeric and facts.ragged and not facts.gaps,
+    ),
+    "decoding_map": Mechanism(
+        "choice between components and regression as the decoding map",
+        _constant("initialization._numeric_columns", "needs_no_regression", False),
+        lambda facts: facts.numeric and not facts.gaps,
+    ),
+    "levels": Mechanism("codes that store tokens", _no_levels, lambda facts: facts.tokens),
+    "logits": Mechanism(
+        "token logits by regression",
+        _constant("initialization._token_columns", "likeliest_factor", (0.0, 1.0)),
+        lambda facts: facts.tokens,
+    ),
+    "joint": Mechanism(
+        "joint components of numeric and token columns",
+        _constant("initialization._linear_weights", "_initialize_jointly", False),
+        lambda facts: facts.mixed,
+    ),
+    "time_warp": Mechanism(
+        "training on time warps, chosen by density",
+        _constant("_split", "choose_time_warp", 0.0),
+        lambda facts: facts.numeric and facts.num_sequences < 600,
+    ),
+    "rocket": Mechanism(
+        "ROCKET features by default",
+        _constant("_specify", "_pick_rocket_dim", 0),
+        lambda facts: not facts.tokens,
+        (LARGE,),
+    ),
+    "refit": Mechanism(
+        "refit on all sequences",
+        _constant("_split", "pick_refit", False),
+        lambda facts: facts.num_sequences < 2000,
+    ),
+    "keep_initial": Mechanism(
+        "the initialization as a candidate (it guards against errors above PCA, and stays)",
+        _no_initialization,
+        lambda facts: True,
+    ),
+    "latent_steps": Mechanism(
+        "latent optimization",
+        _constant("_specify", "pick_latent_steps", 0),
+        lambda facts: facts.tokens or facts.num_sequences < 2000,
+    ),
+    "length_trade": Mechanism(
+        "lengths in latent optimization",
+        _no_trade_of_lengths,
+        lambda facts: facts.ragged and (facts.tokens or facts.num_sequences < 2000),
+    ),
+    "patches": Mechanism(
+        "patches of several steps",
+        _constant("_specify", "pick_patch", 1),
+        lambda facts: not facts.tokens and facts.longest > 100,
+    ),
+    "decoder": Mechanism(
+        "autoregressive decoder for short token sequences",
+        _one_decoder,
+        lambda facts: facts.tokens,
+    ),
+    "length_dim": Mechanism(
+        "a dimension for the length",
+        _constant("_specify", "_pick_length_dim", 0),
+        lambda facts: facts.ragged,
+    ),
+    "batch_size": Mechanism(
+        "larger batches for 2000 sequences or more",
+        _constant("_specify", "pick_batch_size", 32),
+        lambda facts: facts.num_sequences >= 2000,
+    ),
+    "patience": Mechanism(
+        "patience that follows the validation loss",
+        lambda: _replace("_specify", "pick_patience", lambda epochs, **_: max(20, epochs // 4)),
+        lambda facts: True,
+    ),
+}
+
+
+class Cell(NamedTuple):
+    """A default fit without one mechanism; with the code it identifies a result."""
+
+    mechanism: str
+    data: str
+    size: int
+    seed: int
+
+
+def main() -> None:
+    """Measure the results that are missing, and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__)
+    parser.add_argument("--mechanisms", nargs="+", choices=MECHANISMS, default=list(MECHANISMS))
+    parser.add_argument("--sets", nargs="+", choices=_sets(), default=_sets())
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--jobs", type=int, default=2, help="fits at a time; default %(default)d")
+    parser.add_argument("--report", action="store_true", help="write the table without measuring")
+    options = parser.parse_args()
+    if not options.report:
+        try:
+            with tempfile.TemporaryDirectory(prefix="refold-ablation-") as scratch:
+                _measure(options, Path(scratch))
+        except KeyboardInterrupt:
+            print("Interrupted. All results so far are stored, and the next call continues there.")
+            raise SystemExit(130) from None
+    records = read_records(RESULTS)
+    if not records:
+        raise SystemExit(f"{RESULTS} has no results. Measure first.")
+    write_page("ablation", "What each mechanism of a fit is worth", list(_page(records)))
+
+
+def _sets() -> list[str]:
+    return [*CHOOSE, *VARIANTS]
+
+
+def _measure(options: argparse.Namespace, scratch: Path) -> None:
+    """Fit all cells that have no result of the current code."""
+    known: dict[str, Facts] = {}
+    for name in options.sets:
+        try:
+            known[name] = Facts(**measure(write_set, name, scratch))
+        except MeasurementError as error:
+            print(f"Skipping {name}: {error}")
+    code = METHODS[OURS].code
+    records = read_records(RESULTS)
+    done = {_cell(record) for record in records if record["code"] == code}
+    todo = [cell for cell in _cells(known, options.mechanisms, options.seeds) if cell not in done]
+    print(f"{len(todo)} fits to do", flush=True)
+
+    def measured(cell: Cell) -> dict[str, Any]:
+        options = (cell.mechanism, scratch / cell.data, cell.size, cell.seed)
+        return measure(errors_without, *options, timeout=3 * SECONDS)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for number, (cell, result) in enumerate(zip(todo, pool.map(measured, todo), strict=True)):
+            record = {**cell._asdict(), "code": code, "date": today(), **result}
+            replace(RESULTS, record, same=Cell._fields)
+            print(f"{number + 1}/{len(todo)} {cell}: {result['error']:.5g}", flush=True)
+
+
+def _cells(
+    known: dict[str, Facts], mechanisms: Sequence[str], seeds: Sequence[int]
+) -> Iterator[Cell]:
+    """Yield the cells of all sets; the default comes first."""
+    for seed in seeds:
+        for data, facts in known.items():
+            chosen = [name for name in mechanisms if MECHANISMS[name].applies(facts)]
+            sizes = sorted({size for name in chosen for size in MECHANISMS[name].sizes})
+            for size in sizes:
+                yield Cell(DEFAULT, data, size, seed)
+                for name in chosen:
+                    if size in MECHANISMS[name].sizes:
+                        yield Cell(name, data, size, seed)
+
+
+def _cell(record: dict[str, Any]) -> Cell:
+    return Cell(*(record[name] for name in Cell._fields))
+
+
+def _page(records: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the text and the tables of the page."""
+    errors = {_cell(record): record["error"] for record in records}
+    rows = []
+    for name, mechanism in MECHANISMS.items():
+        ratios = {}
+        for cell, error in errors.items():
+            default = errors.get(cell._replace(mechanism=DEFAULT))
+            if cell.mechanism == name and default:
+                ratios.setdefault((cell.data, cell.size), []).append(max(error, 1e-6) / default)
+        if ratios:
+            means = {key: _geometric(values) for key, values in ratios.items()}
+            changed = [ratio for ratio in means.values() if ratio != 1.0]
+            worst = max(means, key=means.__getitem__)
+            best = min(means, key=means.__getitem__)
+            rows.append(
+                (
+                    _geometric(means.values()),
+                    [
+                        mechanism.title,
+                        f"{_geometric(means.values()):.4f}",
+                        f"{len(changed)} of {len(means)}",
+                        f"{means[worst]:.3f} ({worst[0]}, {worst[1]})",
+                        f"{means[best]:.3f} ({best[0]}, {best[1]})",
+                    ],
+                )
+            )
+    rows.sort(key=lambda row: -row[0])
+    yield (
+        "Each row is a default fit without one mechanism. A ratio is its held-out error divided by "
+        "that of the default; above 1, the mechanism helps. The error is the NMSE of numeric "
+        "columns plus the share of wrong categories of the others, with predicted lengths. Means "
+        "are geometric, over the sets for choosing to which the mechanism can apply, with 4 and 16 "
+        "latent dimensions (ROCKET features: 32)."
+    )
+    header = ["without", "mean ratio", "cells that change", "largest ratio", "smallest ratio"]
+    yield table(header, [row for _, row in rows])
+    yield "## Default errors"
+    yield table(
+        ["set", "latent dimensions", "error", "error of PCA"],
+        [
+            [r["data"], str(r["size"]), f"{r['error']:.4g}", f"{r['pca']:.4g}"]
+            for r in records
+            if r["mechanism"] == DEFAULT
+        ],
+    )
+
+
+def _geometric(values: Any) -> float:
+    return math.exp(statistics.fmean(math.log(value) for value in values))
+
+
+def write_set(name: str, scratch: Path) -> dict[str, Any]:
+    """Write a data set to a folder, and return its facts."""
+    from refold.sequences import Sequences, write
+
+    base, _, variant = name.partition("_")
+    folder = scratch / name
+    folder.mkdir()
+    train, test = DATA[base].splits()
+    if variant:
+        train, test = (
+            _varied(part, variant, base, seed) for seed, part in enumerate((train, test))
+        )
+        test = test.align(train.schema)
+    for part, data in (("train", train), ("test", test)):
+        write(data, folder / f"{part}.parquet")
+    assert isinstance(train, Sequences)
+    numeric, lengths = train.schema.numeric, train.lengths
+    return Facts(
+        numeric=bool(numeric.all()),
+        tokens=not numeric.any(),
+        mixed=bool(numeric.any() and not numeric.all()),
+        ragged=bool(lengths.min() < lengths.max()),
+        gaps=bool(np.isnan(train.values).any()),
+        longest=int(lengths.max()),
+        num_sequences=len(train),
+    )._asdict()
+
+
+def _varied(part: Any, variant: str, base: str, seed: int) -> Any:
+    """Return a variant of a set: with missing values, or with a column of another type."""
+    from refold.sequences import Sequences
+
+    rng = np.random.default_rng([seed, 7])
+    if variant == "gaps":
+        values = np.where(rng.random(part.values.shape) < 0.2, np.nan, part.values)
+        return part.with_values(values)
+    rows = []
+    for series in part.to_list():
+        series = np.asarray(series, float).reshape(len(series), -1)
+        change = np.diff(series[:, 0], prepend=series[0, 0])
+        if base == "countries":
+            extra = [bool(one > 0) for one in change]
+        else:
+            extra = [("falls", "steady", "rises")[int(np.sign(one)) + 1] for one in change]
+        rows.append([(*map(float, step), more) for step, more in zip(series, extra, strict=True)])
+    return Sequences.from_list(rows)
+
+
+def errors_without(mechanism: str, folder: Path, size: int, seed: int) -> dict[str, float]:
+    """Fit without a mechanism, and return the held-out error and that of PCA."""
+    import refold
+    from refold.evaluation import PCABaseline, fidelity
+    from refold.sequences import Scaler, read
+
+    if mechanism != DEFAULT:
+        MECHANISMS[mechanism].switch_off()
+    train = read(folder / "train.parquet")
+    test = read(folder / "test.parquet").align(train.schema)
+    ae = refold.SequenceAutoencoder(size, time_budget=SECONDS, random_state=seed).fit(train)
+    units = Scaler.fit(train)
+    back = ae.model_.decode(ae.model_.encode(test))
+    pca = PCABaseline(size).fit(train, units).reconstruct(test)
+    errors = (_total(fidelity(test, one, units)) for one in (back, pca))
+    return dict(zip(("error", "pca"), errors, strict=True))
+
+
+def _total(measured: Any) -> float:
+    """Return the NMSE of numeric columns plus the share of wrong categories of the others."""
+    numeric = 0.0 if measured.nmse is None else measured.nmse
+    return numeric + (0.0 if measured.accuracy is None else 1.0 - measured.accuracy)
+
+
+if __name__ == "__main__":
+    main()
