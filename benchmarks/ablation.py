@@ -143,7 +143,7 @@ MECHANISMS = {
     ),
     "lengthwise": Mechanism(
         "components and codes by length",
-        _constant("_specify", "_may_depend_on_length", False),
+        _constant("_specify", "_may_depend_on_length", value=False),
         lambda facts: facts.numeric and facts.ragged and not facts.gaps,
     ),
     "stationary": Mechanism(
@@ -153,7 +153,7 @@ MECHANISMS = {
     ),
     "decoding_map": Mechanism(
         "choice between components and regression as the decoding map",
-        _constant("initialization._numeric_columns", "needs_no_regression", False),
+        _constant("initialization._numeric_columns", "needs_no_regression", value=False),
         lambda facts: facts.numeric and not facts.gaps,
     ),
     "levels": Mechanism("codes that store tokens", _no_levels, lambda facts: facts.tokens),
@@ -164,7 +164,7 @@ MECHANISMS = {
     ),
     "joint": Mechanism(
         "joint components of numeric and token columns",
-        _constant("initialization._linear_weights", "_initialize_jointly", False),
+        _constant("initialization._linear_weights", "_initialize_jointly", value=False),
         lambda facts: facts.mixed,
     ),
     "time_warp": Mechanism(
@@ -180,13 +180,13 @@ MECHANISMS = {
     ),
     "refit": Mechanism(
         "refit on all sequences",
-        _constant("_split", "pick_refit", False),
+        _constant("_split", "pick_refit", value=False),
         lambda facts: facts.num_sequences < 2000,
     ),
     "keep_initial": Mechanism(
         "the initialization as a candidate (it guards against errors above PCA, and stays)",
         _no_initialization,
-        lambda facts: True,
+        lambda _: True,
     ),
     "latent_steps": Mechanism(
         "latent optimization",
@@ -221,7 +221,7 @@ MECHANISMS = {
     "patience": Mechanism(
         "patience that follows the validation loss",
         lambda: _replace("_specify", "pick_patience", lambda epochs, **_: max(20, epochs // 4)),
-        lambda facts: True,
+        lambda _: True,
     ),
 }
 
