@@ -22,7 +22,7 @@ def print_line(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Write one JSON object as a line to standard output."""
     print_line(json.dumps(value))
 

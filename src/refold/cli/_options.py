@@ -223,7 +223,7 @@ def _lengths_of_file(file: str) -> list[int]:
         ) from error
 
 
-def check_needs(option: str, value: object, needed: str, other: Any) -> None:
+def check_needs(option: str, value: object, needed: str, other: object) -> None:
     """Refuse an option without another one that it needs."""
     if value is not None and other is None:
         raise ParameterError(f"{option} needs {needed.split()[0]}. Add {needed}.")

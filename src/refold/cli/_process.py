@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, TextIO
+from typing import TextIO
 
 from refold._support.streams import write_all
 from refold.cli._console import log
@@ -57,7 +57,7 @@ def run(command: Callable[[], None]) -> int:
     return TERMINATED if termination.requested else 0
 
 
-def as_options(text: Any) -> str:
+def as_options(text: object) -> str:
     """Return a message with its arguments as options."""
     return text.spelled_with(_option) if isinstance(text, Message) else str(text)
 

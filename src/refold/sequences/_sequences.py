@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from refold._support.html_tables import columns_in_words, facts
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
@@ -103,9 +104,9 @@ class Sequences:
 
     def __init__(
         self,
-        values: Any,
-        offsets: Any,
-        ids: Any = None,
+        values: ArrayLike,
+        offsets: ArrayLike,
+        ids: ArrayLike | None = None,
         schema: Schema | None = None,
     ) -> None:
         values = np.asarray(values)
@@ -151,7 +152,7 @@ class Sequences:
         *,
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
-        ids: Any = None,
+        ids: ArrayLike | None = None,
         schema: Schema | None = None,
         layout: Layout | None = None,
     ) -> "Sequences":
@@ -196,11 +197,11 @@ class Sequences:
     def from_array(
         cls,
         x: Any,
-        lengths: Any = None,
+        lengths: ArrayLike | None = None,
         *,
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
-        ids: Any = None,
+        ids: ArrayLike | None = None,
     ) -> "Sequences":
         """Convert a 3-D array, or a 2-D array whose rows are series of one feature.
 
@@ -236,7 +237,7 @@ class Sequences:
         padding: str = "post",
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
-        ids: Any = None,
+        ids: ArrayLike | None = None,
     ) -> "Sequences":
         """Convert an array padded with a value, as Keras's ``pad_sequences`` returns it.
 
@@ -361,7 +362,7 @@ class Sequences:
         *,
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
-        ids: Any = None,
+        ids: ArrayLike | None = None,
     ) -> "Sequences":
         """Convert a collection in aeon's format, channels before time points.
 
@@ -427,7 +428,7 @@ class Sequences:
         *,
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
-        ids: Any = None,
+        ids: ArrayLike | None = None,
     ) -> "Sequences":
         """Convert a tslearn data set, padded with NaN.
 
@@ -743,7 +744,7 @@ class Sequences:
         """Return these sequences with other values, such as scaled ones."""
         return type(self)(values, self.offsets, self.ids, self.schema)
 
-    def with_ids(self, ids: Any) -> "Sequences":
+    def with_ids(self, ids: ArrayLike) -> "Sequences":
         """Return these sequences with other ids, integers or strings."""
         new = copy.copy(self)
         new.ids = check_ids(ids, len(self))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from refold._support.rules import check, one_of
 from refold._support.user_warnings import warn
@@ -24,7 +25,7 @@ MODEL_KEY = "refold.model"
 
 def codes_to_arrow(
     codes: Any,
-    ids: Any = None,
+    ids: ArrayLike | None = None,
     dtype: str = "float32",
     model: Any = None,
 ) -> pa.Table:

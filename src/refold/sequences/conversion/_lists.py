@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, SchemaError
@@ -28,7 +29,7 @@ def parts_from_list(
     *,
     column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
-    ids: Any = None,
+    ids: ArrayLike | None = None,
     layout: Layout | None = None,
     rows: Rows | None = None,  # the location of each entry in a file, for messages
 ) -> Parts:
