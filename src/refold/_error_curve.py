@@ -40,9 +40,6 @@ def error_curve(
 
     Raises
     ------
-    ParameterError
-        If a size is not a positive integer, an argument of the estimator is invalid, or nothing is
-        held out.
     DataError
         If the sequences cannot be used, or there is no size.
     KeyboardInterrupt

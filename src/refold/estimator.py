@@ -330,8 +330,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If an argument of the constructor is invalid, Keras does not run on JAX, the checkpoint
             belongs to another training or is written by another process, or ``latent_dim`` is a
             share and no sequence is held out.
-        DataError
-            If the sequences cannot be used.
         ModelFileError
             If the checkpoint cannot be read.
         FileAccessError
@@ -383,8 +381,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ParameterError
             If an argument of the constructor is invalid or contradicts the fitted model, or
             ``latent_dim`` is a share in the first call.
-        DataError
-            If the sequences cannot be used.
         DivergedError
             If the loss became NaN. The model is then as before.
 
@@ -635,8 +631,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the columns are not those of the training data.
         DataError
             If the sequences cannot be used, or may be larger than memory.
-        ParameterError
-            If a sequence has more than ``num_steps`` steps, or the encoder needs another number.
 
         Examples
         --------

@@ -28,11 +28,6 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     Sequences
         ``n`` sequences of 0 to 10 steps and 8 binary features.
 
-    Raises
-    ------
-    ParameterError
-        If ``n`` is not a positive integer, or ``seed`` is negative.
-
     Examples
     --------
     >>> from refold.datasets import moving_ones
@@ -71,11 +66,6 @@ def question_array(
         The padded sequences.
     lengths : array of shape (n,), int64
         Length of each sequence before padding, ``round(uniform(0, steps))``.
-
-    Raises
-    ------
-    ParameterError
-        If a size is not a positive integer, or ``seed`` is negative.
 
     Examples
     --------

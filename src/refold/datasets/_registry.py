@@ -68,12 +68,6 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     Sequences
         The sequences.
 
-    Raises
-    ------
-    ParameterError
-        If no data set has this name, it has fewer than ``n`` sequences, or the seed of a generator
-        is negative.
-
     Examples
     --------
     >>> from refold.datasets import load
@@ -108,11 +102,6 @@ def labels_of(name: str) -> tuple[str, np.ndarray]:
     column : str
         Name of the labels, such as ``"speaker"``.
     labels : array of shape (n_sequences,)
-
-    Raises
-    ------
-    ParameterError
-        If the data set has no labels.
 
     Examples
     --------

@@ -42,12 +42,6 @@ def random_one_hot(
     Sequences
         ``n`` sequences of ``categories`` binary features.
 
-    Raises
-    ------
-    ParameterError
-        If a size is not a positive integer, ``min_steps`` is above ``steps``, or ``seed`` is
-        negative.
-
     Examples
     --------
     >>> from refold.datasets import random_one_hot
@@ -114,12 +108,6 @@ def noisy_sines(
     -------
     Sequences
         ``n`` series. Frequencies are uniform between 0.02 and 0.1 periods per step.
-
-    Raises
-    ------
-    ParameterError
-        If a size is not a positive integer, ``min_steps`` is above ``max_steps``, or ``noise`` or
-        ``seed`` is negative.
 
     Examples
     --------

@@ -95,10 +95,6 @@ def diagnose(
 
     Raises
     ------
-    ParameterError
-        If an argument of the estimator is invalid.
-    DataError
-        If the sequences cannot be used.
     KeyboardInterrupt
         On Ctrl-C.
 

@@ -131,8 +131,6 @@ def sweep(
     ------
     DataError
         If there is no code, or the codes do not have the model's width.
-    ParameterError
-        If there is no such dimension.
 
     Examples
     --------

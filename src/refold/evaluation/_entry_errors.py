@@ -57,8 +57,6 @@ def entry_errors(
         If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ.
-    ParameterError
-        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------
@@ -243,8 +241,6 @@ def errors_by_length(
     ------
     RefoldError
         Like `entry_errors`.
-    ParameterError
-        If ``num_groups`` is not at least 1.
 
     Examples
     --------
@@ -304,8 +300,6 @@ def errors_by_position(
     ------
     RefoldError
         Like `entry_errors`.
-    ParameterError
-        If ``num_groups`` is not at least 1.
 
     Examples
     --------

@@ -110,8 +110,6 @@ def fidelity(
         If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ.
-    ParameterError
-        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------

@@ -324,11 +324,6 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     Sequences of shape (n_sequences,)
         ``steps`` steps each; missing where a column was never observed.
 
-    Raises
-    ------
-    ParameterError
-        If ``steps`` or ``season`` is not positive.
-
     Examples
     --------
     >>> seasonal_naive(Sequences.from_list([[1.0, 2.0, 3.0, 1.0, 2.0]]), 4, 3).to_list()

@@ -40,8 +40,6 @@ def nmse(
         If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ, or none of them is numeric.
-    ParameterError
-        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------
@@ -89,8 +87,6 @@ def explained_variance(
         If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ, or none of them is numeric.
-    ParameterError
-        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------

@@ -59,8 +59,6 @@ class PCABaseline:
 
         Raises
         ------
-        ParameterError
-            If ``latent_dim`` is not a positive integer.
         DataError
             If there are fewer sequences than ``latent_dim``, or all of them are empty.
         """

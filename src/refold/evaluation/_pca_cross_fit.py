@@ -46,8 +46,6 @@ def pca_cross_fit(
     ------
     DataError
         If there are fewer than 3 sequences to fit on, or fewer than 2 of them are not empty.
-    ParameterError
-        If ``folds`` is below 2.
 
     Examples
     --------

@@ -246,11 +246,6 @@ class Atlas:
         -------
         dict
 
-        Raises
-        ------
-        ParameterError
-            If there is not exactly one of a place and a code, or it is not finite.
-
         Examples
         --------
         >>> import refold

@@ -95,12 +95,6 @@ def lstm(
     h, c : array of shape (B, H)
         Last output and cell state.
 
-    Raises
-    ------
-    ParameterError
-        If this machine has no kernel, an activation is not supported, or shapes or types do not
-        match.
-
     References
     ----------
     .. [1] S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8),

@@ -194,8 +194,6 @@ class Model:
         ------
         SchemaError
             If the columns differ from those of the training data.
-        DataError
-            If the sequences cannot be used.
 
         Warns
         -----
@@ -235,8 +233,6 @@ class Model:
         ------
         SchemaError
             If the columns differ from those of the training data.
-        DataError
-            If the sequences cannot be used.
 
         Examples
         --------
@@ -409,11 +405,6 @@ class Model:
             units, and of 1 for each wrong value of another column. Codes are those of the encoder,
             without latent optimization.
 
-        Raises
-        ------
-        DataError
-            If the sequences cannot be used.
-
         Examples
         --------
         >>> import refold
@@ -444,8 +435,6 @@ class Model:
 
         Raises
         ------
-        DataError
-            If the sequences cannot be used.
         ParameterError
             If the model file has no statistics of the training data.
 
@@ -519,8 +508,6 @@ class Model:
         ------
         ParameterError
             If ``alpha`` is out of range, or there are no calibration sequences or too few for it.
-        DataError
-            If the sequences cannot be used.
 
         Warns
         -----
@@ -740,8 +727,6 @@ class Model:
         ParameterError
             If the model was not fitted to forecast, or for fewer steps; if ``alpha`` or ``context``
             is invalid; or if ``alpha`` is given and there can be no bounds.
-        DataError
-            If the sequences cannot be used.
 
         Examples
         --------
@@ -904,8 +889,6 @@ class Model:
 
         Raises
         ------
-        ParameterError
-            If ``steps`` is below 2.
         DataError
             If ``a`` or ``b`` is not one sequence with the columns of the training data.
 
@@ -1039,11 +1022,6 @@ class Model:
         Returns
         -------
         Stream
-
-        Raises
-        ------
-        ParameterError
-            If ``window`` or ``every`` is not a positive integer.
 
         Examples
         --------

@@ -68,11 +68,6 @@ class Stream:
     every : int, default=1
         Compute a result only if at least this number of steps came after the last one.
 
-    Raises
-    ------
-    ParameterError
-        If ``window`` or ``every`` is not a positive integer.
-
     Notes
     -----
     Each result encodes the steps so far, or the window, again, because the encoder also reads

@@ -34,11 +34,6 @@ def architecture(encoder: Any, decoder: Any, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
 
-    Raises
-    ------
-    ParameterError
-        If one of the two has no layers, for example because it was not built yet.
-
     Examples
     --------
     >>> import keras

@@ -85,8 +85,6 @@ def report(
         labels are the same.
     SchemaError
         If the columns are not those of the model.
-    ParameterError
-        If ``max_sequences`` is not at least 1.
     FileAccessError
         If the file cannot be written.
 

@@ -179,8 +179,6 @@ def cluster(
 
     Raises
     ------
-    ParameterError
-        If there are fewer sequences than clusters, or both numbers are given.
     DataError
         If there are no sequences.
 

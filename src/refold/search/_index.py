@@ -120,8 +120,6 @@ class Index:
 
         Raises
         ------
-        ParameterError
-            If there is an index already, or another process is writing it.
         DataError
             If an id occurs twice, or columns of metadata have another length.
         """
@@ -218,8 +216,6 @@ class Index:
 
         Raises
         ------
-        ParameterError
-            If another process is writing, or an id is in the index and ``replace`` is False.
         DataError
             If an id occurs twice, or the columns of metadata differ from those of the index.
         """
@@ -248,11 +244,6 @@ class Index:
         Returns
         -------
         int
-
-        Raises
-        ------
-        ParameterError
-            If another process is writing.
         """
         with self._store.writing():
             return self._store.remove(as_ids(ids, self._schema.field("id").type))
@@ -291,8 +282,6 @@ class Index:
 
         Raises
         ------
-        ParameterError
-            If the condition is not valid, or an id is not in the index.
         SchemaError, DataError
             If the sequences cannot be encoded.
         """

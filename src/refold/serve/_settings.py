@@ -77,11 +77,6 @@ class ServeSettings:
     shutdown_seconds : float
         Longest time for the requests that are still open at the end.
 
-    Raises
-    ------
-    ParameterError
-        If a number is out of range, or an address is open to other machines without a token.
-
     Examples
     --------
     >>> ServeSettings(max_steps=1000).max_steps
@@ -125,8 +120,6 @@ class ServeSettings:
 
         Raises
         ------
-        ParameterError
-            If the file holds no token.
         MissingFileError
             If the file does not exist.
 
@@ -171,8 +164,6 @@ def read_settings(file: str | Path | None = None, **options: Any) -> ServeSettin
     ------
     MissingFileError
         If the file does not exist.
-    ParameterError
-        If a setting is unknown or invalid. The message does not show a token.
 
     Examples
     --------

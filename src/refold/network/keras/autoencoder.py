@@ -172,11 +172,6 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     -------
     Models
 
-    Raises
-    ------
-    ParameterError
-        If the two do not fit together.
-
     Examples
     --------
     >>> import keras

@@ -53,11 +53,6 @@ def decode_autoregressively(
         replace the probabilities: the sampled category has the highest score, and that of a binary
         column is above 0.5 if the sample is 1.
 
-    Raises
-    ------
-    ParameterError
-        If the decoder is not autoregressive.
-
     Examples
     --------
     >>> from refold.models import default

@@ -132,12 +132,6 @@ def reshape(
     -------
     Models
 
-    Raises
-    ------
-    ParameterError
-        If ``latent_dim`` is not a multiple of ``code_steps``, or neither of ``code_steps`` and
-        ``steps`` is a multiple of the other.
-
     Examples
     --------
     >>> import numpy as np
@@ -201,11 +195,6 @@ def dense(
     -------
     Models
 
-    Raises
-    ------
-    ParameterError
-        If ``latent_dim`` is not a multiple of ``code_steps``.
-
     Examples
     --------
     >>> dense(code_steps=20).decoder.output_shape  # the code as 20 x 1
@@ -255,11 +244,6 @@ def repeat(
     -------
     Models
 
-    Raises
-    ------
-    ParameterError
-        If a size is not a positive integer.
-
     Examples
     --------
     >>> models = repeat(steps=9, features=1)
@@ -307,11 +291,6 @@ def next_element(
     Returns
     -------
     NextElement
-
-    Raises
-    ------
-    ParameterError
-        If a size is not a positive integer, or ``steps`` is 1.
 
     Examples
     --------

@@ -88,12 +88,6 @@ def default(
     -------
     Models
 
-    Raises
-    ------
-    ParameterError
-        If ``decoder`` or ``cell`` is unknown, ``patch`` does not fit the decoder, or ``rocket_dim``
-        leaves no latent dimension to the encoder.
-
     Examples
     --------
     >>> models = default(["numeric", "numeric"], latent_dim=4, max_steps=7, units=8)

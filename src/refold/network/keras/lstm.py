@@ -128,11 +128,6 @@ class LSTM(keras.layers.LSTM):
         "fused" raises an error if the kernel cannot run.  Second derivatives and forward mode need
         "scan".
 
-    Raises
-    ------
-    ParameterError
-        If ``engine`` is not one of the three; in a call, if it is "fused" and cannot run.
-
     References
     ----------
     .. [1] S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8),

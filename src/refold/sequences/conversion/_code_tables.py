@@ -53,8 +53,6 @@ def codes_to_arrow(
     DataError
         If the codes are not numbers of that shape, there is not one id per code, or a value is too
         large for float16.
-    ParameterError
-        If the type is not one of these.
 
     See Also
     --------

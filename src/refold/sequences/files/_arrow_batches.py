@@ -59,8 +59,6 @@ def read_batches(
 
     Raises
     ------
-    ParameterError
-        If these are not batches of rows.
     SchemaError
         If a column does not exist, or a batch has other columns or types than the first.
     FileAccessError

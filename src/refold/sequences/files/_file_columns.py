@@ -62,8 +62,6 @@ def read_labels(
         If there is no such column, or it is the id column.
     DataError
         If a sequence has two labels or none.
-    ParameterError
-        If the format has no columns.
     FileFormatError
         If the file does not have the expected format.
     FileAccessError

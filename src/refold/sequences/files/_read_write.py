@@ -93,8 +93,6 @@ def read(
         If a column does not exist.
     DataError
         If the sequences are invalid.
-    ParameterError
-        If an argument does not apply to the format.
 
     Examples
     --------
@@ -197,8 +195,6 @@ def write(
         If the folder does not exist, or the file cannot be written.
     SchemaError, DataError
         If the format cannot hold the sequences.
-    ParameterError
-        If the format is unknown or has no such layout.
     FileFormatError
         If the suffix is unknown.
 

@@ -39,11 +39,6 @@ def pad(
     y : array of float32 of shape (B, T, F)
         NaN where padded, missing or of unknown category.
 
-    Raises
-    ------
-    ParameterError
-        If a sequence has more than ``num_steps`` steps.
-
     Examples
     --------
     >>> x, y = pad(Sequences.from_list([[1.0, float("nan")], [3.0]]), [0, 1], 2)

@@ -101,8 +101,6 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
 
     Raises
     ------
-    ParameterError
-        If the length or the stride is invalid.
     DataError
         If a series is shorter than a window.
 
