@@ -5,7 +5,6 @@ from math import isqrt
 
 import numpy as np
 
-from refold._support.optional_imports import check_training_packages
 from refold._support.sampling import evenly_spaced
 from refold.search import nearest, squared_norms
 
@@ -17,6 +16,10 @@ _LEAST_EFFECT = 1e-3
 _SAMPLE = 512
 # Neighbors that a place of a UMAP map is decoded from, at least and at most.
 _LEAST_NEAR, _MOST_NEAR = 8, 64
+# Cells on a side of the grid at most, which 16 bits number, and points per cell on average.
+_MAX_CELLS, _PER_CELL = 256, 4
+# Farthest ring of cells that is searched; beyond, all points are compared.
+_MAX_RINGS = 16
 
 
 def effects(
@@ -37,24 +40,66 @@ def effects(
     return np.maximum(found, _LEAST_EFFECT * max(found.max(), 1e-9)) / spread
 
 
-class FlatMap:
-    """Places of sequences on a map, (n_sequences, 2), and how far from them is far."""
+class PlaceGrid:
+    """Places in the plane, (n, 2), in cells of a grid."""
+
+    # A tree of SciPy would be shorter, and a small installation has no SciPy.
 
     def __init__(self, places: np.ndarray) -> None:
-        check_training_packages("A map of codes")
-        from scipy.spatial import KDTree
-
         self.places = places
-        # built in half of the time, and searched as fast, without these two
-        self._tree = KDTree(places, balanced_tree=False, compact_nodes=False)
-        self.reach = _usual_distance(len(places), 0.04, lambda row: self.nearest(places[row], 2)[1])
+        count = len(places)
+        self._low = places.min(axis=0)
+        wide = max(float((places.max(axis=0) - self._low).max()), 1e-9)
+        self._side = max(1, min(_MAX_CELLS, isqrt(count // _PER_CELL)))
+        self._cell = wide / self._side * (1 + 1e-6)
+        cells = ((places - self._low) * np.float32(1 / self._cell)).astype(np.int32)
+        np.clip(cells, 0, self._side - 1, out=cells)
+        own = (cells[:, 1] * self._side + cells[:, 0]).astype(np.uint16)  # sorted fast
+        self._order = np.argsort(own, kind="stable")
+        counts = np.bincount(own, minlength=self._side**2)
+        self._begins = np.concatenate([[0], np.cumsum(counts)])
 
     def nearest(self, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows nearest to a place and their distances, the nearest first."""
-        result = self._tree.query(place, min(k, len(self.places)))
-        distances, rows = (np.reshape(part, -1) for part in result)
-        order = np.lexsort((rows, distances))
-        return rows[order], distances[order]
+        place = np.asarray(place, np.float64)
+        k = min(k, len(self.places))
+        x, y = np.floor((place - self._low) / self._cell).astype(int).tolist()
+        inside = 0 <= x < self._side and 0 <= y < self._side
+        ring = 1
+        while inside and ring <= _MAX_RINGS:
+            rows = self._around(x, y, ring)
+            if len(rows) >= k:
+                nearby = self._best(rows, place, k)
+                # no point outside these cells is nearer than this
+                if nearby[1][-1] <= ring * self._cell:
+                    return nearby
+            ring *= 2
+        return self._best(np.arange(len(self.places)), place, k)
+
+    def _around(self, x: int, y: int, ring: int) -> np.ndarray:
+        left, right = max(0, x - ring), min(self._side - 1, x + ring)
+        parts = []
+        for row in range(max(0, y - ring), min(self._side - 1, y + ring) + 1):
+            begin = self._begins[row * self._side + left]
+            parts.append(self._order[begin : self._begins[row * self._side + right + 1]])
+        return np.concatenate(parts)
+
+    def _best(self, rows: np.ndarray, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        away = self.places[rows] - place
+        squared = np.einsum("ij,ij->i", away, away)
+        if k < len(rows):
+            some = np.argpartition(squared, k - 1)[:k]
+            rows, squared = rows[some], squared[some]
+        order = np.lexsort((rows, squared))
+        return rows[order], np.sqrt(squared[order])
+
+
+class FlatMap(PlaceGrid):
+    """Places of sequences on a map, (n_sequences, 2), and how far from them is far."""
+
+    def __init__(self, places: np.ndarray) -> None:
+        super().__init__(places)
+        self.reach = _usual_distance(len(places), 0.04, lambda row: self.nearest(places[row], 2)[1])
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the code at a place."""
