@@ -350,3 +350,11 @@ def test_any_long_table_is_read_or_refused_as_in_memory(tmp_path_factory, table,
                 mapped(write_parts(table, folder / "parts", *cut[:2]), column_types=column_types)
             return
         compare(folder, table, *cut, column_types=column_types)
+
+
+@pytest.mark.parametrize("column_type", ["numeric", "binary", "count"])
+def test_text_without_any_value_has_the_dtype_that_it_has_in_memory(tmp_path, column_type):
+    texts = pa.array([None, None], pa.string()).dictionary_encode()
+    pq.write_table(pa.table({"id": [0, 0], "x": texts}), path := tmp_path / "x.parquet")
+    options = {"id": "id", "column_types": {"x": column_type}}
+    assert read(path, memory_bytes=1, **options).dtype == read(path, **options).dtype == np.float32

@@ -188,6 +188,7 @@ class _Column:
         self.name, self._known = name, known
         self.is_text = is_text(arrow_type.value_type if encoded else arrow_type)
         self._type = known.type(name, hint)
+        self._has_values = False
         self._index: dict[Any, int] = {}  # of each category, in the order of appearance
         self._seen: set[float] = set()  # values of a column of numbers, as long as they are few
         # Final index of each category, then NaN; None in columns without categories.
@@ -199,7 +200,7 @@ class _Column:
         """A dtype that holds the values exactly; see `_Columns.dtype`."""
         if self._settled is None:
             return COLUMN_TYPES[self.type_of_part or NUMERIC.name].dtype(self._raw, 0)
-        empty_text = self.is_text and self._type is None and not self._settled.categories
+        empty_text = self.is_text and not self._has_values
         return np.dtype(np.float32) if empty_text else encoded_type(self._raw, self._settled)
 
     @property
@@ -209,6 +210,7 @@ class _Column:
 
     def add(self, values: np.ndarray, categories: Sequence[Any]) -> np.ndarray:
         """Return the values (num_steps,) of a part with indices that are those of all parts."""
+        self._has_values = self._has_values or not np.isnan(values).all()
         if categories:
             places = [self._index.setdefault(category, len(self._index)) for category in categories]
             if len(self._index) >= _MAX_CATEGORIES:
