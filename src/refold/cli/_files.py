@@ -177,10 +177,8 @@ def readable(
     name: str, format_name: str | None = None, formats: tuple[str, ...] | None = None
 ) -> Iterator[Path]:
     """Yield a path to an input whose suffix is that of its format."""
-    shown, formats = (
-        "standard input" if name == STREAM else name,
-        formats or tuple(refold.sequences.FORMATS),
-    )
+    shown = "standard input" if name == STREAM else name
+    formats = formats or tuple(refold.sequences.FORMATS)
     chosen = None if format_name is None else _check_format(format_name, formats)
     path = None if name == STREAM else refold.sequences.local_path(name)
     if path is not None and chosen in {None, format_of(path)}:

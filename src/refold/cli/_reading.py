@@ -141,7 +141,7 @@ class Reading:
             options["columns"] = self._features(present, left_out, schema, names)
         suffix = "parquet" if path.is_dir() else format_of(path) or ""
         chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
-        named = not has_default_names(schema.names) and self.layout != "wide"
+        named = not refold.sequences.has_default_names(schema) and self.layout != "wide"
         if named and ((chosen and chosen.is_table) or present):
             options.setdefault("columns", names)
         if chosen and "unit" in chosen.read_options and schema.layout == "words":
@@ -250,11 +250,6 @@ def _read(path: Path, options: dict[str, Any], remembered: dict[str, Any]) -> An
             if not columns:
                 raise first from None
     raise AssertionError
-
-
-def has_default_names(names: tuple[str, ...]) -> bool:
-    """Return whether the columns have the names that Refold gives to columns without names."""
-    return names in {("token",), tuple(f"x{i}" for i in range(len(names)))}
 
 
 def _column_types(text: str | None) -> str | list[str] | dict[str, str] | None:

@@ -58,3 +58,4 @@ from refold.sequences.schema._parts import check_codes_finite as check_codes_fin
 from refold.sequences.schema._parts import check_decoded as check_decoded
 from refold.sequences.schema._schema import Column as Column
 from refold.sequences.schema._schema import Schema as Schema
+from refold.sequences.schema._schema import has_default_names as has_default_names

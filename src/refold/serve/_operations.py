@@ -333,7 +333,7 @@ def _joined(several: list[Sequences]) -> Sequences:
         return several[0]
     values = np.concatenate([one.values for one in several])
     lengths = np.concatenate([one.lengths for one in several])
-    return Sequences(values, offsets_from_lengths(lengths), schema=several[0].schema)
+    return Sequences.trusted(values, offsets_from_lengths(lengths), None, several[0].schema)
 
 
 def _split(rows: Any, several: list[Any]) -> list[Any]:

@@ -2,5 +2,5 @@
 
 from refold._support.optional_imports import optional
 
-for _package in ("httptools", "msgspec", "prometheus_client", "starlette", "uvicorn"):
+for _package in ("httptools", "prometheus_client", "starlette", "uvicorn"):
     optional(_package, extra="serve", purpose="refold.serve")

@@ -17,7 +17,6 @@ from refold.cli import _options as options
 from refold.cli._console import log, print_json
 from refold.cli._files import STREAM, Files, format_of, plain_format
 from refold.cli._models import load_model
-from refold.cli._reading import has_default_names
 from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError, argument
 
 __all__ = ["stream"]
@@ -148,7 +147,7 @@ def _csv_steps(
     rows = csv.reader(lines, delimiter=delimiter)
     header = [name.strip() for name in next(rows, [])]
     names = _names(schema, header)
-    if has_default_names(schema.names) and not set(names) <= set(header):
+    if refold.sequences.has_default_names(schema) and not set(names) <= set(header):
         names = [name for name in header if name != id_column]
     for name in [*names, *([] if id_column is None else [id_column])]:
         if name not in header:
