@@ -133,7 +133,7 @@ def test_a_relative_name_without_a_folder(tmp_path, monkeypatch):
     [
         ("nowhere/ramps.csv", MissingFileError, r"there is no folder .*nowhere\. Create it"),
         ("file/ramps.csv", FileAccessError, r"cannot be written: .*file is a file, not a folder"),
-        ("ramps.csv", FileAccessError, r"ramps\.csv is a folder\. Expected the name of a"),
+        ("ramps.csv", FileAccessError, r"ramps\.csv is a folder\. Expected a file"),
     ],
 )
 def test_a_name_that_cannot_be_written(tmp_path, name, error, message):

@@ -11,7 +11,7 @@ import pytest
 
 import refold
 from refold.datasets import japanese_vowels, ramps
-from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError
+from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
 from refold.sequences import FileAccessError, MissingFileError, read, write
 
 BINARY = ["parquet", "npz", "npy"]
@@ -120,7 +120,7 @@ OWN = {"values": X[0, :, :1], "offsets": np.array([0, 9]), "ids": np.array([1])}
 SCHEMA = '{"layout": "array", "columns": [{"name": "x", "type": "numeric"}]}'
 OBJECTS = np.array([[1.0], None], dtype=object)
 PICKLE = "Python objects as a pickle, which is never"
-SHAPES = r"Expected \(n, steps, features\) or \(n, step"
+SHAPES = r"Expected an array of shape \(n, T, features\), or"
 BROKEN = "does not hold sequences: "
 PARQUET = written("parquet")
 AT = PARQUET.rindex(b'"columns"')
@@ -153,7 +153,7 @@ AT = PARQUET.rindex(b'"columns"')
     ids=range(20),
 )
 def test_bad_content(data, suffix, message):
-    with pytest.raises(FileFormatError, match=f"^The stream.*{message}"):
+    with pytest.raises((FileFormatError, DataError), match=f"^The stream.*{message}"):
         read(io.BytesIO(data), format=suffix)
 
 

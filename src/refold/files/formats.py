@@ -58,10 +58,15 @@ class Format:
     writer: Callable[..., bytes] | None = None  # of `Sequences` and options
     write_options: frozenset[str] = frozenset()  # some of "id", "time" and "layout"
     layouts: tuple[str, ...] = ()  # values of ``layout`` of `write`, the default first
-    magic: bytes = b""  # the first bytes of every file; empty for text, which may be compressed
+    magic: bytes = b""  # the first bytes of every file; empty for text
     is_table: bool = False  # every file is a table with named columns
     columns: Columns | None = None
     labels: Labels | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether files are text, which may be compressed."""
+        return not self.magic
 
 
 def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, name: str) -> bytes:
@@ -73,7 +78,7 @@ def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, na
             raise access_error(source, error, writing=False) from error
     else:
         data = source.read()
-    if not expected.magic:
+    if expected.is_text:
         data = _decompressed(data, expected, name)
     if not data:
         raise FileFormatError(f"{name} is empty: it holds no bytes.")

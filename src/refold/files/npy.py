@@ -68,13 +68,7 @@ def write_npy(sequences: Sequences) -> bytes:
 
 def read_npy(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read an array of shape (n, T, F) or (n, T), padded with NaN."""
-    array = _load(data, name)["array"]
-    if array.ndim not in {2, 3}:
-        raise FileFormatError(
-            f"{name} holds an array of shape {array.shape}. "
-            "Expected (n, steps, features) or (n, steps)."
-        )
-    return Sequences.from_array(array, column_types=column_types)
+    return Sequences.from_array(_load(data, name)["array"], column_types=column_types)
 
 
 def _load(data: bytes, name: str) -> dict[str, np.ndarray]:

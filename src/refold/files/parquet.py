@@ -25,6 +25,7 @@ from refold.files.tables import (
     TABLE_OPTIONS,
     TableLayout,
     TableOptions,
+    check_has_rows,
     check_label,
     find_layout,
     from_file_table,
@@ -198,8 +199,7 @@ def open_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFi
                 values, size = _sizes(group, layout)
                 num_values += values
                 row_bytes = max(row_bytes, -(-size // group.num_rows))
-    if not num_rows:
-        raise FileFormatError(f"{root} has columns ({', '.join(first.names)}), but no rows.")
+    check_has_rows(num_rows, first.names, str(root))
     return ParquetFiles(root, stamps, layout, first, stored, num_values, row_bytes)
 
 

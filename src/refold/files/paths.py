@@ -50,9 +50,7 @@ def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool)
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only once it is complete."""
     named, target = local_path(path), Path(os.path.realpath(path))  # the file behind a link
-    if named.is_dir():
-        raise FileAccessError(f"{path} is a folder. Expected the name of a file to write.")
-    # A device or pipe cannot be replaced, so it is written directly.
+    # A device or pipe cannot be replaced, so it is written directly. Opening a folder is an error.
     special = named.exists() and not named.is_file()  # not target: /dev/fd has no real path
     try:
         file = named.open("wb") if special else _new_part(target)

@@ -70,7 +70,7 @@ def _without_compression(name: str) -> str:
     """Return ``data.csv`` for ``data.csv.gz``, and any other name unchanged."""
     stem, dot, suffix = name.rpartition(".")
     inner = f".{stem.rpartition('.')[2].lower()}"
-    text = any(inner in f.suffixes for f in FORMATS.values() if not f.magic)
+    text = any(inner in f.suffixes for f in FORMATS.values() if f.is_text)
     return stem if dot and f".{suffix}".lower() in COMPRESSIONS and text else name
 
 
@@ -481,27 +481,23 @@ def _parts_of(tables: Iterable[pa.Table], layout: TableLayout) -> Iterator[Part]
     schema, row = None, 0
     for number, table in enumerate(tables):
         schema = schema or table.schema
-        table = _like(table, schema, number).select(layout.columns).replace_schema_metadata(None)
+        if sorted(table.column_names) != sorted(schema.names):
+            raise SchemaError(
+                f"Batch {number} has the columns {table.column_names}, but batch 0 has "
+                f"{schema.names}. All batches need the same columns."
+            )
+        try:
+            table = table.select(schema.names).cast(schema)
+        except pa.ArrowException as error:
+            types = ", ".join(f"{field.name}: {field.type}" for field in schema)
+            raise SchemaError(
+                f"Batch {number} has other types than batch 0: {error}. Convert all batches to "
+                f"the same types, {types}."
+            ) from error
+        table = table.select(layout.columns).replace_schema_metadata(None)
         rows = max(1, PART_BYTES * len(table) // max(1, table.nbytes))
         for start in range(0, len(table), rows):
             yield Part(table.slice(start, rows), None, row + start)
         row += len(table)
     if not row:
         raise ParameterError("There is no row in the batches. Give at least one.")
-
-
-def _like(table: pa.Table, schema: pa.Schema, number: int) -> pa.Table:
-    """Return a table with the columns and types of the first batch."""
-    if sorted(table.column_names) != sorted(schema.names):
-        raise SchemaError(
-            f"Batch {number} has the columns {table.column_names}, but batch 0 has {schema.names}. "
-            "All batches need the same columns."
-        )
-    try:
-        return table.select(schema.names).cast(schema)
-    except pa.ArrowException as error:
-        types = ", ".join(f"{field.name}: {field.type}" for field in schema)
-        raise SchemaError(
-            f"Batch {number} has other types than batch 0: {error}. Convert all batches to the "
-            f"same types, {types}."
-        ) from error

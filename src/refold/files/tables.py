@@ -138,7 +138,7 @@ def from_file_table(
     if options.layout == "wide":
         id_column, steps = find_wide(table.column_names if names is None else names, name, options)
         return from_wide_table(table, name, id_column, steps, options.column_types, rows)
-    _check_has_rows(table, name)
+    check_has_rows(table.num_rows, table.column_names, name)
     layout = find_layout(table.schema, name, options)
     if layout.lists:
         return Sequences.from_arrow(table, layout.id, layout.features, options.column_types)
@@ -146,9 +146,10 @@ def from_file_table(
     return from_long_table(table, roles, rows)
 
 
-def _check_has_rows(table: pa.Table, name: str) -> None:
-    if not table.num_rows:
-        raise FileFormatError(f"{name} has columns ({', '.join(table.column_names)}), but no rows.")
+def check_has_rows(count: int, names: Sequence[str], name: str) -> None:
+    """Raise ``FileFormatError`` if a table has columns only."""
+    if not count:
+        raise FileFormatError(f"{name} has columns ({', '.join(names)}), but no rows.")
 
 
 # Long tables: one row per step. An empty sequence has one row, a marker, without time and values.
@@ -299,7 +300,7 @@ def from_wide_table(
     rows: Rows,
 ) -> Sequences:
     """Convert a table with one row per sequence and one column per step."""
-    _check_has_rows(table, name)
+    check_has_rows(table.num_rows, table.column_names, name)
     ids = None
     if id_column is not None:
         check_id_type(table[id_column].type, id_column)

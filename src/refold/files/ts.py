@@ -52,9 +52,7 @@ def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequ
             )
         items.append(values)
         lines.append(case.line)
-    if not items:
-        raise FileFormatError(f"{name} has no cases after @data.")
-    layout = "series" if items[0].shape[1] == 1 else "array"
+    layout = "array" if items and items[0].shape[1] > 1 else "series"
     rows = Rows("line", lines.__getitem__)
     return Sequences(*parts_from_list(items, column_types=column_types, layout=layout, rows=rows))
 
