@@ -120,7 +120,7 @@ OWN = {"values": X[0, :, :1], "offsets": np.array([0, 9]), "ids": np.array([1])}
 SCHEMA = '{"layout": "array", "columns": [{"name": "x", "type": "numeric"}]}'
 OBJECTS = np.array([[1.0], None], dtype=object)
 PICKLE = "Python objects as a pickle, which is never"
-SHAPES = r"Expected an array of shape \(n, T, features\), or"
+SHAPES = r".* \(n, T, features\), or \(n, T\) for series"
 BROKEN = "does not hold sequences: "
 PARQUET = written("parquet")
 AT = PARQUET.rindex(b'"columns"')

@@ -122,7 +122,7 @@ LABELS = "@problemName two\n@timeStamps false\n@classLabel true a b\n@data\n"
             "line 2: '1,2' is not a tag. Expected one of @problemName, @t",
         ),
         ("@classLabel false\n", "has no line @data"),
-        (NONE + "\n# end\n", "Expected at least one sequence"),
+        (NONE + "\n# end\n", "at least one"),
         ("@classLabel false\n@data 1\n1\n", "line 2: expected nothing after @data. Got '1'"),
         ("@timeStamps false\n@data\n1\n", "has neither @classLabel nor @targetLabel"),
         ("@classLabel perhaps\n", "expected true and the labels, or false, after @classLabel. Got"),
