@@ -9,8 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 import refold
-from refold._support.import_finders import RefusingFinder
-from refold._support.optional_imports import check_training_packages
+from refold._support.optional_imports import RefusingFinder, check_training_packages
 from refold.cli._process import run
 from refold.errors import ParameterError
 

@@ -22,7 +22,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 import refold
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.cli._files import CODE_FORMATS, format_of, write_tables
 from refold.errors import DataError, FileFormatError, ParameterError
 from refold.sequences import (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, overload
 
 import refold
-from refold._support.streams import write_all
+from refold._support.output import write_all
 from refold.errors import ParameterError, RefoldError
 
 STREAM = "-"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
-from refold._support.streams import write_all
+from refold._support.output import write_all
 from refold.cli._console import log
 from refold.errors import Message, RefoldError
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import refold
-from refold._support.freed_memory import return_freed_memory
+from refold._support.native_libraries import return_freed_memory
 from refold._support.rules import check, one_of
 from refold.cli._files import STREAM, Files, format_of
 from refold.cli._options import PANELS, InputFormat, Name, Names, WindowOptions, split

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import refold
-from refold._support.freed_memory import return_freed_memory
+from refold._support.native_libraries import return_freed_memory
 from refold.cluster._reading import Slice, slices
 from refold.cluster._source import Unit
 from refold.cluster._storage import Place, place_of, read_bytes, replaced, retried, stamp_of

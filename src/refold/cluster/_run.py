@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.argument_checks import check_rate, check_whole
+from refold._support.output import warn
 from refold._support.progress_bars import progress_bar
-from refold._support.user_warnings import warn
 from refold.cluster._connection import LOCAL, connected, load_ray
 from refold.cluster._manifest import begin, manifest_of, run_of
 from refold.cluster._parts import (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_array, check_kind, check_some
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.diagnosis import LatentDimensions
 from refold.errors import ParameterError
 from refold.evaluation import GroupErrors

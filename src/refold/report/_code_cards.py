@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold._support.optional_imports import is_installed
 from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.plots import code_plane

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.number_text import number_text, number_texts, short_number
+from refold._support.display import number_text, number_texts, short_number
 from refold.evaluation import errors_by_feature, errors_by_length, errors_by_position
 from refold.plots import architecture_boxes
 from refold.plots.charts import (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.evaluation import as_percent
 
 Quantity = Literal["nmse", "accuracy", "exact"]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.plots.charts import (
     ACCENT,
     Chart,

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import check_kind
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.errors import DataError
 from refold.model import ModelLike, SequencesLike, model_of
 from refold.sequences import Sequences, as_sequences

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import is_table

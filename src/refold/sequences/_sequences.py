@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.html_tables import columns_in_words, facts
-from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.display import columns_in_words, facts
 from refold.errors import DataError, SchemaError
 from refold.sequences._moments import Summary, summarize
 from refold.sequences.conversion._arrays import rows_of_array, rows_of_padded

@@ -54,7 +54,7 @@ def test_sequences_codes_and_ids_find_the_same(sines, folder, tmp_path, capsys):
 def test_a_search_needs_neither_jax_nor_scikit_learn(sines, folder):
     program = (
         "import sys\n"
-        "from refold._support.import_finders import RefusingFinder\n"
+        "from refold._support.optional_imports import RefusingFinder\n"
         "sys.meta_path[:0] = map(RefusingFinder, ('jax', 'keras', 'sklearn', 'scipy', 'pandas'))\n"
         "from refold.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import refold
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.cli import _options as options
 from refold.cli._console import log, print_json, print_table
 from refold.cli._files import Files

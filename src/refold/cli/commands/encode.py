@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 import refold
-from refold._support.freed_memory import return_freed_memory
+from refold._support.native_libraries import return_freed_memory
 from refold.cli import _options as options
 from refold.cli._cluster import Cluster
 from refold.cli._console import log

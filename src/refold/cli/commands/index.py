@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import refold
-from refold._support.freed_memory import return_freed_memory
+from refold._support.native_libraries import return_freed_memory
 from refold._support.rules import check_only_one
 from refold.cli import _options as options
 from refold.cli._console import log

@@ -5,9 +5,9 @@ from collections import Counter
 from typing import Any
 
 import refold
-from refold._support.console import describe_epochs
-from refold._support.number_text import number_text
+from refold._support.display import number_text
 from refold._support.optional_imports import is_installed
+from refold._support.output import describe_epochs
 from refold.cli import _options as options
 from refold.cli._console import print_facts, print_json
 from refold.cli._models import load_model

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.offsets import positions_of
+from refold._support.arrays import positions_of
 from refold.errors import ParameterError
 from refold.network.onnx.columns import Columns
 from refold.network.onnx.graph import package

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.kernels import packed
 from refold.network.packed.features import RocketFeatures
 from refold.network.packed.lengths import encode_lengths

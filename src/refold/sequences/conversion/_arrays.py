@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.output import warn
 from refold._support.rules import check, one_of
-from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError
 from refold.sequences.conversion._lists import unmasked
 from refold.sequences.schema._column_types import is_missing

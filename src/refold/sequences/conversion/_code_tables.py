@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from refold._support.output import warn
 from refold._support.rules import check, one_of
-from refold._support.user_warnings import warn
 from refold.errors import DataError, SchemaError, argument, spelled
 from refold.sequences.conversion._arrow_columns import (
     as_list,

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.offsets import offsets_from_lengths
-from refold._support.user_warnings import warn
+from refold._support.arrays import offsets_from_lengths
+from refold._support.output import warn
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrays import rows_of_array
 from refold.sequences.conversion._lists import parts_from_list, unmasked

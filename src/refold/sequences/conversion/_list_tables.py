@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,

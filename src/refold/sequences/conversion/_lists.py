@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import as_raw
 from refold.sequences.schema._column_types import ColumnTypes, encode_columns

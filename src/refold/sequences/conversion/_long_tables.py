@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold._support.offsets import offsets_from_lengths
-from refold._support.user_warnings import warn
+from refold._support.arrays import offsets_from_lengths
+from refold._support.output import warn
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from refold._support.output import warn
 from refold._support.rules import check, one_of
-from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._moments import RunningMoments, sequence_moments
 from refold.sequences._sequences import Sequences

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.argument_checks import check_whole, is_whole
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold.errors import DataError, ParameterError, argument
 from refold.sequences._as_sequences import as_sequences
 from refold.sequences._sequences import Sequences

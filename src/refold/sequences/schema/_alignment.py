@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.errors import ParameterError, SchemaError, argument
 from refold.sequences.schema._column_types import decode_column
 from refold.sequences.schema._parts import Places

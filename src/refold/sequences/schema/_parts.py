@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.offsets import lengths_from_offsets
+from refold._support.arrays import lengths_from_offsets
 from refold.errors import DataError
 from refold.sequences.schema._column_types import is_missing
 from refold.sequences.schema._schema import Schema
