@@ -5,19 +5,43 @@ Needs NumPy and Arrow only, not Keras or JAX.
 
 from refold.errors import FileAccessError as FileAccessError
 from refold.errors import MissingFileError as MissingFileError
-from refold.sequences._as_sequences import as_sequences as as_sequences
-from refold.sequences._as_sequences import concatenate as concatenate
-from refold.sequences._as_sequences import fingerprints as fingerprints
+from refold.sequences._arrow_columns import integers_from_text as integers_from_text
+from refold.sequences._batches import Batches as Batches
+from refold.sequences._batches import BatchPlan as BatchPlan
+from refold.sequences._batches import Bucket as Bucket
+from refold.sequences._batches import input_and_target as input_and_target
+from refold.sequences._batches import pad as pad
+from refold.sequences._batches import (
+    unpadded_input_and_target as unpadded_input_and_target,
+)
+from refold.sequences._code_tables import MODEL_KEY as MODEL_KEY
+from refold.sequences._code_tables import check_code_dtype as check_code_dtype
+from refold.sequences._code_tables import check_model as check_model
+from refold.sequences._code_tables import codes_from_arrow as codes_from_arrow
+from refold.sequences._code_tables import codes_to_arrow as codes_to_arrow
+from refold.sequences._code_tables import stored_model as stored_model
+from refold.sequences._data_warnings import data_warnings as data_warnings
+from refold.sequences._data_warnings import key_columns as key_columns
 from refold.sequences._moments import sequence_moments as sequence_moments
 from refold.sequences._moments import sums_by_sequence as sums_by_sequence
+from refold.sequences._parts import ColumnTypes as ColumnTypes
+from refold.sequences._parts import check_codes_finite as check_codes_finite
+from refold.sequences._parts import check_decoded as check_decoded
+from refold.sequences._scaling import Scaler as Scaler
+from refold.sequences._scaling import check_single as check_single
+from refold.sequences._schema import Column as Column
+from refold.sequences._schema import Schema as Schema
+from refold.sequences._schema import has_default_names as has_default_names
 from refold.sequences._sequences import Sequences as Sequences
-from refold.sequences.conversion._arrow_columns import integers_from_text as integers_from_text
-from refold.sequences.conversion._code_tables import MODEL_KEY as MODEL_KEY
-from refold.sequences.conversion._code_tables import check_code_dtype as check_code_dtype
-from refold.sequences.conversion._code_tables import check_model as check_model
-from refold.sequences.conversion._code_tables import codes_from_arrow as codes_from_arrow
-from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_arrow
-from refold.sequences.conversion._code_tables import stored_model as stored_model
+from refold.sequences._sets import Windows as Windows
+from refold.sequences._sets import as_sequences as as_sequences
+from refold.sequences._sets import check_missing as check_missing
+from refold.sequences._sets import concatenate as concatenate
+from refold.sequences._sets import fingerprints as fingerprints
+from refold.sequences._sets import mark_missing as mark_missing
+from refold.sequences._sets import positions as positions
+from refold.sequences._sets import split_at as split_at
+from refold.sequences._sets import windows as windows
 from refold.sequences.files._arrow_batches import is_batches as is_batches
 from refold.sequences.files._arrow_batches import read_batches as read_batches
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer
@@ -35,27 +59,3 @@ from refold.sequences.files._tables import from_file_table as from_file_table
 from refold.sequences.files._tables import step_columns as step_columns
 from refold.sequences.files.formats._json import parse_json as parse_json
 from refold.sequences.files.formats._json import parse_jsonl as parse_jsonl
-from refold.sequences.preprocessing._data_warnings import data_warnings as data_warnings
-from refold.sequences.preprocessing._data_warnings import key_columns as key_columns
-from refold.sequences.preprocessing._length_batches import Batches as Batches
-from refold.sequences.preprocessing._length_batches import BatchPlan as BatchPlan
-from refold.sequences.preprocessing._length_batches import Bucket as Bucket
-from refold.sequences.preprocessing._padding import input_and_target as input_and_target
-from refold.sequences.preprocessing._padding import pad as pad
-from refold.sequences.preprocessing._padding import positions as positions
-from refold.sequences.preprocessing._padding import (
-    unpadded_input_and_target as unpadded_input_and_target,
-)
-from refold.sequences.preprocessing._scaling import Scaler as Scaler
-from refold.sequences.preprocessing._scaling import check_single as check_single
-from refold.sequences.preprocessing._windows import Windows as Windows
-from refold.sequences.preprocessing._windows import split_at as split_at
-from refold.sequences.preprocessing._windows import windows as windows
-from refold.sequences.schema._alignment import check_missing as check_missing
-from refold.sequences.schema._alignment import mark_missing as mark_missing
-from refold.sequences.schema._column_types import ColumnTypes as ColumnTypes
-from refold.sequences.schema._parts import check_codes_finite as check_codes_finite
-from refold.sequences.schema._parts import check_decoded as check_decoded
-from refold.sequences.schema._schema import Column as Column
-from refold.sequences.schema._schema import Schema as Schema
-from refold.sequences.schema._schema import has_default_names as has_default_names

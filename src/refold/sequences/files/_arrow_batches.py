@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import ParameterError, SchemaError
+from refold.sequences._arrow_columns import is_table, stored_schemas
+from refold.sequences._parts import ColumnTypes
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import is_table, stored_schemas
 from refold.sequences.files._folder import deleted_with, open_folder, temporary_folder
 from refold.sequences.files._joined_parts import join
 from refold.sequences.files._parquet_files import PART_BYTES, Part
@@ -20,7 +21,6 @@ from refold.sequences.files._tables import (
     TableOptions,
     find_layout,
 )
-from refold.sequences.schema._column_types import ColumnTypes
 
 
 def read_batches(

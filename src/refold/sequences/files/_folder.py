@@ -18,8 +18,8 @@ import numpy as np
 from refold._support.offsets import offsets_from_lengths
 from refold._support.user_warnings import warn
 from refold.errors import FileAccessError
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
-from refold.sequences.schema._schema import Schema
 
 
 class NpyWriter:

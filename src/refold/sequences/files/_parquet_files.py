@@ -17,7 +17,8 @@ from refold.errors import (
     SchemaError,
     argument,
 )
-from refold.sequences.conversion._arrow_columns import check_unique, is_text, stored_schemas
+from refold.sequences._arrow_columns import is_text, stored_schemas
+from refold.sequences._schema import Schema, check_unique
 from refold.sequences.files._file_access import access_error, local_path
 from refold.sequences.files._format import check_content
 from refold.sequences.files._format_registry import FORMATS
@@ -27,7 +28,6 @@ from refold.sequences.files._tables import (
     find_layout,
 )
 from refold.sequences.files.formats._parquet import check_metadata
-from refold.sequences.schema._schema import Schema
 
 PARQUET = FORMATS["parquet"]
 # Approximate memory of the rows of a part.

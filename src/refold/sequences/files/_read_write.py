@@ -9,8 +9,9 @@ from refold._support.rules import check, one_of, whole
 from refold._support.streams import write_all
 from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, argument
-from refold.sequences._as_sequences import as_sequences
+from refold.sequences._parts import ColumnTypes
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
+from refold.sequences._sets import as_sequences
 from refold.sequences.files._atomic_writes import atomic_writer
 from refold.sequences.files._cache import cached, in_memory
 from refold.sequences.files._file_access import compress_for, read_content
@@ -18,7 +19,6 @@ from refold.sequences.files._format import Format
 from refold.sequences.files._format_registry import FORMATS, check_applies, format_of
 from refold.sequences.files._parquet_files import open_files
 from refold.sequences.files._tables import TableOptions
-from refold.sequences.schema._column_types import ColumnTypes
 
 UNITS = ("characters", "words")
 # Largest size of all values of Parquet files, as float32, that is read into memory.

@@ -22,8 +22,9 @@ from pyarrow.compute import (
 
 from refold._support.user_warnings import warn
 from refold.errors import FileFormatError, SchemaError, argument
+from refold.sequences._arrow_columns import integers_from_text, matches
+from refold.sequences._parts import Rows, resolve_column_types
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import integers_from_text, matches
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files._tables import (
     TableOptions,
@@ -35,8 +36,6 @@ from refold.sequences.files._tables import (
     step_type,
     to_long_table,
 )
-from refold.sequences.schema._column_types import resolve_column_types
-from refold.sequences.schema._parts import Rows
 from refold.sequences.types import CATEGORICAL
 
 DELIMITERS = (",", ";", "\t", "|")

@@ -11,14 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import FileFormatError, SchemaError, argument
+from refold.sequences._lists import parts_from_list
+from refold.sequences._parts import ColumnTypes, Rows, check_ids, resolve_column_types
+from refold.sequences._schema import Column, Schema, decode_column, has_default_names
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files._tables import TableOptions, from_file_table
 from refold.sequences.files.formats._text import text_sequences
-from refold.sequences.schema._column_types import ColumnTypes, decode_column, resolve_column_types
-from refold.sequences.schema._parts import Rows, check_ids
-from refold.sequences.schema._schema import Column, Schema, has_default_names
 from refold.sequences.types import CATEGORICAL, UNKNOWN
 
 # A sequence is a list of rows, a flat list, a string, or an object of named lists. An event is an

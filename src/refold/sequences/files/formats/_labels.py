@@ -6,7 +6,7 @@ from typing import NoReturn
 import pyarrow as pa
 
 from refold.errors import SchemaError, argument
-from refold.sequences.conversion._arrow_columns import integers_from_text
+from refold.sequences._arrow_columns import integers_from_text
 from refold.sequences.files.formats._csv import CsvFile
 from refold.sequences.files.formats._json import parse_json, parse_jsonl
 from refold.sequences.files.formats._parquet import opened

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError, FileFormatError, SchemaError, argument
+from refold.sequences._parts import ColumnTypes
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._file_access import check_numbers_only
-from refold.sequences.schema._column_types import ColumnTypes
-from refold.sequences.schema._schema import Schema
 
 OWN = ("values", "offsets", "ids", "schema")
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refold.errors import FileFormatError
+from refold.sequences._arrow_columns import METADATA_KEY, pandas_index
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import METADATA_KEY, pandas_index
 from refold.sequences.files._tables import TableOptions, from_file_table, to_long_table
-from refold.sequences.schema._schema import Schema
 
 
 def write_parquet(

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError, SchemaError
+from refold.sequences._schema import decode_column
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.schema._column_types import decode_column
 from refold.sequences.types import CATEGORICAL, UNKNOWN
 
 

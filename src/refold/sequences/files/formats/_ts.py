@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.errors import DataError, FileFormatError
+from refold.sequences._lists import parts_from_list
+from refold.sequences._parts import ColumnTypes, Rows
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files._file_access import check_numbers_only, decode_utf8
-from refold.sequences.schema._column_types import ColumnTypes
-from refold.sequences.schema._parts import Rows
 
 # A case lists its dimensions, separated by colons. A dimension is a list of values separated by
 # commas, with ? for a missing one. If the header says so, a label follows the last colon. Cases may
