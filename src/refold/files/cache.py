@@ -24,8 +24,8 @@ from refold._support.output import warn
 from refold.errors import FileAccessError
 from refold.files.parquet import ParquetFiles
 from refold.files.tables import TableOptions
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
-from refold.sequences.schema._schema import Schema
 
 # The environment variable with the cache folder; by default that of the user.
 CACHE_VARIABLE = "REFOLD_CACHE_DIR"

@@ -37,10 +37,9 @@ from refold.files.tables import (
     step_type,
     to_long_table,
 )
+from refold.sequences._arrow_columns import integers_from_text, matches
+from refold.sequences._parts import Rows, resolve_column_types
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import integers_from_text, matches
-from refold.sequences.schema._column_types import resolve_column_types
-from refold.sequences.schema._parts import Rows
 from refold.sequences.types import CATEGORICAL
 
 _DELIMITERS = (",", ";", "\t", "|")

@@ -15,11 +15,10 @@ from refold.errors import FileFormatError, SchemaError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import TABLE_OPTIONS, TableOptions, check_label, from_file_table
 from refold.files.text import text_sequences
+from refold.sequences._lists import parts_from_list
+from refold.sequences._parts import ColumnTypes, Rows, check_ids, resolve_column_types
+from refold.sequences._schema import Column, Schema, decode_column, has_default_names
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._lists import parts_from_list
-from refold.sequences.schema._column_types import ColumnTypes, decode_column, resolve_column_types
-from refold.sequences.schema._parts import Rows, check_ids
-from refold.sequences.schema._schema import Column, Schema, has_default_names
 from refold.sequences.types import CATEGORICAL, UNKNOWN
 
 # A sequence is a list of rows, a flat list, a string, or an object of named lists. An event is an

@@ -7,9 +7,9 @@ import numpy as np
 
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, check_numbers_only
+from refold.sequences._parts import ColumnTypes
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
-from refold.sequences.schema._column_types import ColumnTypes
-from refold.sequences.schema._schema import Schema
 
 
 def write_npz(sequences: Sequences) -> bytes:

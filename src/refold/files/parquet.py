@@ -32,15 +32,9 @@ from refold.files.tables import (
     labels_of_table,
     to_long_table,
 )
+from refold.sequences._arrow_columns import METADATA_KEY, is_text, pandas_index, stored_schemas
+from refold.sequences._schema import Schema, check_unique
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import (
-    METADATA_KEY,
-    check_unique,
-    is_text,
-    pandas_index,
-    stored_schemas,
-)
-from refold.sequences.schema._schema import Schema
 
 # Approximate memory of the rows of a part.
 PART_BYTES = 2 << 20

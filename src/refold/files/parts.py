@@ -18,8 +18,7 @@ from refold.errors import DataError, argument
 from refold.files.cache import npy_writer, write_rest
 from refold.files.parquet import Part, naming
 from refold.files.tables import TableLayout, TableOptions, from_long_table
-from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import (
+from refold.sequences._arrow_columns import (
     as_raw,
     check_has_ids,
     is_nested,
@@ -27,14 +26,19 @@ from refold.sequences.conversion._arrow_columns import (
     split_lists,
     without_dictionary,
 )
-from refold.sequences.conversion._list_tables import parts_from_arrow
-from refold.sequences.conversion._lists import parts_from_list
-from refold.sequences.conversion._long_tables import sortable
-from refold.sequences.conversion._time_gaps import time_gaps, with_time_gaps
-from refold.sequences.schema._column_types import ColumnTypes, encoded_type
-from refold.sequences.schema._known_columns import KnownColumns
-from refold.sequences.schema._parts import Parts, Rows, check_ids, plain
-from refold.sequences.schema._schema import Column, Schema, default_names
+from refold.sequences._lists import parts_from_list
+from refold.sequences._parts import (
+    ColumnTypes,
+    KnownColumns,
+    Parts,
+    Rows,
+    check_ids,
+    encoded_type,
+    plain,
+)
+from refold.sequences._schema import Column, Schema, default_names
+from refold.sequences._sequences import Sequences
+from refold.sequences._tables import parts_from_arrow, sortable, time_gaps, with_time_gaps
 from refold.sequences.types import CATEGORICAL, COLUMN_TYPES, NUMERIC, inferred_type
 
 # Steps that are put in order at a time.

@@ -25,10 +25,10 @@ from refold.files.paths import atomic_writer, local_path
 from refold.files.tables import TableLayout, TableOptions, find_layout
 from refold.files.text import TEXT
 from refold.files.ts import TS
-from refold.sequences._as_sequences import as_sequences
+from refold.sequences._arrow_columns import is_table, stored_schemas
+from refold.sequences._parts import ColumnTypes
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
-from refold.sequences.conversion._arrow_columns import is_table, stored_schemas
-from refold.sequences.schema._column_types import ColumnTypes
+from refold.sequences._sets import as_sequences
 
 # To add a format, write a module with a `Format` and name it here.
 FORMATS = {

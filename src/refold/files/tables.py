@@ -13,8 +13,7 @@ import pyarrow as pa
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
 from refold.errors import DataError, FileFormatError, SchemaError, argument
-from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import (
+from refold.sequences._arrow_columns import (
     as_raw,
     check_has_ids,
     check_id_is_no_feature,
@@ -22,11 +21,10 @@ from refold.sequences.conversion._arrow_columns import (
     has_lists,
     pandas_index,
 )
-from refold.sequences.conversion._lists import parts_from_list
-from refold.sequences.conversion._long_tables import first_rows, parts_from_table
-from refold.sequences.conversion._time_gaps import check_times, with_time_gaps
-from refold.sequences.schema._column_types import ColumnTypes, is_missing
-from refold.sequences.schema._parts import PLAIN_ROWS, Rows
+from refold.sequences._lists import parts_from_list
+from refold.sequences._parts import PLAIN_ROWS, ColumnTypes, Rows, is_missing
+from refold.sequences._sequences import Sequences
+from refold.sequences._tables import check_times, first_rows, parts_from_table, with_time_gaps
 from refold.sequences.types import NUMERIC
 
 # The options of `refold.sequences.read` that apply to every table.

@@ -6,8 +6,8 @@ import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.files.formats import Format, decode_utf8
+from refold.sequences._schema import decode_column
 from refold.sequences._sequences import Sequences
-from refold.sequences.schema._column_types import decode_column
 from refold.sequences.types import CATEGORICAL, UNKNOWN
 
 

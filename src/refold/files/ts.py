@@ -16,11 +16,10 @@ import pyarrow as pa
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, check_numbers_only, decode_utf8
 from refold.files.tables import check_label
+from refold.sequences._arrow_columns import integers_from_text
+from refold.sequences._lists import parts_from_list
+from refold.sequences._parts import ColumnTypes, Rows
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import integers_from_text
-from refold.sequences.conversion._lists import parts_from_list
-from refold.sequences.schema._column_types import ColumnTypes
-from refold.sequences.schema._parts import Rows
 
 _STAMPED = re.compile(r"\(([^()]+),([^(),]*)\)")
 
