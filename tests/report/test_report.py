@@ -337,6 +337,8 @@ def test_a_point_shows_id_length_label_and_error(built, monkeypatch):
     assert [trace["name"] for trace in traces] == ["k0", "k1"]
     text = traces[1]["hovertext"][0]
     assert text.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
+    traces = code_map(built, labels=[NASTY, "b"] * 25).views[0].data
+    assert not any("<" in trace["name"] or "%{" in trace["name"] for trace in traces)
     # without labels, and of very many points
     monkeypatch.setattr(_cards, "MAX_POINTS", 15)
     shown = code_map(built)
@@ -409,6 +411,9 @@ def test_binary_values_of_pca_are_rounded_as_they_are_scored():
     (_, original), (_, pca) = pair_rows(before, {"PCA": back})
     assert "".join(text for text, _ in original) == "101"
     assert pca == [("1", False), ("0", False), ("0", True)]
+    short = Sequences(back.values[:2], [0, 2], schema=schema)
+    _, (_, pca) = pair_rows(before, {"PCA": short})
+    assert pca[2:] == [("–", True)]  # a step that it lacks
 
 
 def test_strips_show_wrong_values_and_are_cut(built, monkeypatch):

@@ -148,6 +148,11 @@ def test_what_is_not_a_number_is_missing(ae, tmp_path):
         assert matches(index, where) == expected, where
 
 
+def test_a_pattern_has_no_other_wildcards(index):
+    assert matches(index, "id LIKE 's_'") == {f"s{i}" for i in range(10)}
+    assert matches(index, "id LIKE 's.' OR id LIKE 's[0-9]'") == set()
+
+
 def test_random_conditions(index, rows):
     check(index, rows, 400, seed=0)
 
