@@ -55,7 +55,7 @@ def test_the_command_encodes_on_a_cluster(
     [
         (["-o", "codes", "--features"], "--features cannot be used with --on"),
         (["-o", "codes", "--sort"], "--sort cannot be used with --on"),
-        (["-o", "-"], "--on needs names of Parquet files"),
+        (["-o", "-"], "--on needs named files"),
     ],
 )
 def test_options_of_one_machine_are_refused(model_file, folder, capsys, more, message):
