@@ -5,7 +5,7 @@ import time
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -143,37 +143,29 @@ def probe(
         )
 
 
-class _DataSet(NamedTuple):
-    """A data set of the demo, with its texts and number of latent dimensions."""
-
-    name: str
-    title: str
-    latent_dim: int
-    summary: str
-
-
 _INTRODUCTION = (
     "The models encode sequences of different lengths as short vectors, and decode the sequences "
     "from the vectors alone. Everything below was measured on sequences that the models were not "
     "trained on, with default settings."
 )
-_MOVING_ONES = _DataSet(
-    "moving-ones",
-    "Moving ones",
-    4,
-    "The data of the question: a one that moves through eight features, for 0 to 10 steps. "
-    "Some steps are all zero and some sequences are empty, so padding must not be mistaken for "
-    "data. Only the length describes such a sequence, and PCA is given the lengths. Trained on "
-    "4,000 sequences, measured on 1,000 others.",
-)
-_VOWELS = _DataSet(
-    "japanese-vowels",
-    "Japanese vowels",
-    16,
-    "Nine speakers say two vowels. Each utterance has 7 to 29 steps of 12 cepstral "
-    "coefficients. Trained on 270 utterances, measured on 370 others. The map is colored by "
-    "speaker; the model was trained without speakers.",
-)
+# Titles, numbers of latent dimensions and summaries of the data sets.
+_DATA_SETS = {
+    "moving-ones": (
+        "Moving ones",
+        4,
+        "The data of the question: a one that moves through eight features, for 0 to 10 steps. "
+        "Some steps are all zero and some sequences are empty, so padding must not be mistaken for "
+        "data. Only the length describes such a sequence, and PCA is given the lengths. Trained on "
+        "4,000 sequences, measured on 1,000 others.",
+    ),
+    "japanese-vowels": (
+        "Japanese vowels",
+        16,
+        "Nine speakers say two vowels. Each utterance has 7 to 29 steps of 12 cepstral "
+        "coefficients. Trained on 270 utterances, measured on 370 others. The map is colored by "
+        "speaker; the model was trained without speakers.",
+    ),
+}
 
 
 def demo(
@@ -198,32 +190,33 @@ def demo(
     ones, vowels = refold.datasets.moving_ones(5000, seed=seed), refold.datasets.japanese_vowels()
     num_train = len(ones) * 4 // 5
     speakers = {"labels": vowels.test_labels, "label_name": "speaker"}
-    sections, downloads = [], []
-    for data_set, train, held_out, colors in (
-        (_MOVING_ONES, ones[:num_train], ones[num_train:], {}),
-        (_VOWELS, vowels.train, vowels.test, speakers),
-    ):
+    splits = {
+        "moving-ones": (ones[:num_train], ones[num_train:], {}),
+        "japanese-vowels": (vowels.train, vowels.test, speakers),
+    }
+    sections, downloads, verbose = [], [], 0 if quiet else 1
+    for name, (title, latent_dim, summary) in _DATA_SETS.items():
+        train, held_out, colors = splits[name]
         if not quiet:
-            log(f"{data_set.title}: {data_set.latent_dim} latent dimensions")
+            log(f"{title}: {latent_dim} latent dimensions")
         model = refold.SequenceAutoencoder(
-            data_set.latent_dim, random_state=seed, max_epochs=max_epochs, verbose=0 if quiet else 1
+            latent_dim, random_state=seed, max_epochs=max_epochs, verbose=verbose
         )
         started = time.perf_counter()
         model.fit(train)
         seconds = time.perf_counter() - started
-        files = _write_files(model, held_out, output / data_set.name)
-        for file, content in files.items():
-            downloads.append((file, f"{data_set.title}: {content}"))
+        files = _write_files(model, held_out, output / name)
+        downloads += [(file, f"{title}: {content}") for file, content in files.items()]
         sections.append(
             section(
                 model,
                 held_out,
-                title=data_set.title,
-                summary=data_set.summary,
+                title=title,
+                summary=summary,
                 train=train,
                 seed=seed,
                 seconds=seconds,
-                verbose=0 if quiet else 1,
+                verbose=verbose,
                 **colors,
             )
         )
