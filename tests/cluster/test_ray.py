@@ -57,7 +57,7 @@ def test_the_command_encodes_on_a_cluster(
     [
         ("--on auto -o codes --features", "--features cannot be used with --on"),
         ("--on auto -o codes --sort", "--sort cannot be used with --on"),
-        ("--on auto -o -", "--on needs names of Parquet files"),
+        ("--on auto -o -", "--on needs named files"),
         ("--workers 2", "--workers needs --on. Add --on CLUSTER."),
     ],
 )

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.argument_checks import check_rate, check_whole
-from refold._support.progress_bars import progress_bar
 from refold._support.output import warn
+from refold._support.progress_bars import progress_bar
 from refold.cluster._parts import (
     MODEL,
     Failure,

@@ -6,8 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold._support.arrays import evenly_spaced
+from refold._support.arrays import (
+    evenly_spaced,
+    lengths_from_offsets,
+    offsets_from_lengths,
+    positions_of,
+)
 from refold.kernels import RandomConvolutions, packed
 
 # Convolutions, in as many groups as there are dilations, at most. The largest kernel covers the

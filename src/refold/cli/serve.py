@@ -1,6 +1,7 @@
 """``refold serve`` and ``refold explore``: models over HTTP, and a page to look at one."""
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,21 +9,40 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from refold.cli import _options as options
-from refold.cli._console import log
-from refold.cli._files import CODE_FORMATS, PAGE_FORMATS, STREAM, Files, readable
-from refold.cli._models import load_model
-from refold.cli._reading import Reading, require_in_memory
+from refold.cli._inputs import Reading, load_model, read_codes, require_in_memory
+from refold.cli._outputs import PAGE_FORMATS, Files, check_named, log
 from refold.errors import ParameterError
 
-__all__ = ["explore", "serve"]
-
-# A limit of the service.
-Limit = Annotated[int | None, Parameter(group=options.PANELS["Limits"], metavar="N")]
-Bytes = Annotated[int | None, Parameter(group=options.PANELS["Limits"], metavar="BYTES")]
-Seconds = Annotated[float | None, Parameter(group=options.PANELS["Limits"], metavar="S")]
-
-# Most sequences in a page without a server, unless the user asks for more.
+# Maximum number of sequences in a page without a server, unless the user asks for more.
 _EXPORTED = 100_000
+
+_Bytes = Annotated[int | None, Parameter(metavar="BYTES")]
+
+
+@Parameter(name="*", group=options.PANELS["Limits"])
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the service.
+
+    Args:
+        max_body: Largest body of a request.
+        max_total_body: Most bytes of all bodies at a time.
+        max_sequences: Most sequences in a request.
+        max_steps: Most steps in a request.
+        max_seconds: Longest time for a request.
+        max_concurrency: Most requests at a time.
+        max_queue: Most requests that wait.
+        max_connections: Most open connections.
+    """
+
+    max_body: _Bytes = None
+    max_total_body: _Bytes = None
+    max_sequences: options.Count = None
+    max_steps: options.Count = None
+    max_seconds: Annotated[float | None, Parameter(metavar="S")] = None
+    max_concurrency: options.Count = None
+    max_queue: options.Count = None
+    max_connections: options.Count = None
 
 
 def serve(
@@ -35,14 +55,7 @@ def serve(
     token_file: options.SideFile = None,
     anonymous: bool = False,
     allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
-    max_body: Bytes = None,
-    max_total_body: Bytes = None,
-    max_sequences: Limit = None,
-    max_steps: Limit = None,
-    max_seconds: Seconds = None,
-    max_concurrency: Limit = None,
-    max_queue: Limit = None,
-    max_connections: Limit = None,
+    limits: Limits = Limits(),
     config: options.SideFile = None,
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
@@ -50,40 +63,15 @@ def serve(
     Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGHUP reads the model
     files again; SIGTERM answers the open requests and stops.
 
-    Parameters
-    ----------
-    models
-        Model files, each as FILE or NAME=FILE. The name is part of the URL.
-    index
-        Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
-    host
-        Address to bind. [default: 127.0.0.1]
-    port
-        Port; 0 takes a free one. [default: 8000]
-    token_file
-        File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
-    anonymous
-        Serve other machines without a token.
-    allowed_host
-        Name that the Host header may have. Repeat for more.
-    max_body
-        Largest body of a request.
-    max_total_body
-        Most bytes of all bodies at a time.
-    max_sequences
-        Most sequences in a request.
-    max_steps
-        Most steps in a request.
-    max_seconds
-        Longest time for a request.
-    max_concurrency
-        Most requests at a time.
-    max_queue
-        Most requests that wait.
-    max_connections
-        Most open connections.
-    config
-        TOML file with these and more settings.
+    Args:
+        models: Model files, each as FILE or NAME=FILE. The name is part of the URL.
+        index: Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
+        host: Address to bind. [default: 127.0.0.1]
+        port: Port; 0 takes a free one. [default: 8000]
+        token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
+        anonymous: Serve other machines without a token.
+        allowed_host: Name that the Host header may have. Repeat for more.
+        config: TOML file with these and more settings.
     """
     from refold.serve import named_indexes, named_paths, read_settings
     from refold.serve import serve as serve_models
@@ -95,14 +83,7 @@ def serve(
         token_file=token_file,
         anonymous=anonymous or None,
         allowed_hosts=allowed_host or None,
-        max_body=max_body,
-        max_total_body=max_total_body,
-        max_sequences=max_sequences,
-        max_steps=max_steps,
-        max_seconds=max_seconds,
-        max_concurrency=max_concurrency,
-        max_queue=max_queue,
-        max_connections=max_connections,
+        **vars(limits),
     )
     paths = named_paths(models)
     serve_models(paths, settings, indexes=named_indexes(index or [], paths))
@@ -131,34 +112,23 @@ def explore(
     The page is for this machine only. Ctrl-C stops it. With --export, the page is a file that you
     can share: it holds the data and the decoder.
 
-    Parameters
-    ----------
-    model
-        Model file from `refold fit`.
-    data
-        File of sequences.
-    label
-        Column to color by, one value per sequence. Repeat for more.
-    codes
-        File of the codes of DATA, from `refold encode`, to save time.
-    port
-        Port of the page; 0 takes a free one.
-    export
-        Write the page to this file, .html, instead. It works without a server.
-    max_sequences
-        Sequences to show, drawn at random. [default: all, or 100,000 with --export]
-    max_megabytes
-        Largest page that --export writes.
-    umap
-        Put a UMAP map into the page of --export, too.
+    Args:
+        model: Model file from `refold fit`.
+        data: File of sequences.
+        label: Column to color by, one value per sequence. Repeat for more.
+        codes: File of the codes of DATA, from `refold encode`, to save time.
+        port: Port of the page; 0 takes a free one.
+        export: Write the page to this file, .html, instead. It works without a server.
+        max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
+        max_megabytes: Largest page that --export writes.
+        umap: Put a UMAP map into the page of --export, too.
     """
     files = Files(model, data, codes, labels)
-    target = files.named_output("--export", export, PAGE_FORMATS)
+    target = files.optional("--export", export, PAGE_FORMATS)
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
-    if STREAM in (model, data, codes, labels):
-        raise ParameterError("refold explore needs named files. Standard input cannot be used.")
+    check_named("refold explore", model, data, codes, labels)
     loaded = load_model(model, latent_steps=latent_steps)
     if target is not None:
         check_exportable(loaded)
@@ -167,10 +137,7 @@ def explore(
         sequences = require_in_memory(source, data)
     values = None
     if codes is not None:
-        from refold.cli._codes import read_codes
-
-        with readable(codes, None, CODE_FORMATS) as path:
-            values, ids = read_codes(path, loaded.schema.id_name, loaded)
+        values, ids = read_codes(codes, None, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
             raise ParameterError(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."
