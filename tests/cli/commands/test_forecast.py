@@ -110,11 +110,11 @@ def test_fit_reports_the_error_of_forecasts(folder):
     ("model", "options", "message"),
     [
         ("bare", [], "not to forecast. Fit one with --forecast-steps 10, for ten steps."),
-        ("waves", ["--steps", "5"], "steps is 5, and the model was fitted to forecast 4"),
+        ("waves", ["--steps", "5"], "--steps must be an integer from 1 to 4. Got 5."),
         (
             "waves",
             ["--alpha", "0.1"],
-            "there are none. Fit with --calibration-fraction 0.2, or give --normal",
+            "Got 0. Fit with --calibration-fraction 0.2, give more with --normal",
         ),
         ("waves", ["--season", "3"], "--season needs --evaluate"),
         ("waves", ["--evaluate", "--alpha", "0.1"], "writes no forecast"),

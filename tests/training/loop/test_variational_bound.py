@@ -1,5 +1,6 @@
 """Variational training, active dimensions and samples."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.errors import ParameterError
-from refold.model._variational_codes import check_can_sample
 from refold.network.keras.network import keras_models
 from refold.sequences import Scaler
 from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
@@ -142,7 +142,7 @@ def test_models_that_cannot_sample(fitted, plain, vowels):
         plain.sample()
     by_itself = Scaler.fit(vowels.train, mode="sequence")
     with pytest.raises(ParameterError, match="no mean and standard deviation for a new sequence"):
-        check_can_sample(fitted.model_.network, by_itself)
+        dataclasses.replace(fitted.model_, scaler=by_itself).sample()
     for n in (-1, 1.5, True, "3"):
         with pytest.raises(ParameterError, match=r"n must be an integer of at least 0\. Got"):
             fitted.sample(n)
