@@ -107,14 +107,6 @@ def test_bad_input_is_named():
             call()
 
 
-def test_the_scaler_can_be_fitted_to_other_sequences():
-    train = waves()
-    scaler = Scaler.fit(waves(n=90, seed=3), mode="features")
-    baseline = PCABaseline(24).fit(train, scaler)
-    assert baseline.scaler_ is scaler
-    assert nmse(train, baseline.reconstruct(train), scaler) < 1e-12
-
-
 # Cross-fitting
 
 

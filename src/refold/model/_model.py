@@ -678,14 +678,11 @@ class Model:
             Sequences, as `decode` returns them.
         """
         n = check_whole("n", n, 0)
-        if not self.specification.variational:
+        if not self.specification.variational or self.scaler.num_statistics:
             raise ParameterError(
-                "sample needs a model that was fitted with variational=True, and this one was not."
-            )
-        if self.scaler.num_statistics:
-            raise ParameterError(
-                "sample has no mean and standard deviation for a new sequence, because "
-                "scale='sequence' keeps them outside the code. Fit with scale='features'."
+                "sample needs a model that was fitted with variational=True, and without "
+                "scale='sequence', which keeps the mean and the scale of a sequence outside the "
+                "code. This one was not. `generate` works with every model."
             )
         rng = np.random.default_rng(draw_seed(random_state))
         codes = rng.standard_normal((n, self.specification.latent_dim))
