@@ -10,7 +10,7 @@ import small_data
 from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import DataError, ModelFileError, ParameterError
-from refold.model import _container as container
+from refold.model import pack_container, read_container, write_container
 from refold.training import _checkpoint
 
 TINY = {
@@ -104,14 +104,14 @@ def test_old_model_files_without_a_decoder_are_parallel(tmp_path):
     given = small_data.ragged()
     ae = SequenceAutoencoder(**small_data.TINY, decoder="parallel").fit(given)
     ae.save(tmp_path / "old.refold")
-    config, arrays = container.read_container(tmp_path / "old.refold")
+    config, arrays = read_container(tmp_path / "old.refold")
     del config["specification"]["decoder"], config["parameters"]["decoder"]
-    container.write_container(tmp_path / "old.refold", container.pack_container(config, arrays))
+    write_container(tmp_path / "old.refold", pack_container(config, arrays))
     old = refold.SequenceAutoencoder.load(tmp_path / "old.refold")
     assert old.model_.network.specification.decoder == "parallel"
     assert all(map(np.array_equal, old.reconstruct(given), ae.reconstruct(given)))
     config["specification"]["decoder"] = "forward"
-    container.write_container(tmp_path / "old.refold", container.pack_container(config, arrays))
+    write_container(tmp_path / "old.refold", pack_container(config, arrays))
     with pytest.raises(ModelFileError, match="decoder must be 'parallel' or 'autoregressive'"):
         refold.SequenceAutoencoder.load(tmp_path / "old.refold")
 

@@ -20,7 +20,7 @@ import pytest
 
 from refold import SequenceAutoencoder
 from refold.cli import main
-from refold.model._open_source import open_source
+from refold.model import open_source
 from refold.sequences import Sequences, fingerprints
 from small_data import without_epochs
 

@@ -432,7 +432,7 @@ def test_bad_codes(fitted):
         fitted.decode([["a", "b", "c"]])
     with pytest.raises(DataError, match=r"one entry per code, shape \(2,\). Got \(3,\)"):
         fitted.decode(np.zeros((2, 3)), [1, 2, 3])
-    with pytest.raises(DataError, match="lengths must be an array of integers"):
+    with pytest.raises(DataError, match="Got lists of different lengths"):
         fitted.decode(np.zeros((2, 3)), [[1], [1, 2]])
     with pytest.raises(DataError, match="integers of at least 0"):
         fitted.decode(np.zeros((2, 3)), [1, -2])

@@ -11,7 +11,7 @@ import refold
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
-from refold.model import _container as container
+from refold.model import pack_container, read_container, write_container
 
 TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False}
 GRU = {**TINY, "cell": "gru", "random_state": 0}
@@ -89,9 +89,9 @@ def test_grus_have_no_latent_optimization(fitted, sines, tmp_path):
     # Earlier versions had it. The codes of their models are now those of the encoder.
     path = tmp_path / "old.refold"
     fitted.save(path)
-    config, arrays = container.read_container(path)
+    config, arrays = read_container(path)
     config["latent_steps"], config["parameters"]["latent_steps"] = 10, "auto"
-    container.write_container(path, container.pack_container(config, arrays))
+    write_container(path, pack_container(config, arrays))
     assert np.array_equal(
         refold.SequenceAutoencoder.load(path).transform(sines), fitted.transform(sines)
     )
@@ -101,9 +101,9 @@ def test_model_files_without_a_cell_have_lstms(sines, tmp_path):
     path = tmp_path / "old.refold"
     ae = SequenceAutoencoder(**TINY, random_state=0).fit(sines)
     ae.save(path)
-    config, arrays = container.read_container(path)
+    config, arrays = read_container(path)
     del config["specification"]["cell"], config["parameters"]["cell"]
-    container.write_container(path, container.pack_container(config, arrays))
+    write_container(path, pack_container(config, arrays))
     again = refold.SequenceAutoencoder.load(path)
     assert again.cell == "lstm"
     assert np.array_equal(again.transform(sines), ae.transform(sines))
@@ -118,9 +118,9 @@ def test_an_unknown_cell_is_refused(fitted, sines, tmp_path):
         SequenceAutoencoder(**GRU, architecture="repeat").fit(sines)
     path = tmp_path / "changed.refold"
     fitted.save(path)
-    config, arrays = container.read_container(path)
+    config, arrays = read_container(path)
     config["specification"]["cell"] = "rnn"
-    container.write_container(path, container.pack_container(config, arrays))
+    write_container(path, pack_container(config, arrays))
     with pytest.raises(ModelFileError, match=r"cell must be 'lstm' or 'gru'\. Got 'rnn'"):
         refold.SequenceAutoencoder.load(path)
 

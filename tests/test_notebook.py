@@ -94,7 +94,7 @@ def test_a_notebook_shows_a_bar_as_one_output_and_an_error_in_one_line():
     shown = "\n".join(mistake.traceback)
     assert "refold.load" in shown
     assert shown.endswith("MissingFileError: There is no model file nothing.refold.")
-    assert "_container" not in shown, "frames inside Refold"
+    assert "_file.py" not in shown, "frames inside Refold"
 
 
 def test_outside_a_notebook_the_bar_is_that_of_the_terminal(capsys):

@@ -13,7 +13,7 @@ from refold import SequenceAutoencoder
 from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
-from refold.model import _container as container
+from refold.model import pack_container, read_container, write_container
 from refold.models import Specification, build
 from refold.sequences import Sequences
 from refold.training._data_sources import Source
@@ -86,13 +86,13 @@ def test_a_saved_model_gives_the_same_bits(fitted, tmp_path):
 def test_old_model_files_have_patches_of_one_step(tmp_path):
     path = tmp_path / "old.refold"
     small_data.untrained(small_data.ragged(), patch=1).save(path)
-    config, arrays = container.read_container(path)
+    config, arrays = read_container(path)
     del config["specification"]["patch"], config["parameters"]["patch"]
-    container.write_container(path, container.pack_container(config, arrays))
+    write_container(path, pack_container(config, arrays))
     assert refold.SequenceAutoencoder.load(path).patch_ == 1
     for wrong in (10**6, 0, "four", 2.0):
         config["specification"]["patch"] = wrong
-        container.write_container(path, container.pack_container(config, arrays))
+        write_container(path, pack_container(config, arrays))
         with pytest.raises(ModelFileError, match="patch is"):
             refold.SequenceAutoencoder.load(path)
 

@@ -36,14 +36,7 @@ def error_curve(
     Returns
     -------
     ErrorCurve
-        After Ctrl-C it has the finished sizes.
-
-    Raises
-    ------
-    DataError
-        If the sequences cannot be used, or there is no size.
-    KeyboardInterrupt
-        On Ctrl-C before the first size is finished.
+        After Ctrl-C it has the finished sizes; without any, the KeyboardInterrupt is raised.
 
     Examples
     --------
@@ -54,47 +47,40 @@ def error_curve(
     >>> curve.sizes, curve.measure, curve.num_held_out
     ((2, 4), 'NMSE', 4)
     """
-    chosen = _check_sizes(sizes)
+    sizes = tuple(sizes)
+    check_some(len(sizes), "size", "to fit")
+    sizes = tuple(sorted({check_whole("sizes", size) for size in sizes}))
     estimator = SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
     sequences = training.open_training(X, arguments.missing_values)
     check_some(len(sequences), "sequence", "to fit on")
     seed, verbose = draw_seed(estimator.random_state), arguments.verbose
-    trials = training.Trials(sequences, arguments, training.fit, seed=seed, most=chosen[-1])
+    trials = training.Trials(sequences, arguments, training.fit, seed=seed, most=sizes[-1])
     if verbose and trials.num_sequences < len(sequences):
         log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
     ours: list[Fidelity] = []
     pca: list[Fidelity] = []
     try:
-        for i, size in enumerate(chosen, start=1):
+        for i, size in enumerate(sizes, start=1):
             linear = trials.of_pca(size)
-            found = trials.of_fit(size, arguments.time_budget)
-            ours.append(found)
+            fitted = trials.of_fit(size, arguments.time_budget)
+            ours.append(fitted)
             pca.append(linear)
             if verbose:
-                log(f"{i} of {len(chosen)}: size {size}, {found.text(linear)}")
+                log(f"{i} of {len(sizes)}: size {size}, {fitted.text(linear)}")
     except KeyboardInterrupt:
         if not ours:
             raise
+    pca = pca[: len(ours)]
     return ErrorCurve(
-        chosen[: len(ours)],
-        tuple(one.error for one in ours),
-        tuple(one.error for one in pca[: len(ours)]),
+        sizes[: len(ours)],
+        tuple(fidelity.error for fidelity in ours),
+        tuple(fidelity.error for fidelity in pca),
         ours[0].measure,
         trials.num_sequences,
         len(trials.held_out.sequences),
-        len(ours) == len(chosen),
-        _accuracy(ours),
-        _accuracy(pca[: len(ours)]),
+        len(ours) == len(sizes),
+        tuple(fidelity.accuracy for fidelity in ours if fidelity.accuracy is not None),
+        tuple(fidelity.accuracy for fidelity in pca if fidelity.accuracy is not None),
     )
-
-
-def _accuracy(measured: list[Fidelity]) -> tuple[float, ...]:
-    return tuple(one.accuracy for one in measured if one.accuracy is not None)
-
-
-def _check_sizes(sizes: Iterable[int]) -> tuple[int, ...]:
-    sizes = tuple(sizes)
-    check_some(len(sizes), "size", "to fit")
-    return tuple(sorted({check_whole("sizes", size) for size in sizes}))

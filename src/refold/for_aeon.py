@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 
+from refold._support.argument_checks import check_kind
 from refold._support.optional_imports import optional
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
@@ -90,11 +91,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
 
     def _fit(self, X: object, y: object = None) -> "AutoencoderTransformer":  # noqa: ARG002
         ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
-        if not isinstance(ae, SequenceAutoencoder):
-            raise ParameterError(
-                f"autoencoder must be a SequenceAutoencoder, or None. Got {repr(ae)[:60]}; "
-                "SequenceAutoencoder(latent_dim=16) has codes of 16 dimensions."
-            )
+        check_kind("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
         ae = clone(ae)
         self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
         return self
@@ -123,12 +120,5 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:  # noqa: ARG003
         """Return arguments that make aeon's estimator checks fast."""
-        tiny = SequenceAutoencoder(
-            latent_dim=2,
-            units=4,
-            max_epochs=1,
-            validation_fraction=0.0,
-            latent_steps=0,
-            random_state=0,
-        )
-        return {"autoencoder": tiny}
+        sizes: dict[str, Any] = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0}
+        return {"autoencoder": SequenceAutoencoder(**sizes, validation_fraction=0, random_state=0)}

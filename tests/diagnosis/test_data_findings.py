@@ -6,7 +6,7 @@ import pytest
 import refold
 from refold.cli._process import as_options
 from refold.diagnosis import data_findings
-from refold.diagnosis._finding import ORDER, Finding, by_importance
+from refold.diagnosis._data_findings import ORDER, Finding, by_importance
 from refold.errors import DataError
 from refold.sequences import Sequences, windows, write
 from small_data import mapped
@@ -78,19 +78,16 @@ def test_unsorted_times():
     assert "--time Time --sort" in as_options(one.message)
 
 
-def test_mostly_missing_columns_and_scattered_gaps_have_different_advice():
+def test_different_causes_have_different_advice():
     assert "'made' is missing in more than 80%" in advice("missing-values")
     gaps = with_column(lambda i, t: np.where(np.arange(t) % 3, np.nan, RNG.normal()))
     assert "denoise='steps:0.2'" in advice("missing-values", gaps)
+    assert "most occur once" in advice("id-like", tokens(lambda i, j: f"{i}-{j}"))
 
 
 def advice(name, data=None):
     found = data_findings(TRIGGERS[name] if data is None else data)
     return next(one.message for one in found if one.name == name)
-
-
-def test_ids_as_categories():
-    assert "most occur once" in advice("id-like", tokens(lambda i, j: f"{i}-{j}"))
 
 
 def test_scales_depend_on_the_scaling():
@@ -102,9 +99,8 @@ def test_scales_depend_on_the_scaling():
 
 
 def test_outliers_do_not_also_count_as_heavy_tails():
-    assert [one.name for one in data_findings(TRIGGERS["suspicious-values"])] == [
-        "suspicious-values"
-    ]
+    found = data_findings(TRIGGERS["suspicious-values"])
+    assert [one.name for one in found] == ["suspicious-values"]
 
 
 def test_long_series_give_a_finding():

@@ -21,6 +21,7 @@ def test_the_last_observed_value_of_each_column():
     found = last_value(before, 2).to_list()
     assert found[0].tolist() == [[2.0, 6.0], [2.0, 6.0]]
     assert np.array_equal(found[1], [[3.0, NAN], [3.0, NAN]], equal_nan=True)
+    assert np.isnan(last_value(as_sequences([[1.0], []]), 2).to_list()[1]).all()
 
 
 def test_the_last_season_is_repeated():
@@ -28,15 +29,8 @@ def test_the_last_season_is_repeated():
     found = seasonal_naive(before, 5, 3).to_list()
     assert found[0].tolist() == [1.0, 2.0, 3.0, 1.0, 2.0]
     assert found[1].tolist() == [7.0] * 5  # shorter than a season
-
-
-def test_missing_values_of_the_last_season_come_from_the_season_before():
-    before = as_sequences([[4.0, 5.0, NAN, 6.0]])
-    assert seasonal_naive(before, 2, 2).to_list()[0].tolist() == [4.0, 6.0]
-
-
-def test_an_empty_sequence_has_no_last_value():
-    assert np.isnan(last_value(as_sequences([[1.0], []]), 2).to_list()[1]).all()
+    # missing values of the last season come from the season before
+    assert seasonal_naive(as_sequences([[4.0, 5.0, NAN, 6.0]]), 2, 2)[0].ravel().tolist() == [4, 6]
 
 
 @pytest.mark.parametrize("season", [2, 5, 12])
@@ -51,9 +45,7 @@ def test_random_walks_have_no_season():
     walks = np.random.default_rng(0).normal(size=(50, 60)).cumsum(axis=1)
     assert pick_season(as_sequences(list(walks))) is None
     assert pick_season(as_sequences([[1.0, 2.0], [1.0]])) is None
-
-
-def test_seasons_are_found_within_each_sequence():
+    # a season is within each sequence
     assert pick_season(as_sequences([[0.0, 1.0] * 5, [5.0, 7.0] * 5])) == 2
 
 

@@ -6,7 +6,7 @@ import pytest
 from refold.datasets import noisy_sines
 from refold.errors import DataError, SchemaError
 from refold.evaluation import compare, copies, two_sample_test
-from refold.evaluation._generated_sequences import count_unseen, label_counts
+from refold.evaluation._generated_sequences import count_unseen
 from refold.sequences import Sequences
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -19,23 +19,8 @@ def test_only_sequences_of_another_distribution_are_distinguished():
     assert two_sample_test(real, flat) > 0.95
     short = Sequences.from_list([one[:3] for one in more.to_list()])
     assert two_sample_test(real, short) > 0.95
-
-
-def test_sets_of_different_sizes_are_balanced():
-    real, more = noisy_sines(300, seed=0), noisy_sines(40, seed=1)
-    found = two_sample_test(real, more)
-    assert found < 0.75
-    offset = 1e6
-    far = [part.with_values(part.values.astype(float) + offset) for part in (real, more)]
-    assert abs(two_sample_test(*far) - found) < 0.1
-
-
-def test_words():
-    rng = np.random.default_rng(0)
-    words = Sequences.from_list(["".join(rng.choice(list("abc"), 4)) for _ in range(120)])
-    others = Sequences.from_list(["aaaa"] * 60, schema=words.schema)
-    assert two_sample_test(words[:60], words[60:]) < 0.7
-    assert two_sample_test(words[:60], others) > 0.9
+    far = [part.with_values(part.values.astype(float) + 1e6) for part in (real, more[:40])]
+    assert two_sample_test(*far) < 0.75  # of different sizes, which are balanced
 
 
 def balanced(count, rng):
@@ -134,18 +119,6 @@ def test_missing_categories_count_as_a_separate_category():
     new = Sequences.from_list([[None, "b"]], schema=known.schema)
     assert unseen_shares(known[1:], known) == [0, 0, 0, 0]
     assert unseen_shares(new, known) == [2 / 3, 1, 1, 0]
-
-
-def test_counts_of_categories_and_their_differences():
-    words = Sequences.from_list(["", "aab", "bba", "", "a"])
-    assert label_counts(words).tolist() == [
-        [0, 0, 0, 0, 0, 0, 0],
-        [2, 1, 0, 1, 1, 0, 2],
-        [1, 2, 1, 0, -1, -2, 0],
-        [0, 0, 0, 0, 0, 0, 0],
-        [1, 0, 1, 0, 1, 0, 1],
-    ]
-    assert label_counts(noisy_sines(3, seed=0)).shape == (3, 0)
 
 
 def test_too_few_sequences_are_refused():

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.evaluation import PCABaseline, exact, nmse
+from refold.evaluation import PCABaseline, exact, nmse, pca_cross_fit
 from refold.sequences import Scaler, Sequences
 
 
@@ -46,13 +46,17 @@ def test_equals_pca_by_hand():
 
 
 def test_more_components_are_better_and_all_components_are_exact():
-    train = waves()
-    errors = [
-        nmse(train, (baseline := PCABaseline(k).fit(train)).reconstruct(train), baseline.scaler_)
-        for k in (1, 4, 24)
-    ]
+    train, test = waves(), waves(n=15, seed=1)
+    whole, errors = PCABaseline(24).fit(train), []
+    for k in (1, 4, 24):
+        baseline = PCABaseline(k).fit(train)
+        errors.append(nmse(train, baseline.reconstruct(train), baseline.scaler_))
+        # the first components are those of a smaller fit
+        first, own = (one.reconstruct(test).values for one in (whole.first(k), baseline))
+        np.testing.assert_allclose(first, own, atol=1e-6)
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-12
+    assert whole.transform(test).shape == (15, 24)
 
 
 def test_steps_beyond_the_training_lengths_are_the_mean():
@@ -89,36 +93,59 @@ def test_categories_are_reconstructed():
 
 def test_bad_input_is_named():
     train = waves(n=5)
-    for wrong in (0, -2, 1.5, "4", True):
+    for wrong in (0, 1.5, True):
         with pytest.raises(ParameterError, match="latent_dim must be a positive integer"):
             PCABaseline(wrong).fit(train)
     with pytest.raises(DataError, match=r"at most 5 components\. Got latent_dim=6"):
         PCABaseline(6).fit(train)
-    with pytest.raises(DataError, match="at least one sequence that is not empty"):
-        PCABaseline(1).fit(train.with_values(train.values)[[]])
+    with pytest.raises(DataError, match="There is no step to fit PCA on"):
+        PCABaseline(1).fit(train[[]])
     with pytest.raises(SchemaError, match="PCA was fitted on columns"):
         PCABaseline(1).fit(train).reconstruct(Sequences.from_list([[1.0, 2.0]]))
-    with pytest.raises(NotFittedError, match="not fitted yet"):
-        PCABaseline(1).reconstruct(train)
+    for call in (lambda: PCABaseline(1).reconstruct(train), lambda: PCABaseline(6).first(2)):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            call()
 
 
-def test_the_first_components_are_those_of_a_smaller_fit():
-    train, test = waves(), waves(n=15, seed=1)
-    whole = PCABaseline(6).fit(train)
-    for k in (1, 3, 6):
-        np.testing.assert_allclose(
-            whole.first(k).reconstruct(test).values,
-            PCABaseline(k).fit(train).reconstruct(test).values,
-            atol=1e-6,
-        )
-    assert whole.transform(test).shape == (15, 6)
-    with pytest.raises(NotFittedError):
-        PCABaseline(6).first(2)
+# Cross-fitting
 
 
-def test_the_scaler_can_be_fitted_to_other_sequences():
-    train = waves()
-    scaler = Scaler.fit(waves(n=90, seed=3), mode="features")
-    baseline = PCABaseline(24).fit(train, scaler)
-    assert baseline.scaler_ is scaler
-    assert nmse(train, baseline.reconstruct(train), scaler) < 1e-12
+def ragged(num, seed=0):
+    rng = np.random.default_rng(seed)
+    return Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, num)])
+
+
+def test_each_sequence_is_reconstructed_by_components_of_the_others():
+    sequences = ragged(24)
+    scaler = Scaler.fit(sequences)
+    back = pca_cross_fit(sequences, 3, scaler, folds=24)  # all sequences except one
+    assert back.ids.tolist() == sequences.ids.tolist()
+    for i in range(24):
+        others = sequences[np.arange(24) != i]
+        expected = PCABaseline(3).fit(others, scaler).reconstruct(sequences[[i]])
+        np.testing.assert_allclose(back[i], expected[0], atol=1e-6)
+
+
+def test_few_and_empty_sequences():
+    few = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
+    back = pca_cross_fit(few, 16)
+    assert back.lengths.tolist() == [0, 3, 0, 2]
+    for alone in (few[:3], few[:0], few[[1, 3]]):
+        with pytest.raises(DataError, match="at least 3 sequences, 2 of them not empty"):
+            pca_cross_fit(alone, 2)
+    with pytest.raises(ParameterError, match="folds must be an integer of at least 2"):
+        pca_cross_fit(few, 2, folds=1)
+
+
+def test_components_depend_only_on_the_sequences_to_fit():
+    rng = np.random.default_rng(0)
+    sequences = Sequences.from_list(list(rng.normal(size=(20, 6))))
+    fit_on = np.arange(20) < 12
+    back = pca_cross_fit(sequences, 3, Scaler.fit(sequences), fit_on=fit_on)
+    far = sequences.values.copy()
+    far[12 * 6 :] *= 100.0  # sequences that are not used in the fit do not change the others
+    scaler = Scaler.fit(sequences)
+    moved = pca_cross_fit(sequences.with_values(far), 3, scaler, fit_on=fit_on)
+    np.testing.assert_allclose(moved.values[: 12 * 6], back.values[: 12 * 6])
+    with pytest.raises(DataError, match="Got 2, 2 of them not empty"):
+        pca_cross_fit(sequences, 3, fit_on=np.arange(20) < 2)

@@ -73,12 +73,10 @@ def test_a_model_does_not_change(ae):
 
 def test_a_fit_does_not_change_the_model_before():
     ae = untrained(ragged(), latent_dim=2)
-    before = ae.model_
-    codes, file = before.encode(ragged(seed=1)), dumps(before)
+    before, file = ae.model_, dumps(ae.model_)
     ae.partial_fit(ragged(seed=3))
     assert ae.model_ is not before
     assert ae.model_.hash != before.hash
-    same(before.encode(ragged(seed=1)), codes)
     assert dumps(before) == file
 
 

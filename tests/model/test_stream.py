@@ -9,8 +9,7 @@ import pytest
 
 from refold import SequenceAutoencoder, Sequences
 from refold.errors import DataError, NotFittedError, ParameterError, SchemaError
-from refold.model._stream import _rows
-from small_data import ragged, untrained
+from small_data import TINY, ragged, untrained
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +91,23 @@ def test_column_names_categories_and_missing_values(mixed):
     assert one.code.tobytes() == other.code.tobytes()
 
 
-def test_one_column():
-    characters = Sequences.from_list(["abba", "bab"]).schema
-    assert _rows("ab", characters, 0) == _rows(["a", "b"], characters, 0) == [["a"], ["b"]]
-    numbers = Sequences.from_list([[1.0, 2.5]]).schema
-    for given in ([1.0, 2.0], np.array([1.0, 2.0]), [[1.0], [2.0]]):
-        assert list(_rows(given, numbers, 0)) == [[1.0], [2.0]]
-    assert _rows(np.float32(1), numbers, 0) == [[1.0]]
-    with pytest.raises(DataError, match=r"^Step 6 has 2 values, but the model has 1 column: x0\."):
-        _rows([[1.0], [1.0, 2.0]], numbers, 5)
+@pytest.mark.parametrize(
+    ("train", "same"),
+    [
+        (["abba", "bab"] * 12, ["ab", ["a", "b"]]),
+        (
+            [np.sin(np.arange(5.0) + i) for i in range(24)],
+            [[1.0, 2.0], np.array([1.0, 2.0]), [[1.0], [2.0]]],
+        ),
+    ],
+)
+def test_one_column(train, same):
+    ae = SequenceAutoencoder(**TINY).fit(train)
+    codes = [ae.stream().push(steps).code.tolist() for steps in same]
+    assert all(code == codes[0] for code in codes)
+    assert ae.stream().push(same[0][0]).num_steps == 1
+    with pytest.raises(DataError, match=r"^Step 1 has 2 values, but the model has 1 column: "):
+        ae.stream().push([same[-1][0], [same[0][0], same[0][1]]])
 
 
 @pytest.mark.parametrize(
@@ -154,33 +161,22 @@ def waves(n, seed):
     return [wave + rng.normal(0, 0.1, wave.shape) for wave in drawn]
 
 
-@pytest.fixture(scope="module", params=["no gaps in training", "gaps in training"])
-def wave_model(request):
+@pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_step_without_values_hardly_moves_the_p_value(gaps):
     training = waves(80, 0)
-    if request.param == "gaps in training":
-        for wave in training[::2]:
-            wave[7] = np.nan
-    return untrained(training, latent_dim=8).calibrate(waves(60, 2))
-
-
-@pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
-@pytest.mark.parametrize("place", ["end", "middle", "begin"])
-def test_a_step_without_values_hardly_moves_the_p_value(wave_model, place):
-    moves = []
-    for wave in waves(20, 1):
-        without = wave.copy()
-        at = {"end": len(wave), "middle": len(wave) // 2, "begin": 0}[place]
-        if place == "end":
-            without = np.concatenate([wave, [[np.nan] * 2] * 3])
-        else:
-            without[at] = np.nan
-        found = wave_model.stream().push(without)
-        moves.append(abs(found.p_value - wave_model.stream().push(wave).p_value))
-        assert found.p_value == wave_model.detect([without], alpha=0.1).p_values[0]
-    assert max(moves) == 0 if place == "end" else np.mean(moves) < 0.15
-
-
-@pytest.mark.filterwarnings("ignore:.*the model was fitted on data without gaps")
-def test_sequences_without_values_have_a_score(wave_model):
+    for wave in training[::2] if gaps else []:
+        wave[7] = np.nan
+    ae = untrained(training, latent_dim=8).calibrate(waves(60, 2))
+    for place in ("end", "middle", "begin"):
+        moves = []
+        for wave in waves(20, 1):
+            without = np.concatenate([wave, [[np.nan] * 2] * 3]) if place == "end" else wave.copy()
+            if place != "end":
+                without[0 if place == "begin" else len(wave) // 2] = np.nan
+            found = ae.stream().push(without)
+            moves.append(abs(found.p_value - ae.stream().push(wave).p_value))
+            assert found.p_value == ae.detect([without], alpha=0.1).p_values[0]
+        assert max(moves) == 0 if place == "end" else np.mean(moves) < 0.15
     nothing = [np.full((5, 2), np.nan), np.zeros((0, 2))]
-    assert np.isfinite(wave_model.detect(nothing, alpha=0.1).scores).all()
+    assert np.isfinite(ae.detect(nothing, alpha=0.1).scores).all()

@@ -55,7 +55,7 @@ def case(request, tmp_path_factory):
 
 
 def opened(data, options):
-    """Return what the methods of a model take, as in make.py."""
+    """Return what the methods of a model take."""
     if options is not None:
         return refold.Sequences.from_table(pa.table(data), **options)
     if isinstance(data[0], str) or isinstance(data[0][0], str):

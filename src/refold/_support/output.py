@@ -16,8 +16,10 @@ _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 _WRAPPER = "sklearn.utils._set_output"
 
 
-def warn(message: str) -> None:
-    """Issue a ``UserWarning`` at the first line outside of the package."""
+def warn(message: str | None) -> None:
+    """Issue a ``UserWarning`` at the first line outside of the package, if there is a message."""
+    if message is None:
+        return
     level, frame = 1, sys._getframe()
     while frame is not None and (
         frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_globals.get("__name__") == _WRAPPER

@@ -1,9 +1,9 @@
 """Likely causes of a model that does not learn: checks of the data and of a short fit."""
 
+from refold.diagnosis._data_findings import Finding as Finding
 from refold.diagnosis._data_findings import data_findings as data_findings
 from refold.diagnosis._diagnose import Diagnosis as Diagnosis
 from refold.diagnosis._diagnose import diagnose as diagnose
-from refold.diagnosis._finding import Finding as Finding
 from refold.diagnosis._latent_dimensions import DEVIATIONS as DEVIATIONS
 from refold.diagnosis._latent_dimensions import LatentDimensions as LatentDimensions
 from refold.diagnosis._latent_dimensions import latent_dimensions as latent_dimensions

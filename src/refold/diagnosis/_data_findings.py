@@ -1,23 +1,61 @@
-"""Findings about data: lengths, copies and levels of sequences, and those about columns."""
+"""Findings about data: lengths, copies, levels and columns that often make a fit poor."""
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from refold._support.display import short_number
-from refold.diagnosis._column_findings import column_findings
-from refold.diagnosis._finding import Finding, by_importance
-from refold.errors import DataError, argument, spelled
+from refold.errors import DataError, Message, argument, spelled
 from refold.model import SequencesLike
 from refold.sequences import (
+    Column,
     Sequences,
     as_sequences,
     data_warnings,
     fingerprints,
+    key_columns,
+    positions,
     sequence_moments,
 )
+from refold.sequences.types import CATEGORICAL, NUMERIC
+
+# All findings, from what spoils a fit to what is only worth a look.
+ORDER = (
+    "cannot-fit",
+    "diverged",
+    "suspicious-values",
+    "unsorted-time",
+    "repeated-end",
+    "output-is-mean",
+    "flat-output",
+    "stuck-loss",
+    "heavy-tails",
+    "different-scales",
+    "different-levels",
+    "few-sequences",
+    "overfitting",
+    "duplicates",
+    "overlapping-windows",
+    "id-like",
+    "time-like",
+    "per-sequence",
+    "many-categories",
+    "integer-codes",
+    "missing-values",
+    "constant-column",
+    "empty-sequences",
+    "wrong-lengths",
+    "long-sequences",
+    "spread-lengths",
+    "no-better-than-pca",
+    "slow",
+    "too-short",
+)
+
 
 # Cap on values that are looked at, and seed of the sample.
 MOST_VALUES, _SEED = 2_000_000, 0
@@ -35,6 +73,44 @@ _WINDOW_ID, _MOST_IDS = re.compile(r"(.*)\[(\d+):(\d+)\]"), 20_000
 _RUN = 3
 # Ratio of standard deviations of columns or sequences that differ wildly, and of levels to swings.
 _SCALES, _LEVELS = 100.0, 10.0
+# Share of a column's variance, and share of its values that hold it, for heavy tails.
+_TAIL_VARIANCE, _TAIL_VALUES, _FEWEST_VALUES = 0.5, 0.01, 200
+# Share of missing values worth a word, and share that is most of a column.
+_MISSING, _MOSTLY_MISSING = 0.3, 0.8
+# Number of categories that are many, and average number of occurrences that are few.
+_MANY_CATEGORIES, _FEW_OCCURRENCES = 1000, 5.0
+# Number of distinct integers that may be codes of categories.
+_FEW_INTEGERS = 12
+# Numbers of changes and of sequences from which a pattern is no accident.
+_FEWEST_CHANGES, _FEWEST_SEQUENCES = 20, 10
+# Number of columns that a message names.
+_LISTED = 5
+_TIME_NAMES = {"time", "timestamp", "date", "datetime", "ts", "at", "when", "seconds", "step"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One likely cause of a poor fit.
+
+    Attributes
+    ----------
+    name : str
+        Name of the check, such as ``"heavy-tails"``. Names stay the same between versions.
+    message : str
+        One line: what was found, and what to set.
+
+    Examples
+    --------
+    >>> Finding("constant-column", "Column 'x0' is constant.").name
+    'constant-column'
+    """
+
+    name: str
+    message: str
+
+    def __post_init__(self) -> None:
+        # the message may mark arguments, which the command line spells as options
+        object.__setattr__(self, "message", Message(self.message))
 
 
 def data_findings(
@@ -46,20 +122,13 @@ def data_findings(
     ----------
     X : Sequences, list of arrays, array or table
         Data to check. Of much data, a random sample is checked.
-    latent_dim : int, default=16
-        Number of latent dimensions of the planned fit.
-    scale : {"features", "sequence"} or None, default="features"
-        Scaling of the planned fit.
+    latent_dim, scale : int, {"features", "sequence"} or None
+        Arguments of the planned fit.
 
     Returns
     -------
     tuple of Finding
         The most important ones first; empty if nothing looks wrong.
-
-    Raises
-    ------
-    DataError
-        If there is no sequence, or all are empty.
 
     Examples
     --------
@@ -81,7 +150,7 @@ def data_findings(
     found += _copies(sample)
     found += _overlap(source.ids[:_MOST_IDS])
     found += _scales(sample, scale)
-    found += column_findings(sample, " ".join(warned))
+    found += _column_findings(sample, " ".join(warned))
     return by_importance(found)
 
 
@@ -162,13 +231,14 @@ def _repeated_end(sample: Sequences, warned: str) -> Iterator[Finding]:
 def _copies(sample: Sequences) -> Iterator[Finding]:
     real = sample[np.flatnonzero(sample.lengths > 0)]
     copies = len(real) - len(np.unique(fingerprints(real)))
-    advice = "" if sample.schema.numeric.any() else "If the same record is there twice, remove it."
     if copies > _COPIES * len(real):
+        # tokens may be equal by chance
+        is_error = sample.schema.numeric.any()
+        advice = "Remove them." if is_error else "If the same record is there twice, remove it."
         yield Finding(
             "duplicates",
             f"{copies} of {len(real)} sequences are exact copies of others. Copies end up in the "
-            "training and in the validation split, so held-out errors look too good. "
-            + (advice or "Remove them."),
+            f"training and in the validation split, so held-out errors look too good. {advice}",
         )
 
 
@@ -176,7 +246,7 @@ def _overlap(ids: np.ndarray) -> Iterator[Finding]:
     """Find windows that share steps with the one before, which the last of a series always may."""
     if ids.dtype.kind not in "OUT":
         return
-    parts = [_WINDOW_ID.fullmatch(one) for one in ids.tolist()]
+    parts = [_WINDOW_ID.fullmatch(name) for name in ids.tolist()]
     spans = [(part[1], int(part[2]), int(part[3])) for part in parts if part]
     shared = sum(
         name == other and first < end
@@ -213,7 +283,8 @@ def _scales(sample: Sequences, scale: str | None) -> Iterator[Finding]:
     if len(long) < _WIDE:
         return
     mean, std = sequence_moments(long.values[:, numeric], long)
-    for name, means, stds in zip(_names(sample, numeric), mean.T, std.T, strict=True):
+    names = itertools.compress(sample.schema.names, numeric)
+    for name, means, stds in zip(names, mean.T, std.T, strict=True):
         stds, means = stds[stds > 0], means[~np.isnan(means)]
         if len(stds) < _WIDE:
             continue
@@ -234,5 +305,169 @@ def _scales(sample: Sequences, scale: str | None) -> Iterator[Finding]:
             return
 
 
-def _names(sample: Sequences, chosen: np.ndarray) -> list[str]:
-    return [name for name, use in zip(sample.schema.names, chosen, strict=True) if use]
+class _ColumnFacts(NamedTuple):
+    """What one pass over the sample finds out about a column."""
+
+    name: str
+    column: Column
+    seen: np.ndarray  # observed values
+    missing: float  # share of missing values
+    changes: np.ndarray  # differences of neighboring steps that both have a value
+    is_static: bool  # no value differs from its neighbor
+
+
+def _column_findings(sample: Sequences, suspicious: str) -> Iterator[Finding]:
+    """Yield the findings about the columns of some sequences."""
+    facts, keys = _facts_of(sample), key_columns(sample)
+    names = [f.name for f in facts if len(f.seen) and f.seen.min() == f.seen.max()]
+    if names:
+        rest = spelled("the other columns", f"the other columns with {argument('columns=')}")
+        yield Finding(
+            "constant-column",
+            f"{_shown(names)} constant, so there is nothing to learn. Use {rest} only.",
+        )
+    yield from _missing_values(facts)
+    for column in facts:
+        if not len(column.seen) or column.name in names:
+            continue
+        key, column_type = keys.get(column.name), column.column.column_type
+        if column.is_static:
+            yield _per_sequence(column.name, is_id=key == "id")
+        elif column_type.has_categories:
+            yield from _many_categories(column)
+        elif column_type.is_number:
+            if len(facts) > 1:
+                yield from _time_like(column, is_time=key == "time")
+            if column_type is NUMERIC:
+                yield from _integer_codes(column)
+            # `suspicious` has the warnings about values; one is enough for a column
+            if repr(column.name) not in suspicious:
+                yield from _heavy_tails(column)
+
+
+def _facts_of(sample: Sequences) -> list[_ColumnFacts]:
+    _, step = positions(sample)
+    later = step[1:] > 0  # False where the next row begins another sequence
+    several = (sample.lengths > 1).sum() >= _FEWEST_SEQUENCES
+    facts = []
+    for column, values in zip(sample.schema.columns, sample.values.T, strict=True):
+        seen = values[~np.isnan(values)].astype(np.float64)
+        changes = np.diff(values.astype(np.float64))[later]
+        changes = changes[~np.isnan(changes)]
+        static = several and len(changes) > 0 and not changes.any()
+        missing = 1 - len(seen) / max(1, len(values))
+        facts.append(_ColumnFacts(column.name, column, seen, missing, changes, bool(static)))
+    return facts
+
+
+def _missing_values(facts: list[_ColumnFacts]) -> Iterator[Finding]:
+    mostly = [f.name for f in facts if f.missing >= _MOSTLY_MISSING]
+    share = float(np.mean([f.missing for f in facts]))
+    if mostly:
+        yield Finding(
+            "missing-values",
+            f"{_shown(mostly)} missing in more than {_MOSTLY_MISSING:.0%} of the steps. "
+            f"Choose other columns with {argument('columns=')}, or keep only the steps that have "
+            "values.",
+        )
+    elif share >= _MISSING:
+        yield Finding(
+            "missing-values",
+            f"{share:.0%} of the values are missing. To make codes depend less on which values "
+            f"are missing, train with time-step dropout: {argument(denoise='steps:0.2')}.",
+        )
+
+
+def _per_sequence(name: str, *, is_id: bool) -> Finding:
+    if is_id:
+        return Finding(
+            "id-like",
+            f"Column {name!r} is constant within each sequence and differs between sequences, as "
+            f"ids do. Name it with {argument('id=')}, or leave it out with {argument('columns=')}.",
+        )
+    return Finding(
+        "per-sequence",
+        f"Column {name!r} is constant within each sequence, as labels are. The code will hold it. "
+        f"If you want to predict it later, leave it out with {argument('columns=')}.",
+    )
+
+
+def _many_categories(column: _ColumnFacts) -> Iterator[Finding]:
+    name, count = column.name, len(column.column.categories)
+    often = len(column.seen) / len(np.unique(column.seen))
+    if count >= _FEWEST_CHANGES and often < 2:
+        yield Finding(
+            "id-like",
+            f"Column {name!r} has {count} categories, and most occur once, as ids do. Leave it out "
+            f"with {argument('columns=')}"
+            + (f", or pass {argument(column_types={name: NUMERIC.name})} if it holds numbers."),
+        )
+    elif count >= _MANY_CATEGORIES or (count > 50 and often < _FEW_OCCURRENCES):
+        yield Finding(
+            "many-categories",
+            f"Column {name!r} has {count} categories, which occur {often:.1f} times on average. "
+            "Rare ones are not learned, and each costs memory and time. Keep the most frequent "
+            "ones, and replace the others by one category, such as 'other'.",
+        )
+
+
+def _time_like(column: _ColumnFacts, *, is_time: bool) -> Iterator[Finding]:
+    changes, name = column.changes, column.name
+    if len(changes) < _FEWEST_CHANGES:
+        return
+    ascending = float((changes > 0).mean())
+    if name.lower() in _TIME_NAMES and 0.5 < ascending < 1:
+        yield Finding(
+            "unsorted-time",
+            f"Column {name!r} looks like times, but goes back or repeats at "
+            f"{(changes <= 0).sum()} steps, so the steps are not in order. Sort them with "
+            + spelled(f"time={name!r} and sort=True of `read`.", f"--time {name} --sort."),
+        )
+    elif is_time:
+        yield Finding(
+            "time-like",
+            f"Column {name!r} ascends in every sequence, as times and row numbers do, so the code "
+            f"spends dimensions on it. Name it with {argument('time=')}, leave it out with "
+            f"{argument('columns=')}, or use the differences.",
+        )
+
+
+def _integer_codes(column: _ColumnFacts) -> Iterator[Finding]:
+    distinct = np.unique(column.seen[:100_000])
+    few = 2 < len(distinct) <= _FEW_INTEGERS and len(column.seen) > _FEWEST_VALUES
+    if few and distinct.min() >= 0 and (distinct == np.round(distinct)).all():
+        types = argument(column_types={column.name: CATEGORICAL.name})
+        yield Finding(
+            "integer-codes",
+            f"Column {column.name!r} is numeric and holds only {len(distinct)} different whole "
+            f"numbers. If they are codes of categories and not counts, pass {types}.",
+        )
+
+
+def _heavy_tails(column: _ColumnFacts) -> Iterator[Finding]:
+    seen = column.seen
+    if len(seen) < _FEWEST_VALUES:
+        return
+    squared = np.sort(np.square(seen - seen.mean()))
+    share = squared[-max(1, int(_TAIL_VALUES * len(squared))) :].sum() / squared.sum()
+    if share < _TAIL_VARIANCE:
+        return
+    fix = "np.log1p(x)" if seen.min() >= 0 else "np.arcsinh(x)"
+    yield Finding(
+        "heavy-tails",
+        f"{_TAIL_VALUES:.0%} of the values of column {column.name!r} hold {share:.0%} of its "
+        "variance, so the loss is mostly about them. Correct them if they are errors, or "
+        f"transform the column, for example with {fix}.",
+    )
+
+
+def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sort findings, the most important ones first."""
+    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.name)))
+
+
+def _shown(names: list[str]) -> str:
+    """Name columns in a message, at most five."""
+    shown = ", ".join(map(repr, names[:_LISTED]))
+    shown += f" and {len(names) - _LISTED} others" if len(names) > _LISTED else ""
+    return f"Columns {shown} are" if len(names) > 1 else f"Column {shown} is"

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.argument_checks import check_array, check_some, is_whole
-from refold.errors import ParameterError
+from refold._support.argument_checks import check_array, check_some
+from refold._support.rules import check, whole
 from refold.evaluation import errors_by_feature
 from refold.model import Model, ModelLike, model_of
 from refold.sequences import Sequences
@@ -63,21 +63,11 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     seed : int, default=0
         Seed of the sample.
 
-    Returns
-    -------
-    LatentDimensions
-
-    Raises
-    ------
-    DataError
-        If there is no code, or the codes do not have the model's width.
-
     Examples
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
-    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
+    >>> model = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0).fit(sines)
     >>> latent_dimensions(model, model.transform(sines)).effect.shape
     (4, 1)
     """
@@ -96,7 +86,11 @@ def latent_dimensions(model: ModelLike, codes: np.ndarray, *, seed: int = 0) -> 
     for i in range(2 * width):
         after = decoded[count * (i + 1) : count * (i + 2)]
         effect[i] = np.nan_to_num(errors_by_feature(before, after, model.error_scaler))
-    return LatentDimensions(_names(model), deviation, (effect[:width] + effect[width:]) / 2)
+    names = [str(i) for i in range(model.specification.latent_dim)]
+    if model.scaler.num_statistics:
+        columns = [column.name for column in model.schema.columns if column.column_type.is_number]
+        names += [f"{what} of {name}" for what in ("level", "spread") for name in columns]
+    return LatentDimensions(tuple(names), deviation, (effect[:width] + effect[width:]) / 2)
 
 
 def sweep(
@@ -127,25 +121,16 @@ def sweep(
     Sequences of shape (len(deviations),)
         Decoded sequences, each of the length that its code holds.
 
-    Raises
-    ------
-    DataError
-        If there is no code, or the codes do not have the model's width.
-
     Examples
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
-    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
+    >>> model = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0).fit(sines)
     >>> len(sweep(model, model.transform(sines), 0))
     7
     """
     model, codes = model_of(model), _checked(codes)
-    if not (is_whole(dimension, 0) and dimension < codes.shape[1]):
-        raise ParameterError(
-            f"There is no dimension {dimension} in codes of width {codes.shape[1]}."
-        )
+    check("dimension", dimension, whole(0, codes.shape[1] - 1))
     mean, deviation = codes.mean(axis=0), codes[:, dimension].std()
     moved = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
     moved[:, dimension] = mean[dimension] + np.asarray(deviations) * deviation
@@ -163,11 +148,3 @@ def _decoded(model: Model, codes: np.ndarray) -> list[Any]:
         # a changed dimension may hold the length, and so exceed those in training
         warnings.simplefilter("ignore", UserWarning)
         return model.decode(codes.astype(np.float32))
-
-
-def _names(model: Model) -> tuple[str, ...]:
-    names = [str(i) for i in range(model.specification.latent_dim)]
-    if model.scaler.num_statistics:
-        columns = [column.name for column in model.schema.columns if column.column_type.is_number]
-        names += [f"{what} of {name}" for what in ("level", "spread") for name in columns]
-    return tuple(names)

@@ -30,9 +30,7 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
 
     References
     ----------
-    .. [1] V. Vovk, A. Gammerman and G. Shafer, "Algorithmic Learning in a Random World", 2005;
-       R. Laxhammar and G. Falkman, "Conformal prediction for distribution-independent anomaly
-       detection in streaming vessel data", 2010.
+    .. [1] V. Vovk, A. Gammerman and G. Shafer, "Algorithmic Learning in a Random World", 2005.
 
     Examples
     --------
@@ -115,9 +113,8 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     (array(18.), array(inf))
     """
     check_rate("alpha", alpha, "share of values outside")
-    ordered = np.sort(
-        check_array("residuals", residuals, ("m", "...")).astype(float), axis=0
-    )  # NaN come last
+    residuals = check_array("residuals", residuals, ("m", "...")).astype(float)
+    ordered = np.sort(residuals, axis=0)  # NaN come last
     count = (~np.isnan(ordered)).sum(axis=0)
     rank = np.ceil(np.round((count + 1) * (1 - alpha), 9)).astype(int)
     if not len(ordered):

@@ -1,5 +1,6 @@
 """Forecast errors, next to those of naive forecasts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import check_some, check_whole
-from refold.evaluation._fidelity import as_percent, fidelity
+from refold.evaluation._reconstruction_errors import as_percent, fidelity
 from refold.sequences import Scaler, Sequences, as_sequences, positions
 
 # A forecast is worse than another if its error is larger by more than this factor.
@@ -101,23 +102,17 @@ class ForecastErrors:
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
-        seasonal = f"seasonal naive ({self.season} steps)"
-        parts = []
+        names = NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
+        measures: list[tuple[str, Any, Callable[[float], str]]]
+        measures = [("accuracy", self.accuracy, as_percent)]
         if self.measure == "NMSE":
-            text = f"NMSE {self.model:.3g}, last value {self.last_value:.3g}"
-            if self.linear is not None:
-                text += f", linear continuation {self.linear:.3g}"
-            if self.seasonal_naive is not None:
-                text += f", {seasonal} {self.seasonal_naive:.3g}"
-            parts.append(text)
-        if self.accuracy is not None:
-            shares = self.accuracy
-            text = (
-                f"accuracy {as_percent(shares.model)}, last value {as_percent(shares.last_value)}"
-            )
-            if shares.seasonal_naive is not None:
-                text += f", {seasonal} {as_percent(shares.seasonal_naive)}"
-            parts.append(text)
+            measures.insert(0, ("NMSE", self, "{:.3g}".format))
+        parts = []
+        for measure, errors, form in measures:
+            if errors is not None:
+                values = {name: getattr(errors, field, None) for field, name in names.items()}
+                naive = [f", {name} {form(x)}" for name, x in values.items() if x is not None]
+                parts.append(f"{measure} {form(errors.model)}{''.join(naive)}")
         text = "; ".join(parts)
         return f"{text}\n{self.worse}" if self.worse else text
 
@@ -180,15 +175,6 @@ def forecast_errors(
         Fitted on the training split with ``mode="features"``.
     season : int, optional
         Season length in steps; by default found by `pick_season` in ``before``.
-
-    Returns
-    -------
-    ForecastErrors
-
-    Raises
-    ------
-    DataError
-        If there is no sequence.
 
     Examples
     --------
@@ -254,7 +240,7 @@ def last_value(before: Sequences, steps: int) -> Sequences:
     before : Sequences of shape (n_sequences,)
         Sequences to forecast from.
     steps : int
-        Steps to forecast.
+        Number of steps to forecast.
 
     Returns
     -------
@@ -279,7 +265,7 @@ def linear_continuation(before: Sequences, steps: int) -> Sequences:
     before : Sequences of shape (n_sequences,)
         Sequences to forecast from.
     steps : int
-        Steps to forecast.
+        Number of steps to forecast.
 
     Returns
     -------
@@ -315,7 +301,7 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     before : Sequences of shape (n_sequences,)
         Sequences to forecast from.
     steps : int
-        Steps to forecast.
+        Number of steps to forecast.
     season : int
         Season length in steps.
 
@@ -364,11 +350,6 @@ def pick_season(sequences: Sequences) -> int | None:
     -------
     int or None
         None if there is no such lag.
-
-    Raises
-    ------
-    DataError
-        If there is no sequence.
 
     Examples
     --------

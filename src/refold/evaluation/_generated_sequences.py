@@ -77,20 +77,9 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     Parameters
     ----------
     real, generated : Sequences or list
-        See `two_sample_test`.
+        With the same columns, as for `two_sample_test`.
     seed : int
         Seed of the draws, the folds and the forest.
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    DataError
-        If there are fewer than 5 of either.
-    SchemaError
-        If the columns differ.
 
     Examples
     --------
@@ -160,13 +149,6 @@ def two_sample_test(real: Sequences, generated: Sequences, *, seed: int = 0) -> 
     float
         0.5 is chance; 1 means that the two are easy to distinguish.
 
-    Raises
-    ------
-    DataError
-        If there are fewer than 5 of either.
-    SchemaError
-        If the columns differ.
-
     References
     ----------
     .. [1] D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
@@ -194,11 +176,6 @@ def copies(generated: Sequences, training: Sequences) -> float:
     float
         Between 0 and 1; 0 if nothing was generated. Values are compared as float32.
 
-    Raises
-    ------
-    SchemaError
-        If the columns differ.
-
     Examples
     --------
     >>> words = Sequences.from_list(["on", "in", "no"])
@@ -214,7 +191,7 @@ def copies(generated: Sequences, training: Sequences) -> float:
 def _features(sequences: Sequences) -> np.ndarray:
     steps = max(1, int(sequences.lengths.max(initial=0)))
     width = steps * sum(column.width for column in sequences.schema.columns)
-    parts = [sequences.lengths[:, None].astype(float), label_counts(sequences)]
+    parts = [sequences.lengths[:, None].astype(float), _label_counts(sequences)]
     if sequences.lengths.any():
         size = min(_COMPONENTS, len(sequences) - 1, width)
         parts.append(PCABaseline(size).fit(sequences).transform(sequences))
@@ -263,7 +240,7 @@ def _with_boundaries(sequences: Sequences, column: int) -> np.ndarray:
     return tokens
 
 
-def label_counts(sequences: Sequences) -> np.ndarray:
+def _label_counts(sequences: Sequences) -> np.ndarray:
     """Return features of the categories in each sequence, float (n_sequences, n_features)."""
     # The counts of the most frequent categories, the parity of each, and for pairs of categories
     # the running difference of the two counts: its last value, its minimum and its maximum. They

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array
+from refold._support.argument_checks import check_array, check_one_each
 from refold._support.optional_imports import check_training_packages
 from refold.errors import DataError
 
@@ -47,21 +47,11 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     vectors : array of shape (n_sequences, width)
         They are standardized on the training part of each fold.
     labels : array of shape (n_sequences,)
-        Label of each sequence.
+        Two labels at least, and two sequences for each.
     folds : int, default=5
         Maximum number; fewer if the rarest label has fewer sequences.
     seed : int
         Seed of the folds.
-
-    Returns
-    -------
-    Probe
-
-    Raises
-    ------
-    DataError
-        If there are not as many labels as vectors, all labels are the same, or a label has only one
-        sequence.
 
     References
     ----------
@@ -81,12 +71,8 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    vectors, labels = check_array("vectors", vectors, ("n", "width")), np.asarray(labels)
-    if labels.shape != (len(vectors),):
-        raise DataError(
-            f"Expected vectors of shape (n, width) and n labels. Got {vectors.shape} and "
-            f"{labels.shape}."
-        )
+    vectors, labels = check_array("vectors", vectors, ("n", "width")), np.ravel(labels)
+    check_one_each(len(labels), "labels", len(vectors), "vectors")
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         only = f": {classes.tolist()[0]!r}" if len(classes) else ""

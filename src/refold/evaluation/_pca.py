@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from refold._support.argument_checks import check_whole
+from refold._support.argument_checks import check_some, check_whole
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold.errors import DataError, SchemaError
@@ -34,9 +34,7 @@ class PCABaseline:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from refold.evaluation import nmse
-    >>> from refold.sequences import Sequences
     >>> waves = [np.sin(np.linspace(0, 6, 30) + shift) for shift in range(12)]
     >>> sequences = Sequences.from_list(waves)
     >>> baseline = PCABaseline(latent_dim=2).fit(sequences)
@@ -56,11 +54,6 @@ class PCABaseline:
             The training split.
         scaler : Scaler, optional
             With ``mode="features"``; by default fitted on ``sequences``.
-
-        Raises
-        ------
-        DataError
-            If there are fewer sequences than ``latent_dim``, or all of them are empty.
         """
         check_training_packages("PCA")
         # not at the top, because a small installation has no scikit-learn
@@ -70,8 +63,7 @@ class PCABaseline:
         sequences = as_sequences(sequences)
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))
-        if self.max_steps_ == 0:
-            raise DataError("PCA needs at least one sequence that is not empty. Got none.")
+        check_some(self.max_steps_, "step", "to fit PCA on")
         self.scaler_ = Scaler.fit(sequences, mode="features") if scaler is None else scaler
         matrix = self._matrix(sequences)
         if self.latent_dim > min(matrix.shape):
@@ -85,36 +77,12 @@ class PCABaseline:
         return self
 
     def transform(self, sequences: Sequences) -> np.ndarray:
-        """Encode sequences into an array of shape (n_sequences, latent_dim).
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If called before `fit`.
-        SchemaError
-            If the columns are not those of the training split.
-        """
+        """Encode sequences into an array of shape (n_sequences, latent_dim)."""
         self._check_fitted()
         return self.pca_.transform(self._matrix(as_sequences(sequences)))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:
-        """Encode and decode, given the true lengths.
-
-        Parameters
-        ----------
-        sequences : Sequences of shape (n_sequences,)
-            With the columns of the training split.
-
-        Returns
-        -------
-        Sequences of shape (n_sequences,)
-            With the same lengths, ids and schema.
-
-        Raises
-        ------
-        SchemaError
-            If the columns are not those of the training split.
-        """
+        """Encode and decode, given the true lengths; the ids and the schema stay the same."""
         sequences = as_sequences(sequences)
         codes = self.transform(sequences)
         decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
@@ -126,29 +94,13 @@ class PCABaseline:
         return self.scaler_.inverse_transform(scaled)
 
     def first(self, latent_dim: int) -> "PCABaseline":
-        """Return a copy with the first components only.
-
-        Parameters
-        ----------
-        latent_dim : int
-            Number of components to keep, at most as many as were fitted.
-
-        Returns
-        -------
-        PCABaseline
-            Fitted; the original does not change.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If called before `fit`.
-        """
+        """Return a copy with the first components only, at most as many as were fitted."""
         self._check_fitted()
-        kept = copy.copy(self)
-        kept.latent_dim, kept.pca_ = latent_dim, copy.copy(self.pca_)
+        smaller = copy.copy(self)
+        smaller.latent_dim, smaller.pca_ = latent_dim, copy.copy(self.pca_)
         for name in ("components_", "explained_variance_"):
-            setattr(kept.pca_, name, getattr(self.pca_, name)[:latent_dim])
-        return kept
+            setattr(smaller.pca_, name, getattr(self.pca_, name)[:latent_dim])
+        return smaller
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "pca_"):
@@ -176,6 +128,75 @@ class PCABaseline:
     def _offset(self) -> np.ndarray:
         """Return the scaled mean of the columns that `Scaler` does not center."""
         return (self.scaler_.mean_ - self.scaler_.shift(self.schema_)) / self.scaler_.scale_
+
+
+def pca_cross_fit(
+    sequences: Sequences,
+    latent_dim: int,
+    scaler: Scaler | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    fit_on: np.ndarray | None = None,
+) -> Sequences:
+    """Reconstruct each sequence by PCA that was fitted on other sequences.
+
+    The sequences are split into random folds. Each fold is reconstructed by components of the other
+    folds, given the true lengths.
+
+    Parameters
+    ----------
+    sequences : Sequences of shape (n_sequences,)
+        At least 3.
+    latent_dim : int
+        Number of components; fewer if the other folds do not have as many.
+    scaler : Scaler, optional
+        With ``mode="features"``; by default fitted on the other folds.
+    folds : int, default=5
+        At least 2; at most one per sequence is used.
+    seed : int, default=0
+        Seed of the folds.
+    fit_on : array of bool of shape (n_sequences,), optional
+        Sequences on which components may be fitted; by default all.
+
+    Returns
+    -------
+    Sequences of shape (n_sequences,)
+        In the same order, with the same lengths and ids.
+
+    Examples
+    --------
+    >>> from refold.evaluation import nmse
+    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift) for shift in range(12)]
+    >>> sequences = Sequences.from_list(waves)
+    >>> scaler = Scaler.fit(sequences)
+    >>> nmse(sequences, pca_cross_fit(sequences, 2, scaler), scaler) < 1e-6
+    True
+    """
+    sequences = as_sequences(sequences)
+    check_whole("latent_dim", latent_dim)
+    check_whole("folds", folds, 2)
+    if fit_on is None:
+        fit_on = np.ones(len(sequences), bool)
+    full = int((sequences.lengths[fit_on] > 0).sum())
+    if fit_on.sum() < 3 or full < 2:
+        raise DataError(
+            "Cross-fitted PCA needs at least 3 sequences, 2 of them not empty. Got "
+            f"{fit_on.sum()}, {full} of them not empty."
+        )
+    order = np.random.default_rng(seed).permutation(len(sequences))
+    # those that can be fitted on come last, so that no fold gets all of them
+    order = order[np.argsort((sequences.lengths > 0)[order] & fit_on[order], kind="stable")]
+    fold = np.empty(len(order), int)
+    fold[order] = np.arange(len(order)) % min(folds, len(order))
+    row, _ = positions(sequences)
+    values = np.empty(sequences.values.shape)
+    for i in np.unique(fold):
+        others = sequences[(fold != i) & fit_on]
+        width = int(others.lengths.max()) * sequences.schema.output_width
+        baseline = PCABaseline(min(latent_dim, len(others), width)).fit(others, scaler)
+        values[fold[row] == i] = baseline.reconstruct(sequences[fold == i]).values
+    return sequences.with_values(values)
 
 
 def _to_channels(sequences: Sequences) -> np.ndarray:

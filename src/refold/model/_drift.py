@@ -74,8 +74,7 @@ def drift_between(
 ) -> Drift:
     """Compare codes with those of training sequences, and errors with held-out ones."""
     pairs = zip(codes.T, trained.T, strict=True)
-    found = [_differences(new, known).max(initial=0.0) for new, known in pairs]
-    statistics = np.array(found)
+    statistics = np.array([_differences(new, old).max(initial=0.0) for new, old in pairs])
     p_values = np.minimum(1.0, 2.0 * _tail(statistics, len(codes), len(trained)))
     if errors is None or held_out is None:
         return Drift(len(codes), statistics, p_values)
@@ -85,12 +84,15 @@ def drift_between(
     return Drift(len(codes), statistics, p_values, max(0.0, larger), tail)
 
 
-def _differences(new: np.ndarray, known: np.ndarray, *, signed: bool = False) -> np.ndarray:
+def _differences(new: np.ndarray, old: np.ndarray, *, signed: bool = False) -> np.ndarray:
     """Return how much lower the distribution function of the new values is, at each value."""
-    places = np.concatenate([new, known])
-    below = [np.searchsorted(np.sort(one), places, side="right") / len(one) for one in (known, new)]
-    return below[0] - below[1] if signed else np.abs(below[0] - below[1])
+    places = np.concatenate([new, old])
+    below_old, below_new = (
+        np.searchsorted(np.sort(values), places, side="right") / len(values)
+        for values in (old, new)
+    )
+    return below_old - below_new if signed else np.abs(below_old - below_new)
 
 
-def _tail(statistic: np.ndarray | float, num_new: int, num_known: int) -> np.ndarray:
-    return np.exp(-2.0 * np.square(statistic) * (num_new * num_known / (num_new + num_known)))
+def _tail(statistic: np.ndarray | float, num_new: int, num_old: int) -> np.ndarray:
+    return np.exp(-2.0 * np.square(statistic) * (num_new * num_old / (num_new + num_old)))

@@ -59,7 +59,8 @@ class DecodedFeatures:
         for block in blocks(network.specification, offsets):
             outputs = network.decode(inner[block.chosen], block.offsets)
             lengths = lengths_from_offsets(block.offsets)
-            size = np.sqrt(_means(outputs**2, block.offsets).mean(axis=1)) + _LEAST_SIZE
+            power = packed.segment_sum(outputs**2, block.offsets) / np.maximum(1, lengths)[:, None]
+            size = np.sqrt(power.mean(axis=1)) + _LEAST_SIZE
             outputs /= np.repeat(size, lengths)[:, None]
             features[block.chosen, 0] = np.log(size)
             features[block.chosen, 1] = lengths
@@ -67,8 +68,3 @@ class DecodedFeatures:
                 outputs, block.offsets, self._convolutions, dilations=self._dilations
             )
         return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
-
-
-def _means(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Average the rows of each sequence; 0 without rows."""
-    return packed.segment_sum(rows, offsets) / np.maximum(1, lengths_from_offsets(offsets))[:, None]

@@ -1,4 +1,9 @@
-"""Content of a model file: network specification and weights, schema, scalers and history."""
+"""The file of a model: JSON and arrays as safetensors, with a version and a checksum.
+
+The metadata of the safetensors holds, under the name of the format, a version, the configuration as
+JSON, and a SHA-256 digest of configuration and arrays. Checkpoints of a training have this format,
+too.
+"""
 
 import hashlib
 import json
@@ -7,31 +12,34 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
 import refold
 from refold._support.optional_imports import check_training_packages
-from refold.errors import ModelFileError, spelled
-from refold.model._container import (
-    pack_container,
-    read_container,
-    unpack_container,
-    write_container,
+from refold.errors import MissingFileError, ModelFileError, spelled
+from refold.model._statistics import (
+    Calibration,
+    Fingerprints,
+    History,
+    Mixture,
+    ReferenceStatistics,
 )
-from refold.model._mixture import Mixture
-from refold.model._statistics import Calibration, Fingerprints, History, ReferenceStatistics
 from refold.network.fitted_network import FittedNetwork
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import Specification
 from refold.network.weights import are_default, weights_of
-from refold.sequences import Scaler, Schema
+from refold.sequences import Scaler, Schema, atomic_writer, local_path
 
-Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
+FORMAT = "refold-model"
+VERSION = 1
+# Bytes before the header of a safetensors file, which have its length.
+_LENGTH_BYTES = 8
 
 # Start of the names of weights.
 _WEIGHTS = "weights/"
 _MAX_STEPS = 10**7
-# Sizes of the default model. None can exceed the largest dimension of a weight.
-_SIZES = ("latent_dim", "units", "depth", "patch")
 # Names of arrays in a file, by the part of the model that has them.
 _REFERENCE = {
     "codes": "known/codes",
@@ -49,10 +57,81 @@ _MIXTURE = {field.name: f"mixture/{field.name}" for field in fields(Mixture)}
 _FINGERPRINTS = {"held_back": "held_back", "trained": "trained"}
 _SCALERS = {"scaler": "scaler", "error_scaler": "units"}
 
+Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 
-def write_model(path: str | os.PathLike[str], model: "refold.Model") -> None:
-    """Write a model to a file, atomically."""
-    write_container(path, dumps(model))
+
+# The format
+
+
+def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
+    """Serialize a configuration and arrays."""
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    about = {"version": VERSION, "config": text, "sha256": _digest(text, arrays)}
+    # one entry, because the order of several would differ from file to file
+    return save_arrays(arrays, {FORMAT: json.dumps(about)})
+
+
+def unpack_container(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Deserialize a configuration and arrays, and check them; ``source`` is for messages."""
+    written = "Expected a file that `save` or `refold fit` wrote."
+    if data[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+        raise ModelFileError(f"{source} is not a Refold model. {written}")
+    try:
+        arrays = load_arrays(data)
+    except SafetensorError as error:
+        raise ModelFileError(
+            f"{source} is cut short or damaged ({error}). Copy or save it again."
+        ) from error
+    end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
+    try:
+        about = json.loads(json.loads(data[_LENGTH_BYTES:end])["__metadata__"][FORMAT])
+        version = about["version"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{source} is not a Refold model: it is another safetensors file, or damaged. {written}"
+        ) from error
+    if not isinstance(version, int) or version > VERSION:
+        raise ModelFileError(
+            f"{source} has format version {version}, and this Refold reads up to {VERSION}. "
+            "Upgrade Refold, or save the model again with this version."
+        )
+    text = str(about.get("config"))
+    if about.get("sha256") != _digest(text, arrays):
+        raise ModelFileError(
+            f"{source} was changed since it was saved: its checksum does not match. Copy or save "
+            "it again."
+        )
+    return json.loads(text), arrays
+
+
+def write_container(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_writer(path) as file:
+        file.write(data)
+
+
+def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read a configuration and arrays from a file."""
+    try:
+        data = local_path(path).read_bytes()
+    except IsADirectoryError as error:
+        raise ModelFileError(f"{path} is a folder. A model is one file.") from error
+    except FileNotFoundError as error:
+        raise MissingFileError(f"There is no model file {path}.") from error
+    return unpack_container(data, str(path))
+
+
+def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+# The content
 
 
 def dumps(model: "refold.Model") -> bytes:
@@ -92,14 +171,52 @@ def dumps(model: "refold.Model") -> bytes:
     return pack_container(config, arrays)
 
 
-def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the fields of a model from a file."""
-    return _restored(*read_container(path), str(path))
-
-
-def loads(data: bytes, source: str) -> dict[str, Any]:
-    """Return the fields of a model from the bytes of a file; ``source`` names it in messages."""
-    return _restored(*unpack_container(data, source), source)
+def model_fields(
+    config: dict[str, Any], arrays: dict[str, np.ndarray], source: str
+) -> dict[str, Any]:
+    """Return the fields of a model from the content of its file; ``source`` is for messages."""
+    if "checkpoint" in config:
+        raise ModelFileError(
+            f"{source} is a checkpoint of a training, not a model. Resume it with "
+            f"{spelled('fit(..., checkpoint=, resume=True)', '`refold fit --resume`')}."
+        )
+    try:
+        specification = Specification(**config["specification"])
+        _check_sizes(specification, arrays)
+        reference = _part(ReferenceStatistics, _REFERENCE, arrays)
+        if reference is not None:
+            reference = replace(reference, mixture=_part(Mixture, _MIXTURE, arrays))
+        arguments, default = config["parameters"], config.get("latent_steps", 0)
+        latent_steps = arguments.get("latent_steps", "auto")
+        if specification.cell == "gru":  # early files may have steps, which are gone
+            default = latent_steps = 0
+            arguments = arguments | {"latent_steps": "auto"}
+        return {
+            "network": _network(specification, arrays),
+            "schema": Schema.from_dict(config["schema"]),
+            **{
+                part: Scaler.from_dict(config[name] | _below(f"{name}/", arrays))
+                for part, name in _SCALERS.items()
+            },
+            "history": History(
+                config["history"], config.get("initial_loss"), config.get("keeps_initial", False)
+            ),
+            "latent_steps": default if latent_steps == "auto" else latent_steps,
+            "default_latent_steps": default,
+            "reference": reference,
+            "calibration": _part(Calibration, _CALIBRATION, arrays),
+            "held_out_errors": arrays.get("held_out_errors"),
+            "fingerprints": Fingerprints(
+                arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
+            ),
+            "active_dimensions": config.get("active_dimensions"),
+            "arguments": arguments,
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{source} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
+            "and save the model again."
+        ) from error
 
 
 def fingerprint(model: "refold.Model") -> str:
@@ -124,56 +241,9 @@ def fingerprint(model: "refold.Model") -> str:
     return digest.hexdigest()
 
 
-def _restored(config: dict[str, Any], arrays: dict[str, np.ndarray], source: str) -> dict[str, Any]:
-    """Return the fields of a model from the content of its file."""
-    if "checkpoint" in config:
-        raise ModelFileError(
-            f"{source} is a checkpoint of a training, not a model. Resume it with "
-            f"{spelled('fit(..., checkpoint=, resume=True)', '`refold fit --resume`')}."
-        )
-    try:
-        specification = Specification(**config["specification"])
-        _check_sizes(specification, arrays)
-        reference = _part(ReferenceStatistics, _REFERENCE, arrays)
-        if reference is not None:
-            reference = replace(reference, mixture=_part(Mixture, _MIXTURE, arrays))
-        arguments, default = config["parameters"], config.get("latent_steps", 0)
-        latent_steps = arguments.get("latent_steps", "auto")
-        if specification.cell == "gru":  # early files may have steps, which are gone
-            default = latent_steps = 0
-            arguments = arguments | {"latent_steps": "auto"}
-        return {
-            "network": _network(specification, arrays),
-            "schema": Schema.from_dict(config["schema"]),
-            **{part: _scaler(name, config, arrays) for part, name in _SCALERS.items()},
-            "history": History(
-                config["history"], config.get("initial_loss"), config.get("keeps_initial", False)
-            ),
-            "latent_steps": default if latent_steps == "auto" else latent_steps,
-            "default_latent_steps": default,
-            "reference": reference,
-            "calibration": _part(Calibration, _CALIBRATION, arrays),
-            "held_out_errors": arrays.get("held_out_errors"),
-            "fingerprints": Fingerprints(
-                arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
-            ),
-            "active_dimensions": config.get("active_dimensions"),
-            "arguments": arguments,
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"{source} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
-            "and save the model again."
-        ) from error
-
-
 def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
     """Make a network from stored weights."""
-    weights = {
-        name.removeprefix(_WEIGHTS): array
-        for name, array in arrays.items()
-        if name.startswith(_WEIGHTS)
-    }
+    weights = _below(_WEIGHTS, arrays)
     if not are_default(specification):
         check_training_packages("A model that is not the default one")
         # not at the top, because the default model needs no Keras
@@ -187,10 +257,9 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
     return PackedNetwork(specification, {weight.name: weights[weight.name] for weight in expected})
 
 
-def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> Scaler:
-    prefix = f"{name}/"
-    stored = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-    return Scaler.from_dict(config[name] | stored)
+def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with a prefix, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 def _part(
@@ -205,19 +274,17 @@ def _part(
 
 def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) -> None:
     """Refuse sizes that the stored weights do not have, before the network is built."""
-    weights = [array for name, array in arrays.items() if name.startswith("weights/")]
+    weights = _below(_WEIGHTS, arrays).values()
     largest = max((max(array.shape, default=0) for array in weights), default=0)
+    largest = max(largest, len(arrays))
     default = specification.architecture == "default"
-    for name in _SIZES if default else ("latent_dim",):
+    names = ("latent_dim", "units", "depth", "patch") if default else ("latent_dim",)
+    limits: dict[str, tuple[int, int]] = dict.fromkeys(names, (1, largest))
+    limits["max_steps"] = (0, _MAX_STEPS)
+    longest = specification.max_steps if isinstance(specification.max_steps, int) else 0
+    limits["forecast_steps"] = (0, max(0, longest - 1))
+    limits["recent_steps"] = (0, longest)
+    for name, (least, most) in limits.items():
         size = getattr(specification, name)
-        if not isinstance(size, int) or not 1 <= size <= max(largest, len(arrays)):
-            raise ValueError(f"{name} is {size}, and no weights are of that size")
-    if not isinstance(specification.max_steps, int) or specification.max_steps > _MAX_STEPS:
-        raise ValueError(f"max_steps is {specification.max_steps}, more than any model has")
-
-    steps = specification.forecast_steps
-    if not isinstance(steps, int) or not 0 <= steps < max(1, specification.max_steps):
-        raise ValueError(f"forecast_steps is {steps}, and sequences have no more than max_steps")
-    recent = specification.recent_steps
-    if not isinstance(recent, int) or not 0 <= recent <= specification.max_steps:
-        raise ValueError(f"recent_steps is {recent}, and sequences have no more than max_steps")
+        if not isinstance(size, int) or not least <= size <= most:
+            raise ValueError(f"{name} is {size}, which is not between {least} and {most}")

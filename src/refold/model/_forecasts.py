@@ -8,13 +8,15 @@ import pyarrow as pa
 
 import refold
 from refold._support.argument_checks import check_rate, check_whole
+from refold._support.output import warn
+from refold._support.rules import check, whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
-from refold.model._fingerprints import warn_of_trained
-from refold.model._forecast_steps import continued, split_last
-from refold.model._input_types import SequencesLike
+from refold.model._inputs import SequencesLike, describe_trained
+from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
-from refold.sequences import Sequences, split_at, stored_model
+from refold.sequences import Scaler, Sequences, check_decoded, split_at, stored_model
 
 _MAX_RESIDUALS, _MIN_SEQUENCES = 1 << 21, 256  # stored forecast errors, and sequences in any case
 # Bounds are wider by this share, because equal forecasts may differ by rounding.
@@ -73,42 +75,25 @@ class Forecast:
         ----------
         id : str
             Name of the id column.
-
-        Returns
-        -------
-        pyarrow.Table
-
-        Raises
-        ------
-        DataError
-            If an id occurs twice.
-        SchemaError
-            If a column has the name of the id column, of ``step``, or of another column's bound.
         """
         schema = self.sequences.schema
         table = self.sequences.to_table(id=id, time="step")
         num_steps = table.num_rows // max(1, len(self.sequences))
-        found = {name: table[name] for name in table.column_names}
-        found["step"] = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
-        if self.lower is None or self.upper is None:
-            return pa.table(found)
-        for column in np.flatnonzero(schema.numeric):
+        steps = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
+        columns = {id: table[id], "step": steps}
+        for i, name in enumerate(schema.names):
+            columns[name] = table[name]
+            if self.lower is None or self.upper is None or not schema.numeric[i]:
+                continue
             for bound, values in (("lower", self.lower), ("upper", self.upper)):
-                name = f"{schema.names[column]}_{bound}"
-                if name in schema.names:
+                if (bound_name := f"{name}_{bound}") in schema.names:
                     raise SchemaError(
-                        f"The column {name!r} has the name of a bound of "
-                        f"{schema.names[column]!r}. Give it another."
+                        f"The column {bound_name!r} has the name of a bound of {name!r}. Give it "
+                        "another."
                     )
-                found[name] = _column(values[:, :, column])
-        order = [id, "step"]
-        for name in schema.names:
-            order += [n for n in (name, f"{name}_lower", f"{name}_upper") if n in found]
-        return pa.table({name: found[name] for name in dict.fromkeys(order)})
-
-
-def _column(values: np.ndarray) -> pa.Array:
-    return pa.array(np.where(np.isfinite(values), values, np.nan).ravel(), from_pandas=True)
+                finite = np.where(np.isfinite(values[:, :, i]), values[:, :, i], np.nan)
+                columns[bound_name] = pa.array(finite.ravel(), from_pandas=True)
+        return pa.table(columns)
 
 
 def forecast(
@@ -124,7 +109,15 @@ def forecast(
     """Forecast the next steps; see `Model.forecast`."""
     steps = _check_steps(model, steps)
     margins, alpha = _margins(model, alpha, steps, context)
-    _refuse_codes(model, X)
+    recent = model.specification.recent_steps
+    # rows of an array may be sequences of a single column
+    several = model.schema.num_columns > 1
+    is_codes = isinstance(X, np.ndarray) and X.shape[1:] == (model.specification.latent_dim,)
+    if recent and ((several and is_codes) or stored_model(X) is not None):
+        raise DataError(
+            f"A forecast reads the last {recent} step{'s' * (recent > 1)} of each sequence beside "
+            "its code, and codes do not have them. Pass the sequences instead of their codes."
+        )
     sequences = _latest(model.read(X), context, model.specification)
     ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
     written = model.scaler.clip(ahead) if clip else ahead
@@ -157,7 +150,7 @@ def errors_of_forecasts(
     if season is not None:
         season = check_whole("season", season)
     sequences = model.read(X)
-    warn_of_trained(sequences, model.fingerprints.trained, "forecast")
+    warn(describe_trained(sequences, model.fingerprints.trained, "forecast"))
     specification = model.specification
     trained = specification.forecast_steps
     longer, before, after = split_last(sequences, trained)
@@ -201,27 +194,10 @@ def _check_steps(model: "refold.Model", steps: int | None) -> int:
             "This model was fitted to reconstruct, not to forecast. Fit one with "
             f"{argument(forecast_steps=10)}, for ten steps."
         )
-    steps = trained if steps is None else check_whole("steps", steps)
-    if steps > trained:
-        raise ParameterError(
-            f"steps is {steps}, and the model was fitted to forecast {trained}. Ask for no more, "
-            f"or fit one with {argument(forecast_steps=steps)}."
-        )
+    if steps is None:
+        return trained
+    check("steps", steps, whole(1, trained))
     return steps
-
-
-def _refuse_codes(model: "refold.Model", X: SequencesLike) -> None:
-    """Say what codes lack for a forecast, if these are codes and not sequences."""
-    specification = model.specification
-    recent = specification.recent_steps
-    # rows of an array may be sequences of a single column
-    several = model.schema.num_columns > 1
-    plain = several and isinstance(X, np.ndarray) and X.shape[1:] == (specification.latent_dim,)
-    if recent and (plain or stored_model(X) is not None):
-        raise DataError(
-            f"A forecast reads the last {recent} step{'s' * (recent > 1)} of each sequence beside "
-            "its code, and codes do not have them. Pass the sequences instead of their codes."
-        )
 
 
 def _margins(
@@ -235,7 +211,6 @@ def _margins(
     alpha = check_rate("alpha", alpha if requested else 0.1, "share of values outside the bounds,")
     errors = None if model.calibration is None else model.calibration.residuals
     specification = model.specification
-    reason = None
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
     elif _context(context, specification) != _context(None, specification):
@@ -243,21 +218,18 @@ def _margins(
             "Bounds are measured with the default context, and hold for this alone. Leave out "
             "context or alpha."
         )
-    elif errors is None:
+    elif errors is None or len(errors) < least_calibration(alpha):
         reason = (
-            "Bounds of a forecast need sequences that were not trained on, and there are none. Fit "
-            f"with {argument(calibration_fraction=0.2)}, or "
-            f"{spelled('give some to calibrate()', 'give --normal DATA')}."
+            f"{argument(alpha=alpha)} needs at least {least_calibration(alpha)} calibration "
+            "sequences, which are longer than the forecast and not trained on. Got "
+            f"{0 if errors is None else len(errors)}. Fit with "
+            f"{argument(calibration_fraction=0.2)}, "
+            f"{spelled('give more to calibrate()', 'give more with --normal DATA')}, or ask for a "
+            "larger share."
         )
-    elif (there := len(errors)) < (needed := least_calibration(alpha)):
-        reason = (
-            f"{argument(alpha=alpha)} needs at least {needed} calibration sequences that are "
-            f"longer than the forecast, and there {'is' if there == 1 else 'are'} {there}. "
-            "Give more" + (", or ask for a larger share." if there else ".")
-        )
-    if reason is None and errors is not None:
+    else:
         return conformal_margins(errors[:, :steps], alpha) * (1.0 + _ROUNDING), alpha
-    if requested and reason is not None:
+    if requested:
         raise ParameterError(reason)
     return None, None
 
@@ -273,3 +245,58 @@ def _latest(sequences: Sequences, context: int | None, specification: Specificat
     """Return the last steps of each sequence, which are to be read."""
     first = np.maximum(0, sequences.lengths - _context(context, specification))
     return split_at(sequences, first)[1] if first.any() else sequences
+
+
+# The network's forecasts, in the units of the data
+
+
+def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
+    """Split off the last steps of sequences that have more; return their indices and both parts."""
+    rows = np.flatnonzero(sequences.lengths > steps)
+    longer = sequences[rows]
+    return rows, *split_at(longer, longer.lengths - steps)
+
+
+def continued(
+    before: Sequences, network: FittedNetwork, scaler: Scaler, *, verbose: int = 0
+) -> Sequences:
+    """Forecast the steps after sequences, in the units of the data."""
+    # Without latent optimization. Optimized codes fit the past better, but the forecaster was not
+    # trained on them: errors were 6 to 22 % larger.
+    scaled = scaler.transform(before)
+    codes = network.encode(scaled, verbose=verbose)
+    with np.errstate(over="ignore"):  # refused below
+        recent = recent_values(scaled, network.specification)
+    outputs = network.forecast(codes, recent)
+    offsets = np.arange(len(codes) + 1) * network.specification.forecast_steps
+    check_decoded(np.isfinite(outputs), offsets)
+    ahead = Sequences(network.head.values(outputs), offsets, schema=before.schema)
+    return scaler.inverse_transform(ahead, None).with_ids(before.ids)
+
+
+def recent_values(scaled: Sequences, specification: Specification) -> np.ndarray:
+    """Return what a forecast decoder reads beside the code, (n_sequences, recent_dim)."""
+    # The last step comes first, with categories as one-hot. The others are the differences of
+    # earlier steps from it, the latest first, so that a level far from zero does not hide them. A
+    # missing value is that of the step before, or else of the first step after, or else zero.
+    steps, num_columns = specification.recent_steps, len(specification.num_categories)
+    values = last_steps(scaled, steps).astype(np.float32)
+    forward = [(step, step - 1) for step in range(1, steps)]
+    backward = [(step, step + 1) for step in reversed(range(steps - 1))]
+    for step, source in forward + backward:
+        missing = np.isnan(values[:, step])
+        values[:, step][missing] = values[:, source][missing]
+    encoded = one_hot(values.reshape(-1, num_columns), specification.num_categories)
+    shape = len(scaled), steps, specification.num_outputs
+    encoded = np.nan_to_num(encoded, nan=0.0).reshape(shape)[:, ::-1]
+    encoded[:, 1:] -= encoded[:, :1]
+    return encoded.reshape(len(scaled), specification.recent_dim)
+
+
+def last_steps(sequences: Sequences, steps: int) -> np.ndarray:
+    """Return the last steps (n_sequences, steps, n_columns), with NaN before shorter sequences."""
+    places = np.arange(-steps, 0) + sequences.offsets[1:, None]
+    there = places >= sequences.offsets[:-1, None]
+    values = np.full((*there.shape, sequences.schema.num_columns), np.nan)
+    values[there] = sequences.values[places[there]]
+    return values

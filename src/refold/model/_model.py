@@ -21,31 +21,54 @@ from refold._support.arrays import evenly_spaced, offsets_from_lengths
 from refold._support.display import columns_in_words, facts
 from refold._support.output import warn
 from refold._support.rules import check, number
-from refold.errors import DataError, ParameterError, argument, spelled
+from refold.errors import ParameterError, argument, spelled
 from refold.evaluation import ForecastErrors, exact, explained_variance, least_calibration
-from refold.model._anomaly_scores import Measurement, errors_of, measure, score_components
-from refold.model._calibration import (
+from refold.model._anomalies import (
     MAX_ERRORS,
+    Detection,
+    Measurement,
     calibration_of,
+    errors_of,
+    measure,
     p_values,
+    score_components,
     step_scores,
 )
-from refold.model._detection import Detection
 from refold.model._drift import Drift, drift_between
-from refold.model._far_values import count_far, warn_of_far
 from refold.model._features import DecodedFeatures
-from refold.model._file import dumps, fingerprint, loads, read_model, write_model
-from refold.model._fingerprints import check_untrained, first_of_each, warn_of_trained
+from refold.model._file import (
+    dumps,
+    fingerprint,
+    model_fields,
+    read_container,
+    unpack_container,
+    write_container,
+)
 from refold.model._forecasts import Forecast, errors_of_forecasts, forecast, residuals
-from refold.model._input_checks import check_codes, check_fits, check_lengths, describe_far_codes
-from refold.model._input_types import SequencesLike
-from refold.model._latent_steps import check_latent_steps
-from refold.model._longer_sequences import Meaning, lengths_to_write, warn_of_longer
-from refold.model._mixture import fit_mixture
-from refold.model._open_source import open_source
-from refold.model._statistics import Calibration, Fingerprints, History, ReferenceStatistics
+from refold.model._inputs import (
+    Meaning,
+    SequencesLike,
+    check_codes,
+    check_fits,
+    check_latent_steps,
+    check_lengths,
+    check_untrained,
+    count_far,
+    describe_far,
+    describe_far_codes,
+    describe_longer,
+    describe_trained,
+    first_of_each,
+    open_source,
+)
+from refold.model._statistics import (
+    Calibration,
+    Fingerprints,
+    History,
+    ReferenceStatistics,
+    fit_mixture,
+)
 from refold.model._stream import Stream
-from refold.model._variational_codes import check_can_sample
 from refold.network.fitted_network import FittedNetwork
 from refold.network.packed.heads import Draw
 from refold.network.specification import Specification
@@ -66,7 +89,12 @@ class Model:
     """A fitted model, which encodes and decodes sequences.
 
     `refold.load` reads one from a file, and ``SequenceAutoencoder.fit`` stores one as ``model_``. A
-    model does not change: `calibrate` returns a new one.
+    model does not change: `calibrate` and `with_latent_steps` return a new one.
+
+    Where a method takes sequences, they have the columns of the training data, in any form that
+    Refold reads. A UserWarning says if sequences are longer than the longest in training, or if
+    many values are far outside of the training data, as in other units. Methods that need reference
+    statistics raise a ParameterError if the file was saved without them.
 
     Attributes
     ----------
@@ -104,8 +132,10 @@ class Model:
     >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> model = ae.fit(sines).model_
     >>> codes = model.encode(sines)
-    >>> codes.shape, len(model.decode(codes))
-    ((40, 4), 40)
+    >>> codes.shape, model.features(codes).shape, len(model.decode(codes))
+    ((40, 4), (40, 1026), 40)
+    >>> [len(new) for new in model.generate(2, lengths=[20, 5], random_state=0)]
+    [20, 5]
     """
 
     network: FittedNetwork
@@ -189,17 +219,6 @@ class Model:
             One code per sequence. With ``scale="sequence"`` the mean and the log standard deviation
             of each numeric feature are appended.
 
-        Raises
-        ------
-        SchemaError
-            If the columns differ from those of the training data.
-
-        Warns
-        -----
-        UserWarning
-            If sequences are longer than the longest in training, or many values are far outside of
-            the training data, as in other units.
-
         Notes
         -----
         A code of the default model with LSTMs has the same bits whatever other sequences are
@@ -227,22 +246,6 @@ class Model:
             As `encode` returns them.
         ids : array of shape (n_sequences in the block,)
             Ids of the sequences.
-
-        Raises
-        ------
-        SchemaError
-            If the columns differ from those of the training data.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> model = ae.fit(sines).model_
-        >>> [(codes.shape, len(ids)) for codes, ids in model.encode_blocks(sines)]
-        [((40, 4), 40)]
         """
         source = self.open(X, "codes")
         return ((self.codes_of(block, verbose), block.ids) for block in self.blocks(source))
@@ -260,7 +263,8 @@ class Model:
         Parameters
         ----------
         codes : array of shape (n_sequences, code_size)
-            Codes, as `encode` returns them.
+            Codes, as `encode` returns them. A UserWarning says if they are more than 1000 standard
+            deviations from those of training.
         lengths : array of int of shape (n_sequences,), optional
             Length of each sequence. By default it is predicted from the code.
         clip : bool, default=False
@@ -273,25 +277,13 @@ class Model:
         list
             One sequence per code, in the layout and units of the training data: arrays of shape
             (length, features) or (length,), lists of tokens, or strings.
-
-        Raises
-        ------
-        DataError
-            If the codes or lengths have the wrong shape or are not finite, or a decoded value
-            overflows float32.
-
-        Warns
-        -----
-        UserWarning
-            If lengths exceed the longest in training (predicted lengths by more than a tenth), or
-            codes are more than 1000 standard deviations from those of training.
         """
         codes = self.check_codes(codes)
         decoded = self._decoded(codes, lengths, clip=clip, verbose=verbose)
         if (line := self.describe_far(codes)) is not None:
             warn(f"{line} What they decode to may be far off.")
         if lengths is None:
-            warn_of_longer(decoded.lengths, self.max_steps, "predictions")
+            warn(describe_longer(decoded.lengths, self.max_steps, "predictions"))
         return decoded.to_list()
 
     def reconstruct(
@@ -305,8 +297,7 @@ class Model:
         """Encode sequences and decode the codes.
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
-        in training keep their own length, because the model never saw such a length; a warning
-        counts them.
+        in training keep their own length, because the model never saw such a length.
 
         Parameters
         ----------
@@ -323,29 +314,6 @@ class Model:
         -------
         list
             Reconstructions, as `decode` returns them.
-
-        Raises
-        ------
-        SchemaError
-            If the columns differ from those of the training data.
-        DataError
-            If the sequences cannot be used, or the number of codes differs from theirs.
-
-        Warns
-        -----
-        UserWarning
-            If sequences are longer than the longest in training, or many values are far outside of
-            the training data.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> len(ae.fit(sines).model_.reconstruct(sines))
-        40
         """
         source = self.open(X, "reconstructions")
         if codes is None:
@@ -363,7 +331,8 @@ class Model:
 
         If no column is numeric, return the share of sequences that are reconstructed exactly,
         length included. 1 is perfect. The reconstructions are those of `reconstruct`: a missing
-        step counts as zero in standardized units, and an extra step is ignored.
+        step counts as zero in standardized units, and an extra step is ignored. Values in other
+        units are as wrong as their errors, so their score can be high.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
 
         Parameters
@@ -372,16 +341,6 @@ class Model:
             Data with the columns of the training data.
         verbose : {0, 1}, default=0
             As for `encode`.
-
-        Returns
-        -------
-        float
-
-        Warns
-        -----
-        UserWarning
-            As `reconstruct` does. Values in other units are as wrong as their errors, so their
-            score can be high.
         """
         sequences = as_sequences(X, schema=self.schema)
         reconstructed = self.reconstruct(sequences, verbose=verbose)
@@ -403,16 +362,6 @@ class Model:
             Mean over the observed values of the squared error of numeric values, in standardized
             units, and of 1 for each wrong value of another column. Codes are those of the encoder,
             without latent optimization.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> ae.fit(sines).model_.errors(sines).shape
-        (40,)
         """
         return errors_of(self, self.read(X))
 
@@ -431,22 +380,6 @@ class Model:
         -------
         array of shape (n_sequences,)
             2 on average in training.
-
-        Raises
-        ------
-        ParameterError
-            If the model file has no statistics of the training data.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> model = ae.fit(sines).model_
-        >>> bool(model.anomaly_scores([[5.0] * 20])[0] > model.anomaly_scores(sines).max())
-        True
         """
         return self.compared(self.read(X))[1].sum(axis=1)
 
@@ -462,22 +395,6 @@ class Model:
             reconstructs training sequences better than new ones, which would all look anomalous. A
             false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
             forecast, needs at least ``1 / alpha - 1`` of them.
-
-        Returns
-        -------
-        Model
-
-        Raises
-        ------
-        DataError
-            If there is no sequence, they cannot be used, or all are training sequences.
-        ParameterError
-            If the model file has no statistics of the training data.
-
-        Warns
-        -----
-        UserWarning
-            If some of them are training sequences.
         """
         sequences = self.read(normal)
         check_untrained(sequences, self.fingerprints.trained)
@@ -495,52 +412,24 @@ class Model:
         Parameters
         ----------
         X : Sequences, list of arrays, array or table
-            Data with the columns of the training data.
+            Data with the columns of the training data. A UserWarning says if the model was trained
+            on some of the sequences.
         alpha : float, default=0.01
             False alarm rate, above 0 and below 1.
-
-        Returns
-        -------
-        Detection
-
-        Raises
-        ------
-        ParameterError
-            If ``alpha`` is out of range, or there are no calibration sequences or too few for it.
-
-        Warns
-        -----
-        UserWarning
-            If sequences are longer than the longest in training, many values are far outside of the
-            training data, or the model was trained on some of the sequences.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, calibration_fraction=0.5, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines)
-        >>> bool(ae.model_.detect([[5.0] * 20], alpha=0.05).anomalous[0])
-        True
         """
         alpha = check_rate("alpha", alpha, "rate of false alarms")
-        calibration = self.calibration
-        if calibration is None:
+        needed = least_calibration(alpha)
+        if self.calibration is None or self.num_calibrated < needed:
             raise ParameterError(
-                "detect needs normal sequences that were not trained on, and has none. Fit with "
-                f"{argument(calibration_fraction=0.2)}, or "
-                f"{spelled('give some to calibrate()', 'give --normal DATA')}."
-            )
-        needed, there = least_calibration(alpha), len(calibration.scores)
-        if there < needed:
-            raise ParameterError(
-                f"{argument(alpha=alpha)} needs at least {needed} calibration sequences, and there "
-                f"{'is' if there == 1 else 'are'} {there}. Give more, or ask for a higher rate."
+                f"{argument(alpha=alpha)} needs at least {needed} calibration sequences, which are "
+                f"normal and not trained on. Got {self.num_calibrated}. Fit with "
+                f"{argument(calibration_fraction=0.2)}, "
+                f"{spelled('give more to calibrate()', 'give more with --normal DATA')}, or ask "
+                "for a higher rate."
             )
         sequences = self.read(X)
-        warn_of_longer(sequences.lengths, self.max_steps, "detection")
-        warn_of_trained(sequences, self.fingerprints.trained, "detection")
+        warn(describe_longer(sequences.lengths, self.max_steps, "detection"))
+        warn(describe_trained(sequences, self.fingerprints.trained, "detection"))
         measured, components, chances = self.compared(sequences)
         bounds, count = sequences.offsets[1:-1], len(sequences)
         steps = step_scores(measured.entries)
@@ -550,7 +439,7 @@ class Model:
             components,
             chances,
             np.split(steps, bounds)[:count],
-            np.split(p_values(steps, calibration.steps), bounds)[:count],
+            np.split(p_values(steps, self.calibration.steps), bounds)[:count],
             np.split(measured.entries, bounds)[:count],
             self.schema.names,
             self._drift(measured),
@@ -560,7 +449,9 @@ class Model:
         """Test whether sequences differ from the training data, so that the model may be outdated.
 
         The reconstruction errors are compared with those of sequences that the model was not
-        trained on, and each dimension of the codes with that of up to 1024 training sequences.
+        trained on, and each dimension of the codes with that of up to 1024 training sequences. The
+        validation part of ``fit`` gives the errors, measured before a refit; `calibrate` replaces
+        them by those of its sequences. Codes are those of the encoder, without latent optimization.
 
         Parameters
         ----------
@@ -572,42 +463,10 @@ class Model:
         -------
         Drift
             With fewer than about 50 sequences, only a large drift is significant.
-
-        Raises
-        ------
-        ParameterError
-            If the model has no errors of held-out sequences: it was fitted without validation, or
-            saved by an earlier version of Refold. `calibrate` measures them.
-        DataError
-            If there is no sequence, or the sequences cannot be used.
-
-        Warns
-        -----
-        UserWarning
-            If sequences are longer than the longest in training, or many values are far outside of
-            the training data.
-
-        Notes
-        -----
-        The validation part of ``fit`` gives the errors of held-out sequences, measured before a
-        refit. `calibrate` replaces them by those of its sequences. Codes are those of the encoder,
-        without latent optimization.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(200, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines[:140])
-        >>> ae.model_.drift(sines[140:]).p_value > 0.001
-        True
-        >>> ae.model_.drift([sine + 2 for sine in sines[140:].to_list()]).p_value < 0.001
-        True
         """
         sequences = self.read(X)
         check_some(len(sequences), "sequence", "to compare")
-        warn_of_longer(sequences.lengths, self.max_steps, "detection")
+        warn(describe_longer(sequences.lengths, self.max_steps, "detection"))
         drift = self._drift(measure(self, sequences))
         if drift is None:
             raise ParameterError(
@@ -618,34 +477,12 @@ class Model:
         return drift
 
     def code_drift(self, codes: ArrayLike) -> Drift:
-        """Test whether codes differ from those of the training data.
+        """Test whether codes differ from those of the training data, without a test of the errors.
 
         Parameters
         ----------
         codes : array of shape (n_sequences, code_size)
             Codes as `encode` returns them without latent optimization (``latent_steps=0``).
-
-        Returns
-        -------
-        Drift
-            Without a test of the errors.
-
-        Raises
-        ------
-        DataError
-            If there is no code, or the codes have the wrong shape or are not finite.
-        ParameterError
-            If the model file has no codes of training data.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines)
-        >>> ae.model_.code_drift(ae.transform(sines)).p_value > 0.001
-        True
         """
         codes = self.check_codes(codes)
         check_some(len(codes), "code", "to compare")
@@ -666,16 +503,6 @@ class Model:
         -------
         array of bool of shape (n_sequences,)
             True for held-back sequences. Of equal sequences, as many are marked as were held back.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, calibration_fraction=0.5, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines)
-        >>> int(ae.model_.held_back(sines).sum())
-        40
         """
         sequences = as_sequences(X, schema=self.schema).align(self.schema)
         return first_of_each(fingerprints(sequences), self.fingerprints.held_back)
@@ -716,26 +543,6 @@ class Model:
             always contain the forecast.
         verbose : {0, 1}, default=0
             As for `encode`.
-
-        Returns
-        -------
-        Forecast
-
-        Raises
-        ------
-        ParameterError
-            If the model was not fitted to forecast, or for fewer steps; if ``alpha`` or ``context``
-            is invalid; or if ``alpha`` is given and there can be no bounds.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines)
-        >>> [ahead.shape for ahead in ae.model_.forecast(sines[:2], steps=3).values]
-        [(3,), (3,)]
         """
         return forecast(self, X, steps, alpha=alpha, context=context, clip=clip, verbose=verbose)
 
@@ -755,8 +562,8 @@ class Model:
         Parameters
         ----------
         X : Sequences, list of arrays, array or table
-            Sequences that were not trained on. Those with at most ``forecast_steps`` steps are left
-            out.
+            Sequences that were not trained on; a UserWarning says if some were. Those with at most
+            ``forecast_steps`` steps are left out.
         steps : int, optional
             Number of forecast steps to measure; by default all.
         season : int, optional
@@ -764,33 +571,6 @@ class Model:
             `refold.evaluation.pick_season` finds it.
         context : int, optional
             As for `forecast`.
-
-        Returns
-        -------
-        ForecastErrors
-
-        Raises
-        ------
-        ParameterError
-            If the model was not fitted to forecast, or an argument is invalid.
-        DataError
-            If no sequence is longer than the forecast.
-
-        Warns
-        -----
-        UserWarning
-            If the model was trained on some of the sequences, or many values are far outside of the
-            training data.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines[:40])
-        >>> ae.model_.forecast_errors(sines[40:]).num_sequences
-        40
         """
         return errors_of_forecasts(self, X, steps, season=season, context=context)
 
@@ -833,38 +613,12 @@ class Model:
         -------
         list
             Sequences, as `decode` returns them.
-
-        Raises
-        ------
-        ParameterError
-            If an argument is invalid, or the model file has no codes.
-        DataError
-            If the lengths are invalid.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> model = ae.fit(sines).model_
-        >>> [new.shape for new in model.generate(2, lengths=[20, 5], random_state=0)]
-        [(20,), (5,)]
         """
         n = check_whole("n", n, 0)
         check("temperature", temperature, number(least=0))
         seed = draw_seed(random_state)
         codes, draw = self.draw_codes(n, components, seed=seed), Draw.at(temperature, seed)
         return self._decoded(codes, lengths, draw=draw, clip=clip).to_list()
-
-    def draw_codes(self, n: int, components: int | None, *, seed: int) -> np.ndarray:
-        """Draw codes (n, width of the code) from a density of the codes of the training data."""
-        reference = self.require_reference()
-        mixture = reference.mixture
-        if mixture is None or components is not None:
-            mixture = fit_mixture(reference.codes, components, seed=seed)
-        return mixture.draw(n, seed=seed)
 
     def interpolate(
         self, a: ArrayLike, b: ArrayLike, steps: int = 10, *, clip: bool = True
@@ -885,26 +639,10 @@ class Model:
         list
             Sequences decoded from codes on the straight line between both codes, with predicted
             lengths.
-
-        Raises
-        ------
-        DataError
-            If ``a`` or ``b`` is not one sequence with the columns of the training data.
-
-        Examples
-        --------
-        >>> import refold
-        >>> ae = refold.SequenceAutoencoder(
-        ...     2, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
-        >>> len(ae.fit(words).model_.interpolate("on", "inn", steps=4))
-        4
         """
         steps = check_whole("steps", steps, 2)
         ends = as_sequences([a, b], schema=self.schema)
-        if len(ends) != 2:
-            raise DataError("a and b must be one sequence each.")
+        check_one_each(len(ends), "sequences", 2, "ends")
         first, last = self.encode(ends)
         shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
         return self._decoded((1 - shares) * first + shares * last, clip=clip).to_list()
@@ -918,6 +656,9 @@ class Model:
         random_state: SeedLike = None,
     ) -> list[Any]:
         """Decode codes drawn from N(0, 1), for a variational model.
+
+        A model that scales each sequence by itself cannot do this, because the mean and the scale
+        of a new sequence are unknown.
 
         Parameters
         ----------
@@ -934,27 +675,14 @@ class Model:
         -------
         list
             Sequences, as `decode` returns them.
-
-        Raises
-        ------
-        ParameterError
-            If the model is not variational, or scales each sequence by itself, because the mean and
-            scale of a new one are then unknown.
-        DataError
-            If the lengths are invalid.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, variational=True, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines)
-        >>> [new.shape for new in ae.model_.sample(2, lengths=[20, 5], random_state=0)]
-        [(20,), (5,)]
         """
         n = check_whole("n", n, 0)
-        check_can_sample(self.network, self.scaler)
+        if not self.specification.variational or self.scaler.num_statistics:
+            raise ParameterError(
+                "sample needs a model that was fitted with variational=True, and without "
+                "scale='sequence', which keeps the mean and the scale of a sequence outside the "
+                "code. This one was not. `generate` works with every model."
+            )
         rng = np.random.default_rng(draw_seed(random_state))
         codes = rng.standard_normal((n, self.specification.latent_dim))
         return self._decoded(self.check_codes(codes), lengths, clip=clip).to_list()
@@ -964,8 +692,8 @@ class Model:
 
         A code says where a sequence is at each step, and a linear classifier often cannot find a
         label in it. These features say what the decoded sequence does, whenever it does it: they
-        are ROCKET features [1]_, pooled random convolutions, standardized over the decoded training
-        sequences. They are computed from nothing but the code.
+        are ROCKET features [1]_, pooled random convolutions, standardized over up to 256 decoded
+        training sequences. They are computed from nothing but the code.
 
         Parameters
         ----------
@@ -979,32 +707,11 @@ class Model:
             ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
             appended.
 
-        Raises
-        ------
-        DataError
-            If the codes have the wrong shape or are not finite.
-        ParameterError
-            If the model file has no codes of the training data.
-
-        Notes
-        -----
-        The first call also decodes up to 256 training sequences, whose codes the model has.
-
         References
         ----------
         .. [1] A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and accurate
            time series classification using random convolutional kernels", Data Mining and Knowledge
            Discovery 34, 2020.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> ae.fit(sines).model_.features(ae.transform(sines)).shape
-        (40, 1026)
         """
         return self._decoded_features(self.check_codes(codes))
 
@@ -1017,20 +724,6 @@ class Model:
             Encode only the last ``window`` steps; by default all steps since the last reset.
         every : int, default=1
             Compute a result only if at least this number of steps came after the last one.
-
-        Returns
-        -------
-        Stream
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... ).fit(sines)
-        >>> ae.model_.stream(window=20).push([0.1, 0.4, 0.6]).length
-        3
         """
         return Stream(self, window, every)
 
@@ -1042,33 +735,10 @@ class Model:
         latent_steps : int or "auto"
             Each step changes a code so that the decoder reconstructs its sequence better. 0 keeps
             the code of the encoder, and "auto" is what ``fit`` chose.
-
-        Returns
-        -------
-        Model
-
-        Raises
-        ------
-        ParameterError
-            If it is not a whole number, or the model has no latent optimization.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0)
-        >>> ae.fit(sines).model_.with_latent_steps(0).latent_steps
-        0
         """
         steps = self.default_latent_steps
         if latent_steps != "auto":
-            specification = self.specification
-            steps = check_latent_steps(
-                latent_steps,
-                specification.architecture,
-                variational=specification.variational,
-                cell=specification.cell,
-            )
+            steps = check_latent_steps(latent_steps, self.specification)
         arguments = self.arguments | {"latent_steps": latent_steps}
         return replace(self, latent_steps=steps, arguments=arguments)
 
@@ -1082,12 +752,12 @@ class Model:
         path : path
             By convention it ends in ``.refold``.
         """
-        write_model(path, self)
+        write_container(path, dumps(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
-        return cls(**read_model(path))
+        return cls(**model_fields(*read_container(path), str(path)))
 
     # What applications share: aligned sequences, checked codes, and one without the other
 
@@ -1098,7 +768,8 @@ class Model:
             check_fits(source.lengths, self.network)
         else:
             source = self._warned(self.align(source))
-        warn_of_longer(source.lengths, self.max_steps, meaning, most=self.network.most_steps)
+        most = self.network.most_steps
+        warn(describe_longer(source.lengths, self.max_steps, meaning, most=most))
         return source
 
     def read(self, X: SequencesLike) -> Sequences:
@@ -1128,7 +799,7 @@ class Model:
         for block in map(self.align, source.blocks()):
             counts.append(count_far(block.values, self.error_scaler))
             yield block
-        warn_of_far(counts, self.schema)
+        warn(describe_far(counts, self.schema))
 
     def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
@@ -1139,10 +810,7 @@ class Model:
     def to_sequences(
         self, codes: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> Sequences:
-        """Decode checked codes to sequences of these lengths, in the units of the data.
-
-        With ``draw``, tokens are drawn at random.
-        """
+        """Decode checked codes to sequences of these lengths; with ``draw``, tokens are drawn."""
         inner, statistics = self._parts(codes)
         scaled = self._scaled(inner, lengths, draw=draw, verbose=verbose)
         return self.scaler.inverse_transform(scaled, statistics)
@@ -1152,15 +820,6 @@ class Model:
         inner, _ = self._parts(codes)
         return self._scaled(inner, self.network.predict_lengths(inner))
 
-    def _scaled(
-        self, inner: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
-    ) -> Sequences:
-        """Decode codes of the network to scaled sequences; a DataError if a value overflows."""
-        offsets = offsets_from_lengths(lengths)
-        outputs = self.network.decode(inner, offsets, draw=draw, verbose=verbose)
-        check_decoded(np.isfinite(outputs), offsets)
-        return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
-
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of checked codes."""
         return self.network.predict_lengths(self._parts(codes)[0])
@@ -1168,7 +827,16 @@ class Model:
     def lengths_to_write(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the lengths of reconstructions: predicted, or true above the longest trained."""
         most = self.network.most_steps
-        return lengths_to_write(lengths, self.predict_lengths(codes), self.max_steps, most)
+        own = lengths if most is None else np.minimum(lengths, most)
+        return np.where(lengths > self.max_steps, own, self.predict_lengths(codes))
+
+    def draw_codes(self, n: int, components: int | None, *, seed: int) -> np.ndarray:
+        """Draw codes (n, code_size) from a density of the codes of the training data."""
+        reference = self.require_reference()
+        mixture = reference.mixture
+        if mixture is None or components is not None:
+            mixture = fit_mixture(reference.codes, components, seed=seed)
+        return mixture.draw(n, seed=seed)
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes, also that a pandas frame of codes is one of this model."""
@@ -1219,7 +887,7 @@ class Model:
         return replace(self, calibration=calibration, held_out_errors=errors)
 
     def _warned(self, aligned: Sequences) -> Sequences:
-        warn_of_far([count_far(aligned.values, self.error_scaler)], self.schema)
+        warn(describe_far([count_far(aligned.values, self.error_scaler)], self.schema))
         return aligned
 
     def _parts(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -1227,6 +895,15 @@ class Model:
         width = self.specification.latent_dim
         inner = np.ascontiguousarray(codes[:, :width])
         return inner, codes[:, width:] if self.scaler.mode == "sequence" else None
+
+    def _scaled(
+        self, inner: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    ) -> Sequences:
+        """Decode codes of the network to scaled sequences; a DataError if a value overflows."""
+        offsets = offsets_from_lengths(lengths)
+        outputs = self.network.decode(inner, offsets, draw=draw, verbose=verbose)
+        check_decoded(np.isfinite(outputs), offsets)
+        return Sequences(self.network.head.values(outputs), offsets, schema=self.schema)
 
     def _decoded(
         self,
@@ -1242,7 +919,7 @@ class Model:
             lengths = self.predict_lengths(codes)
         else:
             lengths = self.check_lengths(lengths, len(codes))
-            warn_of_longer(lengths, self.max_steps, "lengths")
+            warn(describe_longer(lengths, self.max_steps, "lengths"))
         decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
         return self.scaler.clip(decoded) if clip else decoded
 
@@ -1269,10 +946,6 @@ def load(path: str | os.PathLike[str]) -> Model:
     path : path
         File to read.
 
-    Returns
-    -------
-    Model
-
     Raises
     ------
     ModelFileError
@@ -1284,9 +957,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     --------
     >>> import tempfile, refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... )
+    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> path = tempfile.mkdtemp() + "/sines.refold"
     >>> ae.fit(sines).save(path)
     >>> bool((refold.load(path).encode(sines) == ae.transform(sines)).all())
@@ -1296,7 +967,8 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def _unpickled(data: bytes) -> Model:
-    return Model(**loads(data, "The pickled model"))
+    source = "The pickled model"
+    return Model(**model_fields(*unpack_container(data, source), source))
 
 
 class FittedEstimator(Protocol):

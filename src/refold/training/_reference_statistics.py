@@ -7,20 +7,18 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 
 from refold._support.arrays import evenly_spaced
+from refold._support.output import log, warn
 from refold.model import (
     MAX_ERRORS,
     Model,
     ReferenceStatistics,
-    count_active,
     distances,
     errors_of,
     fit_mixture,
     means_by_sequence,
     reconstruction_errors,
-    report_active,
     scored_features,
 )
-from refold.model import MOST_SEQUENCES as MAX_COUNTED
 from refold.network.keras.build import Network
 from refold.sequences import Sequences
 from refold.training._held_out_error import holding
@@ -30,6 +28,12 @@ from refold.training._training import FitResult
 # Standard deviations below this are rounding.
 _MIN_DEVIATION = 1e-3
 _MAX_DECODED = 256  # training sequences for the typical error
+_MAX_COUNTED = 4096  # training sequences for the active dimensions of a variational model
+# Variance of the means above which a dimension is active: Y. Burda, R. Grosse and R. Salakhutdinov,
+# "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
+_ACTIVE = 0.01
+# Fraction of active dimensions below which there is a warning.
+_FEW = 0.25
 
 
 def measured(
@@ -38,9 +42,9 @@ def measured(
     """Return a model that knows its training data, calibrated if sequences were set aside."""
     kept = outcome.phase or "validated"
     if model.specification.variational:
-        sample = model.scaler.transform(split.sample(kept, MAX_COUNTED))
-        active = count_active(sample, model.network)
-        report_active(active, model.specification.latent_dim, verbose=verbose)
+        sample = model.scaler.transform(split.sample(kept, _MAX_COUNTED))
+        active = int((model.network.encode(sample).var(axis=0) > _ACTIVE).sum())
+        _report_active(active, model.specification.latent_dim, verbose=verbose)
         model = replace(model, active_dimensions=active)
     if (unseen := split.unseen()) is not None:
         with holding(network, outcome.validated):  # a refit was trained on them
@@ -51,6 +55,18 @@ def measured(
     if split.calibration is None or (outcome.interrupted and not outcome.complete):
         return model
     return model.calibrated_with(model.align(split.calibration))
+
+
+def _report_active(active: int, latent_dim: int, *, verbose: int) -> None:
+    """Report how many latent dimensions are active, and warn if they are few."""
+    count = f"{active} of {latent_dim} latent dimensions {'is' if active == 1 else 'are'} active"
+    if active == 0 or active < _FEW * latent_dim:
+        warn(
+            f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
+            "epochs or variational=False may activate more."
+        )
+    if verbose:
+        log(f"{count}.")
 
 
 def with_reference(model: Model, sequences: Sequences, *, seed: int) -> Model:

@@ -286,12 +286,7 @@ def pick_latent_steps(specification: Specification, source: Source) -> int:
 def _latent_steps(arguments: Arguments, specification: Specification, default: int) -> int:
     if arguments.latent_steps == "auto":
         return default
-    return check_latent_steps(
-        arguments.latent_steps,
-        specification.architecture,
-        variational=specification.variational,
-        cell=specification.cell,
-    )
+    return check_latent_steps(arguments.latent_steps, specification)
 
 
 def _check_readable(specification: Specification, corruption: Corruption) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from refold.kernels import packed, random_convolutions
-from refold.model._forecast_steps import recent_values
+from refold.model import recent_values
 from refold.models import build, decode_autoregressively, predict, seeded
 from refold.network.keras.lengths import length_loss
 from refold.network.keras.losses import column_errors

@@ -1,0 +1,648 @@
+"""Errors of reconstructions: of single entries, their means, NMSE, accuracy and exact match."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support.argument_checks import check_kind, check_one_each, check_some, check_whole
+from refold._support.display import short_number
+from refold.errors import ParameterError, SchemaError
+from refold.sequences import (
+    Scaler,
+    Schema,
+    Sequences,
+    as_sequences,
+    positions,
+    sums_by_sequence,
+)
+
+_SCALER = 'a Scaler, such as Scaler.fit(train, mode="features")'
+
+# Errors of entries, and their means
+
+
+def entry_errors(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
+) -> np.ndarray:
+    """Error of each entry: squared for numeric columns, else 1 if wrong and 0 if right.
+
+    Numeric columns are scaled by ``scaler``, if there is one. For a step that the reconstruction
+    lacks, numeric columns count as the training mean (without a scaler, the mean of the column) and
+    the others as wrong. Extra steps are ignored.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        The true sequences, and the reconstructed ones in the same order.
+    scaler : Scaler, optional
+        Fitted on the training split with ``mode="features"``.
+
+    Returns
+    -------
+    array of shape (n_steps, n_features)
+        One row per step of ``original``; NaN where nothing was observed.
+
+    Examples
+    --------
+    >>> original = Sequences.from_list([[1.0, 5.0, float("nan")], [3.0]])
+    >>> entry_errors(original, [[1.0, 4.0, 0.0], []])[:, 0].tolist()
+    [0.0, 1.0, nan, 0.0]
+    """
+    original, reconstructed = _as_pair(original, reconstructed)
+    if scaler is not None:
+        _check_units(scaler, original.schema)
+    x, y = original.values.astype(float), _on_steps_of(original, reconstructed)
+    wrong = ~_right_entries(original, y, tolerance=0.0)
+    errors = np.where(np.isnan(x), np.nan, wrong.astype(float))
+    numeric = original.schema.numeric
+    if numeric.any():
+        if scaler is not None:
+            x, y = ((values - scaler.mean_) / scaler.scale_ for values in (x, y))
+        x, y = x[:, numeric], y[:, numeric]
+        mean = _means_of_columns(x) if scaler is None else np.zeros(x.shape[1])
+        errors[:, numeric] = np.square(x - np.where(np.isnan(y), mean, y))
+    return errors
+
+
+def errors_by_feature(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
+) -> np.ndarray:
+    """Mean of `entry_errors` over each feature.
+
+    Parameters
+    ----------
+    original, reconstructed, scaler : Sequences, Sequences and Scaler
+        As for `entry_errors`.
+
+    Returns
+    -------
+    array of shape (n_features,)
+        Mean squared error of a numeric column, share of wrong entries of any other; NaN for a
+        feature that was never observed.
+
+    Examples
+    --------
+    >>> words = Sequences.from_list(["abba", "cab"])
+    >>> errors_by_feature(words, ["abbb", "ca"]).round(3).tolist()
+    [0.286]
+    """
+    errors = entry_errors(original, reconstructed, scaler)
+    return _mean(np.nansum(errors, axis=0), (~np.isnan(errors)).sum(axis=0))
+
+
+class SequenceErrors(NamedTuple):
+    """Mean errors of each sequence.
+
+    Attributes
+    ----------
+    numeric : array of shape (n_sequences,)
+        Mean squared error of the numeric columns; NaN where nothing was observed.
+    categorical : array of shape (n_sequences,)
+        Share of wrong binary and categorical entries; NaN where nothing was observed.
+    """
+
+    numeric: np.ndarray
+    categorical: np.ndarray
+
+
+def errors_by_sequence(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
+) -> SequenceErrors:
+    """Mean of `entry_errors` over each sequence.
+
+    Parameters
+    ----------
+    original, reconstructed, scaler : Sequences, Sequences and Scaler
+        As for `entry_errors`.
+
+    Examples
+    --------
+    >>> words = Sequences.from_list(["abba", "cab"])
+    >>> errors_by_sequence(words, ["abbb", "cab"]).categorical.tolist()
+    [0.25, 0.0]
+    """
+    original = as_sequences(original)
+    sums = sums_by_sequence(_step_sums(original, reconstructed, scaler), original)
+    return SequenceErrors(*_means_of_sums(sums))
+
+
+class GroupErrors(NamedTuple):
+    """Mean errors of groups of lengths or of positions, in ascending order.
+
+    Attributes
+    ----------
+    first, last : arrays of int of shape (n_groups,)
+        First and last length or step of each group, both inclusive.
+    numeric : array of shape (n_groups,)
+        Mean squared error of the numeric columns; NaN where nothing was observed.
+    categorical : array of shape (n_groups,)
+        Share of wrong binary and categorical entries; NaN where nothing was observed.
+    num_sequences : array of int of shape (n_groups,)
+        Number of sequences that have such a length, or such a step.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    numeric: np.ndarray
+    categorical: np.ndarray
+    num_sequences: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """Name of each group, such as ``7`` or ``7–9``."""
+        pairs = zip(self.first.tolist(), self.last.tolist(), strict=True)
+        return [str(low) if low == high else f"{low}–{high}" for low, high in pairs]
+
+
+def errors_by_length(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
+    *,
+    num_groups: int = 8,
+) -> GroupErrors:
+    """Mean of `entry_errors` over groups of sequences of similar length.
+
+    Groups are of about equal size; sequences of the same length are in the same group. Within a
+    group, every step has the same weight.
+
+    Parameters
+    ----------
+    original, reconstructed, scaler : Sequences, Sequences and Scaler
+        As for `entry_errors`.
+    num_groups : int, default=8
+        Maximum number of groups.
+
+    Examples
+    --------
+    >>> words = Sequences.from_list(["abba", "cab", "b"])
+    >>> errors = errors_by_length(words, ["abbb", "cab", "b"], num_groups=2)
+    >>> errors.first.tolist(), errors.last.tolist(), errors.categorical.round(3).tolist()
+    ([1, 3], [1, 4], [0.0, 0.143])
+    """
+    check_whole("num_groups", num_groups)
+    original = as_sequences(original)
+    sums = sums_by_sequence(_step_sums(original, reconstructed, scaler), original)
+    lengths = original.lengths
+    values, counts = np.unique(lengths, return_counts=True)
+    middle = (np.cumsum(counts) - counts / 2) / len(lengths)
+    _, group = np.unique((middle * num_groups).astype(int), return_inverse=True)
+    member = group[np.searchsorted(values, lengths)]
+    totals = np.zeros((group.max() + 1, 4))
+    np.add.at(totals, member, sums)
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    ends = np.append(starts[1:], len(values)) - 1
+    return GroupErrors(values[starts], values[ends], *_means_of_sums(totals), np.bincount(member))
+
+
+def errors_by_position(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
+    *,
+    num_groups: int = 60,
+) -> GroupErrors:
+    """Mean of `entry_errors` over groups of neighboring steps, which count from 0.
+
+    Parameters
+    ----------
+    original, reconstructed, scaler : Sequences, Sequences and Scaler
+        As for `entry_errors`.
+    num_groups : int, default=60
+        Maximum number of groups. If there are more steps, neighboring ones share a group.
+
+    Examples
+    --------
+    >>> words = Sequences.from_list(["abba", "cab", "b"])
+    >>> errors = errors_by_position(words, ["abbb", "cab", "a"])
+    >>> errors.categorical.round(3).tolist(), errors.num_sequences.tolist()
+    ([0.333, 0.0, 0.0, 1.0], [3, 2, 2, 1])
+    """
+    check_whole("num_groups", num_groups)
+    original = as_sequences(original)
+    entries = _step_sums(original, reconstructed, scaler)
+    _, step = positions(original)
+    longest = int(original.lengths.max())
+    width = max(1, -(-longest // num_groups))
+    first = np.arange(0, longest, width)
+    sums = np.stack([np.bincount(step // width, sum_, len(first)) for sum_ in entries.T], axis=1)
+    last = np.minimum(first + width, longest) - 1
+    num_sequences = (original.lengths[:, None] > first).sum(axis=0)
+    return GroupErrors(first, last, *_means_of_sums(sums), num_sequences)
+
+
+# Measures of all sequences together
+
+
+def nmse(
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any], scaler: Scaler
+) -> float:
+    """Compute the normalized mean squared error of the numeric columns.
+
+    This is the sum of the squared errors over the sum of the squared values, after standardization
+    on the training split. 0 is perfect; 1 is the error of predicting the training mean at every
+    step. Only observed entries of the original count. A step that the reconstruction lacks counts
+    as the training mean; extra steps are ignored. For other columns, see `accuracy`.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        Sequences that were held out from training, and the reconstructed ones.
+    scaler : Scaler
+        Fitted on the training split with ``mode="features"``.
+
+    Returns
+    -------
+    float
+        If all values of the original are the training mean: 0 if there is no error, else infinity.
+
+    Examples
+    --------
+    >>> original = Sequences.from_list([np.array([-1.0, 1.0, -1.0, 1.0])])
+    >>> scaler = Scaler.fit(original, mode="features")
+    >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
+    0.5
+    """
+    check_kind("scaler", scaler, _SCALER, "mode")
+    return _error_over_power(original, reconstructed, scaler, otherwise=float("inf"))
+
+
+def explained_variance(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
+) -> float:
+    """Share of the variance of the numeric columns that is explained: 1 - `nmse`.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        The true sequences, and the reconstructed ones.
+    scaler : Scaler, optional
+        Fitted on the training split. By default the columns of ``original`` are standardized by
+        their own mean and standard deviation.
+
+    Returns
+    -------
+    float
+        At most 1; 1 is perfect. If all values of the original are the mean: 1 if there is no error,
+        else 0.
+
+    Examples
+    --------
+    >>> original = Sequences.from_list([np.array([1.0, 2.0, 3.0])])
+    >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])])
+    0.5
+    """
+    return 1.0 - _error_over_power(original, reconstructed, scaler, otherwise=1.0)
+
+
+def exact(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    *,
+    tolerance: float = 1e-6,
+) -> float:
+    """Share of sequences that are reconstructed exactly, length included.
+
+    A binary entry is right if it rounds to the original at 0.5, a categorical one if it has the
+    same category (a category unknown to the schema is always wrong), a numeric one if it is within
+    ``tolerance``. Entries that are missing in the original are not compared.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        The true sequences, and the reconstructed ones.
+    tolerance : float, default 1e-6
+        Maximum difference of a numeric entry; relative if the magnitude of the entry is above 1.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> words = Sequences.from_list(["abba", "cab", "b"])
+    >>> exact(words, words[[0, 1, 1]])
+    0.6666666666666666
+    """
+    original, reconstructed = _as_pair(original, reconstructed)
+    right = _right_entries(original, _on_steps_of(original, reconstructed), tolerance).all(axis=1)
+    wrong_before = np.concatenate([[0], np.cumsum(~right)])
+    all_right = wrong_before[original.offsets[1:]] == wrong_before[original.offsets[:-1]]
+    return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
+
+
+def accuracy(
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any]
+) -> float:
+    """Share of steps at which all binary and categorical entries are right.
+
+    Entries are compared as in `exact`. A step that the reconstruction lacks is wrong, extra steps
+    are ignored, and steps without an observed entry do not count.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        The true sequences, and the reconstructed ones.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 1 if no step counts.
+
+    Examples
+    --------
+    >>> words = Sequences.from_list(["abba", "cab", "b"])
+    >>> accuracy(words, words[[0, 1, 1]])
+    0.875
+    """
+    original, reconstructed = _as_pair(original, reconstructed)
+    categorical = ~original.schema.numeric
+    if not categorical.any():
+        raise SchemaError(
+            "Accuracy needs binary or categorical columns. Got numeric columns only; "
+            "use nmse or explained_variance."
+        )
+    missing = np.isnan(original.values[:, categorical])
+    observed = missing.sum(axis=1) < missing.shape[1]
+    if not observed.any():
+        return 1.0
+    right = _right_entries(original, _on_steps_of(original, reconstructed), tolerance=0.0)
+    return float(np.mean(right[observed][:, categorical].all(axis=1)))
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Reconstruction quality.
+
+    Attributes
+    ----------
+    nmse : float or None
+        Normalized squared error of the numeric columns (`nmse`); None if there are none.
+    accuracy : float or None
+        Share of steps at which all binary and categorical entries are right (`accuracy`); None if
+        there are no such columns.
+    exact : float
+        Share of sequences that are reconstructed exactly, length included (`exact`).
+
+    Examples
+    --------
+    >>> Fidelity(0.25, 0.9, 0.5).error, Fidelity(None, 0.75, 0.5).error
+    (0.25, 0.25)
+    """
+
+    nmse: float | None
+    accuracy: float | None
+    exact: float
+
+    @property
+    def measure(self) -> str:
+        """Name of `error`: ``"NMSE"``, or ``"1 - accuracy"`` if no column is numeric."""
+        return "1 - accuracy" if self.nmse is None else "NMSE"
+
+    @property
+    def error(self) -> float:
+        """NMSE, or 1 - accuracy if no column is numeric."""
+        return 1.0 - (self.accuracy or 0.0) if self.nmse is None else self.nmse
+
+    @property
+    def lost(self) -> float:
+        """The larger of NMSE and 1 - accuracy."""
+        return self.error if self.accuracy is None else max(self.error, 1.0 - self.accuracy)
+
+    def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
+        """Format the measures that apply, each next to that of PCA.
+
+        Parameters
+        ----------
+        pca : Fidelity, optional
+            Quality of PCA on the same sequences.
+        name : str
+            Name of PCA at its first mention.
+
+        Examples
+        --------
+        >>> Fidelity(0.25, 0.9, 0.5).text(Fidelity(0.1, 0.8, 0.5))
+        'NMSE 0.25, PCA 0.1; accuracy 90.0 %, PCA 80.0 %'
+        """
+        forms = {"nmse": ("NMSE", short_number), "accuracy": ("accuracy", as_percent)}
+        if self.nmse is None:
+            forms["exact"] = ("exact", as_percent)
+        parts = []
+        for field, (measure, form) in forms.items():
+            ours, theirs = getattr(self, field), getattr(pca, field, None)
+            if ours is None:
+                continue
+            text = f"{measure} {form(ours)}"
+            if theirs is not None:
+                text, name = f"{text}, {name} {form(theirs)}", "PCA"
+            parts.append(text)
+        return "; ".join(parts)
+
+
+def fidelity(
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any], scaler: Scaler
+) -> Fidelity:
+    """Measure reconstruction quality, separately for numeric and other columns.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        The true sequences, and the reconstructed ones.
+    scaler : Scaler
+        Fitted on the training split; ``error_scaler_`` of a fitted estimator.
+
+    Examples
+    --------
+    >>> words = Sequences.from_list(["abba", "cab", "b"])
+    >>> fidelity(words, ["abba", "cab", "a"], Scaler.fit(words))
+    Fidelity(nmse=None, accuracy=0.875, exact=0.6666666666666666)
+    """
+    original, reconstructed = _as_pair(original, reconstructed)
+    numeric = original.schema.numeric
+    return Fidelity(
+        nmse(original, reconstructed, scaler) if numeric.any() else None,
+        None if numeric.all() else accuracy(original, reconstructed),
+        exact(original, reconstructed),
+    )
+
+
+def as_percent(share: float) -> str:
+    """Format a share in percent, rounded down so that it never looks better than it is."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    return f"{math.floor(round(1000 * share, 9)) / 10:.1f} %"
+
+
+@dataclass(frozen=True)
+class ErrorCurve:
+    """Held-out errors by the size of the code.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Latent dimensions, ascending.
+    errors, pca : tuple of float
+        Error of a fit with codes of each size, and of PCA with as many components, or with all of
+        them if there are fewer.
+    measure : {"NMSE", "1 - accuracy"}
+        Measure of the errors: squared error over power of the numeric columns or, if no column is
+        numeric, the share of the steps with a wrong token.
+    num_sequences, num_held_out : int
+        Number of all sequences used, and of held-out ones.
+    complete : bool
+        Whether all requested sizes are there; False after Ctrl-C.
+    accuracy, pca_accuracy : tuple of float
+        Share of the steps whose binary and categorical values are all correct; empty if all columns
+        are numeric.
+
+    Examples
+    --------
+    >>> curve = ErrorCurve((2, 4), (0.3, 0.1), (0.4, 0.15), "NMSE", 100, 10)
+    >>> min(curve.errors)
+    0.1
+    """
+
+    sizes: tuple[int, ...]
+    errors: tuple[float, ...]
+    pca: tuple[float, ...]
+    measure: str
+    num_sequences: int
+    num_held_out: int
+    complete: bool = True
+    accuracy: tuple[float, ...] = ()
+    pca_accuracy: tuple[float, ...] = ()
+
+
+# Pairs of original and reconstructed sequences
+
+
+def _as_pair(
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any]
+) -> tuple[Sequences, Sequences]:
+    """Convert both, and check that they have the same number of sequences and the same columns."""
+    original = as_sequences(original)
+    if not isinstance(reconstructed, Sequences):
+        reconstructed = as_sequences(reconstructed, schema=original.schema)
+    check_some(len(original), "sequence", "to measure")
+    check_one_each(len(reconstructed), "reconstructed sequences", len(original), "originals")
+    expected, got = original.schema.columns, reconstructed.schema.columns
+    if len(expected) != len(got):
+        raise SchemaError(
+            f"The reconstruction has {len(got)} columns, the original has {len(expected)}. "
+            "Pass reconstructions with the original's columns."
+        )
+    for want, have in zip(expected, got, strict=True):
+        if (want.name, want.type, want.categories) != (have.name, have.type, have.categories):
+            other = "" if want.categories == have.categories else " with other categories"
+            raise SchemaError(
+                f"Column {want.name!r} ({want.type}) is reconstructed as {have.name!r} "
+                f"({have.type}){other}. "
+                "Bring both to one schema with `reconstructed.align(original.schema)`."
+            )
+    return original, reconstructed
+
+
+def _check_units(scaler: Scaler, schema: Schema) -> None:
+    """Check that a scaler scales the features of a schema over all sequences."""
+    check_kind("scaler", scaler, _SCALER, "mode")
+    if len(scaler.mean_) != schema.num_columns:
+        raise SchemaError(
+            f"The scaler was fitted on {len(scaler.mean_)} columns, and the sequences have "
+            f"{schema.num_columns}. Pass a scaler of the same columns."
+        )
+    if scaler.mode != "features":
+        raise ParameterError(
+            f"Errors are measured in the units of the training split. Got a scaler of mode "
+            f'{scaler.mode!r}; pass Scaler.fit(train, mode="features").'
+        )
+
+
+def _on_steps_of(original: Sequences, reconstructed: Sequences) -> np.ndarray:
+    """Return the values of a reconstruction at the steps of the original (n_steps, n_features)."""
+    row, step = positions(original)
+    # a step that the reconstruction lacks is NaN, and extra steps are dropped
+    present = step < reconstructed.lengths[row]
+    values = np.full((len(step), original.values.shape[1]), np.nan)
+    values[present] = reconstructed.values[(reconstructed.offsets[row] + step)[present]]
+    return values
+
+
+def _right_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return which entries are right, by step and feature; missing originals count as right."""
+    right = np.isnan(original.values)
+    for i, column in enumerate(original.schema.columns):
+        x, y = original.values[:, i].astype(float), values[:, i]
+        right[:, i] |= column.column_type.is_right(x, y, tolerance, len(column.categories))
+    return right
+
+
+def _step_sums(
+    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None
+) -> np.ndarray:
+    """Return error sum and count of each step, for the numeric columns and then for the others."""
+    errors = entry_errors(original, reconstructed, scaler)
+    observed = ~np.isnan(errors)
+    numeric = original.schema.numeric
+    parts = [
+        part[:, columns].sum(axis=1)
+        for columns in (numeric, ~numeric)
+        for part in (np.nan_to_num(errors), observed.astype(float))
+    ]
+    return np.stack(parts, axis=1)
+
+
+def _means_of_sums(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean errors (n,) of the numeric and of the other columns from (n, 4) sums."""
+    return _mean(sums[:, 0], sums[:, 1]), _mean(sums[:, 2], sums[:, 3])
+
+
+def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Divide sums by counts; NaN without any."""
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _means_of_columns(values: np.ndarray) -> np.ndarray:
+    """Return the mean of the observed values of each column, 0 without any."""
+    return np.nansum(values, axis=0) / np.maximum(1, (~np.isnan(values)).sum(axis=0))
+
+
+def _error_over_power(
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None,
+    *,
+    otherwise: float,
+) -> float:
+    """Squared error over squared values, or ``otherwise`` if only the error is positive."""
+    original = as_sequences(original)
+    numeric = original.schema.numeric
+    if not numeric.any():
+        raise SchemaError(
+            "NMSE and explained variance need numeric columns. Got binary and categorical columns "
+            "only; use accuracy or exact."
+        )
+    errors = entry_errors(original, reconstructed, scaler)[:, numeric]
+    x = original.values[:, numeric].astype(float)
+    if scaler is not None:
+        mean, variance = scaler.mean_[numeric], np.square(scaler.scale_[numeric])
+    else:
+        mean = _means_of_columns(x)
+        variance = _means_of_columns(np.square(x - mean))
+        variance = np.where(variance > 0, variance, 1.0)
+        errors = errors / variance
+    error, power = np.nansum(errors), np.nansum(np.square(x - mean) / variance)
+    if power > 0:
+        return float(error / power)
+    return 0.0 if error == 0 else otherwise

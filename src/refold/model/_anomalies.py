@@ -1,0 +1,313 @@
+"""Anomaly scores, from the reconstruction error and the distance to the training data; `Detection`.
+
+Codes come without latent optimization, which would make anomalies look more normal. Steps without
+any value are bridged, because the encoder reads them as a jump to the mean.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+import refold
+from refold._support.arrays import evenly_spaced, offsets_from_lengths
+from refold.evaluation import adjusted_p_values, conformal_p_values
+from refold.model._drift import Drift
+from refold.model._inputs import check_lengths
+from refold.model._statistics import Calibration, ReferenceStatistics
+from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
+
+# Values are clipped to this number of standard deviations from the mean, because a network turns
+# larger ones into NaN in single precision.
+_MAX_DEVIATIONS = 1e12
+MAX_ERRORS = 1024  # stored errors of sequences
+_MAX_STEPS = 100_000  # stored errors of steps
+# Relative difference between scores that can be rounding.
+_ROUNDING = 1e-4
+
+
+class Measurement(NamedTuple):
+    """Errors and distances of sequences, before they are scaled and added."""
+
+    # (n_steps, n_columns): squared error of each numeric value in standardized units, and 1 for
+    # another wrong value, else 0; NaN for missing values
+    entries: np.ndarray
+    errors: np.ndarray  # (n_sequences,), mean of a sequence's entries, 0 if there is none
+    # (n_sequences,), squared Mahalanobis distances of codes and ROCKET features to training
+    distances: np.ndarray
+    codes: np.ndarray  # (n_sequences, width of the code), of the encoder
+
+
+def measure(model: "refold.Model", sequences: Sequences) -> Measurement:
+    """Measure errors and distances of aligned sequences."""
+    sequences = _within_reach(sequences, model.error_scaler)
+    codes, features = scored_features(model, sequences)
+    entries = reconstruction_errors(model, sequences, codes)
+    errors = means_by_sequence(entries, sequences)
+    return Measurement(entries, errors, distances(features, model.require_reference()), codes)
+
+
+def score_components(measured: Measurement, reference: ReferenceStatistics) -> np.ndarray:
+    """Return (n_sequences, 2): error and distance, divided by their means in training.
+
+    Their sum is the anomaly score.
+    """
+    return np.stack([measured.errors, measured.distances], axis=1) / reference.typical
+
+
+def distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
+    """Return the squared Mahalanobis distances (n_sequences,) of what `scored_features` returns."""
+    away = (features - reference.mean) / reference.deviation
+    precision = reference.precision.astype(float)
+    return np.maximum(np.einsum("ni,ij,nj->n", away, precision, away, optimize=True), 0.0)
+
+
+def errors_of(model: "refold.Model", sequences: Sequences) -> np.ndarray:
+    """Return the reconstruction errors (n_sequences,) of aligned sequences, at their lengths."""
+    sequences = _within_reach(sequences, model.error_scaler)
+    codes, _ = scored_features(model, sequences)
+    return means_by_sequence(reconstruction_errors(model, sequences, codes), sequences)
+
+
+def _within_reach(sequences: Sequences, error_scaler: Scaler) -> Sequences:
+    """Clip values to what the network can compute with."""
+    reach = _MAX_DEVIATIONS * error_scaler.scale_
+    values = np.clip(sequences.values, error_scaler.mean_ - reach, error_scaler.mean_ + reach)
+    return sequences.with_values(values.astype(sequences.values.dtype))
+
+
+def scored_features(model: "refold.Model", sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Return the encoder's codes, and these with ROCKET features appended."""
+    sequences = _bridged(sequences)
+    scaled = model.scaler.transform(sequences)
+    codes = model.network.encode(scaled)
+    whole = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
+    features = np.concatenate([whole, model.network.rocket_features(scaled)], axis=1)
+    return whole, features.astype(float)
+
+
+def reconstruction_errors(
+    model: "refold.Model", sequences: Sequences, codes: np.ndarray
+) -> np.ndarray:
+    """Return the entries (n_steps, n_columns) of a `Measurement`, from codes."""
+    check_lengths(sequences.lengths, len(sequences), model.network)
+    lengths = _bridged(sequences).lengths
+    decoded = model.to_sequences(codes, lengths).values
+    row, step = positions(sequences)
+    written = np.zeros(sequences.values.shape, decoded.dtype)
+    written[step < lengths[row]] = decoded
+    return entries_between(sequences, sequences.with_values(written), model.error_scaler)
+
+
+def entries_between(sequences: Sequences, decoded: Sequences, error_scaler: Scaler) -> np.ndarray:
+    """Return the error (n_steps, n_columns) of each value, NaN where it is missing."""
+    schema = sequences.schema
+    true = error_scaler.transform(sequences).values.astype(float)
+    written = error_scaler.transform(decoded).values.astype(float)
+    columns = zip(schema.columns, true.T, written.T, strict=True)
+    entries = np.stack([column.column_type.error(x, y, np) for column, x, y in columns], axis=1)
+    return np.where(np.isnan(true), np.nan, entries)
+
+
+def means_by_sequence(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Average the observed entries of each sequence, so that no other affects the rounding."""
+    observed = ~np.isnan(entries)
+    sums = sums_by_sequence(np.where(observed, entries, 0.0), sequences).sum(axis=1)
+    counts = sums_by_sequence(observed.astype(float), sequences).sum(axis=1)
+    return sums / np.maximum(counts, 1)
+
+
+def _bridged(sequences: Sequences) -> Sequences:
+    """Interpolate steps without any value, and drop those at the end.
+
+    A gap at the begin has the first values, and a column that is not numeric those before the gap.
+    """
+    values, schema = sequences.values, sequences.schema
+    own = values[:, :-1] if schema.time_gaps else values  # a step has a time without values, too
+    gap = np.isnan(own).all(axis=1)
+    if not gap.any():
+        return sequences
+    row, place = positions(sequences)[0], np.arange(len(values))
+    before = np.maximum.accumulate(np.where(gap, -1, place))
+    after = np.minimum.accumulate(np.where(gap, len(values), place)[::-1])[::-1]
+    follows, precedes = before >= sequences.offsets[row], after < sequences.offsets[row + 1]
+    between = gap & precedes
+    after = after[between]
+    before = np.where(follows, before, -1)[between]
+    before = np.where(before < 0, after, before)
+    share = (place[between] - before) / np.maximum(after - before, 1)
+    slope = np.where(schema.numeric, values[after] - values[before], 0.0)
+    bridge, filled = values[before] + share[:, None] * slope, values.copy()
+    filled[between] = np.where(np.isnan(values[between]), bridge, values[between])
+    kept = ~gap | precedes | ~follows  # a sequence without any value stays as it is
+    lengths = np.bincount(row[kept], minlength=len(sequences))
+    return Sequences(filled[kept], offsets_from_lengths(lengths), sequences.ids, schema)
+
+
+def calibration_of(
+    normal: Measurement, reference: ReferenceStatistics, residuals: np.ndarray | None
+) -> Calibration:
+    """Return the scores of normal sequences and of their steps, sorted, with the residuals."""
+    steps = step_scores(normal.entries)
+    steps = np.sort(steps[~np.isnan(steps)])
+    steps = steps[evenly_spaced(len(steps), _MAX_STEPS)]
+    scores = np.sort(score_components(normal, reference).sum(axis=1))
+    return Calibration(scores, steps, residuals)
+
+
+def p_values(scores: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Return the share of normal scores that are at least as high, the score itself counted in."""
+    # rounding must not break ties of equal sequences
+    return conformal_p_values(scores * (1.0 - _ROUNDING), normal)
+
+
+def step_scores(entries: np.ndarray) -> np.ndarray:
+    """Return the mean (n_steps,) of each step's observed entries, NaN if there is none."""
+    observed = ~np.isnan(entries)
+    count = observed.sum(axis=1)
+    sums = np.where(observed, entries, 0.0).sum(axis=1)
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+
+
+class Reason(NamedTuple):
+    """Position of a badly reconstructed value, and its share of the sequence's error."""
+
+    step: int
+    column: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Anomaly scores and p-values of sequences.
+
+    Attributes
+    ----------
+    alpha : float
+        False alarm rate: at most this share of normal sequences is marked as anomalous, on average
+        over the draw of the calibration sequences.
+    ids : array of shape (n_sequences,)
+        Id of each sequence.
+    score_components : array of shape (n_sequences, 2)
+        Reconstruction error of a sequence and its distance to the training data, each divided by
+        its mean over training sequences.
+    p_values : array of shape (n_sequences,)
+        Share of normal sequences with an anomaly score at least as high.
+    step_scores : list of arrays of shape (length,)
+        Mean squared error of each step, in standardized units; NaN if all values are missing.
+    step_p_values : list of arrays of shape (length,)
+        Share of the steps of normal sequences whose error is at least as large.
+    errors : list of arrays of shape (length, n_columns)
+        Squared error of each value, in standardized units. Values are clipped to 1e12 standard
+        deviations from the training mean.
+    columns : tuple of str
+        Names of the columns.
+    drift : Drift, optional
+        Tests whether the sequences differ from the training data as a whole, as `drift` does. None
+        if there is no sequence or the model file lacks the errors of held-out sequences.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+    >>> ae = ae.fit(sines[:40]).calibrate(sines[40:])
+    >>> detection = ae.detect([[4.0] * 20], alpha=0.05)
+    >>> detection.anomalous.tolist(), detection.explain(0, most=1)[0].column
+    ([True], 'x0')
+    """
+
+    alpha: float
+    ids: np.ndarray
+    score_components: np.ndarray
+    p_values: np.ndarray
+    step_scores: list[np.ndarray]
+    step_p_values: list[np.ndarray]
+    errors: list[np.ndarray]
+    columns: tuple[str, ...]
+    drift: Drift | None = None
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Anomaly scores, array (n,): sums of both components, 2 on average in training."""
+        return self.score_components.sum(axis=1)
+
+    @property
+    def anomalous(self) -> np.ndarray:
+        """Whether each sequence has a p-value of at most ``alpha``, bool (n,)."""
+        return self.p_values <= self.alpha
+
+    @property
+    def adjusted_p_values(self) -> np.ndarray:
+        """p-values for multiple tests, array (n,); see `refold.evaluation.adjusted_p_values`.
+
+        Among the sequences with a value of at most ``alpha``, the expected share of normal ones is
+        at most ``alpha``.
+        """
+        return adjusted_p_values(self.p_values)
+
+    @property
+    def discoveries(self) -> np.ndarray:
+        """Whether each sequence has an adjusted p-value of at most ``alpha``, bool (n,)."""
+        return self.adjusted_p_values <= self.alpha
+
+    def explain(self, index: int, most: int = 3) -> list[Reason]:
+        """List the values with the largest errors in a sequence, the largest first.
+
+        Parameters
+        ----------
+        index : int
+            Index of the sequence.
+        most : int, default=3
+            Maximum number of reasons.
+
+        Returns
+        -------
+        list of Reason
+            Empty if the sequence was reconstructed without an error. If ``score_components`` has a
+            larger distance than error, the combination of values is more anomalous than the values.
+        """
+        errors = np.nan_to_num(self.errors[index])
+        total = errors.sum()
+        order = np.argsort(-errors, axis=None, kind="stable")[:most]
+        places = zip(*np.unravel_index(order, errors.shape), strict=True)
+        return [
+            Reason(int(step), self.columns[column], float(errors[step, column] / total))
+            for step, column in places
+            if errors[step, column] > 0
+        ]
+
+    def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
+        """Return one row per sequence: id, scores, p-values, verdict and worst value.
+
+        Parameters
+        ----------
+        id : str
+            Name of the id column.
+
+        Returns
+        -------
+        pyarrow.Table
+            Table with the columns ``id``, ``score``, its components ``error`` and ``distance``,
+            ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``; the last two
+            are null if the distance is the larger component.
+        """
+        by_error = self.score_components[:, 0] >= self.score_components[:, 1]
+        worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
+        numbers = {
+            "score": self.scores,
+            "error": self.score_components[:, 0],
+            "distance": self.score_components[:, 1],
+            "p_value": self.p_values,
+            "adjusted_p_value": self.adjusted_p_values,
+        }
+        return pa.table(
+            {
+                id: pa.array(self.ids.tolist()),
+                **{name: pa.array(values, pa.float64()) for name, values in numbers.items()},
+                "anomalous": pa.array(self.anomalous, pa.bool_()),
+                "step": pa.array([r[0].step if r else None for r in worst], pa.int64()),
+                "column": pa.array([r[0].column if r else None for r in worst], pa.string()),
+            }
+        )

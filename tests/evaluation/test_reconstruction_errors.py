@@ -1,0 +1,284 @@
+"""Errors of reconstructions, compared with values computed by hand."""
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.evaluation import (
+    Fidelity,
+    accuracy,
+    entry_errors,
+    errors_by_feature,
+    errors_by_length,
+    errors_by_position,
+    errors_by_sequence,
+    exact,
+    explained_variance,
+    fidelity,
+    nmse,
+)
+from refold.sequences import Column, Scaler, Schema, Sequences
+
+NAN = np.nan
+SCHEMA = Schema(
+    (Column("level", "numeric"), Column("on", "binary"), Column("page", "categorical", ("a", "b")))
+)
+
+
+def build(*rows, schema=SCHEMA):
+    lengths = [len(one) for one in rows]
+    values = np.concatenate([np.array(one, float).reshape(len(one), -1) for one in rows if one])
+    return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
+
+
+# 3, 0, 1 and 2 steps with gaps. The reconstructions lack a step of the first and add one elsewhere.
+ORIGINAL = build([(1, 1, 0), (2, NAN, 1), (3, 0, 1)], [], [(NAN, 1, NAN)], [(5, 0, 0), (7, 1, NAN)])
+BACK = build([(1, 0.9, 0), (4, 1, 0)], [(9, 0, 0)], [(8, 0.2, 1)], [(5, 0.6, 1), (6, 1, 0)])
+SCALER = Scaler.fit(build([(0, 0, 0), (4, 1, 1)]))  # mean 2, standard deviation 2
+
+
+# Entries, and their means
+
+
+def test_entries_by_hand():
+    expected = [
+        [0, 0, 0],
+        [1.0, NAN, 1],
+        [0.25, 1, 1],  # missing step: the mean, and wrong categories
+        [NAN, 1, NAN],
+        [0, 1, 1],
+        [0.25, 0, NAN],
+    ]
+    np.testing.assert_allclose(entry_errors(ORIGINAL, BACK, SCALER), expected)
+    # without a scaler, a missing step counts as the mean of the column
+    raw = entry_errors(ORIGINAL, BACK)[:, 0]
+    np.testing.assert_allclose(raw, [0, 4, (3 - 18 / 5) ** 2, NAN, 0, 1])
+
+
+def test_means_by_feature_sequence_length_and_position():
+    by_feature = errors_by_feature(ORIGINAL, BACK, SCALER)
+    assert by_feature == pytest.approx([1.5 / 5, 3 / 5, 3 / 4])
+    by_sequence = errors_by_sequence(ORIGINAL, BACK, SCALER)
+    np.testing.assert_allclose(by_sequence.numeric, [1.25 / 3, NAN, NAN, 0.125])
+    np.testing.assert_allclose(by_sequence.categorical, [3 / 5, NAN, 1.0, 2 / 3])
+
+    by_length = errors_by_length(ORIGINAL, BACK, SCALER, num_groups=2)
+    assert (by_length.first.tolist(), by_length.last.tolist()) == ([0, 2], [1, 3])
+    assert by_length.num_sequences.tolist() == [2, 2]
+    np.testing.assert_allclose(by_length.numeric, [NAN, 1.5 / 5])
+    np.testing.assert_allclose(by_length.categorical, [1.0, 5 / 8])
+    single = errors_by_length(ORIGINAL, BACK, SCALER, num_groups=50)
+    assert single.first.tolist() == single.last.tolist() == [0, 1, 2, 3]
+
+    by_position = errors_by_position(ORIGINAL, BACK, SCALER)
+    assert by_position.first.tolist() == by_position.last.tolist() == [0, 1, 2]
+    assert by_position.num_sequences.tolist() == [3, 2, 1]
+    assert by_position.numeric == pytest.approx([0, 0.625, 0.25])
+    assert by_position.categorical == pytest.approx([3 / 5, 1 / 2, 1.0])
+    pairs = errors_by_position(ORIGINAL, BACK, SCALER, num_groups=2)
+    assert (pairs.first.tolist(), pairs.last.tolist()) == ([0, 2], [1, 2])
+    assert pairs.numeric == pytest.approx([1.25 / 4, 0.25])
+
+
+def test_groups_of_lengths_have_similar_sizes_and_do_not_split_a_length():
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate([rng.integers(1, 40, 300), np.full(300, 20)])
+    original = Sequences.from_list([np.ones(n) for n in lengths])
+    found = errors_by_length(original, original, num_groups=6)
+    assert (found.first[1:] > found.last[:-1]).all()
+    assert found.num_sequences.sum() == 600
+    assert 3 <= len(found.first) <= 6
+
+
+def test_empty_sequences_have_no_entries():
+    empty = Sequences.from_list([np.zeros((0, 2)), np.zeros((0, 2))])
+    assert np.isnan(errors_by_feature(empty, empty)).all()
+    assert np.isnan(errors_by_sequence(empty, empty).numeric).all()
+    by_length = errors_by_length(empty, empty)
+    assert (by_length.first.tolist(), by_length.num_sequences.tolist()) == ([0], [2])
+    assert len(errors_by_position(empty, empty).first) == 0
+    assert explained_variance(empty, empty) == exact(empty, empty) == 1.0
+
+
+# NMSE and explained variance
+
+
+def series(*rows):
+    return Sequences.from_list([np.array(row, dtype=float) for row in rows], column_types="numeric")
+
+
+TRAIN = series([0.0, 4.0], [2.0, 2.0, 0.0, 4.0])
+UNITS = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
+
+
+@pytest.mark.parametrize(
+    ("original", "reconstructed", "expected"),
+    [
+        (series([2.0, 6.0], [0.0]), series([3.0, 5.0], [0.0]), 2 / 20),  # error over power
+        (series([2.0, 6.0, 1.0], [0.0]), series([2.0] * 3, [2.0]), 1.0),  # the training mean
+        # a missing step counts as the mean, and an extra one is ignored
+        (series([4.0, 6.0], [0.0, 1.0]), series([4.0], [0.0, 1.0, 9.0, 9.0]), 16 / 25),
+        (series([4.0, 6.0], [0.0, 1.0]), [np.array([]), np.array([0.0])], 21 / 25),
+        # missing originals do not count, and missing reconstructions are the mean
+        (series([4.0, NAN, 0.0], [NAN]), series([3.0, 50.0, 0.0], [7.0]), 1 / 8),
+        (series([4.0, NAN, 0.0], [NAN]), series([NAN, 50.0, 0.0], [7.0]), 4 / 8),
+        # without power, any error is infinite
+        (series([2.0, 2.0]), series([2.0, 2.0]), 0.0),
+        (series([2.0, 2.0]), series([2.0, 2.5]), np.inf),
+    ],
+)
+def test_nmse_by_hand(original, reconstructed, expected):
+    assert nmse(original, reconstructed, UNITS) == pytest.approx(expected)
+    if np.isfinite(expected):
+        variance = explained_variance(original, reconstructed, UNITS)
+        assert variance == pytest.approx(1 - expected)
+
+
+def test_each_feature_is_measured_in_its_own_units():
+    train = Sequences.from_list([np.array([[0.0, -100.0], [2.0, 100.0]])])
+    scaler = Scaler.fit(train, mode="features")  # standard deviations 1 and 100
+    original = Sequences.from_list([np.array([[1.0, 0.0], [3.0, 200.0]])])
+    reconstructed = Sequences.from_list([np.array([[1.0, 50.0], [2.0, 200.0]])])
+    assert errors_by_feature(original, reconstructed, scaler) == pytest.approx([0.5, 0.125])
+    assert errors_by_feature(original, reconstructed) == pytest.approx([0.5, 1250.0])
+    assert nmse(original, reconstructed, scaler) == pytest.approx((1 + 0.25) / (4 + 4))
+
+
+def test_explained_variance_without_a_scaler_is_in_the_units_of_the_original():
+    original = series([1.0, 2.0, 3.0, 6.0])  # mean 3, squared deviations 4 + 1 + 0 + 9
+    for back, error in (([1.0, 2.0, 4.0, 4.0], 5), ([1.0, 2.0, 4.0], 10), ([3.0] * 4, 14)):
+        assert explained_variance(original, series(back)) == pytest.approx(1 - error / 14)
+    assert explained_variance(series([2.0, 2.0]), series([2.0, 2.5])) == 0.0
+    x, y = [[0.0, 0.0], [2.0, 2000.0]], [[1.0, 0.0], [2.0, 2000.0]]
+    found = explained_variance(Sequences.from_list([x]), Sequences.from_list([y]))
+    assert found == pytest.approx(1 - (1 / 2 + 0) / 2)
+    large = Sequences.from_list([np.array([1e6, 1e6 + 1, 1e6 + 2])])
+    off = large.with_values(large.values + np.array([[0.0], [1.0], [0.0]]))
+    assert explained_variance(large, off) == pytest.approx(0.5)
+
+
+# Exact match and accuracy
+
+WORDS = Sequences.from_list(["abba", "cab", "", "b"])
+
+
+@pytest.mark.parametrize(
+    ("back", "sequences", "steps"),
+    [
+        (["abba", "cab", "", "b"], 1, 1),
+        (["abca", "cab", "", "b"], 3 / 4, 7 / 8),
+        (["abba", "cab", "a", "b"], 3 / 4, 1),  # the length counts for exact
+        (["abb", "cab", "", "b"], 3 / 4, 7 / 8),
+        (["", "", "", ""], 1 / 4, 0),
+    ],
+)
+def test_words(back, sequences, steps):
+    assert exact(WORDS, back) == sequences
+    assert accuracy(WORDS, Sequences.from_list(back, schema=WORDS.schema)) == steps
+
+
+def test_binary_entries_are_rounded_at_one_half():
+    x = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    original = Sequences.from_list([x, x[:1]], column_types="binary")
+    near = original.with_values(np.array([[0.9, 0.1], [0.4, 0.5], [0.0, 0.49], [0.7, 0.2]]))
+    assert exact(original, near) == 1.0
+    off = original.with_values(np.array([[0.9, 0.1], [0.4, 0.4], [0.0, 0.49], [0.7, 0.2]]))
+    assert exact(original, off) == 1 / 2
+    assert accuracy(original, off) == 3 / 4
+
+
+def test_missing_originals_are_ignored_and_missing_and_unknown_values_are_wrong():
+    schema = Schema((Column("a", "binary"), Column("b", "binary")))
+    original = Sequences(np.array([[1.0, NAN], [NAN, NAN]]), [0, 1, 2], schema=schema)
+    back = original.with_values(np.array([[1.0, 1.0], [0.0, 1.0]]))
+    assert exact(original, back) == accuracy(original, back) == 1.0
+    lost = original.with_values(np.array([[NAN, 1.0], [0.0, 1.0]]))
+    assert exact(original, lost) == 1 / 2
+    assert accuracy(original, lost) == 0.0  # the second step was never observed
+    unknown = Sequences(np.array([[0.0], [3.0]]), [0, 1, 2], schema=WORDS.schema)
+    assert exact(unknown, unknown) == accuracy(unknown, unknown) == 1 / 2
+    assert accuracy(WORDS[[2]], WORDS[[2]]) == 1.0  # no step
+
+
+def test_numeric_entries_within_tolerance():
+    original = Sequences.from_list([np.array([0.5, 2000.0]), np.array([1.5])])
+    near = original.with_values(original.values + np.array([[5e-7], [1e-3], [0.1]]))
+    assert exact(original, near) == 1 / 2
+    assert exact(original, near, tolerance=0.2) == 1.0
+
+
+# The three measures together
+
+
+def test_numeric_and_other_columns_have_their_own_measures():
+    original = build([(0, 0, 0), (4, 1, 1)], [(0, 0, 1)])
+    back = original.with_values(np.array([[0.0, 0, 1], [3.0, 1, 1], [0.0, 0, 1]]))
+    scaler = Scaler.fit(original)
+    found = fidelity(original, back, scaler)
+    assert found.nmse == nmse(original, back, scaler) == pytest.approx(3 / 32)
+    assert found.accuracy == accuracy(original, back) == 2 / 3
+    assert found.exact == exact(original, back) == 1 / 2
+    assert (found.measure, found.error, found.lost) == ("NMSE", found.nmse, 1 - found.accuracy)
+    words = Sequences.from_list(["ab", "b"])
+    found = fidelity(words, ["ab", "a"], Scaler.fit(words))
+    assert found == Fidelity(None, 2 / 3, 1 / 2)
+    assert (found.measure, found.lost) == ("1 - accuracy", pytest.approx(1 / 3))
+    numbers = Sequences.from_list([[1.0, 2.0]])
+    assert fidelity(numbers, numbers, Scaler.fit(numbers)) == Fidelity(0.0, None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "pca", "text"),
+    [
+        (
+            Fidelity(0.255, 0.81, 0),
+            Fidelity(0.158, 0.84, 0),
+            "NMSE 0.255, PCA of 4 0.158; accuracy 81.0 %, PCA 84.0 %",
+        ),
+        (
+            Fidelity(None, 0.99999, 1.0),
+            Fidelity(None, 0.5, 0.0),
+            "accuracy 99.9 %, PCA of 4 50.0 %; exact 100 %, PCA 0 %",
+        ),
+        (Fidelity(0.25, None, 0), None, "NMSE 0.25"),
+    ],
+)
+def test_each_measure_is_next_to_that_of_pca(ours, pca, text):
+    assert ours.text(pca, name="PCA of 4") == text
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: errors_by_length(ORIGINAL, BACK, num_groups=0), ParameterError, "num_groups must"),
+        (lambda: errors_by_position(ORIGINAL, BACK, num_groups=0), ParameterError, "num_groups"),
+        (lambda: exact(WORDS, WORDS[:1]), DataError, "Got 1 reconstructed sequences for 4 orig"),
+        (lambda: accuracy(WORDS[[]], WORDS[[]]), DataError, "There is no sequence to measure"),
+        (lambda: accuracy(TRAIN, TRAIN), SchemaError, "Accuracy needs binary or categorical"),
+        (lambda: nmse(WORDS, WORDS, Scaler.fit(WORDS)), SchemaError, "need numeric columns"),
+        (lambda: nmse(TRAIN, TRAIN, None), ParameterError, "scaler must be a Scaler, such as"),
+        (lambda: nmse(TRAIN, TRAIN, SCALER), SchemaError, "fitted on 3 columns, and the"),
+        (
+            lambda: nmse(TRAIN, TRAIN, Scaler.fit(TRAIN, mode="sequence")),
+            ParameterError,
+            "the units of the training split. Got a scaler of mode 'sequence'",
+        ),
+        (lambda: exact(ORIGINAL, TRAIN[[0, 0, 0, 0]]), SchemaError, "has 1 columns, the original"),
+        (
+            lambda: exact(series([1.0]), Sequences.from_list([np.ones((1, 1))], names=["other"])),
+            SchemaError,
+            r"'x0' \(numeric\) is reconstructed as 'other'",
+        ),
+        (
+            lambda: exact(Sequences.from_list(["ab"]), Sequences.from_list(["bc"])),
+            SchemaError,
+            "with other categories",
+        ),
+    ],
+)
+def test_mistakes_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

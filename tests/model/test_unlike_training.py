@@ -1,0 +1,280 @@
+"""A model warns of sequences unlike those of its training: longer, in other units, or the same."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+
+import refold
+from model.small import sines
+from refold import Sequences
+from refold.cli import main
+from refold.errors import DataError
+from refold.model import _inputs, check_untrained, describe_longer
+from refold.network.keras.network import keras_models
+from refold.sequences import as_sequences, fingerprints, write
+from refold.training import _split
+from refold.training._data_sources import Source
+from refold.training._split import joined_fingerprints
+from small_data import mapped, untrained
+
+
+def the_warning(call):
+    """Return the text of the only warning of a call."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        call()
+    [warning] = told
+    return str(warning.message)
+
+
+# Longer sequences
+
+ONE = "1 of 4 sequences is longer than the longest in training: 30 steps against 6. "
+
+
+def waves(*lengths):
+    values = np.sin(np.arange(sum(lengths)) / 2)
+    return Sequences(values[:, None], np.concatenate([[0], np.cumsum(lengths)]))
+
+
+MIXED = waves(5, 30, 6, 3)
+
+
+@pytest.fixture(scope="module")
+def ae():
+    train = waves(*[3, 4, 5, 6] * 10)
+    return untrained(train[:20], latent_dim=2).calibrate(train[20:])
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda ae: ae.reconstruct(MIXED), ONE + "They are decoded at their own length"),
+        (lambda ae: ae.score(MIXED), ONE + "They are decoded at their own length"),
+        (lambda ae: ae.transform(MIXED), ONE + "The model never saw the steps after step 6"),
+        (lambda ae: ae.detect(MIXED, alpha=0.2), "anomalous for their length alone"),
+        (
+            lambda ae: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]),
+            "1 of 2 lengths is longer than the longest in training: 9 steps against 6. The model "
+            "never wrote",
+        ),
+    ],
+)
+def test_each_method_warns_once_of_longer_sequences(ae, call, expected):
+    assert expected in the_warning(lambda: call(ae))
+
+
+def test_sequences_as_long_as_in_training_cause_no_warning(ae):
+    sequences = waves(6, 5, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ae.reconstruct(sequences)
+        ae.score(sequences)
+        ae.detect(sequences, alpha=0.2)
+
+
+def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
+    back, codes = ae.reconstruct(MIXED), ae.transform(MIXED)
+    assert len(back[1]) == 30
+    assert all(map(np.array_equal, back, ae.reconstruct(MIXED, codes=codes)))
+    short = [0, 2, 3]
+    for i, one in zip(short, ae.inverse_transform(codes[short]), strict=True):
+        assert back[i].shape == one.shape
+        assert np.allclose(back[i], one, atol=1e-6)
+    with pytest.raises(DataError, match=r"Got 1 codes for 4 sequences. Give one for each\."):
+        ae.reconstruct(MIXED, codes=codes[:1])
+
+
+def test_predicted_lengths(ae, tmp_path):
+    ae.save(tmp_path / "m.refold")
+    other = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
+    *_, bias = keras_models(other.model_.network).length.trainable_variables
+    bias.assign([20.0, 0.0])  # 20 standard deviations above the mean length
+    text = the_warning(lambda: other.inverse_transform(np.zeros((2, 2), np.float32)))
+    assert text.startswith(
+        "2 of 2 predicted lengths are longer than the longest in training: up to"
+    )
+    # they may exceed the longest by a tenth
+    assert describe_longer(np.array([22]), 20, "predictions") is None
+    assert "23 steps against 20" in describe_longer(np.array([23]), 20, "predictions")
+
+
+def test_a_network_with_a_fixed_number_of_steps_cuts_longer_sequences():
+    message = describe_longer(np.array([9, 4]), 6, "reconstructions", most=6)
+    assert "They are cut to 6 steps, the most that this architecture writes." in message
+
+
+def test_blocks_of_files_are_counted_together(ae, tmp_path):
+    write(waves(*[5] * 40, 30, 8), tmp_path / "waves.parquet")
+    blocks = mapped(tmp_path / "waves.parquet", block_bytes=100)
+    text = the_warning(lambda: list(ae.encode_blocks(blocks)))
+    assert text.startswith("2 of 42 sequences are longer")
+    assert len(blocks.block_offsets) > 2
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("encode {m} {d} -o {o}.npy", "or give --lengths to refold decode."),
+        ("reconstruct {m} {d} -o {o}.npz", "They are decoded at their own length"),
+        ("detect {m} {d} --alpha 0.2 -o {o}.csv", "or cut with --window."),
+        ("report {m} {d} -o {o}.html", "They are decoded at their own length"),
+        ("decode {m} {c} --lengths 3,9,3,3 -o {o}.npz", "Ask for at most 6 steps"),
+    ],
+)
+def test_commands_warn_once(ae, tmp_path, capsys, command, expected):
+    model, data, codes = tmp_path / "m.refold", tmp_path / "d.npz", tmp_path / "c.npy"
+    ae.save(model)
+    write(MIXED, data)
+    np.save(codes, np.zeros((4, 2), np.float32))
+    assert main(command.format(m=model, d=data, c=codes, o=tmp_path / "out").split()) == 0
+    lines = capsys.readouterr().err.splitlines()
+    [message] = [line for line in lines if "in training: " in line]
+    assert message.startswith("Warning: 1 of 4 ")
+    assert expected in message
+    if command.startswith("report"):
+        assert ONE.strip() in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+# Other units
+
+NAMES = ["weight", "pressure", "income", "claim", "jump", "visits", "tail", "flag"]
+FAR = "far outside of the training data"
+
+
+def data(seed, count=60):
+    """Columns with ordinary and with heavy tails, one with many zeros, and a constant one."""
+    rng = np.random.default_rng(seed)
+    n = 20 * count
+    columns = [
+        rng.normal(60, 8, n),
+        rng.normal(1013, 10, n),
+        rng.lognormal(0, 2, n),
+        rng.pareto(1.5, n),
+        rng.standard_t(2, n),
+        np.where(rng.random(n) < 0.1, rng.poisson(30, n), 0),
+        rng.standard_cauchy(n),
+        np.ones(n),
+    ]
+    x = np.stack(columns, axis=1).reshape(count, 20, -1)
+    return Sequences.from_array(x, names=NAMES)
+
+
+def times(sequences, factor, *names):
+    return sequences.with_values(np.where(np.isin(NAMES, names), factor, 1.0) * sequences.values)
+
+
+@pytest.fixture(scope="module")
+def of_units():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of the constant column
+        return untrained(data(0), latent_dim=4, calibration_fraction=0.4, forecast_steps=2)
+
+
+def test_ordinary_new_data_and_anomalies_cause_no_warning(of_units):
+    for seed in range(1, 30):
+        of_units.transform(data(seed))
+    new = data(1)
+    of_units.score(new[:1])
+    of_units.transform(new[:0])
+    new.values[7, 0] = 1e6
+    new.values[::10] *= 1000
+    of_units.detect(new, alpha=0.1)
+    of_units.transform(new[:1])
+
+
+@pytest.mark.parametrize("name", NAMES[:-2])
+def test_the_column_in_other_units_is_named(of_units, name):
+    text = the_warning(lambda: of_units.transform(times(data(1), 1000, name)))
+    assert f"column '{name}' are {FAR}, up to " in text
+    assert "\n" not in text
+
+
+def test_smaller_numbers_are_far_away_if_the_mean_is_far_from_zero(of_units):
+    text = the_warning(lambda: of_units.transform(times(data(1), 0.001, "pressure")))
+    assert f"100 % of the values of column 'pressure' are {FAR}" in text
+
+
+@pytest.mark.parametrize(
+    "method", ["file", "score", "detect", "reconstruct", "forecast", "drift", "calibrate"]
+)
+def test_one_warning_of_other_units_for_each_call(of_units, method, tmp_path):
+    wrong, model = times(data(1), 1000, *NAMES), copy.deepcopy(of_units)
+    if method == "file":
+        write(wrong, tmp_path / "a.parquet")
+        wrong = mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
+        assert len(wrong.block_offsets) > 4
+        method = "transform"
+    options = {"alpha": 0.1} if method == "detect" else {}
+    assert FAR in the_warning(lambda: getattr(model, method)(wrong, **options))
+
+
+# Sequences of the training
+
+REFUSED = "The normal sequences are those that the model was trained on"
+
+
+def trained_on(source, held_back=()):
+    """Return the fingerprints of what a fit trained on."""
+    return joined_fingerprints(Source(source), np.array(held_back, np.uint64), None).trained
+
+
+def accepted(normal, trained):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_untrained(normal, trained)
+
+
+def test_the_training_sequences_are_refused_and_some_are_counted():
+    series, others = sines(50), sines(50, seed=1)
+    trained = trained_on(series)
+    for normal in (series, series[::-1], series[:1]):
+        with pytest.raises(DataError, match=REFUSED):
+            check_untrained(normal, trained)
+    mixed = as_sequences([*others.to_list(), *series[:3].to_list()])
+    text = the_warning(lambda: check_untrained(mixed, trained))
+    assert text.startswith("3 of 53 normal sequences are among those")
+    accepted(others, trained)
+    accepted(series[:5], trained_on(series, fingerprints(series[:5])))
+    accepted(series, None)
+    accepted(series[:0], trained)
+
+
+def test_repeated_sequences_cause_no_warning():
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("ab"), 3)) for _ in range(100)]
+    accepted(as_sequences(words[50:]), trained_on(as_sequences(words[:50])))
+
+
+def test_large_data_keeps_the_smallest_fingerprints(monkeypatch, tmp_path):
+    series = sines(200)
+    whole = trained_on(series)
+    for module in (_split, _inputs):
+        monkeypatch.setattr(module, "MAX_FINGERPRINTS", 50)
+    write(series, tmp_path / "sines.parquet")
+    for source in (series, mapped(tmp_path / "sines.parquet", block_bytes=2000)):
+        assert np.array_equal(trained_on(source), whole[:50])
+    with pytest.raises(DataError, match=REFUSED):
+        check_untrained(series, whole[:50])
+    mixed = as_sequences([*sines(100, seed=1).to_list(), *series[:100].to_list()])
+    with pytest.warns(UserWarning, match=r"^\d\d % of the normal sequences are among those"):
+        check_untrained(mixed, whole[:50])
+
+
+def test_a_saved_model_knows_the_sequences_of_its_training(bare, tmp_path):
+    bare.save(tmp_path / "m.refold")
+    loaded = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
+    with pytest.raises(DataError, match=REFUSED):
+        loaded.calibrate(sines(60))
+    assert loaded.num_calibrated_ == 0
+    loaded.calibrate(sines(40, seed=1))
+    text = the_warning(lambda: loaded.detect(sines(60), alpha=0.1))
+    assert "of 60 sequences are among" in text
+    assert "be missed" in text
+    trained = sines(60)[~loaded.held_back(sines(60))].to_list()[0]
+    new = sines(30, seed=2)
+    text = the_warning(lambda: loaded.detect([*new.to_list(), trained], alpha=0.1))
+    assert text.startswith("1 of 31 sequences is among those")
+    loaded.detect(new, alpha=0.1)
