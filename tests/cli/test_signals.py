@@ -9,7 +9,7 @@ import pytest
 
 from refold.cli import main
 from refold.cli._process import Termination, run
-from refold.training.loop._interrupt import Interrupt
+from refold.training.loop._stopping import Interrupt
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 

@@ -12,8 +12,7 @@ from refold.errors import DataError
 from refold.model import _fingerprints, check_untrained
 from refold.sequences import as_sequences, fingerprints, write
 from refold.training import _split
-from refold.training._data_sources import Source
-from refold.training._split import joined_fingerprints
+from refold.training._split import Source, joined_fingerprints
 from small_data import mapped
 
 REFUSED = "The normal sequences are those that the model was trained on"
