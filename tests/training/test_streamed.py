@@ -160,7 +160,7 @@ def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeyp
 
 def test_the_held_out_share_is_limited_by_memory(folder, monkeypatch):
     source = Source(mapped(folder))
-    for most, expected in ((30, 2), (10**9, 12)):
+    for most, expected in ((30, 3), (10**9, 12)):
         monkeypatch.setattr("refold.training._split._MAX_HELD_OUT", most)
         arguments = Arguments(validation_fraction=0.2)
         split = Split(source, None, arguments, seed=0, further=None)
