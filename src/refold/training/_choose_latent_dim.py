@@ -152,8 +152,9 @@ class Trials:
             source = Source(source.sample(np.arange(len(sequences)), count, seed))
         self._sequences, self._arguments, self._seed = source.sequences, arguments, seed
         self._fit, self.num_sequences = fit, len(source.sequences)
-        split = Split(source, None, arguments, seed=seed, further=None)
-        self.held_out = HeldOut(split, most)
+        # PCA has no statistics of each sequence here, whatever the scale of the fits
+        unscaled = replace(arguments, scale=None)
+        self.held_out = HeldOut(Split(source, None, unscaled, seed=seed, further=None), most)
 
     def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
         """Fit with codes of a size and measure the error on held-out sequences."""

@@ -78,7 +78,7 @@ def fit(
         # of PCA of the size of the code.
         split = Split(source, calibration, arguments, seed=saved.seed, further=further)
         size = int(arguments.latent_dim) if further is None else further.specification.latent_dim
-        held_out = HeldOut(split, size + split.scaler("validated").num_statistics)
+        held_out = HeldOut(split, size)
 
         # Specify: the longest length, categories, patches, ROCKET features and the steps of latent
         # optimization follow from the data where the arguments leave them open.

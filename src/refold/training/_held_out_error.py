@@ -36,8 +36,8 @@ _FEW, _TINY = 500, 0.01
 class HeldOut:
     """Held-out sequences and their reconstruction errors, in units of the training part."""
 
-    def __init__(self, split: Split, max_size: int) -> None:  # largest size of PCA
-        self._split, self.max_size = split, max_size
+    def __init__(self, split: Split, code_size: int) -> None:
+        self._split, self._code_size = split, code_size
         training = split.rows["validated"]
         num_steps = max(1, int(split.lengths[training].max(initial=0)))
         num_values = num_steps * split.schema.output_width
@@ -76,6 +76,11 @@ class HeldOut:
             )
         reconstructed = self.baseline.first(size).reconstruct(self.sequences)
         return fidelity(self.sequences, reconstructed, self.units)
+
+    @property
+    def max_size(self) -> int:
+        """Largest size of PCA: that of the code, with the statistics of each sequence."""
+        return self._code_size + self._split.scaler("validated").num_statistics
 
     @property
     def units(self) -> Scaler:
