@@ -17,13 +17,13 @@ from refold.training.loop._stopping import out_of_patience, pick_patience
 
 @pytest.mark.parametrize("n", [2, 5, 30, 1000])
 def test_split_is_a_partition_spread_over_lengths(n):
-    lengths = np.sort(np.random.default_rng(0).integers(0, 300, n))
+    lengths = np.random.default_rng(0).integers(0, 300, n)
     training, validation = validation_split(lengths, 0.2, seed=1)
     assert sorted([*training, *validation]) == list(range(n))
     assert len(validation) == max(1, round(0.2 * n))
     if n == 1000:
         quartiles = np.quantile(lengths, [0.25, 0.5, 0.75])
-        assert np.allclose(np.quantile(lengths[validation], [0.25, 0.5, 0.75]), quartiles, atol=6)
+        assert np.allclose(np.quantile(lengths[validation], [0.25, 0.5, 0.75]), quartiles, atol=4)
 
 
 def test_without_a_fraction_there_is_no_validation():
