@@ -93,19 +93,19 @@ def _no_stationary_priors() -> None:
 
 
 def _no_levels() -> None:
-    from refold.training.initialization import _linear_weights as weights
+    from refold.training.initialization import _initial_weights as weights
 
     fit = weights.token_initialization
 
     def without(*args: Any, **options: Any) -> Any:
         return fit(*args, **{**options, "may_store": False})
 
-    _replace("initialization._linear_weights", "token_initialization", without)
+    _replace("initialization._initial_weights", "token_initialization", without)
 
 
 def _no_initialization() -> None:
     """Keep no initialization as a candidate; training starts from it."""
-    from refold.training._initial_weights import InitialWeights
+    from refold.training.initialization._initial_weights import InitialWeights
 
     initialize = InitialWeights.set
 
@@ -164,12 +164,12 @@ MECHANISMS = {
     ),
     "joint": Mechanism(
         "joint components of numeric and token columns",
-        _constant("initialization._linear_weights", "_initialize_jointly", value=False),
+        _constant("initialization._initial_weights", "_initialize_jointly", value=False),
         lambda facts: facts.mixed,
     ),
     "time_warp": Mechanism(
         "training on time warps, chosen by density",
-        _constant("_split", "choose_time_warp", 0.0),
+        _constant("_specify", "choose_time_warp", 0.0),
         lambda facts: facts.numeric and facts.num_sequences < 600,
     ),
     "rocket": Mechanism(
@@ -180,7 +180,7 @@ MECHANISMS = {
     ),
     "refit": Mechanism(
         "refit on all sequences",
-        _constant("_split", "pick_refit", value=False),
+        _constant("_specify", "pick_refit", value=False),
         lambda facts: facts.num_sequences < 2000,
     ),
     "keep_initial": Mechanism(

@@ -174,21 +174,6 @@ def test_categorical_sequences_keep_their_type(sequences, unseen):
         assert np.isfinite(ae.transform([unseen])).all()
 
 
-def test_words_are_learned():
-    rng = np.random.default_rng(0)
-    words = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(400)]
-    settings = {
-        "latent_dim": 8,
-        "units": 32,
-        "max_epochs": 60,
-        "latent_steps": 0,
-        "random_state": 0,
-    }
-    ae = SequenceAutoencoder(**settings, validation_fraction=0).fit(words)
-    assert ae.model_.network.specification.decoder == "autoregressive"
-    assert ae.score(words) > 0.9
-
-
 def test_missing_values_differ_from_any_value():
     sequences = ragged(longest=6)
     rng = np.random.default_rng(3)
@@ -299,23 +284,6 @@ def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
     with pytest.warns(UserWarning, match="1 of 25 sequences is longer than the longest"):
         longer = ae.transform([*ragged(), np.ones((50, 2))])[:-1]  # masks still work
     assert np.abs(longer - codes).max() / codes.std(axis=0).min() < 1e-5
-
-
-def test_custom_models_are_saved_and_loaded(tmp_path):
-    def joined(*, steps, features, outputs, latent_dim):
-        column_types = ["numeric"] * outputs
-        return refold.models.default(
-            column_types, latent_dim=latent_dim, max_steps=steps, units=features
-        )
-
-    ae = SequenceAutoencoder(**ALL, architecture=joined).fit(ragged())
-    codes = ae.transform(ragged())
-    ae.save(tmp_path / "joined.refold")
-    loaded = refold.SequenceAutoencoder.load(tmp_path / "joined.refold")
-    for a, b in zip(ae.decode(codes), loaded.decode(codes), strict=True):
-        assert np.array_equal(a, b)
-    with pytest.raises(DataError, match=r"writes at most 6 steps\. Got the length 7"):
-        loaded.decode(codes[:1], [7])
 
 
 def test_categories_in_a_custom_architecture():

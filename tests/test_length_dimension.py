@@ -11,8 +11,8 @@ from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow, write
-from refold.training._data_sources import Source
 from refold.training._specify import specify
+from refold.training._split import Source
 from small_data import TINY, ragged
 
 NUMBERS = [*ragged(30), np.zeros((0, 2))]

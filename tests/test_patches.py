@@ -16,9 +16,8 @@ from refold.errors import ModelFileError, ParameterError
 from refold.model import pack_container, read_container, write_container
 from refold.models import Specification, build
 from refold.sequences import Sequences
-from refold.training._data_sources import Source
-from refold.training._settings import pick_patch
-from refold.training._specify import specify
+from refold.training._specify import pick_patch, specify
+from refold.training._split import Source
 
 TINY = {
     "latent_dim": 3,

@@ -6,10 +6,8 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training.data._choose_time_warp import choose_time_warp
-from refold.training.data._division import Division
-from refold.training.data._loaders import Loader, WarpingLoader
-from refold.training.data._time_warps import random_delays, time_warped
+from refold.training.data._loaders import Division, Loader, WarpingLoader
+from refold.training.data._time_warps import choose_time_warp, random_delays, time_warped
 from small_data import TINY
 
 RNG = np.random.default_rng(0)

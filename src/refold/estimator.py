@@ -302,10 +302,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Parameters
         ----------
         X : Sequences, list of arrays of shape (length, features), array, table or path
-            Anything that `refold.sequences.as_sequences` takes; or a file or a folder of Parquet
-            files, which may be larger than memory; or a
-            ``pyarrow.RecordBatchReader``, or a function that returns batches of rows, as for
-            `refold.sequences.read_batches`.
+            Anything that `refold.sequences.as_sequences` or `refold.sequences.read_batches` takes,
+            or a file or a folder of Parquet files, which may be larger than memory.
         y : ignored
             Not used; scikit-learn passes it.
         callbacks : sequence of keras.callbacks.Callback
@@ -326,14 +324,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Raises
         ------
-        ParameterError
-            If an argument of the constructor is invalid, Keras does not run on JAX, the checkpoint
-            belongs to another training or is written by another process, or ``latent_dim`` is a
-            share and no sequence is held out.
-        ModelFileError
-            If the checkpoint cannot be read.
-        FileAccessError
-            If the checkpoint cannot be written. This is checked before training.
         DivergedError
             If the loss became NaN before any weights could be kept.
         KeyboardInterrupt
@@ -343,9 +333,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Warns
         -----
         UserWarning
-            If the data looks wrong: numbers such as -99999, values far from all others, only
-            sequences of one step, or padding with zeros. Or if ``latent_dim`` is more than the
-            values of the longest sequence and its length can fill.
+            If the data looks wrong, such as numbers like -99999, or cannot fill ``latent_dim``.
         """
         check_training_packages("Training")
         # not at the top, because all else runs without Keras
@@ -378,9 +366,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Raises
         ------
-        ParameterError
-            If an argument of the constructor is invalid or contradicts the fitted model, or
-            ``latent_dim`` is a share in the first call.
         DivergedError
             If the loss became NaN. The model is then as before.
 
@@ -424,19 +409,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     # Codes
 
     def transform(self, X: SequencesLike) -> np.ndarray:
-        """Encode sequences, as `Model.encode` does.
+        """Encode sequences to codes of shape (n_sequences, latent_dim); see `Model.encode`.
 
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array, table or path
-            Data with the columns of the training data.
-
-        Returns
-        -------
-        array of float32 of shape (n_sequences, latent_dim)
-            One code per sequence, or the container that ``set_output`` asks for. With
-            ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
-            appended.
+        The codes are in the container that ``set_output`` asks for.
         """
         codes = self.model_.encode(X, verbose=self.verbose)
         return self._frame(codes, X) if self._output_container() == "pandas" else codes
@@ -444,23 +419,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def inverse_transform(
         self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool = False
     ) -> list[Any]:
-        """Decode codes, as `Model.decode` does.
-
-        Parameters
-        ----------
-        X : array of shape (n_sequences, width of the code)
-            Codes, as ``transform`` returns them.
-        lengths : array of int of shape (n_sequences,), optional
-            Length of each sequence. By default it is predicted from the code.
-        clip : bool, default=False
-            Clip each numeric column to its range in the training data.
-
-        Returns
-        -------
-        list
-            One sequence per code, in the layout and units of the training data: arrays of shape
-            (length, features) or (length,), lists of tokens, or strings.
-        """
+        """Decode codes to sequences in the layout of the training data; see `Model.decode`."""
         return self.model_.decode(X, lengths, clip=clip, verbose=self.verbose)
 
     def encode(self, X: SequencesLike) -> np.ndarray:
@@ -583,20 +542,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ------
         ModelFileError
             If the file is not a model, is truncated or changed, or comes from a newer version.
-        MissingFileError
-            If the file does not exist.
-
-        Examples
-        --------
-        >>> import tempfile, refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> path = tempfile.mkdtemp() + "/sines.refold"
-        >>> ae.fit(sines).save(path)
-        >>> refold.SequenceAutoencoder.load(path).get_params()["units"]
-        8
         """
         model = Model.load(path)
         if unknown := set(model.arguments) - set(cls._get_param_names()):
@@ -625,24 +570,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Padded steps are NaN. If the training data had missing values, an observed-flag channel
             for each feature follows. For a classic architecture, padding is zeros.
 
-        Raises
-        ------
-        SchemaError
-            If the columns are not those of the training data.
-        DataError
-            If the sequences cannot be used, or may be larger than memory.
-
         Examples
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
-        >>> x = ae.fit(sines).encoder_inputs(sines)
-        >>> x.shape == (40, sines.lengths.max(), 1)
-        True
-        >>> ae.encoder_.predict(x, verbose=0).shape
+        >>> ae = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0).fit(sines)
+        >>> ae.encoder_.predict(ae.encoder_inputs(sines), verbose=0).shape
         (40, 4)
         """
         model = self.model_

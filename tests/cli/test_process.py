@@ -13,7 +13,7 @@ import pytest
 from refold.cli import main
 from refold.cli._outputs import loading
 from refold.cli._process import Termination, run
-from refold.training.loop._interrupt import Interrupt
+from refold.training.loop._stopping import Interrupt
 
 no_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
 LIMIT, ROOM = 100_000, 100

@@ -15,8 +15,7 @@ from refold.model import _inputs, check_untrained, describe_longer
 from refold.network.keras.network import keras_models
 from refold.sequences import as_sequences, fingerprints, write
 from refold.training import _split
-from refold.training._data_sources import Source
-from refold.training._split import joined_fingerprints
+from refold.training._split import Source, joined_fingerprints
 from small_data import mapped, untrained
 
 

@@ -9,11 +9,10 @@ from network.keras.ragged import CASES, STEPS
 from refold.models import Network, Specification, seeded
 from refold.network.keras.lengths import length_model
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training._settings import Settings
-from refold.training._training import Training
-from refold.training.data._division import Division
-from refold.training.data._loaders import Loader, Shard, SplitData
+from refold.training.data._loaders import Division, Loader, Shard, SplitData
 from refold.training.data._padded_batches import num_observed, to_device
+from refold.training.loop._epochs import Settings
+from refold.training.loop._training import Training
 
 LABELS = ("a", "b", "c", "d")
 
@@ -58,7 +57,7 @@ def part(scaled, rows=None, held_out=(), longest=STEPS):
 def batches(scaled, size=5):
     """Return batches of few shapes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refold.sequences._batches._MIN_SAVED", 0)
+        patch.setattr("refold.sequences.preprocessing._length_batches._MIN_SAVED", 0)
         return Batches(scaled.lengths, size)
 
 
@@ -75,9 +74,9 @@ def settings(**changes):
     return Settings(**(given | changes))
 
 
-def train(network, parts, batches, settings, *, initialize=None, **options):
+def train(network, parts, batches, settings, *, initialize=None, refit=False):
     """Train all phases, with the parts of the data and the initialization of each."""
-    with Training(network, batches, settings, **options) as training:
+    with Training(network, batches, settings._replace(refit=refit)) as training:
         while (phase := training.phase) is not None:
             keep = initialize is not None and training.is_fresh and initialize(phase)
             training.run(parts(phase), keep_initial=keep)

@@ -2,13 +2,10 @@
 
 import copy
 import os
-import re
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -21,8 +18,8 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
-from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
-from refold.training.loop._interrupt import Interrupt
+from refold.training._checkpoint import load_checkpoint, save_checkpoint
+from refold.training.loop._stopping import Interrupt
 from training import script
 from training.script import SETTINGS, data
 
@@ -52,51 +49,23 @@ def whole(tmp_path_factory):
     return SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path), path
 
 
-def start(folder):
-    command = [sys.executable, SCRIPT, folder / "checkpoint", folder / "model.refold"]
-    return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(path, is_over):
-    for _ in range(6000):
-        if path.exists() or is_over():
-            return
-        time.sleep(0.01)
-    pytest.fail(f"{path} was not written in a minute")
-
-
-def killed(folder, rng, times):
-    """Kill the script at random moments, finish it in this process, and return its model."""
-    checkpoint, model = folder / "checkpoint", folder / "model.refold"
-    for _ in range(times):
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        with start(folder) as process:
-            wait_for(checkpoint, lambda process=process: process.poll() is not None)
-            assert checkpoint.exists(), process.communicate()[1][-3000:]
-            while process.poll() is None and checkpoint.stat().st_mtime_ns == before:
-                time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.4))
-            process.kill()
-        load_checkpoint(checkpoint)
-        if model.exists():
-            break
-    script.main(checkpoint, model)
-    assert {path.name for path in folder.iterdir()} == {"checkpoint", "model.refold"}
-    return refold.SequenceAutoencoder.load(model)
-
-
 def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path, unbroken):
-    ended = killed(tmp_path, np.random.default_rng(), times=1)
+    checkpoint, model = tmp_path / "checkpoint", tmp_path / "model.refold"
+    command = [sys.executable, SCRIPT, checkpoint, model]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        while not checkpoint.exists() and process.poll() is None:
+            time.sleep(0.01)
+        assert checkpoint.exists(), process.communicate()[1][-3000:]
+        time.sleep(np.random.default_rng().uniform(0, 0.4))
+        process.kill()
+    load_checkpoint(checkpoint)
+    script.main(checkpoint, model)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "model.refold"}
+    ended = refold.SequenceAutoencoder.load(model)
     assert same(ended, unbroken)
     assert ended.history_["loss"] == unbroken.history_["loss"]
     assert ended.history_["val_loss"] == unbroken.history_["val_loss"]
     assert ended.initial_loss_ == unbroken.initial_loss_
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("turn", range(6))
-def test_a_training_that_is_killed_many_times(tmp_path, unbroken, turn):
-    assert same(killed(tmp_path, np.random.default_rng([turn, time.time_ns()]), 5), unbroken)
 
 
 def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
@@ -124,14 +93,6 @@ def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
         assert np.array_equal(*found)
 
 
-def test_without_a_seed_the_seed_of_the_checkpoint_is_used(tmp_path):
-    settings = SHORT | {"random_state": None, "refit": False}
-    path = tmp_path / "checkpoint"
-    first = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
-    again = SequenceAutoencoder(**settings).fit(data(), checkpoint=path, resume=True)
-    assert same(first, again)
-
-
 def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     epochs = []
     monkeypatch.setattr(
@@ -142,9 +103,19 @@ def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     assert epochs == [1, 3, 5]
 
 
-def test_a_training_that_stopped_early_is_not_continued(tmp_path):
-    settings = SHORT | {"max_epochs": 60, "patience": 2, "refit": False}
-    checkpoint = Checkpoint(tmp_path / "checkpoint", epochs=1)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_epochs": 60, "patience": 2},
+        {"validation_fraction": 0},
+        {"random_state": None},
+        {"max_epochs": np.int64(2), "batch_size": np.int32(8), "learning_rate": np.float32(0.01)},
+    ],
+    ids=["stopped early", "without validation", "without a seed", "numbers of NumPy"],
+)
+def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path, changes):
+    settings = SHORT | {"refit": False} | changes
+    checkpoint = Checkpoint(tmp_path / "checkpoint", 0.0)
     first = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint)
     assert len(first.history_["loss"]) < 60
     again = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint, resume=True)
@@ -152,61 +123,7 @@ def test_a_training_that_stopped_early_is_not_continued(tmp_path):
     assert again.history_["loss"] == first.history_["loss"]
 
 
-def test_without_validation_the_last_checkpoint_has_the_last_weights(tmp_path):
-    settings = SHORT | {"validation_fraction": 0}
-    checkpoint = Checkpoint(tmp_path / "checkpoint", 0.0)
-    first = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint)
-    again = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint, resume=True)
-    assert same(again, first)
-
-
-def test_numpy_numbers_as_arguments(tmp_path):
-    path = tmp_path / "checkpoint"
-    numbers = {"max_epochs": np.int64(2), "batch_size": np.int32(8), "patience": np.int64(5)}
-    settings = SHORT | numbers | {"learning_rate": np.float32(0.01), "refit": False}
-    first = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
-    again = SequenceAutoencoder(**settings).fit(data(), checkpoint=path, resume=True)
-    assert same(again, first)
-
-
 # Ctrl-C
-
-
-@pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_saves_and_says_how_to_continue(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "300")
-    refold.sequences.write(data(), tmp_path / "sines.npz")
-    given = ["fit", str(tmp_path / "sines.npz"), "-o", str(tmp_path / "model.refold")]
-    given += ["--latent-dim", "3", "--units", "8"]
-    given += ["--max-epochs", "100000", "--patience", "100000", "--seed", "0"]
-    checkpoint = tmp_path / "model.refold.checkpoint"
-    over = threading.Event()
-
-    def press():
-        wait_for(checkpoint, over.is_set)
-        time.sleep(0.2)
-        if not over.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    try:
-        code = main(given)
-    finally:
-        over.set()
-        thread.join()
-    messages = capsys.readouterr().err
-    assert code == 130
-    assert f"--resume continues from '{checkpoint}'" in messages
-    assert "Traceback" not in messages
-    assert not (tmp_path / "model.refold").exists()
-    _, values, _ = load_checkpoint(checkpoint)
-    assert values["phase"] == "validated"
-    # A time budget shortens the rest of this long training, and may end it in another epoch.
-    assert main([*given, "--resume", "--time-budget", str(values["seconds"] + 1)]) == 0
-    assert not checkpoint.exists(), "a finished training leaves the model alone"
-    history = refold.SequenceAutoencoder.load(tmp_path / "model.refold").history_
-    assert history["loss"][: len(values["history"]["loss"])] == values["history"]["loss"]
 
 
 def test_resume_without_a_checkpoint_starts_anew(tmp_path, capsys):
@@ -387,18 +304,3 @@ def test_a_path_that_is_not_writable_is_refused_before_training(tmp_path):
     with pytest.raises(FileAccessError, match="nowhere"):
         SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, callbacks=[callback])
     assert seen == []
-
-
-def test_a_full_disk_is_an_error_before_training(tmp_path):
-    """A limit on the size of files acts like a full disk."""
-    path, limits = tmp_path / "checkpoint", resource.getrlimit(resource.RLIMIT_FSIZE)
-    seen = []
-    callback = keras.callbacks.LambdaCallback(on_train_begin=seen.append)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
-        with pytest.raises(FileAccessError, match=re.escape(str(path))):
-            SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, callbacks=[callback])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert seen == []
-    assert list(tmp_path.iterdir()) == []

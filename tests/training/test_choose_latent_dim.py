@@ -1,24 +1,20 @@
 """``latent_dim`` as a share: the smallest code that explains it on held-out sequences."""
 
-import pickle
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 
-import refold
 from refold import SequenceAutoencoder, Sequences
 from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import write
 from refold.training import fit
-from refold.training._checkpoint_file import load_checkpoint
-from refold.training._choose_latent_dim import SIZES, smallest, smallest_size
-from refold.training._size_trials import Trials
-from refold.training.data._validation_split import validation_split
+from refold.training._checkpoint import load_checkpoint
+from refold.training._choose_latent_dim import SIZES, Trials, smallest, smallest_size
+from refold.training._split import validation_split
 from small_data import mapped
 
 TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
@@ -89,16 +85,6 @@ def test_the_size_is_the_number_of_dimensions_of_the_data(fitted):
     np.testing.assert_array_equal(fitted.transform(waves()), whole.transform(waves()))
 
 
-def test_a_model_with_a_chosen_size_can_be_saved(fitted, tmp_path):
-    fitted.save(tmp_path / "waves.refold")
-    for again in (
-        refold.SequenceAutoencoder.load(tmp_path / "waves.refold"),
-        pickle.loads(pickle.dumps(fitted)),  # noqa: S301
-    ):
-        assert (again.latent_dim, again.latent_dim_) == (0.95, 3)
-        np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
-
-
 def test_too_large_a_share_gives_the_largest_size_and_reports_its_share():
     sequences = waves(rank=12, n=30, steps=30, noise=1.0)
     split = validation_split(sequences.lengths, 0.1, seed=7)
@@ -125,44 +111,13 @@ def test_a_share_needs_held_out_sequences():
         ae.fit(waves())
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan"), 2.5, True])
-def test_bad_shares_are_refused(share):
-    with pytest.raises(ParameterError, match="latent_dim must be a positive integer, or a share"):
-        SequenceAutoencoder(share, **TINY).fit(waves())
-
-
 def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("refold.training._size_trials._MOST_VALUES", 60 * 12)
+    monkeypatch.setattr("refold.training._choose_latent_dim._MAX_VALUES", 60 * 12)
     write(waves(n=180), tmp_path / "waves.parquet")
     arguments = Arguments.of(SequenceAutoencoder(0.95, **TINY, verbose=1))
     source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
     assert smallest_size(source, arguments, fit, seed=0) == 3
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
-
-
-def test_trials_of_files_use_the_latent_steps_of_the_model(tmp_path, monkeypatch):
-    # Latent optimization is chosen in every fit.
-    monkeypatch.setattr(
-        "refold.training._choose_settings.choose_settings", lambda *_, choice, **__: choice
-    )
-    write(waves(), tmp_path / "waves.parquet")
-    source = mapped(tmp_path / "waves.parquet", block_bytes=2000)
-    arguments = Arguments.of(SequenceAutoencoder(**TINY))
-    steps = []
-    for data, latent_steps in ((source, "auto"), (source, 3), (waves(), "auto")):
-        given = replace(arguments, latent_steps=latent_steps)
-        trials = Trials(data, given, fit, seed=0, most=2)
-        of_network = trials.held_out.of_network
-        trials.held_out.of_network = lambda *args, latent_steps, measure=of_network: (
-            steps.append(latent_steps) or measure(*args, latent_steps=latent_steps)
-        )
-        trials.of_fit(2)
-    assert steps == [0, 3, 10]
-
-
-def test_rocket_features_leave_room_in_the_chosen_size():
-    ae = SequenceAutoencoder(0.3, rocket_dim=8, **TINY).fit(waves(rank=1))
-    assert ae.rocket_dim_ == min(8, ae.latent_dim_ - 1)
 
 
 def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, monkeypatch):
@@ -183,13 +138,13 @@ def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, 
 
 def test_choosing_the_size_leaves_time_for_the_fit(monkeypatch):
     given = []
-    error = refold.training._size_trials.Trials.of_fit
+    error = Trials.of_fit
 
     def noted(self, size, time_budget=None):
         given.append(time_budget)
         return error(self, size, time_budget)
 
-    monkeypatch.setattr("refold.training._size_trials.Trials.of_fit", noted)
+    monkeypatch.setattr(Trials, "of_fit", noted)
     ae = SequenceAutoencoder(0.95, **TINY, time_budget=20)
     ae.fit(waves())
     assert ae.latent_dim_ == 3

@@ -7,8 +7,8 @@ import pytest
 
 from refold import Checkpoint, SequenceAutoencoder, Sequences, load
 from refold.evaluation import Fidelity
-from refold.training import _choose_settings
-from refold.training._choose_settings import Choice, choose_settings, rocket_features_cost_nothing
+from refold.training import _held_out_error
+from refold.training._held_out_error import Choice, choose_settings, rocket_features_cost_nothing
 from small_data import TINY
 
 
@@ -23,7 +23,7 @@ def choose(monkeypatch, errors, pca=0.5, may_change=True, initialization=True):
     """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
     network = SimpleNamespace(variables=[Variable()], specification=SimpleNamespace(latent_dim=4))
     monkeypatch.setattr(
-        _choose_settings, "inference_with", lambda network: int(network.variables[0].value)
+        _held_out_error, "inference_with", lambda network: int(network.variables[0].value)
     )
     measured = SimpleNamespace(
         of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),
@@ -90,7 +90,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
     for refit in (True, False):
         with monkeypatch.context() as patch:
-            patch.setattr(_choose_settings, "choose_settings", choose)
+            patch.setattr(_held_out_error, "choose_settings", choose)
             own = settings | {"refit": refit}
             first, again = (
                 SequenceAutoencoder(**own).fit(given, checkpoint=checkpoint, resume=resume)

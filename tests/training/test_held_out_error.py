@@ -1,6 +1,5 @@
 """The report after training: the held-out error next to that of PCA of the training part."""
 
-import contextlib
 import re
 
 import numpy as np
@@ -9,15 +8,10 @@ import pytest
 from refold import SequenceAutoencoder, Sequences
 from refold._support.output import describe_epochs
 from refold.arguments import Arguments
-from refold.errors import ParameterError
-from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
-from refold.network.keras.network import keras_models
-from refold.sequences import Column, Schema, write
+from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.training import fit
-from refold.training._data_sources import Source
-from refold.training._held_out_error import HeldOut, HeldOutComparison, describe, holding
-from refold.training.data._validation_split import validation_split
-from small_data import mapped
+from refold.training._held_out_error import HeldOut, HeldOutComparison, describe
+from refold.training._split import Source, Split, validation_split
 
 SHORT = {"latent_dim": 2, "units": 6, "max_epochs": 3, "random_state": 0, "learning_rate": 0.02}
 # Long enough to be better than the linear initialization.
@@ -62,8 +56,8 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     assert (int(number), int(size)) == (len(held_out), 2)
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
-    source, split = Source(curves()), validation_split(curves().lengths, 0.1, seed=7)
-    ours = HeldOut(source, *split, seed=7, most=2).of_network(
+    split = Split(Source(curves()), None, arguments, seed=7, further=None)
+    ours = HeldOut(split, 2).of_network(
         fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )
     assert float(error) == pytest.approx(ours.nmse, rel=6e-3)
@@ -99,40 +93,14 @@ def test_nothing_is_reported_without_verbose_or_validation(data, settings, capsy
     assert held_out_lines(capsys) == []
 
 
-@pytest.mark.parametrize("scale", ["features", "sequence"])
-def test_data_in_files_has_the_same_errors(scale, tmp_path, without_refit):
-    fitted, _ = without_refit
-    write(curves(), tmp_path / "curves.parquet")
-    split = validation_split(curves().lengths, 0.1, seed=7)
-    sources = Source(curves()), Source(mapped(tmp_path / "curves.parquet", block_bytes=500))
-    errors = []
-    for source in sources:
-        held_out = HeldOut(source, *split, seed=7, most=4)
-        np.testing.assert_array_equal(held_out.sequences.values, curves()[split[1]].values)
-        own = source.scaler(scale, source.units(scale), split[0])
-        measured = held_out.of_pca(4), held_out.of_network(fitted.network, own)
-        errors.append([one.nmse for one in measured])
-    # The units of files are those of all sequences.
-    np.testing.assert_allclose(*errors, rtol=0.2)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_pca_of_a_sample_has_at_most_as_many_components_as_it_allows(seed, monkeypatch):
-    monkeypatch.setattr("refold.training._held_out_error._MOST_VALUES", 64)
+    monkeypatch.setattr("refold.training._held_out_error._MAX_VALUES", 64)
     data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
-    source, split = Source(data), (np.arange(10, 61), np.arange(10))
-    held_out = HeldOut(source, *split, seed=seed, most=16)
+    split = Split(Source(data), None, Arguments(), seed=seed, further=None)
+    split.rows["validated"], split.held_out = np.arange(10, 61), np.arange(10)
+    held_out = HeldOut(split, 16)
     assert np.isfinite(held_out.of_pca(16).nmse)
-
-
-def test_weights_are_restored_after_a_temporary_change(without_refit):
-    network = keras_models(without_refit[0].network)
-    before = [np.asarray(variable.value) for variable in network.variables]
-    with contextlib.suppress(ParameterError), holding(network, [value + 1 for value in before]):
-        np.testing.assert_array_equal(network.variables[0].value, before[0] + 1)
-        raise ParameterError
-    for variable, value in zip(network.variables, before, strict=True):
-        np.testing.assert_array_equal(variable.value, value)
 
 
 def numbers(error):
@@ -182,27 +150,6 @@ def test_the_reason_names_the_columns_of_a_mixed_table(ours, pca, where):
     changes = {"ours": Fidelity(*ours, 0.0), "pca": Fidelity(*pca, 0.0), "linear": True}
     lines = describe(BEHIND._replace(**changes))
     assert [line.partition("no epoch")[0] for line in lines[1:]] == ([where] if where else [])
-
-
-@pytest.fixture(scope="module")
-def mixed():
-    """Return a table with a number that PCA reconstructs exactly, and a category."""
-    rng = np.random.default_rng(0)
-    schema = Schema((Column("x", "numeric"), Column("word", "categorical", ("a", "b", "c"))))
-    values = np.stack([rng.normal(size=320), rng.integers(0, 3, 320)], axis=1)
-    return Sequences(values, np.arange(0, 321, 8), schema=schema)
-
-
-def test_fit_and_report_have_the_same_errors_for_a_mixed_table(mixed):
-    split = np.arange(10, 40), np.arange(10)
-    held_out = HeldOut(Source(mixed), *split, seed=0, most=3)
-    training, others = (mixed[rows] for rows in split)
-    baseline = PCABaseline(3).fit(training)
-    back = baseline.reconstruct(others)
-    found = held_out.of_pca(3)
-    assert found.nmse == pytest.approx(nmse(others, back, baseline.scaler_))
-    assert found.accuracy == accuracy(others, back)
-    assert 0 < found.accuracy < 1
 
 
 def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):

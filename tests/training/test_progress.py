@@ -28,13 +28,6 @@ def test_the_initialization_shows_its_steps():
         assert progress.description == "refit on all: epoch"
 
 
-def test_nothing_is_shown_once_a_training_is_over():
-    with Progress(5, verbose=0) as progress:
-        doing("scaling")
-    doing("something else")
-    assert progress.description == "initialize: scaling"
-
-
 def test_the_bar_counts_epochs_only(capsys, terminal):
     with Progress(5, verbose=1) as progress:
         doing("scaling")

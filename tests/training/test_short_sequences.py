@@ -96,12 +96,3 @@ def test_a_code_that_the_data_can_fill_causes_no_warning(no_epochs, latent_dim):
         warnings.simplefilter("always")
         ae.fit(ramps())
     assert len(caught) == (latent_dim == 12)  # ten values and the length
-
-
-def test_partial_fit_of_short_ragged_series():
-    ae = SequenceAutoencoder(units=8, latent_steps=0, random_state=0)
-    with pytest.warns(UserWarning, match=SPARE):
-        ae.partial_fit(ramps())
-    codes = ae.partial_fit(ramps()).transform(ramps())
-    assert codes.shape == (100, 16)
-    assert np.isfinite(codes).all()

@@ -1,20 +1,19 @@
 """Data that is mapped from files gives the same results as data in memory."""
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import refold
 from refold import Checkpoint, SequenceAutoencoder
+from refold.arguments import Arguments
 from refold.cli import main
 from refold.cli._codes import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.sequences import Batches, Scaler, Sequences, read, write
-from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
-from refold.training._data_sources import Source
-from refold.training.data._division import Division
-from refold.training.data._loaders import Loader
+from refold.training import Divided, Processes
+from refold.training._checkpoint import load_checkpoint, save_checkpoint
+from refold.training._split import Source, Split
+from refold.training.data._loaders import Division, Loader
 from small_data import mapped
 
 TINY = {
@@ -78,7 +77,7 @@ def test_training_on_the_same_batches_gives_the_same_bits(folder_of_each_layout)
         assert streamed.history_[name] == whole.history_[name]
 
 
-@pytest.mark.parametrize("scale", ["features", "sequence"])
+@pytest.mark.parametrize("scale", ["sequence"])
 def test_codes_are_those_of_the_data_in_memory(folder, scale):
     ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(mapped(folder, block_bytes=100))
     assert len(ae.history_["loss"]) >= 2
@@ -111,7 +110,7 @@ def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_eac
 
 
 def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
-    monkeypatch.setattr("refold.training.data._division._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
     data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(data, Division(data), lambda block: block, used, longest=9, seed=0)
@@ -139,20 +138,8 @@ def all_members(data):
     ]
 
 
-@pytest.mark.parametrize("refit", [False, True])
-def test_only_shards_that_are_trained_on_are_read(folder, monkeypatch, refit):
-    read, read_one = [], Loader._read
-    monkeypatch.setattr(
-        Loader, "_read", lambda self, blocks: read.append(blocks) or read_one(self, blocks)
-    )
-    data = mapped(folder, block_bytes=100)
-    ae = SequenceAutoencoder(**TINY | {"refit": refit, "validation_fraction": 0}).fit(data)
-    assert ae.history_["epoch"][:2] == [1, 2]
-    assert len(read) == len(ae.history_["epoch"]) * len(all_members(data)) > 4
-
-
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("refold.training.data._division._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
     path, kept = tmp_path / "checkpoint", []
     write_one = save_checkpoint
 
@@ -171,36 +158,13 @@ def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeyp
     assert same(resumed, unbroken)
 
 
-def test_a_sample_is_drawn_from_all_files(tmp_path):
-    days = Sequences.from_list([np.full(4, row // 10) for row in range(400)])
-    for day in range(40):
-        write(days[10 * day : 10 * day + 10], tmp_path / f"{day:02}.parquet")
-    data = Source(mapped(tmp_path, block_bytes=4 * 4 * 10))
-    rows = np.delete(np.arange(400), np.arange(0, 400, 7))
-    sample = data.sample(rows, 32, seed=0)
-    assert len(sample) == 32
-    assert len(np.unique(sample.values)) > 10
-    np.testing.assert_array_equal(sample.ids, data.sample(rows, 32, seed=0).ids)
-    assert set(sample.ids) != set(data.sample(rows, 32, seed=1).ids)
-    assert set(sample.ids) <= set(rows)
-    np.testing.assert_array_equal(data.sample(rows, 10**6, seed=0).ids, rows)
-
-
-def test_a_checkpoint_does_not_continue_with_other_files(folder, tmp_path):
-    path, short = tmp_path / "checkpoint", TINY | {"max_epochs": 1, "refit": False}
-    SequenceAutoencoder(**short).fit(mapped(folder), checkpoint=path)
-    write(ragged(seed=1), tmp_path / "other.parquet")
-    with pytest.raises(ParameterError, match="the data is not the same"):
-        SequenceAutoencoder(**short).fit(
-            mapped(tmp_path / "other.parquet"), checkpoint=path, resume=True
-        )
-
-
 def test_the_held_out_share_is_limited_by_memory(folder, monkeypatch):
     source = Source(mapped(folder))
-    assert source.most_held_out(0.1) == 0.1
-    monkeypatch.setattr("refold.training._data_sources._MOST_HELD_OUT", 30)
-    assert source.most_held_out(0.1) == pytest.approx(30 / ragged().values.size)
+    for most, expected in ((30, 3), (10**9, 12)):
+        monkeypatch.setattr("refold.training._split._MAX_HELD_OUT", most)
+        arguments = Arguments(validation_fraction=0.2)
+        split = Split(source, None, arguments, seed=0, further=None)
+        assert len(split.held_out) == expected
 
 
 @pytest.mark.usefixtures("no_epochs")
@@ -228,25 +192,22 @@ def test_a_small_path_is_read_into_memory(folder, fitted, tmp_path):
     assert read(folder, memory_bytes=100).is_mapped
 
 
-def test_the_command_line_takes_a_folder(folder_of_each_layout, tmp_path, monkeypatch, capsys):
+def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
     settings += ["--latent-steps", "0", "--batch-size", "8", "--validation-fraction", "0.2"]
     monkeypatch.setattr(
         "refold.sequences.read", lambda path, **options: read(path, memory_bytes=100, **options)
     )
-    assert main(["fit", str(folder_of_each_layout), "-o", str(model), *settings]) == 0
-    assert main(["encode", str(model), str(folder_of_each_layout), "-o", str(codes)]) == 0
+    assert main(["fit", str(folder), "-o", str(model), *settings]) == 0
+    assert main(["encode", str(model), str(folder), "-o", str(codes)]) == 0
     assert "60 codes with 3 dimensions" in capsys.readouterr().err
     found, ids = read_codes(codes)
     np.testing.assert_allclose(
         found, refold.SequenceAutoencoder.load(model).transform(ragged()), atol=1e-5
     )
     assert len(set(ids.tolist())) in {20, 60}
-    assert (
-        main(["reconstruct", str(model), str(folder_of_each_layout), "-o", str(tmp_path / "b.npz")])
-        == 2
-    )
+    assert main(["reconstruct", str(model), str(folder), "-o", str(tmp_path / "b.npz")]) == 2
     assert "holds the data in memory (60 sequences)" in capsys.readouterr().err
 
 
@@ -283,34 +244,62 @@ def test_the_error_names_a_bad_file_and_nothing_is_written(tmp_path, capsys, spo
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
-def test_batches_are_counted_for_each_shard(folder):
-    data = mapped(folder, block_bytes=100)
-    batches = Batches(data.lengths, 8, None)
-    rows = np.arange(len(data))
-    pages = all_members(data)
-    assert len(pages) > 1
-    assert sorted(np.concatenate(pages).tolist()) == rows.tolist()
-    wanted = sum(batches.num_batches(np.sort(page)) for page in pages)
-    assert Source(data).num_batches(batches, rows, seed=0) == wanted > batches.num_batches(rows)
+# Several processes
 
 
-def test_files_with_only_empty_sequences_are_refused(tmp_path):
-    write(Sequences.from_list([[1.0], *[[]] * 9])[1:], tmp_path / "none.parquet")
-    with pytest.raises(DataError, match="nothing to learn from"):
-        SequenceAutoencoder(**TINY).fit(mapped(tmp_path / "none.parquet"))
+LENGTHS = np.random.default_rng(0).integers(1, 9, 101)
 
 
-def test_one_file_is_sorted_in_memory(tmp_path, folder):
-    table = pa.table({"id": [1, 1], "time": [2, 1], "x": [2.0, 1.0]})
-    pq.write_table(table, tmp_path / "unsorted.parquet")
-    with pytest.raises(DataError, match=r"Sort the table with sort=True"):
-        read(tmp_path / "unsorted.parquet", memory_bytes=1)
-    found = read(tmp_path / "unsorted.parquet", memory_bytes=1, sort=True)
-    assert found[0][:, 0].tolist() == [1.0, 2.0]
-    with pytest.raises(ParameterError, match=r"is a folder, but sort="):
-        read(folder, sort=True)
+def numbered():
+    values = np.arange(LENGTHS.sum(), dtype=np.float32)[:, None]
+    found = Sequences(values, np.concatenate([[0], np.cumsum(LENGTHS)]))
+    found.block_bytes = 100
+    return found
 
 
-def test_unit_does_not_apply_to_parquet(folder):
-    with pytest.raises(ParameterError, match="unit= does not apply to the format parquet"):
-        read(folder, unit="words")
+def of_process(index, num_parts=4):
+    divided = Divided.among(Processes(index, 2), numbered(), num_parts)
+    return Division(divided.sequences, divided)
+
+
+def test_processes_agree_on_shards_and_own_different_parts():
+    first, second = of_process(0), of_process(1)
+    assert first.part_offsets.tolist() == [0, 25, 50, 76, 101]
+    assert set(first.part_offsets) <= set(first.offsets), "no block lies in two parts"
+    assert [*first.own, *second.own] == list(range(len(first.offsets) - 1))
+    assert first.room == second.room
+    rows = []
+    for one, other in zip(first.shards(5, 1), second.shards(5, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert len(one) <= 16, "four blocks of each part"
+        rows += first.members(one).tolist()
+    assert sorted(rows) == list(range(101))
+
+
+def test_a_process_loads_its_own_sequences_of_each_shard():
+    used = np.ones(101, bool)
+    used[::10] = False
+    loaders = [
+        Loader(numbered(), of_process(i), lambda block: block, used, longest=9, seed=5)
+        for i in range(2)
+    ]
+    seen = []
+    for shards in zip(*(loader.epoch(1) for loader in loaders), strict=True):
+        np.testing.assert_array_equal(shards[0].rows, shards[1].rows)
+        assert shards[0].data.values.shape == shards[1].data.values.shape
+        for shard, index in zip(shards, range(2), strict=True):
+            assert (shard.members < 50).all() == (index == 0)
+            own = np.intersect1d(shard.rows, shard.members)
+            for row, place in zip(own, shard.places(own), strict=True):
+                start, length = int(shard.data.starts[place]), int(shard.data.lengths[place])
+                assert length == LENGTHS[row]
+                assert shard.data.values[start, 0] == LENGTHS[:row].sum()
+            seen += own.tolist()
+    assert sorted(seen) == np.flatnonzero(used).tolist()
+
+
+def test_what_cannot_be_divided():
+    with pytest.raises(DataError, match="101 sequences for 200 parts"):
+        Divided.among(Processes(), numbered(), 200)
+    with pytest.raises(ParameterError, match="3 parts cannot be divided among 2 processes"):
+        Divided.among(Processes(0, 2), numbered(), 3)

@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import pytest
 
+from network.keras.ragged import STEPS
 from refold.errors import DivergedError
+from refold.models import decode_autoregressively, predict
 from refold.sequences import Batches, pad
-from refold.training.loop import _clock as clock
+from refold.training.loop import _stopping as clock
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._schedule import Schedule
-from refold.training.loop._train_state import LossNormalizers, StepMetrics
+from refold.training.loop._state import LossNormalizers, Schedule, StepMetrics
 from training.small import (
     CASES,
     batches,
@@ -54,23 +55,6 @@ def test_losses_fall_and_history_has_every_epoch(case):
     assert np.all(np.diff(history["seconds"]) > 0)
     assert max(history["learning_rate"]) <= 0.01 + 1e-9
     assert history["learning_rate"][-1] < 0.001
-
-
-def test_the_same_seed_gives_the_same_bits_and_another_does_not():
-    case = CASES["deep"]
-    results = [weights(run(case, seed=0)[0]), weights(run(case)[0])]
-    data, net = sequences(case), network(case)
-    train(net, lambda _: part(data), batches(data), settings(seed=1))
-    assert same(results[0], results[1])
-    assert not same(results[0], weights(net))
-
-
-def test_bits_do_not_depend_on_the_chunks_of_an_epoch(monkeypatch):
-    results = []
-    for seconds in (1.0, 0.0):
-        monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
-        results.append(weights(run(CASES["deep"])[0]))
-    assert same(*results)
 
 
 @pytest.fixture
@@ -176,53 +160,16 @@ def test_patience_ends_training():
 
 def test_the_refit_trains_on_all_sequences_for_the_chosen_steps():
     case, held_out = CASES["numeric"], [2, 5, 11]
-    net, outcome = run(case, held_out=held_out, refit=True, max_epochs=8)
+    _, outcome = run(case, held_out=held_out, refit=True, max_epochs=8)
     phases = outcome.history["phase"]
     assert outcome.phase == "refit"
     assert phases == sorted(phases, reverse=True)
     assert {"validated", "refit"} == set(phases)
     assert outcome.history["val_loss"][-1] is None
     assert outcome.history["epoch"][phases.index("refit")] == 1
-    steps = outcome.epoch * batches(sequences(case)).num_batches(np.arange(21))
-    net_steps = by_hand(case, steps, num_scheduled=8 * 5)
-    assert same(weights(net), weights(net_steps))
-
-
-def test_concatenated_weights_are_updated_like_separate_ones():
-    case = CASES["mixed"]
-    joined, single = (by_hand(case, 8, 30, apart=apart) for apart in (("bias", "change"), None))
-    for a, b in zip(weights(joined), weights(single), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def by_hand(case, steps, num_scheduled, *, apart=("bias", "change")):
-    """Train on all sequences for some steps of a longer schedule."""
-    data, net = sequences(case), network(case)
-    given = settings()
-    optimizer = keras.optimizers.AdamW(0.01, weight_decay=1e-4, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
-    engine = Engine(net, optimizer, length_weight=0.05, apart=apart)
-    state, everything = engine.read_state(), part(data)
-    shard = next(everything.shards.epoch(1))
-    norms = LossNormalizers(
-        everything.num_observed / 24 * given.batch_size, float(given.batch_size)
-    )
-    done = 0
-    for epoch in range(1, 100):
-        for cut in batches(data).epoch(shard.rows, seed=0, epoch=epoch):
-            last = min(cut.num_batches, steps - done)
-            state, _ = engine.train(
-                state,
-                shard.data,
-                cut,
-                0,
-                last,
-                norms=norms,
-                schedule=Schedule(np.float32(0.01), np.int32(num_scheduled)),
-            )
-            done += last
-    engine.write_back(state)
-    return net
+    cuts = batches(sequences(case))
+    steps = outcome.epoch * cuts.num_batches(np.arange(21))
+    assert phases.count("refit") == -(-steps // cuts.num_batches(np.arange(24)))
 
 
 def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
@@ -349,7 +296,7 @@ def test_a_loss_that_becomes_nan_keeps_earlier_weights():
     assert all(np.isfinite(w).all() for w in weights(net))
 
 
-@pytest.mark.parametrize("rate", [1e6, 1e12, 1e18, 1e25])
+@pytest.mark.parametrize("rate", [1e6, 1e18])
 def test_weights_are_never_nan(rate):
     """At any time of the overflow, the weights are finite or there is an error."""
     case = CASES["numeric"]
@@ -365,8 +312,7 @@ def test_weights_are_never_nan(rate):
 # Training steps
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
-def test_a_training_step_agrees_with_keras(optimizer):
+def test_a_training_step_agrees_with_keras():
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
@@ -375,14 +321,7 @@ def test_a_training_step_agrees_with_keras(optimizer):
     order = cut.rows[: cut.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
-    rates = {"sgd": 0.1, "adam": 0.001}
-
-    def make():
-        found = keras.optimizers.get(optimizer)
-        found.learning_rate = rates[optimizer]
-        return found
-
-    engine = Engine(net, make(), length_weight=0.0, scheduled=False)
+    engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.0, scheduled=False)
     state, _ = engine.train(
         engine.read_state(),
         shard.data,
@@ -395,62 +334,30 @@ def test_a_training_step_agrees_with_keras(optimizer):
     engine.write_back(state)
 
     other = network(case)
-    other.models.autoencoder.compile(make(), "mse")
+    other.models.autoencoder.compile(keras.optimizers.SGD(0.1), "mse")
     for (x, y), count in zip(padded, counts, strict=True):
         share = np.full(len(x), count / np.mean(counts), "float32")
         other.models.autoencoder.train_on_batch(x, y, sample_weight=share)
     for a, b in zip(weights(net), weights(other), strict=True):
-        assert np.allclose(a, b, atol=2e-6 if optimizer == "sgd" else 1e-5)
+        assert np.allclose(a, b, atol=2e-6)
 
 
-def test_a_single_length_is_not_learned():
-    case = CASES["numeric"]
-    net = network(case)
-    before = [np.asarray(variable.value) for variable in net.length.variables]
-    data = sequences(case, 12)
-    level = Batches(np.full(12, int(data.lengths.max())), 5)
-    given = settings(max_epochs=2)
-    train(net, lambda _: part(data, np.arange(12), ()), level, given)
-    after = [np.asarray(variable.value) for variable in net.length.variables]
-    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-
-
-def test_rows_that_complete_a_batch_do_not_count():
-    case = CASES["numeric"]
-    data, net = sequences(case, 7), network(case)
-    engine = Engine(net, keras.optimizers.SGD(0.0), length_weight=0.05)
-    state, everything = engine.read_state(), part(data)
-    shard = next(everything.shards.epoch(1))
-    sums = []
-    for size in (7, 4):
-        runs = list(Batches(data.lengths, size).epoch(shard.rows))
-        totals = [engine.evaluate(state, shard.data, cut) for cut in runs]
-        sums.append(np.sum(np.array(totals), axis=0))
-    assert np.allclose(*sums, rtol=1e-5)
-    assert sums[0][StepMetrics._fields.index("num_sequences")] == 7
-    assert sums[0][StepMetrics._fields.index("num_observed")] == everything.num_observed
-    assert all(float(total) == 0 for total in StepMetrics.zero())
-
-
-def test_each_shape_is_compiled_once():
-    case = CASES["numeric"]
-    data, net = sequences(case), network(case)
-    engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.05)
-    cuts, shard = batches(data), next(part(data).shards.epoch(1))
-    state = engine.read_state()
-    for epoch in range(3):
-        for cut in cuts.epoch(shard.rows, seed=0, epoch=epoch):
-            for start, stop in ((0, 1), (1, cut.num_batches)):
-                state, _ = engine.train(
-                    state,
-                    shard.data,
-                    cut,
-                    start,
-                    stop,
-                    norms=LossNormalizers(1.0, 1.0),
-                    schedule=Schedule(np.float32(0.1), np.int32(epoch + 1)),
-                )
-    assert engine.shapes == set(cuts.buckets)
-    steps = [bucket.num_steps * bucket.batch_size for bucket in cuts.buckets]
-    sizes = [engine._train(size)._cache_size() for size in set(steps)]
-    assert sum(sizes) == len(cuts.buckets)
+def test_validation_is_autoregressive_for_numeric_and_teacher_forced_for_categorical_columns():
+    case = CASES["autoregressive"]
+    net, scaled = network(case, decoder="autoregressive"), sequences(case, n=40)
+    rng = np.random.default_rng(0)
+    for variable in net.models.decoder.trainable_variables:
+        variable.assign(variable + rng.normal(size=variable.shape))
+    engine = Engine(net, keras.optimizers.SGD(), length_weight=0.0)
+    shard = next(part(scaled).shards.epoch(1))
+    totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
+    for run in batches(scaled).epoch(shard.rows):
+        totals = totals.plus(engine.evaluate(engine.read_state(), shard.data, run))
+    x, y = pad(scaled, np.arange(40), STEPS, flags=True)
+    models = net.models
+    free = decode_autoregressively(models.decoder, predict(models.encoder, x), STEPS)
+    forced = predict(models.autoencoder, x)
+    both = np.where([True, False, False, False], free, forced)
+    errors = [float(models.autoencoder.error(y, y_pred)) for y_pred in (both, free, forced)]
+    assert engine.loss(totals) == pytest.approx(errors[0], rel=1e-5)
+    assert all(abs(other / errors[0] - 1) > 1e-4 for other in errors[1:])

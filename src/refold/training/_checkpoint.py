@@ -1,9 +1,8 @@
-"""The checkpoint of a fit, and the training that it belongs to."""
+"""The checkpoint of a fit: its file, and the training that it belongs to."""
 
-import functools
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,10 @@ import numpy as np
 from refold._support.file_lock import sole_training
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
-from refold.model import Model
+from refold.model import Model, pack_container, read_container, write_container
 from refold.network.fitted_network import FittedNetwork
-from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
-from refold.training._data_sources import Source
-from refold.training.loop._snapshot import Checkpoints, Snapshot
+from refold.training._split import Source
+from refold.training.loop._state import Checkpoints, TrainingProgress
 
 
 class Checkpoint(NamedTuple):
@@ -58,14 +56,9 @@ class SavedTraining:
     arguments: Arguments
     seed: int
     further: Model | None  # the model to train further; None if the checkpoint began without one
-    snapshot: Snapshot | None = None
+    progress: TrainingProgress | None = None  # from which training continues
     checkpoints: Checkpoints | None = None
     identity: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_resumed(self) -> bool:
-        """Whether training continues from a snapshot."""
-        return self.snapshot is not None
 
 
 @contextmanager
@@ -78,10 +71,8 @@ def opened_checkpoint(
     resume: bool,
     further: Model | None,
 ) -> Iterator[SavedTraining]:
-    """Lock the checkpoint of a training, and read it if the training is resumed.
-
-    Of several processes, the first reads and writes it.
-    """
+    """Lock the checkpoint of a training, and read it if the training is resumed."""
+    # of several processes, the first reads and writes it
     if checkpoint is None:
         yield SavedTraining(arguments, seed, further)
         return
@@ -89,52 +80,44 @@ def opened_checkpoint(
         checkpoint = Checkpoint(checkpoint)
     path, processes = checkpoint.path, source.processes
     with sole_training(None if processes.index else path):
-        identity = _identity(arguments, source.digest(), seed, further)
-        exists = functools.partial(_opened, path, identity, resume=resume)
-        snapshot, identity = processes.first(exists)
-        if snapshot is not None and "weights" not in identity:
-            further = None
+        # what identifies a training: its arguments, its data, its seed and its initial weights
+        values = arguments.plain().items()
+        settled = {name: value for name, value in values if not ARGUMENTS[name].may_change}
+        identity = {"parameters": settled, "data": source.digest(), "seed": seed}
+        if further is not None:
+            identity["weights"] = _digest_of(further.network)
 
-        def write(taken: Snapshot) -> None:
+        exists = processes.first(lambda: resume and Path(path).exists())
+        progress = None
+        if exists:
+            identity, values, arrays = processes.first(lambda: _read(path, identity))
+            progress = TrainingProgress.restored(values, arrays)
+            if "weights" not in identity:
+                further = None
+
+        def write(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
             if processes.index == 0:
-                save_checkpoint(path, identity, taken.values, taken.arrays)
+                save_checkpoint(path, identity, values, arrays)
 
         schedule = Checkpoints(write, checkpoint.seconds, checkpoint.epochs)
-        yield SavedTraining(arguments, identity["seed"], further, snapshot, schedule, identity)
+        yield SavedTraining(arguments, identity["seed"], further, progress, schedule, identity)
 
 
-def _identity(
-    arguments: Arguments, digest: str, seed: int, further: Model | None
-) -> dict[str, Any]:
-    """Return what identifies a training: its arguments, its data, its seed and initial weights."""
-    values = arguments.plain().items()
-    settled = {name: value for name, value in values if not ARGUMENTS[name].may_change}
-    identity = {"parameters": settled, "data": digest, "seed": seed}
-    return identity if further is None else {**identity, "weights": _digest_of(further.network)}
-
-
-def _opened(
-    path: str | os.PathLike[str], identity: dict[str, Any], *, resume: bool
-) -> tuple[Snapshot | None, dict[str, Any]]:
-    """Return the snapshot of a checkpoint to resume, if there is one, and the identity."""
-    return _resumed(path, identity) if resume and Path(path).exists() else (None, identity)
-
-
-def _resumed(
+def _read(
     path: str | os.PathLike[str], identity: dict[str, Any]
-) -> tuple[Snapshot, dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
     """Read a checkpoint, and check that it belongs to the training."""
     theirs, values, arrays = load_checkpoint(path)
-    ours, snapshot = identity["parameters"], Snapshot(values, arrays)
-    if set(ours) != set(theirs["parameters"]) or not snapshot.is_current:
+    ours = identity["parameters"]
+    if set(ours) != set(theirs["parameters"]) or not TrainingProgress.are_values(values):
         raise ModelFileError(
             f"The checkpoint {str(path)!r} comes from another version of Refold. Start again "
             "without resume."
         )
     changed = [
-        f"{name} was {theirs['parameters'].get(name)!r} and is {ours[name]!r}"
+        f"{name} was {theirs['parameters'][name]!r} and is {ours[name]!r}"
         for name in ours
-        if theirs["parameters"].get(name) != ours[name]
+        if theirs["parameters"][name] != ours[name]
     ]
     if theirs["data"] != identity["data"]:
         changed.insert(0, "the data is not the same")
@@ -149,7 +132,7 @@ def _resumed(
             f"The checkpoint {str(path)!r} continues from other weights than this model has. Load "
             "the model that this training began with, or start again without resume."
         )
-    return snapshot, theirs
+    return theirs, values, arrays
 
 
 def _digest_of(network: FittedNetwork) -> str:
@@ -159,3 +142,28 @@ def _digest_of(network: FittedNetwork) -> str:
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    identity: Mapping[str, Any],
+    values: Mapping[str, Any],
+    arrays: dict[str, np.ndarray],
+) -> None:
+    """Write a checkpoint atomically."""
+    write_container(
+        path, pack_container({"checkpoint": dict(values), "identity": dict(identity)}, arrays)
+    )
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
+    """Read a checkpoint."""
+    config, arrays = read_container(path)
+    if "checkpoint" not in config:
+        raise ModelFileError(
+            f"{path} is a model, not a checkpoint of a training. Load it with refold.load, or name "
+            "the checkpoint."
+        )
+    return config["identity"], config["checkpoint"], arrays

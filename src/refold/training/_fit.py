@@ -1,32 +1,31 @@
 """`fit`: from a user's data and arguments to a fitted model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any, NamedTuple
+
+import jax
+import keras
 
 from refold._support.argument_checks import check_some, draw_seed
 from refold._support.compilation import keep_compiled
 from refold._support.output import log
-from refold.arguments import Arguments
+from refold.arguments import ARGUMENTS, Arguments
+from refold.errors import ParameterError, argument
 from refold.model import History, Model
 from refold.network.keras.network import inference_with
-from refold.training._check_arguments import check_arguments
+from refold.sequences import check_missing
 from refold.training._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training._choose_latent_dim import choose_size
-from refold.training._choose_settings import choose
-from refold.training._data_sources import Source, open_training
 from refold.training._forecasts import fit_forecasts
-from refold.training._initial_weights import InitialWeights
-from refold.training._reference_statistics import measured
-from refold.training._report import report
-from refold.training._specify import (
-    check_columns,
-    copied_network,
-    new_network,
-    settings_for,
-)
-from refold.training._split import Split, set_aside
-from refold.training._training import FitResult, Training
-from refold.training.data._division import Divided
+from refold.training._held_out_error import HeldOut, choose, report
+from refold.training._reference_statistics import measured_model
+from refold.training._specify import check_columns, prepare, settings_for
+from refold.training._split import Source, Split, open_training, set_aside
+from refold.training.data._loaders import Divided
+from refold.training.initialization._initial_weights import InitialWeights
+from refold.training.loop._training import FitResult, Training
 
 
 class Fit(NamedTuple):
@@ -61,7 +60,8 @@ def fit(
 
     # Split: set calibration sequences aside. No weights, sizes or settings depend on them.
     sequences, calibration = set_aside(sequences, arguments.calibration_fraction, further)
-    check_columns(sequences, further)
+    if further is None:
+        check_columns(sequences)
     keep_compiled()
     seed = draw_seed(arguments.random_state) if trial_seed is None else trial_seed
     source = Source(sequences, divided)
@@ -74,55 +74,54 @@ def fit(
         # it on held-out sequences, measured by trials. A checkpoint remembers the choice.
         if further is None and arguments.asks_for_share:
             arguments = choose_size(sequences, saved, fit)
-        # Some of the other sequences are held out for validation.
+        # Some of the other sequences are held out for validation. Their error is compared with that
+        # of PCA of the size of the code.
         split = Split(source, calibration, arguments, seed=saved.seed, further=further)
+        size = int(arguments.latent_dim) if further is None else further.specification.latent_dim
+        held_out = HeldOut(split, size)
 
         # Specify: the longest length, categories, patches, ROCKET features and the steps of latent
         # optimization follow from the data where the arguments leave them open.
-        prepare = new_network if further is None else copied_network
-        network, suggestion = prepare(split, arguments)
+        network, suggestion = prepare(split, held_out, arguments)
         batches, settings = settings_for(split, network, arguments)
-        time_warp = split.time_warp(network.specification)
-        if verbose and time_warp:
-            log(f"Training on time warps with a standard deviation of {time_warp:g} steps.")
+        if verbose and settings.time_warp:
+            warp = settings.time_warp
+            log(f"Training on time warps with a standard deviation of {warp:g} steps.")
 
         # Initialize and train. The first phase trains on the training sequences, and the validation
         # loss says which epoch is kept. A refit starts again on all sequences, for as many steps as
         # that epoch took. In each phase, the network first computes the best linear code, which is
         # the first candidate of early stopping. A model that is trained further starts as it is.
-        initial = InitialWeights(network, split, settings.corruption, resumed=saved.is_resumed)
+        resumed = saved.progress is not None
+        initial = InitialWeights(network, split, settings.corruption, resumed=resumed)
         with Training(
             network,
             batches,
             settings,
-            refit=split.refits(arguments.refit),
             checkpoints=saved.checkpoints,
             callbacks=callbacks,
-            resume=saved.snapshot,
+            resume=saved.progress,
             processes=source.processes,
         ) as training:
             while (phase := training.phase) is not None:
                 # a phase that a checkpoint continues is initialized already
                 keep_initial = training.is_fresh and initial.set(phase)
-                training.run(split.part(phase, batches, time_warp), keep_initial=keep_initial)
+                part = split.part(phase, batches, settings.time_warp)
+                training.run(part, keep_initial=keep_initial)
     outcome = training.result
     if outcome.phase is None:
         return Fit(None, outcome)
 
     # Choose, as users will see it: with predicted lengths, on held-out sequences, next to PCA. The
     # trained weights or their initialization; encoding with latent optimization or without.
+    may_change = arguments.latent_steps == "auto"
     choice, outcome = choose(
-        suggestion,
-        network,
-        split,
-        outcome,
-        initial,
-        may_change=arguments.latent_steps == "auto",
+        suggestion, held_out, network, split, outcome, initial, may_change=may_change
     )
     if network.specification.forecast_steps:
         outcome = fit_forecasts(network, split, outcome, arguments)
     if verbose:
-        report(split, network, outcome, choice, settings.max_epochs)
+        report(held_out, split, network, outcome, choice, settings.max_epochs)
 
     # Measure: errors of held-out sequences, statistics of the training codes, and the scores of the
     # calibration sequences.
@@ -130,11 +129,62 @@ def fit(
         inference_with(network),
         split.schema,
         split.scaler(outcome.phase or "validated"),
-        split.error_scaler(),
+        split.error_scaler,
         History(outcome.history, outcome.initial_loss, keeps_initial=choice.initial),
         latent_steps=choice.latent_steps,
         default_latent_steps=choice.default_latent_steps,
     )
     if trial_seed is None:
-        model = measured(model, network, split, outcome, verbose=verbose)
+        model = measured_model(model, network, split, outcome, verbose=verbose)
     return Fit(model, outcome)
+
+
+def check_arguments(
+    arguments: Arguments,
+    further: Model | None = None,
+    checkpoint: Any = None,
+    *,
+    resume: bool = False,
+) -> None:
+    """Check the arguments of a fit, also that they do not contradict a model to train further."""
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise ParameterError(
+            f"SequenceAutoencoder trains on JAX, but Keras runs on {backend!r}. Set the "
+            "environment variable KERAS_BACKEND=jax before importing Keras, or train the models "
+            "of refold.models with compile and fit, which works on any backend."
+        )
+    if jax.dtypes.canonicalize_dtype("float64") == "float64":
+        raise ParameterError(
+            "JAX is set to 64-bit floats (jax_enable_x64), but SequenceAutoencoder trains in 32 "
+            "bits. Leave that setting out, or fit in a separate process."
+        )
+    # a model with the architecture "custom" was loaded, and the class is not known
+    own = further is not None and arguments.architecture == "custom"
+    (replace(arguments, architecture="default") if own else arguments).check()
+    if further is not None:
+        _check_same_model(arguments, further)
+    if resume and checkpoint is None:
+        raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
+
+
+def _check_same_model(arguments: Arguments, model: Model) -> None:
+    """Refuse arguments that contradict the fitted model."""
+    # "auto" and a share stand for any size; the classes of a loaded model are not known
+    any_size = ("latent_dim", "rocket_dim") if arguments.asks_for_share else ()
+    for name, declared in ARGUMENTS.items():
+        value = getattr(arguments, name)
+        open_ended = value in ("auto", "custom") if isinstance(value, str) else callable(value)
+        if declared.stored is None or name in any_size or open_ended:
+            continue
+        stored = attrgetter(declared.stored)(model)
+        if name == "missing_values":
+            if value is None:
+                continue
+            value, stored = list(check_missing(value)), list(stored)
+        if value != stored:
+            raise ParameterError(
+                f"{argument(**{name: value})} cannot change in further training: the fitted model "
+                f"has {stored}. Leave it out, or train a new model without "
+                f"{argument('warm_start')}."
+            )

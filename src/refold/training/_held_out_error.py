@@ -1,27 +1,34 @@
-"""Held-out error of a network and of PCA of its size, both fitted on the training part only."""
+"""Held-out errors of a network and of PCA: what a fit chooses by them, and what it reports."""
 
-import contextlib
 import functools
-import warnings
-from collections.abc import Iterator
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from refold._support.output import log
+from refold._support.output import log, log_kept_epoch
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
 from refold.network.fitted_network import FittedNetwork
 from refold.network.keras.build import Network
 from refold.network.keras.network import inference_with
 from refold.sequences import Scaler, Sequences
-from refold.training._data_sources import Source
-from refold.training._training import FitResult
+from refold.training._split import Split
+from refold.training.initialization._initial_weights import (
+    InitialWeights,
+    assign_weights,
+    holding,
+)
+from refold.training.loop._training import FitResult
 
 # Cap on held-out sequences for an error.
-_MOST_SEQUENCES = 1000
+_MAX_SEQUENCES = 1000
 # Cap on padded values for the PCA fit; minimum number of sequences.
-_MOST_VALUES, _FEWEST = 1 << 23, 16
+_MAX_VALUES, _MIN_SEQUENCES = 1 << 23, 16
+# Latent optimization must lower the held-out error at least by this factor.
+_WORTH = 0.995
 # Number of training sequences below which they are few; NMSE of PCA below which little is left.
 _FEW, _TINY = 500, 0.01
 
@@ -29,25 +36,19 @@ _FEW, _TINY = 500, 0.01
 class HeldOut:
     """Held-out sequences and their reconstruction errors, in units of the training part."""
 
-    def __init__(
-        self,
-        source: Source,
-        training: np.ndarray,
-        held_out: np.ndarray,
-        *,
-        seed: int,  # of the samples
-        most: int,  # largest size of PCA
-    ) -> None:
-        self._source, self._training, self._seed, self._most = source, training, seed, most
-        schema = source.sequences.schema
-        num_steps = max(1, int(source.sequences.lengths[training].max(initial=0)))
-        num_values = num_steps * schema.output_width
-        self._sample_size = max(_FEWEST, _MOST_VALUES // num_values)
+    def __init__(self, split: Split, code_size: int) -> None:
+        self._split, self._code_size = split, code_size
+        training = split.rows["validated"]
+        num_steps = max(1, int(split.lengths[training].max(initial=0)))
+        num_values = num_steps * split.schema.output_width
+        self._sample_size = max(_MIN_SEQUENCES, _MAX_VALUES // num_values)
+        self.num_training = len(training)
+        # size at which PCA reconstructs its training data without error
         self.most_components = min(len(training), num_values)
-        sequences = source.held_out(held_out)
-        self.most_sequences = count = min(_MOST_SEQUENCES, self._sample_size)
+        self.most_sequences = count = min(_MAX_SEQUENCES, self._sample_size)
+        sequences = split.held_out_sequences
         if len(sequences) > count:
-            rng = np.random.default_rng([seed, 0x4E1D])
+            rng = np.random.default_rng([split.seed, 0x4E1D])
             sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
         self.sequences = sequences
 
@@ -60,87 +61,188 @@ class HeldOut:
         sequences: Sequences | None = None,
     ) -> Fidelity:
         """Measure a network with its predicted lengths, on other sequences if they are given."""
-        measured = self.sequences if sequences is None else sequences
-        model = Model(network, measured.schema, scaler, self._units, latent_steps=latent_steps)
+        measured, units = self.sequences if sequences is None else sequences, self.units
+        model = Model(network, measured.schema, scaler, units, latent_steps=latent_steps)
         codes = model.codes_of(measured)
         reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(measured, reconstructed, self._units)
+        return fidelity(measured, reconstructed, units)
 
     def of_pca(self, size: int) -> Fidelity:
         """Measure PCA with the true lengths, and with all components if there are fewer."""
-        if self._baseline is None:
+        if self.baseline is None:
             numeric = self.sequences.schema.numeric
             return Fidelity(
                 1.0 if numeric.any() else None, None if numeric.all() else 0.0, exact=0.0
             )
-        reconstructed = self._baseline.first(size).reconstruct(self.sequences)
-        return fidelity(self.sequences, reconstructed, self._units)
+        reconstructed = self.baseline.first(size).reconstruct(self.sequences)
+        return fidelity(self.sequences, reconstructed, self.units)
 
-    def report(
-        self,
-        network: Network,
-        scaler: Scaler,
-        outcome: FitResult,
-        *,
-        latent_steps: int,
-        max_epochs: int,
-        linear: bool,  # whether these are the linear initialization
-    ) -> None:
-        """Log the held-out errors of the validated weights to standard error."""
-        with holding(network, outcome.validated):
-            ours = self.of_network(inference_with(network), scaler, latent_steps=latent_steps)
-        specification = network.specification
-        comparison = HeldOutComparison(
-            ours,
-            self.of_pca(self._most),
-            self._num_components,
-            num_sequences=len(self.sequences),
-            num_training=len(self._training),
-            linear=linear,
-            epochs=outcome.history["phase"].count("validated"),
-            max_epochs=max_epochs,
-            out_of_time=outcome.out_of_time,
-            latent_dim=specification.latent_dim,
-            rocket_dim=specification.rocket_dim,
-        )
-        for line in describe(comparison):
-            log(line)
+    @property
+    def max_size(self) -> int:
+        """Largest size of PCA: that of the code, with the statistics of each sequence."""
+        return self._code_size + self._split.scaler("validated").num_statistics
 
-    def report_forecast(self, network: Network, scaler: Scaler, outcome: FitResult) -> None:
-        """Log the forecast error of the last held-out steps to standard error, if any exist."""
-        steps = network.specification.forecast_steps
-        longer, before, after = split_last(self.sequences, steps)
-        if not len(longer):
-            return
-        with holding(network, outcome.validated):
-            ahead = continued(before, inference_with(network), scaler)
-        errors = forecast_errors(before, after, ahead, self._units)
-        held_out = _count(errors.num_sequences, "sequence")
-        measured, *worse = str(errors).splitlines()
-        log(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {measured}.")
-        for line in worse:
-            log(line)
-
-    @functools.cached_property
-    def _units(self) -> Scaler:
+    @property
+    def units(self) -> Scaler:
         """Scaler fitted to the training part."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # constant columns, of which fitting warns
-            units = self._source.units("features")
-            return self._source.scaler("features", units, self._training)
+        return self._split.training_units
 
     @functools.cached_property
-    def _baseline(self) -> PCABaseline | None:
-        sample = self._source.sample(self._training, self._sample_size, self._seed)
+    def baseline(self) -> PCABaseline | None:
+        """PCA of the training part; None if that has no steps."""
+        sample = self._split.sample("validated", self._sample_size)
         if not sample.lengths.any():
             return None
         num_values = int(sample.lengths.max()) * sample.schema.output_width
-        components = min(self._most, len(sample), num_values)
-        return PCABaseline(components).fit(sample, self._units)
+        components = min(self.max_size, len(sample), num_values)
+        return PCABaseline(components).fit(sample, self.units)
 
-    @property
-    def _num_components(self) -> int:
-        return 0 if self._baseline is None else self._baseline.latent_dim
+
+def total_error(measured: Fidelity) -> float:
+    """Return the NMSE of numeric columns plus the share of wrong categories of the others."""
+    numeric = 0.0 if measured.nmse is None else measured.nmse
+    return numeric + (0.0 if measured.accuracy is None else 1.0 - measured.accuracy)
+
+
+# The choice of the settings
+#
+# Training minimizes the error of the encoder's codes at the true lengths. Users see the error with
+# predicted lengths and after latent optimization, and compare it with that of PCA.
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Settings of a fitted network."""
+
+    latent_steps: int
+    default_latent_steps: int
+    initial: bool = False  # whether the initialization is better than the trained weights
+    message: str | None = None  # what was changed because PCA was better
+
+
+def choose(
+    choice: Choice,  # that the data suggests
+    measured: HeldOut,
+    network: Network,
+    split: Split,
+    outcome: FitResult,
+    initial: InitialWeights,
+    *,
+    may_change: bool,  # whether latent optimization may be left out
+) -> tuple[Choice, FitResult]:
+    """Choose the weights, which the network gets, and the steps of latent optimization."""
+    specification = network.specification
+    comparable = specification.architecture == "default" and not specification.variational
+    if (
+        not len(split.held_out)
+        or not outcome.complete
+        or split.further is not None
+        or not comparable
+        or initial.corruption  # the error of PCA is that of clean input
+    ):
+        return choice, outcome
+    kept = outcome.phase or "validated"
+    choice = choose_settings(
+        measured,
+        network,
+        split.scaler("validated"),
+        trained=outcome.validated,
+        initialization=lambda: initial.of("validated"),
+        choice=choice,
+        may_change=may_change,
+    )
+    if not choice.initial and (weights := initial.of(kept)) is not None:
+        training = split.sample(kept, measured.most_sequences)
+        choice = _confirmed(choice, measured, network, split.scaler(kept), weights, training)
+    if not choice.initial:
+        return choice, outcome
+    # keep the initialization of the last phase, if that one is worth keeping
+    refit = kept == "refit" and initial.of("refit") is not None
+    phase, validated = ("refit", initial.of("validated")) if refit else ("validated", None)
+    assign_weights(network, initial.of(phase) or [])
+    return choice, replace(outcome, phase=phase, epoch=0, validated=validated)
+
+
+def rocket_features_cost_nothing(measured: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
+    """Return whether ROCKET features may take the place of principal components."""
+    if not len(measured.sequences):
+        return False
+    # They may if the other components reconstruct held-out sequences as well. To tell sequences
+    # apart, `SequenceAutoencoder.features` costs no dimension.
+    fewer, all_of_them = (measured.of_pca(size) for size in (latent_dim - rocket_dim, latent_dim))
+    return total_error(fewer) <= total_error(all_of_them)
+
+
+def choose_settings(
+    measured: HeldOut,
+    network: Network,
+    scaler: Scaler,  # of the validated weights
+    *,
+    trained: list[np.ndarray] | None,  # validated weights; None for those of the network
+    initialization: Callable[[], list[np.ndarray] | None],  # None if it is not worth keeping
+    choice: Choice,  # that the data suggests
+    may_change: bool,  # whether latent optimization may be left out
+) -> Choice:
+    """Compare settings of a network on held-out sequences."""
+    # Latent optimization is used if it lowers the error. If PCA of the same size is better than the
+    # trained weights, the better one of them and the initialization is used.
+    candidates = {choice.latent_steps, 0} if may_change else {choice.latent_steps}
+
+    def best(weights: list[np.ndarray] | None) -> tuple[float, Choice]:
+        """Return the smallest error of some weights, and the settings that have it."""
+        errors = {}
+        for steps in candidates:
+            with holding(network, weights):
+                packed = inference_with(network)
+                errors[steps] = total_error(measured.of_network(packed, scaler, latent_steps=steps))
+        steps = max(errors)
+        if errors[steps] > _WORTH * errors.get(0, math.inf):
+            steps = 0
+        default = steps if may_change else choice.default_latent_steps
+        return errors[steps], replace(choice, latent_steps=steps, default_latent_steps=default)
+
+    ours, settings = best(trained)
+    pca = total_error(measured.of_pca(network.specification.latent_dim))
+    if ours <= pca or (initial := initialization()) is None:
+        return settings
+    start, initial_settings = best(initial)
+    if not start < ours:
+        return settings
+    message = (
+        f"PCA was better on held-out sequences (error {pca:.3g}) than the trained weights "
+        f"({ours:.3g}), so their linear initialization is used ({start:.3g})."
+    )
+    return replace(initial_settings, initial=True, message=message)
+
+
+def _confirmed(
+    choice: Choice,
+    measured: HeldOut,
+    network: Network,  # with its final weights, of the refit if there was one
+    scaler: Scaler,  # of these weights
+    initial: list[np.ndarray],  # their initialization
+    training: Sequences,  # on which they were trained
+) -> Choice:
+    """Choose the initialization if it is better than the trained weights on training sequences."""
+    # A few held-out sequences can be reconstructed better by chance, and a refit is not measured on
+    # any. But training that did not lower the error of its own sequences learned nothing.
+    errors = []
+    for weights in (None, initial):
+        with holding(network, weights):
+            packed, steps = inference_with(network), choice.latent_steps
+            found = measured.of_network(packed, scaler, latent_steps=steps, sequences=training)
+        errors.append(total_error(found))
+    ours, start = errors
+    if ours <= start:
+        return choice
+    message = (
+        f"The trained weights reconstruct training sequences worse (error {ours:.3g}) than their "
+        f"linear initialization ({start:.3g}), so that is used."
+    )
+    return replace(choice, initial=True, message=message)
+
+
+# The report
 
 
 class HeldOutComparison(NamedTuple):
@@ -157,6 +259,62 @@ class HeldOutComparison(NamedTuple):
     out_of_time: bool = False  # whether the time budget ended the training
     latent_dim: int = 0
     rocket_dim: int = 0  # how many of the latent dimensions hold ROCKET features
+
+
+def report(
+    measured: HeldOut,
+    split: Split,
+    network: Network,
+    outcome: FitResult,
+    choice: Choice,
+    max_epochs: int,
+) -> None:
+    """Log the held-out errors of the validated weights and of PCA, and what was chosen."""
+    if not len(split.held_out) or not outcome.complete or outcome.interrupted:
+        return
+    scaler, specification = split.scaler("validated"), network.specification
+    epochs, baseline = outcome.history["phase"].count("validated"), measured.baseline
+    log_kept_epoch(outcome.epoch, epochs)
+    with holding(network, outcome.validated):
+        packed = inference_with(network)
+        ours = measured.of_network(packed, scaler, latent_steps=choice.latent_steps)
+    comparison = HeldOutComparison(
+        ours,
+        measured.of_pca(measured.max_size),
+        0 if baseline is None else baseline.latent_dim,
+        num_sequences=len(measured.sequences),
+        num_training=measured.num_training,
+        linear=split.further is None and outcome.epoch == 0,
+        epochs=epochs,
+        max_epochs=max_epochs,
+        out_of_time=outcome.out_of_time,
+        latent_dim=specification.latent_dim,
+        rocket_dim=specification.rocket_dim,
+    )
+    for line in describe(comparison):
+        log(line)
+    if choice.message:
+        log(choice.message)
+    if specification.forecast_steps:
+        _report_forecast(measured, network, scaler, outcome)
+
+
+def _report_forecast(
+    measured: HeldOut, network: Network, scaler: Scaler, outcome: FitResult
+) -> None:
+    """Log the forecast error of the last held-out steps, if any sequence is longer."""
+    steps = network.specification.forecast_steps
+    longer, before, after = split_last(measured.sequences, steps)
+    if not len(longer):
+        return
+    with holding(network, outcome.validated):
+        ahead = continued(before, inference_with(network), scaler)
+    errors = forecast_errors(before, after, ahead, measured.units)
+    held_out = _count(errors.num_sequences, "sequence")
+    line, *worse = str(errors).splitlines()
+    log(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {line}.")
+    for line in worse:
+        log(line)
 
 
 def describe(comparison: HeldOutComparison) -> list[str]:
@@ -198,11 +356,10 @@ def _reasons(comparison: HeldOutComparison) -> list[str]:
     if comparison.num_training < _FEW:
         reasons.append(f"{_count(comparison.num_training, 'sequence')} are few to learn from")
     if comparison.rocket_dim:
-        one = comparison.rocket_dim == 1
+        hold = "holds" if comparison.rocket_dim == 1 else "hold"
         reasons.append(
-            f"{comparison.rocket_dim} of the {comparison.latent_dim} dimensions "
-            f"{'holds' if one else 'hold'} ROCKET features, which reconstruct little: "
-            "fit without them for a smaller error"
+            f"{comparison.rocket_dim} of the {comparison.latent_dim} dimensions {hold} ROCKET "
+            "features, which reconstruct little: fit without them for a smaller error"
         )
     if comparison.pca.nmse is not None and comparison.pca.nmse < _TINY:
         dimensions = _count(comparison.size, "dimension")
@@ -214,28 +371,3 @@ def _reasons(comparison: HeldOutComparison) -> list[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-@contextlib.contextmanager
-def holding(network: Network, weights: list[np.ndarray] | None) -> Iterator[None]:
-    """Give a network other weights for the duration of the context; None keeps its own."""
-    if weights is None:
-        yield
-        return
-    own = weights_of(network)
-    try:
-        assign_weights(network, weights)
-        yield
-    finally:
-        assign_weights(network, own)
-
-
-def weights_of(network: Network) -> list[np.ndarray]:
-    """Return a network's weights."""
-    return [np.asarray(variable.value) for variable in network.variables]
-
-
-def assign_weights(network: Network, weights: list[np.ndarray]) -> None:
-    """Give a network other weights."""
-    for variable, value in zip(network.variables, weights, strict=True):
-        variable.assign(value)

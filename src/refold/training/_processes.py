@@ -56,20 +56,16 @@ class Processes:
 
     def first(self, function: Callable[[], Any]) -> Any:
         """Return what a function returns in the first process, or raise its error in all."""
-        found: Any = None
+        result: Any = None
         if self.index == 0:
             try:
-                found = function()
+                result = function()
             except RefoldError as error:
-                found = error
-        found = self.agree(found)
-        if isinstance(found, RefoldError):
-            raise found
-        return found
-
-    def sum(self, array: np.ndarray) -> np.ndarray:
-        """Return the sum of an array over all processes."""
-        return np.sum(self.gather(array), axis=0)
+                result = error
+        result = self.agree(result)
+        if isinstance(result, RefoldError):
+            raise result
+        return result
 
     def spread(self, array: Any, axis: int = 0) -> Any:
         """Return the array of all processes, of which this process holds a part along an axis."""
@@ -107,16 +103,14 @@ class Processes:
 
             same = PartitionSpec()
             specs = (same, PartitionSpec(_AXIS), PartitionSpec(None, _AXIS), *[same] * len(others))
-            return self._mapped(own, specs)(state, data, rows, *others)
+            # Not `jax.jit` on sharded arrays alone: it cannot divide the kernel, a custom call,
+            # so each device gathers and computes the whole batch.
+            mapped = jax.shard_map(
+                own, mesh=self._mesh, in_specs=specs, out_specs=same, check_vma=False
+            )
+            return mapped(state, data, rows, *others)
 
         return run
-
-    def _mapped(self, function: Callable[..., Any], specs: Any) -> Callable[..., Any]:
-        # Not `jax.jit` on sharded arrays alone: it cannot divide the kernel, a custom call,
-        # so each device gathers and computes the whole batch.
-        return jax.shard_map(
-            function, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False
-        )
 
 
 def _common(array: Any) -> Any:

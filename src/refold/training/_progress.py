@@ -1,7 +1,6 @@
 """Progress bar of a training: initialization steps, epochs, losses and time left."""
 
 import contextvars
-from types import TracebackType
 
 from rich.progress import (
     BarColumn,
@@ -79,12 +78,7 @@ class Progress:
         self._token = _SHOWN.set(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _SHOWN.reset(self._token)
         self._bar.stop()
 

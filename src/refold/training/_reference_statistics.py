@@ -21,9 +21,9 @@ from refold.model import (
 )
 from refold.network.keras.build import Network
 from refold.sequences import Sequences
-from refold.training._held_out_error import holding
 from refold.training._split import Split
-from refold.training._training import FitResult
+from refold.training.initialization._initial_weights import holding
+from refold.training.loop._training import FitResult
 
 # Standard deviations below this are rounding.
 _MIN_DEVIATION = 1e-3
@@ -36,7 +36,7 @@ _ACTIVE = 0.01
 _FEW = 0.25
 
 
-def measured(
+def measured_model(
     model: Model, network: Network, split: Split, outcome: FitResult, *, verbose: int
 ) -> Model:
     """Return a model that knows its training data, calibrated if sequences were set aside."""

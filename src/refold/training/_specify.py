@@ -1,13 +1,14 @@
 """The network of a fit and the settings of its training, with defaults that suit the data."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from refold._support.output import warn
-from refold.arguments import Arguments, Corruption
+from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError, argument
-from refold.model import Model, check_fits, check_latent_steps
+from refold.model import check_fits, check_latent_steps
 from refold.network.keras.build import Network, build
 from refold.network.keras.decoder import DECODERS
 from refold.network.keras.network import inference_with, with_weights_of
@@ -15,56 +16,89 @@ from refold.network.keras.seed import seeded
 from refold.network.specification import Specification
 from refold.network.weights import most_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
-from refold.training._choose_settings import Choice, rocket_features_cost_nothing
-from refold.training._data_sources import Source
-from refold.training._forecasts import autoencoder_seconds, pick_recent_steps
-from refold.training._settings import Settings, pick_batch_size, pick_patch
-from refold.training._split import Split
-from refold.training.loop._early_stopping import pick_patience
-from refold.training.loop._schedule import pick_max_epochs
+from refold.training._forecasts import SHARE_OF_TIME, pick_recent_steps
+from refold.training._held_out_error import Choice, HeldOut, rocket_features_cost_nothing
+from refold.training._split import Source, Split
+from refold.training.data._time_warps import MAX_WARPED, choose_time_warp
+from refold.training.loop._epochs import Settings
+from refold.training.loop._stopping import pick_patience
 
 _DROPOUT = 0.2
-# Steps of latent optimization, and the number of sequences from which there is none by default.
+# Steps of latent optimization by default, with fewer than this number of sequences.
 _LATENT_STEPS, _MANY_SEQUENCES = 10, 2000
 # Up to this number of tokens, autoregressive decoding without a linear path reconstructs more
 # sequences exactly. Longer ones are rarely exact, and parallel decoding gets more tokens right.
 _FEW_TOKENS = 32
+# Longest typical sequence whose patches are single steps; largest number of patches otherwise.
+_SHORT, _MAX_PATCHES = 100, 64
 # Smallest code with ROCKET features by default, and their number: with smaller codes or more
 # features the error would be larger than that of PCA of the same size.
 _LARGE_CODE, _ROCKET_DIM = 32, 8
 # Smallest code in which a dimension holds the length by default.
 _LENGTH_CODE = 8
-# Most weights of a linear path that depends on the length, 16 MB.
-_MOST_OF_MAPS = 1 << 22
-
+# Cap on the weights of a linear path that depends on the length, 16 MB.
+_MAX_MAPS = 1 << 22
+# Smallest numbers of steps and of epochs in a schedule.
+_MIN_STEPS, _MIN_EPOCHS = 4000, 30
 # Cap on the values that a model writes at each step: a step of training takes time and memory in
 # proportion (docs/how-to/sequences.md).
-_MOST_OUTPUTS = 50_000
+_MAX_OUTPUTS = 50_000
 
 
-def check_columns(sequences: Sequences, further: Model | None = None) -> None:
+def check_columns(sequences: Sequences) -> None:
     """Refuse columns without a value, and too many categories of all columns together."""
-    if further is not None:
-        return  # the model has checked the columns
     Scaler.fit(sequences, None)  # refuses columns without values
     schema = sequences.schema
-    if schema.output_width <= _MOST_OUTPUTS:
+    if schema.output_width <= _MAX_OUTPUTS:
         return
     column = max(schema.columns, key=lambda one: one.width)
     raise DataError(
         f"Column {column.name!r} has {column.width} categories, and a model can have "
-        f"{_MOST_OUTPUTS} in all columns, because each takes time and memory at every step. Keep "
+        f"{_MAX_OUTPUTS} in all columns, because each takes time and memory at every step. Keep "
         "the most frequent categories and replace the others by one, such as 'other', or hash "
         "them: zlib.crc32(text) % 10000."
     )
 
 
+def prepare(split: Split, measured: HeldOut, arguments: Arguments) -> tuple[Network, Choice]:
+    """Build a network for the data, or copy that of a model, and suggest how to use it."""
+    model, source = split.further, split.source
+    if model is None:
+        specification = specify(source, arguments, split.rows["validated"])
+        _warn_of_spare_dimensions(arguments, source)
+        if specification.rocket_dim and arguments.rocket_dim == "auto":
+            sizes = specification.latent_dim, specification.rocket_dim
+            if not rocket_features_cost_nothing(measured, *sizes):
+                specification = replace(specification, rocket_dim=0)
+        default = pick_latent_steps(specification, source)
+    else:
+        specification, default = model.specification, model.default_latent_steps
+        check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
+        if arguments.corruption.steps and not specification.observed_flags:
+            raise ParameterError(
+                "Time-step dropout needs a model that reads missing values, and this one was "
+                f"fitted on data without any. Leave {argument('denoise')} out, or train a new "
+                "model."
+            )
+    latent_steps = default
+    if arguments.latent_steps != "auto":
+        latent_steps = check_latent_steps(arguments.latent_steps, specification)
+    own = arguments.architecture if callable(arguments.architecture) else None
+    with seeded(split.seed):
+        network = build(specification, own) if model is None else with_weights_of(model.network)
+    return network, Choice(latent_steps, default)
+
+
 def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specification:
     """Return the specification of a network to train on the chosen sequences (n,)."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
-    architecture, typical = arguments.architecture, _typical(lengths)
+    # the length of the sequence that an average step belongs to, which a few long sequences among
+    # many short ones hardly change
+    steps = lengths.astype(float)
+    typical = float((steps**2).sum() / max(1.0, steps.sum()))
+    architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
     only_tokens = architecture == "default" and not schema.numeric.any()
-    room = most_linear_steps(schema.output_width, int(arguments.latent_dim))
+    room = most_linear_steps(schema.output_width, latent_dim)
     parallel_tokens = _FEW_TOKENS < typical <= room
     decoder = _pick_decoder(arguments, stepwise=only_tokens and not parallel_tokens)
     drops_steps = arguments.corruption.steps > 0
@@ -74,16 +108,21 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
             f"{argument(denoise=arguments.denoise)} creates. Use "
             f"{argument(architecture='default')}, or noise alone."
         )
-    check_forecast(arguments.forecast_steps, arguments.scale, int(lengths.max()))
+    longest, ahead = int(lengths.max()), int(arguments.forecast_steps)
+    check_forecast(ahead, arguments.scale, longest)
     length_dim = _pick_length_dim(arguments, lengths)
-    ahead = int(arguments.forecast_steps)
+    patch = 1
+    if arguments.patch != "auto":
+        patch = int(arguments.patch)
+    elif architecture == "default" and DECODERS[decoder].takes_patches:
+        patch = pick_patch(typical)
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
         num_categories=[len(column.categories) for column in schema.columns],
         observed_flags=source.has_gaps or drops_steps,
-        latent_dim=int(arguments.latent_dim),
-        max_steps=max(1, int(lengths.max())),
+        latent_dim=latent_dim,
+        max_steps=max(1, longest),
         units=int(arguments.units),
         depth=int(arguments.depth),
         cell=arguments.cell,
@@ -92,31 +131,16 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
         length_deviation=float(lengths[chosen].std()),
         decoder=decoder,
         variational=bool(arguments.variational),
-        patch=_pick_patch(arguments, decoder, typical),
+        patch=patch,
         linear_path=(
             parallel_tokens and not DECODERS[decoder].reads_previous if only_tokens else None
         ),
-        rocket_dim=_pick_rocket_dim(arguments, len(chosen), int(lengths.max()), schema),
+        rocket_dim=_pick_rocket_dim(arguments, len(chosen), longest, schema),
         forecast_steps=ahead,
         recent_steps=pick_recent_steps(source, chosen, ahead) if ahead else 0,
         length_dim=length_dim,
         by_length=_may_depend_on_length(arguments, source, length_dim),
     )
-
-
-def warn_of_spare_dimensions(arguments: Arguments, source: Source) -> None:
-    """Warn if a code has more dimensions than the longest sequence can fill."""
-    lengths, size = source.sequences.lengths, int(arguments.latent_dim)
-    num_values = int(lengths.max()) * source.sequences.schema.output_width
-    varied, features = int(lengths.min() < lengths.max()), arguments.rocket_dim
-    enough = num_values + varied + (0 if features == "auto" else int(features))
-    if size > enough:
-        warn(
-            f"{argument(latent_dim=size)} is more than the data can fill: the values of the "
-            f"longest sequence take at most {num_values} dimension{'s' * (num_values > 1)}"
-            f"{', and the length takes 1' * varied}. The others add nothing to the "
-            f"reconstruction, so {argument(latent_dim=enough)} is enough."
-        )
 
 
 def check_forecast(steps: int, scale: str | None, longest: int) -> None:
@@ -135,11 +159,19 @@ def check_forecast(steps: int, scale: str | None, longest: int) -> None:
         )
 
 
-def _typical(lengths: np.ndarray) -> float:
-    """Return the length of the sequence that an average step belongs to."""
-    # a few long sequences among many short ones hardly change it
-    steps = lengths.astype(float)
-    return float((steps**2).sum() / max(1.0, steps.sum()))
+def _warn_of_spare_dimensions(arguments: Arguments, source: Source) -> None:
+    """Warn if a code has more dimensions than the longest sequence can fill."""
+    lengths, size = source.sequences.lengths, int(arguments.latent_dim)
+    num_values = int(lengths.max()) * source.sequences.schema.output_width
+    varied, features = int(lengths.min() < lengths.max()), arguments.rocket_dim
+    enough = num_values + varied + (0 if features == "auto" else int(features))
+    if size > enough:
+        warn(
+            f"{argument(latent_dim=size)} is more than the data can fill: the values of the "
+            f"longest sequence take at most {num_values} dimension{'s' * (num_values > 1)}"
+            f"{', and the length takes 1' * varied}. The others add nothing to the "
+            f"reconstruction, so {argument(latent_dim=enough)} is enough."
+        )
 
 
 def _pick_decoder(arguments: Arguments, *, stepwise: bool) -> str:
@@ -149,12 +181,9 @@ def _pick_decoder(arguments: Arguments, *, stepwise: bool) -> str:
     return "autoregressive" if stepwise and arguments.patch in ("auto", 1) else "parallel"
 
 
-def _pick_patch(arguments: Arguments, decoder: str, length: float) -> int:
-    if arguments.patch != "auto":
-        return int(arguments.patch)
-    if arguments.architecture != "default" or not DECODERS[decoder].takes_patches:
-        return 1
-    return pick_patch(length)
+def pick_patch(length: float) -> int:
+    """Pick the steps per patch: 1 up to length 100, else a power of two for at most 64 patches."""
+    return 1 if length <= _SHORT else 1 << math.ceil(math.log2(length / _MAX_PATCHES))
 
 
 def _pick_rocket_dim(arguments: Arguments, chosen: int, longest: int, schema: Schema) -> int:
@@ -200,76 +229,8 @@ def _may_depend_on_length(arguments: Arguments, source: Source, length_dim: int)
     schema, lengths = source.sequences.schema, source.sequences.lengths
     size = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
     corrupted = arguments.corruption
-    possible = length_dim and schema.numeric.all() and not corrupted and size <= _MOST_OF_MAPS
+    possible = length_dim and schema.numeric.all() and not corrupted and size <= _MAX_MAPS
     return bool(possible and not source.has_gaps)
-
-
-def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
-    """Return the number of ROCKET features in a code whose size is chosen by its error."""
-    # One dimension is left for reconstruction. "auto" gives none, so that errors fall with the
-    # size.
-    return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)
-
-
-def new_network(split: Split, arguments: Arguments) -> tuple[Network, Choice]:
-    """Build a network for the data, and return the settings that the data suggests."""
-    specification = specify(split.source, arguments, split.rows["validated"])
-    warn_of_spare_dimensions(arguments, split.source)
-    if specification.rocket_dim and arguments.rocket_dim == "auto":
-        sizes = specification.latent_dim, specification.rocket_dim
-        if not rocket_features_cost_nothing(split.comparison(specification.latent_dim), *sizes):
-            specification = replace(specification, rocket_dim=0)
-    default = pick_latent_steps(specification, split.source)
-    latent_steps = _latent_steps(arguments, specification, default)
-    architecture = arguments.architecture
-    with seeded(split.seed):
-        network = build(specification, architecture if callable(architecture) else None)
-    return network, Choice(latent_steps, default)
-
-
-def copied_network(split: Split, arguments: Arguments) -> tuple[Network, Choice]:
-    """Copy the network of the model that is trained further, and return its settings."""
-    model = split.further
-    if model is None:
-        raise TypeError("there is no model to train further")
-    specification, default = model.specification, model.default_latent_steps
-    latent_steps = _latent_steps(arguments, specification, default)
-    check_forecast(specification.forecast_steps, None, int(split.lengths.max()))
-    _check_readable(specification, arguments.corruption)
-    with seeded(split.seed):
-        network = with_weights_of(model.network)
-    return network, Choice(latent_steps, default)
-
-
-def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
-    """Return the batches of a fit, and the settings of its training; check the data first."""
-    packed = inference_with(network)
-    for lengths in (
-        split.lengths,
-        None if split.calibration is None else split.calibration.lengths,
-    ):
-        if lengths is not None:
-            check_fits(lengths, packed)
-    source, chosen = split.source, split.rows["validated"]
-    batch_size = min(arguments.batch_size or pick_batch_size(len(chosen)), len(chosen))
-    batches = source.batches(batch_size, network.fixed_steps)
-    steps_an_epoch = source.num_batches(batches, chosen, split.seed)
-    parts = source.epochs_in_a_pass
-    max_epochs = arguments.max_epochs or parts * pick_max_epochs(parts * steps_an_epoch)
-    wait = pick_patience(max_epochs, variational=network.specification.variational)
-    split.error_scaler()  # refuses columns without values before the training begins
-    return batches, Settings(
-        max_epochs=max_epochs,
-        batch_size=batch_size,
-        steps_an_epoch=steps_an_epoch,
-        learning_rate=arguments.learning_rate,
-        seed=split.seed,
-        patience=arguments.patience or wait,
-        optimizer=arguments.optimizer,
-        time_budget=autoencoder_seconds(arguments),
-        corruption=arguments.corruption,
-        verbose=arguments.verbose,
-    )
 
 
 def pick_latent_steps(specification: Specification, source: Source) -> int:
@@ -283,16 +244,69 @@ def pick_latent_steps(specification: Specification, source: Source) -> int:
     return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0
 
 
-def _latent_steps(arguments: Arguments, specification: Specification, default: int) -> int:
-    if arguments.latent_steps == "auto":
-        return default
-    return check_latent_steps(arguments.latent_steps, specification)
+def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[Batches, Settings]:
+    """Return the batches of a fit, and the settings of its training; check the lengths first."""
+    packed = inference_with(network)
+    check_fits(split.lengths, packed)
+    if split.calibration is not None:
+        check_fits(split.calibration.lengths, packed)
+    source, chosen = split.source, split.rows["validated"]
+    batch_size = min(arguments.batch_size or pick_batch_size(len(chosen)), len(chosen))
+    batches = source.batches(batch_size, network.fixed_steps)
+    steps_an_epoch = source.num_batches(batches, chosen, split.seed)
+    parts = source.division.epochs_in_a_pass
+    max_epochs = arguments.max_epochs or parts * pick_max_epochs(parts * steps_an_epoch)
+    wait = pick_patience(max_epochs, variational=network.specification.variational)
+    time_budget = arguments.time_budget
+    if time_budget is not None and arguments.forecast_steps:
+        time_budget *= 1.0 - SHARE_OF_TIME
+    refit = arguments.refit
+    return batches, Settings(
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        steps_an_epoch=steps_an_epoch,
+        learning_rate=arguments.learning_rate,
+        seed=split.seed,
+        patience=arguments.patience or wait,
+        optimizer=arguments.optimizer,
+        time_budget=time_budget,
+        time_warp=_time_warp(split, network.specification, arguments),
+        corruption=arguments.corruption,
+        refit=pick_refit(split) if refit == "auto" else bool(refit),
+        verbose=arguments.verbose,
+    )
 
 
-def _check_readable(specification: Specification, corruption: Corruption) -> None:
-    """Refuse time-step dropout if the network does not read missing values."""
-    if corruption.steps and not specification.observed_flags:
-        raise ParameterError(
-            "Time-step dropout needs a model that reads missing values, and this one was fitted on "
-            f"data without any. Leave {argument('denoise')} out, or train a new model."
-        )
+def pick_batch_size(num_sequences: int) -> int:
+    """Pick the batch size: 32, or 64 for 2000 training sequences or more; at most their number."""
+    return max(1, min(num_sequences, 64 if num_sequences >= _MANY_SEQUENCES else 32))
+
+
+def pick_max_epochs(num_batches: int) -> int:
+    """Pick the number of epochs of this many steps: at least 30, and at least 4000 steps."""
+    return max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / max(1, num_batches)))
+
+
+def pick_refit(split: Split) -> bool:
+    """Pick whether to refit on all sequences: only if there are few and some were held out."""
+    # a refit of a fitted model could end with a larger validation loss
+    few = len(split.lengths) < _MANY_SEQUENCES
+    return split.further is None and len(split.held_out) > 0 and few
+
+
+def _time_warp(split: Split, specification: Specification, arguments: Arguments) -> float:
+    """Return the standard deviation of the time warps to train with; 0 for none."""
+    warp, schema = arguments.time_warp, split.schema
+    if warp != "auto":
+        if warp and not schema.numeric.all():
+            other = next(column for column in schema.columns if not column.column_type.is_number)
+            raise ParameterError(
+                f"{argument(time_warp=warp)} needs numeric columns, but column {other.name!r} is "
+                f"{other.type}. Use {argument(time_warp=0)}."
+            )
+        return float(warp)
+    default = specification.architecture == "default"
+    if split.further is not None or not default or len(split.lengths) >= MAX_WARPED:
+        return 0.0
+    sample = split.scaler("validated").transform(split.sample("validated", MAX_WARPED))
+    return choose_time_warp(sample, specification.latent_dim, seed=split.seed)

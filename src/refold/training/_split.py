@@ -1,25 +1,135 @@
-"""The split of a fit's sequences: training, validation and calibration, and their fingerprints."""
+"""The training data of a fit, and its split into training, validation and calibration."""
 
+import contextlib
+import functools
+import hashlib
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from refold._support.output import warn
 from refold.arguments import Arguments
-from refold.errors import ParameterError, argument, spelled
-from refold.model import MAX_FINGERPRINTS, Fingerprints, Model, check_untrained
-from refold.network.specification import Specification
-from refold.sequences import Batches, Scaler, Sequences, fingerprints
-from refold.training._data_sources import Mode, Source
-from refold.training._held_out_error import HeldOut
-from refold.training._settings import pick_refit
-from refold.training._training import FitResult
-from refold.training.data._choose_time_warp import MOST_WARPED, choose_time_warp
-from refold.training.data._loaders import SplitData, WarpingLoader
-from refold.training.data._validation_split import validation_split
+from refold.errors import DataError, ParameterError, argument, spelled
+from refold.model import (
+    MAX_FINGERPRINTS,
+    Fingerprints,
+    Model,
+    SequencesLike,
+    check_untrained,
+    open_source,
+)
+from refold.sequences import (
+    Batches,
+    Scaler,
+    Sequences,
+    check_single,
+    data_warnings,
+    fingerprints,
+    key_columns,
+    mapped_blocks,
+    mark_missing,
+)
+from refold.training._processes import Processes
+from refold.training.data._loaders import (
+    Divided,
+    Division,
+    Loader,
+    Shard,
+    SplitData,
+    WarpingLoader,
+)
+from refold.training.data._padded_batches import num_observed, to_device
+from refold.training.loop._training import FitResult
 
+# Cap on held-out values of mapped data, because they are in memory.
+_MAX_HELD_OUT = 4_000_000
 # Sample of training sequences for the reference statistics: cap on sequences, cap on their values,
 # and minimum number of sequences.
-_MOST_KNOWN, _MOST_VALUES, _FEWEST = 1024, 1 << 21, 64
+_MAX_REFERENCE, _MAX_VALUES, _MIN_REFERENCE = 1024, 1 << 21, 64
+
+
+def open_training(X: SequencesLike, missing_values: Any, further: Model | None = None) -> Sequences:
+    """Open training data, with the columns of a model to train further; warn if it looks wrong."""
+    if further is not None:
+        missing_values = list(further.schema.missing) or None
+    source = open_source(X)
+
+    def changed(change: Callable[[Sequences], Sequences]) -> Sequences:
+        return mapped_blocks(source, change) if source.is_mapped else change(source)
+
+    if missing_values is not None:
+        source = changed(lambda block: mark_missing(block, missing_values))
+    check_single(source)
+    for message in [*data_warnings(source), *_key_warning(X, source)]:
+        warn(message)
+    if further is not None and source.schema != further.schema:
+        source = changed(lambda block: block.align(further.schema))
+    return source
+
+
+def _key_warning(X: object, source: Any) -> list[str]:
+    """Warn of ids and times in a list of tables, of which all columns are features."""
+    first = X[0] if isinstance(X, list | tuple) and len(X) else None
+    is_table = hasattr(first, "columns") or hasattr(first, "column_names")
+    keys = key_columns(source) if is_table else {}
+    if not keys:
+        return []
+    named = ", and ".join(f"{name!r}, which looks like {key}s" for name, key in keys.items())
+    return [
+        f"All columns of the tables are features, also {named}. Drop them, or pass one table of "
+        "all steps to Sequences.from_table."
+    ]
+
+
+class Source:
+    """The training data of a fit, in one process or divided among several."""
+
+    def __init__(self, sequences: Sequences, divided: Divided | None = None) -> None:
+        self.sequences = sequences
+        self.processes = Processes() if divided is None else divided.processes
+        self.division = Division(sequences, divided)
+        self._is_divided = divided is not None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether this process has all values in memory, and trains on all of them."""
+        return not (self.sequences.is_mapped or self._is_divided)
+
+    def digest(self) -> str:
+        """Return a digest that identifies the data."""
+        sequences = self.sequences
+        digest = hashlib.sha256(repr((sequences.schema, self.division.offsets.tolist())).encode())
+        digest.update(np.ascontiguousarray(sequences.offsets).tobytes())
+        for block in sequences.blocks():
+            digest.update(np.ascontiguousarray(block.values).tobytes())
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def has_gaps(self) -> bool:
+        """Whether a value is missing."""
+        return any(np.isnan(block.values).any() for block in self.sequences.blocks())
+
+    def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
+        """Return a random sample of at most `most` of the given sequences."""
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
+        return self.sequences[rows]
+
+    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
+        """Return the division into batches, of which each part has its share."""
+        offsets = self.division.part_offsets if self._is_divided else None
+        return Batches(self.sequences.lengths, batch_size, num_steps, part_offsets=offsets)
+
+    def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
+        """Return the number of training steps in an average epoch of the given sequences."""
+        count, num_batches = self.division.epochs_in_a_pass, 0
+        for epoch in range(1, count + 1):
+            for blocks in self.division.shards(seed, epoch):
+                members = self.division.members(blocks)
+                num_batches += batches.num_batches(np.intersect1d(rows, members))
+        return -(-num_batches // count)
 
 
 class Split:
@@ -36,77 +146,75 @@ class Split:
     ) -> None:
         self.source, self.calibration = source, calibration
         self.schema, self.lengths = source.sequences.schema, source.sequences.lengths
-        fraction = self.source.most_held_out(arguments.validation_fraction)
+        fraction = arguments.validation_fraction
+        if not source.in_memory:  # held-out sequences have to fit in memory
+            fraction = min(fraction, _MAX_HELD_OUT / max(1, source.sequences.values.size))
         # rows that the first phase trains on and holds out; a refit trains on all
-        chosen, self.held_out = validation_split(self.lengths, fraction, seed=seed)
-        self.rows = {"validated": chosen, "refit": np.arange(len(self.lengths))}
+        rows, self.held_out = validation_split(self.lengths, fraction, seed=seed)
+        self.rows = {"validated": rows, "refit": np.arange(len(self.lengths))}
         self.seed, self.further = seed, further  # the scalers of a model do not change
-        self._mode: Mode = arguments.scale
-        self._time_warp = arguments.time_warp
-        self._error_scaler = None if further is None else further.error_scaler
+        self._mode = arguments.scale
         self._scalers: dict[str, Scaler] = {}
-        self._comparison: HeldOut | None = None
 
+    @functools.cached_property
+    def held_out_sequences(self) -> Sequences:
+        """The sequences that are held out for validation, read once."""
+        return self.source.sequences[self.held_out]
+
+    @functools.cached_property
     def error_scaler(self) -> Scaler:
-        """Return the scaler of the error units; refuse columns without values."""
-        if self._error_scaler is None:
-            self._error_scaler = self.source.units(self._mode)
-        return self._error_scaler
+        """Scaler of the error units; the first access warns of constant columns."""
+        if self.further is not None:
+            return self.further.error_scaler
+        with warnings.catch_warnings():
+            if (
+                self._mode is None
+            ):  # nothing is scaled, so do not warn that a constant is scaled by 1
+                warnings.simplefilter("ignore", UserWarning)
+            return Scaler.fit(self.source.sequences, "features")
 
     def scaler(self, phase: str) -> Scaler:
-        """Return the scaler of a phase."""
+        """Return the scaler of a phase, fitted to its training sequences."""
         if self.further is not None:
             return self.further.scaler
+        units = self.error_scaler
         if phase not in self._scalers:
-            rows = self.rows[phase] if phase == "validated" else None
-            self._scalers[phase] = self.source.scaler(self._mode, self.error_scaler(), rows)
+            # that of mapped data is fitted to all sequences, because few of them are held out
+            part = phase == "validated" and self.source.in_memory
+            plain = self._mode == "features" and not part
+            self._scalers[phase] = units if plain else self._fitted(self._mode, part=part)
         return self._scalers[phase]
 
-    def comparison(self, latent_dim: int) -> HeldOut:
-        """Return what compares a model of this size with PCA on held-out sequences."""
-        if self._comparison is None:
-            width = latent_dim + self.scaler("validated").num_statistics
-            self._comparison = HeldOut(
-                self.source, self.rows["validated"], self.held_out, seed=self.seed, most=width
-            )
-        return self._comparison
+    @functools.cached_property
+    def training_units(self) -> Scaler:
+        """Scaler of the training part, the unit of held-out errors."""
+        return self._fitted("features", part=self.source.in_memory)
 
-    def time_warp(self, specification: Specification) -> float:
-        """Return the standard deviation of the time warps to train with; 0 for none."""
-        given, schema = self._time_warp, self.schema
-        if given != "auto":
-            if given and not schema.numeric.all():
-                other = next(
-                    column for column in schema.columns if not column.column_type.is_number
-                )
-                raise ParameterError(
-                    f"{argument(time_warp=given)} needs numeric columns, but column "
-                    f"{other.name!r} is {other.type}. Use {argument(time_warp=0)}."
-                )
-            return float(given)
-        default = specification.architecture == "default"
-        if self.further is not None or not default or len(self.lengths) >= MOST_WARPED:
-            return 0.0
-        sample = self.scaler("validated").transform(self.sample("validated", MOST_WARPED))
-        return choose_time_warp(sample, specification.latent_dim, seed=self.seed)
-
-    def refits(self, refit: Any) -> bool:
-        """Return whether to train again on all sequences."""
-        if refit != "auto":
-            return bool(refit)
-        # a refit of a fitted model could end with a larger validation loss
-        return self.further is None and pick_refit(len(self.lengths), len(self.held_out))
+    def _fitted(self, mode: Any, *, part: bool) -> Scaler:
+        """Fit a scaler to all sequences or the training part; `error_scaler` gave the warnings."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            if part:
+                with contextlib.suppress(DataError):  # a column may have values in other rows only
+                    return Scaler.fit(self.source.sequences[self.rows["validated"]], mode)
+            return Scaler.fit(self.source.sequences, mode)
 
     def part(self, phase: str, batches: Batches, time_warp: float) -> SplitData:
         """Return the training and validation data of a phase."""
+        sequences, rows, scaler = self.source.sequences, self.rows[phase], self.scaler(phase)
         longest = batches.buckets[-1].num_steps
-        held_out = self.held_out if phase == "validated" else np.arange(0)
-        rows = self.rows[phase]
-        split = self.source.part(self.scaler(phase), rows, held_out, longest, self.seed)
-        if not time_warp:
-            return split
-        warped = WarpingLoader(split.shards, time_warp, seed=self.seed)
-        return SplitData(warped, split.held_out, split.num_sequences, split.num_observed)
+        used = np.zeros(len(sequences), bool)
+        used[rows] = True
+        loader: Any = Loader(
+            sequences, self.source.division, scaler.transform, used, longest, self.seed
+        )
+        if time_warp:
+            loader = WarpingLoader(loader, time_warp, seed=self.seed)
+        held_out = None
+        if phase == "validated" and len(self.held_out):
+            data = to_device([scaler.transform(self.held_out_sequences)], longest)
+            held_out = Shard(data, self.held_out, self.held_out)
+        return SplitData(loader, held_out, len(rows), num_observed(sequences, rows))
 
     def sample(self, phase: str, most: int) -> Sequences:
         """Return a random sample of at most ``most`` training sequences of a phase."""
@@ -114,15 +222,15 @@ class Split:
 
     def reference_sample(self, phase: str) -> Sequences:
         """Return the training sequences that a fitted model is compared with later."""
-        num_columns = self.schema.num_columns
-        average = max(1.0, float(self.lengths.mean())) * num_columns
-        return self.sample(phase, int(np.clip(_MOST_VALUES / average, _FEWEST, _MOST_KNOWN)))
+        average = max(1.0, float(self.lengths.mean())) * self.schema.num_columns
+        most = np.clip(_MAX_VALUES / average, _MIN_REFERENCE, _MAX_REFERENCE)
+        return self.sample(phase, int(most))
 
     def unseen(self) -> Sequences | None:
         """Return the held-out sequences that the model was not trained on before, if any."""
         if not len(self.held_out):
             return None
-        sequences = self.source.held_out(self.held_out)
+        sequences = self.held_out_sequences
         if self.further is not None and self.further.fingerprints.trained is not None:
             trained = self.further.fingerprints.trained
             sequences = sequences[~np.isin(fingerprints(sequences), trained)]
@@ -132,7 +240,7 @@ class Split:
         """Return the fingerprints of all sequences, joined with those of the training before."""
         held_back = [np.zeros(0, np.uint64)]
         if outcome.phase == "validated" and len(self.held_out):
-            held_back.append(fingerprints(self.source.held_out(self.held_out)))
+            held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration is not None:
             held_back.append(fingerprints(self.calibration))
         before = None if self.further is None else self.further.fingerprints
@@ -142,10 +250,7 @@ class Split:
 def set_aside(
     source: Sequences, fraction: float, further: Model | None = None
 ) -> tuple[Sequences, Sequences | None]:
-    """Split off a random share for calibration, the same for the same number of sequences.
-
-    The model that is trained ``further`` must not have been trained on it.
-    """
+    """Split off a random share for calibration, which `further` must not have been trained on."""
     if not fraction:
         return source, None
     if source.is_mapped:
@@ -168,30 +273,48 @@ def set_aside(
     return source[np.sort(order[count:])], calibration
 
 
-def joined_fingerprints(
-    source: Source, held_back: np.ndarray, before: Fingerprints | None
-) -> Fingerprints:
-    """Return the fingerprints of a training, joined with those of the training before.
+def validation_split(
+    lengths: np.ndarray, fraction: float, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split sequences with these lengths (n,) at random into those to train and to validate on."""
+    num_sequences = len(lengths)
+    if fraction == 0:
+        return np.arange(num_sequences), np.arange(0)
+    num_validation = max(1, round(num_sequences * fraction))
+    if num_sequences - num_validation < 1:
+        raise ParameterError(
+            f"validation_fraction={fraction:g} of {num_sequences} "
+            f"sequence{'' if num_sequences == 1 else 's'} leaves nothing to train on. Give more "
+            "sequences, or validation_fraction=0 to train without validation."
+        )
+    # stratified: one random sequence of each group of similar length, ties in random order
+    rng = np.random.default_rng([seed, 0x5917])
+    by_length = np.lexsort((rng.random(num_sequences), lengths))
+    validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])
+    return np.setdiff1d(np.arange(num_sequences), validation), validation
 
-    ``held_back`` (n_sequences,) are those of sequences that were not trained on.
-    """
-    trained = _smallest(source, held_back)
+
+def joined_fingerprints(
+    source: Source,
+    held_back: np.ndarray,  # (n_sequences,), of sequences that were not trained on
+    before: Fingerprints | None,
+) -> Fingerprints:
+    """Return the fingerprints of a training, joined with those of the training before."""
+    # the smallest ones, whatever the order of the data
+    trained, division = np.zeros(0, np.uint64), source.division
+    for number in division.own:
+        bounds = division.offsets[number : number + 2]
+        hashes = fingerprints(source.sequences.block(*bounds))
+        source.sequences.release(*bounds)
+        hashes = hashes[~np.isin(hashes, held_back)]
+        trained = np.sort(np.concatenate([trained, hashes]))[:MAX_FINGERPRINTS]
+    trained = np.sort(np.concatenate(source.processes.gather(trained)))[:MAX_FINGERPRINTS]
     if before is None:
         return Fingerprints(held_back, trained)
     trained_before = np.zeros(0, np.uint64) if before.trained is None else before.trained
     # what one training held back, the other may have used
-    given = np.concatenate([trained, held_back])
-    held_before = before.held_back[~np.isin(before.held_back, given)]
+    used = np.concatenate([trained, held_back])
+    held_before = before.held_back[~np.isin(before.held_back, used)]
     held_back = held_back[~np.isin(held_back, trained_before)]
     trained = np.sort(np.concatenate([trained_before, trained]))[:MAX_FINGERPRINTS]
     return Fingerprints(np.concatenate([held_before, held_back]), trained)
-
-
-def _smallest(source: Source, held_back: np.ndarray) -> np.ndarray:
-    """Return the smallest fingerprints of sequences, sorted, whatever the order of the data."""
-    kept = np.zeros(0, np.uint64)
-    for block in source.own_blocks():
-        hashes = fingerprints(block)
-        hashes = hashes[~np.isin(hashes, held_back)]
-        kept = np.sort(np.concatenate([kept, hashes]))[:MAX_FINGERPRINTS]
-    return np.sort(np.concatenate(source.processes.gather(kept)))[:MAX_FINGERPRINTS]

@@ -14,8 +14,8 @@ from refold.network.packed.lbfgs import minimize_rows
 from refold.network.packed.losses import cost_of_length
 from refold.network.specification import Specification
 from refold.sequences import as_sequences
-from refold.training._data_sources import Source
 from refold.training._specify import pick_latent_steps
+from refold.training._split import Source
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
 OPTIONS |= {"validation_fraction": 0, "length_dim": 0}

@@ -9,9 +9,8 @@ from refold.arguments import Corruption
 from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.models import Specification, build
-from refold.training.data._corruption import corrupt
-from refold.training.data._padded_batches import Layout, take, to_device
-from refold.training.initialization._linear_weights import sample_size
+from refold.training.data._padded_batches import Layout, corrupt, take, to_device
+from refold.training.initialization._initial_weights import sample_size
 from refold.training.initialization._numeric_columns import linear_initialization
 from training.small import CASES, STEPS, network, sequences
 
@@ -62,18 +61,6 @@ def test_padding_targets_and_lengths_are_unchanged(name):
     assert np.isfinite(np.asarray(after.x)[~padded]).all()
 
 
-def test_padding_with_zeros_is_unchanged():
-    """Classic models read padding with zeros."""
-    case = CASES["numeric"]
-    data = sequences(case)
-    layout = Layout.of(network(case))._replace(reads_padding=False)
-    before = take(to_device([data], STEPS), np.arange(24, dtype=np.int32), STEPS, layout)
-    after = corrupt(before, jax.random.key(0), Corruption(0.5), layout)
-    padded = np.arange(STEPS) >= np.asarray(before.lengths)[:, None]
-    assert (np.asarray(after.x)[padded] == 0).all()
-    assert (np.asarray(after.x)[~padded] != np.asarray(before.x)[~padded]).all()
-
-
 @pytest.mark.parametrize("name", ["mixed", "missing values", "binary"])
 def test_noise_is_added_only_to_observed_numeric_values(name):
     case = CASES[name]
@@ -84,12 +71,6 @@ def test_noise_is_added_only_to_observed_numeric_values(name):
     expected = np.zeros_like(changed)
     expected[..., : y.shape[-1]] = np.asarray(layout.numeric) & ~np.isnan(y)
     np.testing.assert_array_equal(changed, expected)
-
-
-def test_the_noise_has_the_given_standard_deviation():
-    before, after, _ = batches(CASES["numeric"], Corruption(0.5), flags=False)
-    noise = np.asarray(after.x - before.x)
-    assert abs(np.nanstd(noise) - 0.5) < 0.05
 
 
 @pytest.mark.parametrize("name", ["numeric", "mixed", "missing values"])

@@ -9,7 +9,7 @@ from refold.arguments import Corruption
 from refold.evaluation import PCABaseline, accuracy, nmse
 from refold.models import Specification, build
 from refold.sequences import Column, Scaler, Schema, Sequences, positions
-from refold.training.initialization._linear_weights import sample_size, set_linear_initialization
+from refold.training.initialization._initial_weights import sample_size, set_linear_initialization
 from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
 
@@ -65,13 +65,6 @@ def test_held_out_errors_of_both_types_are_at_most_those_of_pca(n):
     assert 0 < start.share < 1
 
 
-def test_codes_are_standardized():
-    scaled = Scaler.fit(mixed(200)).transform(mixed(200))
-    codes, _, _ = decoded(mixed_initialization(scaled, 4, STEPS, seed=0), scaled)
-    np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(codes.std(axis=0, ddof=1), 1, rtol=1e-3)
-
-
 def test_random_categories_are_decoded_to_their_frequencies():
     rng = np.random.default_rng(0)
     given = mixed(200, ragged=False)
@@ -83,16 +76,6 @@ def test_random_categories_are_decoded_to_their_frequencies():
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3
     assert (start.decoder_bias[:, 4] > 2).all()
     np.testing.assert_array_equal(start.residual[1:], 1.0)
-
-
-def test_steps_beyond_the_longest_sequence_have_the_overall_frequencies():
-    given = mixed(100)
-    start = mixed_initialization(given, 4, STEPS + 4, seed=0)
-    on, up = given.values[:, 2].mean(), (given.values[:, 1] == 0).mean()
-    for step in range(STEPS, STEPS + 4):
-        assert not start.decoder[:, step, 1:].any()
-        assert 1 / (1 + np.exp(-start.decoder_bias[step, 4])) == pytest.approx(on, abs=0.01)
-        assert np.exp(start.decoder_bias[step, 1]) == pytest.approx(up, abs=0.01)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -107,17 +90,6 @@ def test_few_and_unusual_sequences_give_finite_weights(n):
             start = mixed_initialization(data, 3, STEPS, seed=0)
         for array in [*vars(start).values()][:7]:
             assert np.isfinite(array).all()
-
-
-def test_codes_are_standardized_for_inputs_with_dropped_steps():
-    scaled = Scaler.fit(mixed(300)).transform(mixed(300))
-    clean, dropped = (
-        mixed_initialization(scaled, 6, STEPS, seed=0, corruption=Corruption(steps=share))
-        for share in (0.0, 0.5)
-    )
-    codes, _, _ = decoded(dropped, scaled)
-    assert codes.std() > 1.2  # codes of inputs without dropped steps have a larger variance
-    assert clean.share < dropped.share
 
 
 def test_noise_affects_only_numeric_columns():

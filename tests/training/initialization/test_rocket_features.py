@@ -9,17 +9,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import refold
 from refold import SequenceAutoencoder
 from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
-from refold.models import Specification, build, default, predict
+from refold.models import Specification, build, predict
 from refold.sequences import Scaler, as_sequences, write
-from refold.training._data_sources import Source
-from refold.training._specify import rocket_dim_within, specify
-from refold.training.initialization._rocket_features import set_rocket_initialization
+from refold.training._choose_latent_dim import rocket_dim_within
+from refold.training._specify import specify
+from refold.training._split import Source
+from refold.training.initialization._initial_weights import set_rocket_initialization
 from small_data import NoEpoch
 
 TINY = {
@@ -68,20 +68,6 @@ def test_latent_optimization_does_not_change_them(fitted):
     assert np.abs(codes[:, :-8] - plain[:, :-8]).max() > 1e-3
 
 
-def test_the_decoder_reads_the_features():
-    models = default(["numeric"], latent_dim=6, max_steps=5, units=8, rocket_dim=2)
-    codes = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]], "float32")
-    without, moved = models.decoder.predict(codes, verbose=0)
-    assert np.abs(without - moved).max() > 1e-3
-
-
-def test_a_saved_model_gives_the_same_codes(fitted, tmp_path):
-    fitted.save(tmp_path / "model.refold")
-    loaded = refold.SequenceAutoencoder.load(tmp_path / "model.refold")
-    assert loaded.rocket_dim_ == 8
-    assert np.array_equal(loaded.transform(waves(120)[0]), fitted.transform(waves(120)[0]))
-
-
 def by_rule(X, latent_dim, found=None, **changes):
     """Return the largest number of features; ``found`` is a size chosen by a share."""
     arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
@@ -123,13 +109,6 @@ def test_a_size_chosen_by_a_share_has_only_requested_features():
     assert by_rule(given, 0.5, found=40) == 0
     assert by_rule(given, 0.5, found=2, rocket_dim=1) == 1
     assert by_rule(given, 0.5, found=3, rocket_dim=8) == 2
-
-
-def test_the_error_curve_has_no_rocket_features():
-    changes = {"max_epochs": 1, "validation_fraction": 0.1, "refit": False}
-    short = SequenceAutoencoder(**TINY | changes, rocket_dim=4)
-    curve = refold.error_curve(waves(40)[0][:, :9], [2], estimator=short)
-    assert len(curve.errors) == 1
 
 
 def test_padding_changes_the_features_only_by_rounding():
@@ -193,12 +172,6 @@ def test_features_separate_classes_that_principal_components_do_not(fitted):
     theirs = probe.fit(pca.transform(given), y).score(pca.transform(others), wanted)
     assert ours > 0.9
     assert theirs < 0.75
-
-
-@pytest.mark.parametrize("value", [-1, 1.5, "much", True])
-def test_bad_rocket_dim(value):
-    with pytest.raises(ParameterError, match=r"^rocket_dim must be 'auto' or an integer of at"):
-        SequenceAutoencoder(rocket_dim=value).fit([[1.0], [2.0]])
 
 
 @pytest.mark.parametrize(

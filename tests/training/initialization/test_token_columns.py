@@ -1,26 +1,29 @@
-"""The linear initialization for long categorical sequences."""
+"""The linear initialization of token columns: components, and codes that store tokens."""
 
 import warnings
 
 import numpy as np
 import pytest
 
-import refold
 from refold import SequenceAutoencoder
 from refold.arguments import Arguments, Corruption
 from refold.evaluation import PCABaseline, accuracy
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
-from refold.training._data_sources import Source
 from refold.training._specify import specify
-from refold.training.initialization._linear_weights import (
+from refold.training._split import Source
+from refold.training.initialization._initial_weights import (
     has_linear_path,
     set_linear_initialization,
 )
-from refold.training.initialization._one_hot import one_hot
-from refold.training.initialization._token_columns import _fit, _regress, token_initialization
-from refold.training.initialization._token_logits import FACTORS, _losses, frequencies
-from refold.training.initialization._token_logits import logits as logits_of
+from refold.training.initialization._token_columns import (
+    one_hot,
+    stored_tokens,
+    token_initialization,
+)
+
+# One latent dimension for each of 40 steps.
+NUM_STEPS = 40
 
 
 def texts(n, *, seed=0, num_steps=48):
@@ -71,13 +74,6 @@ def test_held_out_accuracy_is_that_of_principal_components():
         assert 0 < start.share < 1
 
 
-def test_codes_are_standardized():
-    given = as_sequences(texts(300))
-    codes, _ = logits(token_initialization(given, 5, 48, seed=0), dense(given, 48))
-    np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-6)
-    np.testing.assert_allclose(codes.std(axis=0), 1, atol=1e-6)
-
-
 def test_random_categories_cannot_be_explained():
     rng = np.random.default_rng(0)
     given = as_sequences(["".join(row) for row in rng.choice(list("abcd"), (200, 40))])
@@ -121,80 +117,6 @@ def test_binary_columns_are_initialized():
     start = token_initialization(data, 2, 40, seed=0)
     _, written = logits(start, np.stack(data.to_list()).astype(float))
     assert np.array_equal(written > 0, np.stack(data.to_list()))
-
-
-def test_codes_are_standardized_for_inputs_with_dropped_steps():
-    given = as_sequences(texts(300))
-    clean = token_initialization(given, 4, 48, seed=0)
-    dropped = token_initialization(given, 4, 48, seed=0, corruption=Corruption.of("steps:0.5"))
-    codes, _ = logits(dropped, dense(given, 48))
-    assert codes.std(axis=0).min() > 1.2  # larger than in training
-    assert clean.share < dropped.share < 1
-
-
-def tiny():
-    """Return few ragged sequences with two, no and three categories, and unknown ones."""
-    rng = np.random.default_rng(0)
-    schema = Schema(
-        (
-            Column("two", "categorical", ("a", "b")),
-            Column("is", "binary"),
-            Column("three", "categorical", ("a", "b", "c")),
-        )
-    )
-    lengths = np.array([0, 1, 2, 3, 4, 5, 6, 6, 6, 5, 4, 3])
-    values = np.stack([rng.integers(0, n, lengths.sum()) for n in (3, 2, 4)], axis=1).astype(float)
-    values[rng.random(len(values)) < 0.3, 1] = np.nan
-    return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
-
-
-def test_frequencies_and_slopes_are_those_of_a_regression_at_each_step():
-    data, num_steps, widths = tiny(), 5, [2, 1, 3]  # the sixth step is left out
-    symbols = one_hot(data, num_steps)
-    codes = np.random.default_rng(1).normal(size=(len(data), 2)) + 3
-    frequency = frequencies(symbols)
-    slope, offset = _regress(symbols, codes, frequency, np.array([0.5, 2.0]))
-    filled = symbols.values.toarray().reshape(len(data), num_steps, 6)
-    known = np.repeat(symbols.known, widths, axis=2)
-    assert not symbols.known.all(axis=2)[:, 0].all()
-    overall = filled.sum(axis=(0, 1)) + 0.5
-    overall /= known.sum(axis=(0, 1)) + 0.5 * np.array([2, 2, 2, 3, 3, 3])
-    expected = (filled.sum(axis=0) + 10 * overall) / (known.sum(axis=0) + 10)
-    np.testing.assert_allclose(frequency, expected)
-    for step in range(num_steps):
-        there = data.lengths > step
-        about = codes[there] - codes[there].mean(axis=0)
-        beyond = ((filled - frequency) * known)[there, step]
-        solved = np.linalg.solve(about.T @ about + np.diag([0.5, 2.0]), about.T @ beyond)
-        np.testing.assert_allclose(slope[:, step], solved, atol=1e-9)
-        np.testing.assert_allclose(offset[step], -codes[there].mean(axis=0) @ solved, atol=1e-9)
-
-
-def test_losses_are_those_of_softmax_and_sigmoid():
-    data, num_steps = tiny(), 5
-    symbols = one_hot(data, num_steps)
-    fit = _fit(symbols, symbols.values, 2, seed=0)
-    loss, codes = 0.0, fit.codes(symbols.values)
-    written = fit.offset + np.einsum("nd,dtw->ntw", codes, fit.slope)
-    written = logits_of(fit.frequency, symbols.num_categories) + 2 * written
-    for row, first, length in zip(written, data.offsets, data.lengths, strict=False):
-        for step in range(min(length, num_steps)):
-            two, one, three = data.values[first + step]
-            for block, label in ((row[step, :2], two), (row[step, 3:], three)):
-                if label < len(block):
-                    loss -= np.log(np.exp(block[int(label)]) / np.exp(block).sum())
-            if not np.isnan(one):
-                chance = 1 / (1 + np.exp(-row[step, 2]))
-                loss -= np.log(chance if one else 1 - chance)
-    losses = _losses(symbols, codes, fit.frequency, fit.slope, fit.offset, FACTORS)
-    assert losses[FACTORS.index(2.0)] == pytest.approx(loss)
-
-
-def test_the_same_seed_gives_the_same_initialization():
-    few = as_sequences(["abcd" * 10, "bcda" * 10, "ccdd" * 10] * 20)
-    once, again = (token_initialization(few, 8, 40, seed=3) for _ in range(2))
-    for name, array in vars(once).items():
-        np.testing.assert_array_equal(array, getattr(again, name), err_msg=name)
 
 
 # In a network
@@ -261,19 +183,139 @@ def fitted():
     return SequenceAutoencoder(4, **options).fit(as_sequences(texts(400)))
 
 
-def test_a_model_of_long_categorical_sequences_is_saved_and_loaded(fitted, tmp_path):
-    data, ae = as_sequences(texts(400)), fitted
-    path = tmp_path / "lines.refold"
-    ae.save(path)
-    again = refold.SequenceAutoencoder.load(path)
-    np.testing.assert_array_equal(again.transform(data), ae.transform(data))
-    assert again.reconstruct(data) == ae.reconstruct(data)
-    specification = ae.model_.network.specification
-    assert (specification.decoder, specification.linear_path) == ("parallel", True)
-
-
 def test_training_improves_on_the_initialization(fitted):
     given, ae = as_sequences(texts(400)), fitted
     held = as_sequences(texts(100, seed=1), schema=given.schema)
     theirs = PCABaseline(4).fit(given).reconstruct(held)
     assert accuracy(held, ae.reconstruct(held)) > accuracy(held, theirs) + 0.03
+
+
+# Codes that store tokens
+
+
+def lines(n, seed=0):
+    """Draw random letters, some of them rare, in unequal lengths."""
+    rng = np.random.default_rng(seed)
+    chances = 1.0 / np.arange(1, 27)
+    letters = rng.choice(
+        list("etaoinshrdlucmfwypvbgkjqxz"), (n, NUM_STEPS), p=chances / chances.sum()
+    )
+    return ["".join(row[: rng.integers(1, NUM_STEPS + 1)]) for row in letters]
+
+
+def split(n=120):
+    given = as_sequences([*lines(n), "etaoinshrdlucmfwypvbgkjqxz"])
+    return given, as_sequences(lines(60, seed=1), schema=given.schema)
+
+
+def right(init, held, change=lambda codes: codes):
+    """Return whether tokens are decoded right (n, num_steps), with NaN after the end."""
+    tokens = one_hot(held, NUM_STEPS)
+    values = tokens.values.toarray().reshape(len(held), NUM_STEPS, -1)
+    codes = change(np.einsum("ntw,twd->nd", values, init.encoder) + init.encoder_bias)
+    decoded = np.einsum("nd,dtw->ntw", codes, init.decoder) + init.decoder_bias
+    same = decoded.argmax(axis=2) == values.argmax(axis=2)
+    return np.where(tokens.known[..., 0], same, np.nan)
+
+
+def test_a_dimension_for_each_token_recovers_held_out_sequences():
+    given, held = split()
+    init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0)
+    assert init.share < 1e-3
+    assert np.nanmin(right(init, held)) == 1
+    values = one_hot(given, NUM_STEPS).values.toarray().reshape(len(given), NUM_STEPS, -1)
+    codes = np.einsum("ntw,twd->nd", values, init.encoder) + init.encoder_bias
+    np.testing.assert_allclose((codes**2).mean(axis=0), 1)
+
+
+def test_codes_can_be_rounded_and_noisy():
+    given, held = split()
+    init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0)
+    assert np.nanmin(right(init, held, lambda codes: codes.astype(np.float16))) == 1
+    weights = np.where(init.encoder > 0, init.encoder, np.inf)
+    distance = weights.min(axis=(0, 1))  # the second most frequent token has level 1
+    rng = np.random.default_rng(0)
+    noisy = right(
+        init, held, lambda codes: codes + 0.3 * distance * rng.uniform(-1, 1, codes.shape)
+    )
+    assert np.nanmin(noisy) == 1
+
+
+def test_a_smaller_code_stores_the_first_tokens():
+    given, held = split()
+    found = right(token_initialization(given, 10, NUM_STEPS, seed=0), held)
+    assert np.nanmin(found[:, :10]) == 1
+    assert np.nanmean(found[:, 10:]) < 0.5
+
+
+def test_several_columns_with_missing_values():
+    schema = Schema(
+        (
+            Column("two", "categorical", ("a", "b")),
+            Column("is", "binary"),
+            Column("three", "categorical", ("a", "b", "c")),
+        )
+    )
+    rng = np.random.default_rng(0)
+    lengths = np.array([0, 1, 2, 3, 4, 5, 5, 5, 6, 7])
+    values = np.stack([rng.integers(0, n, lengths.sum()) for n in (3, 2, 4)], axis=1).astype(float)
+    values[rng.random(len(values)) < 0.3, 1] = np.nan
+    data = Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
+    tokens = one_hot(data, 5)
+    fit = stored_tokens(tokens, None, 20, 0)
+    decoded = np.tensordot(tokens.values @ fit.weights.T, fit.slope, 1) + fit.offset
+    wanted = tokens.values.toarray().reshape(len(data), 5, 6)
+    for column, block in enumerate((slice(0, 2), slice(3, 6))):
+        known = tokens.known[..., 2 * column]
+        same = decoded[..., block].argmax(axis=2) == wanted[..., block].argmax(axis=2)
+        assert same[known].all()
+    known = tokens.known[..., 1]
+    assert np.array_equal(decoded[..., 2][known] > 0, wanted[..., 2][known] == 1)
+    assert not fit.slope[15:].any()  # 5 steps of 3 columns need 15 dimensions
+
+
+@pytest.mark.parametrize("latent_dim", [6, NUM_STEPS])
+def test_few_repeated_patterns_use_components(latent_dim):
+    rng = np.random.default_rng(0)
+    phrases = ["".join(rng.choice(list("abcdefgh"), 20)) for _ in range(4)]
+    given = as_sequences(["".join(rng.choice(phrases, 2)) for _ in range(200)])
+    init = token_initialization(given, latent_dim, NUM_STEPS, seed=0)
+    # stored tokens are read at one step each
+    assert (init.encoder[..., :6] != 0).any(axis=1).mean() > 0.9
+    assert np.nanmin(right(init, given)) == 1
+
+
+@pytest.mark.parametrize(("corruption", "may_store"), [("steps:0.5", True), (0.0, False)])
+def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_store):
+    given, _ = split()
+    options = {"corruption": Corruption.of(corruption), "may_store": may_store}
+    init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0, **options)
+    assert (init.encoder != 0).any(axis=1).mean() > 0.5
+
+
+def test_no_tokens_are_stored_for_hundreds_of_categories():
+    words = [f"w{i}" for i in range(300)]
+    rng = np.random.default_rng(0)
+    given = as_sequences([words, *rng.choice(words, (60, 5)).tolist()])
+    encoder = token_initialization(given, 5, 5, seed=0).encoder
+    assert ((encoder != 0).any(axis=1).sum(axis=0) > 1).all()  # a dimension reads several steps
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_a_network_stores_tokens_unless_it_is_variational(variational):
+    given, held = split()
+    sizes = (NUM_STEPS, NUM_STEPS, 8, 1, 0.0, 20.0, 5.0)
+    net = build(
+        Specification(
+            "default", ["categorical"], [26], False, *sizes,
+            linear_path=True, variational=variational,
+        )
+    )  # fmt: skip
+    set_linear_initialization(net, given, seed=0)
+    x = held.to_padded().astype("float32")
+    decoded = np.asarray(net.models.autoencoder.predict(x, verbose=0)).argmax(axis=2)
+    same = [
+        (row[:length] == values[:length, 0]).all()
+        for row, values, length in zip(decoded, x, held.lengths, strict=True)
+    ]
+    assert np.mean(same) == (1 if not variational else pytest.approx(0, abs=0.3))

@@ -12,12 +12,13 @@ from refold.training.initialization._numeric_columns import (
     linear_initialization,
     padded_inputs,
 )
-from refold.training.initialization._one_hot import Tokens, one_hot
-from refold.training.initialization._token_logits import (
+from refold.training.initialization._token_columns import (
+    Tokens,
     frequencies,
     held_out_split,
     likeliest_factor,
     logits,
+    one_hot,
     shrinkage,
 )
 
@@ -39,7 +40,9 @@ def mixed_initialization(
     columns = list(range(len(is_token)))
     settings: dict[str, Any] = {"seed": seed, "corruption": corruption, "noiseless": place.tolist()}
     init = linear_initialization(wide, columns, latent_dim, num_steps, **settings)
-    tokens = one_hot(_tokens_of(scaled), num_steps)
+    chosen = np.flatnonzero(~scaled.schema.numeric)
+    schema = Schema(tuple(scaled.schema.columns[i] for i in chosen))
+    tokens = one_hot(Sequences(scaled.values[:, chosen], scaled.offsets, schema=schema), num_steps)
     kept, held = held_out_split(len(scaled), seed)
     factor = 0.0
     if len(held):
@@ -77,9 +80,3 @@ def _as_numeric(scaled: Sequences) -> tuple[Sequences, np.ndarray]:
         is_token += [not column.column_type.is_number] * values.shape[1]
     schema = Schema(tuple(Column(f"{i}", "numeric") for i in range(len(is_token))))
     return Sequences(np.hstack(parts), scaled.offsets, schema=schema), np.array(is_token)
-
-
-def _tokens_of(scaled: Sequences) -> Sequences:
-    chosen = np.flatnonzero(~scaled.schema.numeric)
-    schema = Schema(tuple(scaled.schema.columns[i] for i in chosen))
-    return Sequences(scaled.values[:, chosen], scaled.offsets, schema=schema)

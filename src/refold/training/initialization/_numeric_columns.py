@@ -1,4 +1,4 @@
-"""Linear initialization for numeric columns: principal components and a decoding map."""
+"""Linear initialization for numeric columns: components, codes by length and a decoding map."""
 
 import itertools
 from collections.abc import Sequence
@@ -6,32 +6,58 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
+from scipy.fft import next_fast_len
 
+from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
 from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training._progress import doing
-from refold.training.initialization._decoding_map import (
-    Codec,
-    decode,
-    linear_codec,
-    needs_no_regression,
-)
-from refold.training.initialization._lengthwise_components import (
-    LengthwiseCodec,
-    lengthwise_codec,
-)
 from refold.training.initialization._principal_components import Components, principal_components
-from refold.training.initialization._stationary_components import stationary_components
 
 # Lower bound of the residual, as a share of the power.
-_LEAST = 1e-4
+_MIN_RESIDUAL = 1e-4
+# Cap on the size of an intermediate array of the regression.
+_MAX_PRODUCTS = 1 << 22
+
 # Minimum number of sequences for codes by length.
-_FEWEST = 20
-# Number of padded values per fold of their cross-validation, and bounds of the number of folds.
-_VALUES_PER_FOLD, _FEWEST_FOLDS, _MOST_FOLDS = 1 << 17, 1, 3
+_MIN_SEQUENCES = 20
+# Number of padded values per fold of their cross-validation, and largest number of folds.
+_VALUES_PER_FOLD, _MAX_FOLDS = 1 << 17, 3
 # Priors of codes by length to try: whether they are stationary components, and their shrinkage.
 _PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
+# Iterations of expectation maximization, and the relative change of the noise that ends them.
+_ITERATIONS, _CONVERGED = 8, 3e-3
+# Lower bound of the noise, as a share of the power.
+_MIN_NOISE = 1e-4
+# Share of the noise in the final codes. The mean code under the full noise is drawn towards zero,
+# which makes the error of the reconstruction larger.
+_FINAL_NOISE = 0.01
+
+# Number of values per series above which the decomposition of a stationary process takes too long.
+_MAX_STATIONARY_VALUES = 1500
+# Weight of the overall mean in the mean of a step, in series.
+_PRIOR_WEIGHT = 2.0
+# Smallest standard deviation of a code dimension, relative to the largest.
+_MIN_DEVIATION = 1e-3
+
+
+class LengthwiseCodec(NamedTuple):
+    """Linear encoder for series of any length, and its decoding map."""
+
+    encoder: np.ndarray  # (num_steps, n_columns, latent_dim)
+    # by number of steps: what to subtract from the weighted sum of the values, (num_steps + 1,
+    # latent_dim), and the map from that difference to the code, (num_steps + 1, latent_dim,
+    # latent_dim)
+    offsets: np.ndarray
+    maps: np.ndarray
+    decoder: np.ndarray  # (latent_dim + 1, num_steps, n_columns), for a code of zeros last
+
+    def encode(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return codes (n, latent_dim) of zero-filled series (n, num_steps, n_columns)."""
+        sums = np.tensordot(values, self.encoder, axes=2) - self.offsets[lengths]
+        return np.einsum("nd,nde->ne", sums, self.maps[lengths])
 
 
 @dataclass(frozen=True)
@@ -52,6 +78,14 @@ class LinearInitialization:
     log_variance: np.ndarray
     # if it is better; then `encoder` are its weights, and `encoder_bias` is zero
     lengthwise: LengthwiseCodec | None = None
+
+
+class PaddedSeries(NamedTuple):
+    """Series as arrays (n_sequences, num_steps, n_columns)."""
+
+    values: np.ndarray  # zero where not observed
+    observed: np.ndarray
+    given: np.ndarray  # input of the encoder, with any corruption
 
 
 def linear_initialization(
@@ -80,113 +114,34 @@ def linear_initialization(
     codec = linear_codec(values, observed, components, given if corruption else None)
     plain = not corruption and needs_no_regression(values, lengths, observed, components, seed=seed)
     decoder = codec.by_components if plain else codec.by_regression
-    reconstructed = decode(codec.encode(given), decoder)
+    encoder = codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0)
+    encoder_bias, codes = -codec.weights @ codec.mean, codec.encode(given)
     lengthwise = None
     if by_length and not has_gaps:
         lengthwise = _codec_by_length(
             values, lengths, observed, components, noise=codec.noise, plain=plain, seed=seed
         )
     if lengthwise is not None:
-        reconstructed = decode(lengthwise.encode(values, lengths), lengthwise.decoder)
-    error = (((reconstructed - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
+        encoder, encoder_bias = lengthwise.encoder, np.zeros(latent_dim)
+        decoder, codes = lengthwise.decoder, lengthwise.encode(values, lengths)
+
+    # the residual of each column, and the share of the power about the mean
+    error = (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
-    power = _power(values, observed, count)
-    measured = error, count, power
-    init = _initialization(codec, decoder, components.deviation, *measured, lengthwise)
-    if lengthwise is None:
-        return init
-    return replace(
-        init,
-        encoder=lengthwise.encoder,
-        encoder_bias=np.zeros(latent_dim),
-        decoder=lengthwise.decoder[:-1],
-        decoder_bias=lengthwise.decoder[-1],
-    )
-
-
-def _initialization(
-    codec: Codec,
-    decoder: np.ndarray,
-    deviation: np.ndarray,
-    error: np.ndarray,
-    count: np.ndarray,
-    power: np.ndarray,
-    lengthwise: LengthwiseCodec | None = None,
-) -> LinearInitialization:
-    """Return the initialization by a codec with the error and the power of each column."""
-    latent_dim, num_steps, _ = decoder[:-1].shape
-    return LinearInitialization(
-        codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0),
-        -codec.weights @ codec.mean,
-        decoder[:-1],
-        decoder[-1],
-        np.sqrt(np.maximum(error, _LEAST * power) / count),
-        float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
-        np.log(np.clip(codec.noise / deviation**2, 1e-6, 1.0)),
-        lengthwise,
-    )
-
-
-def _codec_by_length(
-    values: np.ndarray,
-    lengths: np.ndarray,
-    observed: np.ndarray,
-    components: Components,
-    *,
-    noise: float,
-    plain: bool,  # whether the components decode codes of zero-filled series, else a regression
-    seed: int,
-) -> LengthwiseCodec | None:
-    """Return the best codec by length on held-out series, or None if codes without are better."""
-    if len(values) < _FEWEST:
-        return None
-    rank = len(components.loadings)
-    gains: dict[tuple[bool, float], list[np.ndarray]] = {}
-    num_folds = int(np.clip(_VALUES_PER_FOLD // values.size, _FEWEST_FOLDS, _MOST_FOLDS))
-    for held in itertools.islice(
-        folds(len(values), seed, "cross-validating codes by length"), num_folds
-    ):
-        given, ends, seen = values[~held], lengths[~held], observed[~held]
-        part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
-        codec = linear_codec(given, seen, part)
-        decoder = codec.by_components if plain else codec.by_regression
-        before = _errors(codec.encode(values[held]), decoder, values[held], observed[held])
-        own_priors = {False: part, True: stationary_components(given, ends, rank)}
-        for stationary, shrinkage in _PRIORS:
-            if (prior := own_priors[stationary]) is not None:
-                ours = lengthwise_codec(given, ends, prior, noise=codec.noise, shrinkage=shrinkage)
-                codes = ours.encode(values[held], lengths[held])
-                after = _errors(codes, ours.decoder, values[held], observed[held])
-                gains.setdefault((stationary, shrinkage), []).append(before - after)
-    better = {key: np.concatenate(some) for key, some in gains.items()}
-    better = {key: one.mean() for key, one in better.items() if exceeds_standard_error(one) > 0}
-    if not better:
-        return None
-    stationary, shrinkage = max(better, key=better.__getitem__)
-    prior = (stationary_components(values, lengths, rank) if stationary else None) or components
-    return lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
-
-
-def _errors(
-    codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, observed: np.ndarray
-) -> np.ndarray:
-    """Return the squared error (n,) of each series, summed over its observed values."""
-    return (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(1, 2))
-
-
-def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Return the power (n_columns,) about the mean, 0 if the column is constant."""
     mean = values.sum(axis=(0, 1)) / count
     power = np.einsum("ntc,ntc->c", *[(values - mean) * observed] * 2)
-    return np.where(power > 1e-12 * count * mean**2, power, 0.0)
-
-
-class PaddedSeries(NamedTuple):
-    """Series as arrays (n_sequences, num_steps, n_columns)."""
-
-    values: np.ndarray  # zero where not observed
-    observed: np.ndarray
-    given: np.ndarray  # input of the encoder, with any corruption
+    power = np.where(power > 1e-12 * count * mean**2, power, 0.0)  # else the column is constant
+    share = np.clip(error.sum() / power.sum(), _MIN_RESIDUAL, 1.0) if power.any() else 1.0
+    return LinearInitialization(
+        encoder,
+        encoder_bias,
+        decoder[:-1],
+        decoder[-1],
+        np.sqrt(np.maximum(error, _MIN_RESIDUAL * power) / count),
+        float(share),
+        np.log(np.clip(codec.noise / components.deviation**2, 1e-6, 1.0)),
+        lengthwise,
+    )
 
 
 def padded_inputs(
@@ -195,8 +150,8 @@ def padded_inputs(
     num_steps: int,
     *,
     seed: int,
-    corruption: Corruption = Corruption(),  # noqa: B008
-    noiseless: Sequence[int] = (),
+    corruption: Corruption,
+    noiseless: Sequence[int],
 ) -> PaddedSeries:
     """Pad columns to `num_steps` steps; the arguments are those of `linear_initialization`."""
     row, step = positions(scaled)
@@ -212,3 +167,309 @@ def padded_inputs(
     noise[..., list(noiseless)] = 0.0
     kept = rng.random((*values.shape[:2], 1)) >= corruption.steps
     return PaddedSeries(values, observed, (values + noise) * kept)
+
+
+# The decoding map
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Linear encoder with two decoding maps."""
+
+    mean: np.ndarray  # (num_steps * n_columns,)
+    weights: np.ndarray  # (latent_dim, num_steps * n_columns); codes have a deviation of 1
+    # decoding maps (latent_dim + 1, num_steps, n_columns); the output for a code of zeros is last
+    by_components: np.ndarray
+    by_regression: np.ndarray
+    noise: float = 0.0  # mean squared error of the components on held-out sequences
+    optimism: float = 1.0  # ratio of that error to the error on the sequences of the fit
+
+    def encode(self, series: np.ndarray) -> np.ndarray:
+        """Return codes (n, latent_dim) of series (n, num_steps, n_columns)."""
+        return (series.reshape(len(series), -1) - self.mean) @ self.weights.T
+
+
+def decode(codes: np.ndarray, decoding_map: np.ndarray) -> np.ndarray:
+    """Decode codes (n, latent_dim) by a map (latent_dim + 1, ...) to (n, num_steps, n_columns)."""
+    return np.einsum("nd,dtc->ntc", codes, decoding_map[:-1]) + decoding_map[-1]
+
+
+def _errors(
+    codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, observed: np.ndarray
+) -> np.ndarray:
+    """Return the squared error (n,) of each series, summed over its observed values."""
+    return (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(1, 2))
+
+
+def linear_codec(
+    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
+    observed: np.ndarray,  # bool (n, num_steps, n_columns)
+    components: Components,
+    given: np.ndarray | None = None,  # corrupted values, to encode in place of the values
+) -> Codec:
+    """Make a codec from the principal components of the values."""
+    # Series that end early or have gaps are filled with zeros, which components treat as values.
+    # The regression uses observed values only. It shrinks towards the components' own loadings, and
+    # does so more where fewer sequences are as long.
+    n, _, num_columns = values.shape
+    mean, loadings, deviation = components.mean, components.loadings, components.deviation
+    rank = int(loadings.any(axis=1).sum())
+    guess = loadings * deviation[:, None]
+    if given is not None:
+        clean, seen = ((x.reshape(n, -1) - mean) @ loadings.T for x in (values, given))
+        deviation = np.where(loadings.any(axis=1), np.sqrt((seen**2).mean(axis=0)), 1.0)
+        guess = loadings * ((clean * seen).mean(axis=0) / deviation)[:, None]
+    by_components = np.concatenate([guess, mean[None]])
+    by_components = by_components.reshape(len(by_components), -1, num_columns)
+    codec = Codec(mean, loadings / deviation[:, None], by_components, by_components)
+    codes = codec.encode(values if given is None else given)
+    power, count = (values**2).sum(), max(observed.sum(), 1)
+    difference = (values - decode(codes, by_components)) * observed
+    error = (difference**2).sum()
+    # components explain held-out sequences worse than those of the fit
+    optimism = n / max(1, n - 1 - rank)
+    if 2 * rank >= n and np.isfinite(components.held_out_error):
+        optimism = max(1.0, components.held_out_error * n / max(error, 1e-6 * power))
+    noise = error * optimism / count
+    # The penalty is that of empirical Bayes (C. M. Bishop, "Pattern Recognition and Machine
+    # Learning", 2006, sections 3.3 and 3.5): the residual variance over the mean square of a
+    # component's loadings, or of a value for the constant, which is last.
+    prior = np.concatenate([(guess**2).mean(axis=1), [max(power / count, 1e-12)]])
+    penalty = noise / np.maximum(prior, 1e-12 * prior.max())
+    by_regression = by_components + ridge(codes, difference, observed, penalty)
+    return replace(codec, by_regression=by_regression, noise=float(noise), optimism=float(optimism))
+
+
+def ridge(
+    codes: np.ndarray,  # (n, latent_dim)
+    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
+    observed: np.ndarray,  # bool (n, num_steps, n_columns)
+    penalty: np.ndarray,  # (latent_dim + 1,), of the square of each weight
+) -> np.ndarray:
+    """Regress each position's observed values on codes and a constant, which is last."""
+    # returns weights (latent_dim + 1, num_steps, n_columns)
+    n, num_steps, num_columns = values.shape
+    given = np.concatenate([codes, np.ones((n, 1))], axis=1)
+    width = given.shape[1]
+    # columns that are observed together share a matrix
+    together = bool((observed == observed[:, :, :1]).all())
+    seen = observed[:, :, 0] if together else observed.reshape(n, -1)
+    sums = (values.reshape(n, -1).T @ given).reshape(seen.shape[1], -1, width).transpose(0, 2, 1)
+    solved = np.empty_like(sums)
+    at_once = max(1, _MAX_PRODUCTS // width**2)
+    for first in range(0, len(sums), at_once):
+        here = slice(first, first + at_once)
+        squares = np.zeros((len(sums[here]), width * width))
+        for row in range(0, n, at_once):
+            rows = given[row : row + at_once]
+            products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+            squares += seen[row : row + at_once, here].T.astype(float) @ products
+        squares = squares.reshape(-1, width, width)
+        with one_blas_thread():  # many small systems
+            solved[here] = np.linalg.solve(squares + np.diag(penalty + 1e-9), sums[here])
+    return solved.transpose(1, 0, 2).reshape(width, num_steps, num_columns)
+
+
+@one_blas_thread()
+def needs_no_regression(
+    values: np.ndarray,  # (n, num_steps, n_columns), zero where not observed
+    lengths: np.ndarray,  # (n,)
+    observed: np.ndarray,  # bool (n, num_steps, n_columns)
+    components: Components,
+    *,
+    seed: int,
+) -> bool:
+    """Return whether the components alone reconstruct held-out series better."""
+    # Without gaps, the regression has less to correct, and it overfits few sequences. With gaps it
+    # is needed, because cross-validation cannot judge its output in gaps.
+    within = np.arange(values.shape[1]) < lengths[:, None]
+    if components.mixture is None or not observed[within].all():
+        return False
+    gains, rank = np.zeros(len(values)), len(components.loadings)
+    for held in folds(len(values), seed, "cross-validating the decoding map"):
+        given, ends, seen = values[~held], lengths[~held], observed[~held]
+        part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
+        codec = linear_codec(given, seen, part)
+        codes = codec.encode(values[held])
+        regression_error, component_error = (
+            _errors(codes, decoder, values[held], observed[held])
+            for decoder in (codec.by_regression, codec.by_components)
+        )
+        gains[held] = regression_error - component_error
+    return exceeds_standard_error(gains) > 0
+
+
+# Codes by length
+#
+# Zero-filled series have components that describe where a series ends, and a code of a short series
+# counts the steps after its end as errors. Probabilistic principal components [1, 2] ignore them:
+# they are found by expectation maximization, and a code is the least-squares solution for the steps
+# that a series has, which is a different linear map for each length.
+#
+# [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of the
+#     Royal Statistical Society B 61, 1999.
+# [2] A. Ilin and T. Raiko, "Practical Approaches to Principal Component Analysis in the Presence of
+#     Missing Values", JMLR 11, 2010.
+
+
+def _codec_by_length(
+    values: np.ndarray,
+    lengths: np.ndarray,
+    observed: np.ndarray,
+    components: Components,
+    *,
+    noise: float,
+    plain: bool,  # whether the components decode codes of zero-filled series, else a regression
+    seed: int,
+) -> LengthwiseCodec | None:
+    """Return the best codec by length on held-out series, or None if codes without are better."""
+    if len(values) < _MIN_SEQUENCES:
+        return None
+    rank = len(components.loadings)
+    gains: dict[tuple[bool, float], list[np.ndarray]] = {}
+    num_folds = int(np.clip(_VALUES_PER_FOLD // values.size, 1, _MAX_FOLDS))
+    parts = folds(len(values), seed, "cross-validating codes by length")
+    for held in itertools.islice(parts, num_folds):
+        given, ends, seen = values[~held], lengths[~held], observed[~held]
+        part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
+        codec = linear_codec(given, seen, part)
+        decoder = codec.by_components if plain else codec.by_regression
+        before = _errors(codec.encode(values[held]), decoder, values[held], observed[held])
+        own_priors = {False: part, True: stationary_components(given, ends, rank)}
+        for stationary, shrinkage in _PRIORS:
+            if (prior := own_priors[stationary]) is not None:
+                ours = lengthwise_codec(given, ends, prior, noise=codec.noise, shrinkage=shrinkage)
+                codes = ours.encode(values[held], lengths[held])
+                after = _errors(codes, ours.decoder, values[held], observed[held])
+                gains.setdefault((stationary, shrinkage), []).append(before - after)
+    better = {key: np.concatenate(some) for key, some in gains.items()}
+    better = {key: some.mean() for key, some in better.items() if exceeds_standard_error(some) > 0}
+    if not better:
+        return None
+    stationary, shrinkage = max(better, key=better.__getitem__)
+    prior = (stationary_components(values, lengths, rank) if stationary else None) or components
+    return lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
+
+
+@one_blas_thread()
+def lengthwise_codec(
+    values: np.ndarray,  # (n, num_steps, n_columns), without gaps, zero after the ends
+    lengths: np.ndarray,  # (n,)
+    components: Components,  # of zero-filled series or of a stationary process, the start
+    *,
+    noise: float,  # first estimate of the mean squared error of a value
+    # How much the result is drawn to the start: 1 for the evidence of the data, more for fewer
+    # sequences. Infinity keeps the components, and only the codes depend on the length.
+    shrinkage: float,
+) -> LengthwiseCodec:
+    """Fit probabilistic principal components, whose codes have a mean square of 1."""
+    n, num_steps, num_columns = values.shape
+    rank = len(components.loadings)
+    by_length = np.argsort(-lengths, kind="stable")
+    values, lengths = values[by_length], lengths[by_length]
+    reach = np.searchsorted(-lengths, -np.arange(num_steps), side="left")  # longer than each step
+    weights = (components.loadings.T * components.deviation).reshape(num_steps, num_columns, rank)
+    prior = np.concatenate(
+        [weights.transpose(0, 2, 1), components.mean.reshape(num_steps, 1, num_columns)], axis=1
+    )
+    bias, count = components.mean.reshape(num_steps, num_columns), max(1, lengths.sum())
+    power = (values**2).sum(axis=(0, 2))
+    # above zero even for series of zeros, which would have a singular covariance
+    least = max(_MIN_NOISE * power.sum() / (count * num_columns), 1e-30)
+    noise = max(noise, least)
+    for number in range(_ITERATIONS if np.isfinite(shrinkage) else 0):
+        doing(f"finding components by length, iteration {number + 1}")
+        codes, covariances = _codes(values, lengths, weights, bias, noise)
+        wide = np.concatenate([codes, np.ones((n, 1))], axis=1)
+        squares = wide[:, :, None] * wide[:, None, :]
+        squares[:, :rank, :rank] += covariances
+        squares = np.concatenate([np.zeros((1, rank + 1, rank + 1)), np.cumsum(squares, axis=0)])
+        squares = squares[reach]
+        products = np.stack([wide[:m].T @ values[:m, t] for t, m in enumerate(reach)])
+        size = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
+        penalty = shrinkage * np.diag([*(noise / size), 0.1 * noise + 1e-9])
+        change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior))
+        solved = prior + change  # (num_steps, rank + 1, n_columns)
+        rest = power - 2 * (solved * products).sum(axis=(1, 2))
+        rest += (np.matmul(squares, solved) * solved).sum(axis=(1, 2))
+        before, noise = noise, max(rest.sum() / (count * num_columns), least)
+        weights, bias = solved[:, :rank].transpose(0, 2, 1), solved[:, rank]
+        if abs(noise - before) < _CONVERGED * before:
+            break
+    _, scale, rotation = np.linalg.svd(weights.reshape(-1, rank), full_matrices=False)
+    rotation = rotation[scale > 1e-9 * scale[0]]
+    # dimensions beyond the rank, which is at most the number of values, have weights of zero
+    real = np.arange(rank) < len(rotation)
+    weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
+    noise *= _FINAL_NOISE
+    codes, _ = _codes(values, lengths, weights, bias, noise)
+    deviation = np.where(real, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
+    scaled = weights * deviation
+    grams = _cumulative(weights, weights)
+    offsets = _cumulative(scaled, bias[..., None])[..., 0]
+    inverses = np.linalg.inv(grams + np.diag(np.where(real, noise, 1.0)))
+    maps = inverses / deviation[:, None] / deviation
+    decoder = np.concatenate([scaled.transpose(2, 0, 1), bias[None]])
+    return LengthwiseCodec(scaled, offsets, maps, decoder)
+
+
+def _cumulative(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the sums over the first steps, from none to all, of the products over columns."""
+    products = np.matmul(left.transpose(0, 2, 1), right)
+    return np.concatenate([np.zeros((1, *products.shape[1:])), np.cumsum(products, axis=0)])
+
+
+def _codes(
+    values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean (n, rank) and the covariance (n, rank, rank) of the code of each series."""
+    rank = weights.shape[2]
+    grams = _cumulative(weights, weights)
+    offsets = _cumulative(weights, bias[..., None])[..., 0]
+    distinct, index = np.unique(lengths, return_inverse=True)
+    inverses = np.linalg.inv(grams[distinct] + noise * np.eye(rank))[index]
+    sums = np.tensordot(values, weights, axes=2) - offsets[lengths]
+    return np.einsum("nd,nde->ne", sums, inverses), noise * inverses
+
+
+def stationary_components(
+    values: np.ndarray,  # (n, num_steps, n_columns), without gaps, zero after the ends
+    lengths: np.ndarray,  # (n,)
+    n_components: int,
+) -> Components | None:
+    """Find the components of a stationary process with the autocovariance of series."""
+    # In a stationary process, the covariance of two steps depends on their distance only (P. J.
+    # Brockwell and R. A. Davis, "Time Series: Theory and Methods", 2nd edition, 1991, chapter 11).
+    # Such a covariance has few parameters, and short series contribute to it as well as long ones.
+    # It is a second prior for codes by length, next to the components of zero-filled series.
+    _, num_steps, num_columns = values.shape
+    size = num_steps * num_columns
+    if not n_components <= size <= _MAX_STATIONARY_VALUES:
+        return None
+    within = (np.arange(num_steps) < lengths[:, None])[..., None]
+    count = within.sum(axis=0)
+    overall = values.sum(axis=(0, 1)) / max(1, lengths.sum())
+    mean = (values.sum(axis=0) + _PRIOR_WEIGHT * overall) / (count + _PRIOR_WEIGHT)
+    autocovariance = _autocovariance((values - mean) * within, lengths)
+    later = np.arange(num_steps)[:, None] - np.arange(num_steps)
+    covariance = autocovariance[later].transpose(0, 2, 1, 3).reshape(size, size)
+    variances, directions = scipy.linalg.eigh(
+        covariance, subset_by_index=[size - n_components, size - 1], check_finite=False
+    )
+    deviation = np.sqrt(np.maximum(variances[::-1], 0.0))
+    deviation = np.maximum(deviation, max(_MIN_DEVIATION * deviation[0], 1e-12))
+    return Components(mean.ravel(), directions.T[::-1], deviation)
+
+
+def _autocovariance(centred: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the mean products of two steps by distance, of shape (2 * num_steps - 1, c, c)."""
+    # element k has the products with the step k steps earlier; k can be negative
+    num_steps = centred.shape[1]
+    padded = next_fast_len(2 * num_steps, real=True)
+    spectrum = np.fft.rfft(centred, padded, axis=1)
+    products = np.fft.irfft(np.einsum("nfi,nfj->fij", spectrum, spectrum.conj()), padded, axis=0)
+    distance = np.abs(np.arange(1 - num_steps, num_steps))
+    num_pairs = np.maximum(lengths[:, None] - distance, 0).sum(axis=0)
+    sums = np.roll(products, num_steps - 1, axis=0)[: 2 * num_steps - 1]
+    means = sums / np.maximum(num_pairs, 1)[:, None, None]
+    return np.roll(means, 1 - num_steps, axis=0)

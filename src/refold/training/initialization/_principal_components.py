@@ -204,37 +204,22 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
     """Return singular values and right singular vectors (n_components, size), largest first."""
     with one_blas_thread(*rows.shape):
         if min(rows.shape) > SMALL_SIDE:
-            spread, directions = _decompose_large(rows, n_components, seed)
+            if n_components < _FEW * min(rows.shape):  # by a random projection
+                _, spread, directions = randomized_svd(rows, n_components, random_state=seed)
+            else:
+                _, spread, directions = np.linalg.svd(rows, full_matrices=False)
         elif rows.shape[0] >= rows.shape[1]:
-            spread, directions = decompose_covariance(rows.T @ rows, n_components)
+            covariance, size = rows.T @ rows, rows.shape[1]
+            if size > SMALL_SIDE and n_components < size:
+                leading = [size - n_components, size - 1]
+                squares, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
+            else:
+                squares, vectors = np.linalg.eigh(covariance)
+            spread = np.sqrt(np.maximum(squares[::-1], 0.0))
+            directions = vectors.T[::-1]
         else:
             squares, vectors = np.linalg.eigh(rows @ rows.T)
             spread = np.sqrt(np.maximum(squares[::-1], 0.0))
             real = spread > 1e-7 * spread[0]
             directions = vectors.T[::-1] @ rows / np.where(real, spread, np.inf)[:, None]
     return spread[:n_components], directions[:n_components]
-
-
-def decompose_covariance(
-    covariance: np.ndarray, n_components: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return standard deviations (n_components,) and directions, largest first."""
-    size = len(covariance)
-    if size > SMALL_SIDE and n_components < size:
-        leading = [size - n_components, size - 1]
-        squares, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
-    else:
-        squares, vectors = np.linalg.eigh(covariance)
-    spread = np.sqrt(np.maximum(squares[::-1], 0.0))
-    return spread[:n_components], vectors.T[::-1][:n_components]
-
-
-def _decompose_large(
-    rows: np.ndarray, n_components: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Decompose large rows as `_decompose`, with a random projection if few are requested."""
-    if n_components < _FEW * min(rows.shape):
-        _, spread, directions = randomized_svd(rows, n_components, random_state=seed)
-    else:
-        _, spread, directions = np.linalg.svd(rows, full_matrices=False)
-    return spread, directions

@@ -1,33 +1,102 @@
-"""Linear initialization for token columns: principal components and logits."""
+"""Linear initialization for token columns: principal components or stored tokens, and logits."""
 
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import scipy.sparse
+from scipy.special import logsumexp
 
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
-from refold.sequences import Sequences
+from refold.sequences import Sequences, positions
 from refold.training._progress import doing
 from refold.training.initialization._numeric_columns import LinearInitialization
-from refold.training.initialization._one_hot import Tokens, one_hot, without_dropped
-from refold.training.initialization._token_levels import stored_tokens
-from refold.training.initialization._token_logits import (
-    FACTORS,
-    frequencies,
-    held_out_split,
-    likeliest_factor,
-    logits,
-)
 
-# Iterations of the subspace iteration.
-_ITERATIONS = 16
+# Iterations of the subspace iteration, and its directions beyond the requested ones.
+_ITERATIONS, _OVERSAMPLING = 16, 10
+
 # Most categories whose levels in a code remain distinct as float16.
-_MOST_CATEGORIES = 256
-# Share of the loss that they must gain on the components, which say how tokens go together.
+_MAX_CATEGORIES = 256
+# Share of the loss that stored tokens must gain on components, which say how tokens go together.
 _WORTH = 0.05
-# Oversampling of the subspace iteration: directions beyond the requested ones.
-_MORE = 10
+# Difference in logits between a stored token and its neighbor.
+_MARGIN = 12.0
+
+# Candidate factors from a probability difference to a logit; the first ignores the regression.
+FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
+# Prior weight in sequences: a step's frequencies shrink towards those of all steps, and its
+# regression towards 0.
+_PRIOR = 10.0
+# Lower bound of the remaining share of the loss.
+_MIN_SHARE = 1e-4
+# Share and largest number of sequences that choose the factor.
+_HELD, _MAX_HELD = 0.2, 300
+
+
+class Tokens(NamedTuple):
+    """Sparse one-hot tokens of sequences."""
+
+    values: scipy.sparse.csr_array  # (n_sequences, num_steps * sum of widths)
+    lengths: np.ndarray  # (n_sequences,), at most num_steps
+    known: np.ndarray  # bool (n_sequences, num_steps, n_columns)
+    num_categories: np.ndarray  # (n_columns,), 0 if the column is binary
+
+    @property
+    def widths(self) -> np.ndarray:
+        """Number of one-hot positions of each column."""
+        return np.maximum(self.num_categories, 1)
+
+    @property
+    def count(self) -> np.ndarray:
+        """Count of each token at each step, of shape (num_steps, sum of widths)."""
+        return np.asarray(self.values.sum(axis=0)).reshape(self.known.shape[1], -1)
+
+    @property
+    def num_known(self) -> np.ndarray:
+        """Count of known values of the token's column at each step, of the same shape."""
+        return np.repeat(self.known.sum(axis=0), self.widths, axis=1)
+
+    def take(self, rows: np.ndarray) -> "Tokens":
+        """Return the tokens of some sequences."""
+        return self._replace(
+            values=self.values[rows], lengths=self.lengths[rows], known=self.known[rows]
+        )
+
+
+def one_hot(sequences: Sequences, num_steps: int) -> Tokens:
+    """One-hot encode binary and categorical columns, up to `num_steps` steps."""
+    row, step = positions(sequences)
+    within = step < num_steps
+    row, step, values = row[within], step[within], sequences.values[within]
+    num_categories = np.array([len(column.categories) for column in sequences.schema.columns])
+    widths = np.maximum(num_categories, 1)
+    known = np.zeros((len(sequences), num_steps, len(widths)), bool)
+    rows, places = [], []
+    for i, first in enumerate(np.cumsum(widths) - widths):
+        observed = (
+            values[:, i] < num_categories[i] if num_categories[i] else ~np.isnan(values[:, i])
+        )
+        known[row, step, i] = observed
+        active = observed if num_categories[i] else values[:, i] == 1
+        category = values[active, i].astype(int) if num_categories[i] else 0
+        rows.append(row[active])
+        places.append(step[active] * widths.sum() + first + category)
+    at = np.concatenate(rows), np.concatenate(places)
+    shape = (len(sequences), num_steps * int(widths.sum()))
+    one_hot = scipy.sparse.csr_array((np.ones(len(at[0])), at), shape=shape)
+    return Tokens(one_hot, np.minimum(sequences.lengths, num_steps), known, num_categories)
+
+
+def _without_dropped(tokens: Tokens, corruption: Corruption, seed: int) -> scipy.sparse.csr_array:
+    """Return the one-hot values after time-step dropout, as in `Corruption`."""
+    if not corruption.steps:
+        return tokens.values
+    rng = np.random.default_rng([seed, 0xC0FF])
+    values = tokens.values.tocoo()
+    kept = rng.random(tokens.known.shape[:2]) >= corruption.steps
+    data = values.data * kept[values.row, values.col // tokens.widths.sum()]
+    return scipy.sparse.csr_array((data, (values.row, values.col)), shape=values.shape)
 
 
 class _Fit(NamedTuple):
@@ -61,19 +130,19 @@ def token_initialization(
     doing("finding components of tokens")
     tokens = one_hot(sequences, num_steps)
     n, width = len(tokens.lengths), int(tokens.widths.sum())
-    given = without_dropped(tokens, corruption, seed)
+    given = _without_dropped(tokens, corruption, seed)
     kept, held = held_out_split(n, seed)
-    make, factor, share = _fit, 0.0, 1.0
+    make, factor, share = components_fit, 0.0, 1.0
     if len(held):
-        candidates = [(_fit, FACTORS, 0.0)]
-        if may_store and tokens.num_categories.max() <= _MOST_CATEGORIES:
-            candidates.append((_store, (0.0, 1.0), _WORTH))
+        candidates: list[Any] = [(components_fit, FACTORS, 0.0)]
+        if may_store and tokens.num_categories.max() <= _MAX_CATEGORIES:
+            candidates.append((stored_tokens, (0.0, 1.0), _WORTH))
         for candidate, factors, least_gain in candidates:
             part = candidate(tokens.take(kept), given[kept], latent_dim, seed)
             maps = part.codes(given[held]), part.frequency, part.slope, part.offset
-            found = likeliest_factor(tokens.take(held), *maps, factors)
-            if found[1] < share - least_gain:
-                make, (factor, share) = candidate, found
+            best = likeliest_factor(tokens.take(held), *maps, factors)
+            if best[1] < share - least_gain:
+                make, (factor, share) = candidate, best
     fit = make(tokens, given, latent_dim, seed)
     return LinearInitialization(
         fit.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
@@ -86,7 +155,9 @@ def token_initialization(
     )
 
 
-def _fit(tokens: Tokens, given: scipy.sparse.csr_array, latent_dim: int, seed: int) -> _Fit:
+def components_fit(
+    tokens: Tokens, given: scipy.sparse.csr_array, latent_dim: int, seed: int
+) -> _Fit:
     """Decompose the tokens, and regress them on the codes of the input."""
     mean, loadings, noise = _decompose(tokens.values, latent_dim, seed)
     clean, seen = (values @ loadings.T - loadings @ mean for values in (tokens.values, given))
@@ -99,15 +170,6 @@ def _fit(tokens: Tokens, given: scipy.sparse.csr_array, latent_dim: int, seed: i
     slope, offset = _regress(tokens, seen / deviation, frequency, penalty)
     log_variance = np.log(np.clip(noise / deviation**2, 1e-6, 1.0))
     return _Fit(mean, loadings / deviation[:, None], log_variance, frequency, offset, slope)
-
-
-def _store(tokens: Tokens, given: scipy.sparse.csr_array, latent_dim: int, seed: int) -> _Fit:
-    """Let codes store the first tokens; what is given of them does not change the maps."""
-    del given, seed
-    weights, slope, offset = stored_tokens(tokens, latent_dim)
-    log_variance = np.full(latent_dim, np.log(1e-6))
-    mean = np.zeros(weights.shape[1])
-    return _Fit(mean, weights, log_variance, frequencies(tokens), offset, slope)
 
 
 @one_blas_thread()  # products are with sparse values, which have no threads
@@ -124,7 +186,7 @@ def _decompose(
     components = min(latent_dim, n - 1, size)
     if components > 0 and power > 1e-9:
         # the mean is subtracted from the products, because centered rows would not be sparse
-        width = min(components + _MORE, n, size)
+        width = min(components + _OVERSAMPLING, n, size)
         basis = np.random.default_rng([seed, 0x5BD0]).standard_normal((size, width))
         for _ in range(_ITERATIONS):
             rows, _ = np.linalg.qr(values @ basis - mean @ basis)
@@ -167,3 +229,107 @@ def _regress(
         slope[:, step] = np.linalg.solve(gram, target)
         offset[step] = -center @ slope[:, step]
     return slope, offset
+
+
+# A linear map can store tokens. The encoder writes a number, the level of the token, into the
+# dimension of its step. The decoder's logits are those of the nearest level, and they are linear in
+# the code. The most frequent token of a column has level 0. The next ones have 1, -1, 2, -2 and so
+# on, so that frequent tokens take little room, and the distance of two levels is large. A missing
+# token is decoded as the most frequent one.
+def stored_tokens(tokens: Tokens, _given: object, latent_dim: int, _seed: object) -> _Fit:
+    """Let codes store the first tokens; neither dropped steps nor the seed change the maps."""
+    num_steps, width = tokens.count.shape
+    firsts, level = np.cumsum(tokens.widths) - tokens.widths, _levels(tokens)
+    encoder, slope = np.zeros((2, latent_dim, num_steps, width))
+    offset = np.zeros((num_steps, width))
+    power = tokens.count * level**2 / max(len(tokens.lengths), 1)
+    for i in range(min(latent_dim, num_steps * len(firsts))):
+        step, column = divmod(i, len(firsts))
+        block = step, slice(firsts[column], firsts[column] + tokens.widths[column])
+        # codes have a mean square of 1, except dimensions that always hold 0
+        distance = 1 / np.sqrt(power[block].sum() or 1.0)
+        encoder[i][block] = distance * level[block[1]]
+        slope[i][block] = 2 * _MARGIN / distance * level[block[1]]
+        offset[block] = -_MARGIN * level[block[1]] ** 2
+    weights, log_variance = encoder.reshape(latent_dim, -1), np.full(latent_dim, np.log(1e-6))
+    mean = np.zeros(num_steps * width)
+    return _Fit(mean, weights, log_variance, frequencies(tokens), offset, slope)
+
+
+def _levels(tokens: Tokens) -> np.ndarray:
+    """Return the level of each token, an integer; a binary column has level 1 where it is true."""
+    count, level = tokens.count.sum(axis=0), np.ones(int(tokens.widths.sum()))
+    for first, number in zip(np.cumsum(tokens.widths), tokens.num_categories, strict=True):
+        rank = np.argsort(np.argsort(-count[first - max(number, 1) : first], kind="stable"))
+        if number:
+            level[first - number : first] = (rank + 1) // 2 * np.where(rank % 2, 1, -1)
+    return level
+
+
+# Logits
+
+
+def held_out_split(num_sequences: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split sequences at random into those of the fit and those that choose the factor."""
+    order = np.random.default_rng([seed, 0x5B01]).permutation(num_sequences)
+    count = min(int(_HELD * num_sequences), _MAX_HELD)
+    return order[count:], order[:count]
+
+
+def frequencies(tokens: Tokens) -> np.ndarray:
+    """Return token frequencies (num_steps, width) among the known values of each column."""
+    count, known = tokens.count, tokens.num_known
+    num_categories = np.where(tokens.num_categories > 0, tokens.num_categories, 2)
+    choices = np.repeat(num_categories, tokens.widths)
+    overall = (count.sum(axis=0) + 0.5) / (known.sum(axis=0) + 0.5 * choices)
+    return (count + _PRIOR * overall) / (known + _PRIOR)
+
+
+def shrinkage(tokens: Tokens) -> np.ndarray:
+    """Return the shrinkage factor of the regression (num_steps, width), small for few values."""
+    return tokens.num_known / (tokens.num_known + _PRIOR)
+
+
+def logits(frequency: np.ndarray, num_categories: np.ndarray) -> np.ndarray:
+    """Return logits of frequencies (num_steps, width); a binary column has 0 categories."""
+    binary = np.repeat(num_categories == 0, np.maximum(num_categories, 1))
+    return np.log(frequency) - np.where(binary, np.log1p(-np.minimum(frequency, 1 - 1e-9)), 0.0)
+
+
+def likeliest_factor(
+    tokens: Tokens,  # that the frequencies and the regression were not fitted on
+    codes: np.ndarray,  # (n_sequences, latent_dim)
+    frequency: np.ndarray,  # (num_steps, width)
+    slope: np.ndarray,  # (latent_dim, num_steps, width)
+    offset: np.ndarray,  # (num_steps, width), output of the regression for a code of 0
+    factors: Sequence[float] = FACTORS,  # candidates; the first one, 0, ignores the regression
+) -> tuple[float, float]:
+    """Return the factor that maximizes the likelihood of tokens, and the share of the loss left."""
+    # a regression may predict negative probabilities, but their differences from the frequencies
+    # are useful in logits
+    first = logits(frequency, tokens.num_categories)
+    by_position, width = tokens.values.tocsc(), int(tokens.widths.sum())
+    num_categories = tokens.num_categories
+    places, is_binary = np.cumsum(tokens.widths) - tokens.widths, num_categories == 0
+    binary = places[is_binary]
+    blocks = [
+        (i, slice(places[i], places[i] + num_categories[i])) for i in np.flatnonzero(~is_binary)
+    ]
+    losses = np.zeros(len(factors))
+    for step in range(tokens.known.shape[1]):
+        rows = np.flatnonzero(tokens.lengths > step)
+        active = by_position[:, step * width : (step + 1) * width].toarray()[rows]
+        difference = codes[rows] @ slope[:, step] + offset[step]
+        known = tokens.known[rows, step]
+        for k, factor in enumerate(factors):
+            values = first[step] + factor * difference
+            loss = np.logaddexp(0, values[:, binary]) - active[:, binary] * values[:, binary]
+            losses[k] += loss[known[:, is_binary]].sum()
+            for i, block in blocks:
+                chosen = (active[:, block] * values[:, block]).sum(axis=1)
+                loss = logsumexp(values[:, block], axis=1) - chosen
+                losses[k] += loss[known[:, i]].sum()
+    best = int(np.argmin(losses))
+    if losses[best] >= losses[0]:
+        return 0.0, 1.0
+    return float(factors[best]), float(np.clip(losses[best] / losses[0], _MIN_SHARE, 1.0))

@@ -2,13 +2,16 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from keras import ops
 
 from refold._support.arrays import offsets_from_lengths, positions_of
 from refold._support.compilation import compiled_by_size
@@ -20,19 +23,19 @@ from refold.network.keras.losses import are_squared
 from refold.network.packed.network import PackedNetwork
 from refold.network.weights import are_default
 from refold.sequences import BatchPlan
+from refold.sequences.types import number_mask
 from refold.training._processes import Processes, for_whole_batch, total
-from refold.training.data._model_inputs import Inputs
-from refold.training.data._padded_batches import Batch, Data, Layout, take
-from refold.training.loop._joined_weights import Weights
-from refold.training.loop._joint_model import joint_model, numeric_outputs
-from refold.training.loop._schedule import Schedule
-from refold.training.loop._train_state import LossNormalizers, StepMetrics, TrainState
-from refold.training.loop._variational_bound import (
-    kl_divergence,
-    kl_warmup,
-    kl_weight,
-    negative_elbo,
-)
+from refold.training.data._padded_batches import Batch, Data, Layout, corrupt, take
+from refold.training.loop._state import LossNormalizers, Schedule, StepMetrics, TrainState
+
+# Free nats per latent dimension.
+_FREE_NATS = 0.5
+# Share of the steps over which the KL divergence rises to its full weight.
+_WARMUP = 0.25
+# Lower bound of a mean error.
+_MIN_ERROR = 1e-4
+# Upper bound of the exponent of a loss; no epoch with such a loss is kept.
+_MAX_EXPONENT = 50.0
 
 
 class Engine:
@@ -65,17 +68,18 @@ class Engine:
         self.length_weight = length_weight
         self._variational = network.models.posterior is not None
         self._factor = 2.0 if are_squared(network.specification.column_types) else 1.0
-        self._inputs = Inputs(network, corruption, seed)
+        self._corruption, self._seed = corruption, seed
+        self._draws = bool(corruption or self._variational)
         self.shapes: set[tuple[int, int]] = set()
         self._layout = Layout.of(network)
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
         self._iterations = _index(optimizer, optimizer.iterations)
         specification = network.specification
-        # corruption and draws are those of the compiled step
-        others = corruption or self._variational
+        self._autoregressive, self._latent_dim = network.autoregressive, specification.latent_dim
         self._packed = None
         self._evaluated: Any = None
-        if are_default(specification) and not others:
+        # corruption and draws are those of the compiled step
+        if are_default(specification) and not self._draws:
             self._packed = PackedNetwork(specification, {})
         # else each process evaluates all sequences, with the same random draws
         self.evaluates_in_parts = together and self._packed is not None
@@ -232,8 +236,8 @@ class Engine:
         optimizer = list(state.optimizer)
         step = optimizer[self._iterations]
         prepare = self._inputs
-        if self._processes is not None and self._inputs.draws:
-            prepare = for_whole_batch(self._inputs, self._count)
+        if self._processes is not None and self._draws:
+            prepare = for_whole_batch(prepare, self._count)
         inputs, batch = prepare(batch, step)
         objective = functools.partial(
             self._objective,
@@ -252,6 +256,20 @@ class Engine:
             optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
         return TrainState(trainable, non_trainable, optimizer, state.totals.plus(totals))
+
+    def _inputs(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
+        """Return the inputs of the joint model, and the batch with the matching targets."""
+        if not self._draws:
+            return batch.x, batch
+        # the seed and `fold_in` determine all draws
+        key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
+        for_corruption, for_draw = jax.random.split(key)
+        inputs = [batch.x] if self._autoregressive and self._corruption else []
+        if self._corruption:
+            batch = corrupt(batch, for_corruption, self._corruption, self._layout)
+        if self._variational:
+            inputs.append(jax.random.normal(for_draw, (len(batch.x), self._latent_dim)))
+        return ([batch.x, *inputs] if inputs else batch.x), batch
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -345,3 +363,174 @@ class Engine:
 def _index(optimizer: Any, variable: Any) -> int:
     """Return the index of a variable of an optimizer."""
     return next(i for i, other in enumerate(optimizer.variables) if other is variable)
+
+
+def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
+    """Join encoder, decoder and length model: from padded sequences to a dict of outputs."""
+    models = network.models
+    shape = models.encoder.inputs[0].shape[1:]
+    x: Any = keras.Input(shape, name="sequence")
+    inputs, outputs, truth = [x], {}, x
+    if corrupted and network.autoregressive:  # the decoder reads the true previous steps
+        truth = keras.Input(shape, name="truth")
+        inputs.append(truth)
+    if models.posterior is None:
+        code: Any = models.encoder(x)
+    else:
+        draw: Any = keras.Input(models.encoder.output_shape[1:], name="draw")
+        mean, log_variance = models.posterior(x)
+        code = mean + ops.exp(0.5 * log_variance) * draw
+        inputs.append(draw)
+        outputs = {"mean": mean, "log_variance": log_variance}
+    outputs["y_pred"] = models.unroll([code, truth])
+    if with_length:
+        outputs["length"] = network.length(code)
+    # With the code, numeric columns are validated without teacher forcing, as in use, because
+    # teacher forcing looks better than it is. Categorical columns are validated with it: without
+    # it, cross-entropy mostly measures what follows the first mistake.
+    if network.autoregressive and numeric_outputs(network).any():
+        outputs["code"] = code
+    return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")
+
+
+def numeric_outputs(network: Network) -> np.ndarray:
+    """Return for each output of a step whether it is of a numeric column, of shape (n_outputs,)."""
+    specification = network.specification
+    return np.repeat(
+        number_mask(specification.column_types),
+        [num_categories or 1 for num_categories in specification.num_categories],
+    )
+
+
+class Weights:
+    """Trainable weights, joined to long vectors for an optimizer that updates each weight alone."""
+
+    # XLA compiles several operations for each variable that an optimizer updates. With two vectors
+    # in place of some thirty variables, a training step compiles in half the time.
+
+    def __init__(self, variables: Sequence[Any], apart: Sequence[str] | None = None) -> None:
+        # to build the optimizer on; joined ones only have shapes and names
+        self.variables = list(variables)
+        self._groups: list[list[int]] = []
+        self._shapes = [tuple(variable.shape) for variable in variables]
+        if apart is None or len({variable.dtype for variable in variables}) != 1:
+            return
+        # a vector of its own for these names, so that an optimizer can exclude it from weight decay
+        named = [any(part in variable.name for part in apart) for variable in variables]
+        groups = {
+            "weights": [i for i, is_apart in enumerate(named) if not is_apart],
+            "_".join(apart): [i for i, is_apart in enumerate(named) if is_apart],
+        }
+        groups = {name: members for name, members in groups.items() if members}
+        self._groups = list(groups.values())
+        self.variables = [
+            keras.Variable(
+                np.zeros(sum(self._sizes(members)), variables[0].dtype),
+                name=name,
+                dtype=variables[0].dtype,
+            )
+            for name, members in groups.items()
+        ]
+
+    def join(self, arrays: Sequence[Any], numpy: Any = jnp) -> list[Any]:
+        """Join one array for each weight to the vectors, with `jax.numpy` or NumPy."""
+        if not self._groups:
+            return list(arrays)
+        return [numpy.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
+
+    def of(self, variables: Sequence[Any]) -> list[Any]:
+        """Return the joined values of Keras variables, on the device."""
+        if not self._groups:
+            return [variable.value for variable in variables]
+        values = [np.asarray(variable.value) for variable in variables]
+        return [jnp.asarray(vector, vector.dtype) for vector in self.join(values, np)]
+
+    def split_on_host(self, joined: Sequence[Any]) -> list[Any]:
+        """Undo `join` outside of compiled code, without compiling slices."""
+        if not self._groups:  # the arrays can stay on the device
+            return list(joined)
+        return self.split([np.asarray(vector) for vector in joined])
+
+    def split(self, joined: Sequence[Any]) -> list[Any]:
+        """Undo ``join``; NumPy arrays give views."""
+        if not self._groups:
+            return list(joined)
+        arrays: list[Any] = [None] * len(self._shapes)
+        for group, vector in zip(self._groups, joined, strict=True):
+            ends = list(itertools.accumulate(self._sizes(group)))
+            for i, start, end in zip(group, [0, *ends], ends, strict=False):
+                arrays[i] = vector[start:end].reshape(self._shapes[i])
+        return arrays
+
+    def _sizes(self, members: Sequence[int]) -> list[int]:
+        return [int(np.prod(self._shapes[i])) for i in members]
+
+
+class AdamW(keras.optimizers.AdamW):
+    """``keras.optimizers.AdamW`` that compiles no program for the zeros that it begins with."""
+
+    def add_variable(self, shape: Any, *args: Any, **kwargs: Any) -> Any:
+        """Create a variable of zeros."""
+
+        def zeros(shape: Any, dtype: Any) -> Any:
+            return keras.ops.convert_to_tensor(np.zeros(shape, dtype), dtype=dtype)
+
+        return super().add_variable(shape, *args, **(kwargs | {"initializer": zeros}))
+
+
+# The evidence lower bound (ELBO) of a variational network
+#
+# A code is a normal distribution [1] with a KL divergence from N(0, 1). Errors here are means over
+# values. For squared errors, the decoder's variance is estimated as the error of the batch [2].
+# With a fixed variance, dimensions of a linear code, which training starts from, collapse wherever
+# they explain less than it [3]. The negative ELBO of a sequence of N values is then N / 2
+# log(error) + divergence. By its gradient, one nat of divergence has a weight of 2 error / N
+# relative to the mean error of a value.
+#
+# For other errors, a nat has a weight of error / N by choice. At a fixed weight of 1, the code of
+# tokens costs as many nats as it saves the decoder, and nothing is learned.
+#
+# Two measures prevent posterior collapse: the divergence has no weight at first [4], and its first
+# half nat per dimension is free [5].
+#
+# [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
+# [2] O. Rybkin, K. Daniilidis and S. Levine, "Simple and Effective VAE Training with Calibrated
+#     Decoders", ICML 2021.
+# [3] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't Blame the ELBO! A Linear VAE Perspective
+#     on Posterior Collapse", NeurIPS 2019.
+# [4] S. R. Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016.
+# [5] D. P. Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow",
+#     NeurIPS 2016.
+
+
+def kl_divergence(
+    mean: Any, log_variance: Any, valid: Any, *, reduce: Callable[[Any], Any] | None = None
+) -> Any:
+    """Return the sum of the KL divergences of a batch (batch_size, latent_dim) from N(0, 1)."""
+    nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
+    num_sequences = jnp.sum(valid)
+    if reduce is not None:  # sums over processes that share the batch; this is the share of one
+        num_sequences, count = reduce((num_sequences, jnp.ones(())))
+        own = valid @ nats / jnp.maximum(1.0, num_sequences)
+        is_free = reduce(jax.lax.stop_gradient(own)) <= _FREE_NATS
+        return num_sequences * jnp.sum(jnp.where(is_free, _FREE_NATS / count, own))
+    return num_sequences * jnp.sum(
+        jnp.maximum(valid @ nats / jnp.maximum(1.0, num_sequences), _FREE_NATS)
+    )
+
+
+def kl_warmup(step: Any, schedule: Schedule) -> Any:
+    """Return the factor of the KL divergence at a step, counted from 0."""
+    length = jnp.maximum(1.0, _WARMUP * jnp.asarray(schedule.num_steps, jnp.float32))
+    return jnp.minimum(1.0, (jnp.asarray(step, jnp.float32) + 1.0) / length)
+
+
+def kl_weight(error: Any, factor: float) -> Any:
+    """Return the weight of a nat relative to the sum of a batch's errors."""
+    # the factor is 2 for squared errors, else 1
+    return factor * jnp.maximum(jax.lax.stop_gradient(error), _MIN_ERROR)
+
+
+def negative_elbo(error: float, kl_divergence: float, factor: float) -> float:
+    """Return the negative ELBO on the scale of the error: equal to it at zero divergence."""
+    return error + max(error, _MIN_ERROR) * math.expm1(min(factor * kl_divergence, _MAX_EXPONENT))

@@ -1,29 +1,52 @@
-"""`Epochs`: the epochs of a phase in compiled chunks, with hooks and checkpoints between them."""
+"""`Epochs`: the epochs of a phase in compiled chunks, with callbacks between them."""
 
-import functools
 import math
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
+from refold._support.output import warn
+from refold.arguments import Corruption
 from refold.sequences import Batches, BatchPlan
 from refold.training._processes import Processes
 from refold.training._progress import Progress
-from refold.training._settings import Settings
 from refold.training.data._loaders import Shard, SplitData
-from refold.training.loop._callbacks import Hooks
-from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._early_stopping import out_of_patience
-from refold.training.loop._interrupt import Interrupt
-from refold.training.loop._schedule import Schedule
-from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
-from refold.training.loop._train_state import EpochMetrics, LossNormalizers, StepMetrics, TrainState
+from refold.training.loop._state import (
+    Checkpoints,
+    EpochMetrics,
+    LossNormalizers,
+    Schedule,
+    StepMetrics,
+    TrainingProgress,
+    TrainState,
+)
+from refold.training.loop._stopping import Clock, Interrupt, out_of_patience
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
+
+class Settings(NamedTuple):
+    """Training settings."""
+
+    max_epochs: int
+    batch_size: int  # sequences of average length in a batch
+    steps_an_epoch: int  # approximate; times max_epochs, the length of the schedule
+    learning_rate: float  # peak of the schedule
+    seed: int  # of the order of the data
+    patience: int | None = None  # in epochs; by default `out_of_patience` decides
+    optimizer: Any = None  # a name, a Keras optimizer with its own rate, or AdamW
+    time_budget: float | None = None  # seconds of the whole training
+    time_warp: float = 0.0  # standard deviation of the time warps in steps
+    corruption: Corruption = Corruption()  # in training and in validation
+    refit: bool = False  # whether a refit on all sequences follows the validated phase
+    verbose: int = 0  # 1 for a progress bar on standard error
 
 
 class StopReason(Enum):
@@ -49,20 +72,15 @@ class Epochs:
         bar: Progress,
         interrupt: Interrupt | None,  # None if several processes have to stop together
         *,
-        refit: bool = False,  # whether one follows the validated phase, and needs part of the time
-        checkpoints: Checkpoints | None = None,
-        callbacks: Sequence[Any] = (),
+        checkpoints: Checkpoints | None,
+        callbacks: Sequence[Any],
         processes: Processes,
     ) -> None:
         self.progress = progress
-        self._processes = processes
-        self._engine = engine
-        self._batches = batches
-        self._settings = settings
-        self._checkpoints = checkpoints
-        self._hooks = Hooks(callbacks, engine)
+        self._engine, self._batches, self._settings = engine, batches, settings
         self._clock, self._bar, self._interrupt = clock, bar, interrupt
-        self._refit = refit
+        self._checkpoints, self._processes = checkpoints, processes
+        self._hooks = Hooks(callbacks, engine)
         self._last_written = clock.seconds
         # metrics of the state, known without a transfer from the device
         self._metrics = EpochMetrics(StepMetrics.none(), engine.rate(progress.state), finite=True)
@@ -87,8 +105,8 @@ class Epochs:
             steps = progress.refit_steps * split.shards.epochs_in_a_pass
             epochs = max(1, -(-steps // num_batches))
             self._bar.refit(epochs)
-        begin = functools.partial(self._hooks.begin, phase=progress.phase, epochs=epochs)
-        self._apply_hooks(begin)
+        phase = progress.phase
+        self._apply_hooks(lambda state: self._hooks.begin(state, phase=phase, epochs=epochs))
         reason = self._reason_to_stop()
         while reason is None:
             if not self._several_epochs(split):
@@ -110,8 +128,8 @@ class Epochs:
         """Write a snapshot of the current progress, if checkpoints are on."""
         if self._checkpoints is None:
             return
-        seconds = self._clock.seconds
-        self._checkpoints.write(Snapshot.of(replace(self.progress, seconds=seconds)))
+        progress = replace(self.progress, seconds=self._clock.seconds)
+        self._checkpoints.write(*progress.saved())
         self._last_written = self._clock.seconds
 
     def _reason_to_stop(self) -> StopReason | None:
@@ -206,7 +224,7 @@ class Epochs:
         state, metrics = self._train(shard, run, 0, num_batches, self._norms(split), count)
         # The call is discarded if a loss is not finite, and its epochs are trained one by one, so
         # that those before it count.
-        if not all(epoch.sound for epoch in metrics):
+        if not all(one.finite and math.isfinite(one.totals.error) for one in metrics):
             self._one_by_one = progress.epoch + count
             return False
         progress.state = state
@@ -294,7 +312,8 @@ class Epochs:
             totals = totals.plus(self._engine.evaluate(self.progress.state, shard.data, run))
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         if self._engine.evaluates_in_parts:
-            totals = StepMetrics(*self._processes.sum(np.array(totals)).tolist())
+            parts = self._processes.gather(np.array(totals))
+            totals = StepMetrics(*np.sum(parts, axis=0).tolist())
         return self._engine.loss(totals)
 
     def _must_stop(self) -> StopReason | None:
@@ -312,7 +331,7 @@ class Epochs:
             left = progress.refit_steps > self._num_steps
             is_up, planned = left and self._clock.is_up(), progress.num_steps
         else:
-            refit = self._refit
+            refit = self._settings.refit
             planned = self._clock.plan(self._num_steps, progress.num_steps, refit=refit)
             is_up = self._clock.is_up(progress.best_steps if refit else None)
         return StopReason.TIME if is_up else None, planned
@@ -346,3 +365,58 @@ class Epochs:
         else:  # a rate of 0 cannot be scaled: the next rate is the one that was set
             schedule = Schedule(np.float32(1.0), np.int32(progress.num_steps))
             progress.peak = after / float(schedule.rate(self._num_steps))
+
+
+class Hooks:
+    """Ordinary Keras callbacks around epochs, and around steps if one has batch hooks."""
+
+    def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
+        self._engine = engine
+        self._model: Any = engine.autoencoder
+        self._list: Any = None
+        self.present = bool(callbacks)
+        self.every_step = False  # whether a chunk is a single step, because of batch hooks
+        if not callbacks:
+            return
+        self._model.optimizer = engine.optimizer
+        self._list = keras.callbacks.CallbackList(list(callbacks))
+        steppers = sorted({type(c).__name__ for c in self._list.callbacks if _asks_for_steps(c)})
+        self.every_step = bool(steppers)
+        if steppers:
+            warn(
+                f"{', '.join(steppers)} asks to be called at every step, so each step is a "
+                "separate compiled call. Training is faster without batch hooks."
+            )
+
+    @property
+    def stop(self) -> bool:
+        """Whether a callback has asked to stop."""
+        return self._list is not None and bool(self._model.stop_training)
+
+    def begin(self, state: TrainState, *, phase: str, epochs: int) -> TrainState:
+        """Begin a phase, a training of its own for callbacks, and return the changed state."""
+        self._engine.write_back(state)
+        self._model.stop_training = False
+        self._list.set_params({"epochs": epochs, "phase": phase, "verbose": 0})
+        # for each phase: some callbacks open files here and close them at the end of training
+        self._list.set_model(self._model)
+        return self.call("on_train_begin", state)
+
+    def call(self, name: str, state: TrainState, *args: Any) -> TrainState:
+        """Call one hook, as `on_epoch_end`, of all callbacks, and return the changed state."""
+        # callbacks read and change the Keras variables
+        self._engine.write_back(state)
+        getattr(self._list, name)(*args)
+        return self._engine.read_state(state.totals)
+
+
+def _asks_for_steps(callback: Any) -> bool:
+    if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
+        return False  # Keras's own callbacks, whose batch hooks do nothing unless configured
+    if getattr(callback, "log_every_epoch", False):
+        return False  # the same for MLflow's callback
+    base = keras.callbacks.Callback
+    return any(
+        getattr(type(callback), name) is not getattr(base, name) or name in vars(callback)
+        for name in _BATCH_HOOKS
+    )

@@ -1,27 +1,81 @@
-"""Initial weights of the linear path; the LSTMs initially add nothing."""
+"""Initial weights of a network from training sequences: the linear path and ROCKET features."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from refold._support.arrays import evenly_spaced
+from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
+from refold.network.packed.features import RocketFeatures
 from refold.network.specification import Specification
 from refold.sequences import Sequences
 from refold.sequences.types import number_mask, outputs_of
-from refold.training.initialization._lengthwise_components import LengthwiseCodec
+from refold.training._progress import doing
+from refold.training._split import Split
 from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import (
+    LengthwiseCodec,
     LinearInitialization,
     linear_initialization,
 )
 from refold.training.initialization._token_columns import token_initialization
 
 # Cap on padded values for the principal components.
-_MOST_VALUES = 1 << 22
+_MAX_VALUES = 1 << 22
 # Cap on one-hot values per sequence for joint components of numeric and token columns.
-_MOST_OF_ONE = 1 << 14
+_MAX_JOINT_VALUES = 1 << 14
+# Cap on sequences for the components of ROCKET features.
+_MAX_ROCKET_SEQUENCES = 4096
+# Standard deviations below these shares count as rounding errors: of a feature relative to its
+# mean, and of a component relative to the first. Scaled up, rounding would encode the padding.
+_MIN_FEATURE, _MIN_COMPONENT = 1e-4, 1e-2
+
+
+class InitialWeights:
+    """Set the initial weights of each phase, and remember those that are worth keeping."""
+
+    def __init__(
+        self,
+        network: Network,
+        split: Split,
+        corruption: Corruption,
+        *,
+        resumed: bool,  # whether an earlier process may have set the initial weights of a phase
+    ) -> None:
+        self._network, self._split, self.corruption = network, split, corruption
+        self._untrained = weights_of(network) if resumed else None
+        self._known: dict[str, list[np.ndarray] | None] = {}
+
+    def set(self, phase: str) -> bool:
+        """Initialize the network for a phase; return whether its weights are worth keeping."""
+        good = self._split.further is not None or self._initialize(phase)
+        self._known[phase] = weights_of(self._network) if good else None
+        return good
+
+    def of(self, phase: str) -> list[np.ndarray] | None:
+        """Return the initial weights of a phase; None if they are not worth keeping."""
+        if phase not in self._known:  # it was set before a checkpoint that this fit resumes
+            with holding(self._network, self._untrained):
+                self.set(phase)
+        return self._known[phase]
+
+    def _initialize(self, phase: str) -> bool:
+        network, split = self._network, self._split
+        linear = has_linear_path(network)
+        if not linear and not network.specification.rocket_dim:
+            return False
+        doing("scaling")
+        scaled = split.scaler(phase).transform(split.sample(phase, sample_size(network)))
+        if network.specification.rocket_dim:
+            set_rocket_initialization(network, scaled)
+        return linear and set_linear_initialization(
+            network, scaled, seed=split.seed, corruption=self.corruption
+        )
 
 
 def has_linear_path(network: Network) -> bool:
@@ -38,8 +92,7 @@ def sample_size(network: Network) -> int:
     width = len(specification.column_types)
     if _initialize_jointly(specification, num_steps):
         width = int(_widths(specification).sum())
-    values = num_steps * width
-    return max(4 * specification.latent_dim, _MOST_VALUES // values)
+    return max(4 * specification.latent_dim, _MAX_VALUES // (num_steps * width))
 
 
 def set_linear_initialization(
@@ -62,13 +115,9 @@ def set_linear_initialization(
     if _initialize_jointly(specification, read.num_steps):
         init = mixed_initialization(scaled, *sizes, seed=seed, corruption=corruption)
     elif numeric:
+        by_length = read.by_length
         init = linear_initialization(
-            scaled,
-            numeric,
-            *sizes,
-            seed=seed,
-            corruption=corruption,
-            by_length=read.by_length,
+            scaled, numeric, *sizes, seed=seed, corruption=corruption, by_length=by_length
         )
         num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
@@ -76,7 +125,6 @@ def set_linear_initialization(
         init = token_initialization(
             scaled, *sizes, seed=seed, corruption=corruption, may_store=stable
         )
-
     init = _before_links(init, specification, places)
 
     def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
@@ -156,4 +204,53 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
     """Return whether there are numeric and token columns, with few enough categories for both."""
     is_numeric = number_mask(specification.column_types)
     together = bool(is_numeric.any() and not is_numeric.all())
-    return together and num_steps * int(_widths(specification).sum()) <= _MOST_OF_ONE
+    return together and num_steps * int(_widths(specification).sum()) <= _MAX_JOINT_VALUES
+
+
+def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
+    """Set the ROCKET features of the code to principal components of the pooled convolutions."""
+    # Training does not change them, because a code trained to reconstruct loses what reconstruction
+    # does not need.
+    doing("finding components of convolutions")
+    sample = scaled[evenly_spaced(len(scaled), _MAX_ROCKET_SEQUENCES)]
+    features = RocketFeatures(network.specification).of(sample).astype(float)
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    varies = deviation > _MIN_FEATURE * np.maximum(1.0, np.abs(mean))
+    inverse = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
+    with one_blas_thread(*features.shape):
+        _, values, directions = np.linalg.svd((features - mean) * inverse, full_matrices=False)
+    # the largest weight of a direction is positive, so that signs are deterministic
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    directions = directions * np.where(largest < 0, -1.0, 1.0)
+    spread = values / np.sqrt(len(features))
+    weights = np.zeros((network.specification.rocket_dim, features.shape[1]))
+    rank = min(len(weights), int((spread > _MIN_COMPONENT * max(spread[0], 1.0)).sum()))
+    weights[:rank] = directions[:rank] / spread[:rank, None] * inverse
+    layer: Any = network.models.encoder.get_layer("rocket_dim")
+    layer.center.assign(np.asarray(mean, np.float32))
+    layer.kernel.assign(weights.T.astype(np.float32))
+
+
+@contextlib.contextmanager
+def holding(network: Network, weights: list[np.ndarray] | None) -> Iterator[None]:
+    """Give a network other weights for the duration of the context; None keeps its own."""
+    if weights is None:
+        yield
+        return
+    own = weights_of(network)
+    try:
+        assign_weights(network, weights)
+        yield
+    finally:
+        assign_weights(network, own)
+
+
+def weights_of(network: Network) -> list[np.ndarray]:
+    """Return a network's weights."""
+    return [np.asarray(variable.value) for variable in network.variables]
+
+
+def assign_weights(network: Network, weights: list[np.ndarray]) -> None:
+    """Give a network other weights."""
+    for variable, value in zip(network.variables, weights, strict=True):
+        variable.assign(value)

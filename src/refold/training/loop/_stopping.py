@@ -1,17 +1,58 @@
-"""Timing of a training: the length of a chunk, the seconds per step, the time budget."""
+"""What ends a training: its patience, its time budget and Ctrl-C."""
 
+import signal
+import threading
 import time
+from collections.abc import Sequence
+from types import FrameType
 from typing import Any
+
+import numpy as np
+
+# Shortest and longest patience, as divisors of the schedule.
+_SHORT, _LONG = 10, 4
+# Smallest patience in epochs.
+_MIN_PATIENCE = 20
+# A short schedule waits at least this many epochs or a quarter of it, because a loss may stay on a
+# plateau for long before it falls.
+_PLATEAU = 50
 
 _CHUNK_SECONDS = 1.0
 # Steps in a chunk whose length must not depend on time.
-_LONGEST = 1 << 20
-# Share of a time budget after which the speed is known well enough for a plan.
-_LOOK = 0.05
-# Number of steps that a plan requires as well.
-_LOOK_STEPS = 20
+_MAX_CHUNK = 1 << 20
+# Share of a time budget after which the speed is known well enough for a plan, and the number of
+# steps that a plan requires as well.
+_LOOK, _LOOK_STEPS = 0.05, 20
 # Factor for a refit whose steps are slower than those before.
 _MARGIN = 1.1
+
+
+def pick_patience(max_epochs: int, *, variational: bool) -> int | None:
+    """Pick the patience in epochs; None leaves it to `out_of_patience`."""
+    # The validation loss of a variational model may rise until the KL divergence has its full
+    # weight, after a quarter of the schedule.
+    return _longest(max_epochs) if variational else None
+
+
+def out_of_patience(
+    losses: Sequence[float], best_epoch: int, *, max_epochs: int, patience: int | None = None
+) -> bool:
+    """Return whether too many epochs have passed since the best one (from 1; 0 is the start)."""
+    waited = len(losses) - best_epoch
+    if patience is not None:
+        return waited >= patience
+    short = max(max_epochs // _SHORT, min(_PLATEAU, _longest(max_epochs)))
+    if waited < short:
+        return False
+    # A loss can fall again after a phase of high learning rates: training goes on while the median
+    # of the last twentieth of the schedule is below that of the twentieth before.
+    half = short // 2
+    before, after = np.median(losses[-2 * half : -half]), np.median(losses[-half:])
+    return bool(after >= before) or waited >= _longest(max_epochs)
+
+
+def _longest(max_epochs: int) -> int:
+    return max(_MIN_PATIENCE, max_epochs // _LONG)
 
 
 class Clock:
@@ -48,7 +89,7 @@ class Clock:
 
     def chunk(self, shape: Any) -> int:
         """Return the number of steps of a shape that take about a second; 1 if unknown."""
-        return self._chunks.get(shape, 1) if self._timed else _LONGEST
+        return self._chunks.get(shape, 1) if self._timed else _MAX_CHUNK
 
     def took(self, seconds: float, shape: Any, num_steps: int = 0) -> None:
         """Record the seconds of a chunk; the first chunk of a shape includes compilation."""
@@ -85,3 +126,30 @@ class Clock:
     def _seconds_a_step(self) -> float:
         """Seconds per step, with all overhead but compilation."""
         return (time.perf_counter() - self._worked_since) / max(1, self._num_steps)
+
+
+class Interrupt:
+    """Record Ctrl-C instead of raising at once; a second one raises."""
+
+    def __init__(self) -> None:
+        self.asked = False  # whether Ctrl-C was pressed
+        self._before: Any = None
+
+    def __enter__(self) -> "Interrupt":
+        # only the main thread can handle signals; in other threads nothing changes
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # A process that ignores Ctrl-C keeps ignoring it, such as `refold fit ... &` in a script or
+        # under nohup. Handlers of other signals call this one with their own number, which counts.
+        if number == signal.SIGINT and self._before == signal.SIG_IGN:
+            return
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, Self
 
 import keras
@@ -15,17 +14,16 @@ from refold.network.keras.build import Network
 from refold.sequences import Batches
 from refold.training._processes import Processes
 from refold.training._progress import Progress
-from refold.training._settings import Settings
 from refold.training.data._loaders import SplitData
-from refold.training.loop._adamw import AdamW
-from refold.training.loop._clock import Clock
-from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._epochs import Epochs, StopReason
-from refold.training.loop._interrupt import Interrupt
-from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
+from refold.training.loop._compiled_steps import AdamW, Engine
+from refold.training.loop._epochs import Epochs, Settings, StopReason
+from refold.training.loop._state import Checkpoints, TrainingProgress
+from refold.training.loop._stopping import Clock, Interrupt
 
-# Weights with these names are excluded from the default optimizer's weight decay.
-_UNDECAYED = ("bias", "change")
+# Weight of the length model's loss, in nats per sequence.
+_LENGTH_WEIGHT = 0.05
+# Options of the default optimizer, and names of weights that are excluded from its decay.
+_WEIGHT_DECAY, _CLIP_NORM, _UNDECAYED = 1e-4, 1.0, ("bias", "change")
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,10 @@ class Training:
     """Train an autoencoder and its length model in place, phase by phase."""
 
     # The phase "validated" ends with the weights of the epoch with the lowest validation loss or,
-    # without validation, those of the last epoch. With `refit`, the phase "refit" trains on all
-    # sequences afterwards, from the same initialization, for as many steps as the best epoch of the
-    # first phase took. If time, Ctrl-C, a callback or a loss that is not finite ends the refit, the
-    # validated weights are kept.
+    # without validation, those of the last epoch. With `settings.refit`, the phase "refit" trains
+    # on all sequences afterwards, from the same initialization, for as many steps as the best epoch
+    # of the first phase took. If time, Ctrl-C, a callback or a loss that is not finite ends the
+    # refit, the validated weights are kept.
     #
     # Within the context, while there is a `phase`, the caller initializes the network if
     # `is_fresh`, and then calls `run` with the data of the phase. Then there is a `result`.
@@ -62,25 +60,22 @@ class Training:
         batches: Batches,
         settings: Settings,
         *,
-        refit: bool = False,
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
-        resume: Snapshot | None = None,
+        resume: TrainingProgress | None = None,
         processes: Processes | None = None,
     ) -> None:
         processes = processes or Processes()
-        progress = None if resume is None else resume.standing()
-        before = 0.0 if progress is None else progress.seconds
+        before = 0.0 if resume is None else resume.seconds
         self._clock = Clock(settings.time_budget, before, timed=processes.count == 1)
         self._bar = Progress(settings.max_epochs, verbose=settings.verbose)
         self._interrupt = Interrupt() if processes.count == 1 else None
         self._engine = _make_engine(network, batches, settings, processes)
-        self._network, self._settings, self._refit = network, settings, refit
+        self._network, self._settings = network, settings
         self._untrained = self._engine.read_state()
-        self.is_fresh = progress is None  # else the phase continues from a snapshot
-        if progress is None:
-            num_steps = settings.max_epochs * settings.steps_an_epoch
-            progress = TrainingProgress(self._untrained, settings.learning_rate, num_steps)
+        self.is_fresh = resume is None  # else the phase continues from a checkpoint
+        num_steps = settings.max_epochs * settings.steps_an_epoch
+        progress = resume or TrainingProgress(self._untrained, settings.learning_rate, num_steps)
         self.phase: str | None = progress.phase  # None after the last one
         self.result: FitResult
         self._stack, self._is_running, self._out_of_time = contextlib.ExitStack(), False, False
@@ -92,28 +87,17 @@ class Training:
             self._clock,
             self._bar,
             self._interrupt,
-            refit=refit,
             checkpoints=checkpoints,
             callbacks=callbacks,
             processes=processes,
         )
 
-    @property
-    def progress(self) -> TrainingProgress:
-        """Current state of the training."""
-        return self._epochs.progress
-
     def __enter__(self) -> Self:
         self._stack.enter_context(self._bar)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
     def run(
         self,
@@ -122,7 +106,7 @@ class Training:
         keep_initial: bool = False,  # whether the initial weights are kept if no epoch is better
     ) -> None:
         """Train to the end of the phase, or raise a DivergedError if no weights can be kept."""
-        progress = self.progress
+        progress = self._epochs.progress
         if self.is_fresh:
             progress.state = self._engine.read_state()
         if not self._is_running:
@@ -135,18 +119,26 @@ class Training:
                 self._stack.enter_context(self._interrupt)
             self._bar.train()
             self._is_running = True
+        reason = self._epochs.run(split, keep_initial=keep_initial)
+        if reason is StopReason.INTERRUPTED:
+            self._epochs.write_checkpoint()
         end = self._end_validated if self.phase == "validated" else self._end_refit
-        end(self._epochs.run(split, keep_initial=keep_initial))
+        end(reason)
 
     def _end_validated(self, reason: StopReason) -> None:
-        progress, settings = self.progress, self._settings
-        interrupted = reason is StopReason.INTERRUPTED
+        progress, settings = self._epochs.progress, self._settings
+        interrupted, diverged = reason is StopReason.INTERRUPTED, reason is StopReason.DIVERGED
         self._out_of_time = reason is StopReason.TIME
-        if reason is StopReason.DIVERGED:
-            _report_divergence(progress, settings)
-        if interrupted:
-            self._epochs.write_checkpoint()
-        refit = self._refit and not interrupted and reason is not StopReason.DIVERGED
+        if diverged:
+            advice = (
+                f"The loss became NaN or infinite in epoch {progress.epoch}. Try a smaller "
+                f"learning_rate (it was {settings.learning_rate:g}), and look for extreme values "
+                "in the data."
+            )
+            if progress.best is None:
+                raise DivergedError(f"{advice} Nothing was learned before that.")
+            warn(f"{advice} {_kept(progress)}")
+        refit = settings.refit and not interrupted and not diverged
         if refit and self._out_of_time and self._clock.is_up(0):  # no time to initialize it
             refit = False
             _report_no_refit(reason, progress)
@@ -161,20 +153,18 @@ class Training:
         self._bar.initialize_again()
 
     def _end_refit(self, reason: StopReason) -> None:
-        interrupted = reason is StopReason.INTERRUPTED
-        if interrupted:
-            self._epochs.write_checkpoint()
-        self._finish(interrupted=interrupted)
+        self._finish(interrupted=reason is StopReason.INTERRUPTED)
+        progress = self._epochs.progress
         if reason is not StopReason.DONE:
-            _report_no_refit(reason, self.progress)
+            _report_no_refit(reason, progress)
             return
         validated = [np.asarray(variable.value) for variable in self._network.variables]
-        self._engine.write_back(self.progress.state)
+        self._engine.write_back(progress.state)
         self.result = replace(self.result, phase="refit", validated=validated)
 
     def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
         """Put the validated weights into the network, and set the result."""
-        progress = self.progress
+        progress = self._epochs.progress
         if progress.best is not None:
             self._engine.write_back(progress.state.with_weights(progress.best))
         history = dict(progress.history)
@@ -201,8 +191,8 @@ def _make_engine(
     apart = _UNDECAYED if optimizer is None else None
     scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
-        decay, most = settings.weight_decay, settings.clip_norm
-        optimizer = AdamW(settings.learning_rate, weight_decay=decay, global_clipnorm=most)
+        options: Any = {"weight_decay": _WEIGHT_DECAY, "global_clipnorm": _CLIP_NORM}
+        optimizer = AdamW(settings.learning_rate, **options)
         optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED))
     elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
@@ -218,7 +208,7 @@ def _make_engine(
         optimizer = type(optimizer).from_config(optimizer.get_config())
     # with a single length, the length model knows it from its initialization
     known = batches.of_one_length or network.specification.length_dim > 0
-    length_weight = 0.0 if known else settings.length_weight
+    length_weight = 0.0 if known else _LENGTH_WEIGHT
     return Engine(
         network,
         optimizer,
@@ -229,16 +219,6 @@ def _make_engine(
         apart=apart,
         processes=processes,
     )
-
-
-def _report_divergence(progress: TrainingProgress, settings: Settings) -> None:
-    advice = (
-        f"The loss became NaN or infinite in epoch {progress.epoch}. Try a smaller learning_rate "
-        f"(it was {settings.learning_rate:g}), and look for extreme values in the data."
-    )
-    if progress.best is None:
-        raise DivergedError(f"{advice} Nothing was learned before that.")
-    warn(f"{advice} {_kept(progress)}")
 
 
 def _report_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
