@@ -1,6 +1,7 @@
 """The computations of the explorer's server, without a browser."""
 
 import contextlib
+import os
 import re
 import sys
 
@@ -113,14 +114,39 @@ def test_a_umap_map_says_what_is_missing(atlas, monkeypatch):
         UmapJob(np.zeros((9, 3), np.float32)).places()
 
 
+STAND_IN = """
+class UMAP:
+    def __init__(self, **options):
+        self.file = options["tqdm_kwds"]["file"]
+
+    def fit_transform(self, vectors):
+        print("this is no progress")
+        self.file.write("1/5")
+        return vectors[:, :2]
+"""
+
+
+def test_a_umap_map_comes_from_a_process_that_can_be_stopped(tmp_path, monkeypatch, caplog):
+    (tmp_path / "umap.py").write_text(STAND_IN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
+    job = UmapJob(np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32))
+    assert job.places() is None
+    job.stop()
+    places = job.places(wait=60)
+    assert (places.shape, job.done, job.said) == ((60, 2), 1, "arranging")
+    failing = UmapJob(np.zeros((9, 0), np.float32))
+    with pytest.raises(ParameterError, match=r"could not be computed\. The log of the server"):
+        failing.places(wait=60)
+    assert "The UMAP map could not be computed" in caplog.text
+
+
 @pytest.mark.slow
 def test_umap_in_a_separate_process():
     pytest.importorskip("umap", reason="the extra umap is not installed")
     groups = np.repeat([0, 1], 30)
     vectors = np.random.default_rng(0).normal(size=(60, 4)) + 20 * groups[:, None]
     job = UmapJob(vectors.astype(np.float32))
-    assert job.places() is None
-    job.stop()
     places = job.places(wait=900)
     gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
     assert job.done == 1
@@ -220,6 +246,7 @@ def places(tmp_path_factory):
         yield place
 
 
+@pytest.mark.filterwarnings("ignore:1 value is missing:UserWarning")
 @pytest.mark.parametrize(
     ("content", "name", "lengths"),
     [

@@ -220,7 +220,8 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     page = opened.page
     assert page.is_hidden("#cluster-number")
     page.select_option("#color", "cluster")
-    opened.wait(".legend-note", "HDBSCAN found")
+    page.wait_for_selector(".legend-note")
+    assert "HDBSCAN found" in opened.text(".legend-note")
     page.focus("[data-method='hdbscan']")
     page.keyboard.press("ArrowRight")
     opened.wait(".legend-note", "k-means found")

@@ -1,6 +1,7 @@
 """A page of the explorer that works without a server: the data and the decoder are in the page."""
 
 import base64
+import functools
 import hashlib
 import html
 import re
@@ -144,8 +145,7 @@ def exported_blocks(
         yield _packed(f"values/{i}", values)
     maps: dict[str, Any] = {"pca": atlas.map("pca")}
     if umap:
-        _finished(atlas.umap, "UMAP", bar, atlas.umap.places)
-        maps["umap"] = atlas.map("umap")
+        maps["umap"] = _finished(atlas.umap, "UMAP", bar, functools.partial(atlas.map, "umap"))
     for key, flat in maps.items():
         yield _packed(f"places/{key}", flat.places)
     fields = []
