@@ -14,7 +14,7 @@ from refold.errors import DataError, ParameterError
 from refold.explore import check_exportable, export_page
 from refold.explore._exported_page import exported_blocks, joined_modules
 from refold.explore._fields import ColorField
-from refold.explore._routes import PAGE
+from refold.explore._server import PAGE
 
 __all__ = ["far_apart"]
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_computed_is_left_out(atlas, tmp_path):
         raise DataError("There are no codes.")
         yield
 
-    fields = [ColorField("cluster", compute=compute, count=1), atlas.fields[0]]
+    fields = [ColorField("cluster", blocks=compute, count=1), atlas.fields[0]]
     copied = copy.copy(atlas)
     copied.fields = fields
     with pytest.warns(UserWarning, match="The page has no 'cluster'"):
@@ -119,20 +119,6 @@ def test_models_of_keras_are_refused(atlas):
     other = replace(atlas.model, network=None)
     with pytest.raises(ParameterError, match="Only default models with LSTMs"):
         check_exportable(other)
-
-
-def test_modules_that_cannot_be_joined_are_refused(tmp_path):
-    (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = b;\n')
-    for text, said in (
-        ('import { a } from "./a.js";\nexport const b = a;\n', "imports itself"),
-        ("export let b = 1;\n", "export let b = 1"),
-        ("export default 1;\n", "export default 1"),
-        ('import * as all from "./c.js";\n', "import \\* as all"),
-        ('export const b = () => import("./c.js");\n', "import"),
-    ):
-        (tmp_path / "b.js").write_text(text)
-        with pytest.raises(ValueError, match=said):
-            joined_modules(tmp_path / "a.js")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")

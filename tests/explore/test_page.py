@@ -111,6 +111,9 @@ def test_a_click_shows_a_sequence_and_its_neighbors(opened, atlas, far_apart):
     assert f"{atlas.sequences.lengths[row]} steps" in facts
     assert "error" in facts
     assert "p-value" in facts
+    number = atlas.model.num_calibrated
+    expected = f"which {number} normal sequences cannot decide at alpha 1 % (at least 99 can)"
+    assert expected in opened.text("#reasons")
     assert opened.page.locator("#neighbors button").count() == 6
     assert opened.page.locator(".tokens .label").all_inner_texts() == ["Sequence", "Decoded"]
     assert opened.page.evaluate("document.querySelector('#picture canvas').height") > 100
@@ -179,64 +182,46 @@ def test_computed_values_color_the_map(opened):
     opened.page.wait_for_selector(".legend-item")
 
 
+def lasso_all(opened):
+    """Select what the map shows."""
+    box = opened.page.locator("#overlay").bounding_box()
+    left, top = box["x"] + 2, box["y"] + 2
+    right, bottom = left + box["width"] - 4, top + box["height"] - 4
+    mouse = opened.page.mouse
+    mouse.move(left, top)
+    mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom)):
+        mouse.move(x, y)
+    mouse.up()
+
+
 def test_a_lasso_selects_and_the_selection_downloads(opened, atlas, tmp_path):
     page = opened.page
-    box = page.locator("#overlay").bounding_box()
     page.click("[data-mode='lasso']")
-    left, top = box["x"] + 4, box["y"] + 4
-    right, bottom = left + box["width"] - 8, top + box["height"] - 8
-    page.mouse.move(left, top)
-    page.mouse.down()
-    for x, y in ((right, top), (right, bottom), (left, bottom)):
-        page.mouse.move(x, y)
-    page.mouse.up()
+    lasso_all(opened)
     page.click("[data-mode='decode']")
     count = int(opened.text("#selected").split()[0])
     assert 40 <= count <= len(atlas.codes)
-    found = {}
+    files = {}
     for what in ("table", "codes", "sequences"):
         with page.expect_download() as caught:
             page.click(f"[data-table='{what}']")
-        path = tmp_path / caught.value.suggested_filename
-        caught.value.save_as(path)
-        found[what] = path.read_text()
-    assert found["table"].startswith("id,site,length")
-    assert found["codes"].startswith("id,code0,code1,code2\n")
-    assert len(found["codes"].splitlines()) == count + 1
-    assert len(json.loads(found["sequences"])) == count
+        caught.value.save_as(tmp_path / what)
+        files[what] = (tmp_path / what).read_text()
+    assert files["table"].startswith("id,site,length")
+    assert files["codes"].startswith("id,code0,code1,code2\n")
+    assert len(files["codes"].splitlines()) == count + 1
+    assert len(json.loads(files["sequences"])) == count
     page.keyboard.press("Escape")
     assert page.is_hidden("#selection")
-
-
-def lasso_all(opened):
-    """Select what the map shows."""
-    page = opened.page
-    box = page.locator("#overlay").bounding_box()
-    left, top = box["x"] + 2, box["y"] + 2
-    right, bottom = left + box["width"] - 4, top + box["height"] - 4
-    page.keyboard.down("Shift")
-    page.mouse.move(left, top)
-    page.mouse.down()
-    for x, y in ((right, top), (right, bottom), (left, bottom)):
-        page.mouse.move(x, y)
-    page.mouse.up()
-    page.keyboard.up("Shift")
-
-
-def test_clusters_have_names_on_the_map_and_filter(opened):
-    page = opened.page
-    page.select_option("#color", "cluster")
-    page.wait_for_selector(".legend-note")
-    assert "HDBSCAN found" in opened.text(".legend-note")
-    item = page.locator(".legend-item").first
-    item.click()
-    assert item.get_attribute("aria-pressed") == "false"
-    page.click("button:has-text('Show all')")
 
 
 def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     page = opened.page
     assert page.is_hidden("#cluster-number")
+    page.select_option("#color", "cluster")
+    page.wait_for_selector(".legend-note")
+    assert "HDBSCAN found" in opened.text(".legend-note")
     page.focus("[data-method='hdbscan']")
     page.keyboard.press("ArrowRight")
     opened.wait(".legend-note", "k-means found")
@@ -272,7 +257,9 @@ def test_density_is_drawn(opened):
 
 def test_a_selection_becomes_a_label_and_the_normal_set(opened, data, tmp_path):
     page = opened.page
+    page.keyboard.down("Shift")
     lasso_all(opened)
+    page.keyboard.up("Shift")
     page.fill("#label-column", "shape")
     page.fill("#label-value", "flat")
     page.click("#label-go")
@@ -292,10 +279,10 @@ def test_a_selection_becomes_a_label_and_the_normal_set(opened, data, tmp_path):
     page.click("#clear-selection")
 
 
-def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart):
+def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monkeypatch):
     page, (row, _) = opened.page, far_apart
-    atlas.umap._places = np.ascontiguousarray(atlas.places[:, ::-1]) * [1, -1]
-    atlas.umap._places = atlas.umap._places.astype(np.float32)
+    places = (atlas.places[:, ::-1] * [1, -1]).astype(np.float32)
+    monkeypatch.setattr(atlas.umap, "places", lambda wait=0.0: places)
     page.mouse.click(*opened.place_of(atlas, row))
     opened.wait("#name", f"Sequence s{row}")
     page.click("[data-map='umap']")
@@ -303,7 +290,7 @@ def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart):
     page.wait_for_function("() => location.hash.includes('map=umap')")
     box = page.locator("#overlay").bounding_box()
     unit = min(box["width"], box["height"]) / 2.4
-    x, y = atlas.umap._places[row].tolist()
+    x, y = places[row].tolist()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.click(middle[0] + x * unit, middle[1] - y * unit)
     opened.wait("#name", f"Sequence s{row}")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold.serve import ServeSettings
-from refold.serve._server import _prepared
+from refold.serve._server import prepared
 
 ARROW = "application/vnd.apache.arrow.stream"
 WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
@@ -19,13 +19,13 @@ LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_secon
 @contextlib.contextmanager
 def started(files, *, indexes=None, **settings):
     """Run a server in a thread, and yield its address and the service."""
-    server, bound = _prepared(files, ServeSettings(port=0, **settings), indexes)
+    server, bound, url = prepared(files, ServeSettings(port=0, **settings), indexes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     service = server.config.app.service
     service.server = server
     try:
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}", service
+        yield url, service
     finally:
         server.should_exit = True
         thread.join()
@@ -41,12 +41,12 @@ def busy(service):
         yield
     finally:
         done.set()
-        service.loop.call_soon_threadsafe(_free, service.batches, service.loop)
+        service.batches.loop.call_soon_threadsafe(_free, service.batches)
 
 
-def _free(batches, loop):
+def _free(batches):
     batches._busy = False
-    batches._plan(loop)
+    batches._plan()
 
 
 def stream_of(table):

@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -13,6 +14,7 @@ from serve.serving import ARROW, busy, stream_of, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 PATH = "/v1/pairs/encode"
+ONE = b'{"sequences":[[[1,2]]]}'
 
 
 def message(response):
@@ -24,32 +26,21 @@ def message(response):
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("operation", "content", "expected"),
     [
-        ({}, "missing required field `sequences`"),
-        ({"sequences": 5}, "Expected `array`, got `int` at `$.sequences`"),
-        ({"sequences": []}, "empty list"),
-        ({"sequences": [5]}, "at `$.sequences[0]`"),
-        ({"sequences": [[["a", "b"]]]}, "numeric"),
-        ({"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
-        ({"sequences": [[[1, 2, 3]]]}, "3 features"),
-        ({"sequences": [{"x": [1]}]}, "got `object` at `$.sequences[0]`"),
-        ({"sequences": [[[[1, 2]]]]}, "got `array` at `$.sequences[0][0][0]`"),
-        ({"sequences": [[[1e308, -1e308]], [[True, {}]]]}, ""),
+        ("encode", {}, "missing required field `sequences`"),
+        ("encode", {"sequences": 5}, "Expected `array`, got `int` at `$.sequences`"),
+        ("encode", {"sequences": []}, "empty list"),
+        ("encode", {"sequences": [[["a", "b"]]]}, "numeric"),
+        ("encode", {"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
+        ("encode", {"sequences": [[[1, 2, 3]]]}, "3 features"),
+        ("encode", {"sequences": [{"x": [1]}]}, "got `object` at `$.sequences[0]`"),
+        ("encode", {"sequences": [[[[1, 2]]]]}, "got `array` at `$.sequences[0][0][0]`"),
         (
+            "encode",
             {"sequences": [[[1, 2]]], "clip": True},
             "unknown field `clip`. The fields of this request are sequences.",
         ),
-    ],
-)
-def test_wrong_sequences(client, content, expected):
-    assert expected in message(client.post(PATH, json=content))
-
-
-@pytest.mark.parametrize(
-    ("operation", "content", "expected"),
-    [
-        ("decode", {"codes": [[1, 2]]}, "length >= 3 at `$.codes[0]`"),
         ("decode", {"codes": [[1, 2, 3], [1]]}, "length >= 3 at `$.codes[1]`"),
         ("decode", {"codes": [["a"]]}, "got `str` at `$.codes[0][0]`"),
         ("decode", {"codes": [[1e300, 0, 0]]}, "finite in float32"),
@@ -61,9 +52,7 @@ def test_wrong_sequences(client, content, expected):
         ("forecast", {"sequences": [[[1, 2]]], "steps": 99}, "steps"),
         ("forecast", {"sequences": [[[1, 2]]], "alpha": 5e-324}, "calibration"),
         ("generate", {"n": -1}, "`int` >= 0 at `$.n`"),
-        ("generate", {"temperature": -1}, "`float` >= 0.0 at `$.temperature`"),
         ("generate", {"temperature": None}, "got `null` at `$.temperature`"),
-        ("generate", {"n": None}, "got `null` at `$.n`"),
         ("generate", {"n": 1, "components": 60}, "components"),
     ],
 )
@@ -79,8 +68,8 @@ def test_not_json(client, body):
     assert message(client.post(PATH, content=body, headers=headers))
 
 
-def compressed():
-    table = pa.table({"x0": [[1.0] * 500], "x1": [[1.0] * 500]})
+def compressed(values):
+    table = pa.table({"x0": values})
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
@@ -99,20 +88,33 @@ def shifted():
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b"", "Arrow IPC"),
         (b"hello, this is not Arrow at all", "Arrow IPC"),
-        (compressed(), "must not be compressed"),
+        (compressed([[1.0] * 500]), "must not be compressed"),
+        (compressed(pa.array(["a" * 500]).dictionary_encode()), "must not be compressed"),
         (shifted(), "Arrow IPC"),
         (stream_of(pa.table({"x0": pa.nulls(1 << 30)})), "has the type null"),
         (stream_of(pa.table({"x0": [[{"a": 1}]]})), "has the type list"),
         (stream_of(pa.table({"y": [[1.0]], "z": [[1.0]], "w": [[1.0]]})), "features"),
         (stream_of(pa.table({"id": [1]})), "list"),
     ],
-    ids=["empty", "text", "compressed", "shifted", "nulls", "structs", "columns", "no-lists"],
+    ids=["text", "buffers", "words", "shifted", "nulls", "structs", "columns", "no-lists"],
 )
 def test_wrong_tables(client, body, expected):
-    found = message(client.post(PATH, content=body, headers={"content-type": ARROW}))
-    assert expected in found
+    assert expected in message(client.post(PATH, content=body, headers={"content-type": ARROW}))
+
+
+def test_wrong_queries_and_lengths_of_tables(client):
+    codes = pa.table({"code": [[0.0, 0.0, 0.0]]})
+    wrong = codes.append_column("length", pa.array(["a"]))
+    for path, table, expected in (
+        ("decode", wrong, "Expected `int`, got `str` at `$.lengths[0]`"),
+        ("decode?codes=1", codes, "The query cannot hold 'codes'"),
+        ("decode?" + "a=1&" * 99, codes, "The query of the URL cannot be read"),
+        ("decode?clip=maybe", codes, "Expected `bool`, got `str` at `$.clip`"),
+    ):
+        headers = {"content-type": ARROW}
+        response = client.post(f"/v1/pairs/{path}", content=stream_of(table), headers=headers)
+        assert expected in message(response)
 
 
 def test_truncated_or_changed_tables_get_a_response(client):
@@ -127,14 +129,17 @@ def test_truncated_or_changed_tables_get_a_response(client):
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    ("kind", "encoding", "status"),
     [
-        ({"content-type": "application/json", "content-encoding": "br"}, 415),
-        ({"content-type": "application/json", "content-encoding": "gzip"}, 422),
-        ({}, 415),
+        ("application/json", "br", 415),
+        ("application/json", "gzip", 422),
+        # a browser sends these types to other origins without a question
+        *[("", "", 415), ("text/plain", "", 415), ("multipart/form-data", "", 415)],
+        ("application/x-www-form-urlencoded", "", 415),
     ],
 )
-def test_wrong_headers(client, headers, status):
+def test_wrong_headers(client, kind, encoding, status):
+    headers = {"content-type": kind, "content-encoding": encoding}
     assert client.post(PATH, content=b"{}", headers=headers).status_code == status
 
 
@@ -143,92 +148,89 @@ def connected(url):
     return socket.create_connection((host, int(port)))
 
 
-def test_requests_that_are_not_http(url):
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"\x16\x03\x01 hello\r\n\r\n", b"400"),
+        (b"GET /v1/ready HTTP/1.1\r\n" + b"x: y\r\n" * 20_000, b"431"),
+        (b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", b"400"),
+    ],
+    ids=["not HTTP", "large head", "two hosts"],
+)
+def test_requests_that_are_not_http(url, content, status):
     with connected(url) as raw:
-        raw.sendall(b"\x16\x03\x01 hello\r\n\r\n")
-        assert raw.recv(10_000).startswith(b"HTTP/1.1 400 ")
-    with connected(url) as raw:
-        raw.sendall(b"GET /v1/ready HTTP/1.1\r\n" + b"x: y\r\n" * 20_000)
-        assert raw.recv(10_000).startswith(b"HTTP/1.1 431 ")
+        raw.sendall(content)
+        assert raw.recv(10_000).startswith(b"HTTP/1.1 " + status)
 
 
 def answers(raw, count):
     """Return the statuses and bodies of several responses on one connection."""
-    found = []
+    responses = []
     stream = raw.makefile("rb")
     for _ in range(count):
         status = int(stream.readline().split()[1])
         headers = dict(line.lower().split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
-        found.append((status, stream.read(int(headers[b"content-length"]))))
-    return found
+        responses.append((status, stream.read(int(headers[b"content-length"]))))
+    return responses
+
+
+def head(length, path=PATH):
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
 
 
 def test_pipelined_requests_get_responses_in_order(url, pairs):
-    head = b"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
     bodies = [b'{"sequences":[[[%d,2]]]}' % i for i in range(3)]
-    sent = [b"POST /v1/pairs/encode HTTP/1.1\r\n" + head % (len(one), one) for one in bodies]
+    sent = [head(len(body)) + body for body in bodies]
     sent.insert(2, b"GET /v1/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
     with connected(url) as raw:
         raw.sendall(b"".join(sent))
-        found = answers(raw, 4)
-    assert [status for status, _ in found] == [200] * 4
-    assert json.loads(found.pop(2)[1]) == {"ready": True}
-    codes = [json.loads(body)["codes"][0] for _, body in found]
-    np.testing.assert_array_equal(
-        np.array(codes, np.float32), pairs.encode([[[i, 2]] for i in range(3)])
-    )
+        responses = answers(raw, 4)
+    assert [status for status, _ in responses] == [200] * 4
+    assert json.loads(responses.pop(2)[1]) == {"ready": True}
+    codes = [json.loads(body)["codes"][0] for _, body in responses]
+    expected = pairs.encode([[[i, 2]] for i in range(3)])
+    np.testing.assert_array_equal(np.array(codes, np.float32), expected)
 
 
 def test_the_rest_of_a_refused_body_is_skipped(url, service, monkeypatch):
     """It does not count as a header, and the connection stays open."""
-    body = b'{"sequences":[[[1,2]]]}'
-    head = b"POST /v1/pairs/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n%s\r\n"
-    kind = b"Content-Type: application/json\r\n"
-    monkeypatch.setattr(service.batches, "_most_waiting", 0)
     with connected(url) as raw:
-        raw.sendall(head % (b"encode", 50_000, kind))
-        assert answers(raw, 1)[0][0] == 429
-        raw.sendall(b" " * 50_000)
-        raw.sendall(head % (b"nothing", 200_000, kind) + b" " * 200_000)
-        assert answers(raw, 1)[0][0] == 404
-        monkeypatch.setattr(service.batches, "_most_waiting", 9)
-        raw.sendall(head % (b"encode", len(body), kind) + body)
+        with monkeypatch.context() as patch:
+            patch.setattr(service.batches, "settings", SimpleNamespace(max_queue=0))
+            raw.sendall(head(50_000))
+            assert answers(raw, 1)[0][0] == 429
+            raw.sendall(b" " * 50_000)
+            raw.sendall(head(200_000, "/v1/pairs/nothing") + b" " * 200_000)
+            assert answers(raw, 1)[0][0] == 404
+        raw.sendall(head(len(ONE)) + ONE)
         assert answers(raw, 1)[0][0] == 200
-
-
-def test_two_hosts_are_refused(url):
-    with connected(url) as raw:
-        raw.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")
-        assert raw.recv(10_000).startswith(b"HTTP/1.1 400 ")
 
 
 def test_clients_that_disconnect_leave_nothing_behind(url, service):
     connections = service.server.server_state.connections
     httpx.get(f"{url}/v1/health")
     before = len(connections)
-    head = b"POST /v1/pairs/encode HTTP/1.1\r\nHost: localhost\r\n"
-    head += b"Content-Type: application/json\r\nContent-Length: 24\r\n\r\n"
-    body = b'{"sequences":[[[1,2]]]} '
     with busy(service):
         whole, half, begun = connected(url), connected(url), connected(url)
-        whole.sendall(head + body)
-        half.sendall(head + body[:9])
-        begun.sendall(head[:30])
+        whole.sendall(head(len(ONE)) + ONE)
+        half.sendall(head(len(ONE)) + ONE[:9])
+        begun.sendall(head(len(ONE))[:30])
         wait_until(lambda: service.batches.open == 2 and service.batches.waiting == 1)
-        for one in (whole, half, begun):
-            one.close()
+        for client in (whole, half, begun):
+            client.close()
         wait_until(lambda: len(connections) <= before)
     wait_until(lambda: service.batches.open == 0 and service.batches.waiting == 0)
     assert httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]}).status_code == 200
 
 
-def test_failures_do_not_reveal_internals(url, service, pairs, caplog, monkeypatch):
-    model = service.models.get("pairs")
-
+def test_failures_do_not_reveal_internals(url, service, caplog, monkeypatch):
     def failing(*_):
         raise RuntimeError("secret of /etc/passwd")
 
-    monkeypatch.setattr(model, "warnings", failing)
+    monkeypatch.setattr(service.models["pairs"], "warnings", failing)
     response = httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]})
     assert response.status_code == 500
     assert response.json()["error"]["code"] == "internal"

@@ -16,6 +16,7 @@ from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 NEW = [one.tolist() for one in ragged(9, seed=3)]
+TABLE = Sequences.from_list(NEW).to_arrow()
 
 
 def post(client, path, content, **options):
@@ -25,61 +26,71 @@ def post(client, path, content, **options):
 
 
 def post_table(client, path, table):
-    return table_of(
-        client.post(f"/v1/{path}", content=stream_of(table), headers={"content-type": ARROW})
-    )
+    content, headers = stream_of(table), {"content-type": ARROW}
+    return table_of(client.post(f"/v1/{path}", content=content, headers=headers))
 
 
 def test_encode(client, pairs, words):
     codes = pairs.encode(NEW)
     assert same(post(client, "pairs/encode", {"sequences": NEW})["codes"], codes)
-    given = post(client, "words/encode", {"sequences": WORDS[:5]})["codes"]
-    assert same(given, words.encode(WORDS[:5]))
+    answer = post(client, "words/encode", {"sequences": WORDS[:5]})
+    assert same(answer["codes"], words.encode(WORDS[:5]))
     table = Sequences.from_list(NEW, ids=[f"s{i}" for i in range(9)]).to_arrow()
-    found, ids = codes_from_arrow(post_table(client, "pairs/encode", table))
-    np.testing.assert_array_equal(found, codes, strict=True)
+    encoded, ids = codes_from_arrow(post_table(client, "pairs/encode", table))
+    np.testing.assert_array_equal(encoded, codes, strict=True)
     assert ids.tolist() == table["id"].to_pylist()
 
 
-def test_missing_values_integers_and_empty_sequences(client, pairs):
-    given = [[[1, 2], [3, None]], [], [[4.5, 5]]]
-    expected = pairs.encode([[[1, 2], [3, np.nan]], np.zeros((0, 2)), [[4.5, 5]]])
-    found = post(client, "pairs/encode", {"sequences": given})
-    assert same(found["codes"], expected)
-    assert "1 values are missing" in found["warnings"][0]
+@pytest.mark.parametrize(
+    "given",
+    [
+        [[[1, 2], [3.5, 4]], [], [[2**60 + 1, -1e30]]],
+        [[[0.1, 0.2]], [[True, 0.5]]],
+        [[[1, 2], [3, None]], [], [[4.5, 5]]],
+    ],
+    ids=["numbers", "booleans", "missing"],
+)
+def test_numbers_without_a_detour_and_with_one(client, pairs, given):
+    """Numbers for a numeric model are converted without the checks of other data."""
+    arrays = [np.array(one, float).reshape(-1, 2) for one in given]
+    expected = pairs.encode(arrays)
+    answer = post(client, "pairs/encode", {"sequences": given})
+    assert same(answer["codes"], expected)
+    if np.isnan(arrays[0]).any():
+        assert "1 values are missing" in answer["warnings"][0]
+    table = Sequences.from_list(arrays, schema=pairs.schema).to_arrow().drop_columns(["id"])
+    encoded = codes_from_arrow(post_table(client, "pairs/encode", table))[0]
+    np.testing.assert_array_equal(encoded, expected)
 
 
 def test_decode(client, pairs, words):
     codes = pairs.encode(NEW)
-    given = post(client, "pairs/decode", {"codes": codes.tolist()})["sequences"]
-    assert same(given, pairs.decode(codes))
-    asked = {"codes": codes.tolist(), "lengths": [*range(9)], "clip": True}
-    given = post(client, "pairs/decode", asked)["sequences"]
+    answer = post(client, "pairs/decode", {"codes": codes.tolist()})
+    assert same(answer["sequences"], pairs.decode(codes))
+    content = {"codes": codes.tolist(), "lengths": [*range(9)], "clip": True}
     expected = pairs.decode(codes, [*range(9)], clip=True)
-    assert same(given, expected)
+    assert same(post(client, "pairs/decode", content)["sequences"], expected)
     table = codes_to_arrow(codes).append_column("length", pa.array(range(9)))
-    found = post_table(client, "pairs/decode?clip=true", table)
-    assert same(Sequences.from_arrow(found).align(pairs.schema).to_list()[1:], expected[1:])
+    decoded = Sequences.from_arrow(post_table(client, "pairs/decode?clip=true", table))
+    assert same(decoded.align(pairs.schema).to_list()[1:], expected[1:])
     codes = words.encode(WORDS[:3])
-    assert same(
-        post(client, "words/decode", {"codes": codes.tolist()})["sequences"], words.decode(codes)
-    )
+    answer = post(client, "words/decode", {"codes": codes.tolist()})
+    assert same(answer["sequences"], words.decode(codes))
 
 
 def test_tables_of_codes_tell_their_model(client, pairs, words):
-    given = Sequences.from_list(NEW).to_arrow()
-    table = post_table(client, "pairs/encode", given)
+    table = post_table(client, "pairs/encode", TABLE)
     assert table.schema.metadata[b"refold.model"].decode() == pairs.hash
     assert client.get("/v1/pairs").json()["model_hash"] == pairs.hash
     decoded = post_table(client, "pairs/decode", table)
     assert b"refold.warnings" not in decoded.schema.metadata
     headers = {"content-type": ARROW}
-    refused = client.post("/v1/words/decode", content=stream_of(table), headers=headers)
-    assert refused.status_code == 422
+    response = client.post("/v1/words/decode", content=stream_of(table), headers=headers)
+    assert response.status_code == 422
     both = f"hash {pairs.hash[:12]}, and this model has {words.hash[:12]}"
-    assert both in refused.json()["error"]["message"]
-    found = post_table(client, "pairs/decode", codes_to_arrow(pairs.encode(NEW)))
-    (line,) = json.loads(found.schema.metadata[b"refold.warnings"])
+    assert both in response.json()["error"]["message"]
+    decoded = post_table(client, "pairs/decode", codes_to_arrow(pairs.encode(NEW)))
+    (line,) = json.loads(decoded.schema.metadata[b"refold.warnings"])
     assert "does not tell the model of its codes" in line
 
 
@@ -88,81 +99,56 @@ def test_other_units_cause_a_warning(client, operation):
     wrong = [[[1000 * x for x in row] for row in one] for one in NEW]
     options = {"alpha": 0.1} if operation == "detect" else {}
     assert "warnings" not in post(client, f"pairs/{operation}", {"sequences": NEW, **options})
-    found = post(client, f"pairs/{operation}", {"sequences": wrong, **options})
-    (line,) = found["warnings"]
+    (line,) = post(client, f"pairs/{operation}", {"sequences": wrong, **options})["warnings"]
     assert "columns 'x0', 'x1' are far outside of the training data, up to" in line
     query = "?alpha=0.1" if options else ""
-    table = Sequences.from_list(wrong).to_arrow()
-    found = post_table(client, f"pairs/{operation}{query}", table)
-    assert json.loads(found.schema.metadata[b"refold.warnings"]) == [line]
+    answer = post_table(client, f"pairs/{operation}{query}", Sequences.from_list(wrong).to_arrow())
+    assert json.loads(answer.schema.metadata[b"refold.warnings"]) == [line]
 
 
 def test_reconstruct(client, pairs, words):
     longer = [*NEW, ragged(1)[0].tolist() * 5]
-    given = post(client, "pairs/reconstruct", {"sequences": longer})
-    assert same(given["sequences"], pairs.reconstruct(longer))
-    assert "15 steps against 8" in given["warnings"][0]
-    assert same(
-        post(client, "words/reconstruct", {"sequences": ["nine", "", "zoo"]})["sequences"],
-        words.reconstruct(["nine", "", "zoo"]),
-    )
-    found = post_table(client, "pairs/reconstruct", Sequences.from_list(longer).to_arrow())
-    assert json.loads(found.schema.metadata[b"refold.warnings"]) == given["warnings"]
-    assert same(Sequences.from_arrow(found).to_list(), pairs.reconstruct(longer))
+    answer = post(client, "pairs/reconstruct", {"sequences": longer})
+    assert same(answer["sequences"], pairs.reconstruct(longer))
+    assert "15 steps against 8" in answer["warnings"][0]
+    table = post_table(client, "pairs/reconstruct", Sequences.from_list(longer).to_arrow())
+    assert json.loads(table.schema.metadata[b"refold.warnings"]) == answer["warnings"]
+    assert same(Sequences.from_arrow(table).to_list(), pairs.reconstruct(longer))
+    unknown = ["nine", "", "zoo"]
+    answer = post(client, "words/reconstruct", {"sequences": unknown})
+    assert same(answer["sequences"], words.reconstruct(unknown))
+    assert "1 entries of column 'token' are no category" in answer["warnings"][0]
 
 
 def test_detect(client, pairs):
     expected = pairs.detect(NEW, alpha=0.1)
-    given = post(client, "pairs/detect", {"sequences": NEW, "alpha": 0.1, "steps": True})
-    rows = given["detections"]
+    content = {"sequences": NEW, "alpha": 0.1, "steps": True}
+    rows = post(client, "pairs/detect", content)["detections"]
     assert same([row["score"] for row in rows], expected.scores.tolist())
     assert same([row["p_value"] for row in rows], expected.p_values.tolist())
     assert same([row["step_scores"] for row in rows], expected.step_scores)
-    found = post_table(client, "pairs/detect?alpha=0.1", Sequences.from_list(NEW).to_arrow())
-    assert found.equals(expected.to_table())
-
-
-def test_training_sequences_cause_a_warning(client):
-    given = [one.tolist() for one in ragged(60)]
-    (line,) = post(client, "pairs/detect", {"sequences": given[:40], "alpha": 0.1})["warnings"]
+    assert post_table(client, "pairs/detect?alpha=0.1", TABLE).equals(expected.to_table())
+    trained = [one.tolist() for one in ragged(60)][:40]
+    (line,) = post(client, "pairs/detect", {"sequences": trained, "alpha": 0.1})["warnings"]
     assert "of 40 sequences are among those that the model was trained on" in line
 
 
 def test_forecast(client, pairs):
     expected = pairs.forecast(NEW, 2, alpha=0.1)
-    given = post(client, "pairs/forecast", {"sequences": NEW, "steps": 2, "alpha": 0.1})
-    assert same(given["sequences"], expected.values)
-    assert same(given["lower"], expected.lower)
-    found = post_table(
-        client, "pairs/forecast?steps=2&alpha=0.1", Sequences.from_list(NEW).to_arrow()
-    )
-    assert found.equals(expected.to_table())
+    answer = post(client, "pairs/forecast", {"sequences": NEW, "steps": 2, "alpha": 0.1})
+    assert same(answer["sequences"], expected.values)
+    assert same(answer["lower"], expected.lower)
+    table = post_table(client, "pairs/forecast?steps=2&alpha=0.1", TABLE)
+    assert table.equals(expected.to_table())
 
 
 def test_generate(client, pairs, words):
-    asked = {"n": 3, "seed": 5, "components": 1}
-    given = post(client, "pairs/generate", asked)["sequences"]
-    assert same(given, pairs.generate(3, components=1, random_state=5))
-    given = post(client, "words/generate", asked | {"temperature": 0.7, "lengths": [3, 0, 5]})
+    content = {"n": 3, "seed": 5, "components": 1}
+    answer = post(client, "pairs/generate", content)
+    assert same(answer["sequences"], pairs.generate(3, components=1, random_state=5))
+    answer = post(client, "words/generate", content | {"temperature": 0.7, "lengths": [3, 0, 5]})
     expected = words.generate(3, components=1, temperature=0.7, lengths=[3, 0, 5], random_state=5)
-    assert same(given["sequences"], expected)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        [[[1, 2], [3.5, 4]], [], [[2**60 + 1, -1e30]]],
-        [[[0.1, 0.2]], [[True, 0.5]]],
-    ],
-    ids=["numbers", "booleans"],
-)
-def test_numbers_without_a_detour_and_with_one(client, pairs, given):
-    """Numbers for a numeric model are converted without the checks of other data."""
-    expected = pairs.encode(given)
-    assert same(post(client, "pairs/encode", {"sequences": given})["codes"], expected)
-    table = Sequences.from_list(given, schema=pairs.schema).to_arrow()
-    found = codes_from_arrow(post_table(client, "pairs/encode", table))[0]
-    np.testing.assert_array_equal(found, expected)
+    assert same(answer["sequences"], expected)
 
 
 def test_options_of_a_request_do_not_reach_others(url, pairs, service):
@@ -183,15 +169,24 @@ def test_options_of_a_request_do_not_reach_others(url, pairs, service):
             assert [row["anomalous"] for row in answer.result()] == alone[alpha]
 
 
-def test_concurrent_requests_give_the_same_bits_as_single_ones(url, pairs, service):
-    sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(40)]
-    alone = [pairs.encode(one) for one in sets]
-    back = [pairs.reconstruct(one) for one in sets]
-    with httpx.Client(base_url=url) as client, ThreadPoolExecutor(8) as threads:
+def test_concurrent_and_large_requests_give_the_same_bits_as_single_ones(url, pairs, service):
+    sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(38)]
+    sets += [[one.tolist() for one in ragged(40)]] * 2
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        httpx.Client(base_url=url) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        # the last two are computed in parts
+        settings = refold.serve.ServeSettings(batch_steps=50)
+        patch.setattr(service.batches, "settings", settings)
         paths = ["pairs/encode", "pairs/reconstruct"] * 20
-        found = [*threads.map(lambda p, s: post(client, p, {"sequences": s}), paths, sets)]
-    for i, one in enumerate(found):
-        assert same(one["codes"], alone[i]) if i % 2 == 0 else same(one["sequences"], back[i])
+        answers = [*threads.map(lambda p, s: post(client, p, {"sequences": s}), paths, sets)]
+    for path, given, answer in zip(paths, sets, answers, strict=True):
+        if path == "pairs/encode":
+            assert same(answer["codes"], pairs.encode(given))
+        else:
+            assert same(answer["sequences"], pairs.reconstruct(given))
     assert service.batches.open == 0
 
 
@@ -200,34 +195,30 @@ def test_gzip_both_ways(client):
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     response = client.post("/v1/pairs/reconstruct", content=body, headers=headers)
     assert response.headers["content-encoding"] == "gzip"
-    plain = client.post(
-        "/v1/pairs/reconstruct", content=body, headers=headers | {"accept-encoding": "identity"}
-    )
+    headers |= {"accept-encoding": "identity"}
+    plain = client.post("/v1/pairs/reconstruct", content=body, headers=headers)
     assert "content-encoding" not in plain.headers
     assert plain.json() == response.json()
 
 
 def test_json_to_arrow_and_back(client, pairs):
+    expected = pairs.encode(NEW)
     response = client.post("/v1/pairs/encode", json={"sequences": NEW}, headers={"accept": ARROW})
-    np.testing.assert_array_equal(codes_from_arrow(table_of(response))[0], pairs.encode(NEW))
-    response = client.post(
-        "/v1/pairs/encode",
-        content=stream_of(Sequences.from_list(NEW).to_arrow()),
-        headers={"content-type": ARROW, "accept": "application/json"},
-    )
-    assert same(response.json()["codes"], pairs.encode(NEW))
+    np.testing.assert_array_equal(codes_from_arrow(table_of(response))[0], expected)
+    headers = {"content-type": ARROW, "accept": "application/json"}
+    response = client.post("/v1/pairs/encode", content=stream_of(TABLE), headers=headers)
+    assert same(response.json()["codes"], expected)
 
 
-def test_models(client, pairs):
+def test_pages(client, pairs):
     names = [model["name"] for model in client.get("/v1/models").json()["models"]]
     assert names == ["pairs", "words"]
-    found = client.get("/v1/pairs").json()
-    assert found["code_size"] == 3
-    assert [column["name"] for column in found["columns"]] == list(pairs.schema.names)
+    answer = client.get("/v1/pairs").json()
+    assert answer["code_size"] == 3
+    assert [column["name"] for column in answer["columns"]] == list(pairs.schema.names)
     assert client.get("/v1/other").json()["error"]["code"] == "not_found"
-
-
-def test_health_readiness_and_metrics(client):
+    wrong = client.get("/v1/pairs/encode")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert client.get("/v1/health").json() == {"version": refold.__version__}
     assert client.get("/v1/ready").json() == {"ready": True}
     post(client, "pairs/encode", {"sequences": NEW})

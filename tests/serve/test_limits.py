@@ -3,8 +3,9 @@
 import gzip
 import json
 import socket
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.client import HTTPResponse
 
 import httpx
@@ -29,9 +30,8 @@ def refused(response, status, limit, maximum=None):
 
 
 def test_body(client):
-    assert refused(
-        client.post("/v1/pairs/encode", content=b" " * 60_001, headers=JSON), 413, "body"
-    )
+    large = b" " * 60_001
+    assert refused(client.post("/v1/pairs/encode", content=large, headers=JSON), 413, "body")
 
     def chunks():
         for _ in range(7):
@@ -39,35 +39,41 @@ def test_body(client):
 
     assert refused(client.post("/v1/pairs/encode", content=chunks(), headers=JSON), 413, "body")
     bomb = gzip.compress(b" " * 1_000_000)
-    response = client.post(
-        "/v1/pairs/encode", content=bomb, headers=JSON | {"content-encoding": "gzip"}
-    )
+    headers = JSON | {"content-encoding": "gzip"}
+    response = client.post("/v1/pairs/encode", content=bomb, headers=headers)
     assert refused(response, 413, "body")
 
 
-def test_sequences(client):
-    many = [[[1.0, 2.0]]] * 41
-    assert refused(client.post("/v1/pairs/encode", json={"sequences": many}), 422, "sequences")
-    assert refused(
-        client.post("/v1/pairs/decode", json={"codes": [[0.0] * 3] * 41}), 422, "sequences"
-    )
-    assert refused(client.post("/v1/pairs/generate", json={"n": 41}), 422, "sequences")
-    body = stream_of(Sequences.from_list(many).to_arrow())
-    response = client.post("/v1/pairs/encode", content=body, headers={"content-type": ARROW})
-    assert refused(response, 422, "sequences")
+ONE_ROW, CODE = [1.0, 2.0], [0.0, 0.0, 0.0]
+TABLES = {
+    "sequences": Sequences.from_list([[ONE_ROW]] * 41).to_arrow(),
+    "steps": Sequences.from_list([[ONE_ROW] * 1001]).to_arrow(),
+}
 
 
-def test_steps(client):
-    long = [[[1.0, 2.0]] * 1001]
-    for operation in ("encode", "reconstruct", "detect", "forecast"):
-        response = client.post(f"/v1/pairs/{operation}", json={"sequences": long})
-        assert refused(response, 422, "steps")
-    assert refused(client.post("/v1/words/encode", json={"sequences": ["n" * 1001]}), 422, "steps")
-    asked = {"codes": [[0.0] * 3] * 2, "lengths": [900, 900]}
-    assert refused(client.post("/v1/pairs/decode", json=asked), 422, "steps")
-    body = stream_of(Sequences.from_list(long).to_arrow())
-    response = client.post("/v1/pairs/encode", content=body, headers={"content-type": ARROW})
-    assert refused(response, 422, "steps")
+@pytest.mark.parametrize(
+    ("limit", "path", "content"),
+    [
+        ("sequences", "pairs/encode", {"sequences": [[ONE_ROW]] * 41}),
+        ("sequences", "pairs/decode", {"codes": [CODE] * 41}),
+        ("sequences", "pairs/generate", {"n": 41}),
+        *[
+            ("steps", f"pairs/{operation}", {"sequences": [[ONE_ROW] * 1001]})
+            for operation in ("encode", "reconstruct", "detect", "forecast")
+        ],
+        ("steps", "words/encode", {"sequences": ["n" * 1001]}),
+        ("steps", "pairs/decode", {"codes": [CODE] * 2, "lengths": [900, 900]}),
+        ("sequences", "pairs/encode", None),
+        ("steps", "pairs/encode", None),
+    ],
+)
+def test_sequences_and_steps(client, limit, path, content):
+    if content is None:
+        body, headers = stream_of(TABLES[limit]), {"content-type": ARROW}
+        response = client.post(f"/v1/{path}", content=body, headers=headers)
+    else:
+        response = client.post(f"/v1/{path}", json=content)
+    assert refused(response, 422, limit)
 
 
 def test_the_limit_of_steps_includes_decoded_lengths(files):
@@ -83,37 +89,40 @@ def test_the_limit_of_steps_includes_decoded_lengths(files):
         assert service.batches.open == 0
 
 
-def post_in_thread(url, found):
-    def run():
-        found.append(httpx.post(f"{url}/v1/pairs/encode", json=ONE, timeout=20))
+def address(url):
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
+
+def head(length, more=""):
+    return (
+        "POST /v1/pairs/encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n{more}\r\n"
+    ).encode()
 
 
 def test_queue_and_concurrency(files):
+    def ask():
+        return httpx.post(f"{url}/v1/pairs/encode", json=ONE, timeout=20)
+
     with started(files, max_queue=2, max_concurrency=4) as (url, service):
         httpx.get(f"{url}/v1/health")
-        found = []
-        with busy(service):
-            waiting = [post_in_thread(url, found) for _ in range(2)]
-            wait_until(lambda: service.batches.waiting == 2)
-            began = time.monotonic()
-            assert refused(httpx.post(f"{url}/v1/pairs/encode", json=ONE), 429, "queue", 2)
-            assert time.monotonic() - began < 1
-            # requests without a complete body also count as open
-            address = url.removeprefix("http://").split(":")
-            halves = [socket.create_connection((address[0], int(address[1]))) for _ in range(2)]
-            service.batches._most_waiting = 5
-            for half in halves:
-                half.sendall(head(address, 100))
-            wait_until(lambda: service.batches.open == 4)
-            assert refused(httpx.post(f"{url}/v1/pairs/encode", json=ONE), 503, "concurrency", 4)
-            assert httpx.get(f"{url}/v1/ready").status_code == 200
-        for thread in waiting:
-            thread.join()
-        assert [response.status_code for response in found] == [200, 200]
+        with ThreadPoolExecutor(2) as threads:
+            with busy(service):
+                waiting = [threads.submit(ask) for _ in range(2)]
+                wait_until(lambda: service.batches.waiting == 2)
+                began = time.monotonic()
+                assert refused(ask(), 429, "queue", 2)
+                assert time.monotonic() - began < 1
+                # requests without a complete body also count as open
+                service.batches.settings = replace(service.settings, max_queue=5)
+                halves = [socket.create_connection(address(url)) for _ in range(2)]
+                for half in halves:
+                    half.sendall(head(100))
+                wait_until(lambda: service.batches.open == 4)
+                assert refused(ask(), 503, "concurrency", 4)
+                assert httpx.get(f"{url}/v1/ready").status_code == 200
+            assert [answer.result().status_code for answer in waiting] == [200, 200]
         for half in halves:
             half.close()
         wait_until(lambda: service.batches.open == 0)
@@ -121,31 +130,22 @@ def test_queue_and_concurrency(files):
         assert 'refold_refused_total{limit="queue"} 1.0' in text
 
 
-def head(address, length, path="/v1/pairs/encode"):
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: {address[0]}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode()
-
-
 def test_total_body(files):
     """Received bytes count, also those of a compressed body."""
     with started(files, max_total_body=150) as (url, service):
-        address = url.removeprefix("http://").split(":")
-        zipped = head(address, 500).replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
-        for begun in (head(address, 100), zipped):
-            with socket.create_connection((address[0], int(address[1]))) as half:
+        path = f"{url}/v1/pairs/encode"
+        large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
+        zipped = JSON | {"content-encoding": "gzip"}
+        for begun in (head(100), head(500, "Content-Encoding: gzip\r\n")):
+            with socket.create_connection(address(url)) as half:
                 half.sendall(begun + b"x" * 99)
                 wait_until(lambda: service.bodies.size == 99)
-                large = {"sequences": [[[1.0, 2.0]] * 9]}
-                for packed in (json.dumps(large).encode(), gzip.compress(b" " * 99)):
-                    zip_of = {"content-encoding": "gzip"} if packed[:1] != b"{" else {}
-                    response = httpx.post(
-                        f"{url}/v1/pairs/encode", content=packed, headers=JSON | zip_of
-                    )
-                    assert refused(response, 503, "total_body", 150)
+                response = httpx.post(path, content=large, headers=JSON)
+                assert refused(response, 503, "total_body", 150)
+                response = httpx.post(path, content=gzip.compress(b" " * 99), headers=zipped)
+                assert refused(response, 503, "total_body", 150)
             wait_until(lambda: service.bodies.size == 0)
-        assert httpx.post(f"{url}/v1/pairs/encode", json=ONE).status_code == 200
+        assert httpx.post(path, json=ONE).status_code == 200
         assert service.bodies.size == 0
 
 
@@ -154,9 +154,8 @@ def test_time(files):
         httpx.get(f"{url}/v1/health")
         with busy(service):
             assert refused(httpx.post(f"{url}/v1/pairs/encode", json=ONE), 503, "time", 0.2)
-            address = url.removeprefix("http://").split(":")
-            with socket.create_connection((address[0], int(address[1]))) as slow:
-                slow.sendall(head(address, 100) + b"{")
+            with socket.create_connection(address(url)) as slow:
+                slow.sendall(head(100) + b"{")
                 with HTTPResponse(slow) as answer:  # the response may come in several pieces
                     answer.begin()
                     assert answer.status == 503
@@ -167,16 +166,14 @@ def test_time(files):
 
 def test_connections(files):
     with started(files, max_connections=2, max_seconds=0.3) as (url, service):
-        address = url.removeprefix("http://").split(":")
-        target = address[0], int(address[1])
-        connections = service.server.server_state.connections
+        target, connections = address(url), service.server.server_state.connections
         with socket.create_connection(target), socket.create_connection(target):
             wait_until(lambda: len(connections) == 2)
             assert refused(httpx.get(f"{url}/v1/ready"), 503, "connections", 2)
             # idle connections are closed
             wait_until(lambda: not connections)
         with socket.create_connection(target) as stalled:
-            stalled.sendall(head(address, 100)[:30])
+            stalled.sendall(head(100)[:30])
             wait_until(lambda: len(connections) == 1)
             assert httpx.post(f"{url}/v1/pairs/encode", json=ONE).status_code == 200
             # and so are those whose request has no end

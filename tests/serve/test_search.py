@@ -1,12 +1,8 @@
 """Search in the index of a model, with the hits of Python."""
 
-import json
-import resource
-
 import httpx
 import pytest
 
-from random_conditions import draw_conditions, draw_rows, ids_of
 from refold.errors import ParameterError
 from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
@@ -15,7 +11,6 @@ from serve.serving import ARROW, started, stream_of, table_of
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-JSON = {"content-type": "application/json"}
 NEW = [one.tolist() for one in ragged(3, seed=3)]
 
 
@@ -89,26 +84,6 @@ def test_wrong_searches(client, content, message):
     shown = response.json()["error"]["message"]
     assert message in shown
     assert "pairs.index" not in shown
-
-
-@pytest.mark.slow
-def test_many_random_conditions_in_flat_memory(files, pairs, tmp_path):
-    rows, ids = draw_rows(20), [f"s{i}" for i in range(20)]
-    Index.create(tmp_path / "rows.index", pairs, ragged(20), ids=ids, metadata=rows)
-    with (
-        started(files, indexes={"pairs": tmp_path / "rows.index"}) as (url, _),
-        httpx.Client(base_url=url) as client,
-    ):
-        for i, (where, function) in enumerate(draw_conditions(10_000, seed=4)):
-            content = json.dumps({"ids": ["s0"], "k": 20, "where": where})
-            response = client.post("/v1/pairs/search", content=content, headers=JSON)
-            assert response.status_code in (200, 400, 422), where
-            if function is not None and len(where) <= 1000:
-                hits = response.json()["hits"][0]
-                assert {hit["id"] for hit in hits} == ids_of(rows, function) - {"s0"}, where
-            if i == 1000:
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 100_000  # kB
 
 
 def test_rows_that_are_added_are_found(client, index):

@@ -7,9 +7,9 @@ from refold import serve as _serve  # noqa: F401  (raises the error that names t
 
 # isort: split
 from refold.explore._atlas import Atlas as Atlas
-from refold.explore._explore import explore as explore
-from refold.explore._explore import exploring as exploring
 from refold.explore._exported_page import check_exportable as check_exportable
 from refold.explore._exported_page import export_page as export_page
+from refold.explore._server import explore as explore
+from refold.explore._server import exploring as exploring
 
 __all__ = ["Atlas", "check_exportable", "explore", "exploring", "export_page"]

@@ -1,25 +1,44 @@
-"""Maps: the places of codes, the sequences near a place, and the way from a place to a code."""
+"""Maps: places of codes, from places back to codes, and a UMAP map from a process of its own."""
 
+import contextlib
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
 from collections.abc import Callable
 from math import isqrt
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from refold._support.arrays import evenly_spaced
+from refold._support.optional_imports import how_to_install, is_installed
+from refold._support.umap_layout import MIN_UMAP, umap_layout
+from refold.errors import MissingExtraError, ParameterError, RefoldError
 from refold.search import nearest, squared_norms
 
+logger = logging.getLogger("refold.explore")
 # Sequences that are varied to measure the effect of each latent dimension, and steps in all.
-_MOST_VARIED, _MOST_STEPS = 64, 300_000
+_MAX_VARIED, _MAX_STEPS = 64, 300_000
 # Least effect of a dimension, as a share of the largest one.
-_LEAST_EFFECT = 1e-3
+_MIN_EFFECT = 1e-3
 # Sequences whose distances to their neighbors say what is near.
 _SAMPLE = 512
 # Neighbors that a place of a UMAP map is decoded from, at least and at most.
-_LEAST_NEAR, _MOST_NEAR = 8, 64
+_MIN_NEAR, _MAX_NEAR = 8, 64
 # Cells on a side of the grid at most, which 16 bits number, and points per cell on average.
 _MAX_CELLS, _PER_CELL = 256, 4
 # Farthest ring of cells that is searched; beyond, all points are compared.
 _MAX_RINGS = 16
+# Most vectors that UMAP arranges; the others are placed between their nearest ones among these.
+_MAX_ARRANGED = 50_000
+# Vectors that are placed at once, their neighbors, and the principal axes that these are found on.
+_BLOCK, _NEIGHBORS, _AXES = 10_000, 4, 10
 
 
 def effects(
@@ -30,44 +49,49 @@ def effects(
     """Measure how much each dimension changes decoded sequences, per unit: (code_size,)."""
     size = codes.shape[1]
     spread = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
-    most = int(_MOST_STEPS / max(1.0, size * float(lengths.mean())))
-    some = codes[evenly_spaced(len(codes), min(_MOST_VARIED, max(4, most)))]
+    most = int(_MAX_STEPS / max(1.0, size * float(lengths.mean())))
+    some = codes[evenly_spaced(len(codes), min(_MAX_VARIED, max(4, most)))]
     base = np.repeat(some, size, axis=0)
     varied = base + np.tile(np.diag(spread), (len(some), 1))
     # the mean squared difference of each pair of decoded sequences
     changes = change(base.astype(np.float32), varied.astype(np.float32))
-    found = np.sqrt(changes.reshape(len(some), size).mean(axis=0))
-    return np.maximum(found, _LEAST_EFFECT * max(found.max(), 1e-9)) / spread
+    effect = np.sqrt(changes.reshape(len(some), size).mean(axis=0))
+    return np.maximum(effect, _MIN_EFFECT * max(effect.max(), 1e-9)) / spread
 
 
-class PlaceGrid:
-    """Places in the plane, (n, 2), in cells of a grid."""
+class FlatMap:
+    """Places of sequences on a map, (n_sequences, 2), in cells of a grid."""
 
     # A tree of SciPy would be shorter, and a small installation has no SciPy.
 
     def __init__(self, places: np.ndarray) -> None:
         self.places = places
-        count = len(places)
         self._low = places.min(axis=0)
         wide = max(float((places.max(axis=0) - self._low).max()), 1e-9)
-        self._side = max(1, min(_MAX_CELLS, isqrt(count // _PER_CELL)))
+        self._side = max(1, min(_MAX_CELLS, isqrt(len(places) // _PER_CELL)))
         self._cell = wide / self._side * (1 + 1e-6)
         cells = ((places - self._low) * np.float32(1 / self._cell)).astype(np.int32)
         np.clip(cells, 0, self._side - 1, out=cells)
         own = (cells[:, 1] * self._side + cells[:, 0]).astype(np.uint16)  # sorted fast
         self._order = np.argsort(own, kind="stable")
-        counts = np.bincount(own, minlength=self._side**2)
-        self._begins = np.concatenate([[0], np.cumsum(counts)])
+        self._begins = np.append(0, np.cumsum(np.bincount(own, minlength=self._side**2)))
+        # beyond this distance, a place is far from the data
+        self.reach = _usual_distance(len(places), 0.04, lambda row: self.nearest(places[row], 2)[1])
 
     def nearest(self, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows nearest to a place and their distances, the nearest first."""
         place = np.asarray(place, np.float64)
         k = min(k, len(self.places))
         x, y = np.floor((place - self._low) / self._cell).astype(int).tolist()
-        inside = 0 <= x < self._side and 0 <= y < self._side
-        ring = 1
-        while inside and ring <= _MAX_RINGS:
-            rows = self._around(x, y, ring)
+        ring = 1 if 0 <= x < self._side and 0 <= y < self._side else _MAX_RINGS + 1
+        while ring <= _MAX_RINGS:
+            # the cells of a row lie side by side
+            left, right = max(0, x - ring), min(self._side - 1, x + ring)
+            parts = []
+            for row in range(max(0, y - ring), min(self._side - 1, y + ring) + 1):
+                begin = self._begins[row * self._side + left]
+                parts.append(self._order[begin : self._begins[row * self._side + right + 1]])
+            rows = np.concatenate(parts)
             if len(rows) >= k:
                 nearby = self._best(rows, place, k)
                 # no point outside these cells is nearer than this
@@ -75,14 +99,6 @@ class PlaceGrid:
                     return nearby
             ring *= 2
         return self._best(np.arange(len(self.places)), place, k)
-
-    def _around(self, x: int, y: int, ring: int) -> np.ndarray:
-        left, right = max(0, x - ring), min(self._side - 1, x + ring)
-        parts = []
-        for row in range(max(0, y - ring), min(self._side - 1, y + ring) + 1):
-            begin = self._begins[row * self._side + left]
-            parts.append(self._order[begin : self._begins[row * self._side + right + 1]])
-        return np.concatenate(parts)
 
     def _best(self, rows: np.ndarray, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         away = self.places[rows] - place
@@ -92,22 +108,6 @@ class PlaceGrid:
             rows, squared = rows[some], squared[some]
         order = np.lexsort((rows, squared))
         return rows[order], np.sqrt(squared[order])
-
-
-class FlatMap(PlaceGrid):
-    """Places of sequences on a map, (n_sequences, 2), and how far from them is far."""
-
-    def __init__(self, places: np.ndarray) -> None:
-        super().__init__(places)
-        self.reach = _usual_distance(len(places), 0.04, lambda row: self.nearest(places[row], 2)[1])
-
-    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Return the code at a place."""
-        raise NotImplementedError
-
-    def places_of(self, codes: np.ndarray) -> np.ndarray:
-        """Return the places of codes."""
-        raise NotImplementedError
 
 
 class PcaMap(FlatMap):
@@ -155,7 +155,7 @@ class NeighborMap(FlatMap):
     def __init__(self, places: np.ndarray, codes: np.ndarray, vectors: "WeightedCodes") -> None:
         super().__init__(places)
         self._codes, self._vectors = codes, vectors
-        self._near = max(_LEAST_NEAR, min(_MOST_NEAR, isqrt(len(places)) // 8))
+        self._near = max(_MIN_NEAR, min(_MAX_NEAR, isqrt(len(places)) // 8))
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the mean of the codes near a place, in which those near it count most."""
@@ -165,10 +165,9 @@ class NeighborMap(FlatMap):
 
     def places_of(self, codes: np.ndarray) -> np.ndarray:
         """Return the means of the places of the most similar codes."""
-        found = np.empty((len(codes), 2), np.float32)
-        for i, (rows, distances) in enumerate(self._vectors.nearest(codes, _LEAST_NEAR + 1)):
-            found[i] = _inverse_weights(distances) @ self.places[rows]
-        return found
+        hits = self._vectors.nearest(codes, _MIN_NEAR + 1)
+        means = [_inverse_weights(distances) @ self.places[rows] for rows, distances in hits]
+        return np.array(means, np.float32).reshape(-1, 2)
 
 
 class WeightedCodes:
@@ -214,5 +213,136 @@ def _usual_distance(
     if count < 3:
         return np.inf
     rows = evenly_spaced(count, min(_SAMPLE, most))
-    found = [float(distances(row)[-1]) for row in rows.tolist()]
-    return max(1.5 * float(np.quantile(found, 0.99)), least)
+    farthest = [float(distances(row)[-1]) for row in rows.tolist()]
+    return max(1.5 * float(np.quantile(farthest, 0.99)), least)
+
+
+class BackgroundTask:
+    """Something that a thread computes once, when it is asked for the first time."""
+
+    def __init__(self, what: str, compute: Callable[[], Any]) -> None:
+        self.done = 0.0  # the share that is computed, which `compute` keeps up to date
+        self._what, self._compute = what, compute
+        self._result: Any = None
+        self._failure = ""  # why it could not be computed
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def result(self, wait: float = 0.0) -> Any:
+        """Return the result, or None if it is not ready after some seconds; raise a failure."""
+        with self._lock:
+            if self._result is None and self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+        if self._result is None and self._thread is not None:
+            self._thread.join(wait)
+        if self._failure:
+            raise ParameterError(self._failure)
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            self._result = self._compute()
+            self.done = 1.0
+        except RefoldError as error:
+            self._failure = str(error)
+        except Exception:
+            if self._thread is threading.current_thread():  # it was not stopped
+                logger.exception("%s could not be computed", self._what)
+                self._failure = (
+                    f"{self._what} could not be computed. The log of the server says why."
+                )
+
+
+class UmapJob(BackgroundTask):
+    """Places (n, 2) of vectors (n, n_dimensions) by UMAP, from a process of its own."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        super().__init__("The UMAP map", self._places_of_process)
+        self.said = "starting"  # what is being done
+        self._vectors = vectors
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def places(self, wait: float = 0.0) -> np.ndarray | None:
+        """Return the places, or None if they are not ready; the first call starts the process."""
+        if len(self._vectors) < MIN_UMAP:
+            raise ParameterError(
+                f"A UMAP map needs at least {MIN_UMAP} sequences. There are {len(self._vectors)}."
+            )
+        if not is_installed("umap"):
+            raise MissingExtraError(
+                "A UMAP map needs the package 'umap-learn', which is not installed. "
+                f"{how_to_install('umap')}. Then choose UMAP again."
+            )
+        return self.result(wait)
+
+    def stop(self) -> None:
+        """End the process, if it runs; a later call of `places` starts another one."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                self._thread = None
+                self.done, self.said = 0.0, "starting"
+                self._process.kill()
+
+    def _places_of_process(self) -> np.ndarray:
+        """Start the process, and follow its progress until it ends."""
+        with tempfile.TemporaryDirectory() as name:
+            np.save(Path(name, "vectors.npy"), self._vectors)
+            command = [sys.executable, "-c", f"from {__name__} import main; main()", name]
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603
+                self._process = process
+                for line in process.stdout or ():
+                    self.done, self.said = json.loads(line)
+            return np.load(Path(name, "places.npy"))
+
+
+def umap_places(
+    vectors: np.ndarray, say: Callable[[float, str], None], most: int = _MAX_ARRANGED
+) -> np.ndarray:
+    """Return places (n, 2) of vectors (n, n_dimensions), from about -1 to 1."""
+    count = len(vectors)
+    arranged = evenly_spaced(count, most)
+    end = 0.98 if count <= most else 0.6
+    say(0.02, "finding neighbors")
+    layout = umap_layout(
+        vectors[arranged], progress=lambda share: say(0.2 + (end - 0.2) * share, "arranging")
+    )
+    low, high = np.quantile(layout, [0.005, 0.995], axis=0)
+    layout -= (low + high) / 2
+    layout /= max(float(np.quantile(np.abs(layout).max(axis=1), 0.99)), 1e-12)
+    if count <= most:
+        return layout.astype(np.float32)
+    places = np.empty((count, 2), np.float32)
+    places[arranged] = layout = layout.astype(np.float32)
+
+    # the others come between their neighbors among those
+    from scipy.spatial import KDTree
+
+    others = np.setdiff1d(np.arange(count), arranged)
+    _, axes = np.linalg.eigh(np.cov(vectors[arranged], rowvar=False).reshape(vectors.shape[1], -1))
+    axes = axes[:, ::-1][:, :_AXES].astype(np.float32)
+    tree = KDTree(vectors[arranged] @ axes)
+    for begin in range(0, len(others), _BLOCK):
+        rows = others[begin : begin + _BLOCK]
+        distances, near = map(np.asarray, tree.query(vectors[rows] @ axes, _NEIGHBORS))
+        weights = 1.0 / np.maximum(distances, 1e-9 + 1e-3 * distances[:, -1:]) ** 2
+        # neighbors in another part of the map would pull a vector into the gap between
+        away = np.linalg.norm(layout[near] - layout[near[:, :1]], axis=2)
+        weights[away > 0.1] = 0.0
+        weights /= weights.sum(axis=1, keepdims=True)
+        places[rows] = np.einsum("ij,ijk->ik", weights, layout[near])
+        say(end + (1 - end) * (begin + len(rows)) / len(others), "placing the others")
+    return places
+
+
+def main() -> None:
+    """Read ``vectors.npy`` of a folder, print the progress, and write ``places.npy``."""
+    folder, progress = Path(sys.argv[1]), sys.stdout
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(10)
+    with contextlib.redirect_stdout(io.StringIO()):  # what UMAP prints is no progress
+        places = umap_places(
+            np.load(folder / "vectors.npy"),
+            lambda done, said: print(json.dumps([done, said]), file=progress, flush=True),
+        )
+    np.save(folder / "places.npy", places)

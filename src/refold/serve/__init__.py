@@ -3,11 +3,15 @@
 It needs the extra ``serve``, and neither Keras nor JAX.
 """
 
-from refold.serve import _packages as _packages
+# ruff: noqa: E402 - the packages are checked before other modules import them
 
-# isort: split
+from refold._support.optional_imports import optional
+
+for _package in ("httptools", "prometheus_client", "starlette", "uvicorn"):
+    optional(_package, extra="serve", purpose="refold.serve")
+
 from refold.serve._app import create_app as create_app
-from refold.serve._json_bodies import to_json as to_json
+from refold.serve._bodies import to_json as to_json
 from refold.serve._models import named_indexes as named_indexes
 from refold.serve._models import named_paths as named_paths
 from refold.serve._server import running as running

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, what every request passes, and how it is read and answered."""
+"""The ASGI application: what every request passes, the pages, and their description."""
 
 import asyncio
 import contextlib
@@ -6,40 +6,47 @@ import functools
 import hmac
 import logging
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.process_collector import ProcessCollector
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
 import refold
-from refold.serve import _metrics
-from refold.serve._arrow_bodies import MEDIA_TYPE, read_table, to_stream
+from refold.errors import RefoldError
 from refold.serve._batches import Batcher
-from refold.serve._inputs import RequestInputs
-from refold.serve._json_bodies import read_json, to_json
-from refold.serve._messages import ModelsAnswer
-from refold.serve._models import ModelStore, ServedModel
-from refold.serve._openapi import openapi
-from refold.serve._operations import OPERATIONS, Call, Operation, OperationResult
-from refold.serve._request_body import Bodies, HeldBody, read_body
-from refold.serve._service_errors import (
+from refold.serve._bodies import ARROW, Bodies, read_json, read_table, to_json, to_stream
+from refold.serve._models import ModelAnswer, ModelsAnswer, read_models
+from refold.serve._operations import (
+    OPERATIONS,
+    ErrorAnswer,
+    OperationResult,
+    Problem,
+    RequestInputs,
+)
+from refold.serve._settings import (
+    ServeSettings,
     ServiceError,
     as_service_error,
+    check_limit,
     exceeded,
-    internal,
-    not_found,
+    read_settings,
     stopping,
 )
-from refold.serve._settings import ServeSettings, read_settings
 
 logger = logging.getLogger("refold.serve")
-JSON, ARROW = b"application/json", MEDIA_TYPE.encode()
+_JSON = "application/json"
 # Probes of the machinery around the service have neither its token nor its name.
-PROBES = frozenset({"/v1/health", "/v1/ready"})
+_PROBES = frozenset({"/v1/health", "/v1/ready"})
+# Names of this machine, by which browsers and programs on it reach the service.
+_OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 # Bodies above this number of bytes are read in another thread, one after the other.
 _LARGE = 1 << 18
 # Bodies of answers below this number of bytes are not compressed.
@@ -52,70 +59,102 @@ _SECURITY = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_STEPS = (10, 100, 1000, 2500, 5000, 10000, 20000, 50000, 100000, 200000)
+
+
+class Metrics:
+    """Counters and histograms of one server, in the format of Prometheus."""
+
+    def __init__(self, batches: Callable[[], Batcher]) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        counter = functools.partial(Counter, registry=registry)
+        histogram = functools.partial(Histogram, registry=registry)
+        self.requests = counter("refold_requests", "Requests", ["operation", "status"])
+        self.seconds = histogram(
+            "refold_request_seconds", "Time to the answer", ["operation"], buckets=_SECONDS
+        )
+        self.refused = counter("refold_refused", "Requests beyond a limit", ["limit"])
+        self._batches = histogram(
+            "refold_batch_requests", "Requests computed together", buckets=_REQUESTS
+        )
+        self._steps = histogram("refold_batch_steps", "Steps computed together", buckets=_STEPS)
+        self.reloads = counter("refold_reloads", "Reloads of models", ["result"])
+        waiting = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
+        waiting.set_function(lambda: batches().waiting)
+        is_open = Gauge("refold_open_requests", "Requests that are open", registry=registry)
+        is_open.set_function(lambda: batches().open)
+
+    def batch(self, requests: int, steps: int) -> None:
+        """Count a batch."""
+        self._batches.observe(requests)
+        self._steps.observe(steps)
 
 
 class Service:
     """The models, the queue and the numbers of one server."""
 
-    def __init__(self, models: ModelStore, settings: ServeSettings) -> None:
-        self.models = models
+    def __init__(
+        self,
+        paths: Mapping[str, str | Path],
+        indexes: Mapping[str, str],
+        settings: ServeSettings,
+    ) -> None:
+        self._read_models = functools.partial(read_models, dict(paths), dict(indexes))
+        self.models = self._read_models()
         self.settings = settings
-        self.metrics = _metrics.Metrics(lambda: self.batches.waiting, lambda: self.batches.open)
-        self.batches = Batcher(
-            settings.batch_seconds, settings.batch_steps, settings.max_queue, self.metrics.batch
-        )
-        self.bodies = Bodies(settings.max_total_body)
+        self.metrics = Metrics(lambda: self.batches)
+        self.batches = Batcher(settings, self.metrics.batch)
+        self.bodies = Bodies(settings)
         self.ready = True  # until it is asked to stop; then every answer closes its connection
-        self.loop: asyncio.AbstractEventLoop | None = None  # once it runs
         self.count_connections: Callable[[], int] = lambda: 0  # of the server
         self._reading = asyncio.Semaphore(1)
 
     async def reload(self) -> None:
         """Read all model files again, and use them if all can be read."""
         try:
-            await asyncio.to_thread(self.models.read_again)
-        except Exception:
-            self.metrics.reload(failed=True)
-            raise
-        self.metrics.reload(failed=False)
+            # requests that have begun keep the models that they have
+            self.models = await asyncio.to_thread(self._read_models)
+        except RefoldError as error:
+            self.metrics.reloads.labels("failed").inc()
+            logger.error("The models stay as they were: %s", error)
+        else:
+            self.metrics.reloads.labels("done").inc()
+            logger.warning("The models are read again")
 
     async def operate(
         self, scope: Scope, receive: Receive, send: Send, *, name: str, model_name: str
     ) -> None:
         """Answer a request for an operation."""
-        headers, operation = headers_of(scope), OPERATIONS[name]
-        model = self.models.get(model_name)
+        headers, operation, model = headers_of(scope), OPERATIONS[name], self.models[model_name]
         scope["refold.operation"] = name
         self.batches.check_room()
-        is_table = _is_table(headers.get(b"content-type", b""))
-        with HeldBody(self.bodies) as held:
-            body = await read_body(receive, headers, self.settings.max_body, held)
-            inputs = await self._read(body, scope, operation, model, is_table=is_table)
-            del body
-            result = await operation.run(Call(model, inputs, self.settings, self.batches))
+        content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        is_table = content_type == ARROW.encode()
+        if not is_table and content_type != _JSON.encode():
+            message = f"The Content-Type must be {_JSON} or {ARROW}."
+            raise ServiceError(415, "unsupported_media_type", message)
+        async with self.bodies.reading(receive, headers) as body:
+            arguments = body, operation.request, model, self.settings
+            read = functools.partial(read_json, *arguments)
+            if is_table:
+                read = functools.partial(read_table, *arguments, query=scope["query_string"])
+            inputs = await self._read(read, len(body))
+            del body, arguments, read  # the memory is free while it is computed
+            result = await operation.run(inputs, self.batches)
         accepted = headers.get(b"accept", b"*/*")
-        if ARROW in accepted or (is_table and accepted == b"*/*"):
+        if ARROW.encode() in accepted or (is_table and accepted == b"*/*"):
             await answer(scope, send, _as_stream(result), media_type=ARROW)
         else:
             content = result.content()
             content.warnings = result.warnings
             await answer(scope, send, to_json(content))
 
-    async def _read(
-        self,
-        body: bytes,
-        scope: Scope,
-        operation: Operation,
-        model: ServedModel,
-        *,
-        is_table: bool,
-    ) -> RequestInputs:
+    async def _read(self, read: Callable[[], RequestInputs], size: int) -> RequestInputs:
         """Read and check the body of a request."""
-        arguments = body, operation.request, model, self.settings
-        read = functools.partial(read_json, *arguments)
-        if is_table:
-            read = functools.partial(read_table, *arguments, query=scope["query_string"])
-        if len(body) <= _LARGE:
+        if size <= _LARGE:
             return read()
         async with self._reading:
             return await asyncio.to_thread(read)
@@ -126,31 +165,63 @@ class Service:
             raise stopping()
         return {"ready": True}
 
-    def describe_interface(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
-        names = [model.name for model in self.models]
-        return openapi(self.settings, names, secured=self.settings.secret() is not None)
+
+# An ASGI application of one path.
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
     """The application: it checks host, token, concurrency and time, and answers errors as JSON."""
 
-    def __init__(self, pages: Router, service: Service) -> None:
-        self._pages = pages
-        # by path, because Starlette's router takes as much time as Uvicorn for a small request
-        self._operations = {
-            f"/v1/{model.name}/{name}": {"name": name, "model_name": model.name}
-            for model in service.models
-            for name in OPERATIONS
-        }
+    def __init__(self, service: Service, routes: Sequence[BaseRoute]) -> None:
         self.service = service
-        self._names = service.settings.host_names()
-        self._secret = service.settings.secret()
+        settings = service.settings
+        names = (*_OWN_NAMES, settings.host, *settings.allowed_hosts)
+        self._names = frozenset(name.lower() for name in names)
+        self._secret = settings.secret()
+        # by path, because Starlette's router takes as much time as Uvicorn for a small request
+        self._handlers = self._pages()
+        self._more = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
+
+    def _pages(self) -> dict[str, tuple[str, Handler]]:
+        """Return the method and the handler of each path."""
+        service = self.service
+        pages: dict[str, Callable[[], object]] = {
+            "/v1/health": lambda: {"version": refold.__version__},
+            "/v1/ready": service.ready_or_stopping,
+            "/v1/models": lambda: ModelsAnswer([m.describe() for m in service.models.values()]),
+            "/v1/openapi.json": lambda: openapi(service, secured=self._secret is not None),
+        }
+        pages |= {
+            f"/v1/{name}": lambda name=name: service.models[name].describe()
+            for name in service.models
+        }
+
+        async def page(scope: Scope, _: Receive, send: Send) -> None:
+            await answer(scope, send, to_json(pages[scope["path"]]()))
+
+        async def metrics(scope: Scope, _: Receive, send: Send) -> None:
+            numbers = generate_latest(service.metrics.registry)
+            await answer(scope, send, numbers, media_type=CONTENT_TYPE_LATEST)
+
+        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
+        handlers["/v1/metrics"] = "GET", metrics
+        for model in service.models:
+            for name in OPERATIONS:
+                operate = functools.partial(service.operate, name=name, model_name=model)
+                handlers[f"/v1/{model}/{name}"] = "POST", operate
+        return handlers
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+        self.service.batches.loop = asyncio.get_running_loop()
+        yield
+        self.service.batches.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
-            await self._pages(scope, receive, send)
+            await self._more(scope, receive, send)
             return
         service = self.service
         scope["app"] = self  # so that the router raises its errors
@@ -166,40 +237,41 @@ class Guard:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
-        is_probe = scope["path"] in PROBES
+        is_probe = scope["path"] in _PROBES
         service.batches.open += not is_probe
         try:
-            self._check_load(is_probe=is_probe)
+            check_limit("connections", service.count_connections(), service.settings)
             if not is_probe:
+                check_limit("concurrency", service.batches.open, service.settings)
                 self._check_access(scope)
             async with asyncio.timeout(service.settings.max_seconds):
-                operation = self._operations.get(scope["path"])
-                if operation is None or scope["method"] != "POST":
-                    await self._pages(scope, receive, counted)
-                else:
-                    await service.operate(scope, receive, counted, **operation)
+                await self._handler(scope)(scope, receive, counted)
         except ClientDisconnect:
             status = 499
         except Exception as error:
             refusal = self._refusal(error)
             if not status:
-                await answer_error(scope, counted, refusal)
+                problem = Problem(
+                    code=refusal.code,
+                    message=str(refusal),
+                    limit=refusal.limit,
+                    maximum=refusal.maximum,
+                )
+                body = to_json(ErrorAnswer(problem))
+                await answer(scope, counted, body, status=refusal.status, headers=refusal.headers)
         finally:
             service.batches.open -= not is_probe
-            service.metrics.request(scope["refold.operation"], status, loop.time() - began)
+            operation, seconds = scope["refold.operation"], loop.time() - began
+            service.metrics.requests.labels(operation, str(status)).inc()
+            service.metrics.seconds.labels(operation).observe(seconds)
 
-    def _check_load(self, *, is_probe: bool) -> None:
-        """Refuse a request beyond the number of connections or of open requests."""
-        limit = self.service.settings.max_connections
-        if self.service.count_connections() > limit:
-            message = f"{limit} connections are open already. Try again later."
-            error = exceeded("connections", limit, message)
-            error.headers["connection"] = "close"
-            raise error
-        limit = self.service.settings.max_concurrency
-        if self.service.batches.open > limit and not is_probe:
-            message = f"{limit} requests are open already. Try again later."
-            raise exceeded("concurrency", limit, message)
+    def _handler(self, scope: Scope) -> Handler:
+        """Return what answers a request."""
+        method, handler = self._handlers.get(scope["path"], (scope["method"], self._more))
+        allowed = ("GET", "HEAD") if method == "GET" else (method,)
+        if scope["method"] not in allowed:
+            raise HTTPException(405, headers={"allow": ", ".join(allowed)})
+        return handler
 
     def _check_access(self, scope: Scope) -> None:
         """Refuse a request for another host, or without the token."""
@@ -223,15 +295,19 @@ class Guard:
     def _refusal(self, error: Exception) -> ServiceError:
         """Return the answer to an error, and count or log it."""
         if isinstance(error, TimeoutError):
-            limit = self.service.settings.max_seconds
-            message = f"The request took longer than {limit:g} seconds, the limit."
-            error = exceeded("time", limit, message)
-        if isinstance(error, HTTPException):
-            error = _unknown_path(error)
-        refusal = as_service_error(error)
-        if refusal.limit is not None:
-            self.service.metrics.refused(refusal.limit)
-        if refusal.status == internal().status:
+            refusal = exceeded("time", self.service.settings.max_seconds)
+        elif isinstance(error, HTTPException) and error.status_code == 404:
+            message = "There is nothing at this path. /v1/models has all models."
+            refusal = ServiceError(404, "not_found", message)
+        elif isinstance(error, HTTPException):
+            headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+            message = "This path has another method."
+            refusal = ServiceError(error.status_code, "refused", message, headers=headers)
+        else:
+            refusal = as_service_error(error)
+        if refusal.limit:
+            self.service.metrics.refused.labels(refusal.limit).inc()
+        if refusal.status == 500:
             logger.error("A request failed", exc_info=error)
         return refusal
 
@@ -250,7 +326,7 @@ def create_app(
     models : mapping of str to path
         Model file of each name.
     settings : ServeSettings, optional
-        Limits and access; by default those of the environment.
+        Address, access and limits; by default those of the environment.
     indexes : mapping of str to str, optional
         File of the index of some of the models; see `refold.search.Index`.
     routes : sequence of starlette.routing.BaseRoute
@@ -264,75 +340,9 @@ def create_app(
     Raises
     ------
     ModelFileError
-        If a file is no model, or no default model with LSTMs.
-    MissingFileError
-        If a file does not exist.
-    ParameterError
-        If there is no model, or a name that a path cannot hold.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... )
-    >>> path = tempfile.mkdtemp() + "/sines.refold"
-    >>> ae.fit(sines).save(path)
-    >>> app = create_app({"sines": path})
-    >>> [model.name for model in app.service.models]
-    ['sines']
+        If a file is no default model with LSTMs.
     """
-    service = Service(ModelStore(models, indexes), settings or read_settings())
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: object) -> AsyncIterator[None]:
-        del app
-        service.loop = asyncio.get_running_loop()
-        yield
-        service.batches.close()
-
-    def describe_models(_: Scope) -> ModelsAnswer:
-        return ModelsAnswer([model.describe() for model in service.models])
-
-    pages = {
-        "/v1/health": lambda _: {"version": refold.__version__},
-        "/v1/ready": lambda _: service.ready_or_stopping(),
-        "/v1/metrics": lambda _: service.metrics.text(),
-        "/v1/models": describe_models,
-        "/v1/openapi.json": lambda _: service.describe_interface(),
-        "/v1/{model}": lambda scope: service.models.get(scope["path_params"]["model"]).describe(),
-    }
-
-    def refuse(_: Scope) -> None:
-        raise not_found("There is no such model or operation. /v1/models has all models.")
-
-    router = Router(
-        [
-            Route("/v1/{model}/{operation}", _Page(refuse), methods=["POST"]),
-            *(Route(path, _Page(content), methods=["GET"]) for path, content in pages.items()),
-            *routes,
-        ],
-        redirect_slashes=False,
-        lifespan=lifespan,
-    )
-    return Guard(router, service)
-
-
-class _Page:
-    """A page as an ASGI application: JSON, or numbers for Prometheus as bytes."""
-
-    def __init__(self, content: Callable[[Scope], object]) -> None:
-        self._content = content
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del receive
-        content = self._content(scope)
-        if isinstance(content, bytes):
-            await answer(scope, send, content, media_type=_metrics.MEDIA_TYPE.encode())
-        else:
-            await answer(scope, send, to_json(content))
+    return Guard(Service(models, indexes or {}, settings or read_settings()), routes)
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -345,35 +355,21 @@ async def answer(
     send: Send,
     body: bytes,
     *,
-    media_type: bytes = JSON,
+    media_type: str = _JSON,
     status: int = 200,
-    headers: Iterable[tuple[bytes, bytes]] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     """Send an answer, compressed if the client takes that and it is large."""
-    headers = [(b"content-type", media_type), *_SECURITY, *headers]
+    more = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    sent = [(b"content-type", media_type.encode()), *_SECURITY, *more]
     if len(body) >= _MIN_COMPRESSED:
-        headers.append((b"vary", b"accept-encoding"))
+        sent.append((b"vary", b"accept-encoding"))
         if b"gzip" in headers_of(scope).get(b"accept-encoding", b""):
-            headers.append((b"content-encoding", b"gzip"))
+            sent.append((b"content-encoding", b"gzip"))
             body = zlib.compress(body, level=1, wbits=31)
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    sent.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": body})
-
-
-async def answer_error(scope: Scope, send: Send, error: ServiceError) -> None:
-    """Send an error as JSON."""
-    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    await answer(scope, send, error.body(), status=error.status, headers=headers)
-
-
-def _is_table(content_type: bytes) -> bool:
-    """Return whether a body is Arrow; refuse other types than that and JSON."""
-    media_type = content_type.partition(b";")[0].strip().lower()
-    if media_type not in (JSON, ARROW):
-        message = f"The Content-Type must be {JSON.decode()} or {ARROW.decode()}."
-        raise ServiceError(415, "unsupported_media_type", message)
-    return media_type == ARROW
 
 
 def _as_stream(result: OperationResult) -> bytes:
@@ -385,18 +381,117 @@ def _as_stream(result: OperationResult) -> bytes:
     return to_stream(table)
 
 
-def _unknown_path(error: HTTPException) -> ServiceError:
-    """Return the answer to an unknown path or method, which the router refuses."""
-    if error.status_code == 404:
-        return not_found("There is nothing at this path.")
-    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    message = "This path has another method."
-    return ServiceError(error.status_code, "refused", message, headers=headers)
-
-
 def _without_port(host: bytes) -> str:
     """Return a host without its port, in lower case."""
     # the colons of [::1] are no ports
     text = host.decode("latin-1").lower()
     name, sign, port = text.rpartition(":")
     return name if sign and port.isdigit() and not text.endswith("]") else text
+
+
+# The description of the interface
+
+_REASONS = {
+    "400": "The Host header is not one of this service, or the request is not HTTP.",
+    "401": "The bearer token is missing or wrong.",
+    "404": "There is no such model, or it has no index.",
+    "413": "The body is larger than the limit `body`.",
+    "415": "The Content-Type or Content-Encoding is not supported.",
+    "422": "The request is invalid, or beyond the limit `sequences` or `steps`.",
+    "429": "The queue is full: the limit `queue`.",
+    "501": "The server lacks a package that this needs.",
+    "503": "Beyond the limit `concurrency`, `connections`, `time` or `total_body`, or the service "
+    "is stopping.",
+}
+_ACCESS = ("400", "401", "503")
+_OBJECT = {_JSON: {"schema": {"type": "object"}}}
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_TABLE = {
+    ARROW: {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "An Arrow IPC stream; other fields of a request are in the query.",
+        }
+    }
+}
+
+
+def openapi(service: Service, *, secured: bool) -> dict[str, Any]:
+    """Return the description of the interface, with the limits that the settings give."""
+    types = [ErrorAnswer, ModelAnswer, ModelsAnswer]
+    for operation in OPERATIONS.values():
+        types += [operation.request, operation.answer]
+    _, components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    model = {
+        "name": "model",
+        "in": "path",
+        "required": True,
+        "description": "Name of a model.",
+        "schema": {"type": "string", "enum": [*service.models]},
+    }
+    all_models, one_model = _struct("ModelsAnswer"), _struct("ModelAnswer")
+    paths: dict[str, Any] = {
+        "/v1/health": _page("health", "The process runs.", _OBJECT),
+        "/v1/ready": _page("ready", "The service takes requests.", _OBJECT, "503"),
+        "/v1/metrics": _page("metrics", "Numbers for Prometheus.", _TEXT, *_ACCESS),
+        "/v1/openapi.json": _page("openapi", "This description.", _OBJECT, *_ACCESS),
+        "/v1/models": _page("models", "All models.", all_models, *_ACCESS),
+        "/v1/{model}": {
+            **_page("model", "One model.", one_model, "400", "401", "404", "503"),
+            "parameters": [model],
+        },
+    }
+    for name, operation in OPERATIONS.items():
+        request, result = _struct(operation.request.__name__), _struct(operation.answer.__name__)
+        request[_JSON]["example"] = operation.example
+        post = {
+            "operationId": name,
+            "summary": operation.request.__doc__,
+            "requestBody": {"required": True, "content": {**request, **_TABLE}},
+            "responses": {
+                "200": {"description": "The result.", "content": {**result, **_TABLE}},
+                **_errors(*_REASONS),
+            },
+        }
+        paths[f"/v1/{{model}}/{name}"] = {"post": post, "parameters": [model]}
+    limits = service.settings
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Refold",
+            "version": refold.__version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Turns sequences into codes (latent vectors, embeddings) and back. A "
+            f"request has at most {limits.max_sequences} sequences or codes, and "
+            f"{limits.max_steps} steps.",
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+    if secured:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    return document
+
+
+def _page(name: str, summary: str, content: dict[str, Any], *errors: str) -> dict[str, Any]:
+    """Describe a page."""
+    success = {"200": {"description": "The answer.", "content": content}}
+    responses = success | _errors(*errors)
+    return {"get": {"operationId": name, "summary": summary, "responses": responses}}
+
+
+def _errors(*statuses: str) -> dict[str, Any]:
+    """Describe answers other than success."""
+    return {
+        status: {"description": _REASONS[status], "content": _struct("ErrorAnswer")}
+        for status in statuses
+    }
+
+
+def _struct(name: str) -> dict[str, Any]:
+    """Describe JSON by the name of its type."""
+    return {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}

@@ -4,9 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from refold.serve._service_errors import exceeded, stopping
+from refold.serve._settings import ServeSettings, check_limit, stopping
 
 # A function that computes several payloads and returns a result for each.
 Compute = Callable[[list[Any]], list[Any]]
@@ -16,43 +17,31 @@ _WAITING = 0.5
 _AT_ONCE = 16
 
 
-class Work(NamedTuple):
-    """Something to compute."""
+@dataclass(slots=True)
+class Job:
+    """Something to compute in the queue."""
 
-    key: Hashable  # works with the same key can be computed together
+    key: Hashable  # jobs with the same key can be computed together
     payload: Any
     steps: int  # that it counts as
     compute: Compute
-
-
-class Job(NamedTuple):
-    """Work in the queue."""
-
-    work: Work
     result: asyncio.Future[Any]  # is cancelled if nobody wants it any more
     arrived: float
 
 
 class Batcher:
-    """A queue of work, and the thread that computes it."""
+    """A queue of jobs, and the thread that computes them."""
 
-    def __init__(
-        self,
-        seconds: float,
-        most_steps: int,
-        most_waiting: int,
-        observe: Callable[[int, int], None],
-    ) -> None:
+    def __init__(self, settings: ServeSettings, observe: Callable[[int, int], None]) -> None:
+        self.settings = settings
         self.open = 0  # requests that are being received, wait, or are computed
-        self.most_steps = most_steps
-        self._apart = asyncio.Semaphore(1)  # of what is computed in another thread
-        self._seconds = seconds  # that a request waits for others, at most
-        self._most_waiting = most_waiting
+        self.loop: Any = None  # the event loop, once it runs
         self._observe = observe  # called with the numbers of requests and steps of each batch
+        self._apart = asyncio.Semaphore(1)  # of what is computed in another thread
         self._waiting: deque[Job] = deque()
         self._steps = 0  # of the requests that wait
         self._busy = False
-        self._begun = 0.0
+        self._began = 0.0
         # Time of the last batch, and how many requests were there at its end.
         self._took, self._expected = 0.0, 1
         self._timer: asyncio.TimerHandle | None = None
@@ -66,53 +55,53 @@ class Batcher:
 
     def check_room(self) -> None:
         """Refuse a request if the queue is full."""
-        if len(self._waiting) >= self._most_waiting:
-            raise exceeded(
-                "queue",
-                self._most_waiting,
-                f"{self._most_waiting} requests wait already. Try again later.",
-            )
+        check_limit("queue", len(self._waiting) + 1, self.settings)
 
-    async def compute(self, work: Work) -> Any:
-        """Compute work together with other work of the same key, and return its result."""
+    async def compute(self, key: Hashable, payload: Any, steps: int, compute: Compute) -> Any:
+        """Compute a payload together with others of the same key, and return its result."""
         self.check_room()
-        loop = asyncio.get_running_loop()
-        job = Job(work, loop.create_future(), loop.time())
+        job = Job(key, payload, steps, compute, self.loop.create_future(), self.loop.time())
         self._waiting.append(job)
-        self._steps += work.steps
-        self._plan(loop)
+        self._steps += steps
+        self._plan()
         return await job.result
 
-    async def compute_apart(self, function: Callable[[], Any]) -> Any:
+    async def compute_alone(self, steps: int, compute: Callable[[], Any]) -> Any:
+        """Compute something whose options may differ from those of other requests."""
+        # an object is no other request's key
+        return await self.compute(object(), None, steps, lambda _: [compute()])
+
+    async def compute_apart(self, compute: Callable[[], Any]) -> Any:
         """Compute something long in another thread, one after the other."""
         async with self._apart:
-            return await asyncio.to_thread(function)
+            return await asyncio.to_thread(compute)
 
     def close(self) -> None:
         """Stop the thread after the current batch."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _plan(self) -> None:
         """Start a batch, or a timer for it."""
         if self._busy or self._next is not None or not self._waiting:
             return
         until = self._waits_until()
-        if until <= loop.time():
+        if until <= self.loop.time():
             # after the other requests that have arrived with this one
-            self._next = loop.call_soon(self._start, loop)
+            self._next = self.loop.call_soon(self._start)
         elif self._timer is None:
-            self._timer = loop.call_at(until, self._start, loop)
+            self._timer = self.loop.call_at(until, self._start)
 
     def _waits_until(self) -> float:
         """Return until when the first request waits for others."""
         # Results do not depend on what is computed together, so a batch is whatever waits. A
         # request waits for others only if several came together before.
-        if len(self._waiting) >= self._expected or self._steps >= self.most_steps:
+        if len(self._waiting) >= self._expected or self._steps >= self.settings.batch_steps:
             return 0.0
         # clients that had an answer together will ask again together
-        return self._waiting[0].arrived + min(self._seconds, _WAITING * self._took)
+        wait = min(self.settings.batch_seconds, _WAITING * self._took)
+        return self._waiting[0].arrived + wait
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self) -> None:
         for handle in (self._timer, self._next):
             if handle is not None:
                 handle.cancel()
@@ -121,50 +110,39 @@ class Batcher:
         if not batch:
             return
         self._busy = True
-        self._begun = loop.time()
-        self._observe(len(batch), sum(job.work.steps for job in batch))
-        payloads = [job.work.payload for job in batch]
-        done = loop.run_in_executor(self._thread, _computed, batch[0].work.compute, payloads)
-        done.add_done_callback(lambda future: self._finish(loop, batch, future))
+        self._began = self.loop.time()
+        self._observe(len(batch), sum(job.steps for job in batch))
+        payloads = [job.payload for job in batch]
+        done = self.loop.run_in_executor(self._thread, _computed, batch[0].compute, payloads)
+        done.add_done_callback(lambda future: self._finish(batch, future))
 
     def _take(self) -> list[Job]:
         """Take the first request, and others with its key that fit beside it."""
         batch: list[Job] = []
-        steps, rest, left = 0, 0, deque[Job]()
+        steps, left = 0, deque[Job]()
         for job in self._waiting:
             if job.result.done():
                 continue
-            work = job.work
-            if not batch or (
-                work.key == batch[0].work.key and steps + work.steps <= self.most_steps
-            ):
+            fits = steps + job.steps <= self.settings.batch_steps
+            if not batch or (job.key == batch[0].key and fits):
                 batch.append(job)
-                steps += work.steps
+                steps += job.steps
             else:
                 left.append(job)
-                rest += work.steps
-        self._waiting, self._steps = left, rest
+        self._waiting, self._steps = left, sum(job.steps for job in left)
         return batch
 
-    def _finish(
-        self, loop: asyncio.AbstractEventLoop, batch: list[Job], done: asyncio.Future[Any]
-    ) -> None:
+    def _finish(self, batch: list[Job], done: asyncio.Future[Any]) -> None:
         self._busy = False
-        self._took = loop.time() - self._begun
+        self._took = self.loop.time() - self._began
         self._expected = len(batch) + len(self._waiting)
-        results: list[Any]
-        if done.cancelled():
-            results = [stopping()] * len(batch)
-        elif (error := done.exception()) is not None:
-            results = [error] * len(batch)
-        else:
-            results = done.result()
-        if self._waiting and self._waits_until() <= loop.time():
-            self._start(loop)  # which computes while the answers are sent
-        self._deliver(loop, list(zip(batch, results, strict=True)))
-        self._plan(loop)
+        results = [stopping()] * len(batch) if done.cancelled() else done.result()
+        if self._waiting and self._waits_until() <= self.loop.time():
+            self._start()  # which computes while the answers are sent
+        self._deliver(list(zip(batch, results, strict=True)))
+        self._plan()
 
-    def _deliver(self, loop: asyncio.AbstractEventLoop, results: list[tuple[Job, Any]]) -> None:
+    def _deliver(self, results: list[tuple[Job, Any]]) -> None:
         """Pass results on, a few at a time, so that refusals do not wait for all answers."""
         for job, result in results[:_AT_ONCE]:
             if job.result.done():
@@ -174,7 +152,7 @@ class Batcher:
             else:
                 job.result.set_result(result)
         if len(results) > _AT_ONCE:
-            loop.call_soon(self._deliver, loop, results[_AT_ONCE:])
+            self.loop.call_soon(self._deliver, results[_AT_ONCE:])
 
 
 def _computed(compute: Compute, payloads: list[Any]) -> list[Any]:

@@ -1,12 +1,13 @@
-"""Models by name, which are replaced as a whole when their files are read again."""
+"""Models by name, and what requests ask about them."""
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 import refold.search
 from refold.errors import ModelFileError, ParameterError
@@ -22,12 +23,41 @@ from refold.model import (
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, local_path
 from refold.sequences.types import NUMERIC
-from refold.serve._messages import ModelAnswer, ModelColumn
-from refold.serve._service_errors import not_found
 
 # Paths of the interface that a model's name would hide.
-RESERVED = frozenset({"health", "metrics", "models", "openapi.json", "ready", "search"})
+_RESERVED = frozenset({"health", "metrics", "models", "openapi.json", "ready", "search"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ModelColumn(Struct):
+    """A column of the training data."""
+
+    name: str
+    type: str
+    categories: int
+
+
+class ModelAnswer(Struct):
+    """What a client needs to know about a model."""
+
+    name: str
+    sha256: str
+    model_hash: str
+    columns: list[ModelColumn]
+    layout: str
+    code_size: int
+    latent_dim: int
+    latent_steps: int
+    longest_training_sequence: int
+    forecast_steps: int
+    calibration_sequences: int
+    index_rows: int | None
+
+
+class ModelsAnswer(Struct):
+    """All models."""
+
+    models: list[ModelAnswer]
 
 
 class ServedModel:
@@ -43,11 +73,10 @@ class ServedModel:
             )
         with path.open("rb") as file:
             # of the model file; `hash` is that of what codes depend on
-            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
+            self._digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.hash = self.fitted.hash
         self.index: Any = None if index is None else refold.search.Index.open(index, self.fitted)
         self._low, self._high = far_limits(self.fitted.error_scaler)
-        self._reads_missing = bool(self.fitted.specification.observed_flags)
         schema = self.fitted.schema
         self.code_size = self.fitted.code_size
         # whether numbers of a request are the model's values as they are
@@ -69,7 +98,7 @@ class ServedModel:
         fitted = self.fitted
         return ModelAnswer(
             name=self.name,
-            sha256=self.digest,
+            sha256=self._digest,
             model_hash=self.hash,
             columns=[
                 ModelColumn(column.name, column.type, len(column.categories))
@@ -88,10 +117,10 @@ class ServedModel:
     def warnings(self, sequences: Sequences, meaning: Meaning | None) -> list[str]:
         """Return a line for each way in which sequences differ from those of the training."""
         # `meaning` is that of `describe_longer`; None if longer sequences do not matter
-        lines, values = [], sequences.values
-        if meaning is not None and len(values) > self.fitted.max_steps:  # in all sequences
-            lines.append(describe_longer(sequences.lengths, self.fitted.max_steps, meaning))
-        if not np.isfinite(values.sum()) and not self._reads_missing:
+        fitted, values, lines = self.fitted, sequences.values, []
+        if meaning is not None and len(values) > fitted.max_steps:  # in all sequences
+            lines.append(describe_longer(sequences.lengths, fitted.max_steps, meaning))
+        if not fitted.specification.observed_flags and not np.isfinite(values.sum()):
             missing = int(np.isnan(values).sum())
             if missing:
                 lines.append(
@@ -100,69 +129,37 @@ class ServedModel:
                 )
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
-            unknown = int((sequences.values[:, i] == len(column.categories)).sum())
+            unknown = int((values[:, i] == len(column.categories)).sum())
             if unknown:
                 lines.append(
                     f"{unknown} entries of column {column.name!r} are no category of the model and "
                     "are read as unknown."
                 )
         if meaning == "detection":
-            trained = self.fitted.fingerprints.trained
-            lines.append(describe_trained(sequences, trained, meaning))
+            lines.append(describe_trained(sequences, fitted.fingerprints.trained, meaning))
         if ((values < self._low) | (values > self._high)).any():
-            counts = count_far(values, self.fitted.error_scaler)
-            lines.append(describe_far([counts], self.fitted.schema))
+            lines.append(describe_far([count_far(values, fitted.error_scaler)], fitted.schema))
         return [line for line in lines if line is not None]
 
 
-class ModelStore:
-    """The models that the service has."""
-
-    def __init__(
-        self, paths: Mapping[str, str | Path], indexes: Mapping[str, str] | None = None
-    ) -> None:
-        if not paths:
-            raise ParameterError("There is no model to serve. Name at least one file.")
-        for name in paths:
-            check_name(name)
-        self._paths = {name: Path(path) for name, path in paths.items()}
-        self._indexes = dict(indexes or {})
-        for name in self._indexes.keys() - self._paths.keys():
+def read_models(
+    paths: Mapping[str, str | Path], indexes: Mapping[str, str]
+) -> dict[str, ServedModel]:
+    """Read models by name, and the indexes of some of them."""
+    if not paths:
+        raise ParameterError("There is no model to serve. Name at least one file.")
+    for name in paths:
+        if not _NAME.fullmatch(name) or name in _RESERVED:
             raise ParameterError(
-                f"There is an index for {name!r}, and no such model. The models are "
-                f"{', '.join(map(repr, paths))}."
+                f"A model cannot have the name {name!r}. Use letters, digits, dots, dashes and "
+                f"underscores, and none of {', '.join(sorted(_RESERVED))}. Write NAME=MODEL."
             )
-        self._models = self._read()
-
-    def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._models.values())
-
-    def get(self, name: str) -> ServedModel:
-        """Return a model, or raise the error of a name that there is not."""
-        try:
-            return self._models[name]
-        except KeyError:
-            raise not_found("There is no such model.") from None
-
-    def read_again(self) -> None:
-        """Replace all models by those that their files hold now; if one fails, keep all."""
-        # requests that have begun keep the models that they have
-        self._models = self._read()
-
-    def _read(self) -> dict[str, ServedModel]:
-        return {
-            name: ServedModel(name, path, self._indexes.get(name))
-            for name, path in self._paths.items()
-        }
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that a path of the interface cannot hold."""
-    if not _NAME.fullmatch(name) or name in RESERVED:
+    for name in indexes.keys() - paths.keys():
         raise ParameterError(
-            f"A model cannot have the name {name!r}. Use letters, digits, dots, dashes and "
-            f"underscores, and none of {', '.join(sorted(RESERVED))}. Write NAME=MODEL."
+            f"There is an index for {name!r}, and no such model. The models are "
+            f"{', '.join(map(repr, paths))}."
         )
+    return {name: ServedModel(name, Path(paths[name]), indexes.get(name)) for name in paths}
 
 
 def named_paths(models: list[str]) -> dict[str, Path]:

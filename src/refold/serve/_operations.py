@@ -1,69 +1,233 @@
-"""What the service does with sequences and codes: one function for each operation."""
+"""The operations of the service: the fields of their requests and answers, and what they compute.
+
+Types of fields check a request and describe the interface.
+"""
 
 import itertools
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec import Meta, Struct
 
 from refold._support.argument_checks import draw_seed
 from refold._support.arrays import offsets_from_lengths
+from refold._support.rules import check_only_one
 from refold.errors import DataError, ParameterError
 from refold.model import Model
 from refold.network.packed.heads import Draw
 from refold.sequences import Sequences, codes_to_arrow
-from refold.serve import _messages as messages
-from refold.serve._arrow_bodies import id_name
-from refold.serve._batches import Batcher, Compute, Work
-from refold.serve._inputs import RequestInputs, check_count, check_steps
+from refold.serve._batches import Batcher
 from refold.serve._models import ServedModel
-from refold.serve._service_errors import ServiceError, invalid
-from refold.serve._settings import ServeSettings
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
 
 # Steps that a search counts as, for each query.
 _SEARCH_COST = 100
+_MANY = 2**31 - 1
+Cell: TypeAlias = float | int | str | bool | None
+# A sequence of any model: a string, a flat list, or a list of rows.
+AnySequence: TypeAlias = str | list[Cell | list[Cell]]
+# A model whose columns are all numeric has a narrower type, which is faster to read.
+SequenceT = TypeVar("SequenceT", bound=AnySequence)
+CodeT = TypeVar("CodeT", bound=list[float])
+
+SequenceList = Annotated[
+    list[SequenceT],
+    Meta(
+        description="One entry per sequence: a list of rows, a flat list or a string, in the "
+        "layout of the training data; null is a missing entry."
+    ),
+]
+CodeList = Annotated[
+    list[CodeT],
+    Meta(description="One code per sequence, each with `code_size` numbers of the model."),
+]
+Lengths = Annotated[
+    list[Annotated[int, Meta(ge=0, le=_MANY)]] | None,
+    Meta(description="Length of each sequence, by default that which its code has."),
+]
+Clip = Annotated[
+    bool, Meta(description="Clip each numeric column to its range in the training data.")
+]
+Rate = Annotated[float, Meta(gt=0, lt=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that is to be computed."""
+class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Fields of any request; a table has its sequences or codes in columns."""
+
+
+class EncodeRequest(AnyRequest, Generic[SequenceT]):
+    """Encode sequences as codes."""
+
+    sequences: SequenceList[SequenceT]
+
+
+class DecodeRequest(AnyRequest, Generic[CodeT]):
+    """Decode codes to sequences."""
+
+    codes: CodeList[CodeT]
+    lengths: Lengths = None
+    clip: Clip = False
+
+
+class ReconstructRequest(AnyRequest, Generic[SequenceT]):
+    """Encode sequences and decode the codes."""
+
+    sequences: SequenceList[SequenceT]
+    clip: Clip = False
+
+
+class DetectRequest(AnyRequest, Generic[SequenceT]):
+    """Find anomalous sequences."""
+
+    sequences: SequenceList[SequenceT]
+    alpha: Annotated[Rate, Meta(description="False alarm rate.")] = 0.01
+    steps: Annotated[
+        bool, Meta(description="Also return the error and the p-value of each step.")
+    ] = False
+
+
+class ForecastRequest(AnyRequest, Generic[SequenceT]):
+    """Forecast the next steps of sequences."""
+
+    sequences: SequenceList[SequenceT]
+    steps: Annotated[
+        Annotated[int, Meta(ge=1, le=_MANY)] | None,
+        Meta(description="Steps to forecast, by default all that the model was fitted for."),
+    ] = None
+    alpha: Annotated[
+        Rate | None, Meta(description="Largest share of values outside the bounds.")
+    ] = None
+    context: Annotated[
+        Annotated[int, Meta(ge=1, le=_MANY)] | None, Meta(description="Most last steps to read.")
+    ] = None
+    clip: Clip = False
+
+
+class GenerateRequest(AnyRequest):
+    """Generate sequences like those of the training data."""
+
+    n: Annotated[int, Meta(ge=0, le=_MANY, description="Number of sequences.")] = 1
+    lengths: Lengths = None
+    temperature: Annotated[
+        float, Meta(ge=0, description="Temperature of categorical and binary columns.")
+    ] = 0.0
+    components: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        Meta(description="Components of the mixture that codes are drawn from."),
+    ] = None
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**32 - 1)] | None,
+        Meta(description="Seed of the draws; each answer is another one without it."),
+    ] = None
+    clip: Clip = True
+
+
+class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
+    """Find the nearest rows of an index to one of sequences, codes and ids."""
+
+    sequences: SequenceList[SequenceT] | None = None
+    codes: CodeList[CodeT] | None = None
+    ids: Annotated[
+        list[str | int] | None, Meta(description="Ids of rows of the index to search for.")
+    ] = None
+    k: Annotated[int, Meta(ge=1, le=1000, description="Number of hits per query.")] = 10
+    where: Annotated[
+        Annotated[str, Meta(max_length=1000)] | None,
+        Meta(description="Condition on ids and metadata, as in SQL, without functions."),
+    ] = None
+
+
+class Answer(Struct, kw_only=True, omit_defaults=True):
+    """Fields of any answer."""
+
+    warnings: list[str] = []
+
+
+class CodesAnswer(Answer):
+    """Codes of sequences."""
+
+    codes: list[list[float]]
+
+
+class SequencesAnswer(Answer):
+    """Sequences in the layout of the training data."""
+
+    sequences: list[Any]
+
+
+class DetectionRow(Struct):
+    """Whether a sequence is anomalous."""
+
+    score: float
+    error: float
+    distance: float
+    p_value: float
+    adjusted_p_value: float
+    anomalous: bool
+    step: int | None
+    column: str | None
+    step_scores: list[float] | msgspec.UnsetType = msgspec.UNSET
+    step_p_values: list[float] | msgspec.UnsetType = msgspec.UNSET
+
+
+class DetectionsAnswer(Answer):
+    """Anomaly scores and p-values."""
+
+    detections: list[DetectionRow]
+    alpha: float
+    drift_p_value: float | None
+
+
+class ForecastAnswer(Answer):
+    """Next steps, and their bounds."""
+
+    sequences: list[Any]
+    alpha: float | None
+    lower: list[Any] | None
+    upper: list[Any] | None
+
+
+class HitsAnswer(Answer):
+    """The nearest rows for each query: id, distance and metadata."""
+
+    hits: list[list[dict[str, Any]]]
+
+
+class Problem(Struct, omit_defaults=True):
+    """Why a request was refused."""
+
+    code: str
+    message: str
+    limit: Annotated[str, Meta(description="Name of the limit.")] = ""
+    maximum: Annotated[float, Meta(description="Value of the limit.")] = 0
+
+
+class ErrorAnswer(Struct):
+    """An error."""
+
+    error: Problem
+
+
+@dataclass(slots=True)
+class RequestInputs:
+    """The content of a request, which is checked."""
 
     model: ServedModel
-    inputs: RequestInputs
-    settings: ServeSettings
-    batches: Batcher
-
-    @property
-    def sequences(self) -> Sequences:
-        """Sequences of the request, whose values float32 can hold."""
-        sequences = self.inputs.sequences
-        if sequences is None:
-            raise TypeError
-        self.model.fitted.scaler.check(sequences)  # before others are computed with them
-        return sequences
-
-    @property
-    def sequences_with_ids(self) -> Sequences:
-        """Sequences with the ids of the request."""
-        sequences, ids = self.sequences, self.inputs.ids
-        return sequences if ids is None else sequences.with_ids(ids)
-
-    async def together(self, kind: Hashable, payload: object, steps: int, compute: Compute) -> Any:
-        """Compute a payload together with others of the same kind and model."""
-        return await self.batches.compute(Work((self.model, kind), payload, steps, compute))
-
-    async def alone(self, steps: int, compute: Callable[[], Any]) -> Any:
-        """Compute something whose options may differ from those of other requests."""
-        # an object is no other request's key
-        return await self.batches.compute(Work(object(), None, steps, lambda _: [compute()]))
+    fields: Any  # an `AnyRequest` without its sequences and codes
+    sequences: Any = None  # `Sequences` that are aligned with the model
+    codes: Any = None  # (n_codes, code_size)
+    ids: np.ndarray | None = None  # of a table; None for JSON
+    doubts: tuple[str, ...] = ()  # warnings that the codes may be those of another model
 
 
 class OperationResult(NamedTuple):
     """A result that is turned into JSON or a table, whichever the client wants."""
 
-    content: Callable[[], messages.Answer]
+    content: Callable[[], Answer]
     table: Callable[[], pa.Table]
     warnings: list[str]
 
@@ -75,80 +239,80 @@ class CodesToDecode(NamedTuple):
     lengths: np.ndarray | None  # (n_sequences,); by default those that the codes have
 
 
-async def encode(call: Call) -> OperationResult:
+async def encode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Encode sequences."""
-    sequences = call.sequences
-    codes = await _codes_of(call, sequences)
+    codes = await _codes_of(inputs, batches)
     return OperationResult(
-        lambda: messages.CodesAnswer(codes=codes.tolist()),
-        lambda: codes_to_arrow(codes, call.inputs.ids, model=call.model),
-        call.model.warnings(sequences, "codes"),
+        lambda: CodesAnswer(codes=codes.tolist()),
+        lambda: codes_to_arrow(codes, inputs.ids, model=inputs.model),
+        inputs.model.warnings(inputs.sequences, "codes"),
     )
 
 
-async def decode(call: Call) -> OperationResult:
+async def decode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Decode codes."""
-    model, settings = call.model.fitted, call.settings
-    payload = _checked_codes(model, call.inputs.codes, call.inputs.fields.lengths)
+    model, settings = inputs.model.fitted, batches.settings
+    payload = _checked_codes(model, inputs.codes, inputs.fields.lengths)
     if payload.lengths is not None:
-        check_steps(int(payload.lengths.sum()), settings)
-    decoded = await call.together(
-        "decode",
+        check_limit("steps", int(payload.lengths.sum()), settings)
+    decoded = await batches.compute(
+        (inputs.model, "decode"),
         payload,
         _decoding_cost(model, payload),
         lambda several: _decoded(model, several, settings),
     )
-    doubt = call.inputs.doubt
-    return _sequences_result(call, decoded, [] if doubt is None else [doubt])
+    return _sequences_result(inputs, decoded, [*inputs.doubts])
 
 
-async def reconstruct(call: Call) -> OperationResult:
+async def reconstruct(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Encode sequences and decode their codes, in parts if they are many."""
-    model, settings, sequences = call.model.fitted, call.settings, call.sequences
+    model, settings, sequences = inputs.model.fitted, batches.settings, inputs.sequences
+
+    def compute(several: list[Sequences]) -> list[Sequences]:
+        merged = _joined(several)
+        codes = model.codes_of(merged)
+        lengths = model.lengths_to_write(codes, merged.lengths)
+        return _within_limit(model, codes, _split(lengths, several), settings)
+
     parts: list[Sequences] = []
     for part in _parts(sequences, settings.batch_steps):
-        reconstructed = await call.together(
-            ("reconstruct", part.dtype),
-            part,
-            2 * _cost(part),
-            lambda several: _reconstructed(model, several, settings),
-        )
-        parts.append(reconstructed)
-        check_steps(sum(len(part.values) for part in parts), settings)
-    warnings = call.model.warnings(sequences, "reconstructions")
-    return _sequences_result(call, _joined(parts), warnings)
+        key = inputs.model, "reconstruct", part.dtype
+        parts.append(await batches.compute(key, part, 2 * _cost(part), compute))
+        check_limit("steps", sum(len(part.values) for part in parts), settings)
+    warnings = inputs.model.warnings(sequences, "reconstructions")
+    return _sequences_result(inputs, _joined(parts), warnings)
 
 
-async def detect(call: Call) -> OperationResult:
+async def detect(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Find anomalous sequences."""
-    model, fields, sequences = call.model.fitted, call.inputs.fields, call.sequences_with_ids
-    detection = await call.alone(
+    model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
+    detection = await batches.compute_alone(
         2 * _cost(sequences), lambda: model.detect(sequences, fields.alpha)
     )
 
     def table() -> pa.Table:
-        rows = detection.to_table(id_name(()))
+        rows = detection.to_table("id")
         if fields.steps:
             for name in ("step_scores", "step_p_values"):
-                column = pa.array([one.tolist() for one in getattr(detection, name)])
+                column = pa.array([steps.tolist() for steps in getattr(detection, name)])
                 rows = rows.append_column(name, column)
         return rows
 
-    def content() -> messages.Answer:
+    def content() -> Answer:
         drift = detection.drift
-        return messages.DetectionsAnswer(
+        return DetectionsAnswer(
             detections=table().drop_columns(["id"]).to_pylist(),
             alpha=fields.alpha,
             drift_p_value=None if drift is None else drift.p_value,
         )
 
-    return OperationResult(content, table, call.model.warnings(sequences, "detection"))
+    return OperationResult(content, table, inputs.model.warnings(sequences, "detection"))
 
 
-async def forecast(call: Call) -> OperationResult:
+async def forecast(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Forecast the next steps of sequences."""
-    model, fields, sequences = call.model.fitted, call.inputs.fields, call.sequences_with_ids
-    forecasts = await call.alone(
+    model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
+    forecasts = await batches.compute_alone(
         _cost(sequences),
         lambda: model.forecast(
             sequences,
@@ -158,50 +322,54 @@ async def forecast(call: Call) -> OperationResult:
             clip=fields.clip,
         ),
     )
+
+    def content() -> Answer:
+        # NaN, which is null in JSON, where bounds are infinite
+        lower, upper = (
+            None if bounds is None else np.where(np.isfinite(bounds), bounds, np.nan).tolist()
+            for bounds in (forecasts.lower, forecasts.upper)
+        )
+        sequences = forecasts.sequences.to_list()
+        return ForecastAnswer(sequences=sequences, alpha=forecasts.alpha, lower=lower, upper=upper)
+
     return OperationResult(
-        lambda: messages.ForecastAnswer(
-            sequences=forecasts.sequences.to_list(),
-            alpha=forecasts.alpha,
-            lower=_finite(forecasts.lower),
-            upper=_finite(forecasts.upper),
-        ),
-        lambda: forecasts.to_table(id_name(forecasts.sequences.schema.names)),
-        call.model.warnings(sequences, None),
+        content,
+        lambda: forecasts.to_table(_id_name(forecasts.sequences)),
+        inputs.model.warnings(sequences, None),
     )
 
 
-async def generate(call: Call) -> OperationResult:
+async def generate(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Decode codes drawn from a density of the codes of the training data."""
-    model, fields, settings = call.model.fitted, call.inputs.fields, call.settings
-    check_count(fields.n, settings)
+    model, fields, settings = inputs.model.fitted, inputs.fields, batches.settings
+    check_limit("sequences", fields.n, settings)
     seed = draw_seed(fields.seed)
     # apart, because the fit of another density takes longer than a batch
-    codes = await call.batches.compute_apart(
+    codes = await batches.compute_apart(
         lambda: model.draw_codes(fields.n, fields.components, seed=seed)
     )
     payload = _checked_codes(model, codes, fields.lengths)
     draw = Draw.at(fields.temperature, seed)
-    generated = await call.alone(
+    generated = await batches.compute_alone(
         _decoding_cost(model, payload), lambda: _decoded(model, [payload], settings, draw)[0]
     )
-    return _sequences_result(call, generated, [])
+    return _sequences_result(inputs, generated, [])
 
 
-async def search(call: Call) -> OperationResult:
+async def search(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Find the nearest rows of the model's index."""
-    model, fields = call.model, call.inputs.fields
-    sequences, codes, ids = call.inputs.sequences, call.inputs.codes, fields.ids
+    model, fields = inputs.model, inputs.fields
+    sequences, codes, ids = inputs.sequences, inputs.codes, fields.ids
     if model.index is None:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
-    if sum(queries is not None for queries in (sequences, codes, ids)) != 1:
-        raise invalid("Give one of 'sequences', 'codes' and 'ids'.")
+    check_only_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
     if ids is not None and len(set(map(type, ids))) != 1:
         raise invalid("'ids' must be a list of texts, or of integers.")
-    check_count(len(ids or ()), call.settings)
-    warnings = [] if call.inputs.doubt is None else [call.inputs.doubt]
+    check_limit("sequences", len(ids or ()), batches.settings)
+    warnings = [*inputs.doubts]
     if sequences is not None:
-        codes = await _codes_of(call, call.sequences)
-        warnings = call.model.warnings(sequences, "codes")
+        codes = await _codes_of(inputs, batches)
+        warnings = model.warnings(sequences, "codes")
     elif codes is not None:
         codes = _checked_codes(model.fitted, codes, None).codes
 
@@ -214,12 +382,12 @@ async def search(call: Call) -> OperationResult:
             raise invalid(str(error).replace(model.index.path, model.name)) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
-    hits = await call.alone(_SEARCH_COST * num_queries, nearest)
+    hits = await batches.compute_alone(_SEARCH_COST * num_queries, nearest)
 
-    def content() -> messages.Answer:
+    def content() -> Answer:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
-        return messages.HitsAnswer(hits=[rows[first:last] for first, last in bounds])
+        return HitsAnswer(hits=[rows[first:last] for first, last in bounds])
 
     return OperationResult(content, lambda: hits.table, warnings)
 
@@ -227,58 +395,42 @@ async def search(call: Call) -> OperationResult:
 class Operation(NamedTuple):
     """An operation of the interface."""
 
-    run: Callable[[Call], Awaitable[OperationResult]]
-    request: type[messages.AnyRequest]
-    answer: type[messages.Answer]
+    run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
+    request: type[AnyRequest]
+    answer: type[Answer]
     example: dict[str, Any]  # fields of a request
 
 
 _WAVES = [[0.1, 0.9, 0.2, -0.7], [0.5, 0.4]]
+_WAVE = [[0.1, 0.9, 0.2]]
+_CODES = {"codes": [[0.12, -1.3]], "lengths": [4]}
+_ANOMALY = {"sequences": [[0.1, 9.0, 0.2]], "alpha": 0.05}
+_QUERY = {"sequences": _WAVE, "k": 1, "where": "site = 'north'"}
 OPERATIONS = {
-    "encode": Operation(
-        encode, messages.EncodeRequest, messages.CodesAnswer, {"sequences": _WAVES}
-    ),
-    "decode": Operation(
-        decode,
-        messages.DecodeRequest,
-        messages.SequencesAnswer,
-        {"codes": [[0.12, -1.3]], "lengths": [4]},
-    ),
+    "encode": Operation(encode, EncodeRequest, CodesAnswer, {"sequences": _WAVES}),
+    "decode": Operation(decode, DecodeRequest, SequencesAnswer, _CODES),
     "reconstruct": Operation(
-        reconstruct, messages.ReconstructRequest, messages.SequencesAnswer, {"sequences": _WAVES}
+        reconstruct, ReconstructRequest, SequencesAnswer, {"sequences": _WAVES}
     ),
-    "detect": Operation(
-        detect,
-        messages.DetectRequest,
-        messages.DetectionsAnswer,
-        {"sequences": [[0.1, 9.0, 0.2]], "alpha": 0.05},
-    ),
+    "detect": Operation(detect, DetectRequest, DetectionsAnswer, _ANOMALY),
     "forecast": Operation(
-        forecast,
-        messages.ForecastRequest,
-        messages.ForecastAnswer,
-        {"sequences": [[0.1, 0.9, 0.2]], "steps": 2},
+        forecast, ForecastRequest, ForecastAnswer, {"sequences": _WAVE, "steps": 2}
     ),
-    "generate": Operation(
-        generate, messages.GenerateRequest, messages.SequencesAnswer, {"n": 1, "seed": 0}
-    ),
-    "search": Operation(
-        search,
-        messages.SearchRequest,
-        messages.HitsAnswer,
-        {"sequences": [[0.1, 0.9, 0.2]], "k": 1, "where": "site = 'north'"},
-    ),
+    "generate": Operation(generate, GenerateRequest, SequencesAnswer, {"n": 1, "seed": 0}),
+    "search": Operation(search, SearchRequest, HitsAnswer, _QUERY),
 }
 
 
-async def _codes_of(call: Call, sequences: Sequences) -> np.ndarray:
+async def _codes_of(inputs: RequestInputs, batches: Batcher) -> np.ndarray:
     """Encode sequences, in parts if they are many, so that others are computed in between."""
-    model = call.model.fitted
+    model = inputs.model.fitted
+
+    def compute(several: list[Sequences]) -> list[np.ndarray]:
+        return _split(model.codes_of(_joined(several)), several)
+
     parts = [
-        await call.together(
-            ("encode", part.dtype), part, _cost(part), lambda several: _encoded(model, several)
-        )
-        for part in _parts(sequences, call.settings.batch_steps)
+        await batches.compute((inputs.model, "encode", part.dtype), part, _cost(part), compute)
+        for part in _parts(inputs.sequences, batches.settings.batch_steps)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -286,32 +438,18 @@ async def _codes_of(call: Call, sequences: Sequences) -> np.ndarray:
 # Of several requests together, each as if alone. If one fails, `Batcher` computes them one by one.
 
 
-def _encoded(model: Model, several: list[Sequences]) -> list[np.ndarray]:
-    """Encode several sets of aligned sequences."""
-    return _split(model.codes_of(_joined(several)), several)
-
-
 def _decoded(
     model: Model, several: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
 ) -> list[Sequences]:
     """Decode several sets of codes, each to at most the limit of steps."""
-    codes = np.concatenate([one.codes for one in several])
-    predicted = _split(model.predict_lengths(codes), [one.codes for one in several])
+    parts = [payload.codes for payload in several]
+    codes = np.concatenate(parts)
+    predicted = _split(model.predict_lengths(codes), parts)
     lengths = [
-        own if one.lengths is None else one.lengths
-        for one, own in zip(several, predicted, strict=True)
+        own if payload.lengths is None else payload.lengths
+        for payload, own in zip(several, predicted, strict=True)
     ]
     return _within_limit(model, codes, lengths, settings, draw)
-
-
-def _reconstructed(
-    model: Model, several: list[Sequences], settings: ServeSettings
-) -> list[Sequences]:
-    """Encode and decode several sets of aligned sequences."""
-    merged = _joined(several)
-    codes = model.codes_of(merged)
-    lengths = model.lengths_to_write(codes, merged.lengths)
-    return _within_limit(model, codes, _split(lengths, several), settings)
 
 
 def _within_limit(
@@ -323,7 +461,7 @@ def _within_limit(
 ) -> list[Sequences]:
     """Decode codes to sets of sequences with these lengths, each with few enough steps."""
     for own in lengths:
-        check_steps(int(own.sum()), settings)
+        check_limit("steps", int(own.sum()), settings)
     return _split(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
 
 
@@ -331,8 +469,8 @@ def _joined(several: list[Sequences]) -> Sequences:
     """Return sets of aligned sequences as one; their ids do not matter."""
     if len(several) == 1:
         return several[0]
-    values = np.concatenate([one.values for one in several])
-    lengths = np.concatenate([one.lengths for one in several])
+    values = np.concatenate([sequences.values for sequences in several])
+    lengths = np.concatenate([sequences.lengths for sequences in several])
     return Sequences.trusted(values, offsets_from_lengths(lengths), None, several[0].schema)
 
 
@@ -343,18 +481,13 @@ def _split(rows: Any, several: list[Any]) -> list[Any]:
 
 
 def _parts(sequences: Sequences, batch_steps: int) -> list[Sequences]:
-    """Cut a large request into parts."""
+    """Cut a large request into parts of about this number of steps."""
     if _cost(sequences) <= batch_steps:
         return [sequences]
-    ends = np.cumsum(sequences.lengths + 1)
-    parts, first = [], 0
-    while first < len(sequences):
-        before = int(ends[first - 1]) if first else 0
-        last = int(np.searchsorted(ends, before + batch_steps, side="right"))
-        last = max(first + 1, last)
-        parts.append(sequences[first:last])
-        first = last
-    return parts
+    starts = np.cumsum(sequences.lengths + 1) - (sequences.lengths + 1)
+    ends = np.flatnonzero(np.diff(starts // batch_steps)) + 1
+    bounds = itertools.pairwise([0, *ends.tolist(), len(sequences)])
+    return [sequences[first:last] for first, last in bounds]
 
 
 def _cost(sequences: Sequences) -> int:
@@ -379,19 +512,24 @@ def _checked_codes(model: Model, codes: Any, lengths: list[int] | None) -> Codes
     return CodesToDecode(checked, model.check_lengths(lengths, len(checked)))
 
 
-def _sequences_result(call: Call, decoded: Sequences, warnings: list[str]) -> OperationResult:
+def _sequences_result(
+    inputs: RequestInputs, decoded: Sequences, warnings: list[str]
+) -> OperationResult:
     """Return decoded sequences with the ids of the request."""
-    if call.inputs.fields.clip:
-        decoded = call.model.fitted.scaler.clip(decoded)
-    ids = call.inputs.ids
+    if inputs.fields.clip:
+        decoded = inputs.model.fitted.scaler.clip(decoded)
+    ids = inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
     return OperationResult(
-        lambda: messages.SequencesAnswer(sequences=decoded.to_list()),
-        lambda: decoded.to_arrow(id_name(decoded.schema.names)),
+        lambda: SequencesAnswer(sequences=decoded.to_list()),
+        lambda: decoded.to_arrow(_id_name(decoded)),
         warnings,
     )
 
 
-def _finite(bounds: np.ndarray | None) -> list[Any] | None:
-    """Return bounds with NaN, which is null in JSON, where they are infinite."""
-    return None if bounds is None else np.where(np.isfinite(bounds), bounds, np.nan).tolist()
+def _id_name(sequences: Sequences) -> str:
+    """Return a name for the column of ids that no feature has."""
+    name = "id"
+    while name in sequences.schema.names:
+        name = f"sequence_{name}"
+    return name

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.routing import BaseRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from refold.errors import FileAccessError, RefoldError
+from refold.errors import FileAccessError
 from refold.serve._app import Service, create_app
 from refold.serve._settings import ServeSettings, read_settings
 
@@ -126,17 +126,9 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _reload(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._read_again())
+        task = asyncio.get_running_loop().create_task(self._service.reload())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _read_again(self) -> None:
-        try:
-            await self._service.reload()
-        except RefoldError as error:
-            logger.error("The models stay as they were: %s", error)
-        else:
-            logger.warning("The models are read again")
 
 
 def serve(
@@ -148,31 +140,17 @@ def serve(
 ) -> None:
     """Serve models until the process receives SIGTERM or Ctrl-C.
 
-    SIGHUP reads the model files again. Requests that have begun keep the models that they have.
-
     Parameters
     ----------
-    models : mapping of str to path
-        Model file of each name.
-    settings : ServeSettings, optional
-        Address, access and limits; by default those of the environment.
-    indexes : mapping of str to str, optional
-        File of the index of some of the models; see `refold.search.Index`.
-    routes : sequence of starlette.routing.BaseRoute
-        More routes, which pass the same checks.
+    models, settings, indexes, routes
+        As for `create_app`.
 
     Raises
     ------
     ModelFileError
-        If a file is no model, or no default model with LSTMs.
-    MissingFileError
-        If a file does not exist.
+        If a file is no default model with LSTMs.
     FileAccessError
         If the address is in use or does not exist.
-
-    See Also
-    --------
-    running : Serves from a thread.
 
     Examples
     --------
@@ -185,8 +163,8 @@ def serve(
     sys.setswitchinterval(_SWITCH_SECONDS)
     # answers say what a warning would; the log has no line for each request
     warnings.simplefilter("ignore", UserWarning)
-    server, bound = _prepared(models, settings, indexes, routes)
-    logger.warning("Refold serves %s on %s", ", ".join(models), _url(bound, settings))
+    server, bound, url = prepared(models, settings, indexes, routes)
+    logger.warning("Refold serves %s on %s", ", ".join(models), url)
     server.run(sockets=[bound])
 
 
@@ -202,14 +180,8 @@ def running(
 
     Parameters
     ----------
-    models : mapping of str to path
-        Model file of each name.
-    settings : ServeSettings, optional
-        Address, access and limits. By default those of the environment, on a free port.
-    indexes : mapping of str to str, optional
-        File of the index of some of the models; see `refold.search.Index`.
-    routes : sequence of starlette.routing.BaseRoute
-        More routes, which pass the same checks.
+    models, settings, indexes, routes
+        As for `create_app`; by default, the port is a free one.
 
     Yields
     ------
@@ -218,36 +190,34 @@ def running(
 
     Examples
     --------
-    >>> import json, tempfile, urllib.request
+    >>> import tempfile, urllib.request
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... )
+    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> path = tempfile.mkdtemp() + "/sines.refold"
     >>> ae.fit(sines).save(path)
     >>> with running({"sines": path}) as url:
-    ...     with urllib.request.urlopen(f"{url}/v1/sines") as answer:
-    ...         json.load(answer)["code_size"]
-    4
+    ...     urllib.request.urlopen(f"{url}/v1/sines").status
+    200
     """
     settings = settings or read_settings(port=0)
-    server, bound = _prepared(models, settings, indexes, routes)
+    server, bound, url = prepared(models, settings, indexes, routes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:
-        yield _url(bound, settings)
+        yield url
     finally:
         server.should_exit = True
         thread.join()
 
 
-def _prepared(
+def prepared(
     models: Mapping[str, str | Path],
     settings: ServeSettings,
     indexes: Mapping[str, str] | None = None,
     routes: Sequence[BaseRoute] = (),
-) -> tuple[Server, socket.socket]:
+) -> tuple[Server, socket.socket, str]:
+    """Return a server, the socket that it will listen on, and its address."""
     app = create_app(models, settings, indexes=indexes, routes=routes)
     config = uvicorn.Config(
         app,
@@ -261,13 +231,8 @@ def _prepared(
         proxy_headers=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
-    return Server(config, app.service), _bound(settings)
-
-
-def _bound(settings: ServeSettings) -> socket.socket:
     host = settings.host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family)
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, settings.port))
@@ -279,9 +244,5 @@ def _bound(settings: ServeSettings) -> socket.socket:
             "Choose another with host and port."
         ) from error
     bound.listen(1024)  # clients may come before the event loop runs
-    return bound
-
-
-def _url(bound: socket.socket, settings: ServeSettings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{bound.getsockname()[1]}"
+    shown = f"[{host}]" if ":" in host else host
+    return Server(config, app.service), bound, f"http://{shown}:{bound.getsockname()[1]}"

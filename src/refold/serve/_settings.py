@@ -1,35 +1,30 @@
-"""Settings of the service: options, then environment variables, then a TOML file."""
+"""Settings of the service, and the errors that answer a request beyond a limit, or a wrong one."""
 
 import ipaddress
 import os
 import tomllib
 import typing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from refold._support.rules import check, number, whole
-from refold.errors import MissingFileError, ParameterError
+from refold.errors import DataError, MissingExtraError, MissingFileError, ParameterError
 
 _PREFIX = "REFOLD_SERVE_"
 _MEBIBYTE = 1 << 20
-# Names of this machine, by which browsers and programs on it reach the service.
-_OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_COUNTS = (
+    *("max_body", "max_total_body", "max_sequences", "max_steps", "max_concurrency"),
+    *("max_queue", "max_connections", "batch_steps"),
+)
 _RULES = {
     "port": whole(0, 65535),
-    "max_body": whole(),
-    "max_total_body": whole(),
-    "max_sequences": whole(),
-    "max_steps": whole(),
     "max_seconds": number(above=0),
-    "max_concurrency": whole(),
-    "max_queue": whole(),
-    "max_connections": whole(),
     "batch_seconds": number(least=0),
-    "batch_steps": whole(),
     "shutdown_seconds": number(least=0),
+    **dict.fromkeys(_COUNTS, whole()),
 }
 
 
@@ -38,7 +33,7 @@ class ServeSettings:
     """Address, access and limits of the service.
 
     `read_settings` also reads them from environment variables, such as ``REFOLD_SERVE_MAX_BODY``,
-    and from a TOML file.
+    and from a TOML file. A request beyond a limit gets the status in brackets.
 
     Attributes
     ----------
@@ -46,30 +41,22 @@ class ServeSettings:
         Address to bind. Any other than that of this machine needs a token.
     port : int
         Port; 0 takes a free one.
-    token : str, optional
-        Token that clients send as ``Authorization: Bearer TOKEN``.
-    token_file : str, optional
-        File that holds the token, instead of ``token``.
+    token, token_file : str, optional
+        Token that clients send as ``Authorization: Bearer TOKEN``, or a file that holds it.
     anonymous : bool
         Serve other machines without a token.
     allowed_hosts : tuple of str
         Names that the Host header may have, beside those of this machine and ``host``.
-    max_body : int
-        Largest body of a request, in bytes, also after decompression (413).
-    max_total_body : int
-        Most bytes of the bodies of all open requests, also after decompression (503).
-    max_sequences : int
-        Most sequences or codes in a request (422).
-    max_steps : int
-        Most steps in a request, and in its response (422).
+    max_body, max_total_body : int
+        Most bytes of the body of a request (413), and of those of all open requests (503), also
+        after decompression.
+    max_sequences, max_steps : int
+        Most sequences or codes in a request, and most steps in it or in its answer (422).
     max_seconds : float
         Longest time for a request, from its first byte to its answer (503).
-    max_concurrency : int
-        Most requests at a time (503).
-    max_queue : int
-        Most requests that wait for the model (429).
-    max_connections : int
-        Most open connections (503).
+    max_concurrency, max_queue, max_connections : int
+        Most requests at a time (503), requests that wait for the model (429), and connections
+        (503).
     batch_seconds : float
         Longest time that a request waits for others, to be computed together.
     batch_steps : int
@@ -104,50 +91,28 @@ class ServeSettings:
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
             check(name, getattr(self, name), rule)
-        if self.token == "":
-            raise ParameterError("The token is empty. Give a long random one, or none.")
-        has_token = self.token is not None or self.token_file is not None
         if self.token is not None and self.token_file is not None:
             raise ParameterError("There is a token and a token file. Give one of them.")
+        has_token = self.token is not None or self.token_file is not None
         if not (_is_loopback(self.host) or has_token or self.anonymous):
             raise ParameterError(
                 f"The address {self.host} is open to other machines. Set a token, or allow access "
                 "without one with anonymous."
             )
+        if self.token == "":
+            self.secret()
 
     def secret(self) -> bytes | None:
-        """Return the token as bytes, read from its file if there is one.
-
-        Raises
-        ------
-        MissingFileError
-            If the file does not exist.
-
-        Examples
-        --------
-        >>> ServeSettings(token="open-sesame").secret()
-        b'open-sesame'
-        """
-        if self.token is not None:
-            return self.token.encode()
-        if self.token_file is None:
+        """Return the token as bytes, read from its file if there is one."""
+        source, token = "The token", self.token
+        if self.token_file is not None:
+            source = f"The token file {self.token_file!r}"
+            token = _read_file(self.token_file, "token file").strip()
+        if token is None:
             return None
-        if not Path(self.token_file).is_file():
-            raise MissingFileError(f"There is no token file {self.token_file!r}.")
-        token = Path(self.token_file).read_bytes().strip()
         if not token:
-            raise ParameterError(f"The token file {self.token_file!r} is empty.")
-        return token
-
-    def host_names(self) -> frozenset[str]:
-        """Return the names that a Host header may have, in lower case and without port.
-
-        Examples
-        --------
-        >>> sorted(ServeSettings(allowed_hosts=("codes.example",)).host_names())
-        ['127.0.0.1', '[::1]', 'codes.example', 'localhost']
-        """
-        return frozenset(name.lower() for name in (*_OWN_NAMES, self.host, *self.allowed_hosts))
+            raise ParameterError(f"{source} is empty. Give a long random one, or none.")
+        return token.encode()
 
 
 def read_settings(file: str | Path | None = None, **options: Any) -> ServeSettings:
@@ -160,50 +125,46 @@ def read_settings(file: str | Path | None = None, **options: Any) -> ServeSettin
     **options : object
         Settings by name; None leaves one to the environment and the file.
 
-    Raises
-    ------
-    MissingFileError
-        If the file does not exist.
-
     Examples
     --------
     >>> read_settings(max_queue=5).max_queue
     5
     """
     types = typing.get_type_hints(ServeSettings)
-    values = {} if file is None else _read_file(file)
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(_read_file(file, "file of settings"))
+        except ValueError as error:
+            raise ParameterError(f"{str(file)!r} is not TOML: {error}.") from error
     for name in types:
         if (text := os.environ.get(_PREFIX + name.upper())) is not None:
             values[name] = text
     values |= {name: value for name, value in options.items() if value is not None}
-    for name in values:
+    for name, value in values.items():
         if name not in types:
-            names = ", ".join(item.name for item in fields(ServeSettings))
-            raise ParameterError(f"There is no setting {name!r}. The settings are {names}.")
-    return ServeSettings(**{name: _read(name, values[name], types[name]) for name in values})
+            raise ParameterError(
+                f"There is no setting {name!r}. The settings are {', '.join(types)}."
+            )
+        try:
+            if isinstance(value, str) and value.startswith("[") and name == "allowed_hosts":
+                values[name] = msgspec.json.decode(value, type=types[name])
+            else:
+                values[name] = msgspec.convert(value, types[name], strict=False)
+        except msgspec.DecodeError as error:
+            # without the value, which may be a token
+            raise ParameterError(f"The setting {name!r} cannot be read: {error}.") from None
+    return ServeSettings(**values)
 
 
-def _read_file(file: str | Path) -> dict[str, Any]:
-    """Return the keys of a TOML file."""
+def _read_file(path: str | Path, what: str) -> str:
+    """Return the text of a file."""
     try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
         raise MissingFileError(
-            f"There is no file of settings {str(file)!r}. Check the path."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"{str(file)!r} is not TOML: {error}.") from error
-
-
-def _read(name: str, value: Any, kind: Any) -> Any:
-    """Return a value as the type of its setting; a variable holds text, and a list as JSON."""
-    try:
-        if isinstance(value, str) and value.startswith("[") and name == "allowed_hosts":
-            return msgspec.json.decode(value, type=kind)
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.DecodeError as error:
-        # without the value, which may be a token
-        raise ParameterError(f"The setting {name!r} cannot be read: {error}.") from None
+            f"There is no {what} {str(path)!r} to read: {error.strerror}. Check the path."
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:
@@ -214,3 +175,88 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+# Status and message of the answer to a request beyond a limit, whose setting has the prefix max_.
+_LIMITS = {
+    "body": (413, "The body has more than {maximum} bytes, the limit."),
+    "sequences": (
+        422,
+        "The request has {value} sequences or codes, or asks for as many. The limit is {maximum}; "
+        "send several requests.",
+    ),
+    "steps": (
+        422,
+        "The request has {value} steps, or asks for as many. The limit is {maximum}; send several "
+        "requests.",
+    ),
+    "queue": (429, "{maximum} requests wait already. Try again later."),
+    "concurrency": (503, "{maximum} requests are open already. Try again later."),
+    "connections": (503, "{maximum} connections are open already. Try again later."),
+    "total_body": (
+        503,
+        "The bodies of the open requests have {maximum} bytes, the limit. Try again later.",
+    ),
+    "time": (503, "The request took longer than {maximum:g} seconds, the limit."),
+}
+
+
+class ServiceError(Exception):
+    """An answer other than success; it has no path, no stack trace and no training data."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        limit: str = "",
+        maximum: float = 0,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status  # of HTTP
+        self.code = code  # a word for programs
+        self.limit = limit  # name of the limit that was exceeded
+        self.maximum = maximum  # its value
+        self.headers = headers or {}
+
+
+def check_limit(limit: str, value: float, settings: ServeSettings) -> None:
+    """Refuse a request for which a limited number is too large."""
+    maximum = getattr(settings, f"max_{limit}")
+    if value > maximum:
+        raise exceeded(limit, maximum, value)
+
+
+def exceeded(limit: str, maximum: float, value: float = 0) -> ServiceError:
+    """Return the error of a limit; the client may try again later where that helps."""
+    status, message = _LIMITS[limit]
+    text = message.format(maximum=maximum, value=value)
+    headers = {"retry-after": "1"} if status in (429, 503) else {}
+    if limit == "connections":
+        headers["connection"] = "close"
+    return ServiceError(
+        status, "limit_exceeded", text, limit=limit, maximum=maximum, headers=headers
+    )
+
+
+def invalid(message: str) -> ServiceError:
+    """Return the error of a request that can be read and not computed."""
+    return ServiceError(422, "invalid_request", message)
+
+
+def stopping() -> ServiceError:
+    """Return the error of a service that ends."""
+    return ServiceError(503, "stopping", "The service is stopping.")
+
+
+def as_service_error(error: BaseException) -> ServiceError:
+    """Return the answer to an error; only an error about what the client sent shows its text."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, MissingExtraError):
+        return ServiceError(501, "not_installed", "This server lacks a package for this.")
+    if isinstance(error, DataError | ParameterError):
+        return invalid(str(error))
+    return ServiceError(500, "internal", "The server failed. Its log says why.")

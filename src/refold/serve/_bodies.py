@@ -1,0 +1,360 @@
+"""Bodies of requests and answers: bytes within limits, JSON, and Arrow IPC streams."""
+
+import array
+import contextlib
+import functools
+import itertools
+import struct
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from pyarrow.compute import call_function
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from refold.errors import RefoldError
+from refold.sequences import MODEL_KEY, Sequences, check_model, codes_from_arrow, stored_model
+from refold.serve._models import ServedModel
+from refold.serve._operations import AnyRequest, AnySequence, CodeT, RequestInputs, SequenceT
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
+
+ARROW = "application/vnd.apache.arrow.stream"
+_CHAIN = itertools.chain.from_iterable
+# What NumPy, PyArrow and Python raise at content of a request that they cannot convert.
+_UNREADABLE = (
+    *(pa.ArrowException, struct.error, TypeError, ValueError, ArithmeticError, LookupError),
+    *(AttributeError, OSError, MemoryError),
+)
+_FLOATS = (pa.list_(pa.float64()), pa.list_(pa.float32()))
+
+
+class Bodies:
+    """The bodies of all open requests, whose bytes have a limit."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self.size = 0
+        self._settings = settings
+
+    @contextlib.asynccontextmanager
+    async def reading(self, receive: Receive, headers: dict[bytes, bytes]) -> AsyncIterator[bytes]:
+        """Yield a body, decompressed, whose bytes count until the end of the block."""
+        held = 0
+
+        def hold(content: bytes) -> bytes:
+            nonlocal held
+            check_limit("total_body", self.size + len(content), self._settings)
+            self.size += len(content)
+            held += len(content)
+            return content
+
+        try:
+            yield await self._read(receive, headers, hold)
+        finally:
+            self.size -= held
+
+    async def _read(
+        self, receive: Receive, headers: dict[bytes, bytes], hold: Callable[[bytes], bytes]
+    ) -> bytes:
+        encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+        if encoding not in (b"identity", b"gzip", b""):
+            message = "Content-Encoding must be gzip or absent."
+            raise ServiceError(415, "unsupported_encoding", message)
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit():
+            check_limit("body", int(length), self._settings)
+        parts, size, is_open = [], 0, True
+        while is_open:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(hold(message.get("body", b"")))
+            size += len(parts[-1])
+            check_limit("body", size, self._settings)
+            is_open = message.get("more_body", False)
+        body = b"".join(parts)
+        return hold(self._decompressed(body)) if encoding == b"gzip" else body
+
+    def _decompressed(self, body: bytes) -> bytes:
+        """Return the content of one whole gzip stream."""
+        stream, content = zlib.decompressobj(wbits=31), b""
+        with contextlib.suppress(zlib.error):
+            content = stream.decompress(body, self._settings.max_body + 1)
+            check_limit("body", len(content), self._settings)
+        if not stream.eof or stream.unused_data:
+            raise ServiceError(422, "invalid_gzip", "The body is not one whole gzip stream.")
+        return content
+
+
+# JSON
+
+
+def read_json(
+    body: bytes, kind: type[AnyRequest], model: ServedModel, settings: ServeSettings
+) -> RequestInputs:
+    """Read a request, with numbers without a detour if the model is numeric."""
+    fields, numbers_only = None, False
+    if model.reads_numbers:
+        with contextlib.suppress(ValueError):  # of which the general decoder tells the reason
+            fields = _decoder(kind, model.code_size, model.width, flat=model.flat).decode(body)
+            numbers_only = True
+    try:
+        with _checked_fields(kind):
+            fields = fields or _decoder(kind, model.code_size).decode(body)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise ServiceError(422, "invalid_json", f"The body is not JSON: {reason}.") from None
+    inputs = RequestInputs(model, fields)
+    if (entries := getattr(fields, "sequences", None)) is not None:
+        check_limit("sequences", len(entries), settings)
+        check_limit("steps", sum(map(len, entries)), settings)
+        if numbers_only and entries:
+            inputs.sequences = _from_numbers(entries, model)
+        else:
+            with _readable(
+                "The sequences cannot be read. Expected lists of numbers, of tokens, or of rows of "
+                "equal length."
+            ):
+                inputs.sequences = Sequences.from_list(entries, schema=model.fitted.schema)
+        model.fitted.scaler.check(inputs.sequences)  # before others are computed with them
+        fields.sequences = []  # lists take much more memory than arrays
+    if (entries := getattr(fields, "codes", None)) is not None:
+        check_limit("sequences", len(entries), settings)
+        inputs.codes = np.array(entries)
+        fields.codes = []
+    return inputs
+
+
+@functools.cache
+def _decoder(
+    kind: type[AnyRequest], code_size: int, width: int = 0, *, flat: bool = False
+) -> msgspec.json.Decoder[Any]:
+    """Return a decoder of requests with rows of ``width`` numbers, or any sequences if it is 0."""
+
+    def numbers(count: int) -> Any:
+        return Annotated[list[float], msgspec.Meta(min_length=count, max_length=count)]
+
+    steps = list[float] if flat else list[numbers(width)]
+    types = {SequenceT: steps if width else AnySequence, CodeT: numbers(code_size)}
+    parameters = getattr(kind, "__parameters__", ())
+    if parameters:
+        kind = kind[tuple(types[name] for name in parameters)]  # type: ignore[index]
+    return msgspec.json.Decoder(kind)
+
+
+def _from_numbers(entries: list[Any], model: ServedModel) -> Sequences:
+    """Convert lists of numbers, or of rows of numbers, which need no other check."""
+    offsets = np.array([0, *itertools.accumulate(map(len, entries))])
+    steps = entries[0] if len(entries) == 1 else [*_CHAIN(entries)]
+    numbers = array.array("d", steps if model.flat else [*_CHAIN(steps)])
+    return model.sequences(np.frombuffer(numbers).reshape(-1, model.width), offsets)
+
+
+def to_json(content: object) -> bytes:
+    """Return content as JSON, with NaN as null.
+
+    Parameters
+    ----------
+    content : object
+        What JSON can hold, structs of msgspec, and arrays and numbers of NumPy.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> to_json({"code": np.array([0.5, np.nan], np.float32), "length": np.int64(3)})
+    b'{"code":[0.5,null],"length":3}'
+    """
+
+    def plain(value: Any) -> Any:
+        # the text of warnings has a class of its own
+        return str(value) if isinstance(value, str) else value.tolist()
+
+    return msgspec.json.encode(content, enc_hook=plain)
+
+
+# Arrow
+
+
+def read_table(
+    body: bytes, kind: type[AnyRequest], model: ServedModel, settings: ServeSettings, query: bytes
+) -> RequestInputs:
+    """Read a request whose sequences or codes are a table, and other fields are in the query."""
+    table = _parsed_table(body, settings)
+    names = kind.__struct_fields__
+    has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
+    columns: dict[str, list[Any]] = {"codes": []} if has_codes else {}
+    if not has_codes and "sequences" in names:
+        columns = {"sequences": []}
+    if has_codes and "length" in table.column_names:
+        if "lengths" in names:
+            columns["lengths"] = table["length"].to_pylist()
+        table = table.drop_columns(["length"])
+    inputs = RequestInputs(model, _query_fields(query, kind, columns))
+    if has_codes:
+        doubt = check_model(stored_model(table), model, "The table")
+        inputs.doubts = () if doubt is None else (doubt,)
+        with _readable("The column 'code' cannot be read as codes."):
+            inputs.codes, inputs.ids = codes_from_arrow(table)
+    elif "sequences" in names:
+        sequences = _numbers_of(table, model) if model.reads_numbers else None
+        if sequences is None:
+            with _readable("The columns cannot be read as sequences."):
+                sequences = Sequences.from_arrow(table).align(model.fitted.schema)
+        model.fitted.scaler.check(sequences)
+        inputs.sequences, inputs.ids = sequences, sequences.ids
+    return inputs
+
+
+def _parsed_table(body: bytes, settings: ServeSettings) -> pa.Table:
+    """Return the table that a body holds; of its metadata, only the model of codes is kept."""
+    # A body may come from anyone: its batches are validated in full, and types that describe more
+    # rows than the body has bytes are refused.
+    with _readable(
+        "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
+    ):
+        if _is_compressed(body):
+            raise invalid("Arrow buffers must not be compressed. Use Content-Encoding: gzip.")
+        with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+            for field in reader.schema:
+                if field.type not in _FLOATS and not _is_plain(field.type):
+                    raise invalid(
+                        f"Column {field.name!r} has the type {str(field.type)[:60]}. "
+                        "Expected lists of numbers or text, text, or integers."
+                    )
+            batches, rows = [], 0
+            for batch in reader:
+                rows += batch.num_rows
+                check_limit("sequences", rows, settings)
+                batch.validate(full=True)
+                batches.append(batch)
+            table = pa.Table.from_batches(batches, reader.schema)
+    check_limit("steps", max(map(_count_steps, table.columns), default=0), settings)
+    model = stored_model(table)
+    return table.replace_schema_metadata(None if model is None else {MODEL_KEY: model})
+
+
+def _is_plain(kind: pa.DataType, depth: int = 0) -> bool:
+    """Return whether a column is text, numbers or lists of them, at most two deep."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+        return types.is_string(kind) or types.is_large_string(kind)
+    fixed = types.is_fixed_size_list(kind)
+    if fixed or types.is_list(kind) or types.is_large_list(kind):
+        is_sized = not fixed or kind.list_size > 0
+        return is_sized and depth < 2 and _is_plain(kind.value_type, depth + 1)
+    text = types.is_string(kind) or types.is_large_string(kind)
+    return text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
+def _count_steps(column: pa.ChunkedArray) -> int:
+    """Return the steps of a column of lists, or the bytes of a column of text."""
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return sum(len(chunk.values) for chunk in column.chunks)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return call_function("sum", [call_function("binary_length", [column])]).as_py() or 0
+    return 0
+
+
+def _is_compressed(body: bytes) -> bool:
+    """Return whether a record batch of an IPC stream has compressed buffers."""
+    # A few bytes of these could stand for gigabytes. PyArrow checks the FlatBuffers messages and
+    # does not tell, so this follows their offsets to the field `compression`.
+    for message in pa.ipc.MessageReader.open_stream(pa.py_buffer(body)):
+        if message.type != "schema":
+            content = message.metadata
+            batch = _table_at(content, _field(content, _table_at(content, 0), 2))
+            if message.type == "dictionary":  # which holds a record batch
+                batch = _table_at(content, _field(content, batch, 1))
+            if _field(content, batch, 3):
+                return True
+    return False
+
+
+def _table_at(message: pa.Buffer, place: int) -> int:
+    """Return where the table of FlatBuffers is that a place of a message refers to."""
+    return place + struct.unpack_from("<I", message, place)[0]
+
+
+def _field(message: pa.Buffer, table: int, number: int) -> int:
+    """Return where a field of a table of FlatBuffers is, or 0 if it is absent."""
+    fields = table - struct.unpack_from("<i", message, table)[0]
+    entry, (size,) = 4 + 2 * number, struct.unpack_from("<H", message, fields)
+    offset = struct.unpack_from("<H", message, fields + entry)[0] if entry < size else 0
+    return table + offset if offset else 0
+
+
+def _query_fields(query: bytes, kind: type[AnyRequest], columns: dict[str, list[Any]]) -> Any:
+    """Return the fields of the query of a URL: JSON values or words."""
+    with _readable("The query of the URL cannot be read."):
+        pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))
+    values: dict[str, Any] = {}
+    for name, text in pairs.items():
+        if name in ("sequences", "codes"):
+            raise invalid(f"The query cannot hold {name!r}. Send a column of the table.")
+        try:
+            values[name] = msgspec.json.decode(text)
+        except (ValueError, RecursionError):
+            values[name] = text
+    with _checked_fields(kind):
+        return msgspec.convert(values | columns, kind)
+
+
+def _numbers_of(table: pa.Table, model: ServedModel) -> Sequences | None:
+    """Convert one batch of finite numbers under the model's names; None for anything else."""
+    batches = table.to_batches()
+    if table.column_names != model.names or len(batches) != 1 or not len(table):
+        return None
+    columns = batches[0].columns
+    if columns[0].type not in _FLOATS:
+        return None
+    bounds = columns[0].offsets.to_numpy()
+    for column in columns:
+        missing = column.null_count or column.values.null_count
+        if missing or column.type != columns[0].type:
+            return None
+        if bounds[0] or not column.offsets.equals(columns[0].offsets):
+            return None
+    values = np.stack([column.values.to_numpy()[: bounds[-1]] for column in columns], axis=1)
+    return model.sequences(values, bounds) if np.isfinite(values).all() else None
+
+
+def to_stream(table: pa.Table) -> bytes:
+    """Return a table as an IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+# Errors of both
+
+
+@contextlib.contextmanager
+def _checked_fields(kind: type[AnyRequest]) -> Iterator[None]:
+    """Refuse a request with a wrong field, and name the place of the value."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        names = ", ".join(kind.__struct_fields__)
+        reason = str(error).replace(" - at ", " at ")
+        raise invalid(f"{reason}. The fields of this request are {names}.") from None
+
+
+@contextlib.contextmanager
+def _readable(message: str) -> Iterator[None]:
+    """Refuse a request with a message if it cannot be read, unless the error has one for users."""
+    try:
+        yield
+    except (RefoldError, ServiceError):
+        raise
+    except _UNREADABLE as error:
+        raise invalid(message) from error
