@@ -11,8 +11,7 @@ from refold.explore._exported_page import PAGE, data_element, exported_blocks, j
 from refold.explore._maps import NeighborMap
 from refold.model import Model
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import Specification
-from refold.network.weights import weights_of
+from refold.network.specification import Specification, weights_of
 from refold.sequences import Scaler, Sequences
 
 STEPS, COUNT = 12, 16

@@ -22,8 +22,7 @@ from refold.explore._fields import ColorField
 from refold.explore._umap import UmapJob
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import length_unit
-from refold.network.weights import linear_map
+from refold.network.specification import length_unit, linear_map
 from refold.sequences import Scaler, atomic_writer
 from refold.sequences.types import outputs_of
 from refold.serve import to_json

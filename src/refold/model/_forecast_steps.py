@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import FittedNetwork
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
 from refold.sequences import Scaler, Sequences, check_decoded, split_at

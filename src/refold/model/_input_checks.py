@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError, argument
-from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import FittedNetwork
 
 # Maximum distance of a code from those of training, in standard deviations of each dimension.
 MAX_DISTANCE = 1000.0

@@ -47,8 +47,8 @@ from refold.model._open_source import open_source
 from refold.model._statistics import Calibration, Fingerprints, History, ReferenceStatistics
 from refold.model._stream import Stream
 from refold.model._variational_codes import check_can_sample
-from refold.network.fitted_network import FittedNetwork
 from refold.network.packed.heads import Draw
+from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
     Scaler,

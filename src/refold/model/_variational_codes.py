@@ -3,7 +3,7 @@
 from refold._support.console import log
 from refold._support.user_warnings import warn
 from refold.errors import ParameterError
-from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import FittedNetwork
 from refold.sequences import Scaler, Sequences
 
 # Maximum number of sequences for counting active dimensions.

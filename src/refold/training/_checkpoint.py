@@ -15,7 +15,7 @@ from refold._support.file_lock import sole_training
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model
-from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import FittedNetwork
 from refold.training._checkpoint_file import load_checkpoint, save_checkpoint
 from refold.training._data_sources import Source
 from refold.training.loop._snapshot import Checkpoints, Snapshot

@@ -12,10 +12,10 @@ from keras import ops
 from refold._support.compilation import keep_compiled
 from refold._support.progress_bars import progress_bar
 from refold.model import recent_values
-from refold.network.fitted_network import FittedNetwork
 from refold.network.keras.build import Network
-from refold.network.keras.losses import column_errors
-from refold.network.keras.seed import seeded
+from refold.network.keras.heads import column_errors
+from refold.network.keras.layer import seeded
+from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import COLUMN_TYPES
 from refold.training.loop._adamw import AdamW
@@ -54,7 +54,7 @@ class Cuts(NamedTuple):
 
     sequence: np.ndarray  # int (n,), index of the sequence of each cut
     codes: np.ndarray  # (n, latent_dim) of the steps before the cuts, without latent optimization
-    recent: np.ndarray  # (n, recent_dim), see `refold.inference.recent_values`
+    recent: np.ndarray  # (n, recent_dim), see `refold.model._forecast_steps`
     # (n, forecast_steps, n_columns), scaled; NaN beyond the end and where nothing was observed
     future: np.ndarray
     # (n,), of the errors, with a mean of about 1. It is smaller if the last values varied more:

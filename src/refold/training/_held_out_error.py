@@ -11,9 +11,9 @@ import numpy as np
 from refold._support.console import log
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
-from refold.network.fitted_network import FittedNetwork
 from refold.network.keras.build import Network
 from refold.network.keras.network import inference_with
+from refold.network.packed.network import FittedNetwork
 from refold.sequences import Scaler, Sequences
 from refold.training._data_sources import Source
 from refold.training._training import FitResult

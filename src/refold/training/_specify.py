@@ -10,10 +10,9 @@ from refold.errors import DataError, ParameterError, argument
 from refold.model import Model, check_fits, check_latent_steps
 from refold.network.keras.build import Network, build
 from refold.network.keras.decoder import DECODERS
+from refold.network.keras.layer import seeded
 from refold.network.keras.network import inference_with, with_weights_of
-from refold.network.keras.seed import seeded
-from refold.network.specification import Specification
-from refold.network.weights import most_linear_steps
+from refold.network.specification import Specification, most_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._choose_settings import Choice, rocket_features_cost_nothing
 from refold.training._data_sources import Source

@@ -30,7 +30,7 @@ def test_bad_options_are_one_line(sines, tmp_path, capsys):
     model, path = str(sines / "sines.refold"), str(tmp_path / "model.onnx")
     for options, said in (
         (["-o", str(tmp_path / "model.txt")], "must end in .onnx"),
-        (["-o", path, "--opset", "12"], "--opset must be from 18"),
+        (["-o", path, "--opset", "12"], "--opset must be an integer from 18"),
     ):
         assert main(["export", model, *options]) == 2
         printed = capsys.readouterr().err

@@ -7,7 +7,7 @@ import numpy as np
 from refold._support.blas_threads import one_blas_thread
 from refold._support.sampling import evenly_spaced
 from refold.network.keras.build import Network
-from refold.network.packed.features import RocketFeatures
+from refold.network.packed.encoder import RocketFeatures
 from refold.sequences import Sequences
 from refold.training._progress import doing
 
