@@ -8,8 +8,8 @@ Every implementation runs in its own process on the same arrays.  First its best
 of threads are found.  Then the implementations take turns for several rounds, so that disturbances
 affect all of them, and the median over rounds is reported.  Their results must agree.  Tables are
 written to ``results/lstm.md``, and the picture and the main table to
-``docs/explanation/performance.md``.  If an implementation is missing, or with ``--quick`` or
-``--rows``, everything is written to a temporary folder.
+``docs/explanation/performance.md``.  If an implementation is missing, or with ``--quick``,
+everything is written to a temporary folder.
 """
 
 import argparse
@@ -251,9 +251,9 @@ def fastest_peer(times: Times) -> float | None:
     return min((timed.seconds for name, timed in times.items() if name != OURS), default=None)
 
 
-def page(rows: list[Row], sweep: dict[Case, Times], rate: float, notes: list[str]) -> list[str]:
+def page(rows: list[Row], rate: float, notes: list[str]) -> list[str]:
     """Return the parts of the page; ``rate`` is that of the matrix product, per second."""
-    parts = [
+    return [
         "Each implementation has its own process and its best setting (second line of a cell). The "
         f"implementations take turns, and times are medians over rounds. Shapes are {SHAPE}: "
         "steps, batch size, features, units. All arrays are float32.",
@@ -269,21 +269,9 @@ def page(rows: list[Row], sweep: dict[Case, Times], rate: float, notes: list[str
             "training. The loop allocates memory once and not in every call.",
             main_table(rows, rate, settings=True),
         ),
+        "The outputs and gradients of all implementations differ from those of Keras on JAX by "
+        f"less than {SAME:g} of the largest magnitude of the array.",
     ]
-    if sweep:
-        text = f"GFLOP/s of the forward and backward pass for {SHAPE}, counted as above."
-        rates = (
-            (case, {name: case.flops / timed.seconds / 1e9 for name, timed in times.items()})
-            for case, times in sweep.items()
-        )
-        parts.append(section("Rate by units", text, _by_case(rates, ".3g")))
-    text = (
-        "The largest difference between the arrays of an implementation and those of Keras on JAX, "
-        "relative to the largest magnitude of the array. The arrays are outputs and gradients. The "
-        f"difference must be below {SAME:g}."
-    )
-    differences = _by_case(((row.case, row.differences) for row in rows), ".1e")
-    return [*parts, section("Agreement of the results", text, differences)]
 
 
 def main_table(rows: list[Row], rate: float, *, settings: bool = False) -> str:
@@ -304,17 +292,6 @@ def main_table(rows: list[Row], rate: float, *, settings: bool = False) -> str:
             ]
         )
     return table([*header, "share of the matrix-product rate", "share in a compiled loop"], lines)
-
-
-def _by_case(cases: Iterable[tuple[Case, dict[str, float]]], form: str = ".2f") -> str:
-    """Return a table with a row for each case that has values, and a column for each method."""
-    cases = [(case, values) for case, values in cases if values]
-    names = _names(values for _, values in cases)
-    lines = [
-        [case.title, *(format(values[name], form) if name in values else "" for name in names)]
-        for case, values in cases
-    ]
-    return table([SHAPE, *_titles(names)], lines)
 
 
 def _names(results: Iterable[dict[str, Any]]) -> list[str]:
@@ -412,9 +389,6 @@ def main() -> None:
     """Measure, and write the tables and the picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lstm", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only check that everything runs")
-    parser.add_argument(
-        "--rows", nargs="+", type=_case, metavar="T,B,F,H", help="only these, without the picture"
-    )
     options = parser.parse_args()
     missing = [
         one.title
@@ -433,7 +407,7 @@ def main() -> None:
         number = 1 if options.quick else None
         return [entry for name in names for entry in candidates(name, case)[:number]]
 
-    units = () if options.rows else (8, 64, 256) if options.quick else UNITS
+    units = (8, 64, 256) if options.quick else UNITS
     pool = Pool(*((2, 0.03) if options.quick else (7, 0.1)), note)
     rows, sweep, rates = [], {}, []
 
@@ -445,7 +419,7 @@ def main() -> None:
     try:
         engine = pool.process(OURS).submit(lstm_layers.engine).result()
         notes.insert(0, f"Refold runs {engine}.")
-        for case in options.rows or ROWS:
+        for case in ROWS:
             measure_rate()
             rows.append(measure_row(pool, case, entries(case)))
             print(case.title, {n: t.seconds for n, t in rows[-1].both.items()}, flush=True)
@@ -456,13 +430,12 @@ def main() -> None:
     finally:
         pool.close()
     rate = statistics.median(rates)
-    complete = not (options.quick or options.rows or missing)
+    complete = not (options.quick or missing)
     folder = results_folder(complete=complete)
     packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "tensorflow", "torch")
-    parts = page(rows, sweep, rate, notes)
+    parts = page(rows, rate, notes)
     write_page("lstm", "One LSTM layer", parts, packages=packages, folder=folder)
-    if sweep:
-        draw(sweep, rate, (DOCS / "images" if complete else folder) / "lstm.png")
+    draw(sweep, rate, (DOCS / "images" if complete else folder) / "lstm.png")
     if complete:
         text = IN_DOCS.format(table=main_table(rows, rate))
         replace_results(DOCS / "explanation" / "performance.md", text, name="lstm")
@@ -470,16 +443,6 @@ def main() -> None:
         for name, difference in row.differences.items():
             if not difference <= SAME:
                 raise SystemExit(f"{name} at ({row.case.title}) differs by {difference:.1e}.")
-
-
-def _case(text: str) -> Case:
-    try:
-        steps, batch, features, units = (int(number) for number in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected four whole numbers, such as 100,64,8,128. Got {text!r}."
-        ) from None
-    return Case(steps, batch, features, units)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ ENCODING = {
     "plain": "JapaneseVowels, no latent optimization",
 }
 SHOWN = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow", "fastapi")
-PARTS = ("rates", "half", "peers", "memory", "overload", "shutdown")
+PARTS = ("rates", "peers", "memory", "overload")
 
 
 def main() -> None:
@@ -107,15 +107,6 @@ _SECTIONS: dict[str, tuple[Any, ...]] = {
         ("median, ms", "{p50:.1f}"),
         ("p99, ms", "{p99:.1f}"),
     ),
-    "half": (
-        "Half of the largest rate",
-        "One sequence per request, in JSON, sent at random times. Response times start when the "
-        "request is due.",
-        ("data", "{data}"),
-        ("requests per second", "{rate:,.0f}"),
-        ("median, ms", "{p50:.1f}"),
-        ("p99, ms", "{p99:.1f}"),
-    ),
     "peers": (
         "FastAPI",
         "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
@@ -144,12 +135,6 @@ _SECTIONS: dict[str, tuple[Any, ...]] = {
         "Half of the refusals came within {refusal_p50:.1f} ms after the request was due, and 99 % "
         "within {refusal_p99:.1f} ms. {failed} requests failed otherwise. In the following second, "
         "the rate was {after:,.0f}.",
-    ),
-    "shutdown": (
-        "Shutdown",
-        "SIGTERM under load: {answered:,} requests got a response, {lost} got none, and the "
-        "process exited with code {code}. After `kill -9`, a new process was ready after "
-        "{again:.2f} s.",
     ),
 }
 

@@ -5,7 +5,8 @@ A room is a subpackage or a module of the package.  A row of ``[tool.importlinte
 names that ``refold/__init__.py`` loads lazily, and third-party packages.  Imports of the standard
 library and of a room's own files are always allowed.  Every room has a row, and all imports that a
 row does not name are forbidden.  Files whose names start with an underscore are private to their
-room.  A dotted row stands for one module of a folder.  Such a folder has a row for each module.
+room, and to rooms whose rows name it with ``.*``, as in ``sequences.*``.  A dotted row stands for
+one module of a folder.  Such a folder has a row for each module.
 """
 
 import sys
@@ -86,6 +87,8 @@ def _forbidden(imported: str, room: Any, table: dict[str, set[str]], package: st
             return None
         return f"the row of {room} does not name the package {imported}"
     if target == room:
+        return None
+    if f"{target}.*" in row:
         return None
     if target not in row:
         return f"the row of {room} does not name {target}"

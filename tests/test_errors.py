@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from refold import errors
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.cli._process import as_options
 from refold.errors import Message, ParameterError, RefoldError, argument, spelled
 

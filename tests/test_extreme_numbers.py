@@ -34,28 +34,19 @@ def with_value(value):
     return given
 
 
-METHODS = {
-    "transform": lambda ae, X: ae.transform(X),
-    "reconstruct": lambda ae, X: ae.reconstruct(X),
-    "score": lambda ae, X: ae.score(X),
-    "detect": lambda ae, X: ae.detect(X, alpha=0.2),
-    "forecast": lambda ae, X: ae.forecast(X),
-    "forecast_errors": lambda ae, X: ae.forecast_errors(X),
-    "drift": lambda ae, X: ae.drift(X),
-    "calibrate": lambda ae, X: ae.calibrate(X),
-    "partial_fit": lambda ae, X: ae.partial_fit(X),
-    "fit": lambda ae, X: ae.fit(X),
-}
+METHODS = ["transform", "reconstruct", "score", "detect", "forecast", "forecast_errors", "drift"]
+METHODS += ["calibrate", "partial_fit", "fit"]
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("value", [1e39, -1e300, 1e308])
+@pytest.mark.parametrize("value", [1e39, -1e300])
 def test_values_beyond_float32_are_refused_with_their_place(ae, method, value):
     given = with_value(value)
+    options = {"alpha": 0.2} if method == "detect" else {}
     for data in (given, [one.tolist() for one in given], Sequences.from_list(given)):
         place = f"Got {value:g} at sequence 1, step 2, column 'x1'. Expected finite numbers"
         with pytest.raises(DataError, match=re.escape(place)) as error:
-            METHODS[method](ae, data)
+            getattr(ae, method)(data, **options)
         assert "\n" not in str(error.value)
 
 
@@ -93,14 +84,19 @@ def test_what_transform_gives_decodes_also_for_data_in_other_units(ae):
 
 
 def test_decoding_that_overflows_is_an_error(ae):
-    with pytest.raises(DataError, match="The code of sequence 1 is not, in dimension 2"):
-        ae.inverse_transform([[0, 0, 0], [0, 0, 1e39]])
-    with pytest.raises(DataError, match="overflows float32"):
-        ae.inverse_transform([[3e38, 3e38, -3e38]])
-    with pytest.raises(DataError, match="The code of sequence 1 overflows float32"):
-        ae.features([[0, 0, 0], [3e38, 3e38, -3e38]])
-    with pytest.raises(DataError, match="overflows float32"):
-        ae.reconstruct([overflowing(ae)])
+    far = [3e38, 3e38, -3e38]
+    for method, data, message in (
+        (
+            ae.inverse_transform,
+            [[0, 0, 0], [0, 0, 1e39]],
+            "of sequence 1 is not, in dimension 2",
+        ),
+        (ae.inverse_transform, [far], "overflows float32"),
+        (ae.features, [[0, 0, 0], far], "The code of sequence 1 overflows float32"),
+        (ae.reconstruct, [overflowing(ae)], "overflows float32"),
+    ):
+        with pytest.raises(DataError, match=message):
+            method(data)
     levels = untrained([10.0**i * np.sin(np.arange(9.0) + i) for i in range(8)], scale="sequence")
     width = len(levels.get_feature_names_out())
     with pytest.raises(DataError, match="overflows float32 at sequence 0, step 0"):
@@ -108,14 +104,17 @@ def test_decoding_that_overflows_is_an_error(ae):
 
 
 @pytest.mark.parametrize(
-    ("command", "value"),
+    ("command", "value", "form"),
     [
-        *[(command, 1e39) for command in ("encode", "reconstruct", "detect", "forecast")],
-        *[("encode", 1e308), ("reconstruct", None)],  # the last one overflows on the way
+        ("encode", 1e39, "csv"),
+        ("encode", 1e308, "parquet"),
+        ("detect", 1e39, "jsonl"),
+        ("forecast", 1e39, "parquet"),
+        ("reconstruct", None, "csv"),  # overflows on the way
+        ("reconstruct", 1e39, "jsonl"),
     ],
 )
-@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
-def test_the_command_writes_no_file(ae, model, tmp_path, capsys, command, form, value):
+def test_the_command_writes_no_file(ae, model, tmp_path, capsys, command, value, form):
     given = with_value(5.0)
     given[1] = np.array(overflowing(ae)) if value is None else np.full((6, 2), value)
     columns = {f"x{i}": [one[:, i].tolist() for one in given] for i in range(2)}
@@ -125,8 +124,8 @@ def test_the_command_writes_no_file(ae, model, tmp_path, capsys, command, form, 
     elif form == "jsonl":
         data.write_text("".join(f"{json.dumps(one.tolist())}\n" for one in given))
     else:
-        lines = (f"{i},{row[0]!r},{row[1]!r}" for i, one in enumerate(given) for row in one)
-        data.write_text("\n".join(["id,x0,x1", *lines]).replace("np.float64(", "").replace(")", ""))
+        lines = (f"{i},{row[0]},{row[1]}" for i, one in enumerate(given) for row in one.tolist())
+        data.write_text("\n".join(["id,x0,x1", *lines]))
     options = ["--alpha", "0.2"] if command == "detect" else []
     assert main([command, str(model), str(data), "-o", str(out), *options]) == 2
     printed = capsys.readouterr()

@@ -197,16 +197,16 @@ def test_every_room_can_be_the_first_to_be_imported(printed):
 
 
 OUTSIDE = [
-    ("sequences/schema/_schema.py", "import keras", "does not name the package keras"),
-    ("sequences/schema/_schema.py", "import polars", "does not name the package polars"),
+    ("sequences/_schema.py", "import keras", "does not name the package keras"),
+    ("sequences/_schema.py", "import polars", "does not name the package polars"),
     ("errors.py", "import numpy", "does not name the package numpy"),
     ("evaluation/_pca.py", "import jax", "does not name the package jax"),
     ("network/packed/encoder.py", "import keras", "does not name the package keras"),
     ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
-    ("cli/commands/fit.py", "from refold.training import Training", "does not name training"),
+    ("cli/fit.py", "from refold.training import Training", "does not name training"),
     (
         "datasets/_registry.py",
-        "from refold.sequences.schema._parts import Parts",
+        "from refold.sequences._parts import Parts",
         "it is private to sequences",
     ),
     ("server.py", "from refold import load", "server has no row"),

@@ -14,6 +14,8 @@ from refold.sequences import Sequences, write
 from small_data import NoEpoch
 
 TINY = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False}
+FIT = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps", "0"]
+FIT += ["--no-refit", "-q"]
 
 
 def data(code, seed=0):
@@ -30,39 +32,26 @@ def fitted():
     return ae.fit(data(-99999))
 
 
-def same(a, b):
-    return np.array_equal(np.asarray(a), np.asarray(b))
-
-
 def test_a_number_for_missing_values_acts_like_nan(fitted):
     with_nan = SequenceAutoencoder(random_state=0, **TINY).fit(data(np.nan))
-    assert same(fitted.transform(data(-99999)), with_nan.transform(data(np.nan)))
+    codes = fitted.transform(data(-99999))
+    np.testing.assert_array_equal(codes, with_nan.transform(data(np.nan)))
     assert fitted.score(data(-99999)) == with_nan.score(data(np.nan))
     assert fitted.scaler_.scale_ < 2
 
 
-def test_without_the_argument_the_fit_warns():
-    with pytest.warns(UserWarning, match=r"-99999 occurs 3 times in column 'x0'") as caught:
-        SequenceAutoencoder(random_state=0, **TINY).fit(data(-99999), callbacks=[NoEpoch()])
-    assert caught[0].filename == __file__
-
-
 def test_the_model_remembers_the_number(fitted, tmp_path):
     fitted.save(tmp_path / "m.refold")
-    loaded = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
+    loaded = SequenceAutoencoder.load(tmp_path / "m.refold")
     assert loaded.missing_values == [-99999]
     copied = pickle.loads(pickle.dumps(fitted))  # noqa: S301
     for ae in (loaded, copied):
-        assert same(ae.transform(data(-99999)), fitted.transform(data(np.nan)))
-    inputs = [loaded.encoder_inputs(data(code)) for code in (-99999, np.nan)]
-    np.testing.assert_array_equal(*inputs)
-
-
-def test_calibration_and_detection_use_the_number(fitted, tmp_path):
-    fitted.save(tmp_path / "m.refold")
-    loaded = refold.SequenceAutoencoder.load(tmp_path / "m.refold").calibrate(data(-99999, seed=1))
-    found, wanted = (loaded.detect(data(code, seed=2), alpha=0.1) for code in (-99999, np.nan))
-    assert same(found.p_values, wanted.p_values)
+        codes = ae.transform(data(-99999))
+        np.testing.assert_array_equal(codes, fitted.transform(data(np.nan)))
+    np.testing.assert_array_equal(*(loaded.encoder_inputs(data(code)) for code in (-99999, np.nan)))
+    loaded.calibrate(data(-99999, seed=1))
+    found = [loaded.detect(data(code, seed=2), alpha=0.1) for code in (-99999, np.nan)]
+    np.testing.assert_array_equal(*(one.p_values for one in found))
 
 
 def test_old_models_have_no_number(fitted, tmp_path):
@@ -91,62 +80,46 @@ def files(tmp_path_factory):
     return folder
 
 
-FIT = [
-    "--latent-dim",
-    "2",
-    "--units",
-    "4",
-    "--max-epochs",
-    "1",
-    "--latent-steps",
-    "0",
-    "--no-refit",
-]
-
-
 def test_the_command_line_has_the_option(files, capsys):
     model, out = str(files / "m.refold"), str(files / "codes.npy")
-    arguments = ["fit", str(files / "code.csv"), "-o", model, *FIT, "--seed", "0", "-q"]
+    arguments = ["fit", str(files / "code.csv"), "-o", model, *FIT, "--seed", "0"]
     assert main([*arguments, "--missing", "-99999,-9999", "--missing", "1e20"]) == 0
-    assert refold.SequenceAutoencoder.load(model).missing_values == [-99999, -9999, 1e20]
+    assert SequenceAutoencoder.load(model).missing_values == [-99999, -9999, 1e20]
     codes = []
     for name in ("code", "nan"):
         assert main(["encode", model, str(files / f"{name}.csv"), "-o", out, "-q"]) == 0
         codes.append(np.load(out))
-    assert same(*codes)
+    np.testing.assert_array_equal(*codes)
     assert capsys.readouterr().err == ""
+    for text in ("none", "1,,2", "inf"):
+        assert main([*arguments, "--missing", text]) == 2
+        assert "--missing" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_epochs")
 def test_the_command_line_names_its_option(files, capsys):
-    arguments = ["fit", str(files / "code.csv"), "-o", str(files / "n.refold"), *FIT, "-q"]
-    assert main(arguments) == 0
+    assert main(["fit", str(files / "code.csv"), "-o", str(files / "n.refold"), *FIT]) == 0
     line = capsys.readouterr().err
     assert "-99999 occurs 3 times in column 'x0' (first in sequence 0, step 3)" in line
     assert "pass --missing -99999." in line
 
 
-@pytest.mark.parametrize("text", ["none", "1,,2", "inf"])
-def test_a_bad_number_on_the_command_line(files, capsys, text):
-    assert (
-        main(["fit", str(files / "nan.csv"), "-o", str(files / "n.refold"), "--missing", text]) == 2
-    )
-    assert "--missing" in capsys.readouterr().err
+def test_without_the_argument_the_fit_warns():
+    with pytest.warns(UserWarning, match=r"-99999 occurs 3 times in column 'x0'") as caught:
+        SequenceAutoencoder(random_state=0, **TINY).fit(data(-99999), callbacks=[NoEpoch()])
+    assert caught[0].filename == __file__
 
 
-def test_one_column_of_a_sensor_warns():
-    x = np.sin(np.arange(60.0) / 5)
-    # Warnings are errors in tests, so the fit ends before training.
-    with pytest.raises(UserWarning, match=r"All 60 sequences .* refold.sequences.windows\(\[x\]"):
-        SequenceAutoencoder(random_state=0, architecture="dense", **TINY).fit(x[:, None])
-
-
-def test_a_padded_array_warns():
+def test_single_steps_and_padding_warn():
+    ae = SequenceAutoencoder(random_state=0, architecture="dense", **TINY)
     x = np.random.default_rng(0).normal(size=(20, 6, 2))
+    # Warnings are errors in tests, so the fit ends before training.
+    with pytest.raises(UserWarning, match=r"All 20 sequences .* refold.sequences.windows\(\[x\]"):
+        ae.fit(x[:, :1])
     for i in range(20):
         x[i, 1 + i % 6 :] = 0
     with pytest.raises(UserWarning, match=r"Sequences.from_padded\(x\)"):
-        SequenceAutoencoder(random_state=0, architecture="dense", **TINY | {"latent_dim": 6}).fit(x)
+        ae.set_params(latent_dim=6).fit(x)
 
 
 def test_sequences_with_numbers_for_missing_values_can_be_concatenated():

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 REFUSED = (*TRAINING_PACKAGES, "jaxlib", "pandas", "polars")
 SETUP = """
 import json, sys
-from refold._support.import_finders import RefusingFinder
+from refold._support.optional_imports import RefusingFinder
 sys.meta_path[:0] = [RefusingFinder(name) for name in {}]
 """
 USE = """
@@ -192,7 +192,7 @@ def test_a_function_says_what_to_install(call, what):
 
 EXTRAS = """
 import json, sys
-from refold._support.import_finders import RefusingFinder
+from refold._support.optional_imports import RefusingFinder
 sys.meta_path[:0] = [RefusingFinder(name) for name in ("httptools", "msgspec", "starlette")]
 try:
     import refold.explore

@@ -9,7 +9,7 @@ import select
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,31 +21,14 @@ _PIECE = 1 << 18
 
 
 class Load(NamedTuple):
-    """The measurements of all clients.
-
-    Attributes
-    ----------
-    seconds : float
-    times : array of shape (n_responses,)
-        Seconds from the time at which a request was due or sent to the end of its response.
-    statuses : array of shape (n_responses,)
-    ends : array of shape (n_responses,)
-        Seconds from the start to the end of each response.
-    lost : int
-        Number of requests that were sent completely and got no complete response.
-    refused : int
-        Number of connections that were refused.
-    cpu_seconds : float
-        CPU time of the clients.
-    """
+    """The measurements of all clients; times are in seconds."""
 
     seconds: float
-    times: np.ndarray
-    statuses: np.ndarray
-    ends: np.ndarray
-    lost: int
-    refused: int
-    cpu_seconds: float
+    times: np.ndarray  # (n_responses,), since a request was due or sent
+    statuses: np.ndarray  # (n_responses,)
+    lost: int  # requests that were sent completely and got no complete response
+    refused: int  # connections
+    cpu_seconds: float  # of the clients
 
     @property
     def rate(self) -> float:
@@ -117,7 +100,6 @@ class _Clients:
         self.idle = deque(_Client() for _ in range(clients))
         self.times: list[float] = []
         self.statuses: list[int] = []
-        self.ends: list[float] = []
         self.lost = self.refused = self.waiting = 0
 
     def send(self, due: float) -> None:
@@ -197,7 +179,6 @@ class _Clients:
             return
         now = time.perf_counter()
         self.times.append(now - client.sent)
-        self.ends.append(now)
         self.statuses.append(int(data[9:12]))
         client.received = b""
         if client.rest is not None or b"connection: close" in data[:end]:
@@ -230,24 +211,20 @@ def run(
     seconds: float = 10.0,
     number: int = 1 << 60,
     rate: float | None = None,
-    hooks: Sequence[tuple[float, Callable[[], Any]]] = (),
 ) -> Load:
     """Send requests for some seconds, or a given number of requests.
 
     Without ``rate``, each client sends its next request after a response. With ``rate`` requests
     per second, requests are due at random times, and a response time starts when its request is
-    due. ``hooks`` are pairs of seconds and a function, which is called after these seconds.
+    due.
     """
     rng = np.random.default_rng(0)
     those = _Clients(port, requests, clients)
     begin, used = time.perf_counter(), time.process_time()
     end = begin + seconds
-    calls = deque(sorted((begin + after, call) for after, call in hooks))
     due = begin
     while True:
         now = time.perf_counter()
-        if calls and now >= calls[0][0]:
-            calls.popleft()[1]()
         more = now < end and number > 0
         while more and those.idle and (rate is None or due <= now):
             those.send(now if rate is None else due)
@@ -258,8 +235,6 @@ def run(
         if not those.waiting and not (more and those.idle):
             break
         until = end if more else now + 60.0
-        if calls:
-            until = min(until, calls[0][0])
         if more and those.idle and rate is not None:
             until = min(until, due)
         those.wait(max(0.0, until - now))
@@ -267,7 +242,6 @@ def run(
         time.perf_counter() - begin,
         np.array(those.times),
         np.array(those.statuses),
-        np.array(those.ends) - begin,
         those.lost,
         those.refused,
         time.process_time() - used,

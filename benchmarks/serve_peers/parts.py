@@ -78,19 +78,6 @@ def rates(bench: Bench) -> list[dict[str, Any]]:
     return found
 
 
-def half(bench: Bench) -> list[dict[str, Any]]:
-    """Measure response times at half of the largest rate, with one sequence per request."""
-    found = []
-    with serving(bench.files) as (port, _):
-        for name, sequences in bench.data.items():
-            requests = requests_for(sequences, name)
-            largest = run(port, requests, seconds=bench.seconds / 2).rate
-            load = run(port, requests, seconds=2 * bench.seconds, rate=largest / 2)
-            _check(load)
-            found.append({"data": name, "rate": load.rate, **_percentiles(load)})
-    return found
-
-
 def peers(bench: Bench) -> list[dict[str, Any]]:
     """Measure a simple service with FastAPI, and then this one."""
     found = []
@@ -141,21 +128,6 @@ def overload(bench: Bench) -> dict[str, Any]:
         "refusal_p99": load.percentile(99, ok=False),
         "after": after,
     }
-
-
-def shutdown(bench: Bench) -> dict[str, Any]:
-    """Terminate the service under load, and kill it."""
-    requests = requests_for(bench.data["plain"], "plain")
-    with serving(bench.files) as (port, server):
-        load = run(port, requests, seconds=4.0, hooks=[(2.0, server.terminate)])
-        code = server.wait(30)
-    with serving(bench.files) as (port, server):
-        run(port, requests, seconds=1.0, hooks=[(0.5, server.kill)])
-        server.wait()
-        begin = time.perf_counter()
-        with serving(bench.files, port=port):
-            again = time.perf_counter() - begin
-    return {"answered": len(load.times), "lost": load.lost, "code": code, "again": again}
 
 
 def _sets(sequences: list[np.ndarray], size: int) -> list[list[np.ndarray]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from refold import training
 from refold._support.argument_checks import check_some, check_whole, draw_seed
-from refold._support.console import log
+from refold._support.output import log
 from refold.arguments import Arguments
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import ErrorCurve, Fidelity

@@ -74,8 +74,8 @@ def argument(name: str = "", /, **value: Any) -> str:
     >>> Message(f"{argument('units')} or {argument(sort=True)} or {argument(scale='features')}")
     "units or sort=True or scale='features'"
     """
-    for name, given in value.items():
-        name = f"{name}={given!r}" if isinstance(given, str) else f"{name}={given}"
+    for name, content in value.items():
+        name = f"{name}={content!r}" if isinstance(content, str) else f"{name}={content}"
     return f"{_START}{name}{_END}"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 import refold
-from refold._support.offsets import positions_of
+from refold._support.arrays import positions_of
 from refold._support.optional_imports import is_installed
 from refold._support.rules import check, one_of, whole
 from refold.errors import ParameterError, argument

@@ -1,4 +1,4 @@
-"""Two fitted models and their data, which the tests of the commands share."""
+"""Fitted models, their data, and a way to run commands, which the tests of the commands share."""
 
 import contextlib
 import io
@@ -11,18 +11,8 @@ from refold.cli import main
 from refold.sequences import as_sequences, write
 from refold.training._split import set_aside
 
-FIT = [
-    "--latent-dim",
-    "4",
-    "--units",
-    "8",
-    "--max-epochs",
-    "1",
-    "--latent-steps",
-    "0",
-    "--seed",
-    "0",
-]
+FIT = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--latent-steps", "0"]
+FIT += ["--seed", "0"]
 
 
 def _sines(n, seed):
@@ -56,3 +46,14 @@ def sines(tmp_path_factory):
 def fit_options():
     """Return the options of these fits; data of the same shape reuses their compiled code."""
     return FIT
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs a command and returns what it wrote to the two streams."""
+
+    def call(*arguments, code=0):
+        assert main([str(argument) for argument in arguments]) == code
+        return capsys.readouterr()
+
+    return call

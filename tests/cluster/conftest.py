@@ -53,7 +53,7 @@ def folder(sequences, tmp_path_factory):
 def cluster():
     """Start a cluster with room for three workers."""
     ray = pytest.importorskip("ray")
-    from refold.cluster._connection import connected
+    from refold.cluster._ray import connected
 
     temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # the name of a socket must be short
     os.environ["RAY_TMPDIR"] = temporary

@@ -20,6 +20,8 @@ import pytest
 import refold
 from cluster_data import codes_in, table_of
 from refold.cli import main
+from refold.cluster._ray import check_answers, connected
+from refold.errors import ClusterError, ParameterError
 
 ray = pytest.importorskip("ray")
 # Ray starts processes while JAX has threads, and leaves their log files to the garbage collector.
@@ -51,21 +53,29 @@ def test_the_command_encodes_on_a_cluster(
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("options", "message"),
     [
-        (["-o", "codes", "--features"], "--features cannot be used with --on"),
-        (["-o", "codes", "--sort"], "--sort cannot be used with --on"),
-        (["-o", "-"], "--on needs names of Parquet files"),
+        ("--on auto -o codes --features", "--features cannot be used with --on"),
+        ("--on auto -o codes --sort", "--sort cannot be used with --on"),
+        ("--on auto -o -", "--on needs named files"),
+        ("--workers 2", "--workers needs --on. Add --on CLUSTER."),
     ],
 )
-def test_options_of_one_machine_are_refused(model_file, folder, capsys, more, message):
-    assert main(["encode", str(model_file), str(folder), "--on", "auto", *more]) == 2
+def test_options_that_do_not_go_together(model_file, folder, capsys, options, message):
+    assert main(["encode", str(model_file), str(folder), *options.split()]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_workers_need_a_cluster(model_file, folder, capsys):
-    assert main(["encode", str(model_file), str(folder), "--workers", "2"]) == 2
-    assert "--workers needs --on. Add --on CLUSTER." in capsys.readouterr().err
+@pytest.mark.parametrize("on", ["", "somewhere", None])
+def test_an_address_has_a_port(on):
+    with pytest.raises(ParameterError, match=r"on must be an address .* Got"), connected(on):
+        pass
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_an_address_answers(address):
+    with pytest.raises(ClusterError, match=rf"No Ray cluster answers at '{address}' \(.*refused"):
+        check_answers(address)
 
 
 # Losses. The work is so slow that something can be lost in the middle.
@@ -152,6 +162,18 @@ def wait_for_parts(output, number, seconds=240):
         time.sleep(0.05)
 
 
+def encode_and_lose(cluster, model_file, many, expected, output, lose):
+    """Encode on a cluster while a thread takes something away from it, and check the parts."""
+    thread = threading.Thread(target=lose)
+    thread.start()
+    summary = refold.cluster.encode(
+        model_file, many, output, on=cluster.address, num_workers=2, **SLOW
+    )
+    thread.join()
+    assert summary.num_sequences == 12_000
+    check(output, expected)
+
+
 @pytest.mark.slow
 def test_workers_that_are_killed_lose_nothing(nodes, model_file, many, expected, tmp_path):
     cluster, others = nodes(1, 1, 1)
@@ -166,15 +188,8 @@ def test_workers_that_are_killed_lose_nothing(nodes, model_file, many, expected,
             os.kill(workers[i % len(workers)], signal.SIGKILL)
             killed.append(workers)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    summary = refold.cluster.encode(
-        model_file, many, output, on=cluster.address, num_workers=2, **SLOW
-    )
-    thread.join()
+    encode_and_lose(cluster, model_file, many, expected, output, kill)
     assert len(killed) == 10
-    assert summary.num_sequences == 12_000
-    check(output, expected)
 
 
 @pytest.mark.slow
@@ -186,14 +201,7 @@ def test_a_node_that_is_lost_loses_nothing(nodes, model_file, many, expected, tm
         wait_for_parts(output, 4)
         cluster.remove_node(others[1], allow_graceful=False)
 
-    thread = threading.Thread(target=lose)
-    thread.start()
-    summary = refold.cluster.encode(
-        model_file, many, output, on=cluster.address, num_workers=2, **SLOW
-    )
-    thread.join()
-    assert summary.num_sequences == 12_000
-    check(output, expected)
+    encode_and_lose(cluster, model_file, many, expected, output, lose)
 
 
 @pytest.mark.slow

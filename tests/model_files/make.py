@@ -160,7 +160,7 @@ def plain(decoded):
 
 def results(ae, data, options):
     """Return what a model gives for sequences, as arrays and JSON texts."""
-    from refold.storage import fingerprint  # only commit 2d37b8f has this module
+    from refold.model._file import fingerprint  # only commit 2d37b8f has this module
 
     X = opened(data, options)
     codes = ae.encode(X)

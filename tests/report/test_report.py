@@ -23,9 +23,9 @@ from refold.evaluation import (
 from refold.model import Model
 from refold.plots import loss_curves
 from refold.plots.charts import loss_chart
-from refold.report import _code_cards, _plotly, _report_data, _sequence_cards, report, section
+from refold.report import _cards, _plotly, _report, report, section
+from refold.report._cards import pair_rows
 from refold.report._page import Plot, Text
-from refold.report._sequence_cards import pair_rows
 from refold.sequences import Column, Schema, Sequences
 from small_data import untrained
 
@@ -203,12 +203,14 @@ def test_without_training_data_pca_is_cross_fitted(built, tmp_path):
 @pytest.mark.usefixtures("no_epochs")
 def test_pca_is_fitted_to_the_training_part():
     data = curves()
-    model = refold.SequenceAutoencoder(4, calibration_fraction=0.4, **TINY).fit(data)
+    options = TINY | {"calibration_fraction": 0.4, "forecast_steps": 2}
+    model = refold.SequenceAutoencoder(4, **options).fit(data)
     apart = model.held_back(data)
     assert apart.sum() == 20
     units = model.error_scaler_
     part = section(model, data, title="x", train=data)
     assert "fitted on 30 sequences of the training data" in part.summary
+    assert "which forecasts, is not shown" in card(part, "Architecture").caption
     pca = PCABaseline(4).fit(data[~apart], units).reconstruct(data)
     assert part.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
     alone = section(model, data, title="x")
@@ -217,7 +219,7 @@ def test_pca_is_fitted_to_the_training_part():
     assert alone.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
 
 
-def test_large_data_is_sampled_and_the_page_says_so(built):
+def test_large_data_is_sampled_and_the_page_says_so(built, monkeypatch):
     data, model, _ = built("curves")
     part = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
     assert part.result.num_sequences == 20
@@ -226,6 +228,9 @@ def test_large_data_is_sampled_and_the_page_says_so(built):
     again = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
     assert again == part
     assert section(model, data, title="x", max_sequences=20, seed=1).result != part.result
+    # fewer long sequences
+    monkeypatch.setattr(_report, "MAX_VALUES", 12 * 3 * int(data.lengths.max()))
+    assert section(model, data, title="x").result.num_sequences == 12
 
 
 def test_without_errors_one_card_says_so(built, monkeypatch):
@@ -240,14 +245,6 @@ def test_without_errors_one_card_says_so(built, monkeypatch):
     assert (
         "All sequences are reconstructed exactly." in card(part, "Best, median and worst").caption
     )
-
-
-def test_fewer_long_sequences_are_shown(built, monkeypatch):
-    data, model, _ = built("curves")
-    monkeypatch.setattr(_report_data, "MAX_VALUES", 12 * 3 * int(data.lengths.max()))
-    assert section(model, data, title="x").result.num_sequences == 12
-    monkeypatch.setattr(_report_data, "MAX_VALUES", 1)
-    assert section(model, data, title="x").result.num_sequences == _report_data.MIN_SEQUENCES
 
 
 @pytest.mark.parametrize("num", [1, 2, 3])
@@ -281,7 +278,7 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
     assert "Dimension 1 of the code holds the length" in card(part, "Architecture").caption
     model = refold.SequenceAutoencoder(4, variational=True, **ONCE).fit(data)
     for bound, name in ((-1.0, "learned"), (np.inf, "inactive")):
-        monkeypatch.setattr(_code_cards, "ACTIVE", bound)
+        monkeypatch.setattr(_cards, "ACTIVE", bound)
         one = card(section(model, data, title="x"), "Latent dimensions")
         assert {trace["name"]: len(trace["x"]) for trace in one.views[0].data} == {name: 4}
     assert (
@@ -293,7 +290,11 @@ def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatc
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"sequences": Sequences.from_list([[1.0]])[:0]}, DataError, "no sequence to report on"),
+        (
+            {"sequences": Sequences.from_list([[1.0]])[:0]},
+            DataError,
+            "no sequence with a step to report",
+        ),
         ({"sequences": Sequences.from_list(["ab", "b"])}, SchemaError, "1 features"),
         ({"sequences": Sequences.from_list([np.ones((2, 1))])}, SchemaError, "fitted on 3"),
         ({"train": curves(2)[:1]}, DataError, "needs at least two"),
@@ -315,11 +316,10 @@ def test_bad_arguments(built, tmp_path, change, error, message):
 
 def test_empty_sequences_alone_are_refused(built):
     _, model, _ = built("words")
-    empty = Sequences.from_list(["", ""], schema=model.schema_)
-    with pytest.raises(DataError, match="2 sequences, all of them empty"):
-        section(model, empty, title="x")
-    some = Sequences.from_list(["", "ab", "", "c"], schema=model.schema_)
-    assert section(model, some, title="x").result.num_sequences == 4
+    words = Sequences.from_list(["", "ab", "", "c"], schema=model.schema_)
+    with pytest.raises(DataError, match="no sequence with a step to report on"):
+        section(model, words[[0, 2]], title="x")
+    assert section(model, words, title="x").result.num_sequences == 4
 
 
 # The map of the codes
@@ -330,19 +330,25 @@ def code_map(built, **options):
     return card(section(model, data, title="x", **options), "Map of the codes")
 
 
-def test_a_point_shows_id_length_label_and_error(built):
+def test_a_point_shows_id_length_label_and_error(built, monkeypatch):
     data, _, _ = built("curves")
     labels = [f"k{i % 2}" for i in range(50)]
     traces = code_map(built, labels=labels, label_name="kind").views[0].data
     assert [trace["name"] for trace in traces] == ["k0", "k1"]
     text = traces[1]["hovertext"][0]
     assert text.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
-
-
-def test_without_labels_colors_show_lengths(built):
-    view = code_map(built).views[0]
-    assert view.layout["legend"]["title"] == {"text": "steps"}
-    assert [trace["name"] for trace in view.data] == ["4", "5", "6", "7", "8"]
+    traces = code_map(built, labels=[NASTY, "b"] * 25).views[0].data
+    assert not any("<" in trace["name"] or "%{" in trace["name"] for trace in traces)
+    # without labels, and of very many points
+    monkeypatch.setattr(_cards, "MAX_POINTS", 15)
+    shown = code_map(built)
+    assert shown.views[0].layout["legend"]["title"] == {"text": "steps"}
+    assert {trace["name"] for trace in shown.views[0].data} <= {"4", "5", "6", "7", "8"}
+    assert sum(len(trace["x"]) for trace in shown.views[0].data) == 15
+    assert "15 of 50 codes are drawn, chosen at random." in shown.caption
+    # text and missing labels together
+    traces = code_map(built, labels=[None if i % 3 else "even" for i in range(50)]).views[0].data
+    assert {trace["name"] for trace in traces} == {"None", "even"}
 
 
 def test_umap_is_a_third_view_if_it_is_installed(built):
@@ -351,13 +357,6 @@ def test_umap_is_a_third_view_if_it_is_installed(built):
     assert [view.name for view in shown.views] == ["Features", "PCA", "UMAP"]
     assert "Under PCA and UMAP, points are codes." in shown.caption
     assert shown.switch
-
-
-def test_very_many_points_are_sampled(built, monkeypatch):
-    monkeypatch.setattr(_code_cards, "MAX_POINTS", 15)
-    shown = code_map(built, labels=np.arange(50) % 3)
-    assert sum(len(trace["x"]) for trace in shown.views[0].data) == 15
-    assert "15 of 50 codes are drawn, chosen at random." in shown.caption
 
 
 def test_matplotlib_and_the_page_draw_the_same_chart():
@@ -412,16 +411,9 @@ def test_binary_values_of_pca_are_rounded_as_they_are_scored():
     (_, original), (_, pca) = pair_rows(before, {"PCA": back})
     assert "".join(text for text, _ in original) == "101"
     assert pca == [("1", False), ("0", False), ("0", True)]
-
-
-def test_text_and_missing_labels_together(built):
-    data, model, _ = built("curves")
-    labels = [None if i % 3 else "even" for i in range(20)]
-    part = section(model, data[30:], title="curves", labels=labels)
-    assert {trace["name"] for trace in card(part, "Map of the codes").views[0].data} == {
-        "None",
-        "even",
-    }
+    short = Sequences(back.values[:2], [0, 2], schema=schema)
+    _, (_, pca) = pair_rows(before, {"PCA": short})
+    assert pca[2:] == [("–", True)]  # a step that it lacks
 
 
 def test_strips_show_wrong_values_and_are_cut(built, monkeypatch):
@@ -432,17 +424,9 @@ def test_strips_show_wrong_values_and_are_cut(built, monkeypatch):
     assert all(len(trace["z"]) == 8 for trace in originals)
     wrong = [trace for trace in figure.data if "wrong" in trace["hovertemplate"]]
     assert bool(wrong) == (accuracy(data[30:], model.reconstruct(data[30:])) < 1)
-    monkeypatch.setattr(_sequence_cards, "MAX_STRIP", 2)
+    monkeypatch.setattr(_cards, "MAX_STRIP", 2)
     figure = card(section(model, data[30:], title="x"), "Best, median and worst").views[0]
     assert max(len(trace["z"][0]) for trace in figure.data) <= 2
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_a_model_that_forecasts():
-    data = curves()
-    model = refold.SequenceAutoencoder(2, forecast_steps=2, **ONCE).fit(data)
-    part = section(model, data, title="curves")
-    assert "which forecasts, is not shown" in card(part, "Architecture").caption
 
 
 def test_constant_columns(tmp_path):

@@ -5,7 +5,6 @@ import pytest
 
 from refold.errors import DataError, ParameterError
 from refold.search import cluster
-from small_data import ragged
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +42,16 @@ def test_clusters_of_sequences(ae, sequences):
     assert found.sizes.sum() == 24
     assert np.array_equal(cluster(ae, sequences, num_clusters=2).labels, found.labels)
     assert len(ae.inverse_transform(found.centers)) == 2
-
-
-def test_no_clusters_and_a_single_one(ae):
-    found = cluster(ae, ragged(3))
-    assert len(found) == 0
-    assert found.noise == 1.0
-    assert np.isnan(found.silhouette)
-    assert found.to_table().num_rows == 0
-    assert np.isnan(cluster(ae, ragged(3), num_clusters=1).silhouettes).all()
+    assert np.isnan(cluster(ae, sequences, num_clusters=1).silhouettes).all()
+    few = cluster(ae, sequences[:3])  # all of them are noise
+    assert (len(few), few.noise, few.to_table().num_rows) == (0, 1.0, 0)
 
 
 def test_mistakes(ae):
-    with pytest.raises(ParameterError, match="num_clusters must be at most the number of seq"):
-        cluster(ae, ragged(3), num_clusters=4)
+    codes = np.zeros((3, 3))
+    with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 3"):
+        cluster(ae, codes=codes, distance="code", num_clusters=4)
     with pytest.raises(ParameterError, match="min_size is for HDBSCAN"):
-        cluster(ae, ragged(3), num_clusters=2, min_size=3)
+        cluster(ae, codes=codes, distance="code", num_clusters=2, min_size=3)
     with pytest.raises(DataError, match="There is no sequence to cluster"):
-        cluster(ae, codes=np.zeros((0, 3)))
+        cluster(ae, codes=codes[:0])

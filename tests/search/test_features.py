@@ -24,26 +24,11 @@ def test_other_sequences_do_not_change_a_bit(monkeypatch):
     given = described([20, 3, 1, 40, 9, 20, 31])
     given.missing[[2, 4, 5], [0, 1, 1]] = True
     features = SequenceFeatures.fit(given, [1, 1], width=4, num_steps=25)
-    found = features(given)
+    vectors = features(given)
     monkeypatch.setattr(_features, "_BLOCK", 60)
-    assert np.array_equal(features(given), found)
-    for i in range(len(found)):
-        assert np.array_equal(features(part(given, i)), found[[i]])
-
-
-def test_sequences_of_one_step():
+    assert np.array_equal(features(given), vectors)
+    for i in range(len(vectors)):
+        assert np.array_equal(features(part(given, i)), vectors[[i]])
+    # sequences of one step have no frequency
     features = SequenceFeatures.fit(described([1] * 6), [1, 1], width=3, num_steps=1)
-    assert features.groups(described([1]))[3].shape == (1, 0)  # there is no frequency
     assert np.isfinite(features(described([1, 7]))).all()
-
-
-def test_amplitudes_say_how_fast_a_sequence_changes():
-    steps = np.arange(64)
-    waves = [np.sin(2 * np.pi * k * steps / 64 + shift) for k in (2, 20) for shift in (0, 1)]
-    values = np.concatenate(waves)[:, None].astype(np.float32)
-    missing = np.zeros((4, 1), bool)
-    given = Described(values, np.arange(0, 257, 64), np.zeros((4, 0), np.float32), missing)
-    features = SequenceFeatures.fit(given, [1], width=2, num_steps=64)
-    slow, shifted, fast, _ = features.groups(given)[3]
-    np.testing.assert_allclose(slow, shifted, atol=1e-4)
-    assert slow.argmax() < fast.argmax()

@@ -19,8 +19,8 @@ from refold.errors import (
     ParameterError,
 )
 from refold.model import History
-from refold.search import Index, _source, _store, draw, nearest
-from refold.search._source import RowSource
+from refold.search import Index, _rows, _store, draw, nearest
+from refold.search._rows import RowSource
 from refold.sequences import write
 from small_data import mapped, ragged
 
@@ -84,6 +84,8 @@ def test_conditions_on_metadata(ae, sequences, made):
 
 def test_rows_are_added_replaced_and_removed(ae, place):
     index, new = Index.open(place, ae), ragged(2, seed=7)
+    reader = Index.open(place, ae)
+    assert len(reader.rows.ids) == 24  # they are in memory from now on
     columns = {"year": [1.0, 2.0], "site": ["a", "b"]}
     with pytest.raises(ParameterError, match="The id 's3' is in the index already"):
         index.add(new, ids=["new", "s3"], metadata=columns)
@@ -94,6 +96,7 @@ def test_rows_are_added_replaced_and_removed(ae, place):
     assert [hits.ids(i) + hits.column("year", i) for i in range(2)] == [["new", 1], ["s3", 2]]
     assert index.remove(["s3", "s4", "never"]) == 2
     assert index.remove([]) == 0
+    assert reader.search(ids=["new"], k=99).table.num_rows == len(reader) - 1 == 22
     assert set(index.codes()[1]) == {"new", *(f"s{i}" for i in range(24))} - {"s3", "s4"}
     assert np.array_equal(index.codes(["new"])[0], ae.encode(new)[:1])
 
@@ -116,7 +119,7 @@ def test_files_are_encoded_in_blocks(ae, sequences, scanned, tmp_path, monkeypat
     for name in ("codes", "vectors", "norms"):
         assert np.array_equal(getattr(index.rows, name), getattr(whole.rows, name))
     assert index.search(sequences[:3], k=5).table.equals(whole.search(sequences[:3], k=5).table)
-    monkeypatch.setattr(_source, "_CODES", 7)
+    monkeypatch.setattr(_rows, "_CODES", 7)
     index.add(codes=ae.encode(sequences), ids=sequences.ids, metadata=columns, replace=True)
     assert index.codes(["s20"])[0].tolist() == ae.encode(sequences[20:21]).tolist()
 
@@ -155,19 +158,11 @@ def test_a_run_that_is_killed_leaves_the_old_index_or_none(ae, place, scanned, t
 
 def test_many_small_changes(ae, place):
     index, size = Index.open(place, ae), place.stat().st_size
-    for i in range(25):
+    for i in range(10):
         index.add(codes=np.full((1, 3), i), ids=[f"n{i}"], metadata={"site": ["x"], "year": [i]})
-    assert len(index) == 49
+    assert len(index) == 34
     assert place.stat().st_size < size + 2**20
     assert index.search(ids=["n3"], k=1).ids()[0] in ("n2", "n4")
-
-
-def test_a_reader_sees_what_another_one_writes(ae, sequences, place):
-    reader, writer = Index.open(place, ae), Index.open(place, ae)
-    assert reader.search(sequences[:1], k=1).ids() == ["s0"]
-    writer.remove(["s0"])
-    assert reader.search(sequences[:1], k=1).ids() != ["s0"]
-    assert len(reader) == 23
 
 
 def test_types_and_names_of_metadata(ae, tmp_path):
@@ -197,7 +192,7 @@ def test_types_and_names_of_metadata(ae, tmp_path):
         (None, {"site": [1]}, "Got 1 rows of metadata for 3 sequences"),
         (None, {"rank": [1, 2, 3]}, "cannot be named 'rank'"),
         (None, [1, 2], "metadata must be a mapping"),
-        (["a", "b"], None, r"Got ids of shape \(2,\) for 3 codes"),
+        (["a", "b"], None, "Got 2 ids for 3 sequences"),
     ],
 )
 def test_bad_rows(ae, tmp_path, ids, metadata, message):
@@ -262,33 +257,31 @@ def test_paths_without_an_index(ae, place, tmp_path):
         Index.create(tmp_path / "no" / "x.index", ae, ragged(1))
     with pytest.raises(ParameterError, match=r"'.*copy.index' exists already. Add rows"):
         Index.create(place, ae, ragged(1))
-    (tmp_path / "old" / "codes.lance").mkdir(parents=True)
     for method in (Index.create, Index.open):
-        with pytest.raises(FileFormatError, match=r"an index of an earlier version .* again\."):
-            method(tmp_path / "old", ae)
         with pytest.raises(ParameterError, match=r"'s3://b/x' is a URL.*name a local file\."):
             method("s3://b/x", ae)
 
 
-def test_an_index_of_a_newer_version(ae, place):
-    duckdb.connect(place).execute("UPDATE facts SET version = 99").close()
-    with pytest.raises(FileFormatError, match="has index version 99, and this Refold"):
-        Index.open(place, ae)
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE facts SET version = 99", "has index version 99, and this Refold"),
+        ("DROP TABLE codes", "cannot be read .* Create it again if its file"),
+    ],
+)
+def test_an_index_that_another_program_changed(ae, place, statement, message):
+    duckdb.connect(place).execute(statement).close()
+    with pytest.raises(FileFormatError, match=message):
+        Index.open(place, ae).search(ragged(1))
 
 
-@pytest.mark.parametrize("size", [20, 5000, 20_000])
+@pytest.mark.parametrize("size", [20, 20_000])
 def test_a_damaged_index(ae, place, size):
     place.write_bytes(place.read_bytes()[:size])
     with pytest.raises(FileFormatError) as error:
         Index.open(place, ae).search(ragged(1))
     assert "\n" not in str(error.value)
     assert size == 20 or "Create it again" in str(error.value)
-
-
-def test_rows_without_their_table(ae, place):
-    duckdb.connect(place).execute("DROP TABLE codes").close()
-    with pytest.raises(FileFormatError, match=r"cannot be read .* Create it again if its file"):
-        Index.open(place, ae).search(ragged(1))
 
 
 def test_one_writer_at_a_time(ae, place):
@@ -349,8 +342,8 @@ def test_exact_search_of_few_rows():
     assert nearest(line, np.float32([[10.2], [49]]), 3)[1].rows.tolist() == [49, 48, 47]
     assert nearest(line, np.float32([[2]]), 0)[0].rows.tolist() == []
     assert nearest(line[:0], np.float32([[2]]), 3)[0].rows.tolist() == []
-    same = np.zeros((40, 2), np.float32)
-    assert nearest(same, same[:1], 4)[0].rows.tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="Got 2 dimensions of queries for 1 dimensions of vectors"):
+        nearest(line, np.zeros((1, 2), np.float32), 3)
 
 
 @pytest.mark.parametrize("offset", [0, 3000])  # at 3000, the scores of all rows are rounded alike

@@ -54,13 +54,8 @@ def check(index, rows, number, seed):
     ("where", "message"),
     [
         # functions and arithmetic
-        (
-            "repeat(id, 100000000) <> id",
-            "1: There is no column 'repeat'. The columns are id,",
-        ),
-        ("lpad(id, 2000000000) = 'a'", "1: There is no column 'lpad'."),
+        ("repeat(id, 100000000) <> id", "1: There is no column 'repeat'. The columns are id,"),
         ("year + 1 > 2003", "6: Unexpected '+'."),
-        ("year = abs(3)", "8: There is no column 'abs'."),
         ("code = 3", "1: There is no column 'code'."),
         # text after a condition
         ("year > 2010; AND strong = 'nonsense'", "12: Unexpected ';'."),
@@ -71,10 +66,7 @@ def check(index, rows, number, seed):
         ("", "1: Expected a column or a literal. Got the end."),
         ("year >", "7: Expected a column or a literal. Got the end."),
         ("year = = 3", "8: Expected a column or a literal. Got '='."),
-        (
-            "year",
-            "5: Expected a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL.",
-        ),
+        ("year", "5: Expected a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL."),
         ("year NOT 3", "6: Expected a comparison such as"),
         ("year IS 3", "9: Expected NULL. Got '3'."),
         ("year IN ()", "10: Expected a column or a literal. Got ')'."),
@@ -91,10 +83,7 @@ def check(index, rows, number, seed):
         ("at > TIMESTAMP 'noon'", "16: Expected a time such as TIMESTAMP '2024-05-01 12:00:00'."),
         ("ok = 1", "6: Expected TRUE or FALSE. Got '1'."),
         ("site = year", "8: The columns 'site' (dictionary"),
-        (
-            "year LIKE '20%'",
-            "1: LIKE needs a column of text. The column 'year' has",
-        ),
+        ("year LIKE '20%'", "1: LIKE needs a column of text. The column 'year' has"),
         ("list = 3", "1: The column 'list' has the type list<item: int64>. It can only be tested"),
         ("year < 1e999", "8: The number '1e999' is beyond 1.8e308."),
         ("site = '\ud800'", r"9: '\ud800' is half of a character."),
@@ -113,21 +102,21 @@ def test_other_conditions_are_refused_with_their_place(index, where, message):
 
 
 def test_what_is_no_text_or_too_long_is_refused(index):
-    with pytest.raises(ParameterError, match=r"where must be text such as .* Got 3\."):
-        matches(index, 3)
-    with pytest.raises(ParameterError, match="has 100,001 characters, and at most 100,000 are"):
-        matches(index, "x" * 100_001)
+    for where, message in (
+        (3, r"where must be text such as .* Got 3\."),
+        ("x" * 100_001, "has 100,001 characters, and at most 100,000 are"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            matches(index, where)
 
 
 @pytest.mark.parametrize(
     "where",
     [
-        "year NOT IN (1) OR year NOT IN (2)",
         "NOT (year IN (1) AND year IN (2))",
-        "year IN (2000, 2001) AND NOT year IN (NULL, 2003)",
         "year > 0 OR year <= 0",
-        "NOT year = NULL",
-        "year <> NULL OR year = NULL",
+        "year IN (2000, 2001) AND NOT year IN (NULL, 2003)",
+        "NOT year = NULL OR year <> NULL",
     ],
 )
 def test_a_missing_value_meets_no_comparison(index, rows, where):
@@ -157,6 +146,11 @@ def test_what_is_not_a_number_is_missing(ae, tmp_path):
         ("x IS NULL", {2}),
     ):
         assert matches(index, where) == expected, where
+
+
+def test_a_pattern_has_no_other_wildcards(index):
+    assert matches(index, "id LIKE 's_'") == {f"s{i}" for i in range(10)}
+    assert matches(index, "id LIKE 's.' OR id LIKE 's[0-9]'") == set()
 
 
 def test_random_conditions(index, rows):

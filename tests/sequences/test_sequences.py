@@ -1,12 +1,117 @@
+"""The container: construction from any input, indexing, round trips, concatenation."""
+
 import pickle
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
-from sklearn.base import BaseEstimator
-from sklearn.model_selection import KFold, ShuffleSplit, cross_val_score, train_test_split
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.model_selection import train_test_split
 
-from refold.errors import DataError
-from refold.sequences import Column, Schema, Sequences
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences import Column, Schema, Sequences, as_sequences, concatenate, fingerprints
+
+NAN = np.nan
+
+
+# Any input
+
+
+class Tensor:
+    """A stand-in for arrays of other libraries."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.array, dtype=dtype)
+
+
+ARRAYS = [np.ones((2, 3)), np.ones((1, 3))]
+ragged = np.empty(2, dtype=object)
+ragged[:] = ARRAYS
+
+
+@pytest.mark.parametrize(
+    ("x", "lengths"),
+    [
+        (ARRAYS, [2, 1]),
+        (tuple(ARRAYS), [2, 1]),
+        (iter(ARRAYS), [2, 1]),
+        (ragged, [2, 1]),
+        ([Tensor(array) for array in ARRAYS], [2, 1]),
+        (Tensor(np.ones((2, 4, 3))), [4, 4]),
+        (np.array([[1.0, 2.0], [1.0, NAN]]), [2, 1]),
+        (np.array(["ab", "a"]), [2, 1]),
+        ([["a", "b"], ["a"]], [2, 1]),
+        (pd.Series(["ab", "a"]), [2, 1]),
+        (pd.Series(ARRAYS), [2, 1]),
+        (pl.Series([[1.0, 2.0], [3.0]]), [2, 1]),
+        (pl.DataFrame({"id": [1, 2], "x": [[1.0, 2.0], [3.0]]}), [2, 1]),
+    ],
+)
+def test_accepted_data(x, lengths):
+    assert as_sequences(x).lengths.tolist() == lengths
+
+
+def test_sequences_are_not_converted_again():
+    sequences = Sequences.from_list(["ab"])
+    assert as_sequences(sequences) is sequences
+    again = as_sequences(["b"], schema=sequences.schema)
+    assert again.schema == sequences.schema
+    assert again.values[:, 0].tolist() == [1]
+    with pytest.raises(ParameterError, match="x is a Sequences already"):
+        as_sequences(sequences, names=["level"])
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ("abc", "Expected a list of sequences, an array or a table. Got a str"),
+        (5, "Got a int; put a single sequence into a list"),
+        ({"x": [1]}, "Got a dict"),
+        (np.zeros(4), r"Got an array of shape \(4,\)"),
+        (np.float64(3), r"Got an array of shape \(\)"),
+        (np.ones((2, 3), complex), "olumn 'x0' holds complex128 .* Complex data not supported"),
+        (scipy.sparse.csr_matrix(np.eye(3)), "Sparse data is not supported: got a csr_matrix of"),
+        (pd.DataFrame({"id": [1], "x": [1.0]}), "Sequences.from_table"),
+        (pd.DataFrame({"id": [1], "x": [1.0], "y": ["a"]}), "no list column"),
+    ],
+)
+def test_bad_input(x, message):
+    with pytest.raises(DataError, match=message):
+        as_sequences(x)
+
+
+ZEROS = np.zeros((3, 1))
+TWO_COLUMNS = Schema((Column("x", "numeric"), Column("y", "numeric")))
+ONE_CATEGORY = Schema((Column("x", "categorical", ("a",)),))
+
+
+@pytest.mark.parametrize(
+    ("values", "offsets", "schema", "message"),
+    [
+        (np.zeros(3), [0, 3], None, r"of shape \(num_steps, features\)\. Got .* \(3,\)"),
+        (ZEROS, [0, 2], None, r"rise from 0 to the number of steps, 3, in integers\. Got \[0, 2\]"),
+        (ZEROS, [1, 3], None, "rise from 0"),
+        (ZEROS, [0, 2, 1, 3], None, "rise from 0"),
+        (ZEROS, [0.0, 3.0], None, r"in integers\. Got \["),
+        (ZEROS, [], None, r"in integers\. Got \["),
+        (ZEROS + np.inf, [0, 3], None, "infinite value at sequence 0, step 0"),
+        (ZEROS, [0, 3], TWO_COLUMNS, "Got 1 columns for 2 columns of the schema"),
+        (ZEROS + 2, [0, 1, 3], ONE_CATEGORY, "Got 2 at sequence 0, .*index of a category, 0 to 0"),
+    ],
+)
+def test_impossible_parts(values, offsets, schema, message):
+    with pytest.raises(DataError, match=message):
+        Sequences(values, offsets, schema=schema)
+
+
+# Indexing
 
 
 @pytest.fixture
@@ -16,17 +121,24 @@ def growing():
     )
 
 
-def test_shape_and_repr(growing):
-    assert len(growing) == 10
-    assert growing.shape == (10,)
-    assert growing.ndim == 1
+def test_shape_repr_and_copies(growing):
+    assert (len(growing), growing.shape, growing.ndim) == (10, (10,), 1)
     assert growing.lengths.dtype == np.int64
     assert repr(growing) == "Sequences(n=10, lengths=0 to 9, 2 numeric)"
     assert repr(growing[:0]) == "Sequences(n=0, columns=2)"
+    assert Sequences([[1], [2]], [0, 2]).values.dtype == np.float64
+    np.testing.assert_array_equal(growing[2], [[0, 1], [2, 3]])
+    np.testing.assert_array_equal(growing[np.int64(-8)], growing[2])
+    one = growing[2]
+    one[:] = 7.0
+    assert not (growing.values == 7.0).all(axis=1).any()
+    again = pickle.loads(pickle.dumps(growing))  # noqa: S301
+    assert again.schema == growing.schema
+    np.testing.assert_array_equal(again.values, growing.values)
 
 
 @pytest.mark.parametrize(
-    ("key", "chosen"),
+    ("key", "indices"),
     [
         (slice(2, 5), [2, 3, 4]),
         (slice(None, None, -3), [9, 6, 3, 0]),
@@ -38,22 +150,14 @@ def test_shape_and_repr(growing):
         ([], []),
     ],
 )
-def test_choosing_several(growing, key, chosen):
+def test_choosing_several(growing, key, indices):
     part = growing[key]
     assert isinstance(part, Sequences)
     assert part.schema is growing.schema
-    assert part.ids.tolist() == list(chosen)
+    assert part.ids.tolist() == list(indices)
     assert part.offsets[0] == 0
-    for i, sequence in zip(chosen, part, strict=True):
+    for i, sequence in zip(indices, part, strict=True):
         np.testing.assert_array_equal(sequence, growing[i])
-
-
-def test_choosing_one(growing):
-    np.testing.assert_array_equal(growing[2], [[0, 1], [2, 3]])
-    np.testing.assert_array_equal(growing[np.int64(-8)], growing[2])
-    one = growing[2]
-    one[:] = 7.0
-    assert not (growing.values == 7.0).all(axis=1).any()
 
 
 @pytest.mark.parametrize(
@@ -70,97 +174,127 @@ def test_impossible_index(growing, key, message):
         growing[key]
 
 
-def test_padded(growing):
-    padded = growing.to_padded()
-    assert padded.shape == (10, 9, 2)
-    assert np.isnan(padded[0]).all()
-    assert Sequences.from_array(padded).lengths.tolist() == growing.lengths.tolist()
-    assert growing.to_padded(-1.0)[0].max() == -1.0
-    assert growing[:1].to_padded().shape == (1, 1, 2)
-    assert growing[:0].to_padded().shape == (0, 1, 2)
+def test_scikit_learn_splits_sequences(growing):
+    train, test, _, indices = train_test_split(growing, np.arange(10), random_state=0)
+    assert isinstance(train, Sequences)
+    assert len(train) + len(test) == 10
+    assert test.lengths.tolist() == indices.tolist()
 
 
-def test_unknown_and_missing_categories_in_to_list():
-    values = np.array([[0.0], [2.0], [np.nan]])
+# Round trips
+
+numbers = st.floats(-1e6, 1e6, width=32) | st.just(NAN)
+
+
+@st.composite
+def arrays(draw):
+    num_features = draw(st.integers(1, 3))
+    lengths = draw(st.lists(st.integers(0, 5), min_size=1, max_size=5))
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    return [draw(hnp.arrays(dtype, (n, num_features), elements=numbers)) for n in lengths]
+
+
+tokens = st.lists(st.lists(st.text(max_size=2) | st.none(), max_size=4), min_size=1, max_size=4)
+strings = st.lists(st.text(max_size=6), min_size=1, max_size=5)
+integers = st.lists(st.lists(st.integers(-9, 9), max_size=4), min_size=1, max_size=5)
+
+
+def assert_same(a, b):
+    assert a.schema == b.schema
+    assert a.values.dtype == b.values.dtype
+    np.testing.assert_array_equal(a.values, b.values)
+    np.testing.assert_array_equal(a.offsets, b.offsets)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays() | tokens | strings | integers, st.booleans())
+def test_to_other_forms_and_back(data, is_categorical):
+    is_array = isinstance(data[0], np.ndarray)
+    column_types = "numeric" if is_array else ("categorical" if is_categorical else None)
+    layout = "characters" if isinstance(data[0], str) and is_categorical else None
+    sequences = Sequences.from_list(data, column_types=column_types, layout=layout)
+    for before, after in zip(data, sequences.to_list(), strict=True):
+        if is_array:
+            assert before.dtype == after.dtype
+            np.testing.assert_array_equal(after, before)
+        elif is_categorical and sequences.lengths.sum():
+            assert after == before
+    again = Sequences.from_list(sequences.to_list(), schema=sequences.schema)
+    assert again.schema == sequences.schema
+    np.testing.assert_array_equal(again.values, sequences.values)
+    assert_same(concatenate([sequences[:1], sequences[1:]]), sequences)
+    assert_same(Sequences.from_arrow(sequences.to_arrow()), sequences)
+    if is_array:
+        for value in (-1.0, NAN):
+            padded = sequences.to_padded(value)
+            assert padded.shape[1] == max(1, sequences.lengths.max())
+            again = Sequences.from_array(padded, sequences.lengths, column_types="numeric")
+            assert_same(again, sequences)
+    full = sequences[sequences.lengths > 0]
+    if len(full):
+        table = full.to_table()
+        mixed = np.random.default_rng(0).permutation(table["id"].to_numpy())
+        interleaved = table.take(np.argsort(np.argsort(mixed, kind="stable")))
+        again = Sequences.from_table(interleaved, id="id", time="time")
+        assert_same(again[np.argsort(again.ids)], full)
+
+
+def test_unknown_and_missing_categories():
+    values = np.array([[0.0], [2.0], [NAN]], np.float32)
 
     def back(labels, layout):
         schema = Schema((Column("token", "categorical", labels),), layout)
         return Sequences(values, [0, 3], schema=schema)[0]
 
-    assert back(("a", "b"), "tokens") == ["a", "<unknown>", None]
-    assert back(("a", "b"), "words") == ["a", "<unknown>", None]
+    assert back(("a", "b"), "tokens") == back(("a", "b"), "words") == ["a", "<unknown>", None]
     assert back(("a", "b"), "characters") == "a\ufffd\ufffd"
     assert back((5, 6), "tokens") == [5, None, None]
-    np.testing.assert_array_equal(back((5, 6), "array"), [[5.0], [np.nan], [np.nan]])
+    np.testing.assert_array_equal(back((5, 6), "array"), [[5.0], [NAN], [NAN]])
     assert back(("a", "b"), "array").tolist() == [["a"], ["<unknown>"], [None]]
     assert back(("a", "b"), "series").tolist() == ["a", "<unknown>", None]
+    schema = Schema((Column("token", "categorical", ("a", "b")),), "tokens")
+    written = Sequences(values, [0, 3], schema=schema)
+    assert_same(Sequences.from_arrow(written.to_arrow()), written)
+    more = concatenate([written, Sequences.from_list([["c"]])])
+    assert more.to_list() == [["a", "<unknown>", None], ["c"]]
 
 
-def test_a_written_unknown_category_stays_unknown():
-    fitted = Sequences.from_list(["ab"]).schema
-    with pytest.warns(UserWarning, match="1 entry of column 'token'"):
-        read = Sequences.from_list(["az"], schema=fitted)
-    again = Sequences.from_arrow(read.to_arrow())
-    assert again.schema == fitted
-    np.testing.assert_array_equal(again.values, read.values)
+# Concatenation and hashes
 
 
-ZEROS = np.zeros((3, 1))
-TWO_COLUMNS = Schema((Column("x", "numeric"), Column("y", "numeric")))
-ONE_CATEGORY = Schema((Column("x", "categorical", ("a",)),))
+def test_concatenate():
+    both = concatenate([Sequences.from_list([["a", "b"]]), Sequences.from_list([["c"], ["a"]])])
+    assert both.to_list() == [["a", "b"], ["c"], ["a"]]
+    assert both.ids.tolist() == [0, 1, 2]
+    named = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
+    assert concatenate(named).ids.tolist() == ["p", "q"]
+    mixed = concatenate([Sequences.from_list([[0, 1]]), Sequences.from_list([[5.0]])])
+    assert mixed.schema.columns[0].type == "numeric"
+
+
+SERIES, LABELS = Sequences.from_list([[1.0]]), as_sequences([[2, 3]], column_types="categorical")
+TEXT = as_sequences([["a"]], names=["x0"])
 
 
 @pytest.mark.parametrize(
-    ("values", "offsets", "schema", "message"),
+    ("parts", "message"),
     [
-        (np.zeros(3), [0, 3], None, r"shape \(num_steps, features\). Got \(3,\)"),
-        (ZEROS, [0, 2], None, "rise from 0 to the number of steps, 3"),
-        (ZEROS, [1, 3], None, "rise from 0"),
-        (ZEROS, [0, 2, 1, 3], None, "rise from 0"),
-        (ZEROS, [0.0, 3.0], None, "at least one integer"),
-        (ZEROS, [], None, "at least one integer"),
-        (ZEROS + np.inf, [0, 3], None, "infinite value at sequence 0, step 0"),
-        (ZEROS, [0, 3], TWO_COLUMNS, "The schema has 2 columns, but values has 1"),
-        (ZEROS + 2, [0, 1, 3], ONE_CATEGORY, "Got 2 at sequence 0, .*index of a category, 0 to 0"),
+        ([], "There is no set of sequences in the list"),
+        ([SERIES, as_sequences([[[1.0, 2.0]]])], r"Set 1 has the columns \('x0', 'x1'\), but set "),
+        ([SERIES, TEXT], "'x0' holds numeric values in one set and text categories in another"),
+        ([LABELS, as_sequences([["a"]])], "integer categories in one set and text categories"),
     ],
 )
-def test_impossible_parts(values, offsets, schema, message):
-    with pytest.raises(DataError, match=message):
-        Sequences(values, offsets, schema=schema)
+def test_sets_that_cannot_be_concatenated(parts, message):
+    with pytest.raises(SchemaError if parts else DataError, match=message):
+        concatenate(parts)
 
 
-def test_integers_become_floats():
-    assert Sequences([[1], [2]], [0, 2]).values.dtype == np.float64
-
-
-def test_pickle(growing):
-    again = pickle.loads(pickle.dumps(growing))  # noqa: S301
-    assert again.schema == growing.schema
-    np.testing.assert_array_equal(again.values, growing.values)
-
-
-class Longest(BaseEstimator):
-    """An estimator that accepts the output of scikit-learn's splitters."""
-
-    def fit(self, X, y=None):
-        assert isinstance(X, Sequences)
-        self.names_ = X.schema.names
-        return self
-
-    def score(self, X, y=None):
-        assert X.schema.names == self.names_ == ("a", "b")
-        return float(X.lengths.max())
-
-
-@pytest.mark.parametrize("splitter", [KFold(5), ShuffleSplit(5, test_size=2, random_state=0)])
-def test_scikit_learn_splitters(growing, splitter):
-    scores = cross_val_score(Longest(), growing, cv=splitter, error_score="raise")
-    expected = [growing.lengths[test].max() for _, test in splitter.split(growing)]
-    assert scores.tolist() == expected
-
-
-def test_train_test_split(growing):
-    labels = np.arange(10)
-    train, test, _, test_labels = train_test_split(growing, labels, random_state=0)
-    assert len(train) + len(test) == 10
-    assert test.lengths.tolist() == test_labels.tolist()
+def test_fingerprints_depend_only_on_values_and_lengths():
+    nan = np.array([0x7FC00001], np.uint32).view(np.float32)[0]
+    values = np.array([0.0, 1.0, -0.0, 1.0, 1.0, 0.0, NAN, nan], np.float32)[:, None]
+    found = fingerprints(Sequences(values, [0, 2, 4, 6, 6, 7, 8, 8], ids=list("abcdefg")))
+    same = (found[:, None] == found).astype(int)
+    assert same.sum(axis=1).tolist() == [2, 2, 1, 2, 2, 2, 2]
+    assert found.dtype == np.uint64
+    assert fingerprints(Sequences(values[:0], [0])).shape == (0,)

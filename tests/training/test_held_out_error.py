@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder, Sequences
-from refold._support.console import describe_epochs
+from refold._support.output import describe_epochs
 from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse

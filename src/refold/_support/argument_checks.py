@@ -7,18 +7,6 @@ import numpy as np
 from refold._support.rules import RANDOM_STATE, check, number, whole
 from refold.errors import DataError, ParameterError, argument
 
-__all__ = [
-    "SeedLike",
-    "check_array",
-    "check_kind",
-    "check_one_each",
-    "check_rate",
-    "check_some",
-    "check_whole",
-    "draw_seed",
-    "is_whole",
-]
-
 # as text, because the names would load numpy.random, which few commands need
 SeedLike: TypeAlias = "int | np.random.RandomState | np.random.Generator | None"
 
@@ -80,8 +68,8 @@ def draw_seed(random_state: SeedLike) -> int:
     check("random_state", random_state, RANDOM_STATE)
     if random_state is None:
         return int(np.random.randint(2**31))  # noqa: NPY002
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
-    return int(np.random.RandomState(int(random_state)).randint(2**31))
+    if not isinstance(random_state, np.random.RandomState):
+        random_state = np.random.RandomState(int(random_state))
+    return int(random_state.randint(2**31))

@@ -13,8 +13,6 @@ import jax
 import keras
 import platformdirs
 
-__all__ = ["compiled_by_size", "compiled_for_small", "keep_compiled"]
-
 # First broken release and first fixed one. In between, every read from JAX's cache on a CPU prints
 # a page of errors and may fail (jax-ml/jax#38445).
 _BROKEN_CACHE = (0, 8, 2), (0, 10, 2)
@@ -27,14 +25,9 @@ _LARGE = 4096
 _MAX_BYTES = 200_000_000
 
 
-def compiled_for_small(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Compile a function with `jax.jit` and options for small arrays."""
-    return jax.jit(function, compiler_options=_known_options(), **options)
-
-
 def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
     """Return what compiles a function of batches, whose `num_steps` is static, by their steps."""
-    small = compiled_for_small(function, static_argnames="num_steps")
+    small = jax.jit(function, compiler_options=_known_options(), static_argnames="num_steps")
     large = jax.jit(function, static_argnames="num_steps")
     return lambda steps: small if steps < _LARGE else large
 
@@ -44,15 +37,15 @@ def _known_options() -> dict[str, str]:
     """Return the options that this XLA knows and that ``XLA_FLAGS`` does not set."""
     if jax.default_backend() != "cpu":
         return {}
-    known = {}
+    supported = {}
     for name, value in _OPTIONS.items():
         if name in os.environ.get("XLA_FLAGS", ""):
             continue
         probe = jax.jit(lambda x: x, compiler_options={name: value})
         with contextlib.suppress(jax.errors.JaxRuntimeError):
             probe.lower(0.0).compile()
-            known[name] = value
-    return known
+            supported[name] = value
+    return supported
 
 
 @functools.cache
@@ -80,12 +73,12 @@ def keep_compiled() -> None:
 
 def _machine() -> str:
     """Return a key for the CPU, because several machines may share a home folder."""
-    known = [platform.machine(), platform.processor(), str(os.cpu_count())]
+    facts = [platform.machine(), platform.processor(), str(os.cpu_count())]
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         kept = (line for line in lines if line.startswith(("flags", "Features", "model name")))
-        known += sorted(set(kept))
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
+        facts += sorted(set(kept))
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 def _evict(folder: Path) -> None:

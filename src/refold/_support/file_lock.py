@@ -11,8 +11,6 @@ from filelock import FileLock, Timeout
 
 from refold.errors import ParameterError
 
-__all__ = ["sole_training", "sole_use", "waiting_for"]
-
 _held: set[tuple[Path, int]] = set()
 
 

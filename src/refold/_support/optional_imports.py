@@ -2,11 +2,10 @@
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from types import ModuleType
 
 from refold.errors import MissingExtraError
-
-__all__ = ["check_training_packages", "how_to_install", "is_installed", "optional"]
 
 # The packages that pyproject.toml names and a small installation does not have.
 TRAINING_PACKAGES = ("jax", "keras", "scipy", "sklearn", "threadpoolctl")
@@ -43,3 +42,20 @@ def is_installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except ModuleNotFoundError:  # from a finder that refuses the package
         return False
+
+
+class RefusingFinder:
+    """A finder for `sys.meta_path` that makes a package look as if it were not installed."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - Python calls it with these arguments
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> None:
+        """Raise ``ModuleNotFoundError`` for the package and its modules."""
+        if name.partition(".")[0] == self._package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)

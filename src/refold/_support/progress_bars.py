@@ -7,8 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
-__all__ = ["progress_bar"]
-
 # Seconds between two updates of a notebook's bar.
 _INTERVAL = 0.1
 # Width of a notebook's bar in characters.

@@ -7,19 +7,6 @@ from typing import Any, NamedTuple
 
 from refold.errors import ParameterError, argument
 
-__all__ = [
-    "FLAG",
-    "RANDOM_STATE",
-    "Rule",
-    "check",
-    "check_only_one",
-    "number",
-    "one_of",
-    "or_auto",
-    "or_none",
-    "whole",
-]
-
 
 class Rule(NamedTuple):
     """What an argument can be."""

@@ -10,8 +10,6 @@ import numpy as np
 from refold._support.optional_imports import optional
 from refold.errors import ParameterError
 
-__all__ = ["MIN_UMAP", "umap_layout"]
-
 NEIGHBORS = 15
 MIN_UMAP = 5  # vectors
 _EPOCHS = re.compile(r"(\d+)/(\d+)")
@@ -49,8 +47,8 @@ class _Epochs:
         self._progress = progress
 
     def write(self, text: str) -> None:
-        if found := _EPOCHS.search(text):
-            self._progress(int(found[1]) / max(1, int(found[2])))
+        if match := _EPOCHS.search(text):
+            self._progress(int(match[1]) / max(1, int(match[2])))
 
     def flush(self) -> None:
         """Do nothing; tqdm asks for it."""

@@ -1,62 +1,53 @@
 """The command line: its commands in the order of ``refold --help``, and `main`."""
 
 import sys
-from collections.abc import Iterable
-from importlib import import_module
 from inspect import cleandoc
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 import refold
-from refold._support.import_finders import RefusingFinder
-from refold._support.optional_imports import check_training_packages
+from refold._support.optional_imports import RefusingFinder, check_training_packages
 from refold.cli._process import run
+from refold.cli.detect import detect, forecast, generate, stream
+from refold.cli.encode import decode, encode, reconstruct
+from refold.cli.fit import curve, doctor, fit
+from refold.cli.info import data, export, info
+from refold.cli.report import demo, probe, report
+from refold.cli.search import cluster, index, search
+from refold.cli.serve import explore, serve
 from refold.errors import ParameterError
 
-GENERAL = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
-EXAMPLES = {
-    "fit": "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
-    "encode": "refold encode vowels.refold vowels.parquet -o codes.parquet",
-    "decode": "refold decode vowels.refold codes.parquet -o back.parquet",
-    "reconstruct": "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
-    "info": "refold info vowels.refold --json",
-    "curve": "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
-    "doctor": "refold doctor vowels.parquet --latent-dim 16 --seed 0",
-    "detect": "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
-    "forecast": "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
-    "stream": "refold stream sensor.refold --window 60 < sensor.jsonl",
-    "serve": "refold serve vowels.refold --port 8000",
-    "explore": "refold explore vowels.refold vowels.parquet --label speaker",
-    "index": "refold index vowels.refold vowels.parquet -o vowels.index",
-    "search": "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
-    "cluster": "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",
-    "generate": "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
-    "probe": "refold probe vowels.refold vowels.parquet --label speaker",
-    "report": "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
-    "export": "refold export vowels.refold -o vowels.onnx",
-    "data": "refold data moving-ones -o ones.npz -n 5000",
-    "demo": "refold demo --output demo",
+_EXAMPLE = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
+# Each command with its example.
+_COMMANDS = {
+    fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
+    encode: "refold encode vowels.refold vowels.parquet -o codes.parquet",
+    decode: "refold decode vowels.refold codes.parquet -o back.parquet",
+    reconstruct: "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
+    info: "refold info vowels.refold --json",
+    curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
+    doctor: "refold doctor vowels.parquet --latent-dim 16 --seed 0",
+    detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
+    forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
+    stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
+    serve: "refold serve vowels.refold --port 8000",
+    explore: "refold explore vowels.refold vowels.parquet --label speaker",
+    index: "refold index vowels.refold vowels.parquet -o vowels.index",
+    search: "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
+    cluster: "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",
+    generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
+    probe: "refold probe vowels.refold vowels.parquet --label speaker",
+    report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
+    export: "refold export vowels.refold -o vowels.onnx",
+    data: "refold data moving-ones -o ones.npz -n 5000",
+    demo: "refold demo --output demo",
 }
-# Commands in the module of another one.
-MODULES = {"reconstruct": "decode", "explore": "serve"}
 # Commands that need the packages that a small installation does not have.
-NEED_TRAINING_PACKAGES = {"cluster", "curve", "demo", "doctor", "fit", "probe", "report"}
+_NEED_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
 
 
-def _description(docstring: str) -> str:
-    """Return the paragraphs above the parameters, each in one line."""
-    text, *_ = cleandoc(docstring).partition("Parameters\n---")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
-
-
-def _shown(default: object) -> str | None:
-    """Return the text of a default for the help; None if it says nothing."""
-    return None if default in (None, False) else str(default)
-
-
-def _app(names: Iterable[str]) -> App:
-    """Return an application with some of the commands."""
+def _make_app() -> App:
     app = App(
         name="refold",
         help="Encode sequences of any length as fixed-size vectors, and decode them.\n\n"
@@ -64,23 +55,24 @@ def _app(names: Iterable[str]) -> App:
         "standard output.",
         help_flags=["--help", "-h"],
         help_format="plaintext",
-        help_epilogue=f"Example:  {GENERAL}",
+        help_epilogue=f"Example:  {_EXAMPLE}",
         version=f"refold {refold.__version__}",
         version_flags=["--version"],
         default_parameter=Parameter(
             allow_leading_hyphen=True,  # "-" is a standard stream, and -3 a number
             allow_repeating=True,  # the last one counts
             negative=(),
-            show_default=_shown,
+            show_default=lambda default: None if default in (None, False) else str(default),
         ),
     )
-    for place, name in enumerate(names):
-        module = import_module(f"refold.cli.commands.{MODULES.get(name, name)}")
-        command = getattr(module, name)
+    for place, (command, example) in enumerate(_COMMANDS.items()):
+        # the paragraphs above the arguments, each in one line
+        text, *_ = cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
+        paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
         app.command(
             command,
-            help=_description(command.__doc__),
-            help_epilogue=f"Example:  {EXAMPLES[name]}",
+            help="\n\n".join(paragraphs),
+            help_epilogue=f"Example:  {example}",
             version_flags=[],
             sort_key=place,
         )
@@ -115,13 +107,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _call(arguments: list[str]) -> None:
     """Call the command that the arguments name."""
-    # the module of one command is imported, or all for a list of them
-    app = _app(arguments[:1] if arguments and arguments[0] in EXAMPLES else EXAMPLES)
     try:
-        command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
+        command, bound, _ = _make_app().parse_args(
+            arguments, print_error=False, exit_on_error=False
+        )
     except CycloptsError as error:
         raise ParameterError(_usage(error)) from error
-    if command.__name__ in NEED_TRAINING_PACKAGES:
+    if command in _NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound.args, **bound.kwargs)
 

@@ -1,7 +1,7 @@
 """Arguments and options that several commands share, one by one and in groups."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, make_dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter, Token
@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 
 import refold
 from refold.arguments import OPTIONS, Arguments
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 
 # Headings of the help of a command, in this order.
 PANELS = {
@@ -130,12 +130,9 @@ TableFormat = Annotated[
 class WindowOptions:
     """How to cut long series into windows.
 
-    Parameters
-    ----------
-    window
-        Cut long series into windows of N steps.
-    stride
-        Steps between the starts of windows. [default: a quarter of --window]
+    Args:
+        window: Cut long series into windows of N steps.
+        stride: Steps between the starts of windows. [default: a quarter of --window]
     """
 
     window: PositiveOrNone = None
@@ -151,7 +148,6 @@ class WindowOptions:
         return refold.sequences.windows(series, self.window, self.stride)
 
 
-@dataclass(frozen=True)
 class ArgumentOptions:
     """Arguments of the estimator. One that is None has its default, or the value of a model."""
 
@@ -161,23 +157,21 @@ class ArgumentOptions:
         return {name: OPTIONS[name].read(value) for name, value in values.items()}
 
 
-def _option(name: str) -> Any:
-    option, default = OPTIONS[name], getattr(Arguments, name)
-    if option.default is not None:
-        default = option.default
-    declared = Parameter(
-        metavar=option.metavar,
-        help=option.help,
-        group=PANELS[option.panel],
-        show_default=False if default in (None, False) else str(default),
-        negative=f"--no-{name}" if option.has_negative else (),
-    )
-    return Annotated[option.type | None, declared]
-
-
 def _argument_options(*names: str) -> type[ArgumentOptions]:
     """Make a group of options of arguments."""
-    fields = [(name, _option(name), field(default=None)) for name in names]
+    fields = []
+    for name in names:
+        option, default = OPTIONS[name], getattr(Arguments, name)
+        if option.default is not None:
+            default = option.default
+        declared = Parameter(
+            metavar=option.metavar,
+            help=option.help,
+            group=PANELS[option.panel],
+            show_default=False if default in (None, False) else str(default),
+            negative=f"--no-{name}" if option.has_negative else (),
+        )
+        fields.append((name, Annotated[option.type | None, declared], field(default=None)))
     # Cyclopts reads the options of a class of a module, and not of one of the standard library
     module = {"__module__": __name__}
     return make_dataclass("_", fields, bases=(ArgumentOptions,), namespace=module, frozen=True)
@@ -193,40 +187,31 @@ class CurveOptions(_argument_options("units", "max_epochs", "validation_fraction
     """Arguments of the fit of each size."""
 
 
-def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
-    """Parse the value of ``--lengths``: one number, a list, or a file with one per line."""
-    if text is None:
-        return None
-    try:
-        lengths = [int(part) for part in text.split(",")]
-    except ValueError:
-        lengths = _lengths_of_file(text)
-    if any(length < 0 for length in lengths):
-        raise ParameterError(f"--lengths cannot be negative. Got {min(lengths)}.")
-    if len(lengths) == 1:
-        return lengths * num_codes
-    if len(lengths) != num_codes:
-        raise ParameterError(
-            f"--lengths has {len(lengths)} lengths for {num_codes} codes. Give one, or {num_codes}."
-        )
-    return lengths
-
-
-def _lengths_of_file(file: str) -> list[int]:
-    try:
-        return [int(part) for part in Path(file).read_text(encoding="utf-8-sig").split()]
-    except PermissionError:
-        raise
-    except (ValueError, OSError) as error:
-        raise ParameterError(
-            f"--lengths must be comma-separated integers or a file with one per line. Got {file!r}."
-        ) from error
-
-
 def check_needs(option: str, value: object, needed: str, other: object) -> None:
-    """Refuse an option without another one that it needs."""
-    if value is not None and other is None:
+    """Refuse an option without another one that it needs; None and False are not set."""
+    if _is_set(value) and not _is_set(other):
         raise ParameterError(f"{option} needs {needed.split()[0]}. Add {needed}.")
+
+
+def check_excludes(option: str, others: Mapping[str, object]) -> None:
+    """Refuse options, by the names of their arguments, that cannot be combined with one."""
+    combined = [name for name, value in others.items() if _is_set(value)]
+    if combined:
+        raise ParameterError(
+            f"{argument(min(combined))} cannot be used with {option}. Leave it out."
+        )
+
+
+def _is_set(value: object) -> bool:
+    return value is not None and value is not False
+
+
+def numbers(text: str, kind: Callable[[str], Any], option: str, expected: str) -> list[Any]:
+    """Return the numbers of a comma-separated value; `expected` completes "--sizes must be"."""
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ParameterError(f"{option} must be {expected}. Got {text!r}.") from error
 
 
 def split(text: str, *, option: str, noun: str = "name") -> list[str]:

@@ -1,6 +1,7 @@
 """The process around a command: exit codes, signals, standard output, one line for an error."""
 
 import ast
+import contextlib
 import io
 import os
 import signal
@@ -8,12 +9,11 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO
+from typing import Any
 
-from refold._support.streams import write_all
-from refold.cli._console import log
+from refold._support.output import write_all
+from refold.cli._outputs import log
 from refold.errors import Message, RefoldError
 
 # Options with another name than their argument.
@@ -45,12 +45,12 @@ def run(command: Callable[[], None]) -> int:
             log(text, label="Interrupted", color="yellow")
             return INTERRUPTED
         except BrokenPipeError:
-            _discard_standard_output()
+            # prevent a second error about the closed pipe when Python exits
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                stdout: Any = sys.__stdout__
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
             return PIPE_CLOSED
-        except RefoldError as error:
-            log(as_options(error.message), label="Error", color="red")
-            return USER_ERROR
-        except OSError as error:
+        except (RefoldError, OSError) as error:
             log(_describe(error), label="Error", color="red")
             return USER_ERROR
     # a command that finishes after SIGTERM has reported what it left out
@@ -82,30 +82,26 @@ def _value(text: str) -> str:
     return "none" if value is None else str(value)
 
 
-def _describe(error: OSError) -> str:
-    """Return what happened to which file, and what to do."""
+def _describe(error: RefoldError | OSError) -> str:
+    """Return what is wrong, or what happened to which file, and what to do."""
+    if isinstance(error, RefoldError):
+        return as_options(error.message)
+    if error.filename is None:
+        return str(error)
     reasons = {
         FileNotFoundError: "There is no file or folder {!r}. Check the path.",
+        FileExistsError: "{!r} is a file. Name a folder.",
         PermissionError: "Permission denied for {!r}. Choose a file that you can access.",
         IsADirectoryError: "{!r} is a folder. Name a file.",
         NotADirectoryError: "{!r} cannot exist, because a parent of it is not a folder.",
     }
-    if error.filename is None:
-        return str(error)
     for kind, reason in reasons.items():
         if isinstance(error, kind):
             return reason.format(str(error.filename))
     return f"{error.strerror}: {error.filename!r}."
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,  # noqa: ARG001 - Python calls it with these arguments
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     label = "Warning" if issubclass(category, UserWarning) else category.__name__
     text = message.args[0] if isinstance(message, Warning) and message.args else message
     log(as_options(text), label=label, color="yellow")
@@ -116,18 +112,16 @@ class Termination:
 
     def __init__(self) -> None:
         self.requested = False
-        self._installed = False
 
     def __enter__(self) -> "Termination":
         # nothing to do elsewhere, or if SIGTERM is already handled or ignored
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._handle)
-            self._installed = True
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._installed:
+        if signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -138,24 +132,12 @@ class Termination:
         interrupt(number, frame)
 
 
-class _CompleteStream(io.RawIOBase):
-    """A raw stream whose ``write`` is complete or raises; closing it does not close the file."""
+class _CompleteOutput(io.FileIO):
+    """A raw stream whose ``write`` is complete or raises."""
 
-    def __init__(self, raw: io.FileIO) -> None:
-        self._raw = raw
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._raw.fileno()
-
-    def isatty(self) -> bool:
-        return self._raw.isatty()
-
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: Any) -> int:
         try:
-            write_all(self._raw, data)
+            write_all(io.FileIO(self.fileno(), "w", closefd=False), data)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -165,23 +147,19 @@ class _CompleteStream(io.RawIOBase):
         return len(data)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _complete_output() -> Iterator[None]:
     """Replace ``sys.stdout`` inside the block by a stream that loses no bytes."""
     # With PYTHONUNBUFFERED, Python ignores an incomplete write to a full disk. Characters that the
     # locale lacks are escaped.
-    before = sys.stdout
-    if not isinstance(before, io.TextIOWrapper):  # closed, or replaced by another object
+    before: Any = sys.stdout
+    buffer = getattr(before, "buffer", None)
+    if not isinstance(getattr(buffer, "raw", buffer), io.FileIO):  # closed, or not a file
         yield
         return
-    before.reconfigure(errors="backslashreplace")
     before.flush()
-    raw = getattr(before.buffer, "raw", before.buffer)
-    if not isinstance(raw, io.FileIO):
-        yield
-        return
     complete = io.TextIOWrapper(
-        _CompleteStream(raw),  # pyright: ignore[reportArgumentType]
+        _CompleteOutput(before.fileno(), "w", closefd=False),
         encoding=before.encoding,
         errors="backslashreplace",
         write_through=True,
@@ -192,13 +170,3 @@ def _complete_output() -> Iterator[None]:
     finally:
         if sys.stdout is complete:
             sys.stdout = before
-
-
-def _discard_standard_output() -> None:
-    """Prevent a second error about the closed pipe when Python exits."""
-    try:
-        descriptor = sys.__stdout__.fileno() if sys.__stdout__ else None
-    except (OSError, ValueError):
-        return
-    if descriptor is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import itertools
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,11 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import refold
-from refold._support.freed_memory import return_freed_memory
-from refold.cluster._reading import Slice, slices
-from refold.cluster._source import Unit
+from refold._support.native_libraries import return_freed_memory
+from refold.cluster._source import Slice, Unit, slices
 from refold.cluster._storage import Place, place_of, read_bytes, replaced, retried, stamp_of
-from refold.cluster._summary import Failure
 from refold.errors import (
     FileAccessError,
     MissingFileError,
@@ -39,6 +38,30 @@ SLICE_VALUES, MIN_STEPS = 1 << 18, 1 << 15
 MAX_FAILURES = 100
 MODEL = "_model.refold"
 _METADATA = b"refold.part"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A sequence that could not be computed.
+
+    Attributes
+    ----------
+    file : str
+        Path or URL of the file.
+    row : int
+        Row of the file at which it begins.
+    reason : str
+        What is wrong with it.
+
+    Examples
+    --------
+    >>> Failure("part.parquet", 3, "sequence 3 holds text").row
+    3
+    """
+
+    file: str
+    row: int
+    reason: str
 
 
 class ModelOperation(NamedTuple):
@@ -112,10 +135,12 @@ def _complete(work: RunWork, unit: Unit) -> WrittenPart:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             part = _write(work, unit, place)
-        texts = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+        texts = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
         part.warning = texts[0] if texts else None
         pa.default_memory_pool().release_unused()
-        part.memory = _largest_memory()
+        status = Path("/proc/self/status")  # of Linux
+        peak = re.search(r"VmHWM:\s*(\d+)", status.read_text() if status.exists() else "")
+        part.memory = 1024 * int(peak[1]) if peak else 0
     if work.operation.name == "detect":
         with pq.ParquetFile(place.path, filesystem=place.system) as file:
             values = file.read(["p_value"])["p_value"].to_numpy()
@@ -204,10 +229,7 @@ def _tables(
         return True
 
     max_steps = max(MIN_STEPS, SLICE_VALUES // max(1, model.schema.num_columns))
-    mean_steps = max(1.0, unit.steps / (unit.stop - unit.start)) if work.lists else 1.0
-    rows = unit.start, unit.stop
-    sizes = {"mean_steps": mean_steps, "max_steps": max_steps}
-    for piece in slices(place_of(unit.file), rows, work.options, lists=work.lists, **sizes):
+    for piece in slices(unit, work.options, lists=work.lists, max_steps=max_steps):
         yield from attempt(piece, whole=True)
 
 
@@ -256,12 +278,3 @@ def _check_unchanged(unit: Unit) -> None:
             f"{unit.file} has changed since the run began. Restore it, or start again with a new "
             "output folder."
         )
-
-
-def _largest_memory() -> int:
-    """Return the largest memory of this process in bytes; 0 if the system does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        return 0

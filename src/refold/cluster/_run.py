@@ -1,15 +1,13 @@
 """`encode`, `reconstruct` and `detect` on a cluster, and the run that they share."""
 
-import contextlib
 import hashlib
-import itertools
 import json
 import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,11 +16,11 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.argument_checks import check_rate, check_whole
+from refold._support.output import warn
 from refold._support.progress_bars import progress_bar
-from refold._support.user_warnings import warn
-from refold.cluster._connection import LOCAL, connected, load_ray
-from refold.cluster._manifest import begin, manifest_of, run_of
 from refold.cluster._parts import (
+    MODEL,
+    Failure,
     ModelOperation,
     RunWork,
     WrittenPart,
@@ -30,10 +28,17 @@ from refold.cluster._parts import (
     without_sequences,
     write_part,
 )
+from refold.cluster._ray import LOCAL, connected, num_cpus, on_cluster
 from refold.cluster._source import Unit, check_ids, open_source
-from refold.cluster._storage import absolute, one_line, place_of, replaced
-from refold.cluster._summary import Failure, RunSummary
-from refold.errors import ClusterError, ParameterError, RefoldError, argument
+from refold.cluster._storage import (
+    Place,
+    absolute,
+    make_folder,
+    place_of,
+    read_bytes,
+    replaced,
+)
+from refold.errors import ParameterError, RefoldError, argument
 from refold.evaluation import adjusted_p_values
 from refold.model import Model, ModelLike, dumps, model_of
 from refold.network.packed.network import PackedNetwork
@@ -41,13 +46,89 @@ from refold.sequences import ColumnTypes, Schema, TableOptions, check_code_dtype
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+MANIFEST = "_refold.json"
 FAILURES, ADJUSTED = "_failures.jsonl", "_adjusted_p_values.parquet"
 # Failures that a summary lists; the file has more.
 MAX_LISTED = 100
 # Ray moves units and summaries only, so its shared memory can be small.
 _STORE_BYTES = 256 << 20
-# How often Ray computes a part again whose worker dies; machines that are taken away do not count.
-_MAX_RETRIES = 10
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run on a cluster did.
+
+    Attributes
+    ----------
+    operation : {"encode", "reconstruct", "detect"}
+        What was done.
+    output : str
+        The output folder.
+    num_sequences, num_failed : int
+        Rows of all parts, also of an earlier run; and sequences that could not be computed, and
+        are in no part.
+    failures : list of Failure
+        Up to 100 of the latter. The file ``_failures.jsonl`` in the output folder lists up to 100
+        of each part.
+    num_parts, num_there : int
+        Number of parts, which are files, and of those that an earlier run wrote.
+    num_steps : int
+        Steps that this run computed.
+    seconds : float
+        Time that the computation took, without the start of the cluster.
+    num_workers, memory : int
+        Number of workers, at most, and the largest memory of one of them in bytes.
+    warnings : dict of str to int
+        Warnings of the workers, each with the number of parts in which it occurred.
+    num_anomalous, num_discoveries : int or None
+        For ``detect``: sequences that are anomalous, and those that remain after correction for
+        multiple tests.
+
+    Examples
+    --------
+    >>> summary = RunSummary("encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 2, 400_000_000)
+    >>> str(summary).partition(" by ")[0]
+    'Encoded 3 sequences in 1 part in codes: 12 steps in 2.0 s'
+    """
+
+    operation: str
+    output: str
+    num_sequences: int
+    num_failed: int
+    failures: list[Failure]
+    num_parts: int
+    num_there: int
+    num_steps: int
+    seconds: float
+    num_workers: int
+    memory: int
+    warnings: dict[str, int] | None = None
+    num_anomalous: int | None = None
+    num_discoveries: int | None = None
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps that all workers computed in a second."""
+        return self.num_steps / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        done = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
+        parts = f"{self.num_parts} part{'s' * (self.num_parts != 1)}"
+        if self.num_there:
+            parts += f" ({self.num_there} of an earlier run)"
+        text = (
+            f"{done[self.operation]} {self.num_sequences} sequences in {parts} in {self.output}: "
+            f"{self.num_steps} steps in {self.seconds:.1f} s by {self.num_workers} "
+            f"worker{'s' * (self.num_workers != 1)} ({self.steps_per_second:.0f} steps/s)"
+        )
+        if self.memory:
+            text += f", each with at most {self.memory / 1e6:.0f} MB of memory"
+        if self.num_anomalous is not None:
+            text += (
+                f"; {self.num_anomalous} are anomalous, {self.num_discoveries} after correction "
+                "for multiple testing"
+            )
+        return text
 
 
 def encode(
@@ -109,36 +190,11 @@ def encode(
     RunSummary
         Its `RunSummary.failures` are sequences that could not be encoded. All others are written.
 
-    Raises
-    ------
-    ParameterError
-        If an argument is invalid, the model needs Keras, the output folder holds other files, or a
-        worker has another version of Refold.
-    ClusterError
-        If no cluster answers, or it lost the run.
-    DataError
-        If an id occurs in two files, or the rows of a sequence are not together.
-    SchemaError
-        If the columns are not those of the training data.
-    FileAccessError
-        If a store cannot be reached after several attempts, or a file changed during the run.
-    FileFormatError
-        If there is no Parquet file, or it is damaged.
-    MissingExtraError
-        If Ray is not installed.
-
-    Warns
-    -----
-    UserWarning
-        Once for each kind of warning of the workers, such as that of missing values.
-
     Examples
     --------
     >>> summary = refold.cluster.encode(
     ...     "sines.refold", "s3://bucket/sines", "s3://bucket/codes", on="ray://head:10001"
     ... )  # doctest: +SKIP
-    >>> summary.num_sequences, summary.num_failed  # doctest: +SKIP
-    (1000000, 0)
     """
     check_code_dtype(dtype)
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
@@ -168,10 +224,8 @@ def reconstruct(
 
     Parameters
     ----------
-    model, source, output, on, num_workers, id, time, columns, column_types, time_gaps
-        As in `encode`.
-    latent_steps, part_steps, verbose
-        As in `encode`.
+    model, source, output, on, num_workers, id, time, columns, column_types, time_gaps, latent_steps
+        As in `encode`, and so are ``part_steps`` and ``verbose``.
     clip : bool, default=False
         Clip each numeric column to its range in the training data.
 
@@ -180,16 +234,9 @@ def reconstruct(
     RunSummary
         The parts hold a row for each sequence, with a list for each column.
 
-    Raises
-    ------
-    RefoldError
-        As `encode` does.
-
     Examples
     --------
-    >>> refold.cluster.reconstruct(
-    ...     "sines.refold", "sines/*.parquet", "back", on="local"
-    ... )  # doctest: +SKIP
+    >>> refold.cluster.reconstruct("sines.refold", "*.parquet", "back")  # doctest: +SKIP
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"clip": clip, "latent_steps": latent_steps}
@@ -233,16 +280,9 @@ def detect(
         ``adjusted_p_value``, which depends on all sequences. The file
         ``_adjusted_p_values.parquet`` in the output folder has it for each p-value.
 
-    Raises
-    ------
-    RefoldError
-        As `encode` and `refold.SequenceAutoencoder.detect` do.
-
     Examples
     --------
-    >>> refold.cluster.detect(
-    ...     "sines.refold", "sines", "anomalies", alpha=0.001, on="local"
-    ... )  # doctest: +SKIP
+    >>> refold.cluster.detect("sines.refold", "sines", "anomalies")  # doctest: +SKIP
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
@@ -331,7 +371,7 @@ def _run(request: RunRequest, on: str, num_workers: int | None, verbose: int) ->
         parts.sort(key=lambda part: part.number)
         failures = [failure for part in parts for failure in part.failures]
         [counts] = on_cluster(finish, [(request, failures, p_values)])
-        workers = num_workers or _num_cpus()
+        workers = num_workers or num_cpus()
     warnings = _warnings_of(parts)
     for text, count in warnings.items():
         more = f" (a warning like this came from {count} parts)" if count > 1 else ""
@@ -362,14 +402,25 @@ def plan(request: RunRequest) -> tuple[RunWork, list[Unit]] | RefoldError:
         schema = Schema.from_dict(request.schema)
         source = open_source(request.source, schema, request.options, request.part_steps)
         model_hash = hashlib.sha256(request.model).hexdigest()
-        manifest = manifest_of(source, request.operation, model_hash)
-        begin(place_of(request.output), manifest, request.model)
+        # all that determines the parts, as JSON values
+        manifest = {
+            "version": refold.__version__,
+            "operation": request.operation.name,
+            "model": model_hash,
+            **request.operation.settings,
+            "id_name": request.operation.id_name,
+            **asdict(source.options),
+            "part_steps": source.part_steps,
+            "files": [[file.name, *file.stamp, file.num_rows] for file in source.files],
+        }
+        manifest = json.loads(json.dumps(manifest))
+        _begin(place_of(request.output), manifest, request.model)
         check_ids(source)
     except RefoldError as error:
         return error
     work = RunWork(
         request.version,
-        run_of(manifest),
+        hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest(),
         request.output,
         model_hash,
         request.operation,
@@ -405,45 +456,52 @@ def finish(
     return int(counts[values <= alpha].sum()), int(counts[adjusted <= alpha].sum())
 
 
-def on_cluster(
-    function: Callable[..., Any],
-    arguments: Iterable[tuple[Any, ...]],  # of each call
-    limit: int | None = None,  # calls at a time, by default as many as there are CPUs
-    max_calls: int = 0,  # of a process; 0 is any number
-) -> Iterator[Any]:
-    """Call a function on the cluster, and yield the results in any order, or raise an error."""
-    ray = load_ray()
-    # Tasks and not actors: Ray gives the task of a lost worker to any other machine.
-    remote = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES, max_calls=max_calls)(function)
-    calls, running = iter(arguments), []
+def _begin(output: Place, manifest: dict[str, Any], model: bytes) -> None:
+    """Write the manifest and the model, or refuse a folder with the parts of another run."""
+    names = make_folder(output)
+    place = output.beside(MANIFEST)
+    data = read_bytes(place) if MANIFEST in names else None
+    if data is None:
+        # files of other programs stay as they are
+        if others := [name for name in sorted(names) if not name.startswith((".", "_"))]:
+            raise ParameterError(
+                f"The output folder {output.name} holds {others[0]!r}, and has no manifest "
+                f"{MANIFEST} of a run. Name a new folder."
+            )
+        data = json.dumps(manifest, indent=1).encode()
+        with replaced(place) as stream:
+            stream.write(data)
     try:
-        while True:
-            # twice the CPUs, so that none waits for this process, and a cluster that can grow does
-            room = max(0, (limit or 2 * _num_cpus()) - len(running))
-            running += [remote.remote(*call) for call in itertools.islice(calls, room)]
-            if not running:
-                return
-            [done], running = ray.wait(running)
-            result = ray.get(done)
-            if isinstance(result, RefoldError):
-                raise result
-            yield result
-    except ray.exceptions.RayTaskError:
-        raise  # an error of the program
-    except (ray.exceptions.RayError, ConnectionError) as error:
-        raise ClusterError(
-            f"The cluster lost the run ({one_line(error)}). Run it again: it completes what is "
-            f"missing. Its machines need the same versions as here, Refold {refold.__version__} "
-            f"and Ray {ray.__version__}."
+        earlier = dict(json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise ParameterError(
+            f"{place.name} is damaged. Delete the folder, or name a new one."
         ) from error
-    finally:
-        with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
-            for call in running:
-                ray.cancel(call)
+    for key in manifest:
+        if earlier.get(key) != manifest[key]:
+            raise ParameterError(
+                f"The output folder {output.name} holds parts of a run with "
+                f"{_difference(key, earlier.get(key), manifest[key])}. Name a new folder, or "
+                "repeat that run."
+            )
+    if MODEL not in names:
+        with replaced(output.beside(MODEL)) as stream:
+            stream.write(model)
 
 
-def _num_cpus() -> int:
-    return max(1, int(load_ray().cluster_resources().get("CPU", 0)))
+def _difference(key: str, before: Any, now: Any) -> str:
+    if key == "model":
+        return "another model"
+    if key != "files":
+        return f"{key}={before!r}, not {now!r}"
+    stamps = {file[0]: file for file in before or ()}
+    for file in now:
+        if stamps.get(file[0], file) != file:
+            return f"another state of {file[0]}, which has changed"
+    others = sorted(stamps.keys() ^ {file[0] for file in now})
+    if not others:
+        return "source files in another order"
+    return f"other source files (only one of the runs has {others[0]})"
 
 
 def _warnings_of(parts: list[WrittenPart]) -> dict[str, int]:

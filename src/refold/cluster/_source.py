@@ -1,4 +1,4 @@
-"""A source as units of work: ranges of rows of its files, in a fixed order."""
+"""Parquet files of any store: units of work in a fixed order, and the sequences of a unit."""
 
 import functools
 import tempfile
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.compute import call_function
 
 from refold._support.optional_imports import optional
-from refold.cluster._reading import batches, changes, open_parquet, plain
 from refold.cluster._storage import FileStamp, Place, find_parquet, place_of, retried
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.sequences import Schema, TableOptions, find_layout
@@ -21,6 +22,8 @@ from refold.sequences import Schema, TableOptions, find_layout
 UNITS, MIN_STEPS, MAX_STEPS = 256, 500_000, 20_000_000
 # A row group is read from its start, so one that is cut into more units is decoded too often.
 MAX_CUTS = 8
+# Bytes of a column chunk that are read at a time.
+_READ_BYTES = 1 << 20
 # Files that are opened at a time.
 _THREADS = 16
 # Rows of a column of ids that are read at a time.
@@ -91,7 +94,7 @@ def open_source(
             part_steps = min(max(steps // UNITS, MIN_STEPS), MAX_STEPS)
         units, rows_before = [], 0
         for file in files:
-            cuts = cut(file.groups, part_steps)
+            cuts = _cut_rows(file.groups, part_steps)
             starts = [start for start, _ in cuts]
             if not layout.lists:
                 move = functools.partial(_next_begin, place_of(file.name), str(options.id))
@@ -149,7 +152,7 @@ def check_ids(source: ClusterSource) -> None:
     )
 
 
-def cut(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int]]:
+def _cut_rows(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int]]:
     """Return ranges of rows with about equally many steps: the first row and the steps of each."""
     ranges, start, row, steps = [], 0, 0, 0
 
@@ -178,7 +181,7 @@ def _footer(place: Place) -> tuple[pa.Schema, Any]:
     """Return the columns of a file, and what its footer says of its row groups."""
 
     def attempt() -> tuple[pa.Schema, Any]:
-        with open_parquet(place) as file:
+        with _open_parquet(place) as file:
             return file.schema_arrow, file.metadata
 
     return retried(f"{place.name} cannot be read", attempt)
@@ -229,9 +232,9 @@ def _next_begin(place: Place, id_name: str, row: int) -> int:
 
     def attempt() -> int:
         last = None
-        for first, table in batches(place, [id_name], _ID_ROWS, row - 1):
-            ids = plain(table[id_name])
-            changed = changes(ids, last)
+        for first, table in _batches(place, [id_name], _ID_ROWS, row - 1):
+            ids = _plain(table[id_name])
+            changed = _changes(ids, last)
             changed[0] &= first >= row
             if changed.any():
                 return first + int(np.argmax(changed))
@@ -247,12 +250,121 @@ def _begins(files: list[SourceFile], id_name: str, *, lists: bool) -> Iterator[p
         stop, last = 0, None
         for num_rows, _ in file.groups:
             start, stop = stop, stop + num_rows
-            read = functools.partial(batches, place_of(file.name), [id_name], _ID_ROWS, start, stop)
+            read = functools.partial(
+                _batches, place_of(file.name), [id_name], _ID_ROWS, start, stop
+            )
             what = f"{file.name} cannot be read"
             for first, table in retried(what, lambda read=read: list(read())):
-                ids = plain(table[id_name])
-                rows = np.arange(len(ids)) if lists else np.flatnonzero(changes(ids, last))
+                ids = _plain(table[id_name])
+                rows = np.arange(len(ids)) if lists else np.flatnonzero(_changes(ids, last))
                 last = ids[len(ids) - 1]
                 numbers = np.full(len(rows), number, np.int32)
                 taken = ids.take(pa.array(rows))
                 yield pa.table({"id": taken, "file": numbers, "row": first + rows})
+
+
+# Reading
+
+
+class Slice(NamedTuple):
+    """Some sequences of a file."""
+
+    table: pa.Table
+    begins: np.ndarray  # (n + 1,): rows at which sequences begin, and the number of rows
+    first: int  # row of the file at which the table begins
+
+    def part(self, start: int, stop: int) -> "Slice":
+        """Return some of the sequences."""
+        low, high = int(self.begins[start]), int(self.begins[stop])
+        begins = self.begins[start : stop + 1] - low
+        return Slice(self.table.slice(low, high - low), begins, self.first + low)
+
+    def __len__(self) -> int:
+        return len(self.begins) - 1
+
+
+def _open_parquet(place: Place) -> pq.ParquetFile:
+    """Open a file so that a large column chunk is never in memory as a whole."""
+    return pq.ParquetFile(
+        place.path, filesystem=place.system, buffer_size=_READ_BYTES, pre_buffer=False
+    )
+
+
+def _batches(
+    place: Place,
+    columns: Sequence[str] | None,
+    rows: int,  # of a table, at most
+    start: int = 0,
+    stop: int | None = None,
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield rows of a file: the number of the first, and a table."""
+    with _open_parquet(place) as file:
+        groups = file.metadata.num_row_groups
+        ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(groups)])
+        stop = int(ends[-1]) if stop is None else stop
+        low, high = np.searchsorted(ends, start, side="right"), np.searchsorted(ends, stop) + 1
+        row = int(ends[low - 1]) if low else 0
+        for batch in file.iter_batches(
+            rows, list(range(int(low), min(int(high), groups))), columns, use_threads=False
+        ):
+            begin, end = max(start - row, 0), min(stop - row, len(batch))
+            if end > begin:
+                yield row + begin, pa.Table.from_batches([batch.slice(begin, end - begin)])
+            row += len(batch)
+
+
+def slices(unit: Unit, options: TableOptions, *, lists: bool, max_steps: int) -> Iterator[Slice]:
+    """Yield the sequences of a unit; a slice has more steps only if it is a single sequence."""
+    keys = [name for name in (options.id, options.time) if name is not None]
+    columns = None if options.columns is None else [*keys, *options.columns]
+    mean_steps = max(1.0, unit.steps / (unit.stop - unit.start)) if lists else 1.0
+    batch_rows = max(1, int(max_steps / mean_steps))
+    tables = _batches(place_of(unit.file), columns, batch_rows, unit.start, unit.stop)
+    if lists:
+        for first, table in tables:
+            names = options.columns or table.column_names
+            nested = next(n for n in names if pa.types.is_nested(table.schema.field(n).type))
+            steps = call_function("list_value_length", [table[nested]]).fill_null(0).to_numpy()
+            whole = Slice(table, np.arange(len(table) + 1), first)
+            yield from _cut(whole, np.cumsum(np.maximum(steps, 1)), max_steps)
+        return
+    waiting, last = None, None
+    for first, table in tables:
+        ids = _plain(table[str(options.id)])
+        begins, last = np.flatnonzero(_changes(ids, last)), ids[len(ids) - 1]
+        if waiting is not None:
+            begins = np.concatenate([waiting.begins[:-1], begins + waiting.begins[-1]])
+            table, first = pa.concat_tables([waiting.table, table]), waiting.first
+        waiting = Slice(table, np.append(begins, len(table)), first)
+        if len(table) > max_steps:
+            # the last sequence may go on in the next batch
+            done = waiting.part(0, len(waiting) - 1)
+            yield from _cut(done, done.begins[1:], max_steps)
+            waiting = waiting.part(len(waiting) - 1, len(waiting))
+    if waiting is not None:
+        yield from _cut(waiting, waiting.begins[1:], max_steps)
+
+
+def _cut(whole: Slice, ends: np.ndarray, max_steps: int) -> Iterator[Slice]:
+    """Yield slices; ``ends`` are the steps up to the end of each sequence."""
+    start, before = 0, 0
+    while start < len(whole):
+        stop = max(start + 1, int(np.searchsorted(ends, before + max_steps, side="right")))
+        yield whole.part(start, stop)
+        start, before = stop, int(ends[stop - 1])
+
+
+def _plain(ids: pa.ChunkedArray) -> pa.Array:
+    """Return ids as one array without a dictionary."""
+    if pa.types.is_dictionary(ids.type):
+        return pa.concat_arrays([chunk.dictionary_decode() for chunk in ids.chunks])
+    return pa.concat_arrays(ids.chunks)
+
+
+def _changes(ids: pa.Array, last: pa.Scalar | None) -> np.ndarray:
+    """Return at which rows an id differs from that of the row before."""
+    changed = np.ones(len(ids), bool)
+    different = call_function("not_equal", [ids.slice(1), ids.slice(0, len(ids) - 1)])
+    changed[1:] = different.fill_null(True).to_numpy(zero_copy_only=False)  # noqa: FBT003
+    changed[0] = last is None or ids[0].as_py() != last.as_py()
+    return changed

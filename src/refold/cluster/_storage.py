@@ -99,7 +99,8 @@ def _fsspec(module: str) -> Any:
 
 def retried(what: str, attempt: Callable[[], Result]) -> Result:
     """Call a function again, after a pause, while a store cannot be reached."""
-    for wait in (*WAITS, None):
+    waits = iter(WAITS)
+    while True:
         try:
             return attempt()
         except RefoldError:
@@ -109,14 +110,15 @@ def retried(what: str, attempt: Callable[[], Result]) -> Result:
         except pa.ArrowInvalid as error:
             raise FileFormatError(f"{what}: {one_line(error)}. Write it again.") from error
         except OSError as error:
-            if wait is None or isinstance(error, PermissionError):
-                tries = "" if wait else f" after {len(WAITS) + 1} attempts"
+            denied = isinstance(error, PermissionError)
+            wait = None if denied else next(waits, None)
+            if wait is None:
+                tries = "" if denied else f" after {len(WAITS) + 1} attempts"
                 raise FileAccessError(
                     f"{what}{tries}: {one_line(error)}. Check the name, the connection and the "
                     "access rights, and run the same again: what is done stays done."
                 ) from error
             time.sleep(wait)
-    raise AssertionError
 
 
 def one_line(error: BaseException) -> str:
@@ -156,7 +158,11 @@ def _find(name: str) -> list[tuple[Place, FileStamp]]:
         infos = [info]
     elif info.type == fs.FileType.Directory:
         inside = system.get_file_info(fs.FileSelector(path, recursive=True))
-        infos = [info for info in inside if not _is_hidden(info.path, path)]
+        infos = []
+        for info in inside:
+            parts = PurePosixPath(info.path[len(path) :].lstrip("/")).parts
+            if not any(part.startswith((".", "_")) for part in parts):  # hidden
+                infos.append(info)
     elif any(character in path for character in "*?["):
         store = _fsspec("fsspec.implementations.arrow").ArrowFSWrapper(system)
         infos = system.get_file_info(store.glob(path))
@@ -170,11 +176,6 @@ def _find(name: str) -> list[tuple[Place, FileStamp]]:
     if not files:
         raise FileFormatError(f"{name} holds no Parquet file ({' or '.join(SUFFIXES)}).")
     return files
-
-
-def _is_hidden(path: str, root: str) -> bool:
-    inside = PurePosixPath(path[len(root) :].lstrip("/"))
-    return any(part.startswith((".", "_")) for part in inside.parts)
 
 
 @contextmanager

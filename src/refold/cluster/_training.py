@@ -13,7 +13,7 @@ from typing import Any
 import refold
 from refold._support.argument_checks import check_whole, draw_seed
 from refold._support.optional_imports import optional
-from refold.cluster._connection import connected, load_ray
+from refold.cluster._ray import connected, load_ray
 from refold.cluster._storage import absolute
 from refold.errors import (
     ClusterError,
@@ -72,19 +72,6 @@ def fit(
     id, columns, column_types
         As for `refold.sequences.read`.
 
-    Returns
-    -------
-    SequenceAutoencoder
-        The fitted model.
-
-    Raises
-    ------
-    RefoldError
-        If the training cannot be divided (see `fit_together`), the data cannot be used, or the
-        processes died more often than ``max_failures``.
-    MissingExtraError
-        If Ray is not installed.
-
     Examples
     --------
     >>> import refold
@@ -109,8 +96,8 @@ def fit(
     with connected(on, num_cpus=processes * check_whole("cpus", cpus)):
         # on the cluster, because Ray Train does not run in a client outside of it
         run = ray.remote(num_cpus=0, max_retries=0)(_run)
-        found = ray.get(run.remote(settings, processes, cpus, max_failures, resume=resume))
-    outcome = pickle.loads(found)  # noqa: S301  (from our own process)
+        pickled = ray.get(run.remote(settings, processes, cpus, max_failures, resume=resume))
+    outcome = pickle.loads(pickled)  # noqa: S301  (from our own process)
     if isinstance(outcome, RefoldError):
         raise outcome
     return outcome
@@ -140,9 +127,7 @@ def fit_together(
     estimator : SequenceAutoencoder
         Unfitted model with the arguments of the training. It is not changed. ``time_warp`` is 0.
     source : path
-        Parquet file, or folder of Parquet files. All processes need it under the same path. If it
-        is larger than memory, each machine needs disk for a copy as float32, or a cache folder
-        that all machines share (see `refold.sequences.read`).
+        As for `fit`; all processes need it under the same path.
     checkpoint : path or Checkpoint, optional
         As for `SequenceAutoencoder.fit`. The first process reads and writes it.
     resume : bool, default=False
@@ -154,33 +139,12 @@ def fit_together(
     id, columns, column_types
         As for `refold.sequences.read`.
 
-    Returns
-    -------
-    SequenceAutoencoder
-        The fitted model, in each process.
-
-    Raises
-    ------
-    RefoldError
-        If `SequenceAutoencoder.fit` or `refold.sequences.read` would raise one, or the training
-        cannot be divided: a model class of your own, a share of the variance as ``latent_dim``, or
-        time warps.
-
     Examples
     --------
-    >>> import jax
-    >>> import refold
+    >>> import jax, refold
     >>> jax.distributed.initialize()  # doctest: +SKIP
     >>> ae = refold.SequenceAutoencoder(latent_dim=16)
     >>> ae = refold.cluster.fit_together(ae, "/data/sines")  # doctest: +SKIP
-
-    A model whose size one process would have to choose is refused:
-
-    >>> ae = refold.SequenceAutoencoder(latent_dim=0.95)
-    >>> refold.cluster.fit_together(ae, "/data/sines")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    refold.errors.ParameterError: latent_dim=0.95 is a share of the variance, ...
     """
     _check_divisible(estimator)
     options = {"id": id, "columns": columns, "column_types": column_types}

@@ -5,13 +5,12 @@ from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold.sequences import Column, Schema, Sequences
 
-NUM_FEATURES = 12
+_NUM_FEATURES = 12
 
 
 class JapaneseVowels(NamedTuple):
@@ -19,13 +18,9 @@ class JapaneseVowels(NamedTuple):
 
     Attributes
     ----------
-    train : Sequences
-        270 utterances, 30 per speaker.
-    test : Sequences
-        370 utterances.
-    train_labels : array of shape (270,), int64
-        The speaker of each utterance, 1 to 9.
-    test_labels : array of shape (370,), int64
+    train, test : Sequences
+        270 utterances, 30 per speaker, and 370 utterances.
+    train_labels, test_labels : array of shape (n_sequences,), int64
         The speaker of each utterance, 1 to 9.
     """
 
@@ -58,20 +53,19 @@ def japanese_vowels() -> JapaneseVowels:
     """
     path = files("refold.datasets") / "data" / "japanese_vowels.parquet"
     table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
-    splits = table["split"].to_numpy()
-    labels = table["label"].to_numpy().astype(np.int64)
-    (train, train_labels), (test, test_labels) = (
-        (to_sequences(table.filter(splits == name)), labels[splits == name])
-        for name in ("train", "test")
-    )
-    return JapaneseVowels(train, test, train_labels, test_labels)
-
-
-def to_sequences(table: pa.Table) -> Sequences:
-    """Convert an Arrow table with one list column per feature to sequences."""
-    names = [f"x{feature}" for feature in range(NUM_FEATURES)]
-    lists = [table[name].combine_chunks() for name in names]
-    values = np.stack([column.flatten().to_numpy() for column in lists], axis=1)
-    lengths = lists[0].value_lengths().to_numpy()
+    splits, labels = table["split"].to_numpy(), table["label"].to_numpy().astype(np.int64)
+    names = [f"x{feature}" for feature in range(_NUM_FEATURES)]
     schema = Schema(tuple(Column(name, "numeric") for name in names))
-    return Sequences(values, offsets_from_lengths(lengths), schema=schema)
+    sequences = {}
+    for split in ("train", "test"):
+        rows = table.filter(splits == split)
+        lists = [rows[name].combine_chunks() for name in names]
+        values = np.stack([column.flatten().to_numpy() for column in lists], axis=1)
+        offsets = offsets_from_lengths(lists[0].value_lengths().to_numpy())
+        sequences[split] = Sequences(values, offsets, schema=schema)
+    return JapaneseVowels(
+        sequences["train"],
+        sequences["test"],
+        labels[splits == "train"],
+        labels[splits == "test"],
+    )

@@ -6,8 +6,13 @@ import numpy as np
 
 from refold._support.argument_checks import check_whole
 from refold.datasets._japanese_vowels import japanese_vowels
-from refold.datasets._moving_ones import moving_ones, question_array
-from refold.datasets._synthetic import noisy_sines, ramps, random_one_hot
+from refold.datasets._synthetic import (
+    moving_ones,
+    noisy_sines,
+    question_array,
+    ramps,
+    random_one_hot,
+)
 from refold.errors import ParameterError
 from refold.sequences import Sequences
 
@@ -18,20 +23,18 @@ def _question(n: int = 1200, seed: int = 0) -> Sequences:
     return Sequences.from_array(x, column_types="binary")
 
 
-GENERATORS: dict[str, Callable[..., Sequences]] = {
+_GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
     "question": _question,
     "random-one-hot": random_one_hot,
     "noisy-sines": noisy_sines,
 }
-FIXED: dict[str, Callable[[], Sequences]] = {
+_FIXED: dict[str, Callable[[], Sequences]] = {
     "ramps": ramps,
     "japanese-vowels": lambda: japanese_vowels().train,
     "japanese-vowels-test": lambda: japanese_vowels().test,
 }
-
-
-LABELS: dict[str, tuple[str, Callable[[], np.ndarray]]] = {
+_LABELS: dict[str, tuple[str, Callable[[], np.ndarray]]] = {
     "japanese-vowels": ("speaker", lambda: japanese_vowels().train_labels),
     "japanese-vowels-test": ("speaker", lambda: japanese_vowels().test_labels),
 }
@@ -43,11 +46,10 @@ def names() -> list[str]:
     Examples
     --------
     >>> from refold.datasets import names
-    >>> names()  # doctest: +NORMALIZE_WHITESPACE
-    ['moving-ones', 'question', 'random-one-hot', 'noisy-sines', 'ramps', 'japanese-vowels',
-     'japanese-vowels-test']
+    >>> names()[:4]
+    ['moving-ones', 'question', 'random-one-hot', 'noisy-sines']
     """
-    return [*GENERATORS, *FIXED]
+    return [*_GENERATORS, *_FIXED]
 
 
 def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
@@ -58,8 +60,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     name : str
         One of ``names()``. ``"japanese-vowels"`` is its training split.
     n : int, optional
-        Number of sequences to draw, or to take from the start of a fixed data set. By default
-        the default number of the generator, or all.
+        Number of sequences to draw, by default that of the generator; or to take from the start
+        of a fixed data set, by default all.
     seed : int, default=0
         Seed of a generator.
 
@@ -76,15 +78,13 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     """
     if n is not None:
         check_whole("n", n)
-    if name in GENERATORS:
+    if name in _GENERATORS:
         sizes = {} if n is None else {"n": n}
-        return GENERATORS[name](**sizes, seed=seed)
-    if name not in FIXED:
+        return _GENERATORS[name](**sizes, seed=seed)
+    if name not in _FIXED:
         raise ParameterError(f"There is no data set {name!r}. Known: {', '.join(names())}.")
-    sequences = FIXED[name]()
-    if n is None:
-        return sequences
-    if n > len(sequences):
+    sequences = _FIXED[name]()
+    if n is not None and n > len(sequences):
         raise ParameterError(f"{name} has {len(sequences)} sequences. Got n={n}.")
     return sequences[:n]
 
@@ -110,7 +110,7 @@ def labels_of(name: str) -> tuple[str, np.ndarray]:
     >>> column, labels[:3].tolist()
     ('speaker', [1, 1, 1])
     """
-    if name not in LABELS:
-        raise ParameterError(f"{name} has no labels. Data sets with labels: {', '.join(LABELS)}.")
-    column, load_labels = LABELS[name]
+    if name not in _LABELS:
+        raise ParameterError(f"{name} has no labels. Data sets with labels: {', '.join(_LABELS)}.")
+    column, load_labels = _LABELS[name]
     return column, load_labels()

@@ -1,12 +1,79 @@
-"""Generators of one-hot symbols, ramps and noisy sines."""
+"""Generators of moving ones, one-hot symbols, ramps and noisy sines."""
 
 import numpy as np
 
 from refold._support.argument_checks import check_whole
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold._support.rules import check, number
-from refold.datasets._moving_ones import binary_schema, draw_lengths
 from refold.sequences import Column, Schema, Sequences
+
+_MAX_STEPS = 10
+
+
+def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
+    """Draw sequences in which a single one moves from feature to feature.
+
+    Lengths are ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t`` of eight, so steps
+    8 and 9 are all zero, but they are real. The length alone determines a sequence.
+
+    Parameters
+    ----------
+    n, seed : int, default=5000 and 0
+        Number of sequences; the same seed gives the same ones.
+
+    Returns
+    -------
+    Sequences
+        ``n`` sequences of 0 to 10 steps and 8 binary features.
+
+    Examples
+    --------
+    >>> from refold.datasets import moving_ones
+    >>> ones = moving_ones(100)
+    >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
+    (100, 0, 10)
+    """
+    lengths = _draw_lengths(_generator(seed), n, 0, _MAX_STEPS)
+    # steps after the last feature are zero
+    values = np.concatenate([np.eye(length, 8, dtype=np.float32) for length in lengths])
+    return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(8))
+
+
+def question_array(
+    n: int = 1200, steps: int = _MAX_STEPS, features: int = 5, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw moving ones as in the question: padded with zero steps to a fixed length.
+
+    This is the input of a model without masking. Steps after the last feature are all zero too,
+    so only the lengths tell data from padding.
+
+    Parameters
+    ----------
+    n, steps, features : int, default=1200, 10 and 5
+        Shape of the array.
+    seed : int, default=0
+        The same seed gives the same array.
+
+    Returns
+    -------
+    x : array of shape (n, steps, features), float32
+        The padded sequences.
+    lengths : array of shape (n,), int64
+        Length of each sequence before padding, ``round(uniform(0, steps))``.
+
+    Examples
+    --------
+    >>> from refold.datasets import question_array
+    >>> x, lengths = question_array()
+    >>> x.shape, lengths.shape
+    ((1200, 10, 5), (1200,))
+    """
+    check_whole("features", features)
+    lengths = _draw_lengths(_generator(seed), n, 0, steps)
+    x = np.zeros((n, steps, features), np.float32)
+    for row, length in zip(x, lengths, strict=True):
+        row[:length] = np.eye(length, features)
+    return x, lengths
 
 
 def random_one_hot(
@@ -25,17 +92,12 @@ def random_one_hot(
 
     Parameters
     ----------
-    n : int, default=20000
-        Number of sequences.
-    steps : int, default=10
-        Maximum length.
+    n, seed : int, default=20000 and 0
+        Number of sequences; the same seed gives the same ones.
+    steps, min_steps : int, default=10
+        Lengths are ``round(uniform(min_steps, steps))``; ``min_steps`` is ``steps`` by default.
     categories : int, default=5
         Number of categories, and of features.
-    seed : int, default=0
-        The same seed gives the same sequences.
-    min_steps : int, optional
-        Minimum length; lengths are ``round(uniform(min_steps, steps))``. By default all sequences
-        have ``steps`` steps.
 
     Returns
     -------
@@ -49,22 +111,20 @@ def random_one_hot(
     (10, 5)
     """
     check_whole("categories", categories)
-    check_whole("seed", seed, least=0)
-    rng = np.random.default_rng(seed)
-    shortest = steps if min_steps is None else min_steps
-    lengths = draw_lengths(rng, n=n, min_steps=shortest, max_steps=steps)
-    drawn = rng.integers(categories, size=int(lengths.sum()))
-    values = (drawn[:, None] == np.arange(categories)).astype(np.float32)
-    return Sequences(values, offsets_from_lengths(lengths), schema=binary_schema(categories))
+    rng = _generator(seed)
+    lengths = _draw_lengths(rng, n, steps if min_steps is None else min_steps, steps)
+    tokens = rng.integers(categories, size=int(lengths.sum()))
+    values = (tokens[:, None] == np.arange(categories)).astype(np.float32)
+    return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(categories))
 
 
 def ramps() -> Sequences:
-    """Return four ramps of unequal length, from the second answer to the question.
+    """Return four ramps of 9, 8, 4 and 4 steps, from the second answer to the question.
 
     Returns
     -------
     Sequences
-        Four series of 9, 8, 4 and 4 steps.
+        Four series.
 
     Examples
     --------
@@ -78,9 +138,9 @@ def ramps() -> Sequences:
         [0.2, 0.4, 0.6, 0.8],
         [0.3, 0.6, 0.9, 1.2],
     ]
-    lengths = np.array([len(ramp) for ramp in series])
     values = np.concatenate(series).astype(np.float32)[:, None]
-    return Sequences(values, offsets_from_lengths(lengths), schema=series_schema())
+    offsets = offsets_from_lengths([len(ramp) for ramp in series])
+    return Sequences(values, offsets, schema=_series_schema())
 
 
 def noisy_sines(
@@ -95,10 +155,8 @@ def noisy_sines(
 
     Parameters
     ----------
-    n : int, default=1000
-        Number of series.
-    seed : int, default=0
-        The same seed gives the same series.
+    n, seed : int, default=1000 and 0
+        Number of series; the same seed gives the same ones.
     min_steps, max_steps : int, default=20 and 100
         Minimum and maximum length.
     noise : float, default=0.1
@@ -117,17 +175,32 @@ def noisy_sines(
     True
     """
     check("noise", noise, number(least=0))
-    check_whole("seed", seed, least=0)
-    rng = np.random.default_rng(seed)
-    lengths = draw_lengths(rng, n=n, min_steps=min_steps, max_steps=max_steps)
+    rng = _generator(seed)
+    lengths = _draw_lengths(rng, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
     step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
     phase = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
     values = np.sin(2 * np.pi * frequency * step + phase) + noise * rng.normal(size=len(step))
-    return Sequences(values.astype(np.float32)[:, None], offsets, schema=series_schema())
+    return Sequences(values.astype(np.float32)[:, None], offsets, schema=_series_schema())
 
 
-def series_schema() -> Schema:
-    """Return the schema of univariate series."""
+def _generator(seed: int) -> np.random.Generator:
+    check_whole("seed", seed, least=0)
+    return np.random.default_rng(seed)
+
+
+def _draw_lengths(rng: np.random.Generator, n: int, min_steps: int, max_steps: int) -> np.ndarray:
+    """Draw lengths (n,) as in the question: uniform numbers, rounded."""
+    check_whole("n", n)
+    check_whole("min_steps", min_steps, least=0)
+    check_whole("steps", max_steps, least=max(min_steps, 1))
+    return np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
+
+
+def _binary_schema(features: int) -> Schema:
+    return Schema(tuple(Column(f"x{i}", "binary") for i in range(features)))
+
+
+def _series_schema() -> Schema:
     return Schema((Column("x0", "numeric"),), layout="series")

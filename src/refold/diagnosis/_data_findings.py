@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.diagnosis._column_findings import column_findings
 from refold.diagnosis._finding import Finding, by_importance
 from refold.errors import DataError, argument, spelled

@@ -8,7 +8,7 @@ import numpy as np
 
 import refold
 from refold._support.argument_checks import check_some
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold._support.optional_imports import check_training_packages
 from refold.arguments import Arguments
 from refold.diagnosis._data_findings import data_findings, sampled

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.diagnosis._finding import Finding
 from refold.errors import argument, spelled
 from refold.evaluation import Fidelity

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.evaluation._exact_accuracy import accuracy, exact
 from refold.evaluation._nmse import nmse
 from refold.evaluation._step_matching import as_pair

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_one_each, check_some
+from refold._support.arrays import evenly_spaced
 from refold._support.rules import check_only_one
-from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
 from refold.explore._decoding import (
     CodeDecoder,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress
 
+from refold._support.output import warn
 from refold._support.progress_bars import progress_bar
-from refold._support.user_warnings import warn
 from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
 from refold.explore._fields import ColorField

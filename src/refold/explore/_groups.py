@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 import refold.search
-from refold._support.sampling import evenly_spaced
+from refold._support.arrays import evenly_spaced
 from refold.errors import ParameterError
 from refold.explore._decoding import blocks
 from refold.explore._fields import ColorField

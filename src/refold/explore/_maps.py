@@ -5,7 +5,7 @@ from math import isqrt
 
 import numpy as np
 
-from refold._support.sampling import evenly_spaced
+from refold._support.arrays import evenly_spaced
 from refold.search import nearest, squared_norms
 
 # Sequences that are varied to measure the effect of each latent dimension, and steps in all.

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.arrays import evenly_spaced
 from refold._support.optional_imports import how_to_install, is_installed
-from refold._support.sampling import evenly_spaced
 from refold._support.umap_layout import MIN_UMAP, umap_layout
 from refold.errors import MissingExtraError, ParameterError, RefoldError
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 import refold
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold.model._input_checks import check_lengths
 from refold.model._statistics import ReferenceStatistics
 from refold.sequences import Scaler, Sequences, positions, sums_by_sequence

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold._support.sampling import evenly_spaced
+from refold._support.arrays import evenly_spaced
 from refold.evaluation import conformal_p_values
 from refold.model._anomaly_scores import Measurement, score_components
 from refold.model._statistics import Calibration, ReferenceStatistics

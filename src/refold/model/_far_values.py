@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.sequences import Scaler, Schema
 
 # Standard deviations from the mean of the training data beyond which values outside of its range

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
-from refold._support.sampling import evenly_spaced
+from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import DILATIONS, packed, random_convolutions
 from refold.network.packed.encoder import pooled
 from refold.network.packed.network import FittedNetwork

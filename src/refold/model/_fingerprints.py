@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.errors import DataError, argument
 from refold.sequences import Sequences, fingerprints
 

@@ -76,10 +76,11 @@ def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.nd
         raise DataError("lengths must be an array of integers.") from error
     if lengths.shape != (num_codes,):
         raise DataError(
-            f"lengths must have one entry per code, shape ({num_codes},). Got {lengths.shape}."
+            f"{argument('lengths')} must have one entry per code, shape ({num_codes},). Got "
+            f"{lengths.shape}."
         )
     if num_codes and (not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 0):
-        raise DataError("lengths must be integers of at least 0.")
+        raise DataError(f"{argument('lengths')} must be integers of at least 0.")
     longest = network.most_steps
     if longest is not None and lengths.max(initial=0) > longest:
         raise DataError(

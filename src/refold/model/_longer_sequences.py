@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.errors import Message, argument, spelled
 
 # Use of the sequences, or origin of the lengths. Neither the decoder nor the length model has seen

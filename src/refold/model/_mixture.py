@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refold._support.argument_checks import check_whole
-from refold._support.blas_threads import one_blas_thread
+from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold.errors import ParameterError, argument
 

@@ -17,11 +17,10 @@ from refold._support.argument_checks import (
     check_whole,
     draw_seed,
 )
-from refold._support.html_tables import columns_in_words, facts
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import evenly_spaced, offsets_from_lengths
+from refold._support.display import columns_in_words, facts
+from refold._support.output import warn
 from refold._support.rules import check, number
-from refold._support.sampling import evenly_spaced
-from refold._support.user_warnings import warn
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import ForecastErrors, exact, explained_variance, least_calibration
 from refold.model._anomaly_scores import Measurement, errors_of, measure, score_components

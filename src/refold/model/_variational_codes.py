@@ -1,7 +1,6 @@
 """Active latent dimensions of a variational network, and a check before sampling."""
 
-from refold._support.console import log
-from refold._support.user_warnings import warn
+from refold._support.output import log, warn
 from refold.errors import ParameterError
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Scaler, Sequences

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import check_array, check_kind, check_some
-from refold._support.number_text import short_number
+from refold._support.display import short_number
 from refold.diagnosis import LatentDimensions
 from refold.errors import ParameterError
-from refold.evaluation import GroupErrors
+from refold.evaluation import ErrorCurve, GroupErrors
 from refold.sequences import Sequences
 
 PALETTE = (
@@ -41,6 +41,7 @@ ERROR_UNITS = {
 METHOD_COLORS = (ACCENT, MUTED, *PALETTE[1:])
 MAX_LENGTH_BARS = 40
 MAX_GROUPS = 10  # of points with their own color
+MAX_LAYERS = 9  # of a model
 
 
 @dataclass(frozen=True)
@@ -215,14 +216,14 @@ def _error_marks(
     return marks
 
 
-def size_chart(sizes: Sequence[int], errors: Mapping[str, Sequence[float]], measure: str) -> Chart:
-    """Draw the held-out error of each method by code size."""
-    log = _needs_log(np.concatenate([*errors.values()]), 10)
+def size_chart(curve: ErrorCurve) -> Chart:
+    """Draw the held-out error of PCA and of Refold by code size."""
     marks = [
-        Marks("lines", sizes, values, name, color, "markers")
-        for (name, values), color in zip(errors.items(), (MUTED, ACCENT), strict=True)
+        Marks("lines", curve.sizes, curve.pca, "PCA, given the lengths", MUTED, "markers"),
+        Marks("lines", curve.sizes, curve.errors, "Refold", ACCENT, "markers"),
     ]
-    error = Axis(f"held-out error ({measure})", from_zero=not log, log=log)
+    log = _needs_log(np.concatenate([curve.pca, curve.errors]), 10)
+    error = Axis(f"held-out error ({curve.measure})", from_zero=not log, log=log)
     return Chart(marks, Axis("latent dimensions"), error)
 
 
@@ -455,6 +456,62 @@ def _rows(sequence: Sequences, *, numeric: bool = True) -> tuple[np.ndarray, lis
     return np.array(rows), names
 
 
+# Models
+
+
+class Box(NamedTuple):
+    """A part of a model: its title, a text below it, and class, shape and size of its layers."""
+
+    title: str
+    below: str
+    layers: list[tuple[str, str, str]]
+
+
+def architecture_boxes(encoder: Any, decoder: Any) -> list[Box]:
+    """Describe a sequence, an encoder, a code, a decoder and the decoded sequence."""
+    tables = [_layers(model) for model in (encoder, decoder)]
+    sizes = [f"{model.count_params():,} parameters" for model in (encoder, decoder)]
+    return [
+        Box("sequence", _shape(encoder.input_shape), []),
+        Box("encoder", sizes[0], tables[0]),
+        Box("code", f"{encoder.output_shape[-1]} dimensions", []),
+        Box("decoder", sizes[1], tables[1]),
+        Box("sequence", _shape(decoder.output_shape), []),
+    ]
+
+
+def _layers(model: Any) -> list[tuple[str, str, str]]:
+    """Return class, output shape and number of parameters of each layer, at most nine rows."""
+    layers = getattr(model, "layers", ())
+    layers = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
+    if not layers:
+        name = getattr(model, "name", type(model).__name__)
+        raise ParameterError(f"The model {name} has no layers yet. Build it, or fit the estimator.")
+    if len(layers) > MAX_LAYERS:  # leave out layers without parameters, then those in the middle
+        layers = [layer for layer in layers if layer.count_params()]
+    rows = []
+    for layer in layers:
+        inner = getattr(layer, "layer", None) or getattr(layer, "forward_layer", None)
+        name = type(layer).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
+        try:
+            shape = _shape(layer.output.shape)
+        except (AttributeError, ValueError):  # a shared layer, or one whose output is not a tensor
+            shape = ""
+        num = layer.count_params()
+        rows.append((name, shape, f"{num:,}" if num else ""))
+    if len(rows) > MAX_LAYERS:
+        hidden = len(rows) - MAX_LAYERS + 1
+        rows = [*rows[: MAX_LAYERS // 2], (f"{hidden} more", "", ""), *rows[-(MAX_LAYERS // 2) :]]
+    return rows
+
+
+def _shape(shape: Any) -> str:
+    """Format a shape without the batch dimension, such as T × 8; T is an unknown number."""
+    if shape and isinstance(shape[0], tuple | list):
+        shape = shape[0]
+    return " × ".join("T" if size is None else str(size) for size in shape[1:])
+
+
 # Text and numbers
 
 
@@ -476,7 +533,7 @@ def _ramp_color(share: float) -> str:
     """Return a color between blue and yellow, for a share from 0 to 1."""
     places = np.linspace(0, 1, len(RAMP))
     channels = [[int(color[c : c + 2], 16) for color in RAMP] for c in (1, 3, 5)]
-    return "#" + "".join(f"{round(np.interp(share, places, one)):02x}" for one in channels)
+    return "#" + "".join(f"{round(np.interp(share, places, values)):02x}" for values in channels)
 
 
 def _needs_log(values: np.ndarray, ratio: float) -> bool:

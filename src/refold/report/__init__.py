@@ -3,9 +3,9 @@
 The page is a single file that needs no network connection. Needs the extra ``plots``.
 """
 
+from refold.report._page import Result as Result
+from refold.report._page import Score as Score
 from refold.report._page import check_packages as check_packages
 from refold.report._page import write_page as write_page
 from refold.report._report import report as report
 from refold.report._report import section as section
-from refold.report._score import Result as Result
-from refold.report._score import Score as Score

@@ -1,4 +1,4 @@
-"""The HTML page: its building blocks, and writing it as one file that includes plotly.js."""
+"""The HTML page: its building blocks and results, and writing it as one file with plotly.js."""
 
 import json
 import os
@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from refold._support.display import short_number
 from refold._support.optional_imports import optional
-from refold.report._score import Result
+from refold.evaluation import as_percent
 from refold.sequences import atomic_writer
 
 PACKAGES = ("jinja2", "plotly")
 SHORT = 26  # characters of a row that fits into a third of the width
+
+Quantity = Literal["nmse", "accuracy", "exact"]
+MEANINGS = {
+    "nmse": "NMSE: squared error over power",
+    "accuracy": "accuracy: steps with all values right",
+    "exact": "exact: sequences reconstructed exactly",
+}
+UNITS = {"nmse": "NMSE", "accuracy": "accuracy", "exact": "reconstructed exactly"}
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,99 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Score:
+    """One measure, for the model and for PCA.
+
+    Parameters
+    ----------
+    quantity : {"nmse", "accuracy", "exact"}
+        Normalized squared error of the numeric columns, share of steps at which all binary and
+        categorical values are right, or share of sequences that are reconstructed exactly.
+    value : float
+        Value for the model.
+    pca : float or None
+        None if PCA could not be fitted.
+
+    Examples
+    --------
+    >>> Score("exact", 0.9999, 0.5).text(0.9999)
+    '99.9 % exact'
+    >>> Score("nmse", 0.1, 0.2).ahead
+    True
+    """
+
+    quantity: Quantity
+    value: float
+    pca: float | None
+
+    @property
+    def meaning(self) -> str:
+        """Name of the quantity, with an explanation."""
+        return MEANINGS[self.quantity]
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the model is at least as good as PCA."""
+        if self.pca is None:
+            return False
+        return self.value <= self.pca if self.quantity == "nmse" else self.value >= self.pca
+
+    @property
+    def behind(self) -> bool:
+        """Whether PCA is at least as good as the model."""
+        return self.pca is not None and (self.value == self.pca or not self.ahead)
+
+    @property
+    def unit(self) -> str:
+        """Short name of the quantity, to follow a value."""
+        return UNITS[self.quantity]
+
+    def number(self, value: float) -> str:
+        """Format a value without its quantity; shares are rounded down."""
+        return short_number(value) if self.quantity == "nmse" else as_percent(value)
+
+    def text(self, value: float | None) -> str:
+        """Format a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""
+        if value is None:
+            return "none"
+        number = self.number(value)
+        return f"NMSE {number}" if self.quantity == "nmse" else f"{number} {self.quantity}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores on one data set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data.
+    num_sequences : int
+        Number of sequences that were measured.
+    code_size : int
+        Width of a code.
+    pca_size : int
+        Number of components of PCA: ``code_size``, or fewer if there are no more.
+    scores : tuple of Score
+        The main score comes first.
+    seconds : float or None
+        Training time, if it is known.
+
+    Examples
+    --------
+    >>> Result("ones", 1000, 4, 4, (Score("exact", 1.0, 0.25),), 12.0).scores[0].ahead
+    True
+    """
+
+    name: str
+    num_sequences: int
+    code_size: int
+    pca_size: int
+    scores: tuple[Score, ...]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Section:
     """The part of the page about one data set and its model."""
 
@@ -109,7 +211,6 @@ def write_page(
     downloads: Sequence[tuple[str, str]] = (),  # files in the same folder, and what they are
 ) -> None:
     """Write a page that opens in any browser without a network, in light and dark mode."""
-    check_packages()
     jinja2 = optional("jinja2", extra="plots", purpose="The report")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -122,6 +223,12 @@ def write_page(
         for view in card.views
         if isinstance(view, Plot)
     ]
+    text = json.dumps(plots, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":  # whatever a text contains, it does not end the script element
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    plotly = ""
+    if plots:
+        plotly = optional("plotly.offline", extra="plots", purpose="The report").get_plotlyjs()
     source = folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(source).render(
         title=title,
@@ -131,21 +238,8 @@ def write_page(
         downloads=downloads,
         style=folder.joinpath("page.css").read_text(encoding="utf-8"),
         script=folder.joinpath("page.js").read_text(encoding="utf-8"),
-        plots=in_script(plots),
-        plotly=_plotly_js() if plots else "",
+        plots=text,
+        plotly=plotly.replace("</script", "<\\/script"),
     )
     with atomic_writer(Path(path)) as stream:
         stream.write(page.encode("utf-8", "replace"))
-
-
-def in_script(value: object) -> str:
-    """Return JSON that is safe inside a ``<script>`` element, whatever text it contains."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _plotly_js() -> str:
-    offline = optional("plotly.offline", extra="plots", purpose="The report")
-    return offline.get_plotlyjs().replace("</script", "<\\/script")

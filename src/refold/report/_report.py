@@ -1,34 +1,45 @@
-"""The report: a section from a model and sequences, and a page with one section."""
+"""The report: what it measures of a model and sequences, as a section, and a page with one."""
 
 import contextlib
 import os
 import warnings
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold._support.argument_checks import check_some, check_whole
+from refold._support.argument_checks import check_one_each, check_some, check_whole
 from refold.errors import DataError
-from refold.evaluation import errors_by_sequence
+from refold.evaluation import PCABaseline, errors_by_sequence, fidelity, pca_cross_fit
 from refold.model import HEAD, Model, ModelLike, SequencesLike, describe_longer, model_of
-from refold.report._code_cards import code_map, latent_cards
-from refold.report._measurement_cards import architecture, data, errors, losses
-from refold.report._page import Card, Section, check_packages, write_page
-from refold.report._report_data import (
+from refold.report._cards import (
     ReportData,
-    check_labels,
-    reconstruct_by_pca,
-    sample_rows,
-    scores_of,
-    training_sample,
+    architecture,
+    code_map,
+    data,
+    errors,
+    latent_cards,
+    losses,
+    reconstructions,
 )
-from refold.report._score import Result
-from refold.report._sequence_cards import reconstructions
+from refold.report._page import (
+    Card,
+    Quantity,
+    Result,
+    Score,
+    Section,
+    check_packages,
+    write_page,
+)
 from refold.sequences import Sequences, as_sequences
 
 MAX_SEQUENCES = 2000
+MAX_VALUES = 1 << 24  # padded values of the sample, unless MIN_SEQUENCES have more
+MIN_SEQUENCES = 8
+MAX_TRAINING = 20_000  # sequences that PCA is fitted on
+FOLDS = 5  # of PCA without training data
 CARDS = (data, architecture, losses, errors, reconstructions, code_map, latent_cards)
 
 
@@ -76,18 +87,6 @@ def report(
     Result
         Measured scores.
 
-    Raises
-    ------
-    MissingExtraError
-        If the extra ``plots`` is not installed.
-    DataError
-        If all sequences are empty or there are none, or there is not one label per sequence, or all
-        labels are the same.
-    SchemaError
-        If the columns are not those of the model.
-    FileAccessError
-        If the file cannot be written.
-
     Examples
     --------
     >>> import tempfile, refold
@@ -109,10 +108,8 @@ def report(
         seed=seed,
         verbose=verbose,
     )
-    if part.result is None:
-        raise TypeError("a section of a model has a result")
     write_page(path, [replace(part, title="")], title=title)
-    return part.result
+    return cast(Result, part.result)  # a section of a model has one
 
 
 def section(
@@ -134,14 +131,10 @@ def section(
     source, train = _opened(sequences, model), None if train is None else _opened(train, model)
     max_sequences = check_whole("max_sequences", max_sequences)
     seed = check_whole("seed", seed, 0)
-    check_some(len(source), "sequence", "to report on")
-    if not source.lengths.any():
-        raise DataError(
-            f"There is nothing to report on: {len(source)} sequences, all of them empty."
-        )
-    labels = None if labels is None else check_labels(labels, len(source))
-    train = None if train is None else training_sample(model, train, seed)
-    rows = sample_rows(source.lengths, model.schema.output_width, max_sequences, seed)
+    check_some(int(source.lengths.sum()), "sequence with a step", "to report on")
+    labels = None if labels is None else _check_labels(labels, len(source))
+    train = None if train is None else _training_sample(model, train, seed)
+    rows = _sample_rows(source.lengths, model.schema.output_width, max_sequences, seed)
     status = Console(stderr=True).status("report")  # silent until it is entered
     with status if verbose else contextlib.nullcontext():
         status.update("report: encoding and decoding")
@@ -152,7 +145,7 @@ def section(
         decoded = model.reconstruct(sample, codes=codes)
         back = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)
         status.update("report: PCA")
-        linear, pca_size, note = reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
+        linear, pca_size, note = _reconstruct_by_pca(model, sample, train, codes.shape[1], seed)
         methods = {"Refold": back} if linear is None else {"Refold": back, "PCA": linear}
         material = ReportData(
             model=model,
@@ -161,7 +154,7 @@ def section(
             codes=codes,
             methods=methods,
             errors=errors_by_sequence(sample, back, model.error_scaler),
-            scores=scores_of(model, sample, methods),
+            scores=_scores_of(model, sample, methods),
             labels=None if labels is None else labels[rows],
             label_name=label_name or "label",
             seed=seed,
@@ -200,3 +193,99 @@ def _facts(material: ReportData, result: Result) -> list[tuple[str, str]]:
     if result.seconds is not None:
         facts.append((f"{result.seconds:.0f} s", "training"))
     return facts
+
+
+def _check_labels(labels: ArrayLike, num: int) -> np.ndarray:
+    """Return one label for each sequence, in types that can be sorted."""
+    labels = np.asarray(labels).ravel()
+    check_one_each(len(labels), "labels", num, "sequences")
+    if labels.dtype == object:
+        types = {type(label) for label in labels.tolist()}
+        if len(types) > 1 or type(None) in types:  # mixed types have no order
+            labels = labels.astype(str)
+    distinct = np.unique(labels).tolist()
+    if len(distinct) < 2:
+        raise DataError(f"There is only one label: {distinct[0]!r}. Colors need at least two.")
+    return labels
+
+
+def _sample_rows(lengths: np.ndarray, width: int, limit: int, seed: int) -> np.ndarray:
+    """Return the sorted indices of a random sample; all if there are few and they are short."""
+    padded = max(1, int(lengths.max(initial=0))) * width
+    count = min(len(lengths), limit, max(MIN_SEQUENCES, MAX_VALUES // padded))
+    if count == len(lengths):
+        return np.arange(count)
+    rows = np.random.default_rng(seed).choice(len(lengths), count, replace=False)
+    if not lengths[rows].any():  # almost all sequences are empty; include one that is not
+        rows[0] = lengths.argmax()
+    return np.sort(rows)
+
+
+def _training_sample(model: Model, train: Sequences, seed: int) -> Sequences:
+    """Return the training sequences that PCA is fitted on, or a sample of them."""
+    rows = _sample_rows(train.lengths, model.schema.output_width, MAX_TRAINING, seed)
+    train = train[rows].align(model.schema)
+    train = train[~model.held_back(train)]
+    if len(train) < 2 or not train.lengths.any():
+        raise DataError(
+            "PCA is fitted on the sequences that the model was trained on, and needs at least two, "
+            f"not all of them empty. Got {len(train)} with {int(train.lengths.sum())} steps. "
+            "Pass more training data."
+        )
+    return train
+
+
+def _reconstruct_by_pca(
+    model: Model, sequences: Sequences, train: Sequences | None, size: int, seed: int
+) -> tuple[Sequences | None, int, str]:
+    """Return reconstructions by PCA, its number of components, and a note on its fit."""
+    fit_on = np.ones(0, bool) if train is not None else ~model.held_back(sequences)
+    num_fit = int(fit_on.sum())
+    if train is None and (num_fit < 3 or (sequences.lengths[fit_on] > 0).sum() < 2):
+        return None, 0, "PCA is not shown, because there are too few sequences to fit it on."
+    folds = min(FOLDS, num_fit)
+    units = model.error_scaler
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # unknown categories, which encoding warned of
+        if train is not None:
+            longest, num_train = int(train.lengths.max()), len(train)
+            components = min(size, num_train, model.schema.output_width * longest)
+            back = PCABaseline(components).fit(train, units).reconstruct(sequences)
+            note = (
+                f"is fitted on {num_train:,} sequences of the training data of the model. It is "
+                "given the true lengths; Refold decodes them from the code."
+            )
+        else:
+            longest, num_train = int(sequences.lengths.max()), num_fit - -(-num_fit // folds)
+            components = min(size, num_train, model.schema.output_width * longest)
+            back = pca_cross_fit(sequences, size, units, folds=folds, seed=seed, fit_on=fit_on)
+            note = (
+                f"is fitted on {folds - 1} of {folds} parts of these sequences and measured on the "
+                "part left out, in turn. It is given the true lengths. The error of Refold is that "
+                "of the model as it is. If the model was trained on these sequences, its error is "
+                "smaller than on new ones."
+            )
+            if num_fit < len(sequences):
+                note += (
+                    f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they "
+                    "were held back from the training of the model."
+                )
+    if components < size:
+        note = f"(with {components} components, the maximum for this data) {note}"
+    return back, components, f"PCA {note}"
+
+
+def _scores_of(
+    model: Model, sequences: Sequences, methods: dict[str, Sequences]
+) -> tuple[Score, ...]:
+    """Return the scores that apply, the main one first."""
+    measures = [fidelity(sequences, back, model.error_scaler) for back in methods.values()]
+    quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
+    if not model.schema.numeric.any():
+        quantities = ("exact", "accuracy")
+    scores = []
+    for quantity in quantities:
+        ours, *others = (getattr(measure, quantity) for measure in measures)
+        if ours is not None:
+            scores.append(Score(quantity, ours, others[0] if others else None))
+    return tuple(scores)

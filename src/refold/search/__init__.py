@@ -6,9 +6,9 @@ Clusters need scikit-learn only.
 
 from refold.search._clusters import Clusters as Clusters
 from refold.search._clusters import cluster as cluster
-from refold.search._hits import Hits as Hits
-from refold.search._hits import draw as draw
+from refold.search._index import Hits as Hits
 from refold.search._index import Index as Index
-from refold.search._nearest import nearest as nearest
-from refold.search._nearest import squared_norms as squared_norms
+from refold.search._index import draw as draw
 from refold.search._store import load_duckdb as load_duckdb
+from refold.search._store import nearest as nearest
+from refold.search._store import squared_norms as squared_norms

@@ -8,13 +8,13 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from refold._support.argument_checks import SeedLike, check_some, check_whole, draw_seed
+from refold._support.arrays import evenly_spaced
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check_only_one
-from refold._support.sampling import evenly_spaced
+from refold._support.rules import check, check_only_one, whole
 from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
-from refold.search._source import RowSource, check_distance
+from refold.search._rows import DISTANCE, RowSource
 from refold.sequences import codes_to_arrow
 
 # HDBSCAN measures density by the distance to the farthest of this number of nearest rows, of which
@@ -58,13 +58,7 @@ class Clusters:
 
     Examples
     --------
-    >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... ).fit(sines)
-    >>> found = refold.search.cluster(ae, sines, num_clusters=3)
-    >>> found.to_table().column_names
+    >>> cluster(ae, sines, num_clusters=3).to_table().column_names  # doctest: +SKIP
     ['cluster', 'size', 'share', 'silhouette', 'nearest', 'code']
     """
 
@@ -93,12 +87,7 @@ class Clusters:
         return float((self.labels == NOISE).mean()) if len(self.labels) else 0.0
 
     def to_table(self) -> pa.Table:
-        """Return one row per cluster, with the id of the sequence nearest to its center.
-
-        Returns
-        -------
-        pyarrow.Table
-        """
+        """Return one row per cluster, with the id of the sequence nearest to its center."""
         return pa.table(
             {
                 "cluster": pa.array(np.arange(len(self))),
@@ -117,10 +106,6 @@ class Clusters:
         ----------
         id : str
             Name of the id column.
-
-        Returns
-        -------
-        pyarrow.Table
         """
         noise = self.labels == NOISE
         return pa.table(
@@ -173,15 +158,6 @@ def cluster(
     verbose : {0, 1}, default=0
         1 shows a progress bar on standard error if there are many sequences to encode.
 
-    Returns
-    -------
-    Clusters
-
-    Raises
-    ------
-    DataError
-        If there are no sequences.
-
     References
     ----------
     .. [2] R. J. G. B. Campello, D. Moulavi and J. Sander, "Density-Based Clustering Based on
@@ -191,102 +167,72 @@ def cluster(
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... ).fit(sines)
-    >>> found = cluster(ae, sines, num_clusters=3)
-    >>> len(found), int(found.sizes.sum()), len(ae.inverse_transform(found.centers))
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
+    >>> ae = refold.SequenceAutoencoder(4, **settings).fit(sines)
+    >>> clusters = cluster(ae, sines, num_clusters=3)
+    >>> len(clusters), int(clusters.sizes.sum()), len(ae.inverse_transform(clusters.centers))
     (3, 40, 3)
     """
     check_training_packages("Finding clusters")
     check_only_one("sequences or codes, or an index", codes if X is None else X, index)
-    names, codes, vectors = _read(model, X, codes, ids, index, distance, verbose)
+    if distance is not None:
+        check("distance", distance, DISTANCE)
+    if index is not None:
+        rows = index.rows
+        ids, codes = np.array(rows.ids.to_pylist()), rows.codes
+    if index is not None and len(rows.codes) and distance in (None, index.distance):
+        names, codes, vectors = np.asarray(ids), rows.codes, rows.vectors
+    else:
+        source = RowSource(model, X, codes, ids, verbose=verbose)
+        check_some(len(source), "sequence", "to cluster")
+        features = None if distance == "code" else source.fit_features()
+        names, (_, codes, vectors) = source.ids, source.read(features)
+    labels = _labels(vectors, num_clusters, min_size, random_state)
+    number = int(labels.max(initial=NOISE)) + 1
+    distances = np.full(len(labels), np.nan, np.float32)
+    nearest = np.zeros(number, int)
+    centers = np.zeros((number, codes.shape[1]), np.float32)
+    for i in range(number):
+        members = np.flatnonzero(labels == i)
+        center = vectors[members].mean(axis=0)
+        distances[members] = np.linalg.norm(vectors[members] - center, axis=1)
+        nearest[i] = members[np.argmin(distances[members])]
+        centers[i] = codes[members].mean(axis=0)
+    silhouettes, silhouette = _silhouettes(vectors, labels, number)
+    sizes = np.bincount(labels[labels != NOISE], minlength=number)
+    return Clusters(
+        names, labels, distances, sizes, nearest, centers, silhouettes, silhouette, vectors
+    )
+
+
+def _labels(
+    vectors: np.ndarray, num_clusters: int | None, min_size: int | None, random_state: SeedLike
+) -> np.ndarray:
+    """Return the cluster of each vector (n,), the largest cluster first, or `NOISE`."""
+    # not at the top, because a small installation has no scikit-learn
+    from sklearn.cluster import HDBSCAN, KMeans
+
     if num_clusters is None:
-        labels = _by_density(vectors, min_size)
+        size = max(5, len(vectors) // 100)
+        size = size if min_size is None else check_whole("min_size", min_size, least=2)
+        if len(vectors) <= size:
+            return np.full(len(vectors), NOISE)
+        options: dict[str, Any] = {"min_cluster_size": size, "min_samples": _DENSE, "copy": True}
+        labels = HDBSCAN(**options).fit_predict(vectors)
     else:
         if min_size is not None:
             raise ParameterError(
                 f"{argument('min_size')} is for HDBSCAN, and {argument('num_clusters')} asks for "
                 "k-means. Set one of them."
             )
-        labels = _by_means(vectors, num_clusters, draw_seed(random_state))
-    return _described(names, codes, vectors, _by_size(labels))
-
-
-def _read(
-    model: ModelLike,
-    X: SequencesLike | None,
-    codes: ArrayLike | None,
-    ids: ArrayLike | None,
-    index: Index | None,
-    distance: str | None,
-    verbose: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return ids, codes, and the vectors that distances are measured on."""
-    if distance is not None:
-        check_distance(distance)
-    if index is not None:
-        rows = index.rows
-        ids, codes = np.array(rows.ids.to_pylist()), rows.codes
-        if len(codes) and distance in (None, index.distance):
-            return ids, codes, rows.vectors
-    source = RowSource(model, X, codes, ids, verbose=verbose)
-    check_some(len(source), "sequence", "to cluster")
-    read = source.read(None if distance == "code" else source.fit_features())
-    return source.ids, read.codes, read.vectors
-
-
-def _by_density(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
-    least = max(5, len(vectors) // 100)
-    least = least if min_size is None else check_whole("min_size", min_size, least=2)
-    if len(vectors) <= least:
-        return np.full(len(vectors), NOISE)
-    # not at the top, because a small installation has no scikit-learn
-    from sklearn.cluster import HDBSCAN
-
-    options: dict[str, Any] = {"min_cluster_size": least, "min_samples": _DENSE, "copy": True}
-    return HDBSCAN(**options).fit_predict(vectors)
-
-
-def _by_means(vectors: np.ndarray, number: int, seed: int) -> np.ndarray:
-    check_whole("num_clusters", number)
-    if number > len(vectors):
-        raise ParameterError(
-            f"{argument('num_clusters')} must be at most the number of sequences, "
-            f"{len(vectors)}. Got {number}."
-        )
-    # not at the top, because a small installation has no scikit-learn
-    from sklearn.cluster import KMeans
-
-    options: dict[str, Any] = {"n_init": 10, "random_state": seed}
-    return KMeans(number, **options).fit_predict(vectors)
-
-
-def _by_size(labels: np.ndarray) -> np.ndarray:
-    """Renumber the clusters from the largest to the smallest."""
-    found, counts = np.unique(labels[labels != NOISE], return_counts=True)
-    order = found[np.argsort(-counts, kind="stable")]
+        check("num_clusters", num_clusters, whole(most=len(vectors)))
+        options = {"n_init": 10, "random_state": draw_seed(random_state)}
+        labels = KMeans(num_clusters, **options).fit_predict(vectors)
+    distinct, counts = np.unique(labels[labels != NOISE], return_counts=True)
     numbered = np.full(len(labels), NOISE)
-    for number, label in enumerate(order):
+    for number, label in enumerate(distinct[np.argsort(-counts, kind="stable")]):
         numbered[labels == label] = number
     return numbered
-
-
-def _described(
-    ids: np.ndarray, codes: np.ndarray, vectors: np.ndarray, labels: np.ndarray
-) -> Clusters:
-    number = int(labels.max(initial=NOISE)) + 1
-    distances = np.full(len(labels), np.nan, np.float32)
-    nearest = np.zeros(number, int)
-    centers = np.zeros((number, codes.shape[1]), np.float32)
-    for one in range(number):
-        rows = np.flatnonzero(labels == one)
-        distances[rows] = np.linalg.norm(vectors[rows] - vectors[rows].mean(axis=0), axis=1)
-        nearest[one] = rows[np.argmin(distances[rows])]
-        centers[one] = codes[rows].mean(axis=0)
-    by_cluster, overall = _silhouettes(vectors, labels, number)
-    sizes = np.bincount(labels[labels != NOISE], minlength=number)
-    return Clusters(ids, labels, distances, sizes, nearest, centers, by_cluster, overall, vectors)
 
 
 def _silhouettes(vectors: np.ndarray, labels: np.ndarray, number: int) -> tuple[np.ndarray, float]:
@@ -300,6 +246,6 @@ def _silhouettes(vectors: np.ndarray, labels: np.ndarray, number: int) -> tuple[
     if not 2 <= len(present) < len(rows):
         return by_cluster, float("nan")
     values = np.asarray(silhouette_samples(vectors[rows], labels[rows]))
-    for one in present:
-        by_cluster[one] = values[labels[rows] == one].mean()
+    for i in present:
+        by_cluster[i] = values[labels[rows] == i].mean()
     return by_cluster, float(values.mean())

@@ -6,8 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold._support.sampling import evenly_spaced
+from refold._support.arrays import (
+    evenly_spaced,
+    lengths_from_offsets,
+    offsets_from_lengths,
+    positions_of,
+)
 from refold.kernels import RandomConvolutions, packed
 
 # Convolutions, in as many groups as there are dilations, at most. The largest kernel covers the
@@ -17,7 +21,7 @@ _KERNELS, _DILATIONS = 504, 6
 _TAPS = np.array(
     [[2 if i in twos else -1 for twos in combinations(range(9), 3)] for i in range(9)], np.float32
 )
-_MOST_COLUMNS = 9
+_MAX_COLUMNS = 9
 # Standard deviations within which a convolution is at a threshold, neither above nor below.
 _MARGIN = 1e-5
 # Sequences from whose convolutions biases are drawn, and steps of each at most.
@@ -31,7 +35,7 @@ _BLOCK = 1 << 20
 # chosen on the data sets for choosing in benchmarks/search.py.
 _WHITENING = 0.4
 # Smaller standard deviations are rounding errors, and larger features are outliers.
-_LEAST, _MOST = 1e-4, 4.0
+_MIN_DEVIATION, _MAX_FEATURE = 1e-4, 4.0
 # Sequences of the sample from which features are drawn that others lack, and how many of them, the
 # most similar ones, are used for a draw. With more, draws are less like features of real sequences.
 _DONORS = 512
@@ -83,8 +87,8 @@ class SequenceFeatures:
         largest = max(1, (num_steps - 1) // (len(_TAPS) - 1))
         number = min(_DILATIONS, 1 + int(np.log2(largest)))
         dilations = np.unique(np.geomspace(1, largest, number).round())
-        most = _EACH // max(1, sum(columns))
-        stretches, bands = min(num_steps, _STRETCHES, most), min(_BANDS, most)
+        limit = _EACH // max(1, sum(columns))
+        stretches, bands = min(num_steps, _STRETCHES, limit), min(_BANDS, limit)
         channels, taps, bias = _draw(sample, columns, dilations.astype(int).tolist())
         arrays = {
             "of_column": np.repeat(np.arange(len(columns)), columns),
@@ -104,29 +108,30 @@ class SequenceFeatures:
         deviation = np.sqrt((np.where(seen, raw - center, 0) ** 2).sum(axis=0) / counts)
         last = deviation[raw.shape[1] - groups[-1].shape[1] :]
         last[:] = np.sqrt((last**2).mean()) if last.size else 0.0  # averages keep their proportions
-        factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > _LEAST)
+        varied = deviation > _MIN_DEVIATION
+        factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=varied)
         # each group has the same weight
-        sizes = np.array([one.shape[1] for one in groups])
+        sizes = np.array([group.shape[1] for group in groups])
         weights = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes)
-        standard = np.clip((raw - center) * factor, -_MOST, _MOST) * weights
+        standard = np.clip((raw - center) * factor, -_MAX_FEATURE, _MAX_FEATURE) * weights
         donors = evenly_spaced(len(standard), _DONORS)
         standard = _imputed(standard, standard[donors])
         axes = weights[:, None] * _principal_axes(standard, width)
         fitted = {"center": center, "factor": factor, "axes": axes}
         fitted |= {"weights": weights, "donors": standard[donors]}
-        return cls(arrays | {name: one.astype(np.float32) for name, one in fitted.items()})
+        return cls(arrays | {name: array.astype(np.float32) for name, array in fitted.items()})
 
     @property
     def width(self) -> int:
         """Number of dimensions."""
         return self.arrays["axes"].shape[1]
 
-    def __call__(self, given: Described) -> np.ndarray:
+    def __call__(self, sequences: Described) -> np.ndarray:
         """Return the vectors (n_sequences, width)."""
-        raw = np.concatenate(self.groups(given), axis=1)
+        raw = np.concatenate(self.groups(sequences), axis=1)
         standard = (raw - self.arrays["center"]) * self.arrays["factor"]
-        standard = np.clip(standard, -_MOST, _MOST)
-        lacking = np.flatnonzero(given.missing.any(axis=1))
+        standard = np.clip(standard, -_MAX_FEATURE, _MAX_FEATURE)
+        lacking = np.flatnonzero(sequences.missing.any(axis=1))
         if len(lacking):
             # a constant would put sequences together that lack the same column
             weights = self.arrays["weights"]
@@ -136,23 +141,25 @@ class SequenceFeatures:
         # other sequences do not change a bit of the result
         return packed.product(standard, self.arrays["axes"])
 
-    def groups(self, given: Described) -> list[np.ndarray]:
+    def groups(self, sequences: Described) -> list[np.ndarray]:
         """Return shares of steps with the statistics, places, runs, amplitudes and averages."""
-        values, offsets, statistics, missing = given
+        values, offsets, statistics, missing = sequences
         channels, taps, bias = self._convolutions
         mixed = packed.product(values, channels)
         runs = [
             packed.pooled_runs(
-                mixed[:, some],
+                mixed[:, kernels],
                 offsets,
-                taps[:, some],
-                bias[some],
+                taps[:, kernels],
+                bias[kernels],
                 dilation=dilation,
                 margin=_MARGIN,
             )
-            for dilation, some in zip(self._dilations, _by_dilation(self._dilations), strict=True)
+            for dilation, kernels in zip(
+                self._dilations, _by_dilation(self._dilations), strict=True
+            )
         ]
-        shares, *others = (np.concatenate(one, axis=1) for one in zip(*runs, strict=True))
+        shares, *others = (np.concatenate(parts, axis=1) for parts in zip(*runs, strict=True))
         others += [self._amplitudes(values, offsets), self._averages(values, offsets)]
         if missing.any():  # features that read a missing column are NaN
             of_channel = missing[:, self._of_column]
@@ -168,17 +175,19 @@ class SequenceFeatures:
         """Return mean amplitudes in bands of frequencies; there are zeros after the end."""
         steps, channels = int(self._stretches[-1]), values.shape[1]
         lengths = np.minimum(lengths_from_offsets(offsets), steps)
-        found = np.zeros((len(lengths), len(self._bands) - 1, channels), np.float32)
-        size = max(1, _BLOCK // (steps * channels)) if found.size else 1
-        for first in range(0, len(lengths) if found.size else 0, size):
-            some = slice(first, first + size)
-            padded = np.zeros((len(lengths[some]), steps, channels))
-            there = np.arange(steps) < lengths[some, None]
-            padded[there] = values[positions_of(offsets[:-1][some], lengths[some])]
+        amplitudes = np.zeros((len(lengths), len(self._bands) - 1, channels), np.float32)
+        if not amplitudes.size:
+            return amplitudes.reshape(len(lengths), -1)
+        size = max(1, _BLOCK // (steps * channels))
+        for first in range(0, len(lengths), size):
+            block = slice(first, first + size)
+            padded = np.zeros((len(lengths[block]), steps, channels))
+            is_step = np.arange(steps) < lengths[block, None]
+            padded[is_step] = values[positions_of(offsets[:-1][block], lengths[block])]
             power = np.abs(np.fft.rfft(padded, axis=1)) ** 2
             sums = np.add.reduceat(power, self._bands[:-1], axis=1)
-            found[some] = np.sqrt(sums / np.diff(self._bands)[:, None])
-        return found.reshape(len(lengths), -1)
+            amplitudes[block] = np.sqrt(sums / np.diff(self._bands)[:, None])
+        return amplitudes.reshape(len(lengths), -1)
 
     def _averages(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Average steps over stretches of time; there are zeros after the end of a sequence."""
@@ -195,7 +204,7 @@ class SequenceFeatures:
 def _by_dilation(dilations: Sequence[int]) -> list[slice]:
     """Return the kernels of each dilation."""
     ends = np.linspace(0, _KERNELS, len(dilations) + 1).round().astype(int)
-    return [slice(*one) for one in pairwise(ends.tolist())]
+    return [slice(*pair) for pair in pairwise(ends.tolist())]
 
 
 def _draw(
@@ -210,37 +219,37 @@ def _draw(
     channels[categorical] = rng.standard_normal((int(categorical.sum()), _KERNELS))
     taps, bias = np.empty((len(_TAPS), _KERNELS), np.float32), np.empty(_KERNELS, np.float32)
     values, offsets, missing = _beginnings(sample)
-    for dilation, some in zip(dilations, _by_dilation(dilations), strict=True):
-        first, end = some.start, some.stop
-        chosen = np.resize(rng.permutation(_TAPS.shape[1]), end - first)
+    for dilation, kernels in zip(dilations, _by_dilation(dilations), strict=True):
+        first, end = kernels.start, kernels.stop
+        shapes = np.resize(rng.permutation(_TAPS.shape[1]), end - first)
         for kernel in range(first, end):
-            most = min(len(columns), _MOST_COLUMNS)
-            read = rng.choice(len(columns), int((most + 1) ** rng.uniform()), replace=False)
+            limit = min(len(columns), _MAX_COLUMNS)
+            read = rng.choice(len(columns), int((limit + 1) ** rng.uniform()), replace=False)
             channels[~np.isin(of_column, read), kernel] = 0
         convolved = _convolve(
-            values @ channels[:, first:end], offsets, _TAPS[:, chosen], int(dilation)
+            values @ channels[:, first:end], offsets, _TAPS[:, shapes], int(dilation)
         )
         deviation = convolved.std(axis=0) if len(convolved) else np.zeros(end - first)
-        scale = np.where(deviation > _LEAST, 1 / np.maximum(deviation, _LEAST), 0)
+        scale = np.where(deviation > _MIN_DEVIATION, 1 / np.maximum(deviation, _MIN_DEVIATION), 0)
         for k, scaled in enumerate(scale):
-            one = rng.randint(len(offsets) - 1)
+            row = rng.randint(len(offsets) - 1)
             lacks = missing[:, of_column[channels[:, first + k] != 0]].sum(axis=1)
             complete = np.flatnonzero(lacks == lacks.min())
-            one = complete[one % len(complete)]
-            found = convolved[offsets[one] : offsets[one + 1], k]
+            row = complete[row % len(complete)]
+            sampled = convolved[offsets[row] : offsets[row + 1], k]
             # the multiples of the golden ratio fill the range from 0 to 1 evenly
             share = (k * (np.sqrt(5) - 1) / 2) % 1
-            bias[first + k] = -scaled * (np.quantile(found, share) if len(found) else 0)
-        taps[:, first:end] = scale * _TAPS[:, chosen]
+            bias[first + k] = -scaled * (np.quantile(sampled, share) if len(sampled) else 0)
+        taps[:, first:end] = scale * _TAPS[:, shapes]
     return RandomConvolutions(channels, taps, bias)
 
 
 def _beginnings(sample: Described) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the first steps of some sequences, and their missing columns."""
-    some = evenly_spaced(len(sample.offsets) - 1, _SEQUENCES)
-    lengths = np.minimum(lengths_from_offsets(sample.offsets)[some], _STEPS)
-    values = sample.values[positions_of(sample.offsets[some], lengths)]
-    return values, offsets_from_lengths(lengths), sample.missing[some]
+    rows = evenly_spaced(len(sample.offsets) - 1, _SEQUENCES)
+    lengths = np.minimum(lengths_from_offsets(sample.offsets)[rows], _STEPS)
+    values = sample.values[positions_of(sample.offsets[rows], lengths)]
+    return values, offsets_from_lengths(lengths), sample.missing[rows]
 
 
 def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: int) -> np.ndarray:

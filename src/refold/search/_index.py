@@ -1,6 +1,7 @@
-"""`Index`: codes, ids and metadata in a file, and the search in it."""
+"""`Index`: codes, ids and metadata in a file, the search in it, and its hits."""
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,43 +9,98 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_whole
-from refold._support.rules import check_only_one
-from refold.errors import ParameterError, argument
+from refold._support.argument_checks import check_kind, check_whole
+from refold._support.display import short_number
+from refold._support.rules import check, check_only_one
+from refold.errors import DataError, ParameterError, argument
 from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search._features import SequenceFeatures
-from refold.search._hits import Hits
-from refold.search._nearest import nearest
-from refold.search._rows import Metadata, as_ids, metadata_of, new_ids, new_rows
-from refold.search._source import RowSource, check_distance
-from refold.search._store import Facts, IndexRows, Store, spooled
+from refold.search._rows import (
+    DISTANCE,
+    Metadata,
+    RowSource,
+    as_ids,
+    metadata_of,
+    new_ids,
+    new_rows,
+)
+from refold.search._store import Facts, IndexRows, Store, nearest, spooled
 from refold.search._where import matches
+from refold.sequences import Sequences, as_sequences
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Nearest rows of an index, the nearest first.
+
+    Attributes
+    ----------
+    queries : array of shape (n_queries,)
+        Ids of the queries: those of the sequences or rows searched for; numbers for codes.
+    table : pyarrow.Table
+        One row per hit: ``query``, ``rank`` from 1, ``distance``, ``id`` and the metadata.
+    codes : array of float32 of shape (n_hits, width of the code)
+        Codes of the hits, in the order of the table.
+    query_codes : array of float32 of shape (n_queries, width of the code)
+        Codes of the queries.
+    offsets : array of int of shape (n_queries + 1,)
+        The hits of query ``i`` are the rows from ``offsets[i]`` to ``offsets[i + 1]``. There may be
+        fewer than asked for, if fewer rows match.
+
+    Examples
+    --------
+    >>> table = pa.table({"query": [0, 0], "rank": [1, 2], "distance": [0.5, 2.0], "id": [7, 3]})
+    >>> hits = Hits(np.array([0]), table, np.zeros((2, 4)), np.zeros((1, 4)), np.array([0, 2]))
+    >>> hits, hits.ids(), hits.distances()
+    (Hits(1 query, 2 hits), [7, 3], [0.5, 2.0])
+    """
+
+    queries: np.ndarray
+    table: pa.Table
+    codes: np.ndarray
+    query_codes: np.ndarray
+    offsets: np.ndarray
+
+    def __repr__(self) -> str:
+        num, hits = len(self.queries), self.table.num_rows
+        queries = "query" if num == 1 else "queries"
+        return f"Hits({num} {queries}, {hits} hit{'s' * (hits != 1)})"
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def ids(self, query: int = 0) -> list[Any]:
+        """Return the ids of the hits of one query, numbered from 0, the nearest first."""
+        return self.column("id", query)
+
+    def distances(self, query: int = 0) -> list[float]:
+        """Return the distances of the hits of one query, in increasing order."""
+        return self.column("distance", query)
+
+    def column(self, name: str, query: int = 0) -> list[Any]:
+        """Return one column of the hits of one query, such as a column of metadata."""
+        begin, end = self.offsets[query], self.offsets[query + 1]
+        return self.table[name].slice(begin, end - begin).to_pylist()
 
 
 class Index:
     """Codes of sequences in a DuckDB file, with ids and metadata, to search in.
 
     Call `Index.create` or `Index.open`. A file holds all rows of a call or none of them. It has one
-    writer at a time, and any number of readers.
+    writer at a time, and any number of readers. A search holds the rows in memory and computes
+    every distance. It reads them again if the file has changed.
 
     Distances are measured on features of the sequences or on their codes. Features are principal
     components of pooled convolutions, as in MultiRocket [1]_, of amplitudes of frequencies, and of
-    averages over stretches of time. They are fitted to a sample of the first sequences, and stored.
-
-    A search holds the rows in memory and computes every distance. It reads them again if the file
-    has changed.
+    averages over stretches of time. They are fitted to a sample of the sequences, and stored.
 
     Attributes
     ----------
-    path : str
-        File.
-    model : Model
-        Model whose codes the index holds.
-    distance : {"features", "code"}
-        Vectors whose Euclidean distance is measured.
+    path, model, distance
+        As in `Index.create`.
 
     References
     ----------
@@ -56,19 +112,13 @@ class Index:
     --------
     >>> import tempfile, refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(
-    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-    ... ).fit(sines)
-    >>> place = tempfile.mkdtemp() + "/sines.index"
-    >>> index = Index.create(place, ae, sines[:30], metadata={"site": ["a", "b"] * 15})
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
+    >>> ae = refold.SequenceAutoencoder(4, **settings).fit(sines)
+    >>> columns = {"site": ["a", "b"] * 20}
+    >>> index = Index.create(tempfile.mkdtemp() + "/sines.index", ae, sines, metadata=columns)
     >>> hits = index.search(sines[3:4], k=2, where="site = 'b'")
-    >>> hits.ids()[0], hits.column("site")
-    (3, ['b', 'b'])
-    >>> index.add(sines[30:], metadata={"site": ["c"] * 10})
-    >>> index.remove([3])
-    1
-    >>> len(index), Index.open(place, ae)
-    (39, Index(39 rows, distance='features'))
+    >>> hits.ids()[0], hits.column("site"), index.remove([3])
+    (3, ['b', 'b'], 1)
     """
 
     def __init__(self, model: Model, store: Store, facts: Facts, verbose: int = 0) -> None:
@@ -113,17 +163,8 @@ class Index:
             code, or the code.
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error, also in later calls of the index.
-
-        Returns
-        -------
-        Index
-
-        Raises
-        ------
-        DataError
-            If an id occurs twice, or columns of metadata have another length.
         """
-        check_distance(distance)
+        check("distance", distance, DISTANCE)
         model, store = model_of(model), Store(path)
         with store.writing():
             store.check_free()
@@ -139,13 +180,7 @@ class Index:
         return cls(model, store, facts, verbose)
 
     @classmethod
-    def open(
-        cls,
-        path: str | os.PathLike[str],
-        model: ModelLike,
-        *,
-        verbose: int = 0,
-    ) -> "Index":
+    def open(cls, path: str | os.PathLike[str], model: ModelLike, *, verbose: int = 0) -> "Index":
         """Open an index.
 
         Parameters
@@ -156,19 +191,6 @@ class Index:
             The model that the index was created with.
         verbose : {0, 1}, default=0
             1 shows progress bars on standard error.
-
-        Returns
-        -------
-        Index
-
-        Raises
-        ------
-        MissingFileError
-            If there is no such file.
-        FileFormatError
-            If it is not an index, is damaged, or comes from another version.
-        ParameterError
-            If the index holds codes of another model.
         """
         model, store = model_of(model), Store(path)
         facts, own = store.facts(), model.hash
@@ -205,46 +227,31 @@ class Index:
         metadata: Metadata | None = None,
         replace: bool = False,
     ) -> None:
-        """Add rows.
+        """Add rows, or replace those whose ids are in the index.
 
         Parameters
         ----------
         X, codes, ids, metadata
             As for `create`.
         replace : bool, default=False
-            Replace the rows whose ids are in the index already.
-
-        Raises
-        ------
-        DataError
-            If an id occurs twice, or the columns of metadata differ from those of the index.
+            Replace rows. By default, an id that is in the index already is an error.
         """
         source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
         table = metadata_of(metadata, len(source), self._schema)
         added = new_ids(source.ids, self._schema.field("id").type)
         with self._store.writing():
-            known = [] if replace else self._store.known(added)
-            if len(known):
-                more = f" and {len(known) - 1} more" if len(known) > 1 else ""
+            present = [] if replace else self._store.present(added)
+            if len(present):
+                more = f" and {len(present) - 1} more" if len(present) > 1 else ""
                 raise ParameterError(
-                    f"The id {known[0].as_py()!r}{more} is in the index already. Set "
+                    f"The id {present[0].as_py()!r}{more} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
             with spooled(new_rows(source, self._features, table), self._store.folder) as rows:
                 self._store.add(rows, added, replace=replace)
 
     def remove(self, ids: ArrayLike) -> int:
-        """Remove rows by id, and return how many there were.
-
-        Parameters
-        ----------
-        ids : sequence of int or str
-            Ids; those that are not in the index are ignored.
-
-        Returns
-        -------
-        int
-        """
+        """Remove the rows with these ids, and return how many there were; others are ignored."""
         with self._store.writing():
             return self._store.remove(as_ids(ids, self._schema.field("id").type))
 
@@ -275,15 +282,6 @@ class Index:
         where : str, optional
             Condition on id and metadata, as in SQL: ``"site = 'north' AND year >= 2020"``. It may
             have comparisons, AND, OR, NOT, IN, BETWEEN, LIKE and IS NULL, and no functions.
-
-        Returns
-        -------
-        Hits
-
-        Raises
-        ------
-        SchemaError, DataError
-            If the sequences cannot be encoded.
         """
         k = check_whole("k", k)
         data = codes if X is None else X
@@ -292,22 +290,34 @@ class Index:
         candidates = None if where is None else matches(where, rows.table)
         queried = None if ids is None else self._numbers(rows, ids)
         if queried is not None:
-            names = _array(rows.ids.take(pa.array(queried)))
-            codes, vectors = rows.codes[queried], rows.vectors[queried]
+            query_names = _array(rows.ids.take(pa.array(queried)))
+            query_codes, vectors = rows.codes[queried], rows.vectors[queried]
         else:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
-            names, (_, codes, vectors) = source.ids, source.read(self._features)
+            query_names, (_, query_codes, vectors) = source.ids, source.read(self._features)
         if candidates is None:
-            found = nearest(rows.vectors, vectors, k + 1, rows.norms)
+            results = nearest(rows.vectors, vectors, k + 1, rows.norms)
         else:
-            found = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
-        numbers, distances = [], []
-        for i, near in enumerate(found):
+            results = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
+        numbers, distances = [np.zeros(0, int)], [np.zeros(0)]
+        for i, near in enumerate(results):
             hits = near.rows if candidates is None else candidates[near.rows]
             others = slice(k) if queried is None else np.flatnonzero(hits != queried[i])[:k]
             numbers.append(hits[others])
             distances.append(near.distances[others])
-        return _hits(rows, names, codes, numbers, distances)
+        counts = [len(hits) for hits in numbers]
+        joined = np.concatenate(numbers)
+        query = np.repeat(np.arange(len(results)), counts[1:])
+        id_type = pa.int64() if query_names.dtype.kind in "iu" else pa.string()
+        columns: dict[str, Any] = {
+            "query": pa.array(query_names[query].tolist(), id_type),
+            "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in counts])),
+            "distance": pa.array(np.concatenate(distances)),
+        }
+        table = rows.table.take(pa.array(joined))
+        columns |= {name: table[name] for name in table.column_names}
+        offsets = np.cumsum(counts, dtype=int)
+        return Hits(query_names, pa.table(columns), rows.codes[joined], query_codes, offsets)
 
     def codes(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and their ids, of the rows with these ids or of all rows.
@@ -325,8 +335,8 @@ class Index:
         rows = self.rows
         if ids is None:
             return rows.codes.copy(), _array(rows.ids)
-        chosen = self._numbers(rows, ids)
-        return rows.codes[chosen], _array(rows.ids.take(pa.array(chosen)))
+        numbers = self._numbers(rows, ids)
+        return rows.codes[numbers], _array(rows.ids.take(pa.array(numbers)))
 
     def _numbers(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
         """Return the numbers of the rows with these ids (n_ids,)."""
@@ -342,29 +352,47 @@ class Index:
         return numbers[positions.to_numpy()]
 
 
-def _hits(
-    rows: IndexRows,
-    names: np.ndarray,
-    codes: np.ndarray,
-    numbers: list[np.ndarray],
-    distances: list[np.ndarray],
-) -> Hits:
-    """Return hits of queries with these names and codes, as numbers of rows for each query."""
-    counts = [len(hits) for hits in numbers]
-    joined = np.concatenate([np.zeros(0, int), *numbers])
-    query = np.repeat(np.arange(len(counts)), counts)
-    id_type = pa.int64() if names.dtype.kind in "iu" else pa.string()
-    columns: dict[str, Any] = {
-        "query": pa.array(names[query].tolist(), id_type),
-        "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in (0, *counts)])),
-        "distance": pa.array(np.concatenate([np.zeros(0), *distances])),
-    }
-    table = rows.table.take(pa.array(joined))
-    columns |= {name: table[name] for name in table.column_names}
-    offsets = np.concatenate([[0], np.cumsum(counts, dtype=int)])
-    return Hits(names, pa.table(columns), rows.codes[joined], codes, offsets)
-
-
 def _array(ids: pa.Array) -> np.ndarray:
     """Return ids as an array of integers or of text."""
     return np.array(ids.to_pylist())
+
+
+def draw(
+    model: ModelLike, hits: Hits, X: SequencesLike | None = None, *, query: int = 0, num: int = 6
+) -> list[Any]:
+    """Draw a query under its nearest hits, which are decoded from their codes.
+
+    Parameters
+    ----------
+    model : Model or SequenceAutoencoder
+        The model of the index.
+    hits : Hits
+        Result of `Index.search`.
+    X : Sequences, list of arrays, array or table, optional
+        Sequences that were searched for; by default the query is decoded from its code, too.
+    query : int, default=0
+        Number of the query.
+    num : int, default=6
+        Number of hits to draw, or all if there are fewer.
+
+    Examples
+    --------
+    >>> axes = draw(ae, index.search(sines[:1], k=3), sines[:1])  # doctest: +SKIP
+    """
+    # not at the top, because a search needs no matplotlib
+    from refold import plots
+
+    model = model_of(model)
+    check_kind("hits", hits, "Hits, the result of Index.search", "query_codes")
+    begin, end = (int(row) for row in hits.offsets[query : query + 2])
+    if begin == end:
+        raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
+    rows = zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
+    titles = [f"{name}  ·  distance {short_number(distance)}" for name, distance in rows]
+    schema = model.schema
+    if X is None:
+        X, query = model.decode(hits.query_codes[[query]]), 0
+    decoded = model.decode(hits.codes[begin : begin + len(titles)])
+    return plots.search_hits(
+        as_sequences(X, schema=schema)[[query]], Sequences.from_list(decoded, schema=schema), titles
+    )

@@ -1,4 +1,4 @@
-"""The DuckDB file of an index: its tables, changes that are whole or not there, and readers."""
+"""The DuckDB file of an index, its changes and readers; and exact search among vectors."""
 
 import io
 import os
@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from refold._support.argument_checks import check_array, check_one_each, check_whole
 from refold._support.file_lock import sole_use
 from refold._support.optional_imports import optional
 from refold.errors import DataError, FileFormatError, MissingFileError, ParameterError, spelled
-from refold.search._nearest import squared_norms
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
@@ -33,8 +33,14 @@ _SETTINGS = {
 # Seconds to wait for another process that writes, and texts of DuckDB's errors until then.
 _WAIT, _PAUSE = 60.0, 0.02
 _BUSY = ("Could not set lock", "being used by another process", "different configuration")
+# Texts of DuckDB's errors about files that are no index.
+_OTHER = ("not a valid DuckDB", "Table with name facts does not exist")
 # Bytes of new rows that stay in memory until all are there.
 _SPOOL_BYTES = 1 << 26
+# Entries of the matrix of distances that is computed at once.
+_ENTRIES = 4_000_000
+# Most rows of a part, of whose scores the smallest one is computed first.
+_PART = 1024
 
 
 class Facts(NamedTuple):
@@ -112,7 +118,6 @@ class Store:
 
     def check_free(self) -> None:
         """Raise an error if an index cannot be created here."""
-        self._check_format()
         if not self.folder.is_dir():
             raise MissingFileError(
                 f"There is no folder {str(self.path.parent)!r} for the index {self.name!r}. "
@@ -131,6 +136,9 @@ class Store:
         """Write a new index, which takes its name once it is complete."""
         # names of metadata are in the facts, because those of columns in DuckDB ignore case
         part = self.path.with_name(f".{self.path.name}.part")
+        arrays: dict[str, Any] = facts.features or {}
+        features = io.BytesIO()
+        np.savez(features, **{name: array.astype(np.float32) for name, array in arrays.items()})
         _remove(part)  # of a process that was killed
         try:
             with self._connected(part, writable=True) as connection:
@@ -144,7 +152,7 @@ class Store:
                         facts.model,
                         facts.distance,
                         facts.schema.serialize().to_pybytes(),
-                        _as_bytes(facts.features or {}),
+                        features.getvalue(),
                     ],
                 )
             _remove(self.path)  # an index that was deleted may have left its log
@@ -166,13 +174,13 @@ class Store:
             deleted = connection.execute("DELETE FROM codes WHERE id IN (SELECT id FROM ids)")
             return int(deleted.fetchall()[0][0])
 
-    def known(self, ids: pa.Array) -> pa.Array:
+    def present(self, ids: pa.Array) -> pa.Array:
         """Return those of the ids that the index has."""
         with self._connected(self.path) as connection:
             connection.register("ids", pa.table({"id": ids}))
-            known = _arrow(connection, "SELECT id FROM codes WHERE id IN (SELECT id FROM ids)")
-            known = known.read_all()["id"].cast(ids.type).combine_chunks()
-        return ids.filter(_compute.is_in(ids, known))
+            present = _arrow(connection, "SELECT id FROM codes WHERE id IN (SELECT id FROM ids)")
+            present = present.read_all()["id"].cast(ids.type).combine_chunks()
+        return ids.filter(_compute.is_in(ids, present))
 
     @contextmanager
     def _changing(self, ids: pa.Array) -> Iterator[Any]:
@@ -200,7 +208,6 @@ class Store:
 
     def facts(self) -> Facts:
         """Read the facts about the index."""
-        self._check_format()
         if not self.path.exists():
             raise MissingFileError(
                 f"There is no index {self.name!r}. Check the path, or create it with "
@@ -209,10 +216,7 @@ class Store:
         if self.path.is_dir():
             raise self._no_index()
         with self._connected(self.path) as connection:
-            try:
-                [(version,)] = connection.execute("SELECT version FROM facts").fetchall()
-            except self._duckdb.CatalogException as error:
-                raise self._no_index() from error
+            [(version,)] = connection.execute("SELECT version FROM facts").fetchall()
             if version != VERSION:
                 raise FileFormatError(
                     f"{self.name!r} has index version {version}, and this Refold reads version "
@@ -232,22 +236,11 @@ class Store:
     def rows(self, schema: pa.Schema) -> IndexRows:
         """Return the newest rows, which are read again only if the file has changed."""
         with self._reading:
-            state = self._file_state()
+            state = [_stamp(self.path), _stamp(_log(self.path))]
             if self._rows is None or state != self._state:
                 self._rows, self._state = None, None  # frees the memory
                 self._rows, self._state = self._read(schema), state
             return self._rows
-
-    def _file_state(self) -> Any:
-        """Return what changes with each change of the index."""
-        states = []
-        for path in (self.path, _log(self.path)):
-            try:
-                stat = path.stat()
-                states.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
-            except FileNotFoundError:
-                states.append(None)
-        return states
 
     def _read(self, schema: pa.Schema) -> IndexRows:
         with self._connected(self.path) as connection:
@@ -289,7 +282,7 @@ class Store:
                 connection.close()
         except (self._duckdb.Error, pa.ArrowException) as error:
             text = " ".join(str(error).split())[:200].rstrip(". ")
-            if "not a valid DuckDB" in text:
+            if any(part in text for part in _OTHER):
                 raise self._no_index() from error
             raise FileFormatError(
                 f"The index {self.name!r} cannot be {done} ({text}). Create it again if its file "
@@ -318,17 +311,19 @@ class Store:
             f"{spelled('Index.create', '`refold index`')} wrote."
         )
 
-    def _check_format(self) -> None:
-        if (self.path / "codes.lance").exists():
-            raise FileFormatError(
-                f"{self.name!r} is an index of an earlier version of Refold, which was a folder. "
-                "Delete it, and create the index again."
-            )
-
 
 def _log(path: Path) -> Path:
     """Return DuckDB's file of changes, which only a process that was killed leaves."""
     return path.with_name(f"{path.name}.wal")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file, or None if there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _remove(path: Path) -> None:
@@ -347,9 +342,84 @@ def _arrow(connection: Any, query: str) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_stream(connection.sql(query))
 
 
-def _as_bytes(arrays: dict[str, np.ndarray]) -> bytes:
-    """Return arrays as a file of NumPy."""
-    buffer = io.BytesIO()
-    converted: dict[str, Any] = {name: one.astype(np.float32) for name, one in arrays.items()}
-    np.savez(buffer, **converted)
-    return buffer.getvalue()
+# Exact search
+
+
+class Nearest(NamedTuple):
+    """Nearest rows of one query, in order of distance."""
+
+    rows: np.ndarray  # (n_hits,)
+    distances: np.ndarray  # (n_hits,)
+
+
+def nearest(
+    vectors: np.ndarray, queries: np.ndarray, k: int, norms: np.ndarray | None = None
+) -> list[Nearest]:
+    """Return the rows with the smallest Euclidean distances to each query.
+
+    Of rows at the same distance, the first ones come first.
+
+    Parameters
+    ----------
+    vectors : array of float32 of shape (n_rows, n_dimensions)
+        Rows to search in.
+    queries : array of float32 of shape (n_queries, n_dimensions)
+        Vectors to search for.
+    k : int
+        Number of rows, or all if there are fewer.
+    norms : array of float32 of shape (n_rows,), optional
+        Squared norms of the vectors, if you have them already.
+
+    Returns
+    -------
+    list of Nearest
+        One per query.
+
+    Examples
+    --------
+    >>> line = np.arange(5, dtype=np.float32)[:, None]
+    >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].rows.tolist()
+    [3, 4]
+    """
+    vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
+    queries = check_array("queries", queries, ("n_queries", "n_dimensions"))
+    check_one_each(
+        queries.shape[1], "dimensions of queries", vectors.shape[1], "dimensions of vectors"
+    )
+    k = min(check_whole("k", k, 0), len(vectors))
+    if not k:
+        return [Nearest(np.zeros(0, int), np.zeros(0, np.float32)) for _ in queries]
+    norms = squared_norms(vectors) if norms is None else norms
+    largest = float(norms.max())
+    results = []
+    step = max(1, _ENTRIES // len(vectors))
+    for begin in range(0, len(queries), step):
+        block = queries[begin : begin + step]
+        # squared distances, less the squared norm of the query
+        scores = norms - 2.0 * (block @ vectors.T)
+        for query, score in zip(block, scores, strict=True):
+            # the most that a score of so many rounded terms is off
+            error = vectors.shape[1] * np.finfo(score.dtype).eps * (largest + query @ query)
+            results.append(_nearest(vectors, query, score, 2 * error, k))
+    return results
+
+
+def squared_norms(vectors: np.ndarray) -> np.ndarray:
+    """Return the squared norm of each row of (n_rows, n_dimensions)."""
+    vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
+    return np.einsum("ij,ij->i", vectors, vectors)
+
+
+def _nearest(
+    vectors: np.ndarray, query: np.ndarray, score: np.ndarray, margin: float, k: int
+) -> Nearest:
+    """Return the nearest rows of one query by its scores (n_rows,), which are rounded."""
+    # The k smallest scores are at most the k-th smallest minimum of parts of the rows, which is
+    # found sooner. The rows up to it are compared by their distances.
+    size = max(1, min(_PART, len(score) // k))
+    minima = np.minimum.reduceat(score, np.arange(0, len(score), size))
+    limit = np.partition(minima, k - 1)[k - 1] + margin
+    rows = np.flatnonzero(~(score > limit))  # NaN is not above it
+    distances = np.linalg.norm(vectors[rows] - query, axis=1)
+    order = np.argsort(distances, kind="stable")[:k]
+    return Nearest(rows[order], distances[order])

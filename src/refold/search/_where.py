@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from refold._support.rules import Rule, check
 from refold.errors import ParameterError, argument
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
 
+_TEXT = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
 # Limits of the cost of a condition.
 _MAX_LENGTH = 100_000
 _MAX_DEPTH = 32
@@ -31,7 +33,8 @@ _TOKEN = re.compile(
     |(?P<quoted>"[^"]*(?:""[^"]*)*"|`[^`]*(?:``[^`]*)*`)
     |(?P<word>[^\W\d]\w*)
     |(?P<symbol>==|!=|<>|<=|>=|[=<>(),])
-    |(?P<space>\s+)""",
+    |(?P<space>\s+)
+    |(?P<other>.)""",
     re.VERBOSE,
 )
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -84,10 +87,7 @@ _UNKNOWN = pa.nulls(1, pa.bool_())[0]
 
 def matches(where: str, table: pa.Table) -> np.ndarray:
     """Return the numbers of the rows that meet a condition on their columns (n_matches,)."""
-    if not isinstance(where, str):
-        raise ParameterError(
-            f"{argument('where')} must be text such as \"site = 'north'\". Got {where!r:.{_SHOWN}}."
-        )
+    check("where", where, _TEXT)
     if len(where) > _MAX_LENGTH:
         raise ParameterError(
             f"{argument('where')} has {len(where):,} characters, and at most {_MAX_LENGTH:,} are "
@@ -168,21 +168,17 @@ class _Parser:
         return truth
 
     def _split(self) -> list[_Token]:
-        tokens, position = [], 0
         if half := re.search("[\ud800-\udfff]", self._where):
             self._fail(half.start(), f"{half.group()!r} is half of a character.")
-        while position < len(self._where):
-            match = _TOKEN.match(self._where, position)
-            if match is None:
-                first = self._where[position]
-                is_quote = first in "'\"`"
-                self._fail(
-                    position,
-                    f"The quote {first} is not closed." if is_quote else f"Unexpected {first!r}.",
-                )
+        tokens = []
+        for match in _TOKEN.finditer(self._where):
+            text = match.group()
+            if match.lastgroup == "other":
+                is_quote = text in "'\"`"
+                reason = f"The quote {text} is not closed." if is_quote else f"Unexpected {text!r}."
+                self._fail(match.start(), reason)
             if match.lastgroup != "space":
-                tokens.append(_Token(str(match.lastgroup), match.group(), position))
-            position = match.end()
+                tokens.append(_Token(str(match.lastgroup), text, match.start()))
         return [*tokens, _Token("end", "", len(self._where))]
 
     # errors
@@ -309,7 +305,7 @@ class _Parser:
         if column.values.type == other.values.type:
             return compare(column.values, other.values)
         common = pa.float64() if column.kind == "number" else other.values.type
-        return compare(*(one.values.cast(common, safe=False) for one in (column, other)))
+        return compare(*(side.values.cast(common, safe=False) for side in (column, other)))
 
     def _among(self, left: _Operand) -> Truth:
         column = self._comparable(left)
@@ -428,12 +424,12 @@ class _Parser:
 
 
 def _alike(column: _NamedColumn, literals: list[Any]) -> tuple[Any, pa.Array]:
-    """Return a column and literals of one type, because Arrow rounds or refuses others."""
+    """Return a column and literals of value type, because Arrow rounds or refuses others."""
     values, data_type = column.values, column.values.type
     if pa.types.is_decimal(data_type):
         values, data_type = values.cast(pa.float64()), pa.float64()
     if pa.types.is_floating(data_type):
-        return values, pa.array([float(one) for one in literals], data_type)
+        return values, pa.array([float(value) for value in literals], data_type)
     if column.kind == "time":  # ticks since 1970
         ticks = _TICKS[data_type.unit]
         values, data_type = values.cast(pa.int64()), pa.int64()
@@ -442,11 +438,14 @@ def _alike(column: _NamedColumn, literals: list[Any]) -> tuple[Any, pa.Array]:
         return values, pa.array(literals, data_type)
     limits = np.iinfo(data_type.to_pandas_dtype())
     low, high = int(limits.min), int(limits.max)
-    exact = [int(one) for one in literals if low <= one <= high and one == int(one)]
+    exact = [int(value) for value in literals if low <= value <= high and value == int(value)]
     if exact:  # no value of the column is equal to the others
         return values, pa.array(exact, data_type)
-    inexact = [one if low <= one <= high else math.copysign(_BEYOND, one) for one in literals]
-    return values.cast(pa.float64(), safe=False), pa.array([float(one) for one in inexact])
+    inexact = [
+        float(value) if low <= value <= high else math.copysign(_BEYOND, value)
+        for value in literals
+    ]
+    return values.cast(pa.float64(), safe=False), pa.array(inexact)
 
 
 def _since_1970(moment: datetime) -> Fraction:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from refold.errors import DataError
-from refold.sequences.schema._schema import Schema
+from refold.sequences._schema import Schema
 
 if TYPE_CHECKING:
     from refold.sequences._sequences import Sequences
@@ -26,19 +25,6 @@ class Summary(NamedTuple):
     scale: np.ndarray  # their standard deviations, exactly 0 for a constant column
     least: np.ndarray  # their minima
     greatest: np.ndarray  # their maxima
-
-    def check(self, num_sequences: int, schema: Schema) -> None:
-        """Refuse data without steps, and columns without an observed value."""
-        if not self.num_steps:
-            raise DataError(
-                f"There is nothing to learn from: all {num_sequences} sequences are empty."
-            )
-        for name, num_observed in zip(schema.names, self.num_observed, strict=True):
-            if not num_observed:
-                raise DataError(
-                    f"Column {name!r} is missing in all {self.num_steps} steps of the "
-                    f"{num_sequences} sequences. Leave the column out or fill it in."
-                )
 
 
 class RunningMoments:

@@ -1,7 +1,7 @@
 """`Sequences`: sequences of unequal length, stored as one array of values plus offsets.
 
-Owns the constructors with their documentation, storage, indexing and display. The modules in
-`conversion/` do the conversions.
+Owns the constructors with their documentation, storage, indexing and display. `_lists.py`,
+`_tables.py` and `_libraries.py` do the conversions.
 """
 
 import copy
@@ -14,23 +14,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.html_tables import columns_in_words, facts
-from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold.errors import DataError, SchemaError
-from refold.sequences._moments import Summary, summarize
-from refold.sequences.conversion._arrays import rows_of_array, rows_of_padded
-from refold.sequences.conversion._libraries import (
+from refold._support.argument_checks import check_array, check_one_each
+from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.display import columns_in_words, facts
+from refold.sequences._libraries import (
     parts_from_sktime,
     rows_from_aeon,
     rows_from_tslearn,
     to_numbers,
 )
-from refold.sequences.conversion._list_tables import arrow_from_parts, parts_from_arrow
-from refold.sequences.conversion._lists import parts_from_list
-from refold.sequences.conversion._long_tables import parts_from_table, table_from_parts
-from refold.sequences.schema._alignment import align_values
-from refold.sequences.schema._column_types import ColumnTypes, to_form
-from refold.sequences.schema._parts import (
+from refold.sequences._lists import parts_from_list, rows_of_array, rows_of_padded
+from refold.sequences._moments import Summary, summarize
+from refold.sequences._parts import (
+    ColumnTypes,
     Parts,
     Places,
     check_distinct,
@@ -38,7 +34,21 @@ from refold.sequences.schema._parts import (
     check_offsets,
     check_values,
 )
-from refold.sequences.schema._schema import Column, Layout, Schema, column_counts, default_names
+from refold.sequences._schema import (
+    Column,
+    Layout,
+    Schema,
+    align_values,
+    column_counts,
+    default_names,
+    to_form,
+)
+from refold.sequences._tables import (
+    arrow_from_parts,
+    parts_from_arrow,
+    parts_from_table,
+    table_from_parts,
+)
 
 # Approximate memory of the values of a block as float32.
 BLOCK_BYTES = 12 << 20
@@ -71,29 +81,13 @@ class Sequences:
     block_bytes : int
         Approximate memory of the values of one of the `blocks` as float32, 12 MiB by default.
     is_mapped : bool
-        Whether ``values`` is a file that is mapped into memory, as `refold.sequences.read` does
-        with data larger than memory. Functions that need all values in memory refuse them.
-
-    Raises
-    ------
-    DataError
-        If a value is infinite or does not fit its column, or the offsets do not fit. The methods
-        that convert other data raise it, too, for data that are not as they describe or have no
-        sequence. Messages name the sequence, the step and the column.
-    SchemaError
-        If columns are missing, unexpected, or of a type that cannot be converted.
-
-    See Also
-    --------
-    refold.sequences.as_sequences : Convert any supported input.
+        Whether ``values`` is a mapped file, as `read` returns for data larger than memory.
 
     Examples
     --------
     >>> sequences = Sequences.from_list([[1.0, 2.0, 3.0], [4.0]])
     >>> len(sequences), sequences.lengths.tolist(), sequences.values.shape
     (2, [3, 1], (4, 1))
-    >>> sequences[0]
-    array([1., 2., 3.])
     >>> Sequences.from_list(["abba", "b"])[[1, 0]].to_list()
     ['b', 'abba']
     """
@@ -109,17 +103,12 @@ class Sequences:
         ids: ArrayLike | None = None,
         schema: Schema | None = None,
     ) -> None:
-        values = np.asarray(values)
-        if values.ndim != 2:
-            raise DataError(f"values must have shape (num_steps, features). Got {values.shape}.")
+        values = check_array("values", values, ("num_steps", "features"))
         if values.dtype not in (np.float32, np.float64):
             values = values.astype(np.float64)
         names = default_names(values.shape[1])
         schema = schema or Schema(tuple(Column(name, "numeric") for name in names))
-        if schema.num_columns != values.shape[1]:
-            raise SchemaError(
-                f"The schema has {schema.num_columns} columns, but values has {values.shape[1]}."
-            )
+        check_one_each(values.shape[1], "columns", schema.num_columns, "columns of the schema")
         offsets = check_offsets(offsets, len(values))
         ids = check_ids(ids, len(offsets) - 1)
         check_values(values, schema, Places(offsets, ids))
@@ -173,11 +162,7 @@ class Sequences:
         schema : Schema, optional
             A schema to align the data with, such as that of a fitted model; see `align`.
         layout : str, optional
-            Form of a decoded sequence, if it should differ from the input; see `Schema`.
-
-        Returns
-        -------
-        Sequences
+            Layout of a decoded sequence, if not that of the input; see `Schema`.
 
         Examples
         --------
@@ -214,16 +199,6 @@ class Sequences:
             Number of steps of each sequence.
         column_types, names, ids
             As in `from_list`.
-
-        Returns
-        -------
-        Sequences
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> Sequences.from_array(np.zeros((3, 4, 2)), lengths=[4, 0, 2]).lengths
-        array([4, 0, 2])
         """
         rows = rows_of_array(x, lengths)
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
@@ -241,28 +216,16 @@ class Sequences:
     ) -> "Sequences":
         """Convert an array padded with a value, as Keras's ``pad_sequences`` returns it.
 
-        Lengths are inferred from the values. A warning is issued where the padding is ambiguous.
-
         Parameters
         ----------
         x : array of shape (n, T, F) or (n, T)
-            Padded sequences.
+            Padded sequences. A warning tells if steps that look like padding may be data.
         padding_value : float or str, default=0.0
             What padded steps hold in all features.
         padding : {"post", "pre"}, default="post"
             Side of the padding. Keras pads in front ("pre") by default.
         column_types, names, ids
             As in `from_list`.
-
-        Returns
-        -------
-        Sequences
-
-        Examples
-        --------
-        >>> padded = [[[1.0], [2.0], [0.0]], [[3.0], [4.0], [5.0]]]
-        >>> Sequences.from_padded(padded).lengths
-        array([2, 3])
         """
         rows = rows_of_padded(x, padding_value, padding)
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
@@ -300,19 +263,12 @@ class Sequences:
             Add the numeric column ``"time_gap"``: the time since the previous step of the sequence,
             0 for the first one. In seconds for dates and times, else in the unit of ``time``.
 
-        Returns
-        -------
-        Sequences
-
         Examples
         --------
         >>> table = {"who": ["a", "b", "a"], "day": [1, 1, 2], "x": [0.1, 5.0, 0.2]}
         >>> sequences = Sequences.from_table(table, id="who", time="day")
         >>> sequences[0][:, 0], sequences.ids.tolist()
         (array([0.1, 0.2]), ['a', 'b'])
-        >>> table = {"who": ["a", "a"], "day": [2, 1], "x": [0.2, 0.1]}
-        >>> Sequences.from_table(table, id="who", time="day", sort=True)[0][:, 0]
-        array([0.1, 0.2])
         """
         parts = parts_from_table(
             table, id, time, columns, column_types, sort=sort, with_gaps=time_gaps
@@ -341,10 +297,6 @@ class Sequences:
         column_types : str, list of str or dict, optional
             As in `from_list`.
 
-        Returns
-        -------
-        Sequences
-
         Examples
         --------
         >>> import pyarrow as pa
@@ -353,7 +305,7 @@ class Sequences:
         array([[1., 1.],
                [2., 0.]])
         """
-        return cls(*parts_from_arrow(table, id, columns, column_types))
+        return cls.trusted(*parts_from_arrow(table, id, columns, column_types))
 
     @classmethod
     def from_aeon(
@@ -369,26 +321,10 @@ class Sequences:
         Parameters
         ----------
         X : array of shape (n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or list
-            A list holds one array of shape (n_channels, n_timepoints) per case; lengths may
-            differ. In an array, trailing time points that are NaN in all channels count as
-            padding, as in `from_array`.
+            A list holds one array of shape (n_channels, n_timepoints) per case. In an array,
+            trailing time points that are NaN in all channels count as padding.
         column_types, names, ids
             As in `from_list`.
-
-        Returns
-        -------
-        Sequences
-
-        Warns
-        -----
-        UserWarning
-            If the positions of NaN suggest that the axes are swapped.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> Sequences.from_aeon([np.zeros((2, 5)), np.ones((2, 3))]).lengths
-        array([5, 3])
         """
         rows = rows_from_aeon(X)
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
@@ -406,18 +342,6 @@ class Sequences:
             names become feature names; instances of the index become ids.
         column_types : str, list of str or dict, optional
             As in `from_list`.
-
-        Returns
-        -------
-        Sequences
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> index = pd.MultiIndex.from_tuples([("a", 0), ("a", 1), ("b", 0)])
-        >>> sequences = Sequences.from_sktime(pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index=index))
-        >>> sequences.ids.tolist(), sequences.lengths.tolist()
-        (['a', 'b'], [2, 1])
         """
         return cls.trusted(*parts_from_sktime(X, column_types))
 
@@ -438,21 +362,6 @@ class Sequences:
             Trailing steps that are NaN in all features count as padding, as in tslearn.
         column_types, names, ids
             As in `from_list`.
-
-        Returns
-        -------
-        Sequences
-
-        Warns
-        -----
-        UserWarning
-            If the positions of NaN suggest that the axes are swapped.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> Sequences.from_tslearn(np.array([[[1.0], [2.0]], [[3.0], [np.nan]]])).lengths
-        array([2, 1])
         """
         rows = rows_from_tslearn(X)
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
@@ -471,23 +380,18 @@ class Sequences:
 
     @property
     def summary(self) -> Summary:
-        """What `Scaler.fit` needs: means, standard deviations and ranges of the columns.
-
-        It is computed in each call, but only once for mapped values, which do not change.
-        """
-        summary = self._summary
-        if summary is None:
-            summary = summarize((block.values for block in self.blocks()), self.schema)
-        if self.is_mapped:
-            self._summary = summary
+        """What `Scaler.fit` needs: means, standard deviations and ranges of the columns."""
+        # computed in each call, but only once for mapped values, which do not change
+        if self._summary is not None:
+            return self._summary
+        summary = summarize((block.values for block in self.blocks()), self.schema)
+        self._summary = summary if self.is_mapped else None
         return summary
 
     @property
     def block_offsets(self) -> np.ndarray:
-        """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,).
-
-        A block is as large as ``block_bytes`` allows, or a single longer sequence.
-        """
+        """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
+        # a block is as large as `block_bytes` allows, or a single longer sequence
         ends = np.cumsum(np.maximum(np.diff(self.offsets), 1)) * (4 * self.schema.num_columns)
         bounds, before = [0], 0
         while bounds[-1] < len(self):
@@ -561,18 +465,24 @@ class Sequences:
         return f"Sequences(n={len(self)}, {spread}, {column_counts(self.schema)})"
 
     def _repr_html_(self) -> str:
-        return _to_html(self)
+        lengths, ids = self.lengths, self.ids
+        rows = [("columns", columns_in_words(self.schema))]
+        if len(self):
+            spread = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
+            rows.insert(0, ("lengths", spread))
+            empty = int((lengths == 0).sum())
+            rows.append(("empty", f"{empty:,}" if empty else ""))
+            missing = sum(int(np.isnan(block.values).sum()) for block in self.blocks())
+            share = f"{missing:,} of {self.values.size:,} entries"
+            rows.append(("missing", share if missing else ""))
+            first = ", ".join(str(identity) for identity in ids[:_NUM_SHOWN].tolist())
+            rows.append(("ids", first + (", ..." if len(ids) > _NUM_SHOWN else "")))
+        return facts(f"{len(self):,} sequences, {len(self.values):,} steps", rows)
 
     # Conversions
 
     def to_list(self) -> list[Any]:
-        """Return a list with one entry per sequence, in the original layout.
-
-        Examples
-        --------
-        >>> Sequences.from_list(["ab", ""]).to_list()
-        ['ab', '']
-        """
+        """Return a list with one entry per sequence, in the original layout."""
         return list(self)
 
     def to_padded(self, value: float = np.nan) -> np.ndarray:
@@ -587,12 +497,6 @@ class Sequences:
         -------
         array of shape (n, T, F)
             ``T`` is the maximum length, at least 1.
-
-        Examples
-        --------
-        >>> Sequences.from_list([[1.0, 2.0], [3.0]]).to_padded(0.0)[:, :, 0]
-        array([[1., 2.],
-               [3., 0.]])
         """
         lengths = self.lengths
         num_steps = max(1, int(lengths.max(initial=0)))
@@ -605,42 +509,15 @@ class Sequences:
     def to_table(self, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
         """Return a long Arrow table: one row per step, with its id and step number.
 
-        Parameters
-        ----------
-        id, time : str
-            Names of the id and step number columns.
-
-        Returns
-        -------
-        pyarrow.Table
-            Missing entries are null. The metadata of the table hold the schema.
-
-        Raises
-        ------
-        DataError
-            If an id repeats: its sequences would be merged.
-        SchemaError
-            If a feature has the same name as the id or the time.
-
-        Warns
-        -----
-        UserWarning
-            If there are empty sequences: they have no rows and are left out.
+        Missing entries are null. Empty sequences have no rows, of which a warning tells. The
+        metadata of the table hold the schema.
         """
         return table_from_parts(self._parts(), id, time)
 
     def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return an Arrow table with one row per sequence: its id and one list per feature.
 
-        Parameters
-        ----------
-        id : str
-            Name of the id column.
-
-        Returns
-        -------
-        pyarrow.Table
-            Missing entries are null. The metadata of the table hold the schema.
+        Missing entries are null. The metadata of the table hold the schema.
 
         Examples
         --------
@@ -657,55 +534,17 @@ class Sequences:
         array of float64 of shape (n_cases, n_channels, n_timepoints), or list
             A list of arrays of shape (n_channels, n_timepoints) if lengths differ. Missing values
             are NaN.
-
-        Examples
-        --------
-        >>> [case.shape for case in Sequences.from_list([[1.0, 2.0], [3.0]]).to_aeon()]
-        [(1, 2), (1, 1)]
         """
         numbers = to_numbers(self.values, self.schema, "aeon")
         cases = np.split(numbers.T, self.offsets[1:-1], axis=1)[: len(self)]
         return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
 
     def to_sktime(self, id: str = "instance", time: str = "time") -> Any:  # noqa: A002
-        """Return an sktime panel: a pandas frame with an index of instance and time point.
-
-        Parameters
-        ----------
-        id, time : str
-            Names of the two levels of the index.
-
-        Returns
-        -------
-        pandas.DataFrame
-            sktime's ``pd-multiindex``; missing values are ``None`` or NaN.
-
-        Warns
-        -----
-        UserWarning
-            If there are empty sequences: they have no rows and are left out.
-
-        Examples
-        --------
-        >>> Sequences.from_list([[1.0, 2.0], [3.0]]).to_sktime().index.tolist()
-        [(0, 0), (0, 1), (1, 0)]
-        """
+        """Return an sktime panel: a pandas frame with an index of instance and time point."""
         return self.to_table(id, time).to_pandas().set_index([id, time])
 
     def to_tslearn(self) -> np.ndarray:
-        """Return a tslearn data set, padded with NaN.
-
-        Returns
-        -------
-        array of float64 of shape (n_ts, sz, d)
-            ``sz`` is the maximum length, at least 1.
-
-        Examples
-        --------
-        >>> Sequences.from_list([[1.0, 2.0], [3.0]]).to_tslearn()[:, :, 0]
-        array([[ 1.,  2.],
-               [ 3., nan]])
-        """
+        """Return a tslearn data set, an array of float64 of shape (n_ts, sz, d) padded with NaN."""
         numbers = to_numbers(self.values, self.schema, "tslearn")
         return type(self)(numbers, self.offsets).to_padded()
 
@@ -714,20 +553,7 @@ class Sequences:
 
         Columns are matched by name, or by position if the names differ and one side has default
         names. Categories are compared as text if one side has text; then at least one must match.
-
-        Parameters
-        ----------
-        schema : Schema
-            The target schema.
-
-        Returns
-        -------
-        Sequences
-
-        Warns
-        -----
-        UserWarning
-            Once, with counts, if categories are not in the schema: they become unknown.
+        Those that are not in the schema become unknown, of which a warning tells.
 
         Examples
         --------
@@ -764,20 +590,3 @@ class Sequences:
             values[begin : begin + len(rows)] = self.values[rows]
             self.release(0, len(self))
         return type(self).trusted(values, offsets, self.ids[chosen], self.schema)
-
-
-def _to_html(sequences: Sequences) -> str:
-    """Return an HTML table of counts, lengths, columns, missing entries and first ids."""
-    lengths, ids = sequences.lengths, sequences.ids
-    rows = [("columns", columns_in_words(sequences.schema))]
-    if len(sequences):
-        spread = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
-        rows.insert(0, ("lengths", spread))
-        empty = int((lengths == 0).sum())
-        rows.append(("empty", f"{empty:,}" if empty else ""))
-        missing = sum(int(np.isnan(block.values).sum()) for block in sequences.blocks())
-        share = f"{missing:,} of {sequences.values.size:,} entries"
-        rows.append(("missing", share if missing else ""))
-        first = ", ".join(str(identity) for identity in ids[:_NUM_SHOWN].tolist())
-        rows.append(("ids", first + (", ..." if len(ids) > _NUM_SHOWN else "")))
-    return facts(f"{len(sequences):,} sequences, {len(sequences.values):,} steps", rows)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import draw_seed
-from refold._support.offsets import offsets_from_lengths
+from refold._support.arrays import offsets_from_lengths
 from refold.errors import DataError, ParameterError
 from refold.model import Model
 from refold.network.packed.heads import Draw

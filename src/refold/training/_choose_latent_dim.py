@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from refold._support.console import log
-from refold._support.user_warnings import warn
+from refold._support.output import log, warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import Schema, Sequences

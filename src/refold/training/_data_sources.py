@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.errors import DataError
 from refold.model import Model, SequencesLike, open_source
 from refold.sequences import (

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from refold._support.argument_checks import check_some, draw_seed
 from refold._support.compilation import keep_compiled
-from refold._support.console import log
+from refold._support.output import log
 from refold.arguments import Arguments
 from refold.model import History, Model
 from refold.network.keras.network import inference_with

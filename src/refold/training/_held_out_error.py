@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._support.console import log
+from refold._support.output import log
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
 from refold.network.keras.build import Network

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.covariance import LedoitWolf
 
-from refold._support.sampling import evenly_spaced
+from refold._support.arrays import evenly_spaced
 from refold.model import (
     MAX_ERRORS,
     Model,

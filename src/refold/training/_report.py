@@ -1,6 +1,6 @@
 """Lines of the log at the end of a fit: the epoch that was kept, and the held-out errors."""
 
-from refold._support.console import log, log_kept_epoch
+from refold._support.output import log, log_kept_epoch
 from refold.network.keras.build import Network
 from refold.training._choose_settings import Choice
 from refold.training._split import Split

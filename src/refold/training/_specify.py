@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.arguments import Arguments, Corruption
 from refold.errors import DataError, ParameterError, argument
 from refold.model import Model, check_fits, check_latent_steps

@@ -9,7 +9,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import Batches

@@ -1,5 +1,5 @@
 // Numbers as text for readers: whole ones in full, others with a few significant digits.
-// _support/number_text.py has the same rule, and one table of cases tests both.
+// _support/display.py has the same rule, and one table of cases tests both.
 
 export const DIGITS = 5;
 export const SHORT = 3;

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.offsets import lengths_from_offsets
+from refold._support.arrays import lengths_from_offsets
 from refold.kernels import packed
 from refold.network.packed.encoder import lstm_weights, patch_offsets, rows_in_patches
 from refold.network.packed.heads import PackedHead

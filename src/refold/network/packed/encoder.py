@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
 from refold.network.packed.lengths import encode_lengths
 from refold.network.packed.rows import encoded_blocks, one_hot

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
+from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.kernels import packed
 from refold.network.specification import Specification
 from refold.sequences import Sequences, unpadded_input_and_target

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from refold._support.blas_threads import one_blas_thread
+from refold._support.native_libraries import one_blas_thread
 from refold.sequences import Sequences, positions
 from refold.training._cross_validation import exceeds_standard_error
 from refold.training._progress import doing

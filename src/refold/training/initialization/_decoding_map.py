@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refold._support.blas_threads import one_blas_thread
+from refold._support.native_libraries import one_blas_thread
 from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training.initialization._principal_components import Components, principal_components
 from refold.training.initialization._ridge_regression import ridge

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._support.blas_threads import one_blas_thread
+from refold._support.native_libraries import one_blas_thread
 from refold.training._progress import doing
 from refold.training.initialization._principal_components import Components
 

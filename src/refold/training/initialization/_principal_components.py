@@ -7,7 +7,7 @@ import numpy as np
 import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
-from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
+from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
 from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training.data._time_warps import random_delays, time_warped
 

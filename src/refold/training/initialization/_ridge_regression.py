@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold._support.blas_threads import one_blas_thread
+from refold._support.native_libraries import one_blas_thread
 
 # Cap on the size of an intermediate array.
 _MOST_NUMBERS = 1 << 22

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from refold._support.blas_threads import one_blas_thread
-from refold._support.sampling import evenly_spaced
+from refold._support.arrays import evenly_spaced
+from refold._support.native_libraries import one_blas_thread
 from refold.network.keras.build import Network
 from refold.network.packed.encoder import RocketFeatures
 from refold.sequences import Sequences

@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import scipy.sparse
 
-from refold._support.blas_threads import one_blas_thread
+from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences
 from refold.training._progress import doing

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from refold._support.user_warnings import warn
+from refold._support.output import warn
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._train_state import TrainState
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from refold._support.arrays import offsets_from_lengths, positions_of
 from refold._support.compilation import compiled_by_size
-from refold._support.offsets import offsets_from_lengths, positions_of
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.keras.decoder import write_steps

@@ -1,0 +1,317 @@
+"""What a command reads: files and standard input, models, and sequences with their options."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+from cyclopts import Parameter
+
+import refold
+from refold._support.native_libraries import return_freed_memory
+from refold.cli._options import PANELS, InputFormat, Name, Names, WindowOptions, numbers, split
+from refold.cli._outputs import (
+    CODE_FORMATS,
+    MODEL_FORMATS,
+    STREAM,
+    Files,
+    check_format,
+    check_named,
+    format_of,
+)
+from refold.errors import ParameterError, RefoldError, SchemaError
+
+
+@contextmanager
+def readable(
+    name: str, format_name: str | None = None, formats: tuple[str, ...] | None = None
+) -> Iterator[Path]:
+    """Yield a path to an input whose suffix is that of its format."""
+    formats = formats or tuple(refold.sequences.FORMATS)
+    chosen = None if format_name is None else check_format(format_name, formats)
+    path = None if name == STREAM else refold.sequences.local_path(name)
+    if path is not None and chosen in {None, format_of(path)}:
+        yield path
+        return
+    if chosen is None and len(formats) > 1:
+        raise ParameterError(
+            f"The format of standard input is unknown. Add --format {'|'.join(formats)}."
+        )
+    if path is not None:
+        path.stat()  # raises an error with the name that the user gave
+    # a copy of standard input, or a link to a file whose suffix is another one
+    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
+        stand_in = Path(folder) / f"input.{chosen or next(iter(formats))}"
+        if path is None:
+            with stand_in.open("wb") as target:
+                shutil.copyfileobj(standard_input(), target)
+        else:
+            try:
+                stand_in.symlink_to(path.absolute())
+            except OSError:  # the file system has no links, or Windows does not permit them
+                shutil.copyfile(path, stand_in)
+        try:
+            yield stand_in
+        except RefoldError as error:
+            shown = "standard input" if path is None else name
+            text = error.message.marked.replace(repr(str(stand_in)), shown)
+            raise type(error)(text.replace(str(stand_in), shown)) from error
+
+
+def standard_input() -> BinaryIO:
+    """Return standard input as a stream of bytes."""
+    if sys.stdin is None:
+        raise ParameterError("Standard input is closed. Name a file.")
+    return sys.stdin.buffer
+
+
+def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
+    """Load a model from a file or standard input; ``latent_steps`` overrides its setting."""
+    with readable(name, formats=MODEL_FORMATS) as path:
+        model = refold.load(path)
+    return model if latent_steps is None else model.with_latent_steps(latent_steps)
+
+
+def read_codes(name: str, input_format: str | None, model: "refold.Model") -> tuple[Any, Any]:
+    """Read codes (n_sequences, latent_dim) of a model, and their ids."""
+    from refold.cli import _codes
+
+    with readable(name, input_format, CODE_FORMATS) as path:
+        return _codes.read_codes(path, model.schema.id_name, model)
+
+
+def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
+    """Return the lengths of ``--lengths``: one number, a list, or a file with one per line."""
+    if text is None:
+        return None
+    try:
+        parts = text.split(",")
+        if os.path.isfile(text):  # noqa: PTH113 - text may be too long for the name of a file
+            parts = Path(text).read_text(encoding="utf-8-sig").split()
+        lengths = [int(part) for part in parts]
+    except ValueError as error:
+        raise ParameterError(
+            f"--lengths must be comma-separated integers or a file with one per line. Got {text!r}."
+        ) from error
+    return lengths * num_codes if len(lengths) == 1 else lengths
+
+
+def require_in_memory(source: "refold.Sequences", name: str) -> Any:
+    """Raise an error if the data are larger than memory."""
+    if source.is_mapped:
+        raise ParameterError(
+            f"{name} is too large for this command, which holds the data in memory "
+            f"({len(source)} sequences). Use fewer sequences."
+        )
+    return source
+
+
+@Parameter(name="*", group=PANELS["Tables"])
+@dataclass(frozen=True)
+class Reading:
+    """How to read sequences: the columns of a table, and the format of the file.
+
+    Args:
+        id_column: Column with the sequence ids.
+        time_column: Column with the times, which must ascend within a sequence; or add --sort.
+        columns: Columns to use as features, comma-separated. [default: all others]
+        column_types: numeric, binary, categorical or count; or by column: page=categorical,x=count.
+        unit: Steps of a .txt file: characters or words. [default: characters]
+        layout: wide: a row is a sequence, a column is a step. [default: long, a row is a step]
+        sort: Sort the steps of each sequence by time.
+        time_gaps: Add the time since the previous step as a column, time_gap.
+    """
+
+    id_column: Annotated[Name, Parameter(name="--id")] = None
+    time_column: Annotated[Name, Parameter(name="--time")] = None
+    columns: Names = None
+    column_types: Annotated[str | None, Parameter(metavar="TYPES")] = None
+    unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
+    layout: Annotated[str | None, Parameter(metavar="LAYOUT")] = None
+    sort: bool = False
+    time_gaps: bool = False
+    input_format: InputFormat = None
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """The options that are set, as arguments of `refold.sequences.read`."""
+        options = {
+            "id": self.id_column,
+            "time": self.time_column,
+            "columns": None if self.columns is None else split(self.columns, option="--columns"),
+            "column_types": _column_types(self.column_types),
+            "unit": self.unit,
+            "sort": self.sort or None,
+            "time_gaps": self.time_gaps or None,
+            "layout": self.layout,
+        }
+        return {name: value for name, value in options.items() if value is not None}
+
+    @contextmanager
+    def opened(
+        self,
+        model: "refold.Model | None",
+        name: str,
+        files: Files,
+        *,
+        left_out: str | None = None,  # column of labels, which is not a feature
+    ) -> Iterator[Any]:
+        """Open sequences: of a table for a model, only the columns that it was fitted on."""
+        with self._named(name, files) as path:
+            yield self._open(model, path, () if left_out is None else (left_out,))
+
+    @contextmanager
+    def described(
+        self,
+        model: "refold.Model",
+        name: str,
+        files: Files,
+        columns: Sequence[str],
+        labels: str | None,
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Open sequences and read columns with a value for each, from `labels` or the same file."""
+        if columns:
+            check_named("--label", name, labels)
+        with self._named(name, files) as path:
+            source = self._open(model, path, columns if labels is None else ())
+            id_column = source.schema.id_name
+            if labels is None and id_column in columns:
+                raise SchemaError(
+                    f"The label column {id_column!r} is the id column. Choose another one."
+                )
+            values = {column: self._labels(labels or path, column, source) for column in columns}
+            yield source, values
+
+    def read(self, model: "refold.Model", name: str, files: Files) -> Any:
+        """Read sequences for a model into memory, as `opened` does."""
+        with self.opened(model, name, files) as source:
+            return require_in_memory(source, name)
+
+    def calibrated(
+        self,
+        model: "refold.Model",
+        normal: str | None,
+        files: Files,
+        windows: WindowOptions = WindowOptions(),
+    ) -> "refold.Model":
+        """Return a model that is calibrated on the file of ``--normal``, if there is one."""
+        if normal is None:
+            return model
+        series = self.read(model, normal, files)
+        cut = windows.cut(series)
+        return model.calibrate(series if cut is None else cut.sequences)
+
+    @contextmanager
+    def _named(self, name: str, files: Files) -> Iterator[Path]:
+        """Open one of the inputs; ``--format`` is that of standard input, if one of them is."""
+        has_suffix = format_of(Path(name)) in refold.sequences.FORMATS
+        is_for_other = has_suffix and STREAM in files.inputs
+        with readable(name, None if is_for_other else self.input_format) as path:
+            yield path
+
+    def _open(self, model: "refold.Model | None", path: Path, labels: Sequence[str]) -> Any:
+        """Read a file with the options; data larger than memory are mapped."""
+        if model is None:
+            sequences = refold.sequences.read(path, **self.options)
+        else:
+            sequences = self._read_for(model, path, labels)
+        if sequences.is_mapped:
+            return_freed_memory()
+        return sequences
+
+    def _read_for(self, model: "refold.Model", path: Path, labels: Sequence[str]) -> Any:
+        """Read a file with the options, and by default with the columns of the training data."""
+        schema, options = model.schema, dict(self.options)
+        present = _columns_of(path)
+        names = list(schema.names)
+        if schema.time_gaps and ((present and names[-1] not in present) or self.time_gaps):
+            options["time_gaps"] = True
+            names.pop()  # computed, and not in the file
+        # by default, ids and times have their names in the training data, if the file has them
+        remembered: dict[str, Any] = {"id": schema.id_name, "time": schema.time_name}
+        remembered = {k: v for k, v in remembered.items() if v and k not in options}
+
+        if labels and "columns" not in options and present:
+            keys = {option: name for option, name in remembered.items() if name in present}
+            not_features = {*labels}
+            not_features |= {(options | keys).get(key, key) for key in ("id", "time")}
+            others = [name for name in present if name not in not_features]
+            if self.layout == "wide":
+                options["columns"] = refold.sequences.step_columns(others)
+            else:
+                options["columns"] = names if set(names) <= set(present) else others
+        suffix = "parquet" if path.is_dir() else format_of(path) or ""
+        chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
+        named = not refold.sequences.has_default_names(schema) and self.layout != "wide"
+        if named and ((chosen and chosen.is_table) or present):
+            options.setdefault("columns", names)
+        if chosen and "unit" in chosen.read_options and schema.layout == "words":
+            options.setdefault("unit", "words")
+
+        try:
+            return refold.sequences.read(path, **options, **remembered)
+        except (SchemaError, ParameterError):  # this file has no such columns
+            remembered.pop("time", None)
+            for fewer in (remembered, {}):
+                with contextlib.suppress(SchemaError, ParameterError):
+                    return refold.sequences.read(path, **options, **fewer)
+            raise
+
+    def _labels(self, path: str | Path, label: str, source: Any) -> Any:
+        """Read labels, matched by ``--id`` or by the id column of the sequences."""
+        id_column = source.schema.id_name
+        if self.id_column is None and id_column is not None:
+            with contextlib.suppress(SchemaError):  # its id column may have another name
+                return refold.sequences.read_labels(path, label, source, id=id_column)
+        return refold.sequences.read_labels(path, label, source, id=self.id_column)
+
+
+@Parameter(name="*", group=PANELS["Tables"])
+@dataclass(frozen=True)
+class TrainingData(Reading):
+    """How to read sequences to train on.
+
+    Args:
+        missing: Numbers that mark a missing value, such as -99999.
+    """
+
+    missing: Annotated[list[str] | None, Parameter(metavar="X,...")] = None
+
+    @cached_property
+    def missing_values(self) -> list[float] | None:
+        """The numbers of ``--missing``."""
+        if self.missing is None:
+            return None
+        return numbers(",".join(self.missing), float, "--missing", "numbers, such as -99999,1e20")
+
+
+def _columns_of(path: Path) -> list[str]:
+    """Return the column names of a file; an empty list if it has none or cannot be read."""
+    import pyarrow as pa
+
+    try:
+        return refold.sequences.column_names(path)
+    except (RefoldError, OSError, ValueError, pa.ArrowException):
+        return []  # reading the file raises the error
+
+
+def _column_types(text: str | None) -> str | list[str] | dict[str, str] | None:
+    if text is None:
+        return None
+    parts = split(text, option="--column-types")
+    if any("=" in part for part in parts):
+        if not all("=" in part for part in parts):
+            raise ParameterError(
+                f"--column-types must name a column for every type or for none. Got {text!r}; "
+                "write page=categorical,x=numeric."
+            )
+        pairs = (part.rpartition("=") for part in parts)
+        return {name.strip(): column_type.strip() for name, _, column_type in pairs}
+    return parts[0] if len(parts) == 1 else parts

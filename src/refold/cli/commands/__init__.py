@@ -1,1 +1,0 @@
-"""The commands of ``refold``, one or more per module."""

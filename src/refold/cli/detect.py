@@ -1,0 +1,479 @@
+"""``refold detect``, ``forecast``, ``generate`` and ``stream``: what a model says of sequences."""
+
+import contextlib
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+import refold
+from refold._support.display import short_number
+from refold._support.optional_imports import check_training_packages
+from refold.cli import _options as options
+from refold.cli._cluster import Cluster
+from refold.cli._inputs import Reading, load_model, read_lengths, standard_input
+from refold.cli._outputs import (
+    STREAM,
+    TABLE_FORMATS,
+    Files,
+    check_feature_names,
+    check_format,
+    check_names,
+    data_formats,
+    format_of,
+    id_name,
+    log,
+    log_drift,
+    print_json,
+    print_line,
+    print_table,
+    write_sequences,
+)
+from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError, argument
+
+# Columns of the tables of `refold detect`.
+_COLUMNS = (
+    *("score", "error", "distance", "p_value", "adjusted_p_value"),
+    *("anomalous", "step", "column"),
+)
+# Maximum number of rows of a printed table of forecast errors.
+_MAX_ROWS = 30
+_MIN_TO_COMPARE = 5
+# Cells of a stream as CSV that mean a missing value.
+_MISSING = {"", "na", "n/a", "nan", "null", "none"}
+
+
+def detect(
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
+    *,
+    output: options.Table = "-",
+    normal: options.NormalData = None,
+    alpha: Annotated[float, Parameter(metavar="R")] = 0.01,
+    steps: Annotated[str | None, Parameter(metavar="TABLE")] = None,
+    picture: options.Picture = None,
+    windows: options.WindowOptions = options.WindowOptions(),
+    reading: Reading = Reading(),
+    cluster: Cluster = Cluster(),
+    output_format: options.TableFormat = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compute anomaly scores and p-values of sequences.
+
+    Args:
+        output: File for one row per sequence, or -.
+        alpha: False-alarm rate among normal sequences.
+        steps: File for one row per step: .jsonl, .csv or .parquet.
+        picture: Image file for the most anomalous sequence, its anomalous steps shaded:
+            .png or .svg.
+    """
+    files = Files(model, data, normal)
+    if cluster.on is not None:
+        loaded = reading.calibrated(load_model(model), normal, files)
+        refused = {"steps": steps, "picture": picture, "window": windows.window}
+        refused["output_format"] = output_format
+        cluster.run("detect", loaded, data, output, reading, refused, quiet=quiet, alpha=alpha)
+        return
+    target = files.output(output, TABLE_FORMATS, output_format)
+    step_target = files.optional("--steps", steps, TABLE_FORMATS)
+    picture_target = files.picture(picture)
+    import numpy as np
+    import pyarrow as pa
+
+    from refold._support.argument_checks import check_some
+
+    loaded = reading.calibrated(load_model(model), normal, files, windows)
+    series = reading.read(loaded, data, files)
+    if picture_target is not None:
+        check_some(len(series), "sequence", "to draw with --picture")
+    cut = windows.cut(series)
+    anomalies = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
+    identity = id_name(series.schema, _COLUMNS)
+    target.write_table(anomalies.to_table(identity))
+
+    scores, p_values = anomalies.step_scores, anomalies.step_p_values
+    if cut is not None:
+        scores = cut.merge(scores)
+        # twice the mean of p-values is a valid p-value, whatever their dependence
+        p_values = [np.minimum(1.0, 2.0 * mean) for mean in cut.merge(p_values)]
+    if step_target is not None:
+        row, step = refold.sequences.positions(series)
+        columns = {
+            identity: pa.array(series.ids[row].tolist()),
+            "step": pa.array(step),
+            "score": pa.array(np.concatenate([*scores, []]), pa.float64(), from_pandas=True),
+            "p_value": pa.array(np.concatenate([*p_values, []]), pa.float64(), from_pandas=True),
+        }
+        step_target.write_table(pa.table(columns))
+    if picture_target is not None:
+        top = int(anomalies.scores.argmax())
+        top = top if cut is None else int(cut.series[top])
+        axes = refold.plots.anomalies(series[[top]], p_values[top], alpha=alpha)
+        picture_target.write_picture(axes.figure)
+    if not quiet:
+        _log_anomalies(anomalies, "sequences" if cut is None else "windows", loaded.num_calibrated)
+        if cut is None and anomalies.drift is not None:
+            log_drift(anomalies.drift)
+
+
+def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
+    count = len(anomalies.scores)
+    expected = short_number(anomalies.alpha * count)
+    line = (
+        f"{int(anomalies.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate "
+        f"of {anomalies.alpha:g} (if all were normal, at most {expected} on average). "
+    )
+    if num_normal + 1 < count / anomalies.alpha and not anomalies.discoveries.any():
+        line += (
+            f"To find a single anomaly among {count} after correction for multiple testing, the "
+            f"model needs {math.ceil(count / anomalies.alpha) - 1} normal {noun}. It has "
+            f"{num_normal}."
+        )
+    else:
+        num_discoveries = int(anomalies.discoveries.sum())
+        line += f"{num_discoveries} remain anomalous after correction for multiple testing."
+    log(line)
+
+
+def forecast(
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
+    *,
+    output: options.Table = "-",
+    steps: options.Count = None,
+    alpha: Annotated[float | None, Parameter(metavar="R")] = None,
+    normal: options.NormalData = None,
+    context: options.Count = None,
+    evaluate: bool = False,
+    season: options.Count = None,
+    picture: options.Picture = None,
+    reading: Reading = Reading(),
+    output_format: options.TableFormat = None,
+    clip: options.Clip = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Forecast the next steps of sequences.
+
+    The model must come from `refold fit --forecast-steps`.
+
+    Args:
+        output: File for one row per step, or -.
+        steps: Steps to forecast. [default: as in the fit]
+        alpha: Share of values outside of the intervals. [default: 0.1 if calibrated]
+        context: Maximum number of last steps to read. [default: as in training]
+        evaluate: Forecast the last steps of DATA from those before, and print the errors.
+        season: Steps per season, for --evaluate. [default: detected]
+        picture: Image file for the first sequence: .png or .svg.
+        as_json: Print the errors of --evaluate as one JSON object.
+    """
+    from refold._support.argument_checks import check_some
+
+    files = Files(model, data, normal)
+    options.check_needs("--season", season, "--evaluate", evaluate)
+    options.check_needs("--json", as_json, "--evaluate", evaluate)
+    if evaluate:
+        unused = {"output": None if output == STREAM else output, "output_format": output_format}
+        unused |= {"picture": picture, "alpha": alpha, "normal": normal, "clip": clip}
+        options.check_excludes("--evaluate, which writes no forecast", unused)
+    target = files.output(output, TABLE_FORMATS, output_format)
+    picture_target = files.picture(picture)
+    loaded = load_model(model)
+    if not evaluate:
+        own = (id_name(loaded.schema), "step")
+        check_names(loaded.schema, own, "the output table")
+    loaded = reading.calibrated(loaded, normal, files)
+    series = reading.read(loaded, data, files)
+    if evaluate:
+        errors = loaded.forecast_errors(series, steps, season=season, context=context)
+        _print_errors(errors, steps or loaded.specification.forecast_steps, as_json=as_json)
+        return
+    if picture_target is not None:
+        count = len(series) if loaded.schema.numeric.any() else 0
+        check_some(count, "sequence with a numeric column", "to draw with --picture")
+    ahead = loaded.forecast(
+        series, steps, alpha=alpha, context=context, clip=clip, verbose=int(not quiet)
+    )
+    target.write_table(ahead.to_table(id_name(series.schema, ("step",))))
+    if picture_target is not None:
+        picture_target.write_picture(refold.plots.forecast(series, ahead).figure)
+    if not quiet:
+        count = len(ahead.sequences)
+        num_steps = len(ahead.sequences.values) // max(1, count)
+        intervals = "without prediction intervals"
+        if ahead.alpha is not None:
+            intervals = f"with {100 * (1 - ahead.alpha):g} % prediction intervals"
+        log(
+            f"Forecast {_counted(num_steps, 'step')} of {_counted(count, 'sequence')}, {intervals}."
+        )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _print_errors(errors: "refold.evaluation.ForecastErrors", steps: int, *, as_json: bool) -> None:
+    """Print errors next to those of simple forecasts, in all, and by column and step."""
+    by_step = errors.to_table().to_pylist()
+    if as_json:
+        print_json({"steps": steps, **asdict(errors), "by_step": by_step})
+        return
+    rows = {"model": "Refold", **refold.evaluation.NAIVE}
+    rows = {field: name for field, name in rows.items() if field in errors.by_step}
+    if errors.season is not None:
+        rows["seasonal_naive"] = f"last season, {errors.season} steps"
+    headings = [f"{_counted(errors.num_sequences, 'sequence')}, {steps} ahead"]
+    columns = [list(rows.values())]
+    if errors.measure == "NMSE":
+        headings.append("NMSE")
+        columns.append([f"{getattr(errors, field):.3g}" for field in rows])
+    if errors.accuracy is not None:
+        headings.append("accuracy")
+        shares = asdict(errors.accuracy)
+        percent = refold.evaluation.as_percent
+        columns.append([percent(shares[field]) if field in shares else "" for field in rows])
+    print_table(headings, zip(*columns, strict=True))
+
+    print_line("\nRoot mean squared error in the units of the data, or share of wrong values:")
+    shown = []
+    for row in by_step[:_MAX_ROWS]:
+        column, step, *amounts = row.values()
+        texts = ["" if amount is None else short_number(amount) for amount in amounts]
+        shown.append([column, str(step), *texts])
+    print_table(["column", "step", *rows.values()], shown)
+    if more := len(by_step) - len(shown):
+        log(f"{more} more rows are not shown. --json prints all.")
+    if errors.worse:
+        log(errors.worse)
+
+
+def generate(
+    model: options.ModelFile,
+    /,
+    *,
+    output: options.DataOutput = "-",
+    number: Annotated[options.Positive, Parameter(name="-n")] = 10,
+    components: options.Count = None,
+    temperature: Annotated[float, Parameter(metavar="T")] = 0.0,
+    lengths: options.Lengths = None,
+    compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    seed: options.Seed = None,
+    reading: Reading = Reading(),
+    output_format: options.TableFormat = None,
+    clip: options.Clip = True,
+    quiet: options.Quiet = False,
+) -> None:
+    """Generate new sequences: draw codes from a Gaussian mixture, and decode them.
+
+    Args:
+        number: Number of sequences.
+        components: Gaussians in the mixture of codes. [default: depends on the codes]
+        temperature: Sampling temperature of categories; 0 takes the most likely.
+        compare: Real sequences to compare the new ones with.
+    """
+    files = Files(model, compare)
+    target = files.output(output, data_formats(), output_format)
+    if compare is not None and number < _MIN_TO_COMPARE:
+        raise ParameterError(f"--compare needs at least -n {_MIN_TO_COMPARE}. Got {number}.")
+    if compare is not None or components is not None:
+        check_training_packages("refold generate with --compare or --components")
+    loaded = load_model(model)
+    check_feature_names(loaded.schema, target.format)
+    real = None
+    if compare is not None:
+        real = reading.read(loaded, compare, files).align(loaded.schema)
+    drawn = loaded.generate(
+        number,
+        components=components,
+        temperature=temperature,
+        lengths=read_lengths(lengths, number),
+        clip=clip,
+        random_state=seed,
+    )
+    sequences = write_sequences(drawn, loaded.schema, target, quiet=quiet)
+    if real is not None:
+        back = refold.sequences.Sequences.from_list(
+            loaded.reconstruct(real, clip=clip), schema=loaded.schema
+        )
+        _compare(real, back, sequences, seed or 0)
+
+
+def _compare(
+    real: "refold.Sequences", back: "refold.Sequences", new: "refold.Sequences", seed: int
+) -> None:
+    """Log how the new sequences compare with real ones and with their reconstructions."""
+    comparison = refold.evaluation.compare(real, new, seed=seed)
+    if comparison.unseen is not None and comparison.unseen_real is not None:
+        sizes = ", ".join(map(str, refold.evaluation.NGRAM_SIZES))
+        ours, theirs = (
+            ", ".join(f"{100 * share:.1f}" for share in shares)
+            for shares in (comparison.unseen, comparison.unseen_real)
+        )
+        log(
+            f"N-grams (n = {sizes}) that do not occur in one half of the real sequences: {ours} % "
+            f"in the new sequences, {theirs} % in the other half of the real ones."
+        )
+    from_back = refold.evaluation.two_sample_test(back, new, seed=seed)
+    line = (
+        "A classifier separates new from real sequences with "
+        f"{100 * comparison.two_sample_test:.0f} % accuracy, and from reconstructions with "
+        f"{100 * from_back:.0f} % (chance: 50 %)"
+    )
+    if not real.schema.numeric.any():
+        line += f"; {100 * refold.evaluation.copies(new, real):.1f} % are copies of real ones"
+    log(f"{line}. Verdict: {comparison.verdict}.")
+
+
+def stream(
+    model: options.ModelFile,
+    data: options.File = STREAM,
+    /,
+    *,
+    window: options.PositiveOrNone = None,
+    every: options.Positive = 1,
+    id_column: Annotated[options.Name, Parameter(name="--id")] = None,
+    latent_steps: options.LatentSteps = None,
+    input_format: options.InputFormat = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Read steps line by line, and write code, error and p-value so far.
+
+    The output is one JSON object per line, which is written at once. In a CSV file, the first line
+    has the names of the columns. A JSON line is an object or a list. Other columns than those of
+    the model are ignored.
+
+    Args:
+        data: File with a line for each step, or -.
+        window: Encode only the last N steps. [default: all]
+        every: Write a line only for every N-th step.
+        id_column: Column with ids; each id is a stream of its own.
+        input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
+    """
+    Files(model, data)  # at most one is standard input
+    chosen = check_format(input_format or format_of(Path(data)) or "jsonl", _STEPS)
+    loaded = load_model(model, latent_steps=latent_steps)
+    streams: dict[Any, Any] = {}
+    count = 0
+    try:
+        for number, identity, step in _STEPS[chosen](_lines(data), loaded.schema, id_column):
+            if identity not in streams:
+                streams[identity] = loaded.stream(window, every)
+            try:
+                result = streams[identity].push([step])
+            except RefoldError as error:
+                raise type(error)(f"Line {number}: {error.message.marked}") from error
+            count += 1
+            if result is not None:
+                facts = {} if id_column is None else {"id": identity}
+                print_json(facts | asdict(result) | {"code": result.code.tolist()})
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {_counted(count, 'step')}.") from None
+    if not quiet:
+        log(f"Read {_counted(count, 'step')}.")
+
+
+# Number of the line, id and step.
+Step = tuple[int, Any, Any]
+
+
+def _lines(name: str) -> Iterator[str]:
+    """Yield the lines of a file or of standard input, each as soon as it is there."""
+    is_stream = name == STREAM
+    file = standard_input() if is_stream else refold.sequences.local_path(name).open("rb")
+    with contextlib.nullcontext(file) if is_stream else file as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise FileFormatError(f"Line {number} is not UTF-8. Write it as UTF-8.") from error
+            yield text
+
+
+def _json_steps(
+    lines: Iterator[str], schema: "refold.sequences.Schema", id_column: str | None
+) -> Iterator[Step]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise FileFormatError(
+                f"Line {number} is not JSON: {' '.join(str(error).split())}. Expected one step, or "
+                f"{argument(format='csv')}."
+            ) from error
+        is_object = isinstance(value, dict)
+        identity = None
+        if id_column is not None:
+            if not is_object or not isinstance(value.get(id_column), str | int):
+                raise SchemaError(f"Line {number} has no id in {id_column!r}. Write one as a key.")
+            identity = value[id_column]
+        if is_object:
+            step = {name: value[name] for name in _names(schema, value) if name in value}
+            if not step:
+                raise SchemaError(
+                    f"Line {number} has no column of the model, only {_listed(value)}. Expected "
+                    f"{_listed(schema.names)}."
+                )
+            value = step
+        yield number, identity, value
+
+
+def _csv_steps(
+    lines: Iterator[str],
+    schema: "refold.sequences.Schema",
+    id_column: str | None,
+    delimiter: str = ",",
+) -> Iterator[Step]:
+    rows = csv.reader(lines, delimiter=delimiter)
+    header = [name.strip() for name in next(rows, [])]
+    names = _names(schema, header)
+    if refold.sequences.has_default_names(schema) and not set(names) <= set(header):
+        names = [name for name in header if name != id_column]
+    for name in [*names, *([] if id_column is None else [id_column])]:
+        if name not in header:
+            raise SchemaError(
+                f"The first line has no column {name!r}. It has {_listed(header)}. Begin with the "
+                "names of the columns."
+            )
+    places = [header.index(name) for name in names]
+    for row in rows:
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise FileFormatError(
+                f"Line {rows.line_num} has {len(row)} cells, but the first line has {len(header)}."
+            )
+        identity = None if id_column is None else row[header.index(id_column)]
+        cells = [row[place].strip() for place in places]
+        step: Any = [None if cell.lower() in _MISSING else cell for cell in cells]
+        if names[-1] != schema.names[-1] and schema.time_gaps:
+            step = dict(zip(names, step, strict=True))
+        yield rows.line_num, identity, step
+
+
+def _names(schema: "refold.sequences.Schema", present: Iterable[str]) -> list[str]:
+    """Return the columns to read: those of the model, or times from which it computes gaps."""
+    names = list(schema.names)
+    if schema.time_gaps and names[-1] not in present:
+        names[-1] = schema.time_name or "time"
+    return names
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, [*names][:10])) or "nothing"
+
+
+_STEPS = {
+    "jsonl": _json_steps,
+    "csv": _csv_steps,
+    "tsv": partial(_csv_steps, delimiter="\t"),
+}

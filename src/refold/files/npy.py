@@ -1,0 +1,100 @@
+"""NumPy files: ``.npz`` keeps everything, ``.npy`` one array padded with NaN. No pickles."""
+
+import io
+import json
+
+import numpy as np
+
+from refold.errors import DataError, FileFormatError, SchemaError, argument
+from refold.files.formats import Format, check_numbers_only
+from refold.sequences._parts import ColumnTypes
+from refold.sequences._schema import Schema
+from refold.sequences._sequences import Sequences
+
+
+def write_npz(sequences: Sequences) -> bytes:
+    """Return an ``.npz`` archive of values, offsets, ids and the schema as JSON text."""
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        values=sequences.values,
+        offsets=sequences.offsets,
+        ids=sequences.ids,
+        schema=np.array(json.dumps(sequences.schema.to_dict())),
+    )
+    return buffer.getvalue()
+
+
+def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
+    """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions."""
+    arrays = _load(data, name)
+    if {"values", "offsets", "ids", "schema"} <= set(arrays):
+        if column_types is not None:
+            raise SchemaError(
+                f"{name} has column types of its own. Leave {argument('column_types=')} out."
+            )
+        try:
+            schema = Schema.from_dict(json.loads(str(arrays["schema"])))
+            return Sequences(arrays["values"], arrays["offsets"], arrays["ids"], schema)
+        except (ValueError, TypeError, IndexError) as error:
+            raise FileFormatError(f"{name} does not hold sequences: {_line(error)}") from error
+    plain = [key for key, array in arrays.items() if array.ndim in {2, 3}]
+    if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:
+        contents = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
+        raise FileFormatError(
+            f"{name} holds {contents}. Expected one array of shape (n, steps, features) or "
+            "(n, steps), optionally with 'lengths', or values, offsets, ids and schema as Refold "
+            "writes them."
+        )
+    # without lengths, a plain array is padded with NaN
+    return Sequences.from_array(arrays[plain[0]], arrays.get("lengths"), column_types=column_types)
+
+
+def write_npy(sequences: Sequences) -> bytes:
+    """Return an ``.npy`` array of shape (n, T, F), or (n, T) for series, padded with NaN."""
+    check_numbers_only(sequences, "an .npy")
+    full = sequences[sequences.lengths > 0]
+    lost = np.isnan(full.values[full.offsets[1:] - 1]).all(axis=1)
+    if lost.any():
+        raise DataError(
+            f"The sequence with id {full.ids[lost][0]!s} ends in a step with everything missing, "
+            "which an .npy file cannot tell from padding. Write .npz or .parquet."
+        )
+    padded = sequences.to_padded()
+    buffer = io.BytesIO()
+    np.save(buffer, padded[:, :, 0] if sequences.schema.layout == "series" else padded)
+    return buffer.getvalue()
+
+
+def read_npy(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
+    """Read an array of shape (n, T, F) or (n, T), padded with NaN."""
+    return Sequences.from_array(_load(data, name)["array"], column_types=column_types)
+
+
+def _load(data: bytes, name: str) -> dict[str, np.ndarray]:
+    """Return the arrays of an archive by name, or the array of an ``.npy`` file as ``array``."""
+    try:
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"array": loaded}
+    except Exception as error:  # damaged bytes cause errors of many types
+        if "allow_pickle" in str(error):
+            raise FileFormatError(
+                f"{name} holds Python objects as a pickle, which is never loaded. Save numbers: "
+                "a padded array, or a list through refold.sequences.write."
+            ) from error
+        raise FileFormatError(f"{name} is cut short or damaged: {_line(error)}") from error
+    for member, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise FileFormatError(
+                f"{name} is a zip archive with {member!r} in it, not an .npz file."
+            )
+    return arrays
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+_OPTIONS = frozenset({"column_types"})
+NPZ = Format("npz", (".npz",), read_npz, _OPTIONS, write_npz, magic=b"PK\x03\x04")
+NPY = Format("npy", (".npy",), read_npy, _OPTIONS, write_npy, magic=b"\x93NUMPY")

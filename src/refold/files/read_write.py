@@ -1,0 +1,503 @@
+"""`read`, `write` and `read_batches` for all formats, the column names of a file, and labels."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from refold._support.output import warn, write_all
+from refold._support.rules import check, one_of, whole
+from refold.errors import DataError, FileFormatError, ParameterError, SchemaError, argument
+from refold.files.cache import cached, deleted_with, open_folder, temporary_folder
+from refold.files.csv import CSV, TSV
+from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
+from refold.files.json import JSON, JSONL
+from refold.files.npy import NPY, NPZ
+from refold.files.parquet import PARQUET, PART_BYTES, Part, open_files
+from refold.files.parts import join
+from refold.files.paths import atomic_writer, local_path
+from refold.files.tables import TableLayout, TableOptions, find_layout
+from refold.files.text import TEXT
+from refold.files.ts import TS
+from refold.sequences._arrow_columns import is_table, stored_schemas
+from refold.sequences._parts import ColumnTypes
+from refold.sequences._sequences import BLOCK_BYTES, Sequences
+from refold.sequences._sets import as_sequences
+
+# To add a format, write a module with a `Format` and name it here.
+FORMATS = {
+    format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TEXT, TS)
+}
+"""The file formats of `read` and `write`, by name."""
+
+# Largest size of all values of Parquet files, as float32, that is read into memory.
+MEMORY_BYTES = 1 << 28
+
+
+def format_of(source: object, name: str | None = None) -> Format:
+    """Return the format of a file by its name if given, else by its suffix, as of words.csv.gz."""
+    if name is not None:
+        name = _without_compression(name)
+        if name not in FORMATS:
+            raise ParameterError(f"The format {name!r} is unknown. Known: {', '.join(FORMATS)}.")
+        return FORMATS[name]
+    if not isinstance(source, str | os.PathLike):
+        raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
+    path = local_path(source)
+    if (format_ := format_named(path.name)) is not None:
+        return format_
+    suffixes = ", ".join(suffix for format_ in FORMATS.values() for suffix in format_.suffixes)
+    shown = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
+    raise FileFormatError(
+        f"{path} has {shown}. Known: {suffixes}, and text with {', '.join(COMPRESSIONS)} added; "
+        "or name the format."
+    )
+
+
+def format_named(name: str) -> Format | None:
+    """Return the format for the suffix of a file name, or None."""
+    suffix = Path(_without_compression(name)).suffix.lower()
+    return next((format_ for format_ in FORMATS.values() if suffix in format_.suffixes), None)
+
+
+def _without_compression(name: str) -> str:
+    """Return ``data.csv`` for ``data.csv.gz``, and any other name unchanged."""
+    stem, dot, suffix = name.rpartition(".")
+    inner = f".{stem.rpartition('.')[2].lower()}"
+    text = any(inner in f.suffixes for f in FORMATS.values() if f.is_text)
+    return stem if dot and f".{suffix}".lower() in COMPRESSIONS and text else name
+
+
+def read(
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    unit: str | None = None,
+    sort: bool = False,
+    time_gaps: bool = False,
+    layout: str | None = None,
+    format: str | None = None,  # noqa: A002
+    memory_bytes: int = MEMORY_BYTES,
+) -> Sequences:
+    """Read sequences from a file, or from a folder of Parquet files as one table.
+
+    Parameters
+    ----------
+    path : str, PathLike or binary stream
+        A file whose suffix gives the format: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
+        ``.npy``, ``.txt`` or ``.ts``. Of a folder, all ``.parquet`` and ``.pq`` files, also in
+        subfolders, in the order of their names; names that begin with ``.`` or ``_`` are skipped.
+    id : str, optional
+        The id column of a table, which tells sequences apart; by default ``"id"`` if it exists.
+    time : str, optional
+        The time column of a long table; times ascend within an id. By default ``"time"`` if it
+        exists.
+    columns : list of str, optional
+        The feature columns of a table; by default all other columns.
+    column_types : str, list of str or dict, optional
+        Types of the columns, as in `Sequences.from_list`; inferred by default.
+    unit : {"characters", "words"}, optional
+        The tokens that a line of text is split into; characters by default.
+    sort : bool, default=False
+        Sort the steps of each sequence of a long table by time.
+    time_gaps : bool, default=False
+        Add the column ``"time_gap"`` to a long table: the time since the previous step, 0 for the
+        first one. In seconds for dates and times, else in the unit of the time column.
+    layout : {"long", "wide"}, optional
+        ``"wide"``: one row per sequence, one column per step. Steps are the columns whose names end
+        in a number, such as ``t0``, ``t1``; if there are none, all columns but the id. Empty cells
+        at the end of a row are not steps.
+    format : str, optional
+        The format of a stream, or if the suffix does not tell: ``"parquet"``, ``"csv"``, ...
+    memory_bytes : int, default=256 MiB
+        Largest size of all values of Parquet files, as float32, that is read into memory. Larger
+        data are converted once, part by part, and mapped from the disk.
+
+    Returns
+    -------
+    Sequences
+        For Parquet and ``.npz``, what `write` was given. Other formats lose what they cannot store.
+
+    Raises
+    ------
+    FileAccessError, FileFormatError
+        If the file cannot be read, or is empty, cut short, or malformed.
+    SchemaError, DataError
+        If a column does not exist, or the sequences are invalid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.sequences import Sequences, read, write
+    >>> path = tempfile.mkdtemp() + "/words.txt"
+    >>> write(Sequences.from_list([["to", "be"], [], ["or", "not"]], layout="words"), path)
+    >>> read(path, unit="words").to_list()
+    [['to', 'be'], [], ['or', 'not']]
+    """
+    is_folder = isinstance(path, str | os.PathLike) and Path(path).is_dir()
+    format_ = PARQUET if is_folder else format_of(path, format)
+    values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
+    values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
+    options = {key: value for key, value in values.items() if value is not None}
+    for key in options:
+        if key not in format_.read_options:
+            others = [name for name, other in FORMATS.items() if key in other.read_options]
+            raise ParameterError(
+                f"{argument(f'{key}=')} does not apply to the format {format_.name}, only to "
+                f"{', '.join(others)}."
+            )
+    if unit is not None:
+        check("unit", unit, one_of("characters", "words"))
+    if layout is not None:
+        check("layout", layout, one_of("long", "wide"))
+    check("memory_bytes", memory_bytes, whole(1))
+    if isinstance(columns, str):
+        options["columns"] = [columns]
+    if is_folder or _is_large(path, format_, memory_bytes, options):
+        sequences = _read_in_parts(path, TableOptions(**options), memory_bytes)
+    else:
+        sequences = _read_whole(path, format_, options)
+    sequences.schema = sequences.schema.read_with(id, time)
+    return sequences
+
+
+def _is_large(path: Any, format_: Format, memory_bytes: int, options: Mapping[str, Any]) -> bool:
+    """Return whether a file may be larger than memory, and can be read in parts."""
+    if format_ is not PARQUET or not isinstance(path, str | os.PathLike):
+        return False
+    if options.get("sort") or options.get("layout") == "wide" or not Path(path).is_file():
+        return False  # parts cannot be sorted or wide
+    # few files unpack to more than sixteen times their size
+    return Path(path).stat().st_size > memory_bytes // 16
+
+
+def _read_whole(path: Any, format_: Format, options: Mapping[str, Any]) -> Sequences:
+    name = getattr(path, "name", None)
+    if isinstance(path, str | os.PathLike):
+        name = str(Path(path))
+    elif not isinstance(name, str):
+        name = "The stream"
+    elif name == "<stdin>":
+        name = "Standard input"
+    data = read_content(path, format_, name)
+    try:
+        return format_.reader(data, name, **options)
+    except DataError as error:
+        # The code that checks the data does not know the file, so its name is added here.
+        if name in str(error):
+            raise
+        raise type(error)(f"{name}: {error.message.marked}") from error
+
+
+def _read_in_parts(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
+    """Read a file or folder part by part."""
+    for name, is_used in (("layout", options.layout == "wide"), ("sort", options.sort)):
+        if is_used:
+            fix = argument(**{name: getattr(options, name)})
+            raise ParameterError(
+                f"{path} is a folder, but {fix} reads one file. Read the files one by one, or sort "
+                "the data by id and time."
+            )
+    files = open_files(path, options)
+
+    def write_to(folder: Path) -> None:
+        types, first = options.column_types, files.stamps[0].path
+        join(files.parts(), folder, files.layout, files.schema, types, files.stored, first)
+
+    if 4 * files.num_values > memory_bytes:
+        sequences = cached(files, options, write_to)
+        sequences.block_bytes = _block_bytes(memory_bytes)
+        return sequences
+    with temporary_folder() as folder:
+        write_to(folder)
+        return open_folder(folder, in_memory=True)
+
+
+def _block_bytes(memory_bytes: int) -> int:
+    """Return the size of blocks of mapped sequences, about a twentieth."""
+    return max(1, memory_bytes * BLOCK_BYTES // MEMORY_BYTES)
+
+
+def write(
+    sequences: Sequences | Any,
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    layout: str | None = None,
+    format: str | None = None,  # noqa: A002
+    id: str = "id",  # noqa: A002
+    time: str = "time",
+) -> None:
+    """Write sequences to a file, completely or not at all.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        The sequences, or a list, array or table that `as_sequences` takes.
+    path, format : str, PathLike or binary stream
+        As in `read`.
+    layout : {"list", "long"}, optional
+        ``"list"``: one row per sequence, the default of Parquet; for JSON lines, an object with an
+        id and named lists. ``"long"``: one row per step, for Parquet and, always, CSV.
+    id, time : str
+        Names of the id and step columns in Parquet, CSV and JSON lines.
+
+    Raises
+    ------
+    FileAccessError, FileFormatError
+        If the file cannot be written, or its suffix is unknown.
+    SchemaError, DataError
+        If the format cannot hold the sequences.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.datasets import ramps
+    >>> path = tempfile.mkdtemp() + "/ramps.parquet"
+    >>> write(ramps(), path)
+    >>> read(path)
+    Sequences(n=4, lengths=4 to 9, 1 numeric)
+    """
+    format_ = format_of(path, format)
+    if format_.writer is None:
+        raise ParameterError(f".{format_.name} files can be read, but not written. Write .jsonl.")
+    if layout is not None and layout not in format_.layouts:
+        layouts = " or ".join(map(repr, format_.layouts)) or "None"
+        raise ParameterError(f"layout for {format_.name}: expected {layouts}. Got {layout!r}.")
+    names = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
+    options = {key: value for key, value in names.items() if key in format_.write_options}
+    sequences = as_sequences(sequences)
+    if "id" in format_.write_options:
+        _warn_about_unknown(sequences)
+    # All bytes are made before the file is opened, so that an error changes no file.
+    data = compressed_for(path, format_.writer(sequences, **options))
+    if isinstance(path, str | os.PathLike):
+        with atomic_writer(path) as file:
+            file.write(data)
+    else:
+        write_all(path, data)
+
+
+def _warn_about_unknown(sequences: Sequences) -> None:
+    """Warn if unknown entries become missing, since integer categories have no "<unknown>"."""
+    for i, column in enumerate(sequences.schema.columns):
+        if column.has_integer_categories:
+            count = int((sequences.values[:, i] == len(column.categories)).sum())
+            if count:
+                what = "1 unknown entry" if count == 1 else f"{count} unknown entries"
+                warn(
+                    f"{what} of column {column.name!r} {'is' if count == 1 else 'are'} written as "
+                    "missing, as the categories are integers. An .npz file keeps the difference."
+                )
+
+
+def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
+    """Return the column names of a file, or none if the format has no names."""
+    format_, name = format_of(path, format), str(Path(path))
+    if format_ is PARQUET:  # the file may be larger than memory
+        schema = pq.read_schema(path)
+        # `read` ignores the other columns of a table with lists
+        return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names
+    if format_.columns is None:
+        return []
+    return format_.columns(read_content(path, format_, name), name)
+
+
+def read_labels(
+    path: str | os.PathLike[str],
+    label: str,
+    sequences: Sequences,
+    *,
+    id: str | None = None,  # noqa: A002
+    format: str | None = None,  # noqa: A002
+) -> np.ndarray:
+    r"""Read a label for each sequence from a column of a file.
+
+    Parameters
+    ----------
+    path, format : str or PathLike
+        As in `read`: the file of the sequences, or another with the same ids. Parquet or CSV with
+        one row per step or per sequence, JSON lines of objects, or ``.ts``.
+    label : str
+        The label column; ``"label"`` for a ``.ts`` file, whose labels have no name.
+    sequences : Sequences
+        The sequences to read labels for.
+    id : str, optional
+        The id column; by default ``"id"`` if it exists, else rows are numbered from 0.
+
+    Returns
+    -------
+    array of shape (n_sequences,)
+        Integers if all labels are integers, else text.
+
+    Raises
+    ------
+    SchemaError, DataError
+        If there is no such column, or a sequence has two labels or none.
+    FileAccessError, FileFormatError
+        If the file cannot be read, or does not have the expected format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "who.csv")
+    >>> _ = path.write_text("id,who\n0,ann\n1,bob\n")
+    >>> read_labels(path, "who", Sequences.from_list([[1.0, 2.0], [3.0]])).tolist()
+    ['ann', 'bob']
+    """
+    name, format_ = str(Path(path)), format_of(path, format)
+    if format_.labels is None:
+        raise ParameterError(
+            f"{name} has no column of labels, as .{format_.name} files have no columns. Give "
+            "labels in a .parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts "
+            "file."
+        )
+    by_id: dict[str, Any] = {}
+    for identity, value in zip(
+        *format_.labels(read_content(path, format_, name), name, label, id), strict=True
+    ):
+        if value is not None and by_id.setdefault(str(identity), value) != value:
+            raise DataError(
+                f"{name}: the sequence with id {identity!r} has two labels, "
+                f"{by_id[str(identity)]!r} and {value!r}. Expected one label per sequence."
+            )
+    ids = sequences.ids.tolist()
+    if unlabeled := [identity for identity in ids if str(identity) not in by_id]:
+        raise DataError(
+            f"{name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
+            f"{f' and {len(unlabeled) - 1} more' if len(unlabeled) > 1 else ''}. Give every "
+            "sequence a label."
+        )
+    labels = [by_id[str(identity)] for identity in ids]
+    if all(isinstance(label, int) for label in labels):
+        return np.array(labels, dtype=np.int64)
+    return np.array([str(label) for label in labels])
+
+
+def read_batches(
+    batches: Any,
+    *,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    time_gaps: bool = False,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Sequences:
+    """Read sequences from batches of rows, such as those of a database.
+
+    The batches are one table: the rows of a sequence may lie in several of them. They are read
+    once. Large ones are written to a temporary file, because training needs several passes.
+
+    Parameters
+    ----------
+    batches : iterable, RecordBatchReader or callable
+        Tables of Arrow, pandas or polars, or dicts of columns; or one object with the Arrow stream
+        interface, such as a ``pyarrow.RecordBatchReader`` or a DuckDB relation; or a function
+        without arguments that returns one of these, such as a generator function.
+    id, time, columns, column_types, time_gaps, memory_bytes
+        As in `refold.sequences.read`.
+
+    Returns
+    -------
+    Sequences
+        If large, mapped from the temporary file, which is deleted with them or when Python ends.
+
+    Raises
+    ------
+    SchemaError, DataError
+        As `read`, and if a batch has other columns or types than the first.
+    FileAccessError
+        If the temporary file cannot be written. ``TMPDIR`` chooses another folder.
+
+    Examples
+    --------
+    >>> def days():
+    ...     yield {"id": ["a", "a"], "x": [0.5, 1.5]}
+    ...     yield {"id": ["a", "b"], "x": [2.5, 0.5]}
+    >>> read_batches(days)
+    Sequences(n=2, lengths=1 to 3, 1 numeric)
+    """
+    tables = _tables_of(batches)
+    first = next(tables, None)
+    if first is None:
+        raise ParameterError("There is no batch. Give at least one, with a row.")
+    features = [columns] if isinstance(columns, str) else columns
+    options = TableOptions(id, time, features, column_types, time_gaps=time_gaps)
+    layout = find_layout(first.schema, "The batches", options)
+    stored = stored_schemas(first.schema.metadata or {})
+    # Only after the last batch is it certain whether the data are large.
+    with temporary_folder(keep=True) as folder:
+        parts = _parts_of(itertools.chain([first], tables), layout)
+        join(parts, folder, layout, first.schema, column_types, stored)
+        is_small = 4 * np.load(folder / "values.npy", mmap_mode="r").size <= memory_bytes
+        sequences = open_folder(folder, in_memory=is_small)
+        if is_small:
+            shutil.rmtree(folder)
+        else:
+            sequences.block_bytes = _block_bytes(memory_bytes)
+            deleted_with(sequences, folder)
+    sequences.schema = sequences.schema.read_with(id, time)
+    return sequences
+
+
+def is_batches(x: Any) -> bool:
+    """Return whether data for a model is a stream of batches, and not a table or a list."""
+    return callable(x) or isinstance(x, pa.RecordBatchReader)
+
+
+def _tables_of(batches: Any) -> Iterator[pa.Table]:
+    """Yield one table per batch."""
+    if callable(batches):
+        batches = batches()
+    if isinstance(batches, pa.RecordBatch):
+        batches = [batches]
+    elif is_table(batches) and not isinstance(batches, pa.RecordBatchReader):
+        batches = pa.RecordBatchReader.from_stream(batches)
+    if isinstance(batches, str | bytes | Mapping) or not hasattr(batches, "__iter__"):
+        raise ParameterError(
+            f"Expected batches of rows: an iterable of tables, a pyarrow.RecordBatchReader, or a "
+            f"function that returns one. Got a {type(batches).__name__}."
+        )
+    for number, batch in enumerate(batches):
+        if not (is_table(batch) or isinstance(batch, Mapping)):
+            raise ParameterError(
+                f"Batch {number} is a {type(batch).__name__}. Expected a table, such as a "
+                "pyarrow.RecordBatch or a DataFrame. For a list of arrays, use Sequences."
+            )
+        yield batch if isinstance(batch, pa.Table) else pa.table(batch)
+
+
+def _parts_of(tables: Iterable[pa.Table], layout: TableLayout) -> Iterator[Part]:
+    """Yield the rows of all batches, with the columns and types of the first."""
+    schema, row = None, 0
+    for number, table in enumerate(tables):
+        schema = schema or table.schema
+        if sorted(table.column_names) != sorted(schema.names):
+            raise SchemaError(
+                f"Batch {number} has the columns {table.column_names}, but batch 0 has "
+                f"{schema.names}. All batches need the same columns."
+            )
+        try:
+            table = table.select(schema.names).cast(schema)
+        except pa.ArrowException as error:
+            types = ", ".join(f"{field.name}: {field.type}" for field in schema)
+            raise SchemaError(
+                f"Batch {number} has other types than batch 0: {error}. Convert all batches to "
+                f"the same types, {types}."
+            ) from error
+        table = table.select(layout.columns).replace_schema_metadata(None)
+        rows = max(1, PART_BYTES * len(table) // max(1, table.nbytes))
+        for start in range(0, len(table), rows):
+            yield Part(table.slice(start, rows), None, row + start)
+        row += len(table)
+    if not row:
+        raise ParameterError("There is no row in the batches. Give at least one.")

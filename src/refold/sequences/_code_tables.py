@@ -1,0 +1,175 @@
+"""Conversion of codes to and from Arrow tables, for use in other tools."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+from refold._support.argument_checks import check_array
+from refold._support.output import warn
+from refold._support.rules import check, one_of
+from refold.errors import DataError, SchemaError, argument, spelled
+from refold.sequences._arrow_columns import (
+    as_list,
+    flatten_lists,
+    has_lists,
+    ids_to_arrow,
+    open_table,
+)
+from refold.sequences._parts import check_ids
+
+# Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
+MODEL_KEY = "refold.model"
+
+
+def codes_to_arrow(
+    codes: Any,
+    ids: ArrayLike | None = None,
+    dtype: str = "float32",
+    model: Any = None,
+) -> pa.Table:
+    """Convert codes to an Arrow table, which DuckDB, polars and pandas can read.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, width)
+        Codes (latent vectors, embeddings) from ``transform``.
+    ids : array of shape (n_sequences,), optional
+        Integers or strings, such as ``Sequences.ids``; by default ``0`` to ``n - 1``.
+    dtype : {"float32", "float16"}
+        Type of the stored values.
+    model : Model or SequenceAutoencoder, optional
+        Model of the codes, whose ``hash`` is stored, so that no other model decodes them.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per sequence: ``id``, and ``code``, a fixed-size list of the type ``dtype``.
+
+    Examples
+    --------
+    >>> table = codes_to_arrow([[0.5, 1.0], [2.0, -1.0]], ids=["a", "b"])
+    >>> table["code"].to_pylist()
+    [[0.5, 1.0], [2.0, -1.0]]
+    """
+    check_code_dtype(dtype)
+    codes = check_array("codes", codes, ("n_sequences", "width"))
+    codes = np.ascontiguousarray(codes, dtype=np.float32)
+    if dtype == "float16":
+        large = np.flatnonzero((np.abs(codes) > np.finfo(np.float16).max).any(axis=1))
+        if len(large):
+            raise DataError(
+                f"The code of row {large[0]} has a value that is too large for float16. Use "
+                f"{argument(dtype='float32')}."
+            )
+        codes = codes.astype(np.float16)
+    item = pa.field("item", pa.from_numpy_dtype(codes.dtype))
+    flat = pa.array(codes.reshape(-1), item.type)
+    lists = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, codes.shape[1]))
+    rows = ids_to_arrow(check_ids(ids, len(codes)))
+    fields = [pa.field("id", rows.type), pa.field("code", lists.type)]
+    about = None if model is None else {MODEL_KEY: _hash_of(model)}
+    return pa.table([rows, lists], pa.schema(fields, about))
+
+
+def codes_from_arrow(
+    table: Any,
+    id: str = "id",  # noqa: A002
+    code: str = "code",
+    model: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes and ids of a table, for ``inverse_transform``.
+
+    Parameters
+    ----------
+    table : pyarrow.Table, pandas or polars data frame, DuckDB relation, dict of columns
+        A table with a column of lists of equal length.
+    id, code : str
+        Names of the two columns. Without a column ``id``, rows are numbered from 0.
+    model : Model or SequenceAutoencoder, optional
+        Model that is to decode the codes. Those of another model are refused. A warning tells if
+        the table does not name the model of its codes.
+
+    Returns
+    -------
+    codes : array of float32 of shape (n_sequences, width)
+    ids : array of shape (n_sequences,)
+
+    Examples
+    --------
+    >>> codes, ids = codes_from_arrow({"id": ["a", "b"], "code": [[0.5, 1.0], [2.0, -1.0]]})
+    >>> codes
+    array([[ 0.5,  1. ],
+           [ 2. , -1. ]], dtype=float32)
+    """
+    if model is not None and (doubt := check_model(stored_model(table), model, "This table")):
+        warn(doubt)
+    opened = open_table(table)
+    column = opened.get(code, "code")
+    item = column.type.value_type if has_lists(column) else pa.null()
+    if not (pa.types.is_floating(item) or pa.types.is_integer(item)):
+        got = "lists and something else" if isinstance(column, list) else column.type
+        raise SchemaError(
+            f"Column {code!r} holds {got}. Expected lists of numbers, one per sequence."
+        )
+    widths, flat = flatten_lists(column)
+    width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
+    row_of = np.repeat(np.arange(len(widths)), widths)
+    complete = (widths == width) & (widths > 0)
+    complete[row_of[flat.is_null().to_numpy()]] = False
+    if not complete.all():
+        row, first = int(np.argmin(complete)), int(np.argmax(complete))
+        got = "a missing value" if widths[row] == width else f"{widths[row]} entries"
+        raise DataError(
+            f"The code of row {row} has {got}, but that of row {first} has {width} numbers. Pass "
+            "codes of one model; drop the row or encode it again."
+        )
+    codes = flat.to_numpy().reshape(len(widths), width)
+    with np.errstate(over="ignore"):  # decoding refuses infinite codes
+        codes = np.asarray(codes, dtype=np.float32)
+    names = opened.columns.get(id)
+    return codes, check_ids(None if names is None else as_list(names), len(codes))
+
+
+def check_code_dtype(dtype: str) -> None:
+    """Raise ``ParameterError`` if codes cannot be stored as a type."""
+    check("dtype", dtype, one_of("float32", "float16"))
+
+
+def stored_model(table: Any) -> str | None:
+    """Return the hash of the model of a table of codes, if it has one."""
+    schema: Any = getattr(table, "schema", None)
+    if isinstance(schema, pa.Schema):
+        stored = (schema.metadata or {}).get(MODEL_KEY.encode())
+        return None if stored is None else stored.decode("latin-1")
+    attributes: Any = getattr(table, "attrs", None)
+    stored = attributes.get(MODEL_KEY) if isinstance(attributes, dict) else None
+    return None if stored is None else str(stored)
+
+
+def check_model(stored: str | None, model: Any, what: str) -> str | None:
+    """Refuse codes of another model; return a line for a warning if their model is unknown."""
+    if stored is None:
+        fix = spelled(
+            "Tables of codes_to_arrow(..., model=) have its hash.",
+            "Files .parquet and .npz of `refold encode` have its hash.",
+        )
+        return (
+            f"{what} does not tell the model of its codes, so they may be those of another model. "
+            f"{fix}"
+        )
+    own = _hash_of(model)
+    if stored != own:
+        raise DataError(
+            f"{what} holds codes of another model (hash {stored[:12]}, and this model has "
+            f"{own[:12]}). Use the model that encoded them, or encode the sequences "
+            "again."
+        )
+    return None
+
+
+def _hash_of(model: Any) -> str:
+    """Return the hash of a model, or of that of a fitted estimator."""
+    # not getattr with a default, which hides the error of an estimator that is not fitted
+    return (model.model_ if hasattr(type(model), "model_") else model).hash

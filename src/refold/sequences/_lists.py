@@ -1,0 +1,306 @@
+"""Conversion of lists with one entry per sequence, and of arrays whose rows are sequences."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from refold._support.argument_checks import check_one_each, check_some
+from refold._support.arrays import offsets_from_lengths
+from refold._support.output import warn
+from refold._support.rules import check, one_of
+from refold.errors import DataError, SchemaError, argument
+from refold.sequences._arrow_columns import as_raw
+from refold.sequences._parts import (
+    ColumnTypes,
+    KnownColumns,
+    Parts,
+    Places,
+    Rows,
+    check_ids,
+    encode_parts,
+    is_missing,
+    object_array,
+    sequence_name,
+)
+from refold.sequences._schema import Layout, default_names
+from refold.sequences.types import CATEGORICAL
+
+# Minimum share and number of padded sequences in an array that looks padded.
+_MIN_PADDED_SHARE = 0.1
+_MIN_PADDED = 2
+# Maximum share of the remaining steps that look like padding.
+_MAX_STRAY_SHARE = 0.01
+
+
+def parts_from_list(
+    sequences: Iterable[Any],
+    *,
+    column_types: ColumnTypes = None,
+    names: Sequence[str] | None = None,
+    ids: ArrayLike | None = None,
+    layout: Layout | None = None,
+    rows: Rows | None = None,  # the location of each entry in a file, for messages
+) -> Parts:
+    """Convert a list; implements `Sequences.from_list`."""
+    if isinstance(sequences, str | bytes | Mapping) or not hasattr(sequences, "__iter__"):
+        raise DataError(
+            f"Expected a list of sequences, an array or a table. Got a {type(sequences).__name__}; "
+            "put a single sequence into a list."
+        )
+    items = list(sequences)
+    check_some(len(items), "sequence", "in the list")
+    ids = check_ids(ids, len(items))
+    arrays = [_as_array(item, i, ids) for i, item in enumerate(items)]
+    _check_same_form(items, arrays, ids)
+    full = [array for array in arrays if array.ndim == 2 or array.size] or [np.zeros(0, np.float32)]
+    if any(array.dtype == object for array in full):
+        full = [array.astype(object, copy=False) for array in full]
+    raw = np.concatenate(full)
+    places = Places(offsets_from_lengths([len(array) for array in arrays]), ids)
+    if rows is not None:
+        places = replace(places, note=lambda row: rows(places.index(row)))
+    is_table = raw.ndim == 2
+    if is_table:
+        check_some(raw.shape[1], "feature", "in the sequences")
+        frame_names = _frame_names(items)
+        names = names or frame_names or default_names(raw.shape[1])
+    elif names is None:
+        names = [_name_of_single(raw, column_types)]
+    names = (names,) if isinstance(names, str) else tuple(names)
+    raws = [(column, None) for column in (raw.T if is_table else [raw])]
+    check_one_each(len(names), argument("names"), len(raws), "features")
+    known = KnownColumns(names, column_types, [])
+    parts = encode_parts(names, raws, known, places, lists=not is_table)
+    is_tokens = parts.schema.layout == "tokens"
+    if layout is None and is_tokens and all(isinstance(item, str) for item in items):
+        layout = "characters"
+    if layout is None or layout == parts.schema.layout:
+        return parts
+    return parts.with_schema(replace(parts.schema, layout=layout))
+
+
+def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
+    """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
+    if isinstance(item, str):
+        return object_array(list(item))
+    if hasattr(item, "column_names"):  # an Arrow table
+        raws = [as_raw(item[name], name)[0] for name in item.column_names]
+        objects = any(raw.dtype == object for raw in raws)
+        return np.stack([raw.astype(object) if objects else raw for raw in raws], axis=1)
+    if hasattr(item, "to_numpy"):
+        arrow = hasattr(item, "to_pylist")
+        item = item.to_numpy(zero_copy_only=False) if arrow else item.to_numpy()
+    item = unmasked(item)
+    is_array = hasattr(item, "__array__")
+    is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
+    if is_list and not is_array and any(isinstance(value, str) for value in item):
+        return object_array(item)
+    try:
+        array = np.asarray(item)
+    except ValueError:
+        array = None
+    if not (is_array or is_list) or (array is not None and array.ndim == 0):
+        number = isinstance(item, int | float | complex | np.generic)
+        shown = f"the number {item}" if number else f"a value of type {type(item).__name__}"
+        raise DataError(
+            f"Got {shown} for {sequence_name(index, ids[index])}. Expected an array, a list or a "
+            "str; put a single sequence into a list."
+        )
+    if array is not None and array.dtype.kind in "US" and not isinstance(item, np.ndarray):
+        array = np.asarray(item, dtype=object)
+    if array is None or (
+        array.dtype == object
+        and array.ndim == 1
+        and any(isinstance(value, list | tuple | np.ndarray) for value in array)
+    ):
+        raise DataError(
+            f"The steps of {sequence_name(index, ids[index])} have differing numbers of features. "
+            "Every step needs the same; fill missing entries with NaN or None."
+        )
+    if array.ndim > 2:
+        raise DataError(
+            f"The array of {sequence_name(index, ids[index])} has {array.ndim} dimensions, shape "
+            f"{array.shape}. Expected (length,) or (length, features)."
+        )
+    if array.shape == (0, 0):
+        array = array.reshape(0)
+    return array.astype(object) if array.dtype.kind in "US" else array
+
+
+def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: np.ndarray) -> None:
+    """Raise if a sequence differs from the first in form or number of features."""
+
+    def form(i: int) -> tuple[bool, tuple[int, ...]]:
+        return isinstance(items[i], str), arrays[i].shape[1:]
+
+    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]
+    for i in full:
+        if form(i) != form(full[0]):
+            got, expected = (
+                f"a {type(items[j]).__name__} of shape {arrays[j].shape} for "
+                f"{sequence_name(j, ids[j])}"
+                for j in (i, full[0])
+            )
+            raise SchemaError(
+                f"Got {got}, but {expected}. All sequences need the same number of features, and "
+                "either all or none are a str."
+            )
+
+
+def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
+    """Return the name of a column that has none: "token" for text and categories, else "x0"."""
+    if isinstance(column_types, Mapping):
+        named = next((name for name in column_types if name in {"x0", "token"}), None)
+        if named is not None:
+            return named
+        column_types = None  # names no column of this data, which `KnownColumns` refuses
+    requested = column_types
+    if column_types and not isinstance(column_types, str):
+        requested = next(iter(column_types))
+    if requested:
+        return "token" if requested == CATEGORICAL.name else "x0"
+    textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
+    return "token" if textual and any(isinstance(v, str) for v in raw) else "x0"
+
+
+def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
+    """Return the column names if the sequences are tables, else None."""
+
+    def columns_of(item: Any) -> tuple[str, ...] | None:
+        columns = getattr(item, "column_names", getattr(item, "columns", None))
+        return None if columns is None else tuple(str(name) for name in columns)
+
+    names = columns_of(items[0])
+    for i, item in enumerate(items):
+        if names is not None and columns_of(item) != names:
+            raise SchemaError(
+                f"Sequence {i} has the columns {columns_of(item)}, but sequence 0 has {names}. "
+                "All sequences need the same columns in the same order."
+            )
+    return names
+
+
+def unmasked(x: Any) -> Any:
+    """Return a masked array with NaN or None where masked; anything else unchanged."""
+    if not isinstance(x, np.ma.MaskedArray):
+        return x
+    numeric = x.dtype.kind in "biuf"
+    filled = np.array(x.data, dtype=np.result_type(x.dtype, np.float32) if numeric else object)
+    filled[np.ma.getmaskarray(x)] = np.nan if numeric else None
+    return filled
+
+
+# Arrays
+
+
+def rows_of_array(x: Any, lengths: Any = None) -> list[np.ndarray]:
+    """Return the sequences (length, F) or (length,) of an array, padded with NaN or by lengths."""
+    x = _check_array(x)
+    if lengths is None:
+        lengths = lengths_without(_missing_steps(x))
+    else:
+        lengths = np.asarray(lengths).reshape(-1)
+        check_one_each(len(lengths), argument("lengths"), len(x), "sequences")
+        wrong = np.flatnonzero(~np.isin(lengths, np.arange(x.shape[1] + 1)))
+        if len(wrong):
+            raise DataError(
+                f"Sequence {wrong[0]} has the length {lengths[wrong[0]]}. Expected an integer from "
+                f"0 to {x.shape[1]}, the number of steps of the array."
+            )
+    return [row[: int(length)] for row, length in zip(x, lengths, strict=True)]
+
+
+def rows_of_padded(x: Any, padding_value: float | str, padding: str) -> list[np.ndarray]:
+    """Return the sequences (length, F) or (length,) of an array that is padded with a value."""
+    check("padding", padding, one_of("post", "pre"))
+    x = _check_array(x)
+    if is_missing(padding_value):
+        padded = _missing_steps(x)
+    else:
+        equal = np.asarray(x == padding_value)
+        padded = np.all(equal, axis=2) if x.ndim == 3 else equal
+    lengths = lengths_without(padded, padding)
+    _warn_if_ambiguous(padded, lengths, padding_value, padding)
+    starts = x.shape[1] - lengths if padding == "pre" else 0 * lengths
+    ends = starts + lengths
+    return [row[start:end] for row, start, end in zip(x, starts, ends, strict=True)]
+
+
+def _check_array(x: Any) -> np.ndarray:
+    try:
+        x = np.asarray(unmasked(x))
+    except ValueError as error:
+        raise DataError(
+            "The sequences differ in length and do not form an array. Use Sequences.from_list."
+        ) from error
+    if x.ndim not in {2, 3}:
+        raise DataError(
+            f"Got an array of shape {x.shape}. Expected (n, T, features), or (n, T) for series of "
+            "one feature; put a single sequence into a list."
+        )
+    check_some(len(x), "sequence", f"in an array of shape {x.shape}")
+    return x.astype(object) if x.dtype.kind in "UST" else x
+
+
+def _missing_steps(x: np.ndarray) -> np.ndarray:
+    """Return the (n, T) mask of steps that are missing in all features."""
+    missing = np.zeros(x.shape, dtype=bool)
+    if x.dtype == object:
+        missing = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
+    elif x.dtype.kind == "f":
+        missing = np.isnan(x)
+    return np.all(missing, axis=2) if x.ndim == 3 else missing
+
+
+def _warn_if_ambiguous(
+    padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
+) -> None:
+    """Warn if steps treated as padding may be data."""
+    stray = int(_inside(padded, padding).any(axis=1).sum())
+    trimmed = int((lengths < padded.shape[1]).sum())
+    if padding == "post" and not trimmed and stray and padded[:, 0].any():
+        warn(
+            f"{int(padded[:, 0].sum())} sequences begin with steps of {value!r} and none ends with "
+            "such a step, as with the default padding of Keras. If these steps are padding, pass "
+            "padding='pre'."
+        )
+    elif trimmed and stray:
+        warn(
+            f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {stray} "
+            "sequences have such steps between real ones, so they may be data. Pass the lengths: "
+            "Sequences.from_array(x, lengths=...)."
+        )
+    elif trimmed and lengths.max() < padded.shape[1]:
+        warn(
+            f"No sequence fills the {padded.shape[1]} steps of the array, so trailing steps of "
+            f"{value!r} may be data. Pass the lengths: Sequences.from_array(x, lengths=...)."
+        )
+
+
+def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
+    """Return lengths (n,) without the padding on one side, a mask (n, T)."""
+    padded = padded if side == "post" else padded[:, ::-1]
+    position = np.arange(1, padded.shape[1] + 1)
+    return np.where(padded, 0, position).max(axis=1, initial=0).astype(np.int64)
+
+
+def _inside(padded: np.ndarray, side: str) -> np.ndarray:
+    """Return the mask (n, T) of steps that look like padding but lie between real steps."""
+    real = np.arange(padded.shape[1]) < lengths_without(padded, side)[:, None]
+    return padded & (real if side == "post" else real[:, ::-1])
+
+
+def looks_padded(padded: np.ndarray, side: str) -> bool:
+    """Return whether a mask (n, T) looks like padding: frequent, and of unequal length."""
+    lengths = lengths_without(padded, side)
+    lengths = lengths[lengths > 0]
+    num_padded = (lengths < padded.shape[1]).sum()
+    stray = _inside(padded, side).sum()
+    return bool(
+        num_padded >= max(_MIN_PADDED, _MIN_PADDED_SHARE * len(lengths))
+        and lengths.min() < lengths.max()
+        and stray <= _MAX_STRAY_SHARE * lengths.sum()
+    )

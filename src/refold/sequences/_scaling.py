@@ -1,0 +1,273 @@
+"""Invertible scaling of numeric columns, fitted on observed entries only."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from refold._support.argument_checks import check_some
+from refold._support.output import warn
+from refold._support.rules import check, one_of
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences._moments import RunningMoments, sequence_moments
+from refold.sequences._parts import MAX_FLOAT32, Places, check_codes_finite, check_decoded
+from refold.sequences._schema import Schema, listed
+from refold.sequences._sequences import Sequences
+
+# Scaled by the mean and standard deviation of the training data, or of each sequence. In the second
+# case these statistics, themselves standardized, are stored next to the code.
+Mode = Literal["features", "sequence"]
+
+# The arrays of the state, in the order in which a model file holds them.
+_ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
+_ARRAYS += ("statistics_mean", "statistics_scale", "floor")
+
+# Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
+_MIN_SCALE = 1e-4
+
+
+class Scaler:
+    """Standardizes numeric columns, and inverts the scaling.
+
+    Create it with `fit`.
+
+    Attributes
+    ----------
+    mode : {"features", "sequence"} or None
+        Scale by the training data, by each sequence, or not at all.
+    mean_, scale_ : array of shape (F,)
+        Mean and standard deviation of each column over the training data; 0 and 1 if the column
+        is not numeric or ``mode`` is None. The scale of a constant column is 1.
+    least_, greatest_ : array of shape (F,)
+        Range of each column over the training data. Infinite if the column is not numeric.
+
+    Examples
+    --------
+    >>> sequences = Sequences.from_list([[1.0, 2.0], [3.0]])
+    >>> scaler = Scaler.fit(sequences)
+    >>> scaler.transform(sequences).values.mean().item()
+    0.0
+    >>> scaler.inverse_transform(scaler.transform(sequences))[1]
+    array([3.])
+    """
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self.mode: Mode | None = state["mode"]
+        self.dtype_ = np.dtype(str(state["dtype"]))
+        arrays = {name: np.asarray(state[name], np.float64) for name in _ARRAYS}
+        self.numeric_ = arrays["numeric"].astype(bool)
+        self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
+        self.least_, self.greatest_ = arrays["least"], arrays["greatest"]
+        # Standardization of per-sequence statistics: mean, scale and minimum standard deviation of
+        # each numeric feature. Empty unless the mode is "sequence".
+        self.statistics_mean_ = arrays["statistics_mean"]
+        self.statistics_scale_ = arrays["statistics_scale"]
+        self.floor_ = arrays["floor"]
+        # Range of the values that float32 can hold, as they are and scaled.
+        reach = MAX_FLOAT32 * np.minimum(self.scale_, 1.0)
+        self._range = (
+            np.maximum(self.mean_ - reach, -MAX_FLOAT32),
+            np.minimum(self.mean_ + reach, MAX_FLOAT32),
+        )
+
+    @classmethod
+    def fit(cls, sequences: Sequences, mode: Mode | None = "features") -> "Scaler":
+        """Fit a scaler on training data.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Training data.
+        mode : {"features", "sequence"} or None, default="features"
+            Statistics to scale by; see the attribute. A constant column is scaled by 1, of which a
+            warning tells.
+        """
+        check("scale", mode, one_of("features", "sequence", None))
+        summary, numeric = sequences.summary, sequences.schema.numeric
+        empty = f"to learn from: all {len(sequences)} sequences are empty"
+        check_some(summary.num_steps, "step", empty)
+        for name, num_observed in zip(sequences.schema.names, summary.num_observed, strict=True):
+            if not num_observed:
+                raise DataError(
+                    f"Column {name!r} is missing in all {summary.num_steps} steps of the "
+                    f"{len(sequences)} sequences. Leave the column out or fill it in."
+                )
+        mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
+        least, greatest = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
+        least[numeric], greatest[numeric] = summary.least, summary.greatest
+        constant = summary.scale == 0
+        if mode is not None:
+            if constant.any():
+                names = np.array(sequences.schema.names)[numeric][constant].tolist()
+                subject = "Column {} is" if len(names) == 1 else "Columns {} are"
+                subject = subject.format(listed(names))
+                warn(f"{subject} constant in the training data and scaled by 1.")
+            mean[numeric] = summary.mean
+            scale[numeric] = np.where(constant, 1.0, summary.scale)
+        statistics = np.zeros(0), np.zeros(0), np.zeros(0)
+        if mode == "sequence":
+            statistics = _standardization(sequences)
+        arrays = zip(_ARRAYS, (numeric, mean, scale, least, greatest, *statistics), strict=True)
+        return cls({"mode": mode, "dtype": sequences.dtype.name, **dict(arrays)})
+
+    @property
+    def num_statistics(self) -> int:
+        """Number of `statistics` per sequence: 2 per numeric feature, or 0."""
+        return len(self.statistics_mean_)
+
+    def check(self, sequences: Sequences) -> None:
+        """Check that float32 can hold the scaled values of sequences."""
+        self._check_columns(sequences)
+        _check_range(sequences, *self._range)
+
+    def transform(self, sequences: Sequences) -> Sequences:
+        """Scale sequences."""
+        self._check_columns(sequences)
+        scaled, start = np.empty(sequences.values.shape, sequences.dtype), 0
+        for block in sequences.blocks():  # float64 takes twice the memory of the values
+            mean, scale = self._parameters(block, None)
+            centered = np.subtract(block.values, mean, dtype=np.float64)
+            out = scaled[start : start + len(centered)]
+            np.divide(centered, scale, out=out, casting="same_kind")
+            start += len(centered)
+        return sequences.with_values(scaled)
+
+    def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
+        """Return scaled sequences to the units, and the type, of the training data.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Scaled sequences.
+        statistics : array of shape (n, 2 F), optional
+            Output of `statistics` for them; required if the mode is "sequence".
+        """
+        self._check_columns(sequences)
+        if self.mode == "sequence":
+            expected = (len(sequences), self.num_statistics)
+            shape = None if statistics is None else np.shape(statistics)
+            if shape != expected:
+                raise ParameterError(
+                    f"Inverting the scaling by sequence needs statistics of shape {expected}, from "
+                    f"Scaler.statistics. Got {shape}."
+                )
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = self._parameters(sequences, statistics)
+            values = sequences.values.astype(np.float64) * scale + mean
+        for i, column in enumerate(sequences.schema.columns):
+            if column.column_type.is_whole:
+                values[:, i] = column.column_type.clean(values[:, i])
+        check_decoded(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
+        return sequences.with_values(values.astype(self.dtype_))
+
+    def clip(self, sequences: Sequences) -> Sequences:
+        """Clip each numeric column to its range in the training data."""
+        self._check_columns(sequences)
+        values = np.clip(sequences.values, self.least_, self.greatest_)
+        return sequences.with_values(values.astype(sequences.values.dtype))
+
+    def statistics(self, sequences: Sequences) -> np.ndarray:
+        """Return the standardized mean and log standard deviation of each sequence.
+
+        Returns
+        -------
+        array of float32 of shape (n, 2 F)
+            Means of the numeric features, then log standard deviations. Always finite, of order
+            1, and 0 where nothing was observed. Width 0 unless the mode is "sequence".
+        """
+        self._check_columns(sequences)
+        if self.mode != "sequence":
+            return np.zeros((len(sequences), 0), dtype=np.float32)
+        mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
+        raw = np.concatenate([mean, np.log(np.maximum(scale, self.floor_))], axis=1)
+        standardized = (raw - self.statistics_mean_) / self.statistics_scale_
+        standardized = np.nan_to_num(standardized, nan=0.0)
+        check_codes_finite(np.abs(standardized) <= MAX_FLOAT32, sequences.ids)
+        return standardized.astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as plain values and arrays."""
+        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
+        return {"mode": self.mode, "dtype": self.dtype_.name} | arrays
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "Scaler":
+        """Return the scaler from the output of `to_dict`."""
+        try:
+            return cls(state)
+        except KeyError as error:
+            raise DataError(f"The state of a scaler lacks the entry {error}.") from error
+
+    def shift(self, schema: Schema) -> np.ndarray:
+        """Return what is subtracted from each column (F,): the mean, or 0 for counts."""
+        return np.where(_centered(schema), self.mean_, 0.0)
+
+    def _parameters(self, sequences: Sequences, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shift and scale, one row for all steps or one row per step."""
+        if self.mode != "sequence":
+            return self.shift(sequences.schema), self.scale_
+        if statistics is None:
+            # Use the rounded statistics, so that inverse_transform inverts this exactly.
+            statistics = self.statistics(sequences)
+        raw = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
+        raw = np.repeat(raw + self.statistics_mean_, sequences.lengths, axis=0)
+        mean, scale = np.zeros(sequences.values.shape), np.ones(sequences.values.shape)
+        num_numeric = int(self.numeric_.sum())
+        mean[:, self.numeric_] = raw[:, :num_numeric]
+        scale[:, self.numeric_] = np.exp(raw[:, num_numeric:])
+        mean[:, ~_centered(sequences.schema)] = 0.0
+        return mean, scale
+
+    def _check_columns(self, sequences: Sequences) -> None:
+        numeric = sequences.schema.numeric
+        if numeric.shape != self.numeric_.shape or (numeric != self.numeric_).any():
+            raise SchemaError(
+                f"The scaler was fitted on {len(self.numeric_)} columns, {self.numeric_.sum()} of "
+                f"them numeric. Got {len(numeric)}, {numeric.sum()} numeric; use Sequences.align."
+            )
+
+
+def _standardization(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean and scale (2 K,) of the statistics of sequences, and the floor (K,) of these."""
+    numeric = sequences.schema.numeric
+    moments = [sequence_moments(block.values[:, numeric], block) for block in sequences.blocks()]
+    mean, scale = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
+    floor = np.ones(mean.shape[1])
+    for i, stds in enumerate(scale.T):
+        varying = stds[stds > 0]
+        if len(varying):
+            floor[i] = max(varying.min(), _MIN_SCALE * np.median(varying))
+    raw = RunningMoments(2 * mean.shape[1])
+    raw.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
+    return raw.mean, np.where(raw.scale == 0, 1.0, raw.scale), floor
+
+
+def _centered(schema: Schema) -> np.ndarray:
+    return np.array([column.column_type.is_centered for column in schema.columns], dtype=bool)
+
+
+def check_single(sequences: Sequences) -> None:
+    """Refuse data with numbers that float32, in which networks compute, cannot hold."""
+    if sequences.dtype == np.float32:
+        return
+    for block in sequences.blocks():
+        _check_range(block, -MAX_FLOAT32, MAX_FLOAT32)
+
+
+def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
+    """Refuse a value outside of the range of its column."""
+    values = sequences.values
+    # faster than a comparison by column; False for NaN
+    if not values.size or (values.min() >= np.max(least) and values.max() <= np.min(greatest)):
+        return
+    outside = np.argwhere((values < least) | (values > greatest))
+    if not len(outside):
+        return
+    row, column = outside[0]
+    least, greatest, _ = np.broadcast_arrays(least, greatest, values[row])
+    place = Places(sequences.offsets, sequences.ids)(int(row), sequences.schema.names[column])
+    raise DataError(
+        f"Got {values[row, column]:g} at {place}. Expected finite numbers from "
+        f"{least[column]:.3g} to {greatest[column]:.3g}, which float32 can hold when they are "
+        "scaled; use NaN for a missing entry."
+    )

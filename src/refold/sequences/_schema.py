@@ -1,0 +1,435 @@
+"""`Schema`: names, types and categories of the columns, and the user's layout.
+
+Also puts values into the user's layout, and under another schema.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from refold._support.argument_checks import check_some
+from refold._support.output import warn
+from refold._support.rules import Rule, check, one_of
+from refold.errors import SchemaError, argument, spelled
+from refold.sequences.types import (
+    BINARY,
+    CATEGORICAL,
+    COLUMN_TYPES,
+    UNKNOWN,
+    ColumnType,
+    Where,
+    common_type,
+    number_mask,
+)
+
+Layout = Literal["array", "series", "tokens", "characters", "words"]
+# Stands for an unknown or missing character (U+FFFD).
+REPLACEMENT = "\ufffd"
+# Number of names or categories in a message.
+_LISTED = 5
+
+_NAME = Rule("text that is not empty", lambda name: isinstance(name, str) and name != "")
+_LAYOUT = one_of(*get_args(Layout))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature of the sequences.
+
+    Parameters
+    ----------
+    name : str
+        Name of the feature.
+    type : str
+        Type of the values, such as ``"numeric"``; the page on sequences lists all.
+    categories : tuple of str or tuple of int
+        Categories in the order of their index; empty unless the column is categorical.
+
+    Examples
+    --------
+    >>> Column("event", "categorical", ("buy", "view")).width
+    2
+    """
+
+    name: str
+    type: str
+    categories: tuple[str, ...] | tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        check("name", self.name, _NAME)
+        check_column_type(self.type)
+        object.__setattr__(self, "categories", tuple(self.categories))
+        if not self.categories:
+            return
+        alike = {type(category) for category in self.categories} in ({str}, {int})
+        distinct = len(set(self.categories)) == len(self.categories)
+        if not (alike and distinct and self.column_type.has_categories):
+            raise SchemaError(
+                f"Categories must be distinct strings, or distinct integers, of a categorical "
+                f"column. Got {self.categories[:_LISTED]!r} of the {self.type} column "
+                f"{self.name!r}."
+            )
+
+    @property
+    def width(self) -> int:
+        """Width of a model's output for this column: 1, or the number of categories."""
+        return self.column_type.width(len(self.categories))
+
+    @property
+    def column_type(self) -> ColumnType:
+        """The column type: how values are encoded, written, compared and shown."""
+        return COLUMN_TYPES[self.type]
+
+    @property
+    def has_integer_categories(self) -> bool:
+        """Whether the categories are integers."""
+        return bool(self.categories) and not isinstance(self.categories[0], str)
+
+    @cached_property
+    def forms(self) -> np.ndarray:
+        """Decoded value of each index: the categories, then unknown, then missing."""
+        # Text gives objects: "<unknown>" and None. Integers give floats, NaN for both.
+        if self.has_integer_categories:
+            return np.array([*self.categories, np.nan, np.nan], dtype=np.float64)
+        table = np.empty(len(self.categories) + 2, dtype=object)
+        table[:] = [*self.categories, UNKNOWN, None]
+        return table
+
+    @property
+    def contents(self) -> str:
+        """What the column holds, for messages: ``numeric values`` or ``text categories``."""
+        if self.column_type.has_categories:
+            return "integer categories" if self.has_integer_categories else "text categories"
+        return f"{self.type} values"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a set of sequences, and the layout of one sequence.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        One for each feature, in order.
+    layout : {"array", "series", "tokens", "characters", "words"}
+        Form of one sequence: a ``(length, features)`` array, a ``(length,)`` array, a list of
+        tokens, a ``str``, or a list of words.
+    missing : tuple of float, optional
+        Numbers that mark a missing value in numeric columns, and in binary columns if they are
+        outside 0 to 1. `Sequences.align` turns them into NaN.
+    id_name, time_name : str or None, default=None
+        Names that the user gave for the id and time columns of the file. Comparisons ignore them.
+    time_gaps : bool, default=False
+        Whether the last column is the time since the previous step. Comparisons ignore it.
+
+    Examples
+    --------
+    >>> schema = Schema((Column("x0", "numeric"), Column("on", "binary")))
+    >>> Schema.from_dict(schema.to_dict()) == schema
+    True
+    """
+
+    columns: tuple[Column, ...]
+    layout: Layout = "array"
+    missing: tuple[float, ...] = ()
+    id_name: str | None = field(default=None, compare=False, repr=False)
+    time_name: str | None = field(default=None, compare=False, repr=False)
+    time_gaps: bool = field(default=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))
+        object.__setattr__(self, "missing", tuple(float(value) for value in self.missing))
+        check_some(len(self.columns), "column", "in the schema")
+        check_unique([column.name for column in self.columns])
+        check("layout", self.layout, _LAYOUT)
+        if self.layout == "array":
+            return
+        needs_tokens = self.layout != "series"
+        if self.num_columns > 1 or (needs_tokens and not len(self.categorical)):
+            raise SchemaError(
+                f"The layout {self.layout!r} needs one {'categorical ' * needs_tokens}column. "
+                f"Got {column_counts(self)}. Use the layout 'array'."
+            )
+
+    @property
+    def num_columns(self) -> int:
+        """Number of columns, ``F``."""
+        return len(self.columns)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def numeric(self) -> np.ndarray:
+        """Mask of the columns of quantities, bool array of shape (F,)."""
+        return number_mask(column.type for column in self.columns)
+
+    @cached_property
+    def binary(self) -> np.ndarray:
+        """Indices of the binary columns, in order."""
+        return np.flatnonzero([column.column_type is BINARY for column in self.columns])
+
+    @cached_property
+    def categorical(self) -> np.ndarray:
+        """Indices of the categorical columns, in order."""
+        return np.flatnonzero([column.column_type.has_categories for column in self.columns])
+
+    @cached_property
+    def unknown(self) -> np.ndarray:
+        """Index of the unknown category of each column; NaN if it is not categorical."""
+        unknown = np.full(self.num_columns, np.nan)
+        unknown[self.categorical] = [len(self.columns[i].categories) for i in self.categorical]
+        return unknown
+
+    @cached_property
+    def output_width(self) -> int:
+        """Width of a model's output per step, ``P``: the sum of the columns' widths."""
+        return sum(column.width for column in self.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as plain JSON types."""
+        columns = []
+        for column in self.columns:
+            entry: dict[str, Any] = {"name": column.name, "type": column.type}
+            if column.column_type.has_categories:
+                entry["categories"] = list(column.categories)
+            columns.append(entry)
+        state: dict[str, Any] = {"layout": self.layout, "columns": columns}
+        if self.missing:
+            state["missing"] = list(self.missing)
+        if self.time_gaps:
+            state["time_gaps"] = True
+        names = {"id_name": self.id_name, "time_name": self.time_name}
+        return state | {key: name for key, name in names.items() if name is not None}
+
+    def read_with(self, id: str | None, time: str | None) -> "Schema":  # noqa: A002
+        """Return the schema with the names of the id and time columns, where given."""
+        return replace(self, id_name=id or self.id_name, time_name=time or self.time_name)
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "Schema":
+        """Return the schema from the output of `to_dict`."""
+        try:
+            columns = tuple(
+                Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
+                for entry in state["columns"]
+            )
+            layout = state["layout"]
+            missing = tuple(float(value) for value in state.get("missing", ()))
+            named = [state.get(key) for key in ("id_name", "time_name")]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SchemaError(
+                "A schema must be a dictionary with 'layout' and 'columns', each column with "
+                f"'name' and 'type'. Got {type(error).__name__}: {error}."
+            ) from error
+        named = [name if isinstance(name, str) else None for name in named]
+        return cls(columns, layout, missing, *named, time_gaps=bool(state.get("time_gaps")))
+
+
+def default_names(num_columns: int) -> tuple[str, ...]:
+    """Return the names of unnamed columns: ``x0``, ``x1``, ..."""
+    return tuple(f"x{i}" for i in range(num_columns))
+
+
+def has_default_names(schema: Schema) -> bool:
+    """Return whether the columns have default names."""
+    return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
+
+
+def column_counts(schema: Schema) -> str:
+    """Return how many columns have each type: ``2 numeric, 1 binary``."""
+    types = [column.type for column in schema.columns]
+    return ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
+
+
+def check_unique(names: Iterable[Any], advice: str = "Rename one.") -> None:
+    """Raise ``SchemaError`` if two columns have the same name."""
+    names = list(names)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SchemaError(f"There are two columns named {twice!r}. {advice}")
+
+
+def check_column_type(name: Any) -> None:
+    """Raise ``SchemaError`` if there is no column type of this name."""
+    if name not in COLUMN_TYPES:
+        types = list(COLUMN_TYPES)
+        raise SchemaError(
+            f"The column type {name!r} is unknown{similar(name, types)}. Expected one of "
+            f"{', '.join(map(repr, types))}."
+        )
+
+
+def listed(names: Sequence[Any]) -> str:
+    """Return the first names, or categories or ids, for a message."""
+    return ", ".join(map(repr, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
+
+
+def similar(word: Any, words: Sequence[str]) -> str:
+    """Return a hint at the word that was probably meant, for a message."""
+    lower = {candidate.lower(): candidate for candidate in words}
+    matches = difflib.get_close_matches(str(word), words, n=1)
+    meant = lower.get(str(word).lower()) or next(iter(matches), None)
+    return "" if meant is None else f" (did you mean {meant!r}?)"
+
+
+def union_of(columns: Sequence[Column]) -> Column:
+    """Return a column description that covers all of these, which have the same name."""
+    first = columns[0]
+    if all(column == first for column in columns):
+        return first
+    common = common_type({column.type for column in columns})
+    if common is not None and not common.has_categories:
+        return Column(first.name, common.name)
+    categories: set[Any] = {category for column in columns for category in column.categories}
+    if common is None or len({type(category) for category in categories}) > 1:
+        contents = " in one set and ".join(sorted({column.contents for column in columns}))
+        fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
+        raise SchemaError(
+            f"Column {first.name!r} holds {contents} in another. Pass {fix} to choose."
+        )
+    return Column(first.name, CATEGORICAL.name, tuple(sorted(categories)))
+
+
+# Values in the user's layout
+
+
+def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
+    """Return a flat column (num_steps,) with categories in place of indices."""
+    if not column.column_type.has_categories:
+        return values
+    missing = np.isnan(values)
+    return column.forms[np.where(missing, len(column.categories) + 1, values).astype(np.int64)]
+
+
+def to_form(values: np.ndarray, schema: Schema) -> Any:
+    """Return one sequence's (length, F) values in the user's layout."""
+    column = schema.columns[0]
+    if schema.layout == "array":
+        return _to_array(values, schema) if len(schema.categorical) else values.copy()
+    if schema.layout == "series":
+        return decode_column(values[:, 0], column) if column.categories else values[:, 0].copy()
+    tokens = decode_column(values[:, 0], column).tolist()
+    if schema.layout == "characters":
+        return "".join(
+            REPLACEMENT if token is None or token == UNKNOWN else str(token) for token in tokens
+        )
+    if column.has_integer_categories:
+        return [None if token != token else int(token) for token in tokens]
+    return tokens
+
+
+def _to_array(values: np.ndarray, schema: Schema) -> np.ndarray:
+    decoded = [decode_column(values[:, i], column) for i, column in enumerate(schema.columns)]
+    # Integer categories stay numbers.
+    textual = any(column.dtype == object for column in decoded)
+    out = np.empty(values.shape, dtype=object if textual else np.float64)
+    for i, column in enumerate(decoded):
+        out[:, i] = column
+    return out
+
+
+# Values under another schema
+
+
+def align_values(values: np.ndarray, source: Schema, target: Schema, where: Where) -> np.ndarray:
+    """Return values (num_steps, F) under the target schema; implements `Sequences.align`."""
+    if not len(values) and has_default_names(source):
+        return np.zeros((0, target.num_columns), dtype=values.dtype)
+    order = _match_columns(source, target)
+    aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
+    unseen: list[str] = []
+    for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
+        raw, before = values[:, index], source.columns[index]
+        if column.column_type.has_categories:
+            aligned[:, i], descriptions = _to_categories(raw, before, column)
+            unseen += descriptions
+            continue
+        if before.column_type.has_categories and not before.has_integer_categories:
+            raise _mismatch(before, column)
+        numbers = decode_column(raw, before)
+        # missing-value markers such as -99999, in the precision of the data
+        if markers := column.column_type.markers(target.missing):
+            is_marker = np.isin(numbers, np.array(markers).astype(numbers.dtype))
+            numbers = np.where(is_marker, np.array(np.nan, numbers.dtype), numbers)
+        aligned[:, i] = numbers
+        column.column_type.check(aligned[:, i], column.name, where)
+    if unseen:
+        warn(f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.")
+    return aligned
+
+
+def _match_columns(source: Schema, target: Schema) -> list[int]:
+    """Return the position of each target column among the source's."""
+    if set(source.names) == set(target.names):
+        return [source.names.index(name) for name in target.names]
+    by_position = has_default_names(source) or has_default_names(target)
+    if by_position and source.num_columns == target.num_columns:
+        return list(range(target.num_columns))
+    difference = (
+        f"have {source.num_columns} features, but the model was fitted on {target.num_columns}"
+    )
+    if not by_position:
+        missing = [name for name in target.names if name not in source.names]
+        extra = [name for name in source.names if name not in target.names]
+        parts = [f"lack {listed(missing)}"] if missing else []
+        parts += [f"have {listed(extra)}"] if extra else []
+        difference = f"{' and '.join(parts)}, unlike those the model was fitted on"
+    raise SchemaError(
+        f"The data {difference}. Choose the same features with {argument('columns=')}."
+    )
+
+
+def _to_categories(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
+    """Return indices into the target's categories, and a description of unseen categories."""
+    categories, index, matches = source.categories, raw, True
+    if not source.column_type.has_categories:
+        observed = ~np.isnan(raw)
+        distinct, inverse = np.unique(raw[observed], return_inverse=True)
+        matches = bool((distinct == np.floor(distinct)).all())
+        categories = tuple(int(category) for category in distinct)
+        index = np.full(len(raw), np.nan)
+        index[observed] = inverse
+    fitted, unknown = target.categories, len(target.categories)
+    if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
+        # A file with 1, 2 and N5 holds text; one with only 1 and 2 holds integers.
+        categories, fitted = _as_text(categories, source, target), tuple(map(str, fitted))
+        matches = matches and bool(set(categories) & set(fitted))
+    if not matches:
+        raise _mismatch(source, target)
+    position = {category: i for i, category in enumerate(fitted)}
+    mapping = np.array([position.get(category, unknown) for category in categories] + [unknown])
+    missing = np.isnan(index)
+    num = len(categories)
+    integer_index = np.where(missing, num, index).astype(np.int64)
+    mapped = np.where(missing, np.nan, mapping[integer_index])
+    counts = np.bincount(integer_index[~missing], minlength=num + 1)[:num]
+    unseen = [i for i, category in enumerate(categories) if category not in position and counts[i]]
+    if not unseen:
+        return mapped, []
+    total = int(counts[unseen].sum())
+    return mapped, [
+        f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
+        f"({listed([categories[i] for i in unseen])})"
+    ]
+
+
+def _as_text(categories: tuple, source: Column, target: Column) -> tuple[str, ...]:
+    """Return categories as text; booleans in the spelling of the target."""
+    words = {str(word).lower(): str(word) for word in target.categories}
+    if source.column_type is not BINARY or not {"false", "true"} & set(words):
+        return tuple(map(str, categories))
+    return tuple(words.get("true" if value else "false", str(value)) for value in categories)
+
+
+def _mismatch(source: Column, target: Column) -> SchemaError:
+    return SchemaError(
+        f"Column {source.name!r} holds {source.contents}, but the model was fitted on "
+        f"{target.contents}. Convert the column."
+    )

@@ -1,0 +1,298 @@
+"""Functions of whole sets of sequences: conversion of any input, concatenation, windows, splits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support.argument_checks import check_some, check_whole
+from refold._support.arrays import offsets_from_lengths
+from refold._support.rules import Rule, check, whole
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences._arrow_columns import is_table
+from refold.sequences._parts import ColumnTypes, Places
+from refold.sequences._schema import Schema, union_of
+from refold.sequences._sequences import Sequences
+
+
+def as_sequences(
+    x: Any,
+    *,
+    column_types: ColumnTypes = None,
+    names: Sequence[str] | None = None,
+    schema: Schema | None = None,
+) -> Sequences:
+    """Convert any supported input to `Sequences`.
+
+    Parameters
+    ----------
+    x : Sequences, list, array or table
+        A list as in `Sequences.from_list`, an array of shape (n, T, F) or (n, T) as in
+        `Sequences.from_array`, a table or column of lists as in `Sequences.from_arrow`.
+    column_types : str, list of str or dict, optional
+        Type of all columns, of each column, or of the named columns; the rest are inferred.
+    names : list of str, optional
+        Names of the features of a list or an array.
+    schema : Schema, optional
+        A schema to align the data with, such as that of a fitted model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_sequences(np.zeros((2, 5, 3)))
+    Sequences(n=2, lengths=5 to 5, 3 numeric)
+    """
+    sequences = _convert(x, column_types, names)
+    return sequences if schema is None else sequences.align(schema)
+
+
+def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> Sequences:
+    if isinstance(x, Sequences):
+        if column_types is not None or names is not None:
+            raise ParameterError(
+                "column_types= and names= apply to conversions only, and x is a Sequences already. "
+                "Leave them out."
+            )
+        if x.is_mapped:
+            raise DataError(
+                f"Got {len(x)} sequences that are mapped from a file larger than memory. Take some "
+                "of them, sequences[indices], or go through them, `for block in "
+                "sequences.blocks()`."
+            )
+        return x
+    if hasattr(x, "tocoo"):
+        raise DataError(
+            f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
+            "a list of sequences, an array or a table; x.toarray() returns an array."
+        )
+    if is_table(x) and not _holds_arrays(x):
+        return Sequences.from_arrow(x, columns=names, column_types=column_types)
+    if hasattr(x, "__array__") and not isinstance(x, list | tuple):
+        x = np.asanyarray(x)
+        if x.dtype.kind not in "OUT" or x.ndim != 1:
+            return Sequences.from_array(x, column_types=column_types, names=names)
+        x = x.tolist()
+    return Sequences.from_list(x, column_types=column_types, names=names)
+
+
+def _holds_arrays(x: Any) -> bool:
+    """Return whether a column of objects, as in pandas, holds arrays of several features."""
+    if hasattr(x, "columns") or str(getattr(x, "dtype", None)) != "object":
+        return False
+    return any(getattr(cell, "ndim", 1) > 1 for cell in x)
+
+
+def concatenate(sequences: Sequence[Sequences]) -> Sequences:
+    """Concatenate several sets of sequences; they keep their ids if these are unique.
+
+    Parameters
+    ----------
+    sequences : list of Sequences
+        Sets with the same columns. Categories are merged; a binary column becomes numeric if it is
+        numeric in another set.
+
+    Examples
+    --------
+    >>> both = concatenate([Sequences.from_list(["ab"]), Sequences.from_list(["bc"])])
+    >>> both.to_list(), both.schema.columns[0].categories
+    (['ab', 'bc'], ('a', 'b', 'c'))
+    """
+    sequences = list(sequences)
+    check_some(len(sequences), "set of sequences", "in the list")
+    first = sequences[0].schema
+    for i, other in enumerate(sequences):
+        if other.schema.names != first.names:
+            raise SchemaError(
+                f"Set {i} has the columns {other.schema.names}, but set 0 has {first.names}. "
+                "Choose the same columns, in the same order."
+            )
+    by_position = zip(*(part.schema.columns for part in sequences), strict=True)
+    schema = Schema(tuple(union_of(columns) for columns in by_position), first.layout)
+    parts = [part.align(schema) for part in sequences]
+    ids = [part.ids for part in parts]
+    id_types = {array.dtype.kind for array in ids}
+    joined = np.concatenate(ids) if len(id_types) == 1 else None
+    if joined is not None and len(np.unique(joined)) < len(joined):
+        joined = None
+    lengths = np.concatenate([part.lengths for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    return Sequences.trusted(values, offsets_from_lengths(lengths), joined, schema)
+
+
+def fingerprints(sequences: Sequences) -> np.ndarray:
+    """Return a hash of the values of each sequence as float32, uint64 (n,); ids are ignored."""
+    hashes = []
+    for block in sequences.blocks():
+        with np.errstate(over="ignore"):
+            values = block.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+        values[np.isnan(values)] = np.nan  # all NaN get the same bits
+        bounds = pairwise(block.offsets.tolist())
+        hashes += [blake2b(values[i:j].tobytes(), digest_size=8).digest() for i, j in bounds]
+    return np.frombuffer(b"".join(hashes), "<u8").astype(np.uint64)
+
+
+def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sequence index and the step of each row of the values, both (num_steps,)."""
+    lengths = sequences.lengths
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    return row, np.arange(len(row)) - np.repeat(sequences.offsets[:-1], lengths)
+
+
+# Missing values
+
+
+def mark_missing(sequences: Sequences, values: Any) -> Sequences:
+    """Replace some numbers by NaN, except in categorical columns, and record them."""
+    return sequences.align(replace(sequences.schema, missing=check_missing(values)))
+
+
+def check_missing(values: Any) -> tuple[float, ...]:
+    """Return the missing-value markers, a number or a list of numbers, as a tuple."""
+    check("missing_values", values, _MARKERS)
+    return tuple(float(value) for value in np.atleast_1d(values))
+
+
+def _are_markers(values: Any) -> bool:
+    try:
+        numbers = np.atleast_1d(np.asarray(values))
+    except ValueError:  # lists of different lengths
+        return False
+    if numbers.shape == (0,):
+        return True
+    return numbers.ndim == 1 and numbers.dtype.kind in "iuf" and bool(np.isfinite(numbers).all())
+
+
+_MARKERS = Rule("a finite number or a list of them, such as [-99999], or None", _are_markers)
+
+
+# Windows and splits
+
+
+class Windows(NamedTuple):
+    """Windows cut out of series.
+
+    Attributes
+    ----------
+    sequences : Sequences of shape (n_windows,)
+        The windows, series by series. A window of series ``a`` has an id like ``a[0:100]``.
+    series : array of int of shape (n_windows,)
+        Index of the series of each window.
+    starts : array of int of shape (n_windows,)
+        First step of each window in its series.
+    lengths : array of int of shape (n_series,)
+        Number of steps of each series.
+    """
+
+    sequences: Sequences
+    series: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def overlap(self) -> bool:
+        """Whether windows overlap."""
+        return len(self.sequences.values) > self.lengths.sum()
+
+    def merge(self, values: Any) -> list[np.ndarray]:
+        """Merge per-step values of windows into series, averaging where windows overlap.
+
+        Parameters
+        ----------
+        values : list of arrays, or array, of shape (n_windows, length)
+            One number per step of each window, such as step scores of an anomaly detection.
+
+        Returns
+        -------
+        list of arrays of shape (length of the series,)
+
+        Examples
+        --------
+        >>> cut = windows([[1.0, 2.0, 3.0, 4.0]], 3, 1)
+        >>> cut.merge([[0.0, 0.0, 6.0], [0.0, 2.0, 4.0]])[0].tolist()
+        [0.0, 0.0, 4.0, 4.0]
+        """
+        num_windows = len(self.starts)
+        length = len(self.sequences.values) // max(1, num_windows)
+        rows = [np.asarray(row, float).reshape(-1) for row in values]
+        if len(rows) != num_windows or any(len(row) != length for row in rows):
+            counts = sorted({len(row) for row in rows})
+            raise DataError(
+                f"Expected {length} numbers for each of {num_windows} windows. Got {len(rows)} "
+                f"windows of {', '.join(map(str, counts)) or 'no'} numbers."
+            )
+        flat = np.concatenate([*rows, []])
+        offsets = offsets_from_lengths(self.lengths)
+        first = offsets[:-1][self.series] + self.starts
+        steps = (first[:, None] + np.arange(length)).reshape(-1)
+        sums = np.bincount(steps, flat, minlength=offsets[-1])
+        counts = np.bincount(steps, minlength=offsets[-1])
+        return np.split(sums / np.maximum(counts, 1), offsets[1:-1])[: len(self.lengths)]
+
+
+def windows(series: Any, length: int, stride: int | None = None) -> Windows:
+    """Cut series into windows of one length at a fixed stride.
+
+    The windows cover every step: the last window of a series is shifted to end with the series.
+
+    Parameters
+    ----------
+    series : Sequences, list of arrays of shape (length, features), array or table
+        Anything that `as_sequences` takes.
+    length : int
+        Number of steps per window, at most as many as the shortest series has.
+    stride : int, optional
+        Steps between the starts of consecutive windows, at most ``length``; by default a quarter
+        of it.
+
+    Examples
+    --------
+    >>> cut = windows([[0.0] * 10, [1.0] * 5], 4, 4)
+    >>> cut.sequences.ids.tolist()
+    ['0[0:4]', '0[4:8]', '0[6:10]', '1[0:4]', '1[1:5]']
+    """
+    sequences = as_sequences(series)
+    length = check_whole("length", length)
+    stride = max(1, length // 4) if stride is None else stride
+    check("stride", stride, whole(1, length))
+    lengths = sequences.lengths
+    short = np.flatnonzero(lengths < length)
+    if len(short):
+        raise DataError(
+            f"{Places(sequences.offsets, sequences.ids).sequence(int(short[0]))} has "
+            f"{lengths[short[0]]} steps, fewer than the {length} of a window. Use shorter windows, "
+            "or leave the series out."
+        )
+    by_series = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
+    series_of = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])
+    starts = np.concatenate([*by_series, np.arange(0)]).astype(np.int64)
+    rows = (sequences.offsets[:-1][series_of] + starts)[:, None] + np.arange(length)
+    names = sequences.ids[series_of]
+    ids = [f"{name}[{at}:{at + length}]" for name, at in zip(names, starts, strict=True)]
+    values, offsets = sequences.values[rows.reshape(-1)], np.arange(len(starts) + 1) * length
+    ids = np.array(ids) if ids else None
+    cut = Sequences.trusted(values, offsets, ids, sequences.schema)
+    return Windows(cut, series_of, starts, lengths)
+
+
+def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
+    """Split each sequence after a number of steps, one for all or (n,); both keep the ids."""
+    lengths = sequences.lengths
+    at = np.broadcast_to(np.asarray(at, np.int64), lengths.shape)
+    wrong = np.flatnonzero((at < 0) | (at > lengths))
+    if len(wrong):
+        first = wrong[0]
+        raise DataError(
+            f"Sequence {first} has {lengths[first]} steps and cannot be split after {at[first]}. "
+            f"Give a number from 0 to {lengths[first]}."
+        )
+    row, step = positions(sequences)
+    is_before = step < at[row]
+
+    def part(rows: np.ndarray, lengths: np.ndarray) -> Sequences:
+        values, offsets = sequences.values[rows], offsets_from_lengths(lengths)
+        return Sequences.trusted(values, offsets, sequences.ids, sequences.schema)
+
+    return part(is_before, at), part(~is_before, lengths - at)

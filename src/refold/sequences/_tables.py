@@ -1,0 +1,372 @@
+"""Conversion from and to tables: one row per step (long), or one row per sequence (lists)."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from refold._support.argument_checks import check_some
+from refold._support.arrays import offsets_from_lengths
+from refold._support.output import warn
+from refold.errors import DataError, SchemaError, argument
+from refold.sequences._arrow_columns import (
+    OpenTable,
+    as_list,
+    as_raw,
+    check_has_ids,
+    check_id_is_no_feature,
+    encoded_to_arrow,
+    has_lists,
+    ids_to_arrow,
+    is_nested,
+    is_text,
+    metadata_of,
+    open_table,
+    split_lists,
+    split_nested,
+    without_dictionary,
+)
+from refold.sequences._lists import parts_from_list
+from refold.sequences._parts import (
+    PLAIN_ROWS,
+    ColumnTypes,
+    KnownColumns,
+    Parts,
+    Places,
+    Rows,
+    check_distinct,
+    check_ids,
+    encode_parts,
+    plain,
+    sequence_name,
+)
+from refold.sequences._schema import Column, Schema, check_unique, default_names
+
+TIME_GAP = "time_gap"
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+# Long tables
+
+
+def parts_from_table(
+    table: Any,
+    id: str,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    rows: Rows = PLAIN_ROWS,
+    *,
+    sort: bool = False,
+    with_gaps: bool = False,
+) -> Parts:
+    """Convert a long table; implements `Sequences.from_table`."""
+    opened = open_table(table)
+    keys = [str(id)] if time is None else [str(id), str(time)]
+    id_column = opened.ids(keys[0])
+    check_has_ids(id_column, keys[0], rows)
+    codes, values = first_rows(id_column)
+    ids = check_ids(values, len(values))
+    check_some(len(codes), "row", "in the table")
+    if sort or with_gaps:
+        check_times(time, argument(sort=True) if sort else argument(time_gaps=True))
+    times: Any = None
+    if time is None:
+        _check_together(codes, ids, rows)
+        order = np.arange(len(codes))
+    else:
+        times = opened.get(keys[1], "time")
+        order = _order_by_time(codes, ids, times, keys[1], rows, sort=sort)
+    if columns is None:
+        names = [name for name in opened.columns if name not in {*keys, *opened.index}]
+        check_some(len(names), "column", f"besides {', '.join(map(repr, keys))}")
+    else:
+        names = _strings(columns)
+        check_id_is_no_feature(names, keys[0])
+    offsets = offsets_from_lengths(np.bincount(codes, minlength=len(ids)))
+    places = Places(offsets, ids)
+
+    def row_of(row: int) -> str:
+        return rows(order.item(row))
+
+    def row_of_part(row: int) -> str:
+        return f"{row_of(row)} (id {plain(ids[places.index(row)])!r})"
+
+    if rows.is_part:
+        places = replace(places, name=row_of_part)
+    elif rows is not PLAIN_ROWS:
+        places = replace(places, note=row_of)
+    known = KnownColumns(names, column_types, opened.stored)
+    raws = [as_raw(opened.get(name, "columns"), name) for name in names]
+    parts = encode_parts(
+        names, [(raw[order], hint) for raw, hint in raws], known, places, lists=False
+    )
+    for message in known.warnings(parts.schema.columns):
+        warn(message)
+    if not with_gaps:
+        return parts
+    gaps = time_gaps(sortable(times, keys[1], rows)[order], offsets, times.type)
+    values = np.concatenate([parts.values, gaps[:, None]], axis=1)
+    return parts.with_schema(with_time_gaps(parts.schema), values)
+
+
+def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A002
+    """Return a long table; implements `Sequences.to_table`."""
+    values, offsets, ids, schema = parts
+    advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
+    check_unique([id, time, *schema.names], advice)
+    check_distinct(ids)  # rows of the same id would merge into one sequence
+    lengths = np.diff(offsets)
+    if num_empty := int((lengths == 0).sum()):
+        warn(
+            f"{num_empty} of {len(lengths)} sequences are empty and have no rows in a long table. "
+            "Sequences.to_arrow keeps them."
+        )
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    columns = {
+        id: ids_to_arrow(ids).take(pa.array(sequence)),
+        time: pa.array(np.arange(len(values)) - np.repeat(offsets[:-1], lengths)),
+    }
+    for i, column in enumerate(schema.columns):
+        columns[column.name] = encoded_to_arrow(values[:, i], column)
+    return pa.table(columns, metadata=metadata_of(schema))
+
+
+def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
+    """Return the index of each row's value, and the values in order of appearance."""
+    if isinstance(column, list):
+        indices: dict[Any, int] = {}
+        codes = [indices.setdefault(value, len(indices)) for value in column]
+        return np.array(codes, dtype=np.int64), list(indices)
+    column = without_dictionary(column)
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
+    encoded = column.dictionary_encode(null_encoding="encode").unify_dictionaries()
+    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+    values = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    return np.concatenate([np.zeros(0, dtype=np.int64), *codes]), values
+
+
+def _strings(columns: Sequence[str]) -> list[str]:
+    return [columns] if isinstance(columns, str) else [str(name) for name in columns]
+
+
+def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
+    back = np.flatnonzero(np.diff(codes) < 0)
+    if len(back):
+        row = int(back[0]) + 1
+        raise DataError(
+            f"The rows of id {ids[codes[row]].item()!r} are not together: {rows(row)} comes "
+            f"after rows of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column "
+            f"that orders the steps with {argument('time=')}."
+        )
+
+
+def _order_by_time(
+    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
+) -> np.ndarray:
+    """Return row indices ordered by id, then time."""
+    times = sortable(column, name, rows)
+    by_time = np.lexsort((times, codes))
+    if same := _neighbors(by_time, codes, times, np.equal):
+        first, second = same
+        raise DataError(
+            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in "
+            f"{rows.both(first, second)}. Each step needs its own time in column {name!r}."
+        )
+    if sort:
+        return by_time
+    order = np.argsort(codes, kind="stable")
+    if unsorted := _neighbors(order, codes, times, np.greater):
+        before, row = unsorted
+        hint = ", as numbers or dates, not as text" if is_text(column.type) else ""
+        raise DataError(
+            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
+            f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
+            f"{argument(sort=True)}, or by column {name!r}{hint}."
+        )
+    return order
+
+
+def _neighbors(
+    order: np.ndarray, codes: np.ndarray, times: np.ndarray, compare: np.ufunc
+) -> list[int]:
+    """Return the first two adjacent rows of one id whose times compare true, or none."""
+    before, after = order[:-1], order[1:]
+    matches = (codes[before] == codes[after]) & compare(times[before], times[after])
+    at = int(np.argmax(matches)) if matches.any() else len(order)
+    return order[at : at + 2].tolist()
+
+
+# Times
+
+
+def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
+    """Return times as numbers."""
+    wrong = f"Column {name!r} cannot order the steps"
+    held = "values of several types" if isinstance(column, list) else f"{column.type} values"
+    if not isinstance(column, list):
+        if is_text(column.type):
+            column = _parse_text(column, wrong, rows)
+        if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
+            column = column.cast(pa.int32())
+        elif pa.types.is_temporal(column.type):
+            column = column.cast(pa.int64())
+        elif pa.types.is_decimal(column.type):
+            column = column.cast(pa.float64())
+        missing = column.is_null(nan_is_null=True).to_numpy()
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            return column.to_numpy()
+    raise DataError(f"{wrong}: it holds {held}. Expected numbers or dates.")
+
+
+def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
+    if pa.types.is_string_view(column.type):  # Arrow cannot parse dates in string views
+        column = column.cast(pa.large_string())
+    types = pa.float64(), pa.timestamp("ns")
+    for type_ in types:
+        with contextlib.suppress(pa.ArrowInvalid):
+            return column.cast(type_)
+    # The first text that differs in type from those before it.
+    row = max(_num_parsed(column, type_) for type_ in types)
+    raise DataError(
+        f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
+        "numbers or all dates."
+    )
+
+
+def _num_parsed(column: Any, type_: Any) -> int:
+    """Return the index of the first text that cannot be parsed as a type."""
+    row = 0
+    with contextlib.suppress(pa.ArrowInvalid):
+        for row, text in enumerate(column):  # noqa: B007
+            text.cast(type_)
+    return row
+
+
+def check_times(time: str | None, what: str = argument(time_gaps=True)) -> None:
+    """Raise ``SchemaError`` if there is no column of times, which an argument needs."""
+    if time is None:
+        raise SchemaError(
+            f"{what} needs a long table with a column of times. Name it with {argument('time=')}."
+        )
+
+
+def time_gaps(times: np.ndarray, offsets: np.ndarray, arrow_type: Any) -> np.ndarray:
+    """Return the time from the step before (num_steps,), 0 for the first step of a sequence."""
+    gaps = np.zeros(len(times))
+    wide = times if times.dtype.kind == "u" else np.asarray(times, f"{times.dtype.kind}8")
+    starts = offsets[:-1][np.diff(offsets) > 0]
+    later = np.delete(np.arange(len(times)), starts)
+    gaps[later] = wide[later] - wide[later - 1]
+    # seconds for dates and times, else the unit of the column
+    if pa.types.is_date32(arrow_type):
+        return gaps * 86_400.0
+    if pa.types.is_date64(arrow_type):
+        return gaps / _PER_SECOND["ms"]
+    if pa.types.is_temporal(arrow_type):
+        return gaps / _PER_SECOND[arrow_type.unit]
+    is_number = pa.types.is_integer(arrow_type) or times.dtype.kind == "f"
+    return gaps if is_number else gaps / _PER_SECOND["ns"]  # dates as text
+
+
+def with_time_gaps(schema: Schema) -> Schema:
+    """Return a schema with the column of gaps behind its columns."""
+    advice = f"Rename the one in the table, or leave {argument('time_gaps')} out."
+    check_unique([*schema.names, TIME_GAP], advice)
+    columns = (*schema.columns, Column(TIME_GAP, "numeric"))
+    return replace(schema, columns=columns, layout="array", time_gaps=True)
+
+
+# Tables of lists
+
+
+def parts_from_arrow(
+    table: Any,
+    id: str | None = None,  # noqa: A002
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    rows: Rows | None = None,  # to name places in a part of a file
+) -> Parts:
+    """Convert a table of list columns; implements `Sequences.from_arrow`."""
+    opened = _open_lists(table)
+    if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
+        id = "id"  # noqa: A001
+    identity = None if id is None else as_list(opened.ids(str(id)))
+    if columns is None:
+        names = [name for name, column in opened.columns.items() if has_lists(column)]
+        names = names or _text_columns(opened, id)
+    else:
+        names = _strings(columns)
+    features = [opened.get(name, "columns") for name in names]
+    check_some(len(features[0]), "row", "in the table")
+    ids = check_ids(identity, len(features[0]))
+
+    def row_name(row: int) -> str:
+        name = sequence_name(row, ids[row]) if rows is None else rows(row)
+        return name.capitalize()
+
+    is_single = len(names) == 1 and hasattr(features[0], "type")  # not of mixed types
+    if is_single and is_text(features[0].type):
+        items = [value or "" for value in features[0].to_pylist()]
+        return parts_from_list(items, column_types=column_types, ids=identity, names=names)
+    nested = is_single and is_nested(features[0])
+    if nested:
+        lengths, flat = split_nested(names[0], features[0], row_name)
+        if not flat:  # no step tells the number of features
+            return parts_from_list([[]] * len(lengths), column_types=column_types, ids=identity)
+        names, stored = default_names(len(flat)), []
+    else:
+        advice = "Sequences.from_table reads long tables"
+        (lengths, flat), stored = split_lists(names, features, row_name, advice), opened.stored
+    places = Places(offsets_from_lengths(lengths), ids)
+    if rows is not None:
+
+        def step_of_part(row: int) -> str:
+            index = places.index(row)
+            return f"{rows(index)}, step {row - places.offsets[index]}"
+
+        places = replace(places, name=step_of_part)
+    raws = [as_raw(column, name) for name, column in zip(names, flat, strict=True)]
+    known = KnownColumns(names, column_types, stored)
+    return encode_parts(names, raws, known, places, lists=not nested)
+
+
+def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
+    """Return a table of list columns; implements `Sequences.to_arrow`."""
+    values, offsets, ids, schema = parts
+    check_unique([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
+    small = offsets[-1] <= np.iinfo(np.int32).max
+    lists = pa.ListArray if small else pa.LargeListArray
+    bounds = pa.array(offsets, pa.int32() if small else pa.int64())
+    columns = {id: ids_to_arrow(ids)}
+    for i, column in enumerate(schema.columns):
+        columns[column.name] = lists.from_arrays(bounds, encoded_to_arrow(values[:, i], column))
+    return pa.table(columns, metadata=metadata_of(schema))
+
+
+def _open_lists(table: Any) -> OpenTable:
+    """Open a table, or a single column under the default name."""
+    if isinstance(table, pa.Array | pa.ChunkedArray):
+        return open_table(pa.table({"x0": table}))
+    if not hasattr(table, "columns") and hasattr(table, "__arrow_c_stream__"):
+        column = pa.chunked_array(table)
+        if not pa.types.is_struct(column.type):
+            return open_table(pa.table({"x0": column}))
+    return open_table(table)
+
+
+def _text_columns(opened: OpenTable, id: str | None) -> list[str]:  # noqa: A002
+    names = [name for name in opened.columns if name not in {id, *opened.index}]
+    column: Any = opened.columns[names[0]] if len(names) == 1 else []
+    if isinstance(column, list) or not is_text(column.type):
+        raise SchemaError(
+            "The table has no list column. Expected one row per sequence, with lists of numbers or "
+            "tokens; Sequences.from_table(table, id=...) reads tables with one row per step."
+        )
+    return names

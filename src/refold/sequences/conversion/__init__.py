@@ -1,1 +1,0 @@
-"""Conversion between `Sequences` and lists, arrays, tables and other libraries' formats."""

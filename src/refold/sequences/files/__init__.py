@@ -1,1 +1,0 @@
-"""Files of sequences: reading, writing, and blocks of files larger than memory."""

@@ -1,1 +1,0 @@
-"""Preparation of sequences for a model: scaling, windows, batches and padding."""

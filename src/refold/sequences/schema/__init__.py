@@ -1,1 +1,0 @@
-"""Schemas: column types, categories, validation, and encoding of raw values."""

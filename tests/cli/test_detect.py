@@ -1,0 +1,304 @@
+"""``refold detect``, ``forecast``, ``generate`` and ``stream``, from files to files."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import csv as csv_format
+
+import refold
+from refold.cli import main
+from refold.sequences import as_sequences, read, write
+from small_data import fits_without_epochs, untrained
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def table(path):
+    """Return the rows of a CSV or Parquet file."""
+    if path.suffix == ".csv":
+        return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    return pq.read_table(path).to_pylist()
+
+
+# Anomalies
+
+
+def test_one_row_per_sequence(sines, run):
+    shown = run("detect", sines / "sines.refold", sines / "new.parquet", "--alpha", "0.05")
+    rows = json_lines(shown.out)
+    assert [row["id"] for row in rows] == [0, 1, 2, 3, 4, 5]
+    assert rows[-1]["anomalous"]
+    assert rows[-1]["score"] == rows[-1]["error"] + rows[-1]["distance"]
+    assert "of 6 sequences are anomalous at a false-alarm rate of 0.05" in shown.err
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_results_are_written_to_files(sines, tmp_path, suffix, run):
+    out, steps = tmp_path / f"anomalies.{suffix}", tmp_path / f"steps.{suffix}"
+    files = sines / "sines.refold", sines / "new.parquet", "-o", out, "--steps", steps
+    run("detect", *files, "--alpha", "0.1", "-q")
+    assert len(table(out)) == 6
+    assert len(table(steps)) == read(sines / "new.parquet").lengths.sum()
+    assert list(table(steps)[0]) == ["id", "step", "score", "p_value"]
+
+
+def test_normal_sequences_from_a_file(sines, run):
+    given = sines / "bare.refold", sines / "new.parquet", "--normal", sines / "normal.parquet"
+    rows = json_lines(run("detect", *given, "--alpha", "0.05", "-q").out)
+    model = refold.load(given[0]).calibrate(read(sines / "normal.parquet"))
+    expected = model.detect(read(given[1]), alpha=0.05).p_values.tolist()
+    assert [row["p_value"] for row in rows] == expected
+
+
+def test_training_sequences_are_reported(sines, run):
+    bare, calibrated = sines / "bare.refold", sines / "sines.refold"
+    new, train = sines / "new.parquet", sines / "train.parquet"
+    (line,) = run("detect", calibrated, train, "--alpha", "0.05", "-q").err.splitlines()
+    assert line.startswith("Warning: 40 of 80 sequences are among those that the model was trained")
+    normal = "--normal", sines / "left.parquet"
+    shown = run("detect", bare, new, "--alpha", 0.1, *normal, code=2)
+    assert shown.out == ""
+    assert shown.err.startswith("Error: The normal sequences are those that the model was trained")
+    assert shown.err.endswith("Give others, or fit with --calibration-fraction 0.2.\n")
+    shown = run("detect", calibrated, new, "--alpha", 0.1, "--normal", train)
+    assert "Warning: 40 of 80 normal sequences are among those" in shown.err
+
+
+def test_a_long_series_in_windows_with_a_picture(fit_options, tmp_path, run):
+    time = np.arange(600) / 4
+    long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
+    later = long[400:].copy()
+    later[100:110] = 3.0
+    for name, series in {"earlier": long[:200], "long": long[200:400], "later": later}.items():
+        write(as_sequences([series]), tmp_path / f"{name}.npz")
+    windows, model = ["--window", 40, "--stride", 4], tmp_path / "long.refold"
+    with fits_without_epochs():
+        run("fit", tmp_path / "long.npz", "-o", model, *fit_options, *windows, "-q")
+    steps, picture = tmp_path / "steps.jsonl", tmp_path / "anomalies.png"
+    files = "--normal", tmp_path / "earlier.npz", "--steps", steps, "--picture", picture
+    shown = run("detect", model, tmp_path / "later.npz", *windows, *files, "--alpha", "0.05")
+    assert json_lines(shown.out)[0]["id"] == "0[0:40]"
+    assert "windows are anomalous" in shown.err
+    by_step = json_lines(steps.read_text())
+    assert len(by_step) == 200
+    assert 95 <= max(by_step, key=lambda row: row["score"])["step"] <= 115
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_sequences_have_an_empty_table(sines, tmp_path, run):
+    write(read(sines / "new.parquet")[:0], tmp_path / "none.npz")
+    given = "detect", sines / "sines.refold", tmp_path / "none.npz"
+    assert run(*given, "--alpha", 0.1, "-q").out == ""
+
+
+# Forecasts
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory):
+    """Return a folder with waves, and a model that forecasts four of their steps."""
+    folder = tmp_path_factory.mktemp("forecast")
+    for name, count, seed in (("train", 100, 0), ("others", 40, 1), ("new", 3, 2)):
+        rng = np.random.default_rng(seed)
+        clean = np.sin(2 * np.pi * np.arange(30) / 8 + rng.uniform(0, 6.3, (count, 1)))
+        noisy = clean + 0.05 * rng.normal(size=clean.shape)
+        write(as_sequences(list(noisy)), folder / f"{name}.parquet")
+    fit = ["fit", str(folder / "train.parquet"), "-o", str(folder / "waves.refold")]
+    fit += ["--latent-dim", "4", "--units", "8", "--max-epochs", "2", "--seed", "0"]
+    fit += ["--latent-steps", "0", "--no-refit", "--forecast-steps", "4"]
+    with contextlib.redirect_stderr(io.StringIO()) as messages:
+        assert main(fit) == 0
+    assert "sequences), 4 steps ahead: NMSE" in " ".join(messages.getvalue().split())
+    return folder
+
+
+def test_one_row_per_step(waves, run):
+    shown = run("forecast", waves / "waves.refold", waves / "new.parquet", "--steps", 2)
+    rows = json_lines(shown.out)
+    assert [(row["id"], row["step"]) for row in rows] == [(i, k) for i in range(3) for k in (1, 2)]
+    assert list(rows[0]) == ["id", "step", "x0"]
+    assert "Forecast 2 steps of 3 sequences, without prediction intervals." in shown.err
+
+
+def test_clipped_forecasts(waves, tmp_path, run):
+    far = read(waves / "new.parquet")
+    write(far.with_values(far.values * 3), tmp_path / "far.parquet")
+    largest = {}
+    for option in ("--clip", "--no-clip"):
+        shown = run("forecast", waves / "waves.refold", tmp_path / "far.parquet", option)
+        largest[option] = max(abs(row["x0"]) for row in json_lines(shown.out))
+    trained = read(waves / "train.parquet").values
+    assert largest["--clip"] <= np.abs(trained).max() + 1e-6 < largest["--no-clip"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_bounds_and_a_picture_in_files(waves, tmp_path, suffix, run):
+    path, picture = tmp_path / f"next.{suffix}", tmp_path / "next.png"
+    given = waves / "waves.refold", waves / "new.parquet", "--alpha", 0.2
+    files = "--normal", waves / "others.parquet", "-o", path, "--picture", picture
+    assert "with 80 % prediction intervals" in run("forecast", *given, *files).err
+    rows = table(path)
+    assert len(rows) == 12
+    assert all(float(r["x0_lower"]) < float(r["x0"]) < float(r["x0_upper"]) for r in rows)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_errors_next_to_those_of_baselines(waves, run):
+    given = "forecast", waves / "waves.refold", waves / "others.parquet", "--evaluate"
+    lines = run(*given).out.splitlines()
+    assert lines[0].split() == ["40", "sequences,", "4", "ahead", "NMSE"]
+    assert [line.split()[0] for line in lines[1:5]] == ["Refold", "last", "linear", "last"]
+    assert [line.split()[:2] for line in lines[8:12]] == [["x0", str(step)] for step in range(1, 5)]
+    errors = json.loads(run(*given, "--json", "--season", 5, "--steps", 3, "-q").out)
+    assert (errors["season"], errors["steps"], errors["num_sequences"]) == (5, 3, 40)
+    assert errors["model"] < errors["last_value"]
+    assert [row["step"] for row in errors["by_step"]] == [1, 2, 3]
+    assert errors["by_step"][0]["model"] < errors["by_step"][0]["linear"]
+    (line,) = run(*given[:2], waves / "train.parquet", "--evaluate", "-q").err.splitlines()
+    assert "sequences are among those that the model was trained on" in line
+
+
+@pytest.mark.parametrize("name", ["id", "step"])
+def test_a_reserved_column_name_is_refused_before_the_work(tmp_path, run, name):
+    series = as_sequences(np.random.default_rng(0).normal(size=(40, 12, 1)), names=[name])
+    write(series, tmp_path / "train.npz")
+    untrained(series, forecast_steps=2).save(tmp_path / "m.refold")
+    given = "forecast", tmp_path / "m.refold"
+    message = run(*given, tmp_path / "there_is_none.npz", code=2).err
+    assert f"The model has a column '{name}'" in " ".join(message.split())
+    run(*given, tmp_path / "train.npz", "--evaluate", "-q")
+
+
+# New sequences
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_generate_and_compare(sines, tmp_path, run):
+    out, model = tmp_path / "new.parquet", sines / "sines.refold"
+    normal = read(sines / "normal.parquet").to_table(id="who")
+    csv_format.write_csv(normal, tmp_path / "normal.csv")
+    compare = "--compare", tmp_path / "normal.csv", "--id", "who"
+    shown = run("generate", model, "-n", 30, "-o", out, "--seed", 1, *compare).err
+    assert f"Wrote 30 sequences to {out}" in shown
+    assert "A classifier separates new from real sequences with " in shown
+    assert "(chance: 50 %). Verdict: none, at least 50 of each are needed (got 30)." in shown
+    new = refold.load(model).generate(30, random_state=1)
+    assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_generate_compares_ngrams_of_tokens(tmp_path, run):
+    words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
+    data, model = tmp_path / "words.parquet", tmp_path / "words.refold"
+    write(as_sequences(words), data)
+    settings = {"units": 8, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
+    refold.SequenceAutoencoder(2, **settings).fit(words).save(model)
+    given = "-n", 20, "-o", tmp_path / "new.parquet", "--seed", 1, "--compare", data, "-q"
+    ngrams, classifier = run("generate", model, *given).err.splitlines()
+    shares = r"(?:\d+\.\d(?:, )?){4} %"
+    expected = (
+        r"N-grams \(n = 2, 3, 4, 5\) that do not occur in one half of the real sequences: "
+        f"{shares} in the new sequences, {shares} in the other half of the real ones."
+    )
+    assert re.fullmatch(expected, ngrams)
+    assert classifier.endswith("Verdict: none, at least 50 of each are needed (got 16).")
+
+
+# Streams
+
+
+@pytest.fixture
+def push(sines, monkeypatch, run):
+    """Run the command on text as standard input, and return its objects and messages."""
+
+    def call(text, *options, code=0, model="sines.refold"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("latin-1"))))
+        shown = run("stream", sines / model, *options, code=code)
+        return json_lines(shown.out), shown.err
+
+    return call
+
+
+def test_steps_as_json_lines(push, sines):
+    values = read(sines / "new.parquet")[0][:5]
+    results, messages = push("".join(f"{value!r}\n" for value in values.tolist()) + "\n")
+    assert [result["num_steps"] for result in results] == [1, 2, 3, 4, 5]
+    model = refold.load(sines / "sines.refold")
+    assert results[-1]["code"] == model.encode([values])[0].tolist()
+    assert results[-1]["p_value"] == model.detect([values], alpha=0.1).p_values[0]
+    assert messages == "Read 5 steps.\n"
+    objects, messages = push('{"x0": 1, "at": 3}\n[2]\n-1\n', "--every", "3", "--window", "2", "-q")
+    assert [list(result.values())[:2] for result in objects] == [[3, 2]]
+    assert messages == ""
+
+
+def test_steps_as_csv_with_ids(push, tmp_path):
+    results, _ = push("who,x0,at\na,0.5,1\nb,NA,2\na,0.25,3\n", "--format", "csv", "--id", "who")
+    counts = [(result["id"], result["num_steps"]) for result in results]
+    assert counts == [("a", 1), ("b", 1), ("a", 2)]
+    (tmp_path / "steps.tsv").write_text("who\tlevel\na\t0.5\na\t0.25\n")
+    again, _ = push("", tmp_path / "steps.tsv", "--id", "who", model="bare.refold")
+    assert again[-1]["num_steps"] == 2
+    assert again[-1]["p_value"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("0.5\n[1, 2]\n", [], "Line 2: Step 1 has 2 values, but the model has 1 column: x0."),
+        ("0.5\nx0\n", [], "Line 2 is not JSON: Expecting value: line 1 column 1 (char 0). Expec"),
+        ('{"y": 1}\n', [], "Line 1 has no column of the model, only 'y'. Expected 'x0'."),
+        ('{"x0": 1}\n', ["--id", "who"], "Line 1 has no id in 'who'. Write one as a key."),
+        ("\xff\n", [], "Line 1 is not UTF-8. Write it as UTF-8."),
+        ("x0\nabc\n", ["--format", "csv"], "Line 2: Step 0 has the text 'abc' in column 'x0'."),
+        ("x0,a\n1\n", ["--format", "csv"], "Line 2 has 1 cells, but the first line has 2."),
+        ("x0\n1\n", ["--format", "csv", "--id", "u"], "The first line has no column 'u'. It has"),
+        ("0.5\n", ["--format", "npz"], "The format must be one of jsonl, csv, tsv. Got 'npz'."),
+    ],
+)
+def test_a_wrong_line_is_named(push, text, options, message):
+    results, messages = push(text, *options, code=2)
+    assert messages.startswith(f"Error: {message}")
+    assert messages.count("\n") == 1
+    assert len(results) == text.startswith("0.5") - ("npz" in options)
+
+
+@contextlib.contextmanager
+def started(sines):
+    command = [sys.executable, "-m", "refold", "stream", str(sines / "sines.refold")]
+    pipes = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.PIPE)
+    with subprocess.Popen(command, **pipes, text=True) as process:
+        process.stdin.write("0.5\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["num_steps"] == 1
+        yield process
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
+def test_a_line_is_written_at_once_and_ctrl_c_ends(sines, ctrl_c):
+    with started(sines) as process:
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate()
+    assert process.returncode == 130
+    assert messages == "Interrupted: Stopped by Ctrl-C after 1 step.\n"
+
+
+def test_a_closed_pipe_ends(sines):
+    with started(sines) as process:
+        process.stdout.close()
+        process.stdin.write("0.5\n" * 3)
+        process.stdin.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

@@ -1,0 +1,149 @@
+"""``refold fit --from``, ``curve`` and ``doctor``, and the message about drift."""
+
+import json
+
+import numpy as np
+import pytest
+
+import refold
+from refold.sequences import read, write
+from test_error_curve import interrupted_after
+from training.test_held_out_error import curves
+
+SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
+
+
+@pytest.fixture(scope="module")
+def shifted(sines):
+    """Return a file with as many sequences as the training data, at another level."""
+    path = sines / "shifted.parquet"
+    train = read(sines / "train.parquet")
+    write(train.with_values(train.values + 2), path)
+    return path
+
+
+def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
+    options = "--from", sines / "sines.refold", "--max-epochs", 3, "--seed", 0, "-q"
+    run("fit", shifted, *options, "-o", tmp_path / "further.refold")
+    load = refold.SequenceAutoencoder.load
+    old, new = load(sines / "sines.refold"), load(tmp_path / "further.refold")
+    data = read(shifted)
+    assert new.score(data) > old.score(data)
+    assert new.schema_ == old.schema_
+    assert new.num_calibrated_ == 40  # as in the first fit
+    assert not new.warm_start
+    old.set_params(warm_start=True, max_epochs=3, random_state=0).fit(data)
+    np.testing.assert_array_equal(old.transform(data), new.transform(data))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--latent-dim", "9"], "--latent-dim 9 cannot change in further training"),
+        (["--variational"], "--variational cannot change in further training"),
+        (["--scale", "none"], "--scale none cannot change"),
+        (["--missing", "-9"], "--missing -9.0 cannot change"),
+    ],
+)
+def test_options_that_contradict_the_model_are_refused(
+    sines, shifted, tmp_path, run, options, message
+):
+    given = "fit", shifted, "--from", sines / "sines.refold", "-o", tmp_path / "new.refold"
+    *_, line = run(*given, *options, code=2).err.strip().splitlines()
+    assert line.startswith(f"Error: {message}")
+    assert "without --from" in line
+    assert not (tmp_path / "new.refold").exists()
+
+
+def test_drift_is_reported_in_one_line(sines, shifted, run, tmp_path):
+    out = "-o", tmp_path / "out.csv"
+    for command, options in (("encode", []), ("detect", ["--alpha", 0.1])):
+        given = command, sines / "sines.refold"
+        lines = run(*given, shifted, *options, *out).err.splitlines()
+        assert sum(line.startswith("Drift: these sequences differ from") for line in lines) == 1
+        for same in ("train.parquet", "new.parquet"):
+            assert "Drift" not in run(*given, sines / same, *options, *out).err
+        assert run(*given, shifted, *options, *out, "-q").err == ""
+    optimized = "encode", sines / "sines.refold", shifted, "--latent-steps", 1
+    assert "Drift: these sequences differ" in run(*optimized, *out).err
+
+
+# Errors by the number of latent dimensions
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("curve") / "curves.npz"
+    write(curves(), path)
+    return path
+
+
+def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
+    picture = tmp_path / "curve.png"
+    shown = run("curve", data, "--sizes", "4,1", "-o", picture, *SHORT)
+    head, *rows = shown.out.splitlines()
+    assert head.split() == ["latent", "dimensions", "Refold,", "NMSE", "PCA,", "NMSE"]
+    table = [[float(number) for number in row.split()] for row in rows]
+    assert [row[0] for row in table] == [1, 4]
+    assert table[1][1] < table[0][1]
+    assert "2 of 2: size 4" in shown.err
+    assert shown.err.endswith(f"Wrote the figure to {picture}\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
+    shown = run("curve", data, "--sizes", "1,4", "--json", "--quiet", *SHORT)
+    assert json.loads(shown.out)["sizes"] == [1, 4]
+    assert [f"{error:.3g}" for error in json.loads(shown.out)["errors"]] == [
+        f"{row[1]:.3g}" for row in table
+    ]
+    assert shown.err == ""
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
+    interrupted_after(monkeypatch, 1)
+    picture = tmp_path / "curve.svg"
+    shown = run("curve", data, "--sizes", "1,4,8", "-o", picture, "-q", *SHORT, code=130)
+    assert [row.split()[0] for row in shown.out.splitlines()[1:]] == ["1"]
+    assert shown.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
+    assert "<svg" in picture.read_text(encoding="utf-8")
+
+
+def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, run):
+    model, options = tmp_path / "curves.refold", [*SHORT, "--latent-steps", "0", "--no-refit"]
+    message = run("fit", data, "-o", model, "--latent-dim", "0.1", *options).err
+    size = refold.SequenceAutoencoder.load(model).latent_dim_
+    assert f"A code of {size} dimension" in message
+    assert "Trained on 50 sequences in " in message
+    assert message.count("Held out (5 sequences): NMSE ") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
+    assert run("fit", data, "-o", model, "--latent-dim", "4.0", "-q", *options).err == ""
+    assert refold.SequenceAutoencoder.load(model).latent_dim == 4
+    wrong = ["--latent-dim", "0.5", "--validation-fraction", "0"]
+    message = run("fit", data, "-o", model, *wrong, *SHORT, code=2).err
+    assert "latent_dim=0.5 is a share of the held-out variance" in message
+
+
+# Reasons why a model does not learn
+
+
+def test_findings_and_errors_are_printed(sines, fit_options, run):
+    shown = run("doctor", sines / "train.parquet", *fit_options)
+    [line] = shown.out.splitlines()
+    assert line.startswith("too-short: The short fit had only 1 epoch")
+    assert "--time-budget" in line
+    assert "A short fit of 80 sequences has a held-out NMSE of" in shown.err
+    shown = run("doctor", sines / "train.parquet", *fit_options, "--json", "-q")
+    diagnosis = json.loads(shown.out)
+    assert shown.err == ""
+    assert [finding["name"] for finding in diagnosis["findings"]] == ["too-short"]
+    assert diagnosis["held_out"]["nmse"] > 0
+
+
+def test_windows_and_options_for_reading(tmp_path, run):
+    path = tmp_path / "log.csv"
+    rows = [f"{name},{step},{step % 7 + (name == 'b')},7" for name in "ab" for step in range(12)]
+    path.write_text("\n".join(["who,at,x,on", *rows]))
+    lines = run("doctor", path, "--id", "who", "--time", "at").out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["few-sequences", "constant-column"]
+    shown = run("doctor", path, "--id", "who", "--window", "12", "--columns", "x", "-q")
+    assert "few-sequences: 2 sequences" in shown.out

@@ -1,0 +1,103 @@
+"""``refold index``, ``search`` and ``cluster``, from files."""
+
+import json
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from refold.cli import main
+
+
+@pytest.fixture(scope="module")
+def index(sines, tmp_path_factory):
+    """Return an index of the training data with two columns of metadata."""
+    folder = tmp_path_factory.mktemp("search")
+    lines = [f"{i},{'ab'[i % 2]},{i / 4}" for i in range(80)]
+    (folder / "about.csv").write_text("\n".join(["id,site,load", *lines]))
+    made = ["index", str(sines / "bare.refold"), str(sines / "train.parquet")]
+    columns = ["--metadata", "site,load", "--labels", str(folder / "about.csv")]
+    assert main([*made, "-o", str(folder / "s.index"), *columns, "-q"]) == 0
+    return folder / "s.index"
+
+
+@pytest.fixture
+def rows(run):
+    """Return a function that runs a command and returns the rows that it wrote."""
+
+    def call(*arguments):
+        return [json.loads(line) for line in run(*arguments).out.splitlines()]
+
+    return call
+
+
+def test_sequences_codes_and_ids_find_the_same(sines, index, tmp_path, run, rows):
+    model, train, codes = sines / "bare.refold", sines / "train.parquet", tmp_path / "codes.parquet"
+    hits = rows("search", model, index, train, "-k", 3)
+    assert len(hits) == 240
+    assert [hit["id"] for hit in hits if hit["rank"] == 1] == [*range(80)]
+    like = rows("search", model, index, "--like", "7,8", "-k", 2)
+    assert [hit["id"] for hit in like[:2]] == [hit["id"] for hit in hits[22:24]]
+    run("encode", model, train, "-o", codes, "-q")
+    again = rows("search", model, index, "--codes", codes, "-k", 3)
+    assert [hit["query"] for hit in again] == [hit["query"] for hit in hits]
+    run("index", model, train, "-o", tmp_path / "c", "--distance", "code", "-q")
+    by_code = rows("search", model, tmp_path / "c", "--codes", codes, "-k", 3)
+    assert by_code == rows("search", model, tmp_path / "c", train, "-k", 3)
+
+
+def test_hits_with_a_condition_and_a_picture(sines, index, tmp_path, run):
+    table, picture = tmp_path / "hits.parquet", tmp_path / "hits.png"
+    where = ["--where", "load < 2 AND site = 'b'", "-o", table, "--picture", picture]
+    run("search", sines / "bare.refold", index, "--like", 7, *where)
+    hits = pq.read_table(table)
+    assert hits.column_names == ["query", "rank", "distance", "id", "site", "load"]
+    assert sorted(hits["id"].to_pylist()) == [1, 3, 5]
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_search_needs_neither_jax_nor_scikit_learn(sines, index):
+    program = (
+        "import sys\n"
+        "from refold._support.import_finders import RefusingFinder\n"
+        "sys.meta_path[:0] = map(RefusingFinder, ('jax', 'keras', 'sklearn', 'scipy', 'pandas'))\n"
+        "from refold.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    given = ["search", sines / "bare.refold", index, "--like", "7", "-k", "1"]
+    done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True)
+    assert done.stderr == "Found 1 hits of 1 queries in 80 rows.\n"
+    assert json.loads(done.stdout)["query"] == 7
+
+
+def test_rows_of_an_index_can_be_changed(sines, tmp_path, run):
+    model, index = sines / "bare.refold", tmp_path / "x.index"
+    made = ["index", model, sines / "train.parquet", "-o", index, "--distance", "code"]
+    assert "Wrote 80 rows to" in run(*made).err
+    assert "Add rows to an index with --add or --replace" in run(*made, code=2).err
+    message = "The id 0 and 79 more is in the index already. Set --replace"
+    assert message in run(*made, "--add", code=2).err
+    assert "It has 80 rows." in run(*made, "--replace").err
+    removed = run("index", model, "-o", index, "--remove", "3,4,200").err
+    assert "Removed 2 of 80 rows from" in removed
+
+
+def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
+    model = sines / "bare.refold"
+    names = ("rows.parquet", "clusters.jsonl", "centers.jsonl", "map.png")
+    table, clusters, centers, picture = (tmp_path / name for name in names)
+    files = ["-o", table, "--clusters", clusters, "--centers", centers, "--picture", picture]
+    shown = run("cluster", model, sines / "train.parquet", "-n", "3", *files)
+    assert "k-means found 3 clusters of 80 sequences; the mean" in shown.err
+    labels = pq.read_table(table)
+    assert labels.column_names == ["id", "cluster", "distance"]
+    sizes = [json.loads(line)["size"] for line in clusters.read_text().splitlines()]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes == [labels["cluster"].to_pylist().count(i) for i in range(3)]
+    assert len(centers.read_text().splitlines()) == 3
+    assert picture.stat().st_size > 1000
+    again = rows("cluster", model, "--index", index, "-n", 3)
+    assert [row["cluster"] for row in again] == labels["cluster"].to_pylist()
+    shown = run("cluster", model, sines / "new.parquet", "--min-size", "50", "-o", table)
+    assert "found 0 clusters of 6 sequences; 100.0 % are noise" in shown.err

@@ -1,0 +1,145 @@
+"""The question's generators step by step, the shipped data of the archive, and lookup by name."""
+
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from refold.datasets import (
+    japanese_vowels,
+    labels_of,
+    load,
+    moving_ones,
+    names,
+    noisy_sines,
+    question_array,
+    ramps,
+    random_one_hot,
+)
+from refold.errors import ParameterError
+
+# Moving ones
+
+
+def test_moving_ones_have_their_one_at_the_step():
+    ones = moving_ones(500)
+    assert [column.type for column in moving_ones(1).schema.columns] == ["binary"] * 8
+    for length, sequence in zip(ones.lengths, ones, strict=True):
+        expected = np.zeros((length, 8))
+        for t in range(min(length, 8)):
+            expected[t, t] = 1
+        np.testing.assert_array_equal(sequence, expected)
+
+
+def test_all_lengths_occur_and_the_smallest_and_largest_half_as_often():
+    counts = np.bincount(moving_ones(20_000).lengths)
+    np.testing.assert_allclose(counts, [1000, *[2000] * 9, 1000], rtol=0.15)
+
+
+def test_question_array_is_padded_with_zeros():
+    x, lengths = question_array()
+    assert (x.shape, x.dtype, set(lengths)) == ((1200, 10, 5), np.float32, set(range(11)))
+    np.testing.assert_array_equal(x.sum(axis=(1, 2)), np.minimum(lengths, 5))
+    np.testing.assert_array_equal(x[lengths == 10][0], np.eye(10, 5))
+
+
+# Other generators
+
+
+def test_one_hot_has_one_category_per_step_with_equal_frequencies():
+    sequences = random_one_hot(4000)
+    assert set(sequences.lengths) == {10}
+    np.testing.assert_array_equal(sequences.values.sum(axis=1), 1)
+    np.testing.assert_allclose(sequences.values.mean(axis=0), 0.2, atol=0.01)
+
+
+def test_one_hot_in_the_shape_of_moving_ones():
+    sequences, ones = random_one_hot(3000, 10, 8, min_steps=0), moving_ones(3000)
+    assert set(sequences.lengths) == set(ones.lengths)
+    assert sequences.schema == ones.schema
+    assert len(np.unique(sequences[sequences.lengths == 3].values.argmax(axis=1))) == 8
+
+
+def test_ramps_are_those_of_the_answer():
+    for series, slope, length in zip(ramps(), (1, 1, 2, 3), (9, 8, 4, 4), strict=True):
+        np.testing.assert_allclose(series, slope * np.arange(1, length + 1) / 10, rtol=1e-6)
+
+
+def test_sines_without_noise_are_sines():
+    sines = noisy_sines(50, noise=0.0)
+    assert len(set(sines.lengths)) > 20
+    for series in sines:
+        # A sampled sine follows x[t + 1] = 2 cos(w) x[t] - x[t - 1].
+        middle, outer = series[1:-1], series[2:] + series[:-2]
+        twice_cosine = (middle @ outer) / (middle @ middle)
+        np.testing.assert_allclose(outer, twice_cosine * middle, atol=1e-5)
+        assert 0.019 < np.arccos(twice_cosine / 2) / (2 * np.pi) < 0.101
+
+
+def test_noise_has_the_given_standard_deviation():
+    clean, noisy = noisy_sines(100, noise=0.0), noisy_sines(100, noise=0.5)
+    np.testing.assert_array_equal(clean.lengths, noisy.lengths)
+    assert np.std(noisy.values - clean.values) == pytest.approx(0.5, rel=0.05)
+
+
+# JapaneseVowels
+
+
+def test_japanese_vowels_are_those_of_the_archive():
+    vowels = japanese_vowels()
+    assert (len(vowels.train), len(vowels.test), vowels.train.schema.num_columns) == (270, 370, 12)
+    lengths = np.concatenate([vowels.train.lengths, vowels.test.lengths])
+    assert (lengths.min(), lengths.max()) == (7, 29)
+    assert vowels.train_labels.tolist() == np.repeat(np.arange(1, 10), 30).tolist()
+    counts = [0, 31, 35, 88, 44, 29, 24, 40, 50, 29]
+    np.testing.assert_array_equal(np.bincount(vowels.test_labels), counts)
+    first = vowels.train[0]
+    assert first.dtype == np.float32
+    np.testing.assert_allclose(first[:4, 0], [1.860936, 1.891651, 1.939205, 1.717517], atol=1e-6)
+    assert np.round(float(first[0, 1]), 6) == -0.207383
+    source = (files("refold.datasets") / "data" / "SOURCE.md").read_text()
+    assert "10.24432/C5NS47" in source
+    assert "CC BY 4.0" in source
+
+
+# By name
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_data_set_loads_with_n_sequences(name):
+    assert len(load(name, n=3)) == 3
+    assert len(load(name)) >= 4
+
+
+def test_names_seeds_and_labels():
+    lengths = load("moving-ones", n=30, seed=2).lengths
+    np.testing.assert_array_equal(lengths, moving_ones(30, seed=2).lengths)
+    assert (lengths != moving_ones(30, seed=3).lengths).any()
+    vowels = japanese_vowels()
+    np.testing.assert_array_equal(load("japanese-vowels").values, vowels.train.values)
+    np.testing.assert_array_equal(load("japanese-vowels-test").values, vowels.test.values)
+    np.testing.assert_array_equal(labels_of("japanese-vowels-test")[1], vowels.test_labels)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        *((lambda n=n: moving_ones(n), "n must be a positive integer") for n in (0, 2.5, True)),
+        (lambda: question_array(-3), "n must be a positive integer"),
+        (lambda: load("moving-ones", n=0), "n must be a positive integer"),
+        (lambda: moving_ones(5, seed=None), "seed must be an integer of at least 0"),
+        (lambda: question_array(5, seed=1.5), "seed must be an integer of at least 0"),
+        (lambda: noisy_sines(5, seed=-1), r"seed must be an integer of at least 0\. Got -1"),
+        (lambda: random_one_hot(5, seed=-1), "seed must be an integer of at least 0"),
+        (lambda: random_one_hot(3, 10, min_steps=12), "steps must be an integer of at least 12"),
+        (lambda: noisy_sines(3, noise=-0.1), "noise must be a number of at least 0"),
+        (lambda: noisy_sines(3, noise=float("nan")), "noise must be a number of at least 0"),
+        (lambda: load("ones"), r"no data set 'ones'\. Known: moving-ones, "),
+        (lambda: load("ramps", n=5), r"ramps has 4 sequences\. Got n=5"),
+        (lambda: labels_of("ramps"), "ramps has no labels. Data sets with labels: japanese-vow"),
+    ],
+    ids=range(15),
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(ParameterError, match=message):
+        call()

@@ -1,0 +1,110 @@
+"""Batches of rows from any library, in memory or in a temporary file."""
+
+import gc
+import tempfile
+
+import numpy as np
+import polars as pl
+import pytest
+
+from refold.errors import ParameterError, SchemaError
+from refold.sequences import Sequences, read_batches
+from small_data import ragged, untrained
+
+SEQUENCES = Sequences.from_list(ragged())
+TABLE = SEQUENCES.to_table(id="id").replace_schema_metadata()
+# The rows of a sequence are in two batches.
+PARTS = [TABLE.slice(start, 7) for start in range(0, TABLE.num_rows, 7)]
+
+
+def parts():
+    yield from PARTS
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Return the folder of temporary files, which is empty in the end."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield tmp_path
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        parts,
+        parts(),
+        TABLE,
+        [part.to_batches()[0] for part in PARTS],
+        [part.to_pandas() for part in PARTS],
+        [pl.from_arrow(part) for part in PARTS],
+        pl.from_arrow(TABLE),
+        [part.to_pydict() for part in PARTS],
+        TABLE.to_reader(max_chunksize=5),
+        lambda: TABLE.to_reader(max_chunksize=5),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_all_types_of_batches(batches):
+    found = read_batches(batches)
+    np.testing.assert_array_equal(found.values, SEQUENCES.values)
+    np.testing.assert_array_equal(found.ids, SEQUENCES.ids)
+
+
+def test_large_data_is_in_a_temporary_file_while_it_is_used():
+    found = read_batches(parts, memory_bytes=10)
+    assert found.is_mapped
+    again = found.with_ids(np.arange(len(found)))
+    del found
+    gc.collect()
+    assert len(list(again.blocks())) == len(again) == len(SEQUENCES)
+    np.testing.assert_array_equal(again.values, SEQUENCES.values)
+
+
+def test_names_of_columns_and_types():
+    batches = [{"who": ["a", "a"], "n": [2, 1], "at": [0, 1]}, {"at": [0], "who": ["b"], "n": [1]}]
+    found = read_batches(batches, id="who", time="at", column_types={"n": "categorical"})
+    assert found.schema.columns[0].categories == (1, 2)
+    assert found.ids.tolist() == ["a", "b"]
+
+
+def test_text_of_numbers_causes_one_warning():
+    with pytest.warns(UserWarning, match="Column 'x' holds numbers written as text") as caught:
+        read_batches([{"id": [1], "x": ["1"]}, {"id": [2], "x": ["2"]}])
+    assert [one.filename for one in caught] == [__file__]
+
+
+def test_fit_and_transform_accept_batches():
+    ae = untrained(parts)
+    np.testing.assert_array_equal(ae.transform(TABLE.to_reader()), ae.transform(SEQUENCES))
+
+
+X = {"id": [1], "x": [1]}
+
+
+@pytest.mark.parametrize(
+    ("batches", "error", "message"),
+    [
+        (lambda: 3, ParameterError, "Expected batches of rows: .* Got a int."),
+        ("abc", ParameterError, "Got a str."),
+        ([], ParameterError, "There is no batch. Give at least one"),
+        ([TABLE[:0]], ParameterError, "There is no row in the batches"),
+        ([[1.0]], ParameterError, "Batch 0 is a list. Expected a table"),
+        ([X, {"x": [1]}], SchemaError, r"Batch 1 has the columns \['x'\], but batch 0"),
+        ([X, {"id": [1], "x": [0.5]}], SchemaError, "Batch 1 has other types than .*, x: int64"),
+        ([{"x": [1.0]}], SchemaError, "^The batches.*id"),
+    ],
+)
+def test_errors_leave_no_file(batches, error, message):
+    with pytest.raises(error, match=message):
+        read_batches(batches)
+
+
+def test_errors_of_the_source_are_not_changed():
+    def broken():
+        yield PARTS[0]
+        raise ConnectionError("the database is gone")
+
+    with pytest.raises(ConnectionError, match="the database is gone"):
+        read_batches(broken)

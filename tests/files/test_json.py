@@ -1,0 +1,180 @@
+"""JSON lines and JSON files: the forms of sequences, events, and errors with their place."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+
+from refold.errors import ParameterError, RefoldError, SchemaError
+from refold.sequences import column_names, read, read_labels, write
+from sequences.equal import assert_equal
+
+EVENTS = """{"id": "a", "time": 1, "x": 0.5, "page": "view"}
+{"id": "b", "time": 0, "page": "buy"}
+
+{"id": "a", "time": 2, "x": 1, "page": null}
+"""
+
+
+def read_text(text, suffix="jsonl", **options):
+    data = text.encode() if isinstance(text, str) else text
+    return read(io.BytesIO(data), format=suffix, **options)
+
+
+def test_lines_are_rows_series_strings_or_tokens():
+    rows = read_text("\ufeff[[1, 2], [3, null]]\n\n[]\n")
+    assert (rows.schema.layout, rows.lengths.tolist()) == ("array", [2, 0])
+    np.testing.assert_array_equal(rows[0], [[1, 2], [3, np.nan]])
+    series = read_text(f"[]\n{json.dumps([1, math.nan, 2.5])}")
+    assert series.schema.layout == "series"
+    np.testing.assert_array_equal(series[1], [1, np.nan, 2.5])
+    assert read_text('"ab"\n""\n').to_list() == ["ab", ""]
+    assert read_text('"to be"\n""\n', unit="words").to_list() == [["to", "be"], []]
+    assert read_text('["a b", "c"]\n').schema.layout == "tokens"
+    assert read_text('["a b", "c"]\n', unit="words").schema.layout == "words"
+    table = read_text('[[1, "a"], [2, "b"]]\n')
+    assert [column.type for column in table.schema.columns] == ["numeric", "categorical"]
+
+
+def test_objects_of_named_lists():
+    text = '{"user": "u", "x": [1, 2], "y": ["a", "b"], "z": 3}\n{"user": "v", "x": [], "y": []}\n'
+    back = read_text(text, id="user", columns=["x", "y"])
+    assert (back.ids.tolist(), back.lengths.tolist()) == (["u", "v"], [2, 0])
+    assert back.schema.names == ("x", "y")
+    one = read_text('{"id": 3, "x": [1, 2]}\n')
+    assert (one.schema.layout, one.ids.tolist()) == ("series", [3])
+    word = read_text('{"id": 3, "word": "abba"}\n')
+    assert (word.to_list(), word.schema.names) == (["abba"], ("word",))
+
+
+def test_lines_of_single_values_are_steps():
+    found = read_text(EVENTS)
+    assert (found.ids.tolist(), found.schema.names) == (["a", "b"], ("x", "page"))
+    assert found.to_list()[0].tolist() == [[0.5, "view"], [1.0, None]]
+    assert np.isnan(found.values[2, 0])
+    renamed = EVENTS.replace('"id"', '"who"').replace('"time"', '"at"')
+    assert read_text(renamed, id="who", time="at", columns=["x"]).schema.names == ("x",)
+    unsorted = '{"id": 1, "time": "2024-01-02", "x": 2}\n{"id": 1, "time": "2024-01-01", "x": 1}\n'
+    assert read_text(unsorted, sort=True)[0][:, 0].tolist() == [1, 2]
+
+
+def test_a_text_per_object_is_a_sequence_unless_ids_repeat():
+    once = '{"id": 1, "page": "view"}\n{"id": 2, "page": "buy"}\n'
+    assert read_text(once).lengths.tolist() == [4, 3]
+    assert read_text(once, layout="long").lengths.tolist() == [1, 1]
+    assert read_text(once.replace("2", "1")).lengths.tolist() == [2]
+
+
+def test_arrays_and_tables_by_columns_give_the_same_sequences():
+    records = "[" + ",\n".join(filter(None, EVENTS.splitlines())) + "]"
+    assert_equal(read_text(records, "json"), read_text(EVENTS))
+    assert_equal(read_text(EVENTS, "json"), read_text(EVENTS))  # some .json files are JSON lines
+    found = read_text('{"id": ["a", "a", "b"], "x": [0.5, 1.5, 2.5]}', "json")
+    assert found.lengths.tolist() == [2, 1]
+    by_row = '{"id": {"0": "a", "1": "a", "2": "b"}, "x": {"0": 0.5, "1": 1.5, "2": 2.5}}'
+    assert_equal(read_text(by_row, "json"), found)
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("[[0.5, 1.5], [2.5]]", [2, 1]),
+        ("[[[0.5, 1], [1.5, 2]],\n [[2.5, 3]]]", [2, 1]),
+        ('["abba", ""]', [4, 0]),
+        ('"abba"', [4]),
+        ('[{"x": [1, 2], "y": [3, 4]}, {"x": [], "y": []}]', [2, 0]),
+        ('{"id": "a", "x": [1, 2, 3]}', [3]),
+        ("[1, 2]\n[3]\n", [2, 1]),
+    ],
+)
+def test_an_array_of_sequences(text, lengths):
+    assert read_text(text, "json").lengths.tolist() == lengths
+
+
+def test_labels_and_names_of_events(tmp_path):
+    records = '[{"id": 1, "x": 1, "who": "ann"},\n {"id": 2, "x": 2, "who": "bob"}]'
+    (tmp_path / "data.json").write_text(records)
+    sequences = read(tmp_path / "data.json", columns=["x"])
+    assert read_labels(tmp_path / "data.json", "who", sequences).tolist() == ["ann", "bob"]
+    assert column_names(tmp_path / "data.json") == ["id", "x", "who"]
+
+
+CELL = "expected a number, a token or null"
+STRINGS = "strings, whose steps are categorical. Leave col"
+UNSORTED = '{"id": 1, "time": 2, "x": 2}\n{"id": 1, "time": 1, "x": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("[1]\n[1,\n", {}, "line 2 is not JSON: .* cut short, at character 4. Expected one whole"),
+        ("[\n  [1, 2]\n]\n", {}, "line 1 is not JSON.* one whole sequence per line"),
+        ("[1] [2]\n", {}, "line 1 is not JSON: trailing characters"),
+        ("[" * 100_000 + "\n", {}, "line 1 is not JSON"),
+        ("\n \n", {}, "is empty: it holds only blank lines"),
+        ("[1, Infinity]\n", {}, "infinite value at sequence 0, step 1"),
+        ('{"id": 1, "x": 1}\n{"id": 1, "x": 1e999}\n', {}, "line 2 .* out of range"),
+        (r'"\ud83d\ude00"' "\n" r'{"\ud83d": 1234567}', {}, "line 2 .* halves of a surrogate pair"),
+        (b'["a"]\n["\xff"]\n', {}, "line 2: byte 0xff is not UTF-8"),
+        ("5\n", {}, "line 1 is 5. Expected a list, a string or an object"),
+        ("[1]\n5\n", {}, "line 2 is a number, but others are a list of numbers or tokens. All"),
+        ('"ab"\n[]\n', {}, "line 2 is a list, but others are a string"),
+        ("[[1, 2]]\n[[1, 2, 3]]\n", {}, "line 2, step 0 has 3 features. Expected 2, as all"),
+        ("[[], []]\n", {}, "line 1, step 0 has 0 features. Expected 1"),
+        ("[[1], 2]\n", {}, "line 1, step 1: expected a list. Got a number"),
+        ("[1, [2]]\n", {}, f"line 1, step 1: {CELL}. Got a list"),
+        ("[[1, [2]]]\n", {}, f"line 1, step 0, feature 1: {CELL}. Got a list"),
+        ('[1]\n[2, "a"]\n', {}, r"the text 'a' at sequence 1, step 1, column 'x0' \(line 2\)"),
+        ("[1]\n", {"id": "user"}, "but id= needs files with names. Leave it out"),
+        ("[1, 2]\n", {"sort": True}, "sort= needs files with one object per step"),
+        ('{"x": [1]}\n', {"time": "t"}, "time= needs files with one object per step"),
+        ('{"x": [1]}\n', {"id": "user"}, "line 1 lacks 'user'. It has x"),
+        ('{"x": [1]}\n', {"columns": ["y"]}, "line 1 lacks 'y'. It has x"),
+        ('{"id": 1, "x": [1]}\n{"x": [1]}\n', {}, "line 2, 'id': expected text or an integer. Got"),
+        ('{"id": 1}\n', {}, "line 1 has no feature columns besides the id"),
+        ('{"x": [1], "y": [1, 2]}\n', {}, "line 1 has lists of different lengths: 'x' 1, 'y' 2"),
+        ('{"x": [1], "y": 2}\n', {}, "line 1, 'y': expected a list. Got a number"),
+        ('{"x": [{"a": 1}]}\n', {}, f"line 1, 'x', step 0: {CELL}. Got an object"),
+        ('{"t": "to be"}\n{"t": ["or"]}\n', {"unit": "words"}, "line 2, 't': expected text. Got"),
+        ('{"t": ["to"]}\n{"t": "be"}\n', {}, "line 2, 't': expected a list. Got text"),
+        ('"ab"\n', {"column_types": "numeric"}, STRINGS),
+        ('{"t": "ab"}\n', {"column_types": "binary"}, STRINGS),
+        ('{"id": 1, "x": 1}\n{"id": 1, "x": "a"}\n', {}, "line 2, 'x': expected a number or null"),
+        ('{"id": 1, "x": 1}\n{"id": 1, "x": [1]}\n', {}, "line 2, 'x': .* null. Got a list"),
+        ('{"id": 1, "x": 1}\n\n{"x": 2}\n', {}, "Line 3 has no id in column 'id'"),
+        ('{"u": 1, "x": 1}\n', {}, "no column 'id' .* Name one with id=; its .* u, x"),
+        (UNSORTED, {}, r"in line 2, after '2' in line 1\. .*sort=True"),
+    ],
+)
+def test_errors_of_lines_have_their_place(text, options, message):
+    with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
+        read_text(text, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[1],\n [2, "a"]]', r"step 1, column 'x0' \(entry 1\)"),
+        ('[{"id": 1, "x": 1},\n {"id": 1, "x": "a"}]', "entry 1, 'x': expected a number or null"),
+        ("[[1],\n [2 3]]", "line 2 is not JSON: .* at character 5"),
+        ("[[1],\n [2]\n", "line 2 is not JSON: .* cut short"),
+        ("[]", "holds an empty array"),
+        ("[1, 2]", "entry 0 is 1. Expected a list, a string or an object"),
+        ("5", "holds 5. Expected an array of sequences or of records"),
+        (" \n", "is empty: it holds only blank lines"),
+        ('{"id": [1, 2], "x": [1]}', "'x' has other rows than 'id', which has 2"),
+        ('{"data": [[1, 2]]}', f"line 1, 'data', step 0: {CELL}. Got a list"),
+    ],
+)
+def test_errors_of_arrays_have_their_place(text, message):
+    with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
+        read_text(text, "json")
+
+
+def test_errors_keep_their_class():
+    with pytest.raises(SchemaError, match="column_types names the column"):
+        read_text('{"x": [1]}\n', column_types={"y": "binary"})
+    with pytest.raises(ParameterError, match=r"\.json files can be read, but not written"):
+        write([[1.0]], io.BytesIO(), format="json")

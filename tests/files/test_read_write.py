@@ -1,0 +1,243 @@
+"""Written files are read with the same contents, for every format, and data in files of others."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from refold.datasets import japanese_vowels, moving_ones, ramps
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences import Column, Schema, Sequences, read, write
+from small_data import mapped
+
+
+def mixed() -> Sequences:
+    """Return all column types, missing and unknown entries, text ids and an empty sequence."""
+    nan = np.nan
+    columns = (
+        Column("level", "numeric"),
+        Column("on", "binary"),
+        Column("event", "categorical", ("buy", "view")),
+        Column("code", "categorical", (7, 30)),
+    )
+    values = np.array([[0.1, 0, 1, 0], [nan, 1, 2, 1], [2, nan, nan, nan], [nan, nan, nan, nan]])
+    return Sequences(values, [0, 2, 2, 4], ["a", "7", "c d"], Schema(columns))
+
+
+CASES = {
+    "moving ones": moving_ones(40),
+    "one moving one": moving_ones(1, seed=1),
+    "ramps": ramps(),
+    "vowels": japanese_vowels().test[5:9],
+    "mixed": mixed(),
+    "only empty ones": mixed()[[1]],
+    "characters": Sequences.from_list(["abba", "", "bé"]),
+    "words": Sequences.from_list([["to", "be"], [], ["or"]], layout="words"),
+    "tokens": Sequences.from_list([["a", "b c"], [], ['"quoted", too\n']], ids=["u", "v", "w"]),
+    "integer tokens": Sequences.from_list([[5, 7, 5], [], [9]], column_types="categorical"),
+    "odd numbers": Sequences.from_list([[1e-45, 3.4e38, -0.1, 1 / 3], [2.0**60 + 2**9]]),
+    "single precision": Sequences.from_list([np.float32([0.1, 1e-45, 3.4e38, np.nan]), []]),
+}
+LOSSLESS = [("npz", None), ("parquet", None), ("parquet", "list"), ("parquet", "long")]
+
+
+def same_values(one: Sequences, other: Sequences, dtype: type = np.float64) -> None:
+    np.testing.assert_array_equal(one.offsets, other.offsets)
+    np.testing.assert_array_equal(one.values.astype(dtype), other.values.astype(dtype))
+    np.testing.assert_array_equal(one.ids, other.ids)
+
+
+# Every format
+
+
+@pytest.mark.parametrize(("suffix", "layout"), LOSSLESS)
+@pytest.mark.parametrize("name", CASES)
+def test_parquet_and_npz_keep_everything(tmp_path, name, suffix, layout):
+    path = tmp_path / f"file.{suffix}"
+    write(CASES[name], path, layout=layout)
+    back = read(path)
+    same_values(CASES[name], back)
+    assert back.schema == CASES[name].schema
+    assert back.values.dtype == CASES[name].values.dtype
+    assert back.ids.dtype.kind == CASES[name].ids.dtype.kind
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("name", ["moving ones", "ramps", "vowels", "odd numbers"])
+def test_decimal_text_keeps_numbers_and_empty_sequences(tmp_path, name, suffix):
+    write(CASES[name], tmp_path / f"file.{suffix}")
+    back = read(tmp_path / f"file.{suffix}", column_types="numeric")
+    same_values(CASES[name], back, CASES[name].values.dtype)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_decimal_text_keeps_categories_and_ids(tmp_path, suffix):
+    path = tmp_path / f"file.{suffix}"
+    write(mixed(), path)
+    back = read(path, column_types={column.name: column.type for column in mixed().schema.columns})
+    assert (back.ids.tolist(), back.lengths.tolist()) == (["a", "7", "c d"], [2, 0, 2])
+    rows = [[None if cell != cell else cell for cell in row] for row in back[0].tolist()]
+    assert rows == [[0.1, 0, "view", 7], [None, 1, "<unknown>", 30]]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name"),
+    [("jsonl", name) for name in ("characters", "words", "tokens", "integer tokens")]
+    + [("txt", "characters"), ("txt", "words")],
+)
+def test_text_keeps_categories(tmp_path, suffix, name):
+    path = tmp_path / f"file.{suffix}"
+    write(CASES[name], path)
+    column_types = "categorical" if name == "integer tokens" else None
+    back = read(path, column_types=column_types, unit="words" if name == "words" else None)
+    assert back.to_list() == CASES[name].to_list()
+    assert back.schema == CASES[name].schema
+    assert back.ids.tolist() == CASES[name].ids.tolist()
+
+
+@pytest.mark.parametrize("name", ["moving ones", "ramps", "vowels"])
+def test_npy_is_padded_with_nan(tmp_path, name):
+    sequences = CASES[name]
+    write(sequences, tmp_path / "file.npy")
+    padded = np.load(tmp_path / "file.npy")
+    assert padded.ndim == (2 if sequences.schema.layout == "series" else 3)
+    assert padded.shape[:2] == (len(sequences), sequences.lengths.max())
+    back = read(tmp_path / "file.npy", column_types="numeric")
+    same_values(sequences.with_ids(np.arange(len(sequences))), back)
+
+
+def test_lines_of_text():
+    def read_text(text, **options):
+        return read(io.BytesIO(text.encode()), format="txt", **options).to_list()
+
+    # Only a line feed ends a line. Other line separators of Unicode are characters.
+    assert read_text(" a\n\nb\r\nc\u2028\x0b") == [" a", "", "b", "c\u2028\x0b"]
+    assert read_text("\n") == [""]
+    assert read_text("to  be\n\nor\n", unit="words") == [["to", "be"], [], ["or"]]
+
+
+def test_jsonl_shows_short_decimals_whole_numbers_and_missing_characters():
+    buffer = io.BytesIO()
+    write(ramps()[2:], buffer, format="jsonl")
+    write(moving_ones(1, seed=1), buffer, format="jsonl", layout="list")
+    first, _, third = buffer.getvalue().decode().splitlines()
+    assert first == '{"id": 2, "x0": [0.2, 0.4, 0.6, 0.8]}'
+    assert third.startswith('{"id": 0, "x0": [1, 0, 0,')
+    holed = Sequences.from_list(["ab", "b"]).with_values(np.float32([[0], [np.nan], [1]]))
+    write(holed, buffer := io.BytesIO(), format="jsonl")
+    assert buffer.getvalue() == b'["a", null]\n["b"]\n'
+
+
+def test_a_stream_needs_a_format_which_has_priority_over_the_suffix(tmp_path):
+    with pytest.raises(ParameterError, match="A stream needs format=, one of: parquet, csv"):
+        read(io.BytesIO(b"ab"))
+    with pytest.raises(ParameterError, match=r"The format 'xlsx' is unknown\. Known: parquet, "):
+        write(ramps(), io.BytesIO(), format="xlsx")
+    write(ramps(), tmp_path / "data.bin", format="npz")
+    same_values(ramps(), read(tmp_path / "data.bin", format="npz"))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_an_unknown_integer_is_written_as_missing_with_a_warning(tmp_path, suffix):
+    sequences = Sequences.from_list([[5, 7]], column_types="categorical")
+    unknown = sequences.with_values(np.float32([[0], [2]]))
+    with pytest.warns(UserWarning, match="1 unknown entry of column 'token' is written as missing"):
+        write(unknown, tmp_path / f"file.{suffix}")
+    back = read(tmp_path / f"file.{suffix}", column_types="categorical")
+    np.testing.assert_array_equal(back.values, [[0], [np.nan]])
+    write(unknown, tmp_path / "file.npz")
+    same_values(read(tmp_path / "file.npz"), unknown)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "suffix", "options", "error", "message"),
+    [
+        (ramps()[[0, 0]], "csv", {}, DataError, "id 0 belongs to 2 sequences, which the long"),
+        (["ab"], "npy", {}, SchemaError, r"'token' is categorical, and an \.npy file holds"),
+        ([[1.0], [2.0, np.nan]], "npy", {}, DataError, "id 1 ends in a step with everything miss"),
+        (ramps(), "txt", {}, SchemaError, r"\.txt file holds characters or words; .* 'series'"),
+        ([["a", "b c"]], "txt", {}, DataError, r"'b c' would be ambiguous in a \.txt file"),
+        (["a\nb"], "txt", {}, DataError, r"The token '\\n' would be ambiguous"),
+        ([["a", None]], "txt", {}, DataError, "Sequence 0, step 1 is missing or unknown"),
+        (CASES["mixed"], "jsonl", {"id": "on"}, SchemaError, "has the name of the id column, 'on'"),
+        (ramps(), "csv", {"layout": "list"}, ParameterError, r"expected 'long'\. Got 'list'"),
+        (ramps(), "npz", {"layout": "long"}, ParameterError, "layout for npz: expected None"),
+        (["ab"], "ts", {}, SchemaError, r"Column 'token' is categorical, and a \.ts file holds"),
+        ([[1.0], []], "ts", {}, DataError, r"id 1 is empty, which a \.ts file cannot hold"),
+        (ramps()[:0], "ts", {}, DataError, r"There is no sequence, and a \.ts file needs at least"),
+    ],
+)
+def test_sequences_that_a_format_cannot_store_change_no_file(
+    tmp_path, sequences, suffix, options, error, message
+):
+    path = tmp_path / f"old.{suffix}"
+    path.write_text("old")
+    with pytest.raises(error, match=message):
+        write(sequences, path, **options)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# Files of other programs
+
+
+def test_npz_files_of_other_programs(tmp_path):
+    x = np.arange(12.0).reshape(2, 3, 2)
+    np.savez_compressed(tmp_path / "x.npz", anything=x)
+    np.testing.assert_array_equal(read(tmp_path / "x.npz")[1], x[1])
+    np.savez(tmp_path / "lengths.npz", x=np.asfortranarray(x), lengths=[1, 0])
+    assert read(tmp_path / "lengths.npz").lengths.tolist() == [1, 0]
+
+
+def test_other_programs_can_read_a_long_file(tmp_path):
+    write(CASES["mixed"], tmp_path / "long.parquet", layout="long")
+    frame = pd.read_parquet(tmp_path / "long.parquet")
+    assert list(frame.columns) == ["id", "time", "level", "on", "event", "code"]
+    assert frame["id"].tolist() == ["a", "a", "7", "c d", "c d"]
+    assert frame.loc[2].isna().tolist() == [False] + [True] * 5
+    # sorted, and with a column less
+    table = pq.read_table(tmp_path / "long.parquet").sort_by("time").drop_columns(["level"])
+    pq.write_table(table, tmp_path / "sorted.parquet")
+    back = read(tmp_path / "sorted.parquet")
+    assert back[back.ids == "a"][0].tolist() == [[0.0, "view", 7.0], [1.0, "<unknown>", 30.0]]
+    assert back[back.ids == "7"].lengths.tolist() == [0]
+
+
+def test_files_that_pandas_wrote(tmp_path):
+    frame = pd.DataFrame({"user": ["u", "u", "v"], "when": [1, 2, 1], "x": [0.25, 0.5, 1.0]})
+    frame.to_parquet(tmp_path / "frame.parquet")
+    frame.to_csv(tmp_path / "frame.csv", index=False)
+    for path in (tmp_path / "frame.parquet", tmp_path / "frame.csv"):
+        back = read(path, id="user", time="when", columns=["x"])
+        assert back.ids.tolist() == ["u", "v"]
+        np.testing.assert_array_equal(back[0], [[0.25], [0.5]])
+    lists = pd.DataFrame({"id": [3, 4], "x": [[1.0, 2.0], []], "note": ["not", "read"]})
+    lists.to_parquet(tmp_path / "lists.parquet")
+    assert [series.tolist() for series in read(tmp_path / "lists.parquet")] == [[1.0, 2.0], []]
+
+
+def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
+    path = tmp_path / "sorted.parquet"
+    frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
+    frame.sort_values("id").to_parquet(path)
+    assert read(path).schema.names == mapped(path).schema.names == ("x",)
+    assert read(path, columns=["__index_level_0__"]).schema.names == ("__index_level_0__",)
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_ids_too_large_for_int64_are_text(tmp_path, empty):
+    ids = pa.array([2**63, 5, 2**64 - 1], pa.uint64())
+    lengths = [int(i != empty) for i in range(3)]
+    cells = pa.array([None if i == empty else i for i in range(3)])
+    lists = [[1.0] * length for length in lengths]
+    pq.write_table(pa.table({"id": ids, "time": cells, "x": cells}), tmp_path / "long.parquet")
+    pq.write_table(pa.table({"id": ids, "x": lists}), tmp_path / "lists.parquet")
+    for path in (tmp_path / "long.parquet", tmp_path / "lists.parquet"):
+        for back in (read(path), mapped(path)):
+            assert back.ids.tolist() == ["9223372036854775808", "5", "18446744073709551615"]
+            assert back.lengths.tolist() == lengths
+    text = "".join(f'{{"id": {i}, "x": [1]}}\n' for i in ids.to_pylist())
+    assert read(io.BytesIO(text.encode()), format="jsonl").ids.tolist() == back.ids.tolist()

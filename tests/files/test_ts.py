@@ -1,0 +1,171 @@
+""".ts files are read as by aeon, and errors name the line."""
+
+import io
+from pathlib import Path
+
+import aeon.datasets
+import numpy as np
+import pytest
+from aeon.datasets import load_from_ts_file
+
+from refold.errors import DataError, RefoldError, SchemaError
+from refold.sequences import Sequences, read, read_labels, write
+
+FOLDER = Path(aeon.datasets.__file__).parent / "data"
+FILES = [
+    "BasicMotions/BasicMotions_TRAIN.ts",
+    "CardanoSentiment/CardanoSentiment_TRAIN.ts",
+    "Covid3Month_disc/Covid3Month_disc_TRAIN.ts",
+    "ItalyPowerDemand/ItalyPowerDemand_TRAIN.ts",
+    "JapaneseVowels/JapaneseVowels_TRAIN.ts",
+    "PickupGestureWiimoteZ/PickupGestureWiimoteZ_TEST.ts",
+    "UnitTest/UnitTestTimeStamps_TRAIN.ts",
+]
+nan = np.nan
+
+
+def read_ts(text, **options):
+    data = text.encode() if isinstance(text, str) else text
+    return read(io.BytesIO(data), format="ts", **options)
+
+
+def same(sequences, X):
+    assert len(X) == len(sequences)
+    for case, values in zip(X, sequences, strict=True):
+        np.testing.assert_array_equal(values.reshape(len(values), -1), case.T)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_are_read_as_by_aeon(name):
+    X, y = load_from_ts_file(str(FOLDER / name))
+    sequences = read(FOLDER / name)
+    same(sequences, X)
+    same(Sequences.from_aeon(X), X)
+    labels = read_labels(FOLDER / name, "label", sequences)
+    if y.dtype.kind == "f":
+        np.testing.assert_array_equal(labels.astype(float), y)
+    else:
+        assert [str(label).lower() for label in labels] == y.tolist()
+
+
+def test_missing_values_and_unequal_lengths(tmp_path):
+    path = tmp_path / "gaps.ts"
+    text = (
+        "\ufeff# a comment\r\n%another\r\n\r\n@TIMESTAMPS FALSE\r\n@missing true\r\n"
+        "@univariate false\r\n@dimension 2\r\n@equalLength false\r\n@classLabel true Up down\r\n"
+        "@data\r\n 1, ?,3 : 4,NaN,? : Up\r\n\r\n# between\r\n?:?:?\r\n5e-1,-2:.5,+3:down\r\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    sequences = read(path)
+    assert sequences.lengths.tolist() == [3, 1, 2]
+    expected = [[1, 4], [nan, nan], [3, nan], [nan, nan], [0.5, 0.5], [-2, 3]]
+    np.testing.assert_array_equal(sequences.values, expected)
+    assert read_labels(path, "label", sequences[[0, 2]]).tolist() == ["Up", "down"]
+    with pytest.raises(DataError, match=r"gaps\.ts has no 'label' for the sequence with id 1\."):
+        read_labels(path, "label", sequences)
+
+
+def test_layouts_types_and_empty_sequences():
+    series = read_ts("@classLabel false\n@data\n1,0,1\n0\n")
+    assert (series.schema.layout, series.schema.columns[0].type) == ("series", "binary")
+    forced = read_ts("@classLabel false\n@data\n1:0\n0:0\n", column_types="numeric")
+    assert [column.type for column in forced.schema.columns] == ["numeric", "numeric"]
+    assert (forced.schema.layout, forced.schema.names) == ("array", ("x0", "x1"))
+    assert read_ts("@classLabel true a b\n@data\n1:2:a\n::b\n").lengths.tolist() == [1, 0]
+
+
+def test_time_stamps():
+    header = "@timeStamps true\n@targetLabel true\n@data\n"
+    stamped = read_ts(header + "(0, 1.5),(10,?) : (0,3),(10,4):0.5\n(2,5):(2,6):?\n")
+    np.testing.assert_array_equal(stamped.values, [[1.5, 3], [nan, 4], [5, 6]])
+    assert stamped.lengths.tolist() == [2, 1]
+    header = "@timeStamps true\n@classLabel false\n@data\n"
+    unlabelled = read_ts(header + "(2001-01-01 10:00:00,1):(2001-01-01 10:00:00,2)\n")
+    assert unlabelled.values.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("-2", [-2, 1]), *((t, [t, "1"]) for t in ("007", "٣", "1234567890123456789"))],
+)
+def test_labels_are_integers_if_all_are(tmp_path, text, labels):
+    path = tmp_path / "labels.ts"
+    path.write_text(f"@classLabel true\n@data\n1:{text}\n2:1\n", encoding="utf-8")
+    assert read_labels(path, "label", read(path)).tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("flag", "label", "options", "message"),
+    [
+        ("true a", "who", {}, r"labels\.ts has no column 'who'\. It has label\."),
+        ("true a", "label", {"id": "id"}, r"the cases of a \.ts file are numbered from 0"),
+        ("false", "label", {}, "has no labels: its header says @classLabel false"),
+    ],
+)
+def test_labels_under_another_name(tmp_path, flag, label, options, message):
+    path = tmp_path / "labels.ts"
+    path.write_text(f"@classLabel {flag}\n@data\n1:a\n")
+    with pytest.raises(SchemaError, match=message):
+        read_labels(path, label, Sequences.from_list([[1.0]]), **options)
+
+
+NONE = "@classLabel false\n@data\n"
+STAMPS = "@timeStamps true\n" + NONE
+LABELS = "@problemName two\n@timeStamps false\n@classLabel true a b\n@data\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "@classLabel false\n1,2\n",
+            "line 2: '1,2' is not a tag. Expected one of @problemName, @t",
+        ),
+        ("@classLabel false\n", "has no line @data"),
+        (NONE + "\n# end\n", "at least one"),
+        ("@classLabel false\n@data 1\n1\n", "line 2: expected nothing after @data. Got '1'"),
+        ("@timeStamps false\n@data\n1\n", "has neither @classLabel nor @targetLabel"),
+        ("@classLabel perhaps\n", "expected true and the labels, or false, after @classLabel. Got"),
+        ("@missing\n" + NONE + "1\n", "line 1: expected true or false after @missing. Got ''"),
+        ("@dimensions none\n", "expected a positive integer after @dimensions. Got 'none'"),
+        ("@missing true\n@missing false\n", "line 2: @missing contradicts an earlier line. Keep"),
+        ("@univariate true\n@dimensions 2\n" + NONE, "line 2: @dimensions contradicts an earlier"),
+        (LABELS + "1:a\n1:2:b\n", "line 6 has 2 dimensions and a label, but line 5 has 1"),
+        ("@univariate true\n" + NONE + "1:2\n", "line 4 has 2 dimensions, but the header says 1"),
+        ("@dimensions 2\n" + LABELS + "1:a\n", "line 6 has 1 dimension and a label, but the hea"),
+        (LABELS + "1,2:3:a\n", "line 5, dimension 1 has 1 values, but dimension 0 has 2"),
+        (LABELS + "1,x:a\n", "line 5, dimension 0, value 1 is 'x'. Expected a number, or . for"),
+        (LABELS + "1,1_0:a\n", "line 5, dimension 0, value 1 is '1_0'. Expected a number"),
+        (LABELS + "1,,2:a\n", "line 5, dimension 0, value 1 is ''. Expected a number"),
+        (LABELS + "1:a\n1:c\n", "line 6 has the label 'c', which @classLabel does not list: a, b"),
+        (LABELS + "1:\n", "line 5 has no label after its last ':'. Write .? for none"),
+        ("@targetLabel true\n@data\n0.5,0.\n", "line 3 is '0.5,0.', without a ':'.* cut short"),
+        ("@seriesLength 3\n" + NONE + "1,2\n", "2 values per dimension, but @seriesLength says 3"),
+        ("@equalLength true\n" + NONE + "1,2\n1\n", "1 values .*, but line 4 has 2. Write @equal"),
+        (STAMPS + "1,2\n", r"line 4, dimension 0 is '1,2'. Expected \(time,value\) pairs"),
+        (STAMPS + "(0,1):(1,1)\n", "line 4, dimension 1 has other times than dimension 0"),
+        (STAMPS + "(9,1),(10,1),(3,1)\n", "dimension 0: the time '3' comes after '10'. Times must"),
+        (STAMPS + "(9,1),(9,1)\n", "the time '9' comes after '9'"),
+        (LABELS + "1,inf:a\n", "Got an infinite value at sequence 0, step 1, column 'x0'"),
+        (LABELS + "1:a\n\0", "is not a ts file, which is text"),
+        (LABELS.encode() + b"1:\xff\n", "line 5: byte 0xff is not UTF-8"),
+    ],
+)
+def test_wrong_lines_are_named(text, message):
+    with pytest.raises(RefoldError, match=rf"^The stream.*{message}"):
+        read_ts(text)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("equal", [True, False])
+def test_written_files_are_read(tmp_path, dtype, features, equal):
+    rng = np.random.default_rng(0)
+    cases = [rng.normal(size=(5 if equal else 3 + i, features)).astype(dtype) for i in range(4)]
+    cases[1][2, 0] = nan
+    write(cases, tmp_path / "back.ts")
+    back = read(tmp_path / "back.ts")
+    np.testing.assert_array_equal(back.values.astype(dtype), np.concatenate(cases))
+    X, _ = load_from_ts_file(str(tmp_path / "back.ts"))
+    same(back, X)
+    assert isinstance(X, list) != equal

@@ -1,0 +1,183 @@
+"""Schemas, data under another schema, and numbers that stand for missing values."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences import Column, Schema, Sequences, mark_missing, read, write
+
+
+def test_columns_by_type_and_json():
+    columns = ("x", "numeric"), ("event", "categorical", ("a", "b", "c")), ("on", "binary")
+    mixed = Schema(tuple(Column(*column) for column in columns), missing=(-9999,))
+    assert mixed.num_columns == 3
+    assert mixed.names == ("x", "event", "on")
+    assert mixed.numeric.tolist() == [True, False, False]
+    assert (mixed.binary.tolist(), mixed.categorical.tolist()) == ([2], [1])
+    assert mixed.output_width == 5
+    integers = Schema((Column("token", "categorical", (3, 5)),), "tokens")
+    for schema in (mixed, integers):
+        assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+
+
+X, Y = Column("x", "numeric"), Column("y", "numeric")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Column("x", "continuous"), "column type 'continuous' is unknown. Expected one of"),
+        (lambda: Column("", "numeric"), "name must be text that is not empty"),
+        (lambda: Column("x", "numeric", ("a",)), r"Got \('a',\) of the numeric column 'x'"),
+        (lambda: Column("x", "categorical", ("a", "a")), "must be distinct strings, or distinct"),
+        (lambda: Column("x", "categorical", (1.5,)), "must be distinct strings, or distinct int"),
+        (lambda: Column("x", "categorical", ("a", 1)), "must be distinct strings, or distinct"),
+        (lambda: Schema(()), "There is no column in the schema"),
+        (lambda: Schema((X, X)), "two columns named 'x'. Rename one"),
+        (lambda: Schema((X,), "table"), "layout must be one of 'array', .* Got 'table'"),
+        (lambda: Schema((X,), "tokens"), "'tokens' needs one categorical column. Got 1 numeric"),
+        (lambda: Schema((X, Y), "series"), "'series' needs one column. Got 2 numeric"),
+        (lambda: Schema.from_dict({}), "A schema must be a dictionary"),
+        (lambda: Schema.from_dict({"columns": [{"name": "x"}], "layout": "array"}), "dictionary"),
+        (lambda: Schema.from_dict({"columns": 3}), "A schema must be a dictionary"),
+    ],
+)
+def test_impossible_schemas(make, message):
+    with pytest.raises((SchemaError, DataError, ParameterError), match=message):
+        make()
+
+
+# Under another schema
+
+
+def test_categories_get_the_fitted_indices():
+    fitted = Sequences.from_list([["c", "a", "b"]]).schema
+    aligned = Sequences.from_list([["c", "b"], [None]]).align(fitted)
+    assert aligned.schema == fitted
+    np.testing.assert_array_equal(aligned.values[:, 0], [2, 1, np.nan])
+    integers = Sequences.from_list([[10, 20]], column_types="categorical").schema
+    aligned = Sequences.from_list([[20, 10, 20]]).align(integers)
+    assert aligned.values[:, 0].tolist() == [1, 0, 1]
+    assert aligned.to_list() == [[20, 10, 20]]
+
+
+def test_unknown_categories_are_counted_in_one_warning():
+    fitted = Sequences.from_list([[["a", "x"]], [["b", "y"]]]).schema
+    data = Sequences.from_list([[["a", "z"]], [["q", "z"]], [["q", "y"]]])
+    message = r"2 entries of column 'x0' \('q'\); 2 entries of"
+    with pytest.warns(UserWarning, match=message) as caught:
+        aligned = data.align(fitted)
+    assert [one.filename for one in caught] == [__file__]
+    np.testing.assert_array_equal(aligned.values, [[0, 2], [2, 2], [2, 1]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        aligned.align(fitted)
+
+
+SPEED = Schema((Column("speed", "numeric"), Column("on", "binary")))
+TWELVE = Sequences.from_array(np.arange(12.0)[None, None]).schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "names", "values", "aligned"),
+    [
+        (SPEED, ["on", "speed"], [[1.0, 5.0], [0.0, 6.0]], [[5.0, 1.0], [6.0, 0.0]]),
+        (SPEED, None, [[5.0, 1.0]], [[5.0, 1.0]]),
+        (SPEED, None, np.zeros((0, 3)), np.zeros((0, 2))),
+        (
+            TWELVE,
+            sorted(TWELVE.names),
+            [[float(name[1:]) for name in sorted(TWELVE.names)]],
+            [range(12)],
+        ),
+    ],
+)
+def test_columns_are_matched_by_name_or_position(schema, names, values, aligned):
+    sequences = Sequences.from_list([values], names=names)
+    np.testing.assert_array_equal(sequences.align(schema).values, aligned)
+
+
+@pytest.mark.parametrize(
+    ("data", "names", "message"),
+    [
+        ([[[1.0, 2.0, 3.0]]], None, "have 3 features, but the model was fitted on 2"),
+        ([[[1.0, 2.0]]], ["speed", "off"], "lack 'on' and have 'off', unlike those"),
+        (
+            [[[1.0, "a"]]],
+            ["speed", "on"],
+            "'on' holds text categories, but the model was fitted on",
+        ),
+        ([[[1.0, 7.0]]], ["speed", "on"], "Got 7 at sequence 0, step 0, column 'on'. A binary"),
+    ],
+)
+def test_another_schema_is_refused(data, names, message):
+    with pytest.raises(DataError, match=message):
+        Sequences.from_list(data, names=names).align(SPEED)
+
+
+def test_categories_are_compared_as_text_if_one_side_is_text():
+    sleep = Sequences.from_list([["1", "2", "N5"]]).schema
+    for column_types in (None, "categorical"):
+        aligned = Sequences.from_list([[2, 1], []], column_types=column_types).align(sleep)
+        assert aligned.to_list() == [["2", "1"], []]
+    answers = Sequences.from_list([["No", "TRUE", "False"]]).schema
+    assert Sequences.from_list([[True, False]]).align(answers).to_list() == [["TRUE", "False"]]
+    codes = Sequences.from_list([[1, 2]], column_types="categorical").schema
+    with pytest.warns(UserWarning, match=r"1 entry of column 'token' \('N5'\)"):
+        aligned = Sequences.from_list([["2", "N5"]]).align(codes)
+    assert aligned.values[:, 0].tolist() == [1, 2]
+    numbers = Sequences.from_list([[0.5, 2.0]]).schema
+    labels = Sequences.from_list([[10, 20]], column_types="categorical", names=["x0"])
+    assert labels.align(numbers).values[:, 0].tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("fitted", "column_types", "data"),
+    [
+        (["ab"], None, [[1, 2]]),
+        ([["1", "2"]], None, [[5, 7]]),
+        ([[1, 2]], None, ["ab"]),
+        ([[1, 2]], "categorical", [[0.5]]),
+    ],
+)
+def test_text_and_numbers_cannot_be_aligned(fitted, column_types, data):
+    schema = Sequences.from_list(fitted, column_types=column_types).schema
+    with pytest.raises(SchemaError, match="but the model was fitted on"):
+        Sequences.from_list(data).align(schema)
+
+
+# Numbers that stand for a missing value
+
+
+def test_only_numeric_columns_are_changed():
+    rows = [[-1.0, 0.0, 5.0], [2.5, 1.0, -1.0], [-1.0, 1.0, 5.0]]
+    column_types = ["numeric", "binary", "categorical"]
+    sequences = Sequences.from_list([np.array(rows)], column_types=column_types)
+    marked = mark_missing(sequences, -1)
+    assert np.isnan(marked.values[:, 0]).tolist() == [True, False, True]
+    np.testing.assert_array_equal(marked.values[:, 1:], sequences.values[:, 1:])
+    assert marked.schema.columns == sequences.schema.columns
+    assert not np.isnan(sequences.values).any()
+    binary = mark_missing(Sequences.from_list([[0, 1, 1]]), [-9, 1])
+    other = Sequences.from_list([[0, -9, 1]])
+    np.testing.assert_array_equal(other.align(binary.schema)[0], [0, np.nan, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_have_the_precision_of_the_data_and_are_kept_in_files(dtype, tmp_path):
+    values = np.array([1e20, 0.1, 999.9], dtype)
+    marked = mark_missing(Sequences.from_list([values]), [1e20, 999.9])
+    assert np.isnan(marked.values[:, 0]).tolist() == [True, False, True]
+    assert marked.values.dtype == dtype
+    write(marked, tmp_path / "a.parquet")
+    np.testing.assert_array_equal(read(tmp_path / "a.parquet")[0], marked[0])
+    assert Schema.from_dict(marked.schema.to_dict()).missing == (1e20, 999.9)
+
+
+@pytest.mark.parametrize("values", ["-99999", [np.nan], [np.inf], [[1.0]], [None], {}, [1, "a"]])
+def test_bad_numbers(values):
+    with pytest.raises(ParameterError, match="must be a finite number or a list of them"):
+        mark_missing(Sequences.from_list([[1.0]]), values)
