@@ -14,8 +14,8 @@ from refold import SequenceAutoencoder
 from refold.arguments import ARGUMENTS, OPTIONS, Arguments
 from refold.errors import ParameterError
 from refold.network.keras.build import ARCHITECTURES
-from refold.network.keras.cells import CELLS
 from refold.network.keras.decoder import DECODERS
+from refold.network.keras.lstm import CELLS
 
 DEFAULTS = {field.name: field.default for field in fields(Arguments)}
 

@@ -1,4 +1,4 @@
-"""`to_onnx`: a part of a fitted model as an ONNX file."""
+"""`to_onnx`: a part of a fitted model as an ONNX file, compared with what Refold computes."""
 
 import json
 import os
@@ -8,23 +8,32 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 import refold
-from refold._support.argument_checks import check_whole
+from refold._support.arrays import positions_of
 from refold._support.optional_imports import is_installed
+from refold._support.rules import check, one_of, whole
 from refold.errors import ParameterError, argument
 from refold.model import Model, continued, last_steps, model_of
 from refold.network.onnx.columns import Columns, columns_of
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, package
-from refold.network.onnx.runtime import encoder_feeds, run
-from refold.network.onnx.small_weights import Kind, choose_stored
-from refold.network.specification import Specification
-from refold.network.weights import DECODERS
+from refold.network.packed.network import PackedNetwork
+from refold.network.specification import DECODERS, Specification
 from refold.sequences import Sequences, atomic_writer
 
 Part = Literal["encoder", "decoder", "forecaster"]
+Kind = Literal["float32", "float16", "int8"]
 _PARTS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
-_KINDS = ("float32", "float16", "int8")
+# Types that weights of each kind are stored in, one after another.
+_TYPES: dict[str, tuple[str, ...]] = {
+    "float32": (),
+    "float16": ("float16",),
+    "int8": ("int8", "float16"),
+}
+# Largest root mean square of the error that smaller weights may cause, in standard deviations.
+_MAX_ERROR = 0.01
+# Smaller arrays are not worth it.
+_MIN_SIZE = 256
 LEAST_OPSET = 18
 """Oldest version of ONNX's operators that has all that a graph needs."""
 # Version of the set of operators that has LabelEncoder, of the same release of ONNX.
@@ -126,10 +135,8 @@ def to_onnx(
     >>> codes.shape
     (2, 4)
     """
-    for name, value, known in (("part", part, _PARTS), ("weights", weights, _KINDS)):
-        if value not in known:
-            choices = " or ".join(map(repr, known))
-            raise ParameterError(f"{argument(name)} must be {choices}. Got {value!r}.")
+    check("part", part, one_of(*_PARTS))
+    check("weights", weights, one_of(*_TYPES))
     model = model_of(model)
     options: dict[str, Any] = {
         "packed": packed,
@@ -142,12 +149,12 @@ def to_onnx(
     if weights != "float32" or is_installed("onnxruntime"):
         errors_of = _comparison(model, columns, part)
 
-        def error_of(chosen: Mapping[str, str]) -> float:
-            smaller, _, _ = build(model, part, stored=chosen, **options)
+        def error_of(types: Mapping[str, str]) -> float:
+            smaller, _, _ = build(model, part, stored=types, **options)
             return float(np.sqrt(np.mean(np.square(errors_of(smaller)))))
 
         if weights != "float32":
-            stored = choose_stored(weights, sizes, error_of)
+            stored = _choose_stored(weights, sizes, error_of)
             proto, _, _ = build(model, part, stored=stored, **options)
         difference = float(np.abs(errors_of(proto)).max(initial=0))
     content = proto.SerializeToString()
@@ -167,21 +174,25 @@ def build(
 ) -> tuple[Any, dict[str, int], Columns]:
     """Return a part of a model as an ONNX model, with the sizes of its weights, and its columns."""
     specification = model.specification
-    _check_architecture(specification)
-    if part == "forecaster":
-        _check_forecasts(specification)
+    network: Any = model.network
+    _check_exportable(specification, part)
     onnx, ir = package("onnx"), package("onnx_ir")
-    _check_opset(opset, onnx)
+    check("opset", opset, whole(LEAST_OPSET, onnx.defs.onnx_opset_version()))
     columns = columns_of(
         specification, model.schema, model.scaler, indices=category_indices, packed=packed
     )
+    if isinstance(network, PackedNetwork):
+        arrays = network.weights
+    else:  # a GRU, which runs in Keras
+        variables = network.network.weights
+        arrays = {variable.path: np.asarray(variable.value) for variable in variables}
     graph = Graph(stored or {})
-    _PARTS[part](graph, columns, _current_weights(model.network))
+    _PARTS[part](graph, columns, arrays)
     opsets = {"": opset} | _OTHER_OPSETS
-    known = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+    opset_ids = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     made = ir.Model(
         graph.finished(part, opsets),
-        ir_version=onnx.helper.find_min_ir_version_for(known),
+        ir_version=onnx.helper.find_min_ir_version_for(opset_ids),
         producer_name="refold",
         producer_version=refold.__version__,
         metadata_props=_metadata(model, part, columns),
@@ -191,11 +202,30 @@ def build(
     return proto, graph.sizes, columns
 
 
-def _current_weights(network: Any) -> Mapping[str, np.ndarray]:
-    """Return the weights of a default model by name, also of a model that runs in Keras."""
-    if hasattr(network, "weights"):
-        return network.weights
-    return {variable.path: np.asarray(variable.value) for variable in network.network.weights}
+def _choose_stored(
+    kind: Kind, sizes: Mapping[str, int], error_of: Callable[[Mapping[str, str]], float]
+) -> dict[str, str]:
+    """Return the type of each weight that is stored in a smaller type."""
+    # Weights take the type in the order of the error that each of them causes, as long as the error
+    # of all together is small. With int8, the rest takes float16 in the same way.
+    matrices = [name for name, size in sizes.items() if size >= _MIN_SIZE and "bias" not in name]
+    stored: dict[str, str] = {}
+    for dtype in _TYPES[kind]:
+        rest = [name for name in matrices if name not in stored]
+        everything = stored | dict.fromkeys(rest, dtype)
+        if error_of(everything) <= _MAX_ERROR:
+            return everything
+        errors = {name: error_of({name: dtype}) for name in rest}
+        order = sorted(rest, key=errors.__getitem__)
+        fits, too_many = 0, len(order)
+        while too_many - fits > 1:
+            middle = (fits + too_many) // 2
+            if error_of(stored | dict.fromkeys(order[:middle], dtype)) <= _MAX_ERROR:
+                fits = middle
+            else:
+                too_many = middle
+        stored |= dict.fromkeys(order[:fits], dtype)
+    return stored
 
 
 def _metadata(model: Model, part: str, columns: Columns) -> dict[str, str]:
@@ -211,30 +241,16 @@ def _metadata(model: Model, part: str, columns: Columns) -> dict[str, str]:
     }
 
 
-def _check_opset(opset: Any, onnx: Any) -> None:
-    newest = onnx.defs.onnx_opset_version()
-    if not LEAST_OPSET <= check_whole("opset", opset) <= newest:
-        raise ParameterError(
-            f"{argument('opset')} must be from {LEAST_OPSET} to {newest}, the newest that onnx "
-            f"{onnx.__version__} knows. Got {opset}."
-        )
-
-
-def _check_architecture(specification: Specification) -> None:
-    """Refuse models that have no graph."""
+def _check_exportable(specification: Specification, part: str) -> None:
+    """Refuse models that have no graph, or no forecast decoder."""
     name, decoder = specification.architecture, specification.decoder
-    if name == "default" and decoder in DECODERS:
-        return
-    what = argument(decoder=decoder) if name == "default" else argument(architecture=name)
-    raise ParameterError(
-        f"A model with {what} cannot be exported to ONNX. Fit one with "
-        f"{argument(architecture='default')} and one of Refold's own decoders."
-    )
-
-
-def _check_forecasts(specification: Specification) -> None:
-    """Refuse models that have no forecast decoder."""
-    if not specification.forecast_steps:
+    if name != "default" or decoder not in DECODERS:
+        what = argument(decoder=decoder) if name == "default" else argument(architecture=name)
+        raise ParameterError(
+            f"A model with {what} cannot be exported to ONNX. Fit one with "
+            f"{argument(architecture='default')} and one of Refold's own decoders."
+        )
+    if part == "forecaster" and not specification.forecast_steps:
         raise ParameterError(
             "This model was fitted to reconstruct, not to forecast, so it has no forecaster. Fit "
             f"one with {argument(forecast_steps=10)}, for ten steps."
@@ -250,8 +266,8 @@ def _comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np
     if part == "encoder":
         deviation = codes.std(axis=0)
         deviation = np.where(deviation == 0, 1, deviation)
-        feeds = encoder_feeds(columns, sequences)
-        return lambda proto: (run(proto, feeds)["codes"] - codes) / deviation
+        feeds = _encoder_feeds(columns, sequences)
+        return lambda proto: (_run(proto, feeds)["codes"] - codes) / deviation
     feeds = {"codes": codes}
     if part == "decoder":
         lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
@@ -259,7 +275,7 @@ def _comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np
     else:
         feeds |= _last_step_feeds(columns, sequences)
         written = continued(sequences, model.network, model.scaler)
-    expected = encoder_feeds(columns, written)
+    expected = _encoder_feeds(columns, written)
 
     def real(padded: np.ndarray) -> np.ndarray:
         if columns.packed:
@@ -267,13 +283,13 @@ def _comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np
         return padded[np.arange(padded.shape[1]) < written.lengths[:, None]]
 
     def errors(proto: Any) -> np.ndarray:
-        found, parts = run(proto, feeds), []
+        results, parts = _run(proto, feeds), []
         if columns.values:
-            away = real(found["values"]) - real(expected["values"])
+            away = real(results["values"]) - real(expected["values"])
             away = away.reshape(-1, len(columns.values))
             parts.append((away / model.error_scaler.scale_[columns.values]).ravel())
         if columns.categorical:
-            same = real(found["categories"]) == real(expected["categories"])
+            same = real(results["categories"]) == real(expected["categories"])
             parts.append(1.0 - same.ravel())
         return np.concatenate(parts)
 
@@ -302,5 +318,56 @@ def _last_step_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.nda
         return {}
     values = last_steps(sequences, steps).reshape(-1, sequences.schema.num_columns)
     offsets = np.arange(len(sequences) + 1) * steps
-    feeds = encoder_feeds(columns, Sequences(values, offsets, schema=sequences.schema))
+    feeds = _encoder_feeds(columns, Sequences(values, offsets, schema=sequences.schema))
     return {f"recent_{name}": feeds[name] for name in ("values", "categories") if name in feeds}
+
+
+def _encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarray]:
+    """Return the inputs of an encoder's graph for sequences with the columns of the model."""
+    parts = {}
+    if columns.values:
+        parts["values"] = sequences.values[:, columns.values].astype(columns.dtype)
+    if columns.categorical:
+        index = sequences.values[:, columns.categorical]
+        index = np.where(np.isnan(index), -1, index).astype(np.int64)
+        if not columns.indices:
+            forms = [_category_forms(columns, i) for i in columns.categorical]
+            shown = [form[column] for form, column in zip(forms, index.T, strict=True)]
+            index = np.stack(shown, axis=1)
+        parts["categories"] = index
+    width = next(iter(parts.values())).shape[1]
+    if columns.packed:
+        counts = (sequences.lengths * width).astype(np.int32)
+        return {name: part.ravel() for name, part in parts.items()} | {"counts": counts}
+    steps = int(sequences.lengths.max(initial=0))
+    rows = positions_of(np.arange(len(sequences)) * steps, sequences.lengths)
+    for name, part in parts.items():
+        padded = np.zeros((len(sequences) * steps, part.shape[1]), part.dtype)
+        padded[rows] = part
+        parts[name] = padded.reshape(len(sequences), steps, part.shape[1])
+    return parts | {"lengths": sequences.lengths.astype(np.int64)}
+
+
+def _category_forms(columns: Columns, i: int) -> np.ndarray:
+    """Return the form of each index of a category, then of an unknown and a missing one."""
+    categories = columns.categories(i)
+    unknown: Any = "<unknown>" if categories.dtype == object else np.int64(2**62)
+    return np.array([*categories, unknown, columns.missing_category], categories.dtype)
+
+
+def _run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run a graph; a ParameterError if the installed runtime does not have its operators."""
+    runtime = package("onnxruntime")
+    try:
+        session = runtime.InferenceSession(
+            proto.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        # its exceptions have no common class
+        opset = next(entry.version for entry in proto.opset_import if entry.domain == "")
+        reason = str(error).strip().splitlines()[0]
+        raise ParameterError(
+            f"onnxruntime {runtime.__version__} cannot load a graph with opset {opset}: {reason}"
+        ) from error
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds), strict=True))

@@ -259,7 +259,7 @@ CURVE = "curve two.csv"
         (f"{CURVE} --validation-fraction 0", "holds nothing out"),
         (f"{CURVE} --time-budget -1", "--time-budget must be a positive number of seconds"),
         ("export bare.refold -o m.txt", "must end in .onnx"),
-        ("export bare.refold -o m.onnx --opset 12", "--opset must be from 18"),
+        ("export bare.refold -o m.onnx --opset 12", "--opset must be an integer from 18"),
     ],
 )
 def test_a_mistake_is_one_line(mistake, command, message):

@@ -144,25 +144,15 @@ def compiled(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_one_wheel_works_with_every_python(compiled):
-    wheel, _ = compiled
+def test_one_wheel_holds_the_library_without_sources_for_every_python(compiled):
+    wheel, site = compiled
     _, _, python, abi, platform = wheel.stem.split("-")
     assert (python, abi) == ("py3", "none")
     assert platform != "any"
-
-
-@pytest.mark.slow
-def test_the_wheel_holds_the_library_and_no_sources(compiled):
-    wheel, _ = compiled
     (library,) = libraries(wheel)
     assert Path(library).parent.as_posix() == "refold/kernels"
     names = zipfile.ZipFile(wheel).namelist()
     assert [name for name in names if name.endswith((".cpp", ".h"))] == []
-
-
-@pytest.mark.slow
-def test_the_library_of_the_wheel_loads(compiled):
-    _, site = compiled
     state = printed(STATE, site)
     assert Path(state["file"]).is_relative_to(site)
     assert state["variant"] in VARIANTS
@@ -202,36 +192,22 @@ def test_the_library_loads_and_names_its_variant(states):
     assert state["why_not"] is None
 
 
-@pytest.fixture(scope="module")
-def supported(states):
-    return states["supported"]
-
-
 # tests/kernels/test_fused_lstm.py tests that each variant agrees with Keras.
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_variant_is_forced_by_name_or_refused(states, supported, variant):
+def test_a_variant_is_forced_by_name_or_refused(states, variant):
     state = states[variant]
-    if variant in supported:
+    if variant in states["supported"]:
         assert (state["variant"], state["why_not"]) == (variant, None)
     else:
         assert state["variant"] is None
         assert f"REFOLD_KERNEL='{variant}'" in state["why_not"]
 
 
-def test_every_machine_can_run_the_baseline_variant(supported):
-    assert {"x86-64", "neon", "plain"} & set(supported)
-
-
-def test_the_library_can_be_turned_off(states):
-    ran = states["none"]
-    assert ran["variant"] is None
-    assert "REFOLD_KERNEL=none" in ran["why_not"]
-
-
-def test_an_unknown_variant_lists_the_supported_ones(states, supported):
-    ran = states["avx2 "]
-    assert ran["variant"] is None
-    assert ran["why_not"] == (
+def test_the_library_can_be_turned_off_and_an_unknown_variant_lists_the_supported_ones(states):
+    assert states["none"]["variant"] is states["avx2 "]["variant"] is None
+    assert "REFOLD_KERNEL=none" in states["none"]["why_not"]
+    assert states["avx2 "]["why_not"] == (
         "REFOLD_KERNEL='avx2 ' is not a variant that this machine runs "
-        f"({', '.join(supported)}); set it to one of these or to none, or unset it"
+        f"({', '.join(states['supported'])}); set it to one of these or to none, or unset it"
     )
+    assert {"x86-64", "neon", "plain"} & set(states["supported"]), "every machine has a baseline"

@@ -6,8 +6,7 @@ import numpy as np
 
 from refold.model import Model
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import Specification
-from refold.network.weights import weights_of
+from refold.network.specification import Specification, weights_of
 from refold.sequences import Scaler, Sequences, as_sequences
 
 LENGTHS = (0, 1, 5, 9, 4, 0, 2, 9, 3, 1)

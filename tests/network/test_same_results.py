@@ -3,14 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from explore.test_exported_models import opened
 from network.kinds import KINDS, fitted
-from network.onnx.test_to_onnx import columns_of, padded, run
+from network.onnx.test_to_onnx import columns_of, loaded, padded, run
 from refold.explore import Atlas
-from refold.export import to_onnx
 from refold.network.keras.network import KerasNetwork, keras_models
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, as_sequences
@@ -34,32 +32,50 @@ def page(browser):
     "kind", [pytest.param(k, marks=[] if k in FEW else pytest.mark.slow, id=k) for k in KINDS]
 )
 def test_keras(kind):
-    model, sequences = of_kind(kind)
+    forecasts = KINDS[kind][1].get("scale") != "sequence"  # which cannot be forecast
+    steps = {"forecast_steps": 3, "recent_steps": 2} if forecasts else {}
+    model, sequences = of_kind(kind, **steps)
     network = PackedNetwork(model.specification, model.network.weights)
     keras = replace(model, network=KerasNetwork(keras_models(network)))
     codes = model.encode(sequences)
     check_codes(keras.encode(sequences), codes)
     check_decoded(keras.decode(codes), model, codes)
+    if forecasts:
+        ahead, expected = (m.forecast(sequences, context=99).sequences for m in (keras, model))
+        assert np.abs((ahead.values - expected.values) / model.error_scaler.scale_).max() < 1e-4
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_onnx(kind, tmp_path):
     model, sequences = of_kind(kind)
-    sessions = {}
-    for part in ("encoder", "decoder"):
-        to_onnx(model, tmp_path / part, part, category_indices=part == "decoder")
-        sessions[part] = onnxruntime.InferenceSession(tmp_path / part)
     codes = model.encode(sequences)
-    check_codes(run(sessions["encoder"], **padded(sequences, sessions["encoder"]))["codes"], codes)
-    decoded = run(sessions["decoder"], codes=codes, wanted_lengths=np.array([-1]))
-    lengths = decoded["lengths"]
-    real = np.arange(lengths.max()) < lengths[:, None]
-    tensors = [column["tensor"] for column in columns_of(sessions["decoder"])]
-    values = np.empty((real.sum(), len(tensors)))
-    for name in set(tensors):
-        values[:, [one == name for one in tensors]] = decoded[name][real]
-    offsets = np.append(0, np.cumsum(lengths))
-    check_decoded(Sequences(values, offsets, schema=model.schema), model, codes)
+    encoder = loaded(model, tmp_path, "encoder")
+    feeds = padded(sequences, encoder)
+    check_codes(run(encoder, **feeds)["codes"], codes)
+    real = np.arange(feeds["lengths"].max() + 2) < feeds.pop("lengths")[:, None]
+    flat = {name: tensor[real].ravel() for name, tensor in feeds.items()}
+    width = next(iter(feeds.values())).shape[2]
+    counts = (sequences.lengths * width).astype(np.int32)
+    packed = loaded(model, tmp_path, "encoder", packed=True)
+    check_codes(run(packed, **flat, counts=counts)["codes"], codes)
+
+    decoder = loaded(model, tmp_path, "decoder", category_indices=True)
+    packed = loaded(model, tmp_path, "decoder", category_indices=True, packed=True)
+    tensors = [column["tensor"] for column in columns_of(decoder)]
+    for lengths in (None, sequences.lengths):
+        feeds = {"codes": codes, "wanted_lengths": np.array([-1]) if lengths is None else lengths}
+        decoded, flat = run(decoder, **feeds), run(packed, **feeds)
+        real = np.arange(decoded["lengths"].max()) < decoded["lengths"][:, None]
+        values = np.empty((real.sum(), len(tensors)))
+        for name in set(tensors):
+            columns = [tensor == name for tensor in tensors]
+            values[:, columns] = decoded[name][real]
+            assert (flat[name] == decoded[name][real].ravel()).all()
+            past = decoded[name][~real]
+            assert np.isnan(past).all() if name == "values" else (past == -1).all()
+        assert (flat["counts"] == decoded["lengths"] * tensors.count(tensors[0])).all()
+        offsets = np.append(0, np.cumsum(decoded["lengths"]))
+        check_decoded(Sequences(values, offsets, schema=model.schema), model, codes, lengths)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,12 +90,13 @@ def test_page(kind, page):
     rows = [list(zip(*one, strict=True)) for one in columns]
     decoded = Sequences.from_list(rows, names=names, column_types=types)
     # a page writes no sequence that is longer than its longest
-    check_decoded(decoded, model, codes, longest=sequences.lengths.max())
+    lengths = np.minimum(model.predict_lengths(codes), sequences.lengths.max())
+    check_decoded(decoded, model, codes, lengths)
 
 
-def of_kind(kind):
+def of_kind(kind, **more):
     data, options = KINDS[kind]
-    model = fitted(data, **options)
+    model = fitted(data, **options | more)
     return model, as_sequences(data).align(model.schema)
 
 
@@ -87,10 +104,11 @@ def check_codes(codes, expected):
     assert np.abs(codes - expected).max() < 1e-5 * expected.std(axis=0).min()
 
 
-def check_decoded(decoded, model, codes, longest=99):
-    """Compare decoded sequences, of predicted lengths, with those of packed rows."""
+def check_decoded(decoded, model, codes, lengths=None):
+    """Compare decoded sequences, of predicted lengths by default, with those of packed rows."""
     decoded = as_sequences(decoded).align(model.schema)
-    expected = model.to_sequences(codes, np.minimum(model.predict_lengths(codes), longest))
+    lengths = model.predict_lengths(codes) if lengths is None else lengths
+    expected = model.to_sequences(codes, lengths)
     assert decoded.lengths.tolist() == expected.lengths.tolist()
     away = (decoded.values - expected.values) / model.error_scaler.scale_
     assert np.abs(away).max() < 1e-4

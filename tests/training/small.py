@@ -39,7 +39,7 @@ def network(case, seed=0, **changes):
     specification = Specification(**(given | sizes | dict(case.options)))
     with seeded(seed):
         models = case.build()
-        length = length_model(4, mean=3.5, deviation=2.0)
+        length = length_model(specification)
     return Network(replace(specification, **changes), models, length)
 
 

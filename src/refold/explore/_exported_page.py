@@ -22,8 +22,7 @@ from refold.explore._maps import BackgroundTask
 from refold.explore._server import PAGE
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import length_unit
-from refold.network.weights import linear_map
+from refold.network.specification import length_unit, linear_map
 from refold.sequences import atomic_writer
 from refold.sequences.types import outputs_of
 from refold.serve import to_json

@@ -3,7 +3,7 @@
 from refold.kernels import packed as packed
 from refold.kernels._library import variant as variant
 from refold.kernels._library import why_not as why_not
-from refold.kernels._rocket_kernels import DILATIONS as DILATIONS
-from refold.kernels._rocket_kernels import STEEPNESS as STEEPNESS
-from refold.kernels._rocket_kernels import RandomConvolutions as RandomConvolutions
-from refold.kernels._rocket_kernels import random_convolutions as random_convolutions
+from refold.kernels.packed import DILATIONS as DILATIONS
+from refold.kernels.packed import STEEPNESS as STEEPNESS
+from refold.kernels.packed import RandomConvolutions as RandomConvolutions
+from refold.kernels.packed import random_convolutions as random_convolutions

@@ -1,9 +1,12 @@
-"""The compiled library: how it is loaded and called, and the variant that it runs."""
+"""The compiled library: its variant, threads, calls, and the weights in its order."""
 
+import contextlib
 import ctypes
 import functools
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -13,7 +16,7 @@ _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
-# Types of the result and of the arguments of each C function.
+# Types of the result and of the arguments of each C function. `call` adds the number of threads.
 _SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
@@ -21,30 +24,34 @@ _SIGNATURES = {
     "normal_cdf": "v ppi",
     "pack_lstm": "b iipppp",
     "pack_lstm_gradient": "b iippp",
-    "lstm_forward": "b iiippipppppbpippppi",
-    "lstm_backward": "b iiipppbpppipppipppi",
-    "product": "b iiipipipipii",
-    "ragged_product": "b iiiippppipi",
-    "step_product": "b iiiipppppi",
+    "lstm_forward": "b iiippipppppbpippppt",
+    "lstm_backward": "b iiipppbpppipppipppt",
+    "product": "b iiipipipipit",
+    "ragged_product": "b iiiippppipt",
+    "step_product": "b iiiipppppt",
     "segment_sum": "v iippip",
     "segment_max": "v iippip",
-    "pooled_convolutions": "b iippippiiifppi",
-    "pooled_runs": "b iippippiifpppi",
+    "pooled_convolutions": "b iippippiiifppt",
+    "pooled_runs": "b iippippiifpppt",
 }
 _TYPES = {
     "p": ctypes.c_void_p,
     "i": ctypes.c_int64,
+    "t": ctypes.c_int64,  # number of threads
     "b": ctypes.c_int,
     "f": ctypes.c_float,
     "v": None,
 }
 
+# the limit of each thread
+_LIMITS = threading.local()
+
 
 @functools.cache
 def _opened() -> tuple[ctypes.CDLL | None, str | None]:
     """Return the library and None, or None and the reason why there is no kernel."""
-    wanted = os.environ.get("REFOLD_KERNEL", "")
-    if wanted == "none":
+    request = os.environ.get("REFOLD_KERNEL", "")
+    if request == "none":
         return None, "REFOLD_KERNEL=none switches the LSTM kernel off"
     if not PATH.exists():
         return None, (
@@ -59,7 +66,7 @@ def _opened() -> tuple[ctypes.CDLL | None, str | None]:
     if library.refold_variant() is None:
         runs = [name for name in _VARIANTS if library.refold_supported(name.encode())]
         return None, (
-            f"REFOLD_KERNEL={wanted!r} is not a variant that this machine runs "
+            f"REFOLD_KERNEL={request!r} is not a variant that this machine runs "
             f"({', '.join(runs)}); set it to one of these or to none, or unset it"
         )
     for name, signature in _SIGNATURES.items():
@@ -140,6 +147,76 @@ def call(name: str, *arguments: Any) -> None:
             except (TypeError, ValueError):  # read-only, not dense or empty
                 argument = argument.ctypes.data
         addresses.append(argument)
+    if _SIGNATURES[name].endswith("t"):
+        addresses.append(num_threads())
     library, _ = _opened()
     if getattr(library, f"refold_{name}")(*addresses):
         raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
+
+
+def num_threads() -> int:
+    """Return the number of threads of an operation: one for each core that this process may use."""
+    return getattr(_LIMITS, "limit", None) or _num_cores()
+
+
+@functools.cache
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def limited_threads(limit: int) -> Iterator[None]:
+    """Let operations that the current thread calls have this number of threads."""
+    before = getattr(_LIMITS, "limit", None)
+    _LIMITS.limit = limit
+    try:
+        yield
+    finally:
+        _LIMITS.limit = before
+
+
+class LstmWeights:
+    """Weights of an LSTM, which must not be changed; the library packs them at the first call."""
+
+    def __init__(self, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> None:
+        # (features, 4 * units), (units, 4 * units) and (4 * units,), all float32. The gates are in
+        # Keras's order: input, forget, cell, output.
+        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
+        self.units = len(recurrent_kernel)
+
+    @functools.cached_property
+    def packed(self) -> np.ndarray:
+        """Weights in the order in which the library's forward pass reads them."""
+        length = layout(self.units, len(self.kernel)).forward_weights
+        return self._packed_by("pack_lstm", length, self.kernel, self.recurrent_kernel, self.bias)
+
+    @functools.cached_property
+    def packed_gradient(self) -> np.ndarray:
+        """Weights in the order in which the library's gradient reads them."""
+        length = layout(self.units, len(self.kernel)).backward_weights
+        return self._packed_by("pack_lstm_gradient", length, self.kernel, self.recurrent_kernel)
+
+    def _packed_by(self, name: str, length: int, *arrays: np.ndarray) -> np.ndarray:
+        floats = np.empty(length + 16, np.float32)
+        begin = -floats.ctypes.data // 4 % 16  # the weights start at a cache line
+        packed = floats[begin : begin + length]
+        dense = (np.ascontiguousarray(array, np.float32) for array in arrays)
+        call(name, len(self.kernel), self.units, *dense, packed)
+        return packed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # without the packed weights, whose order another machine may not share
+        return LstmWeights, (self.kernel, self.recurrent_kernel, self.bias)
+
+
+class Trace(NamedTuple):
+    """What `lstm_gradient` needs of a forward pass."""
+
+    offsets: np.ndarray  # (n_sequences + 1,)
+    weights: LstmWeights
+    c: np.ndarray  # initial cell state (n_sequences, units)
+    go_backwards: bool
+    by_sequence: bool  # whether the input had sums by sequence, whose gradient is then computed
+    saved: Any  # gates and cells of every row, in the layout of the library or of NumPy

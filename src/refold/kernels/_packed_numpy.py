@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.kernels._lstm_weights import LstmWeights, Trace
+from refold.kernels._library import LstmWeights, Trace
 
 exp, tanh = np.exp, np.tanh
 
@@ -24,11 +24,8 @@ def normal_cdf(x: np.ndarray) -> np.ndarray:
 _erfc = np.vectorize(math.erfc, otypes=[float])
 
 
-def product(
-    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None = None, threads: int | None = None
-) -> np.ndarray:
+def product(x: np.ndarray, weights: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
     """Compute ``start + x @ weights``, (n_rows, width); start is (width,) or (n_rows, width)."""
-    del threads
     y = np.zeros((len(x), weights.shape[1]), np.float32)
     # not ``x @ weights``, whose rounding depends on the number of rows
     if start is not None:
@@ -43,11 +40,9 @@ def ragged_product(
     offsets: np.ndarray,
     weights: np.ndarray,
     start: np.ndarray | None = None,
-    threads: int | None = None,
 ) -> np.ndarray:
     """Sum x (n_rows, channels) with weights (max_steps, channels, width) of each step."""
     # steps after the first ``max_steps`` have no weights
-    del threads
     lengths = np.diff(offsets)
     y = np.zeros((len(lengths), weights.shape[2]), np.float32)
     if start is not None:
@@ -63,12 +58,10 @@ def step_product(
     offsets: np.ndarray,
     weights: np.ndarray,
     start: np.ndarray,
-    threads: int | None = None,
 ) -> np.ndarray:
     """Multiply x (n_sequences, depth) by weights (depth, max_steps, width), for each step."""
     # ``start`` (at least the longest length, width) is added to each step. Steps after the first
     # ``max_steps`` have nothing else.
-    del threads
     y = np.empty((offsets[-1], weights.shape[2]), np.float32)
     for step, (there, rows) in enumerate(_steps(offsets)):
         y[rows] = start[step]
@@ -104,14 +97,12 @@ def pooled_convolutions(
     dilation: int,
     stride: int,
     steepness: float,
-    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve each channel of mixed (n_rows, kernels) with its taps (9, kernels), and pool."""
     # The middle tap is for the step itself, and steps outside of the sequence count as zero. The
     # first value is that of the first step, and the next ones follow in strides. Returns the mean
     # of sigmoid(steepness * convolution) and the maximum, (n_sequences, kernels), both 0 for an
     # empty sequence.
-    del threads
     counts = -(-np.diff(offsets) // stride)
     starts = np.concatenate([[0], np.cumsum(counts)])
     convolved = _convolved(mixed, offsets, taps, bias, dilation, stride)
@@ -128,14 +119,12 @@ def pooled_runs(
     *,
     dilation: int,
     margin: float,
-    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convolve as `pooled_convolutions` does, and pool the steps with a positive convolution."""
     # A convolution above the margin is positive. The margin is larger than rounding errors, so that
     # they do not decide where a convolution is constant. Returns, all (n_sequences, kernels) and
     # relative to the length: the share of positive steps, where steps from -margin to margin count
     # half; their mean index, 0 if there is none; and the longest run of them.
-    del threads
     convolved, lengths = _convolved(mixed, offsets, taps, bias, dilation, 1), np.diff(offsets)
     above, near = np.zeros((2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool)
     steps = np.arange(above.shape[1])
@@ -188,7 +177,6 @@ def lstm(
     outputs: np.ndarray | None = None,
     keep: bool = False,
     reuse: Trace | None = None,
-    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Trace | None]:
     """Run an LSTM over x (n_rows, features); return outputs (n_rows, units), h, c and the trace."""
     # by_sequence and by_step (at least n, 4 * units) are products of inputs that all steps of a
@@ -197,7 +185,7 @@ def lstm(
     # by_sequence[i] + by_step[t] + x @ kernel + h @ recurrent_kernel.
     # The rows of ``outputs`` may be parts of longer rows. The new trace takes the memory of
     # ``reuse``, because fresh memory costs a tenth of the time of a large call.
-    del threads, reuse
+    del reuse
     units = weights.units
     if outputs is None:
         outputs = np.empty((len(x), units), np.float32)
@@ -222,12 +210,9 @@ def lstm(
     return outputs, h, c, trace
 
 
-def lstm_gradient(
-    trace: Trace, d_outputs: np.ndarray, *, threads: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def lstm_gradient(trace: Trace, d_outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the gradients of x (or of by_sequence, if given), h and c of an `lstm`."""
     # the library overwrites the trace, so it can be used once
-    del threads
     i, f, g, o, cells = trace.saved
     d_sums = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
     dh, dc = np.zeros_like(trace.c), np.zeros_like(trace.c)

@@ -5,17 +5,19 @@ To add a backend, write a module whose ``lstm`` takes and returns what this `lst
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 
 from refold.errors import ParameterError
 from refold.kernels._library import layout, load, variant, why_not
-from refold.kernels._reverse_only import refuse_second_derivative, reverse_only
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
@@ -64,29 +66,22 @@ def lstm(
 ) -> tuple[Any, Any, Any]:
     """Run an LSTM [1]_ over a batch of sequences on the CPU, with the compiled kernel.
 
-    It works under ``jax.jit``, and is differentiable once in reverse mode with respect to every
-    array.
+    It is differentiable once, in reverse mode.
 
     Parameters
     ----------
     x : array of shape (B, T, F), float32
         Input.
-    kernel : array of shape (F, 4 H), float32
-        Input weights. The gates are in Keras's order: input, forget, cell, output.
-    recurrent_kernel : array of shape (H, 4 H), float32
-        Recurrent weights.
-    bias : array of shape (4 H,), float32
-        Bias.
+    kernel, recurrent_kernel, bias : arrays of shape (F, 4 H), (H, 4 H) and (4 H,), float32
+        Weights. The gates are in Keras's order: input, forget, cell, output.
     h, c : array of shape (B, H), float32
         Initial output and cell state.
     mask : array of shape (B, T), bool, optional
         True at real steps. A masked step leaves output and state unchanged and costs nothing.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear"}
         Activation of the cell and the output, and activation of the gates.
-    go_backwards : bool
-        Read the steps from the last to the first.
-    return_sequences : bool
-        Whether to return the outputs of all steps.
+    go_backwards, return_sequences : bool
+        Whether to read the last step first, and whether to return the outputs of all steps.
 
     Returns
     -------
@@ -114,10 +109,9 @@ def lstm(
     _register()
     options = _Options(activation, recurrent_activation, bool(go_backwards), bool(return_sequences))
     for name in ("activation", "recurrent_activation"):
-        if getattr(options, name) not in ACTIVATIONS:
+        if (value := getattr(options, name)) not in ACTIVATIONS:
             raise ParameterError(
-                f"{name} is {getattr(options, name)!r}; the LSTM kernel supports "
-                f"{', '.join(ACTIVATIONS)}."
+                f"{name} is {value!r}; the LSTM kernel supports {', '.join(ACTIVATIONS)}."
             )
     arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
     mask = None if mask is None else jnp.asarray(mask)
@@ -140,21 +134,80 @@ def _check(arrays: list[Any], mask: Any) -> None:
         "h": (h, (batch, units)),
         "c": (c, (batch, units)),
     }
+    if mask is not None:
+        expected["mask"] = (mask, (batch, steps))
     for name, (array, shape) in expected.items():
-        if array.shape != shape:
+        dtype = jnp.dtype(bool if name == "mask" else jnp.float32)
+        if (array.shape, array.dtype) != (shape, dtype):
             raise ParameterError(
-                f"{name} has shape {array.shape}; expected {shape}, for x of {x.shape} and h of "
-                f"{h.shape}."
+                f"{name} is {array.dtype} of shape {array.shape}; expected {dtype} of {shape}, for "
+                f"x of {x.shape} and h of {h.shape}."
             )
-        if array.dtype != jnp.float32:
-            raise ParameterError(
-                f"{name} is {array.dtype}; the LSTM kernel takes float32. Cast it."
-            )
-    if mask is not None and (mask.shape != (batch, steps) or mask.dtype != jnp.bool_):
-        raise ParameterError(
-            f"mask is {mask.dtype} of shape {mask.shape}; expected bool of {(batch, steps)}, "
-            "True at real steps."
-        )
+
+
+# JAX differentiates the kernel once, in reverse mode. Other derivatives give a clear error.
+
+_HELP = 'Use LSTM(engine="scan"), or refold.layers.convert(model, engine="scan").'
+
+
+def _refuse_forward_mode(*_: Any, **__: Any) -> NoReturn:
+    raise ParameterError(
+        f"The fused LSTM has no forward-mode derivative (jvp, jacfwd, linearize). {_HELP}"
+    )
+
+
+# Passes a tangent through. Reverse mode can transpose it, but nothing can compute its value.
+_tangent_p = Primitive("refold_reverse_only")
+_tangent_p.def_impl(_refuse_forward_mode)
+_tangent_p.def_abstract_eval(lambda tangent: tangent)
+ad.deflinear2(_tangent_p, lambda cotangent, _: [cotangent])
+mlir.register_lowering(_tangent_p, _refuse_forward_mode)
+
+
+def _batch(tangents: list, axes: list) -> tuple[Any, Any]:
+    if not isinstance(tangents[0], Tracer):  # jacfwd
+        _refuse_forward_mode()
+    return _tangent_p.bind(tangents[0]), axes[0]
+
+
+batching.primitive_batchers[_tangent_p] = _batch
+
+
+@jax.custom_jvp
+def _identity(x: Any) -> Any:
+    return x
+
+
+@_identity.defjvp
+def _identity_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
+    return primals[0], _tangent_p.bind(tangents[0])
+
+
+def reverse_only(*arrays: Any) -> list[Any]:
+    """Return the same arrays, with tangents that raise an error when they are computed."""
+    return [_identity(array) for array in arrays]
+
+
+def refuse_second_derivative(function: Callable) -> Callable:
+    """Make ``function(*arrays, options)`` raise an error when it is differentiated."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any) -> Any:
+        *arrays, options = arguments
+        return _bound(function, options)(*arrays)
+
+    return wrapped
+
+
+@functools.cache
+def _bound(function: Callable, options: Any) -> Callable:
+    bound = jax.custom_jvp(lambda *arrays: function(*arrays, options))
+
+    @bound.defjvp
+    def _(*_: Any) -> NoReturn:
+        raise ParameterError(f"The fused LSTM has no second derivative. {_HELP}")
+
+    return bound
 
 
 @functools.cache

@@ -4,8 +4,8 @@ import numpy as np
 
 from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import DILATIONS, packed, random_convolutions
-from refold.network.fitted_network import FittedNetwork
-from refold.network.packed.features import pooled
+from refold.network.packed.encoder import pooled
+from refold.network.packed.network import FittedNetwork
 from refold.network.packed.rows import blocks
 from refold.sequences import check_codes_finite
 
@@ -57,14 +57,14 @@ class DecodedFeatures:
         offsets = offsets_from_lengths(network.predict_lengths(inner))
         features = np.empty((len(codes), 2 + 2 * len(self._convolutions.bias)), np.float32)
         for block in blocks(network.specification, offsets):
-            outputs = network.decode(inner[block.chosen], block.offsets)
+            outputs = network.decode(inner[block.indices], block.offsets)
             lengths = lengths_from_offsets(block.offsets)
             power = packed.segment_sum(outputs**2, block.offsets) / np.maximum(1, lengths)[:, None]
             size = np.sqrt(power.mean(axis=1)) + _LEAST_SIZE
             outputs /= np.repeat(size, lengths)[:, None]
-            features[block.chosen, 0] = np.log(size)
-            features[block.chosen, 1] = lengths
-            features[block.chosen, 2:] = pooled(
+            features[block.indices, 0] = np.log(size)
+            features[block.indices, 1] = lengths
+            features[block.indices, 2:] = pooled(
                 outputs, block.offsets, self._convolutions, dilations=self._dilations
             )
         return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)

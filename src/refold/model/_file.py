@@ -26,10 +26,8 @@ from refold.model._statistics import (
     Mixture,
     ReferenceStatistics,
 )
-from refold.network.fitted_network import FittedNetwork
-from refold.network.packed.network import PackedNetwork
-from refold.network.specification import Specification
-from refold.network.weights import are_default, weights_of
+from refold.network.packed.network import FittedNetwork, PackedNetwork
+from refold.network.specification import Specification, are_default, weights_of
 from refold.sequences import Scaler, Schema, atomic_writer, local_path
 
 FORMAT = "refold-model"

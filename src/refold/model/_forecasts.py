@@ -13,7 +13,7 @@ from refold._support.rules import check, whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
 from refold.model._inputs import SequencesLike, describe_trained
-from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import FittedNetwork
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
 from refold.sequences import Scaler, Sequences, check_decoded, split_at, stored_model

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from refold._support.output import warn
 from refold._support.rules import check, or_auto, whole
 from refold.errors import DataError, Message, ParameterError, argument, spelled
-from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
     Scaler,

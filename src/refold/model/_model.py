@@ -69,8 +69,8 @@ from refold.model._statistics import (
     fit_mixture,
 )
 from refold.model._stream import Stream
-from refold.network.fitted_network import FittedNetwork
 from refold.network.packed.heads import Draw
+from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
     Scaler,

@@ -1,14 +1,27 @@
-"""Plain specification of a network: what it is built from, before and after saving."""
+"""Plain specification of a network: sizes, options, and the weights of the default model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+
+from refold.kernels import random_convolutions
 from refold.sequences.types import number_mask
 
 # Minimum standard deviation of the training lengths, in steps.
 _MIN_LENGTH_DEVIATION = 0.1
 MIN_LENGTH_SCALE = 0.05
 """Minimum scale of the distribution of a length, in steps."""
+LENGTH_UNITS = 64
+"""Width of the hidden layer of the length model."""
+MAX_STRIDE = 4
+"""Cap on the stride of the pooled convolutions."""
+# Cap on the weights of the linear path, in the encoder and in the decoder.
+_MAX_LINEAR_WEIGHTS = 1 << 22
+DECODERS = ("parallel", "autoregressive")
+"""Decoders that run on packed rows."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +58,10 @@ class Specification:
 
     Examples
     --------
-    >>> specification = Specification(
-    ...     architecture="default",
-    ...     column_types=["numeric", "categorical"],
-    ...     num_categories=[0, 4],
-    ...     observed_flags=False,
-    ...     latent_dim=8,
-    ...     max_steps=50,
-    ...     units=16,
-    ...     depth=1,
-    ...     dropout=0.0,
-    ...     length_mean=40.0,
-    ...     length_deviation=5.0,
-    ... )
-    >>> specification.num_outputs
+    >>> columns = {"column_types": ["numeric", "categorical"], "num_categories": [0, 4]}
+    >>> sizes = {"latent_dim": 8, "max_steps": 50, "units": 16, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 40.0, "length_deviation": 5.0}
+    >>> Specification("default", **columns, **sizes, **lengths, observed_flags=False).num_outputs
     5
     """
 
@@ -112,6 +115,11 @@ class Specification:
         return len(self.column_types) * (2 if self.observed_flags else 1)
 
     @property
+    def input_width(self) -> int:
+        """Number of input channels with categorical columns as one-hot."""
+        return self.num_channels + sum(n - 1 for n in self.num_categories if n)
+
+    @property
     def num_outputs(self) -> int:
         """Number of outputs at each step."""
         return sum(n or 1 for n in self.num_categories)
@@ -122,9 +130,62 @@ class Specification:
         return self.recent_steps * self.num_outputs
 
     @property
-    def forecasts_linearly(self) -> bool:
-        """Whether the forecast decoder has a linear path."""
-        return self.recent_steps > 0 or bool(number_mask(self.column_types).any())
+    def linear_steps(self) -> int | None:
+        """Number of steps that the linear path has weights for; None without a linear path."""
+        linear_path = self.linear_path
+        if linear_path is None:
+            linear_path = bool(number_mask(self.column_types).any())
+        most = most_linear_steps(self.input_width, self.latent_dim)
+        return min(self.max_steps, most) if linear_path else None
+
+    @property
+    def convolution_stride(self) -> int:
+        """Stride of the ROCKET features."""
+        # With patches it is not slower than the LSTMs. A longer stride would miss short patterns.
+        return min(self.patch, MAX_STRIDE)
+
+    def decoder_sizes(self, *, ahead: bool = False) -> "DecoderSizes":
+        """Return the sizes of the decoder, or of the forecast decoder."""
+        if not ahead:
+            reads_previous = self.decoder == "autoregressive"
+            sizes = self.latent_dim, self.max_steps, self.patch, self.linear_steps
+            return DecoderSizes("", *sizes, scales_by_step=False, reads_previous=reads_previous)
+        latent_dim, linear_steps = self.latent_dim + self.recent_dim, None
+        # it has a linear path whatever the option says
+        if self.recent_steps or number_mask(self.column_types).any():
+            most = most_linear_steps(self.num_outputs, latent_dim)
+            linear_steps = min(self.forecast_steps, most)
+        return DecoderSizes(
+            "_ahead",
+            latent_dim,
+            self.forecast_steps,
+            1,
+            linear_steps,
+            scales_by_step=self.recent_steps > 0,
+            reads_previous=False,
+        )
+
+
+class DecoderSizes(NamedTuple):
+    """What a decoder and a forecast decoder of the same network differ in."""
+
+    suffix: str  # of the names of the layers
+    latent_dim: int  # width of the code, and of recent values if it reads them
+    max_steps: int
+    patch: int
+    linear_steps: int | None  # steps that the linear path has weights for; None without one
+    scales_by_step: bool  # whether each step has its own scale of the LSTMs beside the linear path
+    reads_previous: bool
+
+    @property
+    def max_patches(self) -> int:
+        """Number of patches of ``max_steps`` steps."""
+        return -(-self.max_steps // self.patch)
+
+    @property
+    def num_periods(self) -> int:
+        """Number of periods of the position features; see `refold.layers.RepeatCode`."""
+        return num_periods(self.max_patches)
 
 
 def length_unit(deviation: float) -> float:
@@ -137,3 +198,114 @@ def log_length_scales(deviation: float) -> tuple[float, float, float]:
     # a logistic distribution of scale s has the standard deviation 1.81 s
     unit = length_unit(deviation)
     return math.log(0.55 * unit), math.log(MIN_LENGTH_SCALE), math.log(2.0 * unit)
+
+
+def num_periods(max_steps: int) -> int:
+    """Return the number of periods of the position features, of which each is twice the last."""
+    return 1 + max(1, math.ceil(math.log2(max_steps + 1)))
+
+
+def most_linear_steps(width: int, latent_dim: int) -> int:
+    """Return the most steps that a linear path has weights for."""
+    return max(1, _MAX_LINEAR_WEIGHTS // (width * latent_dim))
+
+
+def are_default(specification: Specification) -> bool:
+    """Return whether a network is the default model with LSTMs, which needs no Keras."""
+    default = specification.architecture == "default" and specification.cell == "lstm"
+    # a decoder that was added to `refold.network.keras.decoder` runs in Keras
+    return default and specification.decoder in DECODERS
+
+
+class Weight(NamedTuple):
+    """A weight of the default model."""
+
+    name: str  # the path of Keras's variable
+    shape: tuple[int, ...]
+    is_trained: bool = True
+
+
+def weights_of(specification: Specification) -> list[Weight]:
+    """List the weights of the default model, in the order in which Keras creates them."""
+    latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
+    learned, width = specification.learned_dim, specification.input_width
+    num_pooled = 6 * units + 3
+    weights: list[Weight] = []
+    inputs = patch * width + 1 if patch > 1 else width
+    for i in range(1, specification.depth + 1):
+        for direction in ("forward", "backward"):
+            weights += _lstm(f"encoder_{i}/{direction}_lstm_{i}", inputs, units)
+        inputs = 2 * units
+    weights += _dense("code", num_pooled, learned)
+    if (steps := specification.linear_steps) is not None:
+        weights += _linear("linear_code", (steps, width, learned), (learned,))
+        weights.append(Weight("linear_code/scale", (), is_trained=False))
+        if specification.by_length:
+            maps = (steps + 1, learned, learned)
+            weights.append(Weight("linear_code/maps", maps, is_trained=False))
+            weights.append(Weight("linear_code/offsets", maps[:2], is_trained=False))
+    if specification.rocket_dim:
+        arrays = random_convolutions(width).arrays()
+        for part, array in arrays.items():
+            weights.append(Weight(f"convolutions/{part}", array.shape, is_trained=False))
+        num_features = 2 * len(arrays["bias"])
+        weights.append(Weight("rocket_dim/center", (num_features,), is_trained=False))
+        shape = (num_features, specification.rocket_dim)
+        weights.append(Weight("rocket_dim/kernel", shape, is_trained=False))
+    weights += _decoder(specification, specification.decoder_sizes())
+    if not specification.length_dim:
+        weights += _dense("hidden", latent_dim, LENGTH_UNITS)
+        weights += _dense("length/dense", LENGTH_UNITS, 2)
+    if specification.variational:
+        weights += _dense("log_variance", num_pooled, latent_dim)
+    if specification.forecast_steps:
+        weights += _decoder(specification, specification.decoder_sizes(ahead=True))
+    return weights
+
+
+def _decoder(specification: Specification, sizes: DecoderSizes) -> list[Weight]:
+    units, outputs, suffix = specification.units, specification.num_outputs, sizes.suffix
+    weights: list[Weight] = []
+    for i in range(1, specification.depth + 1):
+        weights += _dense(f"start{suffix}_{i}", sizes.latent_dim, 2 * units)
+    # besides the code, two position features, and the sine and cosine of each period
+    inputs = sizes.latent_dim + 2 + 2 * sizes.num_periods
+    if sizes.reads_previous:
+        inputs += outputs + 1
+    for i in range(1, specification.depth + 1):
+        weights += _lstm(f"decoder{suffix}_{i}", inputs if i == 1 else units, units)
+    if sizes.linear_steps is not None:
+        shape = (sizes.linear_steps, outputs)
+        weights += _linear(f"linear_steps{suffix}", (sizes.latent_dim, *shape), shape)
+        scale = (sizes.max_steps, outputs) if sizes.scales_by_step else (outputs,)
+        weights.append(Weight(f"head{suffix}/scale", scale, is_trained=False))
+    return weights + _dense(f"head{suffix}/dense", units, sizes.patch * outputs)
+
+
+def _dense(layer: str, inputs: int, outputs: int) -> list[Weight]:
+    return [Weight(f"{layer}/kernel", (inputs, outputs)), Weight(f"{layer}/bias", (outputs,))]
+
+
+def _lstm(layer: str, inputs: int, units: int) -> list[Weight]:
+    cell = f"{layer}/lstm_cell"
+    return [
+        Weight(f"{cell}/kernel", (inputs, 4 * units)),
+        Weight(f"{cell}/recurrent_kernel", (units, 4 * units)),
+        Weight(f"{cell}/bias", (4 * units,)),
+    ]
+
+
+def _linear(layer: str, shape: tuple[int, ...], bias: tuple[int, ...]) -> list[Weight]:
+    # the map is the initial one plus the learned change, multiplied by its unit
+    return [
+        Weight(f"{layer}/change", shape),
+        Weight(f"{layer}/bias", bias),
+        Weight(f"{layer}/start", shape, is_trained=False),
+        Weight(f"{layer}/unit", (), is_trained=False),
+    ]
+
+
+def linear_map(weights: Mapping[str, np.ndarray], layer: str) -> np.ndarray:
+    """Return the weights of a linear path: the initial ones plus the learned change."""
+    start, unit, change = (weights[f"{layer}/{part}"] for part in ("start", "unit", "change"))
+    return start + unit * change

@@ -170,7 +170,7 @@ def _described(
     if specification.observed_flags:
         missing = np.tile(missing, 2)
     for block, values in encoded_blocks(specification, scaled):
-        some = block.chosen
+        some = block.indices
         yield some, Described(values, block.offsets, statistics[some], missing[some])
 
 

@@ -14,7 +14,7 @@ from refold._support.file_lock import sole_training
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
-from refold.network.fitted_network import FittedNetwork
+from refold.network.packed.network import FittedNetwork
 from refold.training._split import Source
 from refold.training.loop._state import Checkpoints, TrainingProgress
 

@@ -11,9 +11,9 @@ import numpy as np
 from refold._support.output import log, log_kept_epoch
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
-from refold.network.fitted_network import FittedNetwork
 from refold.network.keras.build import Network
 from refold.network.keras.network import inference_with
+from refold.network.packed.network import FittedNetwork
 from refold.sequences import Scaler, Sequences
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import (

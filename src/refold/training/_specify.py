@@ -11,10 +11,9 @@ from refold.errors import DataError, ParameterError, argument
 from refold.model import check_fits, check_latent_steps
 from refold.network.keras.build import Network, build
 from refold.network.keras.decoder import DECODERS
+from refold.network.keras.layer import seeded
 from refold.network.keras.network import inference_with, with_weights_of
-from refold.network.keras.seed import seeded
-from refold.network.specification import Specification
-from refold.network.weights import most_linear_steps
+from refold.network.specification import Specification, most_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecasts import SHARE_OF_TIME, pick_recent_steps
 from refold.training._held_out_error import Choice, HeldOut, rocket_features_cost_nothing

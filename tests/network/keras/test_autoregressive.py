@@ -1,4 +1,4 @@
-"""Autoregressive decoding agrees with the decoder given the decoded steps."""
+"""Autoregressive decoding: its steps, sampling, saved decoders, and decoders that it refuses."""
 
 import keras
 import numpy as np
@@ -6,7 +6,9 @@ import pytest
 
 from network.keras.ragged import STEPS
 from refold.errors import ParameterError
+from refold.layers import ColumnHead
 from refold.models import Specification, build, decode_autoregressively, default
+from refold.network.packed.heads import PackedHead
 
 TOLERANCE = 1e-5
 COLUMN_TYPES = {
@@ -57,19 +59,22 @@ def test_decoded_steps_are_the_predictions_from_the_decoded_steps(models):
     given = codes()
     written = decode_autoregressively(models.decoder, given, STEPS)
     steps = values(models, written)
-    assert np.abs(tell(models, given, steps) - written).max() < TOLERANCE
-    # other previous steps must lead to other outputs
-    other = np.roll(steps, 1, axis=0)
-    assert np.abs(tell(models, given, other)[:, 1:] - written[:, 1:]).max() > 0.01
+    predicted = tell(models, given, steps)
+    assert np.abs(predicted - written).max() < TOLERANCE
+    # other steps change the outputs of later steps only
+    changed = steps.copy()
+    changed[:, 3:] = np.roll(steps[:, 3:], 1, axis=0)
+    other = tell(models, given, changed)
+    assert np.array_equal(other[:, :4], predicted[:, :4])
+    assert np.abs(other[:, 4:] - predicted[:, 4:]).max() > 0.01
 
 
 def test_other_codes_and_the_number_of_steps_do_not_matter(models):
     given = codes()
     written = decode_autoregressively(models.decoder, given, STEPS)
     steps = values(models, written)
-    for n in (1, 7):
-        alone = decode_autoregressively(models.decoder, given[:n], STEPS)
-        assert np.abs(alone - written[:n]).max() < TOLERANCE
+    alone = decode_autoregressively(models.decoder, given[:7], STEPS)
+    assert np.abs(alone - written[:7]).max() < TOLERANCE
     wider = decode_autoregressively(models.decoder, given[::-1], 3 * STEPS)[::-1, :STEPS]
     assert np.abs(wider - written).max() < TOLERANCE
     assert np.allclose(values(models, wider), steps, atol=TOLERANCE)
@@ -104,13 +109,50 @@ def test_a_saved_decoder_decodes_autoregressively(models, tmp_path):
     )
 
 
-def test_a_decoder_does_not_read_the_step_that_it_predicts(models):
-    rng = np.random.default_rng(0)
-    steps = values(models, decode_autoregressively(models.decoder, codes(), STEPS))
-    changed = steps.copy()
-    changed[:, 4:] = rng.permutation(changed[:, 4:])
-    predicted, other = tell(models, codes(), steps), tell(models, codes(), changed)
-    assert np.array_equal(predicted[:, :5], other[:, :5])
+# Sampling
+
+
+MIXED, LABELS = ["numeric", "categorical", "binary"], [0, 3, 0]
+OUTPUTS = np.array([0.7, 0.2, 0.5, 0.3, 0.9], "float32")
+
+
+def drawn(temperature, n=20_000):
+    head = PackedHead(MIXED, LABELS)
+    noise = head.noise(np.array([0, n]), seed=0, numbers=np.array([0]))[None]
+    scores = ColumnHead(MIXED, LABELS).sample(np.tile(OUTPUTS, (1, n, 1)), noise, temperature)
+    return np.asarray(scores)[0]
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 0.5, 1.0, 2.0])
+def test_categories_are_drawn_with_their_probabilities(temperature):
+    values = drawn(temperature)
+    powers = OUTPUTS[1:4].astype(float) ** (1 / temperature)
+    shares = np.bincount(values[:, 1:4].argmax(axis=1), minlength=3) / len(values)
+    np.testing.assert_allclose(shares, powers / powers.sum(), atol=0.02)
+    odds = (0.1 / 0.9) ** (1 / temperature)
+    assert (values[:, 4] > 0.5).mean() == pytest.approx(1 / (1 + odds), abs=0.02)
+    assert (values[:, 0] == OUTPUTS[0]).all()
+
+
+def test_autoregressive_decoding_continues_from_drawn_steps():
+    decoder = default(
+        ["categorical"],
+        num_categories=[4],
+        latent_dim=3,
+        max_steps=6,
+        units=8,
+        decoder="autoregressive",
+    ).decoder
+    codes, noise = np.zeros((2, 3)), np.random.default_rng(1).gumbel(size=(2, 6, 4))
+    scores = decode_autoregressively(decoder, codes, 6, noise=noise, temperature=0.8)
+    steps = scores.argmax(axis=-1)[..., None].astype("float32")
+    logits = decoder.predict([codes, steps], verbose=0)
+    again = np.asarray(decoder.get_layer("head").sample(logits, noise, 0.8))
+    np.testing.assert_allclose(scores, again, atol=1e-4)
+    assert not np.allclose(scores, decode_autoregressively(decoder, codes, 6))
+
+
+# Errors
 
 
 def test_other_decoders_are_refused():

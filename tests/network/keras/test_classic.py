@@ -6,7 +6,6 @@ import pytest
 from keras import Input, Model
 from keras.layers import LSTM, Dense, RepeatVector, Reshape, TimeDistributed
 
-from forks import server_with_keras
 from refold.errors import ParameterError
 from refold.models import classic
 
@@ -71,62 +70,21 @@ def _seed():
 def test_layers_weights_and_results_agree_with_plain_keras(name):
     build, plain, shape = PAIRS[name]
     models, (encoder, decoder) = build(), plain()
-    assert column_types(models.encoder) == column_types(encoder)
-    assert column_types(models.decoder) == column_types(decoder)
-    assert models.encoder.count_params() == encoder.count_params()
-    assert models.decoder.count_params() == decoder.count_params()
     assert models.autoencoder.count_params() == PARAMETERS[name]
-    for ours, theirs in zip(
-        models.encoder.layers + models.decoder.layers, encoder.layers + decoder.layers, strict=True
-    ):
-        mine, reference = ours.get_config(), theirs.get_config()
-        for key in ("units", "activation", "return_sequences", "target_shape", "n"):
-            assert mine.get(key) == reference.get(key), (ours.name, key)
-    encoder.set_weights(models.encoder.get_weights())
-    decoder.set_weights(models.decoder.get_weights())
+    for ours, theirs in ((models.encoder, encoder), (models.decoder, decoder)):
+        assert column_types(ours) == column_types(theirs)
+        for mine, reference in zip(ours.layers, theirs.layers, strict=True):
+            for key in ("units", "activation", "return_sequences", "target_shape", "n"):
+                assert mine.get_config().get(key) == reference.get_config().get(key), key
+        theirs.set_weights(ours.get_weights())
     x = np.random.default_rng(0).random((7, *shape), dtype="float32")
-    autoencoder = Model(encoder.inputs, decoder(encoder.outputs[0]))
-    expected = autoencoder.predict(x, verbose=0)
+    expected = Model(encoder.inputs, decoder(encoder.outputs[0])).predict(x, verbose=0)
     np.testing.assert_allclose(models.autoencoder.predict(x, verbose=0), expected, atol=1e-6)
     decoded = models.decoder.predict(models.encoder.predict(x, verbose=0), verbose=0)
     np.testing.assert_allclose(decoded, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("build", [classic.reshape, classic.dense])
-def test_question_code_trains_and_shares_weights(build):
-    data = question_data()
-    assert data.shape == (1200, 10, 5)
-    models = build(output_activation="sigmoid")
-    before = models.encoder.predict(data[:5], verbose=0)
-    models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam", metrics=["accuracy"])
-    history = models.autoencoder.fit(data, data, batch_size=100, epochs=6, verbose=0).history
-    assert history["loss"][-1] < 0.95 * history["loss"][0]
-    assert 0 <= history["accuracy"][-1] <= 1
-    after = models.encoder.predict(data[:5], verbose=0)
-    assert after.shape == (5, 20)
-    assert np.abs(after - before).max() > 1e-3
-    assert models.autoencoder.predict(data[:5], verbose=0).min() >= 0
-
-
-def test_the_literal_code_of_the_question_stays_finite():
-    data = question_data()
-    models = classic.reshape()
-    models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam", metrics=["accuracy"])
-    history = models.autoencoder.fit(data, data, batch_size=100, epochs=3, verbose=0).history
-    assert np.isfinite(history["loss"]).all()
-    assert history["loss"][-1] < history["loss"][0]
-
-
-def test_second_answer_trains():
-    x = ramps()
-    models = classic.repeat()
-    models.autoencoder.compile(optimizer="adam", loss="mse")
-    history = models.autoencoder.fit(x, x, epochs=60, verbose=0).history["loss"]
-    assert history[-1] < 0.5 * history[0]
-    assert models.encoder.predict(x, verbose=0).shape == (4, 2)
-
-
-def test_next_element_is_plain_keras_with_two_decoders():
+def test_next_element_is_plain_keras_with_two_decoders(tmp_path):
     models = classic.next_element()
     inputs = Input((9, 1))
     code = LSTM(2, activation="relu")(inputs)
@@ -138,19 +96,39 @@ def test_next_element_is_plain_keras_with_two_decoders():
     ]
     plain = Model(inputs, outputs)
     assert models.autoencoder.count_params() == plain.count_params() == 32 + 2 * 41301
-    for decoder, n in ((models.decoder, 9), (models.predictor, 8)):
-        assert column_types(decoder) == ["InputLayer", "RepeatVector", "LSTM", "TimeDistributed"]
-        assert decoder.output_shape == (None, n, 1)
     x = ramps()
     models.autoencoder.compile(optimizer="adam", loss="mse")
-    before = models.encoder.predict(x, verbose=0)
     fitted = models.autoencoder.fit(x, [x, x[:, 1:]], epochs=60, verbose=0)
     assert fitted.history["loss"][-1] < 0.5 * fitted.history["loss"][0]
-    assert np.abs(models.encoder.predict(x, verbose=0) - before).max() > 1e-3
-    reconstruction, following = models.autoencoder.predict(x, verbose=0)
+    models.autoencoder.save(tmp_path / "both.keras")
+    both = keras.models.load_model(tmp_path / "both.keras").predict(x, verbose=0)
     code = models.encoder.predict(x, verbose=0)
-    np.testing.assert_allclose(models.decoder.predict(code, verbose=0), reconstruction, atol=1e-6)
-    np.testing.assert_allclose(models.predictor.predict(code, verbose=0), following, atol=1e-6)
+    for decoder, written, n in zip((models.decoder, models.predictor), both, (9, 8), strict=True):
+        assert column_types(decoder) == ["InputLayer", "RepeatVector", "LSTM", "TimeDistributed"]
+        assert decoder.output_shape == (None, n, 1)
+        np.testing.assert_allclose(decoder.predict(code, verbose=0), written, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "output", "data", "loss"),
+    [
+        (classic.reshape, "sigmoid", question_data(), "binary_crossentropy"),
+        (classic.dense, "sigmoid", question_data(), "binary_crossentropy"),
+        (classic.reshape, "tanh", question_data(), "binary_crossentropy"),  # as in the question
+        (classic.repeat, None, ramps(), "mse"),
+    ],
+)
+def test_the_code_of_the_question_trains_and_shares_weights(build, output, data, loss):
+    models = build(output_activation=output)
+    before = models.encoder.predict(data[:4], verbose=0)
+    models.autoencoder.compile(loss=loss, optimizer="adam", metrics=["accuracy"])
+    epochs = 6 if len(data) > 4 else 60
+    history = models.autoencoder.fit(data, data, batch_size=100, epochs=epochs, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][-1] < 0.95 * history["loss"][0]
+    assert np.abs(models.encoder.predict(data[:4], verbose=0) - before).max() > 1e-3
+    if output == "sigmoid":
+        assert models.autoencoder.predict(data[:4], verbose=0).min() >= 0
 
 
 @pytest.mark.parametrize("build", [classic.reshape, classic.dense, classic.repeat])
@@ -159,12 +137,6 @@ def test_stacked_encoder_uses_every_lstm(build):
     stack = models.encoder.layers[1:]
     assert [layer.units for layer in stack] == [12, 8, models.encoder.output_shape[-1]]
     assert [layer.return_sequences for layer in stack] == [True, True, False]
-    x = np.random.default_rng(0).random((6, *models.encoder.input_shape[1:]), dtype="float32")
-    before = models.encoder.get_weights()
-    models.autoencoder.compile(optimizer="sgd", loss="mse")
-    models.autoencoder.fit(x, x, epochs=2, verbose=0)
-    for old, new in zip(before, models.encoder.get_weights(), strict=True):
-        assert np.abs(old - new).max() > 0
 
 
 @pytest.mark.parametrize(
@@ -188,56 +160,6 @@ def test_activations_are_arguments():
     assert dense.activation is keras.activations.sigmoid
 
 
-def test_models_share_nothing():
-    first, second = classic.reshape(), classic.reshape()
-    x = question_data(n=20)
-    before = second.encoder.get_weights()
-    first.autoencoder.compile(optimizer="adam", loss="mse")
-    first.autoencoder.fit(x, x, verbose=0)
-    for old, new in zip(before, second.encoder.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-
-
-def test_saved_models_load_in_a_fresh_process_that_imported_refold(tmp_path):
-    expected = {}
-    for name, (build, _, shape) in PAIRS.items():
-        models = build()
-        x = np.random.default_rng(0).random((3, *shape), dtype="float32")
-        np.save(tmp_path / f"{name}-x.npy", x)
-        for part in ("encoder", "autoencoder"):
-            getattr(models, part).save(tmp_path / f"{name}-{part}.keras")
-            expected[f"{name}-{part}"] = getattr(models, part).predict(x, verbose=0)
-    program = (
-        "import refold.models, keras, pathlib, numpy as np\n"
-        f"for path in pathlib.Path({str(tmp_path)!r}).glob('*.keras'):\n"
-        "    x = np.load(path.with_name(path.stem.split('-')[0] + '-x.npy'))\n"
-        "    model = keras.models.load_model(path)\n"
-        "    np.save(path.with_suffix('.npy'), model.predict(x, verbose=0))\n"
-    )
-    server_with_keras().run(program)
-    for stem, y in expected.items():
-        np.testing.assert_array_equal(np.load(tmp_path / f"{stem}.npy"), y)
-
-
-def test_next_element_is_saved_and_loaded(tmp_path):
-    models = classic.next_element()
-    models.autoencoder.save(tmp_path / "both.keras")
-    loaded = keras.models.load_model(tmp_path / "both.keras")
-    for got, expected in zip(
-        loaded.predict(ramps()), models.autoencoder.predict(ramps()), strict=True
-    ):
-        np.testing.assert_array_equal(got, expected)
-
-
-def test_names_are_readable_in_summary():
-    lines = []
-    classic.reshape().decoder.summary(print_fn=lines.append)
-    text = "\n".join(lines)
-    assert "code_to_steps" in text
-    assert "decoder_lstm" in text
-    assert "160" in text
-
-
 @pytest.mark.parametrize(
     ("build", "arguments", "message"),
     [
@@ -248,7 +170,7 @@ def test_names_are_readable_in_summary():
         (classic.dense, {"steps": -1}, "steps must be a positive integer. Got -1"),
         (classic.repeat, {"units": "many"}, "units must be a positive integer. Got 'many'"),
         (classic.repeat, {"encoder_units": (8, 0)}, r"encoder_units\[1\] must be a positive"),
-        (classic.next_element, {"steps": 1}, "steps must be at least 2"),
+        (classic.next_element, {"steps": 1}, "steps must be an integer of at least 2. Got 1"),
     ],
 )
 def test_bad_arguments_are_named(build, arguments, message):

@@ -77,12 +77,15 @@ def test_results_agree_with_keras(options, mask):
 
 
 @needs_kernel
-def test_masks_of_other_types_are_read_as_in_keras():
+def test_masks_and_inputs_of_other_types_are_read_as_in_keras():
     ours, theirs = pair()
     x = normal(B, T, F)
     expected = theirs(x, mask=HOLES)
     same(ours(x, mask=HOLES.astype("float32")), expected)
     same(ours(x, mask=[HOLES]), expected)
+    same(ours(x, mask=PADDED[:1]), theirs(x, mask=PADDED[:1]))
+    whole = np.arange(B * T * F).reshape(B, T, F) % 3
+    same(ours(whole.astype("int32")), theirs(whole.astype("float32")))
 
 
 @pytest.mark.parametrize("mask", [None, PADDED], ids=["full", "padded"])
@@ -90,21 +93,6 @@ def test_initial_states_are_read(mask):
     ours, theirs = pair(return_sequences=True, return_state=True)
     x, states = normal(B, T, F), [normal(B, H, seed=5), normal(B, H, seed=6)]
     same(ours(x, initial_state=states, mask=mask), theirs(x, initial_state=states, mask=mask))
-
-
-@needs_kernel
-def test_integer_inputs_are_read_as_in_keras():
-    ours, theirs = pair()
-    x = np.arange(B * T * F).reshape(B, T, F) % 3
-    same(ours(x.astype("int32")), theirs(x.astype("float32")))
-
-
-@needs_kernel
-@needs_kernel
-def test_one_mask_for_all_rows_is_read_as_in_keras():
-    ours, theirs = pair()
-    x = normal(B, T, F)
-    same(ours(x, mask=PADDED[:1]), theirs(x, mask=PADDED[:1]))
 
 
 @needs_kernel
@@ -166,23 +154,6 @@ def test_stateful_layers_continue_where_they_stopped():
     same(np.concatenate([first, second], axis=1), whole(x))
 
 
-@needs_kernel
-@pytest.mark.parametrize("merge_mode", ["concat", "sum", None])
-@pytest.mark.parametrize("return_sequences", [False, True])
-@pytest.mark.parametrize("mask", [None, PADDED], ids=["full", "padded"])
-def test_bidirectional_is_that_of_keras(merge_mode, return_sequences, mask):
-    both = []
-    for cls, engine in ((LSTM, {"engine": "fused"}), (keras.layers.LSTM, {})):
-        inner = cls(H, return_sequences=return_sequences, return_state=True, **engine)
-        both.append(keras.layers.Bidirectional(inner, merge_mode=merge_mode))
-        both[-1].build((B, T, F))
-    ours, theirs = both
-    theirs.set_weights(ours.get_weights())
-    x = normal(B, T, F)
-    same(ours(x, mask=mask), theirs(x, mask=mask))
-    assert ours.forward_layer.engine_used == ours.backward_layer.engine_used == "fused"
-
-
 # In models
 
 
@@ -208,7 +179,7 @@ def test_training_is_that_of_keras():
     histories = [model.fit(x, y, **options).history for model in (ours, theirs)]
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-5)
     same(ours.get_weights(), theirs.get_weights(), rtol=1e-4)
-    same(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), rtol=1e-4)
+    same(ours.predict(x, batch_size=7, verbose=0), theirs.predict(x, verbose=0), rtol=1e-4)
 
 
 @needs_kernel
@@ -235,15 +206,6 @@ def test_a_symbolic_call_knows_its_shapes_and_runs_nothing():
     y, h, c = layer(keras.Input((None, F)))
     assert (y.shape, h.shape, c.shape) == ((None, None, H), (None, H), (None, H))
     assert (layer.engine_used, layer.why_scan) == (None, None)
-
-
-@needs_kernel
-def test_batches_of_any_size():
-    model = keras.Sequential([keras.Input((None, F)), LSTM(H, engine="fused")])
-    x = normal(B, T, F)
-    whole = model.predict(x, verbose=0)
-    assert model.predict(x, batch_size=2, verbose=0).shape == (B, H)
-    same(model(x[:1]), whole[:1])
 
 
 # Files
@@ -324,7 +286,7 @@ def test_a_request_for_cudnn_is_refused_as_in_keras():
 
 @pytest.mark.parametrize("engine", ["Fused", "cudnn", None, 2])
 def test_an_unknown_engine_is_refused(engine):
-    with pytest.raises(ParameterError, match=r"engine must be auto, fused or scan\. Got"):
+    with pytest.raises(ParameterError, match="engine must be one of 'auto', 'fused', 'scan'"):
         LSTM(H, engine=engine)
 
 

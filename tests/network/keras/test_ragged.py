@@ -71,31 +71,15 @@ def differ(codes, others, reference):
     return np.max(np.abs(codes - others)) / reference.std(axis=0).min()
 
 
-def test_codes_do_not_depend_on_padding(models, data):
+def test_codes_do_not_depend_on_padding_batches_and_order(models, data):
     x, _ = data
     codes = encode(models, x)
     wider = np.pad(x, ((0, 0), (0, 9), (0, 0)), constant_values=np.nan)
     assert differ(codes, encode(models, wider), codes) < TOLERANCE
-
-
-def test_codes_do_not_depend_on_the_batch_size(models, data):
-    x, _ = data
-    codes = encode(models, x)
     for batch_size in (1, BATCH):
         assert differ(codes, encode(models, x, batch_size=batch_size), codes) < TOLERANCE
-
-
-def test_codes_do_not_depend_on_the_order(models, data):
-    x, _ = data
-    codes = encode(models, x)
     order = np.random.default_rng(0).permutation(len(x))
     assert differ(codes[order], encode(models, x[order]), codes) < TOLERANCE
-
-
-def test_no_row_is_dropped(models, data):
-    x, _ = data
-    assert encode(models, x, batch_size=BATCH).shape == (ROWS, 4)
-    assert len(models.autoencoder.predict(x, batch_size=BATCH, verbose=0)) == ROWS
 
 
 def test_a_real_step_of_zeros_is_not_padding(models, data):

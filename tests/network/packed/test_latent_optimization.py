@@ -10,8 +10,7 @@ from scipy.optimize import rosen
 import refold
 from refold.errors import ParameterError
 from refold.evaluation import nmse
-from refold.network.packed.lbfgs import minimize_rows
-from refold.network.packed.losses import cost_of_length
+from refold.network.packed.losses import cost_of_length, minimize_rows
 from refold.network.specification import Specification
 from refold.sequences import as_sequences
 from refold.training._specify import pick_latent_steps
@@ -123,15 +122,6 @@ def test_latent_steps_can_be_set_after_fit(fitted, vowels):
     finally:
         fitted.set_params(latent_steps="auto")
     assert np.array_equal(fitted.transform(test), by_default)
-
-
-def test_a_code_does_not_depend_on_other_sequences(fitted, vowels):
-    _, test = vowels
-    codes = fitted.transform(test)
-    alone = np.concatenate([fitted.transform(test[i : i + 1]) for i in range(5)])
-    mixed = fitted.transform([*test.to_list(), np.zeros((60, 12))])[:-1]
-    assert np.array_equal(alone, codes[:5])
-    assert np.array_equal(mixed, codes)
 
 
 def test_latent_optimization_of_words_does_not_change_the_training():

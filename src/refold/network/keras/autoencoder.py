@@ -7,10 +7,8 @@ import keras
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.network.keras.heads import ColumnHead
-from refold.network.keras.losses import column_errors, observed_mask
-from refold.network.keras.repeat_code import FitSteps
-from refold.network.keras.tensors import Tensor
+from refold.network.keras.heads import ColumnHead, column_errors, observed_mask
+from refold.network.keras.layer import BaseLayer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -25,13 +23,10 @@ class Autoencoder(keras.Model):
     --------
     >>> import numpy as np
     >>> from refold.models import default
-    >>> models = default(["numeric"], latent_dim=2, max_steps=4, units=8)
-    >>> x = np.array([[[1.0], [2.0], [np.nan], [np.nan]]], "float32")
-    >>> models.autoencoder.compile("adam", "mse")
-    >>> y = models.autoencoder.predict(x, verbose=0)
-    >>> by_hand = np.mean((y[0, :2] - x[0, :2]) ** 2)
-    >>> bool(np.isclose(models.autoencoder.evaluate(x, x, verbose=0), by_hand))
-    True
+    >>> model = default(["numeric"], latent_dim=2, max_steps=4, units=8).autoencoder
+    >>> x, y = np.array([[[1.0], [np.nan]]], "float32"), np.array([[[3.0], [9.0]]], "float32")
+    >>> float(model.error(x, y))
+    4.0
     """
 
     _loss_by_type = True
@@ -86,20 +81,9 @@ class Autoencoder(keras.Model):
         return error + sum(self.losses) if self.losses else error
 
     def error(self, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Any:
-        """Compute the mean error over observed targets, without the losses of the layers.
+        """Compute the mean error of targets and outputs (batch, steps, any), without other losses.
 
-        Parameters
-        ----------
-        y : tensor of shape (batch, steps, features)
-            Targets, NaN where not observed.
-        y_pred : tensor of shape (batch, steps, outputs)
-            Outputs of the decoder.
-        sample_weight : tensor of shape (batch,) or (batch, steps), optional
-            Weight of each sequence, or of each step.
-
-        Returns
-        -------
-        scalar tensor
+        Weights have the shape (batch,) or (batch, steps).
         """
         values, observed, weight = _split(y, y_pred, sample_weight)
         weight = weight * (
@@ -123,9 +107,9 @@ class Autoencoder(keras.Model):
     def _columns(self, y: Tensor, y_pred: Tensor) -> tuple[list[str], list[int]]:
         if self.columns is not None:
             return list(self.columns[0]), list(self.columns[1])
-        head = _find_head(self)
-        if head is not None:
-            return head.column_types, head.num_categories
+        for layer in every_layer(self):
+            if isinstance(layer, ColumnHead):
+                return layer.column_types, layer.num_categories
         _require_same_width(y, y_pred)
         return ["numeric"] * y.shape[-1], [0] * y.shape[-1]
 
@@ -163,56 +147,75 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     encoder : keras.Model
         From (batch, steps, features) to (batch, latent_dim).
     decoder : keras.Model
-        From (batch, latent_dim) to (batch, any number of steps, outputs).  Its output is cut or
-        padded with zeros to the number of steps of the encoder's input.
+        From (batch, latent_dim) to (batch, any, outputs), cut or padded to the steps of the input.
     name : str
         Name of the autoencoder.
-
-    Returns
-    -------
-    Models
 
     Examples
     --------
     >>> import keras
     >>> from refold.layers import LSTM
-    >>> x = keras.Input((10, 5))
-    >>> code = keras.Input((20,))
+    >>> x, code = keras.Input((10, 5)), keras.Input((20,))
     >>> steps = LSTM(5, return_sequences=True)(keras.layers.RepeatVector(10)(code))
     >>> models = autoencoder(keras.Model(x, LSTM(20)(x)), keras.Model(code, steps))
     >>> models.autoencoder.output_shape
     (None, 10, 5)
     """
     for role, model in (("encoder", encoder), ("decoder", decoder)):
+        kind, expected = type(model).__name__, None
         if not isinstance(model, keras.Model):
-            raise ParameterError(f"{role} must be a keras.Model. Got {type(model).__name__}.")
-        if not getattr(model, "inputs", None):
-            raise ParameterError(
-                f"{role} must be a Functional model, or a Sequential model that starts with "
-                f"keras.Input. Got a {type(model).__name__} without known inputs."
+            expected = f"be a keras.Model. Got {kind}."
+        elif not getattr(model, "inputs", None):
+            expected = (
+                "be a Functional model, or a Sequential model that starts with keras.Input. Got a "
+                f"{kind} without known inputs."
             )
-        if len(model.inputs) != 1 or len(model.outputs) != 1:
-            raise ParameterError(
-                f"{role} must have one input and one output. Got {len(model.inputs)} and "
-                f"{len(model.outputs)}."
-            )
-    wanted, given = decoder.inputs[0].shape, encoder.outputs[0].shape
-    if len(given) != 2 or tuple(wanted[1:]) != tuple(given[1:]):
+        elif len(model.inputs) != 1 or len(model.outputs) != 1:
+            counts = f"{len(model.inputs)} and {len(model.outputs)}"
+            expected = f"have one input and one output. Got {counts}."
+        if expected is not None:
+            raise ParameterError(f"{role} must {expected}")
+    x, code = tuple(encoder.inputs[0].shape), tuple(encoder.outputs[0].shape)
+    read, steps = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
+    if len(code) != 2 or read[1:] != code[1:]:
         raise ParameterError(
             f"the encoder's output and the decoder's input must have the same shape, (batch, "
-            f"latent_dim). Got {tuple(given)} and {tuple(wanted)}."
+            f"latent_dim). Got {code} and {read}."
         )
-    if len(encoder.inputs[0].shape) != 3 or len(decoder.outputs[0].shape) != 3:
+    if len(x) != 3 or len(steps) != 3:
         raise ParameterError(
             "the encoder's input and the decoder's output must have shape (batch, steps, "
-            f"features). Got {tuple(encoder.inputs[0].shape)} and "
-            f"{tuple(decoder.outputs[0].shape)}."
+            f"features). Got {x} and {steps}."
         )
-    code = keras.Input(wanted[1:], name="code")
-    template: Any = keras.Input((encoder.inputs[0].shape[1], None), name="template")
+    code = keras.Input(read[1:], name="code")
+    template: Any = keras.Input((x[1], None), name="template")
     steps: Any = FitSteps(name="fit_steps")(decoder(code), like=template)
     unroll = keras.Model([code, template], steps, name="decoder")
     return join(encoder, decoder, unroll, name=name)
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class FitSteps(BaseLayer):
+    """Cut a decoder's output to the number of steps of ``like``, or pad it with zeros.
+
+    It joins a decoder that writes a fixed number of steps to an encoder that reads any number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> FitSteps()(np.ones((1, 4, 2), "float32"), like=np.ones((1, 3, 1), "float32")).shape
+    (1, 3, 2)
+    """
+
+    def call(self, inputs: Tensor, like: Tensor) -> Any:
+        """Fit inputs of shape (batch, any, features) to (batch, steps of like, features)."""
+        num_steps = ops.shape(like)[1]
+        filling = ops.zeros((ops.shape(inputs)[0], num_steps, inputs.shape[-1]), inputs.dtype)
+        return ops.concatenate([inputs, filling], axis=1)[:, :num_steps]
+
+    def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Any:
+        """Shape (batch, steps of like, features)."""
+        return (inputs_shape[0], like_shape[1], inputs_shape[-1])
 
 
 def join(
@@ -232,11 +235,8 @@ def join(
 def _as_list(metrics: Tensor) -> list[Any]:
     if metrics is None:
         return []
-    return (
-        list(metrics)
-        if isinstance(metrics, Sequence) and not isinstance(metrics, str)
-        else [metrics]
-    )
+    several = isinstance(metrics, Sequence) and not isinstance(metrics, str)
+    return list(metrics) if several else [metrics]
 
 
 def _split(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, Any]:
@@ -244,14 +244,10 @@ def _split(y: Tensor, y_pred: Tensor, sample_weight: Tensor) -> tuple[Any, Any, 
     values, observed = observed_mask(ops.cast(y, y_pred.dtype))
     if sample_weight is None:
         return values, observed, observed
-    return values, observed, observed * _spread(sample_weight, observed)
-
-
-def _spread(sample_weight: Tensor, observed: Tensor) -> Any:
     weight: Any = ops.cast(sample_weight, observed.dtype)
     while len(weight.shape) < len(observed.shape):
         weight = weight[..., None]
-    return weight
+    return values, observed, observed * weight
 
 
 def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
@@ -261,10 +257,6 @@ def _require_same_width(y: Tensor, y_pred: Tensor) -> None:
             "columns, compile the autoencoder without loss= and metrics=, so that each column gets "
             "the loss of its type."
         )
-
-
-def _find_head(model: keras.Model) -> ColumnHead | None:
-    return next((layer for layer in every_layer(model) if isinstance(layer, ColumnHead)), None)
 
 
 def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:

@@ -1,19 +1,19 @@
-"""Networks of Keras models, which are built from plain specifications."""
+"""Networks of Keras models: the default model, classic models, and a user's own models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
 
+from refold._support.rules import whole
 from refold.errors import ParameterError, argument
 from refold.network.keras import classic
-from refold.network.keras.autoencoder import Models, autoencoder, every_layer
-from refold.network.keras.custom import loadable_json, own_models
+from refold.network.keras.autoencoder import Models, autoencoder, every_layer, join
 from refold.network.keras.decoder import find_decoder, forecaster
-from refold.network.keras.default import default
-from refold.network.keras.lengths import length_model, length_reader
-from refold.network.keras.padding import PaddingMask
+from refold.network.keras.encoder import PaddingMask, make_encoder
+from refold.network.keras.layer import seeded
+from refold.network.keras.lengths import length_model
 from refold.network.specification import Specification
 from refold.sequences.types import COLUMN_TYPES
 
@@ -22,6 +22,19 @@ ARCHITECTURES = ("default", "repeat", "reshape", "dense")
 
 Architecture = str | Callable[..., Any]
 """A name of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
+
+
+# Options that only the default model takes, with the values that switch them off.
+_OPTIONS = {
+    "cell": "lstm",
+    "decoder": "parallel",
+    "variational": False,
+    "patch": 1,
+    "rocket_dim": 0,
+    "length_dim": 0,
+    "by_length": False,
+    "forecast_steps": 0,
+}
 
 
 class Network(NamedTuple):
@@ -74,14 +87,12 @@ class Network(NamedTuple):
     def variables(self) -> list[keras.Variable]:
         """All variables once, in the order of their creation."""
         variables: dict[int, keras.Variable] = {}
-        models = self.models
-        for model in (
-            models.encoder,
-            models.decoder,
-            self.length,
-            models.posterior,
-            self.forecaster,
-        ):
+        encoder, decoder, posterior = (
+            self.models.encoder,
+            self.models.decoder,
+            self.models.posterior,
+        )
+        for model in (encoder, decoder, self.length, posterior, self.forecaster):
             for variable in [] if model is None else model.variables:
                 variables.setdefault(id(variable), variable)
         return list(variables.values())
@@ -103,10 +114,6 @@ def build(specification: Specification, architecture: Architecture | None = None
         Function that makes the user's own models.  It is called with ``steps``, ``features``,
         ``outputs`` and ``latent_dim``, and returns an encoder and a decoder, or ``Models``.
 
-    Returns
-    -------
-    Network
-
     Raises
     ------
     ParameterError
@@ -122,104 +129,176 @@ def build(specification: Specification, architecture: Architecture | None = None
     (None, 5, 1)
     """
     if specification.architecture != "default":
-        _refuse_options(specification)
+        for name, off in _OPTIONS.items():
+            if (value := getattr(specification, name)) != off:
+                raise ParameterError(
+                    f"{argument(**{name: value})} needs {argument(architecture='default')}. Got "
+                    f"{argument(architecture=specification.architecture)}; leave out one of the "
+                    "two."
+                )
     if callable(architecture):
-        models = own_models(architecture, specification)
+        models = _own_models(architecture, specification)
         custom = [
-            loadable_json("encoder", models.encoder),
-            loadable_json("decoder", models.decoder),
+            _loadable_json("encoder", models.encoder),
+            _loadable_json("decoder", models.decoder),
         ]
         specification = replace(specification, architecture="custom", custom=custom)
     elif specification.custom is not None:
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
         models = autoencoder(encoder, decoder)
     elif specification.architecture == "default":
-        models = default(
-            specification.column_types,
-            num_categories=specification.num_categories,
-            latent_dim=specification.latent_dim,
-            max_steps=specification.max_steps,
-            observed_flags=specification.observed_flags,
-            units=specification.units,
-            depth=specification.depth,
-            cell=specification.cell,
-            dropout=specification.dropout,
-            decoder=specification.decoder,
-            variational=specification.variational,
-            patch=specification.patch,
-            linear_path=specification.linear_path,
-            rocket_dim=specification.rocket_dim,
-            length_scale=specification.length_scale if specification.length_dim else None,
-            by_length=specification.by_length,
-        )
+        scale = specification.length_scale if specification.length_dim else None
+        models = _default_models(specification, scale)
     else:
-        models = _classic(specification)
-    latent_dim = specification.latent_dim
-    if specification.length_index is not None:
-        length = length_reader(latent_dim, specification.length_index, specification.length_scale)
-    else:
-        length = length_model(
-            latent_dim,
-            mean=specification.length_mean,
-            deviation=specification.length_deviation,
-        )
-    ahead = None
-    if specification.forecast_steps:
-        ahead = forecaster(
-            specification.column_types,
-            num_categories=specification.num_categories,
-            latent_dim=specification.latent_dim,
-            num_steps=specification.forecast_steps,
-            recent_dim=specification.recent_dim,
-            units=specification.units,
-            depth=specification.depth,
-            cell=specification.cell,
-            dropout=specification.dropout,
-        )
+        models = _classic_models(specification)
+    length = length_model(specification)
+    ahead = forecaster(specification) if specification.forecast_steps else None
     return Network(specification, models, length, ahead)
 
 
-# Options that only the default model takes, with the values that switch them off.
-_OPTIONS = {
-    "cell": "lstm",
-    "decoder": "parallel",
-    "variational": False,
-    "patch": 1,
-    "rocket_dim": 0,
-    "length_dim": 0,
-    "by_length": False,
-    "forecast_steps": 0,
-}
+def default(
+    column_types: Sequence[str],
+    *,
+    latent_dim: int,
+    max_steps: int,
+    num_categories: Sequence[int] | None = None,
+    observed_flags: bool = False,
+    units: int = 96,
+    depth: int = 1,
+    cell: str = "lstm",
+    dropout: float = 0.0,
+    code_noise: float = 0.0,
+    decoder: str = "parallel",
+    step_dropout: float = 0.0,
+    variational: bool = False,
+    patch: int = 1,
+    linear_path: bool | None = None,
+    rocket_dim: int = 0,
+    length_scale: tuple[float, float] | None = None,
+    by_length: bool = False,
+) -> Models:
+    """Build the default encoder, decoder and autoencoder.
+
+    The encoder is a stack of bidirectional LSTMs whose states are pooled over real steps (last,
+    mean, maximum).  The decoder is a stack of LSTMs whose initial states are computed from the
+    code, and that read the code and the absolute position at every step.  A ``linear_path`` adds a
+    linear map between all steps and the code to each of them.  The map is zero until it is trained
+    or initialized with principal components.
+
+    Parameters
+    ----------
+    column_types : sequence of str
+        Type of each column, as in `refold.sequences.Column`.
+    latent_dim, max_steps : int
+        Number of latent dimensions, and of steps that the decoder writes.
+    num_categories : sequence of int, optional
+        Number of categories of each column, 0 for columns that are not categorical.
+    observed_flags : bool
+        Whether the input has an observed-flag channel for each feature, after the features.
+    units, depth : int
+        Units of each recurrent layer in each direction, and number of layers in each model.
+    cell : {"lstm", "gru"}
+        Type of the recurrent layers: `refold.layers.LSTM` or ``keras.layers.GRU``.
+    dropout, code_noise : float
+        In training: dropout rate of the states, and standard deviation of noise of the code.
+    decoder : {"parallel", "autoregressive"}
+        Whether a step is written from the code and the position, or from the previous step too.
+        An autoregressive decoder is a model of a code and a sequence, for teacher forcing.
+        `decode_autoregressively` gives it its own outputs instead.
+    step_dropout : float
+        Fraction of the previous steps to drop in training.
+    variational : bool
+        Whether to make a ``posterior``, which ``compile`` and ``fit`` do not use.
+    patch : int
+        Number of steps that the LSTMs read and write at once; the linear path has no patches.
+    linear_path : bool, optional
+        Whether to add the linear path; by default, if a column is numeric.
+    rocket_dim : int
+        Number of latent dimensions, the last ones, that are a fixed map of ROCKET features.
+    length_scale : tuple of float, optional
+        Center and scale of a `LengthEncoding`, after the learned dimensions.
+    by_length : bool
+        Whether the `LinearEncoding` depends on the length.
+
+    Examples
+    --------
+    >>> models = default(["numeric", "numeric"], latent_dim=4, max_steps=7, units=8)
+    >>> models.encoder.output_shape, models.decoder.output_shape
+    ((None, 4), (None, 7, 2))
+    """
+    specification = Specification(
+        "default",
+        list(column_types),
+        list(num_categories or [0] * len(column_types)),
+        observed_flags,
+        latent_dim,
+        max_steps,
+        units,
+        depth,
+        dropout,
+        # the models read lengths by ``length_scale``
+        length_mean=0.0,
+        length_deviation=0.0,
+        decoder=decoder,
+        variational=variational,
+        patch=patch,
+        linear_path=linear_path,
+        rocket_dim=rocket_dim,
+        cell=cell,
+        length_dim=int(length_scale is not None),
+        by_length=by_length,
+    )
+    return _default_models(
+        specification, length_scale, code_noise=code_noise, step_dropout=step_dropout
+    )
 
 
-def _refuse_options(specification: Specification) -> None:
-    for name, none in _OPTIONS.items():
-        value = getattr(specification, name)
-        if value != none:
-            raise ParameterError(
-                f"{argument(**{name: value})} needs {argument(architecture='default')}. Got "
-                f"{argument(architecture=specification.architecture)}; leave out one of the two."
-            )
+def _default_models(
+    specification: Specification,
+    length_scale: tuple[float, float] | None,
+    *,
+    code_noise: float = 0.0,
+    step_dropout: float = 0.0,
+) -> Models:
+    """Build the default models; ``length_scale`` is for the dimension of the length."""
+    make_decoder, patch = find_decoder(specification.decoder), specification.patch
+    if not whole().holds(patch) or (patch > 1 and not make_decoder.takes_patches):
+        raise ParameterError(
+            f"{argument('patch')} must be a positive integer, and 1 for an autoregressive decoder. "
+            f"Got {argument(patch=patch)} and {argument(decoder=specification.decoder)}."
+        )
+    rocket_dim, variational = specification.rocket_dim, specification.variational
+    most = specification.latent_dim - 1 - (length_scale is not None)
+    if not 0 <= rocket_dim <= most or (rocket_dim and variational):
+        raise ParameterError(
+            f"{argument('rocket_dim')} must be from 0 to {most}, because a latent dimension must "
+            f"be left to learn, and 0 if {argument(variational=True)}. Got {rocket_dim!r}."
+        )
+    if length_scale is not None and variational:
+        raise ParameterError(
+            f"A latent dimension for the length is not possible with {argument(variational=True)}."
+        )
+    encoder, posterior = make_encoder(specification, length_scale)
+    decoder, unroll = make_decoder(
+        specification, code_noise=code_noise, step_dropout=step_dropout
+    ).models()
+    return join(encoder, decoder, unroll, posterior)
 
 
-def _classic(specification: Specification) -> Models:
+def _classic_models(specification: Specification) -> Models:
+    """Build a classic model; a ParameterError says what of the data it does not support."""
     name = specification.architecture
-    if any(specification.num_categories):
-        raise ParameterError(
-            f"{argument(architecture=name)} does not support categorical columns, and the data "
-            f"has some. Use {argument(architecture='default')}, or one-hot columns."
-        )
-    if specification.observed_flags:
-        raise ParameterError(
-            f"{argument(architecture=name)} does not support missing values, and the data has "
-            f"some. Use {argument(architecture='default')}, or fill them."
-        )
-    links = {COLUMN_TYPES[name].link for name in specification.column_types}
-    if links - {"identity", "sigmoid"}:
-        raise ParameterError(
-            f"{argument(architecture=name)} supports numeric and binary columns only. Use "
-            f"{argument(architecture='default')}, or make the other columns numeric."
-        )
+    links = {COLUMN_TYPES[column].link for column in specification.column_types}
+    for unsupported, what, fix in (
+        (any(specification.num_categories), "categorical columns", "one-hot columns"),
+        (specification.observed_flags, "missing values", "fill them"),
+        (links - {"identity", "sigmoid"}, "columns of counts", "make them numeric"),
+    ):
+        if unsupported:
+            raise ParameterError(
+                f"{argument(architecture=name)} does not support {what}, and the data has some. "
+                f"Use {argument(architecture='default')}, or {fix}."
+            )
     binary = links == {"sigmoid"}
     make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
     options = {"output_activation": "sigmoid"} if binary else {}
@@ -231,3 +310,68 @@ def _classic(specification: Specification) -> Models:
     )
     models.autoencoder.compile("adam", "binary_crossentropy" if binary else "mse")
     return models
+
+
+def _own_models(architecture: Callable[..., Any], specification: Specification) -> Models:
+    """Call a user's architecture; a ParameterError says what does not fit the data."""
+    result = architecture(
+        steps=specification.max_steps,
+        features=specification.num_channels,
+        outputs=specification.num_outputs,
+        latent_dim=specification.latent_dim,
+    )
+    if isinstance(result, Models):
+        # join them again, as loading does, because only encoder and decoder are saved
+        models = autoencoder(result.encoder, result.decoder)
+        if result.autoencoder.compiled:
+            models.autoencoder.compile(loss=result.autoencoder.loss)
+    elif isinstance(result, tuple) and len(result) == 2:
+        models = autoencoder(*result)
+    else:
+        raise ParameterError(
+            "architecture must return an encoder and a decoder, both keras.Model. Got "
+            f"{type(result).__name__}."
+        )
+    for end, got, width in (
+        ("encoder's input", models.encoder.input_shape[-1], specification.num_channels),
+        ("encoder's output", models.encoder.output_shape[-1], specification.latent_dim),
+        ("decoder's output", models.decoder.output_shape[-1], specification.num_outputs),
+    ):
+        if got not in (None, width):
+            raise ParameterError(f"the architecture's {end} must have width {width}. Got {got}.")
+    if any(specification.num_categories):
+        models.autoencoder.columns = (
+            tuple(specification.column_types),
+            tuple(specification.num_categories),
+        )
+    return models
+
+
+def _loadable_json(role: str, model: keras.Model) -> str:
+    """Return a model as Keras JSON; a ParameterError if no equal model can be built from it."""
+    cause = None
+    try:
+        text = model.to_json()
+        with seeded(None):
+            again = keras.models.model_from_json(text)
+        if [v.shape for v in again.variables] == [v.shape for v in model.variables]:
+            return text
+    except Exception as error:  # a custom layer may raise any error
+        cause = error
+    layers = [layer for layer in every_layer(model) if not _is_loadable(layer)]
+    named = f"its layer {layers[0].name!r} ({type(layers[0]).__name__})" if layers else "its layers"
+    raise ParameterError(
+        f"The architecture's {role} could not be loaded after saving. Register the classes and "
+        f"functions of {named} with @keras.saving.register_keras_serializable(), and give the "
+        "classes a get_config() with all arguments; replace a Lambda with a layer class."
+    ) from cause
+
+
+def _is_loadable(layer: keras.layers.Layer) -> bool:
+    try:
+        with seeded(None):
+            state: Any = keras.saving.serialize_keras_object(layer)
+            again: Any = keras.saving.deserialize_keras_object(state)
+    except Exception:  # a custom layer may raise any error
+        return False
+    return len(again.get_config()) == len(layer.get_config())

@@ -18,64 +18,15 @@ from typing import Any, NamedTuple
 import keras
 from keras.layers import AveragePooling1D, Dense, RepeatVector, Reshape, TimeDistributed
 
-from refold._support.argument_checks import is_whole
+from refold._support.argument_checks import check_whole
 from refold.errors import ParameterError, argument
 from refold.network.keras.autoencoder import Models, autoencoder
 from refold.network.keras.lstm import LSTM
 
+__all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
+
 # A name, a callable or None.  Keras's signatures imply names only.
 Activation = Any
-
-
-def make_encoder(
-    steps: int, features: int, latent_dim: int, below: Sequence[int], activation: Activation
-) -> keras.Model:
-    """Make a stack of LSTMs.  The last state of the last one is the code."""
-    inputs = x = keras.Input((steps, features), name="sequence")
-    for i, units in enumerate(below):
-        require_positive(**{f"encoder_units[{i}]": units})
-        name = f"encoder_lstm_{i + 1}"
-        x = LSTM(units, activation=activation, return_sequences=True, name=name)(x)
-    x = LSTM(latent_dim, activation=activation, name="encoder_lstm")(x)
-    return keras.Model(inputs, x, name="encoder")
-
-
-def read_code(latent_dim: int, code_steps: int) -> tuple[Any, Any]:
-    """Return the input of a decoder, and its reshape to ``code_steps`` steps."""
-    if latent_dim % code_steps:
-        raise ParameterError(
-            f"{argument('latent_dim')} must be a multiple of code_steps, {code_steps}. Got "
-            f"{latent_dim}: choose another latent_dim, or pass a divisor of it as code_steps."
-        )
-    code = keras.Input((latent_dim,), name="code")
-    return code, Reshape((code_steps, latent_dim // code_steps), name="code_to_steps")(code)
-
-
-def make_repeater(
-    steps: int,
-    features: int,
-    latent_dim: int,
-    units: int,
-    activation: Activation,
-    output_activation: Activation,
-    *,
-    name: str,
-) -> keras.Model:
-    """Make a decoder that reads the code at every step."""
-    code = keras.Input((latent_dim,), name="code")
-    x = RepeatVector(steps, name="repeat_code")(code)
-    x = LSTM(units, activation=activation, return_sequences=True, name="decoder_lstm")(x)
-    x = TimeDistributed(Dense(features, activation=output_activation), name="each_step")(x)
-    return keras.Model(code, x, name=name)
-
-
-def require_positive(**numbers: Any) -> None:
-    for name, number in numbers.items():
-        if not is_whole(number):
-            raise ParameterError(f"{name} must be a positive integer. Got {number!r}.")
-
-
-__all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
 
 
 class NextElement(NamedTuple):
@@ -115,51 +66,39 @@ def reshape(
 
     Parameters
     ----------
-    steps, features : int
-        Shape of a sequence.
-    latent_dim : int
-        Number of latent dimensions.
+    steps, features, latent_dim : int
+        Shape of a sequence, and of its code.
     code_steps : int, optional
         Number of steps of the reshaped code; by default ``steps``.  If it is smaller, each code
         step writes several steps; if it is larger, several code steps are averaged to a step.
     encoder_units : sequence of int
         Units of further LSTMs below the last LSTM of the encoder, from the bottom.
     encoder_activation, output_activation : str or callable
-        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
-        ``"sigmoid"`` keeps outputs between 0 and 1.
-
-    Returns
-    -------
-    Models
+        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction.
 
     Examples
     --------
     >>> import numpy as np
-    >>> models = reshape(steps=10, features=5, latent_dim=20)
+    >>> models = reshape(steps=10, features=5, latent_dim=20, output_activation="sigmoid")
     >>> models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
     >>> models.encoder.predict(np.zeros((3, 10, 5)), verbose=0).shape
     (3, 20)
     """
     code_steps = steps if code_steps is None else code_steps
-    require_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
-    code, x = read_code(latent_dim, code_steps)
-    steps_each = max(1, steps // code_steps)
+    _check_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
+    code, x = _read_code(latent_dim, code_steps)
     if code_steps % steps and steps % code_steps:
         raise ParameterError(
             f"A code of {code_steps} steps cannot write {steps} steps: one number must be a "
             f"multiple of the other. Choose another code_steps, or use classic.dense."
         )
-    x = LSTM(
-        steps_each * features,
-        activation=output_activation,
-        return_sequences=True,
-        name="decoder_lstm",
-    )(x)
-    if steps_each > 1:
+    units = max(1, steps // code_steps) * features
+    x = LSTM(units, activation=output_activation, return_sequences=True, name="decoder_lstm")(x)
+    if code_steps < steps:
         x = Reshape((steps, features), name="code_steps_to_steps")(x)
     elif code_steps > steps:
         x = AveragePooling1D(code_steps // steps, name="code_steps_to_steps")(x)
-    encoder = make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    encoder = _make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
 
 
@@ -175,25 +114,8 @@ def dense(
 ) -> Models:
     """Alternative in the first answer: the last state of one LSTM is all steps at once.
 
-    Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.
-
-    Parameters
-    ----------
-    steps, features : int
-        Shape of a sequence.
-    latent_dim : int
-        Number of latent dimensions.
-    code_steps : int, optional
-        Number of steps of the reshaped code; by default ``steps``.
-    encoder_units : sequence of int
-        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
-    encoder_activation, output_activation : str or callable
-        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
-        ``"sigmoid"`` keeps outputs between 0 and 1.
-
-    Returns
-    -------
-    Models
+    Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.  The
+    arguments are those of `reshape`, but ``code_steps`` may be any divisor of ``latent_dim``.
 
     Examples
     --------
@@ -201,11 +123,11 @@ def dense(
     (None, 10, 5)
     """
     code_steps = steps if code_steps is None else code_steps
-    require_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
-    code, x = read_code(latent_dim, code_steps)
+    _check_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
+    code, x = _read_code(latent_dim, code_steps)
     x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
     x = Reshape((steps, features), name="state_to_steps")(x)
-    encoder = make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    encoder = _make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
 
 
@@ -226,10 +148,8 @@ def repeat(
 
     Parameters
     ----------
-    steps, features : int
-        Shape of a sequence.
-    latent_dim : int
-        Number of latent dimensions.
+    steps, features, latent_dim : int
+        Shape of a sequence, and of its code.
     units : int
         Units of the decoder's LSTM.
     encoder_units : sequence of int
@@ -240,10 +160,6 @@ def repeat(
     output_activation : str or callable, optional
         Activation of the last dense layer.
 
-    Returns
-    -------
-    Models
-
     Examples
     --------
     >>> models = repeat(steps=9, features=1)
@@ -251,12 +167,11 @@ def repeat(
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 2), (None, 9, 1))
     """
-    require_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
-    encoder = make_encoder(steps, features, latent_dim, encoder_units, activation)
-    decoder = make_repeater(
-        steps, features, latent_dim, units, activation, output_activation, name="decoder"
-    )
-    return autoencoder(encoder, decoder)
+    _check_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
+    encoder = _make_encoder(steps, features, latent_dim, encoder_units, activation)
+    code = keras.Input((latent_dim,), name="code")
+    x = _repeat_decoder(code, steps, features, units, activation, output_activation)
+    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
 
 
 def next_element(
@@ -271,26 +186,8 @@ def next_element(
 ) -> NextElement:
     """Composite model of the second answer: it decodes the sequence and each next element.
 
-    It is the `repeat` model with a second, similar decoder that writes one step less.
-
-    Parameters
-    ----------
-    steps, features : int
-        Shape of a sequence; at least 2 steps.
-    latent_dim : int
-        Number of latent dimensions.
-    units : int
-        Units of each decoder's LSTM.
-    encoder_units : sequence of int
-        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
-    activation : str or callable
-        Activation of all LSTMs.
-    output_activation : str or callable, optional
-        Activation of the last dense layers.
-
-    Returns
-    -------
-    NextElement
+    It is the `repeat` model, with its arguments and at least 2 steps, and with a second, similar
+    decoder that writes one step less.
 
     Examples
     --------
@@ -298,17 +195,61 @@ def next_element(
     >>> models = next_element(steps=9, features=1)
     >>> x = np.linspace(0.1, 0.9, 9).reshape(1, 9, 1)
     >>> models.autoencoder.compile(optimizer="adam", loss="mse")
-    >>> history = models.autoencoder.fit(x, [x, x[:, 1:]], verbose=0)
     >>> [y.shape for y in models.autoencoder.predict(x, verbose=0)]
     [(1, 9, 1), (1, 8, 1)]
     """
-    require_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
-    if steps == 1:
-        raise ParameterError("steps must be at least 2, so that there is a next element. Got 1.")
-    encoder = make_encoder(steps, features, latent_dim, encoder_units, activation)
-    ends = (units, activation, output_activation)
-    decoder = make_repeater(steps, features, latent_dim, *ends, name="decoder")
-    predictor = make_repeater(steps - 1, features, latent_dim, *ends, name="predictor")
+    check_whole("steps", steps, 2)  # so that there is a next element
+    _check_positive(features=features, latent_dim=latent_dim, units=units)
+    encoder = _make_encoder(steps, features, latent_dim, encoder_units, activation)
+    decoders = []
+    for name, num_steps in (("decoder", steps), ("predictor", steps - 1)):
+        code = keras.Input((latent_dim,), name="code")
+        x = _repeat_decoder(code, num_steps, features, units, activation, output_activation)
+        decoders.append(keras.Model(code, x, name=name))
+    decoder, predictor = decoders
     code = encoder(encoder.inputs[0])
     both = keras.Model(encoder.inputs[0], [decoder(code), predictor(code)], name="autoencoder")
     return NextElement(encoder, decoder, predictor, both)
+
+
+def _check_positive(**numbers: Any) -> None:
+    for name, number in numbers.items():
+        check_whole(name, number)
+
+
+def _make_encoder(
+    steps: int, features: int, latent_dim: int, below: Sequence[int], activation: Activation
+) -> keras.Model:
+    """Make a stack of LSTMs, whose last state is the code."""
+    inputs = x = keras.Input((steps, features), name="sequence")
+    for i, units in enumerate(below):
+        _check_positive(**{f"encoder_units[{i}]": units})
+        name = f"encoder_lstm_{i + 1}"
+        x = LSTM(units, activation=activation, return_sequences=True, name=name)(x)
+    x = LSTM(latent_dim, activation=activation, name="encoder_lstm")(x)
+    return keras.Model(inputs, x, name="encoder")
+
+
+def _read_code(latent_dim: int, code_steps: int) -> tuple[Any, Any]:
+    """Return the input of a decoder, and its reshape to ``code_steps`` steps."""
+    if latent_dim % code_steps:
+        raise ParameterError(
+            f"{argument('latent_dim')} must be a multiple of code_steps, {code_steps}. Got "
+            f"{latent_dim}: choose another latent_dim, or pass a divisor of it as code_steps."
+        )
+    code = keras.Input((latent_dim,), name="code")
+    return code, Reshape((code_steps, latent_dim // code_steps), name="code_to_steps")(code)
+
+
+def _repeat_decoder(
+    code: Any,
+    steps: int,
+    features: int,
+    units: int,
+    activation: Activation,
+    output_activation: Activation,
+) -> Any:
+    """Return the steps of a decoder that reads the code at every step."""
+    x = RepeatVector(steps, name="repeat_code")(code)
+    x = LSTM(units, activation=activation, return_sequences=True, name="decoder_lstm")(x)
+    return TimeDistributed(Dense(features, activation=output_activation), name="each_step")(x)

@@ -1,46 +1,208 @@
-"""The decoders of the default model, and the table of their names.
+"""The decoders of the default model, the table of their names, and autoregressive decoding.
 
 To add a decoder, write a subclass of `Decoder`, and add an entry to `DECODERS`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import keras
+import numpy as np
 from keras import ops
 
+from refold._support.rules import check, one_of
 from refold.errors import ParameterError
-from refold.network.keras.cells import cell_of, find_cell
-from refold.network.keras.heads import ColumnHead
-from refold.network.keras.initializers import dense
-from refold.network.keras.linear_path import LinearDecoding
-from refold.network.keras.padding import RealSteps
-from refold.network.keras.patches import num_patches
-from refold.network.keras.repeat_code import RepeatCode
-from refold.network.keras.teacher_forcing import TeacherForcing
-from refold.network.keras.tensors import Tensor
-from refold.network.weights import most_linear_steps
-from refold.sequences.types import number_mask
+from refold.network.keras.encoder import LinearMap, RealSteps
+from refold.network.keras.heads import ColumnEncoding, ColumnHead
+from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
+from refold.network.keras.lstm import cell_of, find_cell
+from refold.network.specification import Specification, num_periods
 
 
-class DecoderSettings(NamedTuple):
-    """Settings of a decoder, mostly arguments of `refold.models.default`."""
+@keras.saving.register_keras_serializable(package="refold")
+class RepeatCode(BaseLayer):
+    """Repeat a code at every step, and append features of the step's absolute position.
 
-    column_types: Sequence[str]
-    num_categories: Sequence[int] | None
-    max_steps: int
-    units: int
-    depth: int
-    dropout: float = 0.0
-    cell: str = "lstm"
-    code_noise: float = 0.0
-    step_dropout: float = 0.0
-    patch: int = 1
-    linear_steps: int | None = None  # steps that the linear path has weights for; None without one
-    # whether each step has its own scale of what is added to the linear path
-    scale_by_step: bool = False
-    suffix: str = ""  # appended to the names of the layers
+    The number of steps is that of ``like``, whose values are not read, or ``max_steps``.  The
+    position features do not depend on the number of steps.  They are the step divided by
+    ``max_steps``, a decaying mark of the first steps, and sines and cosines whose periods double
+    from 2 steps to beyond ``max_steps`` [1]_.
+
+    Parameters
+    ----------
+    max_steps : int
+        Number of steps if ``like`` is not given.
+
+    References
+    ----------
+    .. [1] A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> RepeatCode(max_steps=6)(np.zeros((2, 3), "float32")).shape
+    (2, 6, 13)
+    """
+
+    arguments = ("max_steps",)
+
+    def __init__(self, max_steps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_steps = max_steps
+
+    def call(self, code: Tensor, like: Tensor = None) -> Any:
+        """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
+        num_steps = self.max_steps if like is None else ops.shape(like)[1]
+        step = ops.cast(ops.arange(num_steps), code.dtype)[:, None]
+        numbers = range(1, num_periods(self.max_steps) + 1)
+        periods = ops.cast([2.0**number for number in numbers], code.dtype)
+        angles = 2.0 * math.pi * (step + 0.5) / periods[None, :]
+        position = ops.concatenate(
+            [step / self.max_steps, 1.0 / (1.0 + step), ops.sin(angles), ops.cos(angles)], axis=-1
+        )
+        batch = ops.shape(code)[0]
+        return ops.concatenate(
+            [
+                ops.broadcast_to(code[:, None, :], (batch, num_steps, code.shape[-1])),
+                ops.broadcast_to(position[None], (batch, num_steps, position.shape[-1])),
+            ],
+            axis=-1,
+        )
+
+    def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
+        """Shape (batch, steps, latent_dim + position features)."""
+        num_steps = self.max_steps if like_shape is None else like_shape[1]
+        return (code_shape[0], num_steps, code_shape[-1] + 2 + 2 * num_periods(self.max_steps))
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class TeacherForcing(BaseLayer):
+    """Shift steps by one, and append a flag that says whether there is a previous step.
+
+    Categorical columns become one-hot.  Before the first step, and after a step that is NaN in all
+    columns, the output and the flag are zero.  Other NaN become zero too.  Time-step dropout sets
+    whole steps to zero in training, including the flag [1]_, so that the decoder learns to work
+    without them.
+
+    Parameters
+    ----------
+    num_categories : sequence of int
+        Number of categories of each column; 0 for a column that is not categorical.
+    dropout : float
+        Fraction of the steps to drop in training.
+    seed : int, optional
+        Seed of the dropout.
+
+    References
+    ----------
+    .. [1] S. Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = TeacherForcing(num_categories=[3])
+    >>> np.asarray(layer(np.array([[[2.0], [0.0], [1.0]]], "float32")))[0].tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]]
+    """
+
+    arguments = ("num_categories", "dropout", "seed")
+
+    def __init__(
+        self,
+        num_categories: Sequence[int],
+        dropout: float = 0.0,
+        *,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_categories = [int(n) for n in num_categories]
+        self.dropout = dropout
+        self.seed = seed
+        self.one_hot = ColumnEncoding(self.num_categories, name="one_hot")
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, steps_shape: Shape) -> None:
+        """Create no weights."""
+        self.one_hot.build((*steps_shape[:-1], len(self.num_categories)))
+
+    def call(self, steps: Tensor, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Encode and shift steps (batch, steps, columns + any others) to (batch, steps, width)."""
+        encoded = self.encode(steps)
+        if training and self.dropout:
+            shape = (*ops.shape(encoded)[:2], 1)
+            drawn = keras.random.uniform(shape, dtype=encoded.dtype, seed=self.seed_generator)
+            encoded = ops.where(drawn < self.dropout, ops.zeros_like(encoded), encoded)
+        none = ops.zeros_like(encoded[:, :1])
+        return ops.concatenate([none, encoded[:, :-1]], axis=1)
+
+    def encode(self, steps: Tensor) -> Any:
+        """Encode steps without the shift."""
+        values = steps[..., : len(self.num_categories)]
+        missing = ops.isnan(values)
+        is_there = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
+        # the one-hot block of NaN is all zeros; in other columns, zero is the mean
+        blocks = self.one_hot(values)
+        blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
+        return ops.concatenate([blocks, is_there], axis=-1)
+
+    def compute_output_shape(self, steps_shape: Shape) -> Any:
+        """Shape (batch, steps, encoded columns + 1)."""
+        return (*steps_shape[:-1], 1 + sum(n or 1 for n in self.num_categories))
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LinearDecoding(LinearMap):
+    """Steps of a sequence as weighted sums of its code.
+
+    Each of the first ``num_steps`` steps has its own weights and bias; later steps are zero.
+
+    Parameters
+    ----------
+    num_outputs, num_steps : int
+        Number of outputs per step, and of steps that have weights.
+    max_steps : int
+        Number of steps if ``like`` is not given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LinearDecoding(num_outputs=2, num_steps=4, max_steps=5)(np.zeros((1, 3), "float32")).shape
+    (1, 5, 2)
+    """
+
+    arguments = ("num_outputs", "num_steps", "max_steps")
+
+    def __init__(self, num_outputs: int, num_steps: int, max_steps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_outputs = num_outputs
+        self.num_steps = num_steps
+        self.max_steps = max_steps
+
+    def build(self, code_shape: Shape, like_shape: Shape = None) -> None:
+        """Create the weights."""
+        del like_shape
+        shape = (self.num_steps, self.num_outputs)
+        self.add_weights((code_shape[-1], *shape), shape)
+
+    def call(self, code: Tensor, like: Tensor = None) -> Any:
+        """Decode codes (batch, latent_dim) to (batch, steps, outputs)."""
+        num_steps = self.max_steps if like is None else ops.shape(like)[1]
+        weights = (self.start + self.unit * self.change)[:, :num_steps]
+        steps = ops.tensordot(code, weights, axes=1) + self.bias[:num_steps]
+        if isinstance(num_steps, int) and num_steps <= self.num_steps:
+            return steps
+        batch = ops.shape(code)[0]
+        rest = ops.zeros((batch, num_steps, self.num_outputs), steps.dtype)
+        return ops.concatenate([steps, rest], axis=1)[:, :num_steps]
+
+    def compute_output_shape(self, code_shape: Shape, like_shape: Shape = None) -> Any:
+        """Shape (batch, steps, outputs)."""
+        num_steps = self.max_steps if like_shape is None else like_shape[1]
+        return (code_shape[0], num_steps, self.num_outputs)
 
 
 class Decoder(ABC):
@@ -54,33 +216,44 @@ class Decoder(ABC):
 
     previous: TeacherForcing | None = None
 
-    def __init__(self, settings: DecoderSettings) -> None:
-        suffix, max_steps, patch = settings.suffix, settings.max_steps, settings.patch
-        self.patch = patch
+    def __init__(
+        self,
+        specification: Specification,
+        *,
+        ahead: bool = False,
+        code_noise: float = 0.0,
+        step_dropout: float = 0.0,
+    ) -> None:
+        del step_dropout  # for decoders that read previous steps
+        self.sizes = sizes = specification.decoder_sizes(ahead=ahead)
+        suffix, max_steps, dropout = sizes.suffix, sizes.max_steps, specification.dropout
         # The seeds of the weights depend on the order in which the layers are created.
-        self.repeat = RepeatCode(num_patches(max_steps, patch), name=f"repeat{suffix}")
-        self.real_steps = RealSteps(patch, name="real_steps")
-        self.make_hidden(settings)
-        noise, dropout = settings.code_noise, settings.dropout
-        self._noise = keras.layers.GaussianNoise(noise, name="noise") if noise else None
-        self._dropout = None
+        self.repeat = RepeatCode(sizes.max_patches, name=f"repeat{suffix}")
+        self.real_steps = RealSteps(sizes.patch, name="real_steps")
+        self.make_hidden(specification)
+        self._noise = self._dropout = self.linear = None
+        if code_noise:
+            self._noise = keras.layers.GaussianNoise(code_noise, name="noise")
         if dropout:
             self._dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         self.head = ColumnHead(
-            settings.column_types,
-            settings.num_categories,
-            patch,
+            specification.column_types,
+            specification.num_categories,
+            sizes.patch,
             max_steps,
-            scale_by_step=settings.scale_by_step,
+            scale_by_step=sizes.scales_by_step,
             name=f"head{suffix}",
         )
-        self.linear = None
-        if settings.linear_steps is not None:
-            width, num_steps = sum(self.head.widths), settings.linear_steps
-            self.linear = LinearDecoding(width, num_steps, max_steps, name=f"linear_steps{suffix}")
+        if sizes.linear_steps is not None:
+            self.linear = LinearDecoding(
+                specification.num_outputs,
+                sizes.linear_steps,
+                max_steps,
+                name=f"linear_steps{suffix}",
+            )
 
     @abstractmethod
-    def make_hidden(self, settings: DecoderSettings) -> None:
+    def make_hidden(self, specification: Specification) -> None:
         """Create the layers that ``hidden_steps`` calls."""
 
     # ``steps`` are the code, the position, and the previous step if the decoder reads it. ``real``
@@ -102,11 +275,11 @@ class Decoder(ABC):
         beside = None
         if self.linear is not None:
             beside = self.linear(code) if template is None else self.linear(code, like=template)
-        return self.head(hidden, beside=beside, like=template if self.patch > 1 else None)
+        return self.head(hidden, beside=beside, like=template if self.sizes.patch > 1 else None)
 
-    def models(self, latent_dim: int) -> tuple[keras.Model, keras.Model]:
+    def models(self) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
-        code = keras.Input((latent_dim,), name="code")
+        code = keras.Input((self.sizes.latent_dim,), name="code")
         # a decoder that reads previous steps is one model of a code and a sequence
         alone = None if self.reads_previous else keras.Model(code, self(code), name="decoder")
         template = keras.Input((None, None), name="template")
@@ -120,15 +293,15 @@ class ParallelDecoder(Decoder):
     # From bottom to top: the projection for the initial state, and the recurrent layer.
     stack: list[tuple[Any, Any]]
 
-    def make_hidden(self, settings: DecoderSettings) -> None:
+    def make_hidden(self, specification: Specification) -> None:
         """Create the stack."""
-        cell, units, suffix = find_cell(settings.cell), settings.units, settings.suffix
+        cell, units, suffix = find_cell(specification.cell), specification.units, self.sizes.suffix
         self.stack = [
             (
                 dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
                 cell.make(units, name=f"decoder{suffix}_{i + 1}"),
             )
-            for i in range(settings.depth)
+            for i in range(specification.depth)
         ]
 
     def hidden_steps(self, code: Tensor, steps: Tensor, real: Tensor = None) -> Any:
@@ -145,11 +318,12 @@ class AutoregressiveDecoder(ParallelDecoder):
     reads_previous = True
     takes_patches = False
 
-    def __init__(self, settings: DecoderSettings) -> None:
-        super().__init__(settings)
-        num_categories = settings.num_categories or [0] * len(settings.column_types)
+    def __init__(
+        self, specification: Specification, *, step_dropout: float = 0.0, **options: Any
+    ) -> None:
+        super().__init__(specification, **options)
         self.previous = TeacherForcing(
-            num_categories, settings.step_dropout, name="teacher_forcing"
+            specification.num_categories, step_dropout, name="teacher_forcing"
         )
 
     @classmethod
@@ -173,29 +347,20 @@ class AutoregressiveDecoder(ParallelDecoder):
         ]
 
     def step(
-        self, given: Tensor, last: Tensor, states: list[Any], beside: Tensor
+        self, inputs: Tensor, last: Tensor, states: list[Any], beside: Tensor
     ) -> tuple[Any, list[Any]]:
         """Write one step (batch, 1, outputs), and return it with the next states."""
-        # ``given`` (batch, 1, features) are the code and the position, ``last`` (batch, 1, columns)
+        # ``inputs`` (batch, 1, features) are the code and position, ``last`` (batch, 1, columns)
         # the values of the previous step, NaN before the first one, and ``beside`` (batch, 1,
         # outputs) the output of the linear path, or None.
         previous: Any = self.previous
-        hidden = ops.concatenate([given, previous.encode(last)], axis=-1)
+        hidden = ops.concatenate([inputs, previous.encode(last)], axis=-1)
         next_states = []
         for (_, layer), state in zip(self.stack, states, strict=True):
             _, hidden, state = layer.inner_loop(hidden, list(state), None)
             next_states.append(list(state))
         return (self.head(hidden) if beside is None else self.head(hidden, beside)), next_states
 
-
-__all__ = [
-    "DECODERS",
-    "AutoregressiveDecoder",
-    "Decoder",
-    "DecoderSettings",
-    "ParallelDecoder",
-    "find_decoder",
-]
 
 DECODERS: dict[str, type[Decoder]] = {
     "parallel": ParallelDecoder,
@@ -204,48 +369,136 @@ DECODERS: dict[str, type[Decoder]] = {
 """Decoder classes by the value of ``decoder``."""
 
 
-def find_decoder(name: object) -> type[Decoder]:
+def find_decoder(name: str) -> type[Decoder]:
     """Return the decoder class with a name; a ParameterError if there is none."""
-    if not isinstance(name, str) or name not in DECODERS:
-        raise ParameterError(f"decoder must be {' or '.join(map(repr, DECODERS))}. Got {name!r}.")
+    check("decoder", name, one_of(*DECODERS))
     return DECODERS[name]
 
 
-def forecaster(
-    column_types: Sequence[str],
-    *,
-    latent_dim: int,
-    num_steps: int,
-    recent_dim: int = 0,
-    num_categories: Sequence[int] | None = None,
-    units: int = 96,
-    depth: int = 1,
-    cell: str = "lstm",
-    dropout: float = 0.0,
-) -> keras.Model:
-    """Build the decoder of the steps after a sequence, (batch, num_steps, outputs)."""
+def forecaster(specification: Specification) -> keras.Model:
+    """Build the decoder of the steps after a sequence, (batch, forecast_steps, outputs)."""
     # It is the future predictor of N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised
     # Learning of Video Representations using LSTMs", ICML 2015, and also reads the last values
-    # (`refold.inference.recent_values`).
-    linear_steps = None
-    if recent_dim or number_mask(column_types).any():
-        width = sum(n or 1 for n in num_categories or [0] * len(column_types))
-        linear_steps = min(num_steps, most_linear_steps(width, latent_dim + recent_dim))
-    settings = DecoderSettings(
-        column_types,
-        num_categories,
-        num_steps,
-        units,
-        depth,
-        dropout,
-        cell,
-        linear_steps=linear_steps,
-        scale_by_step=recent_dim > 0,
-        suffix="_ahead",
-    )
-    code: Any = keras.Input((latent_dim,), name="code")
+    # (`refold.model.recent_values`).
+    code: Any = keras.Input((specification.latent_dim,), name="code")
     inputs, read = [code], code
-    if recent_dim:
-        inputs.append(keras.Input((recent_dim,), name="recent"))
-        read = keras.ops.concatenate(inputs, axis=-1)
-    return keras.Model(inputs, ParallelDecoder(settings)(read), name="forecaster")
+    if specification.recent_dim:
+        inputs.append(keras.Input((specification.recent_dim,), name="recent"))
+        read = ops.concatenate(inputs, axis=-1)
+    decoder = ParallelDecoder(specification, ahead=True)
+    return keras.Model(inputs, decoder(read), name="forecaster")
+
+
+def decode_autoregressively(
+    decoder: keras.Model,
+    codes: Tensor,
+    num_steps: int,
+    *,
+    stop: int | None = None,
+    noise: Tensor = None,
+    temperature: float = 1.0,
+) -> np.ndarray:
+    """Decode codes step by step; each step is the input of the next one.
+
+    The next step gets the likeliest category of a categorical column, the likelier of 0 and 1 of a
+    binary column, and the mean of a numeric column.  Therefore the sequence depends on its code
+    alone, and teacher forcing with that sequence gives the same outputs.  All steps run in one
+    compiled loop.
+
+    Parameters
+    ----------
+    decoder : keras.Model
+        The decoder of `default` with ``decoder="autoregressive"``.
+    codes : array of shape (batch, latent_dim)
+        Codes to decode.
+    num_steps, stop : int
+        Number of steps of the result, and of steps to write; later ones are zero.
+    noise : array of shape (batch, num_steps, outputs), optional
+        Numbers to sample with: standard Gumbel for categories, logistic for binary values.
+    temperature : float
+        A category is sampled with a probability proportional to ``p ** (1 / temperature)``.
+
+    Returns
+    -------
+    array of shape (batch, num_steps, outputs)
+        Means, probabilities and softmax blocks.  With ``noise``, scores replace probabilities: the
+        sampled category has the highest score, and that of a binary column is above 0.5 if it is 1.
+
+    Examples
+    --------
+    >>> from refold.models import default
+    >>> options = {"latent_dim": 3, "max_steps": 4, "units": 8, "decoder": "autoregressive"}
+    >>> models = default(["categorical"], num_categories=[5], **options)
+    >>> decode_autoregressively(models.decoder, np.zeros((2, 3)), num_steps=4).shape
+    (2, 4, 5)
+    """
+    if not any(layer.name == "teacher_forcing" for layer in decoder.layers):
+        raise ParameterError(
+            "decode_autoregressively needs an autoregressive decoder, and this one is parallel. "
+            "Call the decoder itself, or build it with decoder='autoregressive'."
+        )
+    codes = np.asarray(codes, "float32")
+    stop = num_steps if stop is None else min(stop, num_steps)
+    if keras.backend.backend() != "jax":
+        written = _write(decoder, codes, stop, num_steps, noise, temperature)
+        return np.asarray(ops.convert_to_numpy(written))
+    run: Any = getattr(decoder, "_refold_autoregressive", None)
+    if run is None:
+        run = decoder._refold_autoregressive = _compile(decoder)
+    values = [v.value for v in decoder.variables]
+    return np.asarray(run(values, codes, stop, num_steps, noise, temperature))
+
+
+def write_steps(
+    decoder: keras.Model, mapping: list[tuple[keras.Variable, Any]], codes: Tensor, num_steps: int
+) -> Any:
+    """Decode codes to (batch, num_steps, outputs) inside a computation that JAX traces."""
+    with keras.StatelessScope(state_mapping=mapping):
+        return _write(decoder, codes, num_steps, num_steps)
+
+
+def _compile(decoder: keras.Model) -> Any:
+    import jax
+
+    def run(
+        values: Tensor, codes: Tensor, stop: Any, num_steps: int, noise: Tensor, temperature: Any
+    ) -> Any:
+        mapping = list(zip(decoder.variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return _write(decoder, codes, stop, num_steps, noise, temperature)
+
+    return jax.jit(run, static_argnums=3)
+
+
+def _write(
+    decoder: keras.Model,
+    codes: Tensor,
+    stop: Any,
+    num_steps: int,
+    noise: Tensor = None,
+    temperature: Any = 1.0,
+) -> Any:
+    layers = AutoregressiveDecoder.of(decoder)
+    head = layers.head
+    codes = ops.convert_to_tensor(codes)
+    num_sequences = ops.shape(codes)[0]
+    template = ops.zeros((num_sequences, num_steps, 1))
+    inputs = layers.repeat(codes, like=template)
+    beside = None if layers.linear is None else layers.linear(codes, like=template)
+    states = layers.initial_states(codes)
+    written = ops.zeros((num_sequences, num_steps, sum(head.widths)))
+
+    def at(i: Any, array: Any) -> Any:
+        return ops.slice(array, (0, i, 0), (num_sequences, 1, array.shape[-1]))
+
+    def step(i: Any, so_far: Any) -> Any:
+        last, states, written = so_far
+        linear = None if beside is None else at(i, beside)
+        outputs, states = layers.step(at(i, inputs), last, states, linear)
+        if noise is not None:
+            outputs = head.sample(outputs, at(i, noise), temperature)
+        written = ops.slice_update(written, (0, i, 0), outputs)
+        return head.likeliest(outputs), states, written
+
+    nothing = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")
+    return ops.fori_loop(0, stop, step, (nothing, states, written))[2]

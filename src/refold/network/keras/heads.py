@@ -1,4 +1,4 @@
-"""Column types in Keras: links, encoding of the input columns, and the output head."""
+"""Column types in Keras: links, losses, encoding of the input columns, and the output head."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from refold.network.keras.initializers import Constant, dense
-from refold.network.keras.patches import unfold
-from refold.network.keras.tensors import Shape, Tensor
-from refold.sequences.types import MAX_EXPONENT, Outputs, outputs_of
+from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
+from refold.sequences.types import COLUMN_TYPES, MAX_EXPONENT, Outputs, outputs_of
 
 
 class KerasLink(NamedTuple):
@@ -41,7 +39,7 @@ LINKS = {
 def activate(logits: Tensor, outputs: Iterable[Outputs]) -> Any:
     """Turn outputs (..., outputs) of the last layer into means and probabilities."""
     outputs = list(outputs)
-    links = list(dict.fromkeys(one.type.link for one in outputs))
+    links = list(dict.fromkeys(column.type.link for column in outputs))
     if len(links) == 1 and LINKS[links[0]].is_elementwise:
         return LINKS[links[0]].activate(logits)
     if all(LINKS[link].is_elementwise for link in links):
@@ -49,21 +47,44 @@ def activate(logits: Tensor, outputs: Iterable[Outputs]) -> Any:
         written = logits
         for link in links:
             if link != "identity":
-                here = ops.convert_to_tensor([one.type.link == link for one in outputs])
+                here = ops.convert_to_tensor([column.type.link == link for column in outputs])
                 written = ops.where(here, LINKS[link].activate(logits), written)
         return written
-    blocks = [LINKS[one.type.link].activate(logits[..., one.block]) for one in outputs]
+    blocks = [LINKS[column.type.link].activate(logits[..., column.block]) for column in outputs]
     return ops.concatenate(blocks, axis=-1)
 
 
-def likeliest(written: Tensor, outputs: Iterable[Outputs]) -> Any:
-    """Return the likeliest values (..., columns): means, 0 or 1, and indices of categories."""
-    values = [LINKS[one.type.link].likeliest(written[..., one.block]) for one in outputs]
-    return ops.concatenate(values, axis=-1)
+def observed_mask(y: Tensor) -> tuple[Any, Any]:
+    """Split targets, NaN where not observed, into values with zeros and a mask of 1.0 and 0.0."""
+    missing = ops.isnan(y)
+    observed = ops.cast(ops.logical_not(missing), y.dtype)
+    return ops.where(missing, ops.zeros_like(y), y), observed
+
+
+def column_errors(
+    values: Tensor, y_pred: Tensor, column_types: list[str], num_categories: list[int]
+) -> Any:
+    """Compute the error (batch, steps, features) of each value, by the type of its column."""
+    outputs = list(outputs_of(column_types, num_categories))
+    types = {column.type for column in outputs}
+    if len(types) == 1 and not outputs[0].type.has_categories:
+        return types.pop().loss(values, y_pred, ops)
+    errors = [
+        column.type.loss(
+            values[..., column.index : column.index + 1], y_pred[..., column.block], ops
+        )
+        for column in outputs
+    ]
+    return ops.concatenate(errors, axis=-1)
+
+
+def are_squared(column_types: Iterable[str]) -> bool:
+    """Return whether the errors of all columns are squared errors."""
+    return all(COLUMN_TYPES[name].loss_is_squared for name in column_types)
 
 
 @keras.saving.register_keras_serializable(package="refold")
-class ColumnEncoding(keras.layers.Layer):
+class ColumnEncoding(BaseLayer):
     """One-hot encoding of categorical columns; other columns are unchanged.
 
     Parameters
@@ -80,10 +101,16 @@ class ColumnEncoding(keras.layers.Layer):
     [[0.5, 0.0, 0.0, 1.0], [0.10000000149011612, 0.0, 0.0, 0.0]]
     """
 
+    arguments = ("num_categories",)
+
     def __init__(self, num_categories: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_categories = [int(n) for n in num_categories]
-        self.supports_masking = True
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
+        """Return the mask of the input."""
+        del inputs
+        return previous_mask
 
     def call(self, inputs: Tensor) -> Any:
         """Encode inputs of shape (batch, steps, columns + observed flags)."""
@@ -101,13 +128,9 @@ class ColumnEncoding(keras.layers.Layer):
         """Shape of the output: a categorical column has one channel for each category."""
         return (*input_shape[:-1], input_shape[-1] + sum(n - 1 for n in self.num_categories if n))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of this layer."""
-        return {**super().get_config(), "num_categories": self.num_categories}
-
 
 @keras.saving.register_keras_serializable(package="refold")
-class ColumnHead(keras.layers.Layer):
+class ColumnHead(BaseLayer):
     """Dense output of a decoder: means, probabilities and softmax blocks by column type.
 
     If another path gives ``beside``, it is added to the logits, after the dense layer's output was
@@ -119,11 +142,9 @@ class ColumnHead(keras.layers.Layer):
     column_types : sequence of str
         Type of each column, as in `refold.sequences.Column`.
     num_categories : sequence of int, optional
-        Number of categories of each column; ignored for columns that are not categorical.
-    patch : int
-        Number of steps in a patch.
-    max_steps : int, optional
-        With patches, the number of steps if ``like`` is not given.
+        Number of categories of each column, 0 for columns that are not categorical.
+    patch, max_steps : int
+        Number of steps in a patch, and with patches, of the output if ``like`` is not given.
     scale_by_step : bool
         Whether each of ``max_steps`` steps has its own ``scale``.
 
@@ -131,10 +152,11 @@ class ColumnHead(keras.layers.Layer):
     --------
     >>> import numpy as np
     >>> head = ColumnHead(["numeric", "binary", "categorical"], [0, 0, 3])
-    >>> y = np.asarray(head(np.ones((1, 2, 4), "float32")))
-    >>> y.shape, bool(abs(y[..., 2:].sum(-1) - 1).max() < 1e-6)
-    ((1, 2, 5), True)
+    >>> head(np.ones((1, 2, 4), "float32")).shape
+    (1, 2, 5)
     """
+
+    arguments = ("column_types", "num_categories", "patch", "max_steps", "scale_by_step")
 
     def __init__(
         self,
@@ -153,12 +175,11 @@ class ColumnHead(keras.layers.Layer):
         self.patch = patch
         self.max_steps = max_steps
         self.dense = dense(patch * sum(self.widths), name="dense")
-        self.supports_masking = True
 
     @property
     def widths(self) -> list[int]:
         """Number of outputs of each column."""
-        return [one.block.stop - one.block.start for one in self._outputs()]
+        return [column.block.stop - column.block.start for column in self._outputs()]
 
     def _outputs(self) -> Iterator[Outputs]:
         return outputs_of(self.column_types, self.num_categories)
@@ -170,28 +191,36 @@ class ColumnHead(keras.layers.Layer):
         del like_shape
         self.dense.build(inputs_shape)
         if beside_shape is not None:
-            steps = (self.max_steps,) if self.scale_by_step else ()
-            shape = (*steps, sum(self.widths))
-            self.scale = self.add_weight(
-                shape=shape, initializer=Constant(1.0), trainable=False, name="scale"
-            )
+            steps: Any = (self.max_steps,) if self.scale_by_step else ()
+            self.scale = self.add_constant("scale", (*steps, sum(self.widths)), 1.0)
 
     def call(self, inputs: Tensor, beside: Tensor = None, like: Tensor = None) -> Any:
         """Write outputs of shape (batch, steps, outputs), with as many steps as ``like``."""
         logits = self.dense(inputs)
         if self.patch > 1:
             num_steps = self.max_steps if like is None else ops.shape(like)[1]
-            logits = unfold(logits, self.patch, num_steps)
+            batch, count = ops.shape(logits)[:2]
+            steps = ops.reshape(logits, (batch, count * self.patch, sum(self.widths)))
+            logits = steps[:, :num_steps]
         if beside is not None:
             logits = beside + self.scale * logits
         return activate(logits, self._outputs())
 
     def likeliest(self, outputs: Tensor) -> Any:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
-        return likeliest(outputs, self._outputs())
+        values = [
+            LINKS[column.type.link].likeliest(outputs[..., column.block])
+            for column in self._outputs()
+        ]
+        return ops.concatenate(values, axis=-1)
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
-        """Return no mask, because every step is written."""
+    def sample(self, outputs: Tensor, noise: Tensor, temperature: Any) -> Any:
+        """Turn probabilities (batch, steps, outputs) into scores whose argmax is a sample."""
+        scores = [
+            column.type.draw(outputs[..., column.block], noise[..., column.block], temperature, ops)
+            for column in self._outputs()
+        ]
+        return ops.concatenate(scores, axis=-1)
 
     def compute_output_shape(
         self, inputs_shape: Shape, beside_shape: Shape = None, like_shape: Shape = None
@@ -202,8 +231,3 @@ class ColumnHead(keras.layers.Layer):
             return (*inputs_shape[:-1], sum(self.widths))
         num_steps = self.max_steps if like_shape is None else like_shape[1]
         return (inputs_shape[0], num_steps, sum(self.widths))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of this layer."""
-        own = ("column_types", "num_categories", "patch", "max_steps", "scale_by_step")
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}}

@@ -6,13 +6,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from refold.network.keras.initializers import Constant, dense
-from refold.network.keras.tensors import Shape, Tensor
-from refold.network.specification import MIN_LENGTH_SCALE, length_unit, log_length_scales
+from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
+from refold.network.specification import (
+    LENGTH_UNITS,
+    MIN_LENGTH_SCALE,
+    Specification,
+    length_unit,
+    log_length_scales,
+)
 
 
 @keras.saving.register_keras_serializable(package="refold")
-class LengthHead(keras.layers.Layer):
+class LengthHead(BaseLayer):
     """Location and log-scale of a discretized logistic distribution over lengths.
 
     It is initialized to the distribution of the training lengths.  The rounded location is the
@@ -35,6 +40,8 @@ class LengthHead(keras.layers.Layer):
     >>> np.asarray(head(np.ones((3, 4), "float32")))[:, 0].tolist()
     [7.0, 7.0, 7.0]
     """
+
+    arguments = ("mean", "deviation")
 
     def __init__(self, mean: float, deviation: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,13 +66,9 @@ class LengthHead(keras.layers.Layer):
         """Shape (batch, 2)."""
         return (*input_shape[:-1], 2)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of this layer."""
-        return {**super().get_config(), "mean": self.mean, "deviation": self.deviation}
-
 
 @keras.saving.register_keras_serializable(package="refold")
-class LengthEncoding(keras.layers.Layer):
+class LengthEncoding(BaseLayer):
     """The length of a sequence as a latent dimension: its standardized logarithm.
 
     Parameters
@@ -81,6 +84,8 @@ class LengthEncoding(keras.layers.Layer):
     1.0986
     """
 
+    arguments = ("center", "scale")
+
     def __init__(self, center: float, scale: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.center, self.scale = float(center), float(scale)
@@ -94,13 +99,9 @@ class LengthEncoding(keras.layers.Layer):
         """Shape (batch, 1)."""
         return keras.KerasTensor((inputs.shape[0], 1))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of this layer."""
-        return {**super().get_config(), "center": self.center, "scale": self.scale}
-
 
 @keras.saving.register_keras_serializable(package="refold")
-class LengthDecoding(keras.layers.Layer):
+class LengthDecoding(BaseLayer):
     """The length of a sequence from the latent dimension that `LengthEncoding` wrote.
 
     Parameters
@@ -118,6 +119,8 @@ class LengthDecoding(keras.layers.Layer):
     array([[ 2.   , -2.996]], dtype=float32)
     """
 
+    arguments = ("center", "scale", "index")
+
     def __init__(self, center: float, scale: float, index: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.center, self.scale, self.index = float(center), float(scale), int(index)
@@ -133,22 +136,15 @@ class LengthDecoding(keras.layers.Layer):
         """Shape (batch, 2)."""
         return (*input_shape[:-1], 2)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of this layer."""
-        own = {"center": self.center, "scale": self.scale, "index": self.index}
-        return {**super().get_config(), **own}
 
-
-def length_reader(latent_dim: int, index: int, scale: tuple[float, float]) -> keras.Model:
-    """Build the model from codes to the length (batch, 2) that their dimension ``index`` holds."""
-    code = keras.Input((latent_dim,), name="code")
-    return keras.Model(code, LengthDecoding(*scale, index, name="length")(code), name="length")
-
-
-def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:
-    """Build the model from codes to location and log-scale (batch, 2) of the predicted length."""
-    code = keras.Input((latent_dim,), name="code")
-    hidden = dense(units, activation="gelu", name="hidden")(code)
+def length_model(specification: Specification) -> keras.Model:
+    """Build the model from codes to location and log-scale (batch, 2) of the length."""
+    code = keras.Input((specification.latent_dim,), name="code")
+    if (index := specification.length_index) is not None:
+        decoding = LengthDecoding(*specification.length_scale, index, name="length")
+        return keras.Model(code, decoding(code), name="length")
+    hidden = dense(LENGTH_UNITS, activation="gelu", name="hidden")(code)
+    mean, deviation = specification.length_mean, specification.length_deviation
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
 
 

@@ -1,20 +1,27 @@
-"""The LSTM layer of Refold's models: Keras's layer, on the fused kernel if the kernel can run."""
+"""The LSTM layer, on the fused kernel if it can run; conversion to it; the table of cells.
+
+To add a cell, add a function for its initial state and an entry to `CELLS`.
+"""
 
 import functools
 import logging
 import os
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
+from keras import ops
 
+from refold._support.rules import check, one_of
 from refold.errors import ParameterError
-from refold.network.keras.tensors import Tensor
+from refold.network.keras.layer import Constant, ForgetBias, GlorotUniform, Orthogonal, Tensor
 
 if TYPE_CHECKING:
     from refold.kernels.fused import Backend
-from keras import ops
 
-ENGINES = ("auto", "fused", "scan")
+# Engines of an LSTM.
+_ENGINES = one_of("auto", "fused", "scan")
 
 
 class Runtime(NamedTuple):
@@ -39,33 +46,20 @@ class Runtime(NamedTuple):
 
 
 def runtime() -> Runtime:
-    """Return the backend, device and kernel that LSTM layers run on in this process.
-
-    Returns
-    -------
-    Runtime
+    """Return the `Runtime` of this process.
 
     Examples
     --------
-    >>> here = runtime()
-    >>> here.backend
+    >>> runtime().backend
     'jax'
-    >>> (here.kernel is None) == (here.why_not is not None)
-    True
     """
     backend = keras.backend.backend()
-    reason = why_not_here(log=False)
-    kernel = backend_here().variant() if reason is None else None
+    reason = _why_not_here(log=False)
+    kernel = _backend_here().variant() if reason is None else None
     return Runtime(backend, _device() if backend == "jax" else None, kernel, reason)
 
 
-def check_engine(engine: Any) -> None:
-    """Raise `ParameterError` if ``engine`` is not one of the three."""
-    if engine not in ENGINES:
-        raise ParameterError(f"engine must be auto, fused or scan. Got {engine!r}.")
-
-
-def why_not_here(*, log: bool) -> str | None:
+def _why_not_here(*, log: bool) -> str | None:
     """Return why no layer of this process can run fused, or None; ``log`` logs it once."""
     if keras.backend.backend() != "jax":
         return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
@@ -75,13 +69,13 @@ def why_not_here(*, log: bool) -> str | None:
     if _platform() not in BACKENDS:
         devices = " and ".join(backend.devices for backend in BACKENDS.values())
         return f"JAX runs on {_device()}, and the kernel is for {devices}"
-    reason = backend_here().why_not()
+    reason = _backend_here().why_not()
     if reason is not None and log:
         _log_once(reason)
     return reason
 
 
-def backend_here() -> "Backend":
+def _backend_here() -> "Backend":
     """Return the kernel backend for JAX's default device; call it only if there is one."""
     from refold.kernels.fused import BACKENDS
 
@@ -100,9 +94,9 @@ def _device() -> str:
 @functools.cache
 def _log_once(reason: str) -> None:
     # no warning for a user who turned the kernel off
-    chosen = os.environ.get("REFOLD_KERNEL") == "none"
+    off = os.environ.get("REFOLD_KERNEL") == "none"
     logging.getLogger("refold").log(
-        logging.INFO if chosen else logging.WARNING,
+        logging.INFO if off else logging.WARNING,
         "LSTM layers run on Keras's loop, which is slower than the fused kernel: %s",
         reason,
     )
@@ -144,7 +138,7 @@ class LSTM(keras.layers.LSTM):
     """
 
     def __init__(self, units: int, *args: Any, engine: str = "auto", **kwargs: Any) -> None:
-        check_engine(engine)
+        check("engine", engine, _ENGINES)
         super().__init__(units, *args, **kwargs)
         self.engine = engine
         self._engine_used: str | None = None
@@ -188,15 +182,13 @@ class LSTM(keras.layers.LSTM):
     def _why_not_fused(self, sequences: Tensor) -> str | None:
         """Return the reason why the fused kernel cannot run, or None if it can."""
         reason = self._why_not_by_configuration(sequences)
-        reason = reason or why_not_here(log=self.engine == "auto")
-        return reason or self._why_not_by_activation()
-
-    def _why_not_by_activation(self) -> str | None:
-        known = backend_here().activations
+        reason = reason or _why_not_here(log=self.engine == "auto")
+        if reason is not None:
+            return reason
+        *names, last = _backend_here().activations
         for role in ("activation", "recurrent_activation"):
-            if _activation_name(getattr(self, role)) not in known:
-                names = f"{', '.join(known[:-1])} or {known[-1]}"
-                return f"its {role} is not {names} of keras.activations"
+            if _activation_name(getattr(self, role)) not in (*names, last):
+                return f"its {role} is not {', '.join(names)} or {last} of keras.activations"
         return None
 
     def _why_not_by_configuration(self, sequences: Tensor) -> str | None:
@@ -230,7 +222,7 @@ class LSTM(keras.layers.LSTM):
             mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
             mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
         bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
-        outputs, h, c = backend_here().lstm(
+        outputs, h, c = _backend_here().lstm(
             ops.cast(sequences, "float32"),
             ops.convert_to_tensor(cell.kernel),
             ops.convert_to_tensor(cell.recurrent_kernel),
@@ -263,3 +255,197 @@ def _activation_name(function: Any) -> str:
     """Return the name of a Keras activation, or "" for any other function."""
     name = getattr(function, "__name__", "")
     return name if name and getattr(keras.activations, name, None) is function else ""
+
+
+# Conversion of Keras models
+
+
+def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
+    """Copy a Sequential or Functional Keras model, and replace its LSTM layers with Refold's.
+
+    LSTM layers inside ``Bidirectional``, ``TimeDistributed`` and nested models are replaced too.
+    In Refold's own LSTM layers, only the engine changes.  The copy keeps names and weights, and the
+    original model does not change.
+
+    The copy of a compiled model is compiled with the same arguments and a new optimizer state.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A Sequential or Functional model.
+    engine : {"auto", "fused", "scan"}
+        Engine of every LSTM layer of the copy; see `LSTM`.
+
+    Raises
+    ------
+    ParameterError
+        If the model has no LSTM layer, or one that cannot be replaced, as in a subclassed model.
+
+    Examples
+    --------
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)])
+    >>> convert(model, "scan").layers[0].engine
+    'scan'
+    """
+    check("engine", engine, _ENGINES)
+    if not isinstance(model, keras.Model):
+        raise ParameterError(
+            f"convert takes a keras.Model. Got {type(model).__name__}; "
+            "put a single layer into keras.Sequential."
+        )
+    reason = _why_not_convertible(model)
+    if reason is not None:
+        raise ParameterError(f"Model {model.name!r} {reason}")
+    try:
+        copy = keras.models.clone_model(
+            model, clone_function=lambda layer: _clone(layer, engine), recursive=True
+        )
+    except (NotImplementedError, TypeError, ValueError) as error:
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), str(error))
+        raise ParameterError(
+            f"Keras cannot clone model {model.name!r}: {first} "
+            "Register its custom classes, functions and losses with keras.saving, or convert it "
+            "before you compile it."
+        ) from error
+    reason = _why_not_the_same(model, copy)
+    if reason is not None:
+        raise ParameterError(f"{reason} Use refold.layers.LSTM in its code.")
+    if model.built:
+        copy.set_weights(model.get_weights())
+        _copy_more_than_weights(model, copy)
+    return copy
+
+
+def _why_not_convertible(model: keras.Model) -> str | None:
+    """Return what is wrong with a model to convert, or None."""
+    if not any(_is_lstm(layer) for layer in model._flatten_layers()):
+        return "has no keras.layers.LSTM, so there is nothing to convert."
+    if not isinstance(model, keras.Sequential) and getattr(model, "inputs", None) is None:
+        return (
+            f"is a subclassed model, {type(model).__name__}, and convert takes Sequential and "
+            "Functional models. Use refold.layers.LSTM in its code."
+        )
+    return None
+
+
+def _why_not_the_same(model: keras.Model, copy: keras.Model) -> str | None:
+    """Return why a copy does not compute what the model does, or None."""
+    for layer in copy._flatten_layers():
+        # the code of a custom layer created this LSTM
+        if type(layer) is keras.layers.LSTM:
+            return (
+                f"The LSTM {layer.name!r} of model {model.name!r} is created in the code of "
+                "another layer or model, which convert cannot change."
+            )
+    for theirs, ours in _pairs(model, copy):
+        # Keras clones a subclass as a plain model, without its code
+        if isinstance(theirs, keras.Model) and type(ours) is not type(theirs):
+            return (
+                f"Model {theirs.name!r} is a {type(theirs).__name__}, a subclass whose own code "
+                "Keras does not copy."
+            )
+    if model.built and [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
+        return (
+            f"Model {model.name!r} shares a layer that Keras would copy as several layers with "
+            "separate weights."
+        )
+    return None
+
+
+def _copy_more_than_weights(model: keras.Model, copy: keras.Model) -> None:
+    """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
+    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
+        for theirs, ours in _pairs(model, copy):
+            if hasattr(theirs, "save_assets"):
+                theirs.save_assets(folder)
+                ours.load_assets(folder)
+            if isinstance(ours, keras.layers.Normalization) and ours.built:
+                ours.finalize_state()
+
+
+def _pairs(model: keras.Model, copy: keras.Model) -> Iterator[tuple[Any, Any]]:
+    """Pair the layers of a model and its copy by name.  Inputs may have no pair."""
+    copied = {layer.name: layer for layer in copy._flatten_layers()}
+    for layer in model._flatten_layers():
+        if layer.name in copied:
+            yield layer, copied[layer.name]
+
+
+def _clone(layer: keras.layers.Layer, engine: str) -> keras.layers.Layer:
+    if _is_lstm(layer):
+        return LSTM.from_config({**layer.get_config(), "engine": engine})
+    return type(layer).from_config(_replace_lstm(layer.get_config(), engine))
+
+
+def _is_lstm(layer: Any) -> bool:
+    return type(layer) in (keras.layers.LSTM, LSTM)
+
+
+def _replace_lstm(config: Any, engine: str) -> Any:
+    """Replace each LSTM layer in a configuration with ours."""
+    if isinstance(config, list | tuple):
+        return type(config)(_replace_lstm(part, engine) for part in config)
+    if not isinstance(config, dict):
+        return config
+    inner = config.get("config")
+    if config.get("class_name") == "LSTM" and isinstance(inner, dict):
+        ours = keras.saving.get_registered_name(LSTM)
+        if config.get("module") == "keras.layers" or config.get("registered_name") == ours:
+            described = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": ours}
+            return {**config, **described, "config": {**inner, "engine": engine}}
+    return {name: _replace_lstm(part, engine) for name, part in config.items()}
+
+
+# Cells of the default model
+
+
+class Cell(NamedTuple):
+    """A recurrent layer of the default model."""
+
+    layer: type[keras.layers.RNN]  # class of a Keras layer
+    options: dict[str, Any]  # arguments for its initial bias
+    state_size: int  # in multiples of units
+    # from a projection (batch, state_size * units) of the code, and units
+    initial_state: Callable[[Any, int], list[Any]]
+
+    def make(self, units: int, *, name: str) -> keras.layers.RNN:
+        """Return a new layer that returns all steps."""
+        make: Any = self.layer
+        return make(
+            units,
+            return_sequences=True,
+            kernel_initializer=GlorotUniform(),
+            recurrent_initializer=Orthogonal(),
+            name=name,
+            **self.options,
+        )
+
+
+def _lstm_state(projected: Tensor, units: int) -> list[Any]:
+    return [projected[:, :units], ops.tanh(projected[:, units:])]
+
+
+def _gru_state(projected: Tensor, units: int) -> list[Any]:
+    del units
+    return [ops.tanh(projected)]
+
+
+CELLS = {
+    "lstm": Cell(
+        LSTM, {"bias_initializer": ForgetBias(), "unit_forget_bias": False}, 2, _lstm_state
+    ),
+    "gru": Cell(keras.layers.GRU, {"bias_initializer": Constant()}, 1, _gru_state),
+}
+"""Recurrent cells by the value of ``cell``."""
+
+
+def find_cell(name: str) -> Cell:
+    """Return the cell with a name; a ParameterError if there is none."""
+    check("cell", name, one_of(*CELLS))
+    return CELLS[name]
+
+
+def cell_of(layer: Any) -> Cell:
+    """Return the cell of a recurrent layer, also of a layer of a loaded Keras model."""
+    return next(cell for cell in CELLS.values() if isinstance(layer, cell.layer))

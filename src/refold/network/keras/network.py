@@ -3,21 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
 from refold._support import compilation
 from refold._support.progress_bars import progress_bar
-from refold.network.fitted_network import FittedNetwork
-from refold.network.keras.autoregressive import decode_autoregressively
 from refold.network.keras.build import Network, build
-from refold.network.keras.predict import predict
-from refold.network.keras.seed import seeded
-from refold.network.packed.features import RocketFeatures
+from refold.network.keras.decoder import decode_autoregressively
+from refold.network.keras.layer import seeded
+from refold.network.packed.encoder import RocketFeatures
 from refold.network.packed.heads import Draw, PackedHead
 from refold.network.packed.lengths import whole_lengths
-from refold.network.packed.network import PackedNetwork
-from refold.network.specification import Specification
-from refold.network.weights import are_default
+from refold.network.packed.network import FittedNetwork, PackedNetwork
+from refold.network.specification import Specification, are_default
 from refold.sequences import Sequences, check_codes_finite, pad
 
 # Maximum number of steps in a batch, if a step has at most `_WIDTH` outputs.
@@ -35,7 +33,7 @@ _MANY = 20
 
 
 class KerasNetwork:
-    """A fitted network of Keras models, with the methods of `refold.inference.FittedNetwork`."""
+    """A fitted network of Keras models, with the methods of `FittedNetwork`."""
 
     def __init__(self, network: Network) -> None:
         self.network, self.specification = network, network.specification
@@ -89,8 +87,10 @@ class KerasNetwork:
                     padded = np.zeros((*real.shape, head.num_outputs), np.float32)
                     padded[real] = noise[places]
                     options |= {"noise": batch.filled(padded), "temperature": draw.temperature}
-                given = batch.filled(codes[batch.rows])
-                outputs = decode_autoregressively(models.decoder, given, batch.num_steps, **options)
+                filled_codes = batch.filled(codes[batch.rows])
+                outputs = decode_autoregressively(
+                    models.decoder, filled_codes, batch.num_steps, **options
+                )
                 written[places] = outputs[: len(batch.rows)][real]
                 continue
             # steps after the length of a sequence are padding, which is not computed
@@ -137,9 +137,9 @@ class KerasNetwork:
             rows = by_length[steps == num_steps]
             most = _most_rows(int(num_steps), most_steps)
             for start in range(0, len(rows), most):
-                chosen = rows[start : start + most]
-                size = next((n for n in _SIZES if len(chosen) <= n < most), most)
-                batches.append(_Batch(chosen, int(num_steps), size))
+                members = rows[start : start + most]
+                size = next((n for n in _SIZES if len(members) <= n < most), most)
+                batches.append(_Batch(members, int(num_steps), size))
         shown = verbose and len(batches) >= _MANY
         with progress_bar(disable=not shown) as bar:
             yield from bar.track(batches, description=what)
@@ -188,6 +188,43 @@ def keras_models(network: Any) -> Network:
     return network.keras
 
 
+def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
+    """Run a model on one batch.
+
+    Threads may use the model at the same time, which ``model.predict`` does not allow on JAX.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A model with one output.
+    *inputs : arrays
+        The model's inputs.
+
+    Examples
+    --------
+    >>> x = keras.Input((2,))
+    >>> predict(keras.Model(x, x + 1.0), np.zeros((3, 2), "float32")).shape
+    (3, 2)
+    """
+    batch = inputs[0] if len(inputs) == 1 else list(inputs)
+    if keras.backend.backend() != "jax":
+        return np.asarray(model.predict_on_batch(batch))
+    run = getattr(model, "_refold_compiled", None)
+    if run is None:
+        import jax
+
+        run = model._refold_compiled = jax.jit(
+            lambda trainable, others, batch: model.stateless_call(
+                trainable, others, batch, training=False
+            )[0]
+        )
+    # Not ``model.predict_on_batch``, which donates the weights to the compiled function: until it
+    # returns them, another thread cannot read the weights.
+    trainable = [variable.value for variable in model.trainable_variables]
+    others = [variable.value for variable in model.non_trainable_variables]
+    return np.asarray(run(trainable, others, batch))
+
+
 class _Batch(NamedTuple):
     """Some of the sequences of a set."""
 
@@ -212,5 +249,5 @@ def _most_rows(num_steps: int, most_steps: int) -> int:
 def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.ndarray:
     if only is not None:
         return np.full(len(lengths), only)
-    wanted = np.maximum(lengths, min(_SHORTEST, longest))
-    return np.ceil(longest * np.exp2(np.ceil(np.log2(wanted / longest)))).astype(np.int64)
+    steps = np.maximum(lengths, min(_SHORTEST, longest))
+    return np.ceil(longest * np.exp2(np.ceil(np.log2(steps / longest)))).astype(np.int64)

@@ -1,9 +1,12 @@
-"""The columns of a model as the inputs and outputs of a graph: names, types and missing values."""
+"""From the user's values, categories and lengths to the channels that the encoder reads."""
 
+from collections.abc import Callable
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold.network.onnx.graph import Graph, Value, at_least_one, padded_rows, real_steps
 from refold.network.specification import Specification
 from refold.sequences import Scaler, Schema
 
@@ -29,10 +32,10 @@ class Columns(NamedTuple):
 
     def categories(self, column: int) -> np.ndarray:
         """Return the categories of a column in the type of the graph's tensor."""
-        found = self.schema.columns[column].categories
+        categories = self.schema.columns[column].categories
         if self.category_type is object:
-            return np.array([str(one) for one in found], object)
-        return np.array(found, np.int64)
+            return np.array([str(category) for category in categories], object)
+        return np.array(categories, np.int64)
 
     def units(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the shift and the scale of the columns of ``values``."""
@@ -63,12 +66,14 @@ def columns_of(
     categorical = [int(i) for i in schema.categorical]
     values = [i for i in range(schema.num_columns) if i not in categorical]
     names = [schema.columns[i].categories for i in categorical]
-    as_text = not indices and any(isinstance(one, str) for found in names for one in found)
+    as_text = not indices and any(
+        isinstance(category, str) for categories in names for category in categories
+    )
     missing: str | int = LEAST_INTEGER
     if indices:
         missing = -1
     elif as_text:
-        missing = "<missing>" if any("" in found for found in names) else ""
+        missing = "<missing>" if any("" in categories for categories in names) else ""
     return Columns(
         specification,
         schema,
@@ -96,3 +101,228 @@ def _dtype(scaler: Scaler) -> np.dtype:
     most = np.maximum(mean, scale).max(initial=0)
     fits = most < 1e30 and (scale.min(initial=1) > 1e-30) and bool((scale >= least).all())
     return np.dtype(np.float32 if fits else np.float64)
+
+
+class Channels(NamedTuple):
+    """What the encoder reads."""
+
+    x: Any  # (n, steps, channels): scaled, one-hot, observed flags; 0 where missing
+    real: Any  # (n, steps): whether a step is within its sequence
+    lengths: Any  # (n,) int64
+    statistics: Any  # (n, statistics): mean and spread of each sequence, or None
+    count: Any  # (1,): number of sequences that were given; if there are none, n is 1
+
+
+def read_inputs(graph: Graph, columns: Columns) -> Channels:
+    """Add the inputs of an encoder, and what turns them into channels."""
+    values, index, lengths, count = _inputs(graph, columns)
+    steps = graph("Shape", index if values is None else values, start=1, end=2)
+    real = real_steps(graph, lengths, steps)
+    inside = graph("Unsqueeze", real, [2])
+    numbers: Any = None
+    observed: dict[str, Any] = {}
+    statistics = None
+    if values is not None:
+        values = _without_markers(graph, values, columns)
+        is_observed = graph("And", graph("Not", graph("IsNaN", values)), inside)
+        observed["values"] = is_observed
+        if columns.scaler.num_statistics:
+            scaled, statistics = _scaled_by_sequence(graph, values, is_observed, columns)
+        else:
+            scaled = _scaled(graph, values, columns)
+        numbers = graph("Where", is_observed, scaled, np.float32(0))
+    if index is not None:
+        index = graph("Where", inside, index, np.int64(-1))
+        observed["categories"] = graph("GreaterOrEqual", index, np.int64(0))
+    parts = _channels(graph, columns, numbers, index)
+    if columns.specification.observed_flags:
+        parts += [graph.cast(flags, np.float32) for flags in _in_order(graph, columns, observed)]
+    x = graph("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+    return Channels(x, real, lengths, statistics, count)
+
+
+def _inputs(graph: Graph, columns: Columns) -> tuple[Any, Any, Any, Any]:
+    """Add the inputs; return values, indices (n, steps, columns), lengths (n,) and their number."""
+    widths = {"values": len(columns.values), "categories": len(columns.categorical)}
+    types = {"values": columns.dtype, "categories": columns.category_type}
+    tensors = {}
+    for name, width in widths.items():
+        if width:
+            shape = [f"{name}_elements"] if columns.packed else ["n", "steps", width]
+            tensors[name] = graph.input(name, types[name], shape)
+    if columns.packed:
+        lengths = graph.cast(graph.input("counts", np.int32, ["n"]), np.int64)
+        lengths = graph("Div", lengths, np.int64(widths[next(iter(tensors))]))
+        for name, tensor in tensors.items():
+            tensors[name] = graph("Reshape", tensor, [-1, widths[name]])
+    else:
+        lengths = graph.input("lengths", np.int64, ["n"])
+    if "categories" in tensors and not columns.indices:
+        tensors["categories"] = _indices(graph, tensors["categories"], columns)
+    count = graph("Shape", lengths)
+    # a runtime may crash without a sequence or a step
+    lengths = at_least_one(graph, lengths, 1, np.int64(0))
+    fills = {"values": np.asarray(np.nan, columns.dtype), "categories": np.int64(-1)}
+    for name, tensor in tensors.items():
+        tensors[name] = at_least_one(graph, tensor, 1 if columns.packed else 2, fills[name])
+        if columns.packed:
+            tensors[name] = padded_rows(graph, tensors[name], lengths)
+    return tensors.get("values"), tensors.get("categories"), lengths, count
+
+
+def read_last_steps(graph: Graph, columns: Columns) -> Any:
+    """Add the input of the last steps; return what `recent_values` of a model does."""
+    specification, parts = columns.specification, []
+    steps = specification.recent_steps
+    numbers: Any = None
+    index: Any = None
+    if columns.values:
+        values = _last_steps(graph, columns, "recent_values", columns.values, columns.dtype)
+        values = at_least_one(graph, values, 1, np.asarray(np.nan, columns.dtype))
+        values = _scaled(graph, _without_markers(graph, values, columns), columns)
+        values = _filled(graph, values, steps, lambda step: graph("IsNaN", step))
+        numbers = graph("Where", graph("IsNaN", values), np.float32(0), values)
+    if columns.categorical:
+        kind = columns.category_type
+        index = _last_steps(graph, columns, "recent_categories", columns.categorical, kind)
+        if not columns.indices:
+            index = _indices(graph, index, columns)
+        index = at_least_one(graph, index, 1, np.int64(-1))
+        index = _filled(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
+    parts = _channels(graph, columns, numbers, index)
+    x = graph("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+    last = graph("Slice", x, [steps - 1], [steps], [1])
+    if steps > 1:
+        earlier = graph("Slice", x, [steps - 2], [-steps - 1], [1], [-1])
+        last = graph("Concat", last, graph("Sub", earlier, last), axis=1)
+    return graph("Reshape", last, [-1, specification.recent_dim])
+
+
+def _last_steps(graph: Graph, columns: Columns, name: str, members: list[int], kind: Any) -> Any:
+    """Add an input of the last steps (n, recent_steps, columns)."""
+    shape = [columns.specification.recent_steps, len(members)]
+    if not columns.packed:
+        return graph.input(name, kind, ["n", *shape])
+    return graph("Reshape", graph.input(name, kind, [f"{name}_elements"]), [-1, *shape])
+
+
+def _filled(graph: Graph, values: Value, steps: int, is_missing: Callable[[Any], Any]) -> Any:
+    """Give a missing entry the value of the step before, or else of the first step after."""
+    if steps == 1:
+        return values
+    parts = list(graph("Split", values, outputs=steps, axis=1, num_outputs=steps))
+    forward = [(step, step - 1) for step in range(1, steps)]
+    backward = [(step, step + 1) for step in reversed(range(steps - 1))]
+    for step, source in forward + backward:
+        parts[step] = graph("Where", is_missing(parts[step]), parts[source], parts[step])
+    return graph("Concat", *parts, axis=1)
+
+
+def _without_markers(graph: Graph, values: Value, columns: Columns) -> Any:
+    """Turn the markers of missing values, such as -99999, into NaN."""
+    schema = columns.schema
+    for marker in schema.missing:
+        takes = [bool(schema.columns[i].column_type.markers((marker,))) for i in columns.values]
+        if any(takes):
+            is_marker = graph("Equal", values, np.asarray(marker, columns.dtype))
+            is_marker = graph("And", is_marker, np.array(takes))
+            values = graph("Where", is_marker, np.asarray(np.nan, columns.dtype), values)
+    return values
+
+
+def _scaled(graph: Graph, values: Value, columns: Columns) -> Any:
+    mean, scale = columns.units()
+    if columns.dtype == np.float64:
+        return graph.cast(graph("Div", graph("Sub", values, mean), scale), np.float32)
+    # in two parts, whose difference from a value near the mean is exact
+    first = mean.astype(np.float32)
+    rest = (mean - first).astype(np.float32)
+    centred = graph("Sub", graph("Sub", values, first), rest)
+    return graph("Div", centred, scale.astype(np.float32))
+
+
+def _scaled_by_sequence(
+    graph: Graph, values: Value, is_observed: Value, columns: Columns
+) -> tuple[Any, Any]:
+    """Return values scaled by the mean and spread of their sequence, and these statistics."""
+    scaler = columns.scaler
+    wide = graph.cast(values, np.float64)
+    zero = np.float64(0)
+    at = [i for i, column in enumerate(columns.values) if scaler.numeric_[column]]
+    numeric, there = (graph("Gather", array, at, axis=2) for array in (wide, is_observed))
+    count = graph("ReduceSum", graph.cast(there, np.float64), [1], keepdims=1)
+    total = graph("ReduceSum", graph("Where", there, numeric, zero), [1], keepdims=1)
+    mean = graph("Div", total, count)  # NaN where nothing was observed
+    away = graph("Where", there, graph("Sub", numeric, mean), zero)
+    square = graph("ReduceSum", graph("Mul", away, away), [1], keepdims=1)
+    deviation = graph("Sqrt", graph("Div", square, count))
+    logarithm = graph("Log", graph("Max", deviation, scaler.floor_))
+    raw = graph("Concat", mean, logarithm, axis=2)
+    standardized = graph(
+        "Div", graph("Sub", raw, scaler.statistics_mean_), scaler.statistics_scale_
+    )
+    statistics = graph.cast(standardized, np.float32)
+    statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
+    center, spread = sequence_units(graph, statistics, columns)
+    scaled = graph.cast(graph("Div", graph("Sub", wide, center), spread), np.float32)
+    return scaled, graph("Squeeze", statistics, [1])
+
+
+def sequence_units(graph: Graph, statistics: Value, columns: Columns) -> tuple[Any, Any]:
+    """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
+    scaler = columns.scaler
+    raw = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
+    raw = graph("Add", raw, scaler.statistics_mean_)
+    means, logarithms = graph("Split", raw, outputs=2, axis=2, num_outputs=2)
+    numeric = scaler.numeric_[columns.values]
+    # binary columns have the mean 0 and the deviation 1
+    at = np.where(numeric, np.cumsum(numeric) - 1, 0).tolist()
+    centered = [columns.schema.columns[i].column_type.is_centered for i in columns.values]
+    mean = graph("Where", numeric & centered, graph("Gather", means, at, axis=2), np.float64(0))
+    deviation = graph("Exp", graph("Gather", logarithms, at, axis=2))
+    return mean, graph("Where", numeric, deviation, np.float64(1))
+
+
+def _indices(graph: Graph, categories: Value, columns: Columns) -> Any:
+    """Return the index of each category; unknown ones follow, and missing ones are negative."""
+    parts = []
+    for k, column in enumerate(columns.categorical):
+        names = columns.categories(column).tolist()
+        kind = "keys_strings" if columns.category_type is object else "keys_int64s"
+        tables = {
+            kind: [*names, columns.missing_category],
+            "values_int64s": [*range(len(names)), -1],
+            "default_int64": len(names),
+        }
+        part = graph("Gather", categories, [k], axis=-1)
+        parts.append(graph("LabelEncoder", part, **tables))
+    return graph("Concat", *parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def _channels(graph: Graph, columns: Columns, numbers: Value, index: Value) -> list[Any]:
+    """Return the channels of columns in their order, with categories as one-hot blocks."""
+    if index is None:
+        return [numbers]
+    parts = []
+    for is_categorical, group in groupby(
+        range(columns.schema.num_columns), lambda i: i in columns.categorical
+    ):
+        members = list(group)
+        if not is_categorical:
+            first = columns.values.index(members[0])
+            parts.append(graph("Slice", numbers, [first], [first + len(members)], [2]))
+            continue
+        for i in members:
+            own = graph("Gather", index, [columns.categorical.index(i)], axis=2)
+            all_indices = np.arange(columns.specification.num_categories[i])
+            parts.append(graph.cast(graph("Equal", own, all_indices), np.float32))
+    return parts
+
+
+def _in_order(graph: Graph, columns: Columns, observed: dict[str, Any]) -> list[Any]:
+    """Return flags (n, steps, columns) in the order of the columns."""
+    if len(observed) == 1:
+        return list(observed.values())
+    places = [*columns.values, *columns.categorical]
+    both = graph("Concat", *observed.values(), axis=2)
+    return [graph("Gather", both, np.argsort(places).tolist(), axis=2)]

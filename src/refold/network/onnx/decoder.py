@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from refold.network.onnx.columns import Columns
-from refold.network.onnx.graph import Graph, Value, dense
-from refold.network.onnx.heads import LINKS
-from refold.network.onnx.inputs import read_last_steps
+from refold.network.onnx.columns import Columns, read_last_steps
+from refold.network.onnx.graph import (
+    Graph,
+    Value,
+    at_least_one,
+    dense,
+    find_layer,
+    input_bias,
+    longest,
+    run_layer,
+    step,
+)
+from refold.network.onnx.heads import LINKS, write_outputs
 from refold.network.onnx.lengths import predicted_lengths
-from refold.network.onnx.outputs import write_outputs
-from refold.network.onnx.ragged import at_least_one, longest
-from refold.network.onnx.recurrent import find_layer, input_bias, run_layer, step
-from refold.network.specification import Specification
-from refold.network.weights import linear_map, num_periods
+from refold.network.specification import Specification, linear_map
 from refold.sequences.types import outputs_of
 
 
@@ -23,9 +28,9 @@ def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray
     """Add the decoder, from codes to the user's values, categories and lengths."""
     specification = columns.specification
     codes, statistics, count = _read_codes(graph, columns)
-    asked = graph.input("wanted_lengths", np.int64, ["n_or_1"])
+    requested = graph.input("wanted_lengths", np.int64, ["n_or_1"])
     predicted = predicted_lengths(graph, specification, weights, codes)
-    lengths = graph("Where", graph("Less", asked, np.int64(0)), predicted, asked)
+    lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
     lengths = graph("Slice", lengths, [0], count, [0])
     decoder = _Decoder(graph, specification, weights)
     outputs = decoder(codes, longest(graph, lengths))
@@ -48,14 +53,14 @@ def _read_codes(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
     """Add the input of codes; return codes, the statistics in them, and how many were given."""
     latent_dim = columns.specification.latent_dim
     width = latent_dim + columns.scaler.num_statistics
-    given = graph.input("codes", np.float32, ["n", width])
-    count = graph("Shape", given, start=0, end=1)
+    codes_in = graph.input("codes", np.float32, ["n", width])
+    count = graph("Shape", codes_in, start=0, end=1)
     # a runtime may crash without a sequence
-    given = at_least_one(graph, given, 1, np.float32(0))
+    codes_in = at_least_one(graph, codes_in, 1, np.float32(0))
     if not columns.scaler.num_statistics:
-        return given, None, count
-    codes = graph("Slice", given, [0], [latent_dim], [1])
-    return codes, graph("Slice", given, [latent_dim], [width], [1]), count
+        return codes_in, None, count
+    codes = graph("Slice", codes_in, [0], [latent_dim], [1])
+    return codes, graph("Slice", codes_in, [latent_dim], [width], [1]), count
 
 
 class _Decoder:
@@ -70,11 +75,8 @@ class _Decoder:
         ahead: bool = False,
     ) -> None:
         self._graph, self._specification, self._weights = graph, specification, weights
-        self._suffix = "_ahead" if ahead else ""
-        self._reads_previous = specification.decoder == "autoregressive" and not ahead
-        self._patch = 1 if ahead else specification.patch
-        most = specification.forecast_steps if ahead else specification.max_steps
-        self._most_patches = -(-most // self._patch)
+        self._sizes = specification.decoder_sizes(ahead=ahead)
+        self._suffix, self._patch = self._sizes.suffix, self._sizes.patch
         self._layers = [
             find_layer(weights, f"decoder{self._suffix}_{i}", specification.cell)
             for i in range(1, specification.depth + 1)
@@ -90,14 +92,15 @@ class _Decoder:
             steps = graph("Mul", patches, [patch])
         linear = self._linear(codes, steps)
         features = self._positions(patches)
-        if self._reads_previous:
+        if self._sizes.reads_previous:
             return self._autoregressive(codes, features, linear)
         hidden = self._hidden(codes, patches, features)
         kernel, bias = self._head()
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
-        if (scale := self._weights.get(f"head{self._suffix}/scale")) is not None and scale.ndim > 1:
-            logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale", scale))
+        if self._sizes.scales_by_step:
+            scale = f"head{self._suffix}/scale"
+            logits = graph("Mul", logits, graph.weight(scale, self._weights[scale]))
         if patch > 1:
             shape = graph("Concat", [0], steps, [self._width], axis=0)
             logits = graph("Reshape", logits, shape)
@@ -109,7 +112,7 @@ class _Decoder:
         n = graph("Shape", codes, start=0, end=1)
         lead = graph("Concat", steps, n, [1], axis=0)
         parts = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", features, [1])]
-        hidden = graph("Concat", *(graph("Expand", one, lead) for one in parts), axis=2)
+        hidden = graph("Concat", *(graph("Expand", part, lead) for part in parts), axis=2)
         for layer, states in zip(self._layers, self._states(codes), strict=True):
             outputs, _ = run_layer(graph, [layer], hidden, states=states)
             hidden = graph("Squeeze", outputs, [1])
@@ -194,10 +197,10 @@ class _Decoder:
 
     def _positions(self, steps: Value) -> Any:
         """Return the position features (steps, features); see `refold.layers.RepeatCode`."""
-        graph, most = self._graph, self._most_patches
+        graph, most = self._graph, self._sizes.max_patches
         number = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
         number = graph("Unsqueeze", graph.cast(number, np.float32), [1])
-        periods = np.float32(2.0) ** np.arange(1, num_periods(most) + 1, dtype=np.float32)
+        periods = np.float32(2.0) ** np.arange(1, self._sizes.num_periods + 1, dtype=np.float32)
         turned = graph("Mul", np.float32(2 * math.pi), graph("Add", number, np.float32(0.5)))
         angles = graph("Div", turned, periods)
         relative = graph("Div", number, np.float32(most))
@@ -209,9 +212,8 @@ class _Decoder:
         """Return the kernel and the bias of the last dense layer, scaled."""
         head = f"head{self._suffix}"
         kernel, bias = (self._weights[f"{head}/dense/{part}"] for part in ("kernel", "bias"))
-        scale = self._weights.get(f"{head}/scale")
-        if scale is not None and scale.ndim == 1:
-            scale = np.tile(scale, self._patch)
+        if self._sizes.linear_steps is not None and not self._sizes.scales_by_step:
+            scale = np.tile(self._weights[f"{head}/scale"], self._patch)
             kernel, bias = scale * kernel, scale * bias
         weight = self._graph.weight
         return weight(f"{head}/kernel", kernel), weight(f"{head}/bias", bias)
@@ -219,7 +221,7 @@ class _Decoder:
     def _linear(self, codes: Value, steps: Value) -> Any:
         """Return the linear path (n, steps, outputs), or None if there is none."""
         layer = f"linear_steps{self._suffix}"
-        if f"{layer}/start" not in self._weights:
+        if self._sizes.linear_steps is None:
             return None
         graph, width = self._graph, self._width
         map_ = linear_map(self._weights, layer)

@@ -7,14 +7,10 @@ from typing import Any
 import numpy as np
 
 from refold.kernels import DILATIONS, STEEPNESS
-from refold.network.onnx.columns import Columns
-from refold.network.onnx.graph import Graph, dense
-from refold.network.onnx.inputs import Channels, read_inputs
+from refold.network.onnx.columns import Channels, Columns, read_inputs
+from refold.network.onnx.graph import Graph, dense, find_layer, real_steps, run_layer
 from refold.network.onnx.lengths import encode_lengths
-from refold.network.onnx.ragged import real_steps
-from refold.network.onnx.recurrent import find_layer, run_layer
-from refold.network.specification import Specification
-from refold.network.weights import MOST_STRIDE, has_linear_path, linear_map
+from refold.network.specification import Specification, linear_map
 
 # Below all outputs of an LSTM or a GRU.
 _BELOW = np.float32(-2)
@@ -27,7 +23,7 @@ def add_encoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray
     specification = columns.specification
     channels = read_inputs(graph, columns)
     code = dense(graph, weights, "code", _pooled(graph, specification, weights, channels))
-    if has_linear_path(specification):
+    if specification.linear_steps is not None:
         linear = _linear(graph, specification, weights, channels)
         scale = graph.weight("linear_code/scale", weights["linear_code/scale"])
         code = graph("Add", linear, graph("Mul", scale, code))
@@ -40,7 +36,7 @@ def add_encoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray
         parts.append(channels.statistics)
     code = graph("Concat", *parts, axis=1) if len(parts) > 1 else code
     width = specification.latent_dim + columns.scaler.num_statistics
-    code = graph("Slice", code, [0], channels.given, [0])
+    code = graph("Slice", code, [0], channels.count, [0])
     graph.output("codes", code, np.float32, ["n", width])
 
 
@@ -132,8 +128,8 @@ def _linear(
     start = weights["linear_code/bias"]
     rows = graph("Flatten", graph("Slice", channels.x, [0], [steps], [1]), axis=1)
     kernel = graph.weight("linear_code/map", map_.reshape(steps * width, dims))
-    given = graph("Shape", rows, start=1, end=2)
-    code = graph("Gemm", rows, graph("Slice", kernel, [0], given, [0]), start)
+    count = graph("Shape", rows, start=1, end=2)
+    code = graph("Gemm", rows, graph("Slice", kernel, [0], count, [0]), start)
     if not specification.by_length:
         return code
     maps, offsets = weights["linear_code/maps"], weights["linear_code/offsets"]
@@ -151,7 +147,7 @@ def _rocket(
     channels: Channels,
 ) -> Any:
     """Return the latent dimensions that are ROCKET features."""
-    stride = min(specification.patch, MOST_STRIDE)
+    stride = specification.convolution_stride
     mixing, taps, bias = (weights[f"convolutions/{part}"] for part in ("channels", "taps", "bias"))
     mixed = graph("MatMul", channels.x, graph.weight("convolutions/channels", mixing))
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])
@@ -183,7 +179,7 @@ def _rocket(
             graph("ReduceMax", graph("Where", inside, convolved, _LEAST), [2], keepdims=0)
         )
     steps = graph.cast(graph("Max", graph("Unsqueeze", count, [1]), np.int64(1)), np.float32)
-    shares = [graph("Div", one, steps) for one in positive]
+    shares = [graph("Div", total, steps) for total in positive]
     features = graph("Concat", *shares, *highest, axis=1)
     empty = graph("Unsqueeze", graph("Equal", channels.lengths, np.int64(0)), [1])
     features = graph("Where", empty, np.float32(0), features)

@@ -1,15 +1,13 @@
-"""A builder of ONNX graphs, whose operators take values and NumPy arrays."""
+"""A builder of ONNX graphs, and what encoder and decoder share: layers, masks, padding."""
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from refold._support.optional_imports import optional
-
-__all__ = ["Graph", "package"]
 
 # Largest integers of int8 weights; -128 is not used.
 _MOST_INT8 = 127
@@ -43,17 +41,17 @@ class Graph:
     def __call__(self, op_type: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node, and return its output, or the list of its outputs."""
         # values, NumPy arrays and scalars, lists of integers for int64 vectors, and None
-        values = [self._value(one) for one in inputs]
+        values = [self._value(value) for value in inputs]
         domain = "ai.onnx.ml" if op_type == "LabelEncoder" else ""
-        found = self._tape.op_multi_out(
+        results = self._tape.op_multi_out(
             op_type, values, attributes, num_outputs=outputs, domain=domain
         )
         if self._outer is not None:
             # a body shares the names of the values around it
-            for value in found:
+            for value in results:
                 self._named += 1
                 value.name = f"inner_{self._named}"
-        return found[0] if outputs == 1 else found
+        return results[0] if outputs == 1 else results
 
     def weight(self, name: str, array: np.ndarray, axis: int = 0) -> Any:
         """Return a named constant of float32, which may be stored with fewer bits."""
@@ -64,7 +62,7 @@ class Graph:
         if kind is None:
             return self._initializer(name, np.asarray(array, np.float32))
         # ``axis`` is the summed one: int8 weights have a scale for each index of all others
-        parts = quantized(array, kind, axis)
+        parts = _quantized(array, kind, axis)
         value = self("Cast", self._initializer(name, parts[0]), to=self._ir.DataType.FLOAT)
         if len(parts) == 1:
             return value
@@ -104,12 +102,12 @@ class Graph:
             name=name,
         )
 
-    def _value(self, given: Any) -> Any:
-        if given is None or isinstance(given, self._ir.Value):
-            return given
+    def _value(self, constant: Any) -> Any:
+        if constant is None or isinstance(constant, self._ir.Value):
+            return constant
         if self._outer is not None:
-            return self._outer._value(given)
-        array = np.asarray(given, np.int64 if isinstance(given, list | int) else None)
+            return self._outer._value(constant)
+        array = np.asarray(constant, np.int64 if isinstance(constant, list | int) else None)
         key = array.dtype.str, array.shape, repr(array.tolist())
         if key not in self._constants:
             self._constants[key] = self._initializer(f"constant_{len(self._constants)}", array)
@@ -124,15 +122,7 @@ class Graph:
         return self._tape.initializer(tensor)
 
 
-def dense(graph: Graph, weights: Mapping[str, np.ndarray], name: str, x: Value) -> Any:
-    """Add a dense layer."""
-    kernel, bias = (
-        graph.weight(f"{name}/{part}", weights[f"{name}/{part}"]) for part in ("kernel", "bias")
-    )
-    return graph("Gemm", x, kernel, bias)
-
-
-def quantized(array: np.ndarray, kind: str, axis: int) -> list[np.ndarray]:
+def _quantized(array: np.ndarray, kind: str, axis: int) -> list[np.ndarray]:
     """Return weights in float16, or in int8 with their scales."""
     if kind == "float16":
         most = np.finfo(np.float16).max
@@ -146,3 +136,148 @@ def _data_type(dtype: DTypeLike) -> Any:
     if dtype in (object, str):
         return package("onnx_ir").DataType.STRING
     return package("onnx_ir").DataType.from_numpy(np.dtype(dtype))
+
+
+# Layers
+
+
+def dense(graph: Graph, weights: Mapping[str, np.ndarray], name: str, x: Value) -> Any:
+    """Add a dense layer."""
+    kernel, bias = (
+        graph.weight(f"{name}/{part}", weights[f"{name}/{part}"]) for part in ("kernel", "bias")
+    )
+    return graph("Gemm", x, kernel, bias)
+
+
+class Layer(NamedTuple):
+    """Weights of one direction of a layer, in Keras's layout."""
+
+    name: str
+    cell: str  # "lstm" or "gru"
+    kernel: np.ndarray
+    recurrent_kernel: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return len(self.recurrent_kernel)
+
+
+def find_layer(weights: Mapping[str, np.ndarray], name: str, cell: str) -> Layer:
+    """Return the weights of a layer of the default model."""
+    parts = ("kernel", "recurrent_kernel", "bias")
+    return Layer(name, cell, *(weights[f"{name}/{cell}_cell/{part}"] for part in parts))
+
+
+def run_layer(
+    graph: Graph,
+    layers: list[Layer],
+    x: Value,
+    lengths: Value = None,
+    states: list[Any] | None = None,
+) -> tuple[Any, Any]:
+    """Run a layer over x (steps, n, features), in one direction for each of the layers."""
+    # ``lengths`` (n,) are int32, and ``states`` the initial ones (n, units). Returns outputs
+    # (steps, directions, n, units) and the last states (directions, n, units).
+    first = layers[0]
+    arrays: list[Any] = []
+    for part in ("kernel", "recurrent_kernel"):
+        stacked = [_gates(getattr(layer, part).T, layer.cell) for layer in layers]
+        arrays.append(graph.weight(f"{first.name}/{part}", np.stack(stacked), axis=2))
+    arrays.append(
+        graph.weight(f"{first.name}/bias", np.stack([_biases(layer) for layer in layers]))
+    )
+    options: dict[str, Any] = {"linear_before_reset": 1} if first.cell == "gru" else {}
+    initial = [graph("Unsqueeze", state, [0]) for state in states or ()]
+    outputs, last = graph(
+        first.cell.upper(),
+        *(x, *arrays, lengths, *initial),
+        outputs=2,
+        hidden_size=first.units,
+        direction="bidirectional" if len(layers) == 2 else "forward",
+        **options,
+    )
+    return outputs, last
+
+
+def step(graph: Graph, layer: Layer, sums: Value, states: list[Any]) -> list[Any]:
+    """Compute one step; return the new states (n, units), of which the first is the output."""
+    # ``sums`` (n, gates * units) are the products of the inputs with the kernel, plus `input_bias`
+    recurrent_kernel = graph.weight(f"{layer.name}/recurrent_kernel", layer.recurrent_kernel)
+    product = graph("MatMul", states[0], recurrent_kernel)
+    if layer.cell == "lstm":
+        i, f, g, o = _split(graph, graph("Add", sums, product), 4)
+        i, f, o = (graph("Sigmoid", gate) for gate in (i, f, o))
+        new = graph("Mul", i, graph("Tanh", g))
+        c = graph("Add", graph("Mul", f, states[1]), new)
+        return [graph("Mul", o, graph("Tanh", c)), c]
+    product = graph("Add", product, layer.bias[1])
+    (z, r, g), (z_h, r_h, g_h) = _split(graph, sums, 3), _split(graph, product, 3)
+    z, r = graph("Sigmoid", graph("Add", z, z_h)), graph("Sigmoid", graph("Add", r, r_h))
+    new = graph("Tanh", graph("Add", g, graph("Mul", r, g_h)))
+    return [graph("Add", new, graph("Mul", z, graph("Sub", states[0], new)))]
+
+
+def input_bias(layer: Layer) -> np.ndarray:
+    """Return the bias that is added to the products of the inputs."""
+    return layer.bias if layer.cell == "lstm" else layer.bias[0]
+
+
+def _split(graph: Graph, value: Value, parts: int) -> Any:
+    return graph("Split", value, outputs=parts, axis=1, num_outputs=parts)
+
+
+def _gates(array: np.ndarray, cell: str) -> np.ndarray:
+    """Reorder the gates along the first axis: ONNX's LSTM has input, output, forget, cell."""
+    if cell == "gru":
+        return array
+    i, f, g, o = np.split(array, 4)
+    return np.concatenate([i, o, f, g])
+
+
+def _biases(layer: Layer) -> np.ndarray:
+    """Return the biases of the inputs and of the states, one after another."""
+    if layer.cell == "gru":
+        return layer.bias.ravel()
+    return np.concatenate([_gates(layer.bias, "lstm"), np.zeros_like(layer.bias)])
+
+
+# Sequences of unequal lengths
+
+
+def real_steps(graph: Graph, lengths: Value, steps: Value) -> Any:
+    """Return whether each of ``steps``, shape (1,), is within its sequence, shape (n, steps)."""
+    step = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
+    return graph("Less", graph("Unsqueeze", step, [0]), graph("Unsqueeze", lengths, [1]))
+
+
+def longest(graph: Graph, lengths: Value) -> Any:
+    """Return the greatest length, at least 1, of shape (1,)."""
+    return graph("ReduceMax", graph("Concat", lengths, [1], axis=0), [0], keepdims=1)
+
+
+def at_least_one(graph: Graph, value: Value, axes: int, fill: Value) -> Any:
+    """Append an entry to each of the first ``axes`` axes that has none."""
+    more = graph("Max", graph("Sub", [1], graph("Shape", value, start=0, end=axes)), [0])
+    begin = np.zeros(axes, np.int64)
+    ends = graph("Concat", begin, more, axis=0)
+    return graph("Pad", value, ends, fill, np.arange(axes))
+
+
+def padded_rows(graph: Graph, rows: Value, lengths: Value) -> Any:
+    """Pad rows, one sequence after another, to (n, steps, columns); there is at least one row."""
+    steps = longest(graph, lengths)
+    start = graph("CumSum", lengths, np.int64(0), exclusive=1)
+    step = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
+    row = graph("Add", graph("Unsqueeze", start, [1]), graph("Unsqueeze", step, [0]))
+    row = graph("Where", real_steps(graph, lengths, steps), row, np.int64(0))
+    return graph("Gather", rows, row, axis=0)
+
+
+def packed_rows(graph: Graph, padded: Value, real: Value) -> Any:
+    """Return the real steps of (n, steps, columns) as one dimension of all elements."""
+    flat = graph("Reshape", real, [-1])
+    width = graph("Slice", graph("Shape", padded), [2], [3])
+    rows = graph("Reshape", padded, graph("Concat", [-1], width, axis=0))
+    return graph("Reshape", graph("Compress", rows, flat, axis=0), [-1])

@@ -25,7 +25,7 @@ def predicted_lengths(
     """Return the length (n,) that each code stands for."""
     most = 2 * specification.max_steps
     if specification.length_dim:
-        center, scale = (np.float64(one) for one in specification.length_scale)
+        center, scale = (np.float64(number) for number in specification.length_scale)
         code = graph("Gather", codes, np.int64(specification.learned_dim), axis=1)
         logarithm = graph("Add", graph("Mul", graph.cast(code, np.float64), scale), center)
         limit = np.float64(specification.max_log_length)

@@ -9,11 +9,10 @@ import numpy as np
 
 from refold._support.arrays import lengths_from_offsets
 from refold.kernels import packed
-from refold.network.packed.encoder import patch_offsets, rows_in_patches
+from refold.network.packed.encoder import lstm_weights, patch_offsets, rows_in_patches
 from refold.network.packed.heads import PackedHead
 from refold.network.packed.rows import one_hot
-from refold.network.specification import Specification
-from refold.network.weights import linear_map, lstm_weights, num_periods
+from refold.network.specification import Specification, linear_map
 
 # Maximum number of patches whose position features a decoder keeps.
 _KEPT = 256
@@ -52,15 +51,10 @@ class PackedDecoder:
         *,
         ahead: bool = False,
     ) -> None:
-        suffix = "_ahead" if ahead else ""
-        self.num_categories = specification.num_categories
-        self.head = head
         # the forecast decoder reads recent values as if they were more of the code
-        self.latent_dim = specification.latent_dim + (specification.recent_dim if ahead else 0)
-        self.reads_previous = specification.decoder == "autoregressive" and not ahead
-        self.patch = 1 if ahead else specification.patch
-        most = specification.forecast_steps if ahead else specification.max_steps
-        self._most_patches = -(-most // self.patch)
+        self._sizes = sizes = specification.decoder_sizes(ahead=ahead)
+        self.num_categories, self.head = specification.num_categories, head
+        self.patch, suffix = sizes.patch, sizes.suffix
         self._stack = [
             (
                 (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
@@ -70,8 +64,8 @@ class PackedDecoder:
         ]
         # The first layer reads the code, which is the same at all steps, and the position, which is
         # the same in all sequences: their products are not computed at each step.
-        (initial, first), first_positions = self._stack[0], self.latent_dim
-        last_position = first_positions + 2 + 2 * num_periods(self._most_patches)
+        (initial, first), first_positions = self._stack[0], sizes.latent_dim
+        last_position = first_positions + 2 + 2 * sizes.num_periods
         self._by_code = first.kernel[:first_positions], first.bias
         self._by_position = first.kernel[first_positions:last_position]
         previous = first.kernel[last_position:]
@@ -79,17 +73,12 @@ class PackedDecoder:
         self._dense = weights[f"head{suffix}/dense/kernel"], weights[f"head{suffix}/dense/bias"]
         self._linear: Any = None  # the map and the bias
         self.scale: Any = None
-        if f"linear_steps{suffix}/start" in weights:
+        if sizes.linear_steps is not None:
             layer = f"linear_steps{suffix}"
             self._linear = linear_map(weights, layer), weights[f"{layer}/bias"]
             self.scale = weights[f"head{suffix}/scale"]
-            if self.scale.ndim == 1:  # for all steps
+            if not sizes.scales_by_step:
                 self._dense = tuple(np.tile(self.scale, self.patch) * part for part in self._dense)
-
-    @property
-    def _scales_by_step(self) -> bool:
-        """Whether it writes the same number of steps always, each with its own scale."""
-        return self.scale is not None and self.scale.ndim == 2
 
     def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> DecoderLayout:
         """Prepare to write sequences with these offsets, for one or more calls."""
@@ -98,7 +87,7 @@ class PackedDecoder:
         count = int(lengths_from_offsets(patches).max(initial=0))
         by_step, start = self._kept if count <= len(self._kept[0]) else self._by_patch(count)
         previous = np.empty((patches[-1], 0), np.float32)
-        if self.reads_previous and x is not None:
+        if self._sizes.reads_previous and x is not None:
             previous = teacher_forcing(x, offsets, self.num_categories)
         steps, rows = offsets, slice(None)
         if self.patch > 1:
@@ -131,7 +120,7 @@ class PackedDecoder:
         if self._linear is not None and layout.start is not None:
             beside = packed.step_product(codes, layout.steps, self._linear[0], layout.start)
             start = beside.reshape(len(hidden), kernel.shape[1])
-        if self._scales_by_step:
+        if self._sizes.scales_by_step:
             scale = np.tile(self.scale, (len(codes), 1))
             logits = packed.product(hidden, kernel) * scale + start
         else:
@@ -206,23 +195,22 @@ class PackedDecoder:
 
     @functools.cached_property
     def _kept(self) -> tuple[np.ndarray, np.ndarray | None]:
-        return self._by_patch(min(self._most_patches, _KEPT))
+        return self._by_patch(min(self._sizes.max_patches, _KEPT))
 
     def _by_patch(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ``by_step`` and ``start`` of a `DecoderLayout` for the first patches."""
         # the position features are those of `refold.layers.RepeatCode`
         step = np.arange(count, dtype=np.float32)[:, None]
-        periods = np.float32(2.0) ** np.arange(
-            1, num_periods(self._most_patches) + 1, dtype=np.float32
-        )
+        numbers = np.arange(1, self._sizes.num_periods + 1, dtype=np.float32)
+        periods = np.float32(2.0) ** numbers
         angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
-        relative = step / np.float32(self._most_patches)
+        relative = step / np.float32(self._sizes.max_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         features = np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
         by_step, start = packed.product(features, self._by_position), None
         if self._linear is not None:
             start = np.tile(self._dense[1], count).reshape(-1, self.head.num_outputs)
-            if self._scales_by_step:
+            if self._sizes.scales_by_step:
                 start *= self.scale[:count]
             bias = self._linear[1][: len(start)]
             start[: len(bias)] += bias
@@ -242,6 +230,8 @@ def teacher_forcing(
 
 def _encode_previous(values: np.ndarray, num_categories: list[int]) -> np.ndarray:
     missing = np.isnan(values)
-    known = ~missing.all(axis=1, keepdims=True)
+    is_there = ~missing.all(axis=1, keepdims=True)
     blocks = one_hot(values, num_categories)
-    return np.concatenate([np.where(np.isnan(blocks), 0, blocks), known], axis=1, dtype=np.float32)
+    return np.concatenate(
+        [np.where(np.isnan(blocks), 0, blocks), is_there], axis=1, dtype=np.float32
+    )

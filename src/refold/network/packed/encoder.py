@@ -1,17 +1,18 @@
-"""The default encoder on packed rows."""
+"""The default encoder on packed rows: LSTMs, the linear path, patches and ROCKET features."""
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold.kernels import packed
-from refold.network.packed.features import RocketFeatures
+from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
 from refold.network.packed.lengths import encode_lengths
-from refold.network.packed.rows import one_hot
-from refold.network.specification import Specification
-from refold.network.weights import has_linear_path, linear_map, lstm_weights
+from refold.network.packed.rows import encoded_blocks, one_hot
+from refold.network.specification import Specification, linear_map
+from refold.sequences import Sequences
 
 
 class PackedEncoder:
@@ -25,7 +26,7 @@ class PackedEncoder:
         ]
         self._code = weights["code/kernel"], weights["code/bias"]
         self._linear = None
-        if has_linear_path(specification):
+        if specification.linear_steps is not None:
             self._linear = linear_map(weights, "linear_code"), weights["linear_code/bias"]
             self._scale = weights["linear_code/scale"]
         self._maps = None
@@ -67,15 +68,9 @@ class PackedEncoder:
             outputs = np.empty((len(hidden), 2 * units), np.float32)
             states = []
             for i, half in enumerate(layer):
-                _, last, _, _ = packed.lstm(
-                    hidden,
-                    offsets,
-                    half,
-                    zeros,
-                    zeros,
-                    go_backwards=i == 1,
-                    outputs=outputs[:, i * units : (i + 1) * units],
-                )
+                columns = outputs[:, i * units : (i + 1) * units]
+                options = {"go_backwards": i == 1, "outputs": columns}
+                _, last, _, _ = packed.lstm(hidden, offsets, half, zeros, zeros, **options)
                 states.append(last)
             hidden = outputs
         count = np.maximum(lengths_from_offsets(offsets), 1).astype(np.float32)[:, None]
@@ -83,12 +78,9 @@ class PackedEncoder:
         maximum = packed.segment_max(hidden, offsets)
         steps = lengths.astype(np.float32)[:, None]
         most = self.specification.max_steps
-        about = [
-            steps == 0,
-            steps / np.float32(most),
-            np.log1p(steps) / np.float32(math.log1p(most)),
-        ]
-        return np.concatenate([*states, mean, maximum, *about], axis=1, dtype=np.float32)
+        logarithm = np.log1p(steps) / np.float32(math.log1p(most))
+        lengths_read = [steps == 0, steps / np.float32(most), logarithm]
+        return np.concatenate([*states, mean, maximum, *lengths_read], axis=1, dtype=np.float32)
 
 
 def _mapped(
@@ -128,3 +120,70 @@ def fold(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np
 def rows_in_patches(offsets: np.ndarray, folded: np.ndarray, patch: int) -> np.ndarray:
     """Return the row of each step among the steps of all patches, complete or not."""
     return positions_of(folded[:-1] * patch, lengths_from_offsets(offsets))
+
+
+class RocketFeatures:
+    """Random convolutions pooled over time, as `refold.layers.PooledConvolutions` computes them."""
+
+    def __init__(
+        self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        # the weights hold the convolutions if the code has ROCKET features
+        self._specification, self._weights = specification, weights or {}
+
+    @functools.cached_property
+    def _convolutions(self) -> RandomConvolutions:
+        if "convolutions/taps" not in self._weights:
+            return random_convolutions(self._specification.input_width)
+        parts = (self._weights[f"convolutions/{part}"] for part in ("channels", "taps", "bias"))
+        return RandomConvolutions(*parts)
+
+    def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
+        stride = self._specification.convolution_stride
+        return pooled(values, offsets, self._convolutions, stride=stride)
+
+    def of(self, scaled: Sequences) -> np.ndarray:
+        """Compute the features (n_sequences, n_features) of scaled sequences."""
+        num_features = 2 * len(self._convolutions.bias)
+        features = np.empty((len(scaled), num_features), np.float32)
+        for block, values in encoded_blocks(self._specification, scaled):
+            features[block.indices] = self(values, block.offsets)
+        return features
+
+
+def pooled(
+    values: np.ndarray,
+    offsets: np.ndarray,
+    convolutions: RandomConvolutions,
+    *,
+    dilations: Sequence[int] = DILATIONS,
+    stride: int = 1,
+) -> np.ndarray:
+    """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels)."""
+    channels, taps, bias = convolutions
+    mixed = packed.product(values, channels)
+    # each dilation has about the same number of kernels
+    ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
+    parts = [
+        packed.pooled_convolutions(
+            np.ascontiguousarray(mixed[:, first:end]),
+            offsets,
+            np.ascontiguousarray(taps[:, first:end]),
+            bias[first:end],
+            dilation=dilation,
+            stride=stride,
+            steepness=STEEPNESS,
+        )
+        for dilation, (first, end) in zip(dilations, pairwise(ends), strict=True)
+    ]
+    positive, highest = zip(*parts, strict=True)
+    return np.concatenate([*positive, *highest], axis=1)
+
+
+def lstm_weights(weights: Mapping[str, np.ndarray], layer: str) -> packed.LstmWeights:
+    """Return the weights of an LSTM layer."""
+    kernel, recurrent_kernel, bias = (
+        weights[f"{layer}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    return packed.LstmWeights(kernel, recurrent_kernel, bias)

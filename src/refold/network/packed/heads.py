@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.kernels import packed
-from refold.sequences.types import MAX_EXPONENT, NUMERIC, Outputs, number_mask, outputs_of
+from refold.sequences.types import MAX_EXPONENT, NUMERIC, number_mask, outputs_of
 
 # Temperatures beyond these give no other samples, but scores beyond float32.
 _LOWEST, _HIGHEST = 1e-30, 1e30
@@ -53,19 +53,15 @@ class PackedHead:
 
     def __init__(self, column_types: Sequence[str], num_categories: Sequence[int]) -> None:
         self.column_types = list(column_types)
-        self._columns = list(outputs_of(column_types, num_categories))
-        self.widths = [one.block.stop - one.block.start for one in self._columns]
+        self.columns = list(outputs_of(column_types, num_categories))
+        self.widths = [column.block.stop - column.block.start for column in self.columns]
         self.num_outputs = sum(self.widths)
         self.numeric = number_mask(column_types)
-        self._are_numeric = all(one.type is NUMERIC for one in self._columns)
-
-    def columns(self) -> list[Outputs]:
-        """Return the outputs of each column."""
-        return self._columns
+        self._are_numeric = all(column.type is NUMERIC for column in self.columns)
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits of shape (n_rows, outputs) into means and probabilities, in place."""
-        for _, type_, block in self._columns:
+        for _, type_, block in self.columns:
             if (activate := LINKS[type_.link].activate) is not None:
                 logits[:, block] = activate(np.ascontiguousarray(logits[:, block]))
         return logits
@@ -73,7 +69,7 @@ class PackedHead:
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Return the likeliest values: means, 0 or 1, and indices of categories."""
         values = np.empty((len(outputs), len(self.widths)), np.float32)
-        for i, type_, block in self._columns:
+        for i, type_, block in self.columns:
             values[:, i] = LINKS[type_.link].likeliest(outputs[:, block])
         return values
 
@@ -87,7 +83,7 @@ class PackedHead:
             weighted = weight * away
             return weighted * away, 2 * weighted
         errors, gradient = np.empty_like(targets), np.empty_like(outputs)
-        for i, type_, block in self._columns:
+        for i, type_, block in self.columns:
             output, target, factor = outputs[:, block], targets[:, i, None], weight[:, i, None]
             errors[:, i] = weight[:, i] * type_.loss(target, output, np)[:, 0]
             truth = target == np.arange(self.widths[i]) if type_.has_categories else target
@@ -100,7 +96,7 @@ class PackedHead:
         # each sequence has its own generator, so that its noise does not depend on the others
         for number, (begin, end) in zip(numbers, itertools.pairwise(offsets), strict=True):
             rng = np.random.default_rng([seed, int(number)])
-            for _, type_, block in self._columns:
+            for _, type_, block in self.columns:
                 added = type_.noise(rng, (end - begin, block.stop - block.start))
                 if added is not None:
                     noise[begin:end, block] = added
@@ -109,6 +105,6 @@ class PackedHead:
     def sample(self, outputs: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         """Turn probabilities (n_rows, outputs) into scores whose likeliest values are a sample."""
         scores: Any = outputs.copy()
-        for _, type_, block in self._columns:
+        for _, type_, block in self.columns:
             scores[:, block] = type_.draw(outputs[:, block], noise[:, block], temperature, np)
         return scores

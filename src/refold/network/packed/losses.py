@@ -1,6 +1,6 @@
-"""Losses on packed rows: errors of reconstructions, and the objective of latent optimization."""
+"""Latent optimization on packed rows: the loss of each sequence, and its minimum by L-BFGS."""
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,15 +12,12 @@ from refold.network.packed.lengths import LengthDimension, LengthModel
 _MARGIN = np.float32(0.3)
 # Shape of the cost of larger errors; see `cost_of_length`.
 _BEND, _JUMP, _WIDTH = np.float32(0.2), np.float32(0.5), np.float32(0.1)
-
-
-class ErrorTotals(NamedTuple):
-    """Sums over sequences."""
-
-    error: float  # of all observed values, with the loss of their column types
-    num_observed: int
-    length_error: float  # negative log-likelihoods of the lengths, in nats
-    num_sequences: int
+# Number of pairs of steps and gradient changes to keep.
+_MEMORY = 8
+# Factor of the step length after a rejected step.
+_SHORTER = np.float32(0.4)
+# Length of the step before the curvature is known.
+_FIRST_STEP = np.float32(0.3)
 
 
 class LatentObjective:
@@ -60,11 +57,11 @@ class LatentObjective:
         weight = np.ones(len(head.column_types), np.float32)
         if head.numeric.any() and decoder.scale is not None:
             # one variance for all columns, as in the training loss
-            numbers = [one for one in head.columns() if one.type.is_number]
-            at = [one.block.start for one in numbers]
+            numbers = [column for column in head.columns if column.type.is_number]
+            at = [column.block.start for column in numbers]
             variance = float((decoder.scale[at] ** 2).mean())
-            for one in numbers:
-                weight[one.index] = 1 / one.type.loss_slope / max(variance, 1e-12)
+            for column in numbers:
+                weight[column.index] = 1 / column.type.loss_slope / max(variance, 1e-12)
         shape = self._layout.steps[-1], targets.shape[1]
         self._targets, self._weight = np.zeros((2, *shape), np.float32)
         self._targets[self._layout.rows] = np.where(observed, targets, np.float32(0))
@@ -123,3 +120,91 @@ def cost_of_length(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     slope = off * (off + 2 * _BEND) / (_BEND + off) ** 2
     slope += 2 * _JUMP * _WIDTH * off / (_WIDTH + square) ** 2
     return cost, slope * np.sign(away)
+
+
+class _Curvature:
+    """Estimate of the curvature of every row, from its latest steps."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        # steps of x and changes of the gradient (memory, n_rows, width), the latest last
+        self.steps = np.zeros((_MEMORY, *x.shape), np.float32)
+        self.changes = np.zeros_like(self.steps)
+        # one over the inner product of step and change; 0 if there is no pair
+        self.inverse = np.zeros((_MEMORY, len(x), 1), np.float32)
+        # scale of the initial inverse Hessian, a multiple of the identity; 0 if unknown
+        self.first = np.zeros((len(x), 1), np.float32)
+        self.num_pairs = 0  # the most that a row has
+
+    def direction(self, gradient: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """Compute minus the inverse Hessian times the gradient, by the two-loop recursion."""
+        oldest = _MEMORY - self.num_pairs
+        weights = {}
+        for i in reversed(range(oldest, _MEMORY)):
+            weights[i] = self.inverse[i] * _dot(self.steps[i], gradient)
+            gradient = gradient - weights[i] * self.changes[i]
+        result = first * gradient
+        for i in range(oldest, _MEMORY):
+            other = self.inverse[i] * _dot(self.changes[i], result)
+            result = result + (weights[i] - other) * self.steps[i]
+        return -result
+
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
+        """Replace the oldest pair with a new one, in rows where the curvature is positive."""
+        product, square = _dot(step, change), _dot(change, change)
+        # one over a smaller product would overflow
+        upward = (product > np.maximum(np.float32(1e-8) * square, np.float32(1e-30)))[:, 0]
+        if not upward.any():
+            return
+        self.num_pairs = min(self.num_pairs + 1, _MEMORY)
+        rows = slice(None) if upward.all() else upward  # a slice is faster
+        inverse = np.float32(1) / product[rows]
+        for stored, new in (
+            (self.steps, step[rows]),
+            (self.changes, change[rows]),
+            (self.inverse, inverse),
+        ):
+            stored[:-1, rows] = stored[1:, rows]
+            stored[-1, rows] = new
+        self.first[rows] = product[rows] / np.maximum(square[rows], np.float32(1e-30))
+
+
+def minimize_rows(
+    loss: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    x: np.ndarray,
+    num_steps: int,
+    *,
+    losses: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Minimize the loss (n_rows,) of each row of x (n_rows, width) by limited-memory BFGS."""
+    # Algorithms 7.4 and 7.5 of J. Nocedal, S. Wright, "Numerical Optimization", 2006, for all rows
+    # at once. A step that does not lower the loss of its row is rejected, and a shorter one is
+    # tried. ``loss`` returns losses (n_rows,) and gradients (n_rows, width), each row from its own
+    # row alone. The last step needs no gradient, so it can use ``losses``.
+    lowest, gradient = loss(x)
+    share = np.ones((len(x), 1), np.float32)
+    curvature = _Curvature(x)
+    for left in reversed(range(num_steps)):
+        size = np.sqrt(_dot(gradient, gradient))
+        short = _FIRST_STEP / (size + np.float32(1e-30))
+        first = np.where(curvature.first > 0, curvature.first, short)
+        whole = curvature.direction(gradient, first)
+        rising = _dot(whole, gradient) >= 0
+        whole = np.where(rising, -first * gradient, whole)
+        tried = x + share * whole
+        if not left and losses is not None:
+            new, new_gradient = losses(tried), gradient
+        else:
+            new, new_gradient = loss(tried)
+        accepted = (new < lowest)[:, None]  # False for NaN
+        if left:
+            curvature.learn(tried - x, new_gradient - gradient)
+            lowest = np.where(accepted[:, 0], new, lowest)
+            gradient = np.where(accepted, new_gradient, gradient)
+            share = np.where(accepted, np.float32(1), _SHORTER * share)
+        x = np.where(accepted, tried, x)
+    return x
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the inner product of each row, of shape (n_rows, 1)."""
+    return np.add.reduce(a * b, axis=1, keepdims=True)

@@ -1,8 +1,8 @@
-"""The default model on NumPy and the compiled kernel, without Keras and without compilation."""
+"""The default model on packed rows, and what a `refold.Model` needs of any network."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,19 +10,81 @@ from refold.kernels import packed
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import Draw, PackedHead
-from refold.network.packed.lbfgs import minimize_rows
 from refold.network.packed.lengths import LengthDimension, LengthModel, length_model, whole_lengths
-from refold.network.packed.losses import ErrorTotals, LatentObjective
-from refold.network.packed.rows import (
-    block_map,
-    block_of,
-    blocks,
-    input_and_target,
-    split_rows,
-)
-from refold.network.specification import Specification
-from refold.network.weights import weights_of
+from refold.network.packed.losses import LatentObjective, minimize_rows
+from refold.network.packed.rows import block_of, blocks, input_and_target, run_blocks
+from refold.network.specification import Specification, weights_of
 from refold.sequences import Sequences, check_codes_finite
+
+
+class FittedNetwork(Protocol):
+    """What a `refold.Model` needs of a network: `PackedNetwork` or `KerasNetwork`."""
+
+    # `encode` and `predict_lengths` raise a DataError if a result overflows float32. The other
+    # methods return numbers that are not finite.
+
+    specification: Specification
+    head: PackedHead
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether padding of the encoder's input is NaN; if not, it is zero."""
+        ...
+
+    @property
+    def fixed_steps(self) -> int | None:
+        """Number of steps that the encoder reads, or None if it reads any number."""
+        ...
+
+    @property
+    def most_steps(self) -> int | None:
+        """Maximum number of steps to decode, or None if there is none."""
+        ...
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether decoding is autoregressive."""
+        ...
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all weights by name, for storage."""
+        ...
+
+    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
+        """Encode scaled sequences to (n_sequences, latent_dim)."""
+        ...
+
+    def rocket_features(self, scaled: Sequences) -> np.ndarray:
+        """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
+        ...
+
+    def decode(
+        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    ) -> np.ndarray:
+        """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
+        ...
+
+    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
+        """Forecast outputs (n_sequences * forecast_steps, outputs); see `recent_values`."""
+        ...
+
+    def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
+        """Predict the lengths (n_sequences,) of codes, in whole steps."""
+        ...
+
+
+class ErrorTotals(NamedTuple):
+    """Sums over sequences."""
+
+    error: float  # of all observed values, with the loss of their column types
+    num_observed: int
+    length_error: float  # negative log-likelihoods of the lengths, in nats
+    num_sequences: int
 
 
 class PackedNetwork:
@@ -111,8 +173,8 @@ class PackedNetwork:
         encoder, parts = self.encoder, (self.decoder, self.length) if latent_steps else None
         learned = self.specification.learned_dim
 
-        def encode_block(chosen: np.ndarray) -> None:
-            block = block_of(chosen, scaled.offsets)
+        def encode_block(indices: np.ndarray) -> None:
+            block = block_of(indices, scaled.offsets)
             x, targets = input_and_target(self.specification, scaled.values, block)
             encoded = encoder(x, block.offsets)
             if parts is not None:
@@ -120,12 +182,9 @@ class PackedNetwork:
                     *parts, x, targets, block.offsets, encoded, learned_dim=learned
                 )
                 encoded = minimize_rows(objective, encoded, latent_steps, losses=objective.losses)
-            codes[chosen] = encoded
+            codes[indices] = encoded
 
-        split = split_rows(self.specification, scaled.offsets)
-        with _overflowing(), block_map(split, "encode", verbose=verbose) as each:
-            for _ in each(encode_block):
-                pass
+        run_blocks(encode_block, self.specification, scaled.offsets, "encode", verbose=verbose)
         check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
 
@@ -140,25 +199,24 @@ class PackedNetwork:
         codes = np.ascontiguousarray(codes, np.float32)
         outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
 
-        def decode_block(chosen: np.ndarray) -> None:
-            block = block_of(chosen, offsets)
+        def decode_block(indices: np.ndarray) -> None:
+            block = block_of(indices, offsets)
             layout, noise = decoder.layout(block.offsets), None
             if draw is not None:
-                noise = self.head.noise(block.offsets, draw.seed, chosen)
+                noise = self.head.noise(block.offsets, draw.seed, indices)
             if self.autoregressive:
                 temperature = 1.0 if draw is None else draw.temperature
-                written = decoder.decode_autoregressively(codes[chosen], layout, noise, temperature)
+                written = decoder.decode_autoregressively(
+                    codes[indices], layout, noise, temperature
+                )
             else:
-                whole, _ = decoder(codes[chosen], layout)
+                whole, _ = decoder(codes[indices], layout)
                 written = whole[layout.rows]
                 if noise is not None and draw is not None:
                     written = self.head.sample(written, noise, draw.temperature)
             outputs[block.rows] = written
 
-        split = split_rows(self.specification, offsets)
-        with _overflowing(), block_map(split, "decode", verbose=verbose) as each:
-            for _ in each(decode_block):
-                pass
+        run_blocks(decode_block, self.specification, offsets, "decode", verbose=verbose)
         return outputs
 
     def reconstruction_error(
@@ -198,19 +256,16 @@ class PackedNetwork:
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.concatenate([codes, recent], axis=1, dtype=np.float32)
 
-        def forecast_block(chosen: np.ndarray) -> None:
-            block = block_of(chosen, offsets)
-            outputs[block.rows], _ = decoder(codes[chosen], decoder.layout(block.offsets))
+        def forecast_block(indices: np.ndarray) -> None:
+            block = block_of(indices, offsets)
+            outputs[block.rows], _ = decoder(codes[indices], decoder.layout(block.offsets))
 
-        split = split_rows(self.specification, offsets)
-        with _overflowing(), block_map(split) as each:
-            for _ in each(forecast_block):
-                pass
+        run_blocks(forecast_block, self.specification, offsets)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
-        with _overflowing():
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
             predicted = self.length(np.ascontiguousarray(codes, np.float32))
             return whole_lengths(predicted, 2 * self.specification.max_steps)
 
@@ -220,8 +275,3 @@ class PackedNetwork:
         if name not in self._parts:
             self._parts[name] = make(self.specification, weights, **options)
         return self._parts[name]
-
-
-def _overflowing() -> np.errstate:
-    """Return a context without warnings of NumPy, for results that are checked afterwards."""
-    return np.errstate(over="ignore", invalid="ignore")

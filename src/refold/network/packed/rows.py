@@ -27,15 +27,15 @@ _AT_ONCE = 4
 class Block(NamedTuple):
     """Some of the sequences of a set."""
 
-    chosen: np.ndarray  # indices of the sequences
+    indices: np.ndarray  # of the sequences
     offsets: np.ndarray  # (n_sequences + 1,), of their steps in the block
     rows: Any  # slice or indices: rows of their steps in the set
 
 
 def blocks(specification: Specification, offsets: np.ndarray) -> Iterator[Block]:
     """Split sequences into blocks of about equally many steps, to limit the memory."""
-    for chosen in split_rows(specification, offsets):
-        yield block_of(chosen, offsets)
+    for indices in split_rows(specification, offsets):
+        yield block_of(indices, offsets)
 
 
 def split_rows(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
@@ -58,60 +58,66 @@ def split_rows(specification: Specification, offsets: np.ndarray) -> list[np.nda
     return split
 
 
-def block_of(chosen: np.ndarray, offsets: np.ndarray) -> Block:
+def block_of(indices: np.ndarray, offsets: np.ndarray) -> Block:
     """Return the block of some sequences of a set with these offsets."""
-    if len(chosen) == len(offsets) - 1:  # all of them, which are then in their order
-        return Block(chosen, offsets, slice(None))
-    lengths = lengths_from_offsets(offsets)[chosen]
-    return Block(chosen, offsets_from_lengths(lengths), positions_of(offsets[:-1][chosen], lengths))
+    if len(indices) == len(offsets) - 1:  # all of them, which are then in their order
+        return Block(indices, offsets, slice(None))
+    lengths = lengths_from_offsets(offsets)[indices]
+    return Block(
+        indices, offsets_from_lengths(lengths), positions_of(offsets[:-1][indices], lengths)
+    )
 
 
-@contextlib.contextmanager
-def block_map(
-    split: list[np.ndarray], what: str = "", *, verbose: int = 0
-) -> Iterator[Callable[[Callable[[np.ndarray], None]], Iterable[None]]]:
-    """Yield what maps a function over blocks: one by one, or several at the same time."""
+def run_blocks(
+    work: Callable[[np.ndarray], None],
+    specification: Specification,
+    offsets: np.ndarray,
+    what: str = "",
+    *,
+    verbose: int = 0,
+) -> None:
+    """Call a function with the indices (n,) of each block: one by one, or several at once."""
     # A core that computes a block of its own does not wait for others, as the threads of each
     # operation do. The last blocks share the cores if there are fewer than cores.
+    split = split_rows(specification, offsets)
     cores = packed.num_threads()
     at_once = min(len(split), cores, _AT_ONCE)
-    if at_once <= 1:
-        yield lambda work: _tracked(map(work, split), what, len(split), verbose=verbose)
-        return
-    whole = len(split) // at_once * at_once
 
-    def limited(work: Callable[[np.ndarray], None], number: int) -> None:
-        with packed.limited_threads(cores // (at_once if number < whole else len(split) - whole)):
+    def limited(number: int) -> None:
+        last = len(split) % at_once
+        sharing = at_once if number < len(split) - last else last
+        with packed.limited_threads(cores // sharing):
             work(split[number])
 
-    def results(work: Callable[[np.ndarray], None]) -> Iterator[None]:
-        # what numpy.errstate sets is part of the context
-        futures = [
-            pool.submit(contextvars.copy_context().run, limited, work, number)
-            for number in range(len(split))
-        ]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:  # after an error or an interrupt, blocks that have not begun are left out
-            for future in futures:
-                future.cancel()
+    def results() -> Iterator[None]:
+        if at_once <= 1:
+            yield from map(work, split)
+            return
+        with ThreadPoolExecutor(at_once) as pool:
+            # what numpy.errstate sets is part of the context
+            futures = [
+                pool.submit(contextvars.copy_context().run, limited, number)
+                for number in range(len(split))
+            ]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:  # after an error or an interrupt, blocks that have not begun are left out
+                for future in futures:
+                    future.cancel()
 
-    with ThreadPoolExecutor(at_once) as pool:
-        yield lambda work: _tracked(results(work), what, len(split), verbose=verbose)
+    done: Iterable[None] = results()
+    with contextlib.ExitStack() as stack:
+        # the results are checked afterwards
+        stack.enter_context(np.errstate(over="ignore", invalid="ignore"))
+        if verbose and len(split) >= _MANY:
+            # not at the top, because it takes time to import rich
+            from refold._support.progress_bars import progress_bar
 
-
-def _tracked(done: Iterable[None], what: str, number: int, *, verbose: int) -> Iterable[None]:
-    """Show a progress bar for blocks if there are many."""
-    return _with_bar(done, what, number) if verbose and number >= _MANY else done
-
-
-def _with_bar(done: Iterable[None], what: str, number: int) -> Iterator[None]:
-    # not at the top, because it takes time to import rich
-    from refold._support.progress_bars import progress_bar
-
-    with progress_bar() as bar:
-        yield from bar.track(done, total=number, description=what)
+            bar = stack.enter_context(progress_bar())
+            done = bar.track(done, total=len(split), description=what)
+        for _ in done:
+            pass
 
 
 def input_and_target(

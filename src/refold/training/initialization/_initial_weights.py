@@ -11,7 +11,7 @@ from refold._support.arrays import evenly_spaced
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
-from refold.network.packed.features import RocketFeatures
+from refold.network.packed.encoder import RocketFeatures
 from refold.network.specification import Specification
 from refold.sequences import Sequences
 from refold.sequences.types import number_mask, outputs_of

@@ -16,12 +16,12 @@ from keras import ops
 from refold._support.arrays import offsets_from_lengths, positions_of
 from refold._support.compilation import compiled_by_size
 from refold.arguments import Corruption
-from refold.network.keras.autoregressive import write_steps
 from refold.network.keras.build import Network
+from refold.network.keras.decoder import write_steps
+from refold.network.keras.heads import are_squared
 from refold.network.keras.lengths import length_loss
-from refold.network.keras.losses import are_squared
 from refold.network.packed.network import PackedNetwork
-from refold.network.weights import are_default
+from refold.network.specification import are_default
 from refold.sequences import BatchPlan
 from refold.sequences.types import number_mask
 from refold.training._processes import Processes, for_whole_batch, total

@@ -1,5 +1,6 @@
-"""Initial weights from NumPy have Keras's distributions and a seed, and compile nothing."""
+"""Initial weights from NumPy: Keras's distributions, seeds, no compilation, no global states."""
 
+import random
 import re
 from dataclasses import replace
 
@@ -7,11 +8,11 @@ import jax
 import keras
 import numpy as np
 import pytest
+from keras.src.backend.common import global_state
 
 from refold import SequenceAutoencoder
 from refold.layers import Constant, ForgetBias, GlorotUniform, Orthogonal
 from refold.models import Specification, build, default, seeded
-from refold.network.keras.initializers import dense
 from small_data import TINY, ragged
 
 DRAWN = [GlorotUniform, Orthogonal]
@@ -57,19 +58,6 @@ def test_rows_or_columns_are_orthonormal(shape):
     np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-6)
 
 
-@pytest.mark.parametrize("make", DRAWN)
-def test_the_seed_determines_the_weights(make):
-    shape = (4, 6)
-    assert np.array_equal(make(seed=3)(shape), make(seed=3)(shape))
-    assert not np.array_equal(make(seed=3)(shape), make(seed=4)(shape))
-    with seeded(5):
-        first, second = make()(shape), make()(shape)
-    with seeded(5):
-        again = make()(shape)
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, second)
-
-
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_biases_are_those_of_the_keras_layer(cell):
     made = default(["numeric"], latent_dim=2, max_steps=3, units=4, cell=cell)
@@ -89,13 +77,6 @@ def test_a_copy_from_the_configuration_draws_the_same_weights(initializer):
     assert np.asarray(initializer(shape, dtype="float16")).dtype == "float16"
 
 
-def test_weights_that_will_be_assigned_are_not_drawn():
-    with seeded(None):
-        layer = dense(3)
-        layer.build((None, 2))
-    assert not np.asarray(layer.kernel).any()
-
-
 @pytest.mark.parametrize("options", [OPTIONS, {"cell": "gru", "rocket_dim": 2, "patch": 2}])
 def test_building_a_network_compiles_nothing_for_its_shapes(compiled, options):
     def make(specification):
@@ -113,3 +94,55 @@ def test_a_fit_compiles_only_its_training_step(compiled):
     SequenceAutoencoder(**TINY).fit(ragged())
     other = SequenceAutoencoder(**TINY | {"units": 9, "latent_dim": 4})
     assert compiled(lambda: other.fit(ragged())) == ["_run"]
+
+
+# Seeds
+
+
+def draws():
+    """Return the next numbers of each global generator."""
+    return [
+        random.random(),  # noqa: S311
+        np.random.random(),  # noqa: NPY002
+        float(keras.random.normal(())),
+    ]
+
+
+def draws_after(work):
+    keras.utils.set_random_seed(7)
+    # Keras 3.11 keeps its generator, and seeds the first one with Python's random numbers.
+    global_state.set_global_attribute("global_seed_generator", None)
+    draws()
+    work()
+    return draws()
+
+
+def weights(seed):
+    with seeded(seed):
+        models = default(["numeric"], latent_dim=2, max_steps=3, units=4)
+        return [*models.encoder.get_weights(), float(keras.random.normal(()))]
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_global_states_are_unchanged(seed):
+    assert draws_after(lambda: weights(seed)) == draws_after(lambda: None)
+
+
+def test_the_seed_determines_weights_and_draws():
+    first, again, other = weights(3), weights(3), weights(4)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+    assert not any(weight.any() for weight in weights(None)[:2]), "weights that will be assigned"
+
+
+def test_a_fit_changes_no_global_state():
+    def fit():
+        x = np.random.default_rng(0).normal(size=(8, 4))
+        SequenceAutoencoder(latent_dim=2, units=4, max_epochs=1, random_state=0).fit(x)
+
+    assert draws_after(fit) == draws_after(lambda: None)
+    keras.utils.set_random_seed(11)
+    fit()
+    from keras.src.utils.rng_utils import get_random_seed
+
+    assert get_random_seed() == 11
