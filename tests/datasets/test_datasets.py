@@ -91,8 +91,8 @@ def test_japanese_vowels_are_those_of_the_archive():
     lengths = np.concatenate([vowels.train.lengths, vowels.test.lengths])
     assert (lengths.min(), lengths.max()) == (7, 29)
     assert vowels.train_labels.tolist() == np.repeat(np.arange(1, 10), 30).tolist()
-    counts = [0, 31, 35, 88, 44, 29, 24, 40, 50, 29]
-    np.testing.assert_array_equal(np.bincount(vowels.test_labels), counts)
+    speakers = np.repeat(np.arange(1, 10), [31, 35, 88, 44, 29, 24, 40, 50, 29])
+    np.testing.assert_array_equal(vowels.test_labels, speakers)
     first = vowels.train[0]
     assert first.dtype == np.float32
     np.testing.assert_allclose(first[:4, 0], [1.860936, 1.891651, 1.939205, 1.717517], atol=1e-6)

@@ -211,6 +211,13 @@ def test_steps_of_another_width_in_a_later_part(tmp_path, monkeypatch, widths, o
     refused(path, DataError, match)
 
 
+def test_rows_of_an_id_that_lie_in_parts_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr("refold.files.parquet.PART_BYTES", 1)
+    path = put(tmp_path / "x.parquet", id=[1, 2, 1], x=[1.0, 2.0, 3.0])
+    match = r"x\.parquet: The rows of id 1 are not together: row 2 comes after rows of another id"
+    refused(path, DataError, match)
+
+
 def test_rows_in_too_many_places(tmp_path, monkeypatch):
     monkeypatch.setattr("refold.files.parquet.PART_BYTES", 1)
     columns = {"id": ["a", "b"] * 9, "time": np.repeat(np.arange(9), 2), "x": np.arange(18.0)}

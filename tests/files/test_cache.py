@@ -46,6 +46,10 @@ def test_files_are_converted_once(cache, path, monkeypatch):
     np.testing.assert_array_equal(again.values, first.values)
     with pytest.raises(ValueError, match="read-only"):
         again.values[0, 0] = 1.0
+    (entry,) = entries(cache)
+    os.utime(cache / entry, (0, 0))
+    read(path, memory_bytes=1)
+    assert (cache / entry).stat().st_mtime > 0  # the time of the last use
     read(path, memory_bytes=1, column_types="numeric")
     os.utime(path, ns=(0, 0))
     read(path, memory_bytes=1)

@@ -43,13 +43,14 @@ LONG = "a" * 2_200_000  # longer than a block of Arrow
     [
         ('id;x\n1;"a, b"\n1;c, d\n', ("a, b", "c, d")),
         ("id,x\n1,a;b\n1,c\n", ("a;b", "c")),
+        ("id;x,y\n1;a\n1;b\n", ("a", "b")),
         (f"id;x\n1;b\n1;{LONG}\n", (LONG, "b")),
         ('id,x\n1,"a\nb"\n1,"say ""hi"""\n1,"NA"\n1,\n', ("NA", "a\nb", 'say "hi"')),
         ('id,x\n1,5" pipe\n1,"a ""b"" c"\n', ('5" pipe', 'a "b" c')),
         ('id,x\n"NA","null"\n"null",NA\n"N/A",b\n', ("b", "null")),
         ('id,x\na,"NA"\na,"null"\n', ("NA", "null")),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_categories_keep_delimiters_quotes_and_words(text, expected):
     assert categories(text) == [expected]
