@@ -60,7 +60,7 @@ def test_hits_with_a_condition_and_a_picture(sines, index, tmp_path, run):
 def test_a_search_needs_neither_jax_nor_scikit_learn(sines, index):
     program = (
         "import sys\n"
-        "from refold._support.import_finders import RefusingFinder\n"
+        "from refold._support.optional_imports import RefusingFinder\n"
         "sys.meta_path[:0] = map(RefusingFinder, ('jax', 'keras', 'sklearn', 'scipy', 'pandas'))\n"
         "from refold.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"

@@ -296,7 +296,7 @@ def test_one_writer_at_a_time(ae, place):
 def test_duckdb_is_not_installed():
     code = (
         "import sys\n"
-        "from refold._support.import_finders import RefusingFinder\n"
+        "from refold._support.optional_imports import RefusingFinder\n"
         "sys.meta_path.insert(0, RefusingFinder('duckdb'))\n"
         "from refold.cli import main\n"
         "main(['index', 'm', 'd', '-o', 'x'])"
