@@ -1,14 +1,19 @@
-"""Pages of results: Markdown tables with the commit, the machine, the versions and the date."""
+"""Results: pages with tables, commit, machine, versions and date, and records of single runs."""
 
 import datetime
+import json
+import math
 import platform
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from benchmarks._process import ROOT, num_cores
+
+Record = dict[str, Any]
 
 FOLDER = Path(__file__).parent / "results"
 DOCS = ROOT / "docs"
@@ -126,3 +131,29 @@ def _processor() -> str:
     if "cpu family" in facts and "model" in facts:
         return f"{name} (family {facts['cpu family']}, model {facts['model']})"
     return name
+
+
+def read_records(path: Path) -> list[Record]:
+    """Return the records of a file, or an empty list if it does not exist."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def replace(path: Path, record: Record, *, same: Iterable[str]) -> Record:
+    """Add a record in place of those with the same values of some fields; return what is stored.
+
+    The file has one line for each record. It stays unchanged if writing fails.
+    """
+    # Processes start from those that import this module, so it imports little.
+    from refold.sequences import atomic_writer
+
+    # JSON has no NaN
+    stored = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    place = {name: stored[name] for name in same}
+    kept = (one for one in read_records(path) if not place.items() <= one.items())
+    lines = ",\n".join(json.dumps(one) for one in (*kept, stored))
+    with atomic_writer(path) as file:
+        file.write(f"[\n{lines}\n]\n".encode())
+    return stored

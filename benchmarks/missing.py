@@ -30,6 +30,7 @@ from sklearn.decomposition import PCA
 import refold
 from benchmarks._results import results_folder, table, write_page
 from benchmarks._sets import DATA
+from benchmarks._vectors import padded
 from refold.evaluation import nmse
 from refold.sequences import Scaler, Sequences
 
@@ -130,8 +131,7 @@ METHODS: dict[str, Callable[[Sequences], Callable[[Sequences], Sequences]]] = {
 
 def _pad(scaled: Sequences, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return padded values, and a mask of known values; padding counts as known zeros."""
-    values = scaled.to_padded(0.0)[:, :steps]
-    values = np.pad(values, ((0, 0), (0, steps - values.shape[1]), (0, 0)))
+    values = padded(scaled, steps)
     return np.nan_to_num(values), ~np.isnan(values)
 
 
@@ -147,13 +147,13 @@ def _means_by_step(train: Sequences, sequences: Sequences) -> np.ndarray:
     return np.where(within, at, 0.0)
 
 
-def _cut(padded: np.ndarray, sequences: Sequences, *, beyond: Any = 0.0) -> Sequences:
+def _cut(full: np.ndarray, sequences: Sequences, *, beyond: Any = 0.0) -> Sequences:
     """Return sequences of the real steps; steps beyond the padded array get ``beyond``."""
     values = np.empty(sequences.values.shape)
     values[:] = beyond
     for row, (first, length) in enumerate(zip(sequences.offsets, sequences.lengths, strict=False)):
-        kept = min(int(length), padded.shape[1])
-        values[first : first + kept] = padded[row, :kept]
+        kept = min(int(length), full.shape[1])
+        values[first : first + kept] = full[row, :kept]
     return sequences.with_values(values)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks._records import Record, read_records
+from benchmarks._results import Record, read_records
 from benchmarks._sets import CHOOSE, DATA, REPORT
 from benchmarks.fidelity_peers.methods import METHODS, OURS, PCA
 

@@ -4,8 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks._records import Record
-from benchmarks._results import section, table
+from benchmarks._results import Record, section, table
 from benchmarks._sets import DATA
 from benchmarks.fidelity_peers.cells import (
     BRIEF_SECONDS,

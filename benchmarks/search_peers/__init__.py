@@ -1,1 +1,0 @@
-"""Parts of `benchmarks.search`: data sets, retrieval and speed."""
