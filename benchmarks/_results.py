@@ -1,17 +1,18 @@
 """Results: pages with tables, commit, machine, versions and date, and records of single runs."""
 
+import argparse
 import datetime
 import json
 import math
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks._process import ROOT, num_cores
+from benchmarks._process import ROOT, MeasurementError, num_cores
 
 Record = dict[str, Any]
 
@@ -97,8 +98,51 @@ def results_folder(*, complete: bool) -> Path:
     return FOLDER if complete else Path(tempfile.mkdtemp(prefix="refold-benchmark-"))
 
 
-def replace_results(page: Path, text: str, *, name: str) -> None:
-    """Replace the text between the two comments of a page that have this name."""
+def run_parts(
+    name: str,
+    title: str,
+    parts: dict[str, Callable[[Any, Path], str]],
+    sizes: tuple[Any, Any],
+    *,
+    about: str | None,
+    packages: Iterable[str] = PACKAGES,
+    in_docs: bool = False,
+) -> None:
+    """Run the parts that the command line names, and write the page of their texts.
+
+    A part is given the first of ``sizes``, or the second one with ``--quick``, and a folder for its
+    files.  If all parts ran in full, the page and pictures go to ``results/`` and to the
+    documentation, and otherwise to a temporary folder.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
+    parser.add_argument("--parts", nargs="+", choices=list(parts), default=list(parts))
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
+    options = parser.parse_args()
+    texts = []
+    with tempfile.TemporaryDirectory(prefix=f"refold-{name}-") as scratch:
+        for part in options.parts:
+            print(f"{part} ...", flush=True)
+            try:
+                texts.append(parts[part](sizes[options.quick], Path(scratch)))
+            except MeasurementError as error:
+                texts.append(f"**Did not run:** {part}: {error}")
+        gaps = any(gap in text for text in texts for gap in ("Did not run", "not measured"))
+        complete = len(options.parts) == len(parts) and not options.quick and not gaps
+        folder = results_folder(complete=complete)
+        for picture in Path(scratch).glob("*.png"):
+            image = (DOCS / "images" if complete else folder) / picture.name
+            image.write_bytes(picture.read_bytes())
+    write_page(name, title, texts, packages=packages, folder=folder)
+    if complete and in_docs:
+        text = "\n\n".join([environment(packages), *texts]).replace("## ", "### ")
+        replace_results(text, name=name)
+    if any("Did not run" in text for text in texts):
+        raise SystemExit(1)
+
+
+def replace_results(text: str, *, name: str) -> None:
+    """Replace the text between the two comments of `performance.md` that have this name."""
+    page = DOCS / "explanation" / "performance.md"
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     _, found, after = rest.partition(end)

@@ -1,4 +1,4 @@
-"""Encoding on a local Ray cluster: one, two and four workers, memory, killed workers.
+"""Encoding on a local Ray cluster: one, two and four workers.
 
 ``python -m benchmarks.cluster`` needs the extra ``ray`` and takes about ten minutes on two cores.
 ``--quick`` tries everything on a tenth of the data.
@@ -9,16 +9,11 @@ each run has a new cluster.
 """
 
 import argparse
-import contextlib
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import refold
+from benchmarks import _process
 from benchmarks._results import PACKAGES, results_folder, table, write_page
 from refold.sequences import Sequences
 
@@ -37,8 +33,6 @@ READ_ROWS = 2500
 # Log-normal lengths: their median and the standard deviation of their logarithm.
 MEDIAN, SPREAD, LONGEST = 40, 0.7, 1000
 WORKERS = (1, 2, 4)
-# Sequences of the run in which workers are killed, and how many are.
-KILLED_NUMBER, KILLS = 300_000, 10
 
 
 def sequences(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,10 +67,9 @@ def fit_model(path: Path) -> None:
     ae.fit(data).save(path)
 
 
-def run(model: Path, data: Path, output: Path, num_workers: int, *, again: bool = False) -> Any:
+def run(model: Path, data: Path, output: Path, num_workers: int) -> Any:
     """Encode on a new cluster, and return the summary."""
-    if not again:
-        shutil.rmtree(output, ignore_errors=True)
+    shutil.rmtree(output, ignore_errors=True)
     summary = refold.cluster.encode(
         model, data, output, on="local", num_workers=num_workers, verbose=0
     )
@@ -105,57 +98,19 @@ def check(output: Path, expected: np.ndarray) -> None:
     assert np.array_equal(codes, expected)
 
 
-def run_and_kill(model: Path, data: Path, output: Path, expected: np.ndarray) -> tuple[Any, int]:
-    """Encode with two workers, and kill one of them ten times; return the summary and the kills."""
-    end, killed = threading.Event(), []
-
-    def kill() -> None:
-        parts = 0
-        while len(killed) < KILLS and not end.wait(0.05):
-            done = len([*output.glob("part-*")])
-            if done > parts and (workers := _workers()):
-                parts = done
-                os.kill(workers[len(killed) % len(workers)], signal.SIGKILL)
-                killed.append(done)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    summary = run(model, data, output, 2)
-    end.set()
-    thread.join()
-    check(output, expected)
-    return summary, len(killed)
-
-
-def _workers() -> list[int]:
-    """Return the process ids of workers on this machine."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "cmdline").read_bytes().startswith(b"ray::write_part"):
-                found.append(int(process.name))
-    return sorted(found)
-
-
 def measure(folder: Path, scale: int) -> list[str]:
     """Measure everything, and return the parts of the page."""
     model, output = folder / "sines.refold", folder / "codes"
     # JAX warns of processes that are started after it, as Ray does
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        process.submit(fit_model, model).result()
+    _process.measure(fit_model, model)
     data = folder / "large"
     write_files(data, NUMBER // scale)
     num_bytes, seconds_to_read = read_alone(data)
     runs = [run(model, data, output, workers) for workers in WORKERS]
-    nothing_left = run(model, data, output, 2, again=True)
     started = time.perf_counter()
     expected = refold.load(model).encode(data)
     seconds_alone = time.perf_counter() - started
     check(output, expected)
-    shutil.rmtree(data)
-    data = folder / "killed"
-    write_files(data, KILLED_NUMBER // scale)
-    killed, kills = run_and_kill(model, data, output, refold.load(model).encode(data))
     rows = [
         [
             str(workers),
@@ -178,11 +133,6 @@ def measure(folder: Path, scale: int) -> list[str]:
         f"{steps / seconds_to_read / 1e6:.1f} million steps/s, with one core.",
         "The same sequences in one process with all cores, without a cluster: "
         f"{seconds_alone:.1f} s. The codes have the same bits.",
-        f"A run that finds all {nothing_left.num_parts} parts of an earlier one: "
-        f"{nothing_left.seconds:.1f} s with two workers.",
-        f"Killed workers: {killed.num_sequences:,} sequences, two workers, one of which was killed "
-        f"{kills} times in {killed.seconds:.0f} s. Each sequence is there once, with the bits of "
-        "one process.",
     ]
 
 

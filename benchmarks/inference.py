@@ -1,15 +1,11 @@
 """Inference with a fitted model: ``python -m benchmarks.inference``.
 
-It takes about half an hour on two cores.  ``--parts latency`` measures only these parts,
-and ``--quick`` checks that everything runs.  It needs ``torch`` and ``sequitur`` (dependency groups
-``backends`` and ``peers``).  Every measurement runs in its own process, one after the other.
-Failures are named in the results.  If all parts ran in full, tables are written to
-``results/inference.md`` and to the documentation, and otherwise to a temporary folder.
+It takes about half an hour on two cores.  ``--parts latency`` measures only this part.  It needs
+``torch`` and ``sequitur`` (dependency groups ``backends`` and ``peers``).  Every measurement runs
+in its own process, one after the other.  Failures are named in the results.
 """
 
-import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks._process import MeasurementError, measure, measure_command, num_cores
-from benchmarks._results import (
-    DOCS,
-    PACKAGES,
-    environment,
-    replace_results,
-    results_folder,
-    section,
-    table,
-    write_page,
-)
+from benchmarks._results import PACKAGES, run_parts, section, table
 from benchmarks._series import FEATURES, equal, log_normal
 
 KINDS = {"log-normal": "log-normal lengths", "equal": "equal lengths"}
@@ -59,17 +46,9 @@ QUICK = Sizes(60, 20, 20, 20, 1, 1)
 
 def processes(sizes: Sizes, folder: Path) -> str:
     """Measure commands from the start of the process to its end."""
-    train, test, one, model, other, codes = (
-        folder / name
-        for name in (
-            "train.parquet",
-            "test.parquet",
-            "one.npy",
-            "vowels.refold",
-            "other.refold",
-            "codes.parquet",
-        )
-    )
+    _prepare(folder, sizes.epochs)
+    train, test, codes = (folder / f"{name}.parquet" for name in ("train", "test", "codes"))
+    model, other, one = folder / "vowels.refold", folder / "other.refold", folder / "one.npy"
     limit = [] if sizes.epochs is None else ["--max-epochs", sizes.epochs]
     size = ["--latent-dim", LATENT_DIM, "--seed", "0", "--quiet", *limit]
     command = ["-m", "refold"]
@@ -103,6 +82,12 @@ def processes(sizes: Sizes, folder: Path) -> str:
     return section("Processes", text, table(header, rows))
 
 
+def _prepare(folder: Path, epochs: int | None) -> None:
+    """Fit the model of JapaneseVowels, which two parts share, in a process of its own."""
+    if not (folder / "vowels.refold").exists():
+        measure(write_vowels, folder, epochs)
+
+
 def write_vowels(folder: Path, epochs: int | None) -> None:
     """Write both splits of JapaneseVowels, one sequence, and a model."""
     import refold
@@ -119,6 +104,7 @@ def write_vowels(folder: Path, epochs: int | None) -> None:
 
 def latency(sizes: Sizes, folder: Path) -> str:
     """Measure one sequence at a time."""
+    _prepare(folder, sizes.epochs)
     percentiles = measure(times_of_calls, folder / "vowels.refold", sizes.calls)
     rows = [[title, *(f"{one:.3g}" for one in pair)] for title, pair in percentiles.items()]
     text = (
@@ -139,28 +125,18 @@ def times_of_calls(model: Path, calls: int) -> dict[str, list[float]]:
     test = refold.datasets.japanese_vowels().test
     listed = [[sequence] for sequence in test.to_list()]
     codes = ae.set_params(latent_steps=0).transform(test)
-    padded = ae.encoder_inputs(test)
-    encoder = ae.encoder_
-    results = {
-        "`transform`": _percentiles(lambda i: ae.transform(listed[i]), len(test), calls),
-        "`inverse_transform`": _percentiles(
-            lambda i: ae.inverse_transform(codes[i : i + 1]), len(test), calls
-        ),
-        "`encoder_.predict`": _percentiles(
-            lambda i: encoder.predict(_rows(padded, i), verbose=0), len(test), calls
-        ),
+    longest = int(test.lengths.max())
+    padded = [ae.encoder_inputs(one, num_steps=longest) for one in listed]
+    predict = ae.encoder_.predict
+    calls_of = {
+        "`transform`": lambda i: ae.transform(listed[i]),
+        "`inverse_transform`": lambda i: ae.inverse_transform(codes[i : i + 1]),
+        "`encoder_.predict`": lambda i: predict(padded[i], verbose=0),
     }
+    results = {title: _percentiles(call, len(test), calls) for title, call in calls_of.items()}
     ae.set_params(latent_steps=LATENT_STEPS)
-    results["`transform`, with latent optimization"] = _percentiles(
-        lambda i: ae.transform(listed[i]), len(test), calls
-    )
-    return results
-
-
-def _rows(inputs: Any, row: int) -> Any:
-    if isinstance(inputs, dict):
-        return {name: array[row : row + 1] for name, array in inputs.items()}
-    return inputs[row : row + 1]
+    optimized = _percentiles(calls_of["`transform`"], len(test), calls)
+    return results | {"`transform`, with latent optimization": optimized}
 
 
 def _percentiles(call: Callable[[int], Any], count: int, calls: int) -> list[float]:
@@ -358,39 +334,14 @@ def _by_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
     return {name: float(np.median(each)) for name, each in times.items()}
 
 
-PARTS: dict[str, Callable[[Sizes, Path], str]] = {
-    "processes": processes,
-    "latency": latency,
-    "throughput": throughput,
-}
-
-
 def main() -> None:
     """Measure, and write the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
-    options = parser.parse_args()
-    sizes, texts, failed = QUICK if options.quick else Sizes(), [], False
-    with tempfile.TemporaryDirectory(prefix="refold-inference-") as name:
-        measure(write_vowels, Path(name), sizes.epochs)
-        for part in options.parts:
-            print(f"{part} ...", flush=True)
-            try:
-                texts.append(PARTS[part](sizes, Path(name)))
-            except MeasurementError as error:
-                texts.append(f"**Did not run:** {part}: {error}")
-                failed = True
-    everything = not options.quick and len(options.parts) == len(PARTS)
-    complete = everything and not failed and not any("not measured" in text for text in texts)
+    parts = {"processes": processes, "latency": latency, "throughput": throughput}
     packages = (*PACKAGES, "jaxlib", "torch", "sequitur")
-    folder = results_folder(complete=complete)
-    write_page("inference", "Inference", texts, packages=packages, folder=folder)
-    if complete:
-        text = "\n\n".join([environment(packages), *texts]).replace("## ", "### ")
-        replace_results(DOCS / "explanation" / "performance.md", text, name="inference")
-    if failed:
-        raise SystemExit(1)
+    sizes = Sizes(), QUICK
+    run_parts(
+        "inference", "Inference", parts, sizes, about=__doc__, packages=packages, in_docs=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Encoding in ONNX Runtime, next to Keras and to Refold itself.
 
-``python -m benchmarks.onnx`` takes about 2 minutes on two cores. ``--quick`` checks that
-everything runs.
+``python -m benchmarks.onnx`` takes about 2 minutes on two cores.
 
 A model with default settings and 16 latent dimensions is fitted to the train split of
 JapaneseVowels, without latent optimization. All programs encode the test split, 370 sequences of 7
-to 29 steps, from scaled or raw arrays that are padded or packed before the clock starts. They take
+to 29 steps, from scaled or raw arrays that are padded before the clock starts. They take
 turns, and each number is the median of the rounds. Keras without the compiled kernel of Refold runs
 in a process of its own, afterwards.
 """
@@ -23,87 +22,59 @@ import numpy as np
 import onnxruntime
 
 import refold
-from benchmarks import _process
+from benchmarks._process import measure as measure_apart
+from benchmarks._process import num_cores
 from benchmarks._results import PACKAGES, results_folder, table, write_page
 from refold.export import to_onnx
 
-LATENT_DIM = 16
+LATENT_DIM, ROUNDS = 16, 50
 # Sequences in a batch of similar length.
 BATCH = 64
 
 
-def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Load a graph."""
+Programs = dict[tuple[str, str], Callable[[], np.ndarray]]
+"""What encodes the test split, by program and setting."""
+
+
+def programs(model: Any, test: refold.Sequences, path: Path) -> Programs:
+    """Return the programs with Refold's kernel."""
+    to_onnx(model, path)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def padded(sequences: refold.Sequences) -> dict[str, np.ndarray]:
-    """Return the inputs of a graph for padded batches."""
-    lengths = sequences.lengths
-    values = np.zeros((len(lengths), lengths.max(), sequences.values.shape[1]), np.float32)
-    values[np.arange(lengths.max()) < lengths[:, None]] = sequences.values
-    return {"values": values, "lengths": lengths}
-
-
-def packed(sequences: refold.Sequences) -> dict[str, np.ndarray]:
-    """Return the inputs of a graph for packed batches."""
-    counts = sequences.lengths * sequences.values.shape[1]
-    return {
-        "values": sequences.values.astype(np.float32).ravel(),
-        "counts": counts.astype(np.int32),
-    }
-
-
-def programs(
-    model: Any, test: refold.Sequences, folder: Path, threads: int
-) -> dict[tuple[str, str], Callable[[], np.ndarray]]:
-    """Return what encodes the test split, by program and setting."""
-    for part, options in {"padded": {}, "packed": {"packed": True}}.items():
-        to_onnx(model, folder / f"{part}.onnx", **options)
-    rows, flat = (session(folder / f"{part}.onnx", threads) for part in ("padded", "packed"))
-    everything, joined = padded(test), packed(test)
+    options.intra_op_num_threads = num_cores()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     order = np.argsort(test.lengths, kind="stable")
     parts = [order[begin : begin + BATCH] for begin in range(0, len(order), BATCH)]
     batches = [(part, padded(test[part])) for part in parts]
-    scaled, network = model.scaler_.transform(test), model.model_.network
 
-    def sorted_batches() -> np.ndarray:
+    def in_batches() -> np.ndarray:
         codes = np.empty((len(order), LATENT_DIM), np.float32)
-        for part, feeds in batches:
-            (codes[part],) = rows.run(None, feeds)
+        for part, inputs in batches:
+            (codes[part],) = session.run(None, inputs)
         return codes
 
     return {
-        ("ONNX Runtime", "padded, one batch"): lambda: rows.run(None, everything)[0],
-        ("ONNX Runtime", f"padded, batches of {BATCH} of similar length"): sorted_batches,
-        ("ONNX Runtime", "packed, one batch"): lambda: flat.run(None, joined)[0],
-        ("`refold.inference`", "network alone"): lambda: network.encode(scaled),
+        ("ONNX Runtime", f"padded, batches of {BATCH} of similar length"): in_batches,
         ("Refold", "`transform`"): lambda: model.transform(test),
         **keras_programs(model, test, "with Refold's kernel"),
     }
 
 
-def keras_programs(
-    model: Any, test: refold.Sequences, kernel: str
-) -> dict[tuple[str, str], Callable[[], np.ndarray]]:
-    """Return what encodes the test split in Keras."""
-    x, encoder = model.encoder_inputs(test), model.encoder_
-    sizes = {"batches of 32 (the default)": 32, "one batch": len(x)}
-
-    def predict(size: int) -> Callable[[], np.ndarray]:
-        return lambda: encoder.predict(x, batch_size=size, verbose=0)
-
+def padded(sequences: refold.Sequences) -> dict[str, np.ndarray]:
+    """Return the inputs of a graph for padded batches."""
     return {
-        ("`keras.Model.predict`", f"{kernel}, padded, {how}"): predict(size)
-        for how, size in sizes.items()
+        "values": sequences.to_padded(0.0).astype(np.float32),
+        "lengths": sequences.lengths,
     }
 
 
-def measure(
-    found: dict[tuple[str, str], Callable[[], np.ndarray]], expected: np.ndarray, rounds: int
-) -> list[list[Any]]:
+def keras_programs(model: Any, test: refold.Sequences, kernel: str) -> Programs:
+    """Return the program of Keras, with the default size of batches."""
+    x, encoder = model.encoder_inputs(test), model.encoder_
+    setting = f"{kernel}, padded, batches of 32 (the default)"
+    return {("`keras.Model.predict`", setting): lambda: encoder.predict(x, verbose=0)}
+
+
+def measure(found: Programs, expected: np.ndarray, rounds: int) -> list[list[Any]]:
     """Return rows of program, setting, seconds of the first call, median seconds, difference."""
     rows: list[list[Any]] = []
     for name, encode in found.items():
@@ -131,45 +102,51 @@ def measure_scan(path: Path, rounds: int) -> list[list[Any]]:
 
 def main() -> None:
     """Measure, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.onnx", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only check that everything runs")
-    parser.add_argument("--threads", type=int, default=_process.num_cores())
-    options = parser.parse_args()
+    quick = parser.parse_args().quick
+    rounds, limit = (2, {"max_epochs": 1}) if quick else (ROUNDS, {})
     warnings.filterwarnings("ignore", message=".* longer than the longest in training")
-    test = refold.datasets.japanese_vowels().test
-    limit = {"max_epochs": 1} if options.quick else {}
+    data = refold.datasets.japanese_vowels()
     model = refold.SequenceAutoencoder(LATENT_DIM, latent_steps=0, random_state=0, **limit)
-    model.fit(refold.datasets.japanese_vowels().train)
+    model.fit(data.train)
     with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder) / "model.refold")
-        found = programs(model, test, Path(folder), options.threads)
-        measured = measure(found, model.transform(test), options.rounds)
         path = Path(folder) / "model.refold"
-        measured += _process.measure(measure_scan, path, options.rounds, REFOLD_KERNEL="none")
-    default = next(seconds for _, how, _, seconds, _ in measured if "kernel, padded, b" in how)
+        model.save(path)
+        found = programs(model, data.test, Path(folder) / "model.onnx")
+        measured = measure(found, model.transform(data.test), rounds)
+        measured += measure_apart(measure_scan, path, rounds, REFOLD_KERNEL="none")
+    default = next(seconds for _, how, _, seconds, _ in measured if "kernel" in how)
     rows = [
         [
-            *(program, how, f"{len(test) / seconds:,.0f}", f"{default / seconds:.2f}"),
-            *(f"{1000 * first:,.0f}", f"{away:.1e}"),
+            program,
+            setting,
+            f"{len(data.test) / seconds:,.0f}",
+            f"{default / seconds:.2f}",
+            f"{1000 * first:,.0f}",
+            f"{difference:.1e}",
         ]
-        for program, how, first, seconds, away in measured
+        for program, setting, first, seconds, difference in measured
     ]
     header = ["program", "setting", "sequences per second", "relative to Keras", "first call, ms"]
+    lengths = data.test.lengths
     text = (
-        f"The test split of JapaneseVowels: {len(test)} sequences of {test.lengths.min()} to "
-        f"{test.lengths.max()} steps with 12 columns. The model has {LATENT_DIM} latent dimensions "
-        f"and default settings, without latent optimization. ONNX Runtime has {options.threads} "
-        f"threads. Each speed is the median of {options.rounds} rounds, in which the programs take "
+        f"The test split of JapaneseVowels: {len(lengths)} sequences of {lengths.min()} to "
+        f"{lengths.max()} steps with 12 columns. The model has {LATENT_DIM} latent dimensions "
+        f"and default settings, without latent optimization. ONNX Runtime has {num_cores()} "
+        f"threads. Each speed is the median of {rounds} rounds, in which the programs take "
         "turns. The speed of `keras.Model.predict` in batches of 32 with Refold's kernel counts 1. "
         "The first call compiles in Keras; programs were loaded before. The difference is the "
         "largest one of a code from that of `transform`, in standard deviations of the latent "
         "dimension."
     )
-    command = f"`python -m benchmarks.onnx --rounds {options.rounds}`"
-    parts = [command, text, table([*header, "difference"], rows)]
-    folder = results_folder(complete=not options.quick)
-    write_page("onnx", "ONNX", parts, packages=(*PACKAGES, "onnxruntime"), folder=folder)
+    write_page(
+        "onnx",
+        "ONNX",
+        [text, table([*header, "difference"], rows)],
+        packages=(*PACKAGES, "onnxruntime"),
+        folder=results_folder(complete=not quick),
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from refold.sequences import Scaler
 PATH = FOLDER / "search.json"
 PEERS = ("duckdb", "aeon", "tslearn", "faiss-cpu", "usearch")
 # Retrieval: dimensions, the time limit of a fit, and its seeds.
-SIZE, LARGER, SECONDS, SEEDS = 16, 32, 60.0, (0, 1)
+SIZE, SECONDS, SEEDS = 16, 60.0, (0, 1)
 # Width of the DTW band, as a share of the longest sequence, and steps of the longest sequence at
 # most: DTW takes several minutes for the 537 queries of PLAID, which have up to 1344 steps.
 BAND, STEPS = 0.1, 512
@@ -52,13 +52,6 @@ DIMENSIONS, HITS, GROUPS = 32, 10, 1000
 MANY, QUERIES, FEWER = 100_000, 100, 20
 
 
-class Retrieval(NamedTuple):
-    """Quality of a ranking: mean reciprocal rank, and precision at 3."""
-
-    mrr: float
-    precision: float
-
-
 class Vectors(NamedTuple):
     """Vectors of the indexed sequences, and of the queries."""
 
@@ -66,19 +59,22 @@ class Vectors(NamedTuple):
     test: Any
 
 
-def quality(distances: np.ndarray, data: Labelled) -> Retrieval:
-    """Return the quality if training sequences are ranked by distance for each test sequence."""
+def reciprocal_rank(distances: np.ndarray, data: Labelled) -> float:
+    """Return the mean reciprocal rank of the first training sequence of the same class.
+
+    Training sequences are ranked by distance for each test sequence.
+    """
     order = np.argsort(distances, axis=1, kind="stable")
     same = data.train_labels[order] == data.test_labels[:, None]
     first = np.where(same.any(axis=1), 1.0 / (1 + same.argmax(axis=1)), 0.0)
-    return Retrieval(float(first.mean()), float(same[:, :3].mean()))
+    return float(first.mean())
 
 
-def by_distance(vectors: Vectors, data: Labelled) -> Retrieval:
+def by_distance(vectors: Vectors, data: Labelled) -> float:
     """Rank by Euclidean distance."""
     train, test = (np.asarray(one, float) for one in vectors)
     squares = (test**2).sum(1)[:, None] - 2 * test @ train.T + (train**2).sum(1)
-    return quality(squares, data)
+    return reciprocal_rank(squares, data)
 
 
 def standardized(vectors: Vectors) -> Vectors:
@@ -89,11 +85,11 @@ def standardized(vectors: Vectors) -> Vectors:
     return Vectors(*((one - center) / unit for one in vectors))
 
 
-def reduced(vectors: Vectors, size: int) -> Vectors:
+def reduced(vectors: Vectors) -> Vectors:
     """Reduce to principal components of the training sequences."""
     from sklearn.decomposition import PCA
 
-    pca = PCA(min(size, *vectors.train.shape), random_state=0).fit(vectors.train)
+    pca = PCA(min(SIZE, *vectors.train.shape), random_state=0).fit(vectors.train)
     return Vectors(*map(pca.transform, vectors))
 
 
@@ -103,7 +99,7 @@ def fitted(train: Any, seed: int) -> Model:
     return ae.fit(train).model_
 
 
-def by_index(model: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieval:
+def by_index(model: Any, data: Labelled, codes: Vectors, distance: str) -> float:
     """Rank by the search of an index of sequences, or of codes if given."""
     given = [{"X": one} for one in (data.train, data.test)]
     given = [one if c is None else {"codes": c} for one, c in zip(given, codes, strict=True)]
@@ -114,12 +110,12 @@ def by_index(model: Any, data: Labelled, codes: Vectors, distance: str) -> Retri
         ranks = np.empty((len(data.test), len(ids)))
         for i, row in enumerate(ranks):
             row[hits.ids(i)] = np.arange(len(row))
-    return quality(ranks, data)
+    return reciprocal_rank(ranks, data)
 
 
-def refold_rows(data: Labelled) -> dict[str, Retrieval]:
+def refold_rows(data: Labelled) -> dict[str, float]:
     """Measure the vectors of indexes, as means over seeds."""
-    found: dict[str, list[Retrieval]] = {}
+    found: dict[str, list[float]] = {}
     for seed in SEEDS:
         model = fitted(data.train, seed)
         codes = Vectors(model.encode(data.train), model.encode(data.test))
@@ -131,32 +127,22 @@ def refold_rows(data: Labelled) -> dict[str, Retrieval]:
                 model, data, Vectors(None, codes.test), "features"
             ),
             f"Refold, features of decoded codes, {SIZE}": by_index(model, data, codes, "features"),
-            "Refold, `ae.features`, 1026": by_distance(Vectors(*map(model.features, codes)), data),
             f"Refold, code, {SIZE}": by_index(model, data, codes, "code"),
         }
         for title, one in rows.items():
             found.setdefault(title, []).append(one)
-    return {title: Retrieval(*np.mean(each, axis=0)) for title, each in found.items()}
+    return {title: statistics.mean(each) for title, each in found.items()}
 
 
-def pca_rows(data: Labelled) -> dict[str, Retrieval]:
-    """Measure PCA codes of padded sequences."""
-    rows = {}
-    for size in (LARGER, SIZE):
-        pca = pca_baseline(data.train, size)
-        codes = Vectors(pca.transform(data.train), pca.transform(data.test))
-        rows[f"PCA codes, {size}"] = by_distance(codes, data)
-    return rows
-
-
-def feature_rows(data: Labelled) -> dict[str, Retrieval]:
-    """Measure aeon's Catch22 and MiniRocket features of padded sequences."""
-    rows = {}
+def peer_rows(data: Labelled) -> dict[str, float]:
+    """Measure PCA codes, and aeon's Catch22 and MiniRocket features, of padded sequences."""
+    pca = pca_baseline(data.train, SIZE)
+    codes = Vectors(pca.transform(data.train), pca.transform(data.test))
+    rows = {f"PCA codes, {SIZE}": by_distance(codes, data)}
     for kind in ("Catch22", "MiniRocket"):
         vectors = standardized(Vectors(*aeon_features(data.train, data.test, kind)))
         rows[f"{kind}, all"] = by_distance(vectors, data)
-        for size in (LARGER, SIZE):
-            rows[f"{kind}, {size}"] = by_distance(reduced(vectors, size), data)
+        rows[f"{kind}, {SIZE}"] = by_distance(reduced(vectors), data)
     return rows
 
 
@@ -167,7 +153,7 @@ def shortened(series: np.ndarray, factor: int) -> np.ndarray:
     return np.add.reduceat(series, starts, axis=0) / counts[:, None]
 
 
-def dtw_rows(data: Labelled) -> dict[str, Retrieval]:
+def dtw_rows(data: Labelled) -> dict[str, float]:
     """Measure dynamic time warping of the standardized sequences."""
     from tslearn.metrics import cdist_dtw
     from tslearn.utils import to_time_series_dataset
@@ -182,13 +168,13 @@ def dtw_rows(data: Labelled) -> dict[str, Retrieval]:
     ]
     radius = max(1, int(BAND * parts[1].shape[1]))
     given = {"global_constraint": "sakoe_chiba", "sakoe_chiba_radius": radius}
-    return {"DTW of the sequences": quality(cdist_dtw(*parts, **given), data)}
+    return {"DTW of the sequences": reciprocal_rank(cdist_dtw(*parts, **given), data)}
 
 
-def measure_retrieval(name: str) -> dict[str, Retrieval]:
+def measure_retrieval(name: str) -> dict[str, float]:
     """Measure all kinds of vectors on one data set."""
     data = load_labelled(name)
-    return refold_rows(data) | pca_rows(data) | feature_rows(data) | dtw_rows(data)
+    return refold_rows(data) | peer_rows(data) | dtw_rows(data)
 
 
 class Speed(NamedTuple):
@@ -312,28 +298,17 @@ def measure_speed(number: str) -> dict[str, Speed]:
     return results
 
 
-def mean_rows(cells: dict[str, Any], names: list[str], which: int) -> list[list[str]]:
-    """Return a row for each kind of vectors, with the mean over the data sets."""
-    rows = []
-    for title in cells[names[0]]:
-        values = [cells[name][title][which] for name in names]
-        rows.append([title, *(f"{one:.3f}" for one in values), f"{statistics.mean(values):.3f}"])
-    return rows
-
-
 def page(cells: dict[str, Any]) -> list[str]:
     """Return the parts of the page."""
     parts = [
         "Retrieval: the test sequences of labelled data sets are queries, and the training "
         "sequences are ranked for each query. MRR (mean reciprocal rank) is the mean of 1 / rank "
-        "of the first sequence of the same class. Precision at 3 is the share of the first three "
-        "sequences that have the class of the query. Refold is fitted to the training sequences "
-        f"with default settings, {SIZE} latent dimensions and at most "
-        f"{SECONDS:.0f} s for a fit. Its results are means of {len(SEEDS)} "
-        "seeds. Its index compares features of the sequences (the default) or the codes. Codes "
-        "can also be queries without their sequences, and an index can consist of codes alone: "
-        "they are decoded. `ae.features` describes decoded codes, too. "
-        "A number after a name is the number of dimensions. PCA is fitted to zero-padded series. "
+        "of the first sequence of the same class. Refold is fitted to the training sequences "
+        f"with default settings, {SIZE} latent dimensions and at most {SECONDS:.0f} s for a fit. "
+        f"Its results are means of {len(SEEDS)} seeds. Its index compares features of the "
+        "sequences (the default) or the codes. Codes can also be queries without their sequences, "
+        "and an index can consist of codes alone: they are decoded. A number after a name is the "
+        "number of dimensions. PCA is fitted to zero-padded series. "
         "Catch22 (24 features per channel) and MiniRocket (10,000 features) are those of aeon. "
         "Their features are standardized, and used directly or reduced to principal components. "
         "DTW compares the standardized series and may shift steps by "
@@ -346,11 +321,12 @@ def page(cells: dict[str, Any]) -> list[str]:
     ):
         measured = [name for name in names if name in cells]
         if measured:
-            for which, measure in enumerate(("MRR", "Precision at 3")):
-                parts += [
-                    f"## {measure}, data sets {title}",
-                    table(["vectors", *measured, "mean"], mean_rows(cells, measured, which)),
-                ]
+            rows = []
+            for vectors in cells[measured[0]]:
+                values = [cells[name][vectors] for name in measured]
+                mean = f"{statistics.mean(values):.3f}"
+                rows.append([vectors, *(f"{value:.3f}" for value in values), mean])
+            parts += [f"## MRR, data sets {title}", table(["vectors", *measured, "mean"], rows)]
     for number in NUMBERS:
         if number in cells:
             rows = [

@@ -1,142 +1,225 @@
 """The service under load, next to the offline rate and to a simple service with FastAPI.
 
-``python -m benchmarks.serve [--parts PART ...]`` fits models to sines of 10 to 1000 steps and to
-JapaneseVowels, serves them with ``refold serve``, and writes ``results/serve.json`` and
-``results/serve.md``. A part that is not measured keeps its previous results. The clients and the
-service share the cores of the machine.
+``python -m benchmarks.serve`` fits models to sines of 10 to 1000 steps and to JapaneseVowels,
+serves them with ``refold serve``, and writes ``results/serve.md``. ``--quick`` only checks that
+everything runs. The clients and the service share the cores of the machine.
 """
 
-import argparse
-import json
-import tempfile
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks._results import PACKAGES, environment, results_folder, table, write_page
-from benchmarks.serve_peers import parts as measure
+import numpy as np
+
+import refold
+from benchmarks._process import ROOT
+from benchmarks._results import PACKAGES, run_parts, section, table
+from benchmarks.serve_clients import CLIENTS, Load, requests_for, run
 
 ENCODING = {
     "mixed": "sines, 10 to 1000 steps",
     "vowels": "JapaneseVowels, 10 steps of latent optimization",
     "plain": "JapaneseVowels, no latent optimization",
 }
-SHOWN = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow", "fastapi")
-PARTS = ("rates", "peers", "memory", "overload")
+# Sequences per request.
+SIZES = (1, 8, 64)
+
+
+def fit(folder: Path) -> dict[str, list[np.ndarray]]:
+    """Fit and save the models, and return the sequences that requests encode.
+
+    There is one epoch: the speed does not depend on the weights.
+    """
+    rng = np.random.default_rng(0)
+
+    def sines(n: int) -> list[np.ndarray]:
+        lengths = rng.integers(10, 1001, n)
+        phases = (np.arange(n) * rng.uniform(0.05, 0.3) + rng.uniform(0, 6) for n in lengths)
+        return [np.sin(one) + rng.normal(0, 0.05, len(one)) for one in phases]
+
+    vowels = refold.datasets.japanese_vowels()
+    settings: dict[str, Any] = {"latent_dim": 16, "max_epochs": 1, "random_state": 0}
+    refold.SequenceAutoencoder(**settings).fit(sines(100)).save(folder / "mixed.refold")
+    ae = refold.SequenceAutoencoder(**settings).fit(vowels.train)
+    # A longer fit chooses 10 steps by default.
+    ae.set_params(latent_steps=10).save(folder / "vowels.refold")
+    ae.set_params(latent_steps=0).save(folder / "plain.refold")
+    test = [np.asarray(one) for one in vowels.test.to_list()]
+    return {"mixed": sines(512), "vowels": test, "plain": test}
+
+
+def rates(seconds: float, folder: Path) -> str:
+    """Measure the largest rates next to those of ``transform``."""
+    rows = []
+    data = fit(folder)
+    with serving(folder, data) as (port, server):
+        for name, sequences in data.items():
+            ae = refold.SequenceAutoencoder.load(folder / f"{name}.refold")
+            offline, offline_cost = _offline(ae, [sequences])
+            for each in SIZES:
+                together, _ = _offline(ae, _sets(sequences, CLIENTS * each))
+                for form in ("JSON", "Arrow"):
+                    requests = requests_for(sequences, name, each=each, arrow=form == "Arrow")
+                    load, cost = _load_and_cost(port, server, requests, seconds)
+                    count = each * len(load.times)
+                    costs = cost / each, 1e6 * load.cpu_seconds / count, offline_cost
+                    rows.append(
+                        [
+                            ENCODING[name],
+                            form,
+                            str(each),
+                            f"{load.rate * each:,.0f}",
+                            f"{offline:,.0f}",
+                            f"{load.rate * each / offline:.2f}",
+                            f"{together / offline:.2f}",
+                            *(f"{microseconds:,.0f}" for microseconds in costs),
+                            *(f"{milliseconds:.1f}" for milliseconds in load.percentiles),
+                        ]
+                    )
+    text = (
+        f"Each of {CLIENTS} clients sends its next request when it has the response to the "
+        "last one. The clients run in one thread, and share the cores with the service. The "
+        "offline rate is the best of five calls of `transform` on all sequences at once. Two "
+        f"things bound the ratio. First, at most {CLIENTS} requests can be computed "
+        'together. The column "offline, same batch" is the ratio that `transform` reaches on as '
+        "many sequences as these requests have. Second, the service and the clients need CPU time "
+        "for HTTP and for the format. The table has the CPU time per sequence of all threads."
+    )
+    header = [
+        "data",
+        "format",
+        "sequences per request",
+        "sequences per second",
+        "offline",
+        "ratio",
+        "offline, same batch",
+        "CPU time of the service, µs",
+        "clients, µs",
+        "offline, µs",
+        "median, ms",
+        "p99, ms",
+    ]
+    return section("Rates", text, table(header, rows))
+
+
+def peers(seconds: float, folder: Path) -> str:
+    """Measure a simple service with FastAPI, and then this one."""
+    rows = []
+    data = fit(folder)
+    for name in ("mixed", "plain"):
+        requests, port = requests_for(data[name], name), _free_port()
+        lengths = [str(len(one)) for one in data[name]]
+        command = ["benchmarks.serve_fastapi", folder / f"{name}.refold", port, *lengths]
+        with process(port, *command) as server:
+            theirs, their_cost = _load_and_cost(port, server, requests, seconds)
+        with serving(folder, data) as (port, server):
+            ours, our_cost = _load_and_cost(port, server, requests, seconds)
+        rows.append(
+            [
+                ENCODING[name],
+                *(f"{load.rate:,.0f}" for load in (theirs, ours)),
+                f"{ours.rate / theirs.rate:.1f}",
+                *(f"{microseconds:,.0f}" for microseconds in (their_cost, our_cost)),
+                *(f"{load.percentiles[1]:.1f}" for load in (theirs, ours)),
+            ]
+        )
+    text = (
+        "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
+        "padded to a power of two, and all shapes are compiled in advance. A request has one "
+        "sequence in JSON, and there is no latent optimization."
+    )
+    header = ["data", "FastAPI, requests per second", "Refold", "ratio"]
+    header += ["FastAPI, CPU time, µs", "Refold", "FastAPI, p99, ms", "Refold"]
+    return section("FastAPI", text, table(header, rows))
+
+
+def _sets(sequences: list[np.ndarray], size: int) -> list[list[np.ndarray]]:
+    """Return sets of a size, with all sequences, some of them several times."""
+    count = -(-len(sequences) // size)
+    many = sequences * -(-count * size // len(sequences))
+    return [many[i * size : (i + 1) * size] for i in range(count)]
+
+
+def _offline(ae: Any, several: list[list[np.ndarray]]) -> tuple[float, float]:
+    """Return the rate of ``transform`` on sets of sequences, and the CPU time of one in µs."""
+    ae.transform(several[0][:4])
+    count = sum(map(len, several))
+    rates, costs = [], []
+    for _ in range(5):
+        begin, used = time.perf_counter(), time.process_time()
+        for sequences in several:
+            ae.transform(sequences)
+        rates.append(count / (time.perf_counter() - begin))
+        costs.append(1e6 * (time.process_time() - used) / count)
+    return max(rates), min(costs)
+
+
+def _load_and_cost(
+    port: int, server: Any, requests: list[bytes], seconds: float
+) -> tuple[Load, float]:
+    """Measure the clients, and the CPU time of the service for one request in µs."""
+    run(port, requests, 0.5)
+    used = _cpu_seconds(server)
+    load = run(port, requests, seconds)
+    return load, 1e6 * (_cpu_seconds(server) - used) / len(load.times)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, names: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """Serve models with ``refold serve``; yield the port and the process."""
+    files, port = [folder / f"{name}.refold" for name in names], _free_port()
+    with process(port, "refold", "serve", *files, "--port", port) as server:
+        yield port, server
+
+
+@contextlib.contextmanager
+def process(port: int, *command: Any) -> Iterator[Any]:
+    """Run a module until the end of the block, and wait until it is ready."""
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    server: Any = subprocess.Popen(
+        [sys.executable, "-m", *map(str, command)],
+        env=os.environ | {"PYTHONPATH": paths},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(6000):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/ready")
+                break
+            time.sleep(0.05)
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+def _cpu_seconds(server: Any) -> float:
+    """Return the CPU time of a process, in seconds."""
+    text = Path(f"/proc/{server.pid}/stat").read_text(encoding="utf-8")
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     """Measure the parts and write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
-    parser.add_argument(
-        "--requests", type=int, default=200_000, help="number of requests for the memory test"
-    )
-    parser.add_argument("--seconds", type=float, default=5.0, help="of a measurement")
-    parser.add_argument("--page", action="store_true", help="write the page without measurements")
-    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
-    given = parser.parse_args()
-    if given.quick:
-        given.seconds, given.requests = 0.3, 100
-    folder = results_folder(complete=not given.quick)
-    path = folder / "serve.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     warnings.simplefilter("ignore", UserWarning)
-    if not given.page:
-        with tempfile.TemporaryDirectory() as name:
-            bench = measure.fit(Path(name), given.seconds)
-            for part in given.parts:
-                options = [given.requests] if part == "memory" else []
-                results[part] = getattr(measure, part)(bench, *options)
-                results["about"] = environment(SHOWN)
-                path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    shown = [_section(part, results[part]) for part in PARTS if part in results]
-    page = [text for section in shown for text in section]
-    write_page("serve", "The service", page, about=results["about"], folder=folder)
-
-
-def _section(part: str, found: Any) -> list[str]:
-    """Return the title of a part, its text, and a table if it has several rows."""
-    title, text, *columns = _SECTIONS[part]
-    one = {} if columns else _shown(found)
-    shown = [f"## {title}", text.format(clients=measure.CLIENTS, **one)]
-    if columns:
-        rows = [[form.format(**_shown(row)) for _, form in columns] for row in found]
-        shown.append(table([name for name, _ in columns], rows))
-    return shown
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of a row: milliseconds, the name of the data, and ratios."""
-    shown = {key: 1e3 * row[key] if key.endswith(("p50", "p99")) else row[key] for key in row}
-    shown["data"] = ENCODING.get(row.get("data", ""))
-    for name, above, below in _RATIOS:
-        if above in row and below in row:
-            shown[name] = row[above] / row[below]
-    return shown
-
-
-# Name of a ratio, and the values that it relates.
-_RATIOS = (
-    ("share", "rate", "offline"),
-    ("alike", "together", "offline"),
-    ("gain", "our_rate", "rate"),
-    ("times", "offered", "largest"),
-)
-# By part: title, text, and the columns of a table.
-_SECTIONS: dict[str, tuple[Any, ...]] = {
-    "rates": (
-        "Rates",
-        "Each of {clients} clients sends its next request when it has the response to the "
-        "last one. The clients run in one thread, and share the cores with the service. The "
-        "offline rate is the best of five calls of `transform` on all sequences at once. Two "
-        "things bound the ratio. First, at most {clients} requests can be computed "
-        'together. The column "offline, same batch" is the ratio that `transform` reaches on as '
-        "many sequences as these requests have. Second, the service and the clients need CPU time "
-        "for HTTP and for the format. The table has the CPU time per sequence of all threads.",
-        ("data", "{data}"),
-        ("format", "{form}"),
-        ("sequences per request", "{each}"),
-        ("sequences per second", "{rate:,.0f}"),
-        ("offline", "{offline:,.0f}"),
-        ("ratio", "{share:.2f}"),
-        ("offline, same batch", "{alike:.2f}"),
-        ("CPU time of the service, µs", "{service_us:,.0f}"),
-        ("clients, µs", "{clients_us:,.0f}"),
-        ("offline, µs", "{offline_us:,.0f}"),
-        ("median, ms", "{p50:.1f}"),
-        ("p99, ms", "{p99:.1f}"),
-    ),
-    "peers": (
-        "FastAPI",
-        "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
-        "padded to a power of two, and all shapes are compiled in advance. A request has one "
-        "sequence in JSON, and there is no latent optimization.",
-        ("data", "{data}"),
-        ("FastAPI, requests per second", "{rate:,.0f}"),
-        ("Refold", "{our_rate:,.0f}"),
-        ("ratio", "{gain:.1f}"),
-        ("FastAPI, CPU time, µs", "{service_us:,.0f}"),
-        ("Refold", "{our_service_us:,.0f}"),
-        ("FastAPI, p99, ms", "{p99:.1f}"),
-        ("Refold", "{our_p99:.1f}"),
-    ),
-    "memory": (
-        "Memory",
-        "The process uses {megabytes[0]:.0f} MB of memory at the start, and {megabytes[1]:.0f} MB, "
-        "{megabytes[2]:.0f} MB, {megabytes[3]:.0f} MB after a tenth, a half and all of {number:,} "
-        "requests. {failed} requests failed.",
-    ),
-    "overload": (
-        "Overload",
-        "With {each} utterances per request, {clients} clients reached {largest:,.0f} requests per "
-        "second. Then 320 clients sent {offered:,.0f} requests per second ({times:.1f} times as "
-        "many). {rate:,.0f} per second succeeded, and {refused:,} were refused with 429 or 503. "
-        "Half of the refusals came within {refusal_p50:.1f} ms after the request was due, and 99 % "
-        "within {refusal_p99:.1f} ms. {failed} requests failed otherwise. In the following second, "
-        "the rate was {after:,.0f}.",
-    ),
-}
+    packages = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow", "fastapi")
+    parts = {"rates": rates, "peers": peers}
+    run_parts("serve", "The service", parts, (5.0, 0.3), about=__doc__, packages=packages)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,20 @@
 """Training, next to Keras: ``python -m benchmarks.training``.
 
 It takes about half an hour on two cores, needs ``tensorflow-cpu`` (dependency group ``backends``)
-and 5 GB of disk.  ``--parts question cost`` measures only these parts, and ``--quick`` checks that
-everything runs.  Every measurement runs in its own process, one after the other.  Failures are
-named in the results.  If all parts ran in full, tables are written to ``results/training.md`` and
-to the documentation, and otherwise to a temporary folder.
+and 5 GB of disk.  ``--parts question cost`` measures only these parts.  Every measurement runs in
+its own process, one after the other.  Failures are named in the results.
 """
 
-import argparse
 import math
 import statistics
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks._process import MeasurementError, measure, measure_command, peak_bytes
-from benchmarks._results import (
-    DOCS,
-    PACKAGES,
-    environment,
-    replace_results,
-    results_folder,
-    section,
-    table,
-    write_page,
-)
+from benchmarks._process import measure, measure_command, peak_bytes
+from benchmarks._results import PACKAGES, run_parts, section, table
 from benchmarks._series import FEATURES, equal, log_normal
 
 PICTURE = "training.png"
@@ -369,40 +355,17 @@ def _mb(size: float) -> str:
     return f"{size / 1e6:.0f} MB"
 
 
-PARTS: dict[str, Callable[[Sizes, Path], str]] = {
-    "question": question,
-    "ragged": ragged,
-    "folder": larger_than_memory,
-    "cost": cost,
-}
-
-
 def main() -> None:
     """Measure, and write the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
-    options = parser.parse_args()
-    texts = []
-    with tempfile.TemporaryDirectory(prefix="refold-training-") as name:
-        scratch = Path(name)
-        for part in options.parts:
-            print(f"{part} ...", flush=True)
-            try:
-                texts.append(PARTS[part](QUICK if options.quick else Sizes(), scratch))
-            except MeasurementError as error:
-                texts.append(f"**Did not run:** {error}")
-        failed = any(text.startswith("**Did not run") for text in texts)
-        complete = len(options.parts) == len(PARTS) and not options.quick and not failed
-        folder = results_folder(complete=complete)
-        if (scratch / PICTURE).exists():
-            image = (DOCS / "images" if complete else folder) / PICTURE
-            image.write_bytes((scratch / PICTURE).read_bytes())
+    parts = {
+        "question": question,
+        "ragged": ragged,
+        "folder": larger_than_memory,
+        "cost": cost,
+    }
     packages = (*PACKAGES, "jaxlib", "tensorflow-cpu")
-    write_page("training", "Training", texts, packages=packages, folder=folder)
-    if complete:
-        text = "\n\n".join([environment(packages), *texts]).replace("## ", "### ")
-        replace_results(DOCS / "explanation" / "performance.md", text, name="training")
+    sizes = Sizes(), QUICK
+    run_parts("training", "Training", parts, sizes, about=__doc__, packages=packages, in_docs=True)
 
 
 if __name__ == "__main__":

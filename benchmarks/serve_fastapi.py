@@ -1,6 +1,6 @@
 """A simple service with FastAPI, which calls ``encoder.predict`` for each request.
 
-Run ``python -m benchmarks.serve_peers.fastapi_predict MODEL PORT LENGTHS...``. Sequences are padded
+Run ``python -m benchmarks.serve_fastapi MODEL PORT LENGTHS...``. Sequences are padded
 to a power of two, so that there are few shapes. All of them are compiled at the start.
 """
 
