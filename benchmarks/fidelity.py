@@ -22,13 +22,28 @@ from typing import Any
 import numpy as np
 
 from benchmarks._process import MeasurementError, measure
-from benchmarks._results import FOLDER, Record, machine, read_records, replace, today, write_page
+from benchmarks._results import (
+    Record,
+    machine,
+    read_records,
+    replace,
+    results_folder,
+    today,
+    write_page,
+)
 from benchmarks._sets import DATA
-from benchmarks.fidelity_peers.cells import PARTS, QUICK, Run, Selection, read_cells
 from benchmarks.fidelity_peers.methods import METHODS, NotPossibleError
-from benchmarks.fidelity_peers.page import about, draw, page
+from benchmarks.fidelity_peers.page import (
+    PARTS,
+    QUICK,
+    Run,
+    Selection,
+    about,
+    draw,
+    page,
+    read_cells,
+)
 
-QUICK_FOLDER = Path(tempfile.gettempdir(), "refold-fidelity-quick")
 # Time limit for start, compilation, and reconstruction of the test split. Some methods reconstruct
 # one sequence at a time.
 SECONDS_BESIDES_FIT = 900.0
@@ -150,8 +165,8 @@ def _describe(run: Run, record: Record) -> str:
     return f"{DATA[run.data].title}, {run.size}, {METHODS[run.method].title}, {run.seed}: {outcome}"
 
 
-def report(path: Path, selection: Selection) -> bool:
-    """Write the page and the picture, and return whether there are results."""
+def report(path: Path, selection: Selection) -> None:
+    """Write the page and the picture, if there are results."""
     cells, used = read_cells(path, selection)
     if cells:
         draw(cells, path.with_suffix(".png"))
@@ -162,51 +177,31 @@ def report(path: Path, selection: Selection) -> bool:
             about=about(used, selection),
             folder=path.parent,
         )
-    return bool(cells)
 
 
 def main() -> None:
     """Measure the results that are missing, and write the table and the picture."""
-    options = _parse()
-    selection = Selection(
-        QUICK if options.quick else {name: PARTS[name] for name in options.parts},
-        *(tuple(chosen) for chosen in (options.sets, options.methods, options.sizes)),
-        seeds=tuple(options.seeds),
-        seconds=options.seconds,
-    )
-    folder = options.folder or (QUICK_FOLDER if options.quick else FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "fidelity.json"
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--sets", nargs="+", choices=list(DATA), default=list(DATA))
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
+    parser.add_argument("--report", action="store_true", help="write the page without measuring")
+    options = parser.parse_args()
+    parts = QUICK if options.quick else {name: PARTS[name] for name in options.parts}
+    selection = Selection(parts, tuple(options.sets), tuple(options.methods))
     # The page shows all stored results, also if only a selection was measured.
-    shown = selection if options.quick else Selection(seconds=options.seconds)
-    if options.report:
-        if not report(path, shown):
-            raise SystemExit(f"{path} has no such results. Measure first.")
-        return
+    shown = selection if options.quick else Selection()
+    path = results_folder(complete=not options.quick) / "fidelity.json"
     try:
-        with tempfile.TemporaryDirectory(prefix="refold-fidelity-") as scratch:
-            measure_missing(path, selection, Path(scratch))
+        if not options.report:
+            with tempfile.TemporaryDirectory(prefix="refold-fidelity-") as scratch:
+                measure_missing(path, selection, Path(scratch))
     except KeyboardInterrupt:
         print("Interrupted. All results so far are stored, and the next call continues there.")
         raise SystemExit(130) from None
     finally:
         report(path, shown)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--sets", nargs="+", choices=list(DATA), default=list(DATA))
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
-    parser.add_argument("--sizes", nargs="+", type=int, default=(), help="latent dimensions")
-    parser.add_argument("--seeds", nargs="+", type=int, default=(), help="seeds; all by default")
-    parser.add_argument(
-        "--seconds", type=int, default=Selection().seconds, help="largest time limit of a fit"
-    )
-    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
-    parser.add_argument("--report", action="store_true", help="write the page without measuring")
-    parser.add_argument("--folder", type=Path, help="folder for results, table and picture")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,42 +1,27 @@
 """One LSTM layer, next to Keras on its three backends, PyTorch, and a large matrix product.
 
 ``python -m benchmarks.lstm`` takes about 9 minutes on two cores.  It needs ``tensorflow-cpu`` and
-``torch`` (dependency group ``backends``).  If one of them is missing, it says so and measures the
-others.
+``torch`` (dependency group ``backends``).
 
 Every implementation runs in its own process on the same arrays.  First its best setting and number
 of threads are found.  Then the implementations take turns for several rounds, so that disturbances
-affect all of them, and the median over rounds is reported.  Their results must agree.  Tables are
-written to ``results/lstm.md``, and the picture and the main table to
-``docs/explanation/performance.md``.  If an implementation is missing, or with ``--quick``,
-everything is written to a temporary folder.
+affect all of them, and the median over rounds is reported.  Their results must agree.
 """
 
-import argparse
 import importlib.util
 import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks import lstm_layers
-from benchmarks._process import num_cores
-from benchmarks._results import (
-    DOCS,
-    PACKAGES,
-    replace_results,
-    results_folder,
-    section,
-    table,
-    write_page,
-)
+from benchmarks._process import MeasurementError, num_cores
+from benchmarks._results import PACKAGES, run_parts, section, table
 from benchmarks.lstm_layers import MATMUL_SIZE, Case
 
 ROWS = (
@@ -48,7 +33,6 @@ ROWS = (
     Case(200, 16, 1, 32),
     Case(1000, 8, 3, 64),
 )
-UNITS = (8, 16, 20, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 SHAPE = "T, B, F, H"
 OURS, REFERENCE = "refold_lstm", "keras_jax"
 SAME = 1e-4  # largest relative difference between implementations
@@ -56,6 +40,18 @@ FAR = 1.5  # settings that take this many times longer than the fastest are drop
 SETTLE = 0.02  # seconds until the threads of the previous process stop spinning
 # Unrolled loops are tried up to this many steps. Longer ones take XLA long to compile.
 LONGEST_UNROLL, LONGEST_UNROLL_WITHOUT_XLA = 10, 30
+
+
+class Sizes(NamedTuple):
+    """How much is measured; ``settings`` limits the settings of an implementation."""
+
+    rounds: int = 7
+    seconds: float = 0.1  # of a turn
+    units: tuple[int, ...] = (8, 16, 20, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+    settings: int | None = None
+
+
+QUICK = Sizes(2, 0.03, (8, 64, 256), 1)
 
 
 class Implementation(NamedTuple):
@@ -130,13 +126,10 @@ Times = dict[str, Timed]
 
 
 class Pool:
-    """A process for each implementation and number of cores; only one of them computes at a time.
+    """Processes for implementations and numbers of cores; only one computes at a time."""
 
-    ``log`` is called with the message of each failure.
-    """
-
-    def __init__(self, rounds: int, seconds: float, log: Callable[[str], None]) -> None:
-        self.rounds, self.seconds, self.log = rounds, seconds, log
+    def __init__(self, rounds: int, seconds: float) -> None:
+        self.rounds, self.seconds = rounds, seconds
         self._processes: dict[tuple[str, str], ProcessPoolExecutor] = {}
 
     def close(self) -> None:
@@ -156,10 +149,7 @@ class Pool:
         return self._processes[name, cores]
 
     def race(self, mode: str, case: Case | None, entries: list[Candidate]) -> Times:
-        """Time each implementation with its best setting.
-
-        Implementations for which no setting works have no result.
-        """
+        """Time each implementation with its best setting."""
         for process in self._processes.values():
             process.submit(lstm_layers.clear).result()
         able = self._build(mode, case, entries)
@@ -204,7 +194,7 @@ class Pool:
                 able.append(entry)
             except Exception as error:
                 message = f"{type(error).__name__}: {error}".splitlines()[0]
-                self.log(f"{entry.name} ({entry.words}), {mode}: {message}")
+                print(f"Did not run: {entry.name} ({entry.words}), {mode}: {message}", flush=True)
         return able
 
     def _time(self, mode: str, candidate: Candidate) -> float:
@@ -218,24 +208,22 @@ def _key(mode: str, candidate: Candidate) -> str:
 
 
 class Row(NamedTuple):
-    """Results for one case: times and largest relative differences of each implementation.
-
-    ``loop`` is Refold's time of a step in a compiled loop.
-    """
+    """Results for one case; ``loop`` is Refold's time of a step in a compiled loop."""
 
     case: Case
     both: Times
     loop: Timed
-    differences: dict[str, float]
 
 
 def measure_row(pool: Pool, case: Case, entries: list[Candidate]) -> Row:
     """Measure a case, and compare the results."""
     both = pool.race("both", case, entries)
     arrays = {name: pool.arrays("both", timed.candidate) for name, timed in both.items()}
-    loop = pool.race("loop", case, [both[OURS].candidate])[OURS]
-    differences = {name: _difference(arrays[name], arrays[REFERENCE]) for name in both}
-    return Row(case, both, loop, differences)
+    for name in both:
+        difference = _difference(arrays[name], arrays[REFERENCE])
+        if not difference <= SAME:
+            raise MeasurementError(f"{name} at ({case.title}) differs by {difference:.1e}.")
+    return Row(case, both, pool.race("loop", case, [both[OURS].candidate])[OURS])
 
 
 def _difference(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> float:
@@ -246,67 +234,79 @@ def _difference(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> f
     )
 
 
-def fastest_peer(times: Times) -> float | None:
-    """Return the seconds of the fastest implementation other than Refold."""
-    return min((timed.seconds for name, timed in times.items() if name != OURS), default=None)
+def layer(sizes: Sizes, folder: Path) -> str:
+    """Measure all shapes, and draw the rate against the number of units."""
+    packages = sorted({one.package for one in IMPLEMENTATIONS.values()})
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        raise MeasurementError(f"{', '.join(missing)} not installed")
 
+    def entries(case: Case) -> list[Candidate]:
+        return [one for name in IMPLEMENTATIONS for one in candidates(name, case)[: sizes.settings]]
 
-def page(rows: list[Row], rate: float, notes: list[str]) -> list[str]:
-    """Return the parts of the page; ``rate`` is that of the matrix product, per second."""
-    return [
-        "Each implementation has its own process and its best setting (second line of a cell). The "
-        f"implementations take turns, and times are medians over rounds. Shapes are {SHAPE}: "
-        "steps, batch size, features, units. All arrays are float32.",
-        *notes,
+    pool = Pool(sizes.rounds, sizes.seconds)
+    rows, sweep, rates = [], {}, []
+    try:
+        engine = pool.process(OURS).submit(lstm_layers.engine).result()
+        for case in ROWS:
+            rates.append(matrix_rate(pool))
+            rows.append(measure_row(pool, case, entries(case)))
+            print(case.title, {n: t.seconds for n, t in rows[-1].both.items()}, flush=True)
+        for case in (Case(50, 64, 16, units) for units in sizes.units):
+            sweep[case] = pool.race("both", case, entries(case))
+            print(case.title, {n: t.seconds for n, t in sweep[case].items()}, flush=True)
+        rates.append(matrix_rate(pool))
+    finally:
+        pool.close()
+    rate = statistics.median(rates)
+    draw(sweep, rate, folder / "lstm.png")
+    text = (
+        f"Refold runs {engine}. Each implementation has its own process and its best setting "
+        "(second line of a cell). The implementations take turns, and times are medians over "
+        f"rounds. Shapes are {SHAPE}: steps, batch size, features, units. All arrays are float32. "
         f"A product of two {MATMUL_SIZE} × {MATMUL_SIZE} matrices reaches {rate / 1e9:.0f} GFLOP/s "
-        "(the fastest implementation).",
-        section(
-            "Forward and backward, milliseconds",
-            "The time of one layer with all outputs and the gradients of the weights and of the "
-            "input. The share of the matrix-product rate is the number of operations (three times "
-            "those of the forward products), divided by Refold's time and by the matrix-product "
-            "rate. The last column is the share for ten steps in one compiled loop, as in "
-            "training. The loop allocates memory once and not in every call.",
-            main_table(rows, rate, settings=True),
-        ),
+        "(the fastest implementation).\n\n"
+        "The time is that of one layer with all outputs and the gradients of the weights and of "
+        "the input. The share of the matrix-product rate is the number of operations (three times "
+        "those of the forward products), divided by Refold's time and by the matrix-product "
+        "rate. The last column is the share for ten steps in one compiled loop, as in "
+        "training. The loop allocates memory once and not in every call. "
         "The outputs and gradients of all implementations differ from those of Keras on JAX by "
-        f"less than {SAME:g} of the largest magnitude of the array.",
-    ]
+        f"less than {SAME:g} of the largest magnitude of the array."
+    )
+    return section("Forward and backward, milliseconds", text, main_table(rows, rate))
 
 
-def main_table(rows: list[Row], rate: float, *, settings: bool = False) -> str:
+def matrix_rate(pool: Pool) -> float:
+    """Return the operations per second of a large matrix product, in the fastest implementation."""
+    times = pool.race("matmul", None, [Candidate(name, "all", {}) for name in MATMUL])
+    return max(2 * MATMUL_SIZE**3 / timed.seconds for timed in times.values())
+
+
+def main_table(rows: list[Row], rate: float) -> str:
     """Return the table of the forward and backward pass."""
-    names = _names(row.both for row in rows)
-    header = [SHAPE, *_titles(names), "× Keras on JAX", "× fastest peer"]
     lines = []
     for row in rows:
         ours = row.both[OURS].seconds
+        peers = [timed.seconds for name, timed in row.both.items() if name != OURS]
         shares = [row.case.flops / seconds / rate for seconds in (ours, row.loop.seconds)]
         lines.append(
             [
                 row.case.title,
-                *(_cell(row.both.get(name), settings=settings) for name in names),
+                *(_cell(row.both.get(name)) for name in IMPLEMENTATIONS),
                 f"{row.both[REFERENCE].seconds / ours:.2f}",
-                f"{(fastest_peer(row.both) or ours) / ours:.2f}",
+                f"{min(peers) / ours:.2f}",
                 *(f"{share:.0%}" for share in shares),
             ]
         )
+    titles = [one.title for one in IMPLEMENTATIONS.values()]
+    header = [SHAPE, *titles, "× Keras on JAX", "× fastest peer"]
     return table([*header, "share of the matrix-product rate", "share in a compiled loop"], lines)
 
 
-def _names(results: Iterable[dict[str, Any]]) -> list[str]:
-    present = {name for result in results for name in result}
-    return [name for name in IMPLEMENTATIONS if name in present]
-
-
-def _titles(names: list[str]) -> list[str]:
-    return [IMPLEMENTATIONS[name].title for name in names]
-
-
-def _cell(timed: Timed | None, *, settings: bool) -> str:
+def _cell(timed: Timed | None) -> str:
     if timed is None:
         return ""
-    words = timed.candidate.words if settings else ""
+    words = timed.candidate.words
     return f"{1000 * timed.seconds:.3g}" + (f"<br>{words}" if words else "")
 
 
@@ -317,42 +317,26 @@ def draw(sweep: dict[Case, Times], rate: float, path: Path) -> None:
     from refold.plots._matplotlib import tidy
     from refold.plots.charts import MUTED, PALETTE
 
-    colors = dict(zip(IMPLEMENTATIONS, PALETTE, strict=False))
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
     ax = figure.add_subplot()
-    ends = {}
-    for name in IMPLEMENTATIONS:
+    for name, color in zip(IMPLEMENTATIONS, PALETTE, strict=False):
         points = [
             (case.units, case.flops / times[name].seconds / 1e9)
             for case, times in sweep.items()
             if name in times
         ]
-        if points:
-            widths = (2.6, 5, 3) if name == OURS else (1.6, 3.5, 2)
-            style = dict(zip(("linewidth", "markersize", "zorder"), widths, strict=True))
-            ax.plot(*zip(*points, strict=True), color=colors[name], marker="o", **style)
-            ends[name] = points[-1][1]
+        widths = (2.6, 5, 3) if name == OURS else (1.6, 3.5, 2)
+        style = dict(zip(("linewidth", "markersize", "zorder"), widths, strict=True))
+        title = IMPLEMENTATIONS[name].title
+        ax.plot(*zip(*points, strict=True), color=color, marker="o", label=title, **style)
     first, *_, last = (case.units for case in sweep)
     limit = rate / 1e9
     ax.axhline(limit, color=MUTED, linestyle="--", linewidth=1.2)
     words = f"one large matrix product on this machine, {limit:.0f} GFLOP/s"
     above = {"xytext": (0, 5), "textcoords": "offset points", "fontsize": 9}
     ax.annotate(words, (first, limit), color="#5b6371", **above)
-    top = 1.12 * max(limit, *ends.values())
-    ax.set_ylim(0, top)
-    heights = dict(ends)
-    for below, name in pairwise(sorted(ends, key=ends.__getitem__)):  # labels do not overlap
-        heights[name] = max(heights[name], heights[below] + 0.055 * top)
-    for name, end in ends.items():
-        ax.annotate(
-            IMPLEMENTATIONS[name].title,
-            (last, end),
-            (last * 1.09, heights[name]),
-            color=colors[name],
-            fontweight="bold" if name == OURS else "normal",
-            va="center",
-            annotation_clip=False,
-        )
+    ax.set_ylim(bottom=0)
+    figure.legend(loc="outside right center", frameon=False)
     case = next(iter(sweep))
     ax.set_xscale("log", base=2)
     ax.set_xticks([tick for tick in (8, 16, 32, 64, 128, 256, 512) if first <= tick <= last])
@@ -366,83 +350,17 @@ def draw(sweep: dict[Case, Times], rate: float, path: Path) -> None:
     figure.savefig(path)
 
 
-IN_DOCS = """\
-![Rate against units: one curve per implementation, and the matrix product](../images/lstm.png)
-
-*Forward and backward pass of one layer: floating-point operations of its matrix products per
-second. Higher is faster. The dashed line is one large matrix product on the same machine.*
-
-The table shows milliseconds for the forward and backward pass in float32, with gradients of the
-weights and of the input. T is the number of steps, B the batch size, F the number of features and H
-the number of units. Each implementation runs alone, with its best setting and number of threads.
-The last two columns compare Refold with the rate of a large matrix product on this machine: for
-single calls, and for ten steps in one compiled loop. `SequenceAutoencoder` trains in such a loop,
-which allocates memory once and not in every call.
-
-{table}
-
-[All results](../../benchmarks/results/lstm.md) have commit, machine, versions, and settings.
-"""
-
-
 def main() -> None:
-    """Measure, and write the tables and the picture."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lstm", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
-    options = parser.parse_args()
-    missing = [
-        one.title
-        for one in IMPLEMENTATIONS.values()
-        if importlib.util.find_spec(one.package) is None
-    ]
-    names = [name for name, one in IMPLEMENTATIONS.items() if one.title not in missing]
-    notes = [f"**Not installed, and left out:** {', '.join(missing)}."] if missing else []
-    print(*notes)
-
-    def note(text: str) -> None:
-        notes.append(f"Did not run: {text}")
-        print(text, flush=True)
-
-    def entries(case: Case) -> list[Candidate]:
-        number = 1 if options.quick else None
-        return [entry for name in names for entry in candidates(name, case)[:number]]
-
-    units = (8, 64, 256) if options.quick else UNITS
-    pool = Pool(*((2, 0.03) if options.quick else (7, 0.1)), note)
-    rows, sweep, rates = [], {}, []
-
-    def measure_rate() -> None:
-        entries = [Candidate(name, "all", {}) for name in MATMUL if name in names]
-        times = pool.race("matmul", None, entries).values()
-        rates.append(max(2 * MATMUL_SIZE**3 / timed.seconds for timed in times))
-
-    try:
-        engine = pool.process(OURS).submit(lstm_layers.engine).result()
-        notes.insert(0, f"Refold runs {engine}.")
-        for case in ROWS:
-            measure_rate()
-            rows.append(measure_row(pool, case, entries(case)))
-            print(case.title, {n: t.seconds for n, t in rows[-1].both.items()}, flush=True)
-        for case in (Case(50, 64, 16, number) for number in units):
-            sweep[case] = pool.race("both", case, entries(case))
-            print(case.title, {n: t.seconds for n, t in sweep[case].items()}, flush=True)
-        measure_rate()
-    finally:
-        pool.close()
-    rate = statistics.median(rates)
-    complete = not (options.quick or missing)
-    folder = results_folder(complete=complete)
-    packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "tensorflow", "torch")
-    parts = page(rows, rate, notes)
-    write_page("lstm", "One LSTM layer", parts, packages=packages, folder=folder)
-    draw(sweep, rate, (DOCS / "images" if complete else folder) / "lstm.png")
-    if complete:
-        text = IN_DOCS.format(table=main_table(rows, rate))
-        replace_results(DOCS / "explanation" / "performance.md", text, name="lstm")
-    for row in rows:
-        for name, difference in row.differences.items():
-            if not difference <= SAME:
-                raise SystemExit(f"{name} at ({row.case.title}) differs by {difference:.1e}.")
+    """Measure, and write the table and the picture."""
+    run_parts(
+        "lstm",
+        "One LSTM layer",
+        {"layer": layer},
+        (Sizes(), QUICK),
+        about=__doc__,
+        packages=(*PACKAGES, "jaxlib", "tensorflow-cpu", "tensorflow", "torch"),
+        in_docs=True,
+    )
 
 
 if __name__ == "__main__":
