@@ -18,7 +18,7 @@ leave-one-out cross-validation. Unlike Refold, it does not have to compress the 
 import argparse
 import time
 import warnings
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import numpy as np
 from sklearn.linear_model import RidgeCV
@@ -27,7 +27,7 @@ from tests.outside_data import tracks
 import refold
 from benchmarks._results import results_folder, section, table, write_page
 from benchmarks._sets import DATA, Split, folder_of
-from refold.evaluation import last_value, linear_continuation, nmse, pick_season, seasonal_naive
+from refold.evaluation import ForecastErrors, forecast_errors, nmse, pick_season
 from refold.sequences import Scaler, Sequences, as_sequences, split_at
 
 
@@ -106,42 +106,8 @@ MORE = {
 }
 
 
-class Measured(NamedTuple):
-    """Errors on the test sequences, of each step and over all steps."""
-
-    by_step: dict[str, np.ndarray]
-    whole: dict[str, float]
-    baseline: str
-
-
-def measure(train: Sequences, test: Sequences, steps: int, forecast: Any) -> Measured:
-    """Measure a forecast of the last steps, and the naive ones; ``forecast`` takes the history."""
-    scaler, season = Scaler.fit(train), pick_season(train)
-    naive = {"last value": last_value, "linear": linear_continuation}
-    if season is not None:
-        naive["last season"] = lambda before, steps: seasonal_naive(before, steps, season)
-    before, after = _cut(train, steps)
-    in_training = {name: nmse(after, make(before, steps), scaler) for name, make in naive.items()}
-    before, after = _cut(test, steps)
-    forecasts = {name: make(before, steps) for name, make in naive.items()}
-    forecasts["Refold"] = forecast(before)
-    by_step = {
-        name: np.array(
-            [nmse(*(_step(one, h) for one in (after, ahead)), scaler) for h in range(steps)]
-        )
-        for name, ahead in forecasts.items()
-    }
-    whole = {name: nmse(after, ahead, scaler) for name, ahead in forecasts.items()}
-    return Measured(by_step, whole, min(in_training, key=in_training.__getitem__))
-
-
-def _cut(sequences: Sequences, steps: int) -> tuple[Sequences, Sequences]:
-    longer = _longer(sequences, steps)
-    return split_at(longer, longer.lengths - steps)
-
-
-def _step(sequences: Sequences, step: int) -> Sequences:
-    return split_at(split_at(sequences, step)[1], 1)[0]
+# Naive forecasts, by their names in `ForecastErrors`.
+NAIVE = {"last_value": "last value", "linear": "linear", "seasonal_naive": "last season"}
 
 
 def row(name: str, steps: int) -> tuple[list[str], np.ndarray]:
@@ -151,23 +117,49 @@ def row(name: str, steps: int) -> tuple[list[str], np.ndarray]:
     began = time.perf_counter()
     ae = refold.SequenceAutoencoder(16, forecast_steps=steps, random_state=0).fit(train)
     seconds = time.perf_counter() - began
-    found = measure(train, test, steps, lambda before: ae.forecast(before).sequences)
-    ours, theirs = found.by_step["Refold"], found.by_step[found.baseline]
-    ratios = ours[theirs > 0] / theirs[theirs > 0]  # the last years of fertility are missing
+    before, after = _cut(test, steps)
+    errors, baseline = measure(train, before, after, ae.forecast(before).sequences)
+    ratios = ratios_by_step(errors, baseline, Scaler.fit(train))
     ridge = regression(train, _longer(test, steps), steps)
-    cells = [found.whole[name] for name in ("Refold", "last value", "linear")]
-    season = found.whole.get("last season")
+    season = errors.seasonal_naive if errors.season else None
+    cells = (errors.model, errors.last_value, errors.linear, season, ridge)
     return [
         title,
         str(steps),
-        *(f"{cell:.3g}" for cell in cells),
-        "" if season is None else f"{season:.3g}",
-        "" if ridge is None else f"{ridge:.3g}",
-        found.baseline,
+        *("" if cell is None else f"{cell:.3g}" for cell in cells),
+        NAIVE[baseline],
         f"{ratios.mean():.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
         f"{1 - ae.score(test):.3g}",
         f"{seconds:.0f}",
     ], ratios
+
+
+def measure(
+    train: Sequences, before: Sequences, after: Sequences, forecast: Sequences
+) -> tuple[ForecastErrors, str]:
+    """Measure a forecast of test sequences next to the naive ones, and return the baseline, too."""
+    scaler, season = Scaler.fit(train), pick_season(train)
+    names = [name for name in NAIVE if season or name != "seasonal_naive"]
+    steps = int(after.lengths.max())
+    train_before, train_after = _cut(train, steps)
+    in_training = forecast_errors(train_before, train_after, train_after, scaler, season=season)
+    errors = forecast_errors(before, after, forecast, scaler, season=season)
+    baseline = min(names, key=lambda name: getattr(in_training, name))
+    return replace(errors, season=season), baseline
+
+
+def ratios_by_step(errors: ForecastErrors, baseline: str, scaler: Scaler) -> np.ndarray:
+    """Return the squared error of the model at each step, relative to that of the baseline."""
+    ours, theirs = (
+        ((errors.by_step[name] / scaler.scale_) ** 2).sum(axis=1) for name in ("model", baseline)
+    )
+    observed = theirs > 0  # the last years of fertility are missing
+    return ours[observed] / theirs[observed]
+
+
+def _cut(sequences: Sequences, steps: int) -> tuple[Sequences, Sequences]:
+    longer = _longer(sequences, steps)
+    return split_at(longer, longer.lengths - steps)
 
 
 def _longer(sequences: Sequences, steps: int) -> Sequences:
