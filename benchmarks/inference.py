@@ -1,8 +1,8 @@
 """Inference with a fitted model: ``python -m benchmarks.inference``.
 
 It takes about half an hour on two cores.  ``--parts latency`` measures only this part.  It needs
-``torch`` and ``sequitur`` (dependency groups ``backends`` and ``peers``).  Every measurement runs
-in its own process, one after the other.  Failures are named in the results.
+``torch``, ``sequitur`` and ``onnxruntime`` (dependency groups ``backends`` and ``peers``).  Every
+measurement runs in its own process, one after the other.  Failures are named in the results.
 """
 
 import statistics
@@ -22,6 +22,7 @@ LATENT_DIM = 16
 LATENT_STEPS = 10  # the default for fewer than 2000 training sequences
 PREDICT_BATCHES = (32, 256)
 PEER_BATCHES = (64, 256, 1024)
+ONNX_BATCH = 64
 SETTLE = 0.02  # seconds until the threads of the previous call stop spinning
 ONE = """
 import sys, numpy, refold
@@ -334,10 +335,76 @@ def _by_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
     return {name: float(np.median(each)) for name, each in times.items()}
 
 
+def onnx(sizes: Sizes, folder: Path) -> str:
+    """Measure ONNX Runtime next to Keras, also without Refold's kernel."""
+    _prepare(folder, sizes.epochs)
+    model, rounds = folder / "vowels.refold", 10 * sizes.repeats
+    rates = measure(onnx_rates, model, folder / "vowels.onnx", rounds)
+    name = "`keras.Model.predict`, Keras's own loop"
+    rates[name] = measure(predict_rate, model, rounds, REFOLD_KERNEL="none")
+    keras = rates["`keras.Model.predict`, Refold's kernel"]
+    rows = [[title, f"{rate:,.0f}", f"{rate / keras:.2f}"] for title, rate in rates.items()]
+    text = (
+        "Sequences per second on the test split of JapaneseVowels, without latent optimization. "
+        f"Each number is the median of {rounds} rounds. ONNX Runtime reads padded batches of "
+        f"{ONNX_BATCH} sequences of similar length with at most {num_cores()} threads, and "
+        "`predict` reads one array in batches of 32 (the default). Both are given sequences that "
+        "are already padded."
+    )
+    header = ["program", "sequences per second", "relative to `predict` with Refold's kernel"]
+    return section("ONNX", text, table(header, rows))
+
+
+def onnx_rates(model: Path, graph: Path, rounds: int) -> dict[str, float]:
+    """Export a model; return the rates of ONNX Runtime, of Refold and of Keras with its kernel."""
+    import onnxruntime
+
+    import refold
+    from refold.export import to_onnx
+
+    ae = refold.SequenceAutoencoder.load(model).set_params(latent_steps=0)
+    to_onnx(ae, graph)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_cores()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    test = refold.datasets.japanese_vowels().test
+    order = np.argsort(test.lengths, kind="stable")
+    parts = [test[order[i : i + ONNX_BATCH]] for i in range(0, len(order), ONNX_BATCH)]
+    batches = [
+        {"values": part.to_padded(0.0).astype(np.float32), "lengths": part.lengths}
+        for part in parts
+    ]
+    x, predict = ae.encoder_inputs(test), ae.encoder_.predict
+    took = _by_turns(
+        {
+            "ONNX Runtime": lambda: [session.run(None, inputs) for inputs in batches],
+            "Refold, `transform`": lambda: ae.transform(test),
+            "`keras.Model.predict`, Refold's kernel": lambda: predict(x, verbose=0),
+        },
+        rounds,
+    )
+    return {title: len(test) / seconds for title, seconds in took.items()}
+
+
+def predict_rate(model: Path, rounds: int) -> float:
+    """Return the rate of ``predict``, with the LSTM that this process has."""
+    import refold
+
+    ae = refold.SequenceAutoencoder.load(model)
+    test = refold.datasets.japanese_vowels().test
+    x, predict = ae.encoder_inputs(test), ae.encoder_.predict
+    return _best({"": lambda: predict(x, verbose=0)}, len(test), rounds)[1]
+
+
 def main() -> None:
     """Measure, and write the tables."""
-    parts = {"processes": processes, "latency": latency, "throughput": throughput}
-    packages = (*PACKAGES, "jaxlib", "torch", "sequitur")
+    parts = {
+        "processes": processes,
+        "latency": latency,
+        "throughput": throughput,
+        "onnx": onnx,
+    }
+    packages = (*PACKAGES, "jaxlib", "torch", "sequitur", "onnxruntime")
     sizes = Sizes(), QUICK
     run_parts(
         "inference", "Inference", parts, sizes, about=__doc__, packages=packages, in_docs=True

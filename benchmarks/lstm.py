@@ -260,7 +260,7 @@ def layer(sizes: Sizes, folder: Path) -> str:
     rate = statistics.median(rates)
     draw(sweep, rate, folder / "lstm.png")
     text = (
-        f"Refold runs {engine}. Each implementation has its own process and its best setting "
+        f"Refold's engine is {engine}. Each implementation has its own process and its best setting "
         "(second line of a cell). The implementations take turns, and times are medians over "
         f"rounds. Shapes are {SHAPE}: steps, batch size, features, units. All arrays are float32. "
         f"A product of two {MATMUL_SIZE} × {MATMUL_SIZE} matrices reaches {rate / 1e9:.0f} GFLOP/s "

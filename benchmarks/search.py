@@ -220,32 +220,12 @@ def refold_index(model: Model, rows: np.ndarray) -> Callable[[np.ndarray], list[
     return search
 
 
-def sklearn_brute(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
-    """Compute every distance with scikit-learn."""
-    from sklearn.neighbors import NearestNeighbors
-
-    fitted = NearestNeighbors(n_neighbors=HITS, algorithm="brute").fit(rows)
-    return lambda query: fitted.kneighbors(query[None], return_distance=False)[0].tolist()
-
-
 def faiss_flat(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
     """Compute every distance with faiss."""
     import faiss
 
     index = faiss.IndexFlatL2(rows.shape[1])
     index.add(rows)
-    return lambda query: index.search(query[None], HITS)[1][0].tolist()
-
-
-def faiss_ivf(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
-    """Divide the rows into partitions with faiss, and search 16 of them."""
-    import faiss
-
-    flat = faiss.IndexFlatL2(rows.shape[1])
-    index = faiss.IndexIVFFlat(flat, rows.shape[1], max(1, int(np.sqrt(len(rows)) / 4)))
-    index.train(rows)
-    index.add(rows)
-    index.nprobe = 16
     return lambda query: index.search(query[None], HITS)[1][0].tolist()
 
 
@@ -284,9 +264,7 @@ def measure_speed(number: str) -> dict[str, Speed]:
     model = fitted(load_labelled("GunPoint").train, 0)
     methods: dict[str, Callable[[np.ndarray], Any]] = {
         "**Refold (exact)**": partial(refold_index, model),
-        "faiss, IndexIVFFlat": faiss_ivf,
         "faiss, IndexFlatL2 (exact)": faiss_flat,
-        "scikit-learn, brute force": sklearn_brute,
         "usearch, HNSW": usearch_graph,
     }
     results = {}
