@@ -260,9 +260,10 @@ def layer(sizes: Sizes, folder: Path) -> str:
     rate = statistics.median(rates)
     draw(sweep, rate, folder / "lstm.png")
     text = (
-        f"Refold's engine is {engine}. Each implementation has its own process and its best setting "
-        "(second line of a cell). The implementations take turns, and times are medians over "
-        f"rounds. Shapes are {SHAPE}: steps, batch size, features, units. All arrays are float32. "
+        f"Refold's engine is {engine}. Each implementation has its own process and its best "
+        "setting (second line of a cell). The implementations take turns, and times are medians "
+        f"over rounds. Shapes are {SHAPE}: steps, batch size, features, units. All arrays are "
+        "float32. "
         f"A product of two {MATMUL_SIZE} × {MATMUL_SIZE} matrices reaches {rate / 1e9:.0f} GFLOP/s "
         "(the fastest implementation).\n\n"
         "The time is that of one layer with all outputs and the gradients of the weights and of "
