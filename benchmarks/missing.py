@@ -32,7 +32,7 @@ from benchmarks._results import results_folder, table, write_page
 from benchmarks._sets import DATA
 from benchmarks._vectors import padded
 from refold.evaluation import nmse
-from refold.sequences import Scaler, Sequences
+from refold.sequences import Scaler, Sequences, positions
 
 LATENT_DIM = 16
 ITERATIONS = 100
@@ -56,45 +56,35 @@ def hide(sequences: Sequences, kind: str, share: float, seed: int) -> tuple[Sequ
     )
 
 
-def means_by_step(train: Sequences) -> Callable[[Sequences], Sequences]:
+def means_by_step(train: Sequences, test: Sequences) -> Sequences:
     """Impute with the mean of the feature at the same step."""
-    of_all = np.nanmean(train.values, axis=0)
-
-    def fill(sequences: Sequences) -> Sequences:
-        return _cut(_means_by_step(train, sequences), sequences, beyond=of_all)
-
-    return fill
+    return _cut(_means_by_step(train, test), test, beyond=np.nanmean(train.values, axis=0))
 
 
-def iterative_pca(train: Sequences, *, regularized: bool) -> Callable[[Sequences], Sequences]:
+def iterative_pca(train: Sequences, test: Sequences, *, regularized: bool) -> Sequences:
     """Impute with principal components that are fitted to the imputed data."""
     scaler = Scaler.fit(train, mode="features")
-    given = scaler.transform(train)
+    train, test = scaler.transform(train), scaler.transform(test)
     steps = int(train.lengths.max())
-    begin = _means_by_step(given, given)
-    filled, given_known = _pad(given, steps)
-    filled = np.where(given_known, filled, begin)
+    values, known = _pad(train, steps)
+    filled = np.where(known, values, _means_by_step(train, train))
     pca = PCA(LATENT_DIM, random_state=0)
     for _ in range(ITERATIONS):
         codes = pca.fit_transform(_flat(filled))
         if regularized:
             codes *= np.maximum(1 - pca.noise_variance_ / pca.explained_variance_, 0)
-        filled = np.where(given_known, filled, pca.inverse_transform(codes).reshape(filled.shape))
+        filled = np.where(known, filled, pca.inverse_transform(codes).reshape(filled.shape))
 
-    def fill(sequences: Sequences) -> Sequences:
-        scaled = scaler.transform(sequences)
-        values, known = _pad(scaled, steps)
-        if regularized:
-            back = _most_likely(pca, _flat(values), _flat(known)).reshape(values.shape)
+    values, known = _pad(test, steps)
+    if regularized:
+        back = _most_likely(pca, _flat(values), _flat(known)).reshape(values.shape)
+        values = np.where(known, values, back)
+    else:
+        values = np.where(known, values, _means_by_step(train, test))
+        for _ in range(ITERATIONS):
+            back = pca.inverse_transform(pca.transform(_flat(values))).reshape(values.shape)
             values = np.where(known, values, back)
-        else:
-            values = np.where(known, values, _means_by_step(given, scaled))
-            for _ in range(ITERATIONS):
-                back = pca.inverse_transform(pca.transform(_flat(values))).reshape(values.shape)
-                values = np.where(known, values, back)
-        return scaler.inverse_transform(_cut(values, scaled))
-
-    return fill
+    return scaler.inverse_transform(_cut(values, test))
 
 
 def _most_likely(pca: PCA, values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -110,18 +100,14 @@ def _most_likely(pca: PCA, values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return back
 
 
-def refold_default(train: Sequences) -> Callable[[Sequences], Sequences]:
+def refold_default(train: Sequences, test: Sequences) -> Sequences:
     """Decode the codes of the sequences with missing values."""
     ae = refold.SequenceAutoencoder(LATENT_DIM, random_state=0, time_budget=60).fit(train)
-
-    def fill(sequences: Sequences) -> Sequences:
-        back = ae.inverse_transform(ae.transform(sequences), lengths=sequences.lengths)
-        return sequences.with_values(np.concatenate([np.asarray(one) for one in back]))
-
-    return fill
+    back = ae.inverse_transform(ae.transform(test), lengths=test.lengths)
+    return test.with_values(np.concatenate([np.asarray(one) for one in back]))
 
 
-METHODS: dict[str, Callable[[Sequences], Callable[[Sequences], Sequences]]] = {
+METHODS: dict[str, Callable[[Sequences, Sequences], Sequences]] = {
     "mean by step": means_by_step,
     "iterative PCA": functools.partial(iterative_pca, regularized=False),
     "regularized iterative PCA": functools.partial(iterative_pca, regularized=True),
@@ -149,11 +135,11 @@ def _means_by_step(train: Sequences, sequences: Sequences) -> np.ndarray:
 
 def _cut(full: np.ndarray, sequences: Sequences, *, beyond: Any = 0.0) -> Sequences:
     """Return sequences of the real steps; steps beyond the padded array get ``beyond``."""
+    row, step = positions(sequences)
     values = np.empty(sequences.values.shape)
     values[:] = beyond
-    for row, (first, length) in enumerate(zip(sequences.offsets, sequences.lengths, strict=False)):
-        kept = min(int(length), full.shape[1])
-        values[first : first + kept] = full[row, :kept]
+    inside = step < full.shape[1]
+    values[inside] = full[row[inside], step[inside]]
     return sequences.with_values(values)
 
 
@@ -173,7 +159,7 @@ def main() -> None:
         for pattern, (kind, share) in [*PATTERNS.items()][: 1 if quick else None]:
             given, _ = hide(train, kind, share, seed=0)
             left, wanted = hide(test, kind, share, seed=1)
-            errors = [nmse(wanted, fit(given)(left), units) for fit in METHODS.values()]
+            errors = [nmse(wanted, impute(given, left), units) for impute in METHODS.values()]
             rows.append([data.title, pattern, *(f"{error:.3f}" for error in errors)])
             print(*rows[-1], sep=", ", flush=True)
     write_page(
