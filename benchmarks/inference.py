@@ -175,8 +175,7 @@ def throughput(sizes: Sizes, folder: Path) -> str:
                 relative = f"{rates['encode'] / rate:.1f}" if rate else ""
                 number = f"{rate:.0f}" if rate else "not measured"
                 peers.append([title, name, setting, number, relative])
-        first, last, steps = measure(range_of_lengths, kind, sizes.sequences)
-        ranges.append(f"{title.capitalize()}: {first} to {last} steps, {steps} in total.")
+        ranges.append(f"{title.capitalize()}: {network['lengths']}.")
     about = (
         f"{sizes.sequences} sequences with {FEATURES} features. {' '.join(ranges)} The models have "
         f"{LATENT_DIM} latent dimensions and {units} units, and were trained for one epoch. Each "
@@ -219,16 +218,11 @@ def series(kind: str, num_sequences: int) -> Any:
     return ragged if kind == "log-normal" else equal(num_sequences, int(ragged.offsets[-1]))
 
 
-def range_of_lengths(kind: str, num_sequences: int) -> tuple[int, int, int]:
-    """Return the shortest and the longest length, and the number of steps."""
-    lengths = series(kind, num_sequences).lengths
-    return int(lengths.min()), int(lengths.max()), int(lengths.sum())
-
-
-def fit_series(path: Path, kind: str, patch: str, num_sequences: int) -> dict[str, int]:
-    """Fit and save a model, and return the sizes of the network."""
+def fit_series(path: Path, kind: str, patch: str, num_sequences: int) -> dict[str, Any]:
+    """Fit and save a model; return the sizes of the network, and the lengths in words."""
     import refold
 
+    data = series(kind, num_sequences)
     ae = refold.SequenceAutoencoder(
         LATENT_DIM,
         patch=patch if patch == "auto" else int(patch),
@@ -236,10 +230,11 @@ def fit_series(path: Path, kind: str, patch: str, num_sequences: int) -> dict[st
         validation_fraction=0,
         refit=False,
         random_state=0,
-    ).fit(series(kind, num_sequences))
+    ).fit(data)
     ae.save(path)
-    specification = ae.model_.network.specification
-    return {name: getattr(specification, name) for name in ("units", "patch")}
+    network, lengths = ae.model_.network.specification, data.lengths
+    words = f"{lengths.min()} to {lengths.max()} steps, {lengths.sum()} in total"
+    return {"units": network.units, "patch": network.patch, "lengths": words}
 
 
 def our_rates(model: Path, kind: str, sizes: Sizes) -> dict[str, Any]:

@@ -219,19 +219,16 @@ def measure_row(pool: Pool, case: Case, entries: list[Candidate]) -> Row:
     """Measure a case, and compare the results."""
     both = pool.race("both", case, entries)
     arrays = {name: pool.arrays("both", timed.candidate) for name, timed in both.items()}
+    others = arrays[REFERENCE]
     for name in both:
-        difference = _difference(arrays[name], arrays[REFERENCE])
+        # of any array, relative to its largest magnitude
+        difference = max(
+            float(np.abs(array - others[part]).max() / np.abs(others[part]).max())
+            for part, array in arrays[name].items()
+        )
         if not difference <= SAME:
             raise MeasurementError(f"{name} at ({case.title}) differs by {difference:.1e}.")
     return Row(case, both, pool.race("loop", case, [both[OURS].candidate])[OURS])
-
-
-def _difference(some: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> float:
-    """Return the largest difference of any array, relative to its largest magnitude."""
-    return max(
-        float(np.abs(array - others[name]).max() / np.abs(others[name]).max())
-        for name, array in some.items()
-    )
 
 
 def layer(sizes: Sizes, folder: Path) -> str:

@@ -196,11 +196,6 @@ def draw(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return rows[:number], rows[number:]
 
 
-def true_hits(rows: np.ndarray, queries: np.ndarray) -> list[set[int]]:
-    """Return the nearest rows of each query, from an exact search."""
-    return [set(one.rows.tolist()) for one in nearest(rows, queries, HITS)]
-
-
 class CodesModel(Model):
     """A stand-in for a model whose codes are the drawn vectors."""
 
@@ -260,7 +255,7 @@ def measure_method(
 def measure_speed(number: str) -> dict[str, Speed]:
     """Measure all methods among a number of codes; those that are not installed are left out."""
     rows, queries = draw(int(number))
-    true = true_hits(rows, queries)
+    true = [set(hits.rows.tolist()) for hits in nearest(rows, queries, HITS)]  # exact
     model = fitted(load_labelled("GunPoint").train, 0)
     methods: dict[str, Callable[[np.ndarray], Any]] = {
         "**Refold (exact)**": partial(refold_index, model),

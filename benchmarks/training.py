@@ -251,8 +251,9 @@ def larger_than_memory(sizes: Sizes, folder: Path) -> str:
     fit = ["-m", "refold", "fit", data, "-o", model, *options, "--quiet"]
     first, second = (measure_command(*fit) for _ in range(2))
     encoded = measure_command("-m", "refold", "encode", model, data, "-o", codes, "--quiet")
-    rate = steps / measure(epoch_seconds, model)
-    in_memory = measure(rate_in_memory, data, min(3, files) * sizes.file_sequences)
+    number = min(3, files) * sizes.file_sequences
+    epoch_seconds, in_memory = measure(rates, model, data, number)
+    rate = steps / epoch_seconds
     rows = [
         ["`refold fit`, one epoch, first run", f"{first.seconds:.0f}", _mb(first.peak)],
         ["`refold fit`, one epoch, second run", f"{second.seconds:.0f}", _mb(second.peak)],
@@ -293,15 +294,11 @@ def write_files(folder: Path, gigabytes: float, num_sequences: int) -> tuple[int
     return number, size, steps
 
 
-def epoch_seconds(model: Path) -> float:
-    """Return the seconds of the last epoch of a model file."""
-    import refold
+def rates(model: Path, folder: Path, num_sequences: int) -> tuple[float, float]:
+    """Return the seconds of the last epoch of a model file, and a rate in memory.
 
-    return refold.load(model).history.epochs["seconds"][-1]
-
-
-def rate_in_memory(folder: Path, num_sequences: int) -> float:
-    """Return the steps per second of training on the first sequences, without compilation."""
+    The rate is that of steps in training on the first sequences, without compilation.
+    """
     import refold
     from refold.sequences import read
 
@@ -309,7 +306,8 @@ def rate_in_memory(folder: Path, num_sequences: int) -> float:
     ae = refold.SequenceAutoencoder(
         max_epochs=3, validation_fraction=0, refit=False, random_state=0
     ).fit(data)
-    return int(data.offsets[-1]) / float(np.diff(ae.history_["seconds"]).mean())
+    in_memory = int(data.offsets[-1]) / float(np.diff(ae.history_["seconds"]).mean())
+    return refold.load(model).history.epochs["seconds"][-1], in_memory
 
 
 def cost(sizes: Sizes, folder: Path) -> str:
