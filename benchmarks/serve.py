@@ -195,6 +195,8 @@ def process(port: int, *command: Any) -> Iterator[Any]:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/ready")
                 break
             time.sleep(0.05)
+        else:
+            raise SystemExit("The server is not ready after five minutes.")
         yield server
     finally:
         server.kill()
