@@ -43,8 +43,14 @@ _TYPES = {
     "v": None,
 }
 
-# the limit of each thread
-_LIMITS = threading.local()
+
+class _Limits(threading.local):
+    """The number of threads of an operation, for each thread that calls it; None for all cores."""
+
+    threads: int | None = None
+
+
+_LIMITS = _Limits()
 
 
 @functools.cache
@@ -148,7 +154,7 @@ def call(name: str, *arguments: Any) -> None:
                 argument = argument.ctypes.data
         addresses.append(argument)
     if _SIGNATURES[name].endswith("t"):
-        addresses.append(num_threads())
+        addresses.append(_LIMITS.threads or _num_cores())
     library, _ = _opened()
     if getattr(library, f"refold_{name}")(*addresses):
         raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
@@ -156,7 +162,7 @@ def call(name: str, *arguments: Any) -> None:
 
 def num_threads() -> int:
     """Return the number of threads of an operation: one for each core that this process may use."""
-    return getattr(_LIMITS, "limit", None) or _num_cores()
+    return _LIMITS.threads or _num_cores()
 
 
 @functools.cache
@@ -169,12 +175,11 @@ def _num_cores() -> int:
 @contextlib.contextmanager
 def limited_threads(limit: int) -> Iterator[None]:
     """Let operations that the current thread calls have this number of threads."""
-    before = getattr(_LIMITS, "limit", None)
-    _LIMITS.limit = limit
+    before, _LIMITS.threads = _LIMITS.threads, limit
     try:
         yield
     finally:
-        _LIMITS.limit = before
+        _LIMITS.threads = before
 
 
 class LstmWeights:
