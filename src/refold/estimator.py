@@ -318,10 +318,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Continue from the checkpoint if the file exists. The result has the same bits as an
             uninterrupted training.
 
-        Returns
-        -------
-        SequenceAutoencoder
-
         Raises
         ------
         DivergedError
@@ -359,10 +355,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Not used; scikit-learn passes it.
         num_epochs : int, default=1
             Passes over these sequences. The learning rate rises and decays within them.
-
-        Returns
-        -------
-        SequenceAutoencoder
 
         Raises
         ------
@@ -533,10 +525,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ----------
         path : path
             File to read. `refold.load` returns the model alone.
-
-        Returns
-        -------
-        SequenceAutoencoder
 
         Raises
         ------

@@ -121,11 +121,6 @@ def random_one_hot(
 def ramps() -> Sequences:
     """Return four ramps of 9, 8, 4 and 4 steps, from the second answer to the question.
 
-    Returns
-    -------
-    Sequences
-        Four series.
-
     Examples
     --------
     >>> from refold.datasets import ramps

@@ -112,11 +112,6 @@ def variant() -> str | None:
 def why_not() -> str | None:
     """Return the reason why there is no LSTM kernel.
 
-    Returns
-    -------
-    str or None
-        The reason in one line; None if there is a kernel.
-
     Examples
     --------
     >>> (why_not() is None) == (variant() is not None)

@@ -77,12 +77,10 @@ def running(
     *,
     verbose: int = 0,
 ) -> Iterator[Iterable[None]]:
-    """Yield what calls a function with the indices (n,) of each block: in turn, or several at once.
-
-    The caller iterates over it until all blocks are done.
-    """
-    # A core that computes a block of its own does not wait for others, as the threads of each
-    # operation do. The last blocks share the cores if there are fewer than cores.
+    """Yield an iterator that calls a function with the indices (n,) of each block of sequences."""
+    # Several blocks are computed at once if there are several cores. A core that computes a block
+    # of its own does not wait for others, as the threads of each operation do. The last blocks
+    # share the cores if there are fewer than cores.
     split = split_rows(specification, offsets)
     cores = packed.num_threads()
     at_once = min(len(split), cores, _AT_ONCE)
