@@ -313,7 +313,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             "validated" or "refit". A callback that stops the refit leaves the validated weights.
             Callbacks with batch hooks slow training down.
         checkpoint : path or Checkpoint, optional
-            File for the state of the training. It is written every minute and on interruption.
+            File for the state of the training at the end of an epoch. It is written about every
+            minute, and on interruption.
         resume : bool, default=False
             Continue from the checkpoint if the file exists. The result has the same bits as an
             uninterrupted training.
