@@ -21,11 +21,6 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     n, seed : int, default=5000 and 0
         Number of sequences; the same seed gives the same ones.
 
-    Returns
-    -------
-    Sequences
-        ``n`` sequences of 0 to 10 steps and 8 binary features.
-
     Examples
     --------
     >>> from refold.datasets import moving_ones
@@ -99,11 +94,6 @@ def random_one_hot(
     categories : int, default=5
         Number of categories, and of features.
 
-    Returns
-    -------
-    Sequences
-        ``n`` sequences of ``categories`` binary features.
-
     Examples
     --------
     >>> from refold.datasets import random_one_hot
@@ -148,6 +138,8 @@ def noisy_sines(
 ) -> Sequences:
     """Draw sines of random length, frequency and phase, with white noise added.
 
+    Frequencies are uniform between 0.02 and 0.1 periods per step.
+
     Parameters
     ----------
     n, seed : int, default=1000 and 0
@@ -156,11 +148,6 @@ def noisy_sines(
         Minimum and maximum length.
     noise : float, default=0.1
         Standard deviation of the noise; the sines have amplitude 1.
-
-    Returns
-    -------
-    Sequences
-        ``n`` series. Frequencies are uniform between 0.02 and 0.1 periods per step.
 
     Examples
     --------
