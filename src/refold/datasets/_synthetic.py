@@ -136,9 +136,7 @@ def noisy_sines(
     max_steps: int = 100,
     noise: float = 0.1,
 ) -> Sequences:
-    """Draw sines of random length, frequency and phase, with white noise added.
-
-    Frequencies are uniform between 0.02 and 0.1 periods per step.
+    """Draw sines of random length, phase and frequency (up to 0.1 periods per step), with noise.
 
     Parameters
     ----------
