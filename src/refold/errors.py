@@ -60,33 +60,14 @@ class Message(str):
 
 
 def argument(name: str = "", /, **value: Any) -> str:
-    """Mark an argument in a message.
-
-    Parameters
-    ----------
-    name : str
-        Name without a value: ``"latent_dim"``, or ``"id="`` to ask for a value.
-    **value : object
-        Instead of a name, one argument with its value: ``alpha=0.1``.
-
-    Examples
-    --------
-    >>> Message(f"{argument('units')} or {argument(sort=True)} or {argument(scale='features')}")
-    "units or sort=True or scale='features'"
-    """
+    """Mark an argument, or one with its value, in a message: ``argument(alpha=0.1)``."""
     for name, content in value.items():
         name = f"{name}={content!r}" if isinstance(content, str) else f"{name}={content}"
     return f"{_START}{name}{_END}"
 
 
 def spelled(python: str, command_line: str) -> str:
-    """Mark one of two spellings in a message: for users of Python and of the command line.
-
-    Examples
-    --------
-    >>> Message(f"Please {spelled('give some to calibrate()', 'give --normal DATA')}.")
-    'Please give some to calibrate().'
-    """
+    """Mark one of two spellings in a message: for users of Python and of the command line."""
     return f"{_START}{python}{_OR}{command_line}{_END}"
 
 
@@ -115,12 +96,10 @@ class RefoldError(Exception):
         return self.message.argument
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in a notebook: the user's call and the message.
-
-        The frames inside Refold do not help with an error in the input, so they are left out.
-        Other exceptions may be bugs and keep all frames. ``traceback.print_exception`` still
-        shows every frame.
-        """
+        """Return the lines that IPython shows in a notebook: the user's call and the message."""
+        # The frames inside Refold do not help with an error in the input, so they are left out.
+        # Other exceptions may be bugs and keep all frames. ``traceback.print_exception`` still
+        # shows every frame.
         package = Path(__file__).parent
         frames = []
         for frame in traceback.extract_tb(self.__traceback__):

@@ -313,14 +313,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             "validated" or "refit". A callback that stops the refit leaves the validated weights.
             Callbacks with batch hooks slow training down.
         checkpoint : path or Checkpoint, optional
-            File for the state of the training. It is written every minute and on interruption.
+            File for the state of the training at the end of an epoch. It is written about every
+            minute, and on interruption.
         resume : bool, default=False
             Continue from the checkpoint if the file exists. The result has the same bits as an
             uninterrupted training.
-
-        Returns
-        -------
-        SequenceAutoencoder
 
         Raises
         ------
@@ -359,10 +356,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Not used; scikit-learn passes it.
         num_epochs : int, default=1
             Passes over these sequences. The learning rate rises and decays within them.
-
-        Returns
-        -------
-        SequenceAutoencoder
 
         Raises
         ------
@@ -533,10 +526,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ----------
         path : path
             File to read. `refold.load` returns the model alone.
-
-        Returns
-        -------
-        SequenceAutoencoder
 
         Raises
         ------

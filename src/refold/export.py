@@ -106,10 +106,6 @@ def to_onnx(
     opset : int, default=18
         Version of ONNX's operators, at least 18.
 
-    Returns
-    -------
-    Exported
-
     Raises
     ------
     ParameterError

@@ -198,7 +198,10 @@ CURVE = "curve two.csv"
         ("index bare.refold - -o x --metadata a", "Standard input and output cannot be"),
         ("index bare.refold -o x --remove 3", "There is no index 'x'"),
         ("cluster bare.refold", "Give DATA or --index"),
-        ("cluster bare.refold train.parquet -n 99", "--num-clusters must be at most"),
+        (
+            "cluster bare.refold train.parquet -n 99",
+            "--num-clusters must be an integer from 1 to 80",
+        ),
         ("search bare.refold x", "Give DATA, --like ids or --codes"),
         (f"{SEARCH} x --like 1", "There is no index 'x'"),
         (f"{SEARCH} s.index --like 1,", "--like has an empty id"),

@@ -46,7 +46,7 @@ def test_classic_models_read_zeros_and_one_number_of_steps():
 
 
 def test_bad_data_is_refused(fitted, tmp_path):
-    with pytest.raises(ParameterError, match=r"num_steps is 3, but the batch needs 8"):
+    with pytest.raises(ParameterError, match=r"num_steps must be an integer of at least 8\. Got 3"):
         fitted.encoder_inputs(DATA, 3)
     with pytest.raises(SchemaError, match=r"3 features, but the model was fitted on 2"):
         fitted.encoder_inputs(np.zeros((2, 5, 3)))

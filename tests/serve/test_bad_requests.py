@@ -30,7 +30,7 @@ def message(response):
     [
         ("encode", {}, "missing required field `sequences`"),
         ("encode", {"sequences": 5}, "Expected `array`, got `int` at `$.sequences`"),
-        ("encode", {"sequences": []}, "empty list"),
+        ("encode", {"sequences": []}, "There is no sequence in the list"),
         ("encode", {"sequences": [[["a", "b"]]]}, "numeric"),
         ("encode", {"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
         ("encode", {"sequences": [[[1, 2, 3]]]}, "3 features"),

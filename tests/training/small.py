@@ -57,7 +57,7 @@ def part(scaled, rows=None, held_out=(), longest=STEPS):
 def batches(scaled, size=5):
     """Return batches of few shapes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refold.sequences.preprocessing._length_batches._MIN_SAVED", 0)
+        patch.setattr("refold.sequences._batches._MIN_SAVED", 0)
         return Batches(scaled.lengths, size)
 
 

@@ -65,11 +65,6 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     seed : int, default=0
         Seed of a generator.
 
-    Returns
-    -------
-    Sequences
-        The sequences.
-
     Examples
     --------
     >>> from refold.datasets import load

@@ -21,11 +21,6 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     n, seed : int, default=5000 and 0
         Number of sequences; the same seed gives the same ones.
 
-    Returns
-    -------
-    Sequences
-        ``n`` sequences of 0 to 10 steps and 8 binary features.
-
     Examples
     --------
     >>> from refold.datasets import moving_ones
@@ -99,11 +94,6 @@ def random_one_hot(
     categories : int, default=5
         Number of categories, and of features.
 
-    Returns
-    -------
-    Sequences
-        ``n`` sequences of ``categories`` binary features.
-
     Examples
     --------
     >>> from refold.datasets import random_one_hot
@@ -120,11 +110,6 @@ def random_one_hot(
 
 def ramps() -> Sequences:
     """Return four ramps of 9, 8, 4 and 4 steps, from the second answer to the question.
-
-    Returns
-    -------
-    Sequences
-        Four series.
 
     Examples
     --------
@@ -151,7 +136,7 @@ def noisy_sines(
     max_steps: int = 100,
     noise: float = 0.1,
 ) -> Sequences:
-    """Draw sines of random length, frequency and phase, with white noise added.
+    """Draw sines of random length, phase and frequency (up to 0.1 periods per step), with noise.
 
     Parameters
     ----------
@@ -161,11 +146,6 @@ def noisy_sines(
         Minimum and maximum length.
     noise : float, default=0.1
         Standard deviation of the noise; the sines have amplitude 1.
-
-    Returns
-    -------
-    Sequences
-        ``n`` series. Frequencies are uniform between 0.02 and 0.1 periods per step.
 
     Examples
     --------

@@ -57,9 +57,6 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
         Number of tests with each p-value, by default one. Many sequences share few conformal
         p-values, so this saves memory.
 
-    Returns
-    -------
-    array of float of shape (n,)
 
     References
     ----------

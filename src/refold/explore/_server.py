@@ -63,9 +63,9 @@ def explore(model: str | Path, atlas: Atlas, *, port: int = 8000) -> None:
     FileAccessError
         If the port is in use, or the model file does not exist.
 
-    See Also
+    Examples
     --------
-    exploring : Serves from a thread, with an example.
+    >>> explore("sines.refold", Atlas(model, sines))  # doctest: +SKIP
     """
     path = Path(model)
     settings = ServeSettings(port=port, max_body=_MAX_BODY)

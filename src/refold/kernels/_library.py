@@ -43,8 +43,14 @@ _TYPES = {
     "v": None,
 }
 
-# the limit of each thread
-_LIMITS = threading.local()
+
+class _Limits(threading.local):
+    """The number of threads of an operation, for each thread that calls it; None for all cores."""
+
+    threads: int | None = None
+
+
+_LIMITS = _Limits()
 
 
 @functools.cache
@@ -106,11 +112,6 @@ def variant() -> str | None:
 def why_not() -> str | None:
     """Return the reason why there is no LSTM kernel.
 
-    Returns
-    -------
-    str or None
-        The reason in one line; None if there is a kernel.
-
     Examples
     --------
     >>> (why_not() is None) == (variant() is not None)
@@ -148,7 +149,7 @@ def call(name: str, *arguments: Any) -> None:
                 argument = argument.ctypes.data
         addresses.append(argument)
     if _SIGNATURES[name].endswith("t"):
-        addresses.append(num_threads())
+        addresses.append(_LIMITS.threads or _num_cores())
     library, _ = _opened()
     if getattr(library, f"refold_{name}")(*addresses):
         raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
@@ -156,7 +157,7 @@ def call(name: str, *arguments: Any) -> None:
 
 def num_threads() -> int:
     """Return the number of threads of an operation: one for each core that this process may use."""
-    return getattr(_LIMITS, "limit", None) or _num_cores()
+    return _LIMITS.threads or _num_cores()
 
 
 @functools.cache
@@ -169,12 +170,11 @@ def _num_cores() -> int:
 @contextlib.contextmanager
 def limited_threads(limit: int) -> Iterator[None]:
     """Let operations that the current thread calls have this number of threads."""
-    before = getattr(_LIMITS, "limit", None)
-    _LIMITS.limit = limit
+    before, _LIMITS.threads = _LIMITS.threads, limit
     try:
         yield
     finally:
-        _LIMITS.limit = before
+        _LIMITS.threads = before
 
 
 class LstmWeights:

@@ -33,19 +33,25 @@ _TAPS = 9
 # Maximum number of channels that a kernel reads.
 _MOST_CHANNELS = 3
 
+# `_packed_numpy` says what each operation computes, with the shapes. The compiled library has the
+# same signatures.
+
+# of each value
 exp = _operations.exp
-lstm = _operations.lstm
-lstm_gradient = _operations.lstm_gradient
+sigmoid = _operations.sigmoid
+tanh = _operations.tanh
 normal_cdf = _operations.normal_cdf
-pooled_convolutions = _operations.pooled_convolutions
-pooled_runs = _operations.pooled_runs
+# products of rows with weights: the same for all rows, or those of their step
 product = _operations.product
 ragged_product = _operations.ragged_product
-segment_max = _operations.segment_max
-segment_sum = _operations.segment_sum
-sigmoid = _operations.sigmoid
 step_product = _operations.step_product
-tanh = _operations.tanh
+# over the rows of each sequence
+segment_sum = _operations.segment_sum
+segment_max = _operations.segment_max
+pooled_convolutions = _operations.pooled_convolutions
+pooled_runs = _operations.pooled_runs
+lstm = _operations.lstm
+lstm_gradient = _operations.lstm_gradient
 
 
 @functools.cache

@@ -49,10 +49,8 @@ def measure(model: "refold.Model", sequences: Sequences) -> Measurement:
 
 
 def score_components(measured: Measurement, reference: ReferenceStatistics) -> np.ndarray:
-    """Return (n_sequences, 2): error and distance, divided by their means in training.
-
-    Their sum is the anomaly score.
-    """
+    """Return (n_sequences, 2): error and distance, divided by their means in training."""
+    # Their sum is the anomaly score.
     return np.stack([measured.errors, measured.distances], axis=1) / reference.typical
 
 
@@ -119,10 +117,9 @@ def means_by_sequence(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
 
 
 def _bridged(sequences: Sequences) -> Sequences:
-    """Interpolate steps without any value, and drop those at the end.
-
-    A gap at the begin has the first values, and a column that is not numeric those before the gap.
-    """
+    """Interpolate steps without any value, and drop those at the end."""
+    # A gap at the begin has the first values, and a column that is not numeric those before the
+    # gap.
     values, schema = sequences.values, sequences.schema
     own = values[:, :-1] if schema.time_gaps else values  # a step has a time without values, too
     gap = np.isnan(own).all(axis=1)

@@ -21,12 +21,11 @@ _LEAST_SIZE = np.float32(1e-3)
 
 
 class DecodedFeatures:
-    """ROCKET features of decoded sequences, standardized over training sequences.
+    """ROCKET features of decoded sequences, standardized over training sequences."""
 
-    They read scaled values of numeric columns and probabilities of the others. Each decoded
-    sequence is divided by its root mean square first, because codes of new sequences decode to
-    smaller values than those of training sequences. Its logarithm and the length are features.
-    """
+    # They read scaled values of numeric columns and probabilities of the others. Each decoded
+    # sequence is divided by its root mean square first, because codes of new sequences decode to
+    # smaller values than those of training sequences. Its logarithm and the length are features.
 
     def __init__(self, codes: np.ndarray, network: FittedNetwork) -> None:
         self._network = network

@@ -218,10 +218,8 @@ def model_fields(
 
 
 def fingerprint(model: "refold.Model") -> str:
-    """Return a hash (64 hexadecimal digits) of all that codes and what they decode to depend on.
-
-    Training history, calibration and arguments have no influence on it.
-    """
+    """Return a hash (64 hexadecimal digits) of all that codes and what they decode to depend on."""
+    # Training history, calibration and arguments have no influence on it.
     arrays = dict(model.network.arrays())
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}

@@ -165,11 +165,9 @@ def errors_of_forecasts(
 
 
 def residuals(model: "refold.Model", sequences: Sequences) -> np.ndarray | None:
-    """Return the absolute errors of forecasts of the last steps of aligned sequences.
-
-    Their shape is (n_sequences, forecast_steps, n_columns). They are NaN for missing values and for
-    columns that are not numeric. None if the model has no bounds.
-    """
+    """Return the absolute errors of forecasts of the last steps of aligned sequences."""
+    # Their shape is (n_sequences, forecast_steps, n_columns). They are NaN for missing values and
+    # for columns that are not numeric. None if the model has no bounds.
     specification, schema = model.specification, model.schema
     trained = specification.forecast_steps
     if not trained or not schema.numeric.any():
@@ -203,10 +201,8 @@ def _check_steps(model: "refold.Model", steps: int | None) -> int:
 def _margins(
     model: "refold.Model", alpha: float | None, steps: int, context: int | None
 ) -> tuple[Any, float | None]:
-    """Return the margins by step and column, and the share of values outside them.
-
-    If no share is requested and there can be no bounds, both are None.
-    """
+    """Return the margins by step and column, and the share of values outside them."""
+    # If no share is requested and there can be no bounds, both are None.
     requested = alpha is not None
     alpha = check_rate("alpha", alpha if requested else 0.1, "share of values outside the bounds,")
     errors = None if model.calibration is None else model.calibration.residuals

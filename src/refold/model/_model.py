@@ -309,11 +309,6 @@ class Model:
             Clip each numeric column to its range in the training data.
         verbose : {0, 1}, default=0
             As for `encode`.
-
-        Returns
-        -------
-        list
-            Reconstructions, as `decode` returns them.
         """
         source = self.open(X, "reconstructions")
         if codes is None:
@@ -608,11 +603,6 @@ class Model:
             Clip each numeric column to its range in the training data.
         random_state : int, RandomState, Generator or None, default=None
             Seed of the draws.
-
-        Returns
-        -------
-        list
-            Sequences, as `decode` returns them.
         """
         n = check_whole("n", n, 0)
         check("temperature", temperature, number(least=0))
@@ -670,11 +660,6 @@ class Model:
             Clip each numeric column to its range in the training data.
         random_state : int, RandomState, Generator or None, default=None
             Seed of the draws.
-
-        Returns
-        -------
-        list
-            Sequences, as `decode` returns them.
         """
         n = check_whole("n", n, 0)
         if not self.specification.variational or self.scaler.num_statistics:

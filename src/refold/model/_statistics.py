@@ -40,11 +40,9 @@ class Mixture:
 
 
 def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: int = 0) -> Mixture:
-    """Fit a mixture with full covariances to codes (n_sequences, width), at least one.
-
-    By default the number of components has the lowest Bayesian information criterion (G. Schwarz,
-    "Estimating the Dimension of a Model", The Annals of Statistics 6, 1978).
-    """
+    """Fit a mixture with full covariances to codes (n_sequences, width), at least one."""
+    # By default the number of components has the lowest Bayesian information criterion (G. Schwarz,
+    # "Estimating the Dimension of a Model", The Annals of Statistics 6, 1978).
     check_training_packages("Fitting a density of codes")
     # not at the top, because drawing from a stored mixture needs neither
     from sklearn.exceptions import ConvergenceWarning
@@ -72,10 +70,9 @@ def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: i
 
 @dataclass(frozen=True)
 class ReferenceStatistics:
-    """Statistics of a sample of the training sequences.
+    """Statistics of a sample of the training sequences."""
 
-    ROCKET features stand behind codes in ``mean``, ``deviation`` and ``precision``.
-    """
+    # ROCKET features stand behind codes in ``mean``, ``deviation`` and ``precision``.
 
     codes: np.ndarray  # (n_sequences, width of the code), of the encoder
     mean: np.ndarray  # (n_features,)
@@ -104,22 +101,12 @@ class Fingerprints(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """Losses of a training, and the weights that were kept.
+    """Losses of a training, and the weights that were kept."""
 
-    Attributes
-    ----------
-    epochs : dict of lists
-        One entry per epoch: ``"epoch"``, ``"phase"``, ``"loss"``, ``"val_loss"``,
-        ``"learning_rate"``, ``"seconds"``.
-    initial_loss : float or None
-        Validation loss of the weights before the first epoch.
-    keeps_initial : bool
-        Whether these weights were kept, though an epoch had a smaller validation loss.
-    """
-
+    # an entry per epoch: "epoch", "phase", "loss", "val_loss", "learning_rate", "seconds"
     epochs: dict[str, list[Any]] = field(default_factory=dict)
-    initial_loss: float | None = None
-    keeps_initial: bool = False
+    initial_loss: float | None = None  # validation loss of the weights before the first epoch
+    keeps_initial: bool = False  # whether these were kept, though an epoch had a smaller loss
 
     @property
     def best_epoch(self) -> int | None:

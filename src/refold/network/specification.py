@@ -1,5 +1,6 @@
 """Plain specification of a network: sizes, options, and the weights of the default model."""
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class Specification:
         """Number of input channels: the features, and their observed flags if there are any."""
         return len(self.column_types) * (2 if self.observed_flags else 1)
 
-    @property
+    @functools.cached_property
     def input_width(self) -> int:
         """Number of input channels with categorical columns as one-hot."""
         return self.num_channels + sum(n - 1 for n in self.num_categories if n)
@@ -129,7 +130,7 @@ class Specification:
         """Number of values that the forecast decoder reads beside the code."""
         return self.recent_steps * self.num_outputs
 
-    @property
+    @functools.cached_property
     def linear_steps(self) -> int | None:
         """Number of steps that the linear path has weights for; None without a linear path."""
         linear_path = self.linear_path

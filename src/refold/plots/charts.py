@@ -380,10 +380,8 @@ def reconstruction_lines(
     columns: Sequence[int],
     shown: Sequence[int],
 ) -> Chart:
-    """Draw columns of a sequence and of its reconstruction, and of a linear one if there is one.
-
-    The report hides the columns that are not in ``shown``, and the linear reconstruction.
-    """
+    """Draw columns of a sequence and of its reconstruction, and of a linear one if there is one."""
+    # The report hides the columns that are not in ``shown``, and the linear reconstruction.
     names = original.schema.names
     main, *linear = reconstructed
     marks = []

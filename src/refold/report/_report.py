@@ -82,11 +82,6 @@ def report(
     verbose : {0, 1}, default=0
         1 shows progress on standard error.
 
-    Returns
-    -------
-    Result
-        Measured scores.
-
     Examples
     --------
     >>> import tempfile, refold

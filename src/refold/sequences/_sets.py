@@ -204,10 +204,6 @@ class Windows(NamedTuple):
         values : list of arrays, or array, of shape (n_windows, length)
             One number per step of each window, such as step scores of an anomaly detection.
 
-        Returns
-        -------
-        list of arrays of shape (length of the series,)
-
         Examples
         --------
         >>> cut = windows([[1.0, 2.0, 3.0, 4.0]], 3, 1)

@@ -46,10 +46,9 @@ def refuse(wrong: np.ndarray, values: np.ndarray, name: str, where: Where, advic
 
 
 class ColumnType(ABC):
-    """A column type; values are float arrays with NaN where missing.
+    """A column type; values are float arrays with NaN where missing."""
 
-    ``xp`` is an array module: `numpy`, `jax.numpy` or `keras.ops`.
-    """
+    # ``xp`` is an array module: `numpy`, `jax.numpy` or `keras.ops`.
 
     name: str  # as in schemas, specifications and model files
     link: Link
@@ -163,10 +162,9 @@ class Numeric(ColumnType):
 
 
 class Count(Numeric):
-    """How often something happened, with a Poisson distribution around the expected count.
+    """How often something happened, with a Poisson distribution around the expected count."""
 
-    Decoded counts are the nearest whole numbers. They are measured like numeric columns.
-    """
+    # Decoded counts are the nearest whole numbers. They are measured like numeric columns.
 
     # Errors are squared differences in standard deviations, and principal components take
     # standardized counts, so that counts and numbers beside each other have equal weight. A square

@@ -341,6 +341,17 @@ def create_app(
     ------
     ModelFileError
         If a file is no default model with LSTMs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import refold
+    >>> sizes = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> path = tempfile.mkdtemp() + "/sines.refold"
+    >>> refold.SequenceAutoencoder(4, **sizes).fit(sines).save(path)
+    >>> list(create_app({"sines": path}).service.models)
+    ['sines']
     """
     return Guard(Service(models, indexes or {}, settings or read_settings()), routes)
 

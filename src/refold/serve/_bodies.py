@@ -162,10 +162,6 @@ def to_json(content: object) -> bytes:
     content : object
         What JSON can hold, structs of msgspec, and arrays and numbers of NumPy.
 
-    Returns
-    -------
-    bytes
-
     Examples
     --------
     >>> to_json({"code": np.array([0.5, np.nan], np.float32), "length": np.int64(3)})

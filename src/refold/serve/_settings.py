@@ -116,20 +116,7 @@ class ServeSettings:
 
 
 def read_settings(file: str | Path | None = None, **options: Any) -> ServeSettings:
-    """Return the settings: the options, then those of the environment, then those of a TOML file.
-
-    Parameters
-    ----------
-    file : path, optional
-        TOML file whose keys are names of `ServeSettings`.
-    **options : object
-        Settings by name; None leaves one to the environment and the file.
-
-    Examples
-    --------
-    >>> read_settings(max_queue=5).max_queue
-    5
-    """
+    """Return the settings: the options, then the environment, then the keys of a TOML file."""
     types = typing.get_type_hints(ServeSettings)
     values: dict[str, Any] = {}
     if file is not None:

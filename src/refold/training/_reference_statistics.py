@@ -70,11 +70,9 @@ def _report_active(active: int, latent_dim: int, *, verbose: int) -> None:
 
 
 def with_reference(model: Model, sequences: Sequences, *, seed: int) -> Model:
-    """Return a model that knows the statistics of a sample of its training sequences.
-
-    These are the mean and the covariance of codes and ROCKET features. Codes hold what the decoder
-    can reconstruct, and ROCKET features describe patterns that it may not know.
-    """
+    """Return a model that knows the statistics of a sample of its training sequences."""
+    # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
+    # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
     codes, features = scored_features(model, sequences)
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation = np.where(deviation > _MIN_DEVIATION, deviation, 1.0)

@@ -200,6 +200,11 @@ def test_errors_of_smaller_weights_are_below_a_hundredth(weights, tmp_path):
     assert 1e-5 < np.sqrt(np.mean((away / codes.std(axis=0)) ** 2)) < 0.01
 
 
+def test_weights_that_would_err_too_much_take_more_bits(tmp_path):
+    exported = to_onnx(kinds.fitted(WORDS, units=32), tmp_path / "small.onnx", weights="int8")
+    assert set(exported.stored.values()) == {"int8", "float16"}
+
+
 def test_metadata_and_operators(tmp_path):
     fitted = kinds.fitted(mixed(), rocket_dim=1)
     to_onnx(fitted, tmp_path / "encoder.onnx")

@@ -15,7 +15,7 @@ from refold.network.keras.network import inference_with, keras_models
 from refold.network.packed.heads import Draw
 from refold.network.packed.losses import LatentObjective
 from refold.network.packed.network import PackedNetwork
-from refold.network.packed.rows import blocks, input_and_target, run_blocks
+from refold.network.packed.rows import blocks, input_and_target, running
 from refold.network.specification import Specification, weights_of
 from refold.sequences import Column, Schema, Sequences, pad
 
@@ -174,8 +174,9 @@ def test_an_error_in_a_block_ends_the_others(monkeypatch):
 
     monkeypatch.setattr("refold.network.packed.rows._STEPS", 1)
     specification = network("mixed").specification
-    with pytest.raises(ValueError, match="stopped"), packed.limited_threads(2):
-        run_blocks(work, specification, np.arange(101))
+    two_threads, stops = packed.limited_threads(2), pytest.raises(ValueError, match="stopped")
+    with stops, two_threads, running(work, specification, np.arange(101)) as results:
+        list(results)
     assert len(done) < 10
 
 

@@ -12,7 +12,7 @@ from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import Draw, PackedHead
 from refold.network.packed.lengths import LengthDimension, LengthModel, length_model, whole_lengths
 from refold.network.packed.losses import LatentObjective, minimize_rows
-from refold.network.packed.rows import block_of, blocks, input_and_target, run_blocks
+from refold.network.packed.rows import block_of, blocks, input_and_target, running
 from refold.network.specification import Specification, weights_of
 from refold.sequences import Sequences, check_codes_finite
 
@@ -184,7 +184,10 @@ class PackedNetwork:
                 encoded = minimize_rows(objective, encoded, latent_steps, losses=objective.losses)
             codes[indices] = encoded
 
-        run_blocks(encode_block, self.specification, scaled.offsets, "encode", verbose=verbose)
+        where = self.specification, scaled.offsets
+        with running(encode_block, *where, "encode", verbose=verbose) as done:
+            for _ in done:
+                pass
         check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
 
@@ -216,7 +219,9 @@ class PackedNetwork:
                     written = self.head.sample(written, noise, draw.temperature)
             outputs[block.rows] = written
 
-        run_blocks(decode_block, self.specification, offsets, "decode", verbose=verbose)
+        with running(decode_block, self.specification, offsets, "decode", verbose=verbose) as done:
+            for _ in done:
+                pass
         return outputs
 
     def reconstruction_error(
@@ -260,7 +265,9 @@ class PackedNetwork:
             block = block_of(indices, offsets)
             outputs[block.rows], _ = decoder(codes[indices], decoder.layout(block.offsets))
 
-        run_blocks(forecast_block, self.specification, offsets)
+        with running(forecast_block, self.specification, offsets) as done:
+            for _ in done:
+                pass
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:

@@ -68,17 +68,19 @@ def block_of(indices: np.ndarray, offsets: np.ndarray) -> Block:
     )
 
 
-def run_blocks(
+@contextlib.contextmanager
+def running(
     work: Callable[[np.ndarray], None],
     specification: Specification,
     offsets: np.ndarray,
     what: str = "",
     *,
     verbose: int = 0,
-) -> None:
-    """Call a function with the indices (n,) of each block: one by one, or several at once."""
-    # A core that computes a block of its own does not wait for others, as the threads of each
-    # operation do. The last blocks share the cores if there are fewer than cores.
+) -> Iterator[Iterable[None]]:
+    """Yield an iterator that calls a function with the indices (n,) of each block of sequences."""
+    # Several blocks are computed at once if there are several cores. A core that computes a block
+    # of its own does not wait for others, as the threads of each operation do. The last blocks
+    # share the cores if there are fewer than cores.
     split = split_rows(specification, offsets)
     cores = packed.num_threads()
     at_once = min(len(split), cores, _AT_ONCE)
@@ -89,35 +91,32 @@ def run_blocks(
         with packed.limited_threads(cores // sharing):
             work(split[number])
 
-    def results() -> Iterator[None]:
-        if at_once <= 1:
-            yield from map(work, split)
-            return
-        with ThreadPoolExecutor(at_once) as pool:
-            # what numpy.errstate sets is part of the context
-            futures = [
-                pool.submit(contextvars.copy_context().run, limited, number)
-                for number in range(len(split))
-            ]
-            try:
-                for future in futures:
-                    yield future.result()
-            finally:  # after an error or an interrupt, blocks that have not begun are left out
-                for future in futures:
-                    future.cancel()
+    def results(pool: ThreadPoolExecutor) -> Iterator[None]:
+        # what numpy.errstate sets is part of the context
+        futures = [
+            pool.submit(contextvars.copy_context().run, limited, number)
+            for number in range(len(split))
+        ]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:  # after an error or an interrupt, blocks that have not begun are left out
+            for future in futures:
+                future.cancel()
 
-    done: Iterable[None] = results()
     with contextlib.ExitStack() as stack:
         # the results are checked afterwards
         stack.enter_context(np.errstate(over="ignore", invalid="ignore"))
+        done: Iterable[None] = map(work, split)
+        if at_once > 1:
+            done = results(stack.enter_context(ThreadPoolExecutor(at_once)))
         if verbose and len(split) >= _MANY:
             # not at the top, because it takes time to import rich
             from refold._support.progress_bars import progress_bar
 
             bar = stack.enter_context(progress_bar())
             done = bar.track(done, total=len(split), description=what)
-        for _ in done:
-            pass
+        yield done
 
 
 def input_and_target(
