@@ -22,7 +22,7 @@ from refold.network.packed.heads import Draw
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve._batches import Batcher
 from refold.serve._models import ServedModel
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, exceeded, invalid
 
 # Steps that a search counts as, for each query.
 _SEARCH_COST = 100
@@ -268,7 +268,7 @@ async def reconstruct(inputs: RequestInputs, batches: Batcher) -> OperationResul
     """Encode sequences and decode their codes, in parts if they are many."""
     model, settings, sequences = inputs.model.fitted, batches.settings, inputs.sequences
 
-    def compute(several: list[Sequences]) -> list[Sequences]:
+    def compute(several: list[Sequences]) -> list[Any]:
         merged = _joined(several)
         codes = model.codes_of(merged)
         lengths = model.lengths_to_write(codes, merged.lengths)
@@ -440,7 +440,7 @@ async def _codes_of(inputs: RequestInputs, batches: Batcher) -> np.ndarray:
 
 def _decoded(
     model: Model, several: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
-) -> list[Sequences]:
+) -> list[Any]:
     """Decode several sets of codes, each to at most the limit of steps."""
     parts = [payload.codes for payload in several]
     codes = np.concatenate(parts)
@@ -458,11 +458,21 @@ def _within_limit(
     lengths: list[np.ndarray],
     settings: ServeSettings,
     draw: Draw | None = None,
-) -> list[Sequences]:
-    """Decode codes to sets of sequences with these lengths, each with few enough steps."""
-    for own in lengths:
-        check_limit("steps", int(own.sum()), settings)
-    return _split(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
+) -> list[Any]:
+    """Decode codes to sets of sequences with these lengths; an error replaces too long a set."""
+    # A set that is refused must not fail those beside it, which would be computed again.
+    maximum, counts = settings.max_steps, [int(own.sum()) for own in lengths]
+    answers: list[Any] = [
+        exceeded("steps", maximum, count) if count > maximum else None for count in counts
+    ]
+    accepted = [i for i, refusal in enumerate(answers) if refusal is None]
+    if accepted:
+        parts, kept = _split(codes, lengths), [lengths[i] for i in accepted]
+        joined = np.concatenate([parts[i] for i in accepted])
+        decoded = model.to_sequences(joined, np.concatenate(kept), draw=draw)
+        for i, sequences in zip(accepted, _split(decoded, kept), strict=True):
+            answers[i] = sequences
+    return answers
 
 
 def _joined(several: list[Sequences]) -> Sequences:
