@@ -81,12 +81,8 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
 
     Parameters
     ----------
-    model : path
-        Model file of the atlas.
-    atlas : Atlas
-        The sequences and their map.
-    port : int, default=0
-        Port; 0 takes a free one.
+    model, atlas, port
+        As in `explore`; by default, the port is a free one.
 
     Yields
     ------

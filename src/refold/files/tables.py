@@ -21,7 +21,7 @@ from refold.sequences._arrow_columns import (
     has_lists,
     pandas_index,
 )
-from refold.sequences._lists import parts_from_list
+from refold.sequences._lists import lengths_without, parts_from_list
 from refold.sequences._parts import PLAIN_ROWS, ColumnTypes, Rows, is_missing
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import check_times, first_rows, parts_from_table, with_time_gaps
@@ -317,7 +317,7 @@ def from_wide_table(
     x = np.stack(list(raws.values()), axis=1)
     empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if texts else np.isnan(x)
     # Empty cells at the end of a row are not steps; those before others are missing entries.
-    lengths = np.where(empty, 0, np.arange(1, x.shape[1] + 1)).max(axis=1)
+    lengths = lengths_without(empty)
     lines = [row[:length] for row, length in zip(x, lengths, strict=True)]
     return Sequences(*parts_from_list(lines, column_types=column_types, ids=ids, rows=rows))
 

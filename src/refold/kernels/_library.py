@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import logging
 import os
 import sys
 import threading
@@ -118,6 +119,15 @@ def why_not() -> str | None:
     True
     """
     return _opened()[1]
+
+
+@functools.cache
+def log_slow(what: str, reason: str) -> None:
+    """Log once what runs without a kernel, and why."""
+    # no warning for a user who turned the kernel off
+    off = os.environ.get("REFOLD_KERNEL") == "none"
+    level = logging.INFO if off else logging.WARNING
+    logging.getLogger("refold").log(level, "%s: %s", what, reason)
 
 
 class LstmLayout(NamedTuple):

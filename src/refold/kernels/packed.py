@@ -6,8 +6,6 @@ in whatever order, and whatever the number of threads.
 """
 
 import functools
-import logging
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +14,7 @@ from refold.kernels._library import LstmWeights as LstmWeights
 from refold.kernels._library import Trace as Trace
 from refold.kernels._library import limited_threads as limited_threads
 from refold.kernels._library import num_threads as num_threads
-from refold.kernels._library import variant, why_not
+from refold.kernels._library import variant
 
 if variant() is not None:
     from refold.kernels import _packed_library as _operations
@@ -52,19 +50,6 @@ pooled_convolutions = _operations.pooled_convolutions
 pooled_runs = _operations.pooled_runs
 lstm = _operations.lstm
 lstm_gradient = _operations.lstm_gradient
-
-
-@functools.cache
-def log_why_slow() -> None:
-    """Log once why there is no compiled library, if there is none."""
-    if variant() is None:
-        # no warning for a user who turned the kernel off
-        off = os.environ.get("REFOLD_KERNEL") == "none"
-        logging.getLogger("refold").log(
-            logging.INFO if off else logging.WARNING,
-            "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s",
-            why_not(),
-        )
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

@@ -3,9 +3,6 @@
 To add a cell, add a function for its initial state and an entry to `CELLS`.
 """
 
-import functools
-import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +12,7 @@ from keras import ops
 
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError
+from refold.kernels import log_slow
 from refold.network.keras.layer import Constant, ForgetBias, GlorotUniform, Orthogonal, Tensor
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def _why_not_here(*, log: bool) -> str | None:
         return f"JAX runs on {_device()}, and the kernel is for {devices}"
     reason = _backend_here().why_not()
     if reason is not None and log:
-        _log_once(reason)
+        log_slow("LSTM layers run on Keras's loop, which is slower than the fused kernel", reason)
     return reason
 
 
@@ -89,17 +87,6 @@ def _platform() -> str:
 
 def _device() -> str:
     return keras.distribution.list_devices()[0]
-
-
-@functools.cache
-def _log_once(reason: str) -> None:
-    # no warning for a user who turned the kernel off
-    off = os.environ.get("REFOLD_KERNEL") == "none"
-    logging.getLogger("refold").log(
-        logging.INFO if off else logging.WARNING,
-        "LSTM layers run on Keras's loop, which is slower than the fused kernel: %s",
-        reason,
-    )
 
 
 @keras.saving.register_keras_serializable(package="refold")

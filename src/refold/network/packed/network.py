@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from refold.kernels import packed
+from refold.kernels import log_slow, why_not
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
 from refold.network.packed.heads import Draw, PackedHead
@@ -96,7 +96,9 @@ class PackedNetwork:
     most_steps: int | None = None
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
-        packed.log_why_slow()
+        if (reason := why_not()) is not None:
+            what = "Encoding and decoding run on NumPy, which is slower than the compiled kernel"
+            log_slow(what, reason)
         self.specification = specification
         self.head = PackedHead(specification.column_types, specification.num_categories)
         self._weights = dict(weights)
