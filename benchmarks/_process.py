@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -110,11 +109,6 @@ def measure_command(*command: object, **variables: str) -> Usage:
             last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
             raise MeasurementError(f"{' '.join(words[1:])}: {' '.join(last)}")
     return Usage(seconds, usage.ru_utime, UNIT * usage.ru_maxrss)
-
-
-def peak_bytes() -> int:
-    """Return the peak memory of this process so far."""
-    return UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def num_cores() -> int:

@@ -1,7 +1,7 @@
 """Inference with a fitted model: ``python -m benchmarks.inference``.
 
 It takes about half an hour on two cores.  ``--parts latency`` measures only this part.  It needs
-``torch``, ``sequitur`` and ``onnxruntime`` (dependency groups ``backends`` and ``peers``).  Every
+``torch`` and ``onnxruntime`` (dependency group ``backends``).  Every
 measurement runs in its own process, one after the other.  Failures are named in the results.
 """
 
@@ -168,8 +168,6 @@ def throughput(sizes: Sizes, folder: Path) -> str:
                 units = network["units"]
                 sequences = kind, sizes.sequences, units, sizes.repeats
                 programs["PyTorch's `nn.LSTM`, packed"] = _peer(torch_rate, *sequences)
-                sequences = kind, sizes.of_peers, units, sizes.repeats
-                programs["sequitur's encoder"] = _peer(sequitur_rate, *sequences)
             peers.append([title, f"Refold, {shown}", "", cells[0], "1"])
             for name, (setting, rate) in programs.items():
                 relative = f"{rates['encode'] / rate:.1f}" if rate else ""
@@ -187,10 +185,9 @@ def throughput(sizes: Sizes, folder: Path) -> str:
         "Encoding next to other programs, in sequences per second, with at most "
         f"{num_cores()} threads. `predict` is given sequences that are already scaled and padded "
         "to the longest. PyTorch runs a bidirectional LSTM with as many units on single steps, and "
-        "one dense layer, on packed batches of similar length. sequitur's encoder reads one "
-        "sequence at a time. Both are compared with Refold's `patch=1`, and `predict` with Refold "
-        f"at the same patch. `predict` and sequitur are measured on {sizes.of_peers} of the "
-        "sequences."
+        "one dense layer, on packed batches of similar length. It is compared "
+        "with Refold's `patch=1`, and `predict` with Refold at the same patch. `predict` is "
+        f"measured on {sizes.of_peers} of the sequences."
     )
     relative = "speed of Refold relative to this row"
     beside = ["data", "program", "setting", "sequences per second", relative]
@@ -290,25 +287,6 @@ def torch_rate(kind: str, num: int, units: int, rounds: int) -> tuple[str, float
         return _best(calls, num, rounds)
 
 
-def sequitur_rate(kind: str, num: int, units: int, rounds: int) -> tuple[str, float]:
-    """Return setting and rate of sequitur's encoder with one thread or with all."""
-    import torch
-    from sequitur.models import LSTM_AE
-
-    tensors = [torch.tensor(one, dtype=torch.float32) for one in series(kind, num).to_list()]
-    encoder = LSTM_AE(FEATURES, LATENT_DIM, h_dims=[units]).encoder.eval()
-
-    def encode(threads: int) -> None:
-        torch.set_num_threads(threads)
-        for tensor in tensors:
-            encoder(tensor)
-
-    with torch.inference_mode():
-        counts = sorted({1, num_cores()})
-        calls = {f"{n} thread{'s' * (n > 1)}": lambda n=n: encode(n) for n in counts}
-        return _best(calls, num, rounds)
-
-
 def _best(calls: dict[str, Callable[[], Any]], num: int, rounds: int) -> tuple[str, float]:
     took = _by_turns(calls, rounds)
     setting = min(took, key=took.__getitem__)
@@ -400,7 +378,7 @@ def main() -> None:
         "throughput": throughput,
         "onnx": onnx,
     }
-    packages = (*PACKAGES, "jaxlib", "torch", "sequitur", "onnxruntime")
+    packages = (*PACKAGES, "jaxlib", "torch", "onnxruntime")
     sizes = Sizes(), QUICK
     run_parts(
         "inference", "Inference", parts, sizes, about=__doc__, packages=packages, in_docs=True

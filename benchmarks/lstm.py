@@ -1,4 +1,4 @@
-"""One LSTM layer, next to Keras on its three backends, PyTorch, and a large matrix product.
+"""One LSTM layer, next to Keras on JAX and on TensorFlow, PyTorch, and a large matrix product.
 
 ``python -m benchmarks.lstm`` takes about 9 minutes on two cores.  It needs ``tensorflow-cpu`` and
 ``torch`` (dependency group ``backends``).
@@ -68,7 +68,6 @@ IMPLEMENTATIONS = {
     "keras_jax": Implementation("Keras on JAX", "jax", "jax"),
     "keras_tensorflow": Implementation("Keras on TensorFlow", "tensorflow", "tensorflow"),
     "torch_lstm": Implementation("PyTorch", "torch", "torch"),
-    "keras_torch": Implementation("Keras on PyTorch", "torch", "torch"),
 }
 MATMUL = ("keras_jax", "keras_tensorflow", "torch_lstm")
 
@@ -110,8 +109,6 @@ def candidates(name: str, case: Case) -> list[Candidate]:
     if name == "torch_lstm":
         settings = [{"threads": t, "onednn": o} for t in threads for o in (True, False)]
         return [Candidate(name, "all", setting) for setting in settings]
-    if name == "keras_torch":
-        return [Candidate(name, "all", {"threads": t}) for t in threads]
     return [Candidate(name, "all", {})]
 
 
@@ -207,15 +204,7 @@ def _key(mode: str, candidate: Candidate) -> str:
     return f"{mode} {candidate.name} {candidate.setting}"
 
 
-class Row(NamedTuple):
-    """Results for one case; ``loop`` is Refold's time of a step in a compiled loop."""
-
-    case: Case
-    both: Times
-    loop: Timed
-
-
-def measure_row(pool: Pool, case: Case, entries: list[Candidate]) -> Row:
+def measure_row(pool: Pool, case: Case, entries: list[Candidate]) -> Times:
     """Measure a case, and compare the results."""
     both = pool.race("both", case, entries)
     arrays = {name: pool.arrays("both", timed.candidate) for name, timed in both.items()}
@@ -228,7 +217,7 @@ def measure_row(pool: Pool, case: Case, entries: list[Candidate]) -> Row:
         )
         if not difference <= SAME:
             raise MeasurementError(f"{name} at ({case.title}) differs by {difference:.1e}.")
-    return Row(case, both, pool.race("loop", case, [both[OURS].candidate])[OURS])
+    return both
 
 
 def layer(sizes: Sizes, folder: Path) -> str:
@@ -241,13 +230,14 @@ def layer(sizes: Sizes, folder: Path) -> str:
         return [one for name in IMPLEMENTATIONS for one in candidates(name, case)[: sizes.settings]]
 
     pool = Pool(sizes.rounds, sizes.seconds)
-    rows, sweep, rates = [], {}, []
+    rows: dict[Case, Times] = {}
+    sweep, rates = {}, []
     try:
         engine = pool.process(OURS).submit(lstm_layers.engine).result()
         for case in ROWS:
             rates.append(matrix_rate(pool))
-            rows.append(measure_row(pool, case, entries(case)))
-            print(case.title, {n: t.seconds for n, t in rows[-1].both.items()}, flush=True)
+            rows[case] = measure_row(pool, case, entries(case))
+            print(case.title, {n: t.seconds for n, t in rows[case].items()}, flush=True)
         for case in (Case(50, 64, 16, units) for units in sizes.units):
             sweep[case] = pool.race("both", case, entries(case))
             print(case.title, {n: t.seconds for n, t in sweep[case].items()}, flush=True)
@@ -266,10 +256,8 @@ def layer(sizes: Sizes, folder: Path) -> str:
         "The time is that of one layer with all outputs and the gradients of the weights and of "
         "the input. The share of the matrix-product rate is the number of operations (three times "
         "those of the forward products), divided by Refold's time and by the matrix-product "
-        "rate. The last column is the share for ten steps in one compiled loop, as in "
-        "training. The loop allocates memory once and not in every call. "
-        "The outputs and gradients of all implementations differ from those of Keras on JAX by "
-        f"less than {SAME:g} of the largest magnitude of the array."
+        "rate. The outputs and gradients of all implementations differ from those of Keras on JAX "
+        f"by less than {SAME:g} of the largest magnitude of the array."
     )
     return section("Forward and backward, milliseconds", text, main_table(rows, rate))
 
@@ -280,25 +268,24 @@ def matrix_rate(pool: Pool) -> float:
     return max(2 * MATMUL_SIZE**3 / timed.seconds for timed in times.values())
 
 
-def main_table(rows: list[Row], rate: float) -> str:
+def main_table(rows: dict[Case, Times], rate: float) -> str:
     """Return the table of the forward and backward pass."""
     lines = []
-    for row in rows:
-        ours = row.both[OURS].seconds
-        peers = [timed.seconds for name, timed in row.both.items() if name != OURS]
-        shares = [row.case.flops / seconds / rate for seconds in (ours, row.loop.seconds)]
+    for case, both in rows.items():
+        ours = both[OURS].seconds
+        peers = [timed.seconds for name, timed in both.items() if name != OURS]
         lines.append(
             [
-                row.case.title,
-                *(_cell(row.both.get(name)) for name in IMPLEMENTATIONS),
-                f"{row.both[REFERENCE].seconds / ours:.2f}",
+                case.title,
+                *(_cell(both.get(name)) for name in IMPLEMENTATIONS),
+                f"{both[REFERENCE].seconds / ours:.2f}",
                 f"{min(peers) / ours:.2f}",
-                *(f"{share:.0%}" for share in shares),
+                f"{case.flops / ours / rate:.0%}",
             ]
         )
     titles = [one.title for one in IMPLEMENTATIONS.values()]
     header = [SHAPE, *titles, "× Keras on JAX", "× fastest peer"]
-    return table([*header, "share of the matrix-product rate", "share in a compiled loop"], lines)
+    return table([*header, "share of the matrix-product rate"], lines)
 
 
 def _cell(timed: Timed | None) -> str:

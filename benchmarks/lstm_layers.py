@@ -1,7 +1,7 @@
 """The LSTM layers of `benchmarks.lstm`, and the functions that its processes run.
 
-An implementation makes a job for a mode: the forward and backward pass (``both``), ten steps of
-training in one compiled call (``loop``), or a large matrix product (``matmul``).
+An implementation makes a job for a mode: the forward and backward pass (``both``), or a large
+matrix product (``matmul``).
 """
 
 import gc
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 MATMUL_SIZE = 2048
-LOOP = 10  # training steps in the compiled loop
 NAMES = ("x", "kernel", "recurrent_kernel", "bias")
 
 
@@ -75,13 +74,12 @@ class Job(NamedTuple):
 
     ``call`` returns when its result is ready.  ``results`` makes one more call and returns the
     arrays: ``outputs`` and the gradients by `NAMES`, in Keras's layout.  ``before`` is called once
-    before a series of calls.  ``num`` is how many times a call does its work.
+    before a series of calls.
     """
 
     call: Callable[[], object]
     results: Callable[[], dict[str, np.ndarray]] = dict
     before: Callable[[], object] = bool
-    num: int = 1
 
 
 def _matrix() -> np.ndarray:
@@ -125,14 +123,6 @@ def keras_jax(mode: str, case: Case, *, unroll: bool = False, kind: type | None 
         by_weights, by_x = pull(cotangent)
         return outputs, by_x, *by_weights
 
-    if mode == "loop":
-
-        def descend(_: int, weights: Any) -> Any:
-            _, _, *gradients = both(weights, x, cotangent)
-            return [w - 1e-9 * g for w, g in zip(weights, gradients, strict=True)]
-
-        run = jax.jit(lambda weights: jax.lax.fori_loop(0, LOOP, descend, weights))
-        return Job(lambda: jax.block_until_ready(run(weights)), num=LOOP)
     run = partial(jax.jit(both), weights, x, cotangent)
     return Job(lambda: jax.block_until_ready(run()), lambda: _named(map(np.asarray, run())))
 
@@ -162,24 +152,6 @@ def keras_tensorflow(
         lambda: both(x, cotangent),
         lambda: _named(array.numpy() for array in both(x, cotangent)),
     )
-
-
-def keras_torch(mode: str, case: Case, *, threads: int) -> Job:
-    """Make a job of Keras's layer on PyTorch."""
-    import torch
-
-    assert mode == "both"
-    data = Data.draw(case)
-    layer = _keras_layer(case, data)
-    weights = [variable.value for variable in layer.trainable_variables]
-    x, cotangent = torch.from_numpy(data.x).requires_grad_(), torch.from_numpy(data.cotangent)
-
-    def both() -> Any:
-        outputs = layer(x)
-        return outputs, *torch.autograd.grad(outputs, [x, *weights], cotangent)
-
-    before = partial(torch.set_num_threads, threads)
-    return Job(both, lambda: _named(array.detach().numpy() for array in both()), before)
 
 
 def torch_lstm(mode: str, case: Case, *, threads: int = 0, onednn: bool = True) -> Job:
@@ -263,15 +235,15 @@ def burst(key: str, seconds: float) -> float:
     def once() -> float:
         started = time.perf_counter()
         job.call()
-        return (time.perf_counter() - started) / job.num
+        return time.perf_counter() - started
 
     job.before()
     gc.disable()
     try:
         first = once()
-        if first * job.num > seconds:
+        if first > seconds:
             return first
-        while len(times) < 2 or sum(times) * job.num < seconds:
+        while len(times) < 2 or sum(times) < seconds:
             times.append(once())
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""The service under load, next to the offline rate and to a simple service with FastAPI.
+"""The service under load, next to the offline rate.
 
 ``python -m benchmarks.serve`` fits models to sines of 10 to 1000 steps and to JapaneseVowels,
 serves them with ``refold serve``, and writes ``results/serve.md``. ``--quick`` only checks that
@@ -63,9 +63,8 @@ def rates(seconds: float, folder: Path) -> str:
     with serving(folder, data) as (port, server):
         for name, sequences in data.items():
             ae = refold.SequenceAutoencoder.load(folder / f"{name}.refold")
-            offline, offline_cost = _offline(ae, [sequences])
+            offline, offline_cost = _offline(ae, sequences)
             for each in SIZES:
-                together, _ = _offline(ae, _sets(sequences, CLIENTS * each))
                 for form in ("JSON", "Arrow"):
                     requests = requests_for(sequences, name, each=each, arrow=form == "Arrow")
                     load, cost = _load_and_cost(port, server, requests, seconds)
@@ -79,7 +78,6 @@ def rates(seconds: float, folder: Path) -> str:
                             f"{load.rate * each:,.0f}",
                             f"{offline:,.0f}",
                             f"{load.rate * each / offline:.2f}",
-                            f"{together / offline:.2f}",
                             *(f"{microseconds:,.0f}" for microseconds in costs),
                             *(f"{milliseconds:.1f}" for milliseconds in load.percentiles),
                         ]
@@ -89,8 +87,7 @@ def rates(seconds: float, folder: Path) -> str:
         "last one. The clients run in one thread, and share the cores with the service. The "
         "offline rate is the best of five calls of `transform` on all sequences at once. Two "
         f"things bound the ratio. First, at most {CLIENTS} requests can be computed "
-        'together. The column "offline, same batch" is the ratio that `transform` reaches on as '
-        "many sequences as these requests have. Second, the service and the clients need CPU time "
+        "together. Second, the service and the clients need CPU time "
         "for HTTP and for the format. The table has the CPU time per sequence of all threads."
     )
     header = [
@@ -100,7 +97,6 @@ def rates(seconds: float, folder: Path) -> str:
         "sequences per second",
         "offline",
         "ratio",
-        "offline, same batch",
         "CPU time of the service, µs",
         "clients, µs",
         "offline, µs",
@@ -110,55 +106,15 @@ def rates(seconds: float, folder: Path) -> str:
     return section("Rates", text, table(header, rows))
 
 
-def peers(seconds: float, folder: Path) -> str:
-    """Measure a simple service with FastAPI, and then this one."""
-    rows = []
-    data = fit(folder)
-    for name in ("mixed", "plain"):
-        requests, port = requests_for(data[name], name), _free_port()
-        lengths = [str(len(one)) for one in data[name]]
-        command = ["benchmarks.serve_fastapi", folder / f"{name}.refold", port, *lengths]
-        with process(port, *command) as server:
-            theirs, their_cost = _load_and_cost(port, server, requests, seconds)
-        with serving(folder, data) as (port, server):
-            ours, our_cost = _load_and_cost(port, server, requests, seconds)
-        rows.append(
-            [
-                ENCODING[name],
-                *(f"{load.rate:,.0f}" for load in (theirs, ours)),
-                f"{ours.rate / theirs.rate:.1f}",
-                *(f"{microseconds:,.0f}" for microseconds in (their_cost, our_cost)),
-                *(f"{load.percentiles[1]:.1f}" for load in (theirs, ours)),
-            ]
-        )
-    text = (
-        "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
-        "padded to a power of two, and all shapes are compiled in advance. A request has one "
-        "sequence in JSON, and there is no latent optimization."
-    )
-    header = ["data", "FastAPI, requests per second", "Refold", "ratio"]
-    header += ["FastAPI, CPU time, µs", "Refold", "FastAPI, p99, ms", "Refold"]
-    return section("FastAPI", text, table(header, rows))
-
-
-def _sets(sequences: list[np.ndarray], size: int) -> list[list[np.ndarray]]:
-    """Return sets of a size, with all sequences, some of them several times."""
-    count = -(-len(sequences) // size)
-    many = sequences * -(-count * size // len(sequences))
-    return [many[i * size : (i + 1) * size] for i in range(count)]
-
-
-def _offline(ae: Any, several: list[list[np.ndarray]]) -> tuple[float, float]:
-    """Return the rate of ``transform`` on sets of sequences, and the CPU time of one in µs."""
-    ae.transform(several[0][:4])
-    count = sum(map(len, several))
+def _offline(ae: Any, sequences: list[np.ndarray]) -> tuple[float, float]:
+    """Return the rate of ``transform``, and the CPU time for one sequence in µs."""
+    ae.transform(sequences[:4])
     rates, costs = [], []
     for _ in range(5):
         begin, used = time.perf_counter(), time.process_time()
-        for sequences in several:
-            ae.transform(sequences)
-        rates.append(count / (time.perf_counter() - begin))
-        costs.append(1e6 * (time.process_time() - used) / count)
+        ae.transform(sequences)
+        rates.append(len(sequences) / (time.perf_counter() - begin))
+        costs.append(1e6 * (time.process_time() - used) / len(sequences))
     return max(rates), min(costs)
 
 
@@ -176,13 +132,7 @@ def _load_and_cost(
 def serving(folder: Path, names: Iterable[str]) -> Iterator[tuple[int, Any]]:
     """Serve models with ``refold serve``; yield the port and the process."""
     files, port = [folder / f"{name}.refold" for name in names], _free_port()
-    with process(port, "refold", "serve", *files, "--port", port) as server:
-        yield port, server
-
-
-@contextlib.contextmanager
-def process(port: int, *command: Any) -> Iterator[Any]:
-    """Run a module until the end of the block, and wait until it is ready."""
+    command = ["refold", "serve", *files, "--port", port]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     server: Any = subprocess.Popen(
         [sys.executable, "-m", *map(str, command)],
@@ -197,7 +147,7 @@ def process(port: int, *command: Any) -> Iterator[Any]:
             time.sleep(0.05)
         else:
             raise SystemExit("The server is not ready after five minutes.")
-        yield server
+        yield port, server
     finally:
         server.kill()
         server.wait()
@@ -219,8 +169,8 @@ def _cpu_seconds(server: Any) -> float:
 def main() -> None:
     """Measure the parts and write the page."""
     warnings.simplefilter("ignore", UserWarning)
-    packages = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow", "fastapi")
-    parts = {"rates": rates, "peers": peers}
+    packages = (*PACKAGES, "uvicorn", "uvloop", "httptools", "msgspec", "pyarrow")
+    parts = {"rates": rates}
     run_parts("serve", "The service", parts, (5.0, 0.3), about=__doc__, packages=packages)
 
 

@@ -1,11 +1,10 @@
 """Training, next to Keras: ``python -m benchmarks.training``.
 
 It takes about half an hour on two cores, needs ``tensorflow-cpu`` (dependency group ``backends``)
-and 5 GB of disk.  ``--parts question cost`` measures only these parts.  Every measurement runs in
+and 5 GB of disk.  ``--parts question ragged`` measures only these parts.  Every measurement runs in
 its own process, one after the other.  Failures are named in the results.
 """
 
-import math
 import statistics
 import time
 from pathlib import Path
@@ -13,15 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks._process import measure, measure_command, peak_bytes
+from benchmarks._process import measure, measure_command
 from benchmarks._results import PACKAGES, run_parts, section, table
 from benchmarks._series import FEATURES, equal, log_normal
 
 PICTURE = "training.png"
 QUESTION_SEQUENCES, QUESTION_BATCH = 1200, 100
 BATCH = 64
-# Each of these is doubled twice, while the others keep their values.
-BASE = {"sequences": 1000, "steps": 50, "units": 64, "latent dimensions": 16}
 
 
 class Sizes(NamedTuple):
@@ -33,10 +30,9 @@ class Sizes(NamedTuple):
     padded: int = 640
     gigabytes: float = 4.0
     file_sequences: int = 10_000
-    base: int = 1000
 
 
-QUICK = Sizes(4, 1, 200, 64, 0.01, 200, 64)
+QUICK = Sizes(4, 1, 200, 64, 0.01, 200)
 
 
 def question(sizes: Sizes, folder: Path) -> str:
@@ -310,45 +306,6 @@ def rates(model: Path, folder: Path, num_sequences: int) -> tuple[float, float]:
     return refold.load(model).history.epochs["seconds"][-1], in_memory
 
 
-def cost(sizes: Sizes, folder: Path) -> str:
-    """Measure time and memory against four sizes, with the exponent of each."""
-    del folder
-    base = BASE | {"sequences": sizes.base}
-    rows = []
-    for name, value in base.items():
-        values = [value, 2 * value, 4 * value]
-        runs = [measure(epoch_cost, *(base | {name: size}).values()) for size in values]
-        exponent = math.log(runs[-1][0] / runs[0][0], 4)
-        for size, (seconds, peak) in zip(values, runs, strict=True):
-            shown = f"{exponent:.2f}" if size == values[-1] else ""
-            rows.append([name, str(size), f"{seconds:.3g}", _mb(peak), shown])
-    others = ", ".join(f"{value} {name}" for name, value in base.items())
-    text = (
-        f"Each size is varied alone. The others are {others}. The time grows as the size to the "
-        "power of the exponent. `patch` is 1, and a larger patch makes long sequences faster."
-    )
-    header = ["varied", "size", "seconds per epoch", "peak memory", "exponent"]
-    return section("What an epoch costs", text, table(header, rows))
-
-
-def epoch_cost(
-    num_sequences: int, num_steps: int, units: int, latent_dim: int
-) -> tuple[float, float]:
-    """Return seconds per epoch and peak memory."""
-    import refold
-
-    ae = refold.SequenceAutoencoder(
-        latent_dim=latent_dim,
-        units=units,
-        patch=1,
-        batch_size=BATCH,
-        max_epochs=5,
-        validation_fraction=0,
-        random_state=0,
-    ).fit(equal(num_sequences, num_sequences * num_steps))
-    return statistics.median(np.diff(ae.history_["seconds"])), peak_bytes()
-
-
 def _mb(size: float) -> str:
     return f"{size / 1e6:.0f} MB"
 
@@ -359,7 +316,6 @@ def main() -> None:
         "question": question,
         "ragged": ragged,
         "folder": larger_than_memory,
-        "cost": cost,
     }
     packages = (*PACKAGES, "jaxlib", "tensorflow-cpu")
     sizes = Sizes(), QUICK
