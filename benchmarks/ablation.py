@@ -39,6 +39,8 @@ VARIANTS = {
     "countries_mixed": "countries, with a binary column: whether life expectancy rose",
     "temperatures_mixed": "temperatures of days, with a column of three categories",
 }
+# Smaller errors count as this one.
+SMALLEST = 1e-6
 DEFAULT = "default"
 
 
@@ -313,7 +315,8 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
         for cell, error in errors.items():
             default = errors.get(cell._replace(mechanism=DEFAULT))
             if cell.mechanism == name and default:
-                ratios.setdefault((cell.data, cell.size), []).append(max(error, 1e-6) / default)
+                ratio = max(error, SMALLEST) / max(default, SMALLEST)
+                ratios.setdefault((cell.data, cell.size), []).append(ratio)
         if ratios:
             means = {key: _geometric(values) for key, values in ratios.items()}
             changed = [ratio for ratio in means.values() if ratio != 1.0]
