@@ -24,7 +24,7 @@ from refold.search._rows import (
     new_ids,
     new_rows,
 )
-from refold.search._store import Facts, IndexRows, Store, nearest, spooled
+from refold.search._store import Facts, IndexRows, Store, nearest
 from refold.search._where import matches
 from refold.sequences import Sequences, as_sequences
 
@@ -175,8 +175,7 @@ class Index:
             features = source.fit_features() if distance == "features" else None
             arrays = None if features is None else features.arrays
             facts = Facts(model.hash, distance, schema.remove_metadata(), arrays)
-            with spooled(new_rows(source, features, table), store.folder) as rows:
-                store.create(rows, facts)
+            store.create(new_rows(source, features, table), facts)
         return cls(model, store, facts, verbose)
 
     @classmethod
@@ -247,8 +246,8 @@ class Index:
                     f"The id {present[0].as_py()!r}{more} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
-            with spooled(new_rows(source, self._features, table), self._store.folder) as rows:
-                self._store.add(rows, added, replace=replace)
+            rows = new_rows(source, self._features, table)
+            self._store.add(rows, added, replace=replace)
 
     def remove(self, ids: ArrayLike) -> int:
         """Remove the rows with these ids, and return how many there were; others are ignored."""

@@ -282,15 +282,16 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
         ) from error
 
 
-def new_rows(
-    source: RowSource, features: SequenceFeatures | None, metadata: pa.Table
-) -> Iterator[pa.Table]:
-    """Yield rows as tables with the columns of an index, block by block."""
+def new_rows(source: RowSource, features: SequenceFeatures | None, metadata: pa.Table) -> pa.Table:
+    """Return rows as a table with the columns of an index, encoded block by block."""
+    # Others wait while rows are written, so nothing is written before all of them are encoded.
+    tables = []
     for rows, codes, vectors in source.blocks(features):
         table = codes_to_arrow(codes, source.ids[rows])
-        columns = {name: table[name] for name in table.column_names}
         if features is not None:  # otherwise the vectors are the codes
-            columns["vector"] = codes_to_arrow(vectors)["code"]
-        for number, values in enumerate(metadata.columns):
-            columns[f"m{number}"] = values.slice(rows.start, len(codes))
-        yield pa.table(columns)
+            table = table.append_column("vector", codes_to_arrow(vectors)["code"])
+        tables.append(table)
+    rows = pa.concat_tables(tables)
+    for number, values in enumerate(metadata.columns):
+        rows = rows.append_column(f"m{number}", values)
+    return rows
