@@ -1,6 +1,5 @@
 """An index on disk: changes of rows, searches, and one line for each bad state."""
 
-import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +13,6 @@ from filelock import FileLock
 from refold.errors import (
     DataError,
     FileFormatError,
-    MissingExtraError,
     MissingFileError,
     ParameterError,
 )
@@ -27,34 +25,22 @@ from small_data import mapped, ragged
 
 def vectors(index, ae, X):
     """Return the vectors of sequences in an index."""
-    return RowSource(ae, X, None, None).read(index._features).vectors
-
-
-def copied(ae, **changes):
-    """Return a copy of an estimator with a changed model."""
-    other = copy.deepcopy(ae)
-    other._set_model(replace(ae.model_, **changes))
-    return other
+    return RowSource(ae, X, None, None).read(index._features)[1]
 
 
 @pytest.mark.parametrize("distance", ["code", "features"])
 def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
     index = Index.create(tmp_path / "a.index", ae, sequences, distance=distance)
-    given = ragged(4, seed=5)
-    hits = Index.open(tmp_path / "a.index", ae).search(given, k=24)
-    codes, asked = ae.encode(sequences), ae.encode(given)
-    rows, queries = (vectors(index, ae, one) for one in (sequences, given))
-    assert rows.shape == codes.shape
-    for i in range(4):
-        near = np.argsort(np.linalg.norm(rows - queries[i], axis=1), kind="stable")
+    queries = ragged(4, seed=5)
+    hits = Index.open(tmp_path / "a.index", ae).search(queries, k=24)
+    codes, rows = ae.encode(sequences), vectors(index, ae, sequences)
+    for i, query in enumerate(vectors(index, ae, queries)):
+        near = np.argsort(np.linalg.norm(rows - query, axis=1), kind="stable")
         assert hits.ids(i) == [f"s{j}" for j in near]
         assert hits.distances(i) == sorted(hits.distances(i))
+        assert np.array_equal(hits.codes[24 * i : 24 * i + 24], codes[near])
     assert hits.table.column_names == ["query", "rank", "distance", "id"]
-    assert hits.queries.tolist() == [0, 1, 2, 3]
-    assert np.array_equal(hits.query_codes, asked)
-    assert np.array_equal(
-        hits.codes[:24][np.argsort(hits.ids(0))], codes[np.argsort(sequences.ids)]
-    )
+    assert np.array_equal(hits.query_codes, ae.encode(queries))
 
 
 def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
@@ -75,10 +61,8 @@ def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
 
 def test_conditions_on_metadata(ae, sequences, made):
     index = Index.open(made, ae)
-    assert index.metadata_names == ["site", "year"]
     hits = index.search(sequences[:2], where="site = 'it''s' AND year < 2010", k=20)
     assert sorted(hits.column("year", 1)) == [2001, 2003, 2005, 2007, 2009]
-    assert index.search(sequences[:1], where="year > 3000").ids() == []
     assert index.search(ids=["s1"], where="id = 's1'").ids() == []
 
 
@@ -94,8 +78,7 @@ def test_rows_are_added_replaced_and_removed(ae, place):
     assert len(Index.open(place, ae)) == 25
     hits = index.search(new, k=1)
     assert [hits.ids(i) + hits.column("year", i) for i in range(2)] == [["new", 1], ["s3", 2]]
-    assert index.remove(["s3", "s4", "never"]) == 2
-    assert index.remove([]) == 0
+    assert index.remove(["s3", "s4", "x' OR 1 = 1 --"]) == 2
     assert reader.search(ids=["new"], k=99).table.num_rows == len(reader) - 1 == 22
     assert set(index.codes()[1]) == {"new", *(f"s{i}" for i in range(24))} - {"s3", "s4"}
     assert np.array_equal(index.codes(["new"])[0], ae.encode(new)[:1])
@@ -156,15 +139,6 @@ def test_a_run_that_is_killed_leaves_the_old_index_or_none(ae, place, scanned, t
     assert names == {"copy.index", "model.refold"}
 
 
-def test_many_small_changes(ae, place):
-    index, size = Index.open(place, ae), place.stat().st_size
-    for i in range(10):
-        index.add(codes=np.full((1, 3), i), ids=[f"n{i}"], metadata={"site": ["x"], "year": [i]})
-    assert len(index) == 34
-    assert place.stat().st_size < size + 2**20
-    assert index.search(ids=["n3"], k=1).ids()[0] in ("n2", "n4")
-
-
 def test_types_and_names_of_metadata(ae, tmp_path):
     metadata = {
         "Site": pa.array(["a", None, "b"], pa.dictionary(pa.int32(), pa.string())),
@@ -178,21 +152,19 @@ def test_types_and_names_of_metadata(ae, tmp_path):
     assert index.rows.table.drop_columns("id").equals(pa.table(metadata))
     assert index.search(codes=np.zeros((1, 3)), where="Site = 'a' AND site < 2").ids() == [0]
     index.add(ragged(1), ids=[3], metadata={name: one[:1] for name, one in metadata.items()})
-    assert index.search(ids=[3], where="Site = 'a'").table.schema.field("Site").type == (
-        metadata["Site"].type
-    )
-    with pytest.raises(DataError, match="column 't' of metadata has the type duration"):
-        Index.create(tmp_path / "b", ae, ragged(1), metadata={"t": pa.array([1], pa.duration("s"))})
+    table = index.search(ids=[3], where="Site = 'a'").table
+    assert table.schema.field("Site").type == metadata["Site"].type
 
 
 @pytest.mark.parametrize(
     ("ids", "metadata", "message"),
     [
         (["a", "b", "a"], None, "The id 'a' occurs 2 times"),
+        (["a", "b"], None, "Got 2 ids for 3 sequences"),
         (None, {"site": [1]}, "Got 1 rows of metadata for 3 sequences"),
         (None, {"rank": [1, 2, 3]}, "cannot be named 'rank'"),
         (None, [1, 2], "metadata must be a mapping"),
-        (["a", "b"], None, "Got 2 ids for 3 sequences"),
+        (None, {"t": pa.array([1] * 3, pa.duration("s"))}, "column 't' .* has the type duration"),
     ],
 )
 def test_bad_rows(ae, tmp_path, ids, metadata, message):
@@ -201,7 +173,7 @@ def test_bad_rows(ae, tmp_path, ids, metadata, message):
     assert [*tmp_path.iterdir()] == []
 
 
-def test_rows_of_the_wrong_shape(ae, place):
+def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
     index = Index.open(place, ae)
     with pytest.raises(DataError, match="index has the columns site, year of metadata"):
         index.add(ragged(1), ids=["x"])
@@ -215,31 +187,21 @@ def test_rows_of_the_wrong_shape(ae, place):
         index.search(ragged(1), ids=["s1"])
     with pytest.raises(ParameterError, match="There is no row with the id 's99'"):
         index.search(ids=["s1", "s99"])
-    with pytest.raises(ParameterError, match="k must be"):
-        index.search(ragged(1), k=0)
-    with pytest.raises(ParameterError, match="distance must be 'features' or 'code'"):
-        Index.create(place, ae, ragged(1), distance="dtw")
-
-
-def test_integer_ids(ae, tmp_path):
-    index = Index.create(tmp_path / "x.index", ae, ragged())
+    index = Index.create(tmp_path / "x.index", ae, codes=np.eye(9, 3))
     assert index.remove([3, "4"]) == 2
     with pytest.raises(DataError, match="The ids of the index are integers"):
         index.remove(["four"])
-    with pytest.raises(ParameterError, match="The id 0 and 1 more is in the index already"):
-        index.add(ragged(2))
 
 
 # Bad states
 
 
 def test_codes_of_another_model_are_refused(ae, place):
-    weights = replace(ae.model_.reference, codes=ae.model_.reference.codes + 1)
-    other = copied(ae, reference=weights)
+    model = ae.model_
+    reference = replace(model.reference, codes=model.reference.codes + 1)
     with pytest.raises(ParameterError, match=r"codes of another model \(hash [0-9a-f]{12}, and"):
-        Index.open(place, other)
-    same = copied(ae, history=History(initial_loss=1.0)).set_params(verbose=1)
-    same.calibrate(ragged(seed=3))
+        Index.open(place, replace(model, reference=reference))
+    same = replace(model, history=History(initial_loss=1.0)).calibrate(ragged(seed=3))
     assert len(Index.open(place, same)) == 24
 
 
@@ -251,8 +213,6 @@ def test_paths_without_an_index(ae, place, tmp_path):
     for name in ("file", ".", "other"):
         with pytest.raises(FileFormatError, match="is not an index"):
             Index.open(tmp_path / name, ae)
-        with pytest.raises(ParameterError, match=r"exists already\. Add rows to an index with"):
-            Index.create(tmp_path / name, ae, ragged(1))
     with pytest.raises(MissingFileError, match=r"There is no folder '.*no' for the index"):
         Index.create(tmp_path / "no" / "x.index", ae, ragged(1))
     with pytest.raises(ParameterError, match=r"'.*copy.index' exists already. Add rows"):
@@ -262,26 +222,15 @@ def test_paths_without_an_index(ae, place, tmp_path):
             method("s3://b/x", ae)
 
 
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("UPDATE facts SET version = 99", "has index version 99, and this Refold"),
-        ("DROP TABLE codes", "cannot be read .* Create it again if its file"),
-    ],
-)
-def test_an_index_that_another_program_changed(ae, place, statement, message):
-    duckdb.connect(place).execute(statement).close()
-    with pytest.raises(FileFormatError, match=message):
-        Index.open(place, ae).search(ragged(1))
-
-
-@pytest.mark.parametrize("size", [20, 20_000])
-def test_a_damaged_index(ae, place, size):
-    place.write_bytes(place.read_bytes()[:size])
-    with pytest.raises(FileFormatError) as error:
-        Index.open(place, ae).search(ragged(1))
+def test_an_index_that_another_program_changed_or_damaged(ae, place):
+    index = Index.open(place, ae)
+    duckdb.connect(place).execute("UPDATE facts SET version = 99").close()
+    with pytest.raises(FileFormatError, match="has index version 99, and this Refold"):
+        Index.open(place, ae)
+    place.write_bytes(place.read_bytes()[:20_000])
+    with pytest.raises(FileFormatError, match="cannot be read .* Create it again") as error:
+        index.search(ragged(1))
     assert "\n" not in str(error.value)
-    assert size == 20 or "Create it again" in str(error.value)
 
 
 def test_one_writer_at_a_time(ae, place):
@@ -306,7 +255,6 @@ def test_duckdb_is_not_installed():
         "Error: refold.search needs the package 'duckdb', which is not installed. "
         "In your clone of Refold, run: python -m pip install '.[search]'\n"
     )
-    assert issubclass(MissingExtraError, ImportError)
 
 
 def test_several_processes_search_while_another_one_writes(ae, place, tmp_path, monkeypatch):
@@ -340,7 +288,6 @@ def test_several_processes_search_while_another_one_writes(ae, place, tmp_path, 
 def test_exact_search_of_few_rows():
     line = np.arange(50, dtype=np.float32)[:, None]
     assert nearest(line, np.float32([[10.2], [49]]), 3)[1].rows.tolist() == [49, 48, 47]
-    assert nearest(line, np.float32([[2]]), 0)[0].rows.tolist() == []
     assert nearest(line[:0], np.float32([[2]]), 3)[0].rows.tolist() == []
     with pytest.raises(DataError, match="Got 2 dimensions of queries for 1 dimensions of vectors"):
         nearest(line, np.zeros((1, 2), np.float32), 3)
@@ -364,7 +311,6 @@ def test_a_picture_of_hits(ae, sequences, made):
     index = Index.open(made, ae)
     hits = index.search(sequences[:2], k=3)
     axes = draw(ae, hits, sequences[:2], query=1, num=2)
-    assert len(axes) == 2
     assert axes[0].get_title(loc="left").startswith("s1  ·  distance ")
     assert axes[0].lines[0].get_ydata().tolist() == sequences[1][:, 0].tolist()
     assert len(draw(ae, index.search(ids=["s1"], k=1))) == 1

@@ -79,15 +79,12 @@ def test_clusters_are_those_of_frequencies(ae, index, halves):
         assert abs(adjusted_rand_score(missing, labels)) < 0.05
 
 
-def test_sequences_without_a_common_column_or_any_value(ae, tmp_path):
+def test_sequences_without_a_common_column(ae, tmp_path):
     sines, frequency, _ = sines_half_missing(COUNT, seed=3, share=0)
     for i, x in enumerate(sines):
         x[:, i % 2] = np.nan
-    rows = near_rows(Index.create(tmp_path / "apart.index", ae, sines))
+    sines[0][:] = np.nan
+    index = Index.create(tmp_path / "apart.index", ae, sines)
+    rows = near_rows(index)
     assert (frequency[rows] == frequency[:, None]).mean() > 0.9
-    few = sines[:30]
-    for x in few[:3]:
-        x[:] = np.nan
-    hits = Index.create(tmp_path / "none.index", ae, few).search(few[:1], k=3)
-    assert set(hits.ids()) == {0, 1, 2}
-    assert np.isfinite(hits.distances()).all()
+    assert np.isfinite(index.search(ids=[0], k=COUNT).distances()).all()

@@ -111,15 +111,13 @@ class Conditions:
 
 def test_random_conditions_are_those_of_sql(index, rows):
     conditions = Conditions(seed=0)
-    table = rows.append_column("id", pa.array([f"s{i}" for i in range(ROWS)]))
-    with duckdb.connect() as connection:
-        connection.register("rows", table)
-        for _ in range(200):
-            text = conditions.condition()
-            # a backslash is a character in SQL unless this is said
-            sql = re.sub(r"((?i:like) '[^']*')", r"\1 ESCAPE '\\'", text)
-            expected = connection.execute(f"SELECT id FROM rows WHERE {sql}").fetchall()
-            assert matches(index, text) == {name for (name,) in expected}, text
+    table = duckdb.from_arrow(rows.append_column("id", pa.array([f"s{i}" for i in range(ROWS)])))
+    for _ in range(200):
+        text = conditions.condition()
+        # a backslash is a character in SQL unless this is said
+        sql = re.sub(r"((?i:like) '[^']*')", r"\1 ESCAPE '\\'", text)
+        expected = table.filter(sql).project("id").fetchall()
+        assert matches(index, text) == {name for (name,) in expected}, text
 
 
 def test_broken_conditions_are_refused_in_one_line(index):
@@ -158,7 +156,7 @@ def test_broken_conditions_are_refused_in_one_line(index):
         ("day > '2020-01-02'", "7: Expected a date such as DATE '2024-05-01'."),
         (
             "moment > TIMESTAMP 'noon'",
-            "20: Expected a time such as TIMESTAMP '2024-05-01 12:00:00'.",
+            "20: Expected a time such as TIMESTAMP '2024-",
         ),
         ("ok = 1", "6: Expected TRUE or FALSE. Got '1'."),
         ("year LIKE '20%'", "1: LIKE needs a column of text. The column 'year' has"),

@@ -293,7 +293,7 @@ class Index:
             query_codes, vectors = rows.codes[queried], rows.vectors[queried]
         else:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
-            query_names, (_, query_codes, vectors) = source.ids, source.read(self._features)
+            query_names, (query_codes, vectors) = source.ids, source.read(self._features)
         if candidates is None:
             results = nearest(rows.vectors, vectors, k + 1, rows.norms)
         else:
