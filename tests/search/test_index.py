@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from refold.errors import (
     DataError,
+    FileAccessError,
     FileFormatError,
     MissingFileError,
     ParameterError,
@@ -175,9 +176,9 @@ def test_bad_rows(ae, tmp_path, ids, metadata, message):
 
 def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
     index = Index.open(place, ae)
-    with pytest.raises(DataError, match="index has the columns site, year of metadata"):
+    with pytest.raises(DataError, match=r"metadata site \(string\), year \(int64\)\. Got none"):
         index.add(ragged(1), ids=["x"])
-    with pytest.raises(DataError, match="column 'year' of the index has the type int64"):
+    with pytest.raises(DataError, match=r"Got site \(string\), year \(string\) \(.*'late'"):
         index.add(ragged(1), ids=["x"], metadata={"site": ["a"], "year": ["late"]})
     with pytest.raises(DataError, match="ids of the index are text, and those of the"):
         index.add(ragged(1), metadata={"site": ["a"], "year": [1]})
@@ -217,9 +218,8 @@ def test_paths_without_an_index(ae, place, tmp_path):
         Index.create(tmp_path / "no" / "x.index", ae, ragged(1))
     with pytest.raises(ParameterError, match=r"'.*copy.index' exists already. Add rows"):
         Index.create(place, ae, ragged(1))
-    for method in (Index.create, Index.open):
-        with pytest.raises(ParameterError, match=r"'s3://b/x' is a URL.*name a local file\."):
-            method("s3://b/x", ae)
+    with pytest.raises(FileAccessError, match=r"s3://b/x is an address\. Name a file of this"):
+        Index.open("s3://b/x", ae)
 
 
 def test_an_index_that_another_program_changed_or_damaged(ae, place):
@@ -228,7 +228,7 @@ def test_an_index_that_another_program_changed_or_damaged(ae, place):
     with pytest.raises(FileFormatError, match="has index version 99, and this Refold"):
         Index.open(place, ae)
     place.write_bytes(place.read_bytes()[:20_000])
-    with pytest.raises(FileFormatError, match="cannot be read .* Create it again") as error:
+    with pytest.raises(FileFormatError, match=r"cannot be read .* Create it again") as error:
         index.search(ragged(1))
     assert "\n" not in str(error.value)
 

@@ -286,7 +286,7 @@ class Index:
         data = codes if X is None else X
         check_only_one("sequences or codes, or ids to search for", data, ids)
         rows = self.rows
-        candidates = None if where is None else matches(where, rows.table)
+        candidates: Any = slice(None) if where is None else matches(where, rows.table)
         queried = None if ids is None else self._numbers(rows, ids)
         if queried is not None:
             query_names = _array(rows.ids.take(pa.array(queried)))
@@ -294,13 +294,11 @@ class Index:
         else:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
             query_names, (query_codes, vectors) = source.ids, source.read(self._features)
-        if candidates is None:
-            results = nearest(rows.vectors, vectors, k + 1, rows.norms)
-        else:
-            results = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
+        results = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
+        candidates = np.arange(len(rows.ids))[candidates]
         numbers, distances = [np.zeros(0, int)], [np.zeros(0)]
         for i, near in enumerate(results):
-            hits = near.rows if candidates is None else candidates[near.rows]
+            hits = candidates[near.rows]
             others = slice(k) if queried is None else np.flatnonzero(hits != queried[i])[:k]
             numbers.append(hits[others])
             distances.append(near.distances[others])

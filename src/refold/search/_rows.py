@@ -249,13 +249,18 @@ def metadata_of(
         ) from error
     names = table.column_names
     if schema is not None:
-        stored = [name for name in schema.names if name not in RESERVED]
-        if set(names) != set(stored):
+        stored = pa.schema([field for field in schema if field.name not in RESERVED])
+        try:
+            if set(names) != set(stored.names):
+                raise pa.ArrowInvalid("the names differ")
+            table = table.select(stored.names).cast(stored)
+        except pa.ArrowException as error:
+            reason = str(error).splitlines()[0][:80]
             raise DataError(
-                f"The index has the columns {', '.join(stored) or 'none'} of metadata. Got "
-                f"{', '.join(names) or 'none'}. Pass the same columns."
-            )
-        table = pa.table({name: _cast(table[name], schema.field(name)) for name in stored})
+                f"The index has the metadata {_described_columns(stored)}. Got "
+                f"{_described_columns(table.schema)} ({reason}). Pass the same columns, with "
+                "values of these types."
+            ) from error
     for name in names:
         if name in RESERVED or name.startswith("_"):
             raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
@@ -264,15 +269,8 @@ def metadata_of(
     return table
 
 
-def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    """Return a column with the type of the index."""
-    try:
-        return column.cast(field.type)
-    except pa.ArrowException as error:
-        raise DataError(
-            f"The column {field.name!r} of the index has the type {field.type}. Got "
-            f"{column.type} ({str(error).splitlines()[0][:80]})."
-        ) from error
+def _described_columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
 def new_rows(source: RowSource, features: SequenceFeatures | None, metadata: pa.Table) -> pa.Table:

@@ -17,6 +17,7 @@ from refold._support.argument_checks import check_array, check_one_each, check_w
 from refold._support.file_lock import sole_use
 from refold._support.optional_imports import optional
 from refold.errors import DataError, FileFormatError, MissingFileError, ParameterError, spelled
+from refold.sequences import local_path
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
@@ -70,11 +71,7 @@ class Store:
     def __init__(self, place: str | os.PathLike[str]) -> None:
         self._duckdb = load_duckdb()
         self.name = os.fspath(place)
-        if "://" in self.name:
-            raise ParameterError(
-                f"{self.name!r} is a URL. An index lives on a local disk: name a local file."
-            )
-        self.path = Path(self.name).absolute()
+        self.path = local_path(self.name).absolute()
         self._rows: IndexRows | None = None
         self._state: Any = None  # of the files when the rows were read
         self._reading = threading.Lock()
