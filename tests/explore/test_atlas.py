@@ -168,6 +168,7 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
     before = [field.name for field in atlas.fields]
     assert atlas.cluster(4).describe()["clusters"] == {"number": 4, "most": 48}
     assert len({*atlas.field("cluster").values(wait=30).tolist()}) == 4
+    atlas.cluster(None)  # as the other tests expect
     assert [field.name for field in atlas.fields] == before
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 48"):
         atlas.cluster(49)

@@ -86,23 +86,19 @@ def test_bad_maps_are_refused(arguments, message):
 
 def test_umap_keeps_groups_together():
     pytest.importorskip("umap", reason="the extra umap is not installed")
-    rng = np.random.default_rng(0)
-    codes = rng.normal(size=(60, 5)) + 20 * np.repeat(np.eye(3, 5), 20, axis=0)
-    points_of, names = code_plane(codes, "umap")
-    assert names == ("UMAP 1", "UMAP 2")
-    assert np.array_equal(points_of, code_plane(codes, "umap")[0])
     group = np.repeat(np.arange(3), 20)
-    distances = np.linalg.norm(points_of[:, None] - points_of[None], axis=-1)
+    codes = np.random.default_rng(0).normal(size=(60, 5)) + 20 * np.eye(3, 5)[group]
+    places, names = code_plane(codes, "umap")
+    assert names == ("UMAP 1", "UMAP 2")
+    assert np.array_equal(places, code_plane(codes, "umap")[0])
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
     np.fill_diagonal(distances, np.inf)
     assert (group[distances.argmin(axis=1)] == group).all()
-    assert code_map(codes, method="umap").get_xlabel() == "UMAP 1"
 
 
 def test_a_map_that_cannot_be_drawn_is_refused(monkeypatch):
     with pytest.raises(ParameterError, match=r"method must be 'pca' or 'umap'\. Got 'tsne'"):
         code_plane(np.eye(3), "tsne")
-    with pytest.raises(ParameterError, match=r"UMAP needs at least 5 codes\. Got 3"):
-        code_plane(np.eye(3), "umap")
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
         code_plane(np.eye(8), "umap")

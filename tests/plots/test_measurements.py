@@ -38,18 +38,12 @@ def texts(labels):
 
 
 def test_figures_are_drawn_on_the_given_axes_and_pyplot_keeps_none():
-    groups = {"x": errors_by_length(WORDS, BACK)}
-    steps = {"x": errors_by_position(WORDS, BACK)}
     ones = np.ones(8)
     for draw, *data in (
         (reconstruction, ones, ones),
         (anomalies, [ones], ones),
         (forecast, [ones], Forecast(Sequences.from_list([ones]))),
         (lengths, [3, 4]),
-        (loss_curves, {"loss": [1.0, 0.5]}),
-        (error_by_feature, {"x": [1.0]}, ["a"]),
-        (error_by_length, groups),
-        (error_by_position, steps),
         (error_by_size, CURVE),
     ):
         ax = Figure().add_subplot()
@@ -120,9 +114,7 @@ def test_bars_of_lengths_and_lines_along_the_sequence():
 
 def test_errors_by_size_are_at_their_sizes():
     ax = error_by_size(CURVE)
-    lines = curves(ax)
-    np.testing.assert_array_equal(lines["Refold"], [[2, 0.4], [8, 0.2], [32, 0.1]])
-    np.testing.assert_array_equal(lines["PCA, given the lengths"], [[2, 0.5], [8, 0.3], [32, 0.12]])
+    np.testing.assert_array_equal(curves(ax)["Refold"], [[2, 0.4], [8, 0.2], [32, 0.1]])
     assert texts(ax.get_xticklabels()) == ["2", "8", "32"]
     assert ax.get_yscale() == "linear"
     assert error_by_size(replace(CURVE, errors=(0.4, 0.02, 0.001))).get_yscale() == "log"

@@ -240,21 +240,6 @@ def test_one_writer_at_a_time(ae, place):
     assert index.remove(["s1"]) == 1
 
 
-def test_duckdb_is_not_installed():
-    code = (
-        "import sys\n"
-        "from refold._support.optional_imports import RefusingFinder\n"
-        "sys.meta_path.insert(0, RefusingFinder('duckdb'))\n"
-        "from refold.cli import main\n"
-        "main(['index', 'm', 'd', '-o', 'x'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr == (
-        "Error: refold.search needs the package 'duckdb', which is not installed. "
-        "In your clone of Refold, run: python -m pip install '.[search]'\n"
-    )
-
-
 def test_several_processes_search_while_another_one_writes(ae, place, tmp_path, monkeypatch):
     ae.save(tmp_path / "model.refold")
     program = (

@@ -136,29 +136,23 @@ def test_broken_conditions_are_refused_in_one_line(index):
         # functions and arithmetic
         ("repeat(id, 100000000) <> id", "1: There is no column 'repeat'. The columns are id,"),
         ("year + 1 > 2003", "6: Unexpected '+'."),
-        ("code = 3", "1: There is no column 'code'."),
         # text after a condition
         ("year > 2010; AND strong = 'nonsense'", "12: Unexpected ';'."),
-        ("year > 2010 garbage", "13: Expected AND, OR or the end. Got 'garbage'."),
         ("(year > 2010 year", "14: Expected AND, OR or ). Got 'year'."),
         # parts that are missing
         ("", "1: Expected a column. Got the end."),
         ("year >", "7: Expected a number, text in single quotes or another literal. Got the end."),
         ("year", "5: Expected a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL."),
-        ("year IS 3", "9: Expected NULL. Got '3'."),
         ("year IN (1 2)", "12: Expected a comma or ). Got '2'."),
         ("year BETWEEN 1 OR 2", "16: Expected AND. Got 'OR'."),
         ("site = 'north", "8: The quote ' is not closed."),
-        ("day > DATE", "11: Expected a date such as DATE '2024-05-01'. Got the end."),
         # types
         ("year = 'a'", "8: Expected a number. Got \"'a'\". The column 'year' has the type int64."),
-        ("site IN ('a', 3)", "15: Expected text in single quotes. Got '3'."),
         ("day > '2020-01-02'", "7: Expected a date such as DATE '2024-05-01'."),
         (
             "moment > TIMESTAMP 'noon'",
             "20: Expected a time such as TIMESTAMP '2024-",
         ),
-        ("ok = 1", "6: Expected TRUE or FALSE. Got '1'."),
         ("year LIKE '20%'", "1: LIKE needs a column of text. The column 'year' has"),
         ("list = 3", "1: The column 'list' has the type list<item: int64>. It can only be tested"),
         ("year < 1e999", "8: The number '1e999' is beyond 1.8e308."),

@@ -295,9 +295,8 @@ def _read_pasted(content: bytes, name: str, schema: Schema) -> Sequences:
     kind = format_named(name or ("pasted.json" if is_json else "pasted.csv"))
     if kind is None:
         raise DataError(f"{name} cannot be read. Use one of {', '.join(FORMATS)}.")
-    keys = {"id": schema.id_name, "time": schema.time_name}
-    keys = {key: column for key, column in keys.items() if column}
-    columns = {} if has_default_names(schema) else {"columns": [*schema.names]}
+    keys: dict[str, Any] = {"id": schema.id_name, "time": schema.time_name}
+    columns: dict[str, Any] = {} if has_default_names(schema) else {"columns": [*schema.names]}
     failure: RefoldError | None = None
     # the file may have the ids, times and columns of the training data
     for options in (keys | columns, columns, {}):

@@ -109,7 +109,7 @@ class RowSource:
         Both have shape (n_rows, n_dimensions); without features, the vectors are the codes.
         """
         number = max(1, math.ceil(len(self) / _CODES))
-        blocks: Iterable[Any] = [None] * number
+        blocks: Iterable[Sequences | None] = [None] * number
         if self._sequences is not None:
             number = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
             blocks = self._model.blocks(self._sequences)
@@ -117,7 +117,7 @@ class RowSource:
         own_bar = 0 if number > 1 else self._verbose
         with progress_bar(disable=not (number > 1 and self._verbose)) as bar:
             for sequences in bar.track(blocks, number, description="encode"):
-                if self._codes is None:
+                if self._codes is None and sequences is not None:
                     codes.append(self._model.codes_of(sequences, own_bar))
                 else:
                     size = _CODES if sequences is None else len(sequences)
