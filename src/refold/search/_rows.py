@@ -108,16 +108,12 @@ class RowSource:
 
         Both have shape (n_rows, n_dimensions); without features, the vectors are the codes.
         """
-        number = max(1, math.ceil(len(self) / _CODES))
-        blocks: Iterable[Sequences | None] = [None] * number
-        if self._sequences is not None:
-            number = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
-            blocks = self._model.blocks(self._sequences)
+        number, blocks = self._blocks()
         codes, vectors, done = [], [], 0
         own_bar = 0 if number > 1 else self._verbose
         with progress_bar(disable=not (number > 1 and self._verbose)) as bar:
             for sequences in bar.track(blocks, number, description="encode"):
-                if self._codes is None and sequences is not None:
+                if self._codes is None:
                     codes.append(self._model.codes_of(sequences, own_bar))
                 else:
                     size = _CODES if sequences is None else len(sequences)
@@ -127,6 +123,14 @@ class RowSource:
                     vectors.append(self._vectors(features, sequences, codes[-1]))
         joined = np.concatenate(codes)
         return joined, joined if features is None else np.concatenate(vectors)
+
+    def _blocks(self) -> tuple[int, Iterable[Any]]:
+        """Return how many blocks there are, and the sequences of each; None for codes alone."""
+        if self._sequences is None:
+            number = max(1, math.ceil(len(self) / _CODES))
+            return number, [None] * number
+        number = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
+        return number, self._model.blocks(self._sequences)
 
     def _vectors(
         self, features: SequenceFeatures, sequences: Sequences | None, codes: np.ndarray
