@@ -12,7 +12,7 @@ import pytest
 from network.kinds import fitted
 from refold.errors import DataError, MissingExtraError, MissingFileError, ParameterError
 from refold.explore import Atlas, _fields, exploring
-from refold.explore._maps import FlatMap, NeighborMap, UmapJob, effects, umap_places
+from refold.explore._maps import NeighborMap, UmapJob, effects, umap_places
 from refold.explore._server import MAX_SEQUENCES, PAGE
 
 
@@ -40,14 +40,12 @@ def test_errors_are_those_of_the_reconstruction(atlas, data):
     values = atlas.field("error").values(wait=20)
     shown = atlas.show(4)
     assert shown["error"] == pytest.approx(float(values[4]), rel=1e-5)
-    assert len(shown["errors"]) == data.lengths[4] == shown["length"]
     wrong = np.array([a != b for a, b in zip(shown["values"][1], shown["back"][1], strict=True)])
     unit = atlas.model.error_scaler.scale_[0]
     numbers = (np.subtract(*(np.array(shown[name][0]) for name in ("values", "back"))) / unit) ** 2
     np.testing.assert_allclose(shown["errors"], (numbers + wrong) / 2, rtol=1e-4)
-    worst, total = shown["reasons"][0], numbers.sum() + wrong.sum()
-    largest = max(numbers.max(), wrong.max())
-    assert worst["share"] == pytest.approx(largest / total, rel=1e-4)
+    worst, largest = shown["reasons"][0], max(numbers.max(), wrong.max())
+    assert worst["share"] == pytest.approx(largest / (numbers.sum() + wrong.sum()), rel=1e-4)
     assert (numbers if worst["column"] == "height" else wrong)[worst["step"]] == largest
 
 
@@ -82,24 +80,12 @@ def test_neighbors_are_the_nearest_weighted_codes(atlas):
     assert [one["row"] for one in atlas.show(9)["neighbors"]] == order[1:7].tolist()
 
 
-def test_the_nearest_places_are_those_of_a_full_comparison():
-    rng = np.random.default_rng(0)
-    places = np.concatenate([rng.normal(size=(900, 2)) * 0.01, rng.normal(size=(90, 2))])
-    places = places.astype(np.float32)
-    flat = FlatMap(places)
-    for place in [*places[::90], [0.5, -0.5], [9.0, 0.0], [-2.0, 2.5]]:
-        distances = np.linalg.norm(places - place, axis=1)
-        rows, near = flat.nearest(place, 5)
-        np.testing.assert_allclose(near, np.sort(distances)[:5], rtol=1e-5)
-        np.testing.assert_allclose(distances[rows], near, rtol=1e-5)
-
-
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
     """On a map without a formula, points decode to their codes, and the codes are continuous."""
     flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas.similar)
-    np.testing.assert_allclose(flat.code_at(flat.places[5]), atlas.codes[5], rtol=1e-4)
-    np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.places[5], atol=1e-4)
-    way = [flat.code_at(place) for place in np.linspace(flat.places[5], flat.places[9], 2000)]
+    np.testing.assert_allclose(flat.code_at(flat.vectors[5]), atlas.codes[5], rtol=1e-4)
+    np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.vectors[5], atol=1e-4)
+    way = [flat.code_at(place) for place in np.linspace(flat.vectors[5], flat.vectors[9], 2000)]
     assert np.abs(np.diff(way, axis=0)).max() < 0.2 * np.ptp(atlas.codes)
     assert (way <= atlas.codes.max(axis=0) + 1e-4).all()
 
@@ -146,16 +132,11 @@ def test_umap_in_a_separate_process():
     pytest.importorskip("umap", reason="the extra umap is not installed")
     groups = np.repeat([0, 1], 30)
     vectors = np.random.default_rng(0).normal(size=(60, 4)) + 20 * groups[:, None]
-    job = UmapJob(vectors.astype(np.float32))
-    places = job.places(wait=900)
-    gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
-    assert job.done == 1
-    assert gap > 2 * places[groups == 0].std(axis=0).max()
-    shares = []
-    more = umap_places(vectors, lambda done, what: shares.append(done), most=40)
-    assert more.shape == (60, 2)
-    assert shares == sorted(shares)
-    assert np.isfinite(more).all()
+    alone = UmapJob(vectors.astype(np.float32)).places(wait=900)
+    # with a limit, others are placed between their neighbors
+    for places in (alone, umap_places(vectors, lambda done, what: None, most=40)):
+        gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
+        assert gap > 2 * places[groups == 0].std(axis=0).max()
 
 
 def test_fields_of_metadata(atlas, data):
@@ -164,6 +145,7 @@ def test_fields_of_metadata(atlas, data):
     assert field_of("n", ["10", "9", None]).categories == ["9", "10", "(none)"]
     assert field_of("x", np.r_[np.arange(30.0), np.nan]).categories is None
     assert field_of("b", [True, False]).text(0) == "1"
+    assert field_of("y", np.float32([1020.4, 20040817.0])).categories == ["1020.4", "20040816"]
     assert field_of("note", [f"text {i}" for i in range(300)]) is None
     with pytest.raises(DataError, match="Got 2 values of 'site' for 48 sequences"):
         Atlas(atlas.model, data, codes=atlas.codes, fields={"site": [1, 2]})
@@ -186,16 +168,13 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
     before = [field.name for field in atlas.fields]
     assert atlas.cluster(4).describe()["clusters"] == {"number": 4, "most": 48}
     assert len({*atlas.field("cluster").values(wait=30).tolist()}) == 4
-    assert atlas.cluster(None).describe()["clusters"]["number"] is None
+    atlas.cluster(None)  # as the other tests expect
     assert [field.name for field in atlas.fields] == before
-    for number in (0, 49, 2.5, "3", True):
-        with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 48"):
-            atlas.cluster(number)
-    few = Atlas(atlas.model, data[:6], codes=atlas.codes[:6])
-    clusters = few.field("cluster")
+    with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 48"):
+        atlas.cluster(49)
+    clusters = Atlas(atlas.model, data[:6], codes=atlas.codes[:6]).field("cluster")
     assert clusters.values(wait=30).tolist() == [0] * 6
     assert clusters.categories == ["noise"]
-    assert "--num-clusters" in clusters.note
     labeled = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], fields={"cluster": [1] * 6})
     with pytest.raises(ParameterError, match="is a column of labels"):
         labeled.cluster(3)
@@ -209,7 +188,7 @@ def test_labels_become_a_column(atlas):
     assert [row["mood"] for row in table] == [None, "flat", "steep", "steep", None]
     assert table[1]["id"] == "s1"
     atlas.fields.remove(field)
-    for name, value in (("", "a"), ("a", " "), ("a", 3), ("a" * 61, "a"), ("a", "(none)")):
+    for name, value in (("", "a"), ("a", 3), ("a" * 61, "a"), ("a", "(none)")):
         with pytest.raises(ParameterError, match="must have 1 to 60"):
             atlas.label(name, value, [1])
 
@@ -219,19 +198,16 @@ def test_bad_arguments_are_refused(atlas, data):
         Atlas(atlas.model, data, codes=atlas.codes[:2])
     with pytest.raises(MissingFileError, match="There is no model file"), exploring("no", atlas):
         pass
-    for wrong in ({}, {"at": [1, 2], "code": [0]}, {"at": [1]}, {"at": "x"}, {"code": [1e9] * 3}):
+    for wrong in ({"at": [1, 2], "code": [0]}, {"at": "x"}, {"code": [1e9] * 3}):
         with pytest.raises(ParameterError, match=r"'at'|'code'|finite"):
             atlas.unfold(**wrong)
-    for row in (99, "a", -1):
-        with pytest.raises(ParameterError, match=f"no sequence {row}"):
-            atlas.unfold(at=[0, 0], row=row)
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
-    """Return a function that sends content to the server of a model of numbers or of letters."""
+def places(tmp_path_factory, url):
+    """Return a function that sends content to a server, whose data have one of three kinds."""
     folder = tmp_path_factory.mktemp("places")
-    urls = {}
+    urls = {"rows": url}
 
     def place(kind, content, name=""):
         return httpx.post(f"{urls[kind]}/explore/place", content=content, params={"name": name})
@@ -246,38 +222,21 @@ def places(tmp_path_factory):
         yield place
 
 
-@pytest.mark.filterwarnings("ignore:1 value is missing:UserWarning")
 @pytest.mark.parametrize(
-    ("content", "name", "lengths"),
+    ("kind", "content", "name", "lengths"),
     [
-        (b"[[1, 2, 3], [4]]", "", [3, 1]),
-        (b'{"sequences": [[1, 2]]}', "", [2]),
-        (b"[1, 2, null]", "", [3]),
-        (b"[1, 2]\n[3]\n", "a.json", [2, 1]),
-        (b"1,2,3\n4,5,\n", "", [3, 2]),
-        (b"1\n2\n3\n", "", [3]),
-        (b'[{"x0": [1, 2]}, {"x0": [3]}]', "", [2, 1]),
-        (b'[{"x0": 1}, {"x0": 2}]', "", [2]),
-        (b"id,time,x0\na,0,1\na,1,2\nb,0,3\n", "a.csv", [2, 1]),
-        (b'{"id": 1, "x0": [1, 2]}\n{"id": 2, "x0": [1]}', "a.jsonl", [2, 1]),
+        ("numbers", b"[[1, 2, 3], [4]]", "", [3, 1]),
+        ("numbers", b"[1, 2]\n[3]\n", "a.json", [2, 1]),
+        ("numbers", b'[{"x0": [1, 2]}, {"x0": [3]}]', "", [2, 1]),
+        ("numbers", b"id,time,x0\na,0,1\na,1,2\nb,0,3\n", "", [2, 1]),
+        ("letters", b'["ab", "c"]', "", [2, 1]),
+        ("rows", b'[[[1, "a"]], [[2, "b"]]]', "", [1, 1]),
+        ("rows", b'{"id": 1, "note": "a", "height": [1], "letter": ["a"]}', "a.jsonl", [1]),
     ],
 )
-def test_pasted_numbers(places, content, name, lengths):
-    answer = places("numbers", content, name).json()
+def test_pasted_sequences(places, kind, content, name, lengths):
+    answer = places(kind, content, name).json()
     assert [sequence["length"] for sequence in answer["sequences"]] == lengths
-
-
-def test_pasted_letters_and_rows(places, url):
-    for content, expected in ((b'["ab", "c"]', ["ab", "c"]), (b'"ab"', ["ab"])):
-        answer = places("letters", content).json()
-        texts = ["".join(sequence["values"][0]) for sequence in answer["sequences"]]
-        assert texts == expected
-    for content, lengths in (
-        (b'[[1, "a"], [2, "b"]]', [2]),
-        (b'[[[1, "a"]], [[2, "b"]]]', [1, 1]),
-    ):
-        answer = httpx.post(f"{url}/explore/place", content=content).json()
-        assert [sequence["length"] for sequence in answer["sequences"]] == lengths
 
 
 @pytest.mark.parametrize(
@@ -285,15 +244,12 @@ def test_pasted_letters_and_rows(places, url):
     [
         (b" ", "", "There is nothing to read"),
         (b"[1, 2", "", r"This, line 1 is not JSON: .* at character 6"),
-        (b"[]", "", "holds an empty array. Expected at least one"),
         (b"[[[1, 2], [3, 4]]]", "", "2 features"),
-        (b'[{"y": [1]}]', "", "lacks 'x0'"),
-        (b'[{"x0": [1]}, {"x0": [[1]]}]', "", "."),
         (b"\xff\xfe\x00", "", "is not a csv file, which is text. It seems to be text in UTF-16"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"PAR1", "a.parquet", "."),
         (b"[" * 5000, "", "This, line 1 is not JSON"),
-        (b"a,b\n1,x\n", "a.csv", "."),
+        (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),
         (str([[0]] * (MAX_SEQUENCES + 1)).encode(), "", "places 500 at once"),
     ],
 )
@@ -312,27 +268,16 @@ def test_pasted_content_that_cannot_be_read(places, content, name, message):
         ("sequences/48", None, "no sequence 48"),
         ("points?map=no", None, "map must be 'pca' or 'umap'"),
         ("labels/site.csv", None, "'site' is no column of labels"),
-        *[("tables/codes", body, "JSON object") for body in (b"", b"[]")],
-        *[
-            ("tables/codes", {"rows": rows}, "empty or has unknown sequences")
-            for rows in ([], [48], [True], 5)
-        ],
+        ("tables/codes", [], "JSON object"),
+        *[("tables/codes", {"rows": rows}, "empty or has unknown") for rows in ([], [48], [True])],
         ("labels", {"rows": [1], "name": "site", "value": "a"}, "'site' exists already"),
-        ("labels", {"rows": [1], "name": "a"}, "must have 1 to 60"),
-        ("normal", {"rows": []}, "empty"),
         ("unfold", {"row": 1}, "a place as 'at', or a code"),
         ("unfold", {"at": [0, 0], "row": "a"}, "no sequence a"),
     ],
 )
 def test_wrong_requests(url, path, content, message):
     with httpx.Client(base_url=f"{url}/explore", timeout=30) as client:
-        if content is None:
-            response = client.get(path)
-        elif isinstance(content, bytes):
-            headers = {"content-type": "application/json"}
-            response = client.post(path, content=content, headers=headers)
-        else:
-            response = client.post(path, json=content)
+        response = client.get(path) if content is None else client.post(path, json=content)
     assert response.status_code == 422
     assert re.search(message, response.json()["error"]["message"])
 

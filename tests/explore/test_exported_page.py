@@ -2,8 +2,6 @@
 
 import copy
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -32,17 +30,11 @@ def opened(browser, atlas, tmp_path_factory):
 def test_it_draws_and_decodes(opened, atlas, far_apart):
     opened.wait("#name", "A place on the map")
     opened.page.wait_for_timeout(100)
-    assert opened.page.evaluate(DRAWN)["points"] > 200
+    assert opened.page.evaluate(DRAWN) > 200
     assert "drift" in opened.text("#title")
-    mouse = opened.page.mouse
-    x, y = opened.place_of(atlas, 0)
-    mouse.move(x, y)
-    mouse.down()
-    mouse.move(x + 40, y + 20)
-    mouse.up()
-    opened.page.wait_for_function("() => location.hash.includes('at=')")
+    opened.drag(*opened.place_of(atlas, 0))
     row, _ = far_apart
-    mouse.click(*opened.place_of(atlas, row))
+    opened.page.mouse.click(*opened.place_of(atlas, row))
     opened.wait("#name", f"Sequence s{row}")
     expected = atlas.show(row)
     assert f"{expected['length']} steps" in opened.text("#facts")
@@ -50,9 +42,10 @@ def test_it_draws_and_decodes(opened, atlas, far_apart):
     names = opened.page.locator("#neighbors button").all_inner_texts()
     assert names == [one["id"] for one in expected["neighbors"]]
     shown = opened.page.evaluate(f"atlas.sequence({row})")
-    assert shown["values"] == [pytest.approx(expected["values"][0]), expected["values"][1]]
     assert shown["anomaly"] == pytest.approx(expected["anomaly"])
-    assert [one["step"] for one in shown["reasons"]] == [one["step"] for one in expected["reasons"]]
+    assert [part["step"] for part in shown["reasons"]] == [
+        part["step"] for part in expected["reasons"]
+    ]
 
 
 def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
@@ -119,13 +112,6 @@ def test_models_of_keras_are_refused(atlas):
     other = replace(atlas.model, network=None)
     with pytest.raises(ParameterError, match="Only default models with LSTMs"):
         check_exportable(other)
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-def test_node_reads_the_script_of_a_page(tmp_path):
-    path = tmp_path / "page.mjs"
-    path.write_text(joined_modules(PAGE / "embedded" / "exported.js"))
-    subprocess.run(["node", "--check", path], check=True)
 
 
 def test_the_script_of_a_page_asks_nobody():

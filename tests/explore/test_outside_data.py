@@ -1,6 +1,5 @@
 """Storms with years, long names, and values of all sizes: what the page and the report show."""
 
-import contextlib
 import csv
 import io
 import json
@@ -90,39 +89,21 @@ def place(request, folder, served):
     return folder.as_uri(), "storms.html"
 
 
+# A number, and its text in full and with three digits.
 CASES = [
-    (2004, "2004", "2004"),
-    (1020.0, "1020", "1020"),
     (20040817, "20040817", "20040817"),
-    (1020.4, "1020.4", "1020.4"),
     (np.float32(1020.4).item(), "1020.4", "1020.4"),
-    (101325.73, "101325.7", "101325.7"),
-    (12344.25, "12344.3", "12344.3"),
     (-1234.25, "-1234.3", "-1234.3"),
-    (0.000123, "0.000123", "0.000123"),
     (0.0123456, "0.012346", "0.0123"),
     (0.00001, "0.00001", "0.00001"),
-    (1.5e-9, "1.5e-9", "1.5e-9"),
     (9.999999e-7, "1e-6", "1e-6"),
-    (2 / 3, "0.66667", "0.667"),
     (9.99996, "10", "10"),
-    (1e14, "100000000000000", "100000000000000"),
     (1.234567e15, "1.2346e+15", "1.23e+15"),
-    (1e300, "1e+300", "1e+300"),
-    (0.0, "0", "0"),
     (-0.0, "0", "0"),
-    (-0.5, "-0.5", "-0.5"),
-    (np.nan, "–", "–"),
     (None, "–", "–"),
-    (np.inf, "∞", "∞"),
     (-np.inf, "-∞", "-∞"),
 ]
-PAIRS = [
-    ((1020.1, 1020.9), ["1020.1", "1020.9"]),
-    ((1013.2501, 1013.2502), ["1013.2501", "1013.2502"]),
-    ((0.1, 0.1), ["0.1", "0.1"]),
-    ((1985, 2022), ["1985", "2022"]),
-]
+PAIRS = [((1013.2501, 1013.2502), ["1013.2501", "1013.2502"]), ((0.1, 0.1), ["0.1", "0.1"])]
 OF_THE_PAGE = """async ([values, pairs]) => {
     const { numberText, numberTexts } = await import("/page/numbers.js");
     return [
@@ -149,12 +130,7 @@ def test_the_page_shows_exact_values_of_fields(browser, place, storm_atlas):
     opened.wait("#facts", "year")
     facts = opened.text("#facts")
     assert "year 2004 · wind 1024.4 · date 20040841 · rate 0.000147" in facts
-    for name, ends in (
-        ("year", "1980\n2018"),
-        ("date", "20040820\n20040963"),
-        ("rate", "0.000126\n0.000269"),
-        ("wind", "1003.4\n1146.4"),
-    ):
+    for name, ends in (("rate", "0.000126\n0.000269"), ("wind", "1003.4\n1146.4")):
         opened.page.select_option("#color", name)
         opened.wait(".legend-title", name)
         assert opened.text(".gradient-ends") == ends
@@ -177,16 +153,6 @@ def test_the_table_of_a_selection_has_exact_values(served):
     _, fields = storms()
     for name, values in fields.items():
         assert [row[name] for row in table] == [str(value) for value in values]
-
-
-def test_a_few_large_numbers_are_categories_with_exact_names():
-    data, _ = storms()
-    ae = untrained(data)
-    few = {"code": np.arange(COUNT) % 3 + 20040817, "level": 1020.4 + np.arange(COUNT) % 2}
-    atlas = Atlas(ae, data, fields=few | {"single": np.float32(few["level"])})
-    assert atlas.field("code").categories == ["20040817", "20040818", "20040819"]
-    assert atlas.field("level").categories == ["1020.4", "1021.4"]
-    assert atlas.field("single").categories == ["1020.4", "1021.4"]
 
 
 @pytest.mark.parametrize("number", [None, 9])
@@ -276,24 +242,8 @@ def test_the_report_shows_whole_numbers_in_full(folder, tmp_path):
     report(model, data, tmp_path / "report.html", labels=fields["year"], label_name="year")
     text = (tmp_path / "report.html").read_text()
     values = data.values[:, 0].astype(float)
-    low, high = (number_text(one) for one in (values.min(), values.max()))
+    low, high = (number_text(end) for end in (values.min(), values.max()))
     assert re.search(rf">10\d\d\.\d ± [\d.]+, {low} to {high}<", text)
+    assert f'title="{NAMES[0]}"' in text
     plots = text.partition('id="plots">')[2].partition("</script>")[0]
-    assert "e+0" not in text.partition("<script")[0]
     assert re.search(r'"1020\.\d"', plots)  # under the pointer
-    assert ".3g" not in plots
-    assert 'title="minimum_central_pressure_at_sea_level_in_hectopascals"' in text
-
-
-def test_a_large_expected_number_has_no_exponent(folder, tmp_path):
-    tracks, _ = storms()
-    many = [tracks[i % COUNT] for i in range(16 * COUNT)]
-    refold.sequences.write(
-        refold.sequences.Sequences.from_list(many, names=NAMES), tmp_path / "many.parquet"
-    )
-    stderr = io.StringIO()
-    files = [str(folder / "storms.refold"), str(tmp_path / "many.parquet")]
-    with contextlib.redirect_stderr(stderr):
-        output = ["-o", str(tmp_path / "found.csv"), "--alpha", "0.5"]
-        assert main(["detect", *files, *output]) == 0
-    assert "at most 1200 on average" in stderr.getvalue()

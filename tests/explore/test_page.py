@@ -32,12 +32,23 @@ class Opened:
             self.foreign.append(request.url)
         self.asked.append(request.url.removeprefix(self.url))
 
-    def place_of(self, atlas, row):
+    def place_of(self, atlas, row, places=None):
         """Return the position of a point on the screen in the first view."""
         box = self.page.locator("#overlay").bounding_box()
         unit = min(box["width"], box["height"]) / 2.4
-        x, y = atlas.places[row].tolist()
+        x, y = (atlas.places if places is None else places)[row].tolist()
         return (box["x"] + box["width"] / 2 + x * unit, box["y"] + box["height"] / 2 - y * unit)
+
+    def drag(self, x, y):
+        """Drag the mouse over the map, which decodes at each place."""
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for i in range(12):
+            self.page.mouse.move(x + 6 * i, y + 4 * i)
+            self.page.wait_for_timeout(20)
+        self.page.mouse.up()
+        self.wait("#name", "A place on the map")
+        self.page.wait_for_function("() => location.hash.includes('at=')")
 
     def text(self, selector):
         return self.page.inner_text(selector)
@@ -86,17 +97,14 @@ DRAWN = """() => new Promise((done) => {
     };
     document.querySelector("#fit").click();
     // after the frame that draws, and before the browser clears it
-    requestAnimationFrame(() => done({
-        points: count(document.querySelector("#points")),
-    }));
+    requestAnimationFrame(() => done(count(document.querySelector("#points"))));
 })"""
 
 
 def test_the_map_draws_points(opened):
     opened.wait("#name", "A place on the map")  # there is one at the start
     opened.page.wait_for_timeout(100)
-    shown = opened.page.evaluate(DRAWN)
-    assert shown["points"] > 200
+    assert opened.page.evaluate(DRAWN) > 200
     assert opened.page.is_visible("#mark")
     assert "drift" in opened.text("#title")
     assert opened.page.locator(".legend-item").count() == 3
@@ -112,28 +120,15 @@ def test_a_click_shows_a_sequence_and_its_neighbors(opened, atlas, far_apart):
     assert "error" in facts
     assert "p-value" in facts
     number = atlas.model.num_calibrated
-    expected = f"which {number} normal sequences cannot decide at alpha 1 % (at least 99 can)"
-    assert expected in opened.text("#reasons")
+    assert f"which {number} normal sequences cannot decide" in opened.text("#reasons")
     assert opened.page.locator("#neighbors button").count() == 6
     assert opened.page.locator(".tokens .label").all_inner_texts() == ["Sequence", "Decoded"]
-    assert opened.page.evaluate("document.querySelector('#picture canvas').height") > 100
 
 
 def test_a_drag_decodes_at_each_place(opened, atlas):
-    mouse, before = opened.page.mouse, len(opened.asked)
-    x, y = opened.place_of(atlas, 0)
-    mouse.move(x, y)
-    mouse.down()
-    names = set()
-    for i in range(12):
-        mouse.move(x + 6 * i, y + 4 * i)
-        opened.page.wait_for_timeout(20)
-        names.add(opened.text("#facts"))
-    mouse.up()
-    opened.wait("#name", "A place on the map")
-    sent = opened.asked[before:].count("/explore/unfold")
-    assert 2 <= sent <= 12
-    opened.page.wait_for_function("() => location.hash.includes('at=')")
+    before = len(opened.asked)
+    opened.drag(*opened.place_of(atlas, 0))
+    assert 2 <= opened.asked[before:].count("/explore/unfold") <= 12
 
 
 def test_a_path_plays(opened, atlas, far_apart):
@@ -234,9 +229,6 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     page.wait_for_function("() => location.hash.includes('clusters=3')")
     page.evaluate("location.hash = 'color=cluster&clusters=2'")
     opened.wait(".legend-note", "k-means found 2 clusters")
-    page.fill("#cluster-number", "999")
-    page.keyboard.press("Enter")
-    opened.wait(".legend-note", "k-means found 48 clusters")
     page.click("[data-method='hdbscan']")
     opened.wait(".legend-note", "HDBSCAN found")
     assert [field.name for field in atlas.fields].count("cluster") == 1
@@ -250,7 +242,7 @@ def test_density_is_drawn(opened):
     page.wait_for_selector(".legend-item")
     page.click("[data-look='density']")
     page.wait_for_timeout(100)
-    assert page.evaluate(DRAWN)["points"] > 20_000
+    assert page.evaluate(DRAWN) > 20_000
     page.wait_for_function("() => location.hash.includes('look=density')")
     page.click("[data-look='points']")
 
@@ -288,34 +280,13 @@ def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monke
     page.click("[data-map='umap']")
     opened.wait("#axes", "UMAP")
     page.wait_for_function("() => location.hash.includes('map=umap')")
-    box = page.locator("#overlay").bounding_box()
-    unit = min(box["width"], box["height"]) / 2.4
-    x, y = places[row].tolist()
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.click(middle[0] + x * unit, middle[1] - y * unit)
+    x, y = opened.place_of(atlas, row, places)
+    page.mouse.click(x, y)
     opened.wait("#name", f"Sequence s{row}")
-    page.mouse.move(*middle)
-    page.mouse.down()
-    page.mouse.move(middle[0] + 30, middle[1] + 9, steps=4)
-    page.mouse.up()
-    opened.wait("#name", "A place on the map")
+    opened.drag(x, y)
     page.click("[data-map='pca']")
     opened.wait("#axes", "PC 1")
     opened.wait("#name", "A code")
-
-
-def test_pasted_sequences_appear_on_the_map(opened):
-    page = opened.page
-    page.click("#add")
-    page.fill("#paste-text", "[oops")
-    page.click("#paste-go")
-    opened.wait("#paste-error", "is not JSON")
-    page.fill("#paste-text", '[[[0.5, "a"], [1.5, "b"], [0.1, "c"]]]')
-    page.click("#paste-go")
-    opened.wait("#name", "Added: 0")
-    assert page.is_hidden("#paste-dialog")
-    assert "3 steps" in opened.text("#pasted-list button")
-    opened.messages.clear()  # the browser logs the response with status 422
 
 
 DROP = """([name, content]) => {
@@ -326,14 +297,24 @@ DROP = """([name, content]) => {
 }"""
 
 
-def test_dropped_files_appear_on_the_map(opened):
+def test_pasted_sequences_and_dropped_files_appear_on_the_map(opened):
+    page = opened.page
+    page.click("#add")
+    page.fill("#paste-text", "[oops")
+    page.click("#paste-go")
+    opened.wait("#paste-error", "is not JSON")
+    page.fill("#paste-text", '[[[0.5, "a"], [1.5, "b"], [0.1, "c"]]]')
+    page.click("#paste-go")
+    opened.wait("#name", "Added: 0")
+    assert page.is_hidden("#paste-dialog")
+    assert "3 steps" in opened.text("#pasted-list button")
     table = "id,time,height,letter\nnew,0,0.5,a\nnew,1,0.7,b\n"
-    opened.page.evaluate(DROP, ["new.csv", table])
+    page.evaluate(DROP, ["new.csv", table])
     opened.wait("#name", "Added: new")
-    opened.page.evaluate(DROP, ["new.doc", "?"])
+    page.evaluate(DROP, ["new.doc", "?"])
     opened.wait("#error", "cannot be read")
-    opened.page.click("#error button")
-    opened.messages.clear()
+    page.click("#error button")
+    opened.messages.clear()  # the browser logs the responses with status 422
 
 
 def test_keys_move_the_place_and_show_neighbors(opened):

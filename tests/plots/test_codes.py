@@ -1,6 +1,5 @@
 """The map of codes, the effect of each latent dimension, and sweeps."""
 
-import datetime
 import sys
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from refold.diagnosis import LatentDimensions
 from refold.errors import DataError, MissingExtraError, ParameterError
 from refold.plots import code_map, code_plane, latent_dimensions, sweep
-from refold.sequences import Column, Schema, Sequences
+from refold.sequences import Sequences
 
 FOUND = LatentDimensions(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
 WAVES = Sequences.from_list(
@@ -24,9 +23,11 @@ def points(ax):
     return np.concatenate([collection.get_offsets() for collection in ax.collections])
 
 
-def test_codes_of_two_dimensions_are_not_projected():
-    codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
-    np.testing.assert_array_equal(points(code_map(codes)), codes)
+def test_codes_of_one_row_or_column_can_be_drawn():
+    for shape in ((1, 5), (7, 1)):
+        drawn = points(code_map(np.ones(shape)))
+        assert drawn.shape == (shape[0], 2)
+        assert np.isfinite(drawn).all()
 
 
 def test_larger_codes_are_projected_onto_the_directions_of_largest_variance():
@@ -36,13 +37,6 @@ def test_larger_codes_are_projected_onto_the_directions_of_largest_variance():
     centred = codes - codes.mean(axis=0)
     assert abs(np.corrcoef(drawn[:, 0], centred[:, 0])[0, 1]) > 0.95
     assert abs(np.corrcoef(drawn[:, 1], centred[:, 3])[0, 1]) > 0.95
-
-
-@pytest.mark.parametrize(("num", "latent_dim"), [(1, 1), (1, 5), (2, 3), (7, 1)])
-def test_small_sets_and_short_codes_can_be_drawn(num, latent_dim):
-    drawn = points(code_map(np.ones((num, latent_dim))))
-    assert drawn.shape == (num, 2)
-    assert np.isfinite(drawn).all()
 
 
 def test_few_labels_have_a_legend_and_many_numbers_a_color_bar():
@@ -64,34 +58,24 @@ def test_rare_labels_are_one_gray_group():
     codes = np.random.default_rng(0).normal(size=(40, 2))
     ax = code_map(codes, labels=[f"w{i // 2}" if i < 20 else f"v{i}" for i in range(40)])
     names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert len(names) == 10
-    assert names[-1] == "21 others"
-    assert {f"w{i}" for i in range(9)} == set(names[:-1])
+    assert names == [*(f"w{i}" for i in range(9)), "21 others"]
     assert len(ax.collections[-1].get_offsets()) == 22
-    dates = [datetime.date(2026, 1, 1 + i) for i in range(20)]
-    names = [text.get_text() for text in code_map(codes[:20], dates).get_legend().get_texts()]
-    assert (names[0], names[-1]) == ("2026-01-01", "11 others")
 
 
 def test_annotations_are_at_their_points():
     codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
-    every = code_map(codes, annotations=["a", None, 3])
-    assert [(text.get_text(), text.xy) for text in every.texts] == [
-        ("a", (0.0, 1.0)),
-        ("3", (5.0, 1.0)),
-    ]
-    some = code_map(codes, annotations={1: "here"})
-    assert [(text.get_text(), text.xy) for text in some.texts] == [("here", (2.0, 3.0))]
+    ax = code_map(codes, annotations=["a", None, 3])
+    np.testing.assert_array_equal(points(ax), codes)
+    expected = [("a", (0.0, 1.0)), ("3", (5.0, 1.0))]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == expected
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"codes": np.zeros(3)}, r"Got an array of shape \(3,\)"),
         ({"codes": np.zeros((0, 3))}, "There is no code to draw"),
         ({"codes": np.array([[0.0, 1.0], [np.nan, 0.0]])}, "Row 1 is not"),
         ({"codes": np.zeros((2, 2)), "labels": [1]}, "1 labels for 2 codes"),
-        ({"codes": np.zeros((2, 2)), "annotations": ["a"]}, "1 annotations for 2 codes"),
         ({"codes": np.zeros((2, 2)), "annotations": {2: "a"}}, "no code 2 to annotate"),
     ],
 )
@@ -102,23 +86,19 @@ def test_bad_maps_are_refused(arguments, message):
 
 def test_umap_keeps_groups_together():
     pytest.importorskip("umap", reason="the extra umap is not installed")
-    rng = np.random.default_rng(0)
-    codes = rng.normal(size=(60, 5)) + 20 * np.repeat(np.eye(3, 5), 20, axis=0)
-    points_of, names = code_plane(codes, "umap")
-    assert names == ("UMAP 1", "UMAP 2")
-    assert np.array_equal(points_of, code_plane(codes, "umap")[0])
     group = np.repeat(np.arange(3), 20)
-    distances = np.linalg.norm(points_of[:, None] - points_of[None], axis=-1)
+    codes = np.random.default_rng(0).normal(size=(60, 5)) + 20 * np.eye(3, 5)[group]
+    places, names = code_plane(codes, "umap")
+    assert names == ("UMAP 1", "UMAP 2")
+    assert np.array_equal(places, code_plane(codes, "umap")[0])
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
     np.fill_diagonal(distances, np.inf)
     assert (group[distances.argmin(axis=1)] == group).all()
-    assert code_map(codes, method="umap").get_xlabel() == "UMAP 1"
 
 
 def test_a_map_that_cannot_be_drawn_is_refused(monkeypatch):
     with pytest.raises(ParameterError, match=r"method must be 'pca' or 'umap'\. Got 'tsne'"):
         code_plane(np.eye(3), "tsne")
-    with pytest.raises(ParameterError, match=r"UMAP needs at least 5 codes\. Got 3"):
-        code_plane(np.eye(3), "umap")
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
         code_plane(np.eye(8), "umap")
@@ -142,8 +122,11 @@ def test_a_sweep_draws_a_line_for_each_value_of_the_most_affected_column():
     ax = sweep(WAVES, deviations=(-1, 0, 1))
     assert ax.get_ylabel() == "b"
     np.testing.assert_array_equal(ax.lines[2].get_ydata(), 3 * np.arange(5.0))
-    assert len({line.get_color() for line in ax.lines}) == 3
     assert sweep(WAVES, deviations=(-1, 0, 1), column=0).get_ylabel() == "a"
+    with pytest.raises(DataError, match="Got 3 sequences for 7 values"):
+        sweep(WAVES)
+    with pytest.raises(ParameterError, match="column must be an integer from 0 to 1"):
+        sweep(WAVES, deviations=(-1, 0, 1), column=2)
 
 
 def test_categorical_sequences_are_adjacent_strips():
@@ -153,19 +136,3 @@ def test_categorical_sequences_are_adjacent_strips():
     assert ax.get_xticks().tolist() == [0.5, 3, 5]
     strips = ax.images[0].get_array()
     assert strips.tolist() == [[1, 0, None, None, None, 0], [0, 1, None, None, None, 1]]
-
-
-def test_the_given_categorical_column_is_drawn():
-    columns = (Column("on", "binary"), Column("page", "categorical", ("a", "b")))
-    values = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    decoded = Sequences(values, [0, 1, 2, 3], schema=Schema(columns))
-    for column, strips in ((0, [[1, 0, 1]]), (1, [[1, 0, 0], [0, 1, 1]])):
-        ax = sweep(decoded, deviations=(-1, 0, 1), column=column)
-        assert ax.images[0].get_array()[:, ::2].tolist() == strips
-
-
-def test_bad_sweeps_are_refused():
-    with pytest.raises(DataError, match="Got 3 sequences for 7 values"):
-        sweep(WAVES)
-    with pytest.raises(ParameterError, match="column must be an integer from 0 to 1"):
-        sweep(WAVES, deviations=(-1, 0, 1), column=2)

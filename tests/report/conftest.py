@@ -12,7 +12,7 @@ class Outline(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.fetched, self.words, self.open, self.ids = [], [], [], []
+        self.fetched, self.words, self.open = [], [], []
         self.feed(page)
         self.close()
 
@@ -20,12 +20,8 @@ class Outline(HTMLParser):
         values = dict(attributes)
         if tag in {"script", "link", "img", "iframe", "object"}:
             self.fetched.append((tag, values.get("src") or values.get("href")))
-        self.ids.append(values.get("id"))
         if tag not in self.VOID:
             self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.ids.append(dict(attributes).get("id"))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

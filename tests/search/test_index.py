@@ -1,6 +1,5 @@
 """An index on disk: changes of rows, searches, and one line for each bad state."""
 
-import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,8 +12,8 @@ from filelock import FileLock
 
 from refold.errors import (
     DataError,
+    FileAccessError,
     FileFormatError,
-    MissingExtraError,
     MissingFileError,
     ParameterError,
 )
@@ -27,34 +26,22 @@ from small_data import mapped, ragged
 
 def vectors(index, ae, X):
     """Return the vectors of sequences in an index."""
-    return RowSource(ae, X, None, None).read(index._features).vectors
-
-
-def copied(ae, **changes):
-    """Return a copy of an estimator with a changed model."""
-    other = copy.deepcopy(ae)
-    other._set_model(replace(ae.model_, **changes))
-    return other
+    return RowSource(ae, X, None, None).read(index._features)[1]
 
 
 @pytest.mark.parametrize("distance", ["code", "features"])
 def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
     index = Index.create(tmp_path / "a.index", ae, sequences, distance=distance)
-    given = ragged(4, seed=5)
-    hits = Index.open(tmp_path / "a.index", ae).search(given, k=24)
-    codes, asked = ae.encode(sequences), ae.encode(given)
-    rows, queries = (vectors(index, ae, one) for one in (sequences, given))
-    assert rows.shape == codes.shape
-    for i in range(4):
-        near = np.argsort(np.linalg.norm(rows - queries[i], axis=1), kind="stable")
+    queries = ragged(4, seed=5)
+    hits = Index.open(tmp_path / "a.index", ae).search(queries, k=24)
+    codes, rows = ae.encode(sequences), vectors(index, ae, sequences)
+    for i, query in enumerate(vectors(index, ae, queries)):
+        near = np.argsort(np.linalg.norm(rows - query, axis=1), kind="stable")
         assert hits.ids(i) == [f"s{j}" for j in near]
         assert hits.distances(i) == sorted(hits.distances(i))
+        assert np.array_equal(hits.codes[24 * i : 24 * i + 24], codes[near])
     assert hits.table.column_names == ["query", "rank", "distance", "id"]
-    assert hits.queries.tolist() == [0, 1, 2, 3]
-    assert np.array_equal(hits.query_codes, asked)
-    assert np.array_equal(
-        hits.codes[:24][np.argsort(hits.ids(0))], codes[np.argsort(sequences.ids)]
-    )
+    assert np.array_equal(hits.query_codes, ae.encode(queries))
 
 
 def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
@@ -75,10 +62,8 @@ def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
 
 def test_conditions_on_metadata(ae, sequences, made):
     index = Index.open(made, ae)
-    assert index.metadata_names == ["site", "year"]
     hits = index.search(sequences[:2], where="site = 'it''s' AND year < 2010", k=20)
     assert sorted(hits.column("year", 1)) == [2001, 2003, 2005, 2007, 2009]
-    assert index.search(sequences[:1], where="year > 3000").ids() == []
     assert index.search(ids=["s1"], where="id = 's1'").ids() == []
 
 
@@ -94,75 +79,63 @@ def test_rows_are_added_replaced_and_removed(ae, place):
     assert len(Index.open(place, ae)) == 25
     hits = index.search(new, k=1)
     assert [hits.ids(i) + hits.column("year", i) for i in range(2)] == [["new", 1], ["s3", 2]]
-    assert index.remove(["s3", "s4", "never"]) == 2
-    assert index.remove([]) == 0
+    assert index.remove(["s3", "s4", "x' OR 1 = 1 --"]) == 2
     assert reader.search(ids=["new"], k=99).table.num_rows == len(reader) - 1 == 22
     assert set(index.codes()[1]) == {"new", *(f"s{i}" for i in range(24))} - {"s3", "s4"}
     assert np.array_equal(index.codes(["new"])[0], ae.encode(new)[:1])
 
 
-@pytest.fixture(scope="module")
-def scanned(sequences, tmp_path_factory):
-    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
-    write(sequences, path)
-    return path
-
-
-def test_files_are_encoded_in_blocks(ae, sequences, scanned, tmp_path, monkeypatch, capsys):
-    source = mapped(scanned, block_bytes=200)
+def test_files_are_encoded_in_blocks(ae, sequences, tmp_path, monkeypatch, capsys):
+    write(sequences, tmp_path / "rows.parquet")
+    source = mapped(tmp_path / "rows.parquet", block_bytes=200)
     assert len(source.block_offsets) > 5
     columns = {"year": range(24)}
     index = Index.create(tmp_path / "blocks", ae, source, metadata=columns, verbose=1)
     assert "encode" in capsys.readouterr().err
     whole = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
-    assert index.rows.table.equals(whole.rows.table)
-    for name in ("codes", "vectors", "norms"):
-        assert np.array_equal(getattr(index.rows, name), getattr(whole.rows, name))
     assert index.search(sequences[:3], k=5).table.equals(whole.search(sequences[:3], k=5).table)
     monkeypatch.setattr(_rows, "_CODES", 7)
     index.add(codes=ae.encode(sequences), ids=sequences.ids, metadata=columns, replace=True)
     assert index.codes(["s20"])[0].tolist() == ae.encode(sequences[20:21]).tolist()
 
 
-def test_a_run_that_is_killed_leaves_the_old_index_or_none(ae, place, scanned, tmp_path):
+KILLED = """
+import os, pathlib, signal, sys
+import numpy as np, refold
+from refold.search import Index, _store
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Connection:  # the process is killed before the last statement
+    def __init__(self, connection):
+        self.connection = connection
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+    def execute(self, text, *values):
+        return kill() if text == "COMMIT" else self.connection.execute(text, *values)
+
+model, place, task = refold.load(sys.argv[1]), *sys.argv[2:]
+connect, pathlib.Path.replace = _store.Store._connect, kill
+_store.Store._connect = lambda *args, **options: Connection(connect(*args, **options))
+rows = {"codes": np.zeros((1, 3)), "metadata": {"site": ["x"], "year": [0]}}
+if task == "add":
+    Index.open(place, model).add(ids=["s1"], replace=True, **rows)
+else:
+    Index.create(place, model, **rows)
+"""
+
+
+def test_a_process_that_is_killed_leaves_the_old_index_or_none(ae, place, tmp_path):
     ae.save(tmp_path / "model.refold")
-    program = (
-        "import os, signal, sys\n"
-        "model, data, new, old = sys.argv[1:]\n"
-        "for task in ('create', 'add'):\n"
-        "    if os.fork():\n"
-        "        assert os.wait()[1] == signal.SIGKILL\n"
-        "        continue\n"
-        "    import refold\n"
-        "    loaded, source = refold.load(model), refold.sequences.read(data, memory_bytes=1)\n"
-        "    source.block_bytes = 200\n"
-        "    def encode(model, block, verbose, encode=refold.Model.codes_of):\n"
-        "        if 's9' in block.ids.tolist():\n"
-        "            os.kill(os.getpid(), signal.SIGKILL)\n"
-        "        return encode(model, block, verbose)\n"
-        "    refold.Model.codes_of = encode\n"
-        "    if task == 'create':\n"
-        "        refold.search.Index.create(new, loaded, source)\n"
-        "    columns = {'site': ['x'] * 24, 'year': range(24)}\n"
-        "    refold.search.Index.open(old, loaded).add(source, metadata=columns, replace=True)\n"
-    )
-    given = [tmp_path / "model.refold", scanned, tmp_path / "new", place]
-    before = Index.open(place, ae).search(ids=["s1"]).table
-    subprocess.run([sys.executable, "-c", program, *map(str, given)], check=True)
-    assert Index.open(place, ae).search(ids=["s1"]).table.equals(before)
+    before, new = Index.open(place, ae).codes(["s1"])[0], tmp_path / "new"
+    for path, task in ((new, "create"), (place, "add")):
+        command = [sys.executable, "-c", KILLED, tmp_path / "model.refold", path, task]
+        assert subprocess.run(command).returncode == -9
+    assert np.array_equal(Index.open(place, ae).codes(["s1"])[0], before)
     with pytest.raises(MissingFileError, match="There is no index"):
-        Index.open(tmp_path / "new", ae)
-    names = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert names == {"copy.index", "model.refold"}
-
-
-def test_many_small_changes(ae, place):
-    index, size = Index.open(place, ae), place.stat().st_size
-    for i in range(10):
-        index.add(codes=np.full((1, 3), i), ids=[f"n{i}"], metadata={"site": ["x"], "year": [i]})
-    assert len(index) == 34
-    assert place.stat().st_size < size + 2**20
-    assert index.search(ids=["n3"], k=1).ids()[0] in ("n2", "n4")
+        Index.open(new, ae)
+    assert len(Index.create(new, ae, ragged(2))) == 2
 
 
 def test_types_and_names_of_metadata(ae, tmp_path):
@@ -178,21 +151,19 @@ def test_types_and_names_of_metadata(ae, tmp_path):
     assert index.rows.table.drop_columns("id").equals(pa.table(metadata))
     assert index.search(codes=np.zeros((1, 3)), where="Site = 'a' AND site < 2").ids() == [0]
     index.add(ragged(1), ids=[3], metadata={name: one[:1] for name, one in metadata.items()})
-    assert index.search(ids=[3], where="Site = 'a'").table.schema.field("Site").type == (
-        metadata["Site"].type
-    )
-    with pytest.raises(DataError, match="column 't' of metadata has the type duration"):
-        Index.create(tmp_path / "b", ae, ragged(1), metadata={"t": pa.array([1], pa.duration("s"))})
+    table = index.search(ids=[3], where="Site = 'a'").table
+    assert table.schema.field("Site").type == metadata["Site"].type
 
 
 @pytest.mark.parametrize(
     ("ids", "metadata", "message"),
     [
         (["a", "b", "a"], None, "The id 'a' occurs 2 times"),
+        (["a", "b"], None, "Got 2 ids for 3 sequences"),
         (None, {"site": [1]}, "Got 1 rows of metadata for 3 sequences"),
         (None, {"rank": [1, 2, 3]}, "cannot be named 'rank'"),
         (None, [1, 2], "metadata must be a mapping"),
-        (["a", "b"], None, "Got 2 ids for 3 sequences"),
+        (None, {"t": pa.array([1] * 3, pa.duration("s"))}, "column 't' .* has the type duration"),
     ],
 )
 def test_bad_rows(ae, tmp_path, ids, metadata, message):
@@ -201,11 +172,11 @@ def test_bad_rows(ae, tmp_path, ids, metadata, message):
     assert [*tmp_path.iterdir()] == []
 
 
-def test_rows_of_the_wrong_shape(ae, place):
+def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
     index = Index.open(place, ae)
-    with pytest.raises(DataError, match="index has the columns site, year of metadata"):
+    with pytest.raises(DataError, match=r"metadata site \(string\), year \(int64\)\. Got none"):
         index.add(ragged(1), ids=["x"])
-    with pytest.raises(DataError, match="column 'year' of the index has the type int64"):
+    with pytest.raises(DataError, match=r"Got site \(string\), year \(string\) \(.*'late'"):
         index.add(ragged(1), ids=["x"], metadata={"site": ["a"], "year": ["late"]})
     with pytest.raises(DataError, match="ids of the index are text, and those of the"):
         index.add(ragged(1), metadata={"site": ["a"], "year": [1]})
@@ -215,31 +186,21 @@ def test_rows_of_the_wrong_shape(ae, place):
         index.search(ragged(1), ids=["s1"])
     with pytest.raises(ParameterError, match="There is no row with the id 's99'"):
         index.search(ids=["s1", "s99"])
-    with pytest.raises(ParameterError, match="k must be"):
-        index.search(ragged(1), k=0)
-    with pytest.raises(ParameterError, match="distance must be 'features' or 'code'"):
-        Index.create(place, ae, ragged(1), distance="dtw")
-
-
-def test_integer_ids(ae, tmp_path):
-    index = Index.create(tmp_path / "x.index", ae, ragged())
+    index = Index.create(tmp_path / "x.index", ae, codes=np.eye(9, 3))
     assert index.remove([3, "4"]) == 2
     with pytest.raises(DataError, match="The ids of the index are integers"):
         index.remove(["four"])
-    with pytest.raises(ParameterError, match="The id 0 and 1 more is in the index already"):
-        index.add(ragged(2))
 
 
 # Bad states
 
 
 def test_codes_of_another_model_are_refused(ae, place):
-    weights = replace(ae.model_.reference, codes=ae.model_.reference.codes + 1)
-    other = copied(ae, reference=weights)
+    model = ae.model_
+    reference = replace(model.reference, codes=model.reference.codes + 1)
     with pytest.raises(ParameterError, match=r"codes of another model \(hash [0-9a-f]{12}, and"):
-        Index.open(place, other)
-    same = copied(ae, history=History(initial_loss=1.0)).set_params(verbose=1)
-    same.calibrate(ragged(seed=3))
+        Index.open(place, replace(model, reference=reference))
+    same = replace(model, history=History(initial_loss=1.0)).calibrate(ragged(seed=3))
     assert len(Index.open(place, same)) == 24
 
 
@@ -251,37 +212,23 @@ def test_paths_without_an_index(ae, place, tmp_path):
     for name in ("file", ".", "other"):
         with pytest.raises(FileFormatError, match="is not an index"):
             Index.open(tmp_path / name, ae)
-        with pytest.raises(ParameterError, match=r"exists already\. Add rows to an index with"):
-            Index.create(tmp_path / name, ae, ragged(1))
     with pytest.raises(MissingFileError, match=r"There is no folder '.*no' for the index"):
         Index.create(tmp_path / "no" / "x.index", ae, ragged(1))
     with pytest.raises(ParameterError, match=r"'.*copy.index' exists already. Add rows"):
         Index.create(place, ae, ragged(1))
-    for method in (Index.create, Index.open):
-        with pytest.raises(ParameterError, match=r"'s3://b/x' is a URL.*name a local file\."):
-            method("s3://b/x", ae)
+    with pytest.raises(FileAccessError, match=r"s3://b/x is an address\. Name a file of this"):
+        Index.open("s3://b/x", ae)
 
 
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("UPDATE facts SET version = 99", "has index version 99, and this Refold"),
-        ("DROP TABLE codes", "cannot be read .* Create it again if its file"),
-    ],
-)
-def test_an_index_that_another_program_changed(ae, place, statement, message):
-    duckdb.connect(place).execute(statement).close()
-    with pytest.raises(FileFormatError, match=message):
-        Index.open(place, ae).search(ragged(1))
-
-
-@pytest.mark.parametrize("size", [20, 20_000])
-def test_a_damaged_index(ae, place, size):
-    place.write_bytes(place.read_bytes()[:size])
-    with pytest.raises(FileFormatError) as error:
-        Index.open(place, ae).search(ragged(1))
+def test_an_index_that_another_program_changed_or_damaged(ae, place):
+    index = Index.open(place, ae)
+    duckdb.connect(place).execute("UPDATE facts SET version = 99").close()
+    with pytest.raises(FileFormatError, match="has index version 99, and this Refold"):
+        Index.open(place, ae)
+    place.write_bytes(place.read_bytes()[:20_000])
+    with pytest.raises(FileFormatError, match=r"cannot be read .* Create it again") as error:
+        index.search(ragged(1))
     assert "\n" not in str(error.value)
-    assert size == 20 or "Create it again" in str(error.value)
 
 
 def test_one_writer_at_a_time(ae, place):
@@ -293,29 +240,13 @@ def test_one_writer_at_a_time(ae, place):
     assert index.remove(["s1"]) == 1
 
 
-def test_duckdb_is_not_installed():
-    code = (
-        "import sys\n"
-        "from refold._support.optional_imports import RefusingFinder\n"
-        "sys.meta_path.insert(0, RefusingFinder('duckdb'))\n"
-        "from refold.cli import main\n"
-        "main(['index', 'm', 'd', '-o', 'x'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr == (
-        "Error: refold.search needs the package 'duckdb', which is not installed. "
-        "In your clone of Refold, run: python -m pip install '.[search]'\n"
-    )
-    assert issubclass(MissingExtraError, ImportError)
-
-
 def test_several_processes_search_while_another_one_writes(ae, place, tmp_path, monkeypatch):
     ae.save(tmp_path / "model.refold")
     program = (
         "import sys, numpy as np, refold\n"
         "model, place, task = sys.argv[1:]\n"
         "index = refold.search.Index.open(place, refold.load(model))\n"
-        "for i in range(10):\n"
+        "for i in range(5):\n"
         "    hits = index.search(codes=np.zeros((1, 3)), k=99)\n"
         "    assert len(set(hits.ids())) == hits.table.num_rows >= 24\n"
         "    if task == 'write':\n"
@@ -326,12 +257,11 @@ def test_several_processes_search_while_another_one_writes(ae, place, tmp_path, 
     tasks = [subprocess.Popen([*given, task]) for task in ("read", "read", "write")]
     assert [task.wait() for task in tasks] == [0, 0, 0]
     index = Index.open(place, ae)
-    assert len(index) == 34
+    assert len(index) == 29
     # a program that keeps the file open
     monkeypatch.setattr(_store, "_WAIT", 0.1)
     with duckdb.connect(place), pytest.raises(ParameterError, match=r"has had the index .* open"):
         Index.open(place, ae)
-    assert len(index) == 34
 
 
 # Distances
@@ -340,7 +270,6 @@ def test_several_processes_search_while_another_one_writes(ae, place, tmp_path, 
 def test_exact_search_of_few_rows():
     line = np.arange(50, dtype=np.float32)[:, None]
     assert nearest(line, np.float32([[10.2], [49]]), 3)[1].rows.tolist() == [49, 48, 47]
-    assert nearest(line, np.float32([[2]]), 0)[0].rows.tolist() == []
     assert nearest(line[:0], np.float32([[2]]), 3)[0].rows.tolist() == []
     with pytest.raises(DataError, match="Got 2 dimensions of queries for 1 dimensions of vectors"):
         nearest(line, np.zeros((1, 2), np.float32), 3)
@@ -364,7 +293,6 @@ def test_a_picture_of_hits(ae, sequences, made):
     index = Index.open(made, ae)
     hits = index.search(sequences[:2], k=3)
     axes = draw(ae, hits, sequences[:2], query=1, num=2)
-    assert len(axes) == 2
     assert axes[0].get_title(loc="left").startswith("s1  ·  distance ")
     assert axes[0].lines[0].get_ydata().tolist() == sequences[1][:, 0].tolist()
     assert len(draw(ae, index.search(ids=["s1"], k=1))) == 1

@@ -100,7 +100,7 @@ class Atlas:
         self.projection = PcaMap(self.codes, weights)
         self.similar = WeightedCodes(self.codes, self.projection.mean, weights)
         self._maps: dict[str, PcaMap | NeighborMap] = {"pca": self.projection}
-        self.places = self.projection.places
+        self.places = self.projection.vectors
         self.umap = UmapJob(self.similar.vectors)
         self._lock = threading.Lock()
         calibrated = model.calibration is not None
@@ -215,7 +215,7 @@ class Atlas:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         self._check_row(row)
         shown = self.compare(self.sequences[[row]], self.codes[[row]])[0]
-        hits = self.similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
+        hits = self.similar.to(self.codes[[row]], _NEIGHBORS + 1)[0]
         pairs = zip(hits.rows.tolist(), hits.distances.tolist(), strict=True)
         neighbors = [(other, distance) for other, distance in pairs if other != row]
         shown["row"] = row
@@ -318,23 +318,21 @@ class Atlas:
             if row is not None:
                 self._check_row(row)
             codes = flat.code_at(place, row)[None]
-            rows, distances = flat.nearest(place, 1)
-            reach = flat.reach
+            hits, reach = flat.nearest(place[None], 1)[0], flat.reach
         else:
             codes = _finite_numbers(code, self.codes.shape[1], "code")[None]
             place = flat.places_of(codes)[0]
-            rows, distances = self.similar.nearest(codes, 1)[0]
-            reach = self.similar.reach
+            hits, reach = self.similar.to(codes, 1)[0], self.similar.reach
         codes = codes.astype(np.float32)
         lengths = np.minimum(self.model.predict_lengths(codes), self._max_steps)
         back = self.model.to_sequences(codes, lengths)
-        closest = int(rows[0])
+        closest = int(hits.rows[0])
         return {
             "at": place.astype(np.float32),
             "code": codes[0],
             "length": len(back.values),
             "back": _values_of(back),
-            "far": float(distances[0]) > reach,
+            "far": float(hits.distances[0]) > reach,
             "nearest": closest,
             "id": self.sequences.ids[closest].item(),
         }

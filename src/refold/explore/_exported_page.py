@@ -146,7 +146,7 @@ def exported_blocks(
     if umap:
         maps["umap"] = _finished(atlas.umap, "UMAP", bar, functools.partial(atlas.map, "umap"))
     for key, flat in maps.items():
-        yield _packed(f"places/{key}", flat.places)
+        yield _packed(f"places/{key}", flat.vectors)
     fields = []
     for field in atlas.fields:
         try:

@@ -21,8 +21,8 @@ _FEW = 12
 _MAX_CATEGORIES = 200
 # Most codes that are clustered; the others join the cluster of their nearest one among these.
 MAX_CLUSTERED = 5000
-# Most characters of a name that the reader gives, and most labels in a column.
-_MAX_NAME, _MAX_LABELS = 60, 100
+# Most characters of a name that the reader gives.
+_MAX_NAME = 60
 _UNLABELED = "(none)"
 # Sequences that are computed at once where all are.
 _BLOCK = 2048
@@ -211,8 +211,6 @@ def label_field(
     labels[rows] = value
     texts = labels.tolist()
     names = sorted({*texts} - {_UNLABELED})
-    if len(names) > _MAX_LABELS:
-        raise ParameterError(f"{name!r} has {_MAX_LABELS} labels already. Use another column.")
     categories = [*names, _UNLABELED] if _UNLABELED in texts else names
     place = {text: i for i, text in enumerate(categories)}
     values = np.array([place[text] for text in texts])

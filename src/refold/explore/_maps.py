@@ -20,21 +20,20 @@ from refold._support.arrays import evenly_spaced
 from refold._support.optional_imports import how_to_install, is_installed
 from refold._support.umap_layout import MIN_UMAP, umap_layout
 from refold.errors import MissingExtraError, ParameterError, RefoldError
-from refold.search import nearest, squared_norms
+from refold.search import Nearest, nearest, squared_norms
 
 logger = logging.getLogger("refold.explore")
 # Sequences that are varied to measure the effect of each latent dimension, and steps in all.
 _MAX_VARIED, _MAX_STEPS = 64, 300_000
 # Least effect of a dimension, as a share of the largest one.
 _MIN_EFFECT = 1e-3
-# Sequences whose distances to their neighbors say what is near.
-_SAMPLE = 512
+# Vectors whose distances to all others say what is near, at most, and at least; and how many pairs
+# are compared at most, unless these are more.
+_SAMPLE, _MIN_SAMPLE, _MAX_PAIRS = 512, 32, 30_000_000
+# Distance on a map that is never far.
+_NEAR_ON_MAP = 0.04
 # Neighbors that a place of a UMAP map is decoded from, at least and at most.
 _MIN_NEAR, _MAX_NEAR = 8, 64
-# Cells on a side of the grid at most, which 16 bits number, and points per cell on average.
-_MAX_CELLS, _PER_CELL = 256, 4
-# Farthest ring of cells that is searched; beyond, all points are compared.
-_MAX_RINGS = 16
 # Most vectors that UMAP arranges; the others are placed between their nearest ones among these.
 _MAX_ARRANGED = 50_000
 # Vectors that are placed at once, their neighbors, and the principal axes that these are found on.
@@ -59,58 +58,30 @@ def effects(
     return np.maximum(effect, _MIN_EFFECT * max(effect.max(), 1e-9)) / spread
 
 
-class FlatMap:
-    """Places of sequences on a map, (n_sequences, 2), in cells of a grid."""
+class VectorSet:
+    """Vectors (n_vectors, n_dimensions) to find the nearest of, such as places on a map."""
 
-    # A tree of SciPy would be shorter, and a small installation has no SciPy.
+    def __init__(self, vectors: np.ndarray, least_reach: float) -> None:
+        self.vectors = vectors
+        self._norms = squared_norms(vectors)
+        # beyond this distance, a vector is far from all of them
+        self.reach = max(self._usual_distance(), least_reach)
 
-    def __init__(self, places: np.ndarray) -> None:
-        self.places = places
-        self._low = places.min(axis=0)
-        wide = max(float((places.max(axis=0) - self._low).max()), 1e-9)
-        self._side = max(1, min(_MAX_CELLS, isqrt(len(places) // _PER_CELL)))
-        self._cell = wide / self._side * (1 + 1e-6)
-        cells = ((places - self._low) * np.float32(1 / self._cell)).astype(np.int32)
-        np.clip(cells, 0, self._side - 1, out=cells)
-        own = (cells[:, 1] * self._side + cells[:, 0]).astype(np.uint16)  # sorted fast
-        self._order = np.argsort(own, kind="stable")
-        self._begins = np.append(0, np.cumsum(np.bincount(own, minlength=self._side**2)))
-        # beyond this distance, a place is far from the data
-        self.reach = _usual_distance(len(places), 0.04, lambda row: self.nearest(places[row], 2)[1])
+    def nearest(self, vectors: np.ndarray, k: int) -> list[Nearest]:
+        """Return the nearest ones of each vector."""
+        return nearest(self.vectors, np.asarray(vectors, np.float32), k, self._norms)
 
-    def nearest(self, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows nearest to a place and their distances, the nearest first."""
-        place = np.asarray(place, np.float64)
-        k = min(k, len(self.places))
-        x, y = np.floor((place - self._low) / self._cell).astype(int).tolist()
-        ring = 1 if 0 <= x < self._side and 0 <= y < self._side else _MAX_RINGS + 1
-        while ring <= _MAX_RINGS:
-            # the cells of a row lie side by side
-            left, right = max(0, x - ring), min(self._side - 1, x + ring)
-            parts = []
-            for row in range(max(0, y - ring), min(self._side - 1, y + ring) + 1):
-                begin = self._begins[row * self._side + left]
-                parts.append(self._order[begin : self._begins[row * self._side + right + 1]])
-            rows = np.concatenate(parts)
-            if len(rows) >= k:
-                nearby = self._best(rows, place, k)
-                # no point outside these cells is nearer than this
-                if nearby[1][-1] <= ring * self._cell:
-                    return nearby
-            ring *= 2
-        return self._best(np.arange(len(self.places)), place, k)
-
-    def _best(self, rows: np.ndarray, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        away = self.places[rows] - place
-        squared = np.einsum("ij,ij->i", away, away)
-        if k < len(rows):
-            some = np.argpartition(squared, k - 1)[:k]
-            rows, squared = rows[some], squared[some]
-        order = np.lexsort((rows, squared))
-        return rows[order], np.sqrt(squared[order])
+    def _usual_distance(self) -> float:
+        """Return how far most are from the nearest other one, and half as much again."""
+        count = len(self.vectors)
+        if count < 3:
+            return np.inf
+        rows = evenly_spaced(count, min(_SAMPLE, max(_MIN_SAMPLE, _MAX_PAIRS // count)))
+        farthest = [float(hits.distances[-1]) for hits in self.nearest(self.vectors[rows], 2)]
+        return 1.5 * float(np.quantile(farthest, 0.99))
 
 
-class PcaMap(FlatMap):
+class PcaMap(VectorSet):
     """Principal components of weighted codes; other components of a place are at their mean."""
 
     def __init__(self, codes: np.ndarray, weights: np.ndarray) -> None:
@@ -132,7 +103,7 @@ class PcaMap(FlatMap):
         # length of a unit of the map, in weighted codes
         farthest = np.abs(away @ self.axes).max(axis=1)
         self.scale = max(float(np.quantile(farthest, 0.99)), 1e-12)
-        super().__init__(self.places_of(codes))
+        super().__init__(self.places_of(codes), _NEAR_ON_MAP)
 
     def places_of(self, codes: np.ndarray) -> np.ndarray:
         """Return the places of codes, array of float32 of shape (n, 2)."""
@@ -142,55 +113,45 @@ class PcaMap(FlatMap):
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the code at a place; with a row, its other components are those of a sequence."""
         code = self._on_plane(place)
-        return code if row is None else code + self._codes[row] - self._on_plane(self.places[row])
+        return code if row is None else code + self._codes[row] - self._on_plane(self.vectors[row])
 
     def _on_plane(self, place: np.ndarray) -> np.ndarray:
         weighted = self.axes @ (np.asarray(place, float) * self.scale)
         return (self.mean + weighted / self.weights).astype(np.float32)
 
 
-class NeighborMap(FlatMap):
+class NeighborMap(VectorSet):
     """A map without a formula: what is between sequences is a weighted mean of them."""
 
-    def __init__(self, places: np.ndarray, codes: np.ndarray, vectors: "WeightedCodes") -> None:
-        super().__init__(places)
-        self._codes, self._vectors = codes, vectors
+    def __init__(self, places: np.ndarray, codes: np.ndarray, similar: "WeightedCodes") -> None:
+        super().__init__(places, _NEAR_ON_MAP)
+        self._codes, self._similar = codes, similar
         self._near = max(_MIN_NEAR, min(_MAX_NEAR, isqrt(len(places)) // 8))
 
     def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
         """Return the mean of the codes near a place, in which those near it count most."""
         del row  # there are no other components
-        rows, distances = self.nearest(place, self._near + 1)
-        return _inverse_weights(distances) @ self._codes[rows]
+        [hits] = self.nearest(np.asarray(place)[None], self._near + 1)
+        return _inverse_weights(hits.distances) @ self._codes[hits.rows]
 
     def places_of(self, codes: np.ndarray) -> np.ndarray:
         """Return the means of the places of the most similar codes."""
-        hits = self._vectors.nearest(codes, _MIN_NEAR + 1)
-        means = [_inverse_weights(distances) @ self.places[rows] for rows, distances in hits]
+        hits = self._similar.to(codes, _MIN_NEAR + 1)
+        means = [_inverse_weights(distances) @ self.vectors[rows] for rows, distances in hits]
         return np.array(means, np.float32).reshape(-1, 2)
 
 
-class WeightedCodes:
+class WeightedCodes(VectorSet):
     """Codes whose dimensions count by their effect on the decoded sequence."""
 
     def __init__(self, codes: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> None:
         self._mean, self._weights = mean.astype(np.float32), weights.astype(np.float32)
-        self.vectors = self._of(codes)
-        self._norms = squared_norms(self.vectors)
-        least = 0.05 * float(np.sqrt(self._norms.mean()))
-        # each row is compared with all others
-        most = max(32, 30_000_000 // len(codes))
-        self.reach = _usual_distance(len(codes), least, self._to_another, most)
+        vectors = self._of(codes)
+        super().__init__(vectors, 0.05 * float(np.sqrt(squared_norms(vectors).mean())))
 
-    def nearest(self, codes: np.ndarray, k: int) -> list:
-        """Return the rows nearest to each code, and their distances."""
-        return nearest(self.vectors, self._of(codes), k, self._norms)
-
-    def _to_another(self, row: int) -> np.ndarray:
-        """Return the distance to the nearest other row."""
-        scores = self._norms - 2.0 * (self.vectors @ self.vectors[row])
-        scores[row] = np.inf
-        return np.sqrt(np.maximum(scores.min(keepdims=True) + self._norms[row], 0.0))
+    def to(self, codes: np.ndarray, k: int) -> list[Nearest]:
+        """Return the rows that are most similar to each code."""
+        return self.nearest(self._of(codes), k)
 
     def _of(self, codes: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray((codes - self._mean) * self._weights, np.float32)
@@ -204,17 +165,6 @@ def _inverse_weights(distances: np.ndarray) -> np.ndarray:
     if total <= 0:  # all are equally far
         return np.full(len(distances), 1 / len(distances))
     return weights / total
-
-
-def _usual_distance(
-    count: int, least: float, distances: Callable[[int], np.ndarray], most: int = _SAMPLE
-) -> float:
-    """Return how far something may be from the data without a hint."""
-    if count < 3:
-        return np.inf
-    rows = evenly_spaced(count, min(_SAMPLE, most))
-    farthest = [float(distances(row)[-1]) for row in rows.tolist()]
-    return max(1.5 * float(np.quantile(farthest, 0.99)), least)
 
 
 class BackgroundTask:

@@ -743,4 +743,4 @@ def architecture(encoder: Any, decoder: Any, ax: Axes | None = None) -> Axes:
     >>> "code" in {text.get_text() for text in architecture(encoder, decoder).texts}
     True
     """
-    return draw_network(charts.architecture_boxes(encoder, decoder), encoder.output_shape[-1], ax)
+    return draw_network(charts.architecture_boxes(encoder, decoder), ax)

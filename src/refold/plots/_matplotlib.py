@@ -185,71 +185,30 @@ def whole_numbers(ax: Axes) -> None:
 # Networks
 
 
-def draw_network(boxes: list[Box], code_size: int, ax: Axes | None) -> Axes:
-    """Draw a sequence, the layers of an encoder, a code, those of a decoder, and a sequence."""
-    first, encoder, _, decoder, last = boxes
-    num_rows = max(len(encoder.layers), len(decoder.layers))
-    ax = new_axes(ax, size=(10.0, max(2.8, 0.36 * num_rows + 1.5)))
-    _draw_sequence(ax, 1, first)
-    _draw_layers(ax, (12, 43), (84, 60), ACCENT, encoder)
-    _draw_code(ax, 50, code_size)
-    _draw_layers(ax, (57, 88), (60, 84), GREEN, decoder)
-    _draw_sequence(ax, 92, last)
-    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.4, "mutation_scale": 11}
-    for start, end in ((8.6, 11.4), (43.6, 47.4), (52.6, 56.4), (88.6, 91.4)):
-        ax.annotate("", (end, 50), (start, 50), arrowprops=arrow)
-    ax.set(xlim=(0, 100), ylim=(0, 100))
+def draw_network(boxes: list[Box], ax: Axes | None) -> Axes:
+    """Draw boxes with tables of layers in a row, with an arrow from each to the next."""
+    texts = [_text_of(box) for box in boxes]
+    width = sum(max(map(len, text.splitlines())) for text in texts)
+    height = max(text.count("\n") for text in texts)
+    ax = new_axes(ax, size=(0.07 * width + 3.1, 0.15 * height + 1.2))
+    look: dict[str, Any] = {"va": "center", "family": "monospace", "fontsize": 8}
+    arrow = {"arrowstyle": "<|-", "color": MUTED, "shrinkA": 0, "shrinkB": 7}
+    place: dict[str, Any] = {"xy": (0.02, 0.5), "xycoords": "axes fraction"}
+    for text, color in zip(texts, (MUTED, ACCENT, CONTRAST, GREEN, MUTED), strict=True):
+        box = {"boxstyle": "round,pad=0.8", "facecolor": to_rgba(color, 0.12), "edgecolor": color}
+        before = ax.annotate(text, **place, **look, bbox=box)
+        # the next one is beside it
+        place = {"xy": (1, 0.5), "xycoords": before, "arrowprops": arrow}
+        place |= {"xytext": (48, 0), "textcoords": "offset points"}
     ax.set_axis_off()
     return ax
 
 
-def _draw_layers(
-    ax: Axes, across: tuple[float, float], heights: tuple[float, float], color: str, box: Box
-) -> None:
-    """Draw a trapezoid with the table of its layers."""
-    (left, right), (first, last) = across, (height / 2 for height in heights)
-    x, y = (left, left, right, right), (50 - first, 50 + first, 50 + last, 50 - last)
-    ax.fill(x, y, color=color, linewidth=0, alpha=0.12)
-    ax.fill(x, y, facecolor="none", edgecolor=color, linewidth=1.6, alpha=0.9)
-    title = f"{box.title}  ·  {box.below}"
-    ax.text((left + right) / 2, 101, title, ha="center", va="top", weight="bold", fontsize=9.5)
-    step = min(10.0, 54.0 / len(box.layers))
-    for i, row in enumerate(box.layers):
-        y = 50 + step * ((len(box.layers) - 1) / 2 - i)
-        places = (left + 1.5, right - 8, right - 1.5)
-        for x, text, side, alpha in zip(
-            places, row, ("left", "right", "right"), (1, 0.75, 0.75), strict=True
-        ):
-            ax.text(x, y, text, ha=side, va="center", fontsize=8, alpha=alpha)
-
-
-def _draw_code(ax: Axes, x: float, size: int) -> None:
-    num_cells = min(size, 16)
-    height = min(3.4, 52 / num_cells)
-    shades = 0.35 + 0.6 * ((np.arange(num_cells)[:, None] * 7 + 3) % 11) / 10
-    edge = height * num_cells / 2
-    _draw_shades(ax, (x - 1.8, 50 - edge), (3.6, height), CONTRAST, shades)
-    ax.text(x, 50 + edge + 3, "code", ha="center", va="bottom", weight="bold", fontsize=9.5)
-    ax.text(x, 50 - edge - 3, f"{size}", ha="center", va="top", fontsize=9)
-
-
-def _draw_sequence(ax: Axes, x: float, box: Box) -> None:
-    rows, columns = np.arange(6)[:, None], np.arange(3)
-    shades = 0.25 + 0.55 * ((rows * 5 + columns * 3) % 7) / 6
-    _draw_shades(ax, (x, 29), (2.4, 7.0), MUTED, shades)
-    ax.text(x + 3.4, 76, box.title, ha="center", va="bottom", fontsize=9)
-    ax.text(x + 3.4, 26, box.below, ha="center", va="top", fontsize=9)
-
-
-def _draw_shades(
-    ax: Axes,
-    corner: tuple[float, float],
-    size: tuple[float, float],
-    color: str,
-    shades: np.ndarray,
-) -> None:
-    """Draw a grid of cells with gaps between them."""
-    for (row, column), shade in np.ndenumerate(shades):
-        x, y = corner[0] + column * size[0], corner[1] + row * size[1] + 0.25
-        width = size[0] - (0.3 if shades.shape[1] > 1 else 0)
-        ax.bar(x, size[1] - 0.5, width, y, align="edge", color=color, alpha=shade)
+def _text_of(box: Box) -> str:
+    """Return the lines of a box, with the columns of its table aligned."""
+    sizes = [max(map(len, column)) for column in zip(*box.layers, strict=True)]
+    rows = [
+        f"{name:<{sizes[0]}}  {shape:>{sizes[1]}}  {number:>{sizes[2]}}"
+        for name, shape, number in box.layers
+    ]
+    return "\n".join([box.title, box.below, *([""] if rows else []), *rows])

@@ -186,7 +186,7 @@ def cluster(
         source = RowSource(model, X, codes, ids, verbose=verbose)
         check_some(len(source), "sequence", "to cluster")
         features = None if distance == "code" else source.fit_features()
-        names, (_, codes, vectors) = source.ids, source.read(features)
+        names, (codes, vectors) = source.ids, source.read(features)
     labels = _labels(vectors, num_clusters, min_size, random_state)
     number = int(labels.max(initial=NOISE)) + 1
     distances = np.full(len(labels), np.nan, np.float32)

@@ -24,7 +24,7 @@ from refold.search._rows import (
     new_ids,
     new_rows,
 )
-from refold.search._store import Facts, IndexRows, Store, nearest, spooled
+from refold.search._store import Facts, IndexRows, Store, nearest
 from refold.search._where import matches
 from refold.sequences import Sequences, as_sequences
 
@@ -175,8 +175,7 @@ class Index:
             features = source.fit_features() if distance == "features" else None
             arrays = None if features is None else features.arrays
             facts = Facts(model.hash, distance, schema.remove_metadata(), arrays)
-            with spooled(new_rows(source, features, table), store.folder) as rows:
-                store.create(rows, facts)
+            store.create(new_rows(source, features, table), facts)
         return cls(model, store, facts, verbose)
 
     @classmethod
@@ -247,8 +246,8 @@ class Index:
                     f"The id {present[0].as_py()!r}{more} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
-            with spooled(new_rows(source, self._features, table), self._store.folder) as rows:
-                self._store.add(rows, added, replace=replace)
+            rows = new_rows(source, self._features, table)
+            self._store.add(rows, added, replace=replace)
 
     def remove(self, ids: ArrayLike) -> int:
         """Remove the rows with these ids, and return how many there were; others are ignored."""
@@ -287,21 +286,19 @@ class Index:
         data = codes if X is None else X
         check_only_one("sequences or codes, or ids to search for", data, ids)
         rows = self.rows
-        candidates = None if where is None else matches(where, rows.table)
+        candidates: Any = slice(None) if where is None else matches(where, rows.table)
         queried = None if ids is None else self._numbers(rows, ids)
         if queried is not None:
             query_names = _array(rows.ids.take(pa.array(queried)))
             query_codes, vectors = rows.codes[queried], rows.vectors[queried]
         else:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
-            query_names, (_, query_codes, vectors) = source.ids, source.read(self._features)
-        if candidates is None:
-            results = nearest(rows.vectors, vectors, k + 1, rows.norms)
-        else:
-            results = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
+            query_names, (query_codes, vectors) = source.ids, source.read(self._features)
+        results = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
+        candidates = np.arange(len(rows.ids))[candidates]
         numbers, distances = [np.zeros(0, int)], [np.zeros(0)]
         for i, near in enumerate(results):
-            hits = near.rows if candidates is None else candidates[near.rows]
+            hits = candidates[near.rows]
             others = slice(k) if queried is None else np.flatnonzero(hits != queried[i])[:k]
             numbers.append(hits[others])
             distances.append(near.distances[others])

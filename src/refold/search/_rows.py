@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -40,14 +40,6 @@ _SAMPLE_STEPS = 2_000_000
 _OBSERVED = 0.5
 # Most steps of a gap that is interpolated.
 _SHORT = 4
-
-
-class RowBlock(NamedTuple):
-    """Some of the rows."""
-
-    rows: slice
-    codes: np.ndarray  # (n_rows, width of the code)
-    vectors: np.ndarray  # (n_rows, n_dimensions), the codes if distances are measured on them
 
 
 class RowSource:
@@ -111,40 +103,45 @@ class RowSource:
         aligned = self._model.align(sample) if self._sequences.is_mapped else sample
         return _scaled(self._model, aligned)
 
-    def blocks(self, features: SequenceFeatures | None) -> Iterator[RowBlock]:
-        """Encode block by block, with a progress bar if there are many."""
-        model, done = self._model, 0
-        number = max(1, math.ceil(len(self) / _CODES))
-        parts: Iterable[Sequences | None] = [None] * number
-        if self._sequences is not None:
-            number = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
-            parts = model.blocks(self._sequences)
-        with progress_bar(disable=not (number > 1 and self._verbose)) as bar:
-            for sequences in bar.track(parts, number, description="encode"):
-                size = len(sequences) if sequences is not None else min(_CODES, len(self) - done)
-                rows = slice(done, done + size)
-                if sequences is not None and self._codes is None:
-                    codes = model.codes_of(sequences, 0 if number > 1 else self._verbose)
-                else:
-                    codes = np.asarray(self._codes)[rows]
-                vectors = codes
-                if features is not None:
-                    vectors = np.empty((size, features.width), np.float32)
-                    if sequences is None:
-                        pair = _decoded(model, codes)
-                    else:
-                        pair = _scaled(model, sequences)
-                    for some, described in _described(model, *pair):
-                        vectors[some] = features(described)
-                yield RowBlock(rows, codes, vectors)
-                done += size
+    def read(self, features: SequenceFeatures | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return codes and vectors, computed block by block, with a progress bar if there are many.
 
-    def read(self, features: SequenceFeatures | None) -> RowBlock:
-        """Encode everything."""
-        _, codes, vectors = zip(*self.blocks(features), strict=True)
+        Both have shape (n_rows, n_dimensions); without features, the vectors are the codes.
+        """
+        number, blocks = self._blocks()
+        codes, vectors, done = [], [], 0
+        own_bar = 0 if number > 1 else self._verbose
+        with progress_bar(disable=not (number > 1 and self._verbose)) as bar:
+            for sequences in bar.track(blocks, number, description="encode"):
+                if self._codes is None:
+                    codes.append(self._model.codes_of(sequences, own_bar))
+                else:
+                    size = _CODES if sequences is None else len(sequences)
+                    codes.append(self._codes[done : done + size])
+                done += len(codes[-1])
+                if features is not None:
+                    vectors.append(self._vectors(features, sequences, codes[-1]))
         joined = np.concatenate(codes)
-        vectors = joined if features is None else np.concatenate(vectors)
-        return RowBlock(slice(0, len(self)), joined, vectors)
+        return joined, joined if features is None else np.concatenate(vectors)
+
+    def _blocks(self) -> tuple[int, Iterable[Any]]:
+        """Return how many blocks there are, and the sequences of each; None for codes alone."""
+        if self._sequences is None:
+            number = max(1, math.ceil(len(self) / _CODES))
+            return number, [None] * number
+        number = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
+        return number, self._model.blocks(self._sequences)
+
+    def _vectors(
+        self, features: SequenceFeatures, sequences: Sequences | None, codes: np.ndarray
+    ) -> np.ndarray:
+        """Return the features of sequences, or of those that codes decode to."""
+        model = self._model
+        pair = _decoded(model, codes) if sequences is None else _scaled(model, sequences)
+        vectors = np.empty((len(codes), features.width), np.float32)
+        for rows, described in _described(model, *pair):
+            vectors[rows] = features(described)
+        return vectors
 
 
 def _scaled(model: Model, sequences: Sequences) -> tuple[Sequences, np.ndarray]:
@@ -256,13 +253,18 @@ def metadata_of(
         ) from error
     names = table.column_names
     if schema is not None:
-        stored = [name for name in schema.names if name not in RESERVED]
-        if set(names) != set(stored):
+        stored = pa.schema([field for field in schema if field.name not in RESERVED])
+        try:
+            if set(names) != set(stored.names):
+                raise pa.ArrowInvalid("the names differ")
+            table = table.select(stored.names).cast(stored)
+        except pa.ArrowException as error:
+            reason = str(error).splitlines()[0][:80]
             raise DataError(
-                f"The index has the columns {', '.join(stored) or 'none'} of metadata. Got "
-                f"{', '.join(names) or 'none'}. Pass the same columns."
-            )
-        table = pa.table({name: _cast(table[name], schema.field(name)) for name in stored})
+                f"The index has the metadata {_described_columns(stored)}. Got "
+                f"{_described_columns(table.schema)} ({reason}). Pass the same columns, with "
+                "values of these types."
+            ) from error
     for name in names:
         if name in RESERVED or name.startswith("_"):
             raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
@@ -271,26 +273,17 @@ def metadata_of(
     return table
 
 
-def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    """Return a column with the type of the index."""
-    try:
-        return column.cast(field.type)
-    except pa.ArrowException as error:
-        raise DataError(
-            f"The column {field.name!r} of the index has the type {field.type}. Got "
-            f"{column.type} ({str(error).splitlines()[0][:80]})."
-        ) from error
+def _described_columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
-def new_rows(
-    source: RowSource, features: SequenceFeatures | None, metadata: pa.Table
-) -> Iterator[pa.Table]:
-    """Yield rows as tables with the columns of an index, block by block."""
-    for rows, codes, vectors in source.blocks(features):
-        table = codes_to_arrow(codes, source.ids[rows])
-        columns = {name: table[name] for name in table.column_names}
-        if features is not None:  # otherwise the vectors are the codes
-            columns["vector"] = codes_to_arrow(vectors)["code"]
-        for number, values in enumerate(metadata.columns):
-            columns[f"m{number}"] = values.slice(rows.start, len(codes))
-        yield pa.table(columns)
+def new_rows(source: RowSource, features: SequenceFeatures | None, metadata: pa.Table) -> pa.Table:
+    """Return rows as a table with the columns of an index."""
+    # Others wait while rows are written, so nothing is written before all of them are encoded.
+    codes, vectors = source.read(features)
+    rows = codes_to_arrow(codes, source.ids)
+    if features is not None:  # otherwise the vectors are the codes
+        rows = rows.append_column("vector", codes_to_arrow(vectors)["code"])
+    for number, values in enumerate(metadata.columns):
+        rows = rows.append_column(f"m{number}", values)
+    return rows

@@ -2,10 +2,9 @@
 
 import io
 import os
-import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from refold._support.argument_checks import check_array, check_one_each, check_w
 from refold._support.file_lock import sole_use
 from refold._support.optional_imports import optional
 from refold.errors import DataError, FileFormatError, MissingFileError, ParameterError, spelled
+from refold.sequences import local_path
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
@@ -34,9 +34,7 @@ _SETTINGS = {
 _WAIT, _PAUSE = 60.0, 0.02
 _BUSY = ("Could not set lock", "being used by another process", "different configuration")
 # Texts of DuckDB's errors about files that are no index.
-_OTHER = ("not a valid DuckDB", "Table with name facts does not exist")
-# Bytes of new rows that stay in memory until all are there.
-_SPOOL_BYTES = 1 << 26
+_OTHER = ("not a valid DuckDB", "Table with name facts does not exist", "Is a directory")
 # Entries of the matrix of distances that is computed at once.
 _ENTRIES = 4_000_000
 # Most rows of a part, of whose scores the smallest one is computed first.
@@ -67,42 +65,16 @@ def load_duckdb() -> Any:
     return optional("duckdb", extra="search", purpose="refold.search")
 
 
-@contextmanager
-def spooled(tables: Iterable[pa.Table], folder: Path) -> Iterator[pa.RecordBatchReader]:
-    """Collect tables, of which there is at least one, and read them as one."""
-    # Others wait while rows are written, so nothing is written before all of them are encoded. The
-    # temporary file has no name, so a process that is killed leaves none.
-    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=str(folder)) as file:
-        remaining = iter(tables)
-        first = next(remaining)
-        with pa.ipc.new_stream(file, first.schema) as writer:
-            writer.write_table(first)
-            for table in remaining:
-                writer.write_table(table.cast(first.schema))
-        file.seek(0)
-        with pa.ipc.open_stream(file) as rows:
-            yield rows
-
-
 class Store:
     """An index on disk: a file of DuckDB."""
 
     def __init__(self, place: str | os.PathLike[str]) -> None:
         self._duckdb = load_duckdb()
         self.name = os.fspath(place)
-        if "://" in self.name:
-            raise ParameterError(
-                f"{self.name!r} is a URL. An index lives on a local disk: name a local file."
-            )
-        self.path = Path(self.name)
+        self.path = local_path(self.name).absolute()
         self._rows: IndexRows | None = None
         self._state: Any = None  # of the files when the rows were read
         self._reading = threading.Lock()
-
-    @property
-    def folder(self) -> Path:
-        """Folder that the file is in."""
-        return self.path.absolute().parent
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -118,7 +90,7 @@ class Store:
 
     def check_free(self) -> None:
         """Raise an error if an index cannot be created here."""
-        if not self.folder.is_dir():
+        if not self.path.parent.is_dir():
             raise MissingFileError(
                 f"There is no folder {str(self.path.parent)!r} for the index {self.name!r}. "
                 "Create it first, or name another."
@@ -132,7 +104,7 @@ class Store:
                 )
             )
 
-    def create(self, rows: pa.RecordBatchReader, facts: Facts) -> None:
+    def create(self, rows: pa.Table, facts: Facts) -> None:
         """Write a new index, which takes its name once it is complete."""
         # names of metadata are in the facts, because those of columns in DuckDB ignore case
         part = self.path.with_name(f".{self.path.name}.part")
@@ -160,7 +132,7 @@ class Store:
         finally:
             _remove(part)
 
-    def add(self, rows: pa.RecordBatchReader, ids: pa.Array, *, replace: bool) -> None:
+    def add(self, rows: pa.Table, ids: pa.Array, *, replace: bool) -> None:
         """Add rows, of which ``ids`` has the ids, in one transaction."""
         with self._changing(ids) as connection:
             if replace:
@@ -178,9 +150,8 @@ class Store:
         """Return those of the ids that the index has."""
         with self._connected(self.path) as connection:
             connection.register("ids", pa.table({"id": ids}))
-            present = _arrow(connection, "SELECT id FROM codes WHERE id IN (SELECT id FROM ids)")
-            present = present.read_all()["id"].cast(ids.type).combine_chunks()
-        return ids.filter(_compute.is_in(ids, present))
+            present = _table(connection, "SELECT id FROM codes WHERE id IN (SELECT id FROM ids)")
+        return ids.filter(_compute.is_in(ids, present["id"].cast(ids.type)))
 
     @contextmanager
     def _changing(self, ids: pa.Array) -> Iterator[Any]:
@@ -197,7 +168,7 @@ class Store:
             for field in schema:
                 try:
                     connection.register("empty", pa.schema([("x", field.type)]).empty_table())
-                    _arrow(connection, "SELECT * FROM empty").read_all()["x"].cast(field.type)
+                    _table(connection, "SELECT * FROM empty")["x"].cast(field.type)
                 except (self._duckdb.Error, pa.ArrowException) as error:
                     raise DataError(
                         f"The column {field.name!r} of metadata has the type {field.type}, which "
@@ -213,8 +184,6 @@ class Store:
                 f"There is no index {self.name!r}. Check the path, or create it with "
                 f"{spelled('Index.create', '`refold index`')}."
             )
-        if self.path.is_dir():
-            raise self._no_index()
         with self._connected(self.path) as connection:
             [(version,)] = connection.execute("SELECT version FROM facts").fetchall()
             if version != VERSION:
@@ -231,7 +200,7 @@ class Store:
     def count(self) -> int:
         """Return the number of rows."""
         with self._connected(self.path) as connection:
-            return _count(connection)
+            return connection.execute("SELECT count(*) FROM codes").fetchall()[0][0]
 
     def rows(self, schema: pa.Schema) -> IndexRows:
         """Return the newest rows, which are read again only if the file has changed."""
@@ -244,28 +213,18 @@ class Store:
 
     def _read(self, schema: pa.Schema) -> IndexRows:
         with self._connected(self.path) as connection:
-            count = _count(connection)
-            batches = _arrow(connection, "SELECT * FROM codes")
-            arrays = {
-                name: np.empty((count, batches.schema.field(name).type.list_size), np.float32)
-                for name in ("code", "vector")
-                if name in batches.schema.names
-            }
-            tables, first = [], 0
-            for batch in batches:
-                for name, array in arrays.items():
-                    entries = batch[name].flatten().to_numpy()
-                    array[first : first + len(batch)] = entries.reshape(len(batch), -1)
-                first += len(batch)
-                tables.append(pa.Table.from_batches([batch]).drop_columns([*arrays]))
-        empty = batches.schema.empty_table().drop_columns([*arrays])
-        table = pa.concat_tables([empty, *tables]).rename_columns(schema.names)
-        vectors = arrays.get("vector", arrays["code"])
+            table = _table(connection, "SELECT * FROM codes")
+        arrays = {}
+        for name in ("code", "vector"):
+            if name in table.column_names:
+                width = table.schema.field(name).type.list_size
+                entries = table[name].combine_chunks().flatten().to_numpy()
+                arrays[name] = entries.reshape(-1, width)  # not writable: it belongs to the index
+                table = table.drop_columns([name])
         # rows are taken from one chunk without copies of the others
-        table = table.cast(schema).combine_chunks()
+        table = table.rename_columns(schema.names).cast(schema).combine_chunks()
         ids = table["id"].combine_chunks()
-        for array in arrays.values():
-            array.flags.writeable = False  # they belong to the index
+        vectors = arrays.get("vector", arrays["code"])
         return IndexRows(table, ids, arrays["code"], vectors, squared_norms(vectors))
 
     # connections and errors
@@ -332,14 +291,9 @@ def _remove(path: Path) -> None:
     _log(path).unlink(missing_ok=True)
 
 
-def _count(connection: Any) -> int:
-    """Return the number of rows."""
-    return connection.execute("SELECT count(*) FROM codes").fetchall()[0][0]
-
-
-def _arrow(connection: Any, query: str) -> pa.RecordBatchReader:
-    """Run a query, whose rows are read batch by batch."""
-    return pa.RecordBatchReader.from_stream(connection.sql(query))
+def _table(connection: Any, query: str) -> pa.Table:
+    """Return the result of a query."""
+    return pa.RecordBatchReader.from_stream(connection.sql(query)).read_all()
 
 
 # Exact search
