@@ -11,7 +11,6 @@ from refold._support.output import warn
 from refold._support.rules import check, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
 from refold.sequences._arrow_columns import (
-    as_list,
     flatten_lists,
     has_lists,
     ids_to_arrow,
@@ -109,27 +108,26 @@ def codes_from_arrow(
     column = opened.get(code, "code")
     item = column.type.value_type if has_lists(column) else pa.null()
     if not (pa.types.is_floating(item) or pa.types.is_integer(item)):
-        got = "lists and something else" if isinstance(column, list) else column.type
         raise SchemaError(
-            f"Column {code!r} holds {got}. Expected lists of numbers, one per sequence."
+            f"Column {code!r} holds {column.type}. Expected lists of numbers, one per sequence."
         )
     widths, flat = flatten_lists(column)
-    width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
-    row_of = np.repeat(np.arange(len(widths)), widths)
-    complete = (widths == width) & (widths > 0)
-    complete[row_of[flat.is_null().to_numpy()]] = False
-    if not complete.all():
-        row, first = int(np.argmin(complete)), int(np.argmax(complete))
-        got = "a missing value" if widths[row] == width else f"{widths[row]} entries"
+    width = int(widths.max(initial=0)) or getattr(column.type, "list_size", 0)
+    rows = np.repeat(np.arange(len(widths)), widths)
+    has_null = np.isin(np.arange(len(widths)), rows[flat.is_null().to_numpy()])
+    wrong = has_null | (widths != width) | (widths == 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        got = "a missing value" if has_null[row] else f"{widths[row]} numbers"
         raise DataError(
-            f"The code of row {row} has {got}, but that of row {first} has {width} numbers. Pass "
-            "codes of one model; drop the row or encode it again."
+            f"The code of row {row} has {got}, and the longest code has {width}. Pass codes of one "
+            "model; drop the row or encode it again."
         )
     codes = flat.to_numpy().reshape(len(widths), width)
     with np.errstate(over="ignore"):  # decoding refuses infinite codes
         codes = np.asarray(codes, dtype=np.float32)
     names = opened.columns.get(id)
-    return codes, check_ids(None if names is None else as_list(names), len(codes))
+    return codes, check_ids(None if names is None else names.to_pylist(), len(codes))
 
 
 def check_code_dtype(dtype: str) -> None:

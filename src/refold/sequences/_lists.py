@@ -1,5 +1,6 @@
 """Conversion of lists with one entry per sequence, and of arrays whose rows are sequences."""
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,13 +56,9 @@ def parts_from_list(
     ids = check_ids(ids, len(items))
     arrays = [_as_array(item, i, ids) for i, item in enumerate(items)]
     _check_same_form(items, arrays, ids)
-    full = [array for array in arrays if array.ndim == 2 or array.size] or [np.zeros(0, np.float32)]
-    if any(array.dtype == object for array in full):
-        full = [array.astype(object, copy=False) for array in full]
-    raw = np.concatenate(full)
-    places = Places(offsets_from_lengths([len(array) for array in arrays]), ids)
-    if rows is not None:
-        places = replace(places, note=lambda row: rows(places.index(row)))
+    full = [array for array in arrays if array.ndim == 2 or array.size]
+    raw = np.concatenate(full or [np.zeros(0, np.float32)])
+    places = Places(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
     is_table = raw.ndim == 2
     if is_table:
         check_some(raw.shape[1], "feature", "in the sequences")
@@ -85,14 +82,9 @@ def parts_from_list(
 def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(item, str):
-        return object_array(list(item))
+        return object_array(item)
     if hasattr(item, "column_names"):  # an Arrow table
-        raws = [as_raw(item[name], name)[0] for name in item.column_names]
-        objects = any(raw.dtype == object for raw in raws)
-        return np.stack([raw.astype(object) if objects else raw for raw in raws], axis=1)
-    if hasattr(item, "to_numpy"):
-        arrow = hasattr(item, "to_pylist")
-        item = item.to_numpy(zero_copy_only=False) if arrow else item.to_numpy()
+        return np.stack([as_raw(item[name], name)[0] for name in item.column_names], axis=1)
     item = unmasked(item)
     is_array = hasattr(item, "__array__")
     is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
@@ -100,22 +92,17 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
         return object_array(item)
     try:
         array = np.asarray(item)
+        if array.dtype.kind in "US":
+            array = np.asarray(item, dtype=object)
     except ValueError:
-        array = None
-    if not (is_array or is_list) or (array is not None and array.ndim == 0):
-        number = isinstance(item, int | float | complex | np.generic)
-        shown = f"the number {item}" if number else f"a value of type {type(item).__name__}"
+        array = object_array(item)  # of lists of unequal length
+    if not (is_array or is_list) or array.ndim == 0:
         raise DataError(
-            f"Got {shown} for {sequence_name(index, ids[index])}. Expected an array, a list or a "
-            "str; put a single sequence into a list."
+            f"Got {reprlib.repr(item)} for {sequence_name(index, ids[index])}. Expected an array, "
+            "a list or a str; put a single sequence into a list."
         )
-    if array is not None and array.dtype.kind in "US" and not isinstance(item, np.ndarray):
-        array = np.asarray(item, dtype=object)
-    if array is None or (
-        array.dtype == object
-        and array.ndim == 1
-        and any(isinstance(value, list | tuple | np.ndarray) for value in array)
-    ):
+    objects = array if array.dtype == object and array.ndim == 1 else ()
+    if any(isinstance(value, list | tuple | np.ndarray) for value in objects):
         raise DataError(
             f"The steps of {sequence_name(index, ids[index])} have differing numbers of features. "
             "Every step needs the same; fill missing entries with NaN or None."
@@ -125,29 +112,26 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
             f"The array of {sequence_name(index, ids[index])} has {array.ndim} dimensions, shape "
             f"{array.shape}. Expected (length,) or (length, features)."
         )
-    if array.shape == (0, 0):
-        array = array.reshape(0)
-    return array.astype(object) if array.dtype.kind in "US" else array
+    return array.reshape(0) if array.shape == (0, 0) else array
 
 
 def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: np.ndarray) -> None:
     """Raise if a sequence differs from the first in form or number of features."""
-
-    def form(i: int) -> tuple[bool, tuple[int, ...]]:
-        return isinstance(items[i], str), arrays[i].shape[1:]
-
+    forms = [
+        (isinstance(item, str), array.shape[1:]) for item, array in zip(items, arrays, strict=True)
+    ]
     full = [i for i, array in enumerate(arrays) if array.shape != (0,)]
-    for i in full:
-        if form(i) != form(full[0]):
-            got, expected = (
-                f"a {type(items[j]).__name__} of shape {arrays[j].shape} for "
-                f"{sequence_name(j, ids[j])}"
-                for j in (i, full[0])
-            )
-            raise SchemaError(
-                f"Got {got}, but {expected}. All sequences need the same number of features, and "
-                "either all or none are a str."
-            )
+    other = next((i for i in full if forms[i] != forms[full[0]]), None)
+    if other is None:
+        return
+    got, expected = (
+        f"a {type(items[i]).__name__} of shape {arrays[i].shape} for {sequence_name(i, ids[i])}"
+        for i in (other, full[0])
+    )
+    raise SchemaError(
+        f"Got {got}, but {expected}. All sequences need the same number of features, and either "
+        "all or none are a str."
+    )
 
 
 def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
@@ -168,19 +152,17 @@ def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
 
 def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
     """Return the column names if the sequences are tables, else None."""
-
-    def columns_of(item: Any) -> tuple[str, ...] | None:
-        columns = getattr(item, "column_names", getattr(item, "columns", None))
-        return None if columns is None else tuple(str(name) for name in columns)
-
-    names = columns_of(items[0])
-    for i, item in enumerate(items):
-        if names is not None and columns_of(item) != names:
+    columns = [getattr(item, "column_names", getattr(item, "columns", None)) for item in items]
+    if columns[0] is None:
+        return None
+    names = [None if column is None else tuple(map(str, column)) for column in columns]
+    for i, others in enumerate(names):
+        if others != names[0]:
             raise SchemaError(
-                f"Sequence {i} has the columns {columns_of(item)}, but sequence 0 has {names}. "
+                f"Sequence {i} has the columns {others}, but sequence 0 has {names[0]}. "
                 "All sequences need the same columns in the same order."
             )
-    return names
+    return names[0]
 
 
 def unmasked(x: Any) -> Any:
@@ -261,22 +243,18 @@ def _warn_if_ambiguous(
     """Warn if steps treated as padding may be data."""
     stray = int(_inside(padded, padding).any(axis=1).sum())
     trimmed = int((lengths < padded.shape[1]).sum())
-    if padding == "post" and not trimmed and stray and padded[:, 0].any():
-        warn(
-            f"{int(padded[:, 0].sum())} sequences begin with steps of {value!r} and none ends with "
-            "such a step, as with the default padding of Keras. If these steps are padding, pass "
-            "padding='pre'."
-        )
-    elif trimmed and stray:
+    other_side = ", or padding='pre' if the padding is in front" if padding == "post" else ""
+    advice = f"Pass the lengths: Sequences.from_array(x, lengths=...){other_side}."
+    # leading steps of this value are as the default padding of Keras makes them
+    if stray and (trimmed or (padding == "post" and padded[:, 0].any())):
         warn(
             f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {stray} "
-            "sequences have such steps between real ones, so they may be data. Pass the lengths: "
-            "Sequences.from_array(x, lengths=...)."
+            f"sequences have such steps elsewhere, so they may be data. {advice}"
         )
     elif trimmed and lengths.max() < padded.shape[1]:
         warn(
-            f"No sequence fills the {padded.shape[1]} steps of the array, so trailing steps of "
-            f"{value!r} may be data. Pass the lengths: Sequences.from_array(x, lengths=...)."
+            f"No sequence fills the {padded.shape[1]} steps of the array, so steps of {value!r} "
+            f"at the end may be data. {advice}"
         )
 
 

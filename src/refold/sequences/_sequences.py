@@ -455,7 +455,7 @@ class Sequences:
         if chosen.ndim == 0:
             start, stop = self.offsets[chosen : chosen + 2]
             return to_form(self.values[start:stop], self.schema)
-        return self._take(chosen)
+        return self.pieces(chosen, np.zeros_like(chosen), self.lengths[chosen])
 
     def __repr__(self) -> str:
         if not len(self):
@@ -579,13 +579,13 @@ class Sequences:
     def _parts(self) -> Parts:
         return Parts(self.values, self.offsets, self.ids, self.schema)
 
-    def _take(self, chosen: np.ndarray) -> "Sequences":
-        """Return the chosen sequences without repeating the checks of the constructor."""
-        starts, lengths = self.offsets[:-1][chosen], self.lengths[chosen]
-        offsets = offsets_from_lengths(lengths)
+    def pieces(self, chosen: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
+        """Return pieces, all arrays (n,): of which sequence, from which step on, how many steps."""
+        # without repeating the checks of the constructor
+        firsts, offsets = self.offsets[:-1][chosen] + starts, offsets_from_lengths(lengths)
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
         for first in range(0, len(chosen), _TAKEN):
-            rows = positions_of(starts[first : first + _TAKEN], lengths[first : first + _TAKEN])
+            rows = positions_of(firsts[first : first + _TAKEN], lengths[first : first + _TAKEN])
             begin = offsets[first]
             values[begin : begin + len(rows)] = self.values[rows]
             self.release(0, len(self))
