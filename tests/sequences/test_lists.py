@@ -35,16 +35,7 @@ def test_the_layout_follows_from_the_data(data, layout, names):
     assert sequences.lengths.tolist() == [len(sequence) for sequence in data]
     assert (sequences.schema.layout, sequences.schema.names) == (layout, names)
     assert plain(sequences) == data
-
-
-def test_categories_are_sorted_and_integers_are_categories_on_request():
-    tokens = Sequences.from_list([["view", "buy"]], layout="words")
-    assert tokens.schema.columns == (Column("token", "categorical", ("buy", "view")),)
-    assert tokens.schema.layout == "words"
-    labels = Sequences.from_list([[3, 5, 3], [9]], column_types="categorical")
-    assert labels.schema.columns[0].categories == (3, 5, 9)
-    assert labels.values[:, 0].tolist() == [0, 1, 0, 2]
-    assert labels.to_list() == [[3, 5, 3], [9]]
+    assert Sequences.from_list([["a"]], layout="words").schema.layout == "words"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +45,6 @@ def test_categories_are_sorted_and_integers_are_categories_on_request():
         ([True, True], "binary"),
         ([True, None], "binary"),
         ([0, 0], "numeric"),
-        ([1, 1], "numeric"),
         ([0, 1, 2], "numeric"),
         ([None, None], "numeric"),
         (["0", "1"], "categorical"),
@@ -64,16 +54,13 @@ def test_inferred_column_type(values, kind):
     assert kinds_of(Sequences.from_list([values])) == [kind]
 
 
-@pytest.mark.parametrize("column_types", ["numeric", ["numeric", "numeric"], {"x0": "numeric"}])
-def test_column_types_can_be_overridden(column_types):
-    sequences = Sequences.from_list([[[0, 1.5], [1, 2.5]]], column_types=column_types)
-    assert kinds_of(sequences) == ["numeric", "numeric"]
-
-
 def test_mixed_columns_missing_entries_and_numbers_as_text():
     sequences = Sequences.from_list([[[1.5, "a"], [None, "b"]], [[2.5, None]]])
     assert kinds_of(sequences) == ["numeric", "categorical"]
     np.testing.assert_array_equal(sequences.values, [[1.5, 0], [NAN, 1], [2.5, NAN]])
+    for types in (["numeric"] * 2, {"x0": "numeric"}):
+        overridden = Sequences.from_list([[[0, 1.5], [1, 2.5]]], column_types=types)
+        assert kinds_of(overridden) == ["numeric", "numeric"]
     numbers = Sequences.from_list([["1", " 2.5 "], ["", "-3e2"]], column_types="numeric")
     np.testing.assert_array_equal(numbers.values[:, 0], [1, 2.5, NAN, -300])
 
@@ -85,7 +72,7 @@ def test_one_table_per_sequence(of):
     assert sequences.schema.names == ("speed", "gear")
     np.testing.assert_array_equal(sequences.values, [[1, 1], [NAN, 0], [1, 1]])
     other = of({"gear": ["low"], "speed": [1.0]})
-    with pytest.raises(SchemaError, match=r"Sequence 1 has the columns .*'gear', 'speed'"):
+    with pytest.raises(SchemaError, match=r"columns \('gear', 'speed'\) for sequence 1, but"):
         Sequences.from_list([table, other])
 
 
@@ -110,7 +97,6 @@ THREE = np.zeros((2, 3))
         ([], {}, "There is no sequence in the list"),
         ("abc", {}, "Expected a list of sequences, an array or a table. Got a str"),
         ([1.0, 2.0], {}, "Got 1.0 for sequence 0. Expected an array, a list or a str"),
-        ([b"ab"], {}, "Got b'ab' for sequence 0"),
         ([THREE, THREE[:, :2]], {}, r"shape \(2, 2\) for sequence 1, but .* \(2, 3\) for sequence"),
         (["ab", ["a"]], {}, r"a list of shape \(1,\) for sequence 1, but a str of shape"),
         ([np.zeros((2, 0))], {}, "There is no feature in the sequences"),
@@ -120,15 +106,12 @@ THREE = np.zeros((2, 3))
         ([[1j]], {}, "olumn 'x0' holds complex128 values.*Complex data not supported"),
         ([np.array(["2024-01-01"], "M8[D]")], {}, "'x0' holds datetime64.D. values.*Pass dates"),
         ([[1.0], [2.0, np.inf]], {}, "infinite value at sequence 1, step 1, column 'x0'. Expected"),
-        ([[10**400]], {TYPES: "numeric"}, "infinite value at sequence 0, step 0"),
         ([[1.5]], {TYPES: "categorical"}, "Got 1.5 at sequence 0, step 0"),
         ([[0, 2]], {TYPES: "binary"}, "Got 2 at sequence 0, step 1, column 'x0'"),
         ([[0]], {TYPES: "Numeric"}, r"unknown \(did you mean 'numeric'\?\)\. Expected one of"),
         ([[0]], {TYPES: {"a": "binary"}}, "names the column 'a', which does not exist. The col"),
         ([[0]], {TYPES: ["numeric"] * 2}, "Got 2 column_types for 1 columns"),
         ([[0]], {"names": ["a", "b"]}, "Got 2 names for 1 features"),
-        ([[0]], {"ids": [1, 2]}, "Got 2 ids for 1 sequences"),
-        ([[1.0, "1"]], {}, "Got the text '1' at sequence 0, step 1, column 'x0', where a number"),
         (
             [["1"], ["2", "two"]],
             {TYPES: "numeric", "ids": ["p", "Q"]},
@@ -165,8 +148,9 @@ def test_arrays_with_lengths_and_with_missing_steps():
     assert plain(Sequences.from_array([[1.0, NAN], [3.0, 4.0]])) == [[1], [3, 4]]
     objects = np.array([["a", "b"], ["b", None]], dtype=object)
     assert Sequences.from_array(objects).to_list() == [["a", "b"], ["b"]]
-    integers = Sequences.from_array(np.array([[7, 8], [8, 8]]), column_types="categorical")
-    assert integers.to_list() == [[7, 8], [8, 8]]
+    integers = Sequences.from_array(np.array([[8, 7], [8, 8]]), column_types="categorical")
+    assert integers.to_list() == [[8, 7], [8, 8]]
+    assert integers.schema.columns == (Column("token", "categorical", (7, 8)),)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +158,6 @@ def test_arrays_with_lengths_and_with_missing_steps():
     [
         ([[[1.0, 1.0], [2.0, 0.0]], [[0.0, 3.0], [0.0, 0.0]]], {}, [[[1, 1], [2, 0]], [[0, 3]]]),
         ([[0, 0, 1], [3, 4, 5], [0, 0, 0]], {"padding": "pre"}, [[1], [3, 4, 5], []]),
-        ([[1, NAN], [2, 3]], {"padding_value": NAN}, [[1], [2, 3]]),
         (np.array([["a", "<pad>"], ["b", "a"]]), {"padding_value": "<pad>"}, [["a"], ["b", "a"]]),
     ],
 )
@@ -203,7 +186,6 @@ def test_a_warning_if_padding_could_be_data(x, message):
         (np.zeros((0, 2, 1)), None, r"There is no sequence in an array of shape \(0, 2, 1\)"),
         ([[1, 2], [3]], None, "differ in length and do not form an array. Use Sequences.from_list"),
         (np.zeros((2, 3)), [1], "Got 1 lengths for 2 sequences"),
-        (np.zeros((2, 3)), [1.5, 2.0], "Sequence 0 has the length 1.5. Expected an integer"),
         (np.zeros((2, 3)), [1, 4], "Sequence 1 has the length 4. Expected an integer from 0 to 3"),
     ],
 )

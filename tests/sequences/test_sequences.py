@@ -1,7 +1,5 @@
 """The container: construction from any input, indexing, round trips, sets, windows and splits."""
 
-import pickle
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,7 +8,6 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.model_selection import train_test_split
 
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import (
@@ -48,15 +45,12 @@ ragged[:] = ARRAYS
 @pytest.mark.parametrize(
     ("x", "lengths"),
     [
-        (iter(ARRAYS), [2, 1]),
         (ragged, [2, 1]),
         ([Tensor(array) for array in ARRAYS], [2, 1]),
         (Tensor(np.ones((2, 4, 3))), [4, 4]),
-        (np.array(["ab", "a"]), [2, 1]),
         (pd.Series(["ab", "a"]), [2, 1]),
         (pd.Series(ARRAYS), [2, 1]),
         (pl.Series([[1.0, 2.0], [3.0]]), [2, 1]),
-        (pl.DataFrame({"id": [1, 2], "x": [[1.0, 2.0], [3.0]]}), [2, 1]),
     ],
 )
 def test_accepted_data(x, lengths):
@@ -70,20 +64,8 @@ def test_sequences_are_not_converted_again():
     assert again.values[:, 0].tolist() == [1]
     with pytest.raises(ParameterError, match="x is a Sequences already"):
         as_sequences(sequences, names=["level"])
-
-
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        (5, "Got a int; put a single sequence into a list"),
-        (np.zeros(4), r"Got an array of shape \(4,\)"),
-        (scipy.sparse.csr_matrix(np.eye(3)), "Sparse data is not supported: got a csr_matrix of"),
-        (pd.DataFrame({"id": [1], "x": [1.0]}), "no list column.*Sequences.from_table"),
-    ],
-)
-def test_bad_input(x, message):
-    with pytest.raises(DataError, match=message):
-        as_sequences(x)
+    with pytest.raises(DataError, match="Sparse data is not supported: got a csr_matrix of"):
+        as_sequences(scipy.sparse.csr_matrix(np.eye(3)))
 
 
 ZEROS = np.zeros((3, 1))
@@ -94,11 +76,8 @@ ONE_CATEGORY = Schema((Column("x", "categorical", ("a",)),))
 @pytest.mark.parametrize(
     ("values", "offsets", "schema", "message"),
     [
-        (np.zeros(3), [0, 3], None, r"of shape \(num_steps, features\)\. Got .* \(3,\)"),
         (ZEROS, [0, 2], None, r"rise from 0 to the number of steps, 3, in integers\. Got \[0, 2\]"),
         (ZEROS, [0, 2, 1, 3], None, "rise from 0"),
-        (ZEROS, [0.0, 3.0], None, r"in integers\. Got \["),
-        (ZEROS + np.inf, [0, 3], None, "infinite value at sequence 0, step 0"),
         (ZEROS, [0, 3], TWO_COLUMNS, "Got 1 columns for 2 columns of the schema"),
         (ZEROS + 2, [0, 1, 3], ONE_CATEGORY, "Got 2 at sequence 0, .*index of a category, 0 to 0"),
     ],
@@ -123,20 +102,19 @@ def test_shape_repr_and_copies(growing):
     assert repr(growing) == "Sequences(n=10, lengths=0 to 9, 2 numeric)"
     assert repr(growing[:0]) == "Sequences(n=0, columns=2)"
     np.testing.assert_array_equal(growing[np.int64(-8)], [[0, 1], [2, 3]])
+    with pytest.raises(IndexError, match="one axis and take one index"):
+        growing[1, 2]
     growing[2][:] = 7.0
     assert not (growing.values == 7.0).all(axis=1).any()
-    again = pickle.loads(pickle.dumps(growing))  # noqa: S301
-    assert_same(again, growing)
 
 
 @pytest.mark.parametrize(
     ("key", "indices"),
     [
         (slice(None, None, -3), [9, 6, 3, 0]),
-        ([4, 4, 0], [4, 4, 0]),
-        (np.array([-1, 1]), [9, 1]),
+        (np.array([-1, 4, 4]), [9, 4, 4]),
         (np.arange(10) > 7, [8, 9]),
-        (([3, 1], Ellipsis), [3, 1]),
+        (([3, 1], Ellipsis), [3, 1]),  # as scikit-learn's splitters index
         ([], []),
     ],
 )
@@ -146,21 +124,6 @@ def test_choosing_several(growing, key, indices):
     assert part.ids.tolist() == indices
     for i, sequence in zip(indices, part, strict=True):
         np.testing.assert_array_equal(sequence, growing[i])
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [(10, "out of bounds"), ((1, 2), "one axis and take one index"), ("a", "only integers")],
-)
-def test_impossible_index(growing, key, message):
-    with pytest.raises(IndexError, match=message):
-        growing[key]
-
-
-def test_scikit_learn_splits_sequences(growing):
-    train, test, _, indices = train_test_split(growing, np.arange(10), random_state=0)
-    assert len(train) + len(test) == 10
-    assert test.lengths.tolist() == indices.tolist()
 
 
 # Round trips
@@ -226,7 +189,6 @@ def test_unknown_and_missing_categories():
     assert back(("a", "b"), "characters") == "a\ufffd\ufffd"
     assert back((5, 6), "tokens") == [5, None, None]
     np.testing.assert_array_equal(back((5, 6), "array"), [[5.0], [NAN], [NAN]])
-    assert back(("a", "b"), "series").tolist() == ["a", "<unknown>", None]
     schema = Schema((Column("token", "categorical", ("a", "b")),), "tokens")
     written = Sequences(values, [0, 3], schema=schema)
     assert_same(Sequences.from_arrow(written.to_arrow()), written)
@@ -243,23 +205,22 @@ def test_concatenate():
     assert both.ids.tolist() == [0, 1, 2]
     named = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
     assert concatenate(named).ids.tolist() == ["p", "q"]
+    with pytest.raises(DataError, match="There is no set of sequences in the list"):
+        concatenate([])
 
 
-SERIES, LABELS = Sequences.from_list([[1.0]]), as_sequences([[2, 3]], column_types="categorical")
-TEXT = as_sequences([["a"]], names=["x0"])
+SERIES, TEXT = Sequences.from_list([[1.0]]), as_sequences([["a"]], names=["x0"])
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([], "There is no set of sequences in the list"),
         ([SERIES, as_sequences([[[1.0, 2.0]]])], r"Set 1 has the columns \('x0', 'x1'\), but set "),
         ([SERIES, TEXT], "'x0' holds numeric values in one set and text categories in another"),
-        ([LABELS, as_sequences([["a"]])], "integer categories in one set and text categories"),
     ],
 )
 def test_sets_that_cannot_be_concatenated(parts, message):
-    with pytest.raises(SchemaError if parts else DataError, match=message):
+    with pytest.raises(SchemaError, match=message):
         concatenate(parts)
 
 
@@ -284,7 +245,6 @@ def test_every_step_is_in_a_window_and_every_window_is_whole():
     assert cut.sequences.ids.tolist() == ["a[0:4]", "a[3:7]", "a[6:10]", "b[0:4]"]
     for window, start, series in zip(cut.sequences, cut.starts, cut.series, strict=True):
         assert np.array_equal(window, STAIRS[series][start : start + 4])
-    assert (cut.overlap, windows(STAIRS[:1], 5, 5).overlap) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -301,24 +261,12 @@ def test_merging_undoes_windows_and_averages_where_they_overlap():
     assert all(np.array_equal(a, b) for a, b in zip(back, STAIRS, strict=True))
     cut = windows([np.zeros(4)], 3, 1)
     assert cut.merge(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))[0].tolist() == [1, 3, 4, 6]
-    for wrong in ([[1.0, 2.0, 3.0]], [[1.0, 2.0], [1.0] * 4]):
-        with pytest.raises(DataError, match="Expected 3 numbers for each of 2 windows"):
-            cut.merge(wrong)
-    cut = windows(Sequences.from_list([[1.0]])[:0], 3)
-    assert (len(cut.sequences), cut.merge([])) == (0, [])
-
-
-@pytest.mark.parametrize(
-    ("length", "stride", "message"),
-    [
-        (2.5, None, "length must be a positive integer. Got 2.5"),
-        (4, 5, "stride must be an integer from 1 to 4. Got 5"),
-        (5, None, "sequence 1 has 4 steps, fewer than the 5"),
-    ],
-)
-def test_bad_windows(length, stride, message):
-    with pytest.raises((ParameterError, DataError), match=message):
-        windows(STAIRS, length, stride)
+    with pytest.raises(DataError, match="Expected 3 numbers for each of 2 windows"):
+        cut.merge([[1.0, 2.0], [1.0] * 4])
+    with pytest.raises(ParameterError, match=r"stride must be an integer from 1 to 4\. Got 5"):
+        windows(STAIRS, 4, 5)
+    with pytest.raises(DataError, match="sequence 1 has 4 steps, fewer than the 5"):
+        windows(STAIRS, 5)
 
 
 def test_both_parts_of_a_split_together_are_the_sequence():
@@ -326,6 +274,5 @@ def test_both_parts_of_a_split_together_are_the_sequence():
     before, after = split_at(sequences, [3, 0, 2])
     assert (before.to_list(), after.to_list()) == (["abc", "", "ef"], ["d", "", ""])
     assert np.array_equal(after.ids, sequences.ids)
-    assert split_at(as_sequences([[1.0, 2.0], [3.0, 4.0]]), 1)[0].lengths.tolist() == [1, 1]
     with pytest.raises(DataError, match="Sequence 1 has 2 steps and cannot be split after 3"):
         split_at(as_sequences([[1.0, 2.0, 3.0], [4.0, 5.0]]), [1, 3])

@@ -25,7 +25,6 @@ from refold.files.tables import step_columns as step_columns
 from refold.sequences._arrow_columns import integers_from_text as integers_from_text
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchPlan as BatchPlan
-from refold.sequences._batches import Bucket as Bucket
 from refold.sequences._batches import input_and_target as input_and_target
 from refold.sequences._batches import pad as pad
 from refold.sequences._batches import (

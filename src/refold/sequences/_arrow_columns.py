@@ -82,27 +82,19 @@ def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
 
 def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
     """Read a column of Arrow, pandas or polars, an array or a list."""
-    if isinstance(column, str) or not hasattr(column, "__len__"):
-        raise DataError(
-            f"Column {name!r} is a {type(column).__name__}. Expected a list or an array."
-        )
     try:
         if is_table(column):
             return pa.chunked_array(column)
-        return pa.chunked_array([pa.array(_objects(column), from_pandas=True)])
+        return pa.chunked_array([pa.array(column, from_pandas=True)])
     except OverflowError:
         # an integer beyond 64 bits, as a hash may be, makes all of them text
-        text = [None if is_missing(value) else str(value) for value in _objects(column)]
+        text = [None if is_missing(value) else str(value) for value in column]
         return pa.chunked_array([pa.array(text)])
-    except pa.ArrowException as error:
+    except (pa.ArrowException, TypeError) as error:
         raise DataError(
-            f"Column {name!r} holds values of several types. {error}. Make them all numbers, all "
-            "text, or all lists of one of these."
+            f"Column {name!r} cannot be read. {error}. Expected a list or an array, all of "
+            "numbers, all of text, or all of lists of one of these."
         ) from error
-
-
-def _objects(column: Any) -> list[Any]:
-    return column.tolist() if hasattr(column, "tolist") else list(column)
 
 
 # Metadata
@@ -213,20 +205,15 @@ def without_dictionary(column: Any) -> Any:
     if not pa.types.is_dictionary(column.type):
         return column
     value_type = column.type.value_type
-    if not is_text(value_type):
-        return column.cast(value_type)
-    # Some text types support neither cast nor take. The dictionaries are short, so convert those.
-    text = [
-        pa.array(chunk.dictionary.to_pylist(), pa.large_string()).take(chunk.indices)
-        for chunk in column.chunks
-    ]
-    return pa.chunked_array(text, pa.large_string())
+    # some types of text support neither cast nor take, but the short dictionaries can be converted
+    plain_type = pa.large_string() if is_text(value_type) else value_type
+    chunks = [chunk.dictionary.cast(plain_type).take(chunk.indices) for chunk in column.chunks]
+    return pa.chunked_array(chunks, plain_type)
 
 
 def is_text(type_: pa.DataType) -> bool:
     """Return whether an Arrow type is a text type."""
-    types = pa.types
-    return types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
+    return type_ in {pa.string(), pa.large_string(), pa.string_view()}
 
 
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

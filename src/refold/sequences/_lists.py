@@ -55,14 +55,13 @@ def parts_from_list(
     check_some(len(items), "sequence", "in the list")
     ids = check_ids(ids, len(items))
     arrays = [_as_array(item, i, ids) for i, item in enumerate(items)]
-    _check_same_form(items, arrays, ids)
+    frame_names = _check_same_form(items, arrays, ids)
     full = [array for array in arrays if array.ndim == 2 or array.size]
     raw = np.concatenate(full or [np.zeros(0, np.float32)])
     places = Places(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
     is_table = raw.ndim == 2
     if is_table:
         check_some(raw.shape[1], "feature", "in the sequences")
-        frame_names = _frame_names(items)
         names = names or frame_names or default_names(raw.shape[1])
     elif names is None:
         names = [_name_of_single(raw, column_types)]
@@ -115,22 +114,31 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     return array.reshape(0) if array.shape == (0, 0) else array
 
 
-def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: np.ndarray) -> None:
-    """Raise if a sequence differs from the first in form or number of features."""
-    forms = [
-        (isinstance(item, str), array.shape[1:]) for item, array in zip(items, arrays, strict=True)
-    ]
-    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]
-    other = next((i for i in full if forms[i] != forms[full[0]]), None)
+def _check_same_form(
+    items: list[Any], arrays: list[np.ndarray], ids: np.ndarray
+) -> tuple[str, ...] | None:
+    """Raise if a sequence differs from the first in form or columns; return names of tables."""
+
+    def form(i: int) -> tuple[bool, tuple[int, ...], tuple[str, ...] | None]:
+        columns = getattr(items[i], "column_names", getattr(items[i], "columns", None))
+        names = None if columns is None else tuple(map(str, columns))
+        return isinstance(items[i], str), arrays[i].shape[1:], names
+
+    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]  # others have any form
+    first = form(full[0]) if full else (False, (), None)
+    other = next((i for i in full if form(i) != first), None)
     if other is None:
-        return
-    got, expected = (
-        f"a {type(items[i]).__name__} of shape {arrays[i].shape} for {sequence_name(i, ids[i])}"
-        for i in (other, full[0])
-    )
+        return first[2]
+
+    def described(i: int) -> str:
+        names = form(i)[2]
+        columns = f" with the columns {names}" if names else ""
+        shape = f"a {type(items[i]).__name__} of shape {arrays[i].shape}{columns}"
+        return f"{shape} for {sequence_name(i, ids[i])}"
+
     raise SchemaError(
-        f"Got {got}, but {expected}. All sequences need the same number of features, and either "
-        "all or none are a str."
+        f"Got {described(other)}, but {described(full[0])}. All sequences need the same features "
+        "in the same order, and either all or none are a str."
     )
 
 
@@ -150,21 +158,6 @@ def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
     return "token" if textual and any(isinstance(v, str) for v in raw) else "x0"
 
 
-def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
-    """Return the column names if the sequences are tables, else None."""
-    columns = [getattr(item, "column_names", getattr(item, "columns", None)) for item in items]
-    if columns[0] is None:
-        return None
-    names = [None if column is None else tuple(map(str, column)) for column in columns]
-    for i, others in enumerate(names):
-        if others != names[0]:
-            raise SchemaError(
-                f"Sequence {i} has the columns {others}, but sequence 0 has {names[0]}. "
-                "All sequences need the same columns in the same order."
-            )
-    return names[0]
-
-
 def unmasked(x: Any) -> Any:
     """Return a masked array with NaN or None where masked; anything else unchanged."""
     if not isinstance(x, np.ma.MaskedArray):
@@ -182,7 +175,7 @@ def rows_of_array(x: Any, lengths: Any = None) -> list[np.ndarray]:
     """Return the sequences (length, F) or (length,) of an array, padded with NaN or by lengths."""
     x = _check_array(x)
     if lengths is None:
-        lengths = lengths_without(_missing_steps(x))
+        lengths = lengths_without(_steps_of(x, np.nan))
     else:
         lengths = np.asarray(lengths).reshape(-1)
         check_one_each(len(lengths), argument("lengths"), len(x), "sequences")
@@ -199,11 +192,7 @@ def rows_of_padded(x: Any, padding_value: float | str, padding: str) -> list[np.
     """Return the sequences (length, F) or (length,) of an array that is padded with a value."""
     check("padding", padding, one_of("post", "pre"))
     x = _check_array(x)
-    if is_missing(padding_value):
-        padded = _missing_steps(x)
-    else:
-        equal = np.asarray(x == padding_value)
-        padded = np.all(equal, axis=2) if x.ndim == 3 else equal
+    padded = _steps_of(x, padding_value)
     lengths = lengths_without(padded, padding)
     _warn_if_ambiguous(padded, lengths, padding_value, padding)
     starts = x.shape[1] - lengths if padding == "pre" else 0 * lengths
@@ -227,14 +216,15 @@ def _check_array(x: Any) -> np.ndarray:
     return x.astype(object) if x.dtype.kind in "UST" else x
 
 
-def _missing_steps(x: np.ndarray) -> np.ndarray:
-    """Return the (n, T) mask of steps that are missing in all features."""
-    missing = np.zeros(x.shape, dtype=bool)
-    if x.dtype == object:
-        missing = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
-    elif x.dtype.kind == "f":
-        missing = np.isnan(x)
-    return np.all(missing, axis=2) if x.ndim == 3 else missing
+def _steps_of(x: np.ndarray, value: float | str) -> np.ndarray:
+    """Return the (n, T) mask of steps that are a value, or missing if it is, in all features."""
+    if not is_missing(value):
+        mask = np.asarray(x == value)
+    elif x.dtype == object:
+        mask = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
+    else:
+        mask = x != x  # NaN
+    return np.all(mask, axis=2) if x.ndim == 3 else mask
 
 
 def _warn_if_ambiguous(

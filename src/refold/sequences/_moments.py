@@ -1,4 +1,4 @@
-"""Means and standard deviations over observed entries, safe for large and constant values."""
+"""Means and standard deviations over observed entries, safe for far means and constant values."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 # A standard deviation below this share of the mean is a rounding error.
 _ROUNDING = 10 * np.finfo(np.float64).eps
-# Unit of columns of zeros; a power of two far below all others.
-_MIN_UNIT = 2.0**-1000
 
 
 class Summary(NamedTuple):
@@ -32,7 +30,6 @@ class RunningMoments:
 
     def __init__(self, num_columns: int) -> None:
         self._count = np.zeros(num_columns)
-        self._unit = np.full(num_columns, _MIN_UNIT)
         # Mean of the first piece. Later means are relative to it, which avoids rounding errors.
         self._origin, self._mean, self._squares = np.zeros((3, num_columns))
         # Range of the observed values (K,); infinite if there are none.
@@ -40,14 +37,13 @@ class RunningMoments:
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps, K)."""
-        least, greatest = _range(values)
+        # NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose.
+        by_column = np.ascontiguousarray(values.T)
+        least = np.fmin.reduce(by_column, axis=1, initial=np.inf)
+        greatest = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
         self.least = np.minimum(self.least, least)
         self.greatest = np.maximum(self.greatest, greatest)
-        z, observed, unit = _in_units(values, least, greatest, self._unit)
-        ratio = self._unit / unit
-        self._unit = unit
-        for array, power in ((self._origin, 1), (self._mean, 1), (self._squares, 2)):
-            array *= ratio**power
+        z, observed = _filled(values)
         num_observed = _count(observed)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
@@ -70,14 +66,13 @@ class RunningMoments:
     @property
     def mean(self) -> np.ndarray:
         """Means of the observed values, 0 if there are none, array of float64 of shape (K,)."""
-        return (self._origin + self._mean) * self._unit
+        return self._origin + self._mean
 
     @property
     def scale(self) -> np.ndarray:
         """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
         scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
-        scale[scale <= _ROUNDING * np.abs(self._origin + self._mean)] = 0.0
-        return scale * self._unit
+        return np.where(scale <= _ROUNDING * np.abs(self.mean), 0.0, scale)
 
 
 def summarize(blocks: Iterable[np.ndarray], schema: Schema) -> Summary:
@@ -85,7 +80,8 @@ def summarize(blocks: Iterable[np.ndarray], schema: Schema) -> Summary:
     moments = RunningMoments(int(schema.numeric.sum()))
     num_steps, num_observed = 0, np.zeros(schema.num_columns, np.int64)
     for values in blocks:
-        moments.add(values[:, schema.numeric])
+        with np.errstate(over="ignore", invalid="ignore"):  # `Scaler.fit` refuses such numbers
+            moments.add(values[:, schema.numeric])
         num_steps += len(values)
         num_observed += _count(~np.isnan(values))
     statistics = moments.mean, moments.scale, moments.least, moments.greatest
@@ -94,7 +90,7 @@ def summarize(blocks: Iterable[np.ndarray], schema: Schema) -> Summary:
 
 def sequence_moments(values: np.ndarray, sequences: "Sequences") -> tuple[np.ndarray, np.ndarray]:
     """Return means and deviations (n, K) of values (num_steps, K) within each sequence."""
-    z, observed, unit = _in_units(values, *_range(values), _MIN_UNIT)
+    z, observed = _filled(values)
     count = sums_by_sequence(observed.astype(np.float64), sequences)
     # means and deviations are NaN where a sequence has no observed entry
     count[count == 0] = np.nan
@@ -103,8 +99,7 @@ def sequence_moments(values: np.ndarray, sequences: "Sequences") -> tuple[np.nda
     z[~observed] = 0.0
     scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
     # exactly 0 where a sequence is constant
-    scale[scale <= _ROUNDING * np.abs(mean)] = 0.0
-    return mean * unit, scale * unit
+    return mean, np.where(scale <= _ROUNDING * np.abs(mean), 0.0, scale)
 
 
 def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
@@ -116,30 +111,12 @@ def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
     return sums
 
 
-# NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose.
-
-
-def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the greatest value (K,) of each column, infinite if there is none."""
-    by_column = np.ascontiguousarray(values.T)
-    least = np.fmin.reduce(by_column, axis=1, initial=np.inf)
-    return least, np.fmax.reduce(by_column, axis=1, initial=-np.inf)
-
-
 def _count(mask: np.ndarray) -> np.ndarray:
     """Return how often each column (num_steps, K) is true."""
     return np.array([np.count_nonzero(column) for column in mask.T], np.int64)
 
 
-def _in_units(
-    values: np.ndarray, least: np.ndarray, greatest: np.ndarray, min_unit: np.ndarray | float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values (num_steps, K) in units of their column, the observed mask, and the units."""
+def _filled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values (num_steps, K) as float64 with 0 where missing, and the observed mask."""
     observed = ~np.isnan(values)
-    z = np.where(observed, values, 0.0).astype(np.float64, copy=False)
-    magnitude = np.maximum(0.0, np.maximum(greatest, -least)).astype(np.float64)
-    # a power of two near the maximum magnitude: the division is exact, and squares cannot overflow
-    unit = np.exp2(np.floor(np.log2(np.where(magnitude > 0, magnitude, _MIN_UNIT))))
-    unit = np.maximum(unit, min_unit)
-    z /= unit
-    return z, observed, unit
+    return np.where(observed, values, 0.0).astype(np.float64, copy=False), observed

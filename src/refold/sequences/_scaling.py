@@ -84,6 +84,8 @@ class Scaler:
         """
         check("scale", mode, one_of("features", "sequence", None))
         summary, numeric = sequences.summary, sequences.schema.numeric
+        if np.maximum(-summary.least, summary.greatest).max(initial=0) > MAX_FLOAT32:
+            check_single(sequences)
         empty = f"to learn from: all {len(sequences)} sequences are empty"
         check_some(summary.num_steps, "step", empty)
         for name, num_observed in zip(sequences.schema.names, summary.num_observed, strict=True):

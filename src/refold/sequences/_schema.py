@@ -266,7 +266,8 @@ def check_column_type(name: Any) -> None:
 
 def listed(names: Sequence[Any]) -> str:
     """Return the first names, or categories or ids, for a message."""
-    return ", ".join(map(repr, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
+    text = ", ".join(map(repr, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
+    return text or "no others"
 
 
 def similar(word: Any, words: Sequence[str]) -> str:
@@ -308,29 +309,21 @@ def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
 
 def to_form(values: np.ndarray, schema: Schema) -> Any:
     """Return one sequence's (length, F) values in the user's layout."""
-    column = schema.columns[0]
+    if schema.layout == "array" and not len(schema.categorical):
+        return values.copy()
+    decoded = [decode_column(values[:, i].copy(), c) for i, c in enumerate(schema.columns)]
     if schema.layout == "array":
-        return _to_array(values, schema) if len(schema.categorical) else values.copy()
+        return np.stack(decoded, axis=1)  # of objects if a column has text
     if schema.layout == "series":
-        return decode_column(values[:, 0], column) if column.categories else values[:, 0].copy()
-    tokens = decode_column(values[:, 0], column).tolist()
+        return decoded[0]
+    tokens = decoded[0].tolist()
     if schema.layout == "characters":
         return "".join(
             REPLACEMENT if token is None or token == UNKNOWN else str(token) for token in tokens
         )
-    if column.has_integer_categories:
+    if schema.columns[0].has_integer_categories:
         return [None if token != token else int(token) for token in tokens]
     return tokens
-
-
-def _to_array(values: np.ndarray, schema: Schema) -> np.ndarray:
-    decoded = [decode_column(values[:, i], column) for i, column in enumerate(schema.columns)]
-    # Integer categories stay numbers.
-    textual = any(column.dtype == object for column in decoded)
-    out = np.empty(values.shape, dtype=object if textual else np.float64)
-    for i, column in enumerate(decoded):
-        out[:, i] = column
-    return out
 
 
 # Values under another schema
@@ -370,17 +363,12 @@ def _match_columns(source: Schema, target: Schema) -> list[int]:
     by_position = has_default_names(source) or has_default_names(target)
     if by_position and source.num_columns == target.num_columns:
         return list(range(target.num_columns))
-    difference = (
-        f"have {source.num_columns} features, but the model was fitted on {target.num_columns}"
-    )
-    if not by_position:
-        missing = [name for name in target.names if name not in source.names]
-        extra = [name for name in source.names if name not in target.names]
-        parts = [f"lack {listed(missing)}"] if missing else []
-        parts += [f"have {listed(extra)}"] if extra else []
-        difference = f"{' and '.join(parts)}, unlike those the model was fitted on"
+    missing = [name for name in target.names if name not in source.names]
+    extra = [name for name in source.names if name not in target.names]
+    names = f" (without {listed(missing)}; with {listed(extra)})"
     raise SchemaError(
-        f"The data {difference}. Choose the same features with {argument('columns=')}."
+        f"The data have {source.num_columns} features{'' if by_position else names}, but the model "
+        f"was fitted on {target.num_columns}. Choose the same ones with {argument('columns=')}."
     )
 
 
