@@ -1,13 +1,10 @@
 """Batches by length: each sequence once, with little padding and few shapes; padded arrays."""
 
-import itertools
-
 import numpy as np
 import pytest
 
 from refold.errors import ParameterError
 from refold.sequences import Batches, Column, Schema, Sequences, pad
-from refold.sequences import _batches as module
 
 NAN = np.nan
 
@@ -85,24 +82,6 @@ def test_few_shapes():
     assert len(Batches(lengths, 16).buckets) == 1, "saves less than its compilation costs"
     assert len(Batches(np.repeat(lengths, 2), 16).buckets) == 2
     assert [bucket.num_steps for bucket in Batches(lognormal(), 64, 1234).buckets] == [1234]
-
-
-@pytest.mark.parametrize("most", [1, 3])
-def test_the_edges_minimize_padding(most, monkeypatch):
-    monkeypatch.setattr(module, "_PADDING", -1.0)
-    monkeypatch.setattr(module, "_MIN_SAVED", 0)
-    for seed in range(10):
-        lengths = np.random.default_rng(seed).integers(1, 12, 40)
-        longest = lengths.max()
-
-        def padded(edges, lengths=lengths):
-            return sum(edges[np.searchsorted(edges, length)] for length in lengths)
-
-        least = min(
-            padded([*sorted(others), longest])
-            for others in itertools.combinations(range(1, longest), min(most, longest) - 1)
-        )
-        assert padded(module._edges(lengths, most)) == least
 
 
 def test_each_process_has_its_columns_of_each_batch():

@@ -62,11 +62,8 @@ def test_codes_of_another_model_are_refused(models, tmp_path):
     with pytest.warns(UserWarning, match="does not tell the model of its codes") as told:
         codes_from_arrow(pl.from_arrow(stored), model=other)
     assert len(told) == 1
-
-
-def test_a_pandas_frame_of_codes_is_one_of_its_model(models):
     own, other = (copy.copy(model).set_output(transform="pandas") for model in models)
-    frame = own.transform(refold.datasets.noisy_sines(5, seed=2, max_steps=30))
+    frame = own.transform(new)
     assert len(own.decode(frame[:3])) == 3
     with pytest.raises(DataError, match="holds codes of another model"):
         other.decode(frame)
@@ -86,8 +83,7 @@ def test_the_hash_depends_on_training_and_not_on_calibration(models, tmp_path):
 @pytest.mark.parametrize(
     ("table", "error", "message"),
     [
-        ({"code": [[1.0], [1.0, 2.0]]}, DataError, "row 0 has 1 numbers, and the longest code has"),
-        ({"code": [[1.0], None]}, DataError, "The code of row 1 has 0 numbers"),
+        ({"code": [[1.0], [1.0, 2.0]]}, DataError, "row 1 has 2 entries, but that of row 0 has 1"),
         ({"code": [[1.0, None], [1.0, 2.0]]}, DataError, "row 0 has a missing value"),
         ({"code": [["a"]]}, SchemaError, r"holds list<.*string>. Expected lists of numbers"),
         ({"x": [1]}, SchemaError, r"no column 'code'.* Its columns are 'x'"),

@@ -29,14 +29,11 @@ POSITIVE = np.abs(TEMPERATURES)
     [
         rng().lognormal(0, 2, 5000),
         rng().pareto(1.5, 5000),
-        rng().standard_t(2, 5000),
-        np.where(rng().random(5000) < 0.01, rng().lognormal(3, 2, 5000), 0),
         np.where(rng().random(5000) < 0.001, 40.0, rng().normal(0, 1, 5000)),
         np.where(rng().random(5000) < 0.3, 2000, rng().normal(2, 1, 5000)),  # on and off
         np.where(np.arange(5000) % 500, 7.0, 300.0),
         np.where(np.arange(5000) % 500, 0.0, 999.0 + np.arange(5000)),
         [0.0, 1.0, 999.0],
-        1.6e9 + 60.0 * np.arange(5000),
         np.append(POSITIVE, -200.5),
         np.append(TEMPERATURES, 123.0),
     ],
@@ -53,7 +50,6 @@ def test_ordinary_columns_cause_no_warning(values):
         (TEMPERATURES, [-9999, 9999]),
         (TEMPERATURES, [-9999] * 3000),
         (TEMPERATURES.astype(np.float32), [1e20]),
-        (TEMPERATURES, [-32768]),
         ([5.0] * 100, [-9999] * 3),
         (POSITIVE, [-200] * 5),
         (TEMPERATURES, [123456]),
@@ -74,8 +70,7 @@ def test_the_line_names_column_value_count_position_and_fix():
     (line,) = data_warnings(sequences)
     assert line.startswith("-99999 occurs 2 times in column 'rain' (first in sequence 2, step 7)")
     assert "pass missing_values=[-99999]; else correct it" in line
-    sequences.values[5, 0] = -99999
-    sequences.values[6, 0] = 1e20
+    sequences.values[5:7, 0] = -99999, 1e20
     lines = data_warnings(sequences)
     assert "occurs 3 times in columns 'heat', 'rain' (first in sequence 0, step 5, colu" in lines[0]
     assert len(lines) == 2

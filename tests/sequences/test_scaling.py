@@ -8,15 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import (
-    Column,
-    Scaler,
-    Schema,
-    Sequences,
-    as_sequences,
-    read,
-    write,
-)
+from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, read, write
 from small_data import mapped
 
 MODES = ["features", "sequence", None]

@@ -44,7 +44,6 @@ def test_interleaved_rows_of_an_id_are_joined(of):
     [
         [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)],
         [dt.time(1), dt.time(2)],
-        [dt.timedelta(1), dt.timedelta(2)],
         pl.Series(["2024-01-01T12:00:00", "2024-01-02T00:00:00"]),
         ["9", "10"],
         [0.25, 0.5],
@@ -121,7 +120,6 @@ BAD = [
     ({"who": [1, 1], "x": [1.0]}, WHO, "Got 1 rows of column 'x' for 2 rows of column 'who'"),
     ({"who": 1, "x": [1.0]}, WHO, "Column 'who' cannot be read. 'int' object is not"),
     ({"who": [1], "x": [dt.date(2024, 1, 1)]}, WHO, "'x' holds dates"),
-    ({"who": [1], "x": [[1.0]]}, WHO, "which is not supported"),
     ({"who": [[1], [1, 2]], "x": [1, 2]}, WHO, "'who' holds list.* Expected ids"),
     ({"who": [1, "a"], "x": [1.0, 2.0]}, WHO, "'who' cannot be read. .*'a'.*, all of text"),
     ({"who": [7, 7], "x": [1.0, np.inf]}, WHO, r"infinite value at sequence 0 \(id 7\), step 1, c"),
@@ -236,7 +234,6 @@ NESTED = [[[1.0, 2.0], [3.0, 4.0]], [], None]
         (pa.array(THREE, pa.large_list(pa.float32())), THREE),
         (pa.chunked_array([[[2.0, 3.0], None], [[1.0]]]), [[2, 3], [], [1]]),
         (pd.Series([["a"], ["b", "a"]]), [["a"], ["b", "a"]]),
-        (pl.Series([["a"], ["b", "a"]]), [["a"], ["b", "a"]]),
         (pa.array(["abba", None]), ["abba", ""]),
         (pa.array(NESTED), [[[1, 2], [3, 4]], [], []]),
         (pa.array([[], None], pa.list_(pa.list_(pa.float64()))), [[], []]),
@@ -273,7 +270,6 @@ INFINITE = {"id": ["p", "q"], "x": [[1.0], [2.0, float("inf")]]}
     [
         (UNEVEN, {}, r"Sequence 1 \(id 'Q'\) has 1 steps in column 'x', but 2 in 'y'"),
         ({"x": [1.0]}, {}, "no list column. Expected one row per sequence"),
-        ({"x": [[1.0]]}, {"columns": ["y"]}, "no column 'y', which columns="),
         ({"x": [[1.0]], "y": [1.0]}, {"columns": ["x", "y"]}, "'y' has the type double. Expected"),
         ({"x": [[[1.0, 2.0]], [[1.0]]]}, {}, "Sequence 1 has a step of 1 features in column 'x'"),
         (INFINITE, {}, r"infinite value at sequence 1 \(id 'q'\), step 1, column 'x'"),

@@ -38,13 +38,13 @@ from refold.sequences._code_tables import codes_to_arrow as codes_to_arrow
 from refold.sequences._code_tables import stored_model as stored_model
 from refold.sequences._data_warnings import data_warnings as data_warnings
 from refold.sequences._data_warnings import key_columns as key_columns
-from refold.sequences._moments import sequence_moments as sequence_moments
-from refold.sequences._moments import sums_by_sequence as sums_by_sequence
 from refold.sequences._parts import ColumnTypes as ColumnTypes
 from refold.sequences._parts import check_codes_finite as check_codes_finite
 from refold.sequences._parts import check_decoded as check_decoded
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_single as check_single
+from refold.sequences._scaling import sequence_moments as sequence_moments
+from refold.sequences._scaling import sums_by_sequence as sums_by_sequence
 from refold.sequences._schema import Column as Column
 from refold.sequences._schema import Schema as Schema
 from refold.sequences._schema import has_default_names as has_default_names

@@ -112,16 +112,16 @@ def codes_from_arrow(
             f"Column {code!r} holds {column.type}. Expected lists of numbers, one per sequence."
         )
     widths, flat = flatten_lists(column)
-    width = int(widths.max(initial=0)) or getattr(column.type, "list_size", 0)
-    rows = np.repeat(np.arange(len(widths)), widths)
-    has_null = np.isin(np.arange(len(widths)), rows[flat.is_null().to_numpy()])
-    wrong = has_null | (widths != width) | (widths == 0)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        got = "a missing value" if has_null[row] else f"{widths[row]} numbers"
+    width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
+    row_of = np.repeat(np.arange(len(widths)), widths)
+    complete = (widths == width) & (widths > 0)
+    complete[row_of[flat.is_null().to_numpy()]] = False
+    if not complete.all():
+        row, first = int(np.argmin(complete)), int(np.argmax(complete))
+        got = "a missing value" if widths[row] == width else f"{widths[row]} entries"
         raise DataError(
-            f"The code of row {row} has {got}, and the longest code has {width}. Pass codes of one "
-            "model; drop the row or encode it again."
+            f"The code of row {row} has {got}, but that of row {first} has {width} numbers. Pass "
+            "codes of one model; drop the row or encode it again."
         )
     codes = flat.to_numpy().reshape(len(widths), width)
     with np.errstate(over="ignore"):  # decoding refuses infinite codes

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.argument_checks import check_one_each
-from refold._support.arrays import lengths_from_offsets
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import (
     Column,
@@ -345,12 +344,11 @@ def check_distinct(ids: np.ndarray) -> None:
 def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
     """Return offsets (n + 1,) as int64 if they rise from 0 to the number of steps."""
     offsets = np.asarray(offsets)
-    valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
-    if valid:
+    is_valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
+    if is_valid:
         offsets = offsets.astype(np.int64)
-        rising = (lengths_from_offsets(offsets) >= 0).all()
-        valid = offsets[0] == 0 and offsets[-1] == num_steps and rising
-    if not valid:
+        is_valid = offsets[0] == 0 and offsets[-1] == num_steps and (np.diff(offsets) >= 0).all()
+    if not is_valid:
         raise DataError(
             f"offsets must rise from 0 to the number of steps, {num_steps}, in integers. "
             f"Got {reprlib.repr(offsets.tolist())}."

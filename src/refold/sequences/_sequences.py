@@ -24,7 +24,6 @@ from refold.sequences._libraries import (
     to_numbers,
 )
 from refold.sequences._lists import parts_from_list, rows_of_array, rows_of_padded
-from refold.sequences._moments import Summary, summarize
 from refold.sequences._parts import (
     ColumnTypes,
     Parts,
@@ -94,7 +93,6 @@ class Sequences:
 
     block_bytes = BLOCK_BYTES
     is_mapped = False
-    _summary: Summary | None = None
 
     def __init__(
         self,
@@ -377,16 +375,6 @@ class Sequences:
     def dtype(self) -> np.dtype:
         """Dtype of the values, float32 or float64."""
         return self.values.dtype
-
-    @property
-    def summary(self) -> Summary:
-        """What `Scaler.fit` needs: means, standard deviations and ranges of the columns."""
-        # computed in each call, but only once for mapped values, which do not change
-        if self._summary is not None:
-            return self._summary
-        summary = summarize((block.values for block in self.blocks()), self.schema)
-        self._summary = summary if self.is_mapped else None
-        return summary
 
     @property
     def block_offsets(self) -> np.ndarray:

@@ -222,11 +222,6 @@ class Binary(ColumnType):
         """Return whether a column holds booleans, or nothing but 0 and 1 and both of them."""
         if raw.dtype.kind == "b":
             return True
-        # the first value decides about most numeric columns, and a Python float does it fastest
-        if len(raw):
-            first = raw[0].item()
-            if first != 0 and first != 1 and not math.isnan(first):
-                return False
         zeros = raw == 0
         if not zeros.any():  # as of most numeric columns
             return False
