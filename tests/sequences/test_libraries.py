@@ -110,7 +110,7 @@ LEVELS = pd.MultiIndex.from_tuples([("a", "b", 0)])
     ("of", "X", "message"),
     [
         ("aeon", [np.ones((2, 5)), np.ones((3, 6))], r"of shape \(6, 3\) for sequence 1, but"),
-        ("aeon", np.ones(5), r"Got a ndarray of shape \(5,\). Expected aeon's layout, an array"),
+        ("aeon", np.ones(5), r"Got a ndarray of shape \(5,\). Expected aeon's layout: an array"),
         ("tslearn", [[1.0]], r"Got a list. Expected tslearn's layout.*from_list takes lists"),
         ("sktime", {"x": [1.0]}, "Got a dict. Expected sktime's layout"),
         (

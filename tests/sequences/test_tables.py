@@ -26,7 +26,7 @@ COLUMNS = {
 # Long tables
 
 
-@pytest.mark.parametrize("of", [pd.DataFrame, pl.DataFrame, pa.table, dict])
+@pytest.mark.parametrize("of", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch, dict])
 def test_interleaved_rows_of_an_id_are_joined(of):
     sequences = Sequences.from_table(of(COLUMNS), id="who", time="when")
     assert sequences.ids.tolist() == ["b", "a"]

@@ -56,10 +56,13 @@ def open_table(table: Any) -> OpenTable:
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
             f"Got {type(table).__name__}."
         )
-    is_arrow = isinstance(table, pa.Table)
-    if isinstance(table, pa.Array | pa.ChunkedArray) or hasattr(table, "dtype"):
+    # a frame with a column of the name "dtype" has this attribute, too
+    is_series = hasattr(table, "dtype") and not hasattr(table, "columns")
+    if is_series or isinstance(table, pa.Array | pa.ChunkedArray):
         return OpenTable({"x0": _read_column(table, "x0")})
-    check_unique(table.column_names if is_arrow else getattr(table, "columns", ()))
+    is_arrow = isinstance(table, pa.Table)
+    # batches of Arrow have names beside columns
+    check_unique(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
         # pa.table would import pandas to look whether a table of Arrow is one of pandas
         arrow = table if is_arrow else pa.table(table)
@@ -91,8 +94,9 @@ def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
         text = [None if is_missing(value) else str(value) for value in column]
         return pa.chunked_array([pa.array(text)])
     except (pa.ArrowException, TypeError) as error:
+        problem = str(error).partition("\n")[0]  # it shows the value, and some values are long
         raise DataError(
-            f"Column {name!r} cannot be read. {error}. Expected a list or an array, all of "
+            f"Column {name!r} cannot be read. {problem}. Expected a list or an array, all of "
             "numbers, all of text, or all of lists of one of these."
         ) from error
 

@@ -15,17 +15,17 @@ from refold.sequences._tables import parts_from_arrow, parts_from_table
 # aeon puts channels before time points; tslearn and `Sequences` put time points first. pandas is
 # not imported: the owner of a frame has already loaded it.
 _AEON = (
-    "an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or a list "
-    "of arrays of shape (n_channels, n_timepoints)"
+    "aeon's layout: an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, "
+    "n_timepoints), or a list of arrays of shape (n_channels, n_timepoints)"
 )
 _PANELS = (
-    "an array of shape (instances, variables, time points), a list of frames with one row per time "
-    "point, a frame whose index is (instance, time point), or a frame whose cells are series"
+    "sktime's layout: an array of shape (instances, variables, time points), a list of frames with "
+    "one row per time point, a frame whose index is (instance, time point), or a frame of series"
 )
-_TSLEARN = "an array of shape (n_ts, sz, d), padded with NaN, as to_time_series_dataset makes it"
+_TSLEARN = "tslearn's layout: an array of shape (n_ts, sz, d), padded with NaN"
 
 
-def rows_from_aeon(x: Any, expected: str = f"aeon's layout, {_AEON}") -> list[np.ndarray]:
+def rows_from_aeon(x: Any, expected: str = _AEON) -> list[np.ndarray]:
     """Return the cases (length, channels) or (length,) of an aeon collection."""
     if isinstance(x, list | tuple):
         return [np.asarray(unmasked(case)).T for case in x]
@@ -38,7 +38,7 @@ def rows_from_aeon(x: Any, expected: str = f"aeon's layout, {_AEON}") -> list[np
 
 def rows_from_tslearn(x: Any) -> list[np.ndarray]:
     """Return the series (length, d) of a tslearn array."""
-    x = _check_numpy(x, (3,), f"tslearn's layout, {_TSLEARN}")
+    x = _check_numpy(x, (3,), _TSLEARN)
     _warn_if_swapped(x, "(n_ts, sz, d)", "from_aeon")
     return rows_of_array(x)
 
@@ -89,15 +89,14 @@ def parts_from_sktime(x: Any, column_types: ColumnTypes) -> Parts:
     if isinstance(x, list | tuple):
         return _from_frames(list(x), column_types)
     if not _is_frame(x):
-        rows = rows_from_aeon(x, f"sktime's layout, {_PANELS}")
-        return parts_from_list(rows, column_types=column_types)
+        return parts_from_list(rows_from_aeon(x, _PANELS), column_types=column_types)
     if x.index.nlevels == 2:
         return _from_multiindex(x, column_types)
     is_empty = not len(x) or not len(x.columns)
     if x.index.nlevels > 2 or is_empty or not all(np.ndim(cell) for cell in x.iloc[0]):
         raise DataError(
             f"Got a frame of {len(x)} rows and {len(x.columns)} columns with an index of "
-            f"{x.index.nlevels} levels. Expected sktime's layout, {_PANELS}. Put a single series "
+            f"{x.index.nlevels} levels. Expected {_PANELS}. Put a single series "
             "into a list."
         )
     return _from_nested(x, column_types)

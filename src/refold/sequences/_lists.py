@@ -95,23 +95,20 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
             array = np.asarray(item, dtype=object)
     except ValueError:
         array = object_array(item)  # of lists of unequal length
-    if not (is_array or is_list) or array.ndim == 0:
-        raise DataError(
-            f"Got {reprlib.repr(item)} for {sequence_name(index, ids[index])}. Expected an array, "
-            "a list or a str; put a single sequence into a list."
-        )
     objects = array if array.dtype == object and array.ndim == 1 else ()
-    if any(isinstance(value, list | tuple | np.ndarray) for value in objects):
-        raise DataError(
-            f"The steps of {sequence_name(index, ids[index])} have differing numbers of features. "
-            "Every step needs the same; fill missing entries with NaN or None."
-        )
-    if array.ndim > 2:
-        raise DataError(
-            f"The array of {sequence_name(index, ids[index])} has {array.ndim} dimensions, shape "
-            f"{array.shape}. Expected (length,) or (length, features)."
-        )
-    return array.reshape(0) if array.shape == (0, 0) else array
+    if not (is_array or is_list) or array.ndim == 0:
+        got = reprlib.repr(item)
+    elif any(isinstance(value, list | tuple | np.ndarray) for value in objects):
+        got = "steps with differing numbers of features"
+    elif array.ndim > 2:
+        got = f"an array of {array.ndim} dimensions, shape {array.shape},"
+    else:
+        return array.reshape(0) if array.shape == (0, 0) else array
+    raise DataError(
+        f"Got {got} for {sequence_name(index, ids[index])}. Expected a str, or an array or a list "
+        "of shape (length,) or (length, features). Put a single sequence into a list, and fill "
+        "missing entries with NaN or None."
+    )
 
 
 def _check_same_form(
@@ -144,18 +141,18 @@ def _check_same_form(
 
 def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
     """Return the name of a column that has none: "token" for text and categories, else "x0"."""
-    if isinstance(column_types, Mapping):
-        named = next((name for name in column_types if name in {"x0", "token"}), None)
-        if named is not None:
-            return named
-        column_types = None  # names no column of this data, which `KnownColumns` refuses
     requested = column_types
-    if column_types and not isinstance(column_types, str):
+    if isinstance(column_types, Mapping):
+        for name in ("x0", "token"):
+            if name in column_types:
+                return name
+        requested = None  # `KnownColumns` refuses the names of other columns
+    elif column_types and not isinstance(column_types, str):
         requested = next(iter(column_types))
     if requested:
         return "token" if requested == CATEGORICAL.name else "x0"
-    textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
-    return "token" if textual and any(isinstance(v, str) for v in raw) else "x0"
+    types = {type(value) for value in raw} if raw.dtype == object else set()
+    return "token" if str in types and types <= {str, type(None)} else "x0"
 
 
 def unmasked(x: Any) -> Any:

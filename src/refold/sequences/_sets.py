@@ -45,11 +45,6 @@ def as_sequences(
     >>> as_sequences(np.zeros((2, 5, 3)))
     Sequences(n=2, lengths=5 to 5, 3 numeric)
     """
-    sequences = _convert(x, column_types, names)
-    return sequences if schema is None else sequences.align(schema)
-
-
-def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> Sequences:
     if isinstance(x, Sequences):
         if column_types is not None or names is not None:
             raise ParameterError(
@@ -62,7 +57,12 @@ def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> 
                 "of them, sequences[indices], or go through them, `for block in "
                 "sequences.blocks()`."
             )
-        return x
+    else:
+        x = _convert(x, column_types, names)
+    return x if schema is None else x.align(schema)
+
+
+def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> Sequences:
     if hasattr(x, "tocoo"):
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
@@ -264,7 +264,7 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     names = sequences.ids[series_of]
     ids = [f"{name}[{at}:{at + length}]" for name, at in zip(names, starts, strict=True)]
     cut = sequences.pieces(series_of, starts, np.full_like(starts, length))
-    return Windows(cut.with_ids(ids or None), series_of, starts, lengths)
+    return Windows(cut.with_ids(np.array(ids, dtype=str)), series_of, starts, lengths)
 
 
 def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:

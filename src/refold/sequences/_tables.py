@@ -70,9 +70,10 @@ def parts_from_table(
     check_some(len(codes), "row", "in the table")
     if sort or with_gaps:
         check_times(time, argument(sort=True) if sort else argument(time_gaps=True))
+    column: Any = None
+    times, order = np.zeros(0), np.arange(len(codes))
     if time is None:
         _check_together(codes, ids, rows)
-        order, times, column = np.arange(len(codes)), np.zeros(0), None
     else:
         column = opened.get(keys[1], "time")
         times = sortable(column, keys[1], rows)
