@@ -68,8 +68,8 @@ def data_warnings(source: Sequences) -> list[str]:
     >>> from refold.sequences import as_sequences
     >>> data_warnings(as_sequences([[0.1, 0.5, -99999.0, 0.3], [0.2, 0.4]]))
     ["-99999 occurs once in column 'x0' (sequence 0, step 2), far from all other values (0.1 to \
-0.5). If it stands for missing values, pass missing_values=[-99999]; else correct it, because it \
-dominates training."]
+0.5). It dominates training. Correct it, or if it stands for missing values, pass \
+missing_values=[-99999]."]
     """
     messages = [_one_step(source), _padding(source), *_outliers(source)]
     return [Message(message) for message in messages if message is not None]
@@ -167,8 +167,8 @@ def _outlier_message(source: Sequences, suspects: list[_Suspect], fix: str) -> s
     others = "" if several else f" ({first.least:.6g} to {first.greatest:.6g})"
     return (
         f"{_shown(first.value)} occurs {times} in {columns} "
-        f"({'first in ' * (count > 1)}{place}), far from all other values{others}. If it stands "
-        f"for missing values, pass {fix}; else correct it, because it dominates training."
+        f"({'first in ' * (count > 1)}{place}), far from all other values{others}. It "
+        f"dominates training. Correct it, or if it stands for missing values, pass {fix}."
     )
 
 
