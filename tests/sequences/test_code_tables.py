@@ -70,16 +70,6 @@ def test_codes_of_another_model_are_refused(models, tmp_path):
     assert len(other.decode(frame.to_numpy())) == 5  # plain arrays tell nothing
 
 
-def test_the_hash_depends_on_training_and_not_on_calibration(models, tmp_path):
-    model = copy.deepcopy(models[0])
-    before = model.model_.hash
-    assert model.calibrate(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
-    model.save(tmp_path / "m.refold")
-    assert model.model_.hash == refold.load(tmp_path / "m.refold").hash == before
-    model.partial_fit(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
-    assert model.model_.hash != before
-
-
 @pytest.mark.parametrize(
     ("table", "error", "message"),
     [

@@ -103,7 +103,6 @@ A, B, TEXT = pd.Series([1.0, 2.0]), pd.Series([1.0]), pd.Series(["a", "b"])
 
 
 DESCENDING = pd.DataFrame({"x": [1.0, 2.0]}, index=[1, 0])
-LEVELS = pd.MultiIndex.from_tuples([("a", "b", 0)])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,6 @@ LEVELS = pd.MultiIndex.from_tuples([("a", "b", 0)])
         ("aeon", [np.ones((2, 5)), np.ones((3, 6))], r"of shape \(6, 3\) for sequence 1, but"),
         ("aeon", np.ones(5), r"Got a ndarray of shape \(5,\). Expected aeon's layout: an array"),
         ("tslearn", [[1.0]], r"Got a list. Expected tslearn's layout.*from_list takes lists"),
-        ("sktime", {"x": [1.0]}, "Got a dict. Expected sktime's layout"),
         (
             "sktime",
             nested(A, A, A, B, index=["o", "P"]),
@@ -120,7 +118,6 @@ LEVELS = pd.MultiIndex.from_tuples([("a", "b", 0)])
         ),
         ("sktime", nested(A, A, A, 3.0), "Column 'y' cannot be read. Can only convert"),
         ("sktime", pd.DataFrame({"x": [1.0]}), "1 rows and 1 columns .* Put a single series into"),
-        ("sktime", pd.DataFrame({"x": [1.0]}, index=LEVELS), "an index of 3 levels. Expected"),
         ("sktime", [np.ones((2, 3))], "Entry 0 of the list is a ndarray.*Sequences.from_aeon"),
         ("sktime", [DESCENDING], "Entry 0 of the list has an index that does not ascend"),
     ],
