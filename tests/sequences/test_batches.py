@@ -50,17 +50,6 @@ def test_the_order_depends_on_seed_and_epoch_within_and_between_shapes():
         assert not np.array_equal(np.sort(other[1][:100]), np.sort(first[1][:100]))
 
 
-@pytest.mark.parametrize("n", [1, 33])
-def test_a_run_of_several_epochs_agrees_with_single_epochs(n):
-    batches = Batches(np.full(40, 7), 10)
-    together = batches.epochs(np.arange(n), seed=5, first=3, count=4)
-    alone = [next(batches.epoch(np.arange(n), seed=5, epoch=epoch)) for epoch in range(3, 7)]
-    parts = [run.rows[: run.num_batches] for run in alone]
-    assert np.array_equal(together.rows[: together.num_batches], np.concatenate(parts))
-    assert together.rows.shape == alone[0].rows.shape, "one shape, compiled once"
-    assert Batches(np.full(6400, 7), 10).epochs_in_a_run(np.arange(6400)) == 0, "too many"
-
-
 def test_batches_of_ragged_data_have_similar_numbers_of_steps():
     lengths = lognormal(20_000)
     batches = Batches(lengths, 64)
