@@ -151,7 +151,7 @@ def test_errors_name_the_file_of_a_row(tmp_path, others, match):
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, float("nan")], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, None], "x": [[1], [2]]}, {}, "(Row|Sequence) 1 has no id"),
-        ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' twice, in rows 0 and 1"),
+        ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '5' in row 0"),
         ({"id": [1, 1], "time": [6, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '6' in row 0"),
         (
             {"id": [0, 1, 1], "time": [None, 6, 5], "x": [None, 1, 2]},

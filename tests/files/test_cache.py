@@ -65,7 +65,7 @@ def test_a_copy_in_memory_does_not_change_the_file(cache, path):
 def test_mapped_data_outlive_their_entry(cache, path):
     found = read(path, memory_bytes=1)
     shutil.rmtree(cache)
-    assert found.summary.num_observed.tolist() == [100]
+    assert np.isfinite(found.values).sum() == 100
     assert len(read(path, memory_bytes=1)) == 50
 
 

@@ -120,7 +120,7 @@ def test_one_column(train, same):
         ([1, "buy", "abc"], DataError, "Step 2 has the text 'abc' in column 'on'. Expected a num"),
         ([[1, "buy", 0], [np.inf, "buy", 0]], DataError, "Got an infinite value at step 3, col"),
         ([[1, "buy", 0], [1, "buy", 2]], DataError, "Got 2 at step 3, column 'on'. A binary"),
-        ([[1, "buy", 0], [1, 2.5, 0]], DataError, "^Step 3: Column 'page' holds numeric values"),
+        ([[1, "buy", 0], [1, 2.5, 0]], DataError, "^Got 2.5 at step 3, column 'page'"),
     ],
 )
 def test_a_wrong_step_is_named_and_not_added(mixed, steps, error, message):

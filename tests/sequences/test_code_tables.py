@@ -19,45 +19,40 @@ CODES = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 IDS = np.array(["a", "b", "c", "d", "é"])
 
 
-TOOLS = {
-    "arrow": lambda table: table,
-    "pandas": lambda table: table.to_pandas(),
-    "pandas by id": lambda table: table.to_pandas().set_index("id"),
-    "polars": pl.from_arrow,
-    "duckdb": lambda table: duckdb.from_arrow(table),
-    "chunks": lambda table: pa.concat_tables([table[:2], table[2:]]),
-    "dict": lambda table: {"id": IDS, "code": CODES.tolist()},
-}
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-def test_codes_are_read_with_the_same_bits(tool):
-    codes, ids = codes_from_arrow(TOOLS[tool](codes_to_arrow(CODES, IDS)))
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda table: table.to_pandas().set_index("id"),
+        pl.from_arrow,
+        duckdb.from_arrow,
+        lambda table: pa.concat_tables([table[:2], table[2:]]),
+        lambda table: {"id": IDS, "code": CODES.tolist()},
+    ],
+)
+def test_codes_are_read_with_the_same_bits(of):
+    codes, ids = codes_from_arrow(of(codes_to_arrow(CODES, IDS)))
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, CODES)
     assert ids.tolist() == IDS.tolist()
 
 
 def test_codes_are_vectors_in_other_tools():
-    table = codes_to_arrow(CODES, IDS)
-    assert codes_to_arrow(CODES)["id"].to_pylist() == [0, 1, 2, 3, 4]
-    assert duckdb.from_arrow(table).types == ["VARCHAR", "FLOAT[3]"]
-    assert pl.from_arrow(table).schema["code"] == pl.Array(pl.Float32, 3)
-    assert isinstance(table.to_pandas()["code"][0], np.ndarray)
+    assert duckdb.from_arrow(codes_to_arrow(CODES, IDS)).types == ["VARCHAR", "FLOAT[3]"]
+    half = codes_from_arrow(codes_to_arrow(CODES, dtype="float16").to_pandas())[0]
+    np.testing.assert_array_equal(half, CODES.astype(np.float16).astype(np.float32))
 
 
 @pytest.fixture(scope="module")
 def models():
     """Return two models whose codes have the same width."""
     sines = [refold.datasets.noisy_sines(30, seed=seed, max_steps=30) for seed in (0, 1)]
-    return [untrained(one, units=4, calibration_fraction=0.5) for one in sines]
+    return [untrained(data, units=4, calibration_fraction=0.5) for data in sines]
 
 
 def test_codes_of_another_model_are_refused(models, tmp_path):
     own, other = models
     new = refold.datasets.noisy_sines(5, seed=2, max_steps=30)
-    table = codes_to_arrow(own.transform(new), IDS, model=own)
-    pq.write_table(table, tmp_path / "codes.parquet")
+    pq.write_table(codes_to_arrow(own.transform(new), IDS, model=own), tmp_path / "codes.parquet")
     stored = pq.read_table(tmp_path / "codes.parquet")
     codes, _ = codes_from_arrow(stored, model=own)
     assert len(own.decode(codes)) == 5
@@ -67,47 +62,20 @@ def test_codes_of_another_model_are_refused(models, tmp_path):
     with pytest.warns(UserWarning, match="does not tell the model of its codes") as told:
         codes_from_arrow(pl.from_arrow(stored), model=other)
     assert len(told) == 1
-    codes_from_arrow(stored)
-
-
-def test_a_pandas_frame_of_codes_is_one_of_its_model(models):
     own, other = (copy.copy(model).set_output(transform="pandas") for model in models)
-    frame = own.transform(refold.datasets.noisy_sines(5, seed=2, max_steps=30))
+    frame = own.transform(new)
     assert len(own.decode(frame[:3])) == 3
-    for use in (other.decode, other.features, other.code_drift):
-        with pytest.raises(DataError, match="holds codes of another model"):
-            use(frame)
+    with pytest.raises(DataError, match="holds codes of another model"):
+        other.decode(frame)
     assert len(other.decode(frame.to_numpy())) == 5  # plain arrays tell nothing
-
-
-def test_the_hash_depends_on_training_and_not_on_calibration(models, tmp_path):
-    model = copy.deepcopy(models[0])
-    before = model.model_.hash
-    assert model.calibrate(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
-    model.save(tmp_path / "m.refold")
-    assert model.model_.hash == refold.load(tmp_path / "m.refold").hash == before
-    model.partial_fit(refold.datasets.noisy_sines(9, seed=3, max_steps=30))
-    assert model.model_.hash != before
-
-
-def test_other_names_no_ids_and_no_rows():
-    table = pa.table({"vector": [[1, 2], [3, 4]], "who": [7, 8]})
-    codes, ids = codes_from_arrow(table, id="who", code="vector")
-    assert codes.tolist() == [[1.0, 2.0], [3.0, 4.0]]
-    assert ids.tolist() == [7, 8]
-    assert codes_from_arrow(table, code="vector")[1].tolist() == [0, 1]
-    assert codes_from_arrow(codes_to_arrow(np.zeros((0, 3))))[0].shape == (0, 3)
 
 
 @pytest.mark.parametrize(
     ("table", "error", "message"),
     [
         ({"code": [[1.0], [1.0, 2.0]]}, DataError, "row 1 has 2 entries, but that of row 0 has 1"),
-        ({"code": [[1.0], None]}, DataError, "The code of row 1 has 0 entries"),
-        ({"code": [[1.0, None], [1.0, 2.0]]}, DataError, "row 0 has a missing value, but .* row 1"),
-        ({"code": ["a"]}, SchemaError, r"'code' holds string. Expected lists of numbers"),
+        ({"code": [[1.0, None], [1.0, 2.0]]}, DataError, "row 0 has a missing value"),
         ({"code": [["a"]]}, SchemaError, r"holds list<.*string>. Expected lists of numbers"),
-        ({"code": [[1.0], "a"]}, SchemaError, r"holds lists and something else"),
         ({"x": [1]}, SchemaError, r"no column 'code'.* Its columns are 'x'"),
         (pd.DataFrame({"id": [None], "code": [[1.0]]}), DataError, r"^Sequence 0 has no id"),
         (3, DataError, r"Expected a pandas, polars or Arrow table"),
@@ -119,27 +87,14 @@ def test_tables_without_codes_are_refused(table, error, message):
 
 
 @pytest.mark.parametrize(
-    ("codes", "ids", "message"),
+    ("codes", "options", "error", "message"),
     [
-        ([1.0, 2.0], None, r"of shape \(n_sequences, width\)\. Got an array of shape \(2,\)"),
-        ([[1.0], [1.0, 2.0]], None, "codes must be an array of numbers of shape .* Got a list"),
-        ([[1.0]], [1, 2], "Got 2 ids for 1 sequences"),
+        ([1.0, 2.0], {}, DataError, r"of shape \(n_sequences, width\)\. Got an array of shape \(2"),
+        ([[1.0]], {"ids": [1, 2]}, DataError, "Got 2 ids for 1 sequences"),
+        ([[1.0]], {"dtype": "int8"}, ParameterError, "'float32' or 'float16'. Got 'int8'"),
+        ([[1e6]], {"dtype": "float16"}, DataError, "row 0 has a value that is too large for float"),
     ],
 )
-def test_bad_arrays_of_codes_are_refused(codes, ids, message):
-    with pytest.raises(DataError, match=message):
-        codes_to_arrow(codes, ids)
-
-
-def test_float16_survives_other_tools():
-    half = CODES.astype(np.float16).astype(np.float32)
-    table = codes_to_arrow(CODES, dtype="float16")
-    for tool in (lambda table: table, lambda table: table.to_pandas()):
-        np.testing.assert_array_equal(codes_from_arrow(tool(table))[0], half)
-
-
-def test_other_dtypes_are_refused():
-    with pytest.raises(ParameterError, match=r"dtype must be 'float32' or 'float16'\. Got 'int8'"):
-        codes_to_arrow(CODES, dtype="int8")
-    with pytest.raises(DataError, match="row 0 has a value that is too large for float16"):
-        codes_to_arrow([[1e6]], dtype="float16")
+def test_bad_arrays_of_codes_are_refused(codes, options, error, message):
+    with pytest.raises(error, match=message):
+        codes_to_arrow(codes, **options)

@@ -3,21 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
-from aeon.testing.data_generation import make_example_3d_numpy, make_example_3d_numpy_list
+from aeon.testing.data_generation import make_example_3d_numpy
 from sktime.datasets import load_japanese_vowels
 from sktime.datatypes import check_is_mtype, convert_to
 from tslearn.utils import to_time_series_dataset, ts_size
 
 from refold.errors import DataError, SchemaError
-from refold.sequences import Sequences, as_sequences, read, write
+from refold.sequences import Sequences
 
 
 def equal(a: Sequences, b: Sequences) -> None:
     np.testing.assert_array_equal(a.values, b.values)
     np.testing.assert_array_equal(a.offsets, b.offsets)
-
-
-# aeon and tslearn
 
 
 def test_aeon_arrays_and_lists():
@@ -28,16 +25,9 @@ def test_aeon_arrays_and_lists():
     np.testing.assert_array_equal(sequences[3], X[3].T)
     np.testing.assert_array_equal(sequences.to_aeon(), X)
     equal(Sequences.from_aeon(list(X)), sequences)
-    univariate = Sequences.from_aeon(np.arange(6.0).reshape(2, 3))
-    assert univariate.schema.layout == "series"
-    np.testing.assert_array_equal(univariate.to_aeon(), np.arange(6.0).reshape(2, 1, 3))
-
-
-def test_aeon_padding_in_arrays_and_missing_values_in_lists():
-    X = np.ones((3, 2, 4))
-    X[0, :, 2:] = X[1, 1, 3] = X[2, :, 0] = np.nan
-    assert Sequences.from_aeon(X).lengths.tolist() == [2, 4, 4]
-    assert Sequences.from_aeon(list(X)).lengths.tolist() == [4, 4, 4]
+    X[0, :, 5:] = X[1, 1, 6] = np.nan  # padding in an array, missing values in a list
+    assert Sequences.from_aeon(X).lengths.tolist() == [5, 7, 7, 7, 7]
+    assert Sequences.from_aeon(list(X)).lengths.tolist() == [7] * 5
 
 
 def test_tslearn_data_sets():
@@ -47,23 +37,16 @@ def test_tslearn_data_sets():
     assert sequences.lengths.tolist() == [4, 2, 5]
     back = sequences.to_tslearn()
     np.testing.assert_array_equal(back, X)
-    assert [ts_size(one) for one in back] == [4, 2, 5]
-    equal(as_sequences(X), sequences)
+    assert [ts_size(series) for series in back] == [4, 2, 5]
 
 
-def test_integer_labels_are_numbers_and_text_is_refused():
+def test_integer_labels_are_numbers_empty_sequences_are_kept_and_text_is_refused():
     codes = Sequences.from_list([[7, 9], [9, None]], column_types="categorical")
     np.testing.assert_array_equal(codes.to_aeon(), [[[7, 9]], [[9, np.nan]]])
-    np.testing.assert_array_equal(codes.to_tslearn()[:, :, 0], [[7, 9], [9, np.nan]])
+    assert codes[:0].to_aeon() == []
+    assert [case.shape for case in Sequences.from_list([[], [1.0]]).to_aeon()] == [(1, 0), (1, 1)]
     with pytest.raises(SchemaError, match="categories of column 'token' are text, and aeon takes"):
         Sequences.from_list(["ab"]).to_aeon()
-
-
-def test_no_sequences_and_empty_sequences():
-    none = Sequences.from_list([[1.0]])[:0]
-    assert none.to_aeon() == []
-    assert none.to_tslearn().shape == (0, 1, 1)
-    assert [case.shape for case in Sequences.from_list([[], [1.0]]).to_aeon()] == [(1, 0), (1, 1)]
 
 
 def test_swapped_axes_are_found_by_the_padding():
@@ -75,21 +58,12 @@ def test_swapped_axes_are_found_by_the_padding():
     assert seen[0].filename == __file__
     with pytest.warns(UserWarning, match=r"Expected \(n_cases, n_channels, .*from_array takes"):
         Sequences.from_aeon(X.transpose(0, 2, 1))
-    assert Sequences.from_aeon(X).lengths.tolist() == [4, 2, 4]
     X[:, :, 3] = np.nan  # a channel that is missing in all cases is not padding
     assert Sequences.from_tslearn(X).lengths.tolist() == [5, 5, 5]
 
 
-# sktime
-
-
-@pytest.fixture(scope="module")
-def panel():
-    """Return six utterances of unequal length as a nested frame of sktime."""
-    return load_japanese_vowels(split="train", return_type="nested_univ")[0].iloc[:6]
-
-
-def test_sktime_layouts_give_the_same_sequences(panel):
+def test_sktime_layouts_give_the_same_sequences():
+    panel = load_japanese_vowels(split="train", return_type="nested_univ")[0].iloc[:6]
     nested = Sequences.from_sktime(panel)
     assert nested.schema.names[:2] == ("dim_0", "dim_1")
     np.testing.assert_array_equal(nested[2][:, 1], panel.iloc[2, 1])
@@ -113,8 +87,9 @@ def test_sktime_names_ids_column_types_and_times():
     assert sequences.schema.columns[1].categories == ("u", "v")
     with pytest.raises(DataError, match="column 'time'"):
         Sequences.from_sktime(frame, column_types={"time": "binary"})
-    plain = frame[["time"]].set_axis([0], axis=1)
-    assert Sequences.from_sktime(plain).schema.names == ("x0",)
+    cells = nested(A, TEXT, A.to_numpy(), np.array(["a", "a"]), index=["p", "q"])
+    assert Sequences.from_sktime(cells).ids.tolist() == ["p", "q"]
+    assert Sequences.from_sktime(cells)[0].tolist() == [[1.0, "a"], [2.0, "b"]]
 
 
 def nested(*cells, index=None):
@@ -125,40 +100,24 @@ def nested(*cells, index=None):
 
 
 A, B, TEXT = pd.Series([1.0, 2.0]), pd.Series([1.0]), pd.Series(["a", "b"])
-DATES = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"]))
-
-
-def test_sktime_series_in_cells_keep_ids_and_text():
-    frame = nested(A, TEXT, A.to_numpy(), np.array(["a", "a"]), index=["p", "q"])
-    sequences = Sequences.from_sktime(frame)
-    assert sequences.ids.tolist() == ["p", "q"]
-    assert sequences[0].tolist() == [[1.0, "a"], [2.0, "b"]]
 
 
 DESCENDING = pd.DataFrame({"x": [1.0, 2.0]}, index=[1, 0])
-LEVELS = pd.MultiIndex.from_tuples([("a", "b", 0)])
-UNSORTED = pd.MultiIndex.from_tuples([("a", 1), ("a", 0)])
 
 
 @pytest.mark.parametrize(
     ("of", "X", "message"),
     [
         ("aeon", [np.ones((2, 5)), np.ones((3, 6))], r"of shape \(6, 3\) for sequence 1, but"),
-        ("aeon", np.ones(5), r"an array of shape \(5,\), but aeon's collections are an array"),
-        ("aeon", pd.DataFrame({"x": [1.0]}), "Got a DataFrame, but aeon's.*from_sktime"),
-        ("aeon", [], "There is no sequence in the list"),
-        ("tslearn", np.ones((3, 2)), r"shape \(3, 2\), but tslearn's.*from_array takes"),
-        ("tslearn", [[1.0]], r"Got a list, but tslearn's data sets.*from_list takes lists"),
-        ("sktime", np.ones(3), r"Got an array of shape \(3,\), but sktime's panels are"),
-        ("sktime", {"x": [1.0]}, "Got a dict, but sktime's panels are"),
-        ("sktime", nested(A, A, A, B), "Sequence 1 has 2 steps in column 'x', but 1 in 'y'"),
-        ("sktime", nested(A, A, A, 3.0), "Column 'y' has several types. Expected lists"),
-        ("sktime", nested(A, A, A, np.ones((2, 2))), "Column 'y' has several types"),
-        ("sktime", nested(A, DATES, A, DATES), "Column 'y' holds dates"),
+        ("aeon", np.ones(5), r"Got a ndarray of shape \(5,\). Expected aeon's layout: an array"),
+        ("tslearn", [[1.0]], r"Got a list. Expected tslearn's layout.*from_list takes lists"),
+        (
+            "sktime",
+            nested(A, A, A, B, index=["o", "P"]),
+            r"Sequence 1 \(id 'P'\) has 2 steps in",
+        ),
+        ("sktime", nested(A, A, A, 3.0), "Column 'y' cannot be read. Can only convert"),
         ("sktime", pd.DataFrame({"x": [1.0]}), "1 rows and 1 columns .* Put a single series into"),
-        ("sktime", pd.DataFrame(index=[0, 1]), "Got a frame of 2 rows and 0 columns with"),
-        ("sktime", pd.DataFrame({"x": [1.0]}, index=LEVELS), "an index of 3 levels, but sktime's"),
-        ("sktime", pd.DataFrame({"x": [1.0, 2.0]}, index=UNSORTED), "time"),
         ("sktime", [np.ones((2, 3))], "Entry 0 of the list is a ndarray.*Sequences.from_aeon"),
         ("sktime", [DESCENDING], "Entry 0 of the list has an index that does not ascend"),
     ],
@@ -166,11 +125,3 @@ UNSORTED = pd.MultiIndex.from_tuples([("a", 1), ("a", 0)])
 def test_data_of_another_layout(of, X, message):
     with pytest.raises(DataError, match=message):
         getattr(Sequences, f"from_{of}")(X)
-
-
-def test_from_one_library_to_another_through_a_file(tmp_path):
-    X = make_example_3d_numpy_list(n_cases=4, n_channels=2, return_y=False)
-    write(Sequences.from_aeon(X), tmp_path / "x.ts")
-    frame = read(tmp_path / "x.ts").to_sktime()
-    for case, back in zip(X, Sequences.from_sktime(frame).to_aeon(), strict=True):
-        np.testing.assert_array_equal(back, case)

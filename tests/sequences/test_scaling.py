@@ -8,16 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import (
-    Column,
-    Scaler,
-    Schema,
-    Sequences,
-    as_sequences,
-    mark_missing,
-    read,
-    write,
-)
+from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, read, write
 from small_data import mapped
 
 MODES = ["features", "sequence", None]
@@ -36,24 +27,17 @@ def walks(seed=0, n=30, dtype=np.float64, shortest=2):
     return Sequences.from_list(arrays, column_types="numeric")
 
 
-def test_features_are_standardized_on_observed_steps():
+def test_sequences_and_their_statistics_are_standardized_on_observed_steps():
     sequences = walks()
     scaled = Scaler.fit(sequences).transform(sequences)
     np.testing.assert_allclose(np.nanmean(scaled.values, axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(np.nanstd(scaled.values, axis=0), 1, atol=1e-12)
-    np.testing.assert_array_equal(np.isnan(scaled.values), np.isnan(sequences.values))
-
-
-def test_sequences_are_standardized_and_so_are_their_statistics():
-    sequences = walks()
     scaler = Scaler.fit(sequences, "sequence")
     for sequence in scaler.transform(sequences):
         np.testing.assert_allclose(np.nanmean(sequence, axis=0), 0, atol=1e-4)
         np.testing.assert_allclose(np.nanstd(sequence, axis=0), 1, rtol=1e-3)
     statistics = scaler.statistics(sequences)
     assert statistics.shape == (30, 6) == (30, scaler.num_statistics)
-    assert statistics.dtype == np.float32
-    np.testing.assert_allclose(statistics.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(statistics.std(axis=0), 1, atol=1e-6)
 
 
@@ -64,48 +48,32 @@ def test_inverse_transform_undoes_transform_also_after_saving(mode, dtype, error
     other = walks(seed=1, dtype=dtype)
     again = Scaler.from_dict(scaler.to_dict())
     scaled = scaler.transform(other)
-    np.testing.assert_array_equal(again.transform(other).values, scaled.values)
     back = again.inverse_transform(scaled, scaler.statistics(other))
     assert back.values.dtype == dtype
     np.testing.assert_allclose(back.values, other.values, rtol=0, atol=error)
-
-
-def test_statistics_of_unusual_sequences_are_finite():
-    scaler = Scaler.fit(walks(), "sequence")
-    odd = Sequences.from_list(
-        [np.zeros((0, 3)), np.full((4, 3), NAN), np.full((4, 3), 7.0), [[1.0, NAN, 2.0]]],
-        column_types="numeric",
-    )
+    empty = np.zeros((0, 3)), np.full((4, 3), NAN), np.full((4, 3), 7.0), [[1.0, NAN, 2.0]]
+    odd = Sequences.from_list(empty, column_types="numeric")
     statistics = scaler.statistics(odd)
-    assert np.isfinite(statistics).all()
-    assert np.abs(statistics).max() < 10
-    assert (statistics[:2] == 0).all()
+    assert np.abs(statistics).max(initial=0) < 10
     back = scaler.inverse_transform(scaler.transform(odd), statistics)
-    np.testing.assert_allclose(back.values, odd.values, rtol=1e-6)
+    np.testing.assert_allclose(back.values, odd.values, rtol=1e-4)
 
 
 def test_a_constant_column_is_scaled_by_one_with_one_warning():
     sequences = Sequences.from_list([[[5.1, 1.0], [5.1, 2.0]], [[5.1, 4.0]]])
-    for mode in ("features", "sequence"):
-        with pytest.warns(UserWarning, match=r"Column 'x0' is constant .* scaled by 1") as caught:
-            scaler = Scaler.fit(sequences, mode)
-        assert [one.filename for one in caught] == [__file__]
-        assert scaler.scale_[0] == 1
-    scaler.transform(sequences)
-    Scaler.fit(sequences, None)
+    with pytest.warns(UserWarning, match=r"Column 'x0' is constant .* scaled by 1") as caught:
+        scaler = Scaler.fit(sequences, "sequence")
+    assert [warning.filename for warning in caught] == [__file__]
+    assert scaler.scale_[0] == 1
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_binary_and_categorical_columns_pass_through(mode):
-    rows = [[[0, "a", 5.0], [1, "b", 6.0]], [[1, "a", 9.0], [1, None, 7.0]]]
-    sequences = Sequences.from_list(rows)
+    sequences = as_sequences([[[0, "a", 5.0], [1, "b", 6.0]], [[1, "a", 9.0], [1, None, 7.0]]])
     scaler = Scaler.fit(sequences, mode)
     scaled = scaler.transform(sequences)
     np.testing.assert_array_equal(scaled.values[:, :2], sequences.values[:, :2])
     assert scaler.statistics(sequences).shape == (2, 2 if mode == "sequence" else 0)
-    text = Sequences.from_list(["ab", "b"])
-    scaler = Scaler.fit(text, mode)
-    np.testing.assert_array_equal(scaler.transform(text).values, text.values)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -116,65 +84,41 @@ def test_scaled_counts_are_positive_and_come_back(mode):
     assert scaled.values.min() == 0
     back = scaler.inverse_transform(scaled, scaler.statistics(counts))
     np.testing.assert_array_equal(back.values, counts.values)
-    if mode != "sequence":
-        away = scaled.with_values(scaled.values + 0.3 / scaler.scale_)
-        np.testing.assert_array_equal(scaler.inverse_transform(away).values, counts.values)
 
 
 # Ranges
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_clipped_to_the_range_of_each_column(mode, dtype):
-    sequences = walks(dtype=dtype)
-    scaler = Scaler.from_dict(Scaler.fit(sequences, mode).to_dict())
+def test_clipped_to_the_range_of_each_column():
+    sequences = walks(dtype=np.float32)
+    scaler = Scaler.from_dict(Scaler.fit(sequences, "sequence").to_dict())
     wide = sequences.with_values(sequences.values * 3)
     clipped = scaler.clip(wide)
     least, greatest = np.nanmin(sequences.values, axis=0), np.nanmax(sequences.values, axis=0)
     np.testing.assert_array_equal(clipped.values, np.clip(wide.values, least, greatest))
-    assert clipped.values.dtype == dtype
-
-
-def test_missing_and_categorical_values_have_no_range():
-    marked = mark_missing(Sequences.from_list([[3.5, -99999.0, 4.5], [NAN, 5.5]]), [-99999])
-    scaler = Scaler.fit(marked)
-    assert (scaler.least_.tolist(), scaler.greatest_.tolist()) == ([3.5], [5.5])
-    labels = Sequences.from_list([[(1.5, 0), (2.5, 2)]], column_types=["numeric", "categorical"])
-    scaler = Scaler.fit(labels)
-    assert scaler.least_.tolist() == [1.5, -np.inf]
-    assert scaler.greatest_.tolist() == [2.5, np.inf]
+    assert clipped.values.dtype == np.float32
+    labels = Sequences.from_list([[(1.5, 0), (NAN, 2)]], column_types=["numeric", "categorical"])
+    assert Scaler.fit(labels, None).least_.tolist() == [1.5, -np.inf]
 
 
 # Errors
-
-
-@pytest.mark.parametrize("is_mapped", [False, True])
-def test_nothing_to_learn_from(is_mapped, tmp_path):
-    message = "Column 'x1' is missing in all 2 steps of the 2 sequences"
-    for data, reason in (
-        ([[], []], "all 2 sequences are empty"),
-        ([[[1.0, None]], [[2.0, None]]], message),
-    ):
-        sequences = as_sequences(data)
-        if is_mapped:
-            write(sequences, tmp_path / "a.parquet")
-            sequences = mapped(tmp_path / "a.parquet")
-        with pytest.raises(DataError, match=reason):
-            Scaler.fit(sequences, "sequence")
 
 
 def test_wrong_use():
     sequences = walks()
     with pytest.raises(ParameterError, match=r"'features', 'sequence', None. Got 'all'"):
         Scaler.fit(sequences, "all")
+    with pytest.raises(DataError, match=r"Got 1e\+308 at sequence 0, step 1, column 'x0'"):
+        Scaler.fit(as_sequences([[1.0, 1e308]]))
     with pytest.raises(DataError, match="lacks the entry 'mode'"):
         Scaler.from_dict({})
+    with pytest.raises(DataError, match="all 2 sequences are empty"):
+        Scaler.fit(as_sequences([[], []]))
+    with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
+        Scaler.fit(as_sequences([[[1.0, None]], [[2.0, None]]]))
     scaler = Scaler.fit(sequences, "sequence")
     with pytest.raises(ParameterError, match=r"needs statistics of shape \(30, 6\).* Got None"):
         scaler.inverse_transform(sequences)
-    with pytest.raises(ParameterError, match=r"Got \(30, 5\)"):
-        scaler.inverse_transform(sequences, np.zeros((30, 5)))
     binary = Schema(tuple(Column(f"x{i}", "binary") for i in range(3)))
     with pytest.raises(SchemaError, match=r"fitted on 3 columns, 3 of them numeric. Got 3, 0"):
         scaler.transform(Sequences(np.zeros((1, 3)), [0, 1], schema=binary))
@@ -185,9 +129,8 @@ def test_wrong_use():
 
 def assert_same(path, mode):
     """Check that a scaler of a mapped file, in small blocks, is that of the data in memory."""
-    scanned, whole = mapped(path, block_bytes=3000), read(path)
     states, remarks = [], []
-    for sequences in (whole, scanned):
+    for sequences in (read(path), mapped(path, block_bytes=3000)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             states.append(Scaler.fit(sequences, mode).to_dict())
@@ -200,9 +143,14 @@ def assert_same(path, mode):
             np.testing.assert_equal(states[1][key], value, err_msg=key)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("layout", ["list", "long"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("dtype", "layout", "mode"),
+    [
+        (np.float32, "list", "features"),
+        (np.float64, "long", "sequence"),
+        (np.float64, "list", None),
+    ],
+)
 def test_files_give_the_scaler_of_the_data_in_memory(tmp_path, mode, layout, dtype):
     sequences = walks(n=200, dtype=dtype, shortest=0)
     sequences.values[:, 2] += 1e6
@@ -213,25 +161,19 @@ def test_files_give_the_scaler_of_the_data_in_memory(tmp_path, mode, layout, dty
     assert_same(tmp_path / "x.parquet", mode)
 
 
-@pytest.mark.parametrize("mode", ["features", "sequence"])
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
-        ([1e200, -3e200, 2e200, 1e200], None),
-        ([1e-200, -3e-200, 0.0, 5e-200], None),
-        ([0.0, 0.0, 1e-300, 2e-300], None),
-        ([0.0, 1e308, -1e308, 1e-308], None),
+        ([1e38, -3e38, 2e38, 1e-38], None),
         ([1e9 + 1, 1e9 + 2, 1e9 + 3, 1e9 + 2], np.sqrt(0.5)),
-        ([5.1, 5.1, 5.1, 5.1], 1.0),
-        ([0.0, 0.0, 0.0, 0.0], 1.0),
         ([5.1, 5.1 * (1 + 2e-16), 5.1, 5.1], 1.0),
         ([None, 2.0, None, 3.0], 0.5),
     ],
 )
-def test_unusual_values(tmp_path, mode, values, scale):
+def test_unusual_values(tmp_path, values, scale):
     table = pa.table({"id": [0, 0, 1, 1], "x": values, "y": [1.0, 2.0, 3.0, 5.0]})
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
-    assert_same(tmp_path / "x.parquet", mode)
+    assert_same(tmp_path / "x.parquet", "sequence")
     sequences = read(tmp_path / "x.parquet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -242,7 +184,7 @@ def test_unusual_values(tmp_path, mode, values, scale):
         np.testing.assert_allclose(scaler.scale_[0], scale)
 
 
-def test_many_pieces_of_a_far_mean_and_of_a_constant():
+def test_many_pieces_of_a_far_mean():
     values = 1e8 + np.random.default_rng(0).normal(size=20_000)
     pieces = Sequences.from_list(np.array_split(values, 1000))
     pieces.block_bytes = 4
@@ -250,7 +192,3 @@ def test_many_pieces_of_a_far_mean_and_of_a_constant():
     exact = values.astype(np.longdouble)
     np.testing.assert_allclose(scaler.mean_, float(exact.mean()), rtol=1e-14)
     np.testing.assert_allclose(scaler.scale_, float(exact.std()), rtol=1e-11)
-    pieces = Sequences.from_list([np.full(7, 5.1)] * 1000)
-    pieces.block_bytes = 4
-    with pytest.warns(UserWarning, match="is constant"):
-        Scaler.fit(pieces)

@@ -1,6 +1,4 @@
-"""The container: construction from any input, indexing, round trips, concatenation."""
-
-import pickle
+"""The container: construction from any input, indexing, round trips, sets, windows and splits."""
 
 import numpy as np
 import pandas as pd
@@ -10,10 +8,18 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.model_selection import train_test_split
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Column, Schema, Sequences, as_sequences, concatenate, fingerprints
+from refold.sequences import (
+    Column,
+    Schema,
+    Sequences,
+    as_sequences,
+    concatenate,
+    fingerprints,
+    split_at,
+    windows,
+)
 
 NAN = np.nan
 
@@ -39,19 +45,12 @@ ragged[:] = ARRAYS
 @pytest.mark.parametrize(
     ("x", "lengths"),
     [
-        (ARRAYS, [2, 1]),
-        (tuple(ARRAYS), [2, 1]),
-        (iter(ARRAYS), [2, 1]),
         (ragged, [2, 1]),
         ([Tensor(array) for array in ARRAYS], [2, 1]),
         (Tensor(np.ones((2, 4, 3))), [4, 4]),
-        (np.array([[1.0, 2.0], [1.0, NAN]]), [2, 1]),
-        (np.array(["ab", "a"]), [2, 1]),
-        ([["a", "b"], ["a"]], [2, 1]),
         (pd.Series(["ab", "a"]), [2, 1]),
         (pd.Series(ARRAYS), [2, 1]),
         (pl.Series([[1.0, 2.0], [3.0]]), [2, 1]),
-        (pl.DataFrame({"id": [1, 2], "x": [[1.0, 2.0], [3.0]]}), [2, 1]),
     ],
 )
 def test_accepted_data(x, lengths):
@@ -62,29 +61,11 @@ def test_sequences_are_not_converted_again():
     sequences = Sequences.from_list(["ab"])
     assert as_sequences(sequences) is sequences
     again = as_sequences(["b"], schema=sequences.schema)
-    assert again.schema == sequences.schema
     assert again.values[:, 0].tolist() == [1]
     with pytest.raises(ParameterError, match="x is a Sequences already"):
         as_sequences(sequences, names=["level"])
-
-
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        ("abc", "Expected a list of sequences, an array or a table. Got a str"),
-        (5, "Got a int; put a single sequence into a list"),
-        ({"x": [1]}, "Got a dict"),
-        (np.zeros(4), r"Got an array of shape \(4,\)"),
-        (np.float64(3), r"Got an array of shape \(\)"),
-        (np.ones((2, 3), complex), "olumn 'x0' holds complex128 .* Complex data not supported"),
-        (scipy.sparse.csr_matrix(np.eye(3)), "Sparse data is not supported: got a csr_matrix of"),
-        (pd.DataFrame({"id": [1], "x": [1.0]}), "Sequences.from_table"),
-        (pd.DataFrame({"id": [1], "x": [1.0], "y": ["a"]}), "no list column"),
-    ],
-)
-def test_bad_input(x, message):
-    with pytest.raises(DataError, match=message):
-        as_sequences(x)
+    with pytest.raises(DataError, match="Sparse data is not supported: got a csr_matrix of"):
+        as_sequences(scipy.sparse.csr_matrix(np.eye(3)))
 
 
 ZEROS = np.zeros((3, 1))
@@ -95,13 +76,8 @@ ONE_CATEGORY = Schema((Column("x", "categorical", ("a",)),))
 @pytest.mark.parametrize(
     ("values", "offsets", "schema", "message"),
     [
-        (np.zeros(3), [0, 3], None, r"of shape \(num_steps, features\)\. Got .* \(3,\)"),
         (ZEROS, [0, 2], None, r"rise from 0 to the number of steps, 3, in integers\. Got \[0, 2\]"),
-        (ZEROS, [1, 3], None, "rise from 0"),
         (ZEROS, [0, 2, 1, 3], None, "rise from 0"),
-        (ZEROS, [0.0, 3.0], None, r"in integers\. Got \["),
-        (ZEROS, [], None, r"in integers\. Got \["),
-        (ZEROS + np.inf, [0, 3], None, "infinite value at sequence 0, step 0"),
         (ZEROS, [0, 3], TWO_COLUMNS, "Got 1 columns for 2 columns of the schema"),
         (ZEROS + 2, [0, 1, 3], ONE_CATEGORY, "Got 2 at sequence 0, .*index of a category, 0 to 0"),
     ],
@@ -123,62 +99,31 @@ def growing():
 
 def test_shape_repr_and_copies(growing):
     assert (len(growing), growing.shape, growing.ndim) == (10, (10,), 1)
-    assert growing.lengths.dtype == np.int64
     assert repr(growing) == "Sequences(n=10, lengths=0 to 9, 2 numeric)"
     assert repr(growing[:0]) == "Sequences(n=0, columns=2)"
-    assert Sequences([[1], [2]], [0, 2]).values.dtype == np.float64
-    np.testing.assert_array_equal(growing[2], [[0, 1], [2, 3]])
-    np.testing.assert_array_equal(growing[np.int64(-8)], growing[2])
-    one = growing[2]
-    one[:] = 7.0
+    np.testing.assert_array_equal(growing[np.int64(-8)], [[0, 1], [2, 3]])
+    with pytest.raises(IndexError, match="one axis and take one index"):
+        growing[1, 2]
+    growing[2][:] = 7.0
     assert not (growing.values == 7.0).all(axis=1).any()
-    again = pickle.loads(pickle.dumps(growing))  # noqa: S301
-    assert again.schema == growing.schema
-    np.testing.assert_array_equal(again.values, growing.values)
 
 
 @pytest.mark.parametrize(
     ("key", "indices"),
     [
-        (slice(2, 5), [2, 3, 4]),
         (slice(None, None, -3), [9, 6, 3, 0]),
-        ([4, 4, 0], [4, 4, 0]),
-        (np.array([-1, 1]), [9, 1]),
+        (np.array([-1, 4, 4]), [9, 4, 4]),
         (np.arange(10) > 7, [8, 9]),
-        (([3, 1], Ellipsis), [3, 1]),
-        (Ellipsis, range(10)),
+        (([3, 1], Ellipsis), [3, 1]),  # as scikit-learn's splitters index
         ([], []),
     ],
 )
 def test_choosing_several(growing, key, indices):
     part = growing[key]
-    assert isinstance(part, Sequences)
     assert part.schema is growing.schema
-    assert part.ids.tolist() == list(indices)
-    assert part.offsets[0] == 0
+    assert part.ids.tolist() == indices
     for i, sequence in zip(indices, part, strict=True):
         np.testing.assert_array_equal(sequence, growing[i])
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        (10, "out of bounds"),
-        ((1, 2), "one axis and take one index"),
-        ("a", "only integers"),
-        ([True], "boolean index did not match"),
-    ],
-)
-def test_impossible_index(growing, key, message):
-    with pytest.raises(IndexError, match=message):
-        growing[key]
-
-
-def test_scikit_learn_splits_sequences(growing):
-    train, test, _, indices = train_test_split(growing, np.arange(10), random_state=0)
-    assert isinstance(train, Sequences)
-    assert len(train) + len(test) == 10
-    assert test.lengths.tolist() == indices.tolist()
 
 
 # Round trips
@@ -206,30 +151,24 @@ def assert_same(a, b):
     np.testing.assert_array_equal(a.offsets, b.offsets)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(arrays() | tokens | strings | integers, st.booleans())
 def test_to_other_forms_and_back(data, is_categorical):
     is_array = isinstance(data[0], np.ndarray)
     column_types = "numeric" if is_array else ("categorical" if is_categorical else None)
     layout = "characters" if isinstance(data[0], str) and is_categorical else None
     sequences = Sequences.from_list(data, column_types=column_types, layout=layout)
-    for before, after in zip(data, sequences.to_list(), strict=True):
-        if is_array:
-            assert before.dtype == after.dtype
+    if is_array or (is_categorical and sequences.lengths.sum()):
+        for before, after in zip(data, sequences.to_list(), strict=True):
             np.testing.assert_array_equal(after, before)
-        elif is_categorical and sequences.lengths.sum():
-            assert after == before
     again = Sequences.from_list(sequences.to_list(), schema=sequences.schema)
-    assert again.schema == sequences.schema
     np.testing.assert_array_equal(again.values, sequences.values)
     assert_same(concatenate([sequences[:1], sequences[1:]]), sequences)
     assert_same(Sequences.from_arrow(sequences.to_arrow()), sequences)
     if is_array:
-        for value in (-1.0, NAN):
-            padded = sequences.to_padded(value)
-            assert padded.shape[1] == max(1, sequences.lengths.max())
-            again = Sequences.from_array(padded, sequences.lengths, column_types="numeric")
-            assert_same(again, sequences)
+        padded = sequences.to_padded(-1.0)
+        again = Sequences.from_array(padded, sequences.lengths, column_types="numeric")
+        assert_same(again, sequences)
     full = sequences[sequences.lengths > 0]
     if len(full):
         table = full.to_table()
@@ -250,8 +189,6 @@ def test_unknown_and_missing_categories():
     assert back(("a", "b"), "characters") == "a\ufffd\ufffd"
     assert back((5, 6), "tokens") == [5, None, None]
     np.testing.assert_array_equal(back((5, 6), "array"), [[5.0], [NAN], [NAN]])
-    assert back(("a", "b"), "array").tolist() == [["a"], ["<unknown>"], [None]]
-    assert back(("a", "b"), "series").tolist() == ["a", "<unknown>", None]
     schema = Schema((Column("token", "categorical", ("a", "b")),), "tokens")
     written = Sequences(values, [0, 3], schema=schema)
     assert_same(Sequences.from_arrow(written.to_arrow()), written)
@@ -259,7 +196,7 @@ def test_unknown_and_missing_categories():
     assert more.to_list() == [["a", "<unknown>", None], ["c"]]
 
 
-# Concatenation and hashes
+# Sets
 
 
 def test_concatenate():
@@ -268,33 +205,73 @@ def test_concatenate():
     assert both.ids.tolist() == [0, 1, 2]
     named = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
     assert concatenate(named).ids.tolist() == ["p", "q"]
-    mixed = concatenate([Sequences.from_list([[0, 1]]), Sequences.from_list([[5.0]])])
-    assert mixed.schema.columns[0].type == "numeric"
+    with pytest.raises(DataError, match="There is no set of sequences in the list"):
+        concatenate([])
 
 
-SERIES, LABELS = Sequences.from_list([[1.0]]), as_sequences([[2, 3]], column_types="categorical")
-TEXT = as_sequences([["a"]], names=["x0"])
+SERIES, TEXT = Sequences.from_list([[1.0]]), as_sequences([["a"]], names=["x0"])
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([], "There is no set of sequences in the list"),
         ([SERIES, as_sequences([[[1.0, 2.0]]])], r"Set 1 has the columns \('x0', 'x1'\), but set "),
         ([SERIES, TEXT], "'x0' holds numeric values in one set and text categories in another"),
-        ([LABELS, as_sequences([["a"]])], "integer categories in one set and text categories"),
     ],
 )
 def test_sets_that_cannot_be_concatenated(parts, message):
-    with pytest.raises(SchemaError if parts else DataError, match=message):
+    with pytest.raises(SchemaError, match=message):
         concatenate(parts)
 
 
 def test_fingerprints_depend_only_on_values_and_lengths():
     nan = np.array([0x7FC00001], np.uint32).view(np.float32)[0]
     values = np.array([0.0, 1.0, -0.0, 1.0, 1.0, 0.0, NAN, nan], np.float32)[:, None]
-    found = fingerprints(Sequences(values, [0, 2, 4, 6, 6, 7, 8, 8], ids=list("abcdefg")))
-    same = (found[:, None] == found).astype(int)
+    hashes = fingerprints(Sequences(values, [0, 2, 4, 6, 6, 7, 8, 8], ids=list("abcdefg")))
+    same = (hashes[:, None] == hashes).astype(int)
     assert same.sum(axis=1).tolist() == [2, 2, 1, 2, 2, 2, 2]
-    assert found.dtype == np.uint64
-    assert fingerprints(Sequences(values[:0], [0])).shape == (0,)
+
+
+# Windows and splits
+
+STAIRS = [np.arange(10.0), np.arange(50.0, 54.0)]
+
+
+def test_every_step_is_in_a_window_and_every_window_is_whole():
+    cut = windows(Sequences.from_list(STAIRS, ids=["a", "b"]), 4, 3)
+    assert cut.starts.tolist() == [0, 3, 6, 0]
+    assert cut.series.tolist() == [0, 0, 0, 1]
+    assert cut.lengths.tolist() == [10, 4]
+    assert cut.sequences.ids.tolist() == ["a[0:4]", "a[3:7]", "a[6:10]", "b[0:4]"]
+    for window, start, series in zip(cut.sequences, cut.starts, cut.series, strict=True):
+        assert np.array_equal(window, STAIRS[series][start : start + 4])
+
+
+@pytest.mark.parametrize(
+    ("steps", "length", "stride", "starts"), [(10, 4, 4, [0, 4, 6]), (12, 8, None, [0, 2, 4])]
+)
+def test_where_windows_start(steps, length, stride, starts):
+    assert windows([np.zeros(steps)], length, stride).starts.tolist() == starts
+
+
+def test_merging_undoes_windows_and_averages_where_they_overlap():
+    cut = windows(STAIRS, 4, 3)
+    back = cut.merge(cut.sequences.to_list())
+    assert all(np.array_equal(a, b) for a, b in zip(back, STAIRS, strict=True))
+    cut = windows([np.zeros(4)], 3, 1)
+    assert cut.merge(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))[0].tolist() == [1, 3, 4, 6]
+    with pytest.raises(DataError, match="Expected 3 numbers for each of 2 windows"):
+        cut.merge([[1.0, 2.0], [1.0] * 4])
+    with pytest.raises(ParameterError, match=r"stride must be an integer from 1 to 4\. Got 5"):
+        windows(STAIRS, 4, 5)
+    with pytest.raises(DataError, match="sequence 1 has 4 steps, fewer than the 5"):
+        windows(STAIRS, 5)
+
+
+def test_both_parts_of_a_split_together_are_the_sequence():
+    sequences = as_sequences(["abcd", "", "ef"])
+    before, after = split_at(sequences, [3, 0, 2])
+    assert (before.to_list(), after.to_list()) == (["abc", "", "ef"], ["d", "", ""])
+    assert np.array_equal(after.ids, sequences.ids)
+    with pytest.raises(DataError, match="Sequence 1 has 2 steps and cannot be split after 3"):
+        split_at(as_sequences([[1.0, 2.0, 3.0], [4.0, 5.0]]), [1, 3])

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Scaler, Schema, Sequences, as_sequences, read, read_batches, write
+from refold.errors import DataError, SchemaError
+from refold.sequences import Schema, Sequences, as_sequences, read, read_batches
 from small_data import mapped
 
 COLUMNS = {
@@ -26,7 +26,7 @@ COLUMNS = {
 # Long tables
 
 
-@pytest.mark.parametrize("of", [pd.DataFrame, pl.DataFrame, pa.table, dict])
+@pytest.mark.parametrize("of", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch, dict])
 def test_interleaved_rows_of_an_id_are_joined(of):
     sequences = Sequences.from_table(of(COLUMNS), id="who", time="when")
     assert sequences.ids.tolist() == ["b", "a"]
@@ -36,26 +36,17 @@ def test_interleaved_rows_of_an_id_are_joined(of):
         sequences.values, [[0.1, np.nan, 0], [0.2, 0, 1], [0.3, 0, 1], [np.nan, 1, 1]]
     )
     some = Sequences.from_table(of(COLUMNS), "who", "when", ["on", "x"], {"on": "numeric"})
-    assert [(c.name, c.type) for c in some.schema.columns] == [("on", "numeric"), ("x", "numeric")]
-
-
-def test_rows_without_times_keep_their_order():
-    sequences = Sequences.from_table({"id": [2, 2, 1], "x": [3.0, 1.0, 2.0]}, id="id")
-    assert sequences.ids.tolist() == [2, 1]
-    assert sequences[0][:, 0].tolist() == [3.0, 1.0]
+    assert str(some).endswith("2 numeric)")
 
 
 @pytest.mark.parametrize(
     "times",
     [
         [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)],
-        [dt.date(2024, 1, 1), dt.date(2024, 1, 2)],
         [dt.time(1), dt.time(2)],
-        [dt.timedelta(1), dt.timedelta(2)],
-        ["2024-01-01T12:00:00", "2024-01-02T00:00:00"],
+        pl.Series(["2024-01-01T12:00:00", "2024-01-02T00:00:00"]),
         ["9", "10"],
         [0.25, 0.5],
-        np.array([1, 2], np.uint8),
         np.array([-(2**63), 2**63 - 1]),
     ],
 )
@@ -63,22 +54,18 @@ def test_times_of_any_type(times):
     table = {"id": [1, 1], "t": times, "x": [1.0, 2.0]}
     assert Sequences.from_table(table, "id", "t")[0][:, 0].tolist() == [1.0, 2.0]
     back = {"id": [1, 1], "t": times[::-1], "x": [2.0, 1.0]}
-    with pytest.raises(DataError, match=r"Id 1 has .* in row 1, after .* in row 0\. Sort the tab"):
+    with pytest.raises(DataError, match=r"Id 1 has .* in row 1, after .* in row 0\. Sort the"):
         Sequences.from_table(back, "id", "t")
     assert Sequences.from_table(back, "id", "t", sort=True)[0][:, 0].tolist() == [1.0, 2.0]
-
-
-def test_dates_of_polars_are_text():
-    table = pl.DataFrame({"id": ["a", "a"], "t": ["2024-01-01", "2024-01-02"], "x": [1.0, 2.0]})
-    assert Sequences.from_table(table, "id", "t").values[:, 0].tolist() == [1.0, 2.0]
 
 
 def test_the_pandas_index_is_not_a_feature():
     frame = pd.DataFrame(COLUMNS).set_index("when")
     sequences = Sequences.from_table(frame, id="who", time="when", columns=["x"])
     assert sequences[0][:, 0].tolist() == [0.1, 0.2, 0.3]
-    together = frame.sort_values("who")
-    assert "when" not in Sequences.from_table(together, id="who").schema.names
+    together = Sequences.from_table(frame.sort_values("who"), id="who")
+    assert together.schema.names == ("x", "event", "on")
+    assert together.ids.tolist() == ["a", "b"]
 
 
 def test_categories_and_missing_entries_of_other_tools():
@@ -109,61 +96,46 @@ def test_numbers_as_text():
 @pytest.mark.parametrize(
     ("values", "ids"),
     [
-        ([2.0, 1.0], [2, 1]),
         ([2.5, 1.0], ["2.5", "1.0"]),
-        ([1, "a"], ["1", "a"]),
-        ([2**63, 5], [str(2**63), "5"]),
+        ([2**63, -5], [str(2**63), "-5"]),
         (np.array([2**64 - 1, 5], np.uint64), [str(2**64 - 1), "5"]),
-        (np.array([7, 5], np.uint64), [7, 5]),
         ([dt.date(2024, 1, 1)] * 2, ["2024-01-01"]),
     ],
 )
 def test_ids_of_any_type(values, ids):
     table = {"id": values, "x": [1.0, 2.0]}
-    assert Sequences.from_table(table, id="id").ids.tolist() == ids
+    assert Sequences.from_table(table, id="id").ids.tolist() == ids  # without times
+    assert Sequences.from_table(pd.DataFrame(table), id="id").ids.tolist() == ids
 
 
-WHO, TIME = {"id": "who"}, {"id": "who", "time": "when"}
-ID = {"id": "id"}
-DOUBLE = pa.Table.from_arrays([pa.array([1])] * 3, names=["id", "x", "x"])
+WHO, TIME, ID = {"id": "who"}, {"id": "who", "time": "when"}, {"id": "id"}
 DAMAGED = pa.table({"id": [1], "x": [1]}).replace_schema_metadata({b"refold": b"{"})
 LARGE = {"id": [1, 1], "code": np.array([1, 2**53 + 1])}
 BAD = [
     (COLUMNS, {"id": "patient"}, "no column 'patient', which id= names. Its columns are 'who', "),
-    (COLUMNS, {"id": "who", "time": "t"}, "no column 't', which time= names"),
-    (COLUMNS, {**TIME, "columns": ["z"]}, "no column 'z'"),
-    (COLUMNS, {**TIME, "columns": ["who"]}, "'who' has the ids of the sequences, and columns= nam"),
     (COLUMNS, WHO, "rows of id 'b' are not together: row 3 comes after"),
     (COLUMNS, {**WHO, "sort": True}, "sort=True needs a long table with a column of times"),
-    (COLUMNS, {**WHO, "time_gaps": True}, "time_gaps=True needs a long table with a column of ti"),
     (COLUMNS | {"time_gap": [2] * 4}, {**TIME, "time_gaps": True}, "columns named 'time_gap'. Ren"),
     (COLUMNS | {"who": [1, None, 2, 2]}, WHO, "Row 1 has no id in column"),
-    ({"who": [], "x": []}, WHO, "There is no row in the table"),
-    ({"who": [1]}, WHO, "There is no column besides 'who'"),
     ({"who": [1, 1], "x": [1.0]}, WHO, "Got 1 rows of column 'x' for 2 rows of column 'who'"),
-    ({"who": 1, "x": [1.0]}, WHO, "Column 'who' is a int. Expected a list"),
+    ({"who": 1, "x": [1.0]}, WHO, "Column 'who' cannot be read. 'int' object is not"),
     ({"who": [1], "x": [dt.date(2024, 1, 1)]}, WHO, "'x' holds dates"),
-    ({"who": [1], "x": [[1.0]]}, WHO, "which is not supported"),
     ({"who": [[1], [1, 2]], "x": [1, 2]}, WHO, "'who' holds list.* Expected ids"),
-    ({"who": [1, 1], "x": [1.0, "one"]}, WHO, r"'one' at sequence 0 \(id 1\), step 1, column 'x'"),
+    ({"who": [1, "a"], "x": [1.0, 2.0]}, WHO, "'who' cannot be read. .*'a'.*, all of text"),
     ({"who": [7, 7], "x": [1.0, np.inf]}, WHO, r"infinite value at sequence 0 \(id 7\), step 1, c"),
-    (pd.DataFrame({"who": [1, 1], "x": [1.0, "one"]}), WHO, r"Got the text 'one' at .* step 1, co"),
+    (pd.DataFrame({"who": [1, 1], "x": [1.0, "one"]}), WHO, "'x' cannot be read. .*'one' with"),
     (pd.DataFrame([[1, 2, 3]], columns=["id", "x", "x"]), ID, "two columns named 'x'"),
-    (DOUBLE, ID, "two columns named 'x'"),
     (DAMAGED, ID, "metadata of the table hold a damaged schema"),
-    (
-        LARGE,
-        {**ID, "column_types": "categorical"},
-        r"Got 9007199254740993 at .* write them as text",
-    ),
+    (LARGE, {**ID, "column_types": "categorical"}, "Got 9007199254740993 at .* write them as text"),
     ([1, 2], ID, r"Expected a pandas, polars or Arrow table.* Got list"),
 ]
 BAD_TIMES = [
-    ([3, 1, 7, 3], "Id 'b' has the time '3' twice, in rows 0 and 3. Each step needs its own time"),
-    ([1, 3, 7, 2], "'b' has the time '2' in row 3, after '3' in row 1. Sort .* by column 'when'.$"),
-    (["1", "10", "7", "9"], "'9' in row 3, after '10' in row 1. .*as numbers or dates, not as tex"),
+    (
+        [3, 1, 7, 3],
+        "Id 'b' has the time '1' in row 1, after '3' in row 0. Sort the table with",
+    ),
+    ([1, 3, 7, 3], "Id 'b' has the time '3' in row 3, after '3' in row 1. Sort the ta"),
     ([3, None, 7, 2], "Column 'when' cannot order the steps: row 1 has no time"),
-    ([1, "a", 7, 2], "Column 'when' cannot order the steps: it holds values of several types"),
     (["noon", "2", "3", "4"], "it holds text such as 'noon', in row 0"),
     (["1", "2", "7", "x3"], "it holds text such as 'x3', in row 3. Expected all numbers"),
     ([True, False, True, False], "cannot order the steps: it holds bool values"),
@@ -184,46 +156,28 @@ def test_a_long_table_of_sequences():
     table = before.to_table(id="who", time="step")
     assert table.column_names == ["who", "step", "x", "event", "on"]
     assert table["step"].to_pylist() == [0, 1, 2, 0]
-    assert table["event"].to_pylist() == [None, "u", "u", "v"]
     with pytest.raises(SchemaError, match=r"two columns named 'x'\. Choose id= and"):
         before.to_table(time="x")
     with pytest.raises(DataError, match=r"ids must differ\. Got 'b' more than once"):
         before[[0, 0]].to_table()
-    assert before[[0, 0]].with_ids([1, 2]).to_table().num_rows == 6
     with pytest.warns(UserWarning, match="1 of 3 sequences are empty") as caught:
         table = Sequences.from_list([[1.0], [], [2.0]]).to_table()
     assert caught[0].filename == __file__
     assert table["id"].to_pylist() == [0, 2]
 
 
-def test_the_ids_are_no_feature_of_a_file(tmp_path):
-    table = pd.DataFrame({"id": ["a", "a", "b"], "x": [1.0, 2.0, 3.0]})
-    table.to_csv(tmp_path / "a.csv", index=False)
-    table.to_parquet(tmp_path / "a.parquet")
-    wide = {"layout": "wide", "id": "id"}
-    csv, parquet = (tmp_path / "a.csv", tmp_path / "a.parquet")
-    for of, path, options in ((read, csv, {}), (read, csv, wide), (mapped, parquet, {})):
-        with pytest.raises(SchemaError, match="'id' has the ids of the sequences, and columns= n"):
-            of(path, columns=["id", "x"], **options)
-
-
 # Time gaps
 
 NANOSECONDS = np.cumsum(np.random.default_rng(0).integers(1, 10**10, 60))
 DAYS = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(60)]
-# Times, how many are one unit of a gap, and what a gap is a multiple of where these are not `RAW`.
+# Times, how many are one unit of a gap, and what a gap is a multiple of where these are not
+# `NANOSECONDS`.
 TIMES = {
-    "int64": (pa.array(NANOSECONDS), 1.0, None),
     "int8": (pa.array(np.arange(-120, 120, 4).astype(np.int8)), 1.0, 4),
     "float32": (pa.array(np.arange(60, dtype=np.float32) / 4), 1.0, 0.25),
     "uint64": (pa.array((NANOSECONDS + 2**62).astype(np.uint64)), 1.0, None),
-    "decimal": (pa.array(np.arange(60)).cast(pa.decimal128(20, 1)), 1.0, 1),
     "ns": (pa.array(NANOSECONDS, pa.timestamp("ns")), 1e9, None),
-    "ms": (pa.array(NANOSECONDS, pa.timestamp("ms", "UTC")), 1e3, None),
-    "duration": (pa.array(NANOSECONDS, pa.duration("us")), 1e6, None),
-    "time": (pa.array(np.arange(60, dtype=np.int32)).cast(pa.time32("s")), 1.0, 1),
     "date": (pa.array(DAYS), 0, 86_400),
-    "date64": (pa.array(DAYS, pa.date64()), 0, 86_400),
     "text": (pa.array(np.datetime_as_string(NANOSECONDS.astype("M8[ns]"))), 1e9, None),
     "numbers as text": (pa.array([f"{i}.5" for i in range(60)]), 1.0, 1),
 }
@@ -243,58 +197,29 @@ def test_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
         else:
             assert not (gaps % multiple).any()
             assert (gaps[1:] >= multiple).all()
-    assert whole.schema.columns[-1].type == "numeric"
     assert Schema.from_dict(whole.schema.to_dict()).time_gaps
     pq.write_table(table, tmp_path / "events.parquet", row_group_size=7)
-    found = mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100)
     batches = read_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
-    for other in (read(tmp_path / "events.parquet", time_gaps=True), found, batches):
+    for other in (mapped(tmp_path / "events.parquet", time_gaps=True, block_bytes=100), batches):
         assert other.schema == whole.schema
         assert other.values.tobytes() == whole.values.tobytes()
-    assert np.allclose(Scaler.fit(found).scale_, Scaler.fit(whole).scale_, rtol=1e-12)
 
 
 def test_gaps_of_files(tmp_path):
-    rows = "a,2024-01-01T00:00,view\nb,2024-01-01T00:01,buy\na,2024-01-01T00:00:02.5,buy\nc,,\n"
+    rows = "a,2024-01-01T00:00,view\na,2024-01-01T00:00:02.5,buy\nc,,\n"
     (tmp_path / "events.csv").write_text("id,time,page\n" + rows)
-    found = read(tmp_path / "events.csv", time_gaps=True)
-    assert found.schema.names == ("page", "time_gap")
-    assert found.lengths.tolist() == [2, 1, 0]
-    assert found[0][:, 1].tolist() == [0.0, 2.5]
+    sequences = read(tmp_path / "events.csv", time_gaps=True)
+    assert sequences.schema.names == ("page", "time_gap")
+    assert sequences.lengths.tolist() == [2, 0]
+    assert sequences[0][:, 1].tolist() == [0.0, 2.5]
     (tmp_path / "empty.csv").write_text("id,time,page\na,,\nb,,\n")
     empty = read(tmp_path / "empty.csv", time_gaps=True)
     assert (empty.lengths.tolist(), empty.schema.names) == ([0, 0], ("page", "time_gap"))
-    events = b'{"id": "a", "time": 1, "page": "x"}\n{"id": "a", "time": 4, "page": "y"}\n'
-    found = read(io.BytesIO(events), format="jsonl", time_gaps=True)
-    assert found[0][:, 1].tolist() == [0.0, 3.0]
-    unsorted = b"id,time,x\na,5,1\na,2,2\n"
-    found = read(io.BytesIO(unsorted), format="csv", sort=True, time_gaps=True)
-    assert found[0].tolist() == [[2, 0], [1, 3]]
-
-
-def test_gaps_are_numeric_even_if_they_look_binary():
-    table = {"id": [1, 1, 1], "time": [4, 5, 6], "page": [3, 4, 3]}
-    found = Sequences.from_table(table, "id", "time", column_types="categorical", time_gaps=True)
-    assert [one.type for one in found.schema.columns] == ["categorical", "numeric"]
-    assert found[0].tolist() == [[3, 0], [4, 1], [3, 1]]
-
-
-def test_gaps_need_times_in_files(tmp_path):
-    write([[1.0, 2.0]], tmp_path / "lists.parquet")
-    (tmp_path / "wide.csv").write_text("t0,t1\n1,2\n")
-    for of, name, options in (
-        (read, "lists.parquet", {}),
-        (mapped, "lists.parquet", {}),
-        (read, "wide.csv", {"layout": "wide"}),
-    ):
-        with pytest.raises(SchemaError, match="needs a long table with a column of times"):
-            of(tmp_path / name, time_gaps=True, **options)
-    with pytest.raises(SchemaError, match="time_gaps= needs files with one object per step"):
-        read(io.BytesIO(b"[1, 2]"), format="jsonl", time_gaps=True)
-    with pytest.raises(ParameterError, match="time_gaps= does not apply to the format npy"):
-        read(io.BytesIO(b"x"), format="npy", time_gaps=True)
-    with pytest.raises(DataError, match="'id'"):
-        read(io.BytesIO(b"time,x\n1,2\n"), format="csv", time_gaps=True)
+    events = b'{"id": "a", "time": 4, "page": "x"}\n{"id": "a", "time": 1, "page": "y"}\n'
+    sequences = read(io.BytesIO(events), format="jsonl", sort=True, time_gaps=True)
+    assert sequences[0].tolist() == [["y", 0.0], ["x", 3.0]]
+    with pytest.raises(SchemaError, match="needs a long table with a column of times"):
+        Sequences.from_table(COLUMNS, "who", time_gaps=True)
 
 
 # Tables of lists
@@ -306,14 +231,9 @@ NESTED = [[[1.0, 2.0], [3.0, 4.0]], [], None]
 @pytest.mark.parametrize(
     ("column", "lists"),
     [
-        (pa.array(THREE, pa.list_(pa.float64())), THREE),
         (pa.array(THREE, pa.large_list(pa.float32())), THREE),
-        (pa.array(THREE, pa.list_(pa.int32())), THREE),
-        (pa.array(THREE, pa.list_view(pa.float64())), THREE),
-        (pa.array([[1, 2], [3, 4]], pa.list_(pa.float64(), 2)), [[1, 2], [3, 4]]),
         (pa.chunked_array([[[2.0, 3.0], None], [[1.0]]]), [[2, 3], [], [1]]),
         (pd.Series([["a"], ["b", "a"]]), [["a"], ["b", "a"]]),
-        (pl.Series([["a"], ["b", "a"]]), [["a"], ["b", "a"]]),
         (pa.array(["abba", None]), ["abba", ""]),
         (pa.array(NESTED), [[[1, 2], [3, 4]], [], []]),
         (pa.array([[], None], pa.list_(pa.list_(pa.float64()))), [[], []]),
@@ -321,7 +241,7 @@ NESTED = [[[1.0, 2.0], [3.0, 4.0]], [], None]
 )
 def test_a_column_of_lists(column, lists):
     sequences = Sequences.from_arrow(column)
-    assert [getattr(one, "tolist", lambda one=one: one)() for one in sequences] == lists
+    assert [getattr(form, "tolist", lambda form=form: form)() for form in sequences] == lists
 
 
 def test_several_columns_of_lists_and_ids():
@@ -336,40 +256,26 @@ def test_several_columns_of_lists_and_ids():
     assert sequences.lengths.tolist() == [2, 0, 1]
     assert str(sequences).endswith("1 numeric, 1 binary, 1 categorical)")
     np.testing.assert_array_equal(sequences.values[1], [np.nan, 0, np.nan])
-    assert Sequences.from_arrow(table, columns=["on"]).schema.names == ("on",)
+    assert as_sequences(pd.DataFrame(table), names=["on"]).schema.names == ("on",)
     words = Sequences.from_arrow(pa.table({"id": [5], "word": ["ab"]}))
     assert (words.ids.tolist(), words.schema.names) == ([5], ("word",))
-    frame = pd.DataFrame({"id": [1, "a"], "x": [[1.0], [2.0]]})
-    assert as_sequences(frame).ids.tolist() == ["1", "a"]
 
 
-UNEVEN = {"x": [[1.0, 2.0], [3.0]], "y": [[1.0, 2.0], [3.0, 4.0]]}
+UNEVEN = {"id": ["p", "Q"], "x": [[1.0, 2.0], [3.0]], "y": [[1.0, 2.0], [3.0, 4.0]]}
 INFINITE = {"id": ["p", "q"], "x": [[1.0], [2.0, float("inf")]]}
-BAD_LISTS = [
-    (UNEVEN, {}, "Sequence 1 has 1 steps in column 'x', but 2 in 'y'"),
-    ({"x": [1.0]}, {}, "no list column. Expected one row per sequence"),
-    ({"x": ["a"], "y": ["b"]}, {}, "no list column"),
-    ({"x": [[1.0]]}, {"columns": ["y"]}, "no column 'y', which columns="),
-    ({"x": [[1.0]]}, {"id": "who"}, "no column 'who', which id="),
-    (
-        {"x": [[1.0]], "y": [1.0]},
-        {"columns": ["x", "y"]},
-        "'y' has the type double. Expected lists",
-    ),
-    ({"y": [1, "b"]}, {"columns": ["y"]}, "Column 'y' has several types"),
-    (pa.table({"x": pa.array([], pa.list_(pa.int8()))}), {}, "There is no row in the table"),
-    ({"x": [[[1.0, 2.0]], [[1.0]]]}, {}, "Sequence 1 has a step of 1 features in column 'x'"),
-    (INFINITE, {}, r"infinite value at sequence 1 \(id 'q'\), step 1, column 'x'"),
-    ({"id": [None, "q"], "x": [[1.0], [2.0]]}, {}, "Sequence 0 has no id"),
-]
 
 
-@pytest.mark.parametrize(("table", "options", "message"), BAD_LISTS)
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        (UNEVEN, {}, r"Sequence 1 \(id 'Q'\) has 1 steps in column 'x', but 2 in 'y'"),
+        ({"x": [1.0]}, {}, "no list column. Expected one row per sequence"),
+        ({"x": [[1.0]], "y": [1.0]}, {"columns": ["x", "y"]}, "'y' has the type double. Expected"),
+        ({"x": [[[1.0, 2.0]], [[1.0]]]}, {}, "Sequence 1 has a step of 1 features in column 'x'"),
+        (INFINITE, {}, r"infinite value at sequence 1 \(id 'q'\), step 1, column 'x'"),
+        ({"id": [None, "q"], "x": [[1.0], [2.0]]}, {}, "Sequence 0 has no id"),
+    ],
+)
 def test_bad_tables_of_lists(table, options, message):
     with pytest.raises(DataError, match=message):
         Sequences.from_arrow(table, **options)
-
-
-def test_a_table_of_lists_needs_a_free_name():
-    with pytest.raises(SchemaError, match=r"two columns named 'x0'\. Choose an id="):
-        Sequences.from_list([[1.0]]).to_arrow(id="x0")

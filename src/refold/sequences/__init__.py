@@ -24,7 +24,6 @@ from refold.files.tables import step_columns as step_columns
 from refold.sequences._arrow_columns import integers_from_text as integers_from_text
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchPlan as BatchPlan
-from refold.sequences._batches import Bucket as Bucket
 from refold.sequences._batches import input_and_target as input_and_target
 from refold.sequences._batches import pad as pad
 from refold.sequences._batches import (
@@ -38,13 +37,13 @@ from refold.sequences._code_tables import codes_to_arrow as codes_to_arrow
 from refold.sequences._code_tables import stored_model as stored_model
 from refold.sequences._data_warnings import data_warnings as data_warnings
 from refold.sequences._data_warnings import key_columns as key_columns
-from refold.sequences._moments import sequence_moments as sequence_moments
-from refold.sequences._moments import sums_by_sequence as sums_by_sequence
 from refold.sequences._parts import ColumnTypes as ColumnTypes
 from refold.sequences._parts import check_codes_finite as check_codes_finite
 from refold.sequences._parts import check_decoded as check_decoded
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_single as check_single
+from refold.sequences._scaling import sequence_moments as sequence_moments
+from refold.sequences._scaling import sums_by_sequence as sums_by_sequence
 from refold.sequences._schema import Column as Column
 from refold.sequences._schema import Schema as Schema
 from refold.sequences._schema import has_default_names as has_default_names

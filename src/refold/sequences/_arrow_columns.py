@@ -10,7 +10,7 @@ from pyarrow.compute import MatchSubstringOptions, call_function
 
 from refold._support.argument_checks import check_one_each
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._parts import Rows, is_missing, object_array
+from refold.sequences._parts import Rows, is_missing, object_array, sentence_start
 from refold.sequences._schema import Column, Schema, check_unique
 from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
@@ -22,9 +22,9 @@ _INTEGER = "^(0|-?[1-9][0-9]{0,17})$"
 class OpenTable(NamedTuple):
     """A table read as Arrow, with its metadata."""
 
-    columns: dict[str, Any]  # Arrow columns, or lists of objects if the types are mixed
-    index: tuple[str, ...]  # columns from the index of a pandas table
-    stored: list[Schema]  # the schema that Refold stored in the metadata, if any
+    columns: dict[str, Any]  # Arrow columns
+    index: tuple[str, ...] = ()  # columns from the index of a pandas table
+    stored: Sequence[Schema] = ()  # the schema that Refold stored in the metadata, if any
 
     def get(self, name: str, by: str) -> Any:
         """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
@@ -38,8 +38,7 @@ class OpenTable(NamedTuple):
     def ids(self, name: str) -> Any:
         """Return the column of ids; raise ``SchemaError`` if it is absent or cannot hold ids."""
         column = self.get(name, "id")
-        if not isinstance(column, list):
-            check_id_type(column.type, name)
+        check_id_type(column.type, name)
         return column
 
 
@@ -49,50 +48,57 @@ def is_table(obj: Any) -> bool:
 
 
 def open_table(table: Any) -> OpenTable:
-    """Read a table of any library as Arrow columns by name."""
+    """Read a table of any library as Arrow columns by name; a single column is ``x0``."""
     if isinstance(table, Mapping):
-        return _open_columns(table, list(table))
+        return OpenTable(_read_columns(table, list(table)))
     if not is_table(table):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
             f"Got {type(table).__name__}."
         )
+    # a frame with a column of the name "dtype" has this attribute, too
+    is_series = hasattr(table, "dtype") and not hasattr(table, "columns")
+    if is_series or isinstance(table, pa.Array | pa.ChunkedArray):
+        return OpenTable({"x0": _read_column(table, "x0")})
     is_arrow = isinstance(table, pa.Table)
-    check_unique(table.column_names if is_arrow else getattr(table, "columns", ()))
+    # batches of Arrow have names beside columns
+    check_unique(getattr(table, "column_names", getattr(table, "columns", ())))
     try:
         # pa.table would import pandas to look whether a table of Arrow is one of pandas
         arrow = table if is_arrow else pa.table(table)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a pandas column of mixed types
-        return _open_columns(table, list(table.columns))
-    columns = {name: _normal(arrow[i]) for i, name in enumerate(arrow.column_names)}
+    except (pa.ArrowException, OverflowError):
+        # A column of pandas holds objects of several types. One by one, the columns tell which.
+        return OpenTable(_read_columns(table, list(table.columns)))
     metadata = arrow.schema.metadata or {}
+    columns = {name: arrow[i] for i, name in enumerate(arrow.column_names)}
     return OpenTable(columns, pandas_index(metadata), stored_schemas(metadata))
 
 
-def _normal(column: Any) -> Any:
-    """Return a column with plain lists for list views, which few functions support."""
-    if str(column.type).startswith("list_view"):
-        return pa.chunked_array([pa.array(column.to_pylist(), pa.list_(column.type.value_type))])
-    return column
-
-
-def _open_columns(table: Any, names: list[Any]) -> OpenTable:
-    """Open a table column by column, as Arrow, or as lists of objects if types are mixed."""
-    columns: dict[str, Any] = {}
-    for name in names:
-        column = table[name]
-        if isinstance(column, str) or not hasattr(column, "__len__"):
-            raise DataError(
-                f"Column {name!r} is a {type(column).__name__}. Expected a list or an array."
-            )
+def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
+    """Read columns that must have the same number of rows."""
+    columns = {str(name): _read_column(table[name], name) for name in names}
+    for name, column in columns.items():
         rows = f"rows of column {names[0]!r}"
-        check_one_each(len(column), f"rows of column {name!r}", len(table[names[0]]), rows)
-        objects = column.tolist() if hasattr(column, "tolist") else list(column)
-        try:
-            columns[str(name)] = pa.chunked_array([pa.array(objects, from_pandas=True)])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-            columns[str(name)] = objects
-    return OpenTable(columns, (), [])
+        check_one_each(len(column), f"rows of column {name!r}", len(columns[str(names[0])]), rows)
+    return columns
+
+
+def _read_column(column: Any, name: Any) -> pa.ChunkedArray:
+    """Read a column of Arrow, pandas or polars, an array or a list."""
+    try:
+        if is_table(column):
+            return pa.chunked_array(column)
+        return pa.chunked_array([pa.array(column, from_pandas=True)])
+    except OverflowError:
+        # an integer beyond 64 bits, as a hash may be, makes all of them text
+        text = [None if is_missing(value) else str(value) for value in column]
+        return pa.chunked_array([pa.array(text)])
+    except (pa.ArrowException, TypeError) as error:
+        problem = str(error).partition("\n")[0]  # it shows the value, and some values are long
+        raise DataError(
+            f"Column {name!r} cannot be read. {problem}. Expected a list or an array, all of "
+            "numbers, all of text, or all of lists of one of these."
+        ) from error
 
 
 # Metadata
@@ -128,8 +134,6 @@ def pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 
 def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
     """Return a column as a NumPy array of numbers or objects, and its type if certain."""
-    if isinstance(column, list):
-        return object_array(column), None
     column_type = CATEGORICAL.name if pa.types.is_dictionary(column.type) else None
     column = without_dictionary(column)
     arrow_type = column.type
@@ -152,11 +156,6 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
     if column.null_count and pa.types.is_integer(column.type) and column.type.bit_width <= 16:
         column = column.cast(pa.float32())  # which holds them exactly; NumPy would take float64
     return column.to_numpy(zero_copy_only=False), column_type
-
-
-def as_list(column: Any) -> list[Any]:
-    """Return a column as a list of Python objects."""
-    return column if isinstance(column, list) else column.to_pylist()
 
 
 def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
@@ -197,13 +196,10 @@ def check_id_is_no_feature(columns: Iterable[str], id_column: str | None) -> Non
 
 def check_has_ids(column: Any, name: str, rows: Rows) -> None:
     """Raise ``DataError`` if a row has no id."""
-    if isinstance(column, list):
-        missing = np.array([is_missing(value) for value in column], bool)
-    else:
-        missing = without_dictionary(column).is_null(nan_is_null=True).to_numpy()
+    missing = without_dictionary(column).is_null(nan_is_null=True).to_numpy()
     if missing.any():
         raise DataError(
-            f"{rows(int(np.argmax(missing))).capitalize()} has no id in column {name!r}. "
+            f"{sentence_start(rows(int(np.argmax(missing))))} has no id in column {name!r}. "
             "Every row needs an id; fill it in or drop the row."
         )
 
@@ -213,20 +209,15 @@ def without_dictionary(column: Any) -> Any:
     if not pa.types.is_dictionary(column.type):
         return column
     value_type = column.type.value_type
-    if not is_text(value_type):
-        return column.cast(value_type)
-    # Some text types support neither cast nor take. The dictionaries are short, so convert those.
-    text = [
-        pa.array(chunk.dictionary.to_pylist(), pa.large_string()).take(chunk.indices)
-        for chunk in column.chunks
-    ]
-    return pa.chunked_array(text, pa.large_string())
+    # some types of text support neither cast nor take, but the short dictionaries can be converted
+    plain_type = pa.large_string() if is_text(value_type) else value_type
+    chunks = [chunk.dictionary.cast(plain_type).take(chunk.indices) for chunk in column.chunks]
+    return pa.chunked_array(chunks, plain_type)
 
 
 def is_text(type_: pa.DataType) -> bool:
     """Return whether an Arrow type is a text type."""
-    types = pa.types
-    return types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
+    return type_ in {pa.string(), pa.large_string(), pa.string_view()}
 
 
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -247,11 +238,8 @@ def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
 
 def has_lists(column: Any) -> bool:
     """Return whether an Arrow column holds lists."""
-    return not isinstance(column, list) and (
-        pa.types.is_list(column.type)
-        or pa.types.is_large_list(column.type)
-        or pa.types.is_fixed_size_list(column.type)
-    )
+    types = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    return any(is_type(column.type) for is_type in types)
 
 
 def is_nested(column: Any) -> bool:
@@ -271,10 +259,9 @@ def split_lists(
     """Return the length of each row's lists, and the entries of each column."""
     for name, column in zip(names, columns, strict=True):
         if not has_lists(column) or pa.types.is_nested(column.type.value_type):
-            held = "several types" if isinstance(column, list) else f"the type {column.type}"
             raise SchemaError(
-                f"Column {name!r} has {held}. Expected lists of numbers or tokens, one list per "
-                f"row; {advice}."
+                f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
+                f"one list per row; {advice}."
             )
     split = [flatten_lists(column) for column in columns]
     lengths = split[0][0]
@@ -283,8 +270,8 @@ def split_lists(
         if len(wrong):
             i = int(wrong[0])
             raise DataError(
-                f"{row_name(i)} has {lengths[i]} steps in column {names[0]!r}, but {others[i]} in "
-                f"{name!r}. The lists of a row must have the same length."
+                f"{sentence_start(row_name(i))} has {lengths[i]} steps in column {names[0]!r}, but "
+                f"{others[i]} in {name!r}. The lists of a row must have the same length."
             )
     return lengths, [flat for _, flat in split]
 
@@ -302,8 +289,9 @@ def split_nested(
         at = int(wrong[0]) if len(wrong) else 0
         row = int(np.searchsorted(np.cumsum(lengths), at, side="right"))
         raise DataError(
-            f"{row_name(row)} has a step of {widths[at]} features in column {name!r}, but others "
-            f"have {widths[0]}. All steps need the same, at least one; fill missing ones with null."
+            f"{sentence_start(row_name(row))} has a step of {widths[at]} features in column "
+            f"{name!r}, but others have {widths[0]}. All steps need the same, at least one; fill "
+            "missing ones with null."
         )
     index = np.arange(len(flat)).reshape(-1, int(widths[0]))
     return lengths, [flat.take(pa.array(feature)) for feature in index.T]

@@ -229,15 +229,13 @@ def pad(
     array([[ 1., nan],
            [ 3., nan]], dtype=float32)
     """
-    indices = np.asarray(indices, dtype=np.int64)
-    lengths = sequences.lengths[indices]
-    longest = max(1, int(lengths.max(initial=0)))
-    check("num_steps", num_steps, whole(longest))
+    batch = sequences[np.asarray(indices, dtype=np.int64)]
+    lengths, schema = batch.lengths, batch.schema
+    check("num_steps", num_steps, whole(max(1, int(lengths.max(initial=0)))))
     real = np.arange(num_steps) < lengths[:, None]
-    rows = (sequences.offsets[:-1][indices][:, None] + np.arange(num_steps))[real]
-    values = np.full((*real.shape, sequences.schema.num_columns), np.nan, np.float32)
-    values[real] = sequences.values[rows]
-    return input_and_target(values, lengths, sequences.schema.unknown, flags=flags)
+    values = np.full((*real.shape, schema.num_columns), np.nan, np.float32)
+    values[real] = batch.values
+    return input_and_target(values, lengths, schema.unknown, flags=flags)
 
 
 def input_and_target(

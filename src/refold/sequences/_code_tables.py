@@ -11,7 +11,6 @@ from refold._support.output import warn
 from refold._support.rules import check, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
 from refold.sequences._arrow_columns import (
-    as_list,
     flatten_lists,
     has_lists,
     ids_to_arrow,
@@ -109,9 +108,8 @@ def codes_from_arrow(
     column = opened.get(code, "code")
     item = column.type.value_type if has_lists(column) else pa.null()
     if not (pa.types.is_floating(item) or pa.types.is_integer(item)):
-        got = "lists and something else" if isinstance(column, list) else column.type
         raise SchemaError(
-            f"Column {code!r} holds {got}. Expected lists of numbers, one per sequence."
+            f"Column {code!r} holds {column.type}. Expected lists of numbers, one per sequence."
         )
     widths, flat = flatten_lists(column)
     width = next(iter(widths[widths > 0].tolist()), getattr(column.type, "list_size", 0))
@@ -129,7 +127,7 @@ def codes_from_arrow(
     with np.errstate(over="ignore"):  # decoding refuses infinite codes
         codes = np.asarray(codes, dtype=np.float32)
     names = opened.columns.get(id)
-    return codes, check_ids(None if names is None else as_list(names), len(codes))
+    return codes, check_ids(None if names is None else names.to_pylist(), len(codes))
 
 
 def check_code_dtype(dtype: str) -> None:

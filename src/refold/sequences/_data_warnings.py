@@ -4,9 +4,8 @@ Also finds columns that look like ids or times.
 """
 
 import re
-from collections import Counter
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,17 +38,14 @@ _MIN_DISTINCT = 8
 _GAP_MARKER = 10.0
 # Minimum gap next to a negative number if all others are nonnegative, in the same unit.
 _GAP_NEGATIVE = 3.0
-# Minimum gap next to any other number, in the same unit. If all other values are equal, they have
-# no range, and the gap is relative to that value.
+# Minimum gap next to any other number, in the same unit.
 _GAP = 100.0
-# Share of suspects above which the gap must be larger, because a signal may be on or off.
+# Share of a suspect above which the gap must be larger, because a signal may be on or off.
 _RARE = 0.01
-# Minimum gap next to suspects that are not rare, in ranges of the other values.
+# Minimum gap next to a suspect that is not rare, in ranges of the other values.
 _GAP_FREQUENT = 10_000.0
-# Maximum share of suspects; of known markers only if all other values are equal.
+# Maximum share of a suspect that is no marker.
 _MINORITY = 0.5
-# Minimum share of the column's variance that such suspects cause.
-_DOMINANT = 0.5
 # Known markers made of repeated digits: 999, -9999, 999.9, -8888.
 _REPEATED = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Known markers are also all numbers of at least this size, such as 1e20.
@@ -72,7 +68,8 @@ def data_warnings(source: Sequences) -> list[str]:
     >>> from refold.sequences import as_sequences
     >>> data_warnings(as_sequences([[0.1, 0.5, -99999.0, 0.3], [0.2, 0.4]]))
     ["-99999 occurs once in column 'x0' (sequence 0, step 2), far from all other values (0.1 to \
-0.5). If it stands for missing values, pass missing_values=[-99999]."]
+0.5). It dominates training. Correct it, or if it stands for missing values, pass \
+missing_values=[-99999]."]
     """
     messages = [_one_step(source), _padding(source), *_outliers(source)]
     return [Message(message) for message in messages if message is not None]
@@ -133,31 +130,29 @@ def _padding(source: Sequences) -> str | None:
     )
 
 
-@dataclass
-class _Suspect:
+class _Suspect(NamedTuple):
     """A value far from all others of its column."""
 
+    column: int
     value: float
     count: int  # occurrences
     least: float  # range of the values that are not suspects
     greatest: float
-    column: int
-    is_marker: bool = False  # looks like a missing-value marker
 
 
 def _outliers(source: Sequences) -> list[str]:
     """Return one line per suspicious number, with all columns that hold it."""
-    numeric, summary = np.flatnonzero(source.schema.numeric), source.summary
-    extremes = [_Extremes(index) for index in numeric.tolist()]
+    columns = np.flatnonzero(source.schema.numeric).tolist()
+    extremes = [_Extremes() for _ in columns]
     for block in source.blocks():
-        for column in extremes:
-            column.add(block.values[:, column.index])
+        for column, values in zip(columns, extremes, strict=True):
+            values.add(block.values[:, column])
     by_value: dict[float, list[_Suspect]] = {}
-    for column, mean, std in zip(extremes, summary.mean, summary.scale, strict=True):
-        for suspect in column.suspects(mean, std):
+    for column, values in zip(columns, extremes, strict=True):
+        for suspect in _suspects(values, column):
             by_value.setdefault(suspect.value, []).append(suspect)
-    values = [_shown(value) for value in sorted(by_value)]
-    fix = spelled(f"missing_values=[{', '.join(values)}]", f"--missing {','.join(values)}")
+    texts = [_shown(value) for value in sorted(by_value)]
+    fix = spelled(f"missing_values=[{', '.join(texts)}]", f"--missing {','.join(texts)}")
     return [_outlier_message(source, suspects, fix) for suspects in by_value.values()]
 
 
@@ -172,12 +167,8 @@ def _outlier_message(source: Sequences, suspects: list[_Suspect], fix: str) -> s
     others = "" if several else f" ({first.least:.6g} to {first.greatest:.6g})"
     return (
         f"{_shown(first.value)} occurs {times} in {columns} "
-        f"({'first in ' * (count > 1)}{place}), far from all other values{others}. "
-        + (
-            f"If it stands for missing values, pass {fix}."
-            if first.is_marker
-            else f"Such a value dominates training. Correct it, or treat it as missing with {fix}."
-        )
+        f"({'first in ' * (count > 1)}{place}), far from all other values{others}. It "
+        f"dominates training. Correct it, or if it stands for missing values, pass {fix}."
     )
 
 
@@ -194,74 +185,65 @@ def _first_location(source: Sequences, suspect: _Suspect) -> str:
 
 
 class _Extremes:
-    """The smallest and largest values of a column that may come in pieces, with counts."""
+    """The smallest and largest values of a column that comes in pieces, with their counts."""
 
-    def __init__(self, index: int) -> None:
-        self.index, self._count = index, 0
-        self._low: Counter[float] = Counter()
-        self._high: Counter[float] = Counter()  # of the negated values
+    def __init__(self) -> None:
+        self.num_values = 0
+        # distinct values in ascending order: all of them, or as many at each end as are kept
+        self.values, self.counts = np.zeros(0), np.zeros(0, np.int64)
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
         values = values[~np.isnan(values)]
-        self._count += len(values)
-        self._low, self._high = _smallest(values, self._low), _smallest(-values, self._high)
+        self.num_values += len(values)
+        if len(self.values) == 2 * _KEPT:  # what lies between the ends stays there
+            low, high = self.values[_KEPT - 1 : _KEPT + 1]
+            values = values[(values <= low) | (values >= high)]
+        distinct, counts = np.unique(values, return_counts=True)
+        merged, index = np.unique(np.append(self.values, distinct), return_inverse=True)
+        counts = np.bincount(index, np.append(self.counts, counts)).astype(np.int64)
+        ends = np.r_[0:_KEPT, len(merged) - _KEPT : len(merged)]
+        ends = ends if len(merged) > 2 * _KEPT else slice(None)
+        self.values, self.counts = merged[ends], counts[ends]
 
-    def suspects(self, mean: float, std: float) -> list[_Suspect]:
-        """Return the values far from all others, by the mean and deviation of the whole column."""
-        numbers = range(_MAX_SUSPECTS + 1 if std > 0 else 0)
-        for below, above in sorted(product(numbers, numbers), key=sum, reverse=True):
-            if suspects := self._far(below, above, mean, std):
-                return suspects
-        return []
 
-    def _far(self, below: int, above: int, mean: float, std: float) -> list[_Suspect]:
-        """Return this many values of each end if all of them are far from all others."""
-        low, high = sorted(self._low), sorted(-value for value in self._high)
-        if len(low) <= below or len(high) <= above or low[below] > high[-1 - above]:
-            return []
-        least, greatest = low[below], high[-1 - above]
-        counts = {-value: count for value, count in self._high.items()} | self._low
-        ends = [*low[:below], *high[len(high) - above :]]
-        num_others = self._count - sum(counts[value] for value in ends)
-        if num_others < _MIN_OTHERS_MARKER:
-            return []
-        distinct = sum(least <= value <= greatest for value in counts)
-        suspects, gaps = [], []  # gaps next to values that are no markers
-        number = 0  # occurrences of such values
-        for value in ends:
-            count, gap = counts[value], max(least - value, value - greatest)
-            suspect = _Suspect(value, count, least, greatest, self.index)
-            suspect.is_marker = _looks_missing(suspect, gap, count / self._count, distinct)
-            suspects.append(suspect)
-            if not suspect.is_marker:
-                number += count
-                gaps.append(gap)
-        if not gaps:
+def _suspects(extremes: _Extremes, column: int) -> list[_Suspect]:
+    """Return the values far from all others, as many at each end as possible."""
+    values, counts = extremes.values, extremes.counts
+    numbers = range(_MAX_SUSPECTS + 1)
+    for below, above in sorted(product(numbers, numbers), key=sum, reverse=True):
+        others = slice(below, len(values) - above)
+        if not len(values[others]):
+            continue
+        least, greatest = values[others][[0, -1]].tolist()
+        ends = zip(np.delete(values, others), np.delete(counts, others), strict=True)
+        suspects = [
+            _Suspect(column, float(value), int(count), least, greatest) for value, count in ends
+        ]
+        distinct = len(values[others])
+        if all(_is_far(suspect, suspects, distinct, extremes.num_values) for suspect in suspects):
             return suspects
-        needed = _GAP if number <= max(1, _RARE * self._count) else _GAP_FREQUENT
-        enough = num_others >= _MIN_OTHERS and distinct >= _MIN_DISTINCT
-        variance = sum(suspect.count * ((suspect.value - mean) / std) ** 2 for suspect in suspects)
-        dominant = variance / self._count > _DOMINANT
-        far = enough and min(gaps) > needed * (greatest - least)
-        return suspects if far and number < _MINORITY * self._count and dominant else []
+    return []
 
 
-def _looks_missing(suspect: _Suspect, gap: float, share: float, distinct: int) -> bool:
-    """Return whether a value looks like a missing-value marker, by its digits or its sign."""
-    width, size = suspect.greatest - suspect.least, abs(suspect.value)
-    if size in _LIMITS or size >= _HUGE or _REPEATED.fullmatch(_shown(suspect.value)):
-        if width:
+def _is_far(suspect: _Suspect, suspects: list[_Suspect], distinct: int, num_values: int) -> bool:
+    """Return whether a value is far from those that are not suspects."""
+    least, greatest = suspect.least, suspect.greatest
+    num_others = num_values - sum(other.count for other in suspects)
+    gap = max(least - suspect.value, suspect.value - greatest)
+    # equal values have no range; the gap is then relative to them
+    width = (greatest - least) or _GAP_MARKER * max(1.0, abs(least))
+    if num_others >= _MIN_OTHERS_MARKER:
+        size, text = abs(suspect.value), _shown(suspect.value)
+        if size in _LIMITS or size >= _HUGE or _REPEATED.fullmatch(text):
             return gap > _GAP_MARKER * width
-        return share < _MINORITY and gap > _GAP * max(1.0, abs(suspect.least))
-    negative_integer = suspect.value < 0 and float(suspect.value).is_integer()
-    return (
-        negative_integer
-        and suspect.least >= 0
-        and suspect.count > 1
-        and distinct >= _MIN_DISTINCT
-        and gap > _GAP_NEGATIVE * width
-    )
+        is_negative_integer = suspect.value < 0 and suspect.value.is_integer()
+        if is_negative_integer and least >= 0 and suspect.count > 1 and distinct >= _MIN_DISTINCT:
+            return gap > _GAP_NEGATIVE * width
+    if num_others < _MIN_OTHERS or distinct < _MIN_DISTINCT:
+        return False
+    needed = _GAP if suspect.count <= max(1, _RARE * num_values) else _GAP_FREQUENT
+    return suspect.count < _MINORITY * num_values and gap > needed * width
 
 
 def _shown(value: float) -> str:
@@ -271,12 +253,3 @@ def _shown(value: float) -> str:
     with np.errstate(over="ignore"):
         single = np.float32(value)
     return str(single) if float(single) == value else repr(float(value))
-
-
-def _smallest(values: np.ndarray, kept: Counter[float]) -> Counter[float]:
-    """Return the smallest of the kept and the new values, with their counts."""
-    if len(kept) == _KEPT:
-        values = values[values <= max(kept)]
-    distinct, counts = (array[:_KEPT].tolist() for array in np.unique(values, return_counts=True))
-    merged = kept + Counter(dict(zip(distinct, counts, strict=True)))
-    return Counter({value: merged[value] for value in sorted(merged)[:_KEPT]})

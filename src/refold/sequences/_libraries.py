@@ -15,18 +15,14 @@ from refold.sequences._tables import parts_from_arrow, parts_from_table
 # aeon puts channels before time points; tslearn and `Sequences` put time points first. pandas is
 # not imported: the owner of a frame has already loaded it.
 _AEON = (
-    "aeon's collections are an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, "
+    "aeon's layout: an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, "
     "n_timepoints), or a list of arrays of shape (n_channels, n_timepoints)"
 )
 _PANELS = (
-    "sktime's panels are an array of shape (instances, variables, time points), a list of frames "
-    "with one row per time point, a frame whose index is (instance, time point), or a frame whose "
-    "cells are series"
+    "sktime's layout: an array of shape (instances, variables, time points), a list of frames with "
+    "one row per time point, a frame whose index is (instance, time point), or a frame of series"
 )
-_TSLEARN = (
-    "tslearn's data sets are arrays of shape (n_ts, sz, d), padded with NaN, as "
-    "to_time_series_dataset makes them"
-)
+_TSLEARN = "tslearn's layout: an array of shape (n_ts, sz, d), padded with NaN"
 
 
 def rows_from_aeon(x: Any, expected: str = _AEON) -> list[np.ndarray]:
@@ -62,14 +58,14 @@ def to_numbers(values: np.ndarray, schema: Schema, library: str) -> np.ndarray:
 
 def _check_numpy(x: Any, dimensions: tuple[int, ...], expected: str) -> np.ndarray:
     """Return an unmasked array; raise ``DataError`` unless its number of axes is allowed."""
-    is_array = isinstance(x, np.ndarray)
-    if not is_array or x.ndim not in dimensions:
-        got = f"an array of shape {x.shape}" if is_array else f"a {type(x).__name__}"
-        raise DataError(
-            f"Got {got}, but {expected}. Sequences.from_array takes other arrays, "
-            "Sequences.from_list takes lists, and Sequences.from_sktime and from_table take frames."
-        )
-    return np.asarray(unmasked(x))
+    if isinstance(x, np.ndarray) and x.ndim in dimensions:
+        return np.asarray(unmasked(x))
+    shape = f" of shape {x.shape}" if isinstance(x, np.ndarray) else ""
+    raise DataError(
+        f"Got a {type(x).__name__}{shape}. Expected {expected}. Sequences.from_array takes other "
+        "arrays, Sequences.from_list takes lists, and Sequences.from_sktime and from_table take "
+        "frames."
+    )
 
 
 def _warn_if_swapped(x: np.ndarray, layout: str, other: str) -> None:
@@ -100,23 +96,24 @@ def parts_from_sktime(x: Any, column_types: ColumnTypes) -> Parts:
     if x.index.nlevels > 2 or is_empty or not all(np.ndim(cell) for cell in x.iloc[0]):
         raise DataError(
             f"Got a frame of {len(x)} rows and {len(x.columns)} columns with an index of "
-            f"{x.index.nlevels} levels, but {_PANELS}. Put a single series into a list."
+            f"{x.index.nlevels} levels. Expected {_PANELS}. Put a single series "
+            "into a list."
         )
     return _from_nested(x, column_types)
 
 
 def _from_frames(frames: list[Any], column_types: ColumnTypes) -> Parts:
     for i, frame in enumerate(frames):
-        got = f"is a {type(frame).__name__}"
-        if _is_frame(frame):
-            got = "has an index that does not ascend"
-            if frame.index.is_monotonic_increasing and frame.index.is_unique:
-                continue
-        raise DataError(
-            f"Entry {i} of the list {got}. An sktime list holds frames whose index is the "
-            "time, as frame.sort_index() sorts it; Sequences.from_aeon takes lists of (channels, "
-            "time points), Sequences.from_list of (time points, channels)."
-        )
+        is_frame = _is_frame(frame)
+        if not (is_frame and frame.index.is_monotonic_increasing and frame.index.is_unique):
+            got = (
+                "has an index that does not ascend" if is_frame else f"is a {type(frame).__name__}"
+            )
+            raise DataError(
+                f"Entry {i} of the list {got}. An sktime list holds frames whose index is the "
+                "time, as frame.sort_index() sorts it; Sequences.from_aeon takes lists of "
+                "(channels, time points), Sequences.from_list of (time points, channels)."
+            )
     names = _names(frames[0]) if frames else None
     return parts_from_list(frames, column_types=column_types, names=names)
 
@@ -134,18 +131,12 @@ def _from_multiindex(frame: Any, column_types: ColumnTypes) -> Parts:
 def _from_nested(frame: Any, column_types: ColumnTypes) -> Parts:
     names = _names(frame)
     check_unique(names)
-    table = {name: [_values(cell) for cell in frame.iloc[:, j]] for j, name in enumerate(names)}
-    index = None if _is_range(frame.index) else _free("instance", names)
-    if index is not None:
-        table[index] = frame.index.tolist()
+    index = _free("instance", names)
+    table = {index: frame.index.tolist()}
+    for j, name in enumerate(names):
+        table[name] = [np.asarray(cell) for cell in frame.iloc[:, j]]
     parts = parts_from_arrow(table, index, names, column_types)
     return parts.with_schema(replace(parts.schema, layout="array"))
-
-
-def _values(cell: Any) -> Any:
-    """Return the values of a series as Arrow takes them."""
-    values = np.asarray(cell)
-    return values.tolist() if values.ndim != 1 or values.dtype.kind in "US" else values
 
 
 def _is_frame(x: Any) -> bool:
@@ -154,13 +145,9 @@ def _is_frame(x: Any) -> bool:
 
 def _names(frame: Any) -> tuple[str, ...]:
     """Return the column names; default names if pandas only numbered the columns."""
-    if _is_range(frame.columns):
-        return default_names(len(frame.columns))
-    return tuple(str(name) for name in frame.columns)
-
-
-def _is_range(index: Any) -> bool:
-    return index.dtype.kind in "iu" and index.tolist() == list(range(len(index)))
+    names = frame.columns.tolist()
+    is_numbered = names == list(range(len(names)))
+    return default_names(len(names)) if is_numbered else tuple(map(str, names))
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:

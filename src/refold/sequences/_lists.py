@@ -1,5 +1,6 @@
 """Conversion of lists with one entry per sequence, and of arrays whose rows are sequences."""
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -54,18 +55,13 @@ def parts_from_list(
     check_some(len(items), "sequence", "in the list")
     ids = check_ids(ids, len(items))
     arrays = [_as_array(item, i, ids) for i, item in enumerate(items)]
-    _check_same_form(items, arrays, ids)
-    full = [array for array in arrays if array.ndim == 2 or array.size] or [np.zeros(0, np.float32)]
-    if any(array.dtype == object for array in full):
-        full = [array.astype(object, copy=False) for array in full]
-    raw = np.concatenate(full)
-    places = Places(offsets_from_lengths([len(array) for array in arrays]), ids)
-    if rows is not None:
-        places = replace(places, note=lambda row: rows(places.index(row)))
+    frame_names = _check_same_form(items, arrays, ids)
+    full = [array for array in arrays if array.ndim == 2 or array.size]
+    raw = np.concatenate(full or [np.zeros(0, np.float32)])
+    places = Places(offsets_from_lengths([len(array) for array in arrays]), ids, rows)
     is_table = raw.ndim == 2
     if is_table:
         check_some(raw.shape[1], "feature", "in the sequences")
-        frame_names = _frame_names(items)
         names = names or frame_names or default_names(raw.shape[1])
     elif names is None:
         names = [_name_of_single(raw, column_types)]
@@ -85,14 +81,9 @@ def parts_from_list(
 def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(item, str):
-        return object_array(list(item))
+        return object_array(item)
     if hasattr(item, "column_names"):  # an Arrow table
-        raws = [as_raw(item[name], name)[0] for name in item.column_names]
-        objects = any(raw.dtype == object for raw in raws)
-        return np.stack([raw.astype(object) if objects else raw for raw in raws], axis=1)
-    if hasattr(item, "to_numpy"):
-        arrow = hasattr(item, "to_pylist")
-        item = item.to_numpy(zero_copy_only=False) if arrow else item.to_numpy()
+        return np.stack([as_raw(item[name], name)[0] for name in item.column_names], axis=1)
     item = unmasked(item)
     is_array = hasattr(item, "__array__")
     is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
@@ -100,87 +91,68 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
         return object_array(item)
     try:
         array = np.asarray(item)
+        if array.dtype.kind in "US":
+            array = np.asarray(item, dtype=object)
     except ValueError:
-        array = None
-    if not (is_array or is_list) or (array is not None and array.ndim == 0):
-        number = isinstance(item, int | float | complex | np.generic)
-        shown = f"the number {item}" if number else f"a value of type {type(item).__name__}"
-        raise DataError(
-            f"Got {shown} for {sequence_name(index, ids[index])}. Expected an array, a list or a "
-            "str; put a single sequence into a list."
-        )
-    if array is not None and array.dtype.kind in "US" and not isinstance(item, np.ndarray):
-        array = np.asarray(item, dtype=object)
-    if array is None or (
-        array.dtype == object
-        and array.ndim == 1
-        and any(isinstance(value, list | tuple | np.ndarray) for value in array)
-    ):
-        raise DataError(
-            f"The steps of {sequence_name(index, ids[index])} have differing numbers of features. "
-            "Every step needs the same; fill missing entries with NaN or None."
-        )
-    if array.ndim > 2:
-        raise DataError(
-            f"The array of {sequence_name(index, ids[index])} has {array.ndim} dimensions, shape "
-            f"{array.shape}. Expected (length,) or (length, features)."
-        )
-    if array.shape == (0, 0):
-        array = array.reshape(0)
-    return array.astype(object) if array.dtype.kind in "US" else array
+        array = object_array(item)  # of lists of unequal length
+    objects = array if array.dtype == object and array.ndim == 1 else ()
+    if not (is_array or is_list) or array.ndim == 0:
+        got = reprlib.repr(item)
+    elif any(isinstance(value, list | tuple | np.ndarray) for value in objects):
+        got = "steps with differing numbers of features"
+    elif array.ndim > 2:
+        got = f"an array of {array.ndim} dimensions, shape {array.shape},"
+    else:
+        return array.reshape(0) if array.shape == (0, 0) else array
+    raise DataError(
+        f"Got {got} for {sequence_name(index, ids[index])}. Expected a str, or an array or a list "
+        "of shape (length,) or (length, features). Put a single sequence into a list, and fill "
+        "missing entries with NaN or None."
+    )
 
 
-def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: np.ndarray) -> None:
-    """Raise if a sequence differs from the first in form or number of features."""
+def _check_same_form(
+    items: list[Any], arrays: list[np.ndarray], ids: np.ndarray
+) -> tuple[str, ...] | None:
+    """Raise if a sequence differs from the first in form or columns; return names of tables."""
 
-    def form(i: int) -> tuple[bool, tuple[int, ...]]:
-        return isinstance(items[i], str), arrays[i].shape[1:]
+    def form(i: int) -> tuple[bool, tuple[int, ...], tuple[str, ...] | None]:
+        columns = getattr(items[i], "column_names", getattr(items[i], "columns", None))
+        names = None if columns is None else tuple(map(str, columns))
+        return isinstance(items[i], str), arrays[i].shape[1:], names
 
-    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]
-    for i in full:
-        if form(i) != form(full[0]):
-            got, expected = (
-                f"a {type(items[j]).__name__} of shape {arrays[j].shape} for "
-                f"{sequence_name(j, ids[j])}"
-                for j in (i, full[0])
-            )
-            raise SchemaError(
-                f"Got {got}, but {expected}. All sequences need the same number of features, and "
-                "either all or none are a str."
-            )
+    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]  # others have any form
+    first = form(full[0]) if full else (False, (), None)
+    other = next((i for i in full if form(i) != first), None)
+    if other is None:
+        return first[2]
+
+    def described(i: int) -> str:
+        names = form(i)[2]
+        columns = f" with the columns {names}" if names else ""
+        shape = f"a {type(items[i]).__name__} of shape {arrays[i].shape}{columns}"
+        return f"{shape} for {sequence_name(i, ids[i])}"
+
+    raise SchemaError(
+        f"Got {described(other)}, but {described(full[0])}. All sequences need the same features "
+        "in the same order, and either all or none are a str."
+    )
 
 
 def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
     """Return the name of a column that has none: "token" for text and categories, else "x0"."""
-    if isinstance(column_types, Mapping):
-        named = next((name for name in column_types if name in {"x0", "token"}), None)
-        if named is not None:
-            return named
-        column_types = None  # names no column of this data, which `KnownColumns` refuses
     requested = column_types
-    if column_types and not isinstance(column_types, str):
+    if isinstance(column_types, Mapping):
+        for name in ("x0", "token"):
+            if name in column_types:
+                return name
+        requested = None  # `KnownColumns` refuses the names of other columns
+    elif column_types and not isinstance(column_types, str):
         requested = next(iter(column_types))
     if requested:
         return "token" if requested == CATEGORICAL.name else "x0"
-    textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
-    return "token" if textual and any(isinstance(v, str) for v in raw) else "x0"
-
-
-def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
-    """Return the column names if the sequences are tables, else None."""
-
-    def columns_of(item: Any) -> tuple[str, ...] | None:
-        columns = getattr(item, "column_names", getattr(item, "columns", None))
-        return None if columns is None else tuple(str(name) for name in columns)
-
-    names = columns_of(items[0])
-    for i, item in enumerate(items):
-        if names is not None and columns_of(item) != names:
-            raise SchemaError(
-                f"Sequence {i} has the columns {columns_of(item)}, but sequence 0 has {names}. "
-                "All sequences need the same columns in the same order."
-            )
-    return names
+    types = {type(value) for value in raw} if raw.dtype == object else set()
+    return "token" if str in types and types <= {str, type(None)} else "x0"
 
 
 def unmasked(x: Any) -> Any:
@@ -200,7 +172,7 @@ def rows_of_array(x: Any, lengths: Any = None) -> list[np.ndarray]:
     """Return the sequences (length, F) or (length,) of an array, padded with NaN or by lengths."""
     x = _check_array(x)
     if lengths is None:
-        lengths = lengths_without(_missing_steps(x))
+        lengths = lengths_without(_steps_of(x, np.nan))
     else:
         lengths = np.asarray(lengths).reshape(-1)
         check_one_each(len(lengths), argument("lengths"), len(x), "sequences")
@@ -217,11 +189,7 @@ def rows_of_padded(x: Any, padding_value: float | str, padding: str) -> list[np.
     """Return the sequences (length, F) or (length,) of an array that is padded with a value."""
     check("padding", padding, one_of("post", "pre"))
     x = _check_array(x)
-    if is_missing(padding_value):
-        padded = _missing_steps(x)
-    else:
-        equal = np.asarray(x == padding_value)
-        padded = np.all(equal, axis=2) if x.ndim == 3 else equal
+    padded = _steps_of(x, padding_value)
     lengths = lengths_without(padded, padding)
     _warn_if_ambiguous(padded, lengths, padding_value, padding)
     starts = x.shape[1] - lengths if padding == "pre" else 0 * lengths
@@ -245,14 +213,15 @@ def _check_array(x: Any) -> np.ndarray:
     return x.astype(object) if x.dtype.kind in "UST" else x
 
 
-def _missing_steps(x: np.ndarray) -> np.ndarray:
-    """Return the (n, T) mask of steps that are missing in all features."""
-    missing = np.zeros(x.shape, dtype=bool)
-    if x.dtype == object:
-        missing = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
-    elif x.dtype.kind == "f":
-        missing = np.isnan(x)
-    return np.all(missing, axis=2) if x.ndim == 3 else missing
+def _steps_of(x: np.ndarray, value: float | str) -> np.ndarray:
+    """Return the (n, T) mask of steps that are a value, or missing if it is, in all features."""
+    if not is_missing(value):
+        mask = np.asarray(x == value)
+    elif x.dtype == object:
+        mask = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
+    else:
+        mask = x != x  # NaN
+    return np.all(mask, axis=2) if x.ndim == 3 else mask
 
 
 def _warn_if_ambiguous(
@@ -261,22 +230,18 @@ def _warn_if_ambiguous(
     """Warn if steps treated as padding may be data."""
     stray = int(_inside(padded, padding).any(axis=1).sum())
     trimmed = int((lengths < padded.shape[1]).sum())
-    if padding == "post" and not trimmed and stray and padded[:, 0].any():
-        warn(
-            f"{int(padded[:, 0].sum())} sequences begin with steps of {value!r} and none ends with "
-            "such a step, as with the default padding of Keras. If these steps are padding, pass "
-            "padding='pre'."
-        )
-    elif trimmed and stray:
+    other_side = ", or padding='pre' if the padding is in front" if padding == "post" else ""
+    advice = f"Pass the lengths: Sequences.from_array(x, lengths=...){other_side}."
+    # leading steps of this value are as the default padding of Keras makes them
+    if stray and (trimmed or (padding == "post" and padded[:, 0].any())):
         warn(
             f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {stray} "
-            "sequences have such steps between real ones, so they may be data. Pass the lengths: "
-            "Sequences.from_array(x, lengths=...)."
+            f"sequences have such steps elsewhere, so they may be data. {advice}"
         )
     elif trimmed and lengths.max() < padded.shape[1]:
         warn(
-            f"No sequence fills the {padded.shape[1]} steps of the array, so trailing steps of "
-            f"{value!r} may be data. Pass the lengths: Sequences.from_array(x, lengths=...)."
+            f"No sequence fills the {padded.shape[1]} steps of the array, so steps of {value!r} "
+            f"at the end may be data. {advice}"
         )
 
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.argument_checks import check_one_each
-from refold._support.arrays import lengths_from_offsets
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import (
     Column,
@@ -58,34 +57,6 @@ class Parts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Places:
-    """Describes a location in flat data for messages: sequence, step and column."""
-
-    offsets: np.ndarray
-    ids: np.ndarray | None = None  # as their indices
-    # Describes the row of a file that holds a flat row.
-    note: Callable[[int], str] | None = None
-    # Names a flat row of a part of a file, in which sequences have other numbers.
-    name: Callable[[int], str] | None = None
-
-    def __call__(self, row: int, column: str | None = None) -> str:
-        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a flat row."""
-        index = self.index(row)
-        step = int(row - self.offsets[index])
-        place = f"{self.sequence(index)}, step {step}" if self.name is None else self.name(row)
-        place += "" if column is None else f", column {column!r}"
-        return place if self.note is None else f"{place} ({self.note(row)})"
-
-    def index(self, row: int) -> int:
-        """Return the index of the sequence that holds a flat row."""
-        return int(np.searchsorted(self.offsets, row, side="right")) - 1
-
-    def sequence(self, index: int) -> str:
-        """Return ``sequence 3``, with its id if it differs from the index."""
-        return sequence_name(index, None if self.ids is None else self.ids[index])
-
-
-@dataclass(frozen=True)
 class Rows:
     """Describes rows of a table for messages, counted from 0 or as in the file."""
 
@@ -97,14 +68,41 @@ class Rows:
         """Return ``row 3``."""
         return f"{self.noun} {self.number(row)}".strip()
 
-    def both(self, first: int, second: int) -> str:
-        """Return ``rows 3 and 4``."""
-        if not self.noun:
-            return f"{self(first)} and {self(second)}"
-        return f"{self.noun}s {self.number(first)} and {self.number(second)}"
-
 
 PLAIN_ROWS = Rows()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Describes a location in flat data for messages: sequence, step and column."""
+
+    offsets: np.ndarray
+    ids: np.ndarray | None = None  # as their indices
+    rows: Rows | None = None  # of the file, if there is one
+    order: np.ndarray | None = None  # row of each step; None if each sequence has a row
+
+    def __call__(self, row: int, column: str | None = None) -> str:
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0' (line 7)`` for a flat row."""
+        index = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        step = f"step {row - self.offsets[index]}"
+        place, note = f"{self.sequence(index)}, {step}", ""
+        if self.rows is not None:
+            row_in_file = self.rows(index if self.order is None else self.order.item(row))
+            note = f" ({row_in_file})"
+            if self.rows.is_part:  # sequences have other numbers in the whole file
+                place, note = f"{row_in_file}, {step}", ""
+                if self.order is not None and self.ids is not None:
+                    place = f"{row_in_file} (id {plain(self.ids[index])!r})"
+        return place + ("" if column is None else f", column {column!r}") + note
+
+    def sequence(self, index: int) -> str:
+        """Return ``sequence 3``, with its id if it differs from the index."""
+        return sequence_name(index, None if self.ids is None else self.ids[index])
+
+
+def sentence_start(place: str) -> str:
+    """Return a place as the first words of a message; ids keep their case."""
+    return place[:1].upper() + place[1:]
 
 
 def sequence_name(index: int, identity: Any = None) -> str:
@@ -222,18 +220,12 @@ def _encode_column(
     if raw.dtype.kind == "O":
         column_type = CATEGORICAL.name
     elif raw.dtype.kind not in "biuf":
-        advice = "Expected real numbers or text."
-        if raw.dtype.kind in "Mm":
-            advice = (
-                f"Pass dates as {argument('time=')}, leave the column out, or convert it to "
-                "numbers."
-            )
-        elif raw.dtype.kind == "c":
-            advice = (
-                "Complex data not supported: pass real and imaginary part, or magnitude and "
-                "angle, as two columns."
-            )
-        raise SchemaError(f"Column {name!r} holds {raw.dtype} values. {advice}")
+        # scikit-learn's checks look for the words about complex data
+        raise SchemaError(
+            f"Column {name!r} holds {raw.dtype} values. Expected real numbers or text. Pass dates "
+            f"as {argument('time=')}, or as numbers. Complex data not supported: pass it as two "
+            "columns."
+        )
     if column_type is None:
         column_type = inferred_type(raw).name
     values, categories = COLUMN_TYPES[column_type].encode(raw, name, where, categories)
@@ -268,28 +260,30 @@ def _to_text_or_numbers(
     as_text = may_be_text and texts > 0 and (column_type is not None or texts == len(present))
     if column_type is None and {type(objects[i]) for i in present} <= {bool, np.bool_}:
         column_type = BINARY.name
-    values = np.full(len(objects), None if as_text else np.nan, object if as_text else float)
+    if as_text:
+        return object_array(None if is_missing(v) else str(v) for v in objects), column_type
+    numbers = np.full(len(objects), np.nan)
     for i in present:
-        value = objects[i]
-        if not isinstance(value, str | Real | Decimal | np.bool_):
+        number = _number(objects[i], parse=column_type is not None)
+        if number is None:
+            is_text = isinstance(objects[i], str)
+            got = f"the text {objects[i]!r}" if is_text else f"a {type(objects[i]).__name__}"
             raise DataError(
-                f"Got a value of type {type(value).__name__} at {where(i, name)}. "
-                "Expected a number, text, or None for a missing entry."
+                f"Got {got} at {where(i, name)}, where a number is expected. Use None for a "
+                f"missing entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
             )
-        number = str(value) if as_text else _number(value)
-        if number is None or (isinstance(value, str) and not as_text and column_type is None):
-            raise DataError(
-                f"Got the text {value!r} at {where(i, name)}, where a number is expected. Correct "
-                f"the entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
-            )
-        values[i] = number
-    return values, column_type
+        numbers[i] = number
+    return numbers, column_type
 
 
-def _number(value: Any) -> float | None:
-    """Return a number, or text that holds one, as a float; blank text is NaN, other text None."""
-    if isinstance(value, str) and not value.strip():
-        return math.nan
+def _number(value: Any, *, parse: bool = True) -> float | None:
+    """Return a number, or text that holds one, as a float; blank text is NaN, all else None."""
+    if isinstance(value, str):
+        if not parse:
+            return None
+        value = value.strip() or math.nan
+    elif not isinstance(value, Real | Decimal | np.bool_):
+        return None
     try:
         return float(value)
     except ValueError:
@@ -312,7 +306,7 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
         return np.arange(num_sequences)
     objects, ids = ids, np.asarray(ids).reshape(-1)
     check_one_each(len(ids), argument("ids"), num_sequences, "sequences")
-    if ids.dtype.kind == "i" or (ids.dtype.kind == "u" and ids.max(initial=0) < 1 << 63):
+    if ids.dtype.kind in "iu" and ids.max(initial=0) < 1 << 63:
         return ids.astype(np.int64, copy=False)
     if ids.dtype.kind == "U":
         return ids
@@ -350,12 +344,11 @@ def check_distinct(ids: np.ndarray) -> None:
 def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
     """Return offsets (n + 1,) as int64 if they rise from 0 to the number of steps."""
     offsets = np.asarray(offsets)
-    valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
-    if valid:
+    is_valid = offsets.ndim == 1 and len(offsets) > 0 and offsets.dtype.kind in "iu"
+    if is_valid:
         offsets = offsets.astype(np.int64)
-        rising = (lengths_from_offsets(offsets) >= 0).all()
-        valid = offsets[0] == 0 and offsets[-1] == num_steps and rising
-    if not valid:
+        is_valid = offsets[0] == 0 and offsets[-1] == num_steps and (np.diff(offsets) >= 0).all()
+    if not is_valid:
         raise DataError(
             f"offsets must rise from 0 to the number of steps, {num_steps}, in integers. "
             f"Got {reprlib.repr(offsets.tolist())}."

@@ -1,4 +1,4 @@
-"""Invertible scaling of numeric columns, fitted on observed entries only."""
+"""Invertible scaling of numeric columns, and their moments, by observed entries only."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -9,7 +9,6 @@ from refold._support.argument_checks import check_some
 from refold._support.output import warn
 from refold._support.rules import check, one_of
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences._moments import RunningMoments, sequence_moments
 from refold.sequences._parts import MAX_FLOAT32, Places, check_codes_finite, check_decoded
 from refold.sequences._schema import Schema, listed
 from refold.sequences._sequences import Sequences
@@ -24,6 +23,8 @@ _ARRAYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
 _MIN_SCALE = 1e-4
+# A standard deviation below this share of the mean is a rounding error.
+_ROUNDING = 10 * np.finfo(np.float64).eps
 
 
 class Scaler:
@@ -83,27 +84,33 @@ class Scaler:
             warning tells.
         """
         check("scale", mode, one_of("features", "sequence", None))
-        summary, numeric = sequences.summary, sequences.schema.numeric
-        empty = f"to learn from: all {len(sequences)} sequences are empty"
-        check_some(summary.num_steps, "step", empty)
-        for name, num_observed in zip(sequences.schema.names, summary.num_observed, strict=True):
-            if not num_observed:
-                raise DataError(
-                    f"Column {name!r} is missing in all {summary.num_steps} steps of the "
-                    f"{len(sequences)} sequences. Leave the column out or fill it in."
-                )
+        numeric, num_steps = sequences.schema.numeric, len(sequences.values)
+        check_some(num_steps, "step", f"to learn from: all {len(sequences)} sequences are empty")
+        moments, is_missing = RunningMoments(int(numeric.sum())), np.ones(len(numeric), bool)
+        for block in sequences.blocks():
+            is_missing &= np.isnan(block.values).all(axis=0)
+            with np.errstate(over="ignore", invalid="ignore"):  # such numbers are refused below
+                moments.add(block.values[:, numeric])
+        if np.maximum(-moments.least, moments.greatest).max(initial=0) > MAX_FLOAT32:
+            check_single(sequences)
+        if is_missing.any():
+            raise DataError(
+                f"Column {sequences.schema.names[np.argmax(is_missing)]!r} is missing in all "
+                f"{num_steps} steps of the {len(sequences)} sequences. Leave the column out or "
+                "fill it in."
+            )
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
         least, greatest = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
-        least[numeric], greatest[numeric] = summary.least, summary.greatest
-        constant = summary.scale == 0
+        least[numeric], greatest[numeric] = moments.least, moments.greatest
         if mode is not None:
-            if constant.any():
-                names = np.array(sequences.schema.names)[numeric][constant].tolist()
+            is_constant = moments.scale == 0
+            if is_constant.any():
+                names = np.array(sequences.schema.names)[numeric][is_constant].tolist()
                 subject = "Column {} is" if len(names) == 1 else "Columns {} are"
                 subject = subject.format(listed(names))
                 warn(f"{subject} constant in the training data and scaled by 1.")
-            mean[numeric] = summary.mean
-            scale[numeric] = np.where(constant, 1.0, summary.scale)
+            mean[numeric] = moments.mean
+            scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)
         if mode == "sequence":
             statistics = _standardization(sequences)
@@ -271,3 +278,85 @@ def _check_range(sequences: Sequences, least: Any, greatest: Any) -> None:
         f"{least[column]:.3g} to {greatest[column]:.3g}, which float32 can hold when they are "
         "scaled; use NaN for a missing entry."
     )
+
+
+# Moments, safe for far means and constant values
+
+
+class RunningMoments:
+    """Mean, standard deviation and range of each column of the values added, ignoring NaN."""
+
+    def __init__(self, num_columns: int) -> None:
+        self._count = np.zeros(num_columns)
+        # Mean of the first piece. Later means are relative to it, which avoids rounding errors.
+        self._origin, self._mean, self._squares = np.zeros((3, num_columns))
+        # Range of the observed values (K,); infinite if there are none.
+        self.least, self.greatest = np.full((2, num_columns), [[np.inf], [-np.inf]])
+
+    def add(self, values: np.ndarray) -> None:
+        """Add values, an array of finite numbers and NaN of shape (num_steps, K)."""
+        # NumPy reduces the rows of a narrow array ten times as slowly as those of its transpose.
+        by_column = np.ascontiguousarray(values.T)
+        least = np.fmin.reduce(by_column, axis=1, initial=np.inf)
+        greatest = np.fmax.reduce(by_column, axis=1, initial=-np.inf)
+        self.least = np.minimum(self.least, least)
+        self.greatest = np.maximum(self.greatest, greatest)
+        z, observed = _filled(values)
+        num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)
+        count, is_first = np.maximum(num_observed, 1), self._count == 0
+        self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
+        z -= self._origin
+        z[~observed] = 0.0
+        mean = np.where(is_first, 0.0, z.sum(axis=0) / count)
+        if mean.any():
+            z -= mean
+            z[~observed] = 0.0
+        squares = np.einsum("ij,ij->j", z, z)
+        squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
+        # Pieces are merged by means and sums of squared deviations (Chan, Golub and LeVeque, 1979),
+        # because sums of squares suffer from cancellation.
+        total = np.maximum(self._count + num_observed, 1)
+        difference = mean - self._mean
+        self._squares += squares + difference**2 * (self._count / total * num_observed)
+        self._mean += difference * (num_observed / total)
+        self._count += num_observed
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Means of the observed values, 0 if there are none, array of float64 of shape (K,)."""
+        return self._origin + self._mean
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
+        scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
+        return np.where(scale <= _ROUNDING * np.abs(self.mean), 0.0, scale)
+
+
+def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and deviations (n, K) of values (num_steps, K) within each sequence."""
+    z, observed = _filled(values)
+    count = sums_by_sequence(observed.astype(np.float64), sequences)
+    # means and deviations are NaN where a sequence has no observed entry
+    count[count == 0] = np.nan
+    mean = sums_by_sequence(z, sequences) / count
+    z -= np.repeat(mean, sequences.lengths, axis=0)
+    z[~observed] = 0.0
+    scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
+    # exactly 0 where a sequence is constant
+    return mean, np.where(scale <= _ROUNDING * np.abs(mean), 0.0, scale)
+
+
+def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Sum values (num_steps, K) over the steps of each sequence; returns (n, K), 0 if empty."""
+    sums = np.zeros((len(sequences), values.shape[1]))
+    full = sequences.lengths > 0
+    if full.any():
+        sums[full] = np.add.reduceat(values, sequences.offsets[:-1][full], axis=0)
+    return sums
+
+
+def _filled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values (num_steps, K) as float64 with 0 where missing, and the observed mask."""
+    observed = ~np.isnan(values)
+    return np.where(observed, values, 0.0).astype(np.float64, copy=False), observed

@@ -22,7 +22,6 @@ from refold.sequences.types import (
     UNKNOWN,
     ColumnType,
     Where,
-    common_type,
     number_mask,
 )
 
@@ -200,13 +199,14 @@ class Schema:
             if column.column_type.has_categories:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
+        options = {
+            "missing": list(self.missing),
+            "time_gaps": self.time_gaps,
+            "id_name": self.id_name,
+            "time_name": self.time_name,
+        }
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
-        if self.missing:
-            state["missing"] = list(self.missing)
-        if self.time_gaps:
-            state["time_gaps"] = True
-        names = {"id_name": self.id_name, "time_name": self.time_name}
-        return state | {key: name for key, name in names.items() if name is not None}
+        return state | {key: value for key, value in options.items() if value}
 
     def read_with(self, id: str | None, time: str | None) -> "Schema":  # noqa: A002
         """Return the schema with the names of the id and time columns, where given."""
@@ -220,16 +220,14 @@ class Schema:
                 Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
                 for entry in state["columns"]
             )
-            layout = state["layout"]
-            missing = tuple(float(value) for value in state.get("missing", ()))
-            named = [state.get(key) for key in ("id_name", "time_name")]
+            keys = ("missing", "time_gaps", "id_name", "time_name")
+            options: dict[str, Any] = {key: state[key] for key in keys if key in state}
+            return cls(columns, state["layout"], **options)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
                 "A schema must be a dictionary with 'layout' and 'columns', each column with "
-                f"'name' and 'type'. Got {type(error).__name__}: {error}."
+                f"'name' and 'type'. Got {type(error).__name__}: {error}"
             ) from error
-        named = [name if isinstance(name, str) else None for name in named]
-        return cls(columns, layout, missing, *named, time_gaps=bool(state.get("time_gaps")))
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:
@@ -268,7 +266,8 @@ def check_column_type(name: Any) -> None:
 
 def listed(names: Sequence[Any]) -> str:
     """Return the first names, or categories or ids, for a message."""
-    return ", ".join(map(repr, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
+    text = ", ".join(map(repr, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
+    return text or "no others"
 
 
 def similar(word: Any, words: Sequence[str]) -> str:
@@ -284,11 +283,11 @@ def union_of(columns: Sequence[Column]) -> Column:
     first = columns[0]
     if all(column == first for column in columns):
         return first
-    common = common_type({column.type for column in columns})
-    if common is not None and not common.has_categories:
-        return Column(first.name, common.name)
+    has_categories = {column.column_type.has_categories for column in columns}
+    if has_categories == {False}:
+        return Column(first.name, max(columns, key=lambda c: c.column_type.generality).type)
     categories: set[Any] = {category for column in columns for category in column.categories}
-    if common is None or len({type(category) for category in categories}) > 1:
+    if len(has_categories) > 1 or len({type(category) for category in categories}) > 1:
         contents = " in one set and ".join(sorted({column.contents for column in columns}))
         fix = spelled(f"column_types={{{first.name!r}: ...}}", f"--column-types {first.name}=...")
         raise SchemaError(
@@ -310,29 +309,21 @@ def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
 
 def to_form(values: np.ndarray, schema: Schema) -> Any:
     """Return one sequence's (length, F) values in the user's layout."""
-    column = schema.columns[0]
+    if schema.layout == "array" and not len(schema.categorical):
+        return values.copy()
+    decoded = [decode_column(values[:, i].copy(), c) for i, c in enumerate(schema.columns)]
     if schema.layout == "array":
-        return _to_array(values, schema) if len(schema.categorical) else values.copy()
+        return np.stack(decoded, axis=1)  # of objects if a column has text
     if schema.layout == "series":
-        return decode_column(values[:, 0], column) if column.categories else values[:, 0].copy()
-    tokens = decode_column(values[:, 0], column).tolist()
+        return decoded[0]
+    tokens = decoded[0].tolist()
     if schema.layout == "characters":
         return "".join(
             REPLACEMENT if token is None or token == UNKNOWN else str(token) for token in tokens
         )
-    if column.has_integer_categories:
+    if schema.columns[0].has_integer_categories:
         return [None if token != token else int(token) for token in tokens]
     return tokens
-
-
-def _to_array(values: np.ndarray, schema: Schema) -> np.ndarray:
-    decoded = [decode_column(values[:, i], column) for i, column in enumerate(schema.columns)]
-    # Integer categories stay numbers.
-    textual = any(column.dtype == object for column in decoded)
-    out = np.empty(values.shape, dtype=object if textual else np.float64)
-    for i, column in enumerate(decoded):
-        out[:, i] = column
-    return out
 
 
 # Values under another schema
@@ -348,7 +339,7 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, where: Wher
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
         raw, before = values[:, index], source.columns[index]
         if column.column_type.has_categories:
-            aligned[:, i], descriptions = _to_categories(raw, before, column)
+            aligned[:, i], descriptions = _to_categories(raw, before, column, where)
             unseen += descriptions
             continue
         if before.column_type.has_categories and not before.has_integer_categories:
@@ -372,59 +363,48 @@ def _match_columns(source: Schema, target: Schema) -> list[int]:
     by_position = has_default_names(source) or has_default_names(target)
     if by_position and source.num_columns == target.num_columns:
         return list(range(target.num_columns))
-    difference = (
-        f"have {source.num_columns} features, but the model was fitted on {target.num_columns}"
-    )
-    if not by_position:
-        missing = [name for name in target.names if name not in source.names]
-        extra = [name for name in source.names if name not in target.names]
-        parts = [f"lack {listed(missing)}"] if missing else []
-        parts += [f"have {listed(extra)}"] if extra else []
-        difference = f"{' and '.join(parts)}, unlike those the model was fitted on"
+    missing = [name for name in target.names if name not in source.names]
+    extra = [name for name in source.names if name not in target.names]
+    names = f" (without {listed(missing)}; with {listed(extra)})"
     raise SchemaError(
-        f"The data {difference}. Choose the same features with {argument('columns=')}."
+        f"The data have {source.num_columns} features{'' if by_position else names}, but the model "
+        f"was fitted on {target.num_columns}. Choose the same ones with {argument('columns=')}."
     )
 
 
-def _to_categories(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
+def _to_categories(
+    raw: np.ndarray, source: Column, target: Column, where: Where
+) -> tuple[np.ndarray, list[str]]:
     """Return indices into the target's categories, and a description of unseen categories."""
-    categories, index, matches = source.categories, raw, True
+    index, categories, fitted = raw, source.categories, target.categories
     if not source.column_type.has_categories:
-        observed = ~np.isnan(raw)
-        distinct, inverse = np.unique(raw[observed], return_inverse=True)
-        matches = bool((distinct == np.floor(distinct)).all())
-        categories = tuple(int(category) for category in distinct)
-        index = np.full(len(raw), np.nan)
-        index[observed] = inverse
-    fitted, unknown = target.categories, len(target.categories)
+        index, categories = CATEGORICAL.encode(raw, source.name, where, None)
     if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
         # A file with 1, 2 and N5 holds text; one with only 1 and 2 holds integers.
         categories, fitted = _as_text(categories, source, target), tuple(map(str, fitted))
-        matches = matches and bool(set(categories) & set(fitted))
-    if not matches:
-        raise _mismatch(source, target)
-    position = {category: i for i, category in enumerate(fitted)}
-    mapping = np.array([position.get(category, unknown) for category in categories] + [unknown])
-    missing = np.isnan(index)
-    num = len(categories)
-    integer_index = np.where(missing, num, index).astype(np.int64)
-    mapped = np.where(missing, np.nan, mapping[integer_index])
-    counts = np.bincount(integer_index[~missing], minlength=num + 1)[:num]
+        if not set(categories) & set(fitted):
+            raise _mismatch(source, target)
+    position, unknown = {category: i for i, category in enumerate(fitted)}, len(fitted)
+    # the last two places are those of what is unknown in the data, too, and of what is missing
+    places = [position.get(category, unknown) for category in categories]
+    rows = np.where(np.isnan(index), len(places) + 1, index).astype(np.int64)
+    counts = np.bincount(rows, minlength=len(places) + 2)
     unseen = [i for i, category in enumerate(categories) if category not in position and counts[i]]
-    if not unseen:
-        return mapped, []
-    total = int(counts[unseen].sum())
-    return mapped, [
-        f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
-        f"({listed([categories[i] for i in unseen])})"
-    ]
+    descriptions = []
+    if unseen:
+        total = int(counts[unseen].sum())
+        descriptions = [
+            f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
+            f"({listed([categories[i] for i in unseen])})"
+        ]
+    return np.array([*places, unknown, np.nan])[rows], descriptions
 
 
 def _as_text(categories: tuple, source: Column, target: Column) -> tuple[str, ...]:
     """Return categories as text; booleans in the spelling of the target."""
-    words = {str(word).lower(): str(word) for word in target.categories}
-    if source.column_type is not BINARY or not {"false", "true"} & set(words):
+    if source.column_type is not BINARY:
         return tuple(map(str, categories))
+    words = {str(word).lower(): str(word) for word in target.categories}
     return tuple(words.get("true" if value else "false", str(value)) for value in categories)
 
 

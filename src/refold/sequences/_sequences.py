@@ -24,7 +24,6 @@ from refold.sequences._libraries import (
     to_numbers,
 )
 from refold.sequences._lists import parts_from_list, rows_of_array, rows_of_padded
-from refold.sequences._moments import Summary, summarize
 from refold.sequences._parts import (
     ColumnTypes,
     Parts,
@@ -94,7 +93,6 @@ class Sequences:
 
     block_bytes = BLOCK_BYTES
     is_mapped = False
-    _summary: Summary | None = None
 
     def __init__(
         self,
@@ -379,16 +377,6 @@ class Sequences:
         return self.values.dtype
 
     @property
-    def summary(self) -> Summary:
-        """What `Scaler.fit` needs: means, standard deviations and ranges of the columns."""
-        # computed in each call, but only once for mapped values, which do not change
-        if self._summary is not None:
-            return self._summary
-        summary = summarize((block.values for block in self.blocks()), self.schema)
-        self._summary = summary if self.is_mapped else None
-        return summary
-
-    @property
     def block_offsets(self) -> np.ndarray:
         """Indices at which `blocks` begin, and the number of sequences, array (n_blocks + 1,)."""
         # a block is as large as `block_bytes` allows, or a single longer sequence
@@ -455,7 +443,7 @@ class Sequences:
         if chosen.ndim == 0:
             start, stop = self.offsets[chosen : chosen + 2]
             return to_form(self.values[start:stop], self.schema)
-        return self._take(chosen)
+        return self.pieces(chosen, np.zeros_like(chosen), self.lengths[chosen])
 
     def __repr__(self) -> str:
         if not len(self):
@@ -579,13 +567,13 @@ class Sequences:
     def _parts(self) -> Parts:
         return Parts(self.values, self.offsets, self.ids, self.schema)
 
-    def _take(self, chosen: np.ndarray) -> "Sequences":
-        """Return the chosen sequences without repeating the checks of the constructor."""
-        starts, lengths = self.offsets[:-1][chosen], self.lengths[chosen]
-        offsets = offsets_from_lengths(lengths)
+    def pieces(self, chosen: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
+        """Return pieces, all arrays (n,): of which sequence, from which step on, how many steps."""
+        # without repeating the checks of the constructor
+        firsts, offsets = self.offsets[:-1][chosen] + starts, offsets_from_lengths(lengths)
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
         for first in range(0, len(chosen), _TAKEN):
-            rows = positions_of(starts[first : first + _TAKEN], lengths[first : first + _TAKEN])
+            rows = positions_of(firsts[first : first + _TAKEN], lengths[first : first + _TAKEN])
             begin = offsets[first]
             values[begin : begin + len(rows)] = self.values[rows]
             self.release(0, len(self))

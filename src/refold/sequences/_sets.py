@@ -10,7 +10,7 @@ import numpy as np
 
 from refold._support.argument_checks import check_some, check_whole
 from refold._support.arrays import offsets_from_lengths
-from refold._support.rules import Rule, check, whole
+from refold._support.rules import Rule, check, number, whole
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._arrow_columns import is_table
 from refold.sequences._parts import ColumnTypes, Places
@@ -45,11 +45,6 @@ def as_sequences(
     >>> as_sequences(np.zeros((2, 5, 3)))
     Sequences(n=2, lengths=5 to 5, 3 numeric)
     """
-    sequences = _convert(x, column_types, names)
-    return sequences if schema is None else sequences.align(schema)
-
-
-def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> Sequences:
     if isinstance(x, Sequences):
         if column_types is not None or names is not None:
             raise ParameterError(
@@ -62,7 +57,12 @@ def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> 
                 "of them, sequences[indices], or go through them, `for block in "
                 "sequences.blocks()`."
             )
-        return x
+    else:
+        x = _convert(x, column_types, names)
+    return x if schema is None else x.align(schema)
+
+
+def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> Sequences:
     if hasattr(x, "tocoo"):
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
@@ -152,20 +152,17 @@ def mark_missing(sequences: Sequences, values: Any) -> Sequences:
 def check_missing(values: Any) -> tuple[float, ...]:
     """Return the missing-value markers, a number or a list of numbers, as a tuple."""
     check("missing_values", values, _MARKERS)
-    return tuple(float(value) for value in np.atleast_1d(values))
+    return tuple(map(float, _as_list(values)))
 
 
-def _are_markers(values: Any) -> bool:
-    try:
-        numbers = np.atleast_1d(np.asarray(values))
-    except ValueError:  # lists of different lengths
-        return False
-    if numbers.shape == (0,):
-        return True
-    return numbers.ndim == 1 and numbers.dtype.kind in "iuf" and bool(np.isfinite(numbers).all())
+def _as_list(values: Any) -> list[Any]:
+    return list(values) if isinstance(values, list | tuple | set | np.ndarray) else [values]
 
 
-_MARKERS = Rule("a finite number or a list of them, such as [-99999], or None", _are_markers)
+_MARKERS = Rule(
+    "a finite number or a list of them, such as [-99999], or None",
+    lambda values: all(map(number().holds, _as_list(values))),
+)
 
 
 # Windows and splits
@@ -264,13 +261,10 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     by_series = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
     series_of = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])
     starts = np.concatenate([*by_series, np.arange(0)]).astype(np.int64)
-    rows = (sequences.offsets[:-1][series_of] + starts)[:, None] + np.arange(length)
     names = sequences.ids[series_of]
     ids = [f"{name}[{at}:{at + length}]" for name, at in zip(names, starts, strict=True)]
-    values, offsets = sequences.values[rows.reshape(-1)], np.arange(len(starts) + 1) * length
-    ids = np.array(ids) if ids else None
-    cut = Sequences.trusted(values, offsets, ids, sequences.schema)
-    return Windows(cut, series_of, starts, lengths)
+    cut = sequences.pieces(series_of, starts, np.full_like(starts, length))
+    return Windows(cut.with_ids(np.array(ids, dtype=str)), series_of, starts, lengths)
 
 
 def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
@@ -284,11 +278,5 @@ def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
             f"Sequence {first} has {lengths[first]} steps and cannot be split after {at[first]}. "
             f"Give a number from 0 to {lengths[first]}."
         )
-    row, step = positions(sequences)
-    is_before = step < at[row]
-
-    def part(rows: np.ndarray, lengths: np.ndarray) -> Sequences:
-        values, offsets = sequences.values[rows], offsets_from_lengths(lengths)
-        return Sequences.trusted(values, offsets, sequences.ids, sequences.schema)
-
-    return part(is_before, at), part(~is_before, lengths - at)
+    every, starts = np.arange(len(sequences)), np.zeros_like(at)
+    return sequences.pieces(every, starts, at), sequences.pieces(every, at, lengths - at)

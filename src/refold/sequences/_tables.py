@@ -14,7 +14,6 @@ from refold._support.output import warn
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._arrow_columns import (
     OpenTable,
-    as_list,
     as_raw,
     check_has_ids,
     check_id_is_no_feature,
@@ -40,7 +39,6 @@ from refold.sequences._parts import (
     check_distinct,
     check_ids,
     encode_parts,
-    plain,
     sequence_name,
 )
 from refold.sequences._schema import Column, Schema, check_unique, default_names
@@ -72,13 +70,14 @@ def parts_from_table(
     check_some(len(codes), "row", "in the table")
     if sort or with_gaps:
         check_times(time, argument(sort=True) if sort else argument(time_gaps=True))
-    times: Any = None
+    column: Any = None
+    times, order = np.zeros(0), np.arange(len(codes))
     if time is None:
         _check_together(codes, ids, rows)
-        order = np.arange(len(codes))
     else:
-        times = opened.get(keys[1], "time")
-        order = _order_by_time(codes, ids, times, keys[1], rows, sort=sort)
+        column = opened.get(keys[1], "time")
+        times = sortable(column, keys[1], rows)
+        order = _order_by_time(codes, ids, times, column, keys[1], rows, sort=sort)
     if columns is None:
         names = [name for name in opened.columns if name not in {*keys, *opened.index}]
         check_some(len(names), "column", f"besides {', '.join(map(repr, keys))}")
@@ -86,28 +85,16 @@ def parts_from_table(
         names = _strings(columns)
         check_id_is_no_feature(names, keys[0])
     offsets = offsets_from_lengths(np.bincount(codes, minlength=len(ids)))
-    places = Places(offsets, ids)
-
-    def row_of(row: int) -> str:
-        return rows(order.item(row))
-
-    def row_of_part(row: int) -> str:
-        return f"{row_of(row)} (id {plain(ids[places.index(row)])!r})"
-
-    if rows.is_part:
-        places = replace(places, name=row_of_part)
-    elif rows is not PLAIN_ROWS:
-        places = replace(places, note=row_of)
+    places = Places(offsets, ids, None if rows is PLAIN_ROWS else rows, order)
     known = KnownColumns(names, column_types, opened.stored)
     raws = [as_raw(opened.get(name, "columns"), name) for name in names]
-    parts = encode_parts(
-        names, [(raw[order], hint) for raw, hint in raws], known, places, lists=False
-    )
+    ordered = [(raw[order], hint) for raw, hint in raws]
+    parts = encode_parts(names, ordered, known, places, lists=False)
     for message in known.warnings(parts.schema.columns):
         warn(message)
     if not with_gaps:
         return parts
-    gaps = time_gaps(sortable(times, keys[1], rows)[order], offsets, times.type)
+    gaps = time_gaps(times[order], offsets, column.type)
     values = np.concatenate([parts.values, gaps[:, None]], axis=1)
     return parts.with_schema(with_time_gaps(parts.schema), values)
 
@@ -136,17 +123,11 @@ def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A00
 
 def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
     """Return the index of each row's value, and the values in order of appearance."""
-    if isinstance(column, list):
-        indices: dict[Any, int] = {}
-        codes = [indices.setdefault(value, len(indices)) for value in column]
-        return np.array(codes, dtype=np.int64), list(indices)
     column = without_dictionary(column)
     if pa.types.is_null(column.type):
         return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
-    encoded = column.dictionary_encode(null_encoding="encode").unify_dictionaries()
-    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
-    values = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
-    return np.concatenate([np.zeros(0, dtype=np.int64), *codes]), values
+    encoded = column.dictionary_encode(null_encoding="encode").combine_chunks()
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
 
 def _strings(columns: Sequence[str]) -> list[str]:
@@ -165,39 +146,27 @@ def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
 
 
 def _order_by_time(
-    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
+    codes: np.ndarray,
+    ids: np.ndarray,
+    times: np.ndarray,
+    column: Any,  # of the times, for messages
+    name: str,
+    rows: Rows,
+    *,
+    sort: bool,
 ) -> np.ndarray:
     """Return row indices ordered by id, then time."""
-    times = sortable(column, name, rows)
-    by_time = np.lexsort((times, codes))
-    if same := _neighbors(by_time, codes, times, np.equal):
-        first, second = same
+    order = np.lexsort((times, codes)) if sort else np.argsort(codes, kind="stable")
+    before, after = order[:-1], order[1:]
+    wrong = np.flatnonzero((codes[before] == codes[after]) & (times[before] >= times[after]))
+    if len(wrong):
+        first, second = order[wrong[0] : wrong[0] + 2].tolist()
         raise DataError(
-            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in "
-            f"{rows.both(first, second)}. Each step needs its own time in column {name!r}."
-        )
-    if sort:
-        return by_time
-    order = np.argsort(codes, kind="stable")
-    if unsorted := _neighbors(order, codes, times, np.greater):
-        before, row = unsorted
-        hint = ", as numbers or dates, not as text" if is_text(column.type) else ""
-        raise DataError(
-            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
-            f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
-            f"{argument(sort=True)}, or by column {name!r}{hint}."
+            f"Id {ids[codes[second]].item()!r} has the time {str(column[second])!r} in "
+            f"{rows(second)}, after {str(column[first])!r} in {rows(first)}. Sort the table with "
+            f"{argument(sort=True)}, or by column {name!r}; each step of an id needs its own time."
         )
     return order
-
-
-def _neighbors(
-    order: np.ndarray, codes: np.ndarray, times: np.ndarray, compare: np.ufunc
-) -> list[int]:
-    """Return the first two adjacent rows of one id whose times compare true, or none."""
-    before, after = order[:-1], order[1:]
-    matches = (codes[before] == codes[after]) & compare(times[before], times[after])
-    at = int(np.argmax(matches)) if matches.any() else len(order)
-    return order[at : at + 2].tolist()
 
 
 # Times
@@ -206,47 +175,41 @@ def _neighbors(
 def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
     """Return times as numbers."""
     wrong = f"Column {name!r} cannot order the steps"
-    held = "values of several types" if isinstance(column, list) else f"{column.type} values"
-    if not isinstance(column, list):
-        if is_text(column.type):
-            column = _parse_text(column, wrong, rows)
-        if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
-            column = column.cast(pa.int32())
-        elif pa.types.is_temporal(column.type):
-            column = column.cast(pa.int64())
-        elif pa.types.is_decimal(column.type):
-            column = column.cast(pa.float64())
-        missing = column.is_null(nan_is_null=True).to_numpy()
-        if missing.any():
-            row = int(np.argmax(missing))
-            raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            return column.to_numpy()
-    raise DataError(f"{wrong}: it holds {held}. Expected numbers or dates.")
+    if is_text(column.type):
+        column = _parse_text(column, wrong, rows)
+    if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
+        column = column.cast(pa.int32())
+    elif pa.types.is_temporal(column.type):
+        column = column.cast(pa.int64())
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    missing = column.is_null(nan_is_null=True).to_numpy()
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
+    return column.to_numpy()
 
 
 def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
-    if pa.types.is_string_view(column.type):  # Arrow cannot parse dates in string views
-        column = column.cast(pa.large_string())
-    types = pa.float64(), pa.timestamp("ns")
-    for type_ in types:
+    """Return text as numbers if the first one is a number, else as dates."""
+
+    def is_parsed(text: Any, type_: pa.DataType) -> bool:
         with contextlib.suppress(pa.ArrowInvalid):
-            return column.cast(type_)
-    # The first text that differs in type from those before it.
-    row = max(_num_parsed(column, type_) for type_ in types)
+            return text.cast(type_) is not None
+        return False
+
+    # Arrow cannot parse dates in string views
+    column = column.cast(pa.large_string())
+    type_ = pa.float64() if is_parsed(column.drop_null()[:1], pa.float64()) else pa.timestamp("ns")
+    if is_parsed(column, type_):
+        return column.cast(type_)
+    row = next(row for row, text in enumerate(column) if not is_parsed(text, type_))
     raise DataError(
         f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
         "numbers or all dates."
     )
-
-
-def _num_parsed(column: Any, type_: Any) -> int:
-    """Return the index of the first text that cannot be parsed as a type."""
-    row = 0
-    with contextlib.suppress(pa.ArrowInvalid):
-        for row, text in enumerate(column):  # noqa: B007
-            text.cast(type_)
-    return row
 
 
 def check_times(time: str | None, what: str = argument(time_gaps=True)) -> None:
@@ -294,28 +257,22 @@ def parts_from_arrow(
     rows: Rows | None = None,  # to name places in a part of a file
 ) -> Parts:
     """Convert a table of list columns; implements `Sequences.from_arrow`."""
-    opened = _open_lists(table)
+    opened = open_table(table)
     if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
         id = "id"  # noqa: A001
-    identity = None if id is None else as_list(opened.ids(str(id)))
-    if columns is None:
-        names = [name for name, column in opened.columns.items() if has_lists(column)]
-        names = names or _text_columns(opened, id)
-    else:
-        names = _strings(columns)
+    identity = None if id is None else opened.ids(str(id)).to_pylist()
+    names = _list_columns(opened, id) if columns is None else _strings(columns)
     features = [opened.get(name, "columns") for name in names]
     check_some(len(features[0]), "row", "in the table")
     ids = check_ids(identity, len(features[0]))
 
     def row_name(row: int) -> str:
-        name = sequence_name(row, ids[row]) if rows is None else rows(row)
-        return name.capitalize()
+        return sequence_name(row, ids[row]) if rows is None else rows(row)
 
-    is_single = len(names) == 1 and hasattr(features[0], "type")  # not of mixed types
-    if is_single and is_text(features[0].type):
+    if len(names) == 1 and is_text(features[0].type):
         items = [value or "" for value in features[0].to_pylist()]
         return parts_from_list(items, column_types=column_types, ids=identity, names=names)
-    nested = is_single and is_nested(features[0])
+    nested = len(names) == 1 and is_nested(features[0])
     if nested:
         lengths, flat = split_nested(names[0], features[0], row_name)
         if not flat:  # no step tells the number of features
@@ -324,14 +281,7 @@ def parts_from_arrow(
     else:
         advice = "Sequences.from_table reads long tables"
         (lengths, flat), stored = split_lists(names, features, row_name, advice), opened.stored
-    places = Places(offsets_from_lengths(lengths), ids)
-    if rows is not None:
-
-        def step_of_part(row: int) -> str:
-            index = places.index(row)
-            return f"{rows(index)}, step {row - places.offsets[index]}"
-
-        places = replace(places, name=step_of_part)
+    places = Places(offsets_from_lengths(lengths), ids, rows)
     raws = [as_raw(column, name) for name, column in zip(names, flat, strict=True)]
     known = KnownColumns(names, column_types, stored)
     return encode_parts(names, raws, known, places, lists=not nested)
@@ -350,21 +300,13 @@ def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
     return pa.table(columns, metadata=metadata_of(schema))
 
 
-def _open_lists(table: Any) -> OpenTable:
-    """Open a table, or a single column under the default name."""
-    if isinstance(table, pa.Array | pa.ChunkedArray):
-        return open_table(pa.table({"x0": table}))
-    if not hasattr(table, "columns") and hasattr(table, "__arrow_c_stream__"):
-        column = pa.chunked_array(table)
-        if not pa.types.is_struct(column.type):
-            return open_table(pa.table({"x0": column}))
-    return open_table(table)
-
-
-def _text_columns(opened: OpenTable, id: str | None) -> list[str]:  # noqa: A002
+def _list_columns(opened: OpenTable, id: str | None) -> list[str]:  # noqa: A002
+    """Return the columns of lists, else the only column besides the ids if it is text."""
+    names = [name for name, column in opened.columns.items() if has_lists(column)]
+    if names:
+        return names
     names = [name for name in opened.columns if name not in {id, *opened.index}]
-    column: Any = opened.columns[names[0]] if len(names) == 1 else []
-    if isinstance(column, list) or not is_text(column.type):
+    if len(names) != 1 or not is_text(opened.columns[names[0]].type):
         raise SchemaError(
             "The table has no list column. Expected one row per sequence, with lists of numbers or "
             "tokens; Sequences.from_table(table, id=...) reads tables with one row per step."

@@ -70,8 +70,8 @@ class ColumnType(ABC):
     # The gradient of the loss with respect to the outputs before the link is this multiple of the
     # difference of output and target. It is so simple because each link is the canonical one.
     loss_slope = 1.0
-    # A column of two types of numbers has the more general one; None for types that do not mix.
-    generality: int | None = None
+    # A column of two types without categories has the more general one.
+    generality = 0
 
     def width(self, num_categories: int) -> int:
         """Return the number of outputs of a column."""
@@ -106,14 +106,15 @@ class ColumnType(ABC):
         """Return errors (..., 1) of outputs (..., width), in training and latent optimization."""
 
     @abstractmethod
+    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
+        """Return the errors of decoded values: squared differences, or 1 for a wrong value."""
+
     def is_right(
         self, true: np.ndarray, written: np.ndarray, tolerance: float, num_categories: int
     ) -> np.ndarray:
-        """Return which decoded values are right; NaN, a missing step, is not."""
-
-    @abstractmethod
-    def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
-        """Return the errors of decoded values in units of the error scaler."""
+        """Return which decoded values are right; missing steps and unknown categories are not."""
+        right = ~np.isnan(written) & (self.error(true, written, np) == 0)
+        return right & (true < num_categories) if self.has_categories else right
 
     def clean(self, values: np.ndarray) -> np.ndarray:
         """Return values of this type for numbers that another method, such as PCA, wrote."""
@@ -216,17 +217,11 @@ class Binary(ColumnType):
 
     name = "binary"
     link = "sigmoid"
-    generality = 0
 
     def describes(self, raw: np.ndarray) -> bool:
         """Return whether a column holds booleans, or nothing but 0 and 1 and both of them."""
         if raw.dtype.kind == "b":
             return True
-        # the first value decides about most numeric columns, and a Python float does it fastest
-        if len(raw):
-            first = raw[0].item()
-            if first != 0 and first != 1 and not math.isnan(first):
-                return False
         zeros = raw == 0
         if not zeros.any():  # as of most numeric columns
             return False
@@ -252,12 +247,6 @@ class Binary(ColumnType):
         """Return binary cross-entropies of probabilities."""
         output = xp.clip(output, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
         return -(target * xp.log(output) + (1.0 - target) * xp.log(1.0 - output))
-
-    def is_right(
-        self, true: np.ndarray, written: np.ndarray, tolerance: float, num_categories: int
-    ) -> np.ndarray:
-        """Return which values round to the truth."""
-        return ~np.isnan(written) & ((written >= 0.5) == (true >= 0.5))
 
     def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
         """Return 1 for values that round to another one."""
@@ -289,31 +278,14 @@ class Categorical(ColumnType):
         self, raw: np.ndarray, name: str, where: Where, stored: tuple[Any, ...] | None
     ) -> tuple[np.ndarray, tuple[Any, ...]]:
         """Return the indices of text (objects, None where missing) or integers."""
-        if raw.dtype.kind == "O":
-            objects = raw.tolist()
-            categories = _categories(set(objects) - {None}, stored)
-            index: dict[Any, float] = {category: i for i, category in enumerate(categories)}
-            index.setdefault(UNKNOWN, len(categories))
-            index[None] = math.nan
-            dtype = self.dtype(raw.dtype, len(categories))
-            places = (index[value] for value in objects)
-            return np.fromiter(places, dtype=dtype, count=len(objects)), categories
-        values = raw.astype(np.float64)
-        observed = ~np.isnan(values)
-        wrong = observed & (values != np.round(values)) | np.isinf(values)
-        advice = (
-            "A categorical column holds integers or text; make it numeric or correct the entry."
-        )
-        refuse(wrong, values, name, where, advice)
-        advice = f"Integers beyond {_MAX_CATEGORY} cannot be told apart; write them as text."
-        refuse(np.abs(values) > _MAX_CATEGORY, raw, name, where, advice)
-        distinct, inverse = np.unique(values[observed], return_inverse=True)
-        present = distinct.astype(np.int64).tolist()
-        categories = _categories(present, stored)
-        index = {category: i for i, category in enumerate(categories)}
-        indices = np.full(len(values), np.nan, dtype=self.dtype(raw.dtype, len(categories)))
-        indices[observed] = np.array([index[category] for category in present])[inverse]
-        return indices, categories
+        objects = raw.tolist() if raw.dtype.kind == "O" else _integers(raw, name, where)
+        categories = _categories(set(objects) - {None}, stored)
+        index: dict[Any, float] = {category: i for i, category in enumerate(categories)}
+        index.setdefault(UNKNOWN, len(categories))
+        index[None] = math.nan
+        dtype = self.dtype(raw.dtype, len(categories))
+        places = (index[value] for value in objects)
+        return np.fromiter(places, dtype=dtype, count=len(objects)), categories
 
     def dtype(self, raw: np.dtype, num_categories: int) -> np.dtype:
         """Return float32 if it holds all indices exactly."""
@@ -329,12 +301,6 @@ class Categorical(ColumnType):
         probability = xp.sum(xp.where(is_true, output, 0.0), axis=-1, keepdims=True)
         return -xp.log(xp.maximum(probability, _MIN_PROBABILITY))
 
-    def is_right(
-        self, true: np.ndarray, written: np.ndarray, tolerance: float, num_categories: int
-    ) -> np.ndarray:
-        """Return which categories are the true ones; an unknown one is always wrong."""
-        return (true == written) & (true < num_categories)
-
     def error(self, true: Array, written: Array, xp: ArrayModule) -> Any:
         """Return 1 for another category."""
         return xp.where(true != written, 1.0, 0.0)
@@ -348,6 +314,17 @@ class Categorical(ColumnType):
         # The Gumbel-max trick: C. J. Maddison, D. Tarlow and T. Minka, "A* Sampling", NeurIPS 2014,
         # section 2. A category has a probability proportional to p ** (1 / temperature).
         return xp.log(xp.maximum(output, _MIN_PROBABILITY)) / temperature + noise
+
+
+def _integers(raw: np.ndarray, name: str, where: Where) -> list[int | None]:
+    """Return numbers as integers, None where missing; checks that they are integers."""
+    values = raw.astype(np.float64)
+    wrong = (values != np.round(values)) & ~np.isnan(values) | np.isinf(values)
+    advice = "A categorical column holds integers or text; make it numeric or correct the entry."
+    refuse(wrong, values, name, where, advice)
+    advice = f"Integers beyond {_MAX_CATEGORY} cannot be told apart; write them as text."
+    refuse(np.abs(values) > _MAX_CATEGORY, raw, name, where, advice)
+    return [None if value != value else int(value) for value in values.tolist()]
 
 
 def _categories(present: Iterable[Any], stored: tuple[Any, ...] | None) -> tuple[Any, ...]:
@@ -389,13 +366,3 @@ def number_mask(column_types: Iterable[str]) -> np.ndarray:
 def inferred_type(raw: np.ndarray) -> ColumnType:
     """Return the type of a raw column (num_steps,) of numbers; counts are declared, not found."""
     return BINARY if BINARY.describes(raw) else NUMERIC
-
-
-def common_type(names: Iterable[str]) -> ColumnType | None:
-    """Return the type that columns of these types have together; None if there is none."""
-    types = {COLUMN_TYPES[name] for name in names}
-    if len(types) == 1:
-        return types.pop()
-    if any(type_.generality is None for type_ in types):
-        return None
-    return max(types, key=lambda type_: type_.generality or 0)
