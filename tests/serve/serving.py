@@ -1,5 +1,6 @@
 """A server in a thread, and helpers for its tests."""
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -22,7 +23,7 @@ def started(files, *, indexes=None, **settings):
     server, bound, url = prepared(files, ServeSettings(port=0, **settings), indexes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
-    service = server.config.app.service
+    service = server.config.app
     service.server = server
     try:
         yield url, service
@@ -34,19 +35,20 @@ def started(files, *, indexes=None, **settings):
 @contextlib.contextmanager
 def busy(service):
     """Keep the computing thread busy inside the block."""
-    done = threading.Event()
-    service.batches._busy = True
-    service.batches._thread.submit(done.wait, 10)
+    began, done = threading.Event(), threading.Event()
+
+    def wait():
+        began.set()
+        done.wait(10)
+
+    wait_until(lambda: service.server.started)
+    loop = service.server.servers[0].get_loop()
+    asyncio.run_coroutine_threadsafe(service.batches.compute_alone(1, wait), loop)
+    began.wait(10)
     try:
         yield
     finally:
         done.set()
-        service.batches.loop.call_soon_threadsafe(_free, service.batches)
-
-
-def _free(batches):
-    batches._busy = False
-    batches._plan()
 
 
 def stream_of(table):

@@ -234,6 +234,6 @@ def test_openapi_describes_every_operation_with_an_example(client):
         if "post" in item:
             content = item["post"]["requestBody"]["content"]["application/json"]
             schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
-            assert set(content["example"]) <= set(schema["properties"]), path
-            assert set(schema.get("required", ())) <= set(content["example"]), path
+            for name in schema.get("required", ()):
+                assert schema["properties"][name]["examples"], path
     assert "/v1/{model}/encode" in document["paths"]

@@ -6,7 +6,7 @@ import functools
 import itertools
 import struct
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -26,10 +26,7 @@ from refold.serve._settings import ServeSettings, ServiceError, check_limit, inv
 ARROW = "application/vnd.apache.arrow.stream"
 _CHAIN = itertools.chain.from_iterable
 # What NumPy, PyArrow and Python raise at content of a request that they cannot convert.
-_UNREADABLE = (
-    *(pa.ArrowException, struct.error, TypeError, ValueError, ArithmeticError, LookupError),
-    *(AttributeError, OSError, MemoryError),
-)
+_UNREADABLE = (pa.ArrowException, struct.error, TypeError, ValueError, OverflowError, OSError)
 _FLOATS = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
@@ -43,23 +40,6 @@ class Bodies:
     @contextlib.asynccontextmanager
     async def reading(self, receive: Receive, headers: dict[bytes, bytes]) -> AsyncIterator[bytes]:
         """Yield a body, decompressed, whose bytes count until the end of the block."""
-        held = 0
-
-        def hold(content: bytes) -> bytes:
-            nonlocal held
-            check_limit("total_body", self.size + len(content), self._settings)
-            self.size += len(content)
-            held += len(content)
-            return content
-
-        try:
-            yield await self._read(receive, headers, hold)
-        finally:
-            self.size -= held
-
-    async def _read(
-        self, receive: Receive, headers: dict[bytes, bytes], hold: Callable[[bytes], bytes]
-    ) -> bytes:
         encoding = headers.get(b"content-encoding", b"identity").strip().lower()
         if encoding not in (b"identity", b"gzip", b""):
             message = "Content-Encoding must be gzip or absent."
@@ -68,16 +48,29 @@ class Bodies:
         if length.isdigit():
             check_limit("body", int(length), self._settings)
         parts, size, is_open = [], 0, True
-        while is_open:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            parts.append(hold(message.get("body", b"")))
-            size += len(parts[-1])
-            check_limit("body", size, self._settings)
-            is_open = message.get("more_body", False)
-        body = b"".join(parts)
-        return hold(self._decompressed(body)) if encoding == b"gzip" else body
+        try:
+            while is_open:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                self._hold(len(parts[-1]))
+                check_limit("body", size, self._settings)
+                is_open = message.get("more_body", False)
+            body = b"".join(parts)
+            if encoding == b"gzip":
+                body = self._decompressed(body)
+                size += len(body)
+                self._hold(len(body))
+            yield body
+        finally:
+            self.size -= size
+
+    def _hold(self, size: int) -> None:
+        """Count bytes, and refuse them if they are too many."""
+        self.size += size
+        check_limit("total_body", self.size, self._settings)
 
     def _decompressed(self, body: bytes) -> bytes:
         """Return the content of one whole gzip stream."""
@@ -185,9 +178,9 @@ def read_table(
     table = _parsed_table(body, settings)
     names = kind.__struct_fields__
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
-    columns: dict[str, list[Any]] = {"codes": []} if has_codes else {}
-    if not has_codes and "sequences" in names:
-        columns = {"sequences": []}
+    columns: dict[str, list[Any]] = {}
+    if has_codes or "sequences" in names:
+        columns["codes" if has_codes else "sequences"] = []
     if has_codes and "length" in table.column_names:
         if "lengths" in names:
             columns["lengths"] = table["length"].to_pylist()

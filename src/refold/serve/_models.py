@@ -176,16 +176,16 @@ def named_paths(models: list[str]) -> dict[str, Path]:
 
 
 def named_indexes(indexes: list[str], models: Mapping[str, Path]) -> dict[str, str]:
-    """Return folders or URLs of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
+    """Return files of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
     places: dict[str, str] = {}
     for text in indexes:
         name, sign, place = text.partition("=")
         if not sign or name not in models:
+            name, place = next(iter(models)), text
             if len(models) > 1:  # a single model needs no name
                 raise ParameterError(
                     f"Write the name of a model before the index {text!r}: NAME=INDEX. The models "
                     f"are {', '.join(models)}."
                 )
-            name, place = next(iter(models)), text
         places[name] = place
     return places
