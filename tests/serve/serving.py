@@ -51,17 +51,37 @@ def busy(service):
         done.set()
 
 
+def post(client, path, content):
+    """Post JSON, and return the answer."""
+    response = client.post(f"/v1/{path}", json=content)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def post_table(client, path, table):
+    """Post a table, and return that of the answer."""
+    headers = {"content-type": ARROW}
+    response = client.post(f"/v1/{path}", content=stream_of(table), headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == ARROW
+    return pa.ipc.open_stream(response.content).read_all()
+
+
+def refusal(response):
+    """Return the message of an answer with status 422."""
+    assert response.status_code == 422, response.text
+    message = response.json()["error"]["message"]
+    assert "Traceback" not in message
+    assert "\n" not in message
+    assert "/" not in message.replace("application/", "")
+    return message
+
+
 def stream_of(table):
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
-
-
-def table_of(response):
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"] == ARROW
-    return pa.ipc.open_stream(response.content).read_all()
 
 
 def same(given, expected):

@@ -1,7 +1,6 @@
 """Requests that are computed together, by one thread."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -97,21 +96,21 @@ class Batcher:
         # Results do not depend on what is computed together, so a batch is whatever waits. A
         # request waits for others only if several came together before: clients that had an answer
         # together will ask again together.
+        loop = asyncio.get_running_loop()
         while True:
-            seconds = None
+            timer = None
             if self._waiting:
                 steps = sum(job.steps for job in self._waiting)
-                if len(self._waiting) >= self._expected or steps >= self.settings.batch_steps:
-                    return
+                is_full = len(self._waiting) >= self._expected or steps >= self.settings.batch_steps
                 patience = min(self.settings.batch_seconds, _WAITING * self._took)
-                now = asyncio.get_running_loop().time()
-                seconds = self._waiting[0].arrived + patience - now
-                if seconds <= 0:
+                until = self._waiting[0].arrived + patience
+                if is_full or until <= loop.time():
                     return
+                timer = loop.call_at(until, self._arrival.set)
             self._arrival.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._arrival.wait()
+            await self._arrival.wait()
+            if timer is not None:
+                timer.cancel()
 
     def _take(self) -> list[Job]:
         """Take the first request, and others with its key that fit beside it."""

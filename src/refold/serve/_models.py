@@ -120,13 +120,12 @@ class ServedModel:
         fitted, values, lines = self.fitted, sequences.values, []
         if meaning is not None and len(values) > fitted.max_steps:  # in all sequences
             lines.append(describe_longer(sequences.lengths, fitted.max_steps, meaning))
-        if not fitted.specification.observed_flags and not np.isfinite(values.sum()):
-            missing = int(np.isnan(values).sum())
-            if missing:
-                lines.append(
-                    f"{missing} values are missing, and the model was fitted on data "
-                    "without gaps: it reads them as the mean."
-                )
+        missing = int(np.isnan(values).sum())
+        if missing and not fitted.specification.observed_flags:
+            lines.append(
+                f"{missing} values are missing, and the model was fitted on data without gaps: it "
+                "reads them as the mean."
+            )
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
             unknown = int((values[:, i] == len(column.categories)).sum())
