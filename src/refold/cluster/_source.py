@@ -162,7 +162,7 @@ def find_units(source: Source) -> list[Unit]:
             for piece in _pieces(place_of(file.name), [source.options.id], _ID_ROWS, by=by):
                 rows = piece.begins[:-1]
                 numbers = np.full(len(rows), number, np.int32)
-                ids = piece.table[source.options.id].take(pa.array(rows))
+                ids = _plain(piece.table[source.options.id]).take(pa.array(rows))
                 database.register(
                     "piece", pa.table({"id": ids, "file": numbers, "row": piece.first + rows})
                 )
@@ -300,7 +300,7 @@ def _pieces(
             continue
         if last is not None:
             table, first = pa.concat_tables([last.table, table]), last.first
-        piece = Slice(table, np.append(_begins(table[by]), len(table)), first)
+        piece = Slice(table, np.append(_begins(_plain(table[by])), len(table)), first)
         if len(piece) > 1:
             yield piece.part(0, len(piece) - 1)
         last = piece.part(len(piece) - 1, len(piece))
@@ -334,10 +334,13 @@ def _open_parquet(place: Place) -> pq.ParquetFile:
     )
 
 
+def _plain(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ids without a dictionary."""
+    return ids.cast(ids.type.value_type) if pa.types.is_dictionary(ids.type) else ids
+
+
 def _begins(ids: pa.ChunkedArray) -> np.ndarray:
     """Return the rows whose id differs from that of the row before."""
-    if pa.types.is_dictionary(ids.type):
-        ids = ids.cast(ids.type.value_type)
     different = call_function("not_equal", [ids.slice(1), ids.slice(0, len(ids) - 1)])
     changed = different.fill_null(True).to_numpy()  # noqa: FBT003
     return np.append(0, np.flatnonzero(changed) + 1)

@@ -52,9 +52,8 @@ class Place(NamedTuple):
         """The path or URL, as a user would write it."""
         return f"{self.prefix}{self.path}{self.query}"
 
-    @property
     def info(self) -> Any:
-        """Size, time and type; the type says if there is nothing."""
+        """Return size, time and type; the type says if there is nothing."""
         return self.system.get_file_info(self.path)
 
     def beside(self, name: str) -> "Place":
@@ -136,7 +135,7 @@ def stamp_of(info: Any) -> FileStamp:
 def find_parquet(name: str) -> list[tuple[Place, FileStamp]]:
     """Return the Parquet files of a path, URL, glob or folder, sorted by name."""
     place = place_of(name)
-    system, path, info = place.system, place.path, place.info
+    system, path, info = place.system, place.path, place.info()
     if info.type == fs.FileType.File:
         infos = [info]
     elif info.type == fs.FileType.Directory:
@@ -176,20 +175,20 @@ def replaced(place: Place) -> Iterator[BinaryIO]:
         try:
             with place.system.open_output_stream(target.path) as stream:
                 shutil.copyfileobj(local, stream, 1 << 20)
-            if target.info.size != size:
+            if target.info().size != size:
                 raise OSError(f"only a part of it arrived at {target.name}")
             if target != place:
                 place.system.move(target.path, place.path)
         except BaseException:
             # in an object store, an incomplete upload must not stay under the name of a part
-            if target.info.type == fs.FileType.File:
+            if target.info().type == fs.FileType.File:
                 place.system.delete_file(target.path)
             raise
 
 
 def make_folder(place: Place) -> list[str]:
     """Create a folder if it is not there, and return the names of the files in it."""
-    info = place.info
+    info = place.info()
     if info.type == fs.FileType.File:
         raise ParameterError(
             f"The output {place.name} is a file. A cluster writes a folder of parts; name a new "

@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,9 @@ def _begin(output: Place, manifest: str, model: bytes) -> None:
 
 def _check_same(output: Place, manifest: dict[str, Any]) -> None:
     """Raise ``ParameterError`` if a folder has the manifest of another run."""
-    earlier = json.loads(_content(output.beside(MANIFEST)))
+    earlier: dict[str, Any] = {}
+    with suppress(ValueError):  # if it is no JSON
+        earlier = json.loads(_content(output.beside(MANIFEST)))
     for key, value in manifest.items():
         before = earlier.get(key)
         if before == value:
@@ -180,7 +183,7 @@ def _check_same(output: Place, manifest: dict[str, Any]) -> None:
         if key == "model":
             difference = "another model"
         elif key == "files":
-            pairs = itertools.zip_longest(before, value)
+            pairs = itertools.zip_longest(before or (), value)
             name = next((new or old)[0] for old, new in pairs if old != new)
             difference = f"other source files: {name} is new, has changed or is not there"
         raise ParameterError(
@@ -339,7 +342,7 @@ def _model(output: str, model_hash: str) -> Model:
 
 def _check_unchanged(unit: Unit) -> None:
     """Raise ``FileAccessError`` if the file of a unit is not the one that was opened."""
-    if stamp_of(place_of(unit.file).info) != unit.stamp:
+    if stamp_of(place_of(unit.file).info()) != unit.stamp:
         raise FileAccessError(
             f"{unit.file} has changed since the run began. Restore it, or start again with a new "
             "output folder."

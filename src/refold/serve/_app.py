@@ -248,7 +248,8 @@ class Service:
             numbers = generate_latest(self.metrics.registry)
             await answer(scope, send, numbers, media_type=CONTENT_TYPE_LATEST)
 
-        return dict.fromkeys(pages, ("GET", page)) | {"/v1/metrics": ("GET", metrics)}
+        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
+        return handlers | {"/v1/metrics": ("GET", metrics)}
 
     async def _operate(
         self, scope: Scope, receive: Receive, send: Send, *, model_name: str, name: str
