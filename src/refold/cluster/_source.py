@@ -16,7 +16,7 @@ from pyarrow.compute import call_function
 from refold._support.optional_imports import optional
 from refold.cluster._storage import FileStamp, Place, find_parquet, one_line, place_of
 from refold.errors import DataError, FileFormatError, SchemaError, argument
-from refold.sequences import Schema, TableOptions, find_layout
+from refold.sequences import Schema, TableOptions, find_layout, has_default_names
 
 # Steps of a unit: a share of all, within bounds. They depend on the data alone, so that a second
 # run has the same units on another cluster.
@@ -116,7 +116,7 @@ def _roles(schema: Schema, names: Sequence[str], request: TableOptions) -> Table
     time_name = request.time or (schema.time_name if schema.time_name in names else None)
     if request.columns is not None:
         columns = list(request.columns)
-    elif schema.names in {("token",), tuple(f"x{i}" for i in range(schema.num_columns))}:
+    elif has_default_names(schema):
         columns = None  # the training data had no names
     return replace(request, id=id_name, time=time_name, columns=columns, time_gaps=time_gaps)
 

@@ -111,7 +111,7 @@ class WrittenPart:
 def plan(
     run: Run, source: list[str], part_steps: int | None, schema: dict[str, Any], model: bytes
 ) -> tuple[Run, list[Unit]] | RefoldError:
-    """Open the source and the output folder, and return the units of run."""
+    """Open the source and the output folder, and return the units of work."""
 
     def planned() -> tuple[Run, list[Unit]]:
         _check_version(run.version)

@@ -57,6 +57,7 @@ Clip = Annotated[
     bool, Meta(description="Clip each numeric column to its range in the training data.")
 ]
 Rate = Annotated[float, Meta(gt=0, lt=1)]
+NumSteps = Annotated[int, Meta(ge=1, le=_MANY)]
 
 
 class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -99,15 +100,13 @@ class ForecastRequest(AnyRequest, Generic[SequenceT]):
 
     sequences: SequenceList[SequenceT]
     steps: Annotated[
-        Annotated[int, Meta(ge=1, le=_MANY)] | None,
+        NumSteps | None,
         Meta(description="Steps to forecast, by default all that the model was fitted for."),
     ] = None
     alpha: Annotated[
         Rate | None, Meta(description="Largest share of values outside the bounds.")
     ] = None
-    context: Annotated[
-        Annotated[int, Meta(ge=1, le=_MANY)] | None, Meta(description="Most last steps to read.")
-    ] = None
+    context: Annotated[NumSteps | None, Meta(description="Most last steps to read.")] = None
     clip: Clip = False
 
 
