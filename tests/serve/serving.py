@@ -1,5 +1,6 @@
 """A server in a thread, and helpers for its tests."""
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -22,7 +23,7 @@ def started(files, *, indexes=None, **settings):
     server, bound, url = prepared(files, ServeSettings(port=0, **settings), indexes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
-    service = server.config.app.service
+    service = server.config.app
     service.server = server
     try:
         yield url, service
@@ -34,19 +35,46 @@ def started(files, *, indexes=None, **settings):
 @contextlib.contextmanager
 def busy(service):
     """Keep the computing thread busy inside the block."""
-    done = threading.Event()
-    service.batches._busy = True
-    service.batches._thread.submit(done.wait, 10)
+    began, done = threading.Event(), threading.Event()
+
+    def wait():
+        began.set()
+        done.wait(10)
+
+    wait_until(lambda: service.server.started)
+    loop = service.server.servers[0].get_loop()
+    asyncio.run_coroutine_threadsafe(service.batches.compute_alone(1, wait), loop)
+    began.wait(10)
     try:
         yield
     finally:
         done.set()
-        service.batches.loop.call_soon_threadsafe(_free, service.batches)
 
 
-def _free(batches):
-    batches._busy = False
-    batches._plan()
+def post(client, path, content):
+    """Post JSON, and return the answer."""
+    response = client.post(f"/v1/{path}", json=content)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def post_table(client, path, table):
+    """Post a table, and return that of the answer."""
+    headers = {"content-type": ARROW}
+    response = client.post(f"/v1/{path}", content=stream_of(table), headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == ARROW
+    return pa.ipc.open_stream(response.content).read_all()
+
+
+def refusal(response):
+    """Return the message of an answer with status 422."""
+    assert response.status_code == 422, response.text
+    message = response.json()["error"]["message"]
+    assert "Traceback" not in message
+    assert "\n" not in message
+    assert "/" not in message.replace("application/", "")
+    return message
 
 
 def stream_of(table):
@@ -54,12 +82,6 @@ def stream_of(table):
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
-
-
-def table_of(response):
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"] == ARROW
-    return pa.ipc.open_stream(response.content).read_all()
 
 
 def same(given, expected):

@@ -1,8 +1,10 @@
 """Malformed, cancelled and incomplete requests get at most one response and no side effects."""
 
-import json
 import socket
 import struct
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -10,62 +12,43 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from serve.serving import ARROW, busy, stream_of, wait_until
+from serve.serving import ARROW, busy, refusal, started, stream_of, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 PATH = "/v1/pairs/encode"
 ONE = b'{"sequences":[[[1,2]]]}'
 
 
-def message(response):
-    assert response.status_code == 422, response.text
-    error = response.json()["error"]
-    assert "Traceback" not in error["message"]
-    assert "/" not in error["message"].replace("application/", "")
-    return error["message"]
-
-
 @pytest.mark.parametrize(
     ("operation", "content", "expected"),
     [
         ("encode", {}, "missing required field `sequences`"),
-        ("encode", {"sequences": 5}, "Expected `array`, got `int` at `$.sequences`"),
         ("encode", {"sequences": []}, "There is no sequence in the list"),
         ("encode", {"sequences": [[["a", "b"]]]}, "numeric"),
         ("encode", {"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
-        ("encode", {"sequences": [[[1, 2, 3]]]}, "3 features"),
         ("encode", {"sequences": [{"x": [1]}]}, "got `object` at `$.sequences[0]`"),
-        ("encode", {"sequences": [[[[1, 2]]]]}, "got `array` at `$.sequences[0][0][0]`"),
         (
             "encode",
             {"sequences": [[[1, 2]]], "clip": True},
             "unknown field `clip`. The fields of this request are sequences.",
         ),
         ("decode", {"codes": [[1, 2, 3], [1]]}, "length >= 3 at `$.codes[1]`"),
-        ("decode", {"codes": [["a"]]}, "got `str` at `$.codes[0][0]`"),
         ("decode", {"codes": [[1e300, 0, 0]]}, "finite in float32"),
         ("decode", {"codes": [[0, 0, 0]], "lengths": [1, 2]}, "one entry per code"),
-        ("decode", {"codes": [[0, 0, 0]], "lengths": [-1]}, "`int` >= 0 at `$.lengths[0]`"),
-        ("decode", {"codes": [[0, 0, 0]], "clip": 1}, "Expected `bool`, got `int` at `$.clip`"),
         ("detect", {"sequences": [[[1, 2]]], "alpha": 2}, "`float` < 1.0 at `$.alpha`"),
         ("detect", {"sequences": [[[1, 2]]], "alpha": 1e-9}, "calibration"),
         ("forecast", {"sequences": [[[1, 2]]], "steps": 99}, "steps"),
-        ("forecast", {"sequences": [[[1, 2]]], "alpha": 5e-324}, "calibration"),
-        ("generate", {"n": -1}, "`int` >= 0 at `$.n`"),
-        ("generate", {"temperature": None}, "got `null` at `$.temperature`"),
         ("generate", {"n": 1, "components": 60}, "components"),
     ],
 )
 def test_wrong_fields(client, operation, content, expected):
-    assert expected in message(client.post(f"/v1/pairs/{operation}", json=content))
+    assert expected in refusal(client.post(f"/v1/pairs/{operation}", json=content))
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[1]", b"{", b"\xff\xfe", b'{"sequences": [[[NaN, 1]]]}', b"[" * 100_00]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_00])
 def test_not_json(client, body):
     headers = {"content-type": "application/json"}
-    assert message(client.post(PATH, content=body, headers=headers))
+    assert refusal(client.post(PATH, content=body, headers=headers))
 
 
 def compressed(values):
@@ -92,36 +75,34 @@ def shifted():
         (compressed([[1.0] * 500]), "must not be compressed"),
         (compressed(pa.array(["a" * 500]).dictionary_encode()), "must not be compressed"),
         (shifted(), "Arrow IPC"),
+        (stream_of(pa.table({"name": [[1.0]]})).replace(b"name", b"n\xffme"), "Arrow IPC"),
         (stream_of(pa.table({"x0": pa.nulls(1 << 30)})), "has the type null"),
         (stream_of(pa.table({"x0": [[{"a": 1}]]})), "has the type list"),
         (stream_of(pa.table({"y": [[1.0]], "z": [[1.0]], "w": [[1.0]]})), "features"),
-        (stream_of(pa.table({"id": [1]})), "list"),
     ],
-    ids=["text", "buffers", "words", "shifted", "nulls", "structs", "columns", "no-lists"],
+    ids=["text", "buffers", "words", "shifted", "name", "nulls", "structs", "columns"],
 )
 def test_wrong_tables(client, body, expected):
-    assert expected in message(client.post(PATH, content=body, headers={"content-type": ARROW}))
+    assert expected in refusal(client.post(PATH, content=body, headers={"content-type": ARROW}))
 
 
-def test_wrong_queries_and_lengths_of_tables(client):
+def test_wrong_queries_lengths_and_ids_of_tables(client):
     codes = pa.table({"code": [[0.0, 0.0, 0.0]]})
-    wrong = codes.append_column("length", pa.array(["a"]))
     for path, table, expected in (
-        ("decode", wrong, "Expected `int`, got `str` at `$.lengths[0]`"),
-        ("decode?codes=1", codes, "The query cannot hold 'codes'"),
+        ("decode", codes.append_column("length", pa.array(["a"])), "got `str` at `$.lengths[0]`"),
+        ("decode", codes.append_column("id", pa.array([["a"]])), "The column 'id' holds lists"),
         ("decode?" + "a=1&" * 99, codes, "The query of the URL cannot be read"),
         ("decode?clip=maybe", codes, "Expected `bool`, got `str` at `$.clip`"),
     ):
         headers = {"content-type": ARROW}
         response = client.post(f"/v1/pairs/{path}", content=stream_of(table), headers=headers)
-        assert expected in message(response)
+        assert expected in refusal(response)
 
 
 def test_truncated_or_changed_tables_get_a_response(client):
-    """Each byte of the header is changed, and each length is tried, without a crash."""
     body = stream_of(pa.table({"x0": [[1.0, 2.0], [3.0]], "x1": [[1.0, 2.0], [3.0]]}))
     rng = np.random.default_rng(0)
-    for _ in range(150):
+    for _ in range(100):
         changed = bytearray(body[: rng.integers(1, len(body))] if rng.random() < 0.3 else body)
         changed[rng.integers(len(changed))] = rng.integers(256)
         response = client.post(PATH, content=bytes(changed), headers={"content-type": ARROW})
@@ -133,9 +114,8 @@ def test_truncated_or_changed_tables_get_a_response(client):
     [
         ("application/json", "br", 415),
         ("application/json", "gzip", 422),
-        # a browser sends these types to other origins without a question
-        *[("", "", 415), ("text/plain", "", 415), ("multipart/form-data", "", 415)],
-        ("application/x-www-form-urlencoded", "", 415),
+        # a browser sends this type to other origins without a question
+        ("text/plain", "", 415),
     ],
 )
 def test_wrong_headers(client, kind, encoding, status):
@@ -163,15 +143,13 @@ def test_requests_that_are_not_http(url, content, status):
         assert raw.recv(10_000).startswith(b"HTTP/1.1 " + status)
 
 
-def answers(raw, count):
-    """Return the statuses and bodies of several responses on one connection."""
-    responses = []
+def status_of(raw):
+    """Return the status of the next answer on a connection, and skip its body."""
     stream = raw.makefile("rb")
-    for _ in range(count):
-        status = int(stream.readline().split()[1])
-        headers = dict(line.lower().split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
-        responses.append((status, stream.read(int(headers[b"content-length"]))))
-    return responses
+    status = int(stream.readline().split()[1])
+    headers = dict(line.lower().split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
+    stream.read(int(headers[b"content-length"]))
+    return status
 
 
 def head(length, path=PATH):
@@ -181,32 +159,18 @@ def head(length, path=PATH):
     ).encode()
 
 
-def test_pipelined_requests_get_responses_in_order(url, pairs):
-    bodies = [b'{"sequences":[[[%d,2]]]}' % i for i in range(3)]
-    sent = [head(len(body)) + body for body in bodies]
-    sent.insert(2, b"GET /v1/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    with connected(url) as raw:
-        raw.sendall(b"".join(sent))
-        responses = answers(raw, 4)
-    assert [status for status, _ in responses] == [200] * 4
-    assert json.loads(responses.pop(2)[1]) == {"ready": True}
-    codes = [json.loads(body)["codes"][0] for _, body in responses]
-    expected = pairs.encode([[[i, 2]] for i in range(3)])
-    np.testing.assert_array_equal(np.array(codes, np.float32), expected)
-
-
 def test_the_rest_of_a_refused_body_is_skipped(url, service, monkeypatch):
     """It does not count as a header, and the connection stays open."""
     with connected(url) as raw:
         with monkeypatch.context() as patch:
             patch.setattr(service.batches, "settings", SimpleNamespace(max_queue=0))
             raw.sendall(head(50_000))
-            assert answers(raw, 1)[0][0] == 429
+            assert status_of(raw) == 429
             raw.sendall(b" " * 50_000)
             raw.sendall(head(200_000, "/v1/pairs/nothing") + b" " * 200_000)
-            assert answers(raw, 1)[0][0] == 404
+            assert status_of(raw) == 404
         raw.sendall(head(len(ONE)) + ONE)
-        assert answers(raw, 1)[0][0] == 200
+        assert status_of(raw) == 200
 
 
 def test_clients_that_disconnect_leave_nothing_behind(url, service):
@@ -236,3 +200,22 @@ def test_failures_do_not_reveal_internals(url, service, caplog, monkeypatch):
     assert response.json()["error"]["code"] == "internal"
     assert "secret" not in response.text
     assert "secret of" in caplog.text
+
+
+@pytest.mark.slow
+def test_no_request_of_the_description_fails(files, tmp_path):
+    """Schemathesis generates requests from the OpenAPI description, for a minute."""
+    with started(files) as (url, service):
+        command = [Path(sys.executable).with_name("st"), "run", f"{url}/v1/openapi.json"]
+        # the description does not say which columns a model has, so a model may refuse valid data
+        options = ["--max-time", "60", "--exclude-checks", "positive_data_acceptance"]
+        done = subprocess.run(
+            [*command, *options, "--continue-on-failure"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert httpx.get(f"{url}/v1/ready").status_code == 200
+        assert service.batches.open == service.batches.waiting == 0

@@ -11,34 +11,78 @@ import pytest
 
 import refold
 from refold.sequences import Sequences, codes_from_arrow, codes_to_arrow
-from serve.serving import ARROW, WORDS, busy, same, stream_of, table_of, wait_until
+from serve.serving import ARROW, busy, post, post_table, same, stream_of, wait_until
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 NEW = [one.tolist() for one in ragged(9, seed=3)]
-TABLE = Sequences.from_list(NEW).to_arrow()
+IDS = [f"s{i}" for i in range(9)]
+TABLE = Sequences.from_list(NEW, ids=IDS).to_arrow()
 
 
-def post(client, path, content, **options):
-    response = client.post(f"/v1/{path}", json=content, **options)
-    assert response.status_code == 200, response.text
-    return response.json()
+@pytest.mark.parametrize(
+    ("name", "operation", "fields"),
+    [
+        ("pairs", "encode", {}),
+        ("pairs", "decode", {}),
+        ("pairs", "decode", {"lengths": [*range(9)], "clip": True}),
+        ("pairs", "reconstruct", {"clip": True}),
+        ("pairs", "generate", {"n": 3, "seed": 5, "components": 1}),
+        ("words", "encode", {}),
+        ("words", "decode", {}),
+        ("words", "reconstruct", {}),
+        (
+            "words",
+            "generate",
+            {"n": 3, "seed": 5, "components": 1, "temperature": 0.7, "lengths": [3, 0, 5]},
+        ),
+    ],
+)
+def test_json(client, pairs, words, name, operation, fields):
+    model, data = {"pairs": (pairs, NEW), "words": (words, ["nine", "", "zoo"])}[name]
+    if operation == "generate":
+        options = {key: value for key, value in fields.items() if key not in ("n", "seed")}
+        expected = model.generate(3, random_state=5, **options)
+    else:
+        given = model.encode(data) if operation == "decode" else data
+        expected = getattr(model, operation)(given, **fields)
+        key = "codes" if operation == "decode" else "sequences"
+        fields = fields | {key: np.asarray(given).tolist() if key == "codes" else given}
+    answer = post(client, f"{name}/{operation}", fields)
+    assert same(answer["codes" if operation == "encode" else "sequences"], expected)
 
 
-def post_table(client, path, table):
-    content, headers = stream_of(table), {"content-type": ARROW}
-    return table_of(client.post(f"/v1/{path}", content=content, headers=headers))
+def test_detect_and_forecast(client, pairs):
+    detection = pairs.detect(NEW, alpha=0.1)
+    content = {"sequences": NEW, "alpha": 0.1, "steps": True}
+    rows = post(client, "pairs/detect", content)["detections"]
+    assert same([row["score"] for row in rows], detection.scores.tolist())
+    assert same([row["p_value"] for row in rows], detection.p_values.tolist())
+    assert same([row["step_scores"] for row in rows], detection.step_scores)
+    forecast = pairs.forecast(NEW, 2, alpha=0.1)
+    answer = post(client, "pairs/forecast", {"sequences": NEW, "steps": 2, "alpha": 0.1})
+    assert same(answer["sequences"], forecast.values)
+    assert same(answer["lower"], forecast.lower)
 
 
-def test_encode(client, pairs, words):
-    codes = pairs.encode(NEW)
-    assert same(post(client, "pairs/encode", {"sequences": NEW})["codes"], codes)
-    answer = post(client, "words/encode", {"sequences": WORDS[:5]})
-    assert same(answer["codes"], words.encode(WORDS[:5]))
-    table = Sequences.from_list(NEW, ids=[f"s{i}" for i in range(9)]).to_arrow()
-    encoded, ids = codes_from_arrow(post_table(client, "pairs/encode", table))
-    np.testing.assert_array_equal(encoded, codes, strict=True)
-    assert ids.tolist() == table["id"].to_pylist()
+def test_tables(client, pairs):
+    named = Sequences.from_list(NEW, ids=IDS)
+    codes, ids = codes_from_arrow(post_table(client, "pairs/encode", TABLE))
+    np.testing.assert_array_equal(codes, pairs.encode(NEW), strict=True)
+    assert ids.tolist() == IDS
+    decoded = post_table(
+        client,
+        "pairs/decode?clip=true",
+        codes_to_arrow(codes).append_column("length", pa.array(range(9))),
+    )
+    expected = pairs.decode(codes, [*range(9)], clip=True)
+    assert same(Sequences.from_arrow(decoded).to_list()[1:], expected[1:])
+    back = Sequences.from_arrow(post_table(client, "pairs/reconstruct", TABLE))
+    assert same(back.to_list(), pairs.reconstruct(NEW))
+    expected = pairs.detect(named, alpha=0.1).to_table()
+    assert post_table(client, "pairs/detect?alpha=0.1", TABLE).equals(expected)
+    expected = pairs.forecast(named, 2, alpha=0.1).to_table()
+    assert post_table(client, "pairs/forecast?steps=2&alpha=0.1", TABLE).equals(expected)
 
 
 @pytest.mark.parametrize(
@@ -63,21 +107,6 @@ def test_numbers_without_a_detour_and_with_one(client, pairs, given):
     np.testing.assert_array_equal(encoded, expected)
 
 
-def test_decode(client, pairs, words):
-    codes = pairs.encode(NEW)
-    answer = post(client, "pairs/decode", {"codes": codes.tolist()})
-    assert same(answer["sequences"], pairs.decode(codes))
-    content = {"codes": codes.tolist(), "lengths": [*range(9)], "clip": True}
-    expected = pairs.decode(codes, [*range(9)], clip=True)
-    assert same(post(client, "pairs/decode", content)["sequences"], expected)
-    table = codes_to_arrow(codes).append_column("length", pa.array(range(9)))
-    decoded = Sequences.from_arrow(post_table(client, "pairs/decode?clip=true", table))
-    assert same(decoded.align(pairs.schema).to_list()[1:], expected[1:])
-    codes = words.encode(WORDS[:3])
-    answer = post(client, "words/decode", {"codes": codes.tolist()})
-    assert same(answer["sequences"], words.decode(codes))
-
-
 def test_tables_of_codes_tell_their_model(client, pairs, words):
     table = post_table(client, "pairs/encode", TABLE)
     assert table.schema.metadata[b"refold.model"].decode() == pairs.hash
@@ -94,61 +123,32 @@ def test_tables_of_codes_tell_their_model(client, pairs, words):
     assert "does not tell the model of its codes" in line
 
 
-@pytest.mark.parametrize("operation", ["encode", "reconstruct", "detect", "forecast"])
-def test_other_units_cause_a_warning(client, operation):
-    wrong = [[[1000 * x for x in row] for row in one] for one in NEW]
-    options = {"alpha": 0.1} if operation == "detect" else {}
-    assert "warnings" not in post(client, f"pairs/{operation}", {"sequences": NEW, **options})
-    (line,) = post(client, f"pairs/{operation}", {"sequences": wrong, **options})["warnings"]
-    assert "columns 'x0', 'x1' are far outside of the training data, up to" in line
-    query = "?alpha=0.1" if options else ""
-    answer = post_table(client, f"pairs/{operation}{query}", Sequences.from_list(wrong).to_arrow())
-    assert json.loads(answer.schema.metadata[b"refold.warnings"]) == [line]
-
-
-def test_reconstruct(client, pairs, words):
-    longer = [*NEW, ragged(1)[0].tolist() * 5]
-    answer = post(client, "pairs/reconstruct", {"sequences": longer})
-    assert same(answer["sequences"], pairs.reconstruct(longer))
-    assert "15 steps against 8" in answer["warnings"][0]
-    table = post_table(client, "pairs/reconstruct", Sequences.from_list(longer).to_arrow())
-    assert json.loads(table.schema.metadata[b"refold.warnings"]) == answer["warnings"]
-    assert same(Sequences.from_arrow(table).to_list(), pairs.reconstruct(longer))
-    unknown = ["nine", "", "zoo"]
-    answer = post(client, "words/reconstruct", {"sequences": unknown})
-    assert same(answer["sequences"], words.reconstruct(unknown))
-    assert "1 entries of column 'token' are no category" in answer["warnings"][0]
-
-
-def test_detect(client, pairs):
-    expected = pairs.detect(NEW, alpha=0.1)
-    content = {"sequences": NEW, "alpha": 0.1, "steps": True}
-    rows = post(client, "pairs/detect", content)["detections"]
-    assert same([row["score"] for row in rows], expected.scores.tolist())
-    assert same([row["p_value"] for row in rows], expected.p_values.tolist())
-    assert same([row["step_scores"] for row in rows], expected.step_scores)
-    assert post_table(client, "pairs/detect?alpha=0.1", TABLE).equals(expected.to_table())
-    trained = [one.tolist() for one in ragged(60)][:40]
-    (line,) = post(client, "pairs/detect", {"sequences": trained, "alpha": 0.1})["warnings"]
-    assert "of 40 sequences are among those that the model was trained on" in line
-
-
-def test_forecast(client, pairs):
-    expected = pairs.forecast(NEW, 2, alpha=0.1)
-    answer = post(client, "pairs/forecast", {"sequences": NEW, "steps": 2, "alpha": 0.1})
-    assert same(answer["sequences"], expected.values)
-    assert same(answer["lower"], expected.lower)
-    table = post_table(client, "pairs/forecast?steps=2&alpha=0.1", TABLE)
-    assert table.equals(expected.to_table())
-
-
-def test_generate(client, pairs, words):
-    content = {"n": 3, "seed": 5, "components": 1}
-    answer = post(client, "pairs/generate", content)
-    assert same(answer["sequences"], pairs.generate(3, components=1, random_state=5))
-    answer = post(client, "words/generate", content | {"temperature": 0.7, "lengths": [3, 0, 5]})
-    expected = words.generate(3, components=1, temperature=0.7, lengths=[3, 0, 5], random_state=5)
-    assert same(answer["sequences"], expected)
+@pytest.mark.parametrize(
+    ("path", "data", "line"),
+    [
+        (
+            "pairs/encode",
+            [[[1000 * x for x in row] for row in one] for one in NEW],
+            "columns 'x0', 'x1' are far outside of the training data, up to",
+        ),
+        ("pairs/reconstruct", [*NEW, ragged(1)[0].tolist() * 5], "15 steps against 8"),
+        ("words/reconstruct", ["nine", "zoo"], "1 entries of column 'token' are no category"),
+        (
+            "pairs/detect?alpha=0.1",
+            [one.tolist() for one in ragged(60)][:40],
+            "of 40 sequences are among those that the model was trained on",
+        ),
+    ],
+    ids=["units", "longer", "category", "trained"],
+)
+def test_warnings(client, path, data, line):
+    path, _, query = path.partition("?")
+    options = {"alpha": 0.1} if query else {}
+    warnings = post(client, path, {"sequences": data, **options})["warnings"]
+    assert line in warnings[0]
+    answer = post_table(client, f"{path}?{query}", Sequences.from_list(data).to_arrow())
+    assert json.loads(answer.schema.metadata[b"refold.warnings"]) == warnings
+    assert "warnings" not in post(client, "pairs/encode", {"sequences": NEW})
 
 
 def test_options_of_a_request_do_not_reach_others(url, pairs, service):
@@ -170,7 +170,7 @@ def test_options_of_a_request_do_not_reach_others(url, pairs, service):
 
 
 def test_concurrent_and_large_requests_give_the_same_bits_as_single_ones(url, pairs, service):
-    sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(38)]
+    sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(22)]
     sets += [[one.tolist() for one in ragged(40)]] * 2
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -180,7 +180,7 @@ def test_concurrent_and_large_requests_give_the_same_bits_as_single_ones(url, pa
         # the last two are computed in parts
         settings = refold.serve.ServeSettings(batch_steps=50)
         patch.setattr(service.batches, "settings", settings)
-        paths = ["pairs/encode", "pairs/reconstruct"] * 20
+        paths = ["pairs/encode", "pairs/reconstruct"] * 12
         answers = [*threads.map(lambda p, s: post(client, p, {"sequences": s}), paths, sets)]
     for path, given, answer in zip(paths, sets, answers, strict=True):
         if path == "pairs/encode":
@@ -190,7 +190,14 @@ def test_concurrent_and_large_requests_give_the_same_bits_as_single_ones(url, pa
     assert service.batches.open == 0
 
 
-def test_gzip_both_ways(client):
+def test_formats_and_compression(client, pairs):
+    expected = pairs.encode(NEW)
+    response = client.post("/v1/pairs/encode", json={"sequences": NEW}, headers={"accept": ARROW})
+    table = pa.ipc.open_stream(response.content).read_all()
+    np.testing.assert_array_equal(codes_from_arrow(table)[0], expected)
+    headers = {"content-type": ARROW, "accept": "application/json"}
+    response = client.post("/v1/pairs/encode", content=stream_of(TABLE), headers=headers)
+    assert same(response.json()["codes"], expected)
     body = gzip.compress(json.dumps({"sequences": [[[0.1, 0.2]] * 900]}).encode())
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     response = client.post("/v1/pairs/reconstruct", content=body, headers=headers)
@@ -199,15 +206,6 @@ def test_gzip_both_ways(client):
     plain = client.post("/v1/pairs/reconstruct", content=body, headers=headers)
     assert "content-encoding" not in plain.headers
     assert plain.json() == response.json()
-
-
-def test_json_to_arrow_and_back(client, pairs):
-    expected = pairs.encode(NEW)
-    response = client.post("/v1/pairs/encode", json={"sequences": NEW}, headers={"accept": ARROW})
-    np.testing.assert_array_equal(codes_from_arrow(table_of(response))[0], expected)
-    headers = {"content-type": ARROW, "accept": "application/json"}
-    response = client.post("/v1/pairs/encode", content=stream_of(TABLE), headers=headers)
-    assert same(response.json()["codes"], expected)
 
 
 def test_pages(client, pairs):
@@ -220,7 +218,6 @@ def test_pages(client, pairs):
     wrong = client.get("/v1/pairs/encode")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     assert client.get("/v1/health").json() == {"version": refold.__version__}
-    assert client.get("/v1/ready").json() == {"ready": True}
     post(client, "pairs/encode", {"sequences": NEW})
     text = client.get("/v1/metrics").text
     assert 'refold_requests_total{operation="encode",status="200"}' in text
@@ -234,6 +231,6 @@ def test_openapi_describes_every_operation_with_an_example(client):
         if "post" in item:
             content = item["post"]["requestBody"]["content"]["application/json"]
             schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
-            assert set(content["example"]) <= set(schema["properties"]), path
-            assert set(schema.get("required", ())) <= set(content["example"]), path
+            for name in schema.get("required", ()):
+                assert schema["properties"][name]["examples"], path
     assert "/v1/{model}/encode" in document["paths"]

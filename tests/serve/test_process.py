@@ -30,13 +30,7 @@ def process(*arguments):
         try:
             line = running.stderr.readline()
             assert " on http://" in line, line + running.stderr.read()
-            url = line.split()[-1]
-            while True:
-                with contextlib.suppress(httpx.TransportError):
-                    httpx.get(f"{url}/v1/ready")
-                    break
-                time.sleep(0.01)
-            yield running, url
+            yield running, line.split()[-1]
         finally:
             running.kill()
 
@@ -44,7 +38,25 @@ def process(*arguments):
 @UNIX
 def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
     path = shutil.copy(files["pairs"], tmp_path / "pairs.refold")
+    ends, codes, failures = threading.Event(), [], []
+
+    def ask():
+        with httpx.Client(base_url=url) as client:
+            while not ends.is_set():
+                try:
+                    response = client.post("/v1/pairs/encode", json=ONE)
+                except httpx.ConnectError:
+                    return  # the service accepts no more connections
+                except httpx.TransportError as error:
+                    failures.append(error)
+                    return
+                codes.append((response.status_code, str(response.json().get("codes"))))
+
+    def served():
+        return httpx.get(f"{url}/v1/pairs").json()["sha256"]
+
     with process(path) as (running, url):
+        before = served()
         if sys.platform == "linux":
             maps = Path(f"/proc/{running.pid}/maps").read_text()
             assert "numpy" in maps
@@ -53,27 +65,9 @@ def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
             status = Path(f"/proc/{running.pid}/status").read_text()
             resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
             assert int(resident.split()[1]) < 250_000
-        ends, codes, failures = threading.Event(), [], []
-
-        def ask():
-            with httpx.Client(base_url=url) as client:
-                while not ends.is_set():
-                    try:
-                        response = client.post("/v1/pairs/encode", json=ONE)
-                    except httpx.ConnectError:
-                        return  # the service accepts no more connections
-                    except httpx.TransportError as error:
-                        failures.append(error)
-                        return
-                    codes.append((response.status_code, str(response.json().get("codes"))))
-
-        def served():
-            return httpx.get(f"{url}/v1/pairs").json()["sha256"]
-
         threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:
             thread.start()
-        before = served()
         # a file that is not a model changes nothing
         (tmp_path / "other").write_text("no model")
         (tmp_path / "other").replace(path)
@@ -82,8 +76,7 @@ def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
         assert served() == before
         network = pairs.network
         weights = {name: array * np.float32(1.01) for name, array in network.weights.items()}
-        changed = PackedNetwork(network.specification, weights)
-        replace(pairs, network=changed).save(path)
+        replace(pairs, network=PackedNetwork(network.specification, weights)).save(path)
         running.send_signal(signal.SIGHUP)
         assert "The models are read again" in running.stderr.readline()
         assert served() != before
@@ -95,7 +88,7 @@ def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
             thread.join()
         assert failures == []
         assert {status for status, _ in codes} == {200}
-        assert len({found for _, found in codes}) == 2
+        assert len({text for _, text in codes}) == 2
         assert running.stderr.read() == ""
 
 

@@ -1,53 +1,36 @@
 """`encode`, `reconstruct` and `detect` on a cluster, and the run that they share."""
 
 import hashlib
-import json
 import os
 import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import refold
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.output import warn
 from refold._support.progress_bars import progress_bar
-from refold.cluster._parts import (
-    MODEL,
+from refold.cluster._ray import LOCAL, connected, num_cpus, on_cluster
+from refold.cluster._storage import absolute
+from refold.cluster._tasks import (
     Failure,
-    ModelOperation,
-    RunWork,
+    Run,
     WrittenPart,
-    check_version,
+    finish,
+    plan,
     without_sequences,
     write_part,
 )
-from refold.cluster._ray import LOCAL, connected, num_cpus, on_cluster
-from refold.cluster._source import Unit, check_ids, open_source
-from refold.cluster._storage import (
-    Place,
-    absolute,
-    make_folder,
-    place_of,
-    read_bytes,
-    replaced,
-)
-from refold.errors import ParameterError, RefoldError, argument
-from refold.evaluation import adjusted_p_values
+from refold.errors import ParameterError, argument
 from refold.model import Model, ModelLike, dumps, model_of
 from refold.network.packed.network import PackedNetwork
-from refold.sequences import ColumnTypes, Schema, TableOptions, check_code_dtype
+from refold.sequences import ColumnTypes, TableOptions, check_code_dtype
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-MANIFEST = "_refold.json"
-FAILURES, ADJUSTED = "_failures.jsonl", "_adjusted_p_values.parquet"
 # Failures that a summary lists; the file has more.
 MAX_LISTED = 100
 # Ray moves units and summaries only, so its shared memory can be small.
@@ -199,8 +182,8 @@ def encode(
     check_code_dtype(dtype)
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
-    request = _request("encode", model, source, output, options, settings, part_steps)
-    return _run(request, on, num_workers, verbose)
+    work = _work("encode", model, source, output, options, settings, part_steps)
+    return _run(*work, on, num_workers, verbose)
 
 
 def reconstruct(
@@ -240,8 +223,8 @@ def reconstruct(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"clip": clip, "latent_steps": latent_steps}
-    request = _request("reconstruct", model, source, output, options, settings, part_steps)
-    return _run(request, on, num_workers, verbose)
+    work = _work("reconstruct", model, source, output, options, settings, part_steps)
+    return _run(*work, on, num_workers, verbose)
 
 
 def detect(
@@ -286,24 +269,11 @@ def detect(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
-    request = _request("detect", model, source, output, options, settings, part_steps)
-    return _run(request, on, num_workers, verbose)
+    work = _work("detect", model, source, output, options, settings, part_steps)
+    return _run(*work, on, num_workers, verbose)
 
 
-class RunRequest(NamedTuple):
-    """A run as plain values, which go to a machine of the cluster."""
-
-    version: str  # of Refold
-    source: list[str]
-    output: str
-    model: bytes  # the model file
-    schema: dict[str, Any]  # of the model
-    operation: ModelOperation
-    options: TableOptions
-    part_steps: int | None
-
-
-def _request(
+def _work(
     name: str,
     model: ModelLike | str | os.PathLike[str],
     source: Paths,
@@ -311,8 +281,8 @@ def _request(
     options: TableOptions,
     settings: dict[str, Any],
     part_steps: int | None,
-) -> RunRequest:
-    """Check the arguments of an operation."""
+) -> tuple[Run, tuple[Any, ...]]:
+    """Check the arguments of an operation, and return those of `plan`."""
     if part_steps is not None:
         check_whole("part_steps", part_steps)
     model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
@@ -325,30 +295,30 @@ def _request(
             f"cell={specification.cell!r}). The workers of a cluster run the default model with "
             "LSTMs only. Use one machine, or fit the default model."
         )
-    taken = {"code", None, *model.schema.names}
-    id_name = options.id or model.schema.id_name
-    settings = settings | {"latent_steps": model.latent_steps}
-    operation = ModelOperation(name, settings, "id" if id_name in taken else str(id_name))
-    without_sequences(model, operation, text_ids=False)  # raises what each worker would
     paths: Any = source if isinstance(source, list | tuple) else [source]
     if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
         raise ParameterError(
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
             f"them. Got a {type(source).__name__}."
         )
-    return RunRequest(
-        refold.__version__,
-        [absolute(path) for path in paths],
-        absolute(output),
-        dumps(model),
-        model.schema.to_dict(),
-        operation,
-        options,
-        part_steps,
+    id_name, taken = options.id or model.schema.id_name, {"code", None, *model.schema.names}
+    content = dumps(model)
+    run = Run(
+        version=refold.__version__,
+        operation=name,
+        settings=settings | {"latent_steps": model.latent_steps},
+        id_name="id" if id_name in taken else str(id_name),
+        output=absolute(output),
+        model_hash=hashlib.sha256(content).hexdigest(),
+        options=options,
     )
+    without_sequences(model, run)  # raises what each worker would
+    return run, ([absolute(path) for path in paths], part_steps, model.schema.to_dict(), content)
 
 
-def _run(request: RunRequest, on: str, num_workers: int | None, verbose: int) -> RunSummary:
+def _run(
+    run: Run, source: tuple[Any, ...], on: str, num_workers: int | None, verbose: int
+) -> RunSummary:
     """Plan on the cluster, compute the parts, and write what concerns all of them."""
     if num_workers is not None:
         check_whole("num_workers", num_workers)
@@ -357,20 +327,20 @@ def _run(request: RunRequest, on: str, num_workers: int | None, verbose: int) ->
         connected(on, num_cpus=cpus, object_store_memory=_STORE_BYTES),
         progress_bar(disable=not verbose) as bar,
     ):
-        task = bar.add_task(request.operation.name, total=None)
+        task = bar.add_task(run.operation, total=None)
         started = time.monotonic()
         # the process ends, because the search for ids may have taken memory
-        [(work, units)] = on_cluster(plan, [(request,)], max_calls=1)
+        [(run, units)] = on_cluster(plan, [(run, *source)], max_calls=1)
         bar.update(task, total=len(units))
         parts: list[WrittenPart] = []
         p_values: Counter[float] = Counter()
-        for part in on_cluster(write_part, [(work, unit) for unit in units], num_workers):
+        for part in on_cluster(write_part, [(run, unit) for unit in units], num_workers):
             p_values.update(part.p_values)
             parts.append(replace(part, p_values={}))  # many parts have the same
             bar.advance(task)
         parts.sort(key=lambda part: part.number)
         failures = [failure for part in parts for failure in part.failures]
-        [counts] = on_cluster(finish, [(request, failures, p_values)])
+        [counts] = on_cluster(finish, [(run, failures, p_values)])
         workers = num_workers or num_cpus()
     warnings = _warnings_of(parts)
     for text, count in warnings.items():
@@ -378,8 +348,8 @@ def _run(request: RunRequest, on: str, num_workers: int | None, verbose: int) ->
         warn(f"{text}{more}")
     new_parts = [part for part in parts if not part.is_earlier]
     return RunSummary(
-        operation=request.operation.name,
-        output=request.output,
+        operation=run.operation,
+        output=run.output,
         num_sequences=sum(part.num_sequences for part in parts),
         num_failed=sum(part.num_failed for part in parts),
         failures=failures[:MAX_LISTED],
@@ -393,115 +363,6 @@ def _run(request: RunRequest, on: str, num_workers: int | None, verbose: int) ->
         num_anomalous=counts[0],
         num_discoveries=counts[1],
     )
-
-
-def plan(request: RunRequest) -> tuple[RunWork, list[Unit]] | RefoldError:
-    """Open the source and the output folder, and return the work; runs on the cluster."""
-    try:
-        check_version(request.version)
-        schema = Schema.from_dict(request.schema)
-        source = open_source(request.source, schema, request.options, request.part_steps)
-        model_hash = hashlib.sha256(request.model).hexdigest()
-        # all that determines the parts, as JSON values
-        manifest = {
-            "version": refold.__version__,
-            "operation": request.operation.name,
-            "model": model_hash,
-            **request.operation.settings,
-            "id_name": request.operation.id_name,
-            **asdict(source.options),
-            "part_steps": source.part_steps,
-            "files": [[file.name, *file.stamp, file.num_rows] for file in source.files],
-        }
-        manifest = json.loads(json.dumps(manifest))
-        _begin(place_of(request.output), manifest, request.model)
-        check_ids(source)
-    except RefoldError as error:
-        return error
-    work = RunWork(
-        request.version,
-        hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest(),
-        request.output,
-        model_hash,
-        request.operation,
-        source.options,
-        source.lists,
-        text_ids=source.files[0].id_type == "text",
-    )
-    return work, source.units
-
-
-def finish(
-    request: RunRequest, failures: list[Failure], p_values: Counter[float]
-) -> tuple[int | None, int | None] | RefoldError:
-    """Write what concerns all parts; return the numbers of anomalies and of discoveries."""
-    output = place_of(request.output)
-    try:
-        if failures:
-            lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
-            with replaced(output.beside(FAILURES)) as stream:
-                stream.write("".join(lines).encode())
-        if request.operation.name != "detect":
-            return None, None
-        # the adjusted p-value of each p-value depends on all parts
-        values = np.array(sorted(p_values), float)
-        counts = np.array([p_values[value] for value in values.tolist()], np.int64)
-        adjusted = adjusted_p_values(values, counts)
-        table = pa.table({"p_value": values, "adjusted_p_value": adjusted, "count": counts})
-        with replaced(output.beside(ADJUSTED)) as stream:
-            pq.write_table(table, stream)
-    except RefoldError as error:
-        return error
-    alpha = request.operation.settings["alpha"]
-    return int(counts[values <= alpha].sum()), int(counts[adjusted <= alpha].sum())
-
-
-def _begin(output: Place, manifest: dict[str, Any], model: bytes) -> None:
-    """Write the manifest and the model, or refuse a folder with the parts of another run."""
-    names = make_folder(output)
-    place = output.beside(MANIFEST)
-    data = read_bytes(place) if MANIFEST in names else None
-    if data is None:
-        # files of other programs stay as they are
-        if others := [name for name in sorted(names) if not name.startswith((".", "_"))]:
-            raise ParameterError(
-                f"The output folder {output.name} holds {others[0]!r}, and has no manifest "
-                f"{MANIFEST} of a run. Name a new folder."
-            )
-        data = json.dumps(manifest, indent=1).encode()
-        with replaced(place) as stream:
-            stream.write(data)
-    try:
-        earlier = dict(json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise ParameterError(
-            f"{place.name} is damaged. Delete the folder, or name a new one."
-        ) from error
-    for key in manifest:
-        if earlier.get(key) != manifest[key]:
-            raise ParameterError(
-                f"The output folder {output.name} holds parts of a run with "
-                f"{_difference(key, earlier.get(key), manifest[key])}. Name a new folder, or "
-                "repeat that run."
-            )
-    if MODEL not in names:
-        with replaced(output.beside(MODEL)) as stream:
-            stream.write(model)
-
-
-def _difference(key: str, before: Any, now: Any) -> str:
-    if key == "model":
-        return "another model"
-    if key != "files":
-        return f"{key}={before!r}, not {now!r}"
-    stamps = {file[0]: file for file in before or ()}
-    for file in now:
-        if stamps.get(file[0], file) != file:
-            return f"another state of {file[0]}, which has changed"
-    others = sorted(stamps.keys() ^ {file[0] for file in now})
-    if not others:
-        return "source files in another order"
-    return f"other source files (only one of the runs has {others[0]})"
 
 
 def _warnings_of(parts: list[WrittenPart]) -> dict[str, int]:

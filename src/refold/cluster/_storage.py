@@ -1,14 +1,15 @@
-"""Files of any store, by path or URL: names, listing, retries, and complete writes."""
+"""Files of any store, by path or URL: names, listing, attempts, and complete writes."""
 
 import functools
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -32,11 +33,9 @@ _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss",
 Result = TypeVar("Result")
 
 
-class FileStamp(NamedTuple):
-    """Size and time of a file, which show whether it has changed."""
-
-    size: int
-    modified: int | None  # in nanoseconds; None if the store does not tell
+# Size and time of a file in nanoseconds, which show whether it has changed. The time is None if the
+# store does not tell.
+FileStamp = tuple[int, int | None]
 
 
 class Place(NamedTuple):
@@ -52,6 +51,10 @@ class Place(NamedTuple):
     def name(self) -> str:
         """The path or URL, as a user would write it."""
         return f"{self.prefix}{self.path}{self.query}"
+
+    def info(self) -> Any:
+        """Return size, time and type; the type says if there is nothing."""
+        return self.system.get_file_info(self.path)
 
     def beside(self, name: str) -> "Place":
         """Return a file in this folder."""
@@ -97,27 +100,24 @@ def _fsspec(module: str) -> Any:
     return optional(module, extra="ray", purpose="A store of files")
 
 
-def retried(what: str, attempt: Callable[[], Result]) -> Result:
-    """Call a function again, after a pause, while a store cannot be reached."""
+def attempted(places: str, task: Callable[[], Result]) -> Result | RefoldError:
+    """Do a task, again after a pause while a store cannot be reached; return its error if any."""
     waits = iter(WAITS)
     while True:
         try:
-            return attempt()
-        except RefoldError:
-            raise
-        except FileNotFoundError as error:
-            raise MissingFileError(f"{what}: it does not exist ({one_line(error)}).") from error
-        except pa.ArrowInvalid as error:
-            raise FileFormatError(f"{what}: {one_line(error)}. Write it again.") from error
-        except OSError as error:
-            denied = isinstance(error, PermissionError)
-            wait = None if denied else next(waits, None)
+            return task()
+        except RefoldError as error:
+            return error
+        except (OSError, pa.ArrowInvalid) as error:
+            is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowInvalid)
+            wait = None if is_final else next(waits, None)
             if wait is None:
-                tries = "" if denied else f" after {len(WAITS) + 1} attempts"
-                raise FileAccessError(
-                    f"{what}{tries}: {one_line(error)}. Check the name, the connection and the "
-                    "access rights, and run the same again: what is done stays done."
-                ) from error
+                tries = "" if is_final else f" after {len(WAITS) + 1} attempts"
+                return FileAccessError(
+                    f"{places} cannot be read or written{tries}: {one_line(error)}. Check the "
+                    "name, the connection and the access rights, and run the same again: what is "
+                    "done stays done."
+                )
             time.sleep(wait)
 
 
@@ -127,114 +127,74 @@ def one_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def stamp_of(place: Place) -> FileStamp:
+def stamp_of(info: Any) -> FileStamp:
     """Return the stamp of a file."""
-    what = f"{place.name} cannot be read"
-    info = retried(what, lambda: place.system.get_file_info(place.path))
-    if info.type != fs.FileType.File:
-        raise MissingFileError(f"There is no file {place.name}.")
-    return FileStamp(info.size, info.mtime_ns)
+    return info.size, info.mtime_ns
 
 
-def find_parquet(source: list[str]) -> list[tuple[Place, FileStamp]]:
-    """Return the Parquet files of paths, URLs, globs and folders, each sorted by name."""
-    return [
-        file
-        for name in source
-        for file in retried(f"{name} cannot be read", functools.partial(_find, name))
-    ]
-
-
-def _find(name: str) -> list[tuple[Place, FileStamp]]:
+def find_parquet(name: str) -> list[tuple[Place, FileStamp]]:
+    """Return the Parquet files of a path, URL, glob or folder, sorted by name."""
     place = place_of(name)
-    system, path = place.system, place.path
-    info = system.get_file_info(path)
+    system, path, info = place.system, place.path, place.info()
     if info.type == fs.FileType.File:
-        if not path.lower().endswith(SUFFIXES):
-            raise FileFormatError(
-                f"{name} is not a Parquet file by its name ({' or '.join(SUFFIXES)}), and a "
-                "cluster reads no other. Convert it with refold.sequences.read and write."
-            )
         infos = [info]
     elif info.type == fs.FileType.Directory:
         inside = system.get_file_info(fs.FileSelector(path, recursive=True))
-        infos = []
-        for info in inside:
-            parts = PurePosixPath(info.path[len(path) :].lstrip("/")).parts
-            if not any(part.startswith((".", "_")) for part in parts):  # hidden
-                infos.append(info)
+        hidden = re.compile("/[._]")
+        infos = [info for info in inside if not hidden.search(info.path, len(path))]
     elif any(character in path for character in "*?["):
         store = _fsspec("fsspec.implementations.arrow").ArrowFSWrapper(system)
         infos = system.get_file_info(store.glob(path))
     else:
         raise MissingFileError(f"There is no file or folder {name}.")
     files = [
-        (place.at(info.path), FileStamp(info.size, info.mtime_ns))
+        (place.at(info.path), stamp_of(info))
         for info in sorted(infos, key=lambda info: info.path)
         if info.type == fs.FileType.File and info.path.lower().endswith(SUFFIXES)
     ]
     if not files:
-        raise FileFormatError(f"{name} holds no Parquet file ({' or '.join(SUFFIXES)}).")
+        raise FileFormatError(
+            f"{name} holds no Parquet file by its name ({' or '.join(SUFFIXES)}), and a cluster "
+            "reads no other. Convert the data with refold.sequences.read and write."
+        )
     return files
 
 
 @contextmanager
 def replaced(place: Place) -> Iterator[BinaryIO]:
     """Open a file that takes its name only once it is complete, in any store."""
-    with tempfile.TemporaryFile() as local:
-        yield local
-        local.flush()
-        size = local.tell()
-        retried(f"{place.name} cannot be written", lambda: _copy(local, size, place))
-
-
-def _copy(local: BinaryIO, size: int, place: Place) -> None:
-    local.seek(0)
     folder, _, name = place.path.rpartition("/")
     target = place
     # In an object store, renaming would be a copy, and an upload appears when it is complete.
     if place.prefix.partition(":")[0] not in _OBJECT_STORES:
         target = place.at(f"{folder}/.{name}.{secrets.token_hex(8)}")
-    try:
-        with place.system.open_output_stream(target.path) as stream:
-            shutil.copyfileobj(local, stream, 1 << 20)
-        if place.system.get_file_info(target.path).size != size:
-            raise OSError(f"only a part of it arrived at {target.name}")
-        if target != place:
-            place.system.move(target.path, place.path)
-    except BaseException:
-        # in an object store, an incomplete upload must not stay under the name of a part
-        if place.system.get_file_info(target.path).type == fs.FileType.File:
-            place.system.delete_file(target.path)
-        raise
-
-
-def read_bytes(place: Place) -> bytes | None:
-    """Return the bytes of a file, or None if there is none."""
-
-    def attempt() -> bytes | None:
-        if place.system.get_file_info(place.path).type != fs.FileType.File:
-            return None
-        with place.system.open_input_stream(place.path) as stream:
-            return stream.read()
-
-    return retried(f"{place.name} cannot be read", attempt)
+    with tempfile.TemporaryFile() as local:
+        yield local
+        size = local.tell()
+        local.seek(0)
+        try:
+            with place.system.open_output_stream(target.path) as stream:
+                shutil.copyfileobj(local, stream, 1 << 20)
+            if target.info().size != size:
+                raise OSError(f"only a part of it arrived at {target.name}")
+            if target != place:
+                place.system.move(target.path, place.path)
+        except BaseException:
+            # in an object store, an incomplete upload must not stay under the name of a part
+            if target.info().type == fs.FileType.File:
+                place.system.delete_file(target.path)
+            raise
 
 
 def make_folder(place: Place) -> list[str]:
     """Create a folder if it is not there, and return the names of the files in it."""
-
-    def attempt() -> list[str]:
-        info = place.system.get_file_info(place.path)
-        if info.type == fs.FileType.File:
-            raise ParameterError(
-                f"The output {place.name} is a file. A cluster writes a folder of parts; name "
-                "a new folder."
-            )
-        if info.type == fs.FileType.NotFound:
-            place.system.create_dir(place.path, recursive=True)
-            return []
-        inside = place.system.get_file_info(fs.FileSelector(place.path))
-        return [file.base_name for file in inside]
-
-    return retried(f"The output folder {place.name} cannot be opened", attempt)
+    info = place.info()
+    if info.type == fs.FileType.File:
+        raise ParameterError(
+            f"The output {place.name} is a file. A cluster writes a folder of parts; name a new "
+            "folder."
+        )
+    if info.type == fs.FileType.NotFound:
+        place.system.create_dir(place.path, recursive=True)
+        return []
+    return [file.base_name for file in place.system.get_file_info(fs.FileSelector(place.path))]

@@ -212,16 +212,15 @@ def _ray_module(name: str) -> Any:
 
 def _one_line(error: Exception, max_failures: int) -> RefoldError:
     """Return the error of a process as one line."""
-    failures = getattr(error, "worker_failures", {})
-    for failure in failures.values():
+    failures = [*getattr(error, "worker_failures", {}).values(), error]
+    for failure in failures:
         for cause in (failure, getattr(failure, "cause", None), failure.__cause__):
             if isinstance(cause, RefoldError):
                 return cause
-    reasons = [str(failure) for failure in failures.values()] or [str(error)]
-    lines = reasons[0].strip().splitlines()
+    last_line = (str(failures[0]).strip() or type(error).__name__).splitlines()[-1].strip()
     return ClusterError(
         f"The training failed, after {max_failures} restart{'' if max_failures == 1 else 's'}: "
-        f"{lines[-1].strip() if lines else type(error).__name__}"
+        f"{last_line}"
     )
 
 
@@ -268,17 +267,18 @@ def _fit_parts(
 
 def _check_divisible(estimator: "refold.SequenceAutoencoder") -> None:
     """Raise ``ParameterError`` if several processes cannot train this model."""
+    latent_dim, time_warp, reason = estimator.latent_dim, estimator.time_warp, ""
     if not isinstance(estimator.architecture, str) or estimator.architecture == "custom":
-        raise ParameterError(
-            "Several processes cannot train a model of your own, because its random layers would "
-            "draw the same numbers in each. Use one of the named architectures."
+        reason = (
+            "a model of your own, because its random layers would draw the same numbers in each. "
+            "Use one of the named architectures"
         )
-    if isinstance(estimator.latent_dim, float) and 0 < estimator.latent_dim < 1:
-        raise ParameterError(
-            f"{argument(latent_dim=estimator.latent_dim)} is a share of the variance, which one "
-            "process chooses on data in memory. Give the number of latent dimensions."
+    elif isinstance(latent_dim, float) and 0 < latent_dim < 1:
+        reason = (
+            f"with {argument(latent_dim=latent_dim)}, a share of the variance, which one process "
+            "chooses on data in memory. Give the number of latent dimensions"
         )
-    if estimator.time_warp not in ("auto", 0):
-        raise ParameterError(
-            f"{argument(time_warp=estimator.time_warp)} cannot be divided among processes. Use 0."
-        )
+    elif time_warp not in ("auto", 0):
+        reason = f"with {argument(time_warp=time_warp)}. Use 0"
+    if reason:
+        raise ParameterError(f"Several processes cannot train {reason}.")

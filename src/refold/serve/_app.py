@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.process_collector import ProcessCollector
@@ -20,23 +21,18 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
 import refold
-from refold.errors import RefoldError
+from refold.errors import DataError, MissingExtraError, ParameterError, RefoldError
 from refold.serve._batches import Batcher
 from refold.serve._bodies import ARROW, Bodies, read_json, read_table, to_json, to_stream
 from refold.serve._models import ModelAnswer, ModelsAnswer, read_models
-from refold.serve._operations import (
-    OPERATIONS,
-    ErrorAnswer,
-    OperationResult,
-    Problem,
-    RequestInputs,
-)
+from refold.serve._operations import OPERATIONS, OperationResult
 from refold.serve._settings import (
+    Problem,
     ServeSettings,
     ServiceError,
-    as_service_error,
     check_limit,
     exceeded,
+    invalid,
     read_settings,
     stopping,
 )
@@ -61,7 +57,15 @@ _SECURITY = [
 ]
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-_STEPS = (10, 100, 1000, 2500, 5000, 10000, 20000, 50000, 100000, 200000)
+
+# An ASGI application of one path.
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ErrorAnswer(Struct):
+    """An error."""
+
+    error: Problem
 
 
 class Metrics:
@@ -77,40 +81,43 @@ class Metrics:
             "refold_request_seconds", "Time to the answer", ["operation"], buckets=_SECONDS
         )
         self.refused = counter("refold_refused", "Requests beyond a limit", ["limit"])
-        self._batches = histogram(
+        self.batches = histogram(
             "refold_batch_requests", "Requests computed together", buckets=_REQUESTS
         )
-        self._steps = histogram("refold_batch_steps", "Steps computed together", buckets=_STEPS)
-        self.reloads = counter("refold_reloads", "Reloads of models", ["result"])
         waiting = Gauge("refold_waiting_requests", "Requests that wait", registry=registry)
         waiting.set_function(lambda: batches().waiting)
         is_open = Gauge("refold_open_requests", "Requests that are open", registry=registry)
         is_open.set_function(lambda: batches().open)
 
-    def batch(self, requests: int, steps: int) -> None:
-        """Count a batch."""
-        self._batches.observe(requests)
-        self._steps.observe(steps)
-
 
 class Service:
-    """The models, the queue and the numbers of one server."""
+    """The ASGI application: it checks and counts every request, and answers errors as JSON."""
 
     def __init__(
         self,
         paths: Mapping[str, str | Path],
         indexes: Mapping[str, str],
         settings: ServeSettings,
+        routes: Sequence[BaseRoute],
     ) -> None:
         self._read_models = functools.partial(read_models, dict(paths), dict(indexes))
         self.models = self._read_models()
         self.settings = settings
         self.metrics = Metrics(lambda: self.batches)
-        self.batches = Batcher(settings, self.metrics.batch)
+        self.batches = Batcher(settings, self.metrics.batches.observe)
         self.bodies = Bodies(settings)
         self.ready = True  # until it is asked to stop; then every answer closes its connection
         self.count_connections: Callable[[], int] = lambda: 0  # of the server
-        self._reading = asyncio.Semaphore(1)
+        names = (*_OWN_NAMES, settings.host, *settings.allowed_hosts)
+        self._names = frozenset(name.lower() for name in names)
+        self._secret = settings.secret()
+        # by path, because Starlette's router takes as much time as Uvicorn for a small request
+        self._handlers = self._pages()
+        for name in self.models:
+            for operation in OPERATIONS:
+                operate = functools.partial(self._operate, model_name=name, name=operation)
+                self._handlers[f"/v1/{name}/{operation}"] = "POST", operate
+        self._more = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
 
     async def reload(self) -> None:
         """Read all model files again, and use them if all can be read."""
@@ -118,14 +125,134 @@ class Service:
             # requests that have begun keep the models that they have
             self.models = await asyncio.to_thread(self._read_models)
         except RefoldError as error:
-            self.metrics.reloads.labels("failed").inc()
             logger.error("The models stay as they were: %s", error)
         else:
-            self.metrics.reloads.labels("done").inc()
             logger.warning("The models are read again")
 
-    async def operate(
-        self, scope: Scope, receive: Receive, send: Send, *, name: str, model_name: str
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+        computing = asyncio.create_task(self.batches.run())
+        yield
+        computing.cancel()
+        await asyncio.wait([computing])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._more(scope, receive, send)
+            return
+        scope["app"] = self  # so that the router raises its errors
+        loop, status = asyncio.get_running_loop(), 0
+        began = loop.time()
+        scope["refold.operation"] = "other"
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if not self.ready:
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        is_probe = scope["path"] in _PROBES
+        self.batches.open += not is_probe
+        try:
+            check_limit("connections", self.count_connections(), self.settings)
+            if not is_probe:
+                check_limit("concurrency", self.batches.open, self.settings)
+                self._check_access(scope)
+            async with asyncio.timeout(self.settings.max_seconds):
+                await self._handler(scope)(scope, receive, counted)
+        except ClientDisconnect:
+            status = 499
+        except Exception as error:
+            refusal = self._refusal(error)
+            if not status:
+                body = to_json(ErrorAnswer(refusal.problem))
+                await answer(scope, counted, body, status=refusal.status, headers=refusal.headers)
+        finally:
+            self.batches.open -= not is_probe
+            operation, seconds = scope["refold.operation"], loop.time() - began
+            self.metrics.requests.labels(operation, str(status)).inc()
+            self.metrics.seconds.labels(operation).observe(seconds)
+
+    def _handler(self, scope: Scope) -> Handler:
+        """Return what answers a request."""
+        method, handler = self._handlers.get(scope["path"], (scope["method"], self._more))
+        allowed = ("GET", "HEAD") if method == "GET" else (method,)
+        if scope["method"] not in allowed:
+            raise HTTPException(405, headers={"allow": ", ".join(allowed)})
+        return handler
+
+    def _check_access(self, scope: Scope) -> None:
+        """Refuse a request for another host, or without the token."""
+        if "*" not in self._names:
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            if len(hosts) != 1 or _without_port(hosts[0]) not in self._names:
+                message = "The Host header names no host of this service."
+                raise ServiceError(400, "wrong_host", message)
+        if self._secret is not None:
+            scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
+            fits = hmac.compare_digest(token.strip(), self._secret)
+            if scheme.lower() != b"bearer" or not fits:
+                message = "This needs the header Authorization: Bearer TOKEN, with the right token."
+                headers = {"www-authenticate": "Bearer"}
+                raise ServiceError(401, "unauthorized", message, headers)
+
+    def _refusal(self, error: Exception) -> ServiceError:
+        """Return the answer to an error, and count or log it."""
+        # only an error about what the client sent shows its text
+        if isinstance(error, ServiceError):
+            refusal = error
+        elif isinstance(error, TimeoutError):
+            refusal = exceeded("time", self.settings.max_seconds)
+        elif isinstance(error, HTTPException) and error.status_code == 404:
+            message = "There is nothing at this path. /v1/models has all models."
+            refusal = ServiceError(404, "not_found", message)
+        elif isinstance(error, HTTPException):
+            headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+            message = "This path has another method."
+            refusal = ServiceError(error.status_code, "refused", message, headers)
+        elif isinstance(error, MissingExtraError):
+            refusal = ServiceError(501, "not_installed", "This server lacks a package for this.")
+        elif isinstance(error, DataError | ParameterError):
+            refusal = invalid(str(error))
+        else:
+            refusal = ServiceError(500, "internal", "The server failed. Its log says why.")
+            logger.error("A request failed", exc_info=error)
+        if refusal.problem.limit:
+            self.metrics.refused.labels(refusal.problem.limit).inc()
+        return refusal
+
+    def _pages(self) -> dict[str, tuple[str, Handler]]:
+        """Return the method and the handler of each path without an operation."""
+
+        def ready() -> dict[str, bool]:
+            if not self.ready:
+                raise stopping()
+            return {"ready": True}
+
+        pages: dict[str, Callable[[], object]] = {
+            "/v1/health": lambda: {"version": refold.__version__},
+            "/v1/ready": ready,
+            "/v1/models": lambda: ModelsAnswer([m.describe() for m in self.models.values()]),
+            "/v1/openapi.json": self._openapi,
+        }
+        for name in self.models:
+            pages[f"/v1/{name}"] = lambda name=name: self.models[name].describe()
+
+        async def page(scope: Scope, _: Receive, send: Send) -> None:
+            await answer(scope, send, to_json(pages[scope["path"]]()))
+
+        async def metrics(scope: Scope, _: Receive, send: Send) -> None:
+            numbers = generate_latest(self.metrics.registry)
+            await answer(scope, send, numbers, media_type=CONTENT_TYPE_LATEST)
+
+        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
+        return handlers | {"/v1/metrics": ("GET", metrics)}
+
+    async def _operate(
+        self, scope: Scope, receive: Receive, send: Send, *, model_name: str, name: str
     ) -> None:
         """Answer a request for an operation."""
         headers, operation, model = headers_of(scope), OPERATIONS[name], self.models[model_name]
@@ -141,7 +268,10 @@ class Service:
             read = functools.partial(read_json, *arguments)
             if is_table:
                 read = functools.partial(read_table, *arguments, query=scope["query_string"])
-            inputs = await self._read(read, len(body))
+            if len(body) <= _LARGE:
+                inputs = read()
+            else:
+                inputs = await self.batches.compute_apart(read)
             del body, arguments, read  # the memory is free while it is computed
             result = await operation.run(inputs, self.batches)
         accepted = headers.get(b"accept", b"*/*")
@@ -152,164 +282,49 @@ class Service:
             content.warnings = result.warnings
             await answer(scope, send, to_json(content))
 
-    async def _read(self, read: Callable[[], RequestInputs], size: int) -> RequestInputs:
-        """Read and check the body of a request."""
-        if size <= _LARGE:
-            return read()
-        async with self._reading:
-            return await asyncio.to_thread(read)
-
-    def ready_or_stopping(self) -> dict[str, bool]:
-        """Return that the service takes requests, or raise that it does not."""
-        if not self.ready:
-            raise stopping()
-        return {"ready": True}
-
-
-# An ASGI application of one path.
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class Guard:
-    """The application: it checks host, token, concurrency and time, and answers errors as JSON."""
-
-    def __init__(self, service: Service, routes: Sequence[BaseRoute]) -> None:
-        self.service = service
-        settings = service.settings
-        names = (*_OWN_NAMES, settings.host, *settings.allowed_hosts)
-        self._names = frozenset(name.lower() for name in names)
-        self._secret = settings.secret()
-        # by path, because Starlette's router takes as much time as Uvicorn for a small request
-        self._handlers = self._pages()
-        self._more = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
-
-    def _pages(self) -> dict[str, tuple[str, Handler]]:
-        """Return the method and the handler of each path."""
-        service = self.service
-        pages: dict[str, Callable[[], object]] = {
-            "/v1/health": lambda: {"version": refold.__version__},
-            "/v1/ready": service.ready_or_stopping,
-            "/v1/models": lambda: ModelsAnswer([m.describe() for m in service.models.values()]),
-            "/v1/openapi.json": lambda: openapi(service, secured=self._secret is not None),
+    def _openapi(self) -> dict[str, Any]:
+        """Return the description of the interface, with the limits that the settings give."""
+        types = [ErrorAnswer, ModelAnswer, ModelsAnswer]
+        for operation in OPERATIONS.values():
+            types += [operation.request, operation.answer]
+        template = "#/components/schemas/{name}"
+        _, components = msgspec.json.schema_components(types, ref_template=template)
+        paths: dict[str, Any] = {
+            "/v1/health": _page("health", "The process runs.", _OBJECT),
+            "/v1/ready": _page("ready", "The service takes requests.", _OBJECT),
+            "/v1/metrics": _page("metrics", "Numbers for Prometheus.", _TEXT),
+            "/v1/openapi.json": _page("openapi", "This description.", _OBJECT),
+            "/v1/models": _page("models", "All models.", _json_of(ModelsAnswer)),
+            "/v1/{model}": _page("model", "One model.", _json_of(ModelAnswer)),
         }
-        pages |= {
-            f"/v1/{name}": lambda name=name: service.models[name].describe()
-            for name in service.models
+        for name, operation in OPERATIONS.items():
+            body = {"required": True, "content": _json_of(operation.request) | _TABLE}
+            content = _json_of(operation.answer) | _TABLE
+            post = _method(name, str(operation.request.__doc__), content) | {"requestBody": body}
+            paths[f"/v1/{{model}}/{name}"] = {"post": post}
+        names = {"type": "string", "enum": [*self.models]}
+        parameter = {"name": "model", "in": "path", "required": True, "schema": names}
+        for path, item in paths.items():
+            if "{model}" in path:
+                item["parameters"] = [parameter]
+        document: dict[str, Any] = {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Refold",
+                "version": refold.__version__,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+                "description": "Turns sequences into codes (latent vectors, embeddings) and back. "
+                f"A request has at most {self.settings.max_sequences} sequences or codes, and "
+                f"{self.settings.max_steps} steps.",
+            },
+            "paths": paths,
+            "components": {"schemas": components},
         }
-
-        async def page(scope: Scope, _: Receive, send: Send) -> None:
-            await answer(scope, send, to_json(pages[scope["path"]]()))
-
-        async def metrics(scope: Scope, _: Receive, send: Send) -> None:
-            numbers = generate_latest(service.metrics.registry)
-            await answer(scope, send, numbers, media_type=CONTENT_TYPE_LATEST)
-
-        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
-        handlers["/v1/metrics"] = "GET", metrics
-        for model in service.models:
-            for name in OPERATIONS:
-                operate = functools.partial(service.operate, name=name, model_name=model)
-                handlers[f"/v1/{model}/{name}"] = "POST", operate
-        return handlers
-
-    @contextlib.asynccontextmanager
-    async def _lifespan(self, _: object) -> AsyncIterator[None]:
-        self.service.batches.loop = asyncio.get_running_loop()
-        yield
-        self.service.batches.close()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            await self._more(scope, receive, send)
-            return
-        service = self.service
-        scope["app"] = self  # so that the router raises its errors
-        loop, status = asyncio.get_running_loop(), 0
-        began = loop.time()
-        scope["refold.operation"] = "other"
-
-        async def counted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if not service.ready:
-                    message["headers"].append((b"connection", b"close"))
-            await send(message)
-
-        is_probe = scope["path"] in _PROBES
-        service.batches.open += not is_probe
-        try:
-            check_limit("connections", service.count_connections(), service.settings)
-            if not is_probe:
-                check_limit("concurrency", service.batches.open, service.settings)
-                self._check_access(scope)
-            async with asyncio.timeout(service.settings.max_seconds):
-                await self._handler(scope)(scope, receive, counted)
-        except ClientDisconnect:
-            status = 499
-        except Exception as error:
-            refusal = self._refusal(error)
-            if not status:
-                problem = Problem(
-                    code=refusal.code,
-                    message=str(refusal),
-                    limit=refusal.limit,
-                    maximum=refusal.maximum,
-                )
-                body = to_json(ErrorAnswer(problem))
-                await answer(scope, counted, body, status=refusal.status, headers=refusal.headers)
-        finally:
-            service.batches.open -= not is_probe
-            operation, seconds = scope["refold.operation"], loop.time() - began
-            service.metrics.requests.labels(operation, str(status)).inc()
-            service.metrics.seconds.labels(operation).observe(seconds)
-
-    def _handler(self, scope: Scope) -> Handler:
-        """Return what answers a request."""
-        method, handler = self._handlers.get(scope["path"], (scope["method"], self._more))
-        allowed = ("GET", "HEAD") if method == "GET" else (method,)
-        if scope["method"] not in allowed:
-            raise HTTPException(405, headers={"allow": ", ".join(allowed)})
-        return handler
-
-    def _check_access(self, scope: Scope) -> None:
-        """Refuse a request for another host, or without the token."""
-        if "*" not in self._names:
-            hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or _without_port(hosts[0]) not in self._names:
-                raise ServiceError(
-                    400, "wrong_host", "The Host header names no host of this service."
-                )
         if self._secret is not None:
-            scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
-            fits = hmac.compare_digest(token.strip(), self._secret)
-            if scheme.lower() != b"bearer" or not fits:
-                raise ServiceError(
-                    401,
-                    "unauthorized",
-                    "This needs the header Authorization: Bearer TOKEN, with the right token.",
-                    headers={"www-authenticate": "Bearer"},
-                )
-
-    def _refusal(self, error: Exception) -> ServiceError:
-        """Return the answer to an error, and count or log it."""
-        if isinstance(error, TimeoutError):
-            refusal = exceeded("time", self.service.settings.max_seconds)
-        elif isinstance(error, HTTPException) and error.status_code == 404:
-            message = "There is nothing at this path. /v1/models has all models."
-            refusal = ServiceError(404, "not_found", message)
-        elif isinstance(error, HTTPException):
-            headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-            message = "This path has another method."
-            refusal = ServiceError(error.status_code, "refused", message, headers=headers)
-        else:
-            refusal = as_service_error(error)
-        if refusal.limit:
-            self.service.metrics.refused.labels(refusal.limit).inc()
-        if refusal.status == 500:
-            logger.error("A request failed", exc_info=error)
-        return refusal
+            scheme = {"type": "http", "scheme": "bearer"}
+            document["components"]["securitySchemes"] = {"token": scheme}
+            document["security"] = [{"token": []}]
+        return document
 
 
 def create_app(
@@ -318,7 +333,7 @@ def create_app(
     *,
     indexes: Mapping[str, str] | None = None,
     routes: Sequence[BaseRoute] = (),
-) -> Guard:
+) -> Service:
     """Return the service as an ASGI application.
 
     Parameters
@@ -334,8 +349,8 @@ def create_app(
 
     Returns
     -------
-    Guard
-        The ASGI application, whose ``service`` has the models.
+    Service
+        The ASGI application, which has the ``models``.
 
     Raises
     ------
@@ -350,10 +365,10 @@ def create_app(
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
     >>> path = tempfile.mkdtemp() + "/sines.refold"
     >>> refold.SequenceAutoencoder(4, **sizes).fit(sines).save(path)
-    >>> list(create_app({"sines": path}).service.models)
+    >>> list(create_app({"sines": path}).models)
     ['sines']
     """
-    return Guard(Service(models, indexes or {}, settings or read_settings()), routes)
+    return Service(models, indexes or {}, settings or read_settings(), routes)
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -402,19 +417,6 @@ def _without_port(host: bytes) -> str:
 
 # The description of the interface
 
-_REASONS = {
-    "400": "The Host header is not one of this service, or the request is not HTTP.",
-    "401": "The bearer token is missing or wrong.",
-    "404": "There is no such model, or it has no index.",
-    "413": "The body is larger than the limit `body`.",
-    "415": "The Content-Type or Content-Encoding is not supported.",
-    "422": "The request is invalid, or beyond the limit `sequences` or `steps`.",
-    "429": "The queue is full: the limit `queue`.",
-    "501": "The server lacks a package that this needs.",
-    "503": "Beyond the limit `concurrency`, `connections`, `time` or `total_body`, or the service "
-    "is stopping.",
-}
-_ACCESS = ("400", "401", "503")
 _OBJECT = {_JSON: {"schema": {"type": "object"}}}
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _TABLE = {
@@ -428,81 +430,20 @@ _TABLE = {
 }
 
 
-def openapi(service: Service, *, secured: bool) -> dict[str, Any]:
-    """Return the description of the interface, with the limits that the settings give."""
-    types = [ErrorAnswer, ModelAnswer, ModelsAnswer]
-    for operation in OPERATIONS.values():
-        types += [operation.request, operation.answer]
-    _, components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
-    )
-    model = {
-        "name": "model",
-        "in": "path",
-        "required": True,
-        "description": "Name of a model.",
-        "schema": {"type": "string", "enum": [*service.models]},
-    }
-    all_models, one_model = _struct("ModelsAnswer"), _struct("ModelAnswer")
-    paths: dict[str, Any] = {
-        "/v1/health": _page("health", "The process runs.", _OBJECT),
-        "/v1/ready": _page("ready", "The service takes requests.", _OBJECT, "503"),
-        "/v1/metrics": _page("metrics", "Numbers for Prometheus.", _TEXT, *_ACCESS),
-        "/v1/openapi.json": _page("openapi", "This description.", _OBJECT, *_ACCESS),
-        "/v1/models": _page("models", "All models.", all_models, *_ACCESS),
-        "/v1/{model}": {
-            **_page("model", "One model.", one_model, "400", "401", "404", "503"),
-            "parameters": [model],
-        },
-    }
-    for name, operation in OPERATIONS.items():
-        request, result = _struct(operation.request.__name__), _struct(operation.answer.__name__)
-        request[_JSON]["example"] = operation.example
-        post = {
-            "operationId": name,
-            "summary": operation.request.__doc__,
-            "requestBody": {"required": True, "content": {**request, **_TABLE}},
-            "responses": {
-                "200": {"description": "The result.", "content": {**result, **_TABLE}},
-                **_errors(*_REASONS),
-            },
-        }
-        paths[f"/v1/{{model}}/{name}"] = {"post": post, "parameters": [model]}
-    limits = service.settings
-    document: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Refold",
-            "version": refold.__version__,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "Turns sequences into codes (latent vectors, embeddings) and back. A "
-            f"request has at most {limits.max_sequences} sequences or codes, and "
-            f"{limits.max_steps} steps.",
-        },
-        "paths": paths,
-        "components": {"schemas": components},
-    }
-    if secured:
-        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]
-    return document
-
-
-def _page(name: str, summary: str, content: dict[str, Any], *errors: str) -> dict[str, Any]:
+def _page(name: str, summary: str, content: dict[str, Any]) -> dict[str, Any]:
     """Describe a page."""
-    success = {"200": {"description": "The answer.", "content": content}}
-    responses = success | _errors(*errors)
-    return {"get": {"operationId": name, "summary": summary, "responses": responses}}
+    return {"get": _method(name, summary, content)}
 
 
-def _errors(*statuses: str) -> dict[str, Any]:
-    """Describe answers other than success."""
-    return {
-        status: {"description": _REASONS[status], "content": _struct("ErrorAnswer")}
-        for status in statuses
+def _method(name: str, summary: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Describe what a path answers."""
+    responses = {
+        "200": {"description": "The answer.", "content": content},
+        "default": {"description": "An error says why.", "content": _json_of(ErrorAnswer)},
     }
+    return {"operationId": name, "summary": summary, "responses": responses}
 
 
-def _struct(name: str) -> dict[str, Any]:
-    """Describe JSON by the name of its type."""
-    return {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+def _json_of(kind: type[Struct]) -> dict[str, Any]:
+    """Describe JSON by its type."""
+    return {_JSON: {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}}

@@ -7,14 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from refold.serve._settings import ServeSettings, check_limit, stopping
+from refold.serve._settings import ServeSettings, check_limit
 
 # A function that computes several payloads and returns a result for each.
 Compute = Callable[[list[Any]], list[Any]]
 # Share of the time of the last batch that the next one waits at most.
 _WAITING = 0.5
-# Answers that are sent before the event loop reads what has arrived.
-_AT_ONCE = 16
 
 
 @dataclass(slots=True)
@@ -32,21 +30,15 @@ class Job:
 class Batcher:
     """A queue of jobs, and the thread that computes them."""
 
-    def __init__(self, settings: ServeSettings, observe: Callable[[int, int], None]) -> None:
+    def __init__(self, settings: ServeSettings, observe: Callable[[int], None]) -> None:
         self.settings = settings
         self.open = 0  # requests that are being received, wait, or are computed
-        self.loop: Any = None  # the event loop, once it runs
-        self._observe = observe  # called with the numbers of requests and steps of each batch
+        self._observe = observe  # called with the number of requests of each batch
         self._apart = asyncio.Semaphore(1)  # of what is computed in another thread
         self._waiting: deque[Job] = deque()
-        self._steps = 0  # of the requests that wait
-        self._busy = False
-        self._began = 0.0
+        self._arrival = asyncio.Event()  # of a job
         # Time of the last batch, and how many requests were there at its end.
         self._took, self._expected = 0.0, 1
-        self._timer: asyncio.TimerHandle | None = None
-        self._next: asyncio.Handle | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="refold-batches")
 
     @property
     def waiting(self) -> int:
@@ -60,10 +52,10 @@ class Batcher:
     async def compute(self, key: Hashable, payload: Any, steps: int, compute: Compute) -> Any:
         """Compute a payload together with others of the same key, and return its result."""
         self.check_room()
-        job = Job(key, payload, steps, compute, self.loop.create_future(), self.loop.time())
+        loop = asyncio.get_running_loop()
+        job = Job(key, payload, steps, compute, loop.create_future(), loop.time())
         self._waiting.append(job)
-        self._steps += steps
-        self._plan()
+        self._arrival.set()
         return await job.result
 
     async def compute_alone(self, steps: int, compute: Callable[[], Any]) -> Any:
@@ -76,45 +68,49 @@ class Batcher:
         async with self._apart:
             return await asyncio.to_thread(compute)
 
-    def close(self) -> None:
-        """Stop the thread after the current batch."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+    async def run(self) -> None:
+        """Compute what waits, one batch after the other, until this is cancelled."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="refold-batches") as thread:
+            while True:
+                await self._wait_for_others()
+                batch = self._take()
+                if not batch:
+                    continue
+                self._observe(len(batch))
+                began = loop.time()
+                payloads = [job.payload for job in batch]
+                computed = loop.run_in_executor(thread, _computed, batch[0].compute, payloads)
+                for job, result in zip(batch, await computed, strict=True):
+                    # the next batch is computed while these are sent
+                    if not job.result.done():
+                        if isinstance(result, BaseException):
+                            job.result.set_exception(result)
+                        else:
+                            job.result.set_result(result)
+                self._took = loop.time() - began
+                self._expected = len(batch) + len(self._waiting)
 
-    def _plan(self) -> None:
-        """Start a batch, or a timer for it."""
-        if self._busy or self._next is not None or not self._waiting:
-            return
-        until = self._waits_until()
-        if until <= self.loop.time():
-            # after the other requests that have arrived with this one
-            self._next = self.loop.call_soon(self._start)
-        elif self._timer is None:
-            self._timer = self.loop.call_at(until, self._start)
-
-    def _waits_until(self) -> float:
-        """Return until when the first request waits for others."""
+    async def _wait_for_others(self) -> None:
+        """Return when there is a request that need not wait for others any longer."""
         # Results do not depend on what is computed together, so a batch is whatever waits. A
-        # request waits for others only if several came together before.
-        if len(self._waiting) >= self._expected or self._steps >= self.settings.batch_steps:
-            return 0.0
-        # clients that had an answer together will ask again together
-        wait = min(self.settings.batch_seconds, _WAITING * self._took)
-        return self._waiting[0].arrived + wait
-
-    def _start(self) -> None:
-        for handle in (self._timer, self._next):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._next = None
-        batch = [] if self._busy else self._take()
-        if not batch:
-            return
-        self._busy = True
-        self._began = self.loop.time()
-        self._observe(len(batch), sum(job.steps for job in batch))
-        payloads = [job.payload for job in batch]
-        done = self.loop.run_in_executor(self._thread, _computed, batch[0].compute, payloads)
-        done.add_done_callback(lambda future: self._finish(batch, future))
+        # request waits for others only if several came together before: clients that had an answer
+        # together will ask again together.
+        loop = asyncio.get_running_loop()
+        while True:
+            timer = None
+            if self._waiting:
+                steps = sum(job.steps for job in self._waiting)
+                is_full = len(self._waiting) >= self._expected or steps >= self.settings.batch_steps
+                patience = min(self.settings.batch_seconds, _WAITING * self._took)
+                until = self._waiting[0].arrived + patience
+                if is_full or until <= loop.time():
+                    return
+                timer = loop.call_at(until, self._arrival.set)
+            self._arrival.clear()
+            await self._arrival.wait()
+            if timer is not None:
+                timer.cancel()
 
     def _take(self) -> list[Job]:
         """Take the first request, and others with its key that fit beside it."""
@@ -129,30 +125,8 @@ class Batcher:
                 steps += job.steps
             else:
                 left.append(job)
-        self._waiting, self._steps = left, sum(job.steps for job in left)
+        self._waiting = left
         return batch
-
-    def _finish(self, batch: list[Job], done: asyncio.Future[Any]) -> None:
-        self._busy = False
-        self._took = self.loop.time() - self._began
-        self._expected = len(batch) + len(self._waiting)
-        results = [stopping()] * len(batch) if done.cancelled() else done.result()
-        if self._waiting and self._waits_until() <= self.loop.time():
-            self._start()  # which computes while the answers are sent
-        self._deliver(list(zip(batch, results, strict=True)))
-        self._plan()
-
-    def _deliver(self, results: list[tuple[Job, Any]]) -> None:
-        """Pass results on, a few at a time, so that refusals do not wait for all answers."""
-        for job, result in results[:_AT_ONCE]:
-            if job.result.done():
-                continue
-            if isinstance(result, BaseException):
-                job.result.set_exception(result)
-            else:
-                job.result.set_result(result)
-        if len(results) > _AT_ONCE:
-            self.loop.call_soon(self._deliver, results[_AT_ONCE:])
 
 
 def _computed(compute: Compute, payloads: list[Any]) -> list[Any]:

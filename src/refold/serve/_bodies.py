@@ -6,7 +6,7 @@ import functools
 import itertools
 import struct
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +17,6 @@ from pyarrow.compute import call_function
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from refold.errors import RefoldError
 from refold.sequences import MODEL_KEY, Sequences, check_model, codes_from_arrow, stored_model
 from refold.serve._models import ServedModel
 from refold.serve._operations import AnyRequest, AnySequence, CodeT, RequestInputs, SequenceT
@@ -25,11 +24,8 @@ from refold.serve._settings import ServeSettings, ServiceError, check_limit, inv
 
 ARROW = "application/vnd.apache.arrow.stream"
 _CHAIN = itertools.chain.from_iterable
-# What NumPy, PyArrow and Python raise at content of a request that they cannot convert.
-_UNREADABLE = (
-    *(pa.ArrowException, struct.error, TypeError, ValueError, ArithmeticError, LookupError),
-    *(AttributeError, OSError, MemoryError),
-)
+# What PyArrow and Python raise at bytes that they cannot read, such as names that are not UTF-8.
+_UNREADABLE = (pa.ArrowException, struct.error, ValueError, OSError)
 _FLOATS = (pa.list_(pa.float64()), pa.list_(pa.float32()))
 
 
@@ -43,23 +39,6 @@ class Bodies:
     @contextlib.asynccontextmanager
     async def reading(self, receive: Receive, headers: dict[bytes, bytes]) -> AsyncIterator[bytes]:
         """Yield a body, decompressed, whose bytes count until the end of the block."""
-        held = 0
-
-        def hold(content: bytes) -> bytes:
-            nonlocal held
-            check_limit("total_body", self.size + len(content), self._settings)
-            self.size += len(content)
-            held += len(content)
-            return content
-
-        try:
-            yield await self._read(receive, headers, hold)
-        finally:
-            self.size -= held
-
-    async def _read(
-        self, receive: Receive, headers: dict[bytes, bytes], hold: Callable[[bytes], bytes]
-    ) -> bytes:
         encoding = headers.get(b"content-encoding", b"identity").strip().lower()
         if encoding not in (b"identity", b"gzip", b""):
             message = "Content-Encoding must be gzip or absent."
@@ -68,16 +47,29 @@ class Bodies:
         if length.isdigit():
             check_limit("body", int(length), self._settings)
         parts, size, is_open = [], 0, True
-        while is_open:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            parts.append(hold(message.get("body", b"")))
-            size += len(parts[-1])
-            check_limit("body", size, self._settings)
-            is_open = message.get("more_body", False)
-        body = b"".join(parts)
-        return hold(self._decompressed(body)) if encoding == b"gzip" else body
+        try:
+            while is_open:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                self._hold(len(parts[-1]))
+                check_limit("body", size, self._settings)
+                is_open = message.get("more_body", False)
+            body = b"".join(parts)
+            if encoding == b"gzip":
+                body = self._decompressed(body)
+                size += len(body)
+                self._hold(len(body))
+            yield body
+        finally:
+            self.size -= size
+
+    def _hold(self, size: int) -> None:
+        """Count bytes, and refuse them if they are too many."""
+        self.size += size
+        check_limit("total_body", self.size, self._settings)
 
     def _decompressed(self, body: bytes) -> bytes:
         """Return the content of one whole gzip stream."""
@@ -115,11 +107,7 @@ def read_json(
         if numbers_only and entries:
             inputs.sequences = _from_numbers(entries, model)
         else:
-            with _readable(
-                "The sequences cannot be read. Expected lists of numbers, of tokens, or of rows of "
-                "equal length."
-            ):
-                inputs.sequences = Sequences.from_list(entries, schema=model.fitted.schema)
+            inputs.sequences = Sequences.from_list(entries, schema=model.fitted.schema)
         model.fitted.scaler.check(inputs.sequences)  # before others are computed with them
         fields.sequences = []  # lists take much more memory than arrays
     if (entries := getattr(fields, "codes", None)) is not None:
@@ -144,6 +132,17 @@ def _decoder(
     if parameters:
         kind = kind[tuple(types[name] for name in parameters)]  # type: ignore[index]
     return msgspec.json.Decoder(kind)
+
+
+@contextlib.contextmanager
+def _checked_fields(kind: type[AnyRequest]) -> Iterator[None]:
+    """Refuse a request with a wrong field, and name the place of the value."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        names = ", ".join(kind.__struct_fields__)
+        reason = str(error).replace(" - at ", " at ")
+        raise invalid(f"{reason}. The fields of this request are {names}.") from None
 
 
 def _from_numbers(entries: list[Any], model: ServedModel) -> Sequences:
@@ -185,9 +184,9 @@ def read_table(
     table = _parsed_table(body, settings)
     names = kind.__struct_fields__
     has_codes = "codes" in names and ("sequences" not in names or "code" in table.column_names)
-    columns: dict[str, list[Any]] = {"codes": []} if has_codes else {}
-    if not has_codes and "sequences" in names:
-        columns = {"sequences": []}
+    columns: dict[str, list[Any]] = {}
+    if has_codes or "sequences" in names:
+        columns["codes" if has_codes else "sequences"] = []
     if has_codes and "length" in table.column_names:
         if "lengths" in names:
             columns["lengths"] = table["length"].to_pylist()
@@ -196,13 +195,13 @@ def read_table(
     if has_codes:
         doubt = check_model(stored_model(table), model, "The table")
         inputs.doubts = () if doubt is None else (doubt,)
-        with _readable("The column 'code' cannot be read as codes."):
-            inputs.codes, inputs.ids = codes_from_arrow(table)
+        if "id" in table.column_names and pa.types.is_nested(table["id"].type):
+            raise invalid("The column 'id' holds lists. Expected text or integers.")
+        inputs.codes, inputs.ids = codes_from_arrow(table)
     elif "sequences" in names:
         sequences = _numbers_of(table, model) if model.reads_numbers else None
         if sequences is None:
-            with _readable("The columns cannot be read as sequences."):
-                sequences = Sequences.from_arrow(table).align(model.fitted.schema)
+            sequences = Sequences.from_arrow(table).align(model.fitted.schema)
         model.fitted.scaler.check(sequences)
         inputs.sequences, inputs.ids = sequences, sequences.ids
     return inputs
@@ -212,16 +211,14 @@ def _parsed_table(body: bytes, settings: ServeSettings) -> pa.Table:
     """Return the table that a body holds; of its metadata, only the model of codes is kept."""
     # A body may come from anyone: its batches are validated in full, and types that describe more
     # rows than the body has bytes are refused.
-    with _readable(
-        "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
-    ):
+    try:
         if _is_compressed(body):
             raise invalid("Arrow buffers must not be compressed. Use Content-Encoding: gzip.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            for field in reader.schema:
-                if field.type not in _FLOATS and not _is_plain(field.type):
+            for name, kind in zip(reader.schema.names, reader.schema.types, strict=True):
+                if kind not in _FLOATS and not _is_plain(kind):
                     raise invalid(
-                        f"Column {field.name!r} has the type {str(field.type)[:60]}. "
+                        f"Column {name!r} has the type {str(kind)[:60]}. "
                         "Expected lists of numbers or text, text, or integers."
                     )
             batches, rows = [], 0
@@ -231,6 +228,10 @@ def _parsed_table(body: bytes, settings: ServeSettings) -> pa.Table:
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
+    except _UNREADABLE as error:
+        raise invalid(
+            "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
+        ) from error
     check_limit("steps", max(map(_count_steps, table.columns), default=0), settings)
     model = stored_model(table)
     return table.replace_schema_metadata(None if model is None else {MODEL_KEY: model})
@@ -289,13 +290,13 @@ def _field(message: pa.Buffer, table: int, number: int) -> int:
 
 
 def _query_fields(query: bytes, kind: type[AnyRequest], columns: dict[str, list[Any]]) -> Any:
-    """Return the fields of the query of a URL: JSON values or words."""
-    with _readable("The query of the URL cannot be read."):
+    """Return the fields of the query of a URL, which are JSON values or words."""
+    try:
         pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))
+    except ValueError as error:
+        raise invalid("The query of the URL cannot be read.") from error
     values: dict[str, Any] = {}
     for name, text in pairs.items():
-        if name in ("sequences", "codes"):
-            raise invalid(f"The query cannot hold {name!r}. Send a column of the table.")
         try:
             values[name] = msgspec.json.decode(text)
         except (ValueError, RecursionError):
@@ -329,28 +330,3 @@ def to_stream(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
-
-
-# Errors of both
-
-
-@contextlib.contextmanager
-def _checked_fields(kind: type[AnyRequest]) -> Iterator[None]:
-    """Refuse a request with a wrong field, and name the place of the value."""
-    try:
-        yield
-    except msgspec.ValidationError as error:
-        names = ", ".join(kind.__struct_fields__)
-        reason = str(error).replace(" - at ", " at ")
-        raise invalid(f"{reason}. The fields of this request are {names}.") from None
-
-
-@contextlib.contextmanager
-def _readable(message: str) -> Iterator[None]:
-    """Refuse a request with a message if it cannot be read, unless the error has one for users."""
-    try:
-        yield
-    except (RefoldError, ServiceError):
-        raise
-    except _UNREADABLE as error:
-        raise invalid(message) from error

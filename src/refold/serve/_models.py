@@ -120,13 +120,12 @@ class ServedModel:
         fitted, values, lines = self.fitted, sequences.values, []
         if meaning is not None and len(values) > fitted.max_steps:  # in all sequences
             lines.append(describe_longer(sequences.lengths, fitted.max_steps, meaning))
-        if not fitted.specification.observed_flags and not np.isfinite(values.sum()):
-            missing = int(np.isnan(values).sum())
-            if missing:
-                lines.append(
-                    f"{missing} values are missing, and the model was fitted on data "
-                    "without gaps: it reads them as the mean."
-                )
+        missing = int(np.isnan(values).sum())
+        if missing and not fitted.specification.observed_flags:
+            lines.append(
+                f"{missing} values are missing, and the model was fitted on data without gaps: it "
+                "reads them as the mean."
+            )
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
             unknown = int((values[:, i] == len(column.categories)).sum())
@@ -176,16 +175,16 @@ def named_paths(models: list[str]) -> dict[str, Path]:
 
 
 def named_indexes(indexes: list[str], models: Mapping[str, Path]) -> dict[str, str]:
-    """Return folders or URLs of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
+    """Return files of indexes by name, from ``INDEX`` or ``NAME=INDEX``."""
     places: dict[str, str] = {}
     for text in indexes:
         name, sign, place = text.partition("=")
         if not sign or name not in models:
+            name, place = next(iter(models)), text
             if len(models) > 1:  # a single model needs no name
                 raise ParameterError(
                     f"Write the name of a model before the index {text!r}: NAME=INDEX. The models "
                     f"are {', '.join(models)}."
                 )
-            name, place = next(iter(models)), text
         places[name] = place
     return places

@@ -38,12 +38,16 @@ SequenceList = Annotated[
     list[SequenceT],
     Meta(
         description="One entry per sequence: a list of rows, a flat list or a string, in the "
-        "layout of the training data; null is a missing entry."
+        "layout of the training data; null is a missing entry.",
+        examples=[[[0.1, 0.9, 0.2, -0.7], [0.5, 0.4]]],
     ),
 ]
 CodeList = Annotated[
     list[CodeT],
-    Meta(description="One code per sequence, each with `code_size` numbers of the model."),
+    Meta(
+        description="One code per sequence, each with `code_size` numbers of the model.",
+        examples=[[[0.12, -1.3]]],
+    ),
 ]
 Lengths = Annotated[
     list[Annotated[int, Meta(ge=0, le=_MANY)]] | None,
@@ -53,6 +57,7 @@ Clip = Annotated[
     bool, Meta(description="Clip each numeric column to its range in the training data.")
 ]
 Rate = Annotated[float, Meta(gt=0, lt=1)]
+NumSteps = Annotated[int, Meta(ge=1, le=_MANY)]
 
 
 class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -95,15 +100,13 @@ class ForecastRequest(AnyRequest, Generic[SequenceT]):
 
     sequences: SequenceList[SequenceT]
     steps: Annotated[
-        Annotated[int, Meta(ge=1, le=_MANY)] | None,
+        NumSteps | None,
         Meta(description="Steps to forecast, by default all that the model was fitted for."),
     ] = None
     alpha: Annotated[
         Rate | None, Meta(description="Largest share of values outside the bounds.")
     ] = None
-    context: Annotated[
-        Annotated[int, Meta(ge=1, le=_MANY)] | None, Meta(description="Most last steps to read.")
-    ] = None
+    context: Annotated[NumSteps | None, Meta(description="Most last steps to read.")] = None
     clip: Clip = False
 
 
@@ -137,7 +140,10 @@ class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
     k: Annotated[int, Meta(ge=1, le=1000, description="Number of hits per query.")] = 10
     where: Annotated[
         Annotated[str, Meta(max_length=1000)] | None,
-        Meta(description="Condition on ids and metadata, as in SQL, without functions."),
+        Meta(
+            description="Condition on ids and metadata, as in SQL, without functions.",
+            examples=["site = 'north'"],
+        ),
     ] = None
 
 
@@ -195,21 +201,6 @@ class HitsAnswer(Answer):
     """The nearest rows for each query: id, distance and metadata."""
 
     hits: list[list[dict[str, Any]]]
-
-
-class Problem(Struct, omit_defaults=True):
-    """Why a request was refused."""
-
-    code: str
-    message: str
-    limit: Annotated[str, Meta(description="Name of the limit.")] = ""
-    maximum: Annotated[float, Meta(description="Value of the limit.")] = 0
-
-
-class ErrorAnswer(Struct):
-    """An error."""
-
-    error: Problem
 
 
 @dataclass(slots=True)
@@ -398,26 +389,16 @@ class Operation(NamedTuple):
     run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
     request: type[AnyRequest]
     answer: type[Answer]
-    example: dict[str, Any]  # fields of a request
 
 
-_WAVES = [[0.1, 0.9, 0.2, -0.7], [0.5, 0.4]]
-_WAVE = [[0.1, 0.9, 0.2]]
-_CODES = {"codes": [[0.12, -1.3]], "lengths": [4]}
-_ANOMALY = {"sequences": [[0.1, 9.0, 0.2]], "alpha": 0.05}
-_QUERY = {"sequences": _WAVE, "k": 1, "where": "site = 'north'"}
 OPERATIONS = {
-    "encode": Operation(encode, EncodeRequest, CodesAnswer, {"sequences": _WAVES}),
-    "decode": Operation(decode, DecodeRequest, SequencesAnswer, _CODES),
-    "reconstruct": Operation(
-        reconstruct, ReconstructRequest, SequencesAnswer, {"sequences": _WAVES}
-    ),
-    "detect": Operation(detect, DetectRequest, DetectionsAnswer, _ANOMALY),
-    "forecast": Operation(
-        forecast, ForecastRequest, ForecastAnswer, {"sequences": _WAVE, "steps": 2}
-    ),
-    "generate": Operation(generate, GenerateRequest, SequencesAnswer, {"n": 1, "seed": 0}),
-    "search": Operation(search, SearchRequest, HitsAnswer, _QUERY),
+    "encode": Operation(encode, EncodeRequest, CodesAnswer),
+    "decode": Operation(decode, DecodeRequest, SequencesAnswer),
+    "reconstruct": Operation(reconstruct, ReconstructRequest, SequencesAnswer),
+    "detect": Operation(detect, DetectRequest, DetectionsAnswer),
+    "forecast": Operation(forecast, ForecastRequest, ForecastAnswer),
+    "generate": Operation(generate, GenerateRequest, SequencesAnswer),
+    "search": Operation(search, SearchRequest, HitsAnswer),
 }
 
 
@@ -441,7 +422,7 @@ async def _codes_of(inputs: RequestInputs, batches: Batcher) -> np.ndarray:
 def _decoded(
     model: Model, several: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
 ) -> list[Any]:
-    """Decode several sets of codes, each to at most the limit of steps."""
+    """Decode several sets of codes; an error replaces a set with too many steps."""
     parts = [payload.codes for payload in several]
     codes = np.concatenate(parts)
     predicted = _split(model.predict_lengths(codes), parts)
@@ -460,19 +441,14 @@ def _within_limit(
     draw: Draw | None = None,
 ) -> list[Any]:
     """Decode codes to sets of sequences with these lengths; an error replaces too long a set."""
-    # A set that is refused must not fail those beside it, which would be computed again.
     maximum, counts = settings.max_steps, [int(own.sum()) for own in lengths]
-    answers: list[Any] = [
-        exceeded("steps", maximum, count) if count > maximum else None for count in counts
+    # A set that is refused must not fail those beside it, so it is decoded to no step.
+    kept = [own * (count <= maximum) for own, count in zip(lengths, counts, strict=True)]
+    decoded = _split(model.to_sequences(codes, np.concatenate(kept), draw=draw), lengths)
+    return [
+        exceeded("steps", maximum, count) if count > maximum else sequences
+        for sequences, count in zip(decoded, counts, strict=True)
     ]
-    accepted = [i for i, refusal in enumerate(answers) if refusal is None]
-    if accepted:
-        parts, kept = _split(codes, lengths), [lengths[i] for i in accepted]
-        joined = np.concatenate([parts[i] for i in accepted])
-        decoded = model.to_sequences(joined, np.concatenate(kept), draw=draw)
-        for i, sequences in zip(accepted, _split(decoded, kept), strict=True):
-            answers[i] = sequences
-    return answers
 
 
 def _joined(several: list[Sequences]) -> Sequences:

@@ -67,7 +67,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._idle: dict[tuple[Any, Any], float] = {}  # by connection and its last request
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading: asyncio.Task[None] | None = None
         service.count_connections = lambda: len(self.server_state.connections)
 
     async def on_tick(self, counter: int) -> bool:
@@ -105,20 +105,12 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals; Uvicorn would end the process by them at last."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop}
-        if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = self._reload
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-        try:
-            yield
-        finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)
+        if threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()  # which removes the handlers when it is closed
+            loop.add_signal_handler(signal.SIGINT, self._stop)
+            loop.add_signal_handler(signal.SIGTERM, self._stop)
+            loop.add_signal_handler(signal.SIGHUP, self._reload)
+        yield
 
     def _stop(self) -> None:
         # a second signal does not wait for open requests
@@ -126,9 +118,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _reload(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._service.reload())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._reloading = asyncio.get_running_loop().create_task(self._service.reload())
 
 
 def serve(
@@ -232,17 +222,19 @@ def prepared(
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
     host = settings.host.strip("[]")
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    is_ipv6 = ":" in host
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    dual = is_ipv6 and socket.has_dualstack_ipv6()
     try:
-        bound.bind((host, settings.port))
+        # it listens at once, because clients may come before the event loop runs
+        bound = socket.create_server(
+            (host, settings.port), family=family, backlog=1024, dualstack_ipv6=dual
+        )
     except OSError as error:
-        bound.close()
-        reason = error.strerror or str(error)
+        reason = str(error.strerror or error).partition(" (")[0]  # Python repeats the address
         raise FileAccessError(
             f"The service cannot use the address {host} with port {settings.port}: {reason}. "
             "Choose another with host and port."
         ) from error
-    bound.listen(1024)  # clients may come before the event loop runs
-    shown = f"[{host}]" if ":" in host else host
-    return Server(config, app.service), bound, f"http://{shown}:{bound.getsockname()[1]}"
+    shown = f"[{host}]" if is_ipv6 else host
+    return Server(config, app), bound, f"http://{shown}:{bound.getsockname()[1]}"

@@ -6,12 +6,13 @@ import tomllib
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta, Struct
 
 from refold._support.rules import check, number, whole
-from refold.errors import DataError, MissingExtraError, MissingFileError, ParameterError
+from refold.errors import MissingFileError, ParameterError
 
 _PREFIX = "REFOLD_SERVE_"
 _MEBIBYTE = 1 << 20
@@ -104,15 +105,13 @@ class ServeSettings:
 
     def secret(self) -> bytes | None:
         """Return the token as bytes, read from its file if there is one."""
-        source, token = "The token", self.token
+        token, place = self.token, ""
         if self.token_file is not None:
-            source = f"The token file {self.token_file!r}"
             token = _read_file(self.token_file, "token file").strip()
-        if token is None:
-            return None
-        if not token:
-            raise ParameterError(f"{source} is empty. Give a long random one, or none.")
-        return token.encode()
+            place = f"in {self.token_file} "
+        if token == "":
+            raise ParameterError(f"The token {place}is empty. Give a long random one, or none.")
+        return None if token is None else token.encode()
 
 
 def read_settings(file: str | Path | None = None, **options: Any) -> ServeSettings:
@@ -134,10 +133,9 @@ def read_settings(file: str | Path | None = None, **options: Any) -> ServeSettin
                 f"There is no setting {name!r}. The settings are {', '.join(types)}."
             )
         try:
-            if isinstance(value, str) and value.startswith("[") and name == "allowed_hosts":
-                values[name] = msgspec.json.decode(value, type=types[name])
-            else:
-                values[name] = msgspec.convert(value, types[name], strict=False)
+            if name == "allowed_hosts" and isinstance(value, str):  # of a variable
+                value = msgspec.json.decode(value)
+            values[name] = msgspec.convert(value, types[name], strict=False)
         except msgspec.DecodeError as error:
             # without the value, which may be a token
             raise ParameterError(f"The setting {name!r} cannot be read: {error}.") from None
@@ -164,19 +162,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+_TOO_MANY = (
+    "The request has {{value}} {}, or asks for as many. The limit is {{maximum}}; send several "
+    "requests."
+)
 # Status and message of the answer to a request beyond a limit, whose setting has the prefix max_.
 _LIMITS = {
     "body": (413, "The body has more than {maximum} bytes, the limit."),
-    "sequences": (
-        422,
-        "The request has {value} sequences or codes, or asks for as many. The limit is {maximum}; "
-        "send several requests.",
-    ),
-    "steps": (
-        422,
-        "The request has {value} steps, or asks for as many. The limit is {maximum}; send several "
-        "requests.",
-    ),
+    "sequences": (422, _TOO_MANY.format("sequences or codes")),
+    "steps": (422, _TOO_MANY.format("steps")),
     "queue": (429, "{maximum} requests wait already. Try again later."),
     "concurrency": (503, "{maximum} requests are open already. Try again later."),
     "connections": (503, "{maximum} connections are open already. Try again later."),
@@ -188,24 +182,24 @@ _LIMITS = {
 }
 
 
+class Problem(Struct, omit_defaults=True):
+    """Why a request was refused."""
+
+    code: str
+    message: str
+    limit: Annotated[str, Meta(description="Name of the limit.")] = ""
+    maximum: Annotated[float, Meta(description="Value of the limit.")] = 0
+
+
 class ServiceError(Exception):
     """An answer other than success; it has no path, no stack trace and no training data."""
 
     def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        limit: str = "",
-        maximum: float = 0,
-        headers: dict[str, str] | None = None,
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
     ) -> None:
         super().__init__(message)
         self.status = status  # of HTTP
-        self.code = code  # a word for programs
-        self.limit = limit  # name of the limit that was exceeded
-        self.maximum = maximum  # its value
+        self.problem = Problem(code, message)
         self.headers = headers or {}
 
 
@@ -219,13 +213,13 @@ def check_limit(limit: str, value: float, settings: ServeSettings) -> None:
 def exceeded(limit: str, maximum: float, value: float = 0) -> ServiceError:
     """Return the error of a limit; the client may try again later where that helps."""
     status, message = _LIMITS[limit]
-    text = message.format(maximum=maximum, value=value)
     headers = {"retry-after": "1"} if status in (429, 503) else {}
     if limit == "connections":
         headers["connection"] = "close"
-    return ServiceError(
-        status, "limit_exceeded", text, limit=limit, maximum=maximum, headers=headers
-    )
+    text = message.format(maximum=maximum, value=value)
+    error = ServiceError(status, "limit_exceeded", text, headers)
+    error.problem.limit, error.problem.maximum = limit, maximum
+    return error
 
 
 def invalid(message: str) -> ServiceError:
@@ -236,14 +230,3 @@ def invalid(message: str) -> ServiceError:
 def stopping() -> ServiceError:
     """Return the error of a service that ends."""
     return ServiceError(503, "stopping", "The service is stopping.")
-
-
-def as_service_error(error: BaseException) -> ServiceError:
-    """Return the answer to an error; only an error about what the client sent shows its text."""
-    if isinstance(error, ServiceError):
-        return error
-    if isinstance(error, MissingExtraError):
-        return ServiceError(501, "not_installed", "This server lacks a package for this.")
-    if isinstance(error, DataError | ParameterError):
-        return invalid(str(error))
-    return ServiceError(500, "internal", "The server failed. Its log says why.")
