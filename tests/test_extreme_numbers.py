@@ -34,16 +34,17 @@ def with_value(value):
     return given
 
 
-METHODS = ["transform", "reconstruct", "score", "detect", "forecast", "forecast_errors", "drift"]
-METHODS += ["calibrate", "partial_fit", "fit"]
+METHODS = ["transform", "reconstruct", "detect", "forecast", "drift", "calibrate", "partial_fit"]
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("value", [1e39, -1e300])
-def test_values_beyond_float32_are_refused_with_their_place(ae, method, value):
-    given = with_value(value)
+@pytest.mark.parametrize("method", [*METHODS, "fit"])
+def test_values_beyond_float32_are_refused_with_their_place(ae, method):
     options = {"alpha": 0.2} if method == "detect" else {}
-    for data in (given, [one.tolist() for one in given], Sequences.from_list(given)):
+    for data, value in (
+        (with_value(1e39), 1e39),
+        ([one.tolist() for one in with_value(-1e300)], -1e300),
+        (Sequences.from_list(with_value(1e39)), 1e39),
+    ):
         place = f"Got {value:g} at sequence 1, step 2, column 'x1'. Expected finite numbers"
         with pytest.raises(DataError, match=re.escape(place)) as error:
             getattr(ae, method)(data, **options)
@@ -107,11 +108,9 @@ def test_decoding_that_overflows_is_an_error(ae):
     ("command", "value", "form"),
     [
         ("encode", 1e39, "csv"),
-        ("encode", 1e308, "parquet"),
         ("detect", 1e39, "jsonl"),
-        ("forecast", 1e39, "parquet"),
+        ("forecast", 1e308, "parquet"),
         ("reconstruct", None, "csv"),  # overflows on the way
-        ("reconstruct", 1e39, "jsonl"),
     ],
 )
 def test_the_command_writes_no_file(ae, model, tmp_path, capsys, command, value, form):
@@ -134,7 +133,7 @@ def test_the_command_writes_no_file(ae, model, tmp_path, capsys, command, value,
     assert sorted(tmp_path.iterdir()) == [data]
 
 
-@pytest.mark.parametrize("out", ["out.jsonl", "out.parquet", "-"])
+@pytest.mark.parametrize("out", ["out.parquet", "-"])
 def test_decode_writes_no_file(model, tmp_path, capsys, out):
     codes = tmp_path / "codes.jsonl"
     codes.write_text('{"id": 0, "code": [0, 0, 0]}\n{"id": 1, "code": [3e38, -3e38, 3e38]}\n')

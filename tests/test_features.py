@@ -12,8 +12,9 @@ from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import DataError, ParameterError
 from refold.model._features import DecodedFeatures
-from refold.models import build, seeded
-from refold.network.keras.network import inference_with
+from refold.models import build
+from refold.network.keras.build import inference_with
+from refold.network.keras.layer import seeded
 from refold.network.specification import Specification
 from small_data import ragged, untrained
 

@@ -660,7 +660,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         network = self.model_.network
         check_training_packages("A Keras model")
         # not at the top, because all else runs without Keras
-        from refold.network.keras.network import keras_models
+        from refold.network.keras.build import keras_models
 
         return keras_models(network)
 

@@ -13,7 +13,7 @@ from refold._support.optional_imports import is_installed
 from refold._support.rules import check, one_of, whole
 from refold.errors import ParameterError, argument
 from refold.model import Model, continued, last_steps, model_of
-from refold.network.onnx.columns import Columns, columns_of
+from refold.network.onnx.columns import Columns
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, package
@@ -174,16 +174,14 @@ def build(
     _check_exportable(specification, part)
     onnx, ir = package("onnx"), package("onnx_ir")
     check("opset", opset, whole(LEAST_OPSET, onnx.defs.onnx_opset_version()))
-    columns = columns_of(
+    columns = Columns(
         specification, model.schema, model.scaler, indices=category_indices, packed=packed
     )
-    if isinstance(network, PackedNetwork):
-        arrays = network.weights
-    else:  # a GRU, which runs in Keras
-        variables = network.network.weights
-        arrays = {variable.path: np.asarray(variable.value) for variable in variables}
-    graph = Graph(stored or {})
-    _PARTS[part](graph, columns, arrays)
+    arrays = network.weights
+    if not isinstance(network, PackedNetwork):  # a GRU, which runs in Keras
+        arrays = {variable.path: np.asarray(variable.value) for variable in arrays}
+    graph = Graph(arrays, stored or {})
+    _PARTS[part](graph, columns)
     opsets = {"": opset} | _OTHER_OPSETS
     opset_ids = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     made = ir.Model(
@@ -212,15 +210,10 @@ def _choose_stored(
         if error_of(everything) <= _MAX_ERROR:
             return everything
         errors = {name: error_of({name: dtype}) for name in rest}
-        order = sorted(rest, key=errors.__getitem__)
-        fits, too_many = 0, len(order)
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            if error_of(stored | dict.fromkeys(order[:middle], dtype)) <= _MAX_ERROR:
-                fits = middle
-            else:
-                too_many = middle
-        stored |= dict.fromkeys(order[:fits], dtype)
+        for name in sorted(rest, key=errors.__getitem__):
+            if error_of(stored | {name: dtype}) > _MAX_ERROR:
+                break
+            stored[name] = dtype
     return stored
 
 
@@ -256,7 +249,7 @@ def _check_exportable(specification: Specification, part: str) -> None:
 def _comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np.ndarray]:
     """Return what computes the differences of a graph's results from Refold's, standardized."""
     # in standard deviations; a category counts 0 if it is the same, and else 1
-    sequences = reference_sequences(model)
+    sequences = _reference_sequences(model)
     # a graph has no latent optimization
     codes = model.with_latent_steps(0).codes_of(sequences)
     if part == "encoder":
@@ -292,7 +285,7 @@ def _comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np
     return errors
 
 
-def reference_sequences(model: Model) -> Sequences:
+def _reference_sequences(model: Model) -> Sequences:
     """Return some sequences as the model decodes them, in the units of the data."""
     rng = np.random.default_rng(0)
     codes = rng.standard_normal((_MOST_SEQUENCES, model.code_size)).astype(np.float32)
@@ -327,8 +320,12 @@ def _encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarr
         index = sequences.values[:, columns.categorical]
         index = np.where(np.isnan(index), -1, index).astype(np.int64)
         if not columns.indices:
-            forms = [_category_forms(columns, i) for i in columns.categorical]
-            shown = [form[column] for form, column in zip(forms, index.T, strict=True)]
+            shown = []
+            for i, column in zip(columns.categorical, index.T, strict=True):
+                names = columns.categories(i)
+                # -1 is the last one
+                forms = np.array([*names, columns.missing_category], names.dtype)
+                shown.append(forms[column])
             index = np.stack(shown, axis=1)
         parts["categories"] = index
     width = next(iter(parts.values())).shape[1]
@@ -342,13 +339,6 @@ def _encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarr
         padded[rows] = part
         parts[name] = padded.reshape(len(sequences), steps, part.shape[1])
     return parts | {"lengths": sequences.lengths.astype(np.int64)}
-
-
-def _category_forms(columns: Columns, i: int) -> np.ndarray:
-    """Return the form of each index of a category, then of an unknown and a missing one."""
-    categories = columns.categories(i)
-    unknown: Any = "<unknown>" if categories.dtype == object else np.int64(2**62)
-    return np.array([*categories, unknown, columns.missing_category], categories.dtype)
 
 
 def _run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

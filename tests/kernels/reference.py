@@ -1,7 +1,7 @@
 """LSTM in float64 NumPy, forward and backward, that the kernels are compared with."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,37 +45,14 @@ class _Step(NamedTuple):
     squashed: Array  # activation(c) after the step
 
 
-def lstm(
-    x: Array,
-    kernel: Array,
-    recurrent_kernel: Array,
-    bias: Array,
-    h: Array,
-    c: Array,
-    mask: Array | None = None,
-    *,
-    activation: str = "tanh",
-    recurrent_activation: str = "sigmoid",
-    go_backwards: bool = False,
-    return_sequences: bool = True,
-) -> tuple[Array | None, Array, Array]:
+def lstm(*arrays: Any, return_sequences: bool = True, **options: Any) -> tuple[Any, Array, Array]:
     """Run an LSTM over x (batch, steps, features), and return outputs, last h and last c.
 
-    The gates are in Keras's order: input, forget, candidate, output. A masked step leaves state
-    and output unchanged. With go_backwards, outputs are in the order of computation.
+    The arguments are those of `refold.kernels.fused.lstm`. The gates are in Keras's order: input,
+    forget, candidate, output. A masked step leaves state and output unchanged. With go_backwards,
+    outputs are in the order of computation.
     """
-    steps, h, c = _forward(
-        x,
-        kernel,
-        recurrent_kernel,
-        bias,
-        h,
-        c,
-        mask,
-        activation=activation,
-        recurrent_activation=recurrent_activation,
-        go_backwards=go_backwards,
-    )
+    steps, h, c = _forward(*arrays, **options)
     if not return_sequences:
         return None, h, c
     # the output of a step is the h before the next step
@@ -85,14 +62,7 @@ def lstm(
 
 
 def gradients(
-    x: Array,
-    kernel: Array,
-    recurrent_kernel: Array,
-    bias: Array,
-    h: Array,
-    c: Array,
-    mask: Array | None = None,
-    *,
+    *arrays: Any,
     cotangents: tuple[Array | None, Array, Array],
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
@@ -100,19 +70,13 @@ def gradients(
 ) -> Gradients:
     """Compute the gradients of a loss from those with respect to outputs (may be None), h and c."""
     steps, _, _ = _forward(
-        x,
-        kernel,
-        recurrent_kernel,
-        bias,
-        h,
-        c,
-        mask,
+        *arrays,
         activation=activation,
         recurrent_activation=recurrent_activation,
         go_backwards=go_backwards,
     )
     act, gate = ACTIVATIONS[activation], ACTIVATIONS[recurrent_activation]
-    x, kernel, recurrent_kernel = _float64(x, kernel, recurrent_kernel)
+    x, kernel, recurrent_kernel = _float64(*arrays[:3])
     d_outputs = None if cotangents[0] is None else _float64(cotangents[0])[0]
     d_h, d_c = _float64(*cotangents[1:])
     d_x, d_kernel = np.zeros_like(x), np.zeros_like(kernel)
@@ -143,20 +107,14 @@ def gradients(
 
 
 def _forward(
-    x: Array,
-    kernel: Array,
-    recurrent_kernel: Array,
-    bias: Array,
-    h: Array,
-    c: Array,
-    mask: Array | None,
-    *,
-    activation: str,
-    recurrent_activation: str,
-    go_backwards: bool,
+    *arrays: Any,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    go_backwards: bool = False,
 ) -> tuple[list[_Step], Array, Array]:
     act, gate = ACTIVATIONS[activation].value, ACTIVATIONS[recurrent_activation].value
-    x, kernel, recurrent_kernel, bias, h, c = _float64(x, kernel, recurrent_kernel, bias, h, c)
+    x, kernel, recurrent_kernel, bias, h, c = _float64(*arrays[:6])
+    mask = arrays[6] if len(arrays) == 7 else None
     mask = np.ones(x.shape[:2], bool) if mask is None else np.asarray(mask, bool)
     order = range(x.shape[1])
     steps = []
@@ -172,5 +130,5 @@ def _forward(
     return steps, h, c
 
 
-def _float64(*arrays: Array) -> list[Array]:
+def _float64(*arrays: Any) -> list[Array]:
     return [np.asarray(array, np.float64) for array in arrays]

@@ -51,56 +51,28 @@ def unpack(wheel, folder):
 def printed(code, folder):
     """Run code on the package in a folder, and return the JSON that it prints."""
     kept = {name: value for name, value in os.environ.items() if name != "REFOLD_KERNEL"}
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env=kept | {"PYTHONPATH": str(folder)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
-
-
-def libraries(wheel):
-    return [n for n in zipfile.ZipFile(wheel).namelist() if "librefold_kernels" in n]
+    command = [sys.executable, "-W", "error", "-c", code]
+    environment = kept | {"PYTHONPATH": str(folder)}
+    return json.loads(subprocess.check_output(command, env=environment, cwd=folder, text=True))
 
 
 # Without a compiler
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plain")
-    wheel, message = build("build_wheel", ROOT, folder, CC=FALSE, CXX=FALSE)
-    return wheel, message, unpack(wheel, folder / "site")
-
-
-def test_without_a_compiler_the_wheel_is_pure_python(plain):
-    wheel, message, _ = plain
+def test_without_a_compiler_the_wheel_is_pure_python(tmp_path):
+    wheel, message = build("build_wheel", ROOT, tmp_path, CC=FALSE, CXX=FALSE)
     assert wheel.name == f"refold-{refold.__version__}-py3-none-any.whl"
-    assert libraries(wheel) == []  # the library of the checkout must not be included
     assert "built without its LSTM kernel" in message
-
-
-def test_the_wheel_holds_the_files_of_the_package_and_nothing_else(plain):
-    *_, site = plain
+    site = unpack(wheel, tmp_path / "site")
+    # the files of the package and nothing else, also not the library of the checkout
     built = {path.relative_to(site) for path in (site / "refold").rglob("*") if path.is_file()}
     source = {path.relative_to(ROOT / "src") for path in (ROOT / "src/refold").rglob("*.*")}
     left_out = {".cpp", ".h", ".pyc", ".so", ".dylib", ".dll"}
     assert built == {path for path in source if path.suffix not in left_out}
     assert Path("refold/py.typed") in built  # for type checkers
-    assert Path("refold/explore/page/index.html") in built
-    assert {path.name for path in site.iterdir()} == {
-        "refold",
-        f"refold-{refold.__version__}.dist-info",
-    }
-
-
-# tests/network/keras/test_lstm.py tests that the LSTM then uses the scan.
-def test_without_the_library_the_reason_and_a_fix_are_given(plain):
-    *_, site = plain
+    dist_info = f"refold-{refold.__version__}.dist-info"
+    assert {path.name for path in site.iterdir()} == {"refold", dist_info}
+    # tests/network/keras/test_lstm.py tests that the LSTM then uses the scan
     state = printed(STATE, site)
     assert Path(state["file"]).is_relative_to(site)
     assert state["variant"] is None
@@ -132,31 +104,42 @@ def _copy(source, target):
 # With a compiler. `make test` uses the library that was compiled when the checkout was installed.
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    if not any(shutil.which(compiler) for compiler in COMPILERS):
-        pytest.skip("this machine has no C++ compiler")
-    folder = tmp_path_factory.mktemp("compiled")
-    # compilation without optimizations takes a third of the time
-    wheel, message = build("build_wheel", ROOT, folder, SKBUILD_CMAKE_BUILD_TYPE="Debug")
-    assert "without its LSTM kernel" not in message, message
-    return wheel, unpack(wheel, folder / "site")
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, COMPILERS)), reason="this machine has no C++ compiler"
+)
 
 
 @pytest.mark.slow
-def test_one_wheel_holds_the_library_without_sources_for_every_python(compiled):
-    wheel, site = compiled
+@needs_compiler
+def test_one_wheel_holds_the_library_without_sources_for_every_python(tmp_path):
+    # compilation without optimizations takes a third of the time
+    wheel, message = build("build_wheel", ROOT, tmp_path, SKBUILD_CMAKE_BUILD_TYPE="Debug")
+    assert "without its LSTM kernel" not in message, message
     _, _, python, abi, platform = wheel.stem.split("-")
     assert (python, abi) == ("py3", "none")
     assert platform != "any"
-    (library,) = libraries(wheel)
-    assert Path(library).parent.as_posix() == "refold/kernels"
     names = zipfile.ZipFile(wheel).namelist()
+    assert sum(name.startswith("refold/kernels/librefold_kernels.") for name in names) == 1
     assert [name for name in names if name.endswith((".cpp", ".h"))] == []
-    state = printed(STATE, site)
-    assert Path(state["file"]).is_relative_to(site)
-    assert state["variant"] in VARIANTS
-    assert state["why_not"] is None
+    state = printed(STATE, unpack(wheel, tmp_path / "site"))
+    assert Path(state["file"]).is_relative_to(tmp_path)
+    assert (state["variant"] in VARIANTS, state["why_not"]) == (True, None)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_the_kernels_pass_the_sanitizers(tmp_path):
+    """They run without Python and JAX, with the address and undefined-behavior sanitizers."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    cmake = shutil.which("cmake", path=path)
+    for command in (
+        [cmake, "-S", ROOT, "-B", tmp_path, "-G", "Ninja", "-DREFOLD_SANITIZE=ON"],
+        [cmake, "--build", tmp_path],
+        [tmp_path / "refold_kernels_test"],
+    ):
+        environment = os.environ | {"PATH": path}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 SUPPORTED = (
@@ -185,29 +168,21 @@ def states():
     return {name: json.loads(one.stdout) for name, one in zip(asked, done, strict=True)}
 
 
-def test_the_library_loads_and_names_its_variant(states):
-    state = states[None]
-    assert Path(state["file"]).is_relative_to(ROOT / "src")
-    assert state["variant"] in VARIANTS
-    assert state["why_not"] is None
-
-
 # tests/kernels/test_fused_lstm.py tests that each variant agrees with Keras.
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_variant_is_forced_by_name_or_refused(states, variant):
-    state = states[variant]
-    if variant in states["supported"]:
-        assert (state["variant"], state["why_not"]) == (variant, None)
-    else:
-        assert state["variant"] is None
-        assert f"REFOLD_KERNEL='{variant}'" in state["why_not"]
-
-
-def test_the_library_can_be_turned_off_and_an_unknown_variant_lists_the_supported_ones(states):
-    assert states["none"]["variant"] is states["avx2 "]["variant"] is None
+def test_a_variant_is_picked_forced_by_name_refused_or_turned_off(states):
+    state, supported = states[None], states["supported"]
+    assert Path(state["file"]).is_relative_to(ROOT / "src")
+    assert (state["variant"] in supported, state["why_not"]) == (True, None)
+    assert {"x86-64", "neon", "plain"} & set(supported), "every machine has a baseline"
+    for name in (*VARIANTS, "avx2 "):
+        state = states[name]
+        if name in supported:
+            assert (state["variant"], state["why_not"]) == (name, None)
+        else:
+            assert state["variant"] is None
+            assert state["why_not"] == (
+                f"REFOLD_KERNEL={name!r} is not a variant that this machine runs "
+                f"({', '.join(supported)}); set it to one of these or to none, or unset it"
+            )
+    assert states["none"]["variant"] is None
     assert "REFOLD_KERNEL=none" in states["none"]["why_not"]
-    assert states["avx2 "]["why_not"] == (
-        "REFOLD_KERNEL='avx2 ' is not a variant that this machine runs "
-        f"({', '.join(states['supported'])}); set it to one of these or to none, or unset it"
-    )
-    assert {"x86-64", "neon", "plain"} & set(states["supported"]), "every machine has a baseline"

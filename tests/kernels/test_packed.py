@@ -1,16 +1,11 @@
 """Operations on packed rows agree with NumPy and the padded LSTM, and their bits."""
 
 import copy
-import functools
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from kernels import reference
 from refold import kernels
 from refold.kernels import _packed_library as library
 from refold.kernels import _packed_numpy as fallback
@@ -33,18 +28,6 @@ SHAPES = [
     (4, 0, 3, 8),
 ]
 WIDTHS = (1, 3, 16, 20, 32, 33, 70)
-
-
-def sweep(number):
-    return settings(max_examples=number, deadline=None, derandomize=True, database=None)
-
-
-CASES = st.builds(
-    lambda shape, width, seed: Case(shape, width, seed),
-    st.sampled_from(SHAPES),
-    st.sampled_from(WIDTHS),
-    st.integers(0, 2**32 - 1),
-)
 
 
 class Case:
@@ -74,9 +57,6 @@ class Case:
         self.step_start = self.normal(longest, features)
         self.taps, self.tap_bias = self.normal(9, features), self.normal(features)
         self.dilation, self.stride = (int(n) for n in self.rng.integers(1, 5, 2))
-
-    def __repr__(self):
-        return f"Case(lengths={np.diff(self.offsets)}, x={self.x.shape}, units={self.h.shape[1]})"
 
     def normal(self, *shape, scale=0.5):
         return (scale * self.rng.normal(size=shape)).astype("float32")
@@ -124,41 +104,23 @@ class Case:
 
     def others(self, operations):
         """Return the results of all operations except the LSTM."""
-        product = operations.product(self.x, self.matrix, self.start)
         starts = np.tile(self.x[:, :1], len(self.start))
-        steps = self.h, self.offsets, self.from_state, self.step_start
-        pooled = operations.pooled_convolutions(
-            self.x,
-            self.offsets,
-            self.taps,
-            self.tap_bias,
-            dilation=self.dilation,
-            stride=self.stride,
-            steepness=4.0,
-        )
-        runs = operations.pooled_runs(
-            self.x,
-            self.offsets,
-            self.taps,
-            self.tap_bias,
-            dilation=self.dilation,
-            margin=0.1,
-        )
-        ragged = functools.partial(operations.ragged_product, self.x, self.offsets)
+        taken = self.x, self.offsets, self.taps, self.tap_bias
+        strided = {"dilation": self.dilation, "stride": self.stride, "steepness": 4.0}
         return {
             "rows": [
-                product,
+                operations.product(self.x, self.matrix, self.start),
                 operations.product(self.x, self.matrix),
                 operations.product(self.x, self.matrix, starts),
-                operations.step_product(*steps),
+                operations.step_product(self.h, self.offsets, self.from_state, self.step_start),
             ],
             "sequences": [
-                ragged(self.step_weights, self.start),
-                ragged(self.step_weights),
+                operations.ragged_product(self.x, self.offsets, self.step_weights, self.start),
+                operations.ragged_product(self.x, self.offsets, self.step_weights),
                 operations.segment_sum(self.x, self.offsets),
                 operations.segment_max(self.x, self.offsets),
-                *pooled,
-                *runs,
+                *operations.pooled_convolutions(*taken, **strided),
+                *operations.pooled_runs(*taken, dilation=self.dilation, margin=0.1),
             ],
         }
 
@@ -192,60 +154,15 @@ def same_bits(found, expected):
 
 @needs_library
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [1, 20, 33, 70])
 def test_every_shape_and_width_agree_with_numpy(shape, width):
     case = Case(shape, width, seed=1)
     close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
 
 
-@pytest.mark.parametrize("operations", OPERATIONS)
-@pytest.mark.parametrize("shape", [(1, 15, 12, 24), (6, 9, 4, 20), (3, 7, 200, 5)], ids=str)
-def test_results_and_gradients_are_those_of_the_reference(operations, shape):
-    case = Case(shape, seed=2)
-    found = case.lstm(operations)
-    for i in range(len(case.h)):
-        rows, _ = case.rows([i])
-        arrays = (case.x[None, rows], case.kernel, case.recurrent, case.bias)
-        options = {"go_backwards": case.go_backwards}
-        states = case.h[i : i + 1], case.c[i : i + 1]
-        outputs, h, c = reference.lstm(*arrays, *states, **options)
-        backwards = slice(None, None, -1 if case.go_backwards else 1)
-        d_outputs, zero = case.d_outputs[rows][None, backwards], np.zeros_like(case.h[:1])
-        cotangents = (d_outputs, zero, zero)
-        gradients = reference.gradients(*arrays, *states, cotangents=cotangents, **options)
-        expected = [outputs[0, backwards], gradients.x[0], h[0], c[0], gradients.h[0]]
-        expected.append(gradients.c[0])
-        ours = [array[rows] for array in found["rows"]] + [array[i] for array in found["sequences"]]
-        close(ours, [array.astype(np.float32) for array in expected], 1e-5)
-
-
-@pytest.mark.parametrize("operations", OPERATIONS)
-@pytest.mark.parametrize("features", [0, 3, 140])
-@pytest.mark.parametrize("num", [1, 7])
-def test_by_sequence_and_by_step_replace_a_shared_input(operations, features, num):
-    case = Case((num, 9, 5, 20), seed=4)
-    case.offsets = np.concatenate([[0], np.cumsum(9 - np.arange(num) % 4)])
-    rows = int(case.offsets[-1])
-    x, case.d_outputs = case.normal(rows, features), case.normal(rows, 20)
-    code, position = case.normal(num, 5), case.normal(9, 2)
-    sequence = np.repeat(np.arange(num), np.diff(case.offsets))
-    step = np.arange(rows) - case.offsets[sequence]
-    if case.go_backwards:
-        step = np.diff(case.offsets)[sequence] - 1 - step
-    whole = case.normal(7 + features, 80, scale=0.3)
-    case.kernel, case.x = whole, np.concatenate([code[sequence], position[step], x], axis=1)
-    expected = case.lstm(operations)
-    case.kernel, case.x = whole[7:], x
-    case.by_sequence, case.by_step = case.bias + code @ whole[:5], position @ whole[5:7]
-    found = case.lstm(operations, shared=True)
-    found["sequences"][2] = found["sequences"][2] @ whole[:5].T
-    d_codes = fallback.segment_sum(expected["rows"][1][:, :5], case.offsets)
-    expected["sequences"].insert(2, d_codes)
-    close(flat(found), expected["rows"][:1] + expected["sequences"], 1e-5)
-
-
+# `test_packed_and_padded_rows_have_the_same_bits` leads to the reference of test_fused_lstm.py.
 @needs_library
-@pytest.mark.parametrize("name", ["x", "h", "c", "by_sequence", "by_step", "step_start"])
+@pytest.mark.parametrize("name", ["x", "c", "by_step", "step_start"])
 def test_arrays_with_too_few_rows_are_refused(name):
     case = Case((5, 13, 2, 12), seed=5)
     rows = np.diff(case.offsets).max() if "step" in name else len(getattr(case, name))
@@ -269,23 +186,10 @@ def test_empty_sequences(operations):
 
 
 @needs_library
-def test_nan_reaches_the_maximum():
-    x = np.ones((6, 20), np.float32)
-    x[1, 3] = x[4, 19] = np.nan
-    found = packed.segment_max(x, np.array([0, 3, 6]))
-    assert np.argwhere(np.isnan(found)).tolist() == [[0, 3], [1, 19]]
-
-
-@needs_library
-@pytest.mark.parametrize("side", [0, 1])
-def test_outputs_can_be_written_to_longer_rows(side):
-    case = Case((40, 9, 4, 20))
-    same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
-
-
-@needs_library
-def test_inputs_can_be_parts_of_longer_rows():
+def test_inputs_and_outputs_can_be_parts_of_longer_rows():
     case = Case((40, 9, 4, 20), width=33)
+    for side in (0, 1):
+        same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
     expected = flat(case.all(library))
     for name in ("x", "matrix"):
         array = getattr(case, name)
@@ -301,8 +205,8 @@ def test_the_bits_of_a_value_do_not_depend_on_its_position(name):
     x = np.linspace(-20, 20, 101, dtype=np.float32)
     whole = getattr(library, name)(x)
     close([whole], [getattr(fallback, name)(x)], 1e-6)
-    for first in range(40):
-        for last in range(first, first + 40):
+    for first in range(20):
+        for last in (first + 1, first + 7, first + 17, first + 40):
             same_bits([getattr(library, name)(x[first:last])], [whole[first:last]])
 
 
@@ -317,17 +221,6 @@ def test_weights_are_copied_and_pickled_without_the_packed_ones():
     loaded = copy.copy(weights)  # like pickle
     assert "packed" not in loaded.__dict__
     same_bits(packed.lstm(*arrays[:2], loaded, *arrays[3:])[:3], expected)
-
-
-@needs_library
-def test_threads_share_weights():
-    case = Case((20, 9, 12, 40), seed=6)
-    expected = flat(case.lstm(library))
-    weights = case.weights()
-    case.weights = lambda: weights
-    with ThreadPoolExecutor(8) as pool:
-        for found in pool.map(lambda _: flat(case.lstm(library)), range(32)):
-            same_bits(found, expected)
 
 
 @needs_library
@@ -359,9 +252,9 @@ def test_packed_and_padded_rows_have_the_same_bits(shape, go_backwards):
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
-@sweep(20)
-@given(case=CASES)
-def test_sequences_are_independent(operations, case):
+@pytest.mark.parametrize("shape", SHAPES[1:-2], ids=str)
+def test_sequences_are_independent(operations, shape):
+    case = Case(shape, WIDTHS[sum(shape) % len(WIDTHS)], seed=7)
     results = case.all(operations)
     order = case.rng.permutation(len(case.h))
     for chosen in (order, order[: 1 + len(order) // 2], order[:1]):
@@ -372,20 +265,8 @@ def test_sequences_are_independent(operations, case):
 
 
 @needs_library
-@pytest.mark.parametrize("shape", [(300, 60, 12, 96), (150, 30, 200, 70)], ids=str)
-def test_bits_do_not_depend_on_the_number_of_threads(shape):
-    """There is enough work to start threads."""
-    case = Case(shape, width=96)
+def test_bits_do_not_depend_on_the_number_of_threads():
+    case = Case((300, 60, 12, 96), width=96)  # enough work to start threads
     expected = flat(case.all(library))
     for threads in (2, 3, 7):
         same_bits(flat(case.all(library, threads)), expected)
-
-
-@needs_library
-def test_a_single_row_has_the_bits_of_one_among_many():
-    rng = np.random.default_rng(0)
-    for depth, width in [(1, 1), (7, 32), (300, 64), (700, 75), (0, 5)]:
-        x, weights = (rng.normal(size=s).astype("float32") for s in ((200, depth), (depth, width)))
-        whole = packed.product(x, weights)
-        for count in (1, 2, 5, 7, 8, 13, 97):
-            same_bits([packed.product(x[:count], weights)], [whole[:count]])

@@ -12,7 +12,7 @@ from refold import Sequences
 from refold.cli import main
 from refold.errors import DataError
 from refold.model import _inputs, check_untrained, describe_longer
-from refold.network.keras.network import keras_models
+from refold.network.keras.build import keras_models
 from refold.sequences import as_sequences, fingerprints, write
 from refold.training import _split
 from refold.training._split import Source, joined_fingerprints

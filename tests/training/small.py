@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from network.keras.ragged import CASES, STEPS
-from refold.models import Network, Specification, seeded
+from refold.models import Network, Specification
+from refold.network.keras.layer import seeded
 from refold.network.keras.lengths import length_model
 from refold.sequences import Batches, Column, Schema, Sequences
 from refold.training.data._loaders import Division, Loader, Shard, SplitData

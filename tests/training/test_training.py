@@ -9,7 +9,8 @@ import pytest
 
 from network.keras.ragged import STEPS
 from refold.errors import DivergedError
-from refold.models import decode_autoregressively, predict
+from refold.models import decode_autoregressively
+from refold.network.keras.network import predict
 from refold.sequences import Batches, pad
 from refold.training.loop import _stopping as clock
 from refold.training.loop._compiled_steps import Engine

@@ -5,15 +5,12 @@ To add a backend, write a module whose ``lstm`` takes and returns what this `lst
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.custom_derivatives import SymbolicZero
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 
 from refold.errors import ParameterError
@@ -66,7 +63,8 @@ def lstm(
 ) -> tuple[Any, Any, Any]:
     """Run an LSTM [1]_ over a batch of sequences on the CPU, with the compiled kernel.
 
-    It is differentiable once, in reverse mode.
+    It is differentiable once, in reverse mode.  JAX refuses other derivatives: use
+    ``LSTM(engine="scan")`` for them.
 
     Parameters
     ----------
@@ -116,7 +114,7 @@ def lstm(
     arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
     mask = None if mask is None else jnp.asarray(mask)
     _check(arrays, mask)
-    return _lstm(*reverse_only(*arrays), jnp.zeros((0, 0), bool) if mask is None else mask, options)
+    return _lstm(*arrays, jnp.zeros((0, 0), bool) if mask is None else mask, options)
 
 
 def _check(arrays: list[Any], mask: Any) -> None:
@@ -145,71 +143,6 @@ def _check(arrays: list[Any], mask: Any) -> None:
             )
 
 
-# JAX differentiates the kernel once, in reverse mode. Other derivatives give a clear error.
-
-_HELP = 'Use LSTM(engine="scan"), or refold.layers.convert(model, engine="scan").'
-
-
-def _refuse_forward_mode(*_: Any, **__: Any) -> NoReturn:
-    raise ParameterError(
-        f"The fused LSTM has no forward-mode derivative (jvp, jacfwd, linearize). {_HELP}"
-    )
-
-
-# Passes a tangent through. Reverse mode can transpose it, but nothing can compute its value.
-_tangent_p = Primitive("refold_reverse_only")
-_tangent_p.def_impl(_refuse_forward_mode)
-_tangent_p.def_abstract_eval(lambda tangent: tangent)
-ad.deflinear2(_tangent_p, lambda cotangent, _: [cotangent])
-mlir.register_lowering(_tangent_p, _refuse_forward_mode)
-
-
-def _batch(tangents: list, axes: list) -> tuple[Any, Any]:
-    if not isinstance(tangents[0], Tracer):  # jacfwd
-        _refuse_forward_mode()
-    return _tangent_p.bind(tangents[0]), axes[0]
-
-
-batching.primitive_batchers[_tangent_p] = _batch
-
-
-@jax.custom_jvp
-def _identity(x: Any) -> Any:
-    return x
-
-
-@_identity.defjvp
-def _identity_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
-    return primals[0], _tangent_p.bind(tangents[0])
-
-
-def reverse_only(*arrays: Any) -> list[Any]:
-    """Return the same arrays, with tangents that raise an error when they are computed."""
-    return [_identity(array) for array in arrays]
-
-
-def refuse_second_derivative(function: Callable) -> Callable:
-    """Make ``function(*arrays, options)`` raise an error when it is differentiated."""
-
-    @functools.wraps(function)
-    def wrapped(*arguments: Any) -> Any:
-        *arrays, options = arguments
-        return _bound(function, options)(*arrays)
-
-    return wrapped
-
-
-@functools.cache
-def _bound(function: Callable, options: Any) -> Callable:
-    bound = jax.custom_jvp(lambda *arrays: function(*arrays, options))
-
-    @bound.defjvp
-    def _(*_: Any) -> NoReturn:
-        raise ParameterError(f"The fused LSTM has no second derivative. {_HELP}")
-
-    return bound
-
-
 @functools.cache
 def _register() -> None:
     """Register the kernel with JAX, once."""
@@ -220,85 +153,36 @@ def _register() -> None:
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
 
 
-class _Residuals(NamedTuple):
-    """Arrays that the forward pass keeps for the backward pass, in the order of its call."""
-
-    x: Any
-    kernel: Any
-    recurrent: Any
-    h: Any
-    c: Any
-    mask: Any
-    outputs: Any
-    gates: Any
-    cells: Any
-
-
-def _without_residuals(
-    x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
-) -> tuple[Any, Any, Any]:
-    outputs, last_h, last_c, *_ = _call_forward(
-        x, kernel, recurrent, bias, h, c, mask, (options, False)
-    )
+def _without_residuals(*arguments: Any) -> tuple[Any, Any, Any]:
+    *arrays, options = arguments
+    outputs, last_h, last_c, *_ = _call_forward(arrays, options, residuals=False)
     return (outputs if options.return_sequences else None), last_h, last_c
 
 
-def _forward(
-    x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
-) -> tuple[Any, Any]:
-    arrays = [argument.value for argument in (x, kernel, recurrent, bias, h, c, mask)]
-    outputs, last_h, last_c, gates, cells = _call_forward(*arrays, (options, True))
+def _forward(*arguments: Any) -> tuple[Any, Any]:
+    *primals, options = arguments
+    arrays = [primal.value for primal in primals]
+    outputs, last_h, last_c, gates, cells = _call_forward(arrays, options, residuals=True)
     results = (outputs if options.return_sequences else None), last_h, last_c
-    x_, kernel_, recurrent_, _, h_, c_, mask_ = arrays
-    saved = _Residuals(x_, kernel_, recurrent_, h_, c_, mask_, outputs, gates, cells)
+    x, kernel, recurrent, _, h, c, mask = arrays
+    # in the order in which the gradient reads them
+    saved = x, kernel, recurrent, h, c, mask, outputs, gates, cells
     # The flag says whether the gradient of x is needed. It is a tuple or None, because JAX keeps
     # only pytrees of arrays between the passes.
-    return results, (saved, () if x.perturbed else None)
+    return results, (saved, () if primals[0].perturbed else None)
 
 
-def _backward(
-    options: _Options, residuals: tuple[_Residuals, tuple | None], cotangents: tuple
-) -> tuple:
+def _backward(options: _Options, residuals: tuple[tuple, tuple | None], cotangents: tuple) -> tuple:
     saved, perturbed = residuals
+    x, kernel, recurrent, h, c, _, _, gates, _ = saved
     d_outputs, d_h, d_c = cotangents
     if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
     d_h, d_c = (
         jnp.zeros_like(state) if isinstance(d, SymbolicZero) else d
-        for d, state in ((d_h, saved.h), (d_c, saved.c))
+        for d, state in ((d_h, h), (d_c, c))
     )
     wants_x = perturbed is not None
-    d_x, *others, _ = _call_backward(*saved, d_outputs, d_h, d_c, (options, wants_x))
-    return (d_x if wants_x else None), *others, None
-
-
-_lstm = cast(Any, jax.custom_vjp(_without_residuals, nondiff_argnums=(7,)))
-_lstm.defvjp(_forward, _backward, symbolic_zeros=True)
-
-
-@refuse_second_derivative
-def _call_forward(*arguments: Any) -> Any:
-    *arrays, (options, residuals) = arguments
-    x, _, _, _, h, *_ = arrays
-    (batch, steps, _), units = x.shape, h.shape[1]
-    rows = batch * steps if residuals else 0
-    call = jax.ffi.ffi_call(
-        _FORWARD,
-        [
-            _floats(batch, steps if options.return_sequences or residuals else 0, units),
-            _floats(batch, units),
-            _floats(batch, units),
-            *(_floats(rows, length) for length in layout(units)[:2]),
-        ],
-        vmap_method="sequential",
-    )
-    return call(*arrays, return_sequences=options.return_sequences, **options.attributes())
-
-
-@refuse_second_derivative
-def _call_backward(*arguments: Any) -> Any:
-    *arrays, (options, wants_x) = arguments
-    x, kernel, recurrent, h, c, _, _, gates, *_ = arrays
     call = jax.ffi.ffi_call(
         _BACKWARD,
         [
@@ -313,7 +197,29 @@ def _call_backward(*arguments: Any) -> Any:
         vmap_method="sequential",
         input_output_aliases={7: 6},  # the gradients of the pre-activations overwrite the gates
     )
-    return call(*arrays, **options.attributes())
+    d_x, *others, _ = call(*saved, d_outputs, d_h, d_c, **options.attributes())
+    return (d_x if wants_x else None), *others, None
+
+
+_lstm = cast(Any, jax.custom_vjp(_without_residuals, nondiff_argnums=(7,)))
+_lstm.defvjp(_forward, _backward, symbolic_zeros=True)
+
+
+def _call_forward(arrays: list[Any], options: _Options, *, residuals: bool) -> Any:
+    x, _, _, _, h, *_ = arrays
+    (batch, steps, _), units = x.shape, h.shape[1]
+    rows = batch * steps if residuals else 0
+    call = jax.ffi.ffi_call(
+        _FORWARD,
+        [
+            _floats(batch, steps if options.return_sequences or residuals else 0, units),
+            _floats(batch, units),
+            _floats(batch, units),
+            *(_floats(rows, length) for length in layout(units)[:2]),
+        ],
+        vmap_method="sequential",
+    )
+    return call(*arrays, return_sequences=options.return_sequences, **options.attributes())
 
 
 def _floats(*shape: int) -> jax.ShapeDtypeStruct:

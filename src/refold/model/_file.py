@@ -243,7 +243,7 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
     if not are_default(specification):
         check_training_packages("A model that is not the default one")
         # not at the top, because the default model needs no Keras
-        from refold.network.keras.network import load_network
+        from refold.network.keras.build import load_network
 
         return load_network(specification, weights)
     expected = weights_of(specification)

@@ -98,7 +98,7 @@ class Model:
 
     Attributes
     ----------
-    network : PackedNetwork or KerasNetwork
+    network : PackedNetwork or refold.models.Network
         Fitted network, which maps scaled values to codes and back.
     schema : Schema
         Columns, column types, categories and layout of the training data.

@@ -37,32 +37,45 @@ class Specification:
         Type of each column, and its number of categories (0 if it is not categorical).
     observed_flags : bool
         Whether the input has an observed-flag channel for each feature.
-    latent_dim, max_steps, units, depth : int
-        Number of latent dimensions, longest training length in steps, units of each recurrent layer
-        in each direction, and number of recurrent layers in the encoder and in the decoder.
+    latent_dim, max_steps : int
+        Number of latent dimensions, and longest training length in steps.
+    units, depth : int
+        Units of each recurrent layer in each direction, and number of recurrent layers in the
+        encoder and in the decoder.
     dropout : float
-        Dropout rate of the default model.
+        Dropout rate of the states of the default model.
     length_mean, length_deviation : float
         Mean and standard deviation of the training lengths, in steps.
     custom : list of str, optional
         The user's encoder and decoder as Keras JSON.
-    decoder, variational, patch, linear_path, rocket_dim, cell
-        Arguments of `default`.
-    length_dim : int
-        1 if a latent dimension of the default model holds the length, else 0.
-    by_length : bool
-        Whether the linear path of the default model's encoder depends on the length.
+    decoder : {"parallel", "autoregressive"}
+        Whether a step is written from the code and the position, or from the previous step too.
+        An autoregressive decoder is a model of a code and a sequence, for teacher forcing.
+        `decode_autoregressively` gives it its own outputs instead.
+    variational : bool
+        Whether to make a ``posterior``, which ``compile`` and ``fit`` do not use.
+    patch : int
+        Number of steps that the LSTMs read and write at once; the linear path has no patches.
+    linear_path : bool, optional
+        Whether to add the linear path; by default, if a column is numeric.
+    rocket_dim : int
+        Number of latent dimensions, the last ones, that are a fixed map of ROCKET features.
     forecast_steps : int
         Number of steps that the forecast decoder of the default model writes; 0 for none.
+    cell : {"lstm", "gru"}
+        Type of the recurrent layers: `refold.layers.LSTM` or ``keras.layers.GRU``.
+    length_dim : int
+        1 if a latent dimension, after the learned ones, holds the length of a sequence, else 0.
+    by_length : bool
+        Whether the linear path of the default model's encoder depends on the length.
     recent_steps : int
         Number of last steps that the forecast decoder reads beside the code.
 
     Examples
     --------
     >>> columns = {"column_types": ["numeric", "categorical"], "num_categories": [0, 4]}
-    >>> sizes = {"latent_dim": 8, "max_steps": 50, "units": 16, "depth": 1, "dropout": 0.0}
-    >>> lengths = {"length_mean": 40.0, "length_deviation": 5.0}
-    >>> Specification("default", **columns, **sizes, **lengths, observed_flags=False).num_outputs
+    >>> sizes = {"latent_dim": 8, "max_steps": 50}
+    >>> Specification("default", **columns, **sizes, observed_flags=False).num_outputs
     5
     """
 
@@ -72,11 +85,11 @@ class Specification:
     observed_flags: bool
     latent_dim: int
     max_steps: int
-    units: int
-    depth: int
-    dropout: float
-    length_mean: float
-    length_deviation: float
+    units: int = 96
+    depth: int = 1
+    dropout: float = 0.0
+    length_mean: float = 0.0
+    length_deviation: float = 0.0
     custom: list[str] | None = None
     decoder: str = "parallel"
     variational: bool = False
@@ -185,7 +198,7 @@ class DecoderSizes(NamedTuple):
 
     @property
     def num_periods(self) -> int:
-        """Number of periods of the position features; see `refold.layers.RepeatCode`."""
+        """Number of periods of the position features; see `RepeatCode`."""
         return num_periods(self.max_patches)
 
 

@@ -111,7 +111,7 @@ def _columns(material: ReportData) -> list[list[str]]:
 def architecture(material: ReportData) -> list[Card]:
     """Show the layers of encoder and decoder, and the code between them."""
     # not at the top, because all other cards do without Keras
-    from refold.network.keras.network import keras_models
+    from refold.network.keras.build import keras_models
 
     model, specification = material.model, material.model.specification
     encoder, decoder, *_ = keras_models(model.network).models

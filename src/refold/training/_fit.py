@@ -14,7 +14,7 @@ from refold._support.output import log
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ParameterError, argument
 from refold.model import History, Model
-from refold.network.keras.network import inference_with
+from refold.network.keras.build import inference_with
 from refold.sequences import check_missing
 from refold.training._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training._choose_latent_dim import choose_size

@@ -15,10 +15,9 @@ from refold._support.progress_bars import progress_bar
 from refold.arguments import Arguments
 from refold.evaluation import pick_season
 from refold.model import recent_values
-from refold.network.keras.build import Network
+from refold.network.keras.build import Network, inference_with
 from refold.network.keras.heads import column_errors
 from refold.network.keras.layer import seeded
-from refold.network.keras.network import inference_with
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
 from refold.sequences.types import COLUMN_TYPES

@@ -11,8 +11,7 @@ import numpy as np
 from refold._support.output import log, log_kept_epoch
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
-from refold.network.keras.build import Network
-from refold.network.keras.network import inference_with
+from refold.network.keras.build import Network, inference_with
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Scaler, Sequences
 from refold.training._split import Split

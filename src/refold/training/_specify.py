@@ -9,10 +9,9 @@ from refold._support.output import warn
 from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError, argument
 from refold.model import check_fits, check_latent_steps
-from refold.network.keras.build import Network, build
+from refold.network.keras.build import Network, build, inference_with, with_weights_of
 from refold.network.keras.decoder import DECODERS
 from refold.network.keras.layer import seeded
-from refold.network.keras.network import inference_with, with_weights_of
 from refold.network.specification import Specification, most_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecasts import SHARE_OF_TIME, pick_recent_steps

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from refold.layers import LSTM, PaddingMask
-from refold.models import Models, autoencoder, default
-from refold.network.specification import Specification
+from refold.models import Models, Specification, autoencoder, default
 
 STEPS = 7
 
@@ -31,10 +30,8 @@ class Case(NamedTuple):
         for i, (kind, labels) in enumerate(
             zip(self.column_types, self.num_categories, strict=True)
         ):
-            if kind == "binary":
-                y[:, :, i] = rng.integers(2, size=(n, STEPS))
-            elif kind == "categorical":
-                y[:, :, i] = rng.integers(labels, size=(n, STEPS))
+            if kind != "numeric":
+                y[:, :, i] = rng.integers(labels or 2, size=(n, STEPS))
         lengths = np.arange(n) % (STEPS + 1)
         padded = np.arange(STEPS) >= lengths[:, None]
         x = y.copy()
@@ -46,39 +43,25 @@ class Case(NamedTuple):
         return x, y
 
 
-def _default(
-    column_types: list[str], num_categories: list[int] | None = None, **options: object
-) -> Case:
-    num_categories = num_categories or [0] * len(column_types)
-
+def _default(column_types: list[str], num_categories: list[int], **options: Any) -> Case:
     def build() -> Models:
         keras.utils.set_random_seed(1)
-        models = default(
-            column_types,
-            num_categories=num_categories,
-            latent_dim=4,
-            max_steps=STEPS,
-            units=8,
-            **options,
-        )
+        sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8}
+        models = default(column_types, num_categories=num_categories, **sizes, **options)
         # weights that are zero would hide errors
         rng = np.random.default_rng(1)
-        if "numeric" in column_types:
-            for model, name in ((models.encoder, "linear_code"), (models.decoder, "linear_steps")):
-                start = model.get_layer(name).start
-                start.assign(0.3 * rng.normal(size=start.shape))
+        zero = [models.encoder.get_layer("linear_code").start]
+        zero.append(models.decoder.get_layer("linear_steps").start)
         if options.get("rocket_dim"):
-            kernel = models.encoder.get_layer("rocket_dim").kernel
-            kernel.assign(0.3 * rng.normal(size=kernel.shape))
+            zero.append(models.encoder.get_layer("rocket_dim").kernel)
+        for weight in zero:
+            weight.assign(0.3 * rng.normal(size=weight.shape))
         return models
 
     flags = bool(options.get("observed_flags"))
-    known = {
-        name: options[name]
-        for name in options
-        if name in {field.name for field in fields(Specification)}
-    }
-    return Case(build, column_types, num_categories, flags, known)
+    names = {field.name for field in fields(Specification)} & set(options)
+    specified = {name: options[name] for name in names}
+    return Case(build, column_types, num_categories, flags, specified)
 
 
 def _own() -> Models:
@@ -91,42 +74,17 @@ def _own() -> Models:
     return autoencoder(encoder, keras.Model(code, LSTM(2, return_sequences=True)(repeated)))
 
 
+TWO = ["numeric", "numeric"], [0, 0]
+CATEGORICAL = ["numeric", "categorical"], [0, 3]
+# Each model is compiled for each test, so a case combines independent options.
 CASES = {
-    "numeric": _default(["numeric"] * 3),
-    "deep": _default(["numeric"] * 2, depth=2, dropout=0.3, code_noise=0.1),
-    "binary": _default(["binary"] * 4),
+    "numeric": _default(["numeric"] * 3, [0] * 3),
     "mixed": _default(["numeric", "categorical", "binary"], [0, 3, 0]),
-    "missing values": _default(["numeric", "categorical"], [0, 3], observed_flags=True),
     "autoregressive": _default(
-        ["numeric", "categorical"],
-        [0, 3],
-        depth=2,
-        dropout=0.3,
-        observed_flags=True,
-        decoder="autoregressive",
+        *CATEGORICAL, depth=2, dropout=0.3, observed_flags=True, decoder="autoregressive"
     ),
-    "patches, by GRUs": _default(["numeric"] * 2, patch=3, depth=2, dropout=0.3, cell="gru"),
-    "patches of all kinds": _default(
-        ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, observed_flags=True
-    ),
-    "rocket_dim": _default(["numeric"] * 2, rocket_dim=2),
-    "discriminative patches": _default(
-        ["numeric", "categorical"], [0, 3], patch=3, rocket_dim=1, observed_flags=True
-    ),
-    "own": Case(_own, ["numeric"] * 2, [0, 0], options={"architecture": "custom"}),
-}
-# For properties of whole models, each of which must be compiled. A case combines independent
-# options.
-COMBINED = {
-    "numeric": CASES["numeric"],
-    "missing values": _default(
-        ["numeric", "categorical", "binary"], [0, 3, 0], observed_flags=True
-    ),
-    "autoregressive": CASES["autoregressive"],
-    "patches": _default(
-        ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, depth=2, dropout=0.3
-    ),
-    "rocket_dim": _default(["numeric"] * 2, depth=2, dropout=0.3, code_noise=0.1, rocket_dim=2),
-    "discriminative patches": CASES["discriminative patches"],
-    "own": CASES["own"],
+    "patches, by GRUs": _default(*TWO, patch=3, depth=2, dropout=0.3, cell="gru"),
+    "ROCKET": _default(*TWO, depth=2, dropout=0.3, rocket_dim=2),
+    "patches, ROCKET": _default(*CATEGORICAL, patch=3, rocket_dim=1, observed_flags=True),
+    "own": Case(_own, *TWO, options={"architecture": "custom"}),
 }

@@ -1,4 +1,4 @@
-"""`refold.layers.LSTM` agrees with Keras: results, masks, states, files, and the engine."""
+"""`refold.layers.LSTM` agrees with Keras's LSTM, and `convert` puts it into Keras models."""
 
 import jax
 import keras
@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from jax import export
 
+import refold
 from forks import run_forked, server_with_keras
 from refold import kernels
 from refold.errors import ParameterError
 from refold.layers import LSTM, convert
 
 B, T, F, H = 5, 7, 3, 4
-SEEDED = {"dropout": 0.4, "seed": 3}
 LENGTHS = np.array([7, 3, 0, 1, 7])
 PADDED = np.arange(T) < LENGTHS[:, None]
 HOLES = np.random.default_rng(1).random((B, T)) < 0.6
+FASTEST = "scan" if kernels.variant() is None else "fused"
 
 needs_kernel = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
 
@@ -41,8 +42,7 @@ def same(ours, theirs, rtol=1e-5):
     ours, theirs = keras.tree.flatten(ours), keras.tree.flatten(theirs)
     for a, b in zip(ours, theirs, strict=True):
         a, b = np.asarray(a), np.asarray(b)
-        assert a.shape == b.shape
-        assert a.dtype == b.dtype
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 1e-3))
 
 
@@ -50,60 +50,43 @@ def same(ours, theirs, rtol=1e-5):
 
 
 @needs_kernel
-@pytest.mark.parametrize("mask", [None, PADDED, HOLES, HOLES[..., None]], ids=str)
+@pytest.mark.parametrize("mask", [None, HOLES, HOLES[..., None]], ids=["full", "holes", "3D"])
 @pytest.mark.parametrize(
     "options",
     [
         {},
-        {"return_sequences": True},
-        {"return_state": True, "go_backwards": True},
         {"return_sequences": True, "return_state": True, "go_backwards": True},
-        {"zero_output_for_mask": True},
         {"zero_output_for_mask": True, "go_backwards": True},
         {"zero_output_for_mask": True, "return_sequences": True},
         {"zero_output_for_mask": True, "return_sequences": True, "go_backwards": True},
-        {"use_bias": False},
-        {"activation": "relu", "recurrent_activation": "linear"},
-        {"activation": None, "recurrent_activation": "tanh"},
-        {"implementation": 1},
+        {"use_bias": False, "activation": "relu", "recurrent_activation": "linear"},
+        {"implementation": 1, "activation": None, "recurrent_activation": "tanh"},
+        {"dropout": 0.4, "seed": 3, "return_sequences": True},
     ],
     ids=str,
 )
 def test_results_agree_with_keras(options, mask):
     ours, theirs = pair(**options)
     x = 0.3 * normal(B, T, F)
-    same(ours(x, mask=mask), theirs(x, mask=mask))
+    for training in (False, True, True):
+        same(ours(x, mask=mask, training=training), theirs(x, mask=mask, training=training))
     assert (ours.engine_used, ours.why_scan) == ("fused", None)
 
 
 @needs_kernel
-def test_masks_and_inputs_of_other_types_are_read_as_in_keras():
-    ours, theirs = pair()
-    x = normal(B, T, F)
+def test_inputs_masks_and_states_are_read_as_in_keras():
+    ours, theirs = pair(return_sequences=True, return_state=True)
+    x, states = normal(B, T, F), [normal(B, H, seed=5), normal(B, H, seed=6)]
+    same(ours(x, initial_state=states, mask=PADDED), theirs(x, initial_state=states, mask=PADDED))
     expected = theirs(x, mask=HOLES)
     same(ours(x, mask=HOLES.astype("float32")), expected)
     same(ours(x, mask=[HOLES]), expected)
     same(ours(x, mask=PADDED[:1]), theirs(x, mask=PADDED[:1]))
     whole = np.arange(B * T * F).reshape(B, T, F) % 3
     same(ours(whole.astype("int32")), theirs(whole.astype("float32")))
-
-
-@pytest.mark.parametrize("mask", [None, PADDED], ids=["full", "padded"])
-def test_initial_states_are_read(mask):
-    ours, theirs = pair(return_sequences=True, return_state=True)
-    x, states = normal(B, T, F), [normal(B, H, seed=5), normal(B, H, seed=6)]
-    same(ours(x, initial_state=states, mask=mask), theirs(x, initial_state=states, mask=mask))
-
-
-@needs_kernel
-def test_a_layer_keeps_its_dtype_under_another_default():
-    before = keras.config.floatx()
-    keras.config.set_floatx("bfloat16")
-    try:
-        ours, theirs = pair(dtype="float32", use_bias=False)
-        same(ours(normal(B, T, F)), theirs(normal(B, T, F)))
-    finally:
-        keras.config.set_floatx(before)
+    same(ours(normal(0, T, F)), theirs(normal(0, T, F)))
+    y, h, c = ours(keras.Input((None, F)))
+    assert (y.shape, h.shape, c.shape) == ((None, None, H), (None, H), (None, H))
 
 
 @needs_kernel
@@ -118,28 +101,6 @@ def test_the_scan_can_be_exported():
         export.export(jax.jit(lambda x: fused(x)))(x)
 
 
-def test_an_empty_batch_is_as_in_keras():
-    ours, theirs = pair(return_sequences=True, return_state=True)
-    same(ours(normal(0, T, F)), theirs(normal(0, T, F)))
-
-
-def test_inputs_without_steps_are_refused_as_in_keras():
-    for layer in pair(engine="auto"):
-        with pytest.raises(IndexError, match="out of bounds"):
-            layer(normal(B, 0, F))
-
-
-@needs_kernel
-@pytest.mark.parametrize("go_backwards", [False, True])
-def test_dropout_draws_the_same_numbers(go_backwards):
-    ours, theirs = pair(return_sequences=True, go_backwards=go_backwards, **SEEDED)
-    x = normal(B, T, F)
-    for _ in range(2):
-        same(ours(x, training=True), theirs(x, training=True))
-        same(ours(x, training=False), theirs(x, training=False))
-    assert ours.engine_used == "fused"
-
-
 @needs_kernel
 def test_stateful_layers_continue_where_they_stopped():
     ours, theirs = pair(stateful=True, return_sequences=True)
@@ -148,10 +109,6 @@ def test_stateful_layers_continue_where_they_stopped():
         layer.reset_state()
     for part in (x[:, :T], x[:, T:]):
         same(ours(part, mask=PADDED), theirs(part, mask=PADDED))
-    whole, _ = pair(return_sequences=True)
-    ours.reset_state()
-    first, second = ours(x[:, :T]), ours(x[:, T:])
-    same(np.concatenate([first, second], axis=1), whole(x))
 
 
 # In models
@@ -161,8 +118,8 @@ def model_on(cls, **engine):
     keras.utils.set_random_seed(0)
     x = keras.Input((None, F))
     hidden = keras.layers.Masking()(x)
-    hidden = keras.layers.Bidirectional(cls(H, return_sequences=True, **SEEDED, **engine))(hidden)
-    _, h, c = cls(H, return_state=True, **engine)(hidden)
+    layer = cls(H, return_sequences=True, dropout=0.4, seed=3, **engine)
+    _, h, c = cls(H, return_state=True, **engine)(keras.layers.Bidirectional(layer)(hidden))
     repeated = keras.layers.RepeatVector(3)(h)
     y = cls(H, return_sequences=True, activation="relu", **engine)(repeated, initial_state=[h, c])
     model = keras.Model(x, keras.layers.TimeDistributed(keras.layers.Dense(2))(y))
@@ -171,7 +128,7 @@ def model_on(cls, **engine):
 
 
 @needs_kernel
-def test_training_is_that_of_keras():
+def test_training_is_that_of_keras_and_weights_can_be_exchanged(tmp_path):
     x, y = normal(20, T, F), normal(20, 3, 2)
     x[:, 4:] = 0
     ours, theirs = model_on(LSTM, engine="fused"), model_on(keras.layers.LSTM)
@@ -180,70 +137,27 @@ def test_training_is_that_of_keras():
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-5)
     same(ours.get_weights(), theirs.get_weights(), rtol=1e-4)
     same(ours.predict(x, batch_size=7, verbose=0), theirs.predict(x, verbose=0), rtol=1e-4)
-
-
-@needs_kernel
-@pytest.mark.parametrize("zero_output_for_mask", [False, True])
-@pytest.mark.parametrize("go_backwards", [False, True])
-def test_gradients_are_those_of_keras(go_backwards, zero_output_for_mask):
-    x, direction = normal(B, T, F), normal(B, T, H, seed=2)
-    found = []
-    for layer in pair(
-        return_sequences=True, go_backwards=go_backwards, zero_output_for_mask=zero_output_for_mask
-    ):
-
-        def loss(weights, x, layer=layer):
-            y, _ = layer.stateless_call(weights, layer.non_trainable_variables, x, mask=HOLES)
-            return (y * direction).sum()
-
-        weights = [variable.value for variable in layer.trainable_variables]
-        found.append(jax.jit(jax.grad(loss, argnums=(0, 1)))(weights, x))
-    same(*found, rtol=1e-4)
-
-
-def test_a_symbolic_call_knows_its_shapes_and_runs_nothing():
-    layer = LSTM(H, return_sequences=True, return_state=True)
-    y, h, c = layer(keras.Input((None, F)))
-    assert (y.shape, h.shape, c.shape) == ((None, None, H), (None, H), (None, H))
-    assert (layer.engine_used, layer.why_scan) == (None, None)
-
-
-# Files
-
-
-def test_weights_can_be_exchanged_with_keras(tmp_path):
-    x = normal(B, T, F)
-    models = [keras.Sequential([keras.Input((T, F)), layer]) for layer in pair(engine="auto")]
-    for source, target in (models, models[::-1]):
-        for name in ("source.weights.h5", "source.keras"):
-            target.set_weights([np.zeros_like(weight) for weight in target.get_weights()])
-            (source.save_weights if "weights" in name else source.save)(tmp_path / name)
-            target.load_weights(tmp_path / name)
-            same(target(x), source(x))
-
-
-def test_a_saved_model_keeps_the_engine(tmp_path):
-    keras.Sequential([keras.Input((T, F)), LSTM(H, engine="scan")]).save(tmp_path / "ours.keras")
-    (layer,) = keras.models.load_model(tmp_path / "ours.keras").layers
-    assert isinstance(layer, LSTM)
-    assert layer.engine == "scan"
+    for source, target in ((ours, theirs), (theirs, ours)):
+        source.set_weights([weight + 1 for weight in source.get_weights()])
+        source.save_weights(tmp_path / "source.weights.h5")
+        target.load_weights(tmp_path / "source.weights.h5")
+        same(target.get_weights(), source.get_weights())
 
 
 # The engine
 
 
-REASONS = [
-    ({"activation": "softsign"}, "its activation is not tanh, sigmoid, relu or linear"),
-    ({"recurrent_activation": keras.ops.tanh}, "its recurrent_activation is not tanh"),
-    ({"recurrent_dropout": 0.2}, r"recurrent_dropout is 0.2"),
-    ({"implementation": 1, "use_cudnn": False, "dropout": 0.5}, "its own dropout mask"),
-    ({"unroll": True}, "unroll=True asks for Keras's unrolled loop"),
-    ({"dtype": "mixed_bfloat16"}, "its dtype is bfloat16"),
-    ({"dtype": "mixed_float16"}, "its dtype is float16"),
-]
-
-
-@pytest.mark.parametrize(("options", "reason"), REASONS, ids=[reason for _, reason in REASONS])
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"activation": "softsign"}, "its activation is not tanh, sigmoid, relu or linear"),
+        ({"recurrent_activation": keras.ops.tanh}, "its recurrent_activation is not tanh"),
+        ({"recurrent_dropout": 0.2}, r"recurrent_dropout is 0.2"),
+        ({"implementation": 1, "use_cudnn": False, "dropout": 0.5}, "its own dropout mask"),
+        ({"unroll": True}, "unroll=True asks for Keras's unrolled loop"),
+        ({"dtype": "mixed_bfloat16"}, "its dtype is bfloat16"),
+    ],
+)
 def test_unsupported_options_run_on_the_scan_unless_fused_is_requested(options, reason):
     x = normal(B, T, F)
     ours, theirs = pair(engine="auto", return_sequences=True, **options)
@@ -262,36 +176,19 @@ def test_the_cell_of_a_subclass_is_used():
             h, (_, c) = super().call(inputs, states, training=training)
             return 7 + 0 * h, [7 + 0 * h, c]
 
-    class Layer(LSTM):
-        def __init__(self, units, **options):
-            super().__init__(units, **options)
-            self.cell = Sevens(units)
-
-    layer = Layer(H)
+    layer = LSTM(H)
+    layer.cell = Sevens(H)
     assert np.all(layer(normal(B, T, F)) == 7)
     assert layer.why_scan == "its cell is a Sevens, not keras.layers.LSTMCell"
 
 
-def test_the_scan_is_that_of_keras():
-    ours, theirs = pair(engine="scan", return_state=True, return_sequences=True)
-    for a, b in zip(ours(normal(B, T, F)), theirs(normal(B, T, F)), strict=True):
-        assert np.array_equal(np.asarray(a), np.asarray(b))
-    assert (ours.engine_used, ours.why_scan) == ("scan", "engine='scan' was requested")
-
-
-def test_a_request_for_cudnn_is_refused_as_in_keras():
-    with pytest.raises(ValueError, match="use_cudnn=True was specified"):
-        LSTM(H, use_cudnn=True)(normal(B, T, F))
-
-
-@pytest.mark.parametrize("engine", ["Fused", "cudnn", None, 2])
-def test_an_unknown_engine_is_refused(engine):
-    with pytest.raises(ParameterError, match="engine must be one of 'auto', 'fused', 'scan'"):
-        LSTM(H, engine=engine)
+@pytest.mark.parametrize("make", [lambda: LSTM(H, engine="cudnn"), lambda: convert(nested(), 2)])
+def test_an_unknown_engine_is_refused(make):
+    with pytest.raises(ParameterError, match=r"^engine must be one of 'auto', 'fused', 'scan'"):
+        make()
 
 
 WITHOUT = """
-import logging, sys
 import numpy as np
 from refold.errors import ParameterError
 from refold.layers import LSTM
@@ -315,31 +212,153 @@ print("refold.kernels.fused" in sys.modules, layer.why_scan)
 """
 
 
-@pytest.fixture(scope="module")
-def without():
-    """Return the output without the library, with an unknown variant, and on another backend."""
+def test_without_the_kernel_the_scan_runs_and_the_reason_is_given_once():
     server = server_with_keras()
     done = {name: server.run(WITHOUT, REFOLD_KERNEL=name) for name in ("none", "z80")}
-    (numpy,) = run_forked([(ON_NUMPY, {})], KERAS_BACKEND="numpy", TF_CPP_MIN_LOG_LEVEL="3")
-    return done | {"numpy": numpy}
-
-
-def test_without_the_library_the_scan_runs_and_the_reason_is_given(without):
-    done = without["none"]
-    first, error = done.stdout.split("\n", 1)
+    first, error = done["none"].stdout.split("\n", 1)
     used, reason = first.split(" | ")
     assert used == "scan"
     assert "REFOLD_KERNEL" in reason
     assert f"with engine='fused' cannot run: {reason}. Use engine='auto' or 'scan'." in error
-    assert done.stderr == ""  # no message if the user turned it off
+    assert done["none"].stderr == ""  # no message if the user turned it off
+    (logged,) = done["z80"].stderr.splitlines()
+    assert logged.startswith("LSTM layers run on Keras's loop, which is slower")
+    assert ("z80" if kernels.variant() else "was not built") in logged
+    (numpy,) = run_forked([(ON_NUMPY, {})], KERAS_BACKEND="numpy", TF_CPP_MIN_LOG_LEVEL="3")
+    assert numpy.stdout.strip() == "False Keras runs on numpy, and the kernel is for JAX"
 
 
-def test_one_line_is_logged_if_the_library_cannot_run(without):
-    logged = without["z80"].stderr.splitlines()
-    assert len(logged) == 1
-    assert logged[0].startswith("LSTM layers run on Keras's loop, which is slower")
-    assert ("z80" if kernels.variant() else "was not built") in logged[0]
+# Conversion
 
 
-def test_other_backends_do_not_load_the_kernel_of_jax(without):
-    assert without["numpy"].stdout.strip() == "False Keras runs on numpy, and the kernel is for JAX"
+def sequential():
+    reader = keras.layers.LSTM(H, name="reader")
+    scale = keras.layers.Normalization()  # has state that is not in weights
+    scale.adapt(3.0 * normal(20, T, F) + 2.0)
+    return keras.Sequential(
+        [keras.Input((None, F)), keras.layers.Masking(), scale, reader, keras.layers.Dense(2)]
+    )
+
+
+def nested():
+    inner = keras.Sequential(
+        [keras.Input((None, F)), keras.layers.LSTM(F, return_sequences=True)], name="inner"
+    )
+    shared = keras.layers.LSTM(F, return_sequences=True, name="shared")
+    x = keras.Input((T, F))
+    hidden = inner(shared(shared(x)))
+    both = keras.layers.Bidirectional(keras.layers.LSTM(H, dropout=0.3, seed=1), merge_mode="sum")
+    return keras.Model(x, {"code": both(hidden), "sequence": hidden}, name="outer")
+
+
+def distributed():
+    wrapped = keras.layers.TimeDistributed(keras.Sequential([keras.layers.LSTM(H)]))
+    return keras.Sequential([keras.Input((2, T, F)), wrapped, keras.layers.Flatten()])
+
+
+def with_other_layers():
+    class Doubled(keras.layers.Dense):
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    class Own(keras.layers.LSTM):
+        """A subclass of the LSTM, which may behave differently."""
+
+    own = Own(H, return_sequences=True)
+    return keras.Sequential([keras.Input((T, F)), Doubled(4), own, keras.layers.LSTM(H)])
+
+
+def lstms(model):
+    plain = (keras.layers.LSTM, LSTM)
+    return [layer for layer in model._flatten_layers() if type(layer) in plain]
+
+
+@pytest.mark.parametrize("make", [sequential, nested, distributed, with_other_layers])
+def test_a_converted_model_predicts_and_trains_as_the_model(make, tmp_path):
+    model = make()
+    before = list(model._flatten_layers())
+    ours = convert(model)
+    assert {type(layer) for layer in lstms(ours)} == {LSTM}
+    assert [layer.name for layer in lstms(ours)] == [layer.name for layer in lstms(model)]
+    assert (type(ours), ours.name) == (type(model), model.name)
+    x = normal(B, *((2, T, F) if make is distributed else (T, F)))
+    expected = model.predict(x, verbose=0)
+    same(ours.predict(x, verbose=0), expected)
+    assert {layer.engine_used for layer in lstms(ours)} == {FASTEST}
+
+    target = keras.tree.map_structure(np.zeros_like, expected)
+    losses = []
+    for trained in (model, ours):
+        trained.compile(keras.optimizers.SGD(0.1), "mse")
+        losses.append(trained.train_on_batch(x, target))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    same(ours.get_weights(), model.get_weights(), rtol=1e-4)
+    assert list(model._flatten_layers()) == before, "the original does not change"
+    if make is not with_other_layers:  # whose classes are not registered
+        ours.save(tmp_path / "ours.keras")
+        again = keras.models.load_model(tmp_path / "ours.keras")
+        same(again.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=0)
+        assert {layer.engine for layer in lstms(again)} == {"auto"}
+
+
+def test_a_compiled_model_stays_compiled_and_its_optimizer_starts_anew():
+    model = sequential()
+    x, y = normal(B, T, F), normal(B, 2)
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(x, y, verbose=0)
+    ours = convert(model)
+    assert int(ours.optimizer.iterations) == 0
+    evaluated = [one.evaluate(x, y, verbose=0) for one in (ours, model)]
+    np.testing.assert_allclose(*evaluated, rtol=1e-5)
+
+
+def test_an_engine_can_be_changed_later():
+    ours = convert(convert(sequential(), engine="scan"), engine="auto")
+    assert [layer.engine for layer in lstms(ours)] == ["auto"]
+    models = refold.models.default(["numeric"], latent_dim=2, max_steps=4, units=8)
+    scans = convert(models.autoencoder, engine="scan")
+    assert {layer.engine for layer in lstms(scans)} == {"scan"}
+    x = normal(B, 4, 1)
+    same(scans.predict(x, verbose=0), models.autoencoder.predict(x, verbose=0))
+    unbuilt = convert(keras.Sequential([keras.layers.LSTM(H), keras.layers.Dense(1)]))
+    assert unbuilt(normal(B, T, F)).shape == (B, 1)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = keras.layers.LSTM(H)
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def shared_with_a_wrapper():
+    x, layer = keras.Input((T, F)), keras.layers.LSTM(F, return_sequences=True)
+    return keras.Model(x, keras.layers.TimeDistributed(layer)(keras.ops.stack([layer(x), x], 1)))
+
+
+def with_a_loss_that_keras_does_not_know():
+    model = sequential()
+    model.compile("adam", loss=own_loss)
+    return model
+
+
+def own_loss(y, y_pred):
+    return keras.ops.mean(y - y_pred)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), "it has no keras.layers.LSTM"),
+        (Subclassed, "its LSTM .* is created in the code of another layer or model"),
+        (shared_with_a_wrapper, "shares a layer that Keras would copy as several"),
+        (with_a_loss_that_keras_does_not_know, "own_loss"),
+        (lambda: keras.layers.LSTM(H), "takes a keras.Model. Got LSTM; put a single layer"),
+    ],
+)
+def test_models_that_cannot_be_converted_give_the_reason(make, message):
+    with pytest.raises(ParameterError, match=message) as raised:
+        convert(make())
+    assert len(str(raised.value).splitlines()) == 1

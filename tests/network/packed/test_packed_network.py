@@ -1,40 +1,42 @@
-"""Packed rows: bits that do not depend on batches, gradients, and weights shared with Keras."""
+"""Packed rows: bits that do not depend on batches, weights of Keras, and latent optimization."""
 
 import functools
 import itertools
-import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import refold
+from refold.errors import ParameterError
+from refold.evaluation import nmse
 from refold.kernels import packed, random_convolutions
-from refold.models import build, decode_autoregressively, predict, seeded
+from refold.models import build, decode_autoregressively
+from refold.network.keras.build import inference_with, keras_models
 from refold.network.keras.heads import column_errors
+from refold.network.keras.layer import seeded
 from refold.network.keras.lengths import length_loss
-from refold.network.keras.network import inference_with, keras_models
+from refold.network.keras.network import predict
 from refold.network.packed.heads import Draw
-from refold.network.packed.losses import LatentObjective
+from refold.network.packed.losses import LatentObjective, cost_of_length, minimize_rows
 from refold.network.packed.network import PackedNetwork
-from refold.network.packed.rows import blocks, input_and_target, running
+from refold.network.packed.rows import blocks, input_and_target
 from refold.network.specification import Specification, weights_of
-from refold.sequences import Column, Schema, Sequences, pad
+from refold.sequences import Column, Schema, Sequences, as_sequences, pad
+from refold.training._specify import pick_latent_steps
+from refold.training._split import Source
 
 MIXED = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
 CASES = {
-    "mixed": {"observed_flags": True},
     "deep": {"depth": 2, "observed_flags": True},
+    "deepest": {"depth": 5, "forecast_steps": 3, "linear_path": False},
     "patches": {"patch": 3, "rocket_dim": 2, "forecast_steps": 4, "recent_steps": 3},
-    "rocket": {"rocket_dim": 2, "observed_flags": True},
     "autoregressive": {"decoder": "autoregressive", "variational": True},
     "deep autoregressive": {"decoder": "autoregressive", "depth": 2, "observed_flags": True},
     "tokens": {"column_types": ["categorical"], "num_categories": [5]}
     | {"decoder": "autoregressive"},
-    "binary": {"column_types": ["binary"], "num_categories": [0], "rocket_dim": 1},
-    "numeric": {"column_types": ["numeric"] * 2, "num_categories": [0, 0], "forecast_steps": 3},
     "counts": {"column_types": ["numeric", "count"], "num_categories": [0, 0]}
     | {"forecast_steps": 3, "recent_steps": 2},
-    "no linear path": {"linear_path": False},
-    "deepest": {"depth": 5, "forecast_steps": 3},
     "length": {"length_dim": 1, "rocket_dim": 2, "observed_flags": True, "by_length": True},
 }
 # Cases that together use every part.
@@ -50,13 +52,6 @@ def objective_of(ours, data):
         ours.decoder, ours.length, x, targets, block.offsets, codes, learned_dim=learned_dim
     )
     return objective, codes
-
-
-def slow_except(names):
-    return [
-        pytest.param(name, marks=[] if name in names else [pytest.mark.slow], id=name)
-        for name in CASES
-    ]
 
 
 @functools.cache
@@ -141,43 +136,16 @@ def test_the_bits_of_a_decoded_sequence_do_not_depend_on_other_codes(case, draw)
             assert np.array_equal(one, outputs[offsets[i] : offsets[i + 1]])
 
 
-def test_bits_do_not_depend_on_threads():
+def test_bits_do_not_depend_on_threads_and_blocks(monkeypatch):
     ours = network("patches")
     data = sequences(ours.specification, 300)
-    codes = {}
-    for threads in (1, 2, 5):
-        with packed.limited_threads(threads):
-            codes[threads] = ours.encode(data, latent_steps=3)
-    assert np.array_equal(codes[1], codes[2])
-    assert np.array_equal(codes[1], codes[5])
-
-
-def test_bits_do_not_depend_on_blocks(monkeypatch):
-    ours = network("mixed")
-    data = sequences(ours.specification, 30)
     codes = ours.encode(data, latent_steps=2)
     whole = ours.decode(codes, data.offsets)
-    monkeypatch.setattr("refold.network.packed.rows._STEPS", 20)
+    monkeypatch.setattr("refold.network.packed.rows._STEPS", 200)
     for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
         with packed.limited_threads(threads):
             assert np.array_equal(ours.encode(data, latent_steps=2), codes)
             assert np.array_equal(ours.decode(codes, data.offsets), whole)
-
-
-def test_an_error_in_a_block_ends_the_others(monkeypatch):
-    done = []
-
-    def work(indices):
-        done.append(indices)
-        time.sleep(0.01)
-        raise ValueError("stopped")
-
-    monkeypatch.setattr("refold.network.packed.rows._STEPS", 1)
-    specification = network("mixed").specification
-    two_threads, stops = packed.limited_threads(2), pytest.raises(ValueError, match="stopped")
-    with stops, two_threads, running(work, specification, np.arange(101)) as results:
-        list(results)
-    assert len(done) < 10
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -213,7 +181,7 @@ def test_latent_optimization_never_increases_its_objective(case):
 
 
 def test_changed_keras_weights_are_used_at_once():
-    ours = PackedNetwork(network("numeric").specification, network("numeric").weights)
+    ours = PackedNetwork(network("counts").specification, network("counts").weights)
     data = sequences(ours.specification)
     before = ours.encode(data)
     keras = keras_models(ours)
@@ -223,7 +191,7 @@ def test_changed_keras_weights_are_used_at_once():
     assert np.allclose(ours.encode(data), before + 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", slow_except(FEW))
+@pytest.mark.parametrize("case", FEW)
 def test_the_validation_loss_is_that_of_the_keras_models(case):
     ours = network(case)
     specification, data = ours.specification, sequences(ours.specification)
@@ -241,8 +209,107 @@ def test_the_validation_loss_is_that_of_the_keras_models(case):
     totals = ours.reconstruction_error(data.values, data.offsets)
     assert totals.error == pytest.approx(float(errors.sum()), rel=1e-5)
     assert totals.num_observed == np.count_nonzero(~np.isnan(y))
-    if specification.length_dim:
-        assert totals.length_error == 0
-    else:
-        assert totals.length_error == pytest.approx(float(np.asarray(losses).sum()), rel=1e-5)
+    assert totals.length_error == pytest.approx(float(np.asarray(losses).sum()), rel=1e-5)
     assert totals.num_sequences == len(data)
+
+
+# Latent optimization
+
+
+def rosenbrock(x):
+    """Return the values and gradients of the rows; NaN for negative values."""
+    with np.errstate(invalid="ignore"):
+        off = x[:, 1] - x[:, 0] ** 2 + 0 * np.sqrt(x[:, 0])
+    gradient = np.stack([-2 * (1 - x[:, 0]) - 400 * off * x[:, 0], 200 * off], axis=1)
+    return (1 - x[:, 0]) ** 2 + 100 * off**2, gradient
+
+
+def test_every_row_finds_its_own_minimum_without_a_step_up_or_to_nan():
+    start = np.abs(np.random.default_rng(0).normal(size=(50, 2)) * 2).astype("float32")
+    losses = [rosenbrock(minimize_rows(rosenbrock, start, k))[0] for k in (0, 1, 2, 5, 12, 80)]
+    assert np.array_equal(losses[0], rosenbrock(start)[0])
+    assert all((b <= a).all() for a, b in itertools.pairwise(losses))
+    # The loss starts at hundreds. Rounding makes the valley rough.
+    assert np.median(losses[-1]) < 0.01
+    alone = minimize_rows(rosenbrock, start[1:2], 20)
+    assert np.array_equal(alone, minimize_rows(rosenbrock, start, 20)[1:2])
+    with np.errstate(over="raise", divide="raise", invalid="raise"):  # a minimum that is reached
+        assert np.abs(minimize_rows(lambda x: ((x * x).sum(axis=1), 2 * x), start, 12)).max() < 1e-6
+
+
+def test_a_wrong_length_costs_about_its_steps_and_a_right_one_little():
+    away = np.array([-7.0, -2.0, -1.0, -0.45, -0.2, 0.0, 0.3, 0.6, 1.0, 3.0, 40.0])
+    cost, slope = cost_of_length(away)
+    whole = np.abs(away) >= 1
+    np.testing.assert_allclose(cost[whole], np.abs(away[whole]), atol=0.05)
+    assert cost[np.abs(away) < 0.5].max() < 0.2
+    assert cost[np.abs(away) <= 0.3].max() == 0
+    step = 1e-5
+    expected = (cost_of_length(away + step)[0] - cost_of_length(away - step)[0]) / (2 * step)
+    np.testing.assert_allclose(slope, expected, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def vowels():
+    data = refold.datasets.japanese_vowels()
+    return data.train[:90], data.test[:60]
+
+
+@pytest.fixture(scope="module")
+def fitted(vowels):
+    options = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
+    options |= {"validation_fraction": 0, "length_dim": 0}
+    return refold.SequenceAutoencoder(**options).fit(vowels[0])
+
+
+def test_latent_optimization_lowers_the_error(fitted, vowels):
+    test = vowels[1]
+    errors, misread = [], []
+    for steps in (0, "auto"):
+        back = fitted.set_params(latent_steps=steps).reconstruct(test)
+        errors.append(nmse(test, back, fitted.scaler_))
+        pairs = zip(back, test.lengths, strict=True)
+        misread.append(np.mean([len(x) != n for x, n in pairs]))
+    assert errors[1] < 0.95 * errors[0]
+    assert misread[1] < 0.7 * misread[0]
+    gaps = [x.copy() for x in test.to_list()]
+    for x in gaps:
+        x[2:] = np.nan
+    with pytest.warns(UserWarning, match="missing"):
+        codes = fitted.transform(gaps)
+    assert np.abs(codes).max() < 10, "few observed values do not give extreme codes"
+
+
+def test_latent_steps_can_be_set_after_fit(fitted, vowels):
+    test = vowels[1][:8]
+    by_default = fitted.transform(test)
+    own = fitted.model_.network.encode(fitted.scaler_.transform(test))
+    try:
+        assert fitted.latent_steps_ == 10
+        assert np.array_equal(fitted.set_params(latent_steps=0).transform(test), own)
+        assert not np.array_equal(by_default, own)
+        assert fitted.set_params(latent_steps=np.int64(3)).latent_steps_ == 3
+        with pytest.raises(ParameterError, match=r"^latent_steps must be 'auto' or an integer"):
+            fitted.set_params(latent_steps=-1).transform(test)
+    finally:
+        fitted.set_params(latent_steps="auto")
+    assert np.array_equal(fitted.transform(test), by_default)
+
+
+def test_the_default_depends_on_the_number_of_sequences():
+    series, words = as_sequences(np.zeros((2000, 3, 1))), as_sequences(["word"] * 2000)
+    default = Specification("default", ["numeric"], [0], False, latent_dim=3, max_steps=5)
+    for data, wanted in ((series[:1999], 10), (series, 0), (words, 10)):
+        assert pick_latent_steps(default, Source(data)) == wanted
+    for other in ({"cell": "gru"}, {"variational": True}, {"architecture": "dense"}):
+        assert pick_latent_steps(replace(default, **other), Source(words)) == 0
+
+
+def test_other_architectures_have_no_latent_optimization():
+    series = np.random.default_rng(0).normal(size=(8, 5, 1))
+    options = {"architecture": "dense", "latent_dim": 5, "max_epochs": 1}
+    options |= {"validation_fraction": 0}
+    ae = refold.SequenceAutoencoder(**options).fit(series)
+    assert ae.latent_steps_ == 0
+    with pytest.raises(ParameterError, match="latent_steps=3 needs the default model"):
+        ae.set_params(latent_steps=3).transform(series)

@@ -61,7 +61,7 @@ def test_padding_targets_and_lengths_are_unchanged(name):
     assert np.isfinite(np.asarray(after.x)[~padded]).all()
 
 
-@pytest.mark.parametrize("name", ["mixed", "missing values", "binary"])
+@pytest.mark.parametrize("name", ["mixed", "patches, ROCKET"])
 def test_noise_is_added_only_to_observed_numeric_values(name):
     case = CASES[name]
     before, after, layout = batches(case, Corruption(0.5), flags=False)
@@ -73,7 +73,7 @@ def test_noise_is_added_only_to_observed_numeric_values(name):
     np.testing.assert_array_equal(changed, expected)
 
 
-@pytest.mark.parametrize("name", ["numeric", "mixed", "missing values"])
+@pytest.mark.parametrize("name", ["numeric", "mixed", "patches, ROCKET"])
 def test_dropped_steps_look_like_missing_values(name):
     case = CASES[name]
     before, after, layout = batches(case, Corruption(0.0, 0.4))

@@ -8,7 +8,7 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.models import Specification, build
-from refold.network.keras.network import inference_with
+from refold.network.keras.build import inference_with
 from refold.sequences import Scaler, Sequences
 from refold.training.initialization._initial_weights import (
     has_linear_path,

@@ -14,7 +14,8 @@ from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
-from refold.models import Specification, build, predict
+from refold.models import Specification, build
+from refold.network.keras.network import predict
 from refold.sequences import Scaler, as_sequences, write
 from refold.training._choose_latent_dim import rocket_dim_within
 from refold.training._specify import specify

@@ -9,7 +9,7 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.errors import ParameterError
-from refold.network.keras.network import keras_models
+from refold.network.keras.build import keras_models
 from refold.sequences import Scaler
 from refold.training._checkpoint import load_checkpoint, save_checkpoint
 from refold.training.initialization._initial_weights import set_linear_initialization

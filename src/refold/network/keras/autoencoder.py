@@ -162,30 +162,21 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     (None, 10, 5)
     """
     for role, model in (("encoder", encoder), ("decoder", decoder)):
-        kind, expected = type(model).__name__, None
-        if not isinstance(model, keras.Model):
-            expected = f"be a keras.Model. Got {kind}."
-        elif not getattr(model, "inputs", None):
-            expected = (
-                "be a Functional model, or a Sequential model that starts with keras.Input. Got a "
-                f"{kind} without known inputs."
+        inputs = getattr(model, "inputs", None) or []
+        outputs = model.outputs if inputs else []
+        if not isinstance(model, keras.Model) or (len(inputs), len(outputs)) != (1, 1):
+            raise ParameterError(
+                f"{role} must be a Functional keras.Model, or a Sequential one that starts with "
+                f"keras.Input, with one input and one output. Got {type(model).__name__} with "
+                f"{len(inputs)} and {len(outputs)}."
             )
-        elif len(model.inputs) != 1 or len(model.outputs) != 1:
-            counts = f"{len(model.inputs)} and {len(model.outputs)}"
-            expected = f"have one input and one output. Got {counts}."
-        if expected is not None:
-            raise ParameterError(f"{role} must {expected}")
     x, code = tuple(encoder.inputs[0].shape), tuple(encoder.outputs[0].shape)
     read, steps = tuple(decoder.inputs[0].shape), tuple(decoder.outputs[0].shape)
-    if len(code) != 2 or read[1:] != code[1:]:
+    if (len(x), len(code), len(steps)) != (3, 2, 3) or read[1:] != code[1:]:
         raise ParameterError(
-            f"the encoder's output and the decoder's input must have the same shape, (batch, "
-            f"latent_dim). Got {code} and {read}."
-        )
-    if len(x) != 3 or len(steps) != 3:
-        raise ParameterError(
-            "the encoder's input and the decoder's output must have shape (batch, steps, "
-            f"features). Got {x} and {steps}."
+            "The encoder must turn (batch, steps, features) into (batch, latent_dim), and the "
+            "decoder (batch, latent_dim) into (batch, steps, features). Got "
+            f"{x} into {code}, and {read} into {steps}."
         )
     code = keras.Input(read[1:], name="code")
     template: Any = keras.Input((x[1], None), name="template")

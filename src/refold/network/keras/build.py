@@ -1,20 +1,23 @@
 """Networks of Keras models: the default model, classic models, and a user's own models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
+import numpy as np
 
 from refold._support.rules import whole
 from refold.errors import ParameterError, argument
 from refold.network.keras import classic
-from refold.network.keras.autoencoder import Models, autoencoder, every_layer, join
+from refold.network.keras.autoencoder import Models, autoencoder, join
 from refold.network.keras.decoder import find_decoder, forecaster
-from refold.network.keras.encoder import PaddingMask, make_encoder
-from refold.network.keras.layer import seeded
+from refold.network.keras.encoder import make_encoder
+from refold.network.keras.layer import reason_of, seeded
 from refold.network.keras.lengths import length_model
-from refold.network.specification import Specification
+from refold.network.keras.network import Network
+from refold.network.packed.network import FittedNetwork, PackedNetwork
+from refold.network.specification import Specification, are_default
 from refold.sequences.types import COLUMN_TYPES
 
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
@@ -37,72 +40,6 @@ _OPTIONS = {
 }
 
 
-class Network(NamedTuple):
-    """The models built from a specification.
-
-    Attributes
-    ----------
-    specification : Specification
-        Sizes and options of the models.
-    models : Models
-        Encoder, decoder and autoencoder.
-    length : keras.Model
-        Codes to the location and log-scale of the length.
-    forecaster : keras.Model, optional
-        Codes and recent values to the steps after the sequences.
-    """
-
-    specification: Specification
-    models: Models
-    length: keras.Model
-    forecaster: keras.Model | None = None
-
-    @property
-    def reads_padding(self) -> bool:
-        """Whether the encoder masks padding (NaN); if not, its input has zeros for NaN."""
-        return any(isinstance(layer, PaddingMask) for layer in every_layer(self.models.encoder))
-
-    @property
-    def fixed_steps(self) -> int | None:
-        """Number of steps that the encoder reads, or None if it reads any number.
-
-        An encoder that does not mask padding must always get the same number of steps.
-        """
-        steps = self.models.encoder.inputs[0].shape[1]
-        return self.specification.max_steps if steps is None and not self.reads_padding else steps
-
-    @property
-    def most_steps(self) -> int | None:
-        """Maximum number of steps to decode, or None for the default model, which has none."""
-        if self.specification.architecture == "default":
-            return None
-        return self.models.decoder.output_shape[1]
-
-    @property
-    def autoregressive(self) -> bool:
-        """Whether decoding is autoregressive."""
-        return find_decoder(self.specification.decoder).reads_previous
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """All variables once, in the order of their creation."""
-        variables: dict[int, keras.Variable] = {}
-        encoder, decoder, posterior = (
-            self.models.encoder,
-            self.models.decoder,
-            self.models.posterior,
-        )
-        for model in (encoder, decoder, self.length, posterior, self.forecaster):
-            for variable in [] if model is None else model.variables:
-                variables.setdefault(id(variable), variable)
-        return list(variables.values())
-
-    @property
-    def weights(self) -> list[keras.Variable]:
-        """All variables but the states of random generators."""
-        return [v for v in self.variables if "seed_generator" not in v.path]
-
-
 def build(specification: Specification, architecture: Architecture | None = None) -> Network:
     """Build a network with fresh weights.
 
@@ -123,7 +60,7 @@ def build(specification: Specification, architecture: Architecture | None = None
     Examples
     --------
     >>> specification = Specification(
-    ...     "default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
+    ...     "default", ["numeric"], [0], False, latent_dim=3, max_steps=5, units=8
     ... )
     >>> build(specification).models.decoder.output_shape
     (None, 5, 1)
@@ -147,8 +84,7 @@ def build(specification: Specification, architecture: Architecture | None = None
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
         models = autoencoder(encoder, decoder)
     elif specification.architecture == "default":
-        scale = specification.length_scale if specification.length_dim else None
-        models = _default_models(specification, scale)
+        models = _default_models(specification)
     else:
         models = _classic_models(specification)
     length = length_model(specification)
@@ -163,19 +99,7 @@ def default(
     max_steps: int,
     num_categories: Sequence[int] | None = None,
     observed_flags: bool = False,
-    units: int = 96,
-    depth: int = 1,
-    cell: str = "lstm",
-    dropout: float = 0.0,
-    code_noise: float = 0.0,
-    decoder: str = "parallel",
-    step_dropout: float = 0.0,
-    variational: bool = False,
-    patch: int = 1,
-    linear_path: bool | None = None,
-    rocket_dim: int = 0,
-    length_scale: tuple[float, float] | None = None,
-    by_length: bool = False,
+    **options: Any,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -189,36 +113,10 @@ def default(
     ----------
     column_types : sequence of str
         Type of each column, as in `refold.sequences.Column`.
-    latent_dim, max_steps : int
-        Number of latent dimensions, and of steps that the decoder writes.
     num_categories : sequence of int, optional
         Number of categories of each column, 0 for columns that are not categorical.
-    observed_flags : bool
-        Whether the input has an observed-flag channel for each feature, after the features.
-    units, depth : int
-        Units of each recurrent layer in each direction, and number of layers in each model.
-    cell : {"lstm", "gru"}
-        Type of the recurrent layers: `refold.layers.LSTM` or ``keras.layers.GRU``.
-    dropout, code_noise : float
-        In training: dropout rate of the states, and standard deviation of noise of the code.
-    decoder : {"parallel", "autoregressive"}
-        Whether a step is written from the code and the position, or from the previous step too.
-        An autoregressive decoder is a model of a code and a sequence, for teacher forcing.
-        `decode_autoregressively` gives it its own outputs instead.
-    step_dropout : float
-        Fraction of the previous steps to drop in training.
-    variational : bool
-        Whether to make a ``posterior``, which ``compile`` and ``fit`` do not use.
-    patch : int
-        Number of steps that the LSTMs read and write at once; the linear path has no patches.
-    linear_path : bool, optional
-        Whether to add the linear path; by default, if a column is numeric.
-    rocket_dim : int
-        Number of latent dimensions, the last ones, that are a fixed map of ROCKET features.
-    length_scale : tuple of float, optional
-        Center and scale of a `LengthEncoding`, after the learned dimensions.
-    by_length : bool
-        Whether the `LinearEncoding` depends on the length.
+    latent_dim, max_steps, observed_flags, **options
+        Attributes of the `Specification`, such as ``units``, ``patch`` and ``decoder``.
 
     Examples
     --------
@@ -226,79 +124,45 @@ def default(
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 4), (None, 7, 2))
     """
+    types, categories = list(column_types), list(num_categories or [0] * len(column_types))
     specification = Specification(
-        "default",
-        list(column_types),
-        list(num_categories or [0] * len(column_types)),
-        observed_flags,
-        latent_dim,
-        max_steps,
-        units,
-        depth,
-        dropout,
-        # the models read lengths by ``length_scale``
-        length_mean=0.0,
-        length_deviation=0.0,
-        decoder=decoder,
-        variational=variational,
-        patch=patch,
-        linear_path=linear_path,
-        rocket_dim=rocket_dim,
-        cell=cell,
-        length_dim=int(length_scale is not None),
-        by_length=by_length,
+        "default", types, categories, observed_flags, latent_dim, max_steps, **options
     )
-    return _default_models(
-        specification, length_scale, code_noise=code_noise, step_dropout=step_dropout
-    )
+    return _default_models(specification)
 
 
-def _default_models(
-    specification: Specification,
-    length_scale: tuple[float, float] | None,
-    *,
-    code_noise: float = 0.0,
-    step_dropout: float = 0.0,
-) -> Models:
-    """Build the default models; ``length_scale`` is for the dimension of the length."""
+def _default_models(specification: Specification) -> Models:
+    """Build the default models; a ParameterError if options exclude each other."""
     make_decoder, patch = find_decoder(specification.decoder), specification.patch
     if not whole().holds(patch) or (patch > 1 and not make_decoder.takes_patches):
         raise ParameterError(
             f"{argument('patch')} must be a positive integer, and 1 for an autoregressive decoder. "
             f"Got {argument(patch=patch)} and {argument(decoder=specification.decoder)}."
         )
-    rocket_dim, variational = specification.rocket_dim, specification.variational
-    most = specification.latent_dim - 1 - (length_scale is not None)
-    if not 0 <= rocket_dim <= most or (rocket_dim and variational):
+    rocket_dim, length_dim = specification.rocket_dim, specification.length_dim
+    most = specification.latent_dim - 1 - length_dim
+    not_learned = rocket_dim or length_dim
+    if not 0 <= rocket_dim <= most or (not_learned and specification.variational):
         raise ParameterError(
             f"{argument('rocket_dim')} must be from 0 to {most}, because a latent dimension must "
-            f"be left to learn, and 0 if {argument(variational=True)}. Got {rocket_dim!r}."
+            f"be left to learn, and with {argument(variational=True)} all are learned. Got "
+            f"{argument(rocket_dim=rocket_dim)} and {argument(length_dim=length_dim)}."
         )
-    if length_scale is not None and variational:
-        raise ParameterError(
-            f"A latent dimension for the length is not possible with {argument(variational=True)}."
-        )
-    encoder, posterior = make_encoder(specification, length_scale)
-    decoder, unroll = make_decoder(
-        specification, code_noise=code_noise, step_dropout=step_dropout
-    ).models()
+    encoder, posterior = make_encoder(specification)
+    decoder, unroll = make_decoder(specification).models()
     return join(encoder, decoder, unroll, posterior)
 
 
 def _classic_models(specification: Specification) -> Models:
-    """Build a classic model; a ParameterError says what of the data it does not support."""
+    """Build a classic model; a ParameterError if it does not support the data."""
     name = specification.architecture
     links = {COLUMN_TYPES[column].link for column in specification.column_types}
-    for unsupported, what, fix in (
-        (any(specification.num_categories), "categorical columns", "one-hot columns"),
-        (specification.observed_flags, "missing values", "fill them"),
-        (links - {"identity", "sigmoid"}, "columns of counts", "make them numeric"),
-    ):
-        if unsupported:
-            raise ParameterError(
-                f"{argument(architecture=name)} does not support {what}, and the data has some. "
-                f"Use {argument(architecture='default')}, or {fix}."
-            )
+    if links - {"identity", "sigmoid"} or specification.observed_flags:
+        raise ParameterError(
+            f"{argument(architecture=name)} does not support categorical columns, columns of "
+            "counts and missing values, and the data has some. Use "
+            f"{argument(architecture='default')}, or make the columns numeric and fill the values."
+        )
     binary = links == {"sigmoid"}
     make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
     options = {"output_activation": "sigmoid"} if binary else {}
@@ -349,7 +213,7 @@ def _own_models(architecture: Callable[..., Any], specification: Specification) 
 
 def _loadable_json(role: str, model: keras.Model) -> str:
     """Return a model as Keras JSON; a ParameterError if no equal model can be built from it."""
-    cause = None
+    cause, reason = None, "its copy has other weights."
     try:
         text = model.to_json()
         with seeded(None):
@@ -357,21 +221,52 @@ def _loadable_json(role: str, model: keras.Model) -> str:
         if [v.shape for v in again.variables] == [v.shape for v in model.variables]:
             return text
     except Exception as error:  # a custom layer may raise any error
-        cause = error
-    layers = [layer for layer in every_layer(model) if not _is_loadable(layer)]
-    named = f"its layer {layers[0].name!r} ({type(layers[0]).__name__})" if layers else "its layers"
+        cause, reason = error, reason_of(error)
     raise ParameterError(
-        f"The architecture's {role} could not be loaded after saving. Register the classes and "
-        f"functions of {named} with @keras.saving.register_keras_serializable(), and give the "
+        f"The architecture's {role} could not be loaded after saving: {reason} Register its "
+        "classes and functions with @keras.saving.register_keras_serializable(), and give the "
         "classes a get_config() with all arguments; replace a Lambda with a layer class."
     ) from cause
 
 
-def _is_loadable(layer: keras.layers.Layer) -> bool:
-    try:
+def inference_with(network: Network) -> FittedNetwork:
+    """Return the network for inference, which follows the weights of the Keras models."""
+    # packed rows if it is the default model with LSTMs
+    if not are_default(network.specification):
+        return network
+    packed = PackedNetwork(network.specification, {})
+    packed.follow(network)
+    return packed
+
+
+def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> Network:
+    """Build a network with the arrays of ``Network.arrays``."""
+    with seeded(None):
+        network = build(specification)
+    for i, variable in enumerate(network.variables):
+        variable.assign(arrays[f"{i:04d}"])
+    return network
+
+
+def with_weights_of(network: Any) -> Network:
+    """Build Keras models with a copy of the weights of a fitted network, to train them further."""
+    built = build(network.specification)  # with new states of random generators
+    if isinstance(network, Network):
+        values = [variable.value for variable in network.weights]
+    else:
+        values = [network.weights[variable.path] for variable in built.weights]
+    for variable, value in zip(built.weights, values, strict=True):
+        variable.assign(np.array(value))
+    return built
+
+
+def keras_models(network: Any) -> Network:
+    """Return the Keras models of a network, which follows them if their weights change."""
+    if isinstance(network, Network):
+        return network
+    if network.keras is None:
         with seeded(None):
-            state: Any = keras.saving.serialize_keras_object(layer)
-            again: Any = keras.saving.deserialize_keras_object(state)
-    except Exception:  # a custom layer may raise any error
-        return False
-    return len(again.get_config()) == len(layer.get_config())
+            built = with_weights_of(network)
+        network.follow(built)
+        return built
+    return network.keras

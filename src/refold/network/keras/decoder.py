@@ -5,7 +5,6 @@ To add a decoder, write a subclass of `Decoder`, and add an entry to `DECODERS`.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -15,7 +14,7 @@ from keras import ops
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
-from refold.network.keras.heads import ColumnEncoding, ColumnHead
+from refold.network.keras.heads import ColumnHead, one_hot
 from refold.network.keras.layer import BaseLayer, Shape, Tensor, dense
 from refold.network.keras.lstm import cell_of, find_cell
 from refold.network.specification import Specification, num_periods
@@ -23,34 +22,14 @@ from refold.network.specification import Specification, num_periods
 
 @keras.saving.register_keras_serializable(package="refold")
 class RepeatCode(BaseLayer):
-    """Repeat a code at every step, and append features of the step's absolute position.
+    """Repeat a code at every step, and append features of the step's absolute position."""
 
-    The number of steps is that of ``like``, whose values are not read, or ``max_steps``.  The
-    position features do not depend on the number of steps.  They are the step divided by
-    ``max_steps``, a decaying mark of the first steps, and sines and cosines whose periods double
-    from 2 steps to beyond ``max_steps`` [1]_.
+    # The number of steps is that of ``like``, whose values are not read, or ``max_steps``. The
+    # position features do not depend on the number of steps. They are the step divided by
+    # ``max_steps``, a decaying mark of the first steps, and sines and cosines whose periods double
+    # from 2 steps to beyond ``max_steps``: A. Vaswani et al., "Attention Is All You Need", 2017.
 
-    Parameters
-    ----------
-    max_steps : int
-        Number of steps if ``like`` is not given.
-
-    References
-    ----------
-    .. [1] A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> RepeatCode(max_steps=6)(np.zeros((2, 3), "float32")).shape
-    (2, 6, 13)
-    """
-
-    arguments = ("max_steps",)
-
-    def __init__(self, max_steps: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.max_steps = max_steps
+    max_steps: int
 
     def call(self, code: Tensor, like: Tensor = None) -> Any:
         """Repeat codes of shape (batch, latent_dim) to (batch, steps, latent_dim + features)."""
@@ -79,63 +58,16 @@ class RepeatCode(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class TeacherForcing(BaseLayer):
-    """Shift steps by one, and append a flag that says whether there is a previous step.
+    """Shift steps by one, and append a flag that says whether there is a previous step."""
 
-    Categorical columns become one-hot.  Before the first step, and after a step that is NaN in all
-    columns, the output and the flag are zero.  Other NaN become zero too.  Time-step dropout sets
-    whole steps to zero in training, including the flag [1]_, so that the decoder learns to work
-    without them.
+    # Categorical columns become one-hot. Before the first step, and after a step that is NaN in all
+    # columns, the output and the flag are zero. Other NaN become zero too.
 
-    Parameters
-    ----------
-    num_categories : sequence of int
-        Number of categories of each column; 0 for a column that is not categorical.
-    dropout : float
-        Fraction of the steps to drop in training.
-    seed : int, optional
-        Seed of the dropout.
+    num_categories: list[int]  # of each column; 0 for a column that is not categorical
 
-    References
-    ----------
-    .. [1] S. Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> layer = TeacherForcing(num_categories=[3])
-    >>> np.asarray(layer(np.array([[[2.0], [0.0], [1.0]]], "float32")))[0].tolist()
-    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]]
-    """
-
-    arguments = ("num_categories", "dropout", "seed")
-
-    def __init__(
-        self,
-        num_categories: Sequence[int],
-        dropout: float = 0.0,
-        *,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.num_categories = [int(n) for n in num_categories]
-        self.dropout = dropout
-        self.seed = seed
-        self.one_hot = ColumnEncoding(self.num_categories, name="one_hot")
-        if dropout:
-            self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def build(self, steps_shape: Shape) -> None:
-        """Create no weights."""
-        self.one_hot.build((*steps_shape[:-1], len(self.num_categories)))
-
-    def call(self, steps: Tensor, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def call(self, steps: Tensor) -> Any:
         """Encode and shift steps (batch, steps, columns + any others) to (batch, steps, width)."""
         encoded = self.encode(steps)
-        if training and self.dropout:
-            shape = (*ops.shape(encoded)[:2], 1)
-            drawn = keras.random.uniform(shape, dtype=encoded.dtype, seed=self.seed_generator)
-            encoded = ops.where(drawn < self.dropout, ops.zeros_like(encoded), encoded)
         none = ops.zeros_like(encoded[:, :1])
         return ops.concatenate([none, encoded[:, :-1]], axis=1)
 
@@ -145,7 +77,7 @@ class TeacherForcing(BaseLayer):
         missing = ops.isnan(values)
         is_there = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
         # the one-hot block of NaN is all zeros; in other columns, zero is the mean
-        blocks = self.one_hot(values)
+        blocks = one_hot(values, self.num_categories)
         blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
         return ops.concatenate([blocks, is_there], axis=-1)
 
@@ -156,31 +88,13 @@ class TeacherForcing(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LinearDecoding(LinearMap):
-    """Steps of a sequence as weighted sums of its code.
+    """Steps of a sequence as weighted sums of its code."""
 
-    Each of the first ``num_steps`` steps has its own weights and bias; later steps are zero.
+    # Each of the first ``num_steps`` steps has its own weights and bias; later steps are zero.
 
-    Parameters
-    ----------
-    num_outputs, num_steps : int
-        Number of outputs per step, and of steps that have weights.
-    max_steps : int
-        Number of steps if ``like`` is not given.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> LinearDecoding(num_outputs=2, num_steps=4, max_steps=5)(np.zeros((1, 3), "float32")).shape
-    (1, 5, 2)
-    """
-
-    arguments = ("num_outputs", "num_steps", "max_steps")
-
-    def __init__(self, num_outputs: int, num_steps: int, max_steps: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.num_outputs = num_outputs
-        self.num_steps = num_steps
-        self.max_steps = max_steps
+    num_outputs: int  # for each step
+    num_steps: int  # that have weights
+    max_steps: int  # number of steps if ``like`` is not given
 
     def build(self, code_shape: Shape, like_shape: Shape = None) -> None:
         """Create the weights."""
@@ -216,24 +130,14 @@ class Decoder(ABC):
 
     previous: TeacherForcing | None = None
 
-    def __init__(
-        self,
-        specification: Specification,
-        *,
-        ahead: bool = False,
-        code_noise: float = 0.0,
-        step_dropout: float = 0.0,
-    ) -> None:
-        del step_dropout  # for decoders that read previous steps
+    def __init__(self, specification: Specification, *, ahead: bool = False) -> None:
         self.sizes = sizes = specification.decoder_sizes(ahead=ahead)
         suffix, max_steps, dropout = sizes.suffix, sizes.max_steps, specification.dropout
         # The seeds of the weights depend on the order in which the layers are created.
         self.repeat = RepeatCode(sizes.max_patches, name=f"repeat{suffix}")
         self.real_steps = RealSteps(sizes.patch, name="real_steps")
         self.make_hidden(specification)
-        self._noise = self._dropout = self.linear = None
-        if code_noise:
-            self._noise = keras.layers.GaussianNoise(code_noise, name="noise")
+        self._dropout = self.linear = None
         if dropout:
             self._dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         self.head = ColumnHead(
@@ -264,7 +168,6 @@ class Decoder(ABC):
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Write ``max_steps`` steps, or as many as the template has."""
-        code = code if self._noise is None else self._noise(code)
         # Padded steps come last and are not used, so the layers need not compute them.
         real = None if template is None else self.real_steps(template)
         steps = self.repeat(code) if template is None else self.repeat(code, like=real)
@@ -318,13 +221,9 @@ class AutoregressiveDecoder(ParallelDecoder):
     reads_previous = True
     takes_patches = False
 
-    def __init__(
-        self, specification: Specification, *, step_dropout: float = 0.0, **options: Any
-    ) -> None:
+    def __init__(self, specification: Specification, **options: Any) -> None:
         super().__init__(specification, **options)
-        self.previous = TeacherForcing(
-            specification.num_categories, step_dropout, name="teacher_forcing"
-        )
+        self.previous = TeacherForcing(specification.num_categories, name="teacher_forcing")
 
     @classmethod
     def of(cls, model: keras.Model) -> Self:

@@ -19,11 +19,8 @@ _FIRST_LOG_VARIANCE = -4.0
 _MAX_LOG_VARIANCE = 2.0
 
 
-def make_encoder(
-    specification: Specification, length_scale: tuple[float, float] | None
-) -> tuple[keras.Model, keras.Model | None]:
+def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model | None]:
     """Build the encoder, and the model of means and log-variances if it is variational."""
-    # ``length_scale`` is for a `LengthEncoding`, if there is one
     cell, patch = specification.cell, specification.patch
     num_categories, learned_dim = specification.num_categories, specification.learned_dim
     x = keras.Input((None, specification.num_channels), name="sequence")
@@ -47,8 +44,9 @@ def make_encoder(
     if (num_steps := specification.linear_steps) is not None:
         options = {"by_length": specification.by_length, "name": "linear_code"}
         code = LinearEncoding(learned_dim, num_steps, **options)(values, code)
-    if length_scale is not None:
-        length = LengthEncoding(*length_scale, name="length_code")(RealSteps(name="steps")(x))
+    if specification.length_dim:
+        encoding = LengthEncoding(*specification.length_scale, name="length_code")
+        length = encoding(RealSteps(name="steps")(x))
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:
         stride = specification.convolution_stride
@@ -76,34 +74,21 @@ def num_patches(num_steps: Any, patch: int) -> Any:
     return None if num_steps is None else (num_steps + patch - 1) // patch
 
 
+def _are_real(inputs: Tensor) -> Any:
+    present = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
+    following = ops.cumsum(ops.flip(ops.cast(present, "int32"), axis=1), axis=1)
+    return ops.flip(following, axis=1) > 0
+
+
 @keras.saving.register_keras_serializable(package="refold")
 class RealSteps(BaseLayer):
-    """Mask of real steps: those up to the last step that is not NaN in all features.
+    """Mask of real steps: those up to the last step that is not NaN in all features."""
 
-    Parameters
-    ----------
-    patch : int
-        Number of steps in a patch; the mask tells whether its first step is real.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x = np.array([[[np.nan], [1.0], [np.nan]]], "float32")
-    >>> np.asarray(RealSteps()(x)).tolist(), np.asarray(RealSteps(patch=2)(x)).tolist()
-    ([[True, True, False]], [[True, False]])
-    """
-
-    arguments = ("patch",)
-
-    def __init__(self, patch: int = 1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.patch = patch
+    patch: int = 1  # number of steps in a patch; the mask tells whether its first step is real
 
     def call(self, inputs: Tensor) -> Any:
         """Compute the mask (batch, patches) of inputs (batch, steps, features)."""
-        present = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
-        following = ops.cumsum(ops.flip(ops.cast(present, "int32"), axis=1), axis=1)
-        real = ops.flip(following, axis=1) > 0
+        real = _are_real(inputs)
         return real if self.patch == 1 else real[:, :: self.patch]
 
     def compute_output_spec(self, inputs: Tensor) -> Any:
@@ -127,17 +112,9 @@ class PaddingMask(BaseLayer):
     [[True, True, False]]
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.real_steps = RealSteps(name="real_steps")
-
-    def build(self, input_shape: Shape) -> None:
-        """Create no weights."""
-        self.real_steps.build(input_shape)
-
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Compute the mask of real steps, of shape (batch, steps)."""
-        real = self.real_steps(inputs)
+        real = _are_real(inputs)
         return real if previous_mask is None else ops.logical_and(real, previous_mask)
 
     def call(self, inputs: Tensor) -> Any:
@@ -151,29 +128,12 @@ class PaddingMask(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class FoldSteps(BaseLayer):
-    """Concatenate the steps of each patch, and append the fraction of them that is real.
+    """Concatenate the steps of each patch, and append the fraction of them that is real."""
 
-    Masked steps and the missing steps of the last patch become zeros, so that a code does not
-    depend on the amount of padding.  A patch is masked if its first step is masked.
+    # Masked steps and the missing steps of the last patch become zeros, so that a code does not
+    # depend on the amount of padding. A patch is masked if its first step is masked.
 
-    Parameters
-    ----------
-    patch : int
-        Number of steps in a patch.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x = np.array([[[1.0], [2.0], [3.0]]], "float32")
-    >>> np.asarray(FoldSteps(2)(x))[0].tolist()
-    [[1.0, 2.0, 1.0], [3.0, 0.0, 0.5]]
-    """
-
-    arguments = ("patch",)
-
-    def __init__(self, patch: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.patch = patch
+    patch: int  # number of steps in a patch
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
         """Fold inputs (batch, steps, channels) to (batch, patches, patch * channels + 1)."""
@@ -204,34 +164,16 @@ class FoldSteps(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class StatePooling(BaseLayer):
-    """Summary of a bidirectional layer's states over real steps.
+    """Summary of a bidirectional layer's states over real steps."""
 
-    It concatenates the final states of both directions (the last real step of the forward half, the
-    first of the backward half), the mean and the maximum over real steps, and three features of the
-    length: whether the sequence is empty, the length divided by ``max_steps``, and its logarithm.
-    The first one gives empty sequences their own learned code.  With patches, the length is still
-    in steps.
+    # It concatenates the final states of both directions (the last real step of the forward half,
+    # the first of the backward half), the mean and the maximum over real steps, and three features
+    # of the length: whether the sequence is empty, the length divided by ``max_steps``, and its
+    # logarithm. The first one gives empty sequences their own learned code. With patches, the
+    # length is still in steps.
 
-    Parameters
-    ----------
-    max_steps : int
-        The longest training length.
-    patch : int
-        Number of steps in a patch; above 1, ``call`` needs ``real_steps``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> StatePooling(max_steps=5)(np.ones((2, 5, 8), "float32")).shape
-    (2, 27)
-    """
-
-    arguments = ("max_steps", "patch")
-
-    def __init__(self, max_steps: int, patch: int = 1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.max_steps = max_steps
-        self.patch = patch
+    max_steps: int  # longest training length
+    patch: int = 1  # number of steps in a patch; above 1, ``call`` needs ``real_steps``
 
     def call(self, inputs: Tensor, mask: Tensor = None, real_steps: Tensor = None) -> Any:
         """Pool states of shape (batch, patches, 2 * units) to (batch, 6 * units + 3).
@@ -282,35 +224,14 @@ class LinearMap(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LinearEncoding(LinearMap):
-    """Code of a sequence as a weighted sum of its values, plus the output of another path.
+    """Code of a sequence as a weighted sum of its values, plus the output of another path."""
 
-    Each of the first ``num_steps`` steps has its own weights; later steps and masked steps add
-    nothing.  The output of the other path is multiplied by ``scale``, an untrained weight.
+    # Each of the first ``num_steps`` steps has its own weights; later steps and masked steps add
+    # nothing. The output of the other path is multiplied by ``scale``, an untrained weight.
 
-    Parameters
-    ----------
-    latent_dim, num_steps : int
-        Number of latent dimensions, and of steps that have weights.
-    by_length : bool
-        Whether an untrained offset and matrix for each length are applied to the sum.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> layer = LinearEncoding(latent_dim=3, num_steps=4)
-    >>> layer(np.ones((2, 6, 5), "float32"), beside=np.ones((2, 3), "float32")).shape
-    (2, 3)
-    """
-
-    arguments = ("latent_dim", "num_steps", "by_length")
-
-    def __init__(
-        self, latent_dim: int, num_steps: int, *, by_length: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.latent_dim = latent_dim
-        self.num_steps = num_steps
-        self.by_length = by_length
+    latent_dim: int
+    num_steps: int
+    by_length: bool = False  # whether an offset and matrix for each length are applied to the sum
 
     def build(self, inputs_shape: Shape, beside_shape: Shape = None) -> None:
         """Create the weights."""
@@ -346,42 +267,19 @@ class LinearEncoding(LinearMap):
 
 @keras.saving.register_keras_serializable(package="refold")
 class PooledConvolutions(BaseLayer):
-    """ROCKET features: random convolutions, pooled over real steps, without training.
+    """ROCKET features: random convolutions, pooled over real steps, without training."""
 
-    Each kernel reads up to three channels with nine taps and a dilation of 1, 2, 4 or 8.  As in
-    ROCKET [1]_, each kernel gives two features: the proportion of positive values and the maximum.
-    A sigmoid replaces the test for positive values, so that small changes of the input change the
-    feature little.  The features depend on the shapes in a sequence rather than on their position,
-    and suit a linear classifier.  Masked steps become zeros and are not pooled.  Sequences without
-    steps get features of zero.
+    # Each kernel reads up to three channels with nine taps and a dilation of 1, 2, 4 or 8. As in
+    # ROCKET, each kernel gives two features: the proportion of positive values and the maximum. A
+    # sigmoid replaces the test for positive values, so that small changes of the input change the
+    # feature little. Masked steps become zeros and are not pooled. Sequences without steps get
+    # features of zero. A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and
+    # accurate time series classification using random convolutional kernels", Data Mining and
+    # Knowledge Discovery 34, 2020.
 
-    Parameters
-    ----------
-    num_kernels, stride, seed : int
-        Number of kernels for each dilation, stride of the convolutions, and seed of the kernels.
-
-    References
-    ----------
-    .. [1] A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and accurate time
-       series classification using random convolutional kernels", Data Mining and Knowledge
-       Discovery 34, 2020.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> PooledConvolutions(num_kernels=4)(np.ones((2, 20, 3), "float32")).shape
-    (2, 32)
-    """
-
-    arguments = ("num_kernels", "stride", "seed")
-
-    def __init__(
-        self, num_kernels: int = 16, stride: int = 1, seed: int = 0, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.num_kernels = num_kernels
-        self.stride = stride
-        self.seed = seed
+    num_kernels: int = 16  # for each dilation
+    stride: int = 1  # of the convolutions
+    seed: int = 0  # of the kernels
 
     def build(self, input_shape: Shape) -> None:
         """Draw the kernels."""
@@ -441,28 +339,13 @@ def _exact_sum(shares: Tensor) -> Any:
 
 @keras.saving.register_keras_serializable(package="refold")
 class FixedMap(BaseLayer):
-    """A linear map of centered features. Its weights are set and never trained.
+    """A linear map of centered features. Its weights are set and never trained."""
 
-    Centering keeps precision: a large mean times a large weight would leave few digits for the
-    differences between sequences. The output does not depend on padding or batch size, to the bit.
+    # Centering keeps precision: a large mean times a large weight would leave few digits for the
+    # differences between sequences. The output does not depend on padding or batch size, to the
+    # bit.
 
-    Parameters
-    ----------
-    size : int
-        Number of outputs.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> FixedMap(2)(np.ones((3, 5), "float32")).shape
-    (3, 2)
-    """
-
-    arguments = ("size",)
-
-    def __init__(self, size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.size = size
+    size: int  # number of outputs
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, which are zero until they are set."""

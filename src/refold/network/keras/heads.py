@@ -1,6 +1,6 @@
 """Column types in Keras: links, losses, encoding of the input columns, and the output head."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -83,6 +83,19 @@ def are_squared(column_types: Iterable[str]) -> bool:
     return all(COLUMN_TYPES[name].loss_is_squared for name in column_types)
 
 
+def one_hot(inputs: Tensor, num_categories: list[int]) -> Any:
+    """Encode categorical columns of inputs (..., columns + others) as one-hot, (..., width)."""
+    blocks = []
+    for i, n in enumerate(num_categories):
+        column = inputs[..., i : i + 1]
+        if n:
+            categories = ops.arange(n, dtype=inputs.dtype)
+            column = ops.cast(ops.abs(column - categories) < 0.5, inputs.dtype)
+        blocks.append(column)
+    blocks.append(inputs[..., len(num_categories) :])
+    return ops.concatenate(blocks, axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="refold")
 class ColumnEncoding(BaseLayer):
     """One-hot encoding of categorical columns; other columns are unchanged.
@@ -101,11 +114,7 @@ class ColumnEncoding(BaseLayer):
     [[0.5, 0.0, 0.0, 1.0], [0.10000000149011612, 0.0, 0.0, 0.0]]
     """
 
-    arguments = ("num_categories",)
-
-    def __init__(self, num_categories: Sequence[int], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.num_categories = [int(n) for n in num_categories]
+    num_categories: list[int]
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Return the mask of the input."""
@@ -114,15 +123,7 @@ class ColumnEncoding(BaseLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Encode inputs of shape (batch, steps, columns + observed flags)."""
-        blocks = []
-        for i, n in enumerate(self.num_categories):
-            column = inputs[..., i : i + 1]
-            if n:
-                categories = ops.arange(n, dtype=inputs.dtype)
-                column = ops.cast(ops.abs(column - categories) < 0.5, inputs.dtype)
-            blocks.append(column)
-        blocks.append(inputs[..., len(self.num_categories) :])
-        return ops.concatenate(blocks, axis=-1)
+        return one_hot(inputs, self.num_categories)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the output: a categorical column has one channel for each category."""
@@ -156,25 +157,16 @@ class ColumnHead(BaseLayer):
     (1, 2, 5)
     """
 
-    arguments = ("column_types", "num_categories", "patch", "max_steps", "scale_by_step")
+    column_types: list[str]
+    num_categories: list[int] | None = None
+    patch: int = 1
+    max_steps: int | None = None
+    scale_by_step: bool = False
 
-    def __init__(
-        self,
-        column_types: Sequence[str],
-        num_categories: Sequence[int] | None = None,
-        patch: int = 1,
-        max_steps: int | None = None,
-        *,
-        scale_by_step: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.scale_by_step = scale_by_step
-        self.column_types = list(column_types)
-        self.num_categories = [int(n) for n in num_categories or [0] * len(self.column_types)]
-        self.patch = patch
-        self.max_steps = max_steps
-        self.dense = dense(patch * sum(self.widths), name="dense")
+    def __init__(self, *values: Any, **options: Any) -> None:
+        super().__init__(*values, **options)
+        self.num_categories = self.num_categories or [0] * len(self.column_types)
+        self.dense = dense(self.patch * sum(self.widths), name="dense")
 
     @property
     def widths(self) -> list[int]:
@@ -182,7 +174,7 @@ class ColumnHead(BaseLayer):
         return [column.block.stop - column.block.start for column in self._outputs()]
 
     def _outputs(self) -> Iterator[Outputs]:
-        return outputs_of(self.column_types, self.num_categories)
+        return outputs_of(self.column_types, self.num_categories or [])
 
     def build(
         self, inputs_shape: Shape, beside_shape: Shape = None, like_shape: Shape = None

@@ -1,6 +1,8 @@
 """What Refold's layers share: their arguments, initial weights that NumPy draws, and seeds."""
 
+import inspect
 import random
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,15 +28,27 @@ _drawn = ContextVar("drawn", default=True)
 class BaseLayer(keras.layers.Layer):
     """A layer that saves its arguments, and whose output has no mask."""
 
-    # names of the arguments of the constructor, which are attributes, too
-    arguments: ClassVar[tuple[str, ...]] = ()
+    # The annotated attributes of a subclass are the arguments of its constructor, as in a
+    # dataclass, and their values in the class are the defaults.
+    _arguments: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._arguments = (*cls._arguments, *inspect.get_annotations(cls))
+
+    def __init__(self, *values: Any, **options: Any) -> None:
+        arguments = dict(zip(self._arguments, values, strict=False))
+        arguments |= {name: options.pop(name) for name in self._arguments if name in options}
+        super().__init__(**options)
+        for name, value in arguments.items():
+            setattr(self, name, value)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Any:
         """Return no mask: the output has no steps, or every step is written."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in self._arguments}}
 
     def add_constant(self, name: str, shape: tuple[int, ...], value: float = 0.0) -> Any:
         """Add a weight that training does not change."""
@@ -42,18 +56,13 @@ class BaseLayer(keras.layers.Layer):
 
 
 # Keras's own initializers compile a small JAX program for each shape of a weight, which takes
-# longer than all else in building a model.
+# longer than all else in building a model. These draw with NumPy; each call with the same shape
+# returns the same tensor.
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class Constant(keras.initializers.Constant):
-    """One value in all entries, zero by default.
-
-    Examples
-    --------
-    >>> np.asarray(Constant(2.0)((3,))).tolist()
-    [2.0, 2.0, 2.0]
-    """
+    """One value in all entries, zero by default."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return a tensor of the value."""
@@ -62,13 +71,7 @@ class Constant(keras.initializers.Constant):
 
 @keras.saving.register_keras_serializable(package="refold")
 class ForgetBias(keras.initializers.Initializer):
-    """Bias of an LSTM: one for the forget gate, zero for the others.
-
-    Examples
-    --------
-    >>> np.asarray(ForgetBias()((8,))).tolist()
-    [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
-    """
+    """Bias of an LSTM: one for the forget gate, zero for the others."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
         """Return the bias of shape (4 * units,)."""
@@ -77,17 +80,10 @@ class ForgetBias(keras.initializers.Initializer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class GlorotUniform(keras.initializers.GlorotUniform):
-    """Uniform distribution with the variance of Glorot and Bengio (2010), for matrices.
-
-    Examples
-    --------
-    >>> kernel = np.asarray(GlorotUniform(seed=0)((300, 200)))
-    >>> bool(abs(kernel.std() / np.sqrt(2 / 500) - 1) < 0.01)
-    True
-    """
+    """Uniform distribution with the variance of Glorot and Bengio (2010), for matrices."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
-        """Return a tensor of draws; each call with the same shape returns the same one."""
+        """Return a tensor of draws."""
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)
         most, seed = np.sqrt(6.0 / sum(shape)), cast(Any, self.seed)
@@ -96,17 +92,10 @@ class GlorotUniform(keras.initializers.GlorotUniform):
 
 @keras.saving.register_keras_serializable(package="refold")
 class Orthogonal(keras.initializers.Orthogonal):
-    """Random matrix with orthonormal rows or columns, whichever are fewer (Saxe et al., 2014).
-
-    Examples
-    --------
-    >>> kernel = np.asarray(Orthogonal(seed=0)((2, 8)))
-    >>> (kernel @ kernel.T).round(5).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
-    """
+    """Random matrix with orthonormal rows or columns, whichever are fewer (Saxe et al., 2014)."""
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Any:
-        """Return a tensor of draws; each call with the same shape returns the same one."""
+        """Return a tensor of draws."""
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)
         rng = np.random.default_rng(cast(Any, self.seed))
@@ -130,23 +119,9 @@ def dense(units: int, **options: Any) -> keras.layers.Dense:
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Seed the weights that are created inside, and restore all global random states.
-
-    These are the states of Python and NumPy, and Keras's global seed and seed generator.
-
-    Parameters
-    ----------
-    seed : int or None
-        Seed of the weights; None if they are assigned next, so that the default model's are zero.
-
-    Examples
-    --------
-    >>> before = random.getstate()
-    >>> with seeded(0):
-    ...     first = keras.layers.Dense(1)
-    >>> random.getstate() == before
-    True
-    """
+    """Seed the weights that are created inside, and restore all global random states."""
+    # These are the states of Python and NumPy, and Keras's global seed and seed generator. The seed
+    # is None if the weights are assigned next, so that those of the default model are zero.
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     of_keras = {name: global_state.get_global_attribute(name) for name in (_SEED, _GENERATOR)}
     global_state.set_global_attribute(_GENERATOR, None)
@@ -161,3 +136,10 @@ def seeded(seed: int | None) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
         for name, value in of_keras.items():
             global_state.set_global_attribute(name, value)
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first sentence of the cause in an error of Keras, which quotes whole models."""
+    cause = str(error).rpartition("Exception encountered: ")[2].strip()
+    sentence = cause.partition("\n")[0].partition(". ")[0].rstrip(".")
+    return f"{textwrap.shorten(sentence, 120, placeholder=' ...') or type(error).__name__}."

@@ -18,35 +18,19 @@ from refold.network.specification import (
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthHead(BaseLayer):
-    """Location and log-scale of a discretized logistic distribution over lengths.
+    """Location and log-scale of a discretized logistic distribution over lengths."""
 
-    It is initialized to the distribution of the training lengths.  The rounded location is the
-    predicted length.  The likelihood of a length is the logistic mass within half a step [1]_.
+    # It is initialized to the distribution of the training lengths. The rounded location is the
+    # predicted length. The likelihood of a length is the logistic mass within half a step: T.
+    # Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
+    # Likelihood and Other Modifications", ICLR 2017.
 
-    Parameters
-    ----------
-    mean, deviation : float
-        Mean and standard deviation of the training lengths, in steps.
+    # of the training lengths, in steps
+    mean: float
+    deviation: float
 
-    References
-    ----------
-    .. [1] T. Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic
-       Mixture Likelihood and Other Modifications", ICLR 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> head = LengthHead(mean=7.0, deviation=2.0)
-    >>> np.asarray(head(np.ones((3, 4), "float32")))[:, 0].tolist()
-    [7.0, 7.0, 7.0]
-    """
-
-    arguments = ("mean", "deviation")
-
-    def __init__(self, mean: float, deviation: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.mean = float(mean)
-        self.deviation = float(deviation)
+    def __init__(self, *values: Any, **options: Any) -> None:
+        super().__init__(*values, **options)
         self.dense = dense(2, kernel_initializer=Constant(), name="dense")
 
     def build(self, input_shape: Shape) -> None:
@@ -69,26 +53,11 @@ class LengthHead(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthEncoding(BaseLayer):
-    """The length of a sequence as a latent dimension: its standardized logarithm.
+    """The length of a sequence as a latent dimension: its standardized logarithm."""
 
-    Parameters
-    ----------
-    center, scale : float
-        Mean and standard deviation, about, of the logarithm of one plus the length.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> real = np.array([[True, True, False]])
-    >>> round(float(LengthEncoding(center=0.0, scale=1.0)(real)[0, 0]), 4)  # log(3)
-    1.0986
-    """
-
-    arguments = ("center", "scale")
-
-    def __init__(self, center: float, scale: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.center, self.scale = float(center), float(scale)
+    # mean and standard deviation, about, of the logarithm of one plus the length
+    center: float
+    scale: float
 
     def call(self, inputs: Tensor) -> Any:
         """Compute the dimension (batch, 1) of a mask of real steps (batch, steps)."""
@@ -102,28 +71,11 @@ class LengthEncoding(BaseLayer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthDecoding(BaseLayer):
-    """The length of a sequence from the latent dimension that `LengthEncoding` wrote.
+    """The length of a sequence from the latent dimension that `LengthEncoding` wrote."""
 
-    Parameters
-    ----------
-    center, scale : float
-        Those of the `LengthEncoding`.
-    index : int
-        Index of the dimension.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> code = np.array([[5.0, 1.0986123]], "float32")
-    >>> np.asarray(LengthDecoding(center=0.0, scale=1.0, index=1)(code)).round(3)
-    array([[ 2.   , -2.996]], dtype=float32)
-    """
-
-    arguments = ("center", "scale", "index")
-
-    def __init__(self, center: float, scale: float, index: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.center, self.scale, self.index = float(center), float(scale), int(index)
+    center: float
+    scale: float
+    index: int  # of the dimension
 
     def call(self, inputs: Tensor) -> Any:
         """Compute location and smallest log-scale in steps, of shape (batch, 2)."""

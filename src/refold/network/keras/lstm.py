@@ -4,7 +4,7 @@ To add a cell, add a function for its initial state and an entry to `CELLS`.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
@@ -13,7 +13,14 @@ from keras import ops
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError
 from refold.kernels import log_slow
-from refold.network.keras.layer import Constant, ForgetBias, GlorotUniform, Orthogonal, Tensor
+from refold.network.keras.layer import (
+    Constant,
+    ForgetBias,
+    GlorotUniform,
+    Orthogonal,
+    Tensor,
+    reason_of,
+)
 
 if TYPE_CHECKING:
     from refold.kernels.fused import Backend
@@ -51,38 +58,24 @@ def runtime() -> Runtime:
     >>> runtime().backend
     'jax'
     """
-    backend = keras.backend.backend()
-    reason = _why_not_here(log=False)
-    kernel = _backend_here().variant() if reason is None else None
-    return Runtime(backend, _device() if backend == "jax" else None, kernel, reason)
+    backend, reason = _backend()
+    kernel = backend.variant() if backend is not None and reason is None else None
+    name = keras.backend.backend()
+    return Runtime(name, _device() if name == "jax" else None, kernel, reason)
 
 
-def _why_not_here(*, log: bool) -> str | None:
-    """Return why no layer of this process can run fused, or None; ``log`` logs it once."""
+def _backend() -> "tuple[Backend | None, str | None]":
+    """Return the kernel backend for JAX's default device, and why no layer can run on it."""
     if keras.backend.backend() != "jax":
-        return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
+        return None, f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
     # Not at the top, because other backends do not need JAX.
     from refold.kernels.fused import BACKENDS
 
-    if _platform() not in BACKENDS:
+    backend = BACKENDS.get(_device().partition(":")[0])  # by the type of device, such as "cpu"
+    if backend is None:
         devices = " and ".join(backend.devices for backend in BACKENDS.values())
-        return f"JAX runs on {_device()}, and the kernel is for {devices}"
-    reason = _backend_here().why_not()
-    if reason is not None and log:
-        log_slow("LSTM layers run on Keras's loop, which is slower than the fused kernel", reason)
-    return reason
-
-
-def _backend_here() -> "Backend":
-    """Return the kernel backend for JAX's default device; call it only if there is one."""
-    from refold.kernels.fused import BACKENDS
-
-    return BACKENDS[_platform()]
-
-
-def _platform() -> str:
-    """Return the type of JAX's default device, such as "cpu"."""
-    return _device().partition(":")[0]
+        return None, f"JAX runs on {_device()}, and the kernel is for {devices}"
+    return backend, backend.why_not()
 
 
 def _device() -> str:
@@ -109,6 +102,14 @@ class LSTM(keras.layers.LSTM):
         "fused" raises an error if the kernel cannot run.  Second derivatives and forward mode need
         "scan".
 
+    Attributes
+    ----------
+    engine_used : str or None
+        Engine of the latest call, "fused" or "scan"; None before the first call.  Running compiled
+        code again is not a call.
+    why_scan : str or None
+        Reason why the latest call chose the scan; None if it did not.
+
     References
     ----------
     .. [1] S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8),
@@ -128,21 +129,8 @@ class LSTM(keras.layers.LSTM):
         check("engine", engine, _ENGINES)
         super().__init__(units, *args, **kwargs)
         self.engine = engine
-        self._engine_used: str | None = None
-        self._why_scan: str | None = None
-
-    @property
-    def engine_used(self) -> str | None:
-        """Engine of the latest call, "fused" or "scan"; None before the first call.
-
-        Running compiled code again is not a call.
-        """
-        return self._engine_used
-
-    @property
-    def why_scan(self) -> str | None:
-        """Reason why the latest call chose the scan; None if it did not."""
-        return self._why_scan
+        self.engine_used: str | None = None
+        self.why_scan: str | None = None
 
     def inner_loop(
         self,
@@ -160,19 +148,24 @@ class LSTM(keras.layers.LSTM):
                 f"LSTM {self.name!r} with engine='fused' cannot run: {reason}. "
                 "Use engine='auto' or 'scan'."
             )
-        self._engine_used = "fused" if reason is None else "scan"
-        self._why_scan = reason
+        self.engine_used = "fused" if reason is None else "scan"
+        self.why_scan = reason
         if reason is not None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         return self._fused(sequences, initial_state, mask, training=training)
 
     def _why_not_fused(self, sequences: Tensor) -> str | None:
         """Return the reason why the fused kernel cannot run, or None if it can."""
-        reason = self._why_not_by_configuration(sequences)
-        reason = reason or _why_not_here(log=self.engine == "auto")
-        if reason is not None:
+        if (reason := self._why_not_by_configuration(sequences)) is not None:
             return reason
-        *names, last = _backend_here().activations
+        backend, reason = _backend()
+        if backend is None:
+            return reason
+        if reason is not None:
+            if self.engine == "auto":
+                log_slow("LSTM layers run on Keras's loop, which is slower than the kernel", reason)
+            return reason
+        *names, last = backend.activations
         for role in ("activation", "recurrent_activation"):
             if _activation_name(getattr(self, role)) not in (*names, last):
                 return f"its {role} is not {', '.join(names)} or {last} of keras.activations"
@@ -191,12 +184,11 @@ class LSTM(keras.layers.LSTM):
             return "unroll=True asks for Keras's unrolled loop"
         if self.use_cudnn is True:
             return "use_cudnn=True asks for cuDNN"
-        for dtype in (self.compute_dtype, self.variable_dtype, self.cell.compute_dtype):
-            if dtype != "float32":
-                return f"its dtype is {dtype}, and the kernel is for float32"
-        if keras.backend.standardize_dtype(sequences.dtype) == "float64":
-            return "its input is float64, and the kernel is for float32"
-        return None
+        dtypes = [self.compute_dtype, self.variable_dtype, self.cell.compute_dtype]
+        if (dtype := keras.backend.standardize_dtype(sequences.dtype)) == "float64":
+            dtypes.append(dtype)  # others are cast
+        wrong = [dtype for dtype in dtypes if dtype != "float32"]
+        return f"its dtype is {wrong[0]}, and the kernel is for float32" if wrong else None
 
     def _fused(
         self, sequences: Tensor, initial_state: Tensor, mask: Tensor, *, training: bool
@@ -209,7 +201,8 @@ class LSTM(keras.layers.LSTM):
             mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
             mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
         bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
-        outputs, h, c = _backend_here().lstm(
+        backend: Any = _backend()[0]
+        outputs, h, c = backend.lstm(
             ops.cast(sequences, "float32"),
             ops.convert_to_tensor(cell.kernel),
             ops.convert_to_tensor(cell.recurrent_kernel),
@@ -281,92 +274,49 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
             f"convert takes a keras.Model. Got {type(model).__name__}; "
             "put a single layer into keras.Sequential."
         )
-    reason = _why_not_convertible(model)
-    if reason is not None:
-        raise ParameterError(f"Model {model.name!r} {reason}")
-    try:
-        copy = keras.models.clone_model(
-            model, clone_function=lambda layer: _clone(layer, engine), recursive=True
-        )
-    except (NotImplementedError, TypeError, ValueError) as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), str(error))
+    layers = model._flatten_layers()
+    classes = {type(layer).__name__: type(layer) for layer in layers}
+    copy, reason = None, "it has no keras.layers.LSTM."
+    if any(type(layer) in (keras.layers.LSTM, LSTM) for layer in layers):
+        try:
+            config = _replace_lstm(keras.saving.serialize_keras_object(model), engine)
+            copy = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+            reason = _why_not_the_same(model, copy)
+        except Exception as error:  # a custom layer may raise any error
+            reason = reason_of(error)
+    if copy is None or reason is not None:
         raise ParameterError(
-            f"Keras cannot clone model {model.name!r}: {first} "
-            "Register its custom classes, functions and losses with keras.saving, or convert it "
-            "before you compile it."
-        ) from error
-    reason = _why_not_the_same(model, copy)
-    if reason is not None:
-        raise ParameterError(f"{reason} Use refold.layers.LSTM in its code.")
+            f"Model {model.name!r} cannot be converted: {reason} Use refold.layers.LSTM in its "
+            "code, or convert it before you compile it, with its own classes and functions "
+            "registered by keras.saving."
+        )
     if model.built:
         copy.set_weights(model.get_weights())
         _copy_more_than_weights(model, copy)
     return copy
 
 
-def _why_not_convertible(model: keras.Model) -> str | None:
-    """Return what is wrong with a model to convert, or None."""
-    if not any(_is_lstm(layer) for layer in model._flatten_layers()):
-        return "has no keras.layers.LSTM, so there is nothing to convert."
-    if not isinstance(model, keras.Sequential) and getattr(model, "inputs", None) is None:
-        return (
-            f"is a subclassed model, {type(model).__name__}, and convert takes Sequential and "
-            "Functional models. Use refold.layers.LSTM in its code."
-        )
-    return None
-
-
 def _why_not_the_same(model: keras.Model, copy: keras.Model) -> str | None:
     """Return why a copy does not compute what the model does, or None."""
     for layer in copy._flatten_layers():
-        # the code of a custom layer created this LSTM
         if type(layer) is keras.layers.LSTM:
-            return (
-                f"The LSTM {layer.name!r} of model {model.name!r} is created in the code of "
-                "another layer or model, which convert cannot change."
-            )
-    for theirs, ours in _pairs(model, copy):
-        # Keras clones a subclass as a plain model, without its code
-        if isinstance(theirs, keras.Model) and type(ours) is not type(theirs):
-            return (
-                f"Model {theirs.name!r} is a {type(theirs).__name__}, a subclass whose own code "
-                "Keras does not copy."
-            )
+            return f"its LSTM {layer.name!r} is created in the code of another layer or model."
     if model.built and [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
-        return (
-            f"Model {model.name!r} shares a layer that Keras would copy as several layers with "
-            "separate weights."
-        )
+        return "it shares a layer that Keras would copy as several layers with separate weights."
     return None
 
 
 def _copy_more_than_weights(model: keras.Model, copy: keras.Model) -> None:
     """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
+    copies: dict[str, Any] = {layer.name: layer for layer in copy._flatten_layers()}
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
-        for theirs, ours in _pairs(model, copy):
-            if hasattr(theirs, "save_assets"):
-                theirs.save_assets(folder)
+        for layer in model._flatten_layers():
+            ours = copies[layer.name]
+            if hasattr(layer, "save_assets"):
+                layer.save_assets(folder)
                 ours.load_assets(folder)
             if isinstance(ours, keras.layers.Normalization) and ours.built:
                 ours.finalize_state()
-
-
-def _pairs(model: keras.Model, copy: keras.Model) -> Iterator[tuple[Any, Any]]:
-    """Pair the layers of a model and its copy by name.  Inputs may have no pair."""
-    copied = {layer.name: layer for layer in copy._flatten_layers()}
-    for layer in model._flatten_layers():
-        if layer.name in copied:
-            yield layer, copied[layer.name]
-
-
-def _clone(layer: keras.layers.Layer, engine: str) -> keras.layers.Layer:
-    if _is_lstm(layer):
-        return LSTM.from_config({**layer.get_config(), "engine": engine})
-    return type(layer).from_config(_replace_lstm(layer.get_config(), engine))
-
-
-def _is_lstm(layer: Any) -> bool:
-    return type(layer) in (keras.layers.LSTM, LSTM)
 
 
 def _replace_lstm(config: Any, engine: str) -> Any:

@@ -1,6 +1,6 @@
-"""Inference with Keras models, in padded batches: for classic models, custom models and GRUs."""
+"""A network of Keras models, and its inference in padded batches if it has no packed rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -8,14 +8,13 @@ import numpy as np
 
 from refold._support import compilation
 from refold._support.progress_bars import progress_bar
-from refold.network.keras.build import Network, build
-from refold.network.keras.decoder import decode_autoregressively
-from refold.network.keras.layer import seeded
+from refold.network.keras.autoencoder import Models, every_layer
+from refold.network.keras.decoder import decode_autoregressively, find_decoder
+from refold.network.keras.encoder import PaddingMask
 from refold.network.packed.encoder import RocketFeatures
 from refold.network.packed.heads import Draw, PackedHead
 from refold.network.packed.lengths import whole_lengths
-from refold.network.packed.network import FittedNetwork, PackedNetwork
-from refold.network.specification import Specification, are_default
+from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
 # Maximum number of steps in a batch, if a step has at most `_WIDTH` outputs.
@@ -32,26 +31,87 @@ _SHORTEST = 8
 _MANY = 20
 
 
-class KerasNetwork:
-    """A fitted network of Keras models, with the methods of `FittedNetwork`."""
+class Network:
+    """The Keras models of a specification.
 
-    def __init__(self, network: Network) -> None:
-        self.network, self.specification = network, network.specification
-        self.head = PackedHead(
-            network.specification.column_types, network.specification.num_categories
-        )
-        self.reads_padding, self.autoregressive = network.reads_padding, network.autoregressive
-        self.fixed_steps, self.most_steps = network.fixed_steps, network.most_steps
+    Attributes
+    ----------
+    specification : Specification
+        Sizes and options of the models.
+    models : Models
+        Encoder, decoder and autoencoder.
+    length : keras.Model
+        Codes to the location and log-scale of the length.
+    forecaster : keras.Model, optional
+        Codes and recent values to the steps after the sequences.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> columns = ["numeric"], [0]
+    >>> build(Specification("default", *columns, False, latent_dim=3, max_steps=5)).fixed_steps
+    """
+
+    # It has the methods of `FittedNetwork`, for the networks that do not run on packed rows.
+
+    def __init__(
+        self,
+        specification: Specification,
+        models: Models,
+        length: keras.Model,
+        forecaster: keras.Model | None = None,
+    ) -> None:
+        self.specification, self.models = specification, models
+        self.length, self.forecaster = length, forecaster
+        self.head = PackedHead(specification.column_types, specification.num_categories)
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether the encoder masks padding (NaN); if not, its input has zeros for NaN."""
+        return any(isinstance(layer, PaddingMask) for layer in every_layer(self.models.encoder))
+
+    @property
+    def fixed_steps(self) -> int | None:
+        """Number of steps that the encoder reads, or None if it reads any number."""
+        # an encoder that does not mask padding must always get the same number of steps
+        steps = self.models.encoder.inputs[0].shape[1]
+        return self.specification.max_steps if steps is None and not self.reads_padding else steps
+
+    @property
+    def most_steps(self) -> int | None:
+        """Maximum number of steps to decode, or None for the default model, which has none."""
+        if self.specification.architecture == "default":
+            return None
+        return self.models.decoder.output_shape[1]
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether decoding is autoregressive."""
+        return find_decoder(self.specification.decoder).reads_previous
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables once, in the order of their creation."""
+        variables: dict[int, keras.Variable] = {}
+        encoder, decoder, _, _, posterior = self.models
+        for model in (encoder, decoder, self.length, posterior, self.forecaster):
+            for variable in [] if model is None else model.variables:
+                variables.setdefault(id(variable), variable)
+        return list(variables.values())
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """All variables but the states of random generators."""
+        return [v for v in self.variables if "seed_generator" not in v.path]
 
     @property
     def num_parameters(self) -> int:
         """Number of trainable parameters."""
-        return int(sum(np.prod(v.shape) for v in self.network.variables if v.trainable))
+        return int(sum(np.prod(v.shape) for v in self.variables if v.trainable))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all variables by number, for storage."""
-        variables = self.network.variables
-        return {f"{i:04d}": np.asarray(variable.value) for i, variable in enumerate(variables)}
+        return {f"{i:04d}": np.asarray(v.value) for i, v in enumerate(self.variables)}
 
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim), without latent optimization."""
@@ -63,7 +123,7 @@ class KerasNetwork:
             x, _ = pad(scaled, batch.rows, batch.num_steps, flags=flags)
             if not self.reads_padding:
                 x = np.nan_to_num(x, nan=0.0)
-            codes[batch.rows] = batch.predict(self.network.models.encoder, x)
+            codes[batch.rows] = batch.predict(self.models.encoder, x)
         check_codes_finite(np.isfinite(codes), scaled.ids)
         return codes
 
@@ -75,7 +135,7 @@ class KerasNetwork:
         self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
-        models, head, lengths = self.network.models, self.head, np.diff(offsets)
+        models, head, lengths = self.models, self.head, np.diff(offsets)
         written = np.empty((offsets[-1], head.num_outputs), np.float32)
         noise = None if draw is None else head.noise(offsets, draw.seed, np.arange(len(codes)))
         for batch in self._batches(lengths, "decode", verbose=verbose):
@@ -102,7 +162,7 @@ class KerasNetwork:
 
     def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
-        model: Any = self.network.forecaster
+        model: Any = self.forecaster
         inputs = [codes, recent][: len(model.inputs)]
         steps = self.specification.forecast_steps
         outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
@@ -114,7 +174,7 @@ class KerasNetwork:
         """Predict the lengths (n_sequences,) of codes, in whole steps."""
         location = np.empty(len(codes), np.float32)
         for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
-            location[batch.rows] = batch.predict(self.network.length, codes[batch.rows])[:, 0]
+            location[batch.rows] = batch.predict(self.length, codes[batch.rows])[:, 0]
         return whole_lengths(location, self.most_steps or 2 * self.specification.max_steps)
 
     def _batches(
@@ -145,67 +205,9 @@ class KerasNetwork:
             yield from bar.track(batches, description=what)
 
 
-def inference_with(network: Network) -> FittedNetwork:
-    """Return the network for inference, which follows the weights of the Keras models."""
-    # packed rows if it is the default model with LSTMs
-    if not are_default(network.specification):
-        return KerasNetwork(network)
-    packed = PackedNetwork(network.specification, {})
-    packed.follow(network)
-    return packed
-
-
-def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> KerasNetwork:
-    """Build a network with the arrays of ``KerasNetwork.arrays``."""
-    with seeded(None):
-        network = build(specification)
-    for i, variable in enumerate(network.variables):
-        variable.assign(arrays[f"{i:04d}"])
-    return KerasNetwork(network)
-
-
-def with_weights_of(network: Any) -> Network:
-    """Build Keras models with a copy of the weights of a fitted network, to train them further."""
-    built = build(network.specification)  # with new states of random generators
-    if isinstance(network, KerasNetwork):
-        values = [variable.value for variable in network.network.weights]
-    else:
-        values = [network.weights[variable.path] for variable in built.weights]
-    for variable, value in zip(built.weights, values, strict=True):
-        variable.assign(np.array(value))
-    return built
-
-
-def keras_models(network: Any) -> Network:
-    """Return the Keras models of a network, which follows them if their weights change."""
-    if isinstance(network, KerasNetwork):
-        return network.network
-    if network.keras is None:
-        with seeded(None):
-            built = with_weights_of(network)
-        network.follow(built)
-        return built
-    return network.keras
-
-
 def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
-    """Run a model on one batch.
-
-    Threads may use the model at the same time, which ``model.predict`` does not allow on JAX.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A model with one output.
-    *inputs : arrays
-        The model's inputs.
-
-    Examples
-    --------
-    >>> x = keras.Input((2,))
-    >>> predict(keras.Model(x, x + 1.0), np.zeros((3, 2), "float32")).shape
-    (3, 2)
-    """
+    """Run a model with one output on one batch."""
+    # Threads may use the model at the same time, which ``model.predict`` does not allow on JAX.
     batch = inputs[0] if len(inputs) == 1 else list(inputs)
     if keras.backend.backend() != "jax":
         return np.asarray(model.predict_on_batch(batch))

@@ -1,4 +1,4 @@
-"""From the user's values, categories and lengths to the channels that the encoder reads."""
+"""From the user's values, categories and lengths to the channels of the encoder, and back."""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -6,29 +6,51 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.network.onnx.graph import Graph, Value, at_least_one, padded_rows, real_steps
+from refold.network.onnx.graph import (
+    Graph,
+    Value,
+    at_least_one,
+    longest,
+    packed_rows,
+    padded_rows,
+    real_steps,
+)
 from refold.network.specification import Specification
 from refold.sequences import Scaler, Schema
+from refold.sequences.types import MAX_EXPONENT, outputs_of
 
 # A standard deviation must be this many times the resolution of a type at the mean.
 _RESOLUTION = 2.0**18
-LEAST_INTEGER = int(np.iinfo(np.int64).min)
-"""Stands for a missing category where categories are integers."""
+# Stands for a missing category where categories are integers.
+_MISSING_INTEGER = int(np.iinfo(np.int64).min)
 
 
-class Columns(NamedTuple):
+class Columns:
     """How a graph receives and returns columns."""
 
-    specification: Specification
-    schema: Schema
-    scaler: Scaler
-    values: list[int]  # numeric and binary columns
-    categorical: list[int]
-    dtype: np.dtype  # of the values: float32, or float64 where float32 would round them too much
-    category_type: Any  # object for strings, or numpy.int64
-    missing_category: str | int
-    indices: bool  # whether categories are indices
-    packed: bool  # whether the steps of all sequences are in one dimension
+    def __init__(
+        self,
+        specification: Specification,
+        schema: Schema,
+        scaler: Scaler,
+        *,
+        indices: bool,
+        packed: bool,
+    ) -> None:
+        self.specification, self.schema, self.scaler = specification, schema, scaler
+        self.indices = indices  # whether categories are indices
+        self.packed = packed  # whether the steps of all sequences are in one dimension
+        self.categorical = [int(i) for i in schema.categorical]
+        # numeric and binary columns
+        self.values = [i for i in range(schema.num_columns) if i not in self.categorical]
+        # of the values: float32, or float64 where float32 would round them too much
+        self.dtype = _dtype(scaler)
+        names = [name for i in self.categorical for name in schema.columns[i].categories]
+        as_text = not indices and any(isinstance(name, str) for name in names)
+        self.category_type: Any = object if as_text else np.int64  # object for strings
+        self.missing_category: str | int = -1 if indices else _MISSING_INTEGER
+        if as_text:
+            self.missing_category = "<missing>" if "" in names else ""
 
     def categories(self, column: int) -> np.ndarray:
         """Return the categories of a column in the type of the graph's tensor."""
@@ -57,35 +79,6 @@ class Columns(NamedTuple):
             shift = self.scaler.shift(self.schema)
             entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
         return entry
-
-
-def columns_of(
-    specification: Specification, schema: Schema, scaler: Scaler, *, indices: bool, packed: bool
-) -> Columns:
-    """Return how a graph of a model receives and returns its columns."""
-    categorical = [int(i) for i in schema.categorical]
-    values = [i for i in range(schema.num_columns) if i not in categorical]
-    names = [schema.columns[i].categories for i in categorical]
-    as_text = not indices and any(
-        isinstance(category, str) for categories in names for category in categories
-    )
-    missing: str | int = LEAST_INTEGER
-    if indices:
-        missing = -1
-    elif as_text:
-        missing = "<missing>" if any("" in categories for categories in names) else ""
-    return Columns(
-        specification,
-        schema,
-        scaler,
-        values,
-        categorical,
-        _dtype(scaler),
-        object if as_text else np.int64,
-        missing,
-        indices,
-        packed,
-    )
 
 
 def _dtype(scaler: Scaler) -> np.dtype:
@@ -137,7 +130,7 @@ def read_inputs(graph: Graph, columns: Columns) -> Channels:
     parts = _channels(graph, columns, numbers, index)
     if columns.specification.observed_flags:
         parts += [graph.cast(flags, np.float32) for flags in _in_order(graph, columns, observed)]
-    x = graph("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+    x = graph.concat(parts, axis=2)
     return Channels(x, real, lengths, statistics, count)
 
 
@@ -190,7 +183,7 @@ def read_last_steps(graph: Graph, columns: Columns) -> Any:
         index = at_least_one(graph, index, 1, np.int64(-1))
         index = _filled(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
     parts = _channels(graph, columns, numbers, index)
-    x = graph("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+    x = graph.concat(parts, axis=2)
     last = graph("Slice", x, [steps - 1], [steps], [1])
     if steps > 1:
         earlier = graph("Slice", x, [steps - 2], [-steps - 1], [1], [-1])
@@ -263,12 +256,12 @@ def _scaled_by_sequence(
     )
     statistics = graph.cast(standardized, np.float32)
     statistics = graph("Where", graph("IsNaN", statistics), np.float32(0), statistics)
-    center, spread = sequence_units(graph, statistics, columns)
+    center, spread = _sequence_units(graph, statistics, columns)
     scaled = graph.cast(graph("Div", graph("Sub", wide, center), spread), np.float32)
     return scaled, graph("Squeeze", statistics, [1])
 
 
-def sequence_units(graph: Graph, statistics: Value, columns: Columns) -> tuple[Any, Any]:
+def _sequence_units(graph: Graph, statistics: Value, columns: Columns) -> tuple[Any, Any]:
     """Return the mean and the standard deviation (n, 1, columns) from statistics (n, 1, width)."""
     scaler = columns.scaler
     raw = graph("Mul", graph.cast(statistics, np.float64), scaler.statistics_scale_)
@@ -296,7 +289,7 @@ def _indices(graph: Graph, categories: Value, columns: Columns) -> Any:
         }
         part = graph("Gather", categories, [k], axis=-1)
         parts.append(graph("LabelEncoder", part, **tables))
-    return graph("Concat", *parts, axis=-1) if len(parts) > 1 else parts[0]
+    return graph.concat(parts, axis=-1)
 
 
 def _channels(graph: Graph, columns: Columns, numbers: Value, index: Value) -> list[Any]:
@@ -326,3 +319,91 @@ def _in_order(graph: Graph, columns: Columns, observed: dict[str, Any]) -> list[
     places = [*columns.values, *columns.categorical]
     both = graph("Concat", *observed.values(), axis=2)
     return [graph("Gather", both, np.argsort(places).tolist(), axis=2)]
+
+
+# From the outputs of a decoder to values and categories
+
+
+def _is_likely(graph: Graph, logits: Value) -> Any:
+    return graph.cast(graph("Greater", graph("Sigmoid", logits), np.float32(0.5)), np.float32)
+
+
+def _index(graph: Graph, logits: Value) -> Any:
+    return graph("ArgMax", logits, axis=-1, keepdims=1)
+
+
+def _mean(graph: Graph, logits: Value) -> Any:
+    return graph("Exp", graph("Min", logits, np.float32(MAX_EXPONENT)))
+
+
+# From the outputs (..., width) of the last layer to values (..., 1): numbers, or indices.
+LINKS: dict[str, Callable[[Graph, Any], Any]] = {
+    "identity": lambda _, logits: logits,
+    "sigmoid": _is_likely,
+    "softmax": _index,
+    "exponential": _mean,
+}
+
+
+def write_outputs(
+    graph: Graph, columns: Columns, outputs: Any, lengths: Value, statistics: Value
+) -> None:
+    """Add the outputs of a decoder, whose logits are ``outputs`` (n, steps, outputs)."""
+    # ``statistics`` (n, statistics) are None unless values are scaled by sequence
+    steps = longest(graph, lengths)
+    outputs = graph("Slice", outputs, [0], steps, [1])
+    real = real_steps(graph, lengths, steps)
+    values, categories = [], []
+    specification = columns.specification
+    for i, type_, block in outputs_of(specification.column_types, specification.num_categories):
+        logits = graph("Slice", outputs, [block.start], [block.stop], [2])
+        likeliest = LINKS[type_.link](graph, logits)
+        if not type_.has_categories:
+            values.append(likeliest)
+            continue
+        if not columns.indices:
+            likeliest = graph("Gather", columns.categories(i), likeliest)
+        categories.append(likeliest)
+    if values:
+        together = _in_units(graph, graph.concat(values, axis=2), columns, statistics)
+        _write(graph, "values", together, real, columns, np.asarray(np.nan, columns.dtype))
+    if categories:
+        missing = np.asarray(columns.missing_category, columns.category_type)
+        _write(graph, "categories", graph.concat(categories, axis=2), real, columns, missing)
+    if not columns.packed:
+        graph.output("lengths", graph("Identity", lengths), np.int64, ["n"])
+        return
+    width = len(columns.values) or len(columns.categorical)
+    counts = graph.cast(graph("Mul", lengths, np.int64(width)), np.int32)
+    graph.output("counts", counts, np.int32, ["n"])
+
+
+def _in_units(graph: Graph, values: Value, columns: Columns, statistics: Value) -> Any:
+    """Return scaled values to the units of the training data."""
+    if statistics is not None:
+        mean, scale = _sequence_units(graph, graph("Unsqueeze", statistics, [1]), columns)
+        wide = graph("Mul", graph.cast(values, np.float64), scale)
+        return _whole(graph, graph.cast(graph("Add", wide, mean), columns.dtype), columns)
+    mean, scale = columns.units()
+    if columns.dtype == np.float64:
+        values = graph.cast(values, np.float64)
+    scaled = graph("Mul", values, scale.astype(columns.dtype))
+    return _whole(graph, graph("Add", scaled, mean.astype(columns.dtype)), columns)
+
+
+def _whole(graph: Graph, values: Value, columns: Columns) -> Any:
+    """Round the columns that hold whole numbers."""
+    whole = np.array([columns.schema.columns[i].column_type.is_whole for i in columns.values])
+    return graph("Where", whole, graph("Round", values), values) if whole.any() else values
+
+
+def _write(
+    graph: Graph, name: str, padded: Value, real: Value, columns: Columns, missing: np.ndarray
+) -> None:
+    width = len(columns.values if name == "values" else columns.categorical)
+    if columns.packed:
+        packed = packed_rows(graph, padded, real)
+        graph.output(name, packed, missing.dtype, [f"{name}_elements"])
+        return
+    padded = graph("Where", graph("Unsqueeze", real, [2]), padded, missing)
+    graph.output(name, padded, missing.dtype, ["n", "steps", width])

@@ -1,12 +1,12 @@
 """The decoders as graphs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from refold.network.onnx.columns import Columns, read_last_steps
+from refold.network.onnx.columns import LINKS, Columns, read_last_steps, write_outputs
 from refold.network.onnx.graph import (
     Graph,
     Value,
@@ -18,33 +18,29 @@ from refold.network.onnx.graph import (
     run_layer,
     step,
 )
-from refold.network.onnx.heads import LINKS, write_outputs
-from refold.network.onnx.lengths import predicted_lengths
-from refold.network.specification import Specification, linear_map
+from refold.network.specification import Specification, length_unit, linear_map
 from refold.sequences.types import outputs_of
 
 
-def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
+def add_decoder(graph: Graph, columns: Columns) -> None:
     """Add the decoder, from codes to the user's values, categories and lengths."""
     specification = columns.specification
     codes, statistics, count = _read_codes(graph, columns)
     requested = graph.input("wanted_lengths", np.int64, ["n_or_1"])
-    predicted = predicted_lengths(graph, specification, weights, codes)
+    predicted = _predicted_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
     lengths = graph("Slice", lengths, [0], count, [0])
-    decoder = _Decoder(graph, specification, weights)
-    outputs = decoder(codes, longest(graph, lengths))
+    outputs = _Decoder(graph, specification)(codes, longest(graph, lengths))
     write_outputs(graph, columns, outputs, lengths, statistics)
 
 
-def add_forecaster(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
+def add_forecaster(graph: Graph, columns: Columns) -> None:
     """Add the forecast decoder, from codes and last steps to the steps after the sequences."""
     specification = columns.specification
     codes, statistics, count = _read_codes(graph, columns)
     if specification.recent_steps:
         codes = graph("Concat", codes, read_last_steps(graph, columns), axis=1)
-    decoder = _Decoder(graph, specification, weights, ahead=True)
-    outputs = decoder(codes, [specification.forecast_steps])
+    outputs = _Decoder(graph, specification, ahead=True)(codes, [specification.forecast_steps])
     lengths = graph("Expand", np.int64(specification.forecast_steps), count)
     write_outputs(graph, columns, outputs, lengths, statistics)
 
@@ -63,22 +59,41 @@ def _read_codes(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
     return codes, graph("Slice", codes_in, [latent_dim], [width], [1]), count
 
 
+def _predicted_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
+    """Return the length (n,) that each code stands for."""
+    most = 2 * specification.max_steps
+    if specification.length_dim:
+        center, scale = (np.float64(number) for number in specification.length_scale)
+        code = graph("Gather", codes, np.int64(specification.learned_dim), axis=1)
+        logarithm = graph("Add", graph("Mul", graph.cast(code, np.float64), scale), center)
+        limit = np.float64(specification.max_log_length)
+        logarithm = graph("Clip", logarithm, np.float64(0), limit)
+        length = graph("Sub", graph("Exp", logarithm), np.float64(1))
+    else:
+        z = dense(graph, "hidden", codes)
+        share = graph(
+            "Add", graph("Erf", graph("Mul", z, np.float32(math.sqrt(0.5)))), np.float32(1)
+        )
+        hidden = graph("Mul", graph("Mul", z, np.float32(0.5)), share)
+        # the second output is the log-scale
+        kernel = graph.weight("length/kernel", graph.weights["length/dense/kernel"][:, :1])
+        location = graph("Gemm", hidden, kernel, graph.weights["length/dense/bias"][:1])
+        unit = np.float32(length_unit(specification.length_deviation))
+        length = graph("Mul", graph("Squeeze", location, [1]), unit)
+        length = graph("Add", length, np.float32(specification.length_mean))
+    rounded = graph.cast(graph("Round", length), np.int64)
+    return graph("Clip", rounded, np.int64(0), np.int64(most))
+
+
 class _Decoder:
     """A decoder of the default model, or its forecast decoder; a call adds it to the graph."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        specification: Specification,
-        weights: Mapping[str, np.ndarray],
-        *,
-        ahead: bool = False,
-    ) -> None:
-        self._graph, self._specification, self._weights = graph, specification, weights
+    def __init__(self, graph: Graph, specification: Specification, *, ahead: bool = False) -> None:
+        self._graph, self._specification, self._weights = graph, specification, graph.weights
         self._sizes = specification.decoder_sizes(ahead=ahead)
         self._suffix, self._patch = self._sizes.suffix, self._sizes.patch
         self._layers = [
-            find_layer(weights, f"decoder{self._suffix}_{i}", specification.cell)
+            find_layer(graph, f"decoder{self._suffix}_{i}", specification.cell)
             for i in range(1, specification.depth + 1)
         ]
         self._width = specification.num_outputs
@@ -99,8 +114,7 @@ class _Decoder:
         logits = graph("Add", graph("MatMul", hidden, kernel), bias)
         logits = graph("Transpose", logits, perm=[1, 0, 2])
         if self._sizes.scales_by_step:
-            scale = f"head{self._suffix}/scale"
-            logits = graph("Mul", logits, graph.weight(scale, self._weights[scale]))
+            logits = graph("Mul", logits, graph.weight(f"head{self._suffix}/scale"))
         if patch > 1:
             shape = graph("Concat", [0], steps, [self._width], axis=0)
             logits = graph("Reshape", logits, shape)
@@ -133,7 +147,7 @@ class _Decoder:
         n = graph("Shape", codes, start=0, end=1)
         nothing = graph("Concat", n, [self._width + 1], axis=0)
         begin.append(graph("Expand", np.float32(0), nothing))
-        body = Graph({}, outer=graph)
+        body = Graph({}, {}, outer=graph)
         state_inputs = [body.input(f"state_{i}", np.float32, None) for i in range(len(begin))]
         own = body.input("position", np.float32, None)
         scanned = [by_step]
@@ -188,7 +202,7 @@ class _Decoder:
         """Iterate over the initial states of each layer, (n, units)."""
         graph = self._graph
         for i, layer in enumerate(self._layers, 1):
-            projected = dense(graph, self._weights, f"start{self._suffix}_{i}", codes)
+            projected = dense(graph, f"start{self._suffix}_{i}", codes)
             if layer.cell == "gru":
                 yield [graph("Tanh", projected)]
                 continue
@@ -196,7 +210,7 @@ class _Decoder:
             yield [h, graph("Tanh", c)]
 
     def _positions(self, steps: Value) -> Any:
-        """Return the position features (steps, features); see `refold.layers.RepeatCode`."""
+        """Return the position features (steps, features); see `RepeatCode`."""
         graph, most = self._graph, self._sizes.max_patches
         number = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
         number = graph("Unsqueeze", graph.cast(number, np.float32), [1])

@@ -1,15 +1,13 @@
 """The encoder as a graph."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from refold.kernels import DILATIONS, STEEPNESS
 from refold.network.onnx.columns import Channels, Columns, read_inputs
-from refold.network.onnx.graph import Graph, dense, find_layer, real_steps, run_layer
-from refold.network.onnx.lengths import encode_lengths
+from refold.network.onnx.graph import Graph, Value, dense, find_layer, real_steps, run_layer
 from refold.network.specification import Specification, linear_map
 
 # Below all outputs of an LSTM or a GRU.
@@ -18,34 +16,28 @@ _BELOW = np.float32(-2)
 _LEAST = np.float32(-3e38)
 
 
-def add_encoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
+def add_encoder(graph: Graph, columns: Columns) -> None:
     """Add the encoder, from the user's values to codes."""
     specification = columns.specification
     channels = read_inputs(graph, columns)
-    code = dense(graph, weights, "code", _pooled(graph, specification, weights, channels))
+    code = dense(graph, "code", _pooled(graph, specification, channels))
     if specification.linear_steps is not None:
-        linear = _linear(graph, specification, weights, channels)
-        scale = graph.weight("linear_code/scale", weights["linear_code/scale"])
-        code = graph("Add", linear, graph("Mul", scale, code))
+        linear = _linear(graph, specification, channels)
+        code = graph("Add", linear, graph("Mul", graph.weight("linear_code/scale"), code))
     parts = [code]
     if specification.length_dim:
-        parts.append(encode_lengths(graph, specification, channels.lengths))
+        parts.append(_encode_lengths(graph, specification, channels.lengths))
     if specification.rocket_dim:
-        parts.append(_rocket(graph, specification, weights, channels))
+        parts.append(_rocket(graph, specification, channels))
     if channels.statistics is not None:
         parts.append(channels.statistics)
-    code = graph("Concat", *parts, axis=1) if len(parts) > 1 else code
+    code = graph.concat(parts, axis=1)
     width = specification.latent_dim + columns.scaler.num_statistics
     code = graph("Slice", code, [0], channels.count, [0])
     graph.output("codes", code, np.float32, ["n", width])
 
 
-def _pooled(
-    graph: Graph,
-    specification: Specification,
-    weights: Mapping[str, np.ndarray],
-    channels: Channels,
-) -> Any:
+def _pooled(graph: Graph, specification: Specification, channels: Channels) -> Any:
     """Run the layers, and pool their states to (n, 6 * units + 3)."""
     lengths, patch = channels.lengths, specification.patch
     x, real, count = channels.x, channels.real, lengths
@@ -58,20 +50,14 @@ def _pooled(
     read = graph.cast(graph("Where", empty, np.int64(1), count), np.int32)
     inside = graph("Unsqueeze", graph("Transpose", real, perm=[1, 0]), [1, 3])
     hidden = graph("Transpose", x, perm=[1, 0, 2])
-    units = specification.units
+    units, cell = specification.units, specification.cell
     outputs = last = None
     for i in range(1, specification.depth + 1):
         if outputs is not None:
             hidden = graph("Transpose", outputs, perm=[0, 2, 1, 3])
             hidden = graph("Reshape", hidden, [0, 0, 2 * units])
-        layers = [
-            find_layer(
-                weights,
-                f"encoder_{i}/{way}_{specification.cell}_{i}",
-                specification.cell,
-            )
-            for way in ("forward", "backward")
-        ]
+        ways = (f"encoder_{i}/{way}_{cell}_{i}" for way in ("forward", "backward"))
+        layers = [find_layer(graph, name, cell) for name in ways]
         outputs, last = run_layer(graph, layers, hidden, read)
     # Products and sums are faster than Where.  Past the end, a runtime may write zeros or more
     # steps, and neither may be a maximum.
@@ -116,40 +102,38 @@ def _folded(graph: Graph, channels: Channels, patch: int) -> Any:
     return graph("Concat", x, share, axis=2)
 
 
-def _linear(
-    graph: Graph,
-    specification: Specification,
-    weights: Mapping[str, np.ndarray],
-    channels: Channels,
-) -> Any:
+def _linear(graph: Graph, specification: Specification, channels: Channels) -> Any:
     """Return the linear path: a sum over steps and channels, each with its own weights."""
-    map_ = linear_map(weights, "linear_code")
+    map_ = linear_map(graph.weights, "linear_code")
     steps, width, dims = map_.shape
-    start = weights["linear_code/bias"]
+    start = graph.weights["linear_code/bias"]
     rows = graph("Flatten", graph("Slice", channels.x, [0], [steps], [1]), axis=1)
     kernel = graph.weight("linear_code/map", map_.reshape(steps * width, dims))
     count = graph("Shape", rows, start=1, end=2)
     code = graph("Gemm", rows, graph("Slice", kernel, [0], count, [0]), start)
     if not specification.by_length:
         return code
-    maps, offsets = weights["linear_code/maps"], weights["linear_code/offsets"]
-    within = graph("Min", channels.lengths, np.int64(len(maps) - 1))
-    offset = graph("Gather", graph.weight("linear_code/offsets", offsets), within)
-    map_of = graph("Gather", graph.weight("linear_code/maps", maps, axis=1), within)
+    within = graph("Min", channels.lengths, np.int64(steps))
+    offset = graph("Gather", graph.weight("linear_code/offsets"), within)
+    map_of = graph("Gather", graph.weight("linear_code/maps", axis=1), within)
     code = graph("Unsqueeze", graph("Sub", code, offset), [1])
     return graph("Squeeze", graph("MatMul", code, map_of), [1])
 
 
-def _rocket(
-    graph: Graph,
-    specification: Specification,
-    weights: Mapping[str, np.ndarray],
-    channels: Channels,
-) -> Any:
+def _encode_lengths(graph: Graph, specification: Specification, lengths: Value) -> Any:
+    """Return the latent dimension (n, 1) of the lengths (n,): their standardized logarithm."""
+    center, scale = specification.length_scale
+    steps = graph.cast(graph("Unsqueeze", lengths, [1]), np.float64)
+    logarithm = graph("Log", graph("Add", steps, np.float64(1)))
+    length = graph("Div", graph("Sub", logarithm, np.float64(center)), np.float64(scale))
+    return graph.cast(length, np.float32)
+
+
+def _rocket(graph: Graph, specification: Specification, channels: Channels) -> Any:
     """Return the latent dimensions that are ROCKET features."""
     stride = specification.convolution_stride
-    mixing, taps, bias = (weights[f"convolutions/{part}"] for part in ("channels", "taps", "bias"))
-    mixed = graph("MatMul", channels.x, graph.weight("convolutions/channels", mixing))
+    taps, bias = graph.weights["convolutions/taps"], graph.weights["convolutions/bias"]
+    mixed = graph("MatMul", channels.x, graph.weight("convolutions/channels"))
     mixed = graph("Transpose", mixed, perm=[0, 2, 1])
     count = graph("Div", graph("Add", channels.lengths, np.int64(stride - 1)), np.int64(stride))
     ends = np.linspace(0, len(bias), len(DILATIONS) + 1).round().astype(int)
@@ -183,6 +167,5 @@ def _rocket(
     features = graph("Concat", *shares, *highest, axis=1)
     empty = graph("Unsqueeze", graph("Equal", channels.lengths, np.int64(0)), [1])
     features = graph("Where", empty, np.float32(0), features)
-    centred = graph("Sub", features, weights["rocket_dim/center"])
-    kernel = graph.weight("rocket_dim/kernel", weights["rocket_dim/kernel"])
-    return graph("MatMul", centred, kernel)
+    centred = graph("Sub", features, graph.weights["rocket_dim/center"])
+    return graph("MatMul", centred, graph.weight("rocket_dim/kernel"))

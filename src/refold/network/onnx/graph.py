@@ -25,8 +25,14 @@ def package(name: str) -> Any:
 class Graph:
     """Nodes and constants of a graph; a call adds a node."""
 
-    def __init__(self, stored: Mapping[str, str], outer: "Graph | None" = None) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, np.ndarray],
+        stored: Mapping[str, str],
+        outer: "Graph | None" = None,
+    ) -> None:
         self._ir = package("onnx_ir")
+        self.weights = weights  # those of the network, by name
         # "float16" or "int8" by the name of a weight; all others are float32
         self._stored = stored
         self.sizes: dict[str, int] = {}  # number of entries of each weight
@@ -53,10 +59,11 @@ class Graph:
                 value.name = f"inner_{self._named}"
         return results[0] if outputs == 1 else results
 
-    def weight(self, name: str, array: np.ndarray, axis: int = 0) -> Any:
+    def weight(self, name: str, array: np.ndarray | None = None, axis: int = 0) -> Any:
         """Return a named constant of float32, which may be stored with fewer bits."""
         if self._outer is not None:
             return self._outer.weight(name, array, axis)
+        array = self.weights[name] if array is None else array
         self.sizes[name] = array.size
         kind = self._stored.get(name)
         if kind is None:
@@ -67,6 +74,10 @@ class Graph:
         if len(parts) == 1:
             return value
         return self("Mul", value, self._initializer(f"{name}/int8_scale", parts[1]))
+
+    def concat(self, parts: list[Any], axis: int) -> Any:
+        """Concatenate values; one alone needs no node."""
+        return self("Concat", *parts, axis=axis) if len(parts) > 1 else parts[0]
 
     def cast(self, value: Value, dtype: DTypeLike) -> Any:
         """Convert values to a NumPy type."""
@@ -141,12 +152,9 @@ def _data_type(dtype: DTypeLike) -> Any:
 # Layers
 
 
-def dense(graph: Graph, weights: Mapping[str, np.ndarray], name: str, x: Value) -> Any:
+def dense(graph: Graph, name: str, x: Value) -> Any:
     """Add a dense layer."""
-    kernel, bias = (
-        graph.weight(f"{name}/{part}", weights[f"{name}/{part}"]) for part in ("kernel", "bias")
-    )
-    return graph("Gemm", x, kernel, bias)
+    return graph("Gemm", x, graph.weight(f"{name}/kernel"), graph.weight(f"{name}/bias"))
 
 
 class Layer(NamedTuple):
@@ -164,10 +172,10 @@ class Layer(NamedTuple):
         return len(self.recurrent_kernel)
 
 
-def find_layer(weights: Mapping[str, np.ndarray], name: str, cell: str) -> Layer:
+def find_layer(graph: Graph, name: str, cell: str) -> Layer:
     """Return the weights of a layer of the default model."""
     parts = ("kernel", "recurrent_kernel", "bias")
-    return Layer(name, cell, *(weights[f"{name}/{cell}_cell/{part}"] for part in parts))
+    return Layer(name, cell, *(graph.weights[f"{name}/{cell}_cell/{part}"] for part in parts))
 
 
 def run_layer(

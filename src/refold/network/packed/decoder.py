@@ -199,7 +199,7 @@ class PackedDecoder:
 
     def _by_patch(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ``by_step`` and ``start`` of a `DecoderLayout` for the first patches."""
-        # the position features are those of `refold.layers.RepeatCode`
+        # the position features are those of `RepeatCode`
         step = np.arange(count, dtype=np.float32)[:, None]
         numbers = np.arange(1, self._sizes.num_periods + 1, dtype=np.float32)
         periods = np.float32(2.0) ** numbers

@@ -86,7 +86,7 @@ class PackedEncoder:
 def _mapped(
     linear: np.ndarray, lengths: np.ndarray, maps: np.ndarray, offsets: np.ndarray
 ) -> np.ndarray:
-    """Apply the map of its length to each row, as `refold.layers.LinearEncoding` does."""
+    """Apply the map of its length to each row, as `LinearEncoding` does."""
     if len(lengths) == 1:  # faster
         length = min(int(lengths[0]), len(maps) - 1)
         return packed.product(linear - offsets[length], maps[length])
@@ -123,7 +123,7 @@ def rows_in_patches(offsets: np.ndarray, folded: np.ndarray, patch: int) -> np.n
 
 
 class RocketFeatures:
-    """Random convolutions pooled over time, as `refold.layers.PooledConvolutions` computes them."""
+    """Random convolutions pooled over time, as `PooledConvolutions` computes them."""
 
     def __init__(
         self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None

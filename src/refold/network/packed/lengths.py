@@ -70,7 +70,7 @@ class LengthModel:
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the negative log-likelihood (n_sequences,) of true lengths, in nats."""
-        # the distribution is that of `refold.layers.LengthHead`
+        # the distribution is that of `LengthHead`
         z = packed.product(codes, *self._hidden)
         location, log_scale = packed.product(z * packed.normal_cdf(z), *self._both).T
         first, least, most = self._log_scales

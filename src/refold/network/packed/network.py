@@ -18,7 +18,7 @@ from refold.sequences import Sequences, check_codes_finite
 
 
 class FittedNetwork(Protocol):
-    """What a `refold.Model` needs of a network: `PackedNetwork` or `KerasNetwork`."""
+    """What a `refold.Model` needs of a network: `PackedNetwork` or `refold.models.Network`."""
 
     # `encode` and `predict_lengths` raise a DataError if a result overflows float32. The other
     # methods return numbers that are not finite.

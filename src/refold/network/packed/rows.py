@@ -1,7 +1,6 @@
 """Blocks of sequences, and their scaled values as the rows that an encoder reads."""
 
 import contextlib
-import contextvars
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -85,31 +84,23 @@ def running(
     cores = packed.num_threads()
     at_once = min(len(split), cores, _AT_ONCE)
 
+    # the results are checked afterwards
+    def unchecked() -> np.errstate:
+        return np.errstate(over="ignore", invalid="ignore")
+
     def limited(number: int) -> None:
         last = len(split) % at_once
         sharing = at_once if number < len(split) - last else last
-        with packed.limited_threads(cores // sharing):
+        with packed.limited_threads(cores // sharing), unchecked():
             work(split[number])
 
-    def results(pool: ThreadPoolExecutor) -> Iterator[None]:
-        # what numpy.errstate sets is part of the context
-        futures = [
-            pool.submit(contextvars.copy_context().run, limited, number)
-            for number in range(len(split))
-        ]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:  # after an error or an interrupt, blocks that have not begun are left out
-            for future in futures:
-                future.cancel()
-
     with contextlib.ExitStack() as stack:
-        # the results are checked afterwards
-        stack.enter_context(np.errstate(over="ignore", invalid="ignore"))
+        stack.enter_context(unchecked())
         done: Iterable[None] = map(work, split)
         if at_once > 1:
-            done = results(stack.enter_context(ThreadPoolExecutor(at_once)))
+            # after an error or an interrupt, it leaves out blocks that have not begun
+            pool = stack.enter_context(ThreadPoolExecutor(at_once))
+            done = pool.map(limited, range(len(split)))
         if verbose and len(split) >= _MANY:
             # not at the top, because it takes time to import rich
             from refold._support.progress_bars import progress_bar

@@ -1,0 +1,359 @@
+"""Encoders, decoders and autoencoders of all architectures that read ragged data."""
+
+import jax
+import keras
+import numpy as np
+import pytest
+
+from network.keras.ragged import CASES, STEPS
+from refold import SequenceAutoencoder
+from refold.errors import ParameterError
+from refold.layers import LSTM, ColumnHead
+from refold.models import autoencoder, decode_autoregressively, default
+from refold.network.packed.heads import PackedHead
+
+TOLERANCE = 1e-5
+# The number of rows, and a batch size that leaves one row over. All tests use the same sizes,
+# because each shape is compiled for each model.
+ROWS, BATCH = 13, 4
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def models(case):
+    return case.build()
+
+
+@pytest.fixture
+def data(case):
+    return case.data(ROWS)
+
+
+def encode(models, x, **options):
+    return models.encoder.predict(x, verbose=0, **options)
+
+
+def decode(models, codes, x):
+    """Decode; an autoregressive decoder is given the previous steps."""
+    teacher_forced = len(models.decoder.inputs) == 2
+    return models.decoder.predict([codes, x] if teacher_forced else codes, verbose=0)
+
+
+# Properties of all architectures
+
+
+def test_codes_do_not_depend_on_padding_and_are_what_the_autoencoder_decodes(models, data):
+    x, _ = data
+    codes = encode(models, x)
+    wider = np.pad(x, ((0, 0), (0, 9), (0, 0)), constant_values=np.nan)
+    order = np.random.default_rng(0).permutation(len(x))
+    for others, expected in (
+        (encode(models, wider), codes),
+        (encode(models, x, batch_size=1), codes),
+        (encode(models, x, batch_size=BATCH), codes),
+        (encode(models, x[order]), codes[order]),
+    ):
+        assert np.abs(others - expected).max() < TOLERANCE * codes.std(axis=0).min()
+    decoded = decode(models, codes, x)
+    reconstructed = models.autoencoder.predict(x, batch_size=BATCH, verbose=0)
+    real = ~np.isnan(x).all(axis=-1)
+    assert np.max(np.abs(decoded[:, :STEPS] - reconstructed)[real]) < TOLERANCE
+    assert np.isfinite(reconstructed).all()
+
+
+def test_a_real_step_of_zeros_is_not_padding(models, data):
+    x, _ = data
+    longer = ~np.isnan(x[:, 2]).all(axis=-1)
+    x[:, 3:] = np.nan
+    zeros = x.copy()
+    zeros[longer, 3] = 0.0
+    difference = np.abs(encode(models, zeros) - encode(models, x)).max(axis=1)
+    assert np.all(difference[longer] > 1e-4)
+
+
+def test_samples_are_independent_and_empty_ones_have_finite_gradients(models, data):
+    x, y = data
+    variables = [v.value for v in models.autoencoder.trainable_variables]
+    others = [v.value for v in models.autoencoder.non_trainable_variables]
+
+    def outputs(variables, x, y):
+        y_pred, _ = models.autoencoder.stateless_call(variables, others, x, training=True)
+        return models.autoencoder.compute_loss(x=x, y=y, y_pred=y_pred), y_pred
+
+    @jax.jit
+    def differentiate(x, y, by_loss, by_rows):
+        (loss, y_pred), back = jax.vjp(lambda v, x: outputs(v, x, y), variables, x)
+        by_outputs = jax.numpy.broadcast_to(by_rows[:, None, None], y_pred.shape)
+        return loss, *back((by_loss, by_outputs))
+
+    nothing = np.full_like(x, np.nan), np.full_like(y, np.nan)
+    for given, target in ((x, y), nothing):
+        loss, gradients, _ = differentiate(given, target, np.float32(1), np.zeros(ROWS, "float32"))
+        assert np.isfinite(loss)
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
+    assert float(loss) == 0.0
+    second = np.eye(ROWS, dtype="float32")[1]
+    _, _, gradient = differentiate(np.nan_to_num(x), y, np.float32(0), second)
+    assert np.abs(gradient[1]).max() > 0
+    assert not np.delete(np.asarray(gradient), 1, axis=0).any()
+
+
+@pytest.mark.parametrize("name", ["mixed", "autoregressive", "own"])
+def test_training_the_autoencoder_trains_encoder_and_decoder(name, tmp_path):
+    models, (x, y) = CASES[name].build(), CASES[name].data(ROWS)
+    codes = encode(models, x)
+    decoded = decode(models, codes, x)
+    models.autoencoder.compile("adam")
+    history = models.autoencoder.fit(x, y, epochs=3, batch_size=BATCH, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    trained = encode(models, x)
+    assert np.abs(trained - codes).max() > 1e-5
+    assert np.abs(decode(models, codes, x) - decoded).max() > 1e-5
+    # tests/test_house.py loads a model in a fresh process
+    models.encoder.save(tmp_path / "encoder.keras")
+    encoder = keras.models.load_model(tmp_path / "encoder.keras")
+    assert np.array_equal(encoder.predict(x, verbose=0), trained)
+
+
+# The loss
+
+
+def huber(y, p):
+    return np.where(np.abs(y - p) < 1, 0.5 * (y - p) ** 2, np.abs(y - p) - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "formula"), [("mse", lambda y, p: (y - p) ** 2), ("huber", huber)]
+)
+def test_losses_and_metrics_are_means_over_observed_values(loss, formula):
+    models = CASES["numeric"].build()
+    x, _ = CASES["numeric"].data()
+    models.autoencoder.compile(keras.optimizers.SGD(0.0), loss, metrics=["mae"])
+    y_pred = models.autoencoder.predict(x, verbose=0)
+    observed = ~np.isnan(x)
+    by_hand = formula(x[observed], y_pred[observed]).mean()
+    mae = np.abs(x[observed] - y_pred[observed]).mean()
+    history = models.autoencoder.fit(x, x, batch_size=len(x), verbose=0).history
+    assert [history["loss"][0], history["mae"][0]] == pytest.approx([by_hand, mae], rel=1e-5)
+    _, in_batches = models.autoencoder.evaluate(x, x, batch_size=5, verbose=0)
+    assert in_batches == pytest.approx(mae, rel=1e-5)
+
+
+def test_sample_weights_are_used():
+    models = CASES["numeric"].build()
+    x, _ = CASES["numeric"].data()
+    models.autoencoder.compile("adam", "mse")
+    weights = np.random.default_rng(0).random(len(x)).astype("float32")
+    y_pred = models.autoencoder.predict(x, verbose=0)
+    observed = ~np.isnan(x)
+    errors = np.where(observed, (np.nan_to_num(x) - y_pred) ** 2, 0.0)
+    by_hand = (errors * weights[:, None, None]).sum() / observed.sum()
+    given = models.autoencoder.evaluate(x, x, sample_weight=weights, batch_size=len(x), verbose=0)
+    assert given == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_each_column_type_has_its_own_loss():
+    models = CASES["mixed"].build()
+    x, y = CASES["mixed"].data()
+    models.autoencoder.compile("adam")
+    loss = models.autoencoder.evaluate(x, y, batch_size=len(x), verbose=0)
+    observed = ~np.isnan(y[..., 0])
+    p = models.autoencoder.predict(x, verbose=0)[observed]
+    real = y[observed]
+    numeric = (real[:, 0] - p[:, 0]) ** 2
+    categorical = -np.log(p[np.arange(len(real)), 1 + real[:, 1].astype(int)])
+    binary = -(real[:, 2] * np.log(p[:, 4]) + (1 - real[:, 2]) * np.log(1 - p[:, 4]))
+    assert loss == pytest.approx(np.mean([numeric, categorical, binary]), rel=1e-5)
+    models.autoencoder.compile("adam", "mse")
+    with pytest.raises(ParameterError, match="targets have 3 features and outputs 5"):
+        models.autoencoder.evaluate(x, y, verbose=0)
+
+
+# A user's own models
+
+
+def pair(code=4, decoder_in=4, shape=(STEPS, 2), activation="tanh", outputs=2):
+    x, c = keras.Input(shape), keras.Input((decoder_in,))
+    layer = LSTM(outputs, return_sequences=True, activation=activation)
+    return keras.Model(x, LSTM(code)(x)), keras.Model(c, layer(keras.layers.RepeatVector(STEPS)(c)))
+
+
+def test_a_saved_model_still_knows_its_columns(tmp_path):
+    _, y = CASES["mixed"].data()
+    model = autoencoder(*pair(shape=(None, 3), activation="sigmoid", outputs=5)).autoencoder
+    model.columns = ("numeric", "categorical", "binary"), (0, 3, 0)
+    model.compile("adam")
+    expected = model.evaluate(np.nan_to_num(y), y, batch_size=len(y), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.columns == model.columns
+    assert loaded.evaluate(np.nan_to_num(y), y, batch_size=len(y), verbose=0) == expected
+
+
+def with_two_outputs():
+    encoder, decoder = pair()
+    code = encoder.outputs[0]
+    return keras.Model(encoder.inputs, [code, code + 1.0]), decoder
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ("encoder", pair()[1]), r"^encoder must be a Functional keras.Model.* Got str"),
+        (lambda: (keras.Sequential([LSTM(4)]), pair()[1]), r"^encoder must .* Sequential with 0"),
+        (with_two_outputs, r"with one input and one output. Got .* with 1 and 2"),
+        (lambda: pair(decoder_in=5), r"into \(batch, latent_dim\).* Got .* \(None, 5\) into"),
+        (lambda: (pair()[1], pair()[1]), r"^The encoder must turn \(batch, steps, features\)"),
+    ],
+)
+def test_models_that_do_not_fit_together_are_refused(make, message):
+    with pytest.raises(ParameterError, match=message):
+        autoencoder(*make())
+
+
+@keras.saving.register_keras_serializable("tests")
+class Scaled(keras.layers.Layer):
+    def __init__(self, factor=1, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def get_config(self):
+        return super().get_config() | {"factor": self.factor}
+
+    def call(self, x):
+        return x * self.factor
+
+
+@keras.saving.register_keras_serializable("tests")
+class Forgetful(Scaled):
+    """A layer with weights whose size is not in its configuration."""
+
+    def get_config(self):
+        return {"name": self.name}
+
+    def build(self, shape):
+        del shape
+        self.extra = self.add_weight(shape=(self.factor,), initializer="ones")
+
+
+class Unregistered(Scaled):
+    pass
+
+
+def fit_with(layer, *, in_decoder=False):
+    def architecture(*, steps, features, outputs, latent_dim):
+        x, code = keras.Input((steps, features)), keras.Input((latent_dim,))
+        flat = keras.layers.Flatten()(x)
+        hidden = keras.layers.Dense(latent_dim)(flat if in_decoder else layer(flat))
+        back = keras.layers.Dense(steps * outputs)(layer(code) if in_decoder else code)
+        decoder = keras.Model(code, keras.layers.Reshape((steps, outputs))(back))
+        return keras.Model(x, hidden), decoder
+
+    x = np.random.default_rng(0).normal(size=(8, 4))
+    options = {"latent_dim": 2, "max_epochs": 1, "random_state": 0}
+    return SequenceAutoencoder(architecture=architecture, **options).fit(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Unregistered(2), "Could not locate class 'Unregistered'"),
+        (lambda: Forgetful(3), "its copy has other weights"),
+        (lambda: keras.layers.Lambda(lambda x: x), "[Ll]ambda"),
+        (lambda: keras.layers.Dense(2, activation=lambda x: x), "lambda|activation function"),
+    ],
+)
+def test_own_models_that_could_not_be_loaded_are_refused(make, reason):
+    for in_decoder, role in ((False, "encoder"), (True, "decoder")):
+        said = rf"architecture's {role} could not be.*{reason}.*register_keras_serializable\(\)"
+        with pytest.raises(ParameterError, match=said) as raised:
+            fit_with(make(), in_decoder=in_decoder)
+        assert "\n" not in str(raised.value)
+
+
+def test_registered_models_are_trained():
+    assert fit_with(Scaled(2.0)).transform(np.ones((2, 4))).shape == (2, 2)
+
+
+# Autoregressive decoding
+
+
+@pytest.fixture(scope="module", params=["lstm", "gru"])
+def stepwise(request):
+    """Return models in which previous steps have a large effect."""
+    keras.utils.set_random_seed(1)
+    sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "decoder": "autoregressive"}
+    types = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
+    models = default(**types, **sizes, depth=2, cell=request.param)
+    rng = np.random.default_rng(1)
+    for layer in models.decoder.layers:
+        for weight in layer.trainable_weights:
+            weight.assign(weight + 0.5 * rng.normal(size=weight.shape))
+    return models
+
+
+CODES = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+
+
+def test_decoded_steps_are_the_predictions_from_the_decoded_steps(stepwise):
+    written = decode_autoregressively(stepwise.decoder, CODES, STEPS)
+    head = stepwise.decoder.get_layer("head")
+    steps = np.asarray(head.likeliest(written))
+    predicted = stepwise.decoder.predict([CODES, steps], verbose=0)
+    assert np.abs(predicted - written).max() < TOLERANCE
+    # other steps change the outputs of later steps only
+    changed = steps.copy()
+    changed[:, 3:] = np.roll(steps[:, 3:], 1, axis=0)
+    other = stepwise.decoder.predict([CODES, changed], verbose=0)
+    assert np.array_equal(other[:, :4], predicted[:, :4])
+    assert np.abs(other[:, 4:] - predicted[:, 4:]).max() > 0.01
+    # drawn steps are read, too
+    noise = np.random.default_rng(1).gumbel(size=(40, STEPS, 5)).astype("float32")
+    scores = decode_autoregressively(stepwise.decoder, CODES, STEPS, noise=noise, temperature=0.8)
+    drawn = np.asarray(head.likeliest(scores))
+    outputs = stepwise.decoder.predict([CODES, drawn], verbose=0)
+    np.testing.assert_allclose(scores, np.asarray(head.sample(outputs, noise, 0.8)), atol=1e-3)
+
+
+def test_decoding_does_not_depend_on_other_codes_and_follows_the_weights(stepwise, tmp_path):
+    written = decode_autoregressively(stepwise.decoder, CODES, STEPS)
+    wider = decode_autoregressively(stepwise.decoder, CODES[::-1], 3 * STEPS)[::-1, :STEPS]
+    assert np.abs(wider - written).max() < TOLERANCE
+    short = decode_autoregressively(stepwise.decoder, CODES, STEPS, stop=3)
+    assert np.array_equal(short[:, :3], written[:, :3])
+    assert not short[:, 3:].any()
+    stepwise.decoder.save(tmp_path / "decoder.keras")
+    bias = stepwise.decoder.get_layer("start_1").bias
+    bias.assign(bias + 1.0)
+    other = decode_autoregressively(stepwise.decoder, CODES, STEPS)
+    bias.assign(bias - 1.0)
+    assert np.abs(other - written).max() > 1e-3
+    again = keras.models.load_model(tmp_path / "decoder.keras")
+    np.testing.assert_allclose(decode_autoregressively(again, CODES, STEPS), written, atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 0.5, 2.0])
+def test_categories_are_drawn_with_their_probabilities(temperature):
+    columns, n = (["numeric", "categorical", "binary"], [0, 3, 0]), 20_000
+    outputs = np.array([0.7, 0.2, 0.5, 0.3, 0.9], "float32")
+    noise = PackedHead(*columns).noise(np.array([0, n]), seed=0, numbers=np.array([0]))[None]
+    scores = ColumnHead(*columns).sample(np.tile(outputs, (1, n, 1)), noise, temperature)
+    values = np.asarray(scores)[0]
+    powers = outputs[1:4].astype(float) ** (1 / temperature)
+    shares = np.bincount(values[:, 1:4].argmax(axis=1), minlength=3) / n
+    np.testing.assert_allclose(shares, powers / powers.sum(), atol=0.02)
+    odds = (0.1 / 0.9) ** (1 / temperature)
+    assert (values[:, 4] > 0.5).mean() == pytest.approx(1 / (1 + odds), abs=0.02)
+    assert (values[:, 0] == outputs[0]).all()
+
+
+def test_other_decoders_are_refused():
+    parallel = default(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
+    with pytest.raises(ParameterError, match="needs an autoregressive decoder"):
+        decode_autoregressively(parallel.decoder, CODES, STEPS)
+    with pytest.raises(ParameterError, match="decoder must be 'parallel' or 'autoregressive'"):
+        default(["numeric"], latent_dim=4, max_steps=STEPS, decoder="forward")
