@@ -8,6 +8,7 @@ fit --help` imports this module, so it imports no other library.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
@@ -132,6 +133,7 @@ _ARCHITECTURE = Rule(
     lambda value: callable(value) or _ARCHITECTURES.holds(value),
 )
 _FRACTION = number(least=0, below=1)
+_ModelOption = partial(Option, panel="Model")
 
 
 @dataclass(frozen=True)
@@ -141,65 +143,53 @@ class Arguments:
     latent_dim: Annotated[
         int | float,
         Argument(_SIZE, stored="specification.latent_dim"),
-        Option(
+        _ModelOption(
             float,
             "N",
             "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
-            panel="Model",
             read=lambda value: int(value) if value.is_integer() else value,
         ),
     ] = 16
     units: Annotated[
         int,
         Argument(whole(), stored="specification.units"),
-        Option(int, "N", "Units per recurrent layer.", panel="Model"),
+        _ModelOption(int, "N", "Units per recurrent layer."),
     ] = 96
     depth: Annotated[
         int,
         Argument(whole(), stored="specification.depth"),
-        Option(int, "N", "Recurrent layers in the encoder, and in the decoder.", panel="Model"),
+        _ModelOption(int, "N", "Recurrent layers in the encoder, and in the decoder."),
     ] = 1
     cell: Annotated[
         str,
         Argument(one_of("lstm", "gru"), stored="specification.cell"),
-        Option(str, "NAME", "lstm or gru.", panel="Model"),
+        _ModelOption(str, "NAME", "lstm or gru."),
     ] = "lstm"
     architecture: Annotated[
         Any,
         Argument(_ARCHITECTURE, stored="specification.architecture"),
-        Option(str, "NAME", "default, dense, repeat or reshape.", panel="Model"),
+        _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
         str,
         Argument(one_of("auto", "parallel", "autoregressive"), stored="specification.decoder"),
-        Option(
-            str,
-            "NAME",
-            "parallel or autoregressive.",
-            panel="Model",
-            default="depends on the data",
-        ),
+        _ModelOption(str, "NAME", "parallel or autoregressive.", default="depends on the data"),
     ] = "auto"
     patch: Annotated[
         int | str,
         Argument(or_auto(whole()), stored="specification.patch"),
-        Option(
+        _ModelOption(
             int,
             "N",
             "Steps that the LSTMs read and write at once.",
-            panel="Model",
             default="depends on the lengths",
         ),
     ] = "auto"
     rocket_dim: Annotated[
         int | str,
         Argument(or_auto(whole(0)), stored="specification.rocket_dim"),
-        Option(
-            int,
-            "N",
-            "Latent dimensions for ROCKET features.",
-            panel="Model",
-            default="depends on the data",
+        _ModelOption(
+            int, "N", "Latent dimensions for ROCKET features.", default="depends on the data"
         ),
     ] = "auto"
     length_dim: Annotated[
@@ -211,27 +201,25 @@ class Arguments:
             ),
             stored="specification.length_dim",
         ),
-        Option(
+        _ModelOption(
             int,
             "N",
             "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
-            panel="Model",
             default="1 if lengths differ and there are 8 or more dimensions",
         ),
     ] = "auto"
     forecast_steps: Annotated[
         int,
         Argument(whole(0), stored="specification.forecast_steps"),
-        Option(int, "N", "Steps to forecast, for `refold forecast`.", panel="Model"),
+        _ModelOption(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
     scale: Annotated[
         Literal["features", "sequence"] | None,
         Argument(one_of("features", "sequence", None), stored="scaler.mode"),
-        Option(
+        _ModelOption(
             str,
             "SCALE",
             "Standardize by features, by sequence, or none.",
-            panel="Model",
             read=lambda value: None if value == "none" else value,
         ),
     ] = "features"
@@ -301,12 +289,8 @@ class Arguments:
     latent_steps: Annotated[
         int | str,
         Argument(or_auto(whole(0)), may_change=True),
-        Option(
-            int,
-            "N",
-            "Steps of latent optimization per code.",
-            panel="Model",
-            default="depends on the data",
+        _ModelOption(
+            int, "N", "Steps of latent optimization per code.", default="depends on the data"
         ),
     ] = "auto"
     time_budget: Annotated[
@@ -342,11 +326,8 @@ class Arguments:
     variational: Annotated[
         bool,
         Argument(FLAG, stored="specification.variational"),
-        Option(
-            bool,
-            None,
-            "Train a variational autoencoder, with codes distributed as N(0, 1).",
-            panel="Model",
+        _ModelOption(
+            bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
     random_state: Annotated[Any, Argument(RANDOM_STATE, may_change=True)] = None

@@ -132,8 +132,9 @@ def _call(arguments: list[str]) -> None:
         error.verbose = False
         if isinstance(error, UnknownOptionError) and error.app and not error.argument_collection:
             error.argument_collection = error.app.assemble_argument_collection()  # to suggest one
-        chain = " ".join(["refold", *(error.command_chain or ())])
-        raise ParameterError(f"{str(error).rstrip('.')}. Try: {chain} --help") from error
+        chain, problem = " ".join(["refold", *(error.command_chain or ())]), str(error)
+        period = "" if problem.endswith((".", "?")) else "."
+        raise ParameterError(f"{problem}{period} Try: {chain} --help") from error
     if command in _NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound.args, **bound.kwargs)
