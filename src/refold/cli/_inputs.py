@@ -181,7 +181,7 @@ class Reading:
         model: "refold.Model",
         normal: str | None,
         files: Files,
-        windows: options.Windows = options.Windows(),
+        windows: options.WindowOptions = options.WindowOptions(),
     ) -> "refold.Model":
         """Return a model that is calibrated on the file of ``--normal``, if there is one."""
         if normal is None:

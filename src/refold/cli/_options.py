@@ -165,7 +165,7 @@ OnCluster = Annotated[str | None, _option("CLUSTER", help=_CLUSTER, group=PANELS
 
 @Parameter(name="*", group=PANELS["Windows"])
 @dataclass(frozen=True)
-class Windows:
+class WindowOptions:
     """How to cut long series into windows.
 
     Args:

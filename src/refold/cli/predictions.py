@@ -53,7 +53,7 @@ def detect(
     alpha: Annotated[float, Parameter(metavar="R")] = 0.01,
     steps: Annotated[str | None, Parameter(metavar="TABLE")] = None,
     picture: options.Picture = None,
-    windows: options.Windows = options.Windows(),
+    windows: options.WindowOptions = options.WindowOptions(),
     reading: Reading = Reading(),
     cluster: Cluster = Cluster(),
     output_format: options.TableFormat = None,
