@@ -56,7 +56,7 @@ test-slow: $(VENV)/.backends $(VENV)/.docs $(OLDEST)/.test
 	$(BIN)/python -m pytest -m slow
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -W default tests/kernels/test_fused_lstm.py \
 		tests/network tests/training tests/model tests/files/test_read_write.py \
-		tests/test_estimator.py tests/cli/test_encode.py
+		tests/test_estimator.py tests/cli/test_codes.py
 	$(MAKE) audit
 
 # Licenses of the packages that users install (pyproject.toml lists those that are allowed), and

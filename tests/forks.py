@@ -60,26 +60,14 @@ class Done(NamedTuple):
 
 
 class Server:
-    """A process that has imported modules, and forks once for each program.
-
-    Parameters
-    ----------
-    imports : sequence of str
-        Modules that are imported once, before the forks.
-    options : sequence of str
-        Options of the interpreter.
-    without : sequence of str
-        Environment variables that the programs do not inherit.
-    environment : str
-        Environment variables of the process that forks.
-    """
+    """A process that has imported modules, and forks once for each program."""
 
     def __init__(
         self,
         *,
-        imports: Sequence[str] = BELOW_KERAS,
-        options: Sequence[str] = (),
-        without: Sequence[str] = (),
+        imports: Sequence[str] = BELOW_KERAS,  # before the forks
+        options: Sequence[str] = (),  # of the interpreter
+        without: Sequence[str] = (),  # environment variables that are not inherited
         **environment: str,
     ) -> None:
         self._process = subprocess.Popen(
@@ -118,14 +106,7 @@ def server_with_keras() -> Server:
 
 
 def run_forked(programs: Sequence[tuple[str, Mapping[str, str]]], **options: Any) -> list[Done]:
-    """Run each program, a pair of code and environment variables, in its own fork.
-
-    Parameters
-    ----------
-    programs : sequence of (str, mapping)
-    options
-        Arguments of `Server`.
-    """
+    """Run each program, a pair of code and environment variables, in its own fork."""
     server = Server(**options)
     try:
         return [server.run(code, **environment) for code, environment in programs]

@@ -12,10 +12,12 @@ import pytest
 import refold
 from refold import SequenceAutoencoder
 from refold.arguments import ARGUMENTS, OPTIONS, Arguments
+from refold.datasets import noisy_sines
 from refold.errors import ParameterError
 from refold.network.keras.build import ARCHITECTURES
 from refold.network.keras.decoder import DECODERS
 from refold.network.keras.lstm import CELLS
+from small_data import untrained
 
 DEFAULTS = {field.name: field.default for field in fields(Arguments)}
 
@@ -57,8 +59,8 @@ def test_defaults_keep_their_rules():
 
 
 def test_a_fitted_model_stores_what_the_table_says():
-    ae = SequenceAutoencoder(2, units=4, max_epochs=1, latent_steps=0, random_state=0)
-    model = ae.fit([np.arange(5.0), np.arange(6.0)] * 3).model_
+    ae = untrained(noisy_sines(20, seed=0))
+    model = ae.model_
     stored = {name: one.stored for name, one in ARGUMENTS.items() if one.stored is not None}
     for name, place in stored.items():
         value = getattr(ae, name)

@@ -203,7 +203,7 @@ OUTSIDE = [
     ("evaluation/_pca.py", "import jax", "does not name the package jax"),
     ("network/packed/encoder.py", "import keras", "does not name the package keras"),
     ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
-    ("cli/fit.py", "from refold.training import Training", "does not name training"),
+    ("cli/training.py", "from refold.training import Training", "does not name training"),
     (
         "datasets/_registry.py",
         "from refold.sequences._parts import Parts",

@@ -1,13 +1,14 @@
 """The arguments of `SequenceAutoencoder`: one declaration each.
 
-Each field of `Arguments` declares an argument: its default, what it can be, where a fitted model
-stores it, and its option of `refold fit`. The constructor of `SequenceAutoencoder` repeats names
-and defaults, because scikit-learn reads its signature. `refold fit --help` imports this module, so
-it imports no other library.
+Each field of `Arguments` declares an argument: its default, an `Argument` with what it can be and
+where a fitted model stores it, and its `Option` of `refold fit`. The constructor of
+`SequenceAutoencoder` repeats names and defaults, because scikit-learn reads its signature. `refold
+fit --help` imports this module, so it imports no other library.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_type_hints
 
@@ -45,7 +46,6 @@ class Argument(NamedTuple):
     rule: Rule
     stored: str | None = None  # attribute of a `Model` that a further training cannot change
     may_change: bool = False  # whether a training that is resumed may have another value
-    option: Option | None = None
 
 
 class Corruption(NamedTuple):
@@ -133,6 +133,7 @@ _ARCHITECTURE = Rule(
     lambda value: callable(value) or _ARCHITECTURES.holds(value),
 )
 _FRACTION = number(least=0, below=1)
+_ModelOption = partial(Option, panel="Model")
 
 
 @dataclass(frozen=True)
@@ -141,92 +142,54 @@ class Arguments:
 
     latent_dim: Annotated[
         int | float,
-        Argument(
-            _SIZE,
-            stored="specification.latent_dim",
-            option=Option(
-                float,
-                "N",
-                "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
-                panel="Model",
-                read=lambda value: int(value) if value.is_integer() else value,
-            ),
+        Argument(_SIZE, stored="specification.latent_dim"),
+        _ModelOption(
+            float,
+            "N",
+            "Latent dimensions; 0.95: as many as explain 95 % of the held-out variance.",
+            read=lambda value: int(value) if value.is_integer() else value,
         ),
     ] = 16
     units: Annotated[
         int,
-        Argument(
-            whole(),
-            stored="specification.units",
-            option=Option(int, "N", "Units per recurrent layer.", panel="Model"),
-        ),
+        Argument(whole(), stored="specification.units"),
+        _ModelOption(int, "N", "Units per recurrent layer."),
     ] = 96
     depth: Annotated[
         int,
-        Argument(
-            whole(),
-            stored="specification.depth",
-            option=Option(
-                int, "N", "Recurrent layers in the encoder, and in the decoder.", panel="Model"
-            ),
-        ),
+        Argument(whole(), stored="specification.depth"),
+        _ModelOption(int, "N", "Recurrent layers in the encoder, and in the decoder."),
     ] = 1
     cell: Annotated[
         str,
-        Argument(
-            one_of("lstm", "gru"),
-            stored="specification.cell",
-            option=Option(str, "NAME", "lstm or gru.", panel="Model"),
-        ),
+        Argument(one_of("lstm", "gru"), stored="specification.cell"),
+        _ModelOption(str, "NAME", "lstm or gru."),
     ] = "lstm"
     architecture: Annotated[
         Any,
-        Argument(
-            _ARCHITECTURE,
-            stored="specification.architecture",
-            option=Option(str, "NAME", "default, dense, repeat or reshape.", panel="Model"),
-        ),
+        Argument(_ARCHITECTURE, stored="specification.architecture"),
+        _ModelOption(str, "NAME", "default, dense, repeat or reshape."),
     ] = "default"
     decoder: Annotated[
         str,
-        Argument(
-            one_of("auto", "parallel", "autoregressive"),
-            stored="specification.decoder",
-            option=Option(
-                str,
-                "NAME",
-                "parallel or autoregressive.",
-                panel="Model",
-                default="depends on the data",
-            ),
-        ),
+        Argument(one_of("auto", "parallel", "autoregressive"), stored="specification.decoder"),
+        _ModelOption(str, "NAME", "parallel or autoregressive.", default="depends on the data"),
     ] = "auto"
     patch: Annotated[
         int | str,
-        Argument(
-            or_auto(whole()),
-            stored="specification.patch",
-            option=Option(
-                int,
-                "N",
-                "Steps that the LSTMs read and write at once.",
-                panel="Model",
-                default="depends on the lengths",
-            ),
+        Argument(or_auto(whole()), stored="specification.patch"),
+        _ModelOption(
+            int,
+            "N",
+            "Steps that the LSTMs read and write at once.",
+            default="depends on the lengths",
         ),
     ] = "auto"
     rocket_dim: Annotated[
         int | str,
-        Argument(
-            or_auto(whole(0)),
-            stored="specification.rocket_dim",
-            option=Option(
-                int,
-                "N",
-                "Latent dimensions for ROCKET features.",
-                panel="Model",
-                default="depends on the data",
-            ),
+        Argument(or_auto(whole(0)), stored="specification.rocket_dim"),
+        _ModelOption(
+            int, "N", "Latent dimensions for ROCKET features.", default="depends on the data"
         ),
     ] = "auto"
     length_dim: Annotated[
@@ -237,35 +200,27 @@ class Arguments:
                 lambda value: value == "auto" or (whole(0).holds(value) and value < 2),
             ),
             stored="specification.length_dim",
-            option=Option(
-                int,
-                "N",
-                "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
-                panel="Model",
-                default="1 if lengths differ and there are 8 or more dimensions",
-            ),
+        ),
+        _ModelOption(
+            int,
+            "N",
+            "1 keeps the exact length in a latent dimension, 0 predicts it from the code.",
+            default="1 if lengths differ and there are 8 or more dimensions",
         ),
     ] = "auto"
     forecast_steps: Annotated[
         int,
-        Argument(
-            whole(0),
-            stored="specification.forecast_steps",
-            option=Option(int, "N", "Steps to forecast, for `refold forecast`.", panel="Model"),
-        ),
+        Argument(whole(0), stored="specification.forecast_steps"),
+        _ModelOption(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
     scale: Annotated[
         Literal["features", "sequence"] | None,
-        Argument(
-            one_of("features", "sequence", None),
-            stored="scaler.mode",
-            option=Option(
-                str,
-                "SCALE",
-                "Standardize by features, by sequence, or none.",
-                panel="Model",
-                read=lambda value: None if value == "none" else value,
-            ),
+        Argument(one_of("features", "sequence", None), stored="scaler.mode"),
+        _ModelOption(
+            str,
+            "SCALE",
+            "Standardize by features, by sequence, or none.",
+            read=lambda value: None if value == "none" else value,
         ),
     ] = "features"
     missing_values: Annotated[
@@ -280,83 +235,62 @@ class Arguments:
     warm_start: Annotated[bool, Argument(FLAG)] = False
     max_epochs: Annotated[
         int | None,
-        Argument(
-            or_none(whole()),
-            option=Option(int, "N", "Maximum number of epochs.", default="depends on the data"),
-        ),
+        Argument(or_none(whole())),
+        Option(int, "N", "Maximum number of epochs.", default="depends on the data"),
     ] = None
     batch_size: Annotated[
         int | None,
-        Argument(
-            or_none(whole()),
-            option=Option(
-                int, "N", "Sequences per training step.", default="32, or 64 from 2000 sequences on"
-            ),
+        Argument(or_none(whole())),
+        Option(
+            int, "N", "Sequences per training step.", default="32, or 64 from 2000 sequences on"
         ),
     ] = None
     learning_rate: Annotated[
-        float, Argument(number(above=0), option=Option(float, "R", "Peak learning rate."))
+        float, Argument(number(above=0)), Option(float, "R", "Peak learning rate.")
     ] = 0.003
     optimizer: Annotated[
         Any,
-        Argument(
-            or_none(_OPTIMIZER),
-            option=Option(str, "NAME", "Name of a Keras optimizer.", default="AdamW"),
-        ),
+        Argument(or_none(_OPTIMIZER)),
+        Option(str, "NAME", "Name of a Keras optimizer.", default="AdamW"),
     ] = None
     validation_fraction: Annotated[
         float,
-        Argument(
-            _FRACTION,
-            option=Option(float, "R", "Fraction held out to stop early, and for the error."),
-        ),
+        Argument(_FRACTION),
+        Option(float, "R", "Fraction held out to stop early, and for the error."),
     ] = 0.1
     calibration_fraction: Annotated[
         float,
-        Argument(
-            _FRACTION,
-            option=Option(
-                float, "R", "Fraction set aside to calibrate `refold detect` and `refold forecast`."
-            ),
+        Argument(_FRACTION),
+        Option(
+            float, "R", "Fraction set aside to calibrate `refold detect` and `refold forecast`."
         ),
     ] = 0.0
     patience: Annotated[
         int | None,
-        Argument(
-            or_none(whole()),
-            option=Option(
-                int,
-                "N",
-                "Epochs without a better validation loss before training stops.",
-                default="a tenth of the epochs, up to a quarter while the loss falls",
-            ),
+        Argument(or_none(whole())),
+        Option(
+            int,
+            "N",
+            "Epochs without a better validation loss before training stops.",
+            default="a tenth of the epochs, up to a quarter while the loss falls",
         ),
     ] = None
     refit: Annotated[
         bool | str,
-        Argument(
-            Rule("'auto', True or False", lambda value: FLAG.holds(value) or value == "auto"),
-            option=Option(
-                bool,
-                None,
-                "Retrain on all sequences at the end.",
-                default="below 2000 sequences",
-                has_negative=True,
-            ),
+        Argument(Rule("'auto', True or False", lambda value: FLAG.holds(value) or value == "auto")),
+        Option(
+            bool,
+            None,
+            "Retrain on all sequences at the end.",
+            default="below 2000 sequences",
+            has_negative=True,
         ),
     ] = "auto"
     latent_steps: Annotated[
         int | str,
-        Argument(
-            or_auto(whole(0)),
-            may_change=True,
-            option=Option(
-                int,
-                "N",
-                "Steps of latent optimization per code.",
-                panel="Model",
-                default="depends on the data",
-            ),
+        Argument(or_auto(whole(0)), may_change=True),
+        _ModelOption(
+            int, "N", "Steps of latent optimization per code.", default="depends on the data"
         ),
     ] = "auto"
     time_budget: Annotated[
@@ -367,43 +301,33 @@ class Arguments:
                 lambda value: value is None or number(above=0).holds(value),
             ),
             may_change=True,
-            option=Option(float, "SECONDS", "Time limit for training.", default="none"),
         ),
+        Option(float, "SECONDS", "Time limit for training.", default="none"),
     ] = None
     time_warp: Annotated[
         float | str,
-        Argument(
-            or_auto(number(least=0)),
-            option=Option(
-                float,
-                "STEPS",
-                "Standard deviation of random time warps of the training sequences, 0 for none.",
-                default="depends on the data",
-            ),
+        Argument(or_auto(number(least=0))),
+        Option(
+            float,
+            "STEPS",
+            "Standard deviation of random time warps of the training sequences, 0 for none.",
+            default="depends on the data",
         ),
     ] = "auto"
     denoise: Annotated[
         float | str,
-        Argument(
-            DENOISE,
-            option=Option(
-                str,
-                "HOW",
-                "Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
-            ),
+        Argument(DENOISE),
+        Option(
+            str,
+            "HOW",
+            "Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
         ),
     ] = 0.0
     variational: Annotated[
         bool,
-        Argument(
-            FLAG,
-            stored="specification.variational",
-            option=Option(
-                bool,
-                None,
-                "Train a variational autoencoder, with codes distributed as N(0, 1).",
-                panel="Model",
-            ),
+        Argument(FLAG, stored="specification.variational"),
+        _ModelOption(
+            bool, None, "Train a variational autoencoder, with codes distributed as N(0, 1)."
         ),
     ] = False
     random_state: Annotated[Any, Argument(RANDOM_STATE, may_change=True)] = None
@@ -458,10 +382,10 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else "custom"
 
 
-ARGUMENTS: dict[str, Argument] = {
-    name: hint.__metadata__[0]
-    for name, hint in get_type_hints(Arguments, include_extras=True).items()
+_DECLARATIONS = {
+    name: hint.__metadata__ for name, hint in get_type_hints(Arguments, include_extras=True).items()
 }
+ARGUMENTS: dict[str, Argument] = {name: first for name, (first, *_) in _DECLARATIONS.items()}
 OPTIONS: dict[str, Option] = {
-    name: declared.option for name, declared in ARGUMENTS.items() if declared.option is not None
+    name: option for name, (_, *options) in _DECLARATIONS.items() for option in options
 }

@@ -5,15 +5,7 @@ import pytest
 from sklearn.utils import check_random_state
 
 from refold._support.argument_checks import draw_seed
-from refold._support.rules import (
-    check,
-    check_only_one,
-    number,
-    one_of,
-    or_auto,
-    or_none,
-    whole,
-)
+from refold._support.rules import check, check_only_one, number, one_of, or_auto, or_none, whole
 from refold.errors import ParameterError
 
 
@@ -26,9 +18,7 @@ from refold.errors import ParameterError
         (number(), "a number", [0, -1.5, 10**400, np.float32(2)], [True, np.nan, np.inf, "2"]),
         (number(above=0), "a positive number", [1e-9], [0, -1]),
         (number(least=0, below=1), "a number of at least 0 and below 1", [0, 0.5], [1, -0.1]),
-        (number(above=0, below=1, what="rate"), "a rate above 0 and below 1", [0.5], [0, 1]),
-        (one_of("a", "b"), "'a' or 'b'", ["a"], ["c", None, 1, np.zeros(2)]),
-        (one_of("a", "b", None), "one of 'a', 'b', None", ["a", None], ["c"]),
+        (one_of("a", "b", None), "one of 'a', 'b', None", ["a", None], ["c", 1, np.zeros(2)]),
         (or_auto(whole()), "'auto' or a positive integer", ["auto", 1], ["all", 0]),
         (or_none(whole()), "a positive integer or None", [None, 1], [0]),
     ],
@@ -50,15 +40,10 @@ def test_one_of_several_arguments():
             check_only_one("a or b", *values)
 
 
-@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, np.int64(7)])
-def test_seeds_are_those_of_scikit_learn(seed):
-    assert draw_seed(seed) == check_random_state(seed).randint(2**31)
-
-
-def test_generators_are_seeds():
+def test_seeds():
+    assert draw_seed(np.int64(7)) == check_random_state(7).randint(2**31)
     drawn = [draw_seed(make(5)) for make in (np.random.default_rng, np.random.RandomState) * 2]
     assert drawn[:2] == drawn[2:]
     assert drawn[0] != drawn[1] != draw_seed(np.random.RandomState(6))
-    assert drawn[0] != draw_seed(np.random.default_rng(6))
     with pytest.raises(ParameterError, match="Got -1"):
         draw_seed(-1)

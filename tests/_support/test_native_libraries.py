@@ -16,31 +16,16 @@ def num_threads():
     return max(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
 
 
-@pytest.fixture
-def two_threads():
+def test_small_matrices_take_one_thread():
     np.linalg.eigh(np.eye(2))
     with threadpool_limits(2, user_api="blas"):
         if num_threads() == 1:
             pytest.skip("this BLAS has no threads")
-        yield
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_the_context_can_be_nested_and_ends_after_an_error():
-    with one_blas_thread():
-        with one_blas_thread(3, 5):
-            assert num_threads() == 1
-        assert num_threads() == 1
-    with pytest.raises(ValueError, match="singular"), one_blas_thread():
-        raise ValueError("singular")
-    assert num_threads() == 2
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_large_matrices_keep_their_threads():
-    for shape, threads in (((SMALL_SIDE, 10**6), 1), ((SMALL_SIDE + 1, SMALL_SIDE + 1), 2)):
-        with one_blas_thread(*shape):
-            assert num_threads() == threads
+        large = SMALL_SIDE + 1
+        for shape, threads in (((), 1), ((SMALL_SIDE, 10**6), 1), ((large, large), 2)):
+            with one_blas_thread(*shape):
+                assert num_threads() == threads
+        assert num_threads() == 2
 
 
 SCATTERED = """

@@ -1,23 +1,74 @@
-"""Exit codes, signals and standard output of the process around a command."""
+"""Help pages, exit codes, signals and standard output of the process around a command."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from importlib.metadata import version
 
 import pytest
 
 from refold.cli import main
-from refold.cli._outputs import loading
-from refold.cli._process import Termination, run
-from refold.training.loop._stopping import Interrupt
+from refold.cli._app import _COMMANDS
+from refold.cli._process import run_command
 
 no_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
+COMMANDS = [command.__name__ for commands in _COMMANDS.values() for command in commands]
+HEAVY = {"jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "sklearn"}
 LIMIT, ROOM = 100_000, 100
 LIMIT_FILES = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))"
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example_and_describes_every_argument(command, run):
+    lines = run(command, "--help").out.splitlines()
+    assert f"Example:  refold {command}" in " ".join(lines)
+    rows = [line.strip("│ *") for line in lines if re.match(r"│[ *]{1,4}(--|[A-Z]+ )", line)]
+    assert rows
+    assert [row for row in rows if len(row.split("  ", 1)) < 2] == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["-h"]])
+def test_general_help_lists_the_commands_under_headings(arguments, run):
+    shown = run(*arguments)
+    assert all(f"│ {command} " in shown.out for command in COMMANDS)
+    assert all(f"─ {heading} ─" in shown.out for heading in _COMMANDS)
+    assert shown.err == ""
+
+
+def test_version_and_help_load_nothing_heavy():
+    program = (
+        "import sys; from refold.cli import main; main(['--version']); main(['--help']); "
+        f"sys.exit(', '.join(sorted({HEAVY!r} & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "\n"
+    assert done.stdout.startswith(f"refold {version('refold')}\nUsage")
+
+
+def test_help_shows_each_option_in_its_group_with_its_default(run):
+    shown = " ".join(run("fit", "--help").out.replace("│", " ").split())
+    groups = ["Model", "Training", "Windows", "Tables", "Cluster"]
+    places = [shown.index(f"─ {group} ─") for group in groups]
+    assert places == sorted(places)
+    assert "--units N Units per recurrent layer. [default: 96]" in shown
+    assert "--refit --no-refit Retrain on all sequences at the end." in shown
+    assert "[default: a quarter of --window]" in shown
+
+
+def test_the_last_of_a_repeated_option_counts(run):
+    shown = run("data", "ramps", "-n", "1", "-n", "3", "--format", "npy", "--format", "csv").out
+    assert len({line.split(",")[0] for line in shown.splitlines()[1:]}) == 3
+
+
+# Standard output
 
 
 def process(*arguments, before, **options):
@@ -29,17 +80,15 @@ def process(*arguments, before, **options):
 
 @no_windows
 @pytest.mark.parametrize("unbuffered", ["1", ""])
-@pytest.mark.parametrize("arguments", [("data", "moving-ones", "-n", "500"), ("data",)])
-def test_output_that_does_not_fit_is_an_error(tmp_path, arguments, unbuffered):
+def test_output_that_does_not_fit_is_an_error(tmp_path, unbuffered):
     """The file accepts only a part of the output, like a disk that is nearly full."""
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with (tmp_path / "output").open("wb") as stream:
         stream.seek(LIMIT - ROOM)
+        arguments = "data", "moving-ones", "-n", "500"
         done = process(*arguments, before=LIMIT_FILES, stdout=stream, env=environment)
     assert done.returncode == 2
-    assert done.stderr.decode() == (
-        "Error: Standard output cannot be written: File too large. The output is incomplete.\n"
-    )
+    assert done.stderr == b"Error: File too large. The output is incomplete.\n"
     assert (tmp_path / "output").stat().st_size == LIMIT
 
 
@@ -59,6 +108,9 @@ def test_a_closed_pipe_is_not_an_error():
         assert started.wait(timeout=120) == 1
 
 
+# Signals
+
+
 @pytest.mark.usefixtures("ctrl_c")
 @no_windows
 def test_ctrl_c_is_one_line(tmp_path):
@@ -75,8 +127,7 @@ def test_ctrl_c_is_one_line(tmp_path):
         output, errors = started.communicate(timeout=60)
     assert started.returncode == 130
     assert output == b""
-    assert errors.decode().startswith("Interrupted: Stopped by Ctrl-C.")
-    assert len(errors.splitlines()) == 1
+    assert errors == b"Interrupted: Stopped by Ctrl-C. Unfinished output was not written.\n"
     assert list(tmp_path.rglob("*.*")) == []
 
 
@@ -98,25 +149,10 @@ class TestSigterm:
     @pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
     def test_a_command_ends_with_one_line(self, capsys, ctrl_c):
         signal.signal(signal.SIGINT, ctrl_c)
-        assert run(lambda: signal.raise_signal(signal.SIGTERM)) == 143
+        assert run_command(lambda: signal.raise_signal(signal.SIGTERM)) == 143
         message = "Terminated: Stopped by SIGTERM. Unfinished output was not written.\n"
         assert capsys.readouterr().err == message
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-    def test_a_training_that_ignores_ctrl_c_can_be_terminated(self):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with Termination(), Interrupt() as interrupt:
-            signal.raise_signal(signal.SIGINT)
-            assert not interrupt.asked
-            signal.raise_signal(signal.SIGTERM)
-            assert interrupt.asked
-
-    def test_an_existing_signal_handler_is_kept(self, capsys):
-        came = []
-        signal.signal(signal.SIGTERM, lambda *_: came.append(True))
-        assert run(lambda: signal.raise_signal(signal.SIGTERM)) == 0
-        assert came == [True]
-        assert capsys.readouterr().err == ""
 
     def test_a_fit_writes_its_checkpoint_and_says_how_to_continue(
         self, sines, fit_options, tmp_path, capsys
@@ -142,26 +178,17 @@ class TestSigterm:
         assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
 
 
+# Errors and warnings
+
+
 def test_an_error_of_refold_itself_keeps_its_traceback():
     def broken():
         raise ZeroDivisionError("a fault")
 
     with pytest.raises(ZeroDivisionError, match="a fault"):
-        run(broken)
+        run_command(broken)
 
 
 def test_a_warning_is_one_line(capsys):
-    assert run(lambda: warnings.warn("a constant\n feature", UserWarning, stacklevel=1)) == 0
+    assert run_command(lambda: warnings.warn("a constant\n feature", stacklevel=1)) == 0
     assert capsys.readouterr().err == "Warning: a constant feature\n"
-
-
-@pytest.mark.parametrize("quiet", [False, True])
-def test_loading_keras_is_shown_on_a_terminal_only(monkeypatch, capsys, quiet):
-    for in_terminal in (True, False):
-        monkeypatch.setenv("FORCE_COLOR", "1")
-        if not in_terminal:
-            monkeypatch.delenv("FORCE_COLOR")
-        with loading(quiet=quiet):
-            pass
-        is_shown = "loading Keras and JAX" in capsys.readouterr().err
-        assert is_shown == (in_terminal and not quiet)

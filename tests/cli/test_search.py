@@ -1,8 +1,6 @@
 """``refold index``, ``search`` and ``cluster``, from files."""
 
 import json
-import subprocess
-import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -55,20 +53,6 @@ def test_hits_with_a_condition_and_a_picture(sines, index, tmp_path, run):
     assert hits.column_names == ["query", "rank", "distance", "id", "site", "load"]
     assert sorted(hits["id"].to_pylist()) == [1, 3, 5]
     assert picture.read_bytes()[:4] == b"\x89PNG"
-
-
-def test_a_search_needs_neither_jax_nor_scikit_learn(sines, index):
-    program = (
-        "import sys\n"
-        "from refold._support.optional_imports import RefusingFinder\n"
-        "sys.meta_path[:0] = map(RefusingFinder, ('jax', 'keras', 'sklearn', 'scipy', 'pandas'))\n"
-        "from refold.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))"
-    )
-    given = ["search", sines / "bare.refold", index, "--like", "7", "-k", "1"]
-    done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True)
-    assert done.stderr == "Found 1 hits of 1 queries in 80 rows.\n"
-    assert json.loads(done.stdout)["query"] == 7
 
 
 def test_rows_of_an_index_can_be_changed(sines, tmp_path, run):

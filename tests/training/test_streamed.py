@@ -7,7 +7,7 @@ import refold
 from refold import Checkpoint, SequenceAutoencoder
 from refold.arguments import Arguments
 from refold.cli import main
-from refold.cli._codes import read_codes
+from refold.cli._code_files import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.sequences import Batches, Scaler, Sequences, read, write
 from refold.training import Divided, Processes

@@ -3,45 +3,59 @@
 import sys
 from inspect import cleandoc
 
-from cyclopts import App, CycloptsError, Parameter
-from cyclopts.exceptions import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.exceptions import UnknownOptionError
 
 import refold
 from refold._support.optional_imports import RefusingFinder, check_training_packages
-from refold.cli._process import run
-from refold.cli.detect import detect, forecast, generate, stream
-from refold.cli.encode import decode, encode, reconstruct
-from refold.cli.fit import curve, doctor, fit
-from refold.cli.info import data, export, info
-from refold.cli.report import demo, probe, report
+from refold.cli._process import run_command
+from refold.cli.codes import decode, encode, probe, reconstruct
+from refold.cli.examples import data, demo
+from refold.cli.models import export, info, serve
+from refold.cli.pages import explore, report
+from refold.cli.predictions import detect, forecast, generate, stream
 from refold.cli.search import cluster, index, search
-from refold.cli.serve import explore, serve
+from refold.cli.training import curve, doctor, fit
 from refold.errors import ParameterError
 
 _EXAMPLE = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
-# Each command with its example.
+# The headings of the help, which are the names of the modules: each command with its example.
 _COMMANDS = {
-    fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
-    encode: "refold encode vowels.refold vowels.parquet -o codes.parquet",
-    decode: "refold decode vowels.refold codes.parquet -o back.parquet",
-    reconstruct: "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
-    info: "refold info vowels.refold --json",
-    curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
-    doctor: "refold doctor vowels.parquet --latent-dim 16 --seed 0",
-    detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
-    forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
-    stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
-    serve: "refold serve vowels.refold --port 8000",
-    explore: "refold explore vowels.refold vowels.parquet --label speaker",
-    index: "refold index vowels.refold vowels.parquet -o vowels.index",
-    search: "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
-    cluster: "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",
-    generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
-    probe: "refold probe vowels.refold vowels.parquet --label speaker",
-    report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
-    export: "refold export vowels.refold -o vowels.onnx",
-    data: "refold data moving-ones -o ones.npz -n 5000",
-    demo: "refold demo --output demo",
+    "Training": {
+        fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
+        curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
+        doctor: "refold doctor vowels.parquet --latent-dim 16 --seed 0",
+    },
+    "Codes": {
+        encode: "refold encode vowels.refold vowels.parquet -o codes.parquet",
+        decode: "refold decode vowels.refold codes.parquet -o back.parquet",
+        reconstruct: "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
+        probe: "refold probe vowels.refold vowels.parquet --label speaker",
+    },
+    "Predictions": {
+        detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
+        forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
+        stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
+        generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
+    },
+    "Search": {
+        index: "refold index vowels.refold vowels.parquet -o vowels.index",
+        search: "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
+        cluster: "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",
+    },
+    "Pages": {
+        report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
+        explore: "refold explore vowels.refold vowels.parquet --label speaker",
+    },
+    "Models": {
+        info: "refold info vowels.refold --json",
+        export: "refold export vowels.refold -o vowels.onnx",
+        serve: "refold serve vowels.refold --port 8000",
+    },
+    "Examples": {
+        data: "refold data moving-ones -o ones.npz -n 5000",
+        demo: "refold demo --output demo",
+    },
 }
 # Commands that need the packages that a small installation does not have.
 _NEED_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
@@ -65,17 +79,20 @@ def _make_app() -> App:
             show_default=lambda default: None if default in (None, False) else str(default),
         ),
     )
-    for place, (command, example) in enumerate(_COMMANDS.items()):
-        # the paragraphs above the arguments, each in one line
-        text, *_ = cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
-        paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-        app.command(
-            command,
-            help="\n\n".join(paragraphs),
-            help_epilogue=f"Example:  {example}",
-            version_flags=[],
-            sort_key=place,
-        )
+    for heading, commands in _COMMANDS.items():
+        group = Group.create_ordered(heading)
+        for place, (command, example) in enumerate(commands.items()):
+            # the paragraphs above the arguments, each in one line
+            text, *_ = cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
+            paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+            app.command(
+                command,
+                help="\n\n".join(paragraphs),
+                help_epilogue=f"Example:  {example}",
+                version_flags=[],
+                group=group,
+                sort_key=place,
+            )
     return app
 
 
@@ -102,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
         # short command. No command uses it.
         sys.meta_path.insert(0, RefusingFinder("pandas"))
         arguments = sys.argv[1:]
-    return run(lambda: _call(arguments))
+    return run_command(lambda: _call(arguments))
 
 
 def _call(arguments: list[str]) -> None:
@@ -112,25 +129,12 @@ def _call(arguments: list[str]) -> None:
             arguments, print_error=False, exit_on_error=False
         )
     except CycloptsError as error:
-        raise ParameterError(_usage(error)) from error
+        error.verbose = False
+        if isinstance(error, UnknownOptionError) and error.app and not error.argument_collection:
+            error.argument_collection = error.app.assemble_argument_collection()  # to suggest one
+        chain, problem = " ".join(["refold", *(error.command_chain or ())]), str(error)
+        period = "" if problem.endswith((".", "?")) else "."
+        raise ParameterError(f"{problem}{period} Try: {chain} --help") from error
     if command in _NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound.args, **bound.kwargs)
-
-
-def _usage(error: CycloptsError) -> str:
-    """Return what is wrong with the arguments of a command, and where its help is."""
-    error.verbose = False
-    if isinstance(error, UnknownOptionError) and error.app and not error.argument_collection:
-        error.argument_collection = error.app.assemble_argument_collection()  # to suggest one
-    message = str(error)
-    if isinstance(error, UnusedCliTokensError):
-        message = f"There are too many arguments: {' '.join(error.unused_tokens or ())}."
-    elif isinstance(error, MissingArgumentError) and error.argument:
-        name = error.argument.name
-        noun = "option" if name.startswith("-") else "argument"
-        message = f"The {noun} {name} is missing."
-        if error.keyword is not None:
-            message = f"The option {error.keyword} needs a value."
-    command = " ".join(["refold", *(error.command_chain or ())])
-    return f"{message} Try: {command} --help"

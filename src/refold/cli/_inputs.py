@@ -1,14 +1,12 @@
 """What a command reads: files and standard input, models, and sequences with their options."""
 
 import contextlib
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -16,7 +14,7 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.native_libraries import return_freed_memory
-from refold.cli._options import PANELS, InputFormat, Name, Names, WindowOptions, numbers, split
+from refold.cli import _options as options
 from refold.cli._outputs import (
     CODE_FORMATS,
     MODEL_FORMATS,
@@ -37,7 +35,7 @@ def readable(
     formats = formats or tuple(refold.sequences.FORMATS)
     chosen = None if format_name is None else check_format(format_name, formats)
     path = None if name == STREAM else refold.sequences.local_path(name)
-    if path is not None and chosen in {None, format_of(path)}:
+    if path is not None and chosen in {None, format_of(name)}:
         yield path
         return
     if chosen is None and len(formats) > 1:
@@ -48,7 +46,7 @@ def readable(
         path.stat()  # raises an error with the name that the user gave
     # a copy of standard input, or a link to a file whose suffix is another one
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
-        stand_in = Path(folder) / f"input.{chosen or next(iter(formats))}"
+        stand_in = Path(folder) / f"input.{chosen or ''.join(formats)}"  # the only one
         if path is None:
             with stand_in.open("wb") as target:
                 shutil.copyfileobj(standard_input(), target)
@@ -81,26 +79,10 @@ def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
 
 def read_codes(name: str, input_format: str | None, model: "refold.Model") -> tuple[Any, Any]:
     """Read codes (n_sequences, latent_dim) of a model, and their ids."""
-    from refold.cli import _codes
+    from refold.cli import _code_files
 
     with readable(name, input_format, CODE_FORMATS) as path:
-        return _codes.read_codes(path, model.schema.id_name, model)
-
-
-def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
-    """Return the lengths of ``--lengths``: one number, a list, or a file with one per line."""
-    if text is None:
-        return None
-    try:
-        parts = text.split(",")
-        if os.path.isfile(text):  # noqa: PTH113 - text may be too long for the name of a file
-            parts = Path(text).read_text(encoding="utf-8-sig").split()
-        lengths = [int(part) for part in parts]
-    except ValueError as error:
-        raise ParameterError(
-            f"--lengths must be comma-separated integers or a file with one per line. Got {text!r}."
-        ) from error
-    return lengths * num_codes if len(lengths) == 1 else lengths
+        return _code_files.read_codes(path, model.schema.id_name, model)
 
 
 def require_in_memory(source: "refold.Sequences", name: str) -> Any:
@@ -113,7 +95,7 @@ def require_in_memory(source: "refold.Sequences", name: str) -> Any:
     return source
 
 
-@Parameter(name="*", group=PANELS["Tables"])
+@Parameter(name="*", group=options.PANELS["Tables"])
 @dataclass(frozen=True)
 class Reading:
     """How to read sequences: the columns of a table, and the format of the file.
@@ -129,30 +111,30 @@ class Reading:
         time_gaps: Add the time since the previous step as a column, time_gap.
     """
 
-    id_column: Annotated[Name, Parameter(name="--id")] = None
-    time_column: Annotated[Name, Parameter(name="--time")] = None
-    columns: Names = None
-    column_types: Annotated[str | None, Parameter(metavar="TYPES")] = None
+    id_column: Annotated[options.Name, Parameter(name="--id")] = None
+    time_column: Annotated[options.Name, Parameter(name="--time")] = None
+    columns: options.Names = None
+    column_types: options.ColumnTypes = None
     unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
     layout: Annotated[str | None, Parameter(metavar="LAYOUT")] = None
     sort: bool = False
     time_gaps: bool = False
-    input_format: InputFormat = None
+    input_format: options.InputFormat = None
 
-    @cached_property
-    def options(self) -> dict[str, Any]:
+    @property
+    def arguments(self) -> dict[str, Any]:
         """The options that are set, as arguments of `refold.sequences.read`."""
-        options = {
+        values: dict[str, Any] = {
             "id": self.id_column,
             "time": self.time_column,
-            "columns": None if self.columns is None else split(self.columns, option="--columns"),
-            "column_types": _column_types(self.column_types),
+            "columns": self.columns,
+            "column_types": self.column_types,
             "unit": self.unit,
-            "sort": self.sort or None,
-            "time_gaps": self.time_gaps or None,
             "layout": self.layout,
+            "sort": self.sort,
+            "time_gaps": self.time_gaps,
         }
-        return {name: value for name, value in options.items() if value is not None}
+        return {name: value for name, value in values.items() if options.is_set(value)}
 
     @contextmanager
     def opened(
@@ -181,10 +163,10 @@ class Reading:
             check_named("--label", name, labels)
         with self._named(name, files) as path:
             source = self._open(model, path, columns if labels is None else ())
-            id_column = source.schema.id_name
-            if labels is None and id_column in columns:
+            if labels is None and source.schema.id_name in columns:
                 raise SchemaError(
-                    f"The label column {id_column!r} is the id column. Choose another one."
+                    f"The label column {source.schema.id_name!r} is the id column. Choose another "
+                    "one."
                 )
             values = {column: self._labels(labels or path, column, source) for column in columns}
             yield source, values
@@ -199,7 +181,7 @@ class Reading:
         model: "refold.Model",
         normal: str | None,
         files: Files,
-        windows: WindowOptions = WindowOptions(),
+        windows: options.WindowOptions = options.WindowOptions(),
     ) -> "refold.Model":
         """Return a model that is calibrated on the file of ``--normal``, if there is one."""
         if normal is None:
@@ -211,7 +193,7 @@ class Reading:
     @contextmanager
     def _named(self, name: str, files: Files) -> Iterator[Path]:
         """Open one of the inputs; ``--format`` is that of standard input, if one of them is."""
-        has_suffix = format_of(Path(name)) in refold.sequences.FORMATS
+        has_suffix = format_of(name) in refold.sequences.FORMATS
         is_for_other = has_suffix and STREAM in files.inputs
         with readable(name, None if is_for_other else self.input_format) as path:
             yield path
@@ -219,61 +201,65 @@ class Reading:
     def _open(self, model: "refold.Model | None", path: Path, labels: Sequence[str]) -> Any:
         """Read a file with the options; data larger than memory are mapped."""
         if model is None:
-            sequences = refold.sequences.read(path, **self.options)
+            sequences = refold.sequences.read(path, **self.arguments)
         else:
-            sequences = self._read_for(model, path, labels)
+            sequences = self._read_for(model.schema, path, labels)
         if sequences.is_mapped:
             return_freed_memory()
         return sequences
 
-    def _read_for(self, model: "refold.Model", path: Path, labels: Sequence[str]) -> Any:
+    def _read_for(
+        self, schema: "refold.sequences.Schema", path: Path, labels: Sequence[str]
+    ) -> Any:
         """Read a file with the options, and by default with the columns of the training data."""
-        schema, options = model.schema, dict(self.options)
         present = _columns_of(path)
-        names = list(schema.names)
-        if schema.time_gaps and ((present and names[-1] not in present) or self.time_gaps):
-            options["time_gaps"] = True
-            names.pop()  # computed, and not in the file
+        known = refold.sequences.FORMATS.get(
+            "parquet" if path.is_dir() else str(format_of(path.name))
+        )
+        features, chosen = list(schema.names), self.arguments
+        if schema.time_gaps and (self.time_gaps or (present and features[-1] not in present)):
+            chosen["time_gaps"] = True
+            features.pop()  # computed, and not in the file
+        if known and "unit" in known.read_options and schema.layout == "words":
+            chosen.setdefault("unit", "words")
         # by default, ids and times have their names in the training data, if the file has them
-        remembered: dict[str, Any] = {"id": schema.id_name, "time": schema.time_name}
-        remembered = {k: v for k, v in remembered.items() if v and k not in options}
+        keys: dict[str, Any] = {"id": schema.id_name, "time": schema.time_name}
+        keys = {key: name for key, name in keys.items() if name is not None and key not in chosen}
 
-        if labels and "columns" not in options and present:
-            keys = {option: name for option, name in remembered.items() if name in present}
-            not_features = {*labels}
-            not_features |= {(options | keys).get(key, key) for key in ("id", "time")}
+        has_names = bool(present) or (known is not None and known.is_table)
+        is_default = refold.sequences.has_default_names(schema)
+        if (
+            self.layout != "wide"
+            and has_names
+            and (not is_default or (labels and set(features) <= set(present)))
+        ):
+            chosen.setdefault("columns", features)
+        elif labels and present:
+            own = {key: name for key, name in keys.items() if name in present}
+            not_features = {*labels, *((chosen | own).get(key, key) for key in ("id", "time"))}
             others = [name for name in present if name not in not_features]
             if self.layout == "wide":
-                options["columns"] = refold.sequences.step_columns(others)
-            else:
-                options["columns"] = names if set(names) <= set(present) else others
-        suffix = "parquet" if path.is_dir() else format_of(path) or ""
-        chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
-        named = not refold.sequences.has_default_names(schema) and self.layout != "wide"
-        if named and ((chosen and chosen.is_table) or present):
-            options.setdefault("columns", names)
-        if chosen and "unit" in chosen.read_options and schema.layout == "words":
-            options.setdefault("unit", "words")
+                others = refold.sequences.step_columns(others)
+            chosen.setdefault("columns", others)
 
         try:
-            return refold.sequences.read(path, **options, **remembered)
+            return refold.sequences.read(path, **chosen, **keys)
         except (SchemaError, ParameterError):  # this file has no such columns
-            remembered.pop("time", None)
-            for fewer in (remembered, {}):
+            keys.pop("time", None)
+            for fewer in (keys, {}):
                 with contextlib.suppress(SchemaError, ParameterError):
-                    return refold.sequences.read(path, **options, **fewer)
+                    return refold.sequences.read(path, **chosen, **fewer)
             raise
 
     def _labels(self, path: str | Path, label: str, source: Any) -> Any:
         """Read labels, matched by ``--id`` or by the id column of the sequences."""
-        id_column = source.schema.id_name
-        if self.id_column is None and id_column is not None:
+        if self.id_column is None and source.schema.id_name is not None:
             with contextlib.suppress(SchemaError):  # its id column may have another name
-                return refold.sequences.read_labels(path, label, source, id=id_column)
+                return refold.sequences.read_labels(path, label, source, id=source.schema.id_name)
         return refold.sequences.read_labels(path, label, source, id=self.id_column)
 
 
-@Parameter(name="*", group=PANELS["Tables"])
+@Parameter(name="*", group=options.PANELS["Tables"])
 @dataclass(frozen=True)
 class TrainingData(Reading):
     """How to read sequences to train on.
@@ -282,14 +268,7 @@ class TrainingData(Reading):
         missing: Numbers that mark a missing value, such as -99999.
     """
 
-    missing: Annotated[list[str] | None, Parameter(metavar="X,...")] = None
-
-    @cached_property
-    def missing_values(self) -> list[float] | None:
-        """The numbers of ``--missing``."""
-        if self.missing is None:
-            return None
-        return numbers(",".join(self.missing), float, "--missing", "numbers, such as -99999,1e20")
+    missing: options.Floats = None
 
 
 def _columns_of(path: Path) -> list[str]:
@@ -300,18 +279,3 @@ def _columns_of(path: Path) -> list[str]:
         return refold.sequences.column_names(path)
     except (RefoldError, OSError, ValueError, pa.ArrowException):
         return []  # reading the file raises the error
-
-
-def _column_types(text: str | None) -> str | list[str] | dict[str, str] | None:
-    if text is None:
-        return None
-    parts = split(text, option="--column-types")
-    if any("=" in part for part in parts):
-        if not all("=" in part for part in parts):
-            raise ParameterError(
-                f"--column-types must name a column for every type or for none. Got {text!r}; "
-                "write page=categorical,x=numeric."
-            )
-        pairs = (part.rpartition("=") for part in parts)
-        return {name.strip(): column_type.strip() for name, _, column_type in pairs}
-    return parts[0] if len(parts) == 1 else parts

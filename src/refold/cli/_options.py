@@ -1,8 +1,10 @@
 """Arguments and options that several commands share, one by one and in groups."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 from cyclopts import Group, Parameter, Token
 from cyclopts.argument import ArgumentCollection
@@ -20,6 +22,40 @@ PANELS = {
 }
 
 
+# How the text of an option is read. Cyclopts calls a converter with the type and the tokens, and
+# puts the name of the option before the text of a ValueError.
+
+
+def _separated(hint: Any, tokens: Any) -> list[Any]:
+    """Return the comma-separated values of a list of names, integers or numbers."""
+    (kind,), text = get_args(hint), ",".join(token.value for token in tokens)
+    noun = {str: "names", int: "integers", float: "numbers"}[kind]
+    try:
+        parts = [kind(part.strip()) for part in text.split(",")]
+    except ValueError:
+        parts = [""]
+    if "" in parts:
+        raise ValueError(f"expected comma-separated {noun}. Got {text[:40]!r}.")
+    return parts
+
+
+def _lengths(hint: Any, tokens: Any) -> list[int]:
+    """Return lengths: one number, a list, or those of a file with one per line."""
+    text = tokens[-1].value
+    if os.path.isfile(text):  # noqa: PTH113 - text may be too long for the name of a file
+        text = ",".join(Path(text).read_text("utf-8-sig", "replace").split())
+    return _separated(hint, [tokens[-1].evolve(value=text)])
+
+
+def _column_types(_: Any, tokens: Any) -> str | list[str] | dict[str, str]:
+    """Return the type of all columns, types in their order, or types by name."""
+    parts = _separated(list[str], tokens)
+    if any("=" in part for part in parts):
+        pairs = (part.rpartition("=") for part in parts)
+        return {name.strip(): column_type.strip() for name, _, column_type in pairs}
+    return parts[0] if len(parts) == 1 else parts
+
+
 def _check_no_option(_: object, value: str | None) -> None:
     """Refuse an unknown option where a file is expected; ``-`` is a standard stream."""
     if value is not None and value.startswith("-") and value != "-":
@@ -27,31 +63,44 @@ def _check_no_option(_: object, value: str | None) -> None:
         raise UnknownOptionError(token=token, argument_collection=ArgumentCollection())
 
 
-def _file(help: str | None = None) -> Parameter:  # noqa: A002
+def _file(**settings: Any) -> Parameter:
     """Describe an argument without a name."""
-    return Parameter(help=help, validator=_check_no_option)
+    return Parameter(validator=_check_no_option, **settings)
+
+
+def _option(metavar: str, **settings: Any) -> Parameter:
+    """Describe an option with a value."""
+    return Parameter(metavar=metavar, **settings)
 
 
 def _number(least: int, most: int | None = None, **settings: Any) -> Parameter:
     """Describe an option with an integer within limits."""
-    return Parameter(validator=Number(gte=least, lte=most), metavar="N", **settings)
+    return _option("N", validator=Number(gte=least, lte=most), **settings)
+
+
+def _list(metavar: str, converter: Any = _separated, **settings: Any) -> Parameter:
+    """Describe an option with comma-separated values."""
+    return _option(metavar, converter=converter, n_tokens=1, **settings)
 
 
 # Arguments without a name.
 File = Annotated[str, _file()]
 OptionalFile = Annotated[str | None, _file()]
-ModelFile = Annotated[str, _file("Model file from `refold fit`, or -.")]
-DataFile = Annotated[str, _file("File of sequences, or -.")]
+ModelFile = Annotated[str, _file(help="Model file from `refold fit`, or -.")]
+DataFile = Annotated[str, _file(help="File of sequences, or -.")]
 
 # Options that each command describes.
 Positive = Annotated[int, _number(1)]
 PositiveOrNone = Annotated[int | None, _number(1)]
-Count = Annotated[int | None, Parameter(metavar="N")]
-Name = Annotated[str | None, Parameter(metavar="NAME")]
-Names = Annotated[str | None, Parameter(metavar="A,B,...")]
-SideFile = Annotated[str | None, Parameter(metavar="FILE")]
-Picture = Annotated[str | None, Parameter(metavar="PICTURE")]
-Table = Annotated[str, Parameter(alias="-o", metavar="TABLE")]
+Count = Annotated[int | None, _option("N")]
+Name = Annotated[str | None, _option("NAME")]
+Names = Annotated[list[str] | None, _list("A,B,...")]
+Integers = Annotated[list[int] | None, _list("N,N,...")]
+Floats = Annotated[list[float] | None, _list("X,...")]
+ColumnTypes = Annotated[Any, _list("TYPES", converter=_column_types)]
+SideFile = Annotated[str | None, _option("FILE")]
+Picture = Annotated[str | None, _option("PICTURE")]
+Table = Annotated[str, _option("TABLE", alias="-o")]
 
 # Options with the same meaning everywhere.
 Quiet = Annotated[
@@ -69,60 +118,49 @@ LatentSteps = Annotated[
     int | None,
     _number(
         0,
-        help="Steps of latent optimization per code; 0 turns it off and is faster.",
-        show_default="as in the fit",
+        help="Steps of latent optimization per code; 0 turns it off and is faster. "
+        "[default: as in the fit]",
     ),
 ]
 NumClusters = Annotated[
     int | None,
-    _number(
-        1,
-        alias="-n",
-        help="Number of clusters, for k-means.",
-        show_default="HDBSCAN finds it",
-    ),
+    _number(1, help="Number of clusters, for k-means. [default: HDBSCAN finds it]", alias="-n"),
 ]
 Lengths = Annotated[
-    str | None,
-    Parameter(
-        metavar="LENGTHS",
-        help="Lengths of the sequences: 10, or 3,5,7, or a text file with one per line.",
-        show_default="decoded from the code",
+    list[int] | None,
+    _list(
+        "LENGTHS",
+        _lengths,
+        help="Lengths of the sequences: 10, or 3,5,7, or a text file with one per line. "
+        "[default: decoded from the code]",
     ),
 ]
-DataOutput = Annotated[
-    str, Parameter(alias="-o", metavar="DATA", help="File for the sequences, or -.")
-]
+DataOutput = Annotated[str, _option("DATA", help="File for the sequences, or -.", alias="-o")]
 NormalData = Annotated[
     str | None,
-    Parameter(
-        metavar="DATA",
-        help="Normal sequences for calibration, not in the training data.",
-        show_default="those set aside by `refold fit --calibration-fraction`",
+    _option(
+        "DATA",
+        help="Normal sequences for calibration, not in the training data. "
+        "[default: those set aside by `refold fit --calibration-fraction`]",
     ),
 ]
-LabelFile = Annotated[
-    str | None,
-    Parameter(metavar="FILE", help="File with that column.", show_default="DATA"),
-]
+LabelFile = Annotated[str | None, _option("FILE", help="File with that column. [default: DATA]")]
 InputFormat = Annotated[
     str | None,
-    Parameter(
-        name="--format", metavar="FORMAT", help="Format of the input, instead of its suffix."
-    ),
+    _option("FORMAT", help="Format of the input, instead of its suffix.", name="--format"),
 ]
 OutputFormat = Annotated[
     str | None,
-    Parameter(
-        metavar="FORMAT",
-        help="Format of standard output, if not that of --format.",
-        show_default="jsonl",
-    ),
+    _option("FORMAT", help="Format of standard output. [default: that of --format, or jsonl]"),
 ]
 TableFormat = Annotated[
-    str | None,
-    Parameter(metavar="FORMAT", help="Format of standard output.", show_default="jsonl"),
+    str | None, _option("FORMAT", help="Format of standard output. [default: jsonl]")
 ]
+_CLUSTER = (
+    "Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for that of "
+    "RAY_ADDRESS, or local to start one here."
+)
+OnCluster = Annotated[str | None, _option("CLUSTER", help=_CLUSTER, group=PANELS["Cluster"])]
 
 
 @Parameter(name="*", group=PANELS["Windows"])
@@ -151,7 +189,7 @@ class WindowOptions:
 class ArgumentOptions:
     """Arguments of the estimator. One that is None has its default, or the value of a model."""
 
-    def chosen(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """Return the arguments that are set."""
         values = {name: value for name, value in vars(self).items() if value is not None}
         return {name: OPTIONS[name].read(value) for name, value in values.items()}
@@ -189,34 +227,23 @@ class CurveOptions(_argument_options("units", "max_epochs", "validation_fraction
 
 def check_needs(option: str, value: object, needed: str, other: object) -> None:
     """Refuse an option without another one that it needs; None and False are not set."""
-    if _is_set(value) and not _is_set(other):
+    if is_set(value) and not is_set(other):
         raise ParameterError(f"{option} needs {needed.split()[0]}. Add {needed}.")
 
 
 def check_excludes(option: str, others: Mapping[str, object]) -> None:
     """Refuse options, by the names of their arguments, that cannot be combined with one."""
-    combined = [name for name, value in others.items() if _is_set(value)]
+    combined = [name for name, value in others.items() if is_set(value)]
     if combined:
         raise ParameterError(
             f"{argument(min(combined))} cannot be used with {option}. Leave it out."
         )
 
 
-def _is_set(value: object) -> bool:
+def is_set(value: object) -> bool:
     return value is not None and value is not False
 
 
-def numbers(text: str, kind: Callable[[str], Any], option: str, expected: str) -> list[Any]:
-    """Return the numbers of a comma-separated value; `expected` completes "--sizes must be"."""
-    try:
-        return [kind(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ParameterError(f"{option} must be {expected}. Got {text!r}.") from error
-
-
-def split(text: str, *, option: str, noun: str = "name") -> list[str]:
-    """Return the parts of a comma-separated value, none of which may be empty."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise ParameterError(f"{option} has an empty {noun}. Got {text!r}; write a,b,c.")
-    return parts
+def lengths_of(lengths: list[int] | None, count: int) -> list[int] | None:
+    """Return ``--lengths`` for a number of codes; a single length is that of all."""
+    return lengths * count if lengths is not None and len(lengths) == 1 else lengths

@@ -4,11 +4,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +18,7 @@ from rich.text import Text
 import refold
 from refold._support.optional_imports import optional
 from refold._support.output import write_all
-from refold.errors import ParameterError, SchemaError
+from refold.errors import ParameterError
 
 STREAM = "-"
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy", "npz")
@@ -74,50 +75,22 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left:
     Console(markup=False, emoji=False).print(table)  # a column may be "speed [m/s]"
 
 
-def print_facts(facts: Mapping[str, str | None]) -> None:
-    """Print names and texts in two columns; a text is None if there is nothing to say."""
-    table: Any = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, text in facts.items():
-        if text is not None:
-            table.add_row(name, text)
-    Console(markup=False, emoji=False).print(table)
-
-
-@contextmanager
-def loading(*, quiet: bool) -> Iterator[None]:
-    """Show in a terminal that Keras and JAX are loading, which takes seconds."""
-    if quiet:
-        yield
-        return
-    with Console(stderr=True).status("loading Keras and JAX"):
-        yield
-
-
 # Formats
 
 
-def format_of(path: Path) -> str | None:
-    """Return the format of a file by its suffix; None if it is unknown."""
-    known = refold.sequences.format_named(path.name)
+def format_of(name: str) -> str | None:
+    """Return the format of a file by the suffix of its name; None if it is unknown."""
+    known = refold.sequences.format_named(name)
     if known is not None:
         return known.name
-    suffix = path.suffix.lower().lstrip(".")
+    suffix = Path(name).suffix.lower().lstrip(".")
     return suffix if suffix in _OTHER_FORMATS else None
 
 
-def plain_format(name: str) -> str:
-    """Normalize the name of a format: ``csv`` for ``.CSV`` and ``csv.gz``."""
-    name = name.lstrip(".").lower()
-    known = refold.sequences.format_named(f"file.{name}") if "." in name else None
-    return name if known is None else known.name
-
-
 def check_format(format_name: str, formats: Iterable[str]) -> str:
-    """Return the plain name of a format, which must be one of some."""
-    chosen = plain_format(format_name)
-    if chosen not in formats:
+    """Return the plain name of a format, which must be one of some: "csv" for ".CSV"."""
+    chosen = format_of(f"data.{format_name.lstrip('.')}")
+    if chosen is None or chosen not in formats:
         raise ParameterError(
             f"The format must be one of {', '.join(formats)}. Got {format_name!r}."
         )
@@ -149,10 +122,8 @@ class Files:
     def __init__(self, *inputs: str | None) -> None:
         self.inputs = [name for name in inputs if name is not None]
         if self.inputs.count(STREAM) > 1:
-            others = "a file for the other" if len(inputs) == 2 else "files for the others"
-            raise ParameterError(f"Only one input can be standard input. Name {others}.")
-        named = [name for name in self.inputs if name != STREAM]
-        self._taken = {os.path.realpath(name): "an input" for name in named}
+            raise ParameterError("Only one input can be standard input. Name a file for the other.")
+        self._taken = {os.path.realpath(name) for name in self.inputs if name != STREAM}
 
     def output(
         self,
@@ -160,52 +131,35 @@ class Files:
         formats: tuple[str, ...],
         format_name: str | None = None,
         *,
-        option: str | None = None,
+        option: str | None = None,  # of an output that cannot be standard output
+        input_format: str | None = None,  # that of a conversion: standard output has it, too
     ) -> "Output":
-        """Check an output: a file has the format of its suffix, a stream or device `format_name`.
-
-        Without `format_name`, a stream has JSON lines if they are among the formats. The value of
-        an `option` must be a file.
-        """
-        if option is not None and name == STREAM:
+        """Check an output: its format, its folder, and that it overwrites nothing."""
+        if name == STREAM and option is not None:
             raise ParameterError(f"{option} cannot be standard output. Name a file.")
-        path = None if name == STREAM else refold.sequences.local_path(name)
-        if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+        if name == STREAM:
             default = "jsonl" if "jsonl" in formats else formats[0]
+            if input_format is not None and STREAM not in self.inputs:
+                same = format_of(f"data.{input_format.lstrip('.')}")
+                default = same if same in formats else default
             chosen = check_format(format_name or default, formats)
-            if path is None:
-                _check_standard_output(chosen)
-            return Output(name, chosen, path, copied=True)
+            _check_standard_output(chosen)
+            return Output(name, chosen, None)
 
-        chosen = format_of(path)
+        path, chosen = refold.sequences.local_path(name), format_of(name)
         known = refold.sequences.FORMATS.get(chosen or "")
         is_compressed = known is not None and path.suffix.lower() not in known.suffixes
         if chosen not in formats or is_compressed:
-            endings = [f".{ending}" for ending in formats]
-            last = endings.pop()
-            expected = f"{', '.join(endings)} or {last}" if endings else last
+            expected = ", ".join(f".{ending}" for ending in formats)
             raise ParameterError(f"The output {name!r} must end in {expected}.")
         _check_folder(path)
-        place = os.path.realpath(path)
-        if place in self._taken:
+        if os.path.realpath(path) in self._taken:
             raise ParameterError(
-                f"The output {name!r} would overwrite {self._taken[place]}. Name another file."
+                f"The output {name!r} would overwrite an input or another output. Name another "
+                "file."
             )
-        self._taken[place] = "another output"
-        return Output(name, chosen, path, copied=False)
-
-    def converted(
-        self,
-        name: str,
-        formats: tuple[str, ...],
-        input_format: str | None,
-        output_format: str | None,
-    ) -> "Output":
-        """Check the output of a conversion: standard output has the format of the input."""
-        if output_format is None and STREAM not in self.inputs and input_format is not None:
-            chosen = plain_format(input_format)
-            output_format = chosen if chosen in formats else None
-        return self.output(name, formats, output_format)
+        self._taken.add(os.path.realpath(path))
+        return Output(name, chosen, path)
 
     def optional(self, option: str, name: str | None, formats: tuple[str, ...]) -> "Output | None":
         """Check the output of an option; None if it is not set."""
@@ -213,63 +167,58 @@ class Files:
 
     def picture(self, name: str | None, option: str = "--picture") -> "Output | None":
         """Check the image file of a figure; None if it is not requested."""
-        target = self.optional(option, name, PICTURE_FORMATS)
-        if target is not None:
+        if name is not None:
             optional("matplotlib", extra="plots", purpose="A picture")
-        return target
+        return self.optional(option, name, PICTURE_FORMATS)
 
 
 def _check_standard_output(chosen: str) -> None:
     """Check that standard output is open, and no terminal if the format is binary."""
-    known, problem = refold.sequences.FORMATS.get(chosen), None
     if sys.stdout is None:
-        problem = "Standard output is closed"
-    elif sys.stdout.isatty() and (known is None or not known.is_text):
-        problem = f"The format {chosen} is binary and would garble the terminal"
-    if problem is not None:
-        raise ParameterError(f"{problem}. Name a file with -o.")
+        raise ParameterError("Standard output is closed. Name a file with -o.")
+    known = refold.sequences.FORMATS.get(chosen)
+    if sys.stdout.isatty() and (known is None or not known.is_text):
+        raise ParameterError(
+            f"The format {chosen} is binary and would garble the terminal. Name a file with -o."
+        )
 
 
 def _check_folder(path: Path) -> None:
     """Check that a file can be written where the path says."""
-    folder, problem = path.parent, None
-    if path.is_dir():
-        problem = "it is a folder. Name a file"
-    elif not folder.is_dir():
-        problem = f"there is no folder {str(folder)!r}. Create it first, or name another"
-    else:
-        try:
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            problem = f"the folder {str(folder)!r} is not writable ({error.strerror}). Name another"
+    problem = "it is a folder" if path.is_dir() else None
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        problem = f"{error.strerror}: the folder {str(path.parent)!r}"
     if problem is not None:
-        raise ParameterError(f"The output {str(path)!r} cannot be written: {problem}.")
+        raise ParameterError(
+            f"The output {str(path)!r} cannot be written: {problem}. Name a file in a folder that "
+            "exists and that you can write to."
+        )
 
 
 @dataclass(frozen=True)
 class Output:
-    """A checked output: a file, a device or standard output. It is written whole or not at all."""
+    """A checked output: a file or standard output. It is written whole or not at all."""
 
     name: str
     format: str
     path: Path | None  # None: standard output
-    copied: bool  # a stream or device: written to a temporary file, then copied
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
-        """Yield the path to write to; a temporary file is copied to the output at the end."""
-        if not self.copied and self.path is not None:
+        """Yield the path to write to; a temporary file is copied to standard output at the end."""
+        if self.path is not None:
             yield self.path
             return
         with tempfile.TemporaryDirectory(prefix="refold-") as folder:
             made = Path(folder) / f"output.{self.format}"
             yield made
             with made.open("rb") as source:
-                if self.path is None:
-                    _copy(source, sys.stdout.buffer)
-                else:
-                    with refold.sequences.atomic_writer(self.path) as target:
-                        _copy(source, target)
+                # all bytes, even if standard output is unbuffered and takes only some per write
+                for chunk in iter(partial(source.read, _CHUNK_BYTES), b""):
+                    write_all(sys.stdout.buffer, chunk)
+            sys.stdout.flush()
 
     def write_table(self, table: Any) -> None:
         """Write a `pyarrow.Table` as JSON lines, CSV or Parquet."""
@@ -281,12 +230,25 @@ class Output:
         with self.writing() as path, refold.sequences.atomic_writer(path) as file:
             figure.savefig(file, format=self.format, dpi=160)
 
-
-def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    """Copy all bytes, even if an unbuffered target accepts only some per write."""
-    while chunk := source.read(_CHUNK_BYTES):
-        write_all(target, chunk)
-    target.flush()
+    def write_sequences(
+        self,
+        arrays: Sequence[Any],
+        schema: "refold.sequences.Schema",
+        ids: Any = None,
+        *,
+        quiet: bool,
+    ) -> "refold.Sequences":
+        """Write decoded arrays, log it, and return them as sequences."""
+        sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
+        # ids and times have the names of the data, if the columns do not have them
+        identity, time = id_name(schema), schema.time_name
+        if time is None or time in {identity, *schema.names}:
+            time = "time"
+        with self.writing() as path:
+            refold.sequences.write(sequences, path, id=identity, time=time)
+        if not quiet and self.path is not None:
+            log(f"Wrote {len(sequences)} sequences to {self.name}")
+        return sequences
 
 
 def write_tables(path: Path, tables: Iterable[Any], **parquet: Any) -> None:
@@ -294,7 +256,7 @@ def write_tables(path: Path, tables: Iterable[Any], **parquet: Any) -> None:
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    chosen, writer = format_of(path), None
+    chosen, writer = format_of(path.name), None
     with refold.sequences.atomic_writer(path) as stream:
         for table in tables:
             if chosen == "jsonl":
@@ -309,56 +271,7 @@ def write_tables(path: Path, tables: Iterable[Any], **parquet: Any) -> None:
             writer.close()
 
 
-# Columns of ids and times
-
-
 def id_name(schema: "refold.sequences.Schema", own: Sequence[str] = ()) -> str:
     """Return a name for the column of ids: that of the data, unless the table has it already."""
     name = schema.id_name
     return "id" if name is None or name in {*own, *schema.names} else name
-
-
-def check_names(schema: "refold.sequences.Schema", reserved: Iterable[str], what: str) -> None:
-    """Check before the work that no column has a name that the output needs for itself."""
-    for name in reserved:
-        if name in schema.names:
-            raise SchemaError(
-                f"The model has a column {name!r}, and {what} needs this name for itself. Rename "
-                "the column and fit again, or write sequences as .npz."
-            )
-
-
-def check_feature_names(schema: "refold.sequences.Schema", format_name: str) -> None:
-    """Check before the work that no feature has the name of the column of ids or times."""
-    columns, chosen = _file_names(schema), refold.sequences.FORMATS[format_name]
-    reserved = [columns["id"]] if "id" in chosen.write_options else []
-    if "time" in chosen.write_options and chosen.layouts[0] == "long":
-        reserved.append(columns["time"])
-    check_names(schema, reserved, f"a .{format_name} file of sequences")
-
-
-def write_sequences(
-    arrays: Sequence[Any],
-    schema: "refold.sequences.Schema",
-    target: Output,
-    ids: Any = None,
-    *,
-    quiet: bool,
-) -> Any:
-    """Write decoded arrays to an output, log it, and return them as sequences."""
-    sequences = refold.sequences.Sequences.from_list(arrays, schema=schema)
-    if ids is not None:
-        sequences = sequences.with_ids(ids)
-    with target.writing() as path:
-        refold.sequences.write(sequences, path, **_file_names(schema))
-    if not quiet and target.path is not None:
-        log(f"Wrote {len(sequences)} sequences to {target.name}")
-    return sequences
-
-
-def _file_names(schema: "refold.sequences.Schema") -> dict[str, str]:
-    """Return names for the columns of ids and times: those of the data if they are free."""
-    identity, time = id_name(schema), schema.time_name
-    if time is None or time in {identity, *schema.names}:
-        time = "time"
-    return {"id": identity, "time": time}

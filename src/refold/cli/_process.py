@@ -2,17 +2,15 @@
 
 import ast
 import contextlib
-import io
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from refold._support.output import write_all
 from refold.cli._outputs import log
 from refold.errors import Message, RefoldError
 
@@ -27,7 +25,7 @@ TERMINATED = 143
 PIPE_CLOSED = 1
 
 
-def run(command: Callable[[], None]) -> int:
+def run_command(command: Callable[[], None]) -> int:
     """Run a command, and turn errors that the user can fix into one line and an exit code."""
     # other exceptions are bugs and are not caught: a bug report needs the traceback
     with warnings.catch_warnings(), Termination() as termination:
@@ -35,8 +33,10 @@ def run(command: Callable[[], None]) -> int:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show_warning
         try:
-            with _complete_output():
-                command()
+            with contextlib.suppress(AttributeError):  # closed, or not a file
+                stdout: Any = sys.stdout
+                stdout.reconfigure(errors="backslashreplace")  # what the locale lacks is escaped
+            command()
         except KeyboardInterrupt as stop:
             text = as_options(stop.args[0]) if stop.args else INTERRUPTION
             if termination.requested:
@@ -45,16 +45,22 @@ def run(command: Callable[[], None]) -> int:
             log(text, label="Interrupted", color="yellow")
             return INTERRUPTED
         except BrokenPipeError:
-            # prevent a second error about the closed pipe when Python exits
-            with contextlib.suppress(AttributeError, OSError, ValueError):
-                stdout: Any = sys.__stdout__
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+            _discard_output()
             return PIPE_CLOSED
         except (RefoldError, OSError) as error:
+            if not isinstance(error, RefoldError) and error.filename is None:
+                _discard_output()
             log(_describe(error), label="Error", color="red")
             return USER_ERROR
     # a command that finishes after SIGTERM has reported what it left out
     return TERMINATED if termination.requested else 0
+
+
+def _discard_output() -> None:
+    """Prevent a second error about standard output when Python exits and flushes it."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        stdout: Any = sys.__stdout__
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
 
 
 def as_options(text: object) -> str:
@@ -87,18 +93,8 @@ def _describe(error: RefoldError | OSError) -> str:
     if isinstance(error, RefoldError):
         return as_options(error.message)
     if error.filename is None:
-        return str(error)
-    reasons = {
-        FileNotFoundError: "There is no file or folder {!r}. Check the path.",
-        FileExistsError: "{!r} is a file. Name a folder.",
-        PermissionError: "Permission denied for {!r}. Choose a file that you can access.",
-        IsADirectoryError: "{!r} is a folder. Name a file.",
-        NotADirectoryError: "{!r} cannot exist, because a parent of it is not a folder.",
-    }
-    for kind, reason in reasons.items():
-        if isinstance(error, kind):
-            return reason.format(str(error.filename))
-    return f"{error.strerror}: {error.filename!r}."
+        return f"{error.strerror or error}. The output is incomplete."
+    return f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -130,43 +126,3 @@ class Termination:
         if not callable(interrupt):  # SIGINT is ignored, as in the background of a script
             raise KeyboardInterrupt
         interrupt(number, frame)
-
-
-class _CompleteOutput(io.FileIO):
-    """A raw stream whose ``write`` is complete or raises."""
-
-    def write(self, data: Any) -> int:
-        try:
-            write_all(io.FileIO(self.fileno(), "w", closefd=False), data)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OSError(
-                f"Standard output cannot be written: {error.strerror}. The output is incomplete."
-            ) from error
-        return len(data)
-
-
-@contextlib.contextmanager
-def _complete_output() -> Iterator[None]:
-    """Replace ``sys.stdout`` inside the block by a stream that loses no bytes."""
-    # With PYTHONUNBUFFERED, Python ignores an incomplete write to a full disk. Characters that the
-    # locale lacks are escaped.
-    before: Any = sys.stdout
-    buffer = getattr(before, "buffer", None)
-    if not isinstance(getattr(buffer, "raw", buffer), io.FileIO):  # closed, or not a file
-        yield
-        return
-    before.flush()
-    complete = io.TextIOWrapper(
-        _CompleteOutput(before.fileno(), "w", closefd=False),
-        encoding=before.encoding,
-        errors="backslashreplace",
-        write_through=True,
-    )
-    sys.stdout = complete
-    try:
-        yield
-    finally:
-        if sys.stdout is complete:
-            sys.stdout = before

@@ -13,11 +13,9 @@ from refold.cli._inputs import Reading, load_model, read_codes
 from refold.cli._outputs import (
     TABLE_FORMATS,
     Files,
-    check_feature_names,
     data_formats,
     id_name,
     log,
-    write_sequences,
 )
 
 # Hits of the first query in a picture.
@@ -52,29 +50,23 @@ def index(
         distance: What distances are measured on: features of the sequences, or the code.
     """
     check_only_one("DATA to add, or ids with --remove", data, remove)
-    columns = [] if metadata is None else options.split(metadata, option="--metadata")
     files = Files(model, data)
     refold.search.load_duckdb()  # before the work, an error if it is missing
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
         opened = refold.search.Index.open(output, loaded, verbose=verbose)
-        count = opened.remove(options.split(str(remove), option="--remove", noun="id"))
+        count = opened.remove(remove or [])
         done = f"Removed {count} of {len(opened) + count} rows from"
     else:
-        with reading.described(loaded, data, files, columns, labels) as (source, fields):
+        columns = reading.described(loaded, data, files, metadata or [], labels)
+        with columns as (source, fields):
             described = {name: _numbers(values) for name, values in fields.items()}
             if add or replace:
                 opened = refold.search.Index.open(output, loaded, verbose=verbose)
                 opened.add(source, metadata=described, replace=replace)
             else:
-                opened = refold.search.Index.create(
-                    output,
-                    loaded,
-                    source,
-                    metadata=described,
-                    distance=distance,
-                    verbose=verbose,
-                )
+                settings = {"metadata": described, "distance": distance, "verbose": verbose}
+                opened = refold.search.Index.create(output, loaded, source, **settings)
         done = f"Wrote {len(source)} rows to"
     if not quiet:
         log(f"{done} {output}. It has {len(opened)} rows.")
@@ -129,7 +121,7 @@ def search(
         sequences = reading.read(loaded, data, files)
         queries = {"X": sequences}
     elif ids is not None:
-        queries = {"ids": options.split(ids, option="--like", noun="id")}
+        queries = {"ids": ids}
     else:
         values, names = read_codes(str(codes), reading.input_format, loaded)
         queries = {"codes": values, "names": names}
@@ -183,9 +175,7 @@ def cluster(
     center_target = files.optional("--centers", centers, data_formats())
     picture_target = files.picture(picture)
     loaded = load_model(model, latent_steps=latent_steps)
-    if center_target is not None:
-        check_feature_names(loaded.schema, center_target.format)
-    asked = {
+    settings = {
         "num_clusters": num_clusters,
         "min_size": min_size,
         "distance": distance,
@@ -194,16 +184,16 @@ def cluster(
     }
     if index is not None:
         opened = refold.search.Index.open(index, loaded)
-        groups = refold.search.cluster(loaded, index=opened, **asked)
+        groups = refold.search.cluster(loaded, index=opened, **settings)
     else:
         with reading.opened(loaded, str(data), files) as source:
-            groups = refold.search.cluster(loaded, source, **asked)
+            groups = refold.search.cluster(loaded, source, **settings)
     target.write_table(groups.rows(id_name(loaded.schema, ("cluster", "distance"))))
     if table_target is not None:
         table_target.write_table(groups.to_table())
     if center_target is not None:
         decoded = loaded.decode(groups.centers)
-        write_sequences(decoded, loaded.schema, center_target, quiet=quiet)
+        center_target.write_sequences(decoded, loaded.schema, quiet=quiet)
     if picture_target is not None:
         names = [f"{i} ({size})" for i, size in enumerate(groups.sizes)]
         texts = [names[label] if label >= 0 else "noise" for label in groups.labels]

@@ -1,92 +1,87 @@
-"""``refold serve`` and ``refold explore``: models over HTTP, and a page to look at one."""
+"""``refold report`` and ``explore``: pages about a model and data."""
 
+import contextlib
 import random
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from refold.cli import _options as options
 from refold.cli._inputs import Reading, load_model, read_codes, require_in_memory
-from refold.cli._outputs import PAGE_FORMATS, Files, check_named, log
+from refold.cli._outputs import PAGE_FORMATS, STREAM, Files, check_named, log, print_table
 from refold.errors import ParameterError
 
 # Maximum number of sequences in a page without a server, unless the user asks for more.
 _EXPORTED = 100_000
 
-_Bytes = Annotated[int | None, Parameter(metavar="BYTES")]
 
-
-@Parameter(name="*", group=options.PANELS["Limits"])
-@dataclass(frozen=True)
-class Limits:
-    """Limits of the service.
-
-    Args:
-        max_body: Largest body of a request.
-        max_total_body: Most bytes of all bodies at a time.
-        max_sequences: Most sequences in a request.
-        max_steps: Most steps in a request.
-        max_seconds: Longest time for a request.
-        max_concurrency: Most requests at a time.
-        max_queue: Most requests that wait.
-        max_connections: Most open connections.
-    """
-
-    max_body: _Bytes = None
-    max_total_body: _Bytes = None
-    max_sequences: options.Count = None
-    max_steps: options.Count = None
-    max_seconds: Annotated[float | None, Parameter(metavar="S")] = None
-    max_concurrency: options.Count = None
-    max_queue: options.Count = None
-    max_connections: options.Count = None
-
-
-def serve(
-    models: Annotated[list[str], Parameter(allow_leading_hyphen=False)],
+def report(
+    model: options.ModelFile,
+    data: options.DataFile,
     /,
     *,
-    index: Annotated[list[str] | None, Parameter(metavar="INDEX")] = None,
-    host: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
-    port: options.Count = None,
-    token_file: options.SideFile = None,
-    anonymous: bool = False,
-    allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
-    limits: Limits = Limits(),
-    config: options.SideFile = None,
+    output: Annotated[str, Parameter(alias="-o", metavar="PAGE")],
+    label: options.Name = None,
+    labels: options.LabelFile = None,
+    train: options.SideFile = None,
+    max_sequences: options.Positive = 2000,
+    seed: options.FixedSeed = 0,
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    quiet: options.Quiet = False,
 ) -> None:
-    """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
+    """Write a page about the data, the model, its errors next to PCA's, and the codes.
 
-    Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGHUP reads the model
-    files again; SIGTERM answers the open requests and stops.
+    The page is a single file that opens without a network connection.
 
     Args:
-        models: Model files, each as FILE or NAME=FILE. The name is part of the URL.
-        index: Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
-        host: Address to bind. [default: 127.0.0.1]
-        port: Port; 0 takes a free one. [default: 8000]
-        token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
-        anonymous: Serve other machines without a token.
-        allowed_host: Name that the Host header may have. Repeat for more.
-        config: TOML file with these and more settings.
+        output: File for the page: .html.
+        label: Column of labels, one value per sequence, for colors.
+        train: Training data, to fit PCA on, if DATA is other data. [default: cross-fit on DATA]
+        max_sequences: Sequences to show, drawn at random if there are more.
     """
-    from refold.serve import named_indexes, named_paths, read_settings
-    from refold.serve import serve as serve_models
+    files = Files(model, data, train)
+    target = files.output(output, PAGE_FORMATS, option="--output")
+    from refold.report import check_packages
+    from refold.report import report as write_report
 
-    settings = read_settings(
-        config,
-        host=host,
-        port=port,
-        token_file=token_file,
-        anonymous=anonymous or None,
-        allowed_hosts=allowed_host or None,
-        **vars(limits),
-    )
-    paths = named_paths(models)
-    serve_models(paths, settings, indexes=named_indexes(index or [], paths))
+    check_packages()
+    options.check_needs("--labels", labels, "--label NAME", label)
+    loaded = load_model(model, latent_steps=latent_steps)
+    columns = [] if label is None else [label]
+    described = reading.described(loaded, data, files, columns, labels)
+    others: Any = contextlib.nullcontext()
+    if train is not None:
+        left_out = label if labels is None else None
+        others = reading.opened(loaded, train, files, left_out=left_out)
+    with described as (source, values), others as fitted_on, target.writing() as path:
+        result = write_report(
+            loaded,
+            source,
+            path,
+            labels=None if label is None else values[label],
+            label_name=label,
+            train=fitted_on,
+            title="standard input" if data == STREAM else Path(data).name,
+            max_sequences=max_sequences,
+            seed=seed,
+            verbose=0 if quiet else 1,  # logs the stages of the page
+        )
+    size, pca_size = result.code_size, result.pca_size
+    pca = "PCA" if pca_size in (0, size) else f"PCA, {pca_size} dimensions"
+    rows = [
+        (
+            score.meaning,
+            score.number(score.value),
+            "none" if score.pca is None else score.number(score.pca),
+        )
+        for score in result.scores
+    ]
+    print_table((f"codes of {size} dimensions", "Refold", pca), rows)
+    if not quiet:
+        log(f"Open {output} in a browser.")
 
 
 def explore(

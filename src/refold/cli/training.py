@@ -1,8 +1,6 @@
 """``refold fit``, ``curve`` and ``doctor``: training, and what to know before it."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,13 +11,12 @@ import refold
 from refold._support.display import short_number
 from refold._support.rules import check, number
 from refold.cli import _options as options
-from refold.cli._cluster import TrainingCluster, check_cluster
+from refold.cli._cluster import check_cluster
 from refold.cli._inputs import TrainingData, readable, require_in_memory
 from refold.cli._outputs import (
     MODEL_FORMATS,
     Files,
     check_named,
-    loading,
     log,
     print_json,
     print_line,
@@ -29,6 +26,9 @@ from refold.cli._process import as_options
 from refold.errors import ParameterError
 
 _TRAINING = Parameter(group=options.PANELS["Training"])
+_CLUSTER = Parameter(group=options.PANELS["Cluster"])
+# Numbers of latent dimensions of a curve.
+_SIZES = (2, 4, 8, 16, 32)
 
 
 def fit(
@@ -43,7 +43,8 @@ def fit(
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING] = 60.0,
     windows: options.WindowOptions = options.WindowOptions(),
     reading: TrainingData = TrainingData(),
-    cluster: TrainingCluster = TrainingCluster(),
+    on: options.OnCluster = None,
+    processes: Annotated[options.PositiveOrNone, _CLUSTER] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences, and save it in one file.
@@ -53,70 +54,67 @@ def fit(
         base: Continue from the weights of a model. Options that are left out are as in its fit.
         resume: Continue an interrupted run from MODEL.checkpoint, if it exists.
         checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
+        processes: Processes that train together, each on a part of the data. [default: 2]
     """
     files = Files(base, data)
     target = files.output(output, MODEL_FORMATS)
-    checkpoint = None if target.copied else Path(f"{output}.checkpoint")
+    checkpoint = None if target.path is None else Path(f"{output}.checkpoint")
     options.check_needs("--resume", resume, "-o FILE", checkpoint)  # not a stream
+    options.check_needs("--processes", processes, "--on CLUSTER", on)
     check("checkpoint_seconds", checkpoint_seconds, number(least=0))
-    chosen = arguments.chosen()
-    if reading.missing_values is not None:
-        chosen["missing_values"] = reading.missing_values
+    state = None
+    if checkpoint is not None:
+        from refold._support.file_lock import sole_training
 
-    trained = None
+        with sole_training(checkpoint):  # an error if another training run is using it
+            state = refold.Checkpoint(checkpoint, checkpoint_seconds)
+        if checkpoint.exists() and not resume:
+            raise ParameterError(
+                f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
+                "overwritten. Continue that run with --resume, or delete the file to start over."
+            )
+        if resume and not quiet and not checkpoint.exists():
+            log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
+    model = refold.SequenceAutoencoder()
     if base is not None:
         with readable(base, formats=MODEL_FORMATS) as path:
-            trained = refold.SequenceAutoencoder.load(path)
-    opened: Any = contextlib.nullcontext()
-    if cluster.on is None:
-        opened = reading.opened(None if trained is None else trained.model_, data, files)
-    # on a cluster, another process trains, and locks the checkpoint
-    with _locked(checkpoint, resume=resume, lock=cluster.on is None), opened as sequences:
-        if windows.window is not None and cluster.on is None:
-            cut = windows.cut(require_in_memory(sequences, data))
-            if chosen.get("calibration_fraction") and cut.overlap:
-                raise ParameterError(
-                    "Overlapping windows share steps, so those set aside would not be new to the "
-                    f"model. Add --stride {windows.window}, with series of a multiple of "
-                    f"{windows.window} steps, or replace --calibration-fraction by other series "
-                    "in `refold detect --normal`."
-                )
-            sequences = cut.sequences
-        with loading(quiet=quiet):
-            model = refold.SequenceAutoencoder() if trained is None else trained
-            model.set_params(**chosen, random_state=seed, verbose=0 if quiet else 1)
-            model.set_params(warm_start=trained is not None)
-        started = time.perf_counter()
-        if resume and not quiet and checkpoint is not None and not checkpoint.exists():
-            log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
-        state = None if checkpoint is None else refold.Checkpoint(checkpoint, checkpoint_seconds)
-        if cluster.on is None:
+            model = refold.SequenceAutoencoder.load(path)
+    values = arguments.values() | {"random_state": seed, "verbose": 0 if quiet else 1}
+    if reading.missing is not None:
+        values["missing_values"] = reading.missing
+    model.set_params(**values, warm_start=base is not None)
+
+    started, source = time.perf_counter(), data
+    if on is not None:
+        taken = ("id", "columns", "column_types")
+        check_cluster(reading, taken, {"from": base, "window": windows.window})
+        check_named("--on", data)
+        settings: Any = reading.arguments | {"on": on, "processes": processes or 2}
+        model = refold.cluster.fit(model, data, checkpoint=state, resume=resume, **settings)
+    else:
+        trained = None if base is None else model.model_
+        with reading.opened(trained, data, files) as sequences:
+            if windows.window is not None:
+                cut = windows.cut(require_in_memory(sequences, data))
+                if model.calibration_fraction and cut.overlap:
+                    raise ParameterError(
+                        "Overlapping windows share steps, so those set aside would not be new to "
+                        f"the model. Add --stride {windows.window}, with series of a multiple of "
+                        f"{windows.window} steps, or replace --calibration-fraction by other "
+                        "series in `refold detect --normal`."
+                    )
+                sequences = cut.sequences
             model.fit(sequences, checkpoint=state, resume=resume)
-        else:
-            taken = ("id", "columns", "column_types")
-            check_cluster(reading, taken, {"from": base, "window": windows.window})
-            check_named("--on", data)
-            model = refold.cluster.fit(
-                model,
-                data,
-                checkpoint=state,
-                resume=resume,
-                on=cluster.on,
-                processes=cluster.processes or 2,
-                **reading.options,
-            )
-        seconds = time.perf_counter() - started
-        model.set_params(warm_start=False)
-        with target.writing() as path:
-            model.save(path)
-        if checkpoint is not None and not model.interrupted_:
-            checkpoint.unlink(missing_ok=True)
+            source = f"{len(sequences) - model.num_calibrated_} sequences"
+    seconds = time.perf_counter() - started
+    model.set_params(warm_start=False)
+    with target.writing() as path:
+        model.save(path)
+    if checkpoint is not None and not model.interrupted_:
+        checkpoint.unlink(missing_ok=True)
     if not quiet:
         where = "standard output" if target.path is None else output
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
-        source = data
-        if cluster.on is None:
-            source = f"{len(sequences) - model.num_calibrated_} sequences"
         log(f"Trained on {source} in {seconds:.1f} s, in batches of {shapes}. Model: {where}")
     if model.interrupted_:
         hint = "" if checkpoint is None else f" --resume continues from {str(checkpoint)!r}."
@@ -125,34 +123,12 @@ def fit(
         )
 
 
-@contextlib.contextmanager
-def _locked(checkpoint: Path | None, *, resume: bool, lock: bool) -> Iterator[None]:
-    """Lock a checkpoint for one training run, and never overwrite that of an interrupted run."""
-    if checkpoint is None:
-        yield
-        return
-    from refold._support.file_lock import sole_training
-
-    with sole_training(checkpoint if lock else None):
-        if checkpoint.exists() and not resume:
-            raise ParameterError(
-                f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
-                "overwritten. Continue that run with --resume, or delete the file to start over."
-            )
-        try:
-            yield
-        except KeyboardInterrupt as stop:
-            if not stop.args and checkpoint.exists():
-                stop.args = (f"Stopped by Ctrl-C. --resume continues from {str(checkpoint)!r}.",)
-            raise
-
-
 def curve(
     data: options.DataFile,
     /,
     *,
     output: Annotated[options.Picture, Parameter(alias="-o")] = None,
-    sizes: Annotated[str, Parameter(metavar="N,N,...")] = "2,4,8,16,32",
+    sizes: options.Integers = None,
     arguments: options.CurveOptions = options.CurveOptions(),
     seed: options.Seed = None,
     reading: TrainingData = TrainingData(),
@@ -166,16 +142,14 @@ def curve(
 
     Args:
         output: Image file for a figure: .png or .svg.
-        sizes: Numbers of latent dimensions, comma-separated.
+        sizes: Numbers of latent dimensions, comma-separated. [default: 2,4,8,16,32]
     """
-    files = Files(data)
-    expected = "comma-separated integers, such as 2,4,8"
-    chosen = sorted(set(options.numbers(sizes, int, "--sizes", expected)))
+    files, chosen = Files(data), sorted(set(sizes or _SIZES))
     target = files.picture(output, "--output")
     with reading.opened(None, data, files) as sequences:
         estimator = refold.SequenceAutoencoder(
-            **arguments.chosen(),
-            missing_values=reading.missing_values,
+            **arguments.values(),
+            missing_values=reading.missing,
             random_state=seed,
             verbose=0 if quiet else 1,
         )
@@ -194,18 +168,15 @@ def curve(
 
 
 def _print_curve(result: "refold.ErrorCurve") -> None:
-    headings = ["latent dimensions"]
-    columns = [[str(size) for size in result.sizes]]
+    columns = {"latent dimensions": [str(size) for size in result.sizes]}
     if result.measure == "NMSE":
-        headings += ["Refold, NMSE", "PCA, NMSE"]
-        columns += [[short_number(value) for value in part] for part in (result.errors, result.pca)]
+        columns["Refold, NMSE"] = [short_number(value) for value in result.errors]
+        columns["PCA, NMSE"] = [short_number(value) for value in result.pca]
     if result.accuracy:
-        headings += ["Refold, accuracy", "PCA, accuracy"]
-        columns += [
-            [refold.evaluation.as_percent(value) for value in part]
-            for part in (result.accuracy, result.pca_accuracy)
-        ]
-    print_table(headings, zip(*columns, strict=True), left=0)
+        percent = refold.evaluation.as_percent
+        columns["Refold, accuracy"] = [percent(value) for value in result.accuracy]
+        columns["PCA, accuracy"] = [percent(value) for value in result.pca_accuracy]
+    print_table([*columns], zip(*columns.values(), strict=True), left=0)
 
 
 def doctor(
@@ -227,12 +198,9 @@ def doctor(
     with reading.opened(None, data, Files(data)) as sequences:
         if windows.window is not None:
             sequences = windows.cut(require_in_memory(sequences, data)).sequences
-        with loading(quiet=quiet):
-            estimator = refold.SequenceAutoencoder(
-                **arguments.chosen(),
-                random_state=seed,
-                missing_values=reading.missing_values,
-            )
+        estimator = refold.SequenceAutoencoder(
+            **arguments.values(), random_state=seed, missing_values=reading.missing
+        )
         diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator)
     findings = [
         replace(finding, message=as_options(finding.message)) for finding in diagnosis.findings
@@ -242,9 +210,7 @@ def doctor(
         return
     for finding in findings:
         print_line(f"{finding.name}: {finding.message}")
-    if quiet:
-        return
-    if not findings:
+    if not findings and not quiet:
         log("Nothing looks wrong.")
-    if (errors := diagnosis.text()) is not None:
+    if not quiet and (errors := diagnosis.text()) is not None:
         log(errors)

@@ -1,7 +1,8 @@
-"""``refold info``, ``export`` and ``data``: about a model, a model as ONNX, and data to try."""
+"""``refold info``, ``export`` and ``serve``: facts of a model, and models for other programs."""
 
 import platform
 from collections import Counter
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -9,32 +10,21 @@ from cyclopts import Parameter
 import refold
 from refold._support.display import number_text
 from refold._support.optional_imports import is_installed
-from refold._support.output import describe_epochs
 from refold.cli import _options as options
 from refold.cli._inputs import load_model
 from refold.cli._outputs import (
     GRAPH_FORMATS,
-    STREAM,
-    TABLE_FORMATS,
     Files,
-    data_formats,
     log,
-    print_facts,
     print_json,
     print_table,
 )
-from refold.errors import ParameterError
 
 _LIBRARIES = ("keras", "jax", "numpy")
-_DATA_SETS = {
-    "moving-ones": "a moving one: 8 binary features, 0 to 10 steps",
-    "question": "a moving one, 5 features, zero-padded to 10 steps, as in the question",
-    "random-one-hot": "random one-hot tokens: 5 binary features, 10 steps",
-    "noisy-sines": "noisy sines of random length, 1 feature",
-    "ramps": "four ramps, 1 feature, as in the second answer",
-    "japanese-vowels": "270 utterances of 9 speakers, 12 features",
-    "japanese-vowels-test": "370 other utterances of the same speakers",
-}
+# Columns of a model whose names are shown.
+_MAX_NAMES = 12
+
+_Bytes = Annotated[int | None, Parameter(metavar="BYTES")]
 
 
 def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
@@ -48,15 +38,8 @@ def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = Fal
     facts = _installation() if model is None else _facts(load_model(model))
     if as_json:
         print_json(facts)
-    elif model is None:
-        kernel = facts["lstm_kernel"] or f"none: {facts['why_no_lstm_kernel']}"
-        shown = {name: facts[name] or "not installed" for name in ("refold", *_LIBRARIES)}
-        if facts["backend"] is not None:
-            shown["keras"] += f", on {facts['backend']}"
-        shown |= {"python": facts["python"], "device": facts["device"], "LSTM kernel": kernel}
-        print_facts(shown)
     else:
-        print_facts(_texts(facts))
+        print_table(("name", "value"), _texts(facts).items(), left=2)
 
 
 def _installation() -> dict[str, Any]:
@@ -79,7 +62,6 @@ def _installation() -> dict[str, Any]:
 def _facts(model: "refold.Model") -> dict[str, Any]:
     epochs, best = model.history.epochs, model.history.best
     phases = list(epochs.get("phase", ()))
-    parameters = {name: value for name, value in model.arguments.items() if name != "verbose"}
     # cell and decoder describe the default architecture only
     specification = model.specification
     is_default = specification.architecture == "default"
@@ -108,52 +90,25 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
         "best_epoch": model.history.best_epoch,
         "best_validation_loss": None if best is None else best[1],
         "seconds": epochs["seconds"][-1] if epochs.get("seconds") else None,
-        "parameters": parameters,
+        "parameters": {key: value for key, value in model.arguments.items() if key != "verbose"},
     }
 
 
-def _texts(facts: dict[str, Any]) -> dict[str, str | None]:
-    """Return the facts about a model as text for a terminal."""
-    types = Counter(column["type"] for column in facts["columns"])
-    names = [column["name"] for column in facts["columns"]]
-    if len(names) > 12:
-        names[10:] = [f"... {names[-1]}"]
-    code = f"{facts['code_size']} latent dimensions"
-    if facts["active_dimensions"] is not None:
-        code += f", {facts['active_dimensions']} of them active"
-    if facts["rocket_dim"]:
-        code += f", {facts['rocket_dim']} of them ROCKET features"
-    if facts["length_dim"]:
-        code += ", 1 of them the length"
-    epochs = describe_epochs(facts["best_epoch"], facts["epochs"])
-    if facts["refit_epochs"]:
-        epochs += f", then {facts['refit_epochs']} on all data"
-    texts = {
-        "columns": ", ".join(f"{count} {name}" for name, count in types.items()),
-        "names": ", ".join(names),
-        "ids": None if facts["id"] is None else f"column {facts['id']}",
-        "times": None if facts["time"] is None else f"column {facts['time']}",
-        "longest sequence": f"{facts['max_steps']} steps",
-        "code": code,
-        "forecasts": f"{facts['forecast_steps']} steps" if facts["forecast_steps"] else None,
-        "architecture": str(facts["parameters"].get("architecture")),
-    }
-    if facts["decoder"] is not None:  # of the default architecture
-        patch, steps = facts["patch"], facts["latent_steps"]
-        texts |= {
-            "cell": facts["cell"],
-            "decoder": facts["decoder"],
-            "patch": f"{patch} step{'s' * (patch > 1)}",
-            "latent optimization": f"{steps} steps" if steps else "none",
-        }
-    loss, seconds = facts["best_validation_loss"], facts["seconds"]
-    return texts | {
-        "parameters": f"{facts['num_parameters']:,}",
-        "model hash": facts["model_hash"][:12],
-        "epochs": epochs,
-        "best validation loss": None if loss is None else number_text(loss),
-        "training": None if seconds is None else f"{seconds:.1f} s",
-    }
+def _texts(facts: dict[str, Any]) -> dict[str, str]:
+    """Return the facts, with the same names, as text for a terminal."""
+    texts = {}
+    if columns := facts.get("columns"):
+        names = [column["name"] for column in columns]
+        types = Counter(column["type"] for column in columns)
+        counts = ", ".join(f"{count} {name}" for name, count in types.items())
+        more = ", ..." if len(names) > _MAX_NAMES else ""
+        texts["columns"] = f"{counts}: {', '.join(names[:_MAX_NAMES])}{more}"
+        texts["architecture"] = str(facts["parameters"].get("architecture"))
+    for name, value in facts.items():
+        if value is not None and not isinstance(value, list | dict):
+            text = number_text(value) if isinstance(value, float) else str(value)
+            texts[name.replace("_", " ")] = text
+    return texts
 
 
 def export(
@@ -207,43 +162,71 @@ def export(
         )
 
 
-def data(
-    name: options.OptionalFile = None,
-    /,
-    *,
-    output: options.DataOutput = "-",
-    num_sequences: Annotated[options.Count, Parameter(name="-n")] = None,
-    seed: options.FixedSeed = 0,
-    output_format: Annotated[options.TableFormat, Parameter(name="--format")] = None,
-    labels: Annotated[str | None, Parameter(metavar="TABLE")] = None,
-    quiet: options.Quiet = False,
-) -> None:
-    """Write a data set to a file, or list the data sets.
+@Parameter(name="*", group=options.PANELS["Limits"])
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the service.
 
     Args:
-        name: Name of the data set; without it, list them.
-        num_sequences: Number of sequences.
-        labels: File for the labels, one per sequence: the speakers of japanese-vowels.
+        max_body: Largest body of a request.
+        max_total_body: Most bytes of all bodies at a time.
+        max_sequences: Most sequences in a request.
+        max_steps: Most steps in a request.
+        max_seconds: Longest time for a request.
+        max_concurrency: Most requests at a time.
+        max_queue: Most requests that wait.
+        max_connections: Most open connections.
     """
-    if name is None:
-        if output != STREAM or (num_sequences, output_format, labels) != (None, None, None):
-            raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SETS)}.")
-        names = refold.datasets.names()
-        print_table(("name", "description"), [(n, _DATA_SETS.get(n, "")) for n in names], left=2)
-        return
-    files = Files()
-    target = files.output(output, data_formats(), output_format)
-    label_target = files.optional("--labels", labels, TABLE_FORMATS)
-    sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
-    if label_target is not None:
-        import pyarrow as pa
 
-        column, values = refold.datasets.labels_of(name)
-        ids = sequences.ids.tolist()
-        label_table = pa.table({"id": ids, column: values[: len(ids)]})
-    with target.writing() as path:
-        refold.sequences.write(sequences, path)
-    if label_target is not None:
-        label_target.write_table(label_table)
-    if not quiet and target.path is not None:
-        log(f"Wrote {len(sequences)} sequences to {output}")
+    max_body: _Bytes = None
+    max_total_body: _Bytes = None
+    max_sequences: options.Count = None
+    max_steps: options.Count = None
+    max_seconds: Annotated[float | None, Parameter(metavar="S")] = None
+    max_concurrency: options.Count = None
+    max_queue: options.Count = None
+    max_connections: options.Count = None
+
+
+def serve(
+    models: Annotated[list[str], Parameter(allow_leading_hyphen=False)],
+    /,
+    *,
+    index: Annotated[list[str] | None, Parameter(metavar="INDEX")] = None,
+    host: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
+    port: options.Count = None,
+    token_file: options.SideFile = None,
+    anonymous: bool = False,
+    allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
+    limits: Limits = Limits(),
+    config: options.SideFile = None,
+) -> None:
+    """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
+
+    Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGHUP reads the model
+    files again; SIGTERM answers the open requests and stops.
+
+    Args:
+        models: Model files, each as FILE or NAME=FILE. The name is part of the URL.
+        index: Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
+        host: Address to bind. [default: 127.0.0.1]
+        port: Port; 0 takes a free one. [default: 8000]
+        token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
+        anonymous: Serve other machines without a token.
+        allowed_host: Name that the Host header may have. Repeat for more.
+        config: TOML file with these and more settings.
+    """
+    from refold.serve import named_indexes, named_paths, read_settings
+    from refold.serve import serve as serve_models
+
+    settings = read_settings(
+        config,
+        host=host,
+        port=port,
+        token_file=token_file,
+        anonymous=anonymous or None,
+        allowed_hosts=allowed_host or None,
+        **vars(limits),
+    )
+    paths = named_paths(models)
+    serve_models(paths, settings, indexes=named_indexes(index or [], paths))

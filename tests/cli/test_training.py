@@ -1,4 +1,4 @@
-"""``refold fit --from``, ``curve`` and ``doctor``, and the message about drift."""
+"""``refold fit --from``, ``curve`` and ``doctor``."""
 
 import json
 
@@ -55,19 +55,6 @@ def test_options_that_contradict_the_model_are_refused(
     assert not (tmp_path / "new.refold").exists()
 
 
-def test_drift_is_reported_in_one_line(sines, shifted, run, tmp_path):
-    out = "-o", tmp_path / "out.csv"
-    for command, options in (("encode", []), ("detect", ["--alpha", 0.1])):
-        given = command, sines / "sines.refold"
-        lines = run(*given, shifted, *options, *out).err.splitlines()
-        assert sum(line.startswith("Drift: these sequences differ from") for line in lines) == 1
-        for same in ("train.parquet", "new.parquet"):
-            assert "Drift" not in run(*given, sines / same, *options, *out).err
-        assert run(*given, shifted, *options, *out, "-q").err == ""
-    optimized = "encode", sines / "sines.refold", shifted, "--latent-steps", 1
-    assert "Drift: these sequences differ" in run(*optimized, *out).err
-
-
 # Errors by the number of latent dimensions
 
 
@@ -78,6 +65,7 @@ def data(tmp_path_factory):
     return path
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
     picture = tmp_path / "curve.png"
     shown = run("curve", data, "--sizes", "4,1", "-o", picture, *SHORT)
@@ -89,12 +77,8 @@ def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
     assert "2 of 2: size 4" in shown.err
     assert shown.err.endswith(f"Wrote the figure to {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
-    shown = run("curve", data, "--sizes", "1,4", "--json", "--quiet", *SHORT)
-    assert json.loads(shown.out)["sizes"] == [1, 4]
-    assert [f"{error:.3g}" for error in json.loads(shown.out)["errors"]] == [
-        f"{row[1]:.3g}" for row in table
-    ]
+    shown = run("curve", data, "--sizes", "4", "--json", "--quiet", *SHORT)
+    assert json.loads(shown.out)["sizes"] == [4]
     assert shown.err == ""
 
 
@@ -108,6 +92,7 @@ def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
     assert "<svg" in picture.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, run):
     model, options = tmp_path / "curves.refold", [*SHORT, "--latent-steps", "0", "--no-refit"]
     message = run("fit", data, "-o", model, "--latent-dim", "0.1", *options).err
@@ -116,11 +101,6 @@ def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, run):
     assert "Trained on 50 sequences in " in message
     assert message.count("Held out (5 sequences): NMSE ") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
-    assert run("fit", data, "-o", model, "--latent-dim", "4.0", "-q", *options).err == ""
-    assert refold.SequenceAutoencoder.load(model).latent_dim == 4
-    wrong = ["--latent-dim", "0.5", "--validation-fraction", "0"]
-    message = run("fit", data, "-o", model, *wrong, *SHORT, code=2).err
-    assert "latent_dim=0.5 is a share of the held-out variance" in message
 
 
 # Reasons why a model does not learn
@@ -132,11 +112,6 @@ def test_findings_and_errors_are_printed(sines, fit_options, run):
     assert line.startswith("too-short: The short fit had only 1 epoch")
     assert "--time-budget" in line
     assert "A short fit of 80 sequences has a held-out NMSE of" in shown.err
-    shown = run("doctor", sines / "train.parquet", *fit_options, "--json", "-q")
-    diagnosis = json.loads(shown.out)
-    assert shown.err == ""
-    assert [finding["name"] for finding in diagnosis["findings"]] == ["too-short"]
-    assert diagnosis["held_out"]["nmse"] > 0
 
 
 def test_windows_and_options_for_reading(tmp_path, run):
@@ -145,5 +120,6 @@ def test_windows_and_options_for_reading(tmp_path, run):
     path.write_text("\n".join(["who,at,x,on", *rows]))
     lines = run("doctor", path, "--id", "who", "--time", "at").out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["few-sequences", "constant-column"]
-    shown = run("doctor", path, "--id", "who", "--window", "12", "--columns", "x", "-q")
-    assert "few-sequences: 2 sequences" in shown.out
+    options = "--id", "who", "--window", "12", "--columns", "x", "-q", "--json"
+    diagnosis = json.loads(run("doctor", path, *options).out)
+    assert [finding["name"] for finding in diagnosis["findings"]] == ["few-sequences"]

@@ -1,4 +1,4 @@
-"""``refold detect``, ``forecast``, ``generate`` and ``stream``: what a model says of sequences."""
+"""``refold detect``, ``forecast``, ``stream`` and ``generate``: what a model says of sequences."""
 
 import contextlib
 import csv
@@ -6,8 +6,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -17,14 +15,12 @@ from refold._support.display import short_number
 from refold._support.optional_imports import check_training_packages
 from refold.cli import _options as options
 from refold.cli._cluster import Cluster
-from refold.cli._inputs import Reading, load_model, read_lengths, standard_input
+from refold.cli._inputs import Reading, load_model, standard_input
 from refold.cli._outputs import (
     STREAM,
     TABLE_FORMATS,
     Files,
-    check_feature_names,
     check_format,
-    check_names,
     data_formats,
     format_of,
     id_name,
@@ -32,8 +28,6 @@ from refold.cli._outputs import (
     log_drift,
     print_json,
     print_line,
-    print_table,
-    write_sequences,
 )
 from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError, argument
 
@@ -42,9 +36,9 @@ _COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
     *("anomalous", "step", "column"),
 )
-# Maximum number of rows of a printed table of forecast errors.
-_MAX_ROWS = 30
 _MIN_TO_COMPARE = 5
+# Formats of a stream of steps, with the delimiters of their cells.
+_DELIMITERS = {"jsonl": "", "csv": ",", "tsv": "\t"}
 # Cells of a stream as CSV that mean a missing value.
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 
@@ -173,7 +167,7 @@ def forecast(
         evaluate: Forecast the last steps of DATA from those before, and print the errors.
         season: Steps per season, for --evaluate. [default: detected]
         picture: Image file for the first sequence: .png or .svg.
-        as_json: Print the errors of --evaluate as one JSON object.
+        as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
     from refold._support.argument_checks import check_some
 
@@ -186,15 +180,16 @@ def forecast(
         options.check_excludes("--evaluate, which writes no forecast", unused)
     target = files.output(output, TABLE_FORMATS, output_format)
     picture_target = files.picture(picture)
-    loaded = load_model(model)
-    if not evaluate:
-        own = (id_name(loaded.schema), "step")
-        check_names(loaded.schema, own, "the output table")
-    loaded = reading.calibrated(loaded, normal, files)
+    loaded = reading.calibrated(load_model(model), normal, files)
     series = reading.read(loaded, data, files)
     if evaluate:
         errors = loaded.forecast_errors(series, steps, season=season, context=context)
-        _print_errors(errors, steps or loaded.specification.forecast_steps, as_json=as_json)
+        num_steps = steps or loaded.specification.forecast_steps
+        if as_json:
+            by_step = errors.to_table().to_pylist()
+            print_json({"steps": num_steps, **asdict(errors), "by_step": by_step})
+        else:
+            print_line(f"{errors.num_sequences} sequences, {num_steps} steps ahead: {errors}")
         return
     if picture_target is not None:
         count = len(series) if loaded.schema.numeric.any() else 0
@@ -211,48 +206,7 @@ def forecast(
         intervals = "without prediction intervals"
         if ahead.alpha is not None:
             intervals = f"with {100 * (1 - ahead.alpha):g} % prediction intervals"
-        log(
-            f"Forecast {_counted(num_steps, 'step')} of {_counted(count, 'sequence')}, {intervals}."
-        )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def _print_errors(errors: "refold.evaluation.ForecastErrors", steps: int, *, as_json: bool) -> None:
-    """Print errors next to those of simple forecasts, in all, and by column and step."""
-    by_step = errors.to_table().to_pylist()
-    if as_json:
-        print_json({"steps": steps, **asdict(errors), "by_step": by_step})
-        return
-    rows = {"model": "Refold", **refold.evaluation.NAIVE}
-    rows = {field: name for field, name in rows.items() if field in errors.by_step}
-    if errors.season is not None:
-        rows["seasonal_naive"] = f"last season, {errors.season} steps"
-    headings = [f"{_counted(errors.num_sequences, 'sequence')}, {steps} ahead"]
-    columns = [list(rows.values())]
-    if errors.measure == "NMSE":
-        headings.append("NMSE")
-        columns.append([f"{getattr(errors, field):.3g}" for field in rows])
-    if errors.accuracy is not None:
-        headings.append("accuracy")
-        shares = asdict(errors.accuracy)
-        percent = refold.evaluation.as_percent
-        columns.append([percent(shares[field]) if field in shares else "" for field in rows])
-    print_table(headings, zip(*columns, strict=True))
-
-    print_line("\nRoot mean squared error in the units of the data, or share of wrong values:")
-    shown = []
-    for row in by_step[:_MAX_ROWS]:
-        column, step, *amounts = row.values()
-        texts = ["" if amount is None else short_number(amount) for amount in amounts]
-        shown.append([column, str(step), *texts])
-    print_table(["column", "step", *rows.values()], shown)
-    if more := len(by_step) - len(shown):
-        log(f"{more} more rows are not shown. --json prints all.")
-    if errors.worse:
-        log(errors.worse)
+        log(f"Forecast {num_steps} steps of {count} sequences, {intervals}.")
 
 
 def generate(
@@ -285,20 +239,18 @@ def generate(
         raise ParameterError(f"--compare needs at least -n {_MIN_TO_COMPARE}. Got {number}.")
     if compare is not None or components is not None:
         check_training_packages("refold generate with --compare or --components")
-    loaded = load_model(model)
-    check_feature_names(loaded.schema, target.format)
-    real = None
+    loaded, real = load_model(model), None
     if compare is not None:
         real = reading.read(loaded, compare, files).align(loaded.schema)
     drawn = loaded.generate(
         number,
         components=components,
         temperature=temperature,
-        lengths=read_lengths(lengths, number),
+        lengths=options.lengths_of(lengths, number),
         clip=clip,
         random_state=seed,
     )
-    sequences = write_sequences(drawn, loaded.schema, target, quiet=quiet)
+    sequences = target.write_sequences(drawn, loaded.schema, quiet=quiet)
     if real is not None:
         back = refold.sequences.Sequences.from_list(
             loaded.reconstruct(real, clip=clip), schema=loaded.schema
@@ -358,15 +310,17 @@ def stream(
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
     Files(model, data)  # at most one is standard input
-    chosen = check_format(input_format or format_of(Path(data)) or "jsonl", _STEPS)
-    loaded = load_model(model, latent_steps=latent_steps)
-    streams: dict[Any, Any] = {}
-    count = 0
+    chosen = check_format(input_format or format_of(data) or "jsonl", _DELIMITERS)
+    loaded, streams, count = load_model(model, latent_steps=latent_steps), {}, 0
+    values, schema = _json_lines(_lines(data)), loaded.schema
+    if chosen != "jsonl":
+        values = _csv_rows(_lines(data), _DELIMITERS[chosen], schema, id_column)
     try:
-        for number, identity, step in _STEPS[chosen](_lines(data), loaded.schema, id_column):
-            if identity not in streams:
-                streams[identity] = loaded.stream(window, every)
+        for number, value in values:
             try:
+                identity, step = _identified(value, schema, id_column)
+                if identity not in streams:
+                    streams[identity] = loaded.stream(window, every)
                 result = streams[identity].push([step])
             except RefoldError as error:
                 raise type(error)(f"Line {number}: {error.message.marked}") from error
@@ -375,13 +329,9 @@ def stream(
                 facts = {} if id_column is None else {"id": identity}
                 print_json(facts | asdict(result) | {"code": result.code.tolist()})
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {_counted(count, 'step')}.") from None
+        raise KeyboardInterrupt(f"Stopped by Ctrl-C after {count} steps.") from None
     if not quiet:
-        log(f"Read {_counted(count, 'step')}.")
-
-
-# Number of the line, id and step.
-Step = tuple[int, Any, Any]
+        log(f"Read {count} steps.")
 
 
 def _lines(name: str) -> Iterator[str]:
@@ -391,73 +341,72 @@ def _lines(name: str) -> Iterator[str]:
     with contextlib.nullcontext(file) if is_stream else file as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise FileFormatError(f"Line {number} is not UTF-8. Write it as UTF-8.") from error
-            yield text
 
 
-def _json_steps(
-    lines: Iterator[str], schema: "refold.sequences.Schema", id_column: str | None
-) -> Iterator[Step]:
+def _json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the value of each line that is not blank."""
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise FileFormatError(
-                f"Line {number} is not JSON: {' '.join(str(error).split())}. Expected one step, or "
-                f"{argument(format='csv')}."
-            ) from error
-        is_object = isinstance(value, dict)
-        identity = None
-        if id_column is not None:
-            if not is_object or not isinstance(value.get(id_column), str | int):
-                raise SchemaError(f"Line {number} has no id in {id_column!r}. Write one as a key.")
-            identity = value[id_column]
-        if is_object:
-            step = {name: value[name] for name in _names(schema, value) if name in value}
-            if not step:
-                raise SchemaError(
-                    f"Line {number} has no column of the model, only {_listed(value)}. Expected "
-                    f"{_listed(schema.names)}."
-                )
-            value = step
-        yield number, identity, value
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise FileFormatError(
+                    f"Line {number} is not JSON: {' '.join(str(error).split())}. Expected one "
+                    f"step, or {argument(format='csv')}."
+                ) from error
 
 
-def _csv_steps(
-    lines: Iterator[str],
-    schema: "refold.sequences.Schema",
-    id_column: str | None,
-    delimiter: str = ",",
-) -> Iterator[Step]:
+def _csv_rows(
+    lines: Iterable[str], delimiter: str, schema: "refold.sequences.Schema", id_column: str | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of the line and the named cells of each row."""
     rows = csv.reader(lines, delimiter=delimiter)
     header = [name.strip() for name in next(rows, [])]
-    names = _names(schema, header)
-    if refold.sequences.has_default_names(schema) and not set(names) <= set(header):
-        names = [name for name in header if name != id_column]
-    for name in [*names, *([] if id_column is None else [id_column])]:
+    features = [name for name in header if name != id_column]
+    is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*header}
+    if is_unnamed and len(features) == schema.num_columns:
+        # the model has no names of its own, so the columns are in its order
+        renamed = dict(zip(features, schema.names, strict=True))
+        header = [renamed.get(name, name) for name in header]
+    for name in [*_names(schema, header), *([] if id_column is None else [id_column])]:
         if name not in header:
             raise SchemaError(
                 f"The first line has no column {name!r}. It has {_listed(header)}. Begin with the "
                 "names of the columns."
             )
-    places = [header.index(name) for name in names]
-    for row in rows:
-        if not row:
-            continue
+    for row in filter(None, rows):
         if len(row) != len(header):
             raise FileFormatError(
                 f"Line {rows.line_num} has {len(row)} cells, but the first line has {len(header)}."
             )
-        identity = None if id_column is None else row[header.index(id_column)]
-        cells = [row[place].strip() for place in places]
-        step: Any = [None if cell.lower() in _MISSING else cell for cell in cells]
-        if names[-1] != schema.names[-1] and schema.time_gaps:
-            step = dict(zip(names, step, strict=True))
-        yield rows.line_num, identity, step
+        cells: dict[str, Any] = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
+        for name, cell in cells.items():
+            if name != id_column and cell.lower() in _MISSING:
+                cells[name] = None
+        yield rows.line_num, cells
+
+
+def _identified(
+    value: Any, schema: "refold.sequences.Schema", id_column: str | None
+) -> tuple[Any, Any]:
+    """Return the id of a step, and the step: of named values, those of the model."""
+    identity = None
+    if id_column is not None:
+        identity = value.get(id_column) if isinstance(value, dict) else None
+        if not isinstance(identity, str | int):
+            raise SchemaError(f"There is no id in {id_column!r}. Write one as a key.")
+    if not isinstance(value, dict):
+        return identity, value
+    step = {name: value[name] for name in _names(schema, value) if name in value}
+    if not step:
+        raise SchemaError(
+            f"There is no column of the model, only {_listed(value)}. Expected "
+            f"{_listed(schema.names)}."
+        )
+    return identity, step
 
 
 def _names(schema: "refold.sequences.Schema", present: Iterable[str]) -> list[str]:
@@ -470,10 +419,3 @@ def _names(schema: "refold.sequences.Schema", present: Iterable[str]) -> list[st
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, [*names][:10])) or "nothing"
-
-
-_STEPS = {
-    "jsonl": _json_steps,
-    "csv": _csv_steps,
-    "tsv": partial(_csv_steps, delimiter="\t"),
-}

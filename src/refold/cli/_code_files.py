@@ -1,0 +1,175 @@
+"""Code files: one row per sequence, as Parquet, CSV, JSON lines or NumPy arrays.
+
+Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
+latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An .npy
+file is an array without ids, and .npz has the arrays `code` and `id`. The column of ids may have
+another name, that of the data. Parquet and .npz hold the hash of the model, too.
+"""
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+import refold
+from refold._support.output import warn
+from refold.cli._outputs import CODE_FORMATS, format_of, write_tables
+from refold.errors import FileFormatError, ParameterError, RefoldError
+from refold.sequences import (
+    MODEL_KEY,
+    atomic_writer,
+    check_code_dtype,
+    check_model,
+    codes_from_arrow,
+    codes_to_arrow,
+    integers_from_text,
+    parse_jsonl,
+    stored_model,
+)
+
+# Formats that can hold float16.
+_BINARY_FORMATS = ("parquet", "npy", "npz")
+# What libraries raise for a damaged file, and for values that are no numbers.
+_DAMAGES = (
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError),
+    *(pa.ArrowException, zipfile.BadZipFile, zlib.error),
+)
+
+
+def read_codes(
+    path: Path,
+    id: str | None = None,  # noqa: A002
+    model: "refold.Model | None" = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read codes (n_sequences, latent_dim) and ids from a file in any of the formats."""
+    name, chosen = str(path), format_of(path.name)
+    if chosen not in CODE_FORMATS:
+        raise FileFormatError(
+            f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {name!r}."
+        )
+    try:
+        table = _read(path, chosen)
+        codes, ids = codes_from_arrow(table, _id_column(table.column_names, id))
+    except _DAMAGES as error:
+        if isinstance(error, RefoldError):
+            problem = error.message.marked
+        else:
+            line = str(error).strip().partition("\n")[0].rstrip(".") or "it is cut short"
+            problem = f"It is not a .{chosen} file of codes ({line})."
+        problem = problem if name in problem else f"{name!r}: {problem}"
+        raise FileFormatError(f"{problem} Pass a file that `refold encode` wrote.") from error
+    if model is not None and (doubt := check_model(stored_model(table), model, "This file")):
+        warn(doubt)
+    return codes, ids
+
+
+def _read(path: Path, chosen: str) -> pa.Table:
+    """Read a file as a table with the columns `code` and, if it has any, those of ids."""
+    if chosen == "jsonl":
+        records, _ = parse_jsonl(path.read_bytes(), repr(str(path)))
+        return pa.Table.from_pylist(records)
+    with path.open("rb") as stream:
+        if chosen == "parquet":
+            return pq.read_table(stream)
+        if chosen == "npy":
+            return codes_to_arrow(np.load(stream))
+        if chosen == "csv":
+            return _read_csv(stream)
+        with np.load(stream) as loaded:
+            arrays = dict(loaded)
+    table = codes_to_arrow(arrays.get("code"), arrays.get("id"))
+    about = {MODEL_KEY: str(arrays["model"])} if "model" in arrays else None
+    return table.replace_schema_metadata(about)
+
+
+def _read_csv(stream: IO[bytes]) -> pa.Table:
+    header = stream.readline().decode("utf-8-sig", "replace")
+    names = next(csv.reader([header]), [])
+    # ids as text, because 007 and 7 are different ids
+    texts = {name: pa.string() for name in names if not _is_code(name)}
+    stream.seek(0)
+    options = pyarrow.csv.ConvertOptions(column_types=texts)
+    table = pyarrow.csv.read_csv(stream, convert_options=options)
+    columns = {name: integers_from_text(table.column(name)) for name in texts}
+    if dimensions := sorted({*names} - {*texts}, key=lambda name: int(name[4:])):
+        values = [table.column(name).cast(pa.float32()).to_numpy() for name in dimensions]
+        columns["code"] = codes_to_arrow(np.column_stack(values))["code"]
+    return pa.table(columns)
+
+
+def _is_code(name: str) -> bool:
+    """Return whether a column of a CSV file holds one dimension of codes, such as code12."""
+    return name.startswith("code") and name[4:].isdecimal()
+
+
+def _id_column(names: list[str], id_name: str | None) -> str:
+    """Return the name of the column of ids; ``"id"`` if there is none."""
+    others = [name for name in names if name != "code"]
+    if id_name in others:
+        return str(id_name)
+    # a single column besides the codes has the ids, whatever its name
+    return others[0] if "id" not in others and len(others) == 1 else "id"
+
+
+def check_dtype(dtype: str, format_name: str) -> None:
+    """Check that codes of a type can be written in a format."""
+    check_code_dtype(dtype)
+    if dtype != "float32" and format_name not in _BINARY_FORMATS:
+        raise ParameterError(
+            f"--dtype {dtype} needs an output in the format .parquet, .npy or .npz. Got "
+            f".{format_name}. Name such a file with -o, or set --output-format."
+        )
+
+
+def write_codes(
+    path: Path,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],  # codes and ids
+    id: str = "id",  # noqa: A002
+    dtype: str = "float32",
+    model: "refold.Model | None" = None,
+) -> None:
+    """Write blocks of codes and ids atomically, in the format of the file suffix."""
+    chosen, id_name = format_of(path.name), "id" if id == "code" or _is_code(id) else id
+    tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in blocks)
+    if chosen in ("npy", "npz"):
+        # an array needs all codes in memory; the other formats take them block by block
+        table = pa.concat_tables(tables)
+        arrays = {"code": _array(table), "id": np.array(table["id"].to_pylist())}
+        if model is not None:
+            arrays["model"] = np.array(model.hash)
+        with atomic_writer(path) as stream:
+            if chosen == "npy":
+                np.save(stream, arrays["code"])
+            else:
+                np.savez(stream, **arrays)
+        return
+    named = (_in_columns(table, id_name, chosen) for table in tables)
+    # a dictionary makes floats larger
+    write_tables(path, named, use_dictionary=[id_name], compression="zstd")
+
+
+def _array(table: pa.Table) -> np.ndarray:
+    """Return the codes of a table as an array (n_sequences, width)."""
+    codes = table["code"].combine_chunks()
+    return codes.values.to_numpy(zero_copy_only=False).reshape(len(codes), codes.type.list_size)
+
+
+def _in_columns(table: pa.Table, id_name: str, chosen: str | None) -> pa.Table:
+    """Return a table of codes with the columns of Parquet, of CSV or of JSON lines."""
+    if chosen == "parquet":
+        # renaming drops the metadata
+        named = table.rename_columns([id_name, "code"])
+        return named.replace_schema_metadata(table.schema.metadata)
+    codes = _array(table)
+    if chosen == "csv":
+        columns = {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
+    else:  # the shortest decimals that read back as the same float32
+        columns = {"code": pa.array(list(codes.astype(str).astype(float)))}
+    return pa.table({id_name: table["id"], **columns})

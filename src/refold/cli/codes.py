@@ -1,0 +1,198 @@
+"""``refold encode``, ``decode``, ``reconstruct`` and ``probe``: codes, and what they hold."""
+
+import warnings
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.progress import track
+
+import refold
+from refold.cli import _options as options
+from refold.cli._cluster import Cluster
+from refold.cli._inputs import Reading, load_model, read_codes, require_in_memory
+from refold.cli._outputs import (
+    CODE_FORMATS,
+    Files,
+    data_formats,
+    id_name,
+    log,
+    log_drift,
+    print_json,
+    print_table,
+)
+
+# Approximate number of sequences that are compared with the training data.
+_SAMPLE = 500
+
+
+def encode(
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
+    *,
+    output: Annotated[str, Parameter(alias="-o", metavar="CODES")] = "-",
+    features: bool = False,
+    latent_steps: options.LatentSteps = None,
+    dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
+    reading: Reading = Reading(),
+    cluster: Cluster = Cluster(),
+    output_format: options.OutputFormat = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Encode sequences as codes, one row per sequence.
+
+    Args:
+        output: File for the codes, or -.
+        features: Write features of the decoded sequences, for classifiers and search.
+        dtype: Type of the stored values: float32 or float16 (half the size).
+    """
+    from refold.cli._code_files import check_dtype, write_codes
+
+    if cluster.on is not None:
+        loaded = load_model(model, latent_steps=latent_steps)
+        refused = {"features": features, "output_format": output_format}
+        cluster.run("encode", loaded, data, output, reading, refused, quiet=quiet, dtype=dtype)
+        return
+    files, input_format = Files(model, data), reading.input_format
+    target = files.output(output, CODE_FORMATS, output_format, input_format=input_format)
+    check_dtype(dtype, target.format)
+    loaded = load_model(model, latent_steps=latent_steps)
+    with reading.opened(loaded, data, files) as source:
+        width = loaded.code_size
+        blocks = loaded.encode_blocks(source, verbose=int(not (quiet or source.is_mapped)))
+        if source.is_mapped:  # one progress bar for all blocks
+            console, count = Console(stderr=True), len(source.block_offsets) - 1
+            blocks = track(blocks, "encode", count, console=console, disable=quiet)
+        if features:
+            width = loaded.features([[0.0] * width]).shape[1]
+            blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
+        with target.writing() as path:
+            write_codes(path, blocks, id_name(source.schema), dtype, loaded)
+        if quiet:
+            return
+        if target.path is not None:
+            what = "rows of features" if features else "codes"
+            log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
+        if loaded.reference is not None and len(source):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # the same as before
+                # the model stores codes without latent optimization
+                plain = loaded.with_latent_steps(0)
+                sample = plain.encode(source[:: max(1, len(source) // _SAMPLE)])
+            log_drift(loaded.code_drift(sample))
+
+
+def decode(
+    model: options.ModelFile,
+    codes: options.File,
+    /,
+    *,
+    output: options.DataOutput = "-",
+    lengths: options.Lengths = None,
+    input_format: options.InputFormat = None,
+    output_format: options.OutputFormat = None,
+    clip: options.Clip = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Decode codes to sequences, each with its own length.
+
+    Args:
+        codes: File of codes, or -.
+    """
+    files = Files(model, codes)
+    target = files.output(output, data_formats(), output_format, input_format=input_format)
+    loaded = load_model(model)
+    values, ids = read_codes(codes, input_format, loaded)
+    lengths = options.lengths_of(lengths, len(values))
+    decoded = loaded.decode(values, lengths=lengths, clip=clip, verbose=int(not quiet))
+    target.write_sequences(decoded, loaded.schema, ids, quiet=quiet)
+
+
+def reconstruct(
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
+    *,
+    output: options.DataOutput = "-",
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    cluster: Cluster = Cluster(),
+    output_format: options.OutputFormat = None,
+    clip: options.Clip = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Encode sequences and decode them again."""
+    if cluster.on is not None:
+        loaded = load_model(model, latent_steps=latent_steps)
+        refused = {"output_format": output_format}
+        cluster.run("reconstruct", loaded, data, output, reading, refused, quiet=quiet, clip=clip)
+        return
+    files, input_format = Files(model, data), reading.input_format
+    target = files.output(output, data_formats(), output_format, input_format=input_format)
+    loaded = load_model(model, latent_steps=latent_steps)
+    sequences = reading.read(loaded, data, files)
+    schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
+    decoded = loaded.reconstruct(sequences, clip=clip, verbose=int(not quiet))
+    target.write_sequences(decoded, schema, sequences.ids, quiet=quiet)
+
+
+def probe(
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
+    *,
+    label: Annotated[str, Parameter(metavar="NAME")],
+    labels: options.LabelFile = None,
+    folds: Annotated[int, Parameter(validator=Number(gte=2), metavar="N")] = 5,
+    seed: options.FixedSeed = 0,
+    latent_steps: options.LatentSteps = None,
+    reading: Reading = Reading(),
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure the linear probe accuracy of codes and of their features, next to that of PCA.
+
+    Cross-validates a logistic regression on the codes, on features of the sequences that they
+    decode to, and on PCA codes of the same size.
+
+    Args:
+        label: Column of labels, one value per sequence.
+        folds: Folds of the cross-validation.
+    """
+    files = Files(model, data)
+    loaded = load_model(model, latent_steps=latent_steps)
+    with reading.described(loaded, data, files, [label], labels) as (source, columns):
+        sequences = require_in_memory(source, data)
+    codes = loaded.encode(sequences, verbose=int(not quiet))
+    aligned = sequences.align(loaded.schema)
+    widths = sum(column.width for column in aligned.schema.columns)
+    flat = max(1, int(aligned.lengths.max(initial=0))) * widths
+    pca = refold.evaluation.PCABaseline(min(codes.shape[1], len(aligned), flat)).fit(aligned)
+    vectors = {"Refold": codes}
+    if loaded.reference is not None:  # needed by the features
+        vectors["Refold, features"] = loaded.features(codes)
+    fewer = f", {pca.latent_dim} dimensions" if pca.latent_dim < codes.shape[1] else ""
+    vectors[f"PCA{fewer}"] = pca.transform(aligned)
+    results = {
+        name: refold.evaluation.probe(part, columns[label], folds=folds, seed=seed)
+        for name, part in vectors.items()
+    }
+    if as_json:
+        print_json({name: asdict(result) for name, result in results.items()})
+    else:
+        heading = f"{codes.shape[1]} latent dimensions", "linear probe accuracy"
+        rows = [
+            (name, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
+            for name, result in results.items()
+        ]
+        print_table(heading, rows)
+    if not quiet:
+        result = results["Refold"]
+        log(
+            f"{result.num_classes} classes, {result.num_folds} folds. Always predicting the most "
+            f"frequent class has an accuracy of {100 * result.chance:.1f} %. PCA is fitted on "
+            "these sequences."
+        )

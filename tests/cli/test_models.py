@@ -1,0 +1,81 @@
+"""``refold info`` and ``export``."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import refold
+from refold import kernels
+from refold.sequences import Column, Schema, read
+
+
+@pytest.fixture
+def model(sines):
+    """Return a model of one column."""
+    return refold.load(sines / "bare.refold")
+
+
+def facts_in(text):
+    """Return the two columns of a text."""
+    pairs = (line.split("  ", 1) for line in text.splitlines() if "  " in line)
+    return {name: value.strip() for name, value in pairs}
+
+
+def test_the_installation(run):
+    facts = json.loads(run("info", "--json").out)
+    shown = facts_in(run("info").out)
+    for name in ("refold", "keras", "jax", "numpy"):
+        assert facts[name] == shown[name] == version(name)
+    assert facts["backend"] == shown["backend"] == "jax"
+    assert facts["lstm_kernel"] == shown.get("lstm kernel") == kernels.variant()
+    assert facts["why_no_lstm_kernel"] == shown.get("why no lstm kernel") == kernels.why_not()
+
+
+def test_facts_are_escaped_for_the_locale(model, tmp_path):
+    schema = Schema((Column("температура", "numeric"),))
+    replace(model, schema=schema).save(tmp_path / "m.refold")
+    command = [sys.executable, "-m", "refold", "info", str(tmp_path / "m.refold")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "300"}
+    assert b"\\u0442" in subprocess.check_output(command, env=environment)
+
+
+def test_a_model_as_text_and_json(model, tmp_path, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    column = Column("speed [m/s]", "numeric")  # no markup of rich
+    schema = replace(model.schema, columns=(column,), id_name="patient", time_name="day")
+    history = replace(model.history, initial_loss=1e-9)
+    path = tmp_path / "m.refold"
+    replace(model, schema=schema, history=history).with_latent_steps(10).save(path)
+    shown = facts_in(run("info", path).out)
+    assert shown["columns"] == "1 numeric: speed [m/s]"
+    assert (shown["id"], shown["time"], shown["max steps"]) == ("patient", "day", "40")
+    assert (shown["decoder"], shown["latent steps"]) == ("parallel", "10")
+    assert shown["best validation loss"] == "1e-9"
+    facts = json.loads(run("info", path, "--json").out)
+    assert facts["model_hash"] == shown["model hash"] == refold.load(path).hash
+    assert (facts["code_size"], facts["epochs"], facts["latent_steps"]) == (4, 1, 10)
+    assert (facts["best_validation_loss"], facts["best_epoch"]) == (1e-9, 0)
+    assert facts["parameters"]["units"] == 8
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_part_of_a_model_as_onnx(part, sines, tmp_path, run):
+    path, model = tmp_path / "sines.onnx", sines / "sines.refold"
+    options = "--packed", "--weights", "float16", "--opset", "19"
+    printed = run("export", model, "-o", path, "--part", part, *options).err
+    assert f"Wrote the {part} to {path}" in printed
+    assert "standard deviations in ONNX Runtime" in printed
+    session = onnxruntime.InferenceSession(path)
+    if part == "encoder":
+        data = read(sines / "new.parquet")
+        counts = data.lengths.astype(np.int32)
+        values = data.values.ravel().astype(np.float32)
+        (codes,) = session.run(None, {"values": values, "counts": counts})
+        np.testing.assert_allclose(codes, refold.load(model).encode(data), atol=0.02)
