@@ -11,7 +11,7 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.model import pack_container, read_container, write_container
-from refold.training import _checkpoint
+from refold.training.loop import _checkpoint
 
 TINY = {
     "latent_dim": 4,

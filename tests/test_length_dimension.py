@@ -1,7 +1,5 @@
 """The latent dimension that holds the length of a sequence."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -77,12 +75,9 @@ def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "repeat"}, "length_dim=1 needs the default model"),
-        ({"variational": True}, "length_dim=1 needs the default model"),
         ({"denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
         ({"latent_dim": 1}, "length_dim=1 needs at least 2 latent dimensions. Got 1."),
         ({"length_dim": 2}, "length_dim must be 'auto', 0 or 1. Got 2"),
-        ({"length_dim": "yes"}, "length_dim must be 'auto', 0 or 1. Got 'yes'"),
         ({"rocket_dim": 7}, "rocket_dim must be from 0 to 6"),
     ],
 )
@@ -101,11 +96,7 @@ def test_a_code_of_two_dimensions_learns_with_the_other_one(tmp_path, capsys):
     assert main(["fit", data, "-o", model, *options, "--latent-steps", "0"]) == 0
     assert main(["info", model]) == 0
     assert "2 latent dimensions, 1 of them the length" in capsys.readouterr().out
-    assert main(["info", model, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["length_dim"] == 1
     assert main(["encode", model, data, "-o", codes, "--dtype", "float16", "-q"]) == 0
     assert main(["decode", model, codes, "-o", str(tmp_path / "back.npz"), "-q"]) == 0
     back = refold.sequences.read(tmp_path / "back.npz")
     assert back.lengths.tolist() == [len(one) for one in NUMBERS]
-    assert main(["fit", data, "-o", model, *options[:3], "2", *options[4:]]) == 2
-    assert "--length-dim must be 'auto', 0 or 1. Got 2" in capsys.readouterr().err

@@ -18,9 +18,9 @@ from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecasts import SHARE_OF_TIME, pick_recent_steps
 from refold.training._held_out_error import Choice, HeldOut, rocket_features_cost_nothing
 from refold.training._split import Source, Split
-from refold.training.data._time_warps import MAX_WARPED, choose_time_warp
-from refold.training.loop._epochs import Settings
+from refold.training._time_warps import MAX_WARPED, choose_time_warp
 from refold.training.loop._stopping import pick_patience
+from refold.training.loop._training import Settings
 
 _DROPOUT = 0.2
 # Steps of latent optimization by default, with fewer than this number of sequences.

@@ -32,16 +32,15 @@ from refold.sequences import (
     mark_missing,
 )
 from refold.training._processes import Processes
-from refold.training.data._loaders import (
+from refold.training._shards import (
     Divided,
     Division,
     Loader,
     Shard,
     SplitData,
-    WarpingLoader,
+    num_observed,
+    to_device,
 )
-from refold.training.data._padded_batches import num_observed, to_device
-from refold.training.loop._training import FitResult
 
 # Cap on held-out values of mapped data, because they are in memory.
 _MAX_HELD_OUT = 4_000_000
@@ -167,9 +166,8 @@ class Split:
         if self.further is not None:
             return self.further.error_scaler
         with warnings.catch_warnings():
-            if (
-                self._mode is None
-            ):  # nothing is scaled, so do not warn that a constant is scaled by 1
+            # nothing is scaled, so do not warn that a constant is scaled by 1
+            if self._mode is None:
                 warnings.simplefilter("ignore", UserWarning)
             return Scaler.fit(self.source.sequences, "features")
 
@@ -205,11 +203,15 @@ class Split:
         longest = batches.buckets[-1].num_steps
         used = np.zeros(len(sequences), bool)
         used[rows] = True
-        loader: Any = Loader(
-            sequences, self.source.division, scaler.transform, used, longest, self.seed
+        loader = Loader(
+            sequences,
+            self.source.division,
+            scaler.transform,
+            used,
+            longest,
+            seed=self.seed,
+            warp=time_warp,
         )
-        if time_warp:
-            loader = WarpingLoader(loader, time_warp, seed=self.seed)
         held_out = None
         if phase == "validated" and len(self.held_out):
             data = to_device([scaler.transform(self.held_out_sequences)], longest)
@@ -236,10 +238,10 @@ class Split:
             sequences = sequences[~np.isin(fingerprints(sequences), trained)]
         return sequences
 
-    def fingerprints(self, outcome: FitResult) -> Fingerprints:
+    def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the training before."""
         held_back = [np.zeros(0, np.uint64)]
-        if outcome.phase == "validated" and len(self.held_out):
+        if phase == "validated" and len(self.held_out):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration is not None:
             held_back.append(fingerprints(self.calibration))

@@ -9,7 +9,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
 from refold.training._cross_validation import exceeds_standard_error, folds
-from refold.training.data._time_warps import random_delays, time_warped
+from refold.training._time_warps import random_delays, time_warped
 
 # The covariance of few sequences misses patterns that none of them shows. Series often have two
 # properties: a pattern at one time could occur at another, and it could be slightly earlier or
@@ -119,7 +119,7 @@ def _choose_mixture(
 ) -> tuple[SurrogateMixture, float]:
     """Return the mixture whose components explain held-out sequences best, and its error."""
     errors = np.zeros((len(_MIXTURES), len(series)))
-    for held in folds(len(series), seed, "cross-validating components"):
+    for held in folds(len(series), seed):
         given = series[~held]
         wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
         parts = _parts(given, lengths[~held], _MIXTURES, seed)

@@ -14,12 +14,10 @@ from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
-from refold.models import Specification, build, predict
-from refold.sequences import Scaler, as_sequences, write
+from refold.sequences import as_sequences, write
 from refold.training._choose_latent_dim import rocket_dim_within
 from refold.training._specify import specify
 from refold.training._split import Source
-from refold.training.initialization._initial_weights import set_rocket_initialization
 from small_data import NoEpoch
 
 TINY = {
@@ -111,29 +109,6 @@ def test_a_size_chosen_by_a_share_has_only_requested_features():
     assert by_rule(given, 0.5, found=3, rocket_dim=8) == 2
 
 
-def test_padding_changes_the_features_only_by_rounding():
-    rng = np.random.default_rng(0)
-    ramps = [np.linspace(0, slope, 100)[:, None] for slope in rng.uniform(-2, 2, 60)]
-    levels = [np.full((30, 1), level) for level in rng.normal(size=60)]
-    sizes = {"latent_dim": 6, "max_steps": 100, "units": 8, "depth": 1, "dropout": 0.0}
-    lengths = {"length_mean": 100.0, "length_deviation": 0.0, "rocket_dim": 4}
-    net = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
-    for series in (ramps, levels):
-        given = as_sequences(series)
-        scaled = Scaler.fit(given).transform(given)
-        set_rocket_initialization(net, scaled)
-        padded = scaled.to_padded()
-        codes = predict(net.models.encoder, padded)
-        wider = np.pad(padded, ((0, 0), (0, 177 - padded.shape[1]), (0, 0)), constant_values=np.nan)
-        found = np.concatenate(
-            [predict(net.models.encoder, wider[i : i + 6]) for i in range(0, 60, 6)]
-        )
-        deviation = codes[:, 2:].std(axis=0)
-        varies = deviation > 0
-        assert varies.any()
-        assert (np.abs(found - codes)[:, 2:][:, varies] / deviation[varies]).max() < 1e-5
-
-
 @pytest.mark.usefixtures("no_epochs")
 def test_features_of_gaps_categories_and_lengths():
     rng = np.random.default_rng(0)
@@ -149,18 +124,6 @@ def test_features_of_gaps_categories_and_lengths():
     others = data.with_values(np.where([False, True], 2 - data.values, data.values))
     moved = ae.transform(others) - codes
     assert np.abs(moved[:, -2:]).max() > 0.1
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_features_of_binary_columns_and_more_features_than_sequences():
-    rng = np.random.default_rng(0)
-    binary = rng.integers(2, size=(20, 6, 3))
-    ae = SequenceAutoencoder(**TINY | {"latent_dim": 30}, rocket_dim=25).fit(binary)
-    for given in (binary, rng.integers(2, size=(20, 6, 3))):
-        codes = ae.transform(given)
-        assert np.isfinite(codes).all()
-        assert codes[:, 5:7].std(axis=0).min() > 0.1
-        assert not codes[:, -6:].any()
 
 
 def test_features_separate_classes_that_principal_components_do_not(fitted):
