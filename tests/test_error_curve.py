@@ -4,13 +4,13 @@ import signal
 
 import numpy as np
 import pytest
-from training.test_held_out_error import curves
 
 import refold
 from refold import SequenceAutoencoder, error_curve, training
 from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.training._split import validation_split
+from training.test_reports import curves
 
 SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
 SHORT = SequenceAutoencoder(**SETTINGS)

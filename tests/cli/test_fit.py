@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from training.test_held_out_error import curves
 
 import refold
 from refold.sequences import read, write
 from test_error_curve import interrupted_after
+from training.test_reports import curves
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
 

@@ -59,26 +59,6 @@ def weights(model):
     return [np.array(weight) for weight in model.get_weights()]
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory):
-    """Return a fit without validation, the weights that a callback saw, and a folder of files."""
-    seen, folder = [], tmp_path_factory.mktemp("watched")
-
-    class Look(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            seen.append(weights(self.model))
-            assert int(self.model.optimizer.iterations) == 8 * (epoch + 1)
-
-    best = folder / "best.keras"
-    ae = fit(
-        Look(),
-        keras.callbacks.CSVLogger(folder / "log.csv"),
-        keras.callbacks.ModelCheckpoint(best, monitor="loss", save_best_only=True),
-        validation_fraction=0,
-    )
-    return ae, seen, folder
-
-
 def test_callbacks_are_called_and_do_not_change_the_result(alone):
     recorder = Recorder()
     ae = fit(recorder)
@@ -108,11 +88,26 @@ def test_a_refit_is_a_separate_training_also_if_it_ends_with_the_time_budget(mon
     assert all(map(np.array_equal, weights(whole.autoencoder_), weights(late.autoencoder_)))
 
 
-def test_the_model_is_up_to_date_when_a_callback_looks(watched):
-    ae, seen, _ = watched
+def test_the_model_is_up_to_date_when_a_callback_looks(tmp_path):
+    seen, best = [], tmp_path / "best.keras"
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(weights(self.model))
+            assert int(self.model.optimizer.iterations) == 8 * (epoch + 1)
+
+    ae = fit(
+        Look(),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.ModelCheckpoint(best, monitor="loss", save_best_only=True),
+        validation_fraction=0,
+    )
     assert len(seen) == 4
     assert not np.array_equal(seen[0][0], seen[-1][0])
     assert all(map(np.array_equal, seen[-1], weights(ae.autoencoder_)))
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 5
+    loaded = keras.models.load_model(best)
+    assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))
 
 
 def test_weights_that_a_callback_changes_are_used():
@@ -183,6 +178,8 @@ def test_an_optimizer_keeps_its_own_learning_rate():
     alike = lowered["learning_rate"].count(lowered["learning_rate"][0])
     assert alike >= 2
     assert again["loss"][:alike] == lowered["loss"][:alike]
+    named = fit(optimizer="sgd", validation_fraction=0).history_["learning_rate"]  # our schedule
+    assert named[0] < max(named) > named[-1]
     falling = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
     given["optimizer"] = keras.optimizers.SGD(falling)
     assert np.all(np.diff(fit(**given).history_["learning_rate"]) < 0)
@@ -203,13 +200,6 @@ def test_with_batch_hooks_every_step_is_a_separate_call(alone):
     assert [step for step, _ in count.steps] == list(range(28))
     assert np.isfinite([loss for _, loss in count.steps]).all()
     assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
-
-
-def test_callbacks_of_keras_that_write_files(watched):
-    ae, _, folder = watched
-    assert len((folder / "log.csv").read_text().splitlines()) == 5
-    loaded = keras.models.load_model(folder / "best.keras")
-    assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))
 
 
 @pytest.mark.slow  # TensorFlow is needed to write the files

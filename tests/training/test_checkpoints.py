@@ -121,57 +121,35 @@ def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path, changes)
 # Ctrl-C
 
 
-def test_resume_without_a_checkpoint_starts_anew(tmp_path, capsys):
-    refold.sequences.write(data(), tmp_path / "sines.npz")
-    command = ["fit", str(tmp_path / "sines.npz"), "-o", str(tmp_path / "model.refold")]
-    command += ["--latent-dim", "3", "--units", "8"]
-    command += ["--max-epochs", "2", "--seed", "0"]
-    assert main([*command, "--resume"]) == 0
-    assert "so a new training run starts" in capsys.readouterr().err
+class Interrupts(keras.callbacks.Callback):
+    """Presses Ctrl-C once: at the end of an epoch, counted over both phases, or after a step."""
 
-
-class AtEpoch(keras.callbacks.Callback):
-    """Presses Ctrl-C once at the end of an epoch, counted over both phases."""
-
-    def __init__(self, number):
+    def __init__(self, epoch=0, step=-1):
         super().__init__()
-        self.left = number
+        self.epochs_left, self.step = epoch, step
 
     def on_epoch_end(self, epoch, logs=None):
-        self.left -= 1
-        if self.left == 0:
+        self.epochs_left -= 1
+        if self.epochs_left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.step:
             signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_keeps_the_best_weights_without_a_checkpoint():
+@pytest.mark.filterwarnings("ignore:Interrupts asks to be called at every step")
+def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(tmp_path, whole):
+    path, whole = tmp_path / "checkpoint", whole[0]
     ae = SequenceAutoencoder(**SHORT)
     with pytest.raises(KeyboardInterrupt, match=r"interrupted; the weights of epoch \d are kept\."):
-        ae.fit(data(), callbacks=[AtEpoch(3)])
+        ae.fit(data(), callbacks=[Interrupts(epoch=3)])
     assert ae.history_["epoch"] == [1, 2, 3]
     assert ae.interrupted_
     assert ae.transform(data()).shape == (60, 3)
-
-
-class AtStep(keras.callbacks.Callback):
-    """Presses Ctrl-C once after a step, counted over all epochs."""
-
-    def __init__(self, number):
-        super().__init__()
-        self.number = number
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == self.number:
-            signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.filterwarnings("ignore:AtStep asks to be called at every step")
-def test_ctrl_c_within_an_epoch_saves_the_end_of_the_last_one(tmp_path, whole):
-    path, whole = tmp_path / "checkpoint", whole[0]
-    ae = SequenceAutoencoder(**SHORT)
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
-        ae.fit(data(), callbacks=[AtStep(10)], checkpoint=Checkpoint(path, 1e6))
+        ae.fit(data(), callbacks=[Interrupts(step=10)], checkpoint=Checkpoint(path, 1e6))
     values = load_checkpoint(path)[1]
     assert values["epoch"] == 2
     assert values["history"]["loss"] == ae.history_["loss"] == whole.history_["loss"][:1]
@@ -182,15 +160,15 @@ def test_ctrl_c_within_an_epoch_saves_the_end_of_the_last_one(tmp_path, whole):
 
 
 @pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.filterwarnings("ignore:Interrupts asks to be called at every step")
 def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_resume(tmp_path, whole):
     path, whole = tmp_path / "checkpoint", whole[0]
     alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
     first = whole.history_["phase"].index("refit")
     ae = SequenceAutoencoder(**SHORT)
-    with pytest.warns(
-        UserWarning, match="The refit on all sequences was interrupted. The weights of epoch"
-    ):
-        ae.fit(data(), callbacks=[AtEpoch(first + 1)], checkpoint=path)
+    message = "The refit on all sequences was interrupted. The weights of epoch"
+    with pytest.warns(UserWarning, match=message):
+        ae.fit(data(), callbacks=[Interrupts(epoch=first + 1)], checkpoint=path)
     assert ae.interrupted_
     assert same(ae, alone)
     ae.fit(data(), checkpoint=path, resume=True)
@@ -206,7 +184,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
     command = ["fit", "sines.npz", "-o", "model.refold", "--latent-dim", "3", "--units", "8"]
     command += ["--latent-steps", "0", "--max-epochs", "20", "--patience", "20", "--seed", "0"]
     checkpoint = Path("model.refold.checkpoint")
-    fit = [sys.executable, "-m", "refold", *command]
+    fit = [sys.executable, "-m", "refold", *command, "--resume"]
     with subprocess.Popen(fit, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             if checkpoint.exists() and load_checkpoint(checkpoint)[1]["phase"] == "refit":
@@ -215,6 +193,7 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
             time.sleep(0.02)
         messages = process.communicate()[1].splitlines()
     assert process.returncode == 130
+    assert any("so a new training run starts" in message for message in messages)
     assert messages[-1] == (
         "Interrupted: Stopped by Ctrl-C in the refit. The validated weights were written. "
         "--resume continues from 'model.refold.checkpoint'."
@@ -277,14 +256,8 @@ def test_files_that_are_not_checkpoints(tmp_path, whole):
         ae.fit(data(), checkpoint=path, resume=True)
     with pytest.raises(ModelFileError, match="is a checkpoint of a training, not a model"):
         refold.SequenceAutoencoder.load(whole[1])
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ModelFileError, match="cut short"):
-        ae.fit(data(), checkpoint=path, resume=True)
-
-
-def test_resume_needs_a_checkpoint():
     with pytest.raises(ParameterError, match="resume=True needs a checkpoint"):
-        SequenceAutoencoder(**SHORT).fit(data(), resume=True)
+        ae.fit(data(), resume=True)
 
 
 def test_a_path_that_is_not_writable_is_refused_before_training(tmp_path):

@@ -18,7 +18,6 @@ from refold.sequences import as_sequences, write
 from refold.training._choose_latent_dim import rocket_dim_within
 from refold.training._specify import specify
 from refold.training._split import Source
-from small_data import NoEpoch
 
 TINY = {
     "latent_dim": 6,
@@ -84,22 +83,6 @@ def test_the_default_is_at_most_eight_from_32_dimensions():
     assert by_rule(given[:6], 32) == 4
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
-
-
-@pytest.mark.parametrize(
-    ("few", "validation_fraction", "expected"),
-    [(True, 0.1, 8), (True, 0, 0), (False, 0.1, 0)],
-)
-def test_the_default_is_none_if_fewer_components_raise_the_error(
-    few, validation_fraction, expected
-):
-    # 18 training sequences have at most 18 components.
-    given = np.random.default_rng(0).normal(size=(20, 90, 1)) if few else waves(120)[0]
-    changes = {"latent_dim": 32, "validation_fraction": validation_fraction, "refit": False}
-    # The choice is made before the first epoch, but a fit without validation needs an epoch.
-    callbacks = [NoEpoch()] if validation_fraction else []
-    ae = SequenceAutoencoder(**TINY | changes).fit(given, callbacks=callbacks)
-    assert ae.rocket_dim_ == expected
 
 
 def test_a_size_chosen_by_a_share_has_only_requested_features():

@@ -38,15 +38,13 @@ def test_too_few_to_split():
 
 
 def test_sizes_depend_on_the_data():
-    assert [pick_batch_size(n) for n in (1, 100, 500, 2000, 10**6)] == sorted(
-        pick_batch_size(n) for n in (1, 100, 500, 2000, 10**6)
-    )
-    assert pick_max_epochs(1) >= pick_max_epochs(50) >= pick_max_epochs(10**5) >= 1
+    assert [pick_batch_size(n) for n in (1, 100, 1999, 2000)] == [1, 32, 32, 64]
+    assert [pick_max_epochs(n) for n in (1, 50, 10**5)] == [4000, 80, 30]
     splits = [
         SimpleNamespace(lengths=np.zeros(n), held_out=np.zeros(held), further=None)
-        for n, held in ((10, 1), (1999, 200), (2000, 200), (10, 0))
+        for n, held in ((1999, 200), (2000, 200), (10, 0))
     ]
-    assert [pick_refit(split) for split in splits] == [True, True, False, False]
+    assert [pick_refit(split) for split in splits] == [True, False, False]
 
 
 @pytest.mark.parametrize("num_steps", [1, 50, 4000])
@@ -61,16 +59,13 @@ def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
     assert float(Schedule(0.1, num_steps).rate(10 * num_steps)) == pytest.approx(0.001)
 
 
-def test_double_precision_of_jax_is_refused():
+def test_fits_that_are_refused_at_once():
     jax.config.update("jax_enable_x64", True)
     try:
         with pytest.raises(ParameterError, match=r"64-bit floats \(jax_enable_x64\)"):
             SequenceAutoencoder().fit([[1.0, 2.0]])
     finally:
         jax.config.update("jax_enable_x64", False)
-
-
-def test_too_many_categories_are_refused_at_once():
     words = as_sequences([np.array([[str(i)] for i in range(60_000)], dtype=object)])
     message = "Column 'x0' has 60000 categories, and a model can have 50000 in all columns"
     with pytest.raises(DataError, match=message):
@@ -92,11 +87,8 @@ def test_the_patience_depends_on_the_loss():
     assert waits([2.0 - i / 1000 for i in range(1000)], 1000) == 250, "a quarter, if it falls"
     losses = [0.9, *[1.2] * 49, 0.8, *[1.2] * 400]
     assert waits(losses, 1000) == 51 + 100, "each better epoch resets it"
-
-
-def test_a_variational_model_waits_until_its_loss_has_its_full_weight():
+    # a variational model waits until its loss has its full weight
     assert pick_patience(1000, variational=True) == 250
-    assert pick_patience(40, variational=True) == 20
     assert pick_patience(1000, variational=False) is None
 
 
@@ -140,9 +132,7 @@ def choose(monkeypatch, errors, pca=0.5, may_change=True, initialization=True):
     [
         ({(0, 8): 0.3, (0, 0): 0.4}, 8, False),  # latent optimization helps
         ({(0, 8): 0.3995, (0, 0): 0.4}, 0, False),  # the improvement is too small
-        ({(0, 8): 0.45, (0, 0): 0.4}, 0, False),
         ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.4, (1, 0): 0.6}, 8, True),
-        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.6, (1, 0): 0.55}, 0, True),
         ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.7, (1, 0): 0.9}, 8, False),
         ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): np.nan, (1, 0): np.nan}, 8, False),
     ],
@@ -160,15 +150,12 @@ def test_fixed_settings_are_kept(monkeypatch):
     assert choose(monkeypatch, errors, initialization=False) == Choice(0, 0)
 
 
-@pytest.mark.parametrize(
-    ("whole", "part", "expected"),
-    [(0.1, 0.2, False), (0.1, 0.1, True), (0.6, 0.9, False)],
-)
-def test_rocket_features_are_used_if_fewer_principal_components_cost_nothing(whole, part, expected):
-    errors = {32: Fidelity(whole, None, 0.0), 24: Fidelity(part, None, 0.0)}
-    for sequences in ([1], []):
-        measured = SimpleNamespace(sequences=sequences, of_pca=errors.get)
-        assert rocket_features_cost_nothing(measured, 32, 8) == (expected and sequences == [1])
+def test_rocket_features_are_used_if_fewer_principal_components_cost_nothing():
+    for whole, part, expected in ((0.1, 0.2, False), (0.1, 0.1, True)):
+        errors = {32: Fidelity(whole, None, 0.0), 24: Fidelity(part, None, 0.0)}
+        measured = SimpleNamespace(sequences=[1], of_pca=errors.get)
+        assert rocket_features_cost_nothing(measured, 32, 8) == expected
+        assert not rocket_features_cost_nothing(SimpleNamespace(sequences=[]), 32, 8)
 
 
 def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypatch, tmp_path):

@@ -41,26 +41,6 @@ def test_losses_fall_and_history_has_every_epoch():
     assert history["learning_rate"][-1] < 0.001
 
 
-def test_several_shapes_train_as_well_as_one():
-    """With one batch per epoch, the shapes change only rounding, because padding is masked."""
-    case = CASES["numeric"]
-    data = sequences(case, 8)
-    one, several = Batches(data.lengths, 8), Batches(data.lengths, 8, num_steps=11)
-    assert one.buckets != several.buckets
-    results = []
-    for cuts in (one, several):
-        net = network(case)
-        cut = part(data, longest=cuts.buckets[-1].num_steps)
-        given = settings(batch_size=8, optimizer="sgd")
-        rates = train(net, lambda _, cut=cut: cut, cuts, given).history["learning_rate"]
-        # an optimizer that is given by name has our schedule
-        assert rates[0] < 0.5 * max(rates)
-        assert rates[-1] < max(rates)
-        results.append(weights(net))
-    for a, b in zip(*results, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
 def test_best_weights_are_kept():
     case, held_out = CASES["numeric"], list(range(1, 24, 3))
     net, outcome = run(case, held_out=held_out, max_epochs=150, learning_rate=0.05)

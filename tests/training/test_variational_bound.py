@@ -92,9 +92,8 @@ def test_models_that_cannot_sample(fitted, vowels):
             fitted.sample(n)
 
 
-@pytest.mark.parametrize("architecture", ["repeat", lambda **_: None])
-def test_other_architectures_are_refused(architecture):
-    ae = SequenceAutoencoder(2, architecture=architecture, variational=True)
+def test_other_architectures_are_refused():
+    ae = SequenceAutoencoder(2, architecture="repeat", variational=True)
     with pytest.raises(ParameterError, match="variational=True needs architecture='default'"):
         ae.fit(data())
 

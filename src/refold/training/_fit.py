@@ -98,9 +98,8 @@ def fit(
             network,
             batches,
             settings,
-            checkpoints=saved.checkpoints,
+            saved=saved,
             callbacks=callbacks,
-            resume=saved.progress,
             processes=source.processes,
         ) as training:
             while (phase := training.phase) is not None:

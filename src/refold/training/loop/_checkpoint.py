@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -117,14 +117,6 @@ class TrainingProgress:
         return cls(**{**values, "state": state, "best": best, "best_loss": best_loss})
 
 
-class Checkpoints(NamedTuple):
-    """Schedule and writer of checkpoints."""
-
-    write: Callable[[dict[str, Any], dict[str, np.ndarray]], None]  # what `saved` returns
-    seconds: float  # after which the end of an epoch writes a checkpoint
-    epochs: int | None  # after which it does so in any case
-
-
 # What `fit` takes.
 CheckpointArgument = Checkpoint | str | os.PathLike[str] | None
 
@@ -137,8 +129,13 @@ class SavedTraining:
     seed: int
     further: Model | None  # the model to train further; None if the checkpoint began without one
     progress: TrainingProgress | None = None  # from which training continues
-    checkpoints: Checkpoints | None = None
     identity: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None  # to write; of several processes, the first has it
+
+    def write(self, progress: TrainingProgress) -> None:
+        """Write a checkpoint, if there is one to write."""
+        if self.checkpoint is not None:
+            save_checkpoint(self.checkpoint.path, self.identity, *progress.saved())
 
 
 @contextmanager
@@ -174,13 +171,8 @@ def opened_checkpoint(
             progress = TrainingProgress.restored(values, arrays)
             if "weights" not in identity:
                 further = None
-
-        def write(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-            if processes.index == 0:
-                save_checkpoint(path, identity, values, arrays)
-
-        schedule = Checkpoints(write, checkpoint.seconds, checkpoint.epochs)
-        yield SavedTraining(arguments, identity["seed"], further, progress, schedule, identity)
+        own = None if processes.index else checkpoint
+        yield SavedTraining(arguments, identity["seed"], further, progress, identity, own)
 
 
 def _read(

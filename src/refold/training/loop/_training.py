@@ -20,7 +20,7 @@ from refold.sequences import Batches, BatchPlan
 from refold.training._processes import Processes
 from refold.training._progress import Progress
 from refold.training._shards import Shard, SplitData
-from refold.training.loop._checkpoint import Checkpoints, TrainingProgress
+from refold.training.loop._checkpoint import SavedTraining, TrainingProgress
 from refold.training.loop._compiled_steps import (
     AdamW,
     Engine,
@@ -101,14 +101,13 @@ class Training:
         batches: Batches,
         settings: Settings,
         *,
-        checkpoints: Checkpoints | None = None,
+        saved: SavedTraining | None = None,  # to continue from and to write to
         callbacks: Sequence[Any] = (),
-        resume: TrainingProgress | None = None,
         processes: Processes | None = None,
     ) -> None:
         self._network, self._batches, self._settings = network, batches, settings
-        self._checkpoints, self._processes = checkpoints, processes or Processes()
-        alone = self._processes.count == 1
+        self._saved, self._processes = saved, processes or Processes()
+        resume, alone = saved and saved.progress, self._processes.count == 1
         before = 0.0 if resume is None else resume.seconds
         self._clock = Clock(settings.time_budget, before, timed=alone)
         self._last_written = self._clock.seconds
@@ -394,21 +393,16 @@ class Training:
 
     def _write_checkpoint(self) -> None:
         """Write a snapshot of the current progress, if checkpoints are on."""
-        if self._checkpoints is None:
-            return
-        progress = replace(self._progress, seconds=self._clock.seconds)
-        self._checkpoints.write(*progress.saved())
-        self._last_written = self._clock.seconds
+        if self._saved is not None:
+            self._saved.write(replace(self._progress, seconds=self._clock.seconds))
+            self._last_written = self._clock.seconds
 
     def _checkpoint_if_due(self) -> None:
         """Write a checkpoint after an epoch, if enough time or epochs have passed."""
-        if self._checkpoints is None:
+        if self._saved is None or (checkpoint := self._saved.checkpoint) is None:
             return
-        every = self._checkpoints.epochs
-        seconds = self._clock.seconds - self._last_written
-        if seconds >= self._checkpoints.seconds or (
-            every and (self._progress.epoch - 1) % every == 0
-        ):
+        seconds, every = self._clock.seconds - self._last_written, checkpoint.epochs
+        if seconds >= checkpoint.seconds or (every and (self._progress.epoch - 1) % every == 0):
             self._write_checkpoint()
 
     def _hook(self, name: str, *args: Any) -> None:
