@@ -17,7 +17,6 @@ from refold.training.initialization._numeric_columns import (
     decode,
     linear_codec,
     linear_initialization,
-    stationary_components,
 )
 from refold.training.initialization._principal_components import principal_components
 from training.small import batches, network, part, same, sequences, settings, train, weights
@@ -156,31 +155,6 @@ def test_shifted_pulses_need_fewer_sequences(given, held, n_components, ratio):
     assert error(held, ours.mean, ours.loadings) < ratio * theirs
 
 
-def test_the_estimated_error_is_that_of_new_sequences():
-    held, ours = pulses(400, seed=1), components(pulses(40), 6)
-    expected = error(held, ours.mean, ours.loadings) / 400
-    assert ours.held_out_error == pytest.approx(expected, rel=0.3)
-
-
-def test_many_sequences_give_plain_principal_components():
-    given = noise(2000)
-    ours, pca = components(given, 3), PCA(3).fit(given.reshape(2000, -1))
-    np.testing.assert_allclose(np.abs(ours.loadings @ pca.components_.T), np.eye(3), atol=1e-4)
-    np.testing.assert_allclose(ours.deviation**2, pca.explained_variance_, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "series", [np.ones((5, 4, 2)), noise(1), noise(3), np.zeros((4, 1, 1))], ids=str
-)
-def test_little_data_gives_finite_components(series):
-    ours = components(series, 6)
-    assert all(np.isfinite(part).all() for part in ours[:3])
-    assert (ours.deviation > 0).all()
-    there = ours.loadings.any(axis=1)
-    products = ours.loadings @ ours.loadings.T
-    np.testing.assert_allclose(products, np.diag(there.astype(float)), atol=1e-6)
-
-
 # In a network
 
 
@@ -268,16 +242,6 @@ def of_codec(start, data):
     values[real] = data.values
     codes = start.lengthwise.encode(values, data.lengths)
     return decode(codes, start.lengthwise.decoder)[real]
-
-
-def test_components_of_a_stationary_process():
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(10, 30, 200)
-    waves = np.sin(0.5 * np.arange(30) + rng.uniform(0, 6, (200, 1)))[..., None]
-    waves *= (np.arange(30) < lengths[:, None])[..., None]
-    loadings = stationary_components(waves, lengths, 2).loadings
-    wave = np.sin(0.5 * np.arange(30) + 1)
-    assert np.abs(wave @ loadings.T @ loadings - wave).max() < 0.1
 
 
 @pytest.mark.parametrize(("n", "ragged"), [(150, True), (60, False), (12, True)])

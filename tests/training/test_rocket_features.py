@@ -45,7 +45,7 @@ def fitted():
     return SequenceAutoencoder(**TINY | {"latent_dim": 32}, rocket_dim=8).fit(waves(120)[0])
 
 
-def test_features_are_standardized_and_training_does_not_change_them(fitted):
+def test_features_are_standardized_and_nothing_changes_them(fitted):
     given = waves(120)[0]
     numbers = fitted.transform(given)[:, -8:]
     np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-3)
@@ -54,10 +54,8 @@ def test_features_are_standardized_and_training_does_not_change_them(fitted):
     changes = {"latent_dim": 32, "max_epochs": 5, "rocket_dim": 8}
     longer = SequenceAutoencoder(**TINY | changes).fit(given)
     np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
-
-
-def test_latent_optimization_does_not_change_them(fitted):
-    # These are shorter than the training sequences, whose codes can hardly be improved.
+    # Nor does latent optimization. These are shorter than the training sequences, whose codes can
+    # hardly be improved.
     given = as_sequences([wave[: 20 + i % 20] for i, wave in enumerate(waves(64, seed=1)[0])])
     plain = fitted.transform(given)
     codes = copy.deepcopy(fitted).set_params(latent_steps="auto").transform(given)

@@ -1,4 +1,4 @@
-"""Settings that depend on the data: the split, schedule and patience, and what a fit chooses."""
+"""Settings that depend on the data: the split and the schedule, and what a fit chooses."""
 
 from types import SimpleNamespace
 
@@ -13,10 +13,14 @@ from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
 from refold.training._held_out_error import Choice, choose_settings, rocket_features_cost_nothing
-from refold.training._specify import pick_batch_size, pick_max_epochs, pick_refit
+from refold.training._specify import (
+    pick_batch_size,
+    pick_max_epochs,
+    pick_patience,
+    pick_refit,
+)
 from refold.training._split import validation_split
 from refold.training.loop._compiled_steps import Schedule
-from refold.training.loop._stopping import out_of_patience, pick_patience
 from small_data import TINY
 
 
@@ -40,6 +44,8 @@ def test_too_few_to_split():
 def test_sizes_depend_on_the_data():
     assert [pick_batch_size(n) for n in (1, 100, 1999, 2000)] == [1, 32, 32, 64]
     assert [pick_max_epochs(n) for n in (1, 50, 10**5)] == [4000, 80, 30]
+    assert [pick_patience(n, variational=False) for n in (30, 4000)] == [50, 500]
+    assert [pick_patience(n, variational=True) for n in (30, 4000)] == [50, 1000]
     splits = [
         SimpleNamespace(lengths=np.zeros(n), held_out=np.zeros(held), further=None)
         for n, held in ((1999, 200), (2000, 200), (10, 0))
@@ -70,26 +76,6 @@ def test_fits_that_are_refused_at_once():
     message = "Column 'x0' has 60000 categories, and a model can have 50000 in all columns"
     with pytest.raises(DataError, match=message):
         SequenceAutoencoder(2).fit(words)
-
-
-def waits(losses, max_epochs, **options):
-    """Return the epoch after which training stops, or None."""
-    for epoch in range(1, len(losses) + 1):
-        seen = losses[:epoch]
-        best = 0 if min(seen) >= 1.0 else seen.index(min(seen)) + 1
-        if out_of_patience(seen, best, max_epochs=max_epochs, **options):
-            return epoch
-    return None
-
-
-def test_the_patience_depends_on_the_loss():
-    assert waits([1.0 + i / 1000 for i in range(1000)], 1000) == 100, "a tenth, if it rises"
-    assert waits([2.0 - i / 1000 for i in range(1000)], 1000) == 250, "a quarter, if it falls"
-    losses = [0.9, *[1.2] * 49, 0.8, *[1.2] * 400]
-    assert waits(losses, 1000) == 51 + 100, "each better epoch resets it"
-    # a variational model waits until its loss has its full weight
-    assert pick_patience(1000, variational=True) == 250
-    assert pick_patience(1000, variational=False) is None
 
 
 # Settings that are chosen on held-out sequences at the end of a fit

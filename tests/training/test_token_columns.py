@@ -65,15 +65,14 @@ def network(data, latent_dim=6, **changes):
 def test_held_out_accuracy_is_that_of_principal_components():
     given = as_sequences(texts(400))
     held = as_sequences(texts(200, seed=1), schema=given.schema)
-    for latent_dim in (2, 8):
-        start = token_initialization(given, latent_dim, 48, seed=0)
-        _, written = logits(start, dense(held, 48))
-        labels = np.concatenate(
-            [row[:n].argmax(axis=1) for row, n in zip(written, held.lengths, strict=True)]
-        )
-        theirs = PCABaseline(latent_dim).fit(given).reconstruct(held)
-        assert np.mean(labels == held.values[:, 0]) > accuracy(held, theirs) - 0.01
-        assert 0 < start.share < 1
+    start = token_initialization(given, 8, 48, seed=0)
+    _, written = logits(start, dense(held, 48))
+    labels = np.concatenate(
+        [row[:n].argmax(axis=1) for row, n in zip(written, held.lengths, strict=True)]
+    )
+    theirs = PCABaseline(8).fit(given).reconstruct(held)
+    assert np.mean(labels == held.values[:, 0]) > accuracy(held, theirs) - 0.01
+    assert 0 < start.share < 1
 
 
 def test_random_categories_cannot_be_explained():
@@ -91,13 +90,11 @@ def test_random_categories_cannot_be_explained():
     ("values", "schema"),
     [
         (["aaaa"] * 20, None),
-        (["ab"], None),
         (["", "a", "ab"] * 3, None),
         (["ab?b", "a??b"] * 10, Schema((Column("sign", "categorical", ("a", "b")),))),
-        ([np.zeros((4, 2), bool)] * 12, None),
         ([np.eye(4, dtype=bool)[i % 4 :] for i in range(12)], None),
     ],
-    ids=["constant", "one", "empty", "unknown", "zeros", "binary"],
+    ids=["constant", "empty", "unknown", "binary"],
 )
 def test_few_and_unusual_sequences_give_finite_weights(values, schema):
     with warnings.catch_warnings():
@@ -162,8 +159,7 @@ def test_too_many_categories_for_a_linear_path_are_decoded_autoregressively():
     rng = np.random.default_rng(0)
     data = [[f"w{i}" for i in row] for row in rng.integers(0, 2000, (12, 40))]
     specification = by_rule(data, 300)
-    assert specification.decoder == "autoregressive"
-    assert not specification.linear_path
+    assert (specification.decoder, specification.linear_path) == ("autoregressive", False)
 
 
 def test_training_improves_on_the_initialization():
@@ -208,13 +204,7 @@ def test_a_dimension_for_each_token_recovers_held_out_sequences():
     init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0)
     assert init.share < 1e-3
     assert np.nanmin(right(init, held, lambda codes: codes.astype(np.float16))) == 1
-    values = one_hot(given, NUM_STEPS).values.toarray().reshape(len(given), NUM_STEPS, -1)
-    codes = np.einsum("ntw,twd->nd", values, init.encoder) + init.encoder_bias
-    np.testing.assert_allclose((codes**2).mean(axis=0), 1)
-
-
-def test_a_smaller_code_stores_the_first_tokens():
-    given, held = split()
+    # a smaller code stores the first tokens
     found = right(token_initialization(given, 10, NUM_STEPS, seed=0), held)
     assert np.nanmin(found[:, :10]) == 1
     assert np.nanmean(found[:, 10:]) < 0.5
@@ -252,14 +242,6 @@ def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_
     options = {"corruption": Corruption.of(corruption), "may_store": may_store}
     init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0, **options)
     assert (init.encoder != 0).any(axis=1).mean() > 0.5
-
-
-def test_no_tokens_are_stored_for_hundreds_of_categories():
-    words = [f"w{i}" for i in range(300)]
-    rng = np.random.default_rng(0)
-    given = as_sequences([words, *rng.choice(words, (60, 5)).tolist()])
-    encoder = token_initialization(given, 5, 5, seed=0).encoder
-    assert ((encoder != 0).any(axis=1).sum(axis=0) > 1).all()  # a dimension reads several steps
 
 
 # Numeric and token columns together

@@ -153,5 +153,5 @@ def test_a_checkpoint_continues_only_from_the_same_weights(fitted, further, tmp_
     copy.deepcopy(fitted).set_params(**LONGER).fit(NEW, checkpoint=path)
     again = copy.deepcopy(fitted).set_params(**LONGER)
     assert same(again.fit(NEW, checkpoint=path, resume=True), further)
-    with pytest.raises(ParameterError, match="continues from other weights than this model has"):
+    with pytest.raises(ParameterError, match="the model that is trained further has other weights"):
         again.fit(NEW, checkpoint=path, resume=True)

@@ -260,13 +260,7 @@ def set_aside(
             "calibration_fraction needs sequences in memory, and these are larger. "
             f"Keep some out, and {spelled('give them to calibrate()', 'give --normal DATA')}."
         )
-    count = max(1, round(fraction * len(source)))
-    if count >= len(source):
-        raise ParameterError(
-            f"{argument(calibration_fraction=fraction)} of {len(source)} "
-            f"sequence{'' if len(source) == 1 else 's'} leaves nothing to train on. Give more, or "
-            "a smaller share."
-        )
+    count = _count_of_share(len(source), calibration_fraction=fraction)
     # a fixed seed, so that a resumed training has the same data
     order = np.random.default_rng(0xCA11).permutation(len(source))
     calibration = source[np.sort(order[:count])]
@@ -282,18 +276,24 @@ def validation_split(
     num_sequences = len(lengths)
     if fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = max(1, round(num_sequences * fraction))
-    if num_sequences - num_validation < 1:
-        raise ParameterError(
-            f"validation_fraction={fraction:g} of {num_sequences} "
-            f"sequence{'' if num_sequences == 1 else 's'} leaves nothing to train on. Give more "
-            "sequences, or validation_fraction=0 to train without validation."
-        )
+    num_validation = _count_of_share(num_sequences, validation_fraction=fraction)
     # stratified: one random sequence of each group of similar length, ties in random order
     rng = np.random.default_rng([seed, 0x5917])
     by_length = np.lexsort((rng.random(num_sequences), lengths))
     validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])
     return np.setdiff1d(np.arange(num_sequences), validation), validation
+
+
+def _count_of_share(num_sequences: int, **share: float) -> int:
+    """Return the number of sequences in a share, an argument, which must leave others."""
+    (fraction,) = share.values()
+    count = max(1, round(num_sequences * fraction))
+    if count >= num_sequences:
+        raise ParameterError(
+            f"{argument(**share)} of {num_sequences} sequence{'' if num_sequences == 1 else 's'} "
+            "leaves nothing to train on. Give more sequences, a smaller share, or 0."
+        )
+    return count
 
 
 def joined_fingerprints(

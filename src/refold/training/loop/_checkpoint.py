@@ -193,16 +193,13 @@ def _read(
     ]
     if theirs["data"] != identity["data"]:
         changed.insert(0, "the data is not the same")
+    # an estimator with warm_start has weights if an interrupted first fit is resumed
+    if (weights := theirs.get("weights")) and weights != identity.get("weights"):
+        changed.append("the model that is trained further has other weights")
     if changed:
         raise ParameterError(
             f"The checkpoint {str(path)!r} belongs to another training: {', '.join(changed)}. Use "
-            "the same data and arguments, or start again without resume."
-        )
-    # an estimator with warm_start has weights if an interrupted first fit is resumed
-    if (weights := theirs.get("weights")) and weights != identity.get("weights"):
-        raise ParameterError(
-            f"The checkpoint {str(path)!r} continues from other weights than this model has. Load "
-            "the model that this training began with, or start again without resume."
+            "the same data, arguments and model, or start again without resume."
         )
     return theirs, values, arrays
 

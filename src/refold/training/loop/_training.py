@@ -30,7 +30,7 @@ from refold.training.loop._compiled_steps import (
     StepMetrics,
     TrainState,
 )
-from refold.training.loop._stopping import Clock, Interrupt, out_of_patience
+from refold.training.loop._stopping import Clock, Interrupt
 
 # Weight of the length model's loss, in nats per sequence.
 _LENGTH_WEIGHT = 0.05
@@ -48,7 +48,7 @@ class Settings(NamedTuple):
     steps_an_epoch: int  # approximate; times max_epochs, the length of the schedule
     learning_rate: float  # peak of the schedule
     seed: int  # of the order of the data
-    patience: int | None = None  # in epochs; by default `out_of_patience` decides
+    patience: int  # epochs without a better validation loss before training stops
     optimizer: Any = None  # a name, a Keras optimizer with its own rate, or AdamW
     time_budget: float | None = None  # seconds of the whole training
     time_warp: float = 0.0  # standard deviation of the time warps in steps
@@ -358,12 +358,11 @@ class Training:
         if progress.phase == "refit":
             done = self._num_steps >= progress.refit_steps
         else:
-            losses, best = progress.history["val_loss"], progress.best_epoch
-            max_epochs, patience = settings.max_epochs, settings.patience
+            waited = len(progress.history["epoch"]) - progress.best_epoch
             done = (
-                progress.epoch > max_epochs
+                progress.epoch > settings.max_epochs
                 or self._hooks.stop
-                or out_of_patience(losses, best, max_epochs=max_epochs, patience=patience)
+                or waited >= settings.patience
             )
         if done:
             return StopReason.DONE
