@@ -178,8 +178,8 @@ def test_an_optimizer_keeps_its_own_learning_rate():
     alike = lowered["learning_rate"].count(lowered["learning_rate"][0])
     assert alike >= 2
     assert again["loss"][:alike] == lowered["loss"][:alike]
-    named = fit(optimizer="sgd", validation_fraction=0).history_["learning_rate"]  # our schedule
-    assert named[0] < max(named) > named[-1]
+    named = fit(optimizer="sgd", validation_fraction=0).history_["learning_rate"]
+    assert named[-1] < 0.1 * named[0], "the optimizer of a name has our schedule"
     falling = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
     given["optimizer"] = keras.optimizers.SGD(falling)
     assert np.all(np.diff(fit(**given).history_["learning_rate"]) < 0)
@@ -210,20 +210,14 @@ def test_tensorboard_shows_the_losses(tmp_path):
         warnings.simplefilter("error", UserWarning)  # TensorBoard asks for no steps
         ae = refitted(keras.callbacks.TensorBoard(tmp_path))
 
-    def written(part):
-        losses = []
-        for file in sorted((tmp_path / part).iterdir()):  # one for each phase
-            for event in tensorflow.compat.v1.train.summary_iterator(str(file)):
-                losses += [
-                    tensorflow.make_ndarray(value.tensor)
-                    for value in event.summary.value
-                    if value.tag == "epoch_loss"
-                ]
-        return losses
-
-    assert np.allclose(written("train"), ae.history_["loss"])
-    val_loss = [loss for loss in ae.history_["val_loss"] if loss is not None]
-    assert np.allclose(written("validation"), val_loss)
+    events = [
+        event
+        for file in sorted((tmp_path / "train").iterdir())  # one for each phase
+        for event in tensorflow.compat.v1.train.summary_iterator(str(file))
+    ]
+    values = [value for event in events for value in event.summary.value]
+    losses = [tensorflow.make_ndarray(one.tensor) for one in values if one.tag == "epoch_loss"]
+    assert np.allclose(losses, ae.history_["loss"])
 
 
 @pytest.mark.parametrize("option", [{"gradient_accumulation_steps": 4}, {"use_ema": True}])

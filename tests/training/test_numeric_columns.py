@@ -127,9 +127,10 @@ def noise(n, *, seed=0, num_steps=12, num_columns=2):
     return rng.standard_normal((n, num_steps, num_columns)) * power
 
 
-def components(series, n_components, **options):
+def components(series, n_components, observed=None):
     lengths = np.full(len(series), series.shape[1])
-    return principal_components(series, lengths, n_components, seed=0, **options)
+    observed = np.full(series.shape, True) if observed is None else observed
+    return principal_components(series, lengths, n_components, seed=0, observed=observed)
 
 
 def error(series, mean, loadings):
@@ -220,7 +221,7 @@ def test_the_initialization_uses_the_better_map(gaps):
         Sequences.from_list(list(np.where(seen, values, np.nan))), [0], 12, 60, seed=0
     )
     filled = np.where(seen, values, 0.0)
-    codec = linear_codec(filled, seen, components(filled, 12, observed=seen))
+    codec = linear_codec(filled, seen, components(filled, 12, seen))
     maps = {True: codec.by_regression, False: codec.by_components}
     np.testing.assert_allclose(start.decoder, maps[gaps][:-1], atol=1e-5)
     np.testing.assert_allclose(start.decoder_bias, maps[gaps][-1], atol=1e-5)

@@ -194,42 +194,25 @@ def numbered():
     return found
 
 
-def of_process(index, num_parts=4):
-    divided = Divided.among(Processes(index, 2), numbered(), num_parts)
-    return Division(divided.sequences, divided)
-
-
-def test_processes_agree_on_shards_and_own_different_parts():
-    first, second = of_process(0), of_process(1)
-    assert first.part_offsets.tolist() == [0, 25, 50, 76, 101]
-    assert set(first.part_offsets) <= set(first.offsets), "no block lies in two parts"
-    assert [*first.own, *second.own] == list(range(len(first.offsets) - 1))
-    assert first.room == second.room
-    rows = []
-    for one, other in zip(first.shards(5, 1), second.shards(5, 1), strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert len(one) <= 16, "four blocks of each part"
-        rows += first.members(one).tolist()
-    assert sorted(rows) == list(range(101))
-
-
-def test_a_process_loads_its_own_sequences_of_each_shard():
+def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
+    given = [Divided.among(Processes(i, 2), numbered(), 4) for i in range(2)]
+    divisions = [Division(divided.sequences, divided) for divided in given]
     loaders = [
-        Loader(numbered(), of_process(i), lambda block: block, used, longest=9, seed=5)
-        for i in range(2)
+        Loader(numbered(), division, lambda block: block, used, longest=9, seed=5)
+        for division in divisions
     ]
     seen = []
     for shards in zip(*(loader.epoch(1) for loader in loaders), strict=True):
         np.testing.assert_array_equal(shards[0].rows, shards[1].rows)
         assert shards[0].data.values.shape == shards[1].data.values.shape
-        for shard, index in zip(shards, range(2), strict=True):
+        for index, shard in enumerate(shards):
             assert (shard.members < 50).all() == (index == 0)
             own = np.intersect1d(shard.rows, shard.members)
             for row, place in zip(own, shard.places(own), strict=True):
-                start, length = int(shard.data.starts[place]), int(shard.data.lengths[place])
-                assert length == LENGTHS[row]
+                assert int(shard.data.lengths[place]) == LENGTHS[row]
+                start = int(shard.data.starts[place])
                 assert shard.data.values[start, 0] == LENGTHS[:row].sum()
             seen += own.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()

@@ -189,7 +189,7 @@ class Loader:
         for index, shard in enumerate(self._unwarped(number)):
             if self._warp:
                 rng = np.random.default_rng([self._seed, number, index, 0x3A4B])
-                shard = shard._replace(data=_warped(shard.data, self._warp, rng))
+                shard = Shard(_warped(shard.data, self._warp, rng), shard.rows, shard.members)
             yield shard
 
     def _unwarped(self, number: int) -> Iterator[Shard]:
@@ -233,7 +233,7 @@ def _warped(data: Data, warp: float, rng: np.random.Generator) -> Data:
     within = steps < lengths[:, None]
     at = np.where(within, starts[:, None] + steps, 0)
     values[at[within]] = time_warped(values[at], lengths, delays)[within]
-    return data._replace(values=jnp.asarray(values, values.dtype))
+    return Data(jnp.asarray(values, values.dtype), data.starts, data.lengths)
 
 
 class SplitData(NamedTuple):

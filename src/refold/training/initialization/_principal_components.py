@@ -79,14 +79,11 @@ def principal_components(
     n_components: int,
     *,
     seed: int,
-    observed: np.ndarray | None = None,  # values that count in errors; by default within lengths
+    observed: np.ndarray,  # bool (n, num_steps, n_columns), values that count in errors
     like: Components | None = None,  # of a superset of the series, whose mixture is used again
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
-    n, num_steps, num_columns = series.shape
-    mean = series.mean(axis=0).ravel()
-    if observed is None:
-        observed = np.repeat(np.arange(num_steps) < lengths[:, None], num_columns, axis=1)
+    n, mean = len(series), series.mean(axis=0).ravel()
     observed = observed.reshape(n, -1)
     least, mixture, held_out_error = 0.0, None, np.nan
     slow = mean.size > SMALL_SIDE and n_components >= _FEW * SMALL_SIDE

@@ -69,7 +69,7 @@ class TrainState(NamedTuple):
     def at_start_of_epoch(self) -> "TrainState":
         """Return the state with zero sums."""
         # of the type that the compiled steps return, so that they are compiled once
-        return self._replace(totals=StepMetrics(*np.zeros(len(StepMetrics._fields), np.float32)))
+        return self._replace(totals=StepMetrics(*np.zeros(len(self.totals), np.float32)))
 
     def with_weights(self, weights: list[Any]) -> "TrainState":
         """Return the state with other weights, the trainable ones first."""
