@@ -54,24 +54,6 @@ def test_the_order_depends_on_seed_and_epoch_within_and_between_shapes():
     assert first[0] != sorted(first[0])
 
 
-@pytest.mark.parametrize("n", [1, 10, 33])
-def test_a_run_of_several_epochs_agrees_with_single_epochs(n):
-    batches = Batches(np.full(40, 7), 10)
-    rows = np.arange(40)[:n]
-    together = batches.epochs(rows, seed=5, first=3, count=4)
-    alone = [next(batches.epoch(rows, seed=5, epoch=epoch)) for epoch in range(3, 7)]
-    parts = [run.rows[: run.num_batches] for run in alone]
-    assert np.array_equal(together.rows[: together.num_batches], np.concatenate(parts))
-    assert together.rows.shape == alone[0].rows.shape, "one shape, compiled once"
-    assert (together.rows[together.num_batches :] == -1).all()
-
-
-def test_long_or_ragged_epochs_are_not_combined():
-    assert Batches(np.full(6400, 7), 10).epochs_in_a_run(np.arange(6400)) == 0
-    assert Batches(lognormal(), 32).epochs_in_a_run(np.arange(5000)) == 0
-    assert Batches(np.full(640, 7), 10).epochs_in_a_run(np.arange(640)) == 4
-
-
 def test_batches_of_ragged_data_have_similar_numbers_of_steps():
     lengths = lognormal(20_000)
     batches = Batches(lengths, 64)
@@ -147,7 +129,6 @@ def test_a_small_part_is_spread_over_the_epoch():
     (run,) = batches.epoch(np.arange(50), seed=0)
     shares = (run.rows[: run.num_batches, 2:] >= 0).sum(axis=1)
     assert np.flatnonzero(shares).tolist() == [0, 11]
-    assert batches.epochs_in_a_run(np.arange(50)) > 1
 
 
 # Padding
