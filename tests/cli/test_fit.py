@@ -120,7 +120,7 @@ def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, run):
     assert refold.SequenceAutoencoder.load(model).latent_dim == 4
     wrong = ["--latent-dim", "0.5", "--validation-fraction", "0"]
     message = run("fit", data, "-o", model, *wrong, *SHORT, code=2).err
-    assert "latent_dim=0.5 is a share of the held-out variance" in message
+    assert "--validation-fraction 0 holds nothing out" in message
 
 
 # Reasons why a model does not learn

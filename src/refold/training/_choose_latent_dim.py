@@ -11,7 +11,7 @@ import numpy as np
 
 from refold._support.output import log, warn
 from refold.arguments import Arguments
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
 from refold.sequences import Sequences
 from refold.training._held_out_error import HeldOut
@@ -132,8 +132,8 @@ class Trials:
     ) -> None:
         if not arguments.validation_fraction:
             raise ParameterError(
-                "Sizes are compared by their errors on held-out data, and validation_fraction=0 "
-                "holds nothing out. Give a validation_fraction above 0."
+                "Sizes are compared by their errors on held-out data, and "
+                f"{argument(validation_fraction=0)} holds nothing out. Give a share above 0."
             )
         check_columns(sequences)
         source = Source(sequences)
