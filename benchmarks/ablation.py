@@ -219,11 +219,6 @@ MECHANISMS = {
         _constant("_specify", "pick_batch_size", 32),
         lambda facts: facts.num_sequences >= 2000,
     ),
-    "patience": Mechanism(
-        "patience that follows the validation loss",
-        lambda: _replace("_specify", "pick_patience", lambda epochs, **_: max(20, epochs // 4)),
-        lambda _: True,
-    ),
 }
 
 

@@ -10,7 +10,7 @@ from refold import SequenceAutoencoder, error_curve, training
 from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.training._split import validation_split
-from training.test_held_out_error import curves
+from training.test_reports import curves
 
 SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
 SHORT = SequenceAutoencoder(**SETTINGS)

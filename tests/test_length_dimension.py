@@ -77,12 +77,9 @@ def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "repeat"}, "length_dim=1 needs the default model"),
-        ({"variational": True}, "length_dim=1 needs the default model"),
         ({"denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
-        ({"latent_dim": 1}, "length_dim=1 needs at least 2 latent dimensions. Got 1."),
+        ({"latent_dim": 1}, "length_dim=1 needs the default model with at least 2"),
         ({"length_dim": 2}, "length_dim must be 'auto', 0 or 1. Got 2"),
-        ({"length_dim": "yes"}, "length_dim must be 'auto', 0 or 1. Got 'yes'"),
         ({"rocket_dim": 7}, "rocket_dim must be from 0 to 6"),
     ],
 )
@@ -105,5 +102,3 @@ def test_a_code_of_two_dimensions_learns_with_the_other_one(tmp_path, capsys):
     assert main(["decode", model, codes, "-o", str(tmp_path / "back.npz"), "-q"]) == 0
     back = refold.sequences.read(tmp_path / "back.npz")
     assert back.lengths.tolist() == [len(one) for one in NUMBERS]
-    assert main(["fit", data, "-o", model, *options[:3], "2", *options[4:]]) == 2
-    assert "--length-dim must be 'auto', 0 or 1. Got 2" in capsys.readouterr().err

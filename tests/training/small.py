@@ -5,15 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from network.keras.ragged import CASES, STEPS
+from network.keras.ragged import STEPS
 from refold.models import Network, Specification
 from refold.network.keras.layer import seeded
 from refold.network.keras.lengths import length_model
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training.data._loaders import Division, Loader, Shard, SplitData
-from refold.training.data._padded_batches import num_observed, to_device
-from refold.training.loop._epochs import Settings
-from refold.training.loop._training import Training
+from refold.training._shards import Division, Loader, Shard, SplitData, num_observed, to_device
+from refold.training.loop._training import Settings, Training
 
 LABELS = ("a", "b", "c", "d")
 
@@ -49,7 +47,7 @@ def part(scaled, rows=None, held_out=(), longest=STEPS):
     rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
     used = np.zeros(len(scaled), bool)
     used[rows] = True
-    loader = Loader(scaled, Division(scaled), lambda block: block, used, longest, 0)
+    loader = Loader(scaled, Division(scaled), lambda block: block, used, longest, seed=0)
     data = to_device([scaled], longest)
     others = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
     return SplitData(loader, others, len(rows), num_observed(scaled, rows))
@@ -92,16 +90,3 @@ def weights(network):
 def same(a, b):
     """Return whether two lists of arrays have the same bits."""
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-__all__ = [
-    "CASES",
-    "batches",
-    "network",
-    "part",
-    "same",
-    "sequences",
-    "settings",
-    "train",
-    "weights",
-]

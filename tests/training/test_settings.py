@@ -1,4 +1,4 @@
-"""The validation split, settings that depend on the data, and early stopping."""
+"""Settings that depend on the data: the split and the schedule, and what a fit chooses."""
 
 from types import SimpleNamespace
 
@@ -6,16 +6,25 @@ import jax
 import numpy as np
 import pytest
 
-from refold import SequenceAutoencoder
+from outside_data import employment
+from refold import Checkpoint, SequenceAutoencoder, Sequences, load
 from refold.errors import DataError, ParameterError
+from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
-from refold.training._specify import pick_batch_size, pick_max_epochs, pick_refit
+from refold.training import _held_out_error
+from refold.training._held_out_error import Choice, choose_settings, rocket_features_cost_nothing
+from refold.training._specify import (
+    pick_batch_size,
+    pick_max_epochs,
+    pick_patience,
+    pick_refit,
+)
 from refold.training._split import validation_split
-from refold.training.loop._state import Schedule
-from refold.training.loop._stopping import out_of_patience, pick_patience
+from refold.training.loop._compiled_steps import Schedule
+from small_data import TINY
 
 
-@pytest.mark.parametrize("n", [2, 5, 30, 1000])
+@pytest.mark.parametrize("n", [2, 30, 1000])
 def test_split_is_a_partition_spread_over_lengths(n):
     lengths = np.random.default_rng(0).integers(0, 300, n)
     training, validation = validation_split(lengths, 0.2, seed=1)
@@ -26,32 +35,25 @@ def test_split_is_a_partition_spread_over_lengths(n):
         assert np.allclose(np.quantile(lengths[validation], [0.25, 0.5, 0.75]), quartiles, atol=4)
 
 
-def test_without_a_fraction_there_is_no_validation():
-    training, validation = validation_split(np.arange(4), 0, seed=0)
-    assert len(training) == 4
-    assert len(validation) == 0
-
-
 def test_too_few_to_split():
-    with pytest.raises(ParameterError, match=r"validation_fraction=0.1 of 1 sequence leaves"):
-        validation_split(np.array([5]), 0.1, seed=0)
+    assert [len(part) for part in validation_split(np.arange(4), 0, seed=0)] == [4, 0]
     with pytest.raises(ParameterError, match=r"validation_fraction=0.9 of 4 sequences leaves"):
         validation_split(np.arange(4), 0.9, seed=0)
 
 
 def test_sizes_depend_on_the_data():
-    assert [pick_batch_size(n) for n in (1, 100, 500, 2000, 10**6)] == sorted(
-        pick_batch_size(n) for n in (1, 100, 500, 2000, 10**6)
-    )
-    assert pick_max_epochs(1) >= pick_max_epochs(50) >= pick_max_epochs(10**5) >= 1
+    assert [pick_batch_size(n) for n in (1, 100, 1999, 2000)] == [1, 32, 32, 64]
+    assert [pick_max_epochs(n) for n in (1, 50, 10**5)] == [4000, 80, 30]
+    assert [pick_patience(n, variational=False) for n in (30, 4000)] == [50, 500]
+    assert [pick_patience(n, variational=True) for n in (30, 4000)] == [50, 1000]
     splits = [
         SimpleNamespace(lengths=np.zeros(n), held_out=np.zeros(held), further=None)
-        for n, held in ((10, 1), (1999, 200), (2000, 200), (10, 0))
+        for n, held in ((1999, 200), (2000, 200), (10, 0))
     ]
-    assert [pick_refit(split) for split in splits] == [True, True, False, False]
+    assert [pick_refit(split) for split in splits] == [True, False, False]
 
 
-@pytest.mark.parametrize("num_steps", [1, 7, 50, 4000])
+@pytest.mark.parametrize("num_steps", [1, 50, 4000])
 def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
     rates = np.array([float(Schedule(0.1, num_steps).rate(step)) for step in range(num_steps)])
     top = rates.argmax()
@@ -63,46 +65,122 @@ def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
     assert float(Schedule(0.1, num_steps).rate(10 * num_steps)) == pytest.approx(0.001)
 
 
-def test_double_precision_of_jax_is_refused():
+def test_fits_that_are_refused_at_once():
     jax.config.update("jax_enable_x64", True)
     try:
         with pytest.raises(ParameterError, match=r"64-bit floats \(jax_enable_x64\)"):
             SequenceAutoencoder().fit([[1.0, 2.0]])
     finally:
         jax.config.update("jax_enable_x64", False)
-
-
-def test_too_many_categories_are_refused_at_once():
     words = as_sequences([np.array([[str(i)] for i in range(60_000)], dtype=object)])
     message = "Column 'x0' has 60000 categories, and a model can have 50000 in all columns"
     with pytest.raises(DataError, match=message):
         SequenceAutoencoder(2).fit(words)
 
 
-def waits(losses, max_epochs, **options):
-    """Return the epoch after which training stops, or None."""
-    for epoch in range(1, len(losses) + 1):
-        seen = losses[:epoch]
-        best = 0 if min(seen) >= 1.0 else seen.index(min(seen)) + 1
-        if out_of_patience(seen, best, max_epochs=max_epochs, **options):
-            return epoch
-    return None
+# Settings that are chosen on held-out sequences at the end of a fit
 
 
-def test_the_patience_for_a_rising_loss_is_a_tenth_of_the_schedule():
-    assert waits([1.0 + i / 1000 for i in range(1000)], 1000) == 100
+class Variable:
+    value = np.array(0)
+
+    def assign(self, value):
+        self.value = value
 
 
-def test_the_patience_for_a_falling_loss_is_a_quarter():
-    assert waits([2.0 - i / 1000 for i in range(1000)], 1000) == 250
+def choose(monkeypatch, errors, pca=0.5, may_change=True, initialization=True):
+    """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
+    network = SimpleNamespace(variables=[Variable()], specification=SimpleNamespace(latent_dim=4))
+    monkeypatch.setattr(
+        _held_out_error, "inference_with", lambda network: int(network.variables[0].value)
+    )
+    measured = SimpleNamespace(
+        of_network=lambda which, _, latent_steps, sequences: Fidelity(
+            errors[which, latent_steps], None, 0.0
+        ),
+        of_pca=lambda size: Fidelity(pca, None, 0.0),
+    )
+    choice = choose_settings(
+        measured,
+        network,
+        None,
+        trained=None,
+        initialization=lambda: [np.array(1)] if initialization else None,
+        choice=Choice(8, 10),
+        may_change=may_change,
+    )
+    assert int(network.variables[0].value) == 0
+    return choice
 
 
-def test_each_better_epoch_resets_the_patience():
-    losses = [0.9, *[1.2] * 49, 0.8, *[1.2] * 400]
-    assert waits(losses, 1000) == 51 + 100
+@pytest.mark.parametrize(
+    ("errors", "steps", "initial"),
+    [
+        ({(0, 8): 0.3, (0, 0): 0.4}, 8, False),  # latent optimization helps
+        ({(0, 8): 0.3995, (0, 0): 0.4}, 0, False),  # the improvement is too small
+        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.4, (1, 0): 0.6}, 8, True),
+        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.7, (1, 0): 0.9}, 8, False),
+        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): np.nan, (1, 0): np.nan}, 8, False),
+    ],
+)
+def test_the_settings_with_the_smallest_error_are_chosen(monkeypatch, errors, steps, initial):
+    choice = choose(monkeypatch, errors)
+    assert (choice.latent_steps, choice.default_latent_steps) == (steps, steps)
+    assert choice.initial == initial
+    assert (choice.message is not None) == initial
 
 
-def test_a_variational_model_waits_until_its_loss_has_its_full_weight():
-    assert pick_patience(1000, variational=True) == 250
-    assert pick_patience(40, variational=True) == 20
-    assert pick_patience(1000, variational=False) is None
+def test_fixed_settings_are_kept(monkeypatch):
+    errors = {(0, 8): 0.7, (0, 0): 0.6, (1, 8): 0.9, (1, 0): 0.1}
+    assert choose(monkeypatch, errors, may_change=False) == Choice(8, 10)
+    assert choose(monkeypatch, errors, initialization=False) == Choice(0, 0)
+
+
+def test_rocket_features_are_used_if_fewer_principal_components_cost_nothing():
+    for whole, part, expected in ((0.1, 0.2, False), (0.1, 0.1, True)):
+        errors = {32: Fidelity(whole, None, 0.0), 24: Fidelity(part, None, 0.0)}
+        measured = SimpleNamespace(sequences=[1], of_pca=errors.get)
+        assert rocket_features_cost_nothing(measured, 32, 8) == expected
+        assert not rocket_features_cost_nothing(SimpleNamespace(sequences=[]), 32, 8)
+
+
+def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypatch, tmp_path):
+    given = Sequences.from_list([np.sin(np.arange(6 + i % 3) + i)[:, None] for i in range(40)])
+    settings = TINY | {"max_epochs": 2, "latent_steps": "auto"}
+
+    def choose(*_, initialization, **options):
+        assert initialization() is not None
+        assert options["choice"].latent_steps > 0
+        return Choice(3, 3, initial=True, message="PCA was better.")
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
+    for refit in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(_held_out_error, "choose_settings", choose)
+            own = settings | {"refit": refit}
+            first, again = (
+                SequenceAutoencoder(**own).fit(given, checkpoint=checkpoint, resume=resume)
+                for resume in (False, True)
+            )
+        trained = SequenceAutoencoder(**own).fit(given).transform(given)
+        assert (first.best_epoch_, first.latent_steps_) == (0, 3)
+        first.save(tmp_path / "model.refold")
+        for model in (first.model_, again.model_, load(tmp_path / "model.refold")):
+            assert (model.history.best_epoch, model.latent_steps) == (0, 3)
+            np.testing.assert_array_equal(model.encode(given), first.transform(given))
+            assert np.abs(model.encode(given) - trained).max() > 1e-3
+
+
+@pytest.mark.parametrize("options", [{}, {"forecast_steps": 6, "max_epochs": 3}])
+def test_a_fit_is_never_worse_than_pca_where_it_is_almost_exact(options):
+    windows = employment(seed=1)
+    order = np.random.default_rng(1).permutation(len(windows))
+    new, training = (
+        Sequences.from_list([windows[i] for i in part]) for part in np.split(order, [73])
+    )
+    settings = {"units": 32, "max_epochs": 30, "latent_steps": 0, "random_state": 1} | options
+    ae = SequenceAutoencoder(latent_dim=4, **settings).fit(training)
+    pca = PCABaseline(latent_dim=4).fit(training)
+    for sequences in (training, new):
+        error = nmse(sequences, ae.reconstruct(sequences), ae.error_scaler_)
+        assert error <= 1.01 * nmse(sequences, pca.reconstruct(sequences), ae.error_scaler_)

@@ -1,5 +1,8 @@
 """Data that is mapped from files gives the same results as data in memory."""
 
+import shutil
+
+import keras
 import numpy as np
 import pytest
 
@@ -8,12 +11,12 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.arguments import Arguments
 from refold.cli import main
 from refold.cli._code_files import read_codes
-from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
+from refold.errors import DataError, FileFormatError, ParameterError
 from refold.sequences import Batches, Scaler, Sequences, read, write
 from refold.training import Divided, Processes
-from refold.training._checkpoint import load_checkpoint, save_checkpoint
+from refold.training._shards import Division, Loader
 from refold.training._split import Source, Split
-from refold.training.data._loaders import Division, Loader
+from refold.training.loop._checkpoint import load_checkpoint
 from small_data import mapped
 
 TINY = {
@@ -33,30 +36,13 @@ def ragged(n=60, seed=0):
     return Sequences.from_list([rng.normal(3, 2, (1 + i % 9, 2)) for i in range(n)])
 
 
-def parts(folder, layout):
-    """Write a folder of three Parquet files."""
-    data = ragged()
-    for i in range(3):
-        write(data[20 * i : 20 * i + 20], folder / f"part-{i}.parquet", layout=layout)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder for tests that do not depend on the layout of the files."""
-    return parts(tmp_path_factory.mktemp("list"), "list")
-
-
-@pytest.fixture(scope="module", params=["list", "long"])
-def folder_of_each_layout(request, tmp_path_factory):
-    """Return a folder for tests that depend on the layout of the files."""
-    return parts(tmp_path_factory.mktemp(request.param), request.param)
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    """Return a model that was fitted to the data in memory."""
-    return SequenceAutoencoder(**TINY).fit(ragged())
+    """Return a folder of three Parquet files."""
+    folder = tmp_path_factory.mktemp("parts")
+    for i in range(3):
+        write(ragged()[20 * i : 20 * i + 20], folder / f"part-{i}.parquet")
+    return folder
 
 
 def weights(ae):
@@ -67,27 +53,22 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
-def test_training_on_the_same_batches_gives_the_same_bits(folder_of_each_layout):
+def test_training_on_the_same_batches_gives_the_same_bits(folder):
     """With one shard, the order of batches is that of data in memory."""
     settings = TINY | {"scale": None}
-    streamed = SequenceAutoencoder(**settings).fit(mapped(folder_of_each_layout, block_bytes=MANY))
+    streamed = SequenceAutoencoder(**settings).fit(mapped(folder, block_bytes=MANY))
     whole = SequenceAutoencoder(**settings).fit(ragged())
     assert same(streamed, whole)
     for name in ("loss", "val_loss"):
         assert streamed.history_[name] == whole.history_[name]
+    codes = streamed.transform(mapped(folder, block_bytes=100))
+    np.testing.assert_allclose(codes, whole.transform(ragged()), atol=1e-5)
+    with pytest.raises(DataError, match=r"Take some of them, sequences\[indices\], or go through"):
+        whole.score(mapped(folder))
 
 
-@pytest.mark.parametrize("scale", ["sequence"])
-def test_codes_are_those_of_the_data_in_memory(folder, scale):
-    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(mapped(folder, block_bytes=100))
-    assert len(ae.history_["loss"]) >= 2
-    codes = ae.transform(mapped(folder, block_bytes=100))
-    assert codes.shape == (60, ae.encoder_.output_shape[1] + 4 * (scale == "sequence"))
-    np.testing.assert_allclose(codes, ae.transform(ragged()), atol=1e-5)
-
-
-def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_each_layout):
-    data = mapped(folder_of_each_layout, block_bytes=100)
+def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder):
+    data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
     pages = Loader(data, Division(data), lambda block: block, used, longest=9, seed=0)
@@ -110,7 +91,7 @@ def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_eac
 
 
 def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
-    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
+    monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
     data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     loader = Loader(data, Division(data), lambda block: block, used, longest=9, seed=0)
@@ -120,7 +101,9 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
         assert sorted(np.concatenate(one_pass).tolist()) == list(range(60))
     assert rows[0].tolist() != rows[3].tolist()
     source, batches = Source(data), Batches(data.lengths, 8, None)
-    steps = sum(batches.num_batches(np.sort(page)) for page in all_members(data))
+    division = Division(data)
+    members = [division.members(blocks) for i in range(1, 4) for blocks in division.shards(0, i)]
+    steps = sum(batches.num_batches(np.sort(rows)) for rows in members)
     assert source.num_batches(batches, np.arange(60), seed=0) == -(-steps // 3)
     settings = TINY | {"max_epochs": 3, "validation_fraction": 0, "refit": False}
     ae = SequenceAutoencoder(**settings).fit(data)
@@ -128,33 +111,22 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     assert ae.history_["learning_rate"][-1] < 0.5 * max(ae.history_["learning_rate"])
 
 
-def all_members(data):
-    """Return the sequences of each shard of the first pass."""
-    division = Division(data)
-    return [
-        division.members(blocks)
-        for epoch in range(1, division.epochs_in_a_pass + 1)
-        for blocks in division.shards(0, epoch)
-    ]
-
-
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("refold.training.data._loaders._MAX_STEPS", 100)
-    path, kept = tmp_path / "checkpoint", []
-    write_one = save_checkpoint
+    monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
+    path, middle = tmp_path / "checkpoint", tmp_path / "middle"
 
-    def keep(*arguments):
-        write_one(*arguments)
-        kept.append(path.read_bytes())
+    class Copy(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2 and self.params["phase"] == "validated":
+                shutil.copy(path, middle)
 
     data = mapped(folder, block_bytes=100)
     settings = TINY | {"max_epochs": 4}
-    with monkeypatch.context() as patch:
-        patch.setattr("refold.training._checkpoint.save_checkpoint", keep)
-        unbroken = SequenceAutoencoder(**settings).fit(data, checkpoint=Checkpoint(path, 0.0))
-    path.write_bytes(kept[2])
-    assert load_checkpoint(path)[1]["epoch"] == 3
-    resumed = SequenceAutoencoder(**settings).fit(data, checkpoint=path, resume=True)
+    unbroken = SequenceAutoencoder(**settings).fit(
+        data, checkpoint=Checkpoint(path, 0.0), callbacks=[Copy()]
+    )
+    assert load_checkpoint(middle)[1]["epoch"] == 3
+    resumed = SequenceAutoencoder(**settings).fit(data, checkpoint=middle, resume=True)
     assert same(resumed, unbroken)
 
 
@@ -178,20 +150,6 @@ def test_missing_values_in_files_are_found(tmp_path):
     np.testing.assert_allclose(ae.scaler_.mean_, Scaler.fit(data).mean_)
 
 
-# Paths
-
-
-def test_a_small_path_is_read_into_memory(folder, fitted, tmp_path):
-    by_path = SequenceAutoencoder(**TINY).fit(folder)
-    assert same(by_path, fitted)
-    write(ragged(), tmp_path / "data.npz")
-    np.testing.assert_array_equal(
-        by_path.transform(tmp_path / "data.npz"), by_path.transform(ragged())
-    )
-    assert not read(folder).is_mapped
-    assert read(folder, memory_bytes=100).is_mapped
-
-
 def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
@@ -211,41 +169,20 @@ def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     assert "holds the data in memory (60 sequences)" in capsys.readouterr().err
 
 
-def test_mapped_data_is_refused_where_data_in_memory_is_needed(folder, fitted):
-    with pytest.raises(DataError, match=r"Take some of them, sequences\[indices\], or go through"):
-        fitted.score(mapped(folder))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error", "message"),
-    [
-        (lambda path: path.write_bytes(b"PAR1 no more"), FileFormatError, "part-1.parquet"),
-        (lambda path: path.write_bytes(b""), FileFormatError, "part-1.parquet"),
-        (
-            lambda path: write(Sequences.from_list([[1.0, 2.0]]), path),
-            SchemaError,
-            "part-1.parquet",
-        ),
-    ],
-    ids=["corrupt", "empty", "another schema"],
-)
-def test_the_error_names_a_bad_file_and_nothing_is_written(tmp_path, capsys, spoil, error, message):
-    data = tmp_path / "data"
+def test_the_error_names_a_bad_file_and_nothing_is_written(tmp_path, capsys):
+    data, model = tmp_path / "data", tmp_path / "model.refold"
     data.mkdir()
     for i in range(3):
         write(ragged(10, seed=i), data / f"part-{i}.parquet")
-    spoil(data / "part-1.parquet")
-    with pytest.raises(error, match=message) as raised:
+    (data / "part-1.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(FileFormatError, match=r"part-1\.parquet"):
         SequenceAutoencoder(**TINY).fit(data)
-    assert len(str(raised.value).splitlines()) == 1
-    model = tmp_path / "model.refold"
     assert main(["fit", str(data), "-o", str(model)]) == 2
-    assert message in capsys.readouterr().err
+    assert "part-1.parquet" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
 # Several processes
-
 
 LENGTHS = np.random.default_rng(0).integers(1, 9, 101)
 
@@ -257,42 +194,25 @@ def numbered():
     return found
 
 
-def of_process(index, num_parts=4):
-    divided = Divided.among(Processes(index, 2), numbered(), num_parts)
-    return Division(divided.sequences, divided)
-
-
-def test_processes_agree_on_shards_and_own_different_parts():
-    first, second = of_process(0), of_process(1)
-    assert first.part_offsets.tolist() == [0, 25, 50, 76, 101]
-    assert set(first.part_offsets) <= set(first.offsets), "no block lies in two parts"
-    assert [*first.own, *second.own] == list(range(len(first.offsets) - 1))
-    assert first.room == second.room
-    rows = []
-    for one, other in zip(first.shards(5, 1), second.shards(5, 1), strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert len(one) <= 16, "four blocks of each part"
-        rows += first.members(one).tolist()
-    assert sorted(rows) == list(range(101))
-
-
-def test_a_process_loads_its_own_sequences_of_each_shard():
+def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
+    given = [Divided.among(Processes(i, 2), numbered(), 4) for i in range(2)]
+    divisions = [Division(divided.sequences, divided) for divided in given]
     loaders = [
-        Loader(numbered(), of_process(i), lambda block: block, used, longest=9, seed=5)
-        for i in range(2)
+        Loader(numbered(), division, lambda block: block, used, longest=9, seed=5)
+        for division in divisions
     ]
     seen = []
     for shards in zip(*(loader.epoch(1) for loader in loaders), strict=True):
         np.testing.assert_array_equal(shards[0].rows, shards[1].rows)
         assert shards[0].data.values.shape == shards[1].data.values.shape
-        for shard, index in zip(shards, range(2), strict=True):
+        for index, shard in enumerate(shards):
             assert (shard.members < 50).all() == (index == 0)
             own = np.intersect1d(shard.rows, shard.members)
             for row, place in zip(own, shard.places(own), strict=True):
-                start, length = int(shard.data.starts[place]), int(shard.data.lengths[place])
-                assert length == LENGTHS[row]
+                assert int(shard.data.lengths[place]) == LENGTHS[row]
+                start = int(shard.data.starts[place])
                 assert shard.data.values[start, 0] == LENGTHS[:row].sum()
             seen += own.tolist()
     assert sorted(seen) == np.flatnonzero(used).tolist()

@@ -107,8 +107,6 @@ def test_longer_sequences_and_new_categories_can_be_trained_on():
     ("changed", "message"),
     [
         ({"latent_dim": 5}, "latent_dim=5 cannot change .* the fitted model has 3"),
-        ({"units": 9}, "units=9 cannot"),
-        ({"decoder": "autoregressive"}, "decoder='autoregressive' cannot"),
         ({"length_dim": 1}, "length_dim=1 cannot"),
         ({"scale": None}, "scale=None cannot"),
         ({"missing_values": -9}, r"missing_values=\[-9.0\] cannot"),
@@ -124,22 +122,13 @@ def test_arguments_that_contradict_the_model_are_refused(fitted, changed, messag
     assert same(ae, fitted)
 
 
-def test_other_columns_are_refused(fitted, tmp_path):
-    ae = copy.deepcopy(fitted)
-    with pytest.raises(SchemaError, match="have 1 features, but the model was fitted on 2"):
-        ae.partial_fit([[1.5, 2.5], [3.5]])
-    write([[1.5, 2.5], [3.5]], tmp_path / "one.parquet")
-    with pytest.raises(SchemaError, match="have 1 features, but the model was fitted on 2"):
-        ae.partial_fit(mapped(tmp_path / "one.parquet"))
-
-
 def test_mapped_data_is_aligned_with_the_model(fitted, tmp_path):
     write(as_sequences(NEW, names=["b", "a"]), tmp_path / "new.parquet")
-    found = mapped(tmp_path / "new.parquet")
-    assert found.schema != fitted.schema_
-    again = copy.deepcopy(fitted).partial_fit(found)
-    assert again.transform(NEW).shape == (24, 3)
+    again = copy.deepcopy(fitted).partial_fit(mapped(tmp_path / "new.parquet"))
     assert not same(again, fitted)
+    write([[1.5, 2.5], [3.5]], tmp_path / "one.parquet")
+    with pytest.raises(SchemaError, match="have 1 features, but the model was fitted on 2"):
+        again.partial_fit(mapped(tmp_path / "one.parquet"))
 
 
 def test_models_with_a_share_or_a_custom_architecture_can_be_trained_further(fitted, tmp_path):
@@ -164,5 +153,5 @@ def test_a_checkpoint_continues_only_from_the_same_weights(fitted, further, tmp_
     copy.deepcopy(fitted).set_params(**LONGER).fit(NEW, checkpoint=path)
     again = copy.deepcopy(fitted).set_params(**LONGER)
     assert same(again.fit(NEW, checkpoint=path, resume=True), further)
-    with pytest.raises(ParameterError, match="continues from other weights than this model has"):
+    with pytest.raises(ParameterError, match="the model that is trained further has other weights"):
         again.fit(NEW, checkpoint=path, resume=True)

@@ -22,8 +22,6 @@ _MAX_CANDIDATES = 128
 _RUN = 64
 # Consecutive batches of one shape if there are several.
 _SHORT_RUN = 8
-# Batches in a run of several short epochs.
-_EPOCHS_RUN = 256
 
 
 class Bucket(NamedTuple):
@@ -77,8 +75,6 @@ class Batches:
         self._bucket_of = np.searchsorted(edges, lengths)
         target = batch_size * lengths.mean()
         sizes = [_batch_size(lengths[self._bucket_of == i], target) for i in range(len(edges))]
-        few = len(edges) == 1 and -(-len(lengths) // sizes[0]) <= _RUN
-        self._capacity = _EPOCHS_RUN if few else _RUN
         self._run_length = _RUN if len(edges) == 1 else _SHORT_RUN
         self.buckets = tuple(  # from short to long
             Bucket(int(edge), -(-size // self._num_parts) * self._num_parts)
@@ -111,24 +107,10 @@ class Batches:
             flat = _side_by_side(parts, share)
             size = bucket.batch_size * self._run_length
             runs += [
-                self._fill(bucket, [flat[start : start + size]])
-                for start in range(0, len(flat), size)
+                _filled(bucket, flat[start : start + size]) for start in range(0, len(flat), size)
             ]
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
-
-    def epochs_in_a_run(self, rows: np.ndarray) -> int:
-        """Return the number of epochs over these sequences that fit into one run."""
-        num_batches = self.num_batches(rows)
-        if len(self.buckets) > 1 or not 0 < num_batches <= self._run_length:
-            return 0
-        return self._capacity // num_batches
-
-    def epochs(self, rows: np.ndarray, *, seed: int, first: int, count: int) -> BatchPlan:
-        """Return one run with the batches of several epochs, each as `epoch` yields them."""
-        (bucket,) = self.buckets
-        plans = [next(self.epoch(rows, seed=seed, epoch=first + i)) for i in range(count)]
-        return self._fill(bucket, [plan.rows[: plan.num_batches].ravel() for plan in plans])
 
     def _in_buckets(self, rows: np.ndarray) -> Iterator[tuple[Bucket, list[np.ndarray], int]]:
         """Yield each bucket, its sequences of each part, and how many of these are in a batch."""
@@ -138,15 +120,13 @@ class Batches:
             parts = [rows[inside & (part == p)] for p in range(self._num_parts)]
             yield bucket, parts, bucket.batch_size // self._num_parts
 
-    def _fill(self, bucket: Bucket, parts: list[np.ndarray]) -> BatchPlan:
-        """Fill the batches of a run; each part starts a new batch."""
-        size = bucket.batch_size
-        filled = np.full(self._capacity * size, -1, np.int32)
-        start = 0
-        for part in parts:
-            filled[start : start + len(part)] = part
-            start += -(-len(part) // size) * size
-        return BatchPlan(bucket, filled.reshape(self._capacity, size), start // size)
+
+def _filled(bucket: Bucket, flat: np.ndarray) -> BatchPlan:
+    """Fill the batches of a run; all runs have the same capacity."""
+    size = bucket.batch_size
+    rows = np.full(_RUN * size, -1, np.int32)
+    rows[: len(flat)] = flat
+    return BatchPlan(bucket, rows.reshape(_RUN, size), -(-len(flat) // size))
 
 
 def _side_by_side(parts: list[np.ndarray], share: int) -> np.ndarray:

@@ -11,13 +11,13 @@ import numpy as np
 
 from refold._support.output import log, warn
 from refold.arguments import Arguments
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
 from refold.sequences import Sequences
-from refold.training._checkpoint import SavedTraining
 from refold.training._held_out_error import HeldOut
 from refold.training._specify import check_columns
 from refold.training._split import Source, Split
+from refold.training.loop._checkpoint import SavedTraining
 
 # Every size up to 16, then steps of an eighth: finer steps differ by less than chance does.
 SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
@@ -55,11 +55,6 @@ def smallest_size(
     # with their accuracy, the share of held-out steps whose tokens are reconstructed. If no size
     # explains enough, the largest sensible one is taken.
     share, verbose, budget = float(arguments.latent_dim), arguments.verbose, arguments.time_budget
-    if not arguments.validation_fraction:
-        raise ParameterError(
-            f"latent_dim={share:g} is a share of the held-out variance, and validation_fraction=0 "
-            "holds nothing out. Give a validation_fraction above 0, or an integer as latent_dim."
-        )
     trials = Trials(sequences, arguments, fit, seed=seed, most=SIZES[-1])
     sizes = SIZES[: bisect_left(SIZES, trials.held_out.most_components) + 1]
     numeric = sequences.schema.numeric
@@ -137,8 +132,8 @@ class Trials:
     ) -> None:
         if not arguments.validation_fraction:
             raise ParameterError(
-                "Sizes are compared by their errors on held-out data, and validation_fraction=0 "
-                "holds nothing out. Give a share above 0."
+                "Sizes are compared by their errors on held-out data, and "
+                f"{argument(validation_fraction=0)} holds nothing out. Give a share above 0."
             )
         check_columns(sequences)
         source = Source(sequences)

@@ -11,7 +11,6 @@ import numpy as np
 from keras import ops
 
 from refold._support.compilation import keep_compiled
-from refold._support.progress_bars import progress_bar
 from refold.arguments import Arguments
 from refold.evaluation import pick_season
 from refold.model import recent_values
@@ -103,7 +102,6 @@ def fit_forecasts(
         "season": season,
         "further": split.further is not None,
         "seed": split.seed,
-        "verbose": arguments.verbose,
     }
     budget = arguments.time_budget
     seconds = None if budget is None else SHARE_OF_TIME * budget
@@ -178,7 +176,6 @@ def fit_forecast_decoder(
     season: int | None,  # length in steps, of which the last one is a naive forecast
     further: bool,  # whether the decoder is fitted already: its weights are the start
     seed: int,
-    verbose: int,
     max_epochs: int | None = None,  # 0 keeps the start
     seconds: float | None = None,  # after which training stops
     kept: Kept | None = None,  # by an earlier fit on fewer sequences; kept of this one, too
@@ -200,17 +197,10 @@ def fit_forecast_decoder(
     rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_steps)
     optimizer = AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0)
     model.compile(optimizer, loss=_relative_loss(network, training))
-    bar = progress_bar(disable=not verbose)
-    with seeded(seed), Interrupt() as interrupt, bar:
-        task = bar.add_task("forecast decoder: epoch", total=epochs)
-        measured = held_out if held_out is not None and len(held_out.codes) else None
-        best = _Best(
-            measured and functools.partial(_errors, network, measured),
-            round(_PATIENCE * epochs),
-            seconds,
-            interrupt,
-            lambda: bar.advance(task),
-        )
+    measured = held_out if held_out is not None and len(held_out.codes) else None
+    errors = measured and functools.partial(_errors, network, measured)
+    with seeded(seed), Interrupt() as interrupt:
+        best = _Best(errors, round(_PATIENCE * epochs), seconds, interrupt)
         model.fit(
             _inputs(model, training),
             training.future,
@@ -272,12 +262,10 @@ class _Best(keras.callbacks.Callback):
         patience: int,
         seconds: float | None,
         interrupt: Interrupt,
-        advance: Callable[[], None],
     ) -> None:
         super().__init__()
         self.start: list[np.ndarray] = []
-        self._errors, self._patience = errors, max(1, patience)
-        self._interrupt, self._advance = interrupt, advance
+        self._errors, self._patience, self._interrupt = errors, max(1, patience), interrupt
         self._end = None if seconds is None else time.perf_counter() + seconds
         self._epoch, self._best, self._ratios = 0, 1.0, np.ones(1)
         self._of_start: Any = None
@@ -300,7 +288,6 @@ class _Best(keras.callbacks.Callback):
         if mean < self._best:
             self._epoch, self._best, self._ratios = epoch + 1, mean, ratios
             self._weights = self.model.get_weights()
-        self._advance()
         if self._is_over or epoch + 1 >= self._epoch + self._patience:
             self.model.stop_training = True
 
@@ -346,7 +333,7 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
         if COLUMN_TYPES[specification.column_types[i]].is_number:
             numeric.append(i)
             columns.append(first)
-        elif specification.recent_steps:
+        else:
             block = slice(first, first + (count or 1))
             rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
             last = training.recent[:, block]
@@ -381,25 +368,28 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
 
 def _naive_forecasts(specification: Any, columns: list[int], season: int | None) -> np.ndarray:
     """Return naive forecasts as weights (n, latent_dim + recent_dim, steps, n_columns)."""
-    steps, width = specification.forecast_steps, specification.num_outputs
-    recent, ahead = specification.recent_steps, np.arange(steps)
-    shape = recent, width, steps, len(columns)
-    mean, last, line, same = (np.zeros(shape) for _ in range(4))
-    forecasts = [mean]
+    # the mean, the last value, the continuation of the last step, and the last season
+    steps, recent = specification.forecast_steps, specification.recent_steps
+    possible = [True, True, recent > 1, season is not None and recent >= season]
+    naive = np.zeros((4, recent, specification.num_outputs, steps, len(columns)))
+    _, last, line, same = naive
+    ahead, period = np.arange(steps), season or 1
+    lag = period - 1 - ahead % period
     for k, column in enumerate(columns):
-        for values in (last, line, same)[: 3 if recent else 0]:
+        # the recent values are the last one, and its differences from those before it
+        for values in (last, line, same):
             values[0, column, :, k] = 1.0
-        if recent > 1:
+        if possible[2]:
             line[1, column, :, k] = -(1.0 + ahead)
-        if season is not None and recent >= season:
-            lag = season - 1 - ahead % season
+        if possible[3]:
             same[lag[lag > 0], column, ahead[lag > 0], k] = 1.0
-    forecasts += [last] if recent else []
-    forecasts += [line] if recent > 1 else []
-    forecasts += [same] if season is not None and recent >= season else []
-    beside = np.zeros((specification.latent_dim, steps, len(columns)))
-    flat = [one.reshape(specification.recent_dim, steps, len(columns)) for one in forecasts]
-    return np.stack([np.concatenate([beside, one]) for one in flat])
+    weights = np.zeros(
+        (sum(possible), specification.latent_dim + specification.recent_dim, steps, len(columns))
+    )
+    weights[:, specification.latent_dim :] = naive[possible].reshape(
+        len(weights), specification.recent_dim, steps, len(columns)
+    )
+    return weights
 
 
 def _regressed(

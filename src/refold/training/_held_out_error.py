@@ -4,7 +4,6 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
 from refold.network.keras.build import Network, inference_with
 from refold.network.packed.network import FittedNetwork
+from refold.network.specification import Specification
 from refold.sequences import Scaler, Sequences
 from refold.training._split import Split
 from refold.training.initialization._initial_weights import (
@@ -41,7 +41,6 @@ class HeldOut:
         num_steps = max(1, int(split.lengths[training].max(initial=0)))
         num_values = num_steps * split.schema.output_width
         self._sample_size = max(_MIN_SEQUENCES, _MAX_VALUES // num_values)
-        self.num_training = len(training)
         # size at which PCA reconstructs its training data without error
         self.most_components = min(len(training), num_values)
         self.most_sequences = count = min(_MAX_SEQUENCES, self._sample_size)
@@ -189,11 +188,10 @@ def choose_settings(
 
     def best(weights: list[np.ndarray] | None) -> tuple[float, Choice]:
         """Return the smallest error of some weights, and the settings that have it."""
-        errors = {}
-        for steps in candidates:
-            with holding(network, weights):
-                packed = inference_with(network)
-                errors[steps] = total_error(measured.of_network(packed, scaler, latent_steps=steps))
+        errors = {
+            steps: _error(measured, network, weights, scaler, latent_steps=steps)
+            for steps in candidates
+        }
         steps = max(errors)
         if errors[steps] > _WORTH * errors.get(0, math.inf):
             steps = 0
@@ -225,13 +223,10 @@ def _confirmed(
     """Choose the initialization if it is better than the trained weights on training sequences."""
     # A few held-out sequences can be reconstructed better by chance, and a refit is not measured on
     # any. But training that did not lower the error of its own sequences learned nothing.
-    errors = []
-    for weights in (None, initial):
-        with holding(network, weights):
-            packed, steps = inference_with(network), choice.latent_steps
-            found = measured.of_network(packed, scaler, latent_steps=steps, sequences=training)
-        errors.append(total_error(found))
-    ours, start = errors
+    options = {"latent_steps": choice.latent_steps, "sequences": training}
+    ours, start = (
+        _error(measured, network, weights, scaler, **options) for weights in (None, initial)
+    )
     if ours <= start:
         return choice
     message = (
@@ -241,23 +236,23 @@ def _confirmed(
     return replace(choice, initial=True, message=message)
 
 
+def _error(
+    measured: HeldOut,
+    network: Network,
+    weights: list[np.ndarray] | None,  # None for those of the network
+    scaler: Scaler,  # of these weights
+    *,
+    latent_steps: int,
+    sequences: Sequences | None = None,
+) -> float:
+    """Return the total error of a network with some weights."""
+    with holding(network, weights):
+        packed = inference_with(network)
+        options = {"latent_steps": latent_steps, "sequences": sequences}
+        return total_error(measured.of_network(packed, scaler, **options))
+
+
 # The report
-
-
-class HeldOutComparison(NamedTuple):
-    """Held-out error of a training and of PCA, with facts that may explain them."""
-
-    ours: Fidelity  # of the validated weights
-    pca: Fidelity
-    size: int  # number of principal components
-    num_sequences: int  # measured
-    num_training: int  # sequences trained on
-    linear: bool = False  # whether no epoch was better than the linear initialization
-    epochs: int = 0  # trained
-    max_epochs: int = 0  # of the schedule
-    out_of_time: bool = False  # whether the time budget ended the training
-    latent_dim: int = 0
-    rocket_dim: int = 0  # how many of the latent dimensions hold ROCKET features
 
 
 def report(
@@ -271,65 +266,41 @@ def report(
     """Log the held-out errors of the validated weights and of PCA, and what was chosen."""
     if not len(split.held_out) or not outcome.complete or outcome.interrupted:
         return
-    scaler, specification = split.scaler("validated"), network.specification
-    epochs, baseline = outcome.history["phase"].count("validated"), measured.baseline
-    log_kept_epoch(outcome.epoch, epochs)
+    specification, scaler = network.specification, split.scaler("validated")
+    log_kept_epoch(outcome.epoch, outcome.history["phase"].count("validated"))
     with holding(network, outcome.validated):
         packed = inference_with(network)
         ours = measured.of_network(packed, scaler, latent_steps=choice.latent_steps)
-    comparison = HeldOutComparison(
-        ours,
-        measured.of_pca(measured.max_size),
-        0 if baseline is None else baseline.latent_dim,
-        num_sequences=len(measured.sequences),
-        num_training=measured.num_training,
-        linear=split.further is None and outcome.epoch == 0,
-        epochs=epochs,
-        max_epochs=max_epochs,
-        out_of_time=outcome.out_of_time,
-        latent_dim=specification.latent_dim,
-        rocket_dim=specification.rocket_dim,
-    )
-    for line in describe(comparison):
-        log(line)
+        ahead = _forecast_report(measured, packed, scaler) if specification.forecast_steps else []
+    pca, baseline = measured.of_pca(measured.max_size), measured.baseline
+    dimensions = _count(0 if baseline is None else baseline.latent_dim, "dimension")
+    held_out = _count(len(measured.sequences), "sequence")
+    log(f"Held out ({held_out}): {ours.text(pca, name=f'PCA with {dimensions}')}.")
+    reasons = _reasons(split, specification, outcome, max_epochs)
+    if pca.nmse is not None and pca.nmse < _TINY:
+        reasons.append(f"PCA with {dimensions} leaves an NMSE of only {pca.nmse:.2g}")
+    where = columns_behind(ours, pca)
+    if where is not None and reasons:
+        log(f"No better than PCA{where}: {'; '.join(reasons)}.")
     if choice.message:
         log(choice.message)
-    if specification.forecast_steps:
-        _report_forecast(measured, network, scaler, outcome)
+    for line in ahead:
+        log(line)
 
 
-def _report_forecast(
-    measured: HeldOut, network: Network, scaler: Scaler, outcome: FitResult
-) -> None:
-    """Log the forecast error of the last held-out steps, if any sequence is longer."""
+def _forecast_report(measured: HeldOut, network: FittedNetwork, scaler: Scaler) -> list[str]:
+    """Describe the forecast error of the last held-out steps, if any sequence is longer."""
     steps = network.specification.forecast_steps
     longer, before, after = split_last(measured.sequences, steps)
     if not len(longer):
-        return
-    with holding(network, outcome.validated):
-        ahead = continued(before, inference_with(network), scaler)
-    errors = forecast_errors(before, after, ahead, measured.units)
+        return []
+    errors = forecast_errors(before, after, continued(before, network, scaler), measured.units)
     held_out = _count(errors.num_sequences, "sequence")
     line, *worse = str(errors).splitlines()
-    log(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {line}.")
-    for line in worse:
-        log(line)
+    return [f"Held out ({held_out}), {_count(steps, 'step')} ahead: {line}.", *worse]
 
 
-def describe(comparison: HeldOutComparison) -> list[str]:
-    """Describe the held-out errors in a line, and in a second one why PCA may be as good."""
-    held_out = _count(comparison.num_sequences, "sequence")
-    dimensions = _count(comparison.size, "dimension")
-    measured = comparison.ours.text(comparison.pca, name=f"PCA with {dimensions}")
-    lines = [f"Held out ({held_out}): {measured}."]
-    where = _behind(comparison.ours, comparison.pca)
-    reasons = _reasons(comparison)
-    if where is not None and reasons:
-        lines.append(f"No better than PCA{where}: {'; '.join(reasons)}.")
-    return lines
-
-
-def _behind(ours: Fidelity, pca: Fidelity) -> str | None:
+def columns_behind(ours: Fidelity, pca: Fidelity) -> str | None:
     """Name the columns on which PCA is as good; None if there are none."""
     numeric = ours.nmse is not None and pca.nmse is not None and ours.nmse >= pca.nmse
     categorical = (
@@ -346,24 +317,22 @@ def _behind(ours: Fidelity, pca: Fidelity) -> str | None:
     return " on the numeric columns" if numeric else " on the binary and categorical columns"
 
 
-def _reasons(comparison: HeldOutComparison) -> list[str]:
+def _reasons(
+    split: Split, specification: Specification, outcome: FitResult, max_epochs: int
+) -> list[str]:
+    """Return what may explain an error that is no smaller than that of PCA."""
+    epochs, num_training = outcome.history["phase"].count("validated"), len(split.rows["validated"])
     reasons = []
-    if comparison.out_of_time and comparison.epochs < comparison.max_epochs:
+    if outcome.out_of_time and epochs < max_epochs:
+        reasons.append(f"the time was up after {epochs} of {_count(max_epochs, 'epoch')}")
+    if num_training < _FEW:
+        reasons.append(f"{_count(num_training, 'sequence')} are few to learn from")
+    if specification.rocket_dim:
         reasons.append(
-            f"the time was up after {comparison.epochs} of {_count(comparison.max_epochs, 'epoch')}"
+            f"ROCKET features take {specification.rocket_dim} of the {specification.latent_dim} "
+            "dimensions and reconstruct little: fit without them for a smaller error"
         )
-    if comparison.num_training < _FEW:
-        reasons.append(f"{_count(comparison.num_training, 'sequence')} are few to learn from")
-    if comparison.rocket_dim:
-        hold = "holds" if comparison.rocket_dim == 1 else "hold"
-        reasons.append(
-            f"{comparison.rocket_dim} of the {comparison.latent_dim} dimensions {hold} ROCKET "
-            "features, which reconstruct little: fit without them for a smaller error"
-        )
-    if comparison.pca.nmse is not None and comparison.pca.nmse < _TINY:
-        dimensions = _count(comparison.size, "dimension")
-        reasons.append(f"PCA with {dimensions} leaves an NMSE of only {comparison.pca.nmse:.2g}")
-    if comparison.linear and not comparison.out_of_time:
+    if outcome.epoch == 0 and split.further is None and not outcome.out_of_time:
         reasons.append("no epoch improved on the linear initialization, so the data may be linear")
     return reasons
 

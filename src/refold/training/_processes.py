@@ -24,7 +24,6 @@ class Processes:
     def __init__(self, index: int = 0, count: int = 1) -> None:
         self.index, self.count = index, count
         self._placed: Any = None
-        self._hosted: Any = None
 
     @classmethod
     def connected(cls) -> Self:
@@ -86,10 +85,8 @@ class Processes:
         return jax.tree.map(_common, state), self._placed[1], self.spread(rows, axis=1)
 
     def on_host(self, state: Any) -> Any:
-        """Return arrays that are the same in all processes as NumPy arrays; kept as `placed`."""
-        if self._hosted is None or self._hosted[0] is not state:
-            self._hosted = state, jax.tree.map(np.asarray, state)
-        return self._hosted[1]
+        """Return arrays that are the same in all processes as NumPy arrays."""
+        return state if self.count == 1 else jax.tree.map(np.asarray, state)
 
     def across(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Let all processes run a function of a state, data, rows, and others that are the same."""

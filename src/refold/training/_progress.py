@@ -1,97 +1,44 @@
-"""Progress bar of a training: initialization steps, epochs, losses and time left."""
+"""Progress bar of a training: epochs, losses and time left."""
 
-import contextvars
+from typing import Self
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from refold._support.progress_bars import progress_bar
-
-_SHOWN: contextvars.ContextVar["Progress | None"] = contextvars.ContextVar("shown", default=None)
-
-
-def doing(what: str) -> None:
-    """Show a step of the initialization, from wherever it is, if progress is shown."""
-    if (progress := _SHOWN.get()) is not None:
-        progress.step(what)
 
 
 class Progress:
     """Progress bar of the initialization and the epochs; `verbose=0` shows nothing."""
 
-    def __init__(self, max_epochs: int, *, verbose: int) -> None:
+    def __init__(self, *, verbose: int) -> None:
         self._bar = progress_bar(
             TextColumn("{task.description}"),
-            _Count(),
             BarColumn(),
             TextColumn("{task.fields[losses]}"),
             TimeElapsedColumn(),
-            _Left(),
+            TimeRemainingColumn(),
             disable=not verbose,
         )
-        self._max_epochs = max_epochs
-        self._prefix = ""
+        self._part, self._total = "initialize", 0
         self._task = self._bar.add_task("initialize", total=None, losses="")
 
-    @property
-    def description(self) -> str:
-        """The current step."""
-        return self._bar.tasks[0].description
-
-    def step(self, what: str) -> None:
-        """Show a step of the initialization."""
-        self._bar.update(self._task, description=f"{self._prefix}initialize: {what}", refresh=True)
-
-    def train(self) -> None:
-        """Start the epochs; until the first one ends, most of the time is compilation."""
-        self._begin("epoch", self._max_epochs, "compiling")
-
-    def initialize_again(self) -> None:
-        """Start the initialization of the refit."""
-        self._prefix = "refit on all: "
-        self._begin(f"{self._prefix}initialize")
-
-    def refit(self, epochs: int) -> None:
-        """Start a refit of ``epochs`` epochs."""
-        self._begin("refit on all: epoch", epochs)
-
-    def _begin(self, description: str, total: int | None = None, losses: str = "") -> None:
+    def begin(self, part: str, total: int = 0, losses: str = "") -> None:
+        """Show the next part of the training, with its number of epochs if it has any."""
+        self._part, self._total = part, total
         self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(description, total=total, losses=losses)
+        self._task = self._bar.add_task(part, total=total or None, losses=losses)
 
     def epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
         """Show the losses of an epoch of a phase, counted from 1."""
         losses = f"loss {loss:.4g}"
         if val_loss is not None:
             losses += f"  validation {val_loss:.4g}"
-        self._bar.update(self._task, completed=epoch, losses=losses)
+        count = f"{self._part} {epoch}/{self._total}"
+        self._bar.update(self._task, description=count, completed=epoch, losses=losses)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         self._bar.start()
-        self._token = _SHOWN.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _SHOWN.reset(self._token)
         self._bar.stop()
-
-
-class _Count(MofNCompleteColumn):
-    """Number of epochs done and in total; empty without a total."""
-
-    def render(self, task: Task) -> Text:
-        return Text() if task.total is None else super().render(task)
-
-
-class _Left(TimeRemainingColumn):
-    """Time left; empty without a total."""
-
-    def render(self, task: Task) -> Text:
-        return Text() if task.total is None else Text("left ") + super().render(task)

@@ -51,7 +51,7 @@ def measured_model(
             validated = replace(model, scaler=split.scaler("validated"))
             model = replace(model, held_out_errors=held_out_errors(validated, unseen))
     model = with_reference(model, split.reference_sample(kept), seed=split.seed)
-    model = replace(model, fingerprints=split.fingerprints(outcome))
+    model = replace(model, fingerprints=split.fingerprints(kept))
     if split.calibration is None or (outcome.interrupted and not outcome.complete):
         return model
     return model.calibrated_with(model.align(split.calibration))

@@ -17,9 +17,8 @@ from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecasts import SHARE_OF_TIME, pick_recent_steps
 from refold.training._held_out_error import Choice, HeldOut, rocket_features_cost_nothing
 from refold.training._split import Source, Split
-from refold.training.data._time_warps import MAX_WARPED, choose_time_warp
-from refold.training.loop._epochs import Settings
-from refold.training.loop._stopping import pick_patience
+from refold.training._time_warps import MAX_WARPED, choose_time_warp
+from refold.training.loop._training import Settings
 
 _DROPOUT = 0.2
 # Steps of latent optimization by default, with fewer than this number of sequences.
@@ -36,8 +35,9 @@ _LARGE_CODE, _ROCKET_DIM = 32, 8
 _LENGTH_CODE = 8
 # Cap on the weights of a linear path that depends on the length, 16 MB.
 _MAX_MAPS = 1 << 22
-# Smallest numbers of steps and of epochs in a schedule.
-_MIN_STEPS, _MIN_EPOCHS = 4000, 30
+# Smallest numbers of steps and of epochs in a schedule, and smallest patience in epochs, because a
+# loss may stay on a plateau for long before it falls.
+_MIN_STEPS, _MIN_EPOCHS, _MIN_PATIENCE = 4000, 30, 50
 # Cap on the values that a model writes at each step: a step of training takes time and memory in
 # proportion (docs/how-to/sequences.md).
 _MAX_OUTPUTS = 50_000
@@ -210,14 +210,11 @@ def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     possible = architecture == "default" and not arguments.variational and not drops_steps
     if wanted == "auto":
         return int(possible and varied and size >= _LENGTH_CODE)
-    if wanted and not possible:
+    if wanted and (not possible or size < 2):
         raise ParameterError(
-            f"{argument(length_dim=wanted)} needs the default model, not variational and without "
-            f"dropped steps. Use {argument(length_dim=0)}."
-        )
-    if wanted and size < 2:
-        raise ParameterError(
-            f"{argument(length_dim=wanted)} needs at least 2 latent dimensions. Got {size}."
+            f"{argument(length_dim=wanted)} needs the default model with at least 2 latent "
+            "dimensions, not variational and without dropped steps. Use "
+            f"{argument(length_dim=0)}."
         )
     return int(wanted)
 
@@ -254,7 +251,7 @@ def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[
     steps_an_epoch = source.num_batches(batches, chosen, split.seed)
     parts = source.division.epochs_in_a_pass
     max_epochs = arguments.max_epochs or parts * pick_max_epochs(parts * steps_an_epoch)
-    wait = pick_patience(max_epochs, variational=network.specification.variational)
+    patience = pick_patience(max_epochs, variational=network.specification.variational)
     time_budget = arguments.time_budget
     if time_budget is not None and arguments.forecast_steps:
         time_budget *= 1.0 - SHARE_OF_TIME
@@ -265,7 +262,7 @@ def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[
         steps_an_epoch=steps_an_epoch,
         learning_rate=arguments.learning_rate,
         seed=split.seed,
-        patience=arguments.patience or wait,
+        patience=arguments.patience or patience,
         optimizer=arguments.optimizer,
         time_budget=time_budget,
         time_warp=_time_warp(split, network.specification, arguments),
@@ -283,6 +280,13 @@ def pick_batch_size(num_sequences: int) -> int:
 def pick_max_epochs(num_batches: int) -> int:
     """Pick the number of epochs of this many steps: at least 30, and at least 4000 steps."""
     return max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / max(1, num_batches)))
+
+
+def pick_patience(max_epochs: int, *, variational: bool) -> int:
+    """Pick the patience: an eighth of the epochs, a quarter for variational models; at least 50."""
+    # the validation loss of a variational model may rise until the KL divergence has its full
+    # weight, after a quarter of the schedule
+    return max(_MIN_PATIENCE, max_epochs // (4 if variational else 8))
 
 
 def pick_refit(split: Split) -> bool:

@@ -32,16 +32,15 @@ from refold.sequences import (
     mark_missing,
 )
 from refold.training._processes import Processes
-from refold.training.data._loaders import (
+from refold.training._shards import (
     Divided,
     Division,
     Loader,
     Shard,
     SplitData,
-    WarpingLoader,
+    num_observed,
+    to_device,
 )
-from refold.training.data._padded_batches import num_observed, to_device
-from refold.training.loop._training import FitResult
 
 # Cap on held-out values of mapped data, because they are in memory.
 _MAX_HELD_OUT = 4_000_000
@@ -167,9 +166,8 @@ class Split:
         if self.further is not None:
             return self.further.error_scaler
         with warnings.catch_warnings():
-            if (
-                self._mode is None
-            ):  # nothing is scaled, so do not warn that a constant is scaled by 1
+            # nothing is scaled, so do not warn that a constant is scaled by 1
+            if self._mode is None:
                 warnings.simplefilter("ignore", UserWarning)
             return Scaler.fit(self.source.sequences, "features")
 
@@ -205,11 +203,15 @@ class Split:
         longest = batches.buckets[-1].num_steps
         used = np.zeros(len(sequences), bool)
         used[rows] = True
-        loader: Any = Loader(
-            sequences, self.source.division, scaler.transform, used, longest, self.seed
+        loader = Loader(
+            sequences,
+            self.source.division,
+            scaler.transform,
+            used,
+            longest,
+            seed=self.seed,
+            warp=time_warp,
         )
-        if time_warp:
-            loader = WarpingLoader(loader, time_warp, seed=self.seed)
         held_out = None
         if phase == "validated" and len(self.held_out):
             data = to_device([scaler.transform(self.held_out_sequences)], longest)
@@ -236,10 +238,10 @@ class Split:
             sequences = sequences[~np.isin(fingerprints(sequences), trained)]
         return sequences
 
-    def fingerprints(self, outcome: FitResult) -> Fingerprints:
+    def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the training before."""
         held_back = [np.zeros(0, np.uint64)]
-        if outcome.phase == "validated" and len(self.held_out):
+        if phase == "validated" and len(self.held_out):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration is not None:
             held_back.append(fingerprints(self.calibration))
@@ -258,13 +260,7 @@ def set_aside(
             "calibration_fraction needs sequences in memory, and these are larger. "
             f"Keep some out, and {spelled('give them to calibrate()', 'give --normal DATA')}."
         )
-    count = max(1, round(fraction * len(source)))
-    if count >= len(source):
-        raise ParameterError(
-            f"{argument(calibration_fraction=fraction)} of {len(source)} "
-            f"sequence{'' if len(source) == 1 else 's'} leaves nothing to train on. Give more, or "
-            "a smaller share."
-        )
+    count = _count_of_share(len(source), calibration_fraction=fraction)
     # a fixed seed, so that a resumed training has the same data
     order = np.random.default_rng(0xCA11).permutation(len(source))
     calibration = source[np.sort(order[:count])]
@@ -280,18 +276,24 @@ def validation_split(
     num_sequences = len(lengths)
     if fraction == 0:
         return np.arange(num_sequences), np.arange(0)
-    num_validation = max(1, round(num_sequences * fraction))
-    if num_sequences - num_validation < 1:
-        raise ParameterError(
-            f"validation_fraction={fraction:g} of {num_sequences} "
-            f"sequence{'' if num_sequences == 1 else 's'} leaves nothing to train on. Give more "
-            "sequences, or validation_fraction=0 to train without validation."
-        )
+    num_validation = _count_of_share(num_sequences, validation_fraction=fraction)
     # stratified: one random sequence of each group of similar length, ties in random order
     rng = np.random.default_rng([seed, 0x5917])
     by_length = np.lexsort((rng.random(num_sequences), lengths))
     validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])
     return np.setdiff1d(np.arange(num_sequences), validation), validation
+
+
+def _count_of_share(num_sequences: int, **share: float) -> int:
+    """Return the number of sequences in a share, an argument, which must leave others."""
+    (fraction,) = share.values()
+    count = max(1, round(num_sequences * fraction))
+    if count >= num_sequences:
+        raise ParameterError(
+            f"{argument(**share)} of {num_sequences} sequence{'' if num_sequences == 1 else 's'} "
+            "leaves nothing to train on. Give more sequences, a smaller share, or 0."
+        )
+    return count
 
 
 def joined_fingerprints(

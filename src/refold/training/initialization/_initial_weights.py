@@ -15,15 +15,13 @@ from refold.network.packed.encoder import RocketFeatures
 from refold.network.specification import Specification
 from refold.sequences import Sequences
 from refold.sequences.types import number_mask, outputs_of
-from refold.training._progress import doing
 from refold.training._split import Split
-from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import (
     LengthwiseCodec,
     LinearInitialization,
     linear_initialization,
 )
-from refold.training.initialization._token_columns import token_initialization
+from refold.training.initialization._token_columns import mixed_initialization, token_initialization
 
 # Cap on padded values for the principal components.
 _MAX_VALUES = 1 << 22
@@ -69,7 +67,6 @@ class InitialWeights:
         linear = has_linear_path(network)
         if not linear and not network.specification.rocket_dim:
             return False
-        doing("scaling")
         scaled = split.scaler(phase).transform(split.sample(phase, sample_size(network)))
         if network.specification.rocket_dim:
             set_rocket_initialization(network, scaled)
@@ -211,7 +208,6 @@ def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
     """Set the ROCKET features of the code to principal components of the pooled convolutions."""
     # Training does not change them, because a code trained to reconstruct loses what reconstruction
     # does not need.
-    doing("finding components of convolutions")
     sample = scaled[evenly_spaced(len(scaled), _MAX_ROCKET_SEQUENCES)]
     features = RocketFeatures(network.specification).of(sample).astype(float)
     mean, deviation = features.mean(axis=0), features.std(axis=0)

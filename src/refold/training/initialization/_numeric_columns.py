@@ -13,7 +13,6 @@ from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
 from refold.training._cross_validation import exceeds_standard_error, folds
-from refold.training._progress import doing
 from refold.training.initialization._principal_components import Components, principal_components
 
 # Lower bound of the residual, as a share of the power.
@@ -108,9 +107,7 @@ def linear_initialization(
     )
     lengths = np.minimum(scaled.lengths, num_steps)
     has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
-    doing("finding components")
     components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
-    doing("regressing values on codes")
     codec = linear_codec(values, observed, components, given if corruption else None)
     plain = not corruption and needs_no_regression(values, lengths, observed, components, seed=seed)
     decoder = codec.by_components if plain else codec.by_regression
@@ -286,7 +283,7 @@ def needs_no_regression(
     if components.mixture is None or not observed[within].all():
         return False
     gains, rank = np.zeros(len(values)), len(components.loadings)
-    for held in folds(len(values), seed, "cross-validating the decoding map"):
+    for held in folds(len(values), seed):
         given, ends, seen = values[~held], lengths[~held], observed[~held]
         part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
         codec = linear_codec(given, seen, part)
@@ -328,7 +325,7 @@ def _codec_by_length(
     rank = len(components.loadings)
     gains: dict[tuple[bool, float], list[np.ndarray]] = {}
     num_folds = int(np.clip(_VALUES_PER_FOLD // values.size, 1, _MAX_FOLDS))
-    parts = folds(len(values), seed, "cross-validating codes by length")
+    parts = folds(len(values), seed)
     for held in itertools.islice(parts, num_folds):
         given, ends, seen = values[~held], lengths[~held], observed[~held]
         part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
@@ -377,8 +374,7 @@ def lengthwise_codec(
     # above zero even for series of zeros, which would have a singular covariance
     least = max(_MIN_NOISE * power.sum() / (count * num_columns), 1e-30)
     noise = max(noise, least)
-    for number in range(_ITERATIONS if np.isfinite(shrinkage) else 0):
-        doing(f"finding components by length, iteration {number + 1}")
+    for _ in range(_ITERATIONS if np.isfinite(shrinkage) else 0):
         codes, covariances = _codes(values, lengths, weights, bias, noise)
         wide = np.concatenate([codes, np.ones((n, 1))], axis=1)
         squares = wide[:, :, None] * wide[:, None, :]

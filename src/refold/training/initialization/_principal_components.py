@@ -9,7 +9,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
 from refold.training._cross_validation import exceeds_standard_error, folds
-from refold.training.data._time_warps import random_delays, time_warped
+from refold.training._time_warps import random_delays, time_warped
 
 # The covariance of few sequences misses patterns that none of them shows. Series often have two
 # properties: a pattern at one time could occur at another, and it could be slightly earlier or
@@ -79,14 +79,11 @@ def principal_components(
     n_components: int,
     *,
     seed: int,
-    observed: np.ndarray | None = None,  # values that count in errors; by default within lengths
+    observed: np.ndarray,  # bool (n, num_steps, n_columns), values that count in errors
     like: Components | None = None,  # of a superset of the series, whose mixture is used again
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
-    n, num_steps, num_columns = series.shape
-    mean = series.mean(axis=0).ravel()
-    if observed is None:
-        observed = np.repeat(np.arange(num_steps) < lengths[:, None], num_columns, axis=1)
+    n, mean = len(series), series.mean(axis=0).ravel()
     observed = observed.reshape(n, -1)
     least, mixture, held_out_error = 0.0, None, np.nan
     slow = mean.size > SMALL_SIDE and n_components >= _FEW * SMALL_SIDE
@@ -119,7 +116,7 @@ def _choose_mixture(
 ) -> tuple[SurrogateMixture, float]:
     """Return the mixture whose components explain held-out sequences best, and its error."""
     errors = np.zeros((len(_MIXTURES), len(series)))
-    for held in folds(len(series), seed, "cross-validating components"):
+    for held in folds(len(series), seed):
         given = series[~held]
         wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
         parts = _parts(given, lengths[~held], _MIXTURES, seed)

@@ -5,7 +5,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,7 @@ from refold.network.specification import are_default
 from refold.sequences import BatchPlan
 from refold.sequences.types import number_mask
 from refold.training._processes import Processes, for_whole_batch, total
-from refold.training.data._padded_batches import Batch, Data, Layout, corrupt, take
-from refold.training.loop._state import LossNormalizers, Schedule, StepMetrics, TrainState
+from refold.training._shards import Batch, Data, Layout, corrupt, take
 
 # Free nats per latent dimension.
 _FREE_NATS = 0.5
@@ -36,6 +35,78 @@ _WARMUP = 0.25
 _MIN_ERROR = 1e-4
 # Upper bound of the exponent of a loss; no epoch with such a loss is kept.
 _MAX_EXPONENT = 50.0
+# Upper bound of the steps of a warm-up.
+_MAX_WARMUP = 100
+
+
+class StepMetrics(NamedTuple):
+    """Sums over the sequences of an epoch so far, scalars on the device or the host."""
+
+    error: Any  # over observed targets
+    num_observed: Any  # targets
+    length_error: Any  # losses of the length model, in nats
+    num_sequences: Any
+    kl_divergence: Any  # of a variational network, in nats
+
+    @classmethod
+    def zero(cls) -> "StepMetrics":
+        """Return zero sums on the host."""
+        return cls(*[0.0] * len(cls._fields))
+
+    def plus(self, other: "StepMetrics") -> "StepMetrics":
+        """Return the sums of both."""
+        return StepMetrics(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class TrainState(NamedTuple):
+    """Everything that a step changes; `Weights` joins the trainable weights."""
+
+    trainable: list[Any]
+    non_trainable: list[Any]
+    optimizer: list[Any]
+    totals: StepMetrics
+
+    def at_start_of_epoch(self) -> "TrainState":
+        """Return the state with zero sums."""
+        # of the type that the compiled steps return, so that they are compiled once
+        return self._replace(totals=StepMetrics(*np.zeros(len(self.totals), np.float32)))
+
+    def with_weights(self, weights: list[Any]) -> "TrainState":
+        """Return the state with other weights, the trainable ones first."""
+        count = len(self.trainable)
+        return self._replace(trainable=weights[:count], non_trainable=weights[count:])
+
+
+class EpochMetrics(NamedTuple):
+    """Metrics of the epoch so far on the host, after a call of `Engine.train`."""
+
+    totals: StepMetrics
+    rate: float  # learning rate of the latest step
+    finite: bool  # whether all weights are finite
+
+
+class LossNormalizers(NamedTuple):
+    """Divisors of a batch's sums: the targets and sequences of an average batch."""
+
+    # not those of each batch, so that each value has the same weight in long and short sequences
+    num_observed: Any
+    num_sequences: Any
+
+
+class Schedule(NamedTuple):
+    """Learning rate with a linear warm-up and a cosine decay to a hundredth of its peak."""
+
+    peak: Any  # largest learning rate
+    num_steps: Any  # length of the schedule
+
+    def rate(self, step: Any) -> Any:
+        """Return the learning rate of a step, counted from 0."""
+        step = jnp.asarray(step, jnp.float32)
+        warmup = jnp.clip(jnp.asarray(self.num_steps) // 10, 1, _MAX_WARMUP)
+        rise = (step + 1.0) / warmup
+        done = jnp.clip((step - warmup) / jnp.maximum(1, self.num_steps - warmup), 0.0, 1.0)
+        wave = 0.5 * (1.0 + jnp.cos(math.pi * done))
+        return self.peak * jnp.minimum(rise, 0.01 + 0.99 * wave)
 
 
 class Engine:
@@ -81,8 +152,6 @@ class Engine:
         # corruption and draws are those of the compiled step
         if are_default(specification) and not self._draws:
             self._packed = PackedNetwork(specification, {})
-        # else each process evaluates all sequences, with the same random draws
-        self.evaluates_in_parts = together and self._packed is not None
         self._train = compiled_by_size(
             self._run if self._processes is None else self._processes.across(self._run)
         )
@@ -98,32 +167,22 @@ class Engine:
         *,
         norms: LossNormalizers,
         schedule: Schedule,
-        num_epochs: int = 1,
-    ) -> tuple[TrainState, Any]:
-        """Train on batches of a plan; returns the state and metrics, a row (7,) per epoch."""
-        # With several epochs, the batches are the first one, and the plan goes on with as many
-        # batches for each further epoch. `start` and `stop` are traced, so chunks do not change a
-        # bit.
+    ) -> tuple[TrainState, EpochMetrics]:
+        """Train on some batches of a plan, and wait for the metrics."""
+        # `start` and `stop` are traced, so chunks do not change a bit
         bucket, rows = run.bucket, run.rows
         self.shapes.add(bucket)
         if self._processes is not None:
             state, data, rows = self._processes.placed(state, data, rows)
-        return self._train(bucket.num_steps * bucket.batch_size)(
-            state,
-            data,
-            rows,
-            start,
-            stop,
-            num_epochs,
-            norms,
-            schedule,
-            num_steps=bucket.num_steps,
+        state, metrics = self._train(bucket.num_steps * bucket.batch_size)(
+            state, data, rows, start, stop, norms, schedule, num_steps=bucket.num_steps
         )
+        *totals, rate, finite = np.asarray(metrics).tolist()
+        return state, EpochMetrics(StepMetrics(*totals), rate, bool(finite))
 
     def evaluate(self, state: TrainState, data: Data, run: BatchPlan) -> StepMetrics:
         """Return the metrics of all batches of a batch plan, without training."""
-        if self._processes is not None:
-            state = self._processes.on_host(state)
+        # each of several processes evaluates all sequences, with the same random draws
         if self._packed is not None:  # the default model, for which nothing is compiled
             self._set_packed_weights(self._packed, state)
             rows = np.asarray(run.rows[: run.num_batches]).ravel()
@@ -157,12 +216,13 @@ class Engine:
 
     def read_state(self, totals: StepMetrics | None = None) -> TrainState:
         """Return the current state of the Keras variables."""
-        return TrainState(
+        state = TrainState(
             self._weights.of(self.joint.trainable_variables),
             [v.value for v in self.joint.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
             StepMetrics.zero() if totals is None else totals,
         )
+        return state.at_start_of_epoch() if totals is None else state
 
     def write_back(self, state: TrainState) -> None:
         """Write a state to the Keras variables."""
@@ -199,7 +259,6 @@ class Engine:
         rows: Any,
         start: Any,
         stop: Any,
-        num_epochs: Any,
         norms: LossNormalizers,
         schedule: Schedule,
         *,
@@ -209,20 +268,11 @@ class Engine:
             batch = take(data, rows[i], num_steps, self._layout)
             return self._train_step(state, batch, norms, schedule)
 
-        def epoch(i: Any, so_far: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
-            state, metrics = so_far
-            # earlier chunks may have begun the first epoch
-            totals = StepMetrics(*(jnp.where(i == 0, total, 0.0) for total in state.totals))
-            first = start + i * (stop - start)
-            last = first + stop - start
-            state = jax.lax.fori_loop(first, last, step, state.with_totals(totals))
-            finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
-            rate = self._rate_of(state.optimizer)
-            row = [jnp.asarray(x, jnp.float32) for x in (*state.totals, rate, finite)]
-            return state, metrics.at[i].set(jnp.stack(row))
-
-        metrics = jnp.zeros((len(rows), len(state.totals) + 2), jnp.float32)
-        return jax.lax.fori_loop(0, num_epochs, epoch, (state, metrics))
+        state = jax.lax.fori_loop(start, stop, step, state)
+        finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
+        rate = self._rate_of(state.optimizer)
+        metrics = [jnp.asarray(x, jnp.float32) for x in (*state.totals, rate, finite)]
+        return state, jnp.stack(metrics)
 
     def _rate_of(self, optimizer: list[Any]) -> Any:
         rate = self.optimizer._learning_rate
@@ -356,7 +406,7 @@ class Engine:
                 outputs["y_pred"] = jnp.where(self._numeric, written, outputs["y_pred"])
             return totals.plus(self._totals(batch, outputs, reduced=False))
 
-        zero = jax.tree.map(jnp.float32, StepMetrics.none())
+        zero = jax.tree.map(jnp.float32, StepMetrics.zero())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 

@@ -6,7 +6,6 @@ from scipy.special import logsumexp
 from refold._support.native_libraries import one_blas_thread
 from refold.sequences import Sequences, positions
 from refold.training._cross_validation import exceeds_standard_error
-from refold.training._progress import doing
 
 # Number of sine waves in a warp.
 _WAVES = 4
@@ -67,7 +66,6 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     few = _MIN_SEQUENCES <= n < MAX_WARPED and 0 < n * size <= _MAX_VALUES
     if not few or not scaled.schema.numeric.all():
         return 0.0
-    doing("choosing time warps")
     series = np.zeros((n, num_steps, scaled.schema.num_columns))
     series[positions(scaled)] = np.nan_to_num(scaled.values)
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _FOLDS

@@ -15,14 +15,10 @@ from refold.arguments import Arguments
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
-from refold.models import Specification, build
-from refold.network.keras.network import predict
-from refold.sequences import Scaler, as_sequences, write
+from refold.sequences import as_sequences, write
 from refold.training._choose_latent_dim import rocket_dim_within
 from refold.training._specify import specify
 from refold.training._split import Source
-from refold.training.initialization._initial_weights import set_rocket_initialization
-from small_data import NoEpoch
 
 TINY = {
     "latent_dim": 6,
@@ -50,7 +46,7 @@ def fitted():
     return SequenceAutoencoder(**TINY | {"latent_dim": 32}, rocket_dim=8).fit(waves(120)[0])
 
 
-def test_features_are_standardized_and_training_does_not_change_them(fitted):
+def test_features_are_standardized_and_nothing_changes_them(fitted):
     given = waves(120)[0]
     numbers = fitted.transform(given)[:, -8:]
     np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-3)
@@ -59,10 +55,8 @@ def test_features_are_standardized_and_training_does_not_change_them(fitted):
     changes = {"latent_dim": 32, "max_epochs": 5, "rocket_dim": 8}
     longer = SequenceAutoencoder(**TINY | changes).fit(given)
     np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
-
-
-def test_latent_optimization_does_not_change_them(fitted):
-    # These are shorter than the training sequences, whose codes can hardly be improved.
+    # Nor does latent optimization. These are shorter than the training sequences, whose codes can
+    # hardly be improved.
     given = as_sequences([wave[: 20 + i % 20] for i, wave in enumerate(waves(64, seed=1)[0])])
     plain = fitted.transform(given)
     codes = copy.deepcopy(fitted).set_params(latent_steps="auto").transform(given)
@@ -90,50 +84,11 @@ def test_the_default_is_at_most_eight_from_32_dimensions():
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
 
 
-@pytest.mark.parametrize(
-    ("few", "validation_fraction", "expected"),
-    [(True, 0.1, 8), (True, 0, 0), (False, 0.1, 0)],
-)
-def test_the_default_is_none_if_fewer_components_raise_the_error(
-    few, validation_fraction, expected
-):
-    # 18 training sequences have at most 18 components.
-    given = np.random.default_rng(0).normal(size=(20, 90, 1)) if few else waves(120)[0]
-    changes = {"latent_dim": 32, "validation_fraction": validation_fraction, "refit": False}
-    # The choice is made before the first epoch, but a fit without validation needs an epoch.
-    callbacks = [NoEpoch()] if validation_fraction else []
-    ae = SequenceAutoencoder(**TINY | changes).fit(given, callbacks=callbacks)
-    assert ae.rocket_dim_ == expected
-
-
 def test_a_size_chosen_by_a_share_has_only_requested_features():
     given = waves(12)[0]
     assert by_rule(given, 0.5, found=40) == 0
     assert by_rule(given, 0.5, found=2, rocket_dim=1) == 1
     assert by_rule(given, 0.5, found=3, rocket_dim=8) == 2
-
-
-def test_padding_changes_the_features_only_by_rounding():
-    rng = np.random.default_rng(0)
-    ramps = [np.linspace(0, slope, 100)[:, None] for slope in rng.uniform(-2, 2, 60)]
-    levels = [np.full((30, 1), level) for level in rng.normal(size=60)]
-    sizes = {"latent_dim": 6, "max_steps": 100, "units": 8, "depth": 1, "dropout": 0.0}
-    lengths = {"length_mean": 100.0, "length_deviation": 0.0, "rocket_dim": 4}
-    net = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
-    for series in (ramps, levels):
-        given = as_sequences(series)
-        scaled = Scaler.fit(given).transform(given)
-        set_rocket_initialization(net, scaled)
-        padded = scaled.to_padded()
-        codes = predict(net.models.encoder, padded)
-        wider = np.pad(padded, ((0, 0), (0, 177 - padded.shape[1]), (0, 0)), constant_values=np.nan)
-        found = np.concatenate(
-            [predict(net.models.encoder, wider[i : i + 6]) for i in range(0, 60, 6)]
-        )
-        deviation = codes[:, 2:].std(axis=0)
-        varies = deviation > 0
-        assert varies.any()
-        assert (np.abs(found - codes)[:, 2:][:, varies] / deviation[varies]).max() < 1e-5
 
 
 @pytest.mark.usefixtures("no_epochs")
@@ -151,18 +106,6 @@ def test_features_of_gaps_categories_and_lengths():
     others = data.with_values(np.where([False, True], 2 - data.values, data.values))
     moved = ae.transform(others) - codes
     assert np.abs(moved[:, -2:]).max() > 0.1
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_features_of_binary_columns_and_more_features_than_sequences():
-    rng = np.random.default_rng(0)
-    binary = rng.integers(2, size=(20, 6, 3))
-    ae = SequenceAutoencoder(**TINY | {"latent_dim": 30}, rocket_dim=25).fit(binary)
-    for given in (binary, rng.integers(2, size=(20, 6, 3))):
-        codes = ae.transform(given)
-        assert np.isfinite(codes).all()
-        assert codes[:, 5:7].std(axis=0).min() > 0.1
-        assert not codes[:, -6:].any()
 
 
 def test_features_separate_classes_that_principal_components_do_not(fitted):

@@ -1,22 +1,21 @@
-"""The division of training data into shards, and loaders that read one shard at a time."""
+"""Shards of training data on the device, and padded batches that compiled steps cut from them."""
 
-import contextlib
-import os
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from refold.arguments import Corruption
 from refold.errors import DataError, ParameterError
-from refold.sequences import Sequences
+from refold.network.keras.build import Network
+from refold.sequences import Sequences, input_and_target, sums_by_sequence
+from refold.sequences.types import COLUMN_TYPES, number_mask
 from refold.training._processes import Processes
-from refold.training.data._padded_batches import Data, to_device
-from refold.training.data._time_warps import random_delays, time_warped
+from refold.training._time_warps import random_delays, time_warped
 
 # Blocks of each part per shard.
 _BLOCKS = 4
@@ -25,6 +24,41 @@ _BLOCKS = 4
 _MAX_STEPS = 1 << 24
 # Share of the series that an epoch does not warp.
 _UNWARPED = 0.25
+
+
+class Data(NamedTuple):
+    """Sequences on the device, one after another; memory grows with the real steps only."""
+
+    # float32 (n_steps + room, n_features): scaled, NaN where missing, the category's index in
+    # categorical columns. Room for the longest batch at the end lets every sequence be cut out.
+    values: Any
+    starts: Any  # int32 (n_sequences,), first step of each sequence
+    lengths: Any  # int32 (n_sequences,)
+
+
+def to_device(
+    scaled: Iterable[Sequences],
+    longest: int,  # steps of the longest batch
+    *,
+    room: tuple[int, int] | None = None,  # steps and sequences to allocate; by default all
+) -> Data:
+    """Concatenate sets of scaled sequences on the device."""
+    parts = iter(scaled)
+    if room is None:
+        parts = list(parts)
+        room = sum(len(part.values) for part in parts), sum(len(part) for part in parts)
+    values, starts, lengths = None, np.zeros(room[1], np.int32), np.zeros(room[1], np.int32)
+    num_steps = num_sequences = 0
+    for part in parts:
+        if values is None:
+            values = np.full((room[0] + longest, part.values.shape[1]), np.nan, np.float32)
+        values[num_steps : num_steps + len(part.values)] = part.values
+        here = slice(num_sequences, num_sequences + len(part))
+        starts[here] = num_steps + part.offsets[:-1]
+        lengths[here] = part.lengths
+        num_steps, num_sequences = num_steps + len(part.values), here.stop
+    # without a type, recent versions of JAX compile a copy for each shape
+    return Data(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
 class Divided(NamedTuple):
@@ -126,15 +160,6 @@ class Shard(NamedTuple):
         return np.where(rows >= 0, found, -1).astype(np.int32)
 
 
-def _step_back() -> None:
-    """Lower the priority of this thread."""
-    # A training thread that must share its core delays all other training threads. When training
-    # waits for a shard, the core is free.
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-
-
 class Loader:
     """Shards of a few blocks each, drawn anew for every pass, with read-ahead."""
 
@@ -147,21 +172,30 @@ class Loader:
         scale: Callable[[Sequences], Sequences],
         used: np.ndarray,  # bool (n_sequences,), sequences to train on
         longest: int,  # steps of the longest batch
-        seed: int,  # of the order of the blocks
+        *,
+        seed: int,  # of the order of the blocks, and of the warps
+        warp: float = 0.0,  # standard deviation of the time warps, in steps
     ) -> None:
         self._sequences, self._division, self._scale = sequences, division, scale
-        self._used, self._longest, self._seed = used, longest, seed
+        self._used, self._longest, self._seed, self._warp = used, longest, seed, warp
         self.epochs_in_a_pass = division.epochs_in_a_pass
-        self.same_each_epoch = division.num_shards == 1
         self._only: Shard | None = None
         # every shard gets the size of the largest possible one: one shape, compiled once
         self._room = division.room
-        self._reader = ThreadPoolExecutor(1, "refold-read", initializer=_step_back)
+        self._reader = ThreadPoolExecutor(1, "refold-read")
 
     def epoch(self, number: int) -> Iterator[Shard]:
-        """Yield the shards of an epoch, counted from 1; the next one is read in the background."""
+        """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
+        for index, shard in enumerate(self._unwarped(number)):
+            if self._warp:
+                rng = np.random.default_rng([self._seed, number, index, 0x3A4B])
+                shard = Shard(_warped(shard.data, self._warp, rng), shard.rows, shard.members)
+            yield shard
+
+    def _unwarped(self, number: int) -> Iterator[Shard]:
+        """Yield the shards of an epoch; the next one is read in the background."""
         first, *others = self._division.shards(self._seed, number)
-        if self.same_each_epoch:
+        if self._division.num_shards == 1:
             self._only = self._only or self._read(np.sort(first))
             yield self._only
             return
@@ -190,36 +224,107 @@ class Loader:
         return scaled
 
 
-class WarpingLoader:
-    """Shards of another loader, with new time warps of three quarters of their series."""
-
-    same_each_epoch = False
-
-    # `warp` is the standard deviation of the delay of a step, in steps.
-
-    def __init__(self, loader: Loader, warp: float, *, seed: int) -> None:
-        self._loader, self._warp, self._seed = loader, warp, seed
-        self.epochs_in_a_pass = loader.epochs_in_a_pass
-
-    def epoch(self, number: int) -> Iterator[Shard]:
-        """Yield the shards of an epoch, counted from 1, with the warps of that epoch."""
-        for index, shard in enumerate(self._loader.epoch(number)):
-            rng = np.random.default_rng([self._seed, number, index, 0x3A4B])
-            values, starts, lengths = np.array(shard.data.values), *map(np.asarray, shard.data[1:])
-            steps = np.arange(max(1, int(lengths.max(initial=1))))
-            delays = self._warp * random_delays(lengths, len(steps), rng)
-            delays[rng.random(len(delays)) < _UNWARPED] = 0.0
-            within = steps < lengths[:, None]
-            at = np.where(within, starts[:, None] + steps, 0)
-            values[at[within]] = time_warped(values[at], lengths, delays)[within]
-            data = Data(jnp.asarray(values, values.dtype), shard.data.starts, shard.data.lengths)
-            yield Shard(data, shard.rows, shard.members)
+def _warped(data: Data, warp: float, rng: np.random.Generator) -> Data:
+    """Warp the time of three quarters of the sequences."""
+    values, starts, lengths = np.array(data.values), *map(np.asarray, data[1:])
+    steps = np.arange(max(1, int(lengths.max(initial=1))))
+    delays = warp * random_delays(lengths, len(steps), rng)
+    delays[rng.random(len(delays)) < _UNWARPED] = 0.0
+    within = steps < lengths[:, None]
+    at = np.where(within, starts[:, None] + steps, 0)
+    values[at[within]] = time_warped(values[at], lengths, delays)[within]
+    return Data(jnp.asarray(values, values.dtype), data.starts, data.lengths)
 
 
 class SplitData(NamedTuple):
     """Training and validation data of one phase."""
 
-    shards: Loader | WarpingLoader
+    shards: Loader
     held_out: Shard | None
     num_sequences: int  # to train on
     num_observed: int  # targets of these
+
+
+# Batches
+
+
+class Layout(NamedTuple):
+    """Input format of a network."""
+
+    unknown: np.ndarray  # (n_features,), index of the unknown category; NaN if not categorical
+    numeric: np.ndarray  # bool (n_features,)
+    flags: bool  # whether one observed flag per feature follows the features
+    reads_padding: bool  # whether padding is NaN, else zeros
+
+    @classmethod
+    def of(cls, network: Network) -> "Layout":
+        """Return the layout of a network."""
+        specification = network.specification
+        names = specification.column_types
+        has_categories = [COLUMN_TYPES[name].has_categories for name in names]
+        unknown = np.where(has_categories, specification.num_categories, np.nan)
+        flags, reads_padding = specification.observed_flags, network.reads_padding
+        return cls(unknown, number_mask(names), flags, reads_padding)
+
+
+class Batch(NamedTuple):
+    """Sequences in the input format of a network, padded to one length."""
+
+    x: Any  # (batch_size, num_steps, n_channels)
+    y: Any  # (batch_size, num_steps, n_features), NaN where nothing was observed
+    lengths: Any  # float32 (batch_size,)
+    valid: Any  # float32 (batch_size,), 0 for filler rows of a partial batch, else 1
+
+
+def num_observed(sequences: Sequences, rows: np.ndarray) -> int:
+    """Count the observed targets of the given sequences."""
+    counts = []
+    for block in sequences.blocks():
+        is_target = ~np.isnan(block.values) & (block.values != block.schema.unknown)
+        counts.append(sums_by_sequence(is_target.astype(float), block).sum(axis=1))
+    return int(np.concatenate(counts)[rows].sum())
+
+
+def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
+    """Cut sequences (batch_size,) out of the data and pad them; traced by JAX."""
+    valid = rows >= 0  # -1 gives a row without observed values
+    rows = jnp.maximum(rows, 0)
+    num_features = data.values.shape[1]
+
+    def cut(start: Any) -> Any:
+        return jax.lax.dynamic_slice(data.values, (start, 0), (num_steps, num_features))
+
+    values = jax.vmap(cut)(data.starts[rows])
+    lengths = data.lengths[rows]
+    if layout.reads_padding:  # no steps to read, and so to compute, in a filler row
+        lengths = jnp.where(valid, lengths, 0)
+    x, y = input_and_target(
+        values,
+        lengths,
+        layout.unknown,
+        flags=layout.flags,
+        padding=np.nan if layout.reads_padding else 0.0,
+        numpy=jnp,
+    )
+    y = jnp.where(valid[:, None, None], y, jnp.nan)
+    return Batch(x, y, lengths.astype(jnp.float32), valid.astype(jnp.float32))
+
+
+def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> Batch:
+    """Corrupt the input of a batch, and not its padding, lengths and targets; traced by JAX."""
+    x, num_features = batch.x, batch.y.shape[-1]
+    for_noise, for_steps = jax.random.split(key)
+    if corruption.noise > 0:
+        noise = corruption.noise * jax.random.normal(for_noise, batch.y.shape)
+        # an unobserved target, padding included, has no input to add noise to
+        known = jnp.asarray(layout.numeric) & ~jnp.isnan(batch.y)
+        x = x.at[..., :num_features].add(jnp.where(known, noise, 0.0))
+    if corruption.steps > 0:
+        num_steps = batch.y.shape[1]
+        real = jnp.arange(num_steps) < batch.lengths[:, None]
+        # a dropped step looks like missing values, so the layout needs flags
+        dropped = real & (jax.random.uniform(for_steps, real.shape) < corruption.steps)
+        nothing = np.zeros(x.shape[-1], np.float32)
+        nothing[:num_features] = np.nan_to_num(layout.unknown)
+        x = jnp.where(dropped[..., None], nothing, x)
+    return Batch(x, batch.y, batch.lengths, batch.valid)

@@ -1,6 +1,5 @@
 """Keras callbacks in the compiled loop."""
 
-import signal
 import warnings
 
 import keras
@@ -9,7 +8,7 @@ import pytest
 
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
-from refold.training.loop._epochs import Epochs
+from refold.training.loop._training import Training
 from training.script import SETTINGS, data
 
 SHORT = SETTINGS | {"max_epochs": 4, "refit": False}
@@ -33,25 +32,7 @@ def alone():
 
 
 class Recorder(keras.callbacks.Callback):
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def on_train_begin(self, logs=None):
-        self.seen.append("begin")
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.seen.append(epoch)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.seen.append(sorted(logs))
-
-    def on_train_end(self, logs=None):
-        self.seen.append("end")
-
-
-class Opens(keras.callbacks.Callback):
-    """Opens and closes something for each training, like Keras's TensorBoard with its files."""
+    """Records its calls, also those by which TensorBoard opens and closes its files."""
 
     def __init__(self):
         super().__init__()
@@ -64,6 +45,12 @@ class Opens(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.seen.append((self.params["phase"], self.params["epochs"]))
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen.append(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append(sorted(logs))
+
     def on_train_end(self, logs=None):
         self.seen.append("close")
 
@@ -72,71 +59,55 @@ def weights(model):
     return [np.array(weight) for weight in model.get_weights()]
 
 
-@pytest.fixture(scope="module")
-def fit_with_refit():
-    """Return a fit with a refit, and a callback that watched it."""
-    opens = Opens()
-    return refitted(opens), opens
+def test_callbacks_are_called_and_do_not_change_the_result(alone):
+    recorder = Recorder()
+    ae = fit(recorder)
+    logs = ["learning_rate", "loss", "val_loss"]
+    epochs = [entry for epoch in range(4) for entry in (epoch, logs)]
+    assert recorder.seen == ["open", ("validated", 4), *epochs, "close"]
+    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory):
-    """Return a fit without validation, the weights that a callback saw, and a folder of files."""
-    seen, folder = [], tmp_path_factory.mktemp("watched")
+def test_a_refit_is_a_separate_training_also_if_it_ends_with_the_time_budget(monkeypatch):
+    recorder, look = Recorder(), Training._must_stop
+    whole = refitted(recorder)
+    refit = ("refit", whole.history_["phase"].count("refit"))
+    seen = [entry for entry in recorder.seen if isinstance(entry, tuple | str)]
+    assert seen == ["open", ("validated", 4), "close", "open", refit, "close"]
+
+    def must_stop(self):
+        progress = self._progress
+        done = progress.phase == "refit" and self._num_steps >= progress.refit_steps
+        self._clock.is_up = lambda refit_steps=None: done
+        return look(self)
+
+    monkeypatch.setattr(Training, "_must_stop", must_stop)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        late = refitted(Recorder())
+    assert all(map(np.array_equal, weights(whole.autoencoder_), weights(late.autoencoder_)))
+
+
+def test_the_model_is_up_to_date_when_a_callback_looks(tmp_path):
+    seen, best = [], tmp_path / "best.keras"
 
     class Look(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             seen.append(weights(self.model))
             assert int(self.model.optimizer.iterations) == 8 * (epoch + 1)
 
-    best = folder / "best.keras"
     ae = fit(
         Look(),
-        keras.callbacks.CSVLogger(folder / "log.csv"),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
         keras.callbacks.ModelCheckpoint(best, monitor="loss", save_best_only=True),
         validation_fraction=0,
     )
-    return ae, seen, folder
-
-
-def test_callbacks_are_called_and_do_not_change_the_result(alone):
-    recorder = Recorder()
-    ae = fit(recorder)
-    logs = ["learning_rate", "loss", "val_loss"]
-    epochs = [entry for epoch in range(4) for entry in (epoch, logs)]
-    assert recorder.seen == ["begin", *epochs, "end"]
-    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
-
-
-def test_a_refit_is_a_separate_training(fit_with_refit):
-    ae, opens = fit_with_refit
-    refit = ("refit", ae.history_["phase"].count("refit"))
-    assert opens.seen == ["open", ("validated", 4), "close", "open", refit, "close"]
-
-
-@pytest.mark.usefixtures("ctrl_c")
-def test_a_refit_that_is_stopped_ends_for_callbacks_too():
-    class Stops(keras.callbacks.Callback):
-        ended = 0
-
-        def on_epoch_end(self, epoch, logs=None):
-            if self.params["phase"] == "refit":
-                signal.raise_signal(signal.SIGINT)
-
-        def on_train_end(self, logs=None):
-            self.ended += 1
-
-    stops = Stops()
-    with pytest.warns(UserWarning, match="refit on all sequences was interrupted"):
-        refitted(stops)
-    assert stops.ended == 2
-
-
-def test_the_model_is_up_to_date_when_a_callback_looks(watched):
-    ae, seen, _ = watched
     assert len(seen) == 4
     assert not np.array_equal(seen[0][0], seen[-1][0])
     assert all(map(np.array_equal, seen[-1], weights(ae.autoencoder_)))
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 5
+    loaded = keras.models.load_model(best)
+    assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))
 
 
 def test_weights_that_a_callback_changes_are_used():
@@ -163,8 +134,6 @@ def test_a_callback_can_stop_the_training():
             self.model.stop_training = epoch == 1
 
     assert fit(Stop()).history_["epoch"] == [1, 2]
-    stop = keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
-    assert len(fit(stop).history_["epoch"]) == 2
 
 
 def test_a_callback_can_stop_the_refit_and_the_validated_weights_are_kept():
@@ -192,6 +161,10 @@ def test_a_new_rate_scales_the_schedule(alone):
     halved = fit(keras.callbacks.LearningRateScheduler(halve)).history_["learning_rate"]
     np.testing.assert_allclose(halved[:2], rates[:2], rtol=1e-5)
     np.testing.assert_allclose(np.array(halved[2:]) * 2, rates[2:], rtol=1e-5)
+    warm = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 * min(1.0, epoch / 2))
+    rates = fit(warm).history_["learning_rate"]
+    assert rates[0] == 0.0
+    assert 0.0 < rates[1] < rates[2] < 2e-3
 
 
 def test_an_optimizer_keeps_its_own_learning_rate():
@@ -205,6 +178,8 @@ def test_an_optimizer_keeps_its_own_learning_rate():
     alike = lowered["learning_rate"].count(lowered["learning_rate"][0])
     assert alike >= 2
     assert again["loss"][:alike] == lowered["loss"][:alike]
+    named = fit(optimizer="sgd", validation_fraction=0).history_["learning_rate"]
+    assert named[-1] < 0.1 * named[0], "the optimizer of a name has our schedule"
     falling = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
     given["optimizer"] = keras.optimizers.SGD(falling)
     assert np.all(np.diff(fit(**given).history_["learning_rate"]) < 0)
@@ -227,13 +202,6 @@ def test_with_batch_hooks_every_step_is_a_separate_call(alone):
     assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
 
 
-def test_callbacks_of_keras_that_write_files(watched):
-    ae, _, folder = watched
-    assert len((folder / "log.csv").read_text().splitlines()) == 5
-    loaded = keras.models.load_model(folder / "best.keras")
-    assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))
-
-
 @pytest.mark.slow  # TensorFlow is needed to write the files
 def test_tensorboard_shows_the_losses(tmp_path):
     tensorflow = pytest.importorskip("tensorflow")
@@ -242,45 +210,14 @@ def test_tensorboard_shows_the_losses(tmp_path):
         warnings.simplefilter("error", UserWarning)  # TensorBoard asks for no steps
         ae = refitted(keras.callbacks.TensorBoard(tmp_path))
 
-    def written(part):
-        losses = []
-        for file in sorted((tmp_path / part).iterdir()):  # one for each phase
-            for event in tensorflow.compat.v1.train.summary_iterator(str(file)):
-                losses += [
-                    tensorflow.make_ndarray(value.tensor)
-                    for value in event.summary.value
-                    if value.tag == "epoch_loss"
-                ]
-        return losses
-
-    assert np.allclose(written("train"), ae.history_["loss"])
-    val_loss = [loss for loss in ae.history_["val_loss"] if loss is not None]
-    assert np.allclose(written("validation"), val_loss)
-
-
-def test_a_learning_rate_can_start_at_zero():
-    warm = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 * min(1.0, epoch / 2))
-    rates = fit(warm).history_["learning_rate"]
-    assert rates[0] == 0.0
-    assert 0.0 < rates[1] < rates[2] < 2e-3
-
-
-def test_a_refit_that_ends_with_the_time_budget_is_used(monkeypatch, fit_with_refit):
-    look = Epochs._must_stop
-
-    def must_stop(self):
-        progress = self.progress
-        done = progress.phase == "refit" and self._num_steps >= progress.refit_steps
-        self._clock.is_up = lambda refit_steps=None: done
-        return look(self)
-
-    whole = fit_with_refit[0]
-    monkeypatch.setattr(Epochs, "_must_stop", must_stop)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        late = refitted(Recorder())
-    pairs = zip(weights(whole.autoencoder_), weights(late.autoencoder_), strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs)
+    events = [
+        event
+        for file in sorted((tmp_path / "train").iterdir())  # one for each phase
+        for event in tensorflow.compat.v1.train.summary_iterator(str(file))
+    ]
+    values = [value for event in events for value in event.summary.value]
+    losses = [tensorflow.make_ndarray(one.tensor) for one in values if one.tag == "epoch_loss"]
+    assert np.allclose(losses, ae.history_["loss"])
 
 
 @pytest.mark.parametrize("option", [{"gradient_accumulation_steps": 4}, {"use_ema": True}])

@@ -1,4 +1,4 @@
-"""The linear initialization of token columns: components, and codes that store tokens."""
+"""The linear initialization of token columns, alone or together with numeric columns."""
 
 import warnings
 
@@ -7,16 +7,18 @@ import pytest
 
 from refold import SequenceAutoencoder
 from refold.arguments import Arguments, Corruption
-from refold.evaluation import PCABaseline, accuracy
+from refold.evaluation import PCABaseline, accuracy, nmse
 from refold.models import Specification, build
-from refold.sequences import Column, Schema, Sequences, as_sequences
+from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, positions
 from refold.training._specify import specify
 from refold.training._split import Source
 from refold.training.initialization._initial_weights import (
     has_linear_path,
+    sample_size,
     set_linear_initialization,
 )
 from refold.training.initialization._token_columns import (
+    mixed_initialization,
     one_hot,
     stored_tokens,
     token_initialization,
@@ -63,15 +65,14 @@ def network(data, latent_dim=6, **changes):
 def test_held_out_accuracy_is_that_of_principal_components():
     given = as_sequences(texts(400))
     held = as_sequences(texts(200, seed=1), schema=given.schema)
-    for latent_dim in (2, 8):
-        start = token_initialization(given, latent_dim, 48, seed=0)
-        _, written = logits(start, dense(held, 48))
-        labels = np.concatenate(
-            [row[:n].argmax(axis=1) for row, n in zip(written, held.lengths, strict=True)]
-        )
-        theirs = PCABaseline(latent_dim).fit(given).reconstruct(held)
-        assert np.mean(labels == held.values[:, 0]) > accuracy(held, theirs) - 0.01
-        assert 0 < start.share < 1
+    start = token_initialization(given, 8, 48, seed=0)
+    _, written = logits(start, dense(held, 48))
+    labels = np.concatenate(
+        [row[:n].argmax(axis=1) for row, n in zip(written, held.lengths, strict=True)]
+    )
+    theirs = PCABaseline(8).fit(given).reconstruct(held)
+    assert np.mean(labels == held.values[:, 0]) > accuracy(held, theirs) - 0.01
+    assert 0 < start.share < 1
 
 
 def test_random_categories_cannot_be_explained():
@@ -89,13 +90,11 @@ def test_random_categories_cannot_be_explained():
     ("values", "schema"),
     [
         (["aaaa"] * 20, None),
-        (["ab"], None),
         (["", "a", "ab"] * 3, None),
         (["ab?b", "a??b"] * 10, Schema((Column("sign", "categorical", ("a", "b")),))),
-        ([np.zeros((4, 2), bool)] * 12, None),
         ([np.eye(4, dtype=bool)[i % 4 :] for i in range(12)], None),
     ],
-    ids=["constant", "one", "empty", "unknown", "zeros", "binary"],
+    ids=["constant", "empty", "unknown", "binary"],
 )
 def test_few_and_unusual_sequences_give_finite_weights(values, schema):
     with warnings.catch_warnings():
@@ -136,17 +135,6 @@ def test_an_initialized_network_agrees_with_its_linear_path():
         np.testing.assert_allclose(row[:length], other[:length], atol=1e-4)
 
 
-def test_patches_do_not_change_the_initialization():
-    given = as_sequences(texts(100))
-    whole, other = network(given), network(given, patch=4)
-    for net in (whole, other):
-        set_linear_initialization(net, given, seed=0)
-    x = given[:10].to_padded().astype("float32")
-    one, two = (np.asarray(net.models.autoencoder.predict(x, verbose=0)) for net in (whole, other))
-    for row, same, length in zip(one, two, given.lengths, strict=False):
-        np.testing.assert_allclose(row[:length], same[:length], atol=1e-5)
-
-
 def by_rule(X, latent_dim, **options):
     """Return the specification that a fit would build."""
     arguments = Arguments.of(SequenceAutoencoder(latent_dim, **options))
@@ -160,8 +148,6 @@ def by_rule(X, latent_dim, **options):
         (32, {}, ("autoregressive", False)),
         (48, {}, ("parallel", True)),
         (48, {"decoder": "autoregressive"}, ("autoregressive", False)),
-        (24, {"decoder": "parallel"}, ("parallel", False)),
-        (48, {"patch": 4}, ("parallel", True)),
     ],
 )
 def test_long_categorical_sequences_are_decoded_in_parallel(num_steps, options, expected):
@@ -173,18 +159,13 @@ def test_too_many_categories_for_a_linear_path_are_decoded_autoregressively():
     rng = np.random.default_rng(0)
     data = [[f"w{i}" for i in row] for row in rng.integers(0, 2000, (12, 40))]
     specification = by_rule(data, 300)
-    assert specification.decoder == "autoregressive"
-    assert not specification.linear_path
+    assert (specification.decoder, specification.linear_path) == ("autoregressive", False)
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    options = {"units": 32, "max_epochs": 30, "refit": False, "latent_steps": 0, "random_state": 0}
-    return SequenceAutoencoder(4, **options).fit(as_sequences(texts(400)))
-
-
-def test_training_improves_on_the_initialization(fitted):
-    given, ae = as_sequences(texts(400)), fitted
+def test_training_improves_on_the_initialization():
+    options = {"units": 32, "max_epochs": 20, "refit": False, "latent_steps": 0, "random_state": 0}
+    given = as_sequences(texts(400))
+    ae = SequenceAutoencoder(4, **options).fit(given)
     held = as_sequences(texts(100, seed=1), schema=given.schema)
     theirs = PCABaseline(4).fit(given).reconstruct(held)
     assert accuracy(held, ae.reconstruct(held)) > accuracy(held, theirs) + 0.03
@@ -222,27 +203,8 @@ def test_a_dimension_for_each_token_recovers_held_out_sequences():
     given, held = split()
     init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0)
     assert init.share < 1e-3
-    assert np.nanmin(right(init, held)) == 1
-    values = one_hot(given, NUM_STEPS).values.toarray().reshape(len(given), NUM_STEPS, -1)
-    codes = np.einsum("ntw,twd->nd", values, init.encoder) + init.encoder_bias
-    np.testing.assert_allclose((codes**2).mean(axis=0), 1)
-
-
-def test_codes_can_be_rounded_and_noisy():
-    given, held = split()
-    init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0)
     assert np.nanmin(right(init, held, lambda codes: codes.astype(np.float16))) == 1
-    weights = np.where(init.encoder > 0, init.encoder, np.inf)
-    distance = weights.min(axis=(0, 1))  # the second most frequent token has level 1
-    rng = np.random.default_rng(0)
-    noisy = right(
-        init, held, lambda codes: codes + 0.3 * distance * rng.uniform(-1, 1, codes.shape)
-    )
-    assert np.nanmin(noisy) == 1
-
-
-def test_a_smaller_code_stores_the_first_tokens():
-    given, held = split()
+    # a smaller code stores the first tokens
     found = right(token_initialization(given, 10, NUM_STEPS, seed=0), held)
     assert np.nanmin(found[:, :10]) == 1
     assert np.nanmean(found[:, 10:]) < 0.5
@@ -274,17 +236,6 @@ def test_several_columns_with_missing_values():
     assert not fit.slope[15:].any()  # 5 steps of 3 columns need 15 dimensions
 
 
-@pytest.mark.parametrize("latent_dim", [6, NUM_STEPS])
-def test_few_repeated_patterns_use_components(latent_dim):
-    rng = np.random.default_rng(0)
-    phrases = ["".join(rng.choice(list("abcdefgh"), 20)) for _ in range(4)]
-    given = as_sequences(["".join(rng.choice(phrases, 2)) for _ in range(200)])
-    init = token_initialization(given, latent_dim, NUM_STEPS, seed=0)
-    # stored tokens are read at one step each
-    assert (init.encoder[..., :6] != 0).any(axis=1).mean() > 0.9
-    assert np.nanmin(right(init, given)) == 1
-
-
 @pytest.mark.parametrize(("corruption", "may_store"), [("steps:0.5", True), (0.0, False)])
 def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_store):
     given, _ = split()
@@ -293,29 +244,116 @@ def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_
     assert (init.encoder != 0).any(axis=1).mean() > 0.5
 
 
-def test_no_tokens_are_stored_for_hundreds_of_categories():
-    words = [f"w{i}" for i in range(300)]
+# Numeric and token columns together
+
+STEPS = 16
+SCHEMA = Schema(
+    (
+        Column("level", "numeric"),
+        Column("phase", "categorical", ("up", "down", "flat")),
+        Column("on", "binary"),
+    )
+)
+
+
+def mixed(n, *, seed=0, ragged=True):
+    """Draw a level that rises, falls or stays, the name of its phase, and a binary column."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(STEPS // 2, STEPS + 1, n) if ragged else np.full(n, STEPS)
+    rows = []
+    for length in lengths:
+        phase = rng.integers(0, 3, STEPS // 4).repeat(4)[:length]
+        level = np.cumsum(np.array([1.0, -1.0, 0.0])[phase]) + rng.normal(0, 0.3, length)
+        rows.append(np.column_stack([level, phase, level > 0]))
+    return Sequences(np.concatenate(rows), np.cumsum([0, *lengths]), schema=SCHEMA)
+
+
+def decoded(start, scaled):
+    """Encode and decode with an initialization that is told the lengths."""
+    ones = scaled.values[:, [1]] == np.arange(3)
+    values = np.hstack([scaled.values[:, [0]], ones, scaled.values[:, [2]]])
+    row, step = positions(scaled)
+    padded = np.zeros((len(scaled), STEPS, 5))
+    padded[row, step] = np.nan_to_num(values)
+    codes = np.einsum("ntc,tcd->nd", padded, start.encoder) + start.encoder_bias
+    back = np.einsum("nd,dtc->ntc", codes, start.decoder) + start.decoder_bias
+    return codes, back, back[row, step]
+
+
+def test_held_out_errors_of_both_types_are_at_most_those_of_pca():
+    errors, right = [], []
+    for seed in range(5):
+        given, held = mixed(40, seed=seed), mixed(200, seed=1000 + seed)
+        scaler = Scaler.fit(given)
+        start = mixed_initialization(scaler.transform(given), 6, STEPS, seed=0)
+        _, _, written = decoded(start, scaler.transform(held))
+        values = [written[:, 0], written[:, 1:4].argmax(axis=1), written[:, 4] > 0]
+        back = scaler.inverse_transform(held.with_values(np.column_stack(values)))
+        theirs = PCABaseline(6).fit(given).reconstruct(held)
+        errors.append(nmse(held, back, scaler) / nmse(held, theirs, scaler))
+        right.append(accuracy(held, back) - accuracy(held, theirs))
+    assert np.median(errors) < 1.0
+    assert np.median(right) > 0.0
+    assert 0 < start.share < 1
+
+
+def test_random_categories_are_decoded_to_their_frequencies():
     rng = np.random.default_rng(0)
-    given = as_sequences([words, *rng.choice(words, (60, 5)).tolist()])
-    encoder = token_initialization(given, 5, 5, seed=0).encoder
-    assert ((encoder != 0).any(axis=1).sum(axis=0) > 1).all()  # a dimension reads several steps
+    given = mixed(200, ragged=False)
+    values = given.values.copy()
+    values[:, 1], values[:, 2] = rng.choice(3, len(values), p=[0.5, 0.3, 0.2]), 1.0
+    start = mixed_initialization(given.with_values(values), 2, STEPS, seed=0)
+    chances = np.exp(start.decoder_bias[:, 1:4])
+    np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
+    assert np.abs(start.decoder[..., 1:4]).max() < 0.3
+    assert (start.decoder_bias[:, 4] > 2).all()
+    np.testing.assert_array_equal(start.residual[1:], 1.0)
 
 
-@pytest.mark.parametrize("variational", [False, True])
-def test_a_network_stores_tokens_unless_it_is_variational(variational):
-    given, held = split()
-    sizes = (NUM_STEPS, NUM_STEPS, 8, 1, 0.0, 20.0, 5.0)
-    net = build(
-        Specification(
-            "default", ["categorical"], [26], False, *sizes,
-            linear_path=True, variational=variational,
-        )
-    )  # fmt: skip
-    set_linear_initialization(net, given, seed=0)
-    x = held.to_padded().astype("float32")
-    decoded = np.asarray(net.models.autoencoder.predict(x, verbose=0)).argmax(axis=2)
-    same = [
-        (row[:length] == values[:length, 0]).all()
-        for row, values, length in zip(decoded, x, held.lengths, strict=True)
+@pytest.mark.parametrize("n", [1, 5])
+def test_few_and_unusual_mixed_sequences_give_finite_weights(n):
+    given = mixed(n)
+    values = given.values.copy()
+    values[::3, 0], values[1::3, 1], values[::2, 2] = np.nan, 3, np.nan  # 3: an unknown category
+    empty = Sequences(values, np.append(given.offsets, given.offsets[-1]), schema=SCHEMA)
+    for data in (given, empty, empty.with_values(np.full_like(values, np.nan))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            start = mixed_initialization(data, 3, STEPS, seed=0)
+        for array in [*vars(start).values()][:7]:
+            assert np.isfinite(array).all()
+
+
+def test_noise_affects_only_numeric_columns():
+    scaled = Scaler.fit(mixed(200)).transform(mixed(200))
+    clean, noisy = (
+        mixed_initialization(scaled, 6, STEPS, seed=0, corruption=Corruption(noise))
+        for noise in (0.0, 3.0)
+    )
+    right = [
+        (decoded(start, scaled)[2][:, 1:4].argmax(axis=1) == scaled.values[:, 1]).mean()
+        for start in (clean, noisy)
     ]
-    assert np.mean(same) == (1 if not variational else pytest.approx(0, abs=0.3))
+    assert right[1] > 0.9 * right[0]
+
+
+def test_columns_with_too_many_categories_are_left_to_the_lstm():
+    labels = tuple(f"w{i}" for i in range(3000))
+    schema = Schema((SCHEMA.columns[0], Column("word", "categorical", labels), SCHEMA.columns[2]))
+    rng = np.random.default_rng(0)
+    values = np.column_stack(
+        [1e-3 * rng.normal(size=160), rng.integers(0, 3000, 160), np.ones(160)]
+    )
+    values[:, 0] += np.tile(np.sin(np.arange(16)), 10)
+    data = Sequences(values, np.arange(0, 161, 16), schema=schema)
+    sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "depth": 1, "dropout": 0.0}
+    lengths = {"length_mean": 12.0, "length_deviation": 3.0}
+    column_types = ["numeric", "categorical", "binary"]
+    net = build(Specification("default", column_types, [0, 3000, 0], False, **sizes, **lengths))
+    set_linear_initialization(net, data, seed=0)
+    write = net.models.decoder.get_layer("linear_steps")
+    assert not np.asarray(write.start)[..., 1:].any()
+    assert np.asarray(write.start)[..., 0].any()
+    # The LSTM also encodes the words, so its part of the code is not as small as for levels alone.
+    assert float(net.models.encoder.get_layer("linear_code").scale) > 0.5
+    assert sample_size(net) > 10_000

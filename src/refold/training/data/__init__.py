@@ -1,1 +1,0 @@
-"""Training data: validation split, loaders, padded batches, corruption and targets."""

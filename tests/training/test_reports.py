@@ -1,0 +1,129 @@
+"""What a fit shows: its progress, and the held-out error next to that of PCA."""
+
+import re
+
+import numpy as np
+import pytest
+
+from refold import SequenceAutoencoder, Sequences
+from refold._support.output import describe_epochs
+from refold.arguments import Arguments
+from refold.evaluation import Fidelity, PCABaseline, nmse
+from refold.training import fit
+from refold.training._held_out_error import HeldOut, columns_behind
+from refold.training._progress import Progress
+from refold.training._split import Source, Split, validation_split
+
+# Long enough to be better than the linear initialization.
+LONG = {"latent_dim": 2, "units": 6, "max_epochs": 40, "random_state": 0, "learning_rate": 0.02}
+SHORT = LONG | {"max_epochs": 1, "latent_steps": 0, "refit": False}
+LINE = r"Held out \((\d+) sequences\): NMSE (\S+), PCA with (\d+) dimensions (\S+)\."
+
+
+def curves(n=50, steps=9, seed=0):
+    """Return waves of different speeds, which a few components cannot represent."""
+    rng = np.random.default_rng(seed)
+    speed = rng.uniform(0.2, 1.5, (n, 1))
+    return Sequences.from_list(list(np.sin(speed * np.arange(steps) + rng.uniform(0, 6, (n, 1)))))
+
+
+def lines(capsys):
+    return [line for line in capsys.readouterr().err.splitlines() if line[:1].isalpha()]
+
+
+@pytest.fixture(scope="module")
+def without_refit():
+    """Return the validated fit with which a refit begins, and both parts of the data."""
+    arguments = Arguments.of(SequenceAutoencoder(**LONG, refit=False))
+    fitted, _ = fit(curves(), arguments, trial_seed=7)
+    return fitted, [curves()[rows] for rows in validation_split(curves().lengths, 0.1, seed=7)]
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
+    without_refit, refit, capsys, monkeypatch
+):
+    fitted, (training, held_out) = without_refit
+    arguments = Arguments.of(SequenceAutoencoder(**LONG | {"refit": refit, "verbose": 1}))
+    monkeypatch.setattr("refold.training._fit.draw_seed", lambda _: 7)
+    again, outcome = fit(curves(), arguments)
+    assert outcome.phase == ("refit" if refit else "validated")
+    kept, line = lines(capsys)[-2:]
+    epochs = outcome.history["phase"].count("validated")
+    assert again.history.best_epoch == outcome.epoch
+    assert kept == f"{describe_epochs(outcome.epoch, epochs).capitalize()}."
+    number, error, size, linear = re.fullmatch(LINE, line).groups()
+    baseline = PCABaseline(2).fit(training)
+    assert (int(number), int(size)) == (len(held_out), 2)
+    expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
+    assert float(linear) == pytest.approx(expected, rel=6e-3)
+    split = Split(Source(curves()), None, arguments, seed=7, further=None)
+    ours = HeldOut(split, 2).of_network(
+        fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
+    )
+    assert float(error) == pytest.approx(ours.nmse, rel=6e-3)
+    if refit:  # the returned weights are still those of the refit
+        pairs = zip(again.network.arrays().values(), fitted.network.arrays().values(), strict=True)
+        assert not all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("settings", [{"verbose": 0}, {"verbose": 1, "validation_fraction": 0}])
+def test_nothing_is_reported_without_verbose_or_validation(settings, capsys):
+    SequenceAutoencoder(**SHORT, **settings).fit(curves())
+    assert not [line for line in lines(capsys) if "Held out" in line]
+
+
+def test_reasons_are_given_if_pca_is_as_good(capsys):
+    rng = np.random.default_rng(0)
+    ramps = [np.outer(np.arange(9.0), rng.normal(size=2)) @ np.ones((2, 1)) for _ in range(50)]
+    settings = SHORT | {"learning_rate": 1e-9, "rocket_dim": 1, "verbose": 1}
+    SequenceAutoencoder(**settings).fit(ramps)
+    assert lines(capsys)[-1].partition(" 1.")[0] == (
+        "No better than PCA: 45 sequences are few to learn from; ROCKET features take 1 of the 2 "
+        "dimensions and reconstruct little: fit without them for a smaller error; no epoch "
+        "improved on the linear initialization, so the data may be linear; PCA with 2 dimensions "
+        "leaves an NMSE of only"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "pca", "where"),
+    [
+        ((0.2, 0.9), (0.1, 0.8), " on the numeric columns"),
+        ((0.1, 0.8), (0.2, 0.9), " on the binary and categorical columns"),
+        ((0.2, 0.8), (0.1, 0.9), ""),
+        ((None, 0.8), (None, 0.9), ""),
+        ((0.1, 1.0), (0.2, 1.0), None),
+        ((0.1, 0.9), (0.2, 0.8), None),
+    ],
+)
+def test_the_reason_names_the_columns_of_a_mixed_table(ours, pca, where):
+    assert columns_behind(Fidelity(*ours, 0.0), Fidelity(*pca, 0.0)) == where
+
+
+def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
+    SequenceAutoencoder(**SHORT, verbose=1).fit(Sequences.from_list(["ab", "ba"] * 10))
+    number = r"\d+(\.\d)? %"
+    pattern = rf"accuracy {number}, PCA with 2 dimensions {number}; exact {number}, PCA {number}\."
+    (line,) = [line for line in lines(capsys) if "Held out" in line]
+    assert re.fullmatch(rf"Held out \(\d+ sequences\): {pattern}", line)
+
+
+def test_pca_of_a_sample_has_at_most_as_many_components_as_it_allows(monkeypatch):
+    monkeypatch.setattr("refold.training._held_out_error._MAX_VALUES", 64)
+    data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
+    split = Split(Source(data), None, Arguments(), seed=0, further=None)
+    split.rows["validated"], split.held_out = np.arange(10, 61), np.arange(10)
+    assert np.isfinite(HeldOut(split, 16).of_pca(16).nmse)
+
+
+def test_the_bar_counts_epochs(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    with Progress(verbose=1) as progress:
+        progress.begin("epoch", 5, "compiling")
+        progress.epoch(2, loss=0.5, val_loss=0.6)
+    shown = capsys.readouterr().err
+    assert "initialize" in shown
+    assert "epoch 2/5" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert "validation 0.6" in shown
