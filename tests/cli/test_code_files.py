@@ -108,7 +108,7 @@ def test_a_byte_order_mark_is_ignored(tmp_path, codes, suffix):
         ("words.csv", "id,code0\n1,two\n", "not a .csv file of codes .*'two'"),
         ("twice.csv", "id,code0,code0\n1,2,3\n", "not a .csv file of codes .*code0"),
         ("other.jsonl", '{"id": 1}\n', "line 1: expected"),
-        ("cut.jsonl", '{"id": 1, "code": [1.0, 2', "line 1 is not JSON: .* cut short"),
+        ("cut.jsonl", '{"id": 1, "code": [1.0, 2', "line 1 is not JSON: .* truncated"),
         ("blank.jsonl", '\n{"code": [1]}\n\n{"code": [1, 2]}\n', "code of row 1 has 2 entries"),
         ("words.jsonl", '\n{"code": ["a"]}\n', "line 2: expected"),
         ("ids.jsonl", '{"id": 1, "code": [1]}\n{"id": [1], "code": [1]}\n', "ids.jsonl'"),

@@ -161,7 +161,7 @@ CURVE = "curve two.csv"
         (f"{ENCODE} both.csv", "line 2, column 'x0'"),
         (f"{ENCODE} cut.csv.gz", "gzip file, cut short"),
         (f"{ENCODE} cut.json", "cut.json, line 1 is not JSON"),
-        (f"{ENCODE} mixed.jsonl", "line 2, 'x0': expected a number"),
+        (f"{ENCODE} mixed.jsonl", "line 2, 'x0': expected int"),
         ("doctor nowhere.csv", "There is no file nowhere.csv."),
         ("doctor new.parquet --format csv", "is not a csv file"),
         ("info s3://bucket/x", "s3://bucket/x is an address. Name a file of this machine."),
