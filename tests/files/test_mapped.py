@@ -176,9 +176,9 @@ def test_lists_of_lists(tmp_path, nested):
 
 
 def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
-    table = pa.table({"id": [1, 2, 1], "time": [0, 1, 2], "x": [1.0, 2.0, 3.0]})
+    table = pa.table({"id": [1, 2, 1, 3], "time": [0, 1, 2, 3], "x": [1.0, 2.0, 3.0, 4.0]})
     pq.write_table(table, path := tmp_path / "x.parquet")
-    assert read(path).lengths.tolist() == [2, 1]
+    assert read(path).lengths.tolist() == [2, 1, 1]
     match = (
         r"x\.parquet: The rows of id 1 are not together: row 2 .*comes after rows of another id\. "
         "Sort data that are larger than memory by column 'id', then by 'time'"
@@ -187,7 +187,7 @@ def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
         monkeypatch.setattr("refold.files.parquet.PART_BYTES", part_bytes)
         with pytest.raises(DataError, match=match):
             mapped(path)
-    assert read(path, memory_bytes=1, sort=True).lengths.tolist() == [2, 1]
+    assert read(path, memory_bytes=1, sort=True).lengths.tolist() == [2, 1, 1]
 
 
 @pytest.mark.parametrize("ids", [[7, 8, 9], [1.0, 2.0, 4.0], [True, False, None]])
