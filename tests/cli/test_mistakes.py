@@ -118,11 +118,11 @@ FIT = "fit two.csv -o m.refold"
         ("doctor new.parquet --format csv", "is not a csv file"),
         ("fit two.csv -o s3://bucket/x", "Error: s3://bucket/x is an address."),
         ("fit noid.csv -o m.refold", "no column 'id' that tells its sequences apart. Name one"),
-        ("fit noid.csv --id whom -o m.refold", "no id column 'whom'"),
+        ("fit noid.csv --id whom -o m.refold", "no column 'whom'"),
         ("fit unsorted.csv -o m.refold", "--sort"),
         (
             "fit new.parquet -o m.refold --latent-dim 0.5 --validation-fraction 0",
-            "latent_dim=0.5 is a share of the held-out variance",
+            "--validation-fraction 0 holds nothing out",
         ),
         # outputs
         ("fit a.csv -o m.keras", "'m.keras' must end in .refold"),

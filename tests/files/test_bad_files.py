@@ -1,18 +1,22 @@
-"""Files that are missing, empty, truncated or of another format give one clear line."""
+"""Compressed files; files that are missing, empty, truncated or of another format."""
 
+import bz2
 import gzip
 import io
 import os
-import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import refold
 from refold.datasets import japanese_vowels, ramps
 from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
-from refold.sequences import FileAccessError, MissingFileError, read, write
+from refold.sequences import FileAccessError, MissingFileError, column_names, read, write
+from sequences.equal import assert_equal
 
 BINARY = ["parquet", "npz", "npy"]
 SUFFIXES = [*BINARY, "csv", "jsonl", "txt", "ts"]
@@ -48,7 +52,59 @@ def huge_header():
     return buffer.getvalue() + b"abc"
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+# Compression
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "tsv.bz2", "jsonl.zst"])
+def test_written_files_are_read(tmp_path, suffix):
+    path = tmp_path / f"ramps.{suffix}"
+    write(ramps(), path)
+    plain = io.BytesIO()
+    write(ramps(), plain, format=suffix.partition(".")[0])
+    assert path.read_bytes()[:4] != plain.getvalue()[:4]
+    plain.seek(0)
+    assert_equal(read(path), read(plain, format=suffix.partition(".")[0]))
+
+
+def test_compression_is_recognized_with_any_name(tmp_path):
+    text = b"id;x\n1;0,5\n1;2\n"
+    for name, data in (("a.csv", gzip.compress(text)), ("b.CSV.GZ", text)):
+        (tmp_path / name).write_bytes(data)
+        assert read(tmp_path / name)[0][:, 0].tolist() == [0.5, 2]
+        assert column_names(tmp_path / name) == ["id", "x"]
+    packed = io.BytesIO(bz2.compress(text))
+    assert read(packed, format="csv.bz2")[0][:, 0].tolist() == [0.5, 2]
+    assert read(io.BytesIO(b"BZh9 is no mark\n"), format="txt").lengths.tolist() == [15]
+
+
+READ = """
+import resource, sys
+import refold
+try:
+    refold.sequences.read(sys.argv[1])
+except refold.RefoldError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory is measured in other units")
+def test_a_small_file_that_unpacks_to_gigabytes(tmp_path):
+    path, part = tmp_path / "bomb.jsonl.zst", tmp_path / "part.jsonl.zst"
+    with pa.CompressedOutputStream(str(part), "zstd") as stream:
+        stream.write(b"[1.0]\n" * (1 << 24))
+    path.write_bytes(part.read_bytes() * 80)  # 8 GB
+    run = [sys.executable, "-c", READ, path]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    message, megabytes = done.stdout.splitlines()
+    assert message.startswith(f"{path} unpacks to more than 1 GiB. If that is right, unpack it fir")
+    assert int(megabytes) < 3000
+
+
+# Bad files
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_missing_and_empty(tmp_path, suffix):
     with pytest.raises(MissingFileError, match=rf"There is no file .*nothing\.{suffix}\.$"):
         read(tmp_path / f"nothing.{suffix}")
@@ -59,7 +115,7 @@ def test_missing_and_empty(tmp_path, suffix):
         read(tmp_path / f"empty.{suffix}")
 
 
-@pytest.mark.parametrize("name", ["data.xlsx", "data.csv.xz", "data.npz.gz", "data"])
+@pytest.mark.parametrize("name", ["data.xlsx", "data.npz.gz", "data"])
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
     known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
     with pytest.raises(FileFormatError, match=known):
@@ -71,7 +127,7 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
 @pytest.mark.parametrize("suffix", BINARY)
 def test_truncated_anywhere(suffix):
     data = written(suffix)
-    for end in sorted({*range(1, 40), *range(40, len(data), len(data) // 40), len(data) - 1}):
+    for end in sorted({*range(1, 40, 3), *range(40, len(data), len(data) // 20), len(data) - 1}):
         with pytest.raises(FileFormatError, match=r"The stream is (cut short|damaged)"):
             read(io.BytesIO(data[:end]), format=suffix)
 
@@ -80,7 +136,7 @@ def test_truncated_anywhere(suffix):
 def test_changed_bytes_never_cause_an_unexpected_error(suffix):
     data, messages = written(suffix), []
     rng = np.random.default_rng(0)
-    for _ in range(60):
+    for _ in range(40):
         changed = bytearray(data)
         changed[rng.integers(len(data))] = rng.integers(256)
         try:
@@ -91,35 +147,11 @@ def test_changed_bytes_never_cause_an_unexpected_error(suffix):
     assert not [message for message in messages if "\n" in message]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize(
-    ("other", "seems"),
-    [
-        ("parquet", "a Parquet file"),
-        ("npz", r"a zip archive or \.npz file"),
-        ("npy", r"an \.npy file"),
-        (b"\x1f\x8b\x08\x00", "a gzip file"),
-        (b"\x89HDF\r\n", "an HDF5 file"),
-        (pickle.dumps([1, 2]), "a Python pickle, which is never loaded"),
-        (b"\x00\x01\x02", "an unknown binary file"),
-        ("id,x\n1,2\n".encode("utf-16"), "text in UTF-16"),
-    ],
-)
-def test_another_format_than_the_name(tmp_path, suffix, other, seems):
-    if other == suffix:
-        other, seems = b"MATLAB 5.0", "a MATLAB file"
-    path = tmp_path / f"data.{suffix}"
-    path.write_bytes(written(other) if isinstance(other, str) else other)
-    match = rf"data\.{suffix} is not an? {suffix} file.*It seems to be {seems}"
-    with pytest.raises(FileFormatError, match=match):
-        read(path)
-
-
 X = np.zeros((1, 2, 3))
 OWN = {"values": X[0, :, :1], "offsets": np.array([0, 9]), "ids": np.array([1])}
 SCHEMA = '{"layout": "array", "columns": [{"name": "x", "type": "numeric"}]}'
 OBJECTS = np.array([[1.0], None], dtype=object)
-PICKLE = "Python objects as a pickle, which is never"
+PICKLE = "not an array of numbers: .* A pickle is never loaded"
 SHAPES = r".* \(n, T, features\), or \(n, T\) for series"
 BROKEN = "does not hold sequences: "
 PARQUET = written("parquet")
@@ -129,10 +161,14 @@ AT = PARQUET.rindex(b'"columns"')
 @pytest.mark.parametrize(
     ("data", "suffix", "message"),
     [
-        (b"id,x\n1,2\n", "npz", "It seems to be text"),
-        (b'{"x": [1]}', "parquet", "It seems to be JSON"),
-        (b"\xff" * 9, "npy", "It seems to be an unknown binary file"),
-        (b'{"x": [1]}', "csv", r"not a csv file\. It seems to be JSON"),
+        (
+            b"id,x\n1,2\n",
+            "npz",
+            r"is not an npz file: it begins with b'id,x\\n1,2\\n'\. Write",
+        ),
+        (written("npz"), "parquet", r"is not a parquet file: it begins with b'PK"),
+        (written("parquet"), "csv", "is not a csv file: it holds zero bytes"),
+        ("id,x\n1,2\n".encode("utf-16"), "csv", "UTF-8|zero bytes"),
         (b"a\n\xff\n", "txt", "line 2: byte 0xff is not UTF-8"),
         (gzip.compress(b""), "csv", "is empty: it holds no bytes"),
         (gzip.compress(b"id,x\n1,2\n")[:-6], "csv", r"not a csv file .* or damaged \(Trunc"),
@@ -140,17 +176,14 @@ AT = PARQUET.rindex(b'"columns"')
         (array_bytes(OBJECTS), "npy", PICKLE),
         (archive_bytes(x=OBJECTS), "npz", PICKLE),
         (array_bytes(np.arange(3.0)), "npy", SHAPES),
-        (array_bytes(np.float64(1.0)), "npy", SHAPES),
         (archive_bytes(x=X, y=X), "npz", r"holds x \(.*Expected one array of shape"),
-        (archive_bytes(x=X, labels=X[0, 0]), "npz", r"holds x \(.*Expected one array of shape"),
-        (huge_header(), "npy", "cut short or damaged: Unable to allocate"),
-        (zip_bytes("xl/book.xml"), "npz", r"'xl/book\.xml' in it, not an \.npz file"),
+        (huge_header(), "npy", "cut short, damaged or .*: Unable to allocate"),
+        (zip_bytes("xl/book.xml"), "npz", r"holds xl/book\.xml \(\)\. Expected one array"),
         (archive_bytes(**OWN, schema=SCHEMA), "npz", BROKEN + "offsets must rise from 0 to .* 2"),
-        (archive_bytes(**OWN, schema="{"), "npz", BROKEN + "Expecting property name"),
         (archive_bytes(**OWN, schema='{"columns": 3}'), "npz", BROKEN + "A schema must be a dict"),
         (PARQUET[:AT] + b"\xff" + PARQUET[AT + 1 :], "parquet", "has damaged metadata"),
     ],
-    ids=range(20),
+    ids=range(17),
 )
 def test_bad_content(data, suffix, message):
     with pytest.raises((FileFormatError, DataError), match=f"^The stream.*{message}"):
@@ -162,11 +195,9 @@ def test_bad_content(data, suffix, message):
     [
         ("npy", {"id": "user"}, "id= does not apply to the format npy, only to parquet, csv, tsv"),
         ("txt", {"column_types": "numeric"}, "column_types= does not apply to the format txt"),
-        ("npy", {"sort": True}, "sort= does not apply to the format npy"),
-        ("ts", {"time": "t"}, "time= does not apply to the format ts, only to parquet, csv"),
         ("csv", {"unit": "words"}, "unit= does not apply to the format csv, only to jsonl, json"),
         ("txt", {"unit": "letters"}, "unit must be 'characters' or 'words'. Got 'letters'"),
-        *(("csv", {"memory_bytes": n}, "memory_bytes must be a positive") for n in (0, True, "1")),
+        *(("csv", {"memory_bytes": n}, "memory_bytes must be a positive") for n in (0, True)),
     ],
 )
 def test_an_argument_without_effect_is_refused(suffix, options, message):
@@ -191,13 +222,12 @@ def test_not_readable(tmp_path):
     ("call", "suffix"),
     [
         (read, "csv"),
-        (read, "parquet"),
         (lambda name: write(ramps(), name), "csv"),
         (refold.sequences.column_names, "csv"),
         (refold.load, "refold"),
         (refold.SequenceAutoencoder().fit, "parquet"),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_addresses_are_refused_as_they_were_typed(call, suffix):
     with pytest.raises(FileAccessError, match=rf"^s3://bucket/x\.{suffix} is an address\."):

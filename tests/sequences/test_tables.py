@@ -186,7 +186,7 @@ TIMES = {
 @pytest.mark.parametrize("name", TIMES)
 def test_gaps_are_the_same_in_memory_and_mapped(name, tmp_path):
     times, per_unit, multiple = TIMES[name]
-    ids = np.random.default_rng(1).integers(0, 9, 60)
+    ids = np.sort(np.random.default_rng(1).integers(0, 9, 60))
     table = pa.table({"id": ids, "time": times, "x": np.arange(60) / 8, "page": list("abc") * 20})
     whole = Sequences.from_table(table, "id", "time", time_gaps=True)
     for identity, values in zip(whole.ids, whole, strict=True):

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,29 +21,32 @@ from pyarrow.compute import (
 )
 
 from refold._support.output import warn
-from refold.errors import FileFormatError, SchemaError, argument
+from refold.errors import FileFormatError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
     check_label,
-    find_id,
-    find_key,
+    find_layout,
     find_wide,
     from_file_table,
     from_wide_table,
     labels_of_table,
+    naming,
     step_type,
     to_long_table,
 )
 from refold.sequences._arrow_columns import integers_from_text, matches
 from refold.sequences._parts import Rows, resolve_column_types
+from refold.sequences._schema import check_unique
 from refold.sequences._sequences import Sequences
 from refold.sequences.types import CATEGORICAL
 
 _DELIMITERS = (",", ";", "\t", "|")
 # Number of rows used to find the delimiter.
 _NUM_SAMPLED = 20
+# Bytes that are parsed at a time.
+_BLOCK_BYTES = 1 << 26
 # Names that pandas and R give to a first column that holds the index of a table.
 _INDEX_NAMES = ("", "Unnamed: 0")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|\Z)")
@@ -73,8 +75,7 @@ def write_csv(
 def read_csv(data: bytes, name: str, *, delimiter: str = ",", **table_options: Any) -> Sequences:
     """Read a CSV file with a header; the delimiter applies unless the text shows another."""
     options, file = TableOptions(**table_options), CsvFile(data, name, delimiter)
-    columns, rows = options.columns, Rows("line", file.line)
-    header = _without_index(file, options)
+    header, rows = _without_index(file, options), Rows("line", file.line)
     if options.layout == "wide":
         id_column, steps = find_wide(header, name, options)
         type_ = step_type(options.column_types)
@@ -84,17 +85,12 @@ def read_csv(data: bytes, name: str, *, delimiter: str = ",", **table_options: A
         else:
             cells = _typed(file, header, id_column, dict.fromkeys(steps, type_))
         return from_wide_table(pa.table(cells), name, id_column, steps, options.column_types, rows)
-    id_column = find_id(header, name, options.id)
-    time = find_key(options.time, "time", header, name)
-    if columns is None:
-        columns = [column for column in header if column not in {id_column, time}]
-    types: dict[str, str | None] = {}
-    if set(columns) <= set(header):  # otherwise the layout reports the unknown column
-        types = dict(zip(columns, resolve_column_types(options.column_types, columns), strict=True))
-    cells = _typed(file, header, id_column, types)
+    options = find_layout(pa.schema([(column, pa.null()) for column in header]), name, options)
+    types = resolve_column_types(options.column_types, options.features)
+    cells = _typed(file, header, options.id, dict(zip(options.features, types, strict=True)))
+    time = options.time
     if time is not None and pa.types.is_string(cells[time].type):
         cells[time] = _with_points(_without_words(cells[time]), time, file, points=False)
-    options = replace(options, id=id_column, time=time, columns=columns)
     return from_file_table(pa.table(cells), name, options, rows)
 
 
@@ -137,18 +133,10 @@ class CsvFile:
             include_columns=None if only == self.header else only,
         )
         parse = arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
-
-        def read(options: Any = None) -> pa.Table:
-            return arrow_csv.read_csv(io.BytesIO(self.data), options, parse, convert)
-
+        # A block must hold a whole row, and a row of a wide table may be long.
+        block = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
         try:
-            try:
-                return read()
-            except pa.ArrowInvalid as error:
-                if "block size" not in str(error):
-                    raise
-                # A block must hold a whole row, and a row of a wide table may be long.
-                return read(arrow_csv.ReadOptions(block_size=len(self.data) + 1))
+            return arrow_csv.read_csv(io.BytesIO(self.data), block, parse, convert)
         except pa.ArrowException as error:
             self._check_widths()
             reason = " ".join(str(error).split())
@@ -205,41 +193,28 @@ class CsvFile:
         numbers: list[float] = []
         with contextlib.suppress(ValueError):
             numbers = [float(cell.replace(",", ".")) for cell in header]
-        # Integers may be names, and so may numbers that ascend like times.
-        fractions = any("." in cell or "," in cell for cell in header)
-        if fractions and any(not before < after for before, after in pairwise(numbers)):
+        if any(before >= after for before, after in pairwise(numbers)):  # names may be times
             raise FileFormatError(
                 f"{self.name} has no header: its first line holds numbers, such as {header[0]!r}. "
                 "Add a first line with the column names."
             )
-        column, count = Counter(header).most_common(1)[0]
-        if count > 1:
-            raise FileFormatError(f"{self.name} has the column {column!r} twice in its header.")
+        with naming(self.name):
+            check_unique(header)
         return header
 
 
 def _without_index(file: CsvFile, options: TableOptions) -> list[str]:
     """Return the column names without the index of a pandas table, and warn of it."""
     first, *others = file.header
-    used = {options.id, options.time, *(options.columns or ())}
+    used = {options.id, options.time, *options.features}
     if not others or first not in _INDEX_NAMES or first in used:
         return file.header
-    if options.columns is not None:  # the index is not among the named columns
-        return others
-    # R counts from 1
-    counts = file.table(only=[first]).column(0).to_pylist()
-    if counts in (list(range(len(counts))), list(range(1, len(counts) + 1))):
+    if options.columns is None:
         warn(
-            f"{file.name}: The first column ({first!r}) numbers the rows, like an index of "
-            "pandas. It is left out."
+            f"{file.name}: The first column ({first!r}) has no name, like an index of pandas. It "
+            "is left out. If it holds data, name it."
         )
-        return others
-    if first:
-        return file.header
-    raise SchemaError(
-        f"{file.name} has a first column without a name, which does not number the rows. Name "
-        f"it, or choose the columns to read with {argument('columns=')}."
-    )
+    return others
 
 
 def _typed(

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from refold.errors import FileFormatError, SchemaError
+from refold.errors import FileFormatError, SchemaError, argument
 from refold.files.paths import access_error
 from refold.sequences._sequences import Sequences
 
@@ -21,30 +22,15 @@ Labels = Callable[[bytes, str, str, str | None], tuple[list, list]]
 
 # Arrow's codecs by the second suffix of a text file, as in .csv.gz.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+# First bytes of compressed files. Text may begin with BZh, so bzip2 has those of a block, too.
+_COMPRESSED = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bz2": re.compile(rb"BZh.1AY&SY", re.DOTALL),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+}
 # Most bytes of a compressed file, so that a small one cannot fill the memory.
 _MOST_BYTES = 1 << 30
 _BLOCK_BYTES = 1 << 22
-# First bytes of known file types. A zip archive may be an .npz file or something else.
-_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"PAR1", "a Parquet file"),
-    (b"\x93NUMPY", "an .npy file"),
-    (b"PK\x03\x04", "a zip archive or .npz file"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file"),
-    (b"BZh91AY&SY", "a bzip2 file"),
-    (b"\xfd7zXZ", "an xz file"),
-    (b"ARROW1", "an Arrow or Feather file"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"MATLAB", "a MATLAB file"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel file"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"%PDF", "a PDF document"),
-    (b"\xff\xfe", "text in UTF-16"),
-    (b"\xfe\xff", "text in UTF-16"),
-    *((bytes([0x80, i]), "a Python pickle, which is never loaded") for i in range(2, 6)),
-)
-_NO_TEXT = "an unknown binary file"
 
 
 @dataclass(frozen=True)
@@ -86,54 +72,26 @@ def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, na
     return data
 
 
-def check_content(data: bytes, expected: Format, name: str, advice: str = "") -> None:
+def check_content(data: bytes, expected: Format, name: str) -> None:
     """Raise ``FileFormatError`` if the first bytes are not of the expected format."""
-    magic, seems = expected.magic, _likely_type(data)
-    if magic:
-        if data.startswith(magic):
-            return
-        if magic.startswith(data):
-            raise FileFormatError(f"{name} is cut short: it holds only {len(data)} bytes.{advice}")
-    elif seems in {"text", _NO_TEXT} and b"\0" not in data[:4096]:
-        return  # decoding names the line of bytes that are not UTF-8
-    elif seems == "JSON" and not expected.is_table:
+    magic = expected.magic
+    # decoding names the line of bytes that are not UTF-8, but zeros are UTF-8
+    if data.startswith(magic) if magic else b"\0" not in data[:4096]:
         return
+    if magic.startswith(data) and magic:
+        raise FileFormatError(f"{name} is cut short: it holds only {len(data)} bytes.")
+    begin = f"it begins with {data[:12]!r}" if magic else "it holds zero bytes, and text does not"
     article = "an" if expected.name[0] == "n" else "a"
-    text = "" if magic or seems == "JSON" else ", which is text"
     raise FileFormatError(
-        f"{name} is not {article} {expected.name} file{text}. It seems to be {seems}.{advice}"
+        f"{name} is not {article} {expected.name} file: {begin}. Write it again, or name its "
+        f"format with {argument('format=')}."
     )
-
-
-def _likely_type(data: bytes) -> str:
-    """Return what the bytes seem to be, for a message."""
-    for signature, meaning in _SIGNATURES:
-        if data.startswith(signature):
-            return meaning
-    begin = data[:4096]
-    if b"\0" in begin:
-        return _NO_TEXT
-    if begin.lstrip()[:1] in {b"{", b"["}:
-        return "JSON"
-    try:
-        begin.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # The limit may cut the last character in two; an earlier error means it is not text.
-        if error.start < len(begin) - 4:
-            return _NO_TEXT
-    return "text"
 
 
 def _decompressed(data: bytes, expected: Format, name: str) -> bytes:
     """Return the bytes of a compressed file, and other bytes unchanged."""
-    if data.startswith(b"\x1f\x8b"):
-        codec = "gzip"
-    elif data.startswith(b"\x28\xb5\x2f\xfd"):
-        codec = "zstd"
-    # Text may begin with BZh, so the signature of the first block is checked, too.
-    elif data.startswith(b"BZh") and data[4:10] == b"1AY&SY":
-        codec = "bz2"
-    else:
+    codec = next((codec for codec, begin in _COMPRESSED.items() if begin.match(data)), None)
+    if codec is None:
         return data
     content = io.BytesIO()
     try:
@@ -148,8 +106,8 @@ def _decompressed(data: bytes, expected: Format, name: str) -> bytes:
     except OSError as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileFormatError(
-            f"{name} is not a {expected.name} file that can be read. It seems to be a "
-            f"{'bzip2' if codec == 'bz2' else codec} file, cut short or damaged ({reason})."
+            f"{name} is not a {expected.name} file that can be read. It seems to be a {codec} "
+            f"file, cut short or damaged ({reason})."
         ) from error
     return content.getvalue()
 

@@ -4,19 +4,18 @@ import contextlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import FileFormatError, SchemaError, argument
+from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, decode_utf8
 from refold.files.tables import TABLE_OPTIONS, TableOptions, check_label, from_file_table
 from refold.files.text import text_sequences
 from refold.sequences._lists import parts_from_list
-from refold.sequences._parts import ColumnTypes, Rows, check_ids, resolve_column_types
+from refold.sequences._parts import Rows, check_ids, resolve_column_types
 from refold.sequences._schema import Column, Schema, decode_column, has_default_names
 from refold.sequences._sequences import Sequences
 from refold.sequences.types import CATEGORICAL, UNKNOWN
@@ -30,20 +29,6 @@ _FORMS = {
     "flat": "a list of numbers or tokens",
     "rows": "a list of rows",
     "object": "an object",
-}
-# Types in the messages of msgspec, in our words.
-_WORDS = {
-    "array": "a list",
-    "object": "an object",
-    "str": "text",
-    "str | null": "text or null",
-    "bool | int | str": "text or an integer",
-    "int": "a number",
-    "float": "a number",
-    "int | float | null": "a number or null",
-    "bool": "true or false",
-    "bool | null": "true, false or null",
-    "bool | int | float | str | null": "a number, a token or null",
 }
 _MISMATCH = re.compile(r"Expected `(.+)`, got `(.+)` - at `\$\[(\d+)\](.*)`")
 
@@ -80,13 +65,11 @@ def parse_json(data: bytes, name: str) -> Entries:
         return parse_jsonl(data, name)
     if isinstance(value, dict | str):
         return Entries([value], Rows("line", lambda _: 1))
-    if not isinstance(value, list):
+    if not isinstance(value, list) or not value:
         raise FileFormatError(
-            f"{name} holds {json.dumps(value)[:40]}. Expected an array of sequences or of "
-            "records, an object or a string."
+            f"{name} holds {json.dumps(value)[:40]}. Expected an array of sequences or of records, "
+            "with at least one, an object or a string."
         )
-    if not value:
-        raise FileFormatError(f"{name} holds an empty array. Expected at least one sequence.")
     return Entries(value, Rows("entry"))
 
 
@@ -105,21 +88,11 @@ def _decode(data: bytes, name: str, number: int | None = None) -> Any:
             # Python's module writes these words, and JSON has none of them
             with contextlib.suppress(ValueError, RecursionError):
                 return json.loads(data)
-        first_line = number or 1
-        decode_utf8(data, name, first_line)
-        at = re.search(r" \(byte (\d+)\)", str(error))
-        byte = len(data.rstrip()) if at is None else int(at[1])
-        reason = str(error).removesuffix(at[0] if at else "").removeprefix("JSON is malformed: ")
-        if reason == "Input data was truncated":
-            reason = "the value seems to be cut short"
-        line, column = data.count(b"\n", 0, byte), byte - data.rfind(b"\n", 0, byte)
-        advice = []
-        if b"\\ud" in data[max(0, byte - 12) : byte + 12].lower():
-            advice.append("Write both halves of a surrogate pair, or the character itself.")
-        if number is not None:
-            advice.append("Expected one whole sequence per line.")
-        problem = f"{name}, line {first_line + line} is not JSON: {reason}, at character {column}."
-        raise FileFormatError(" ".join([problem, *advice])) from error
+        decode_utf8(data, name, number or 1)
+        at = re.search(r"\(byte (\d+)\)", str(error))
+        line = number or 1 + data.count(b"\n", 0, int(at[1]) if at else len(data.rstrip()))
+        advice = "" if number is None else ". Expected one whole sequence per line"
+        raise FileFormatError(f"{name}, line {line} is not JSON: {error}{advice}.") from error
 
 
 def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
@@ -163,20 +136,20 @@ def json_labels(
 def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
     """Return the rows of an object that holds a table by columns, else the object."""
     table = entries.values[0]
-    ids = table.get(id_key)
-    # The ids of a table are an array or, as pandas writes them, an object by row.
-    if not isinstance(ids, list | dict):
+    # The columns of a table are arrays or, as pandas writes them, objects by row.
+    if not isinstance(table.get(id_key), list | dict):
         return entries
-    rows = list(ids) if isinstance(ids, dict) else list(range(len(ids)))
+    size, columns = len(table[id_key]), []
     for key, column in table.items():
-        same = isinstance(column, type(ids)) and len(column) == len(rows)
-        if not same or (isinstance(column, dict) and list(column) != rows):
+        cells = list(column.values()) if isinstance(column, dict) else column
+        if not isinstance(cells, list) or len(cells) != size:
             raise FileFormatError(
-                f"{name}: {key!r} has other rows than {id_key!r}, which has {len(rows)}. "
-                "All columns of a table need the same rows."
+                f"{name}: {key!r} has other rows than {id_key!r}, which has {size}. All columns "
+                "of a table need the same rows."
             )
-    records = [{key: column[row] for key, column in table.items()} for row in rows]
-    return Entries(records, Rows(number=rows.__getitem__))
+        columns.append(cells)
+    records = [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+    return Entries(records, Rows())
 
 
 def _convert(
@@ -185,21 +158,19 @@ def _convert(
     values, options = entries.values, TableOptions(**table_options)
     form = _form(entries, name)
     _check(entries, values, _TYPES[form], name)
-    if form == "object" and (options.layout is not None or _are_events(values, options)):
-        return _from_events(entries, name, options)
-    needs = dict.fromkeys(("time", "sort", "layout", "time_gaps"), "one object per step")
-    if form != "object":
-        needs |= dict.fromkeys(("id", "columns"), "names")
-    for option, what in needs.items():
+    if form == "object":
+        if _hold_strings(values, options):
+            return _from_strings(entries, name, options, unit)
+        sequences = _from_records(entries, name, options)
+        return _as_words(sequences) if unit == "words" else sequences
+    for option in ("id", "time", "columns", "sort", "layout", "time_gaps"):
         if getattr(options, option):
             raise SchemaError(
                 f"{name} holds {_FORMS[form]} for each sequence, but {argument(f'{option}=')} "
-                f"needs files with {what}. Leave it out."
+                "needs objects with names. Leave it out."
             )
-    if form == "object":
-        return _from_objects(entries, name, options, unit)
     if form == "text":
-        return _from_strings(values, name, options.column_types, unit)
+        return _from_strings(entries, name, options, unit)
     if form == "rows":
         width: int | None = None
         for i, steps in enumerate(values):
@@ -213,7 +184,15 @@ def _convert(
                     )
         # as objects, because a row may mix numbers and tokens
         values = [np.array(rows, dtype=object) if rows else [] for rows in values]
-    return _from_lists(values, entries, unit, column_types=options.column_types)
+    parts = parts_from_list(values, rows=entries.rows, column_types=options.column_types)
+    return _as_words(Sequences(*parts)) if unit == "words" else Sequences(*parts)
+
+
+def _as_words(sequences: Sequences) -> Sequences:
+    """Return sequences of tokens as sequences of words, which are joined by spaces in text."""
+    if sequences.schema.layout == "tokens":
+        sequences.schema = Schema(sequences.schema.columns, "words")
+    return sequences
 
 
 def _form(entries: Entries, name: str) -> str:
@@ -247,78 +226,42 @@ def _check(
         expected, got, row, path = match.groups()
         place = f"{name}, {entries.rows(int(row))}" + ("" if key is None else f", {key!r}")
         if key is None and not path:
+            form = _FORMS[_form(entries, name)]
             raise FileFormatError(
-                f"{place} is {_WORDS.get(got, got)}, but others are "
-                f"{_FORMS[_form(entries, name)]}. All need the same form."
+                f"{place} is of type {got}, but others are {form}. All need the same form."
             ) from error
         inner = zip((", step ", ", feature "), re.findall(r"\d+", path), strict=False)
         place += "".join(f"{noun}{index}" for noun, index in inner)
-        raise FileFormatError(
-            f"{place}: expected {_WORDS.get(expected, expected)}. Got {_WORDS.get(got, got)}."
-        ) from error
+        raise FileFormatError(f"{place}: expected {expected}. Got {got}.") from error
 
 
-def _from_lists(values: Sequence[Any], entries: Entries, unit: str, **options: Any) -> Sequences:
-    """Convert one list or string per sequence; messages name the places of the entries."""
-    parts = parts_from_list(values, rows=entries.rows, **options)
-    if unit == "words" and parts.schema.layout == "tokens":
-        parts = parts.with_schema(Schema(parts.schema.columns, "words"))
-    return Sequences(*parts)
+def _hold_strings(values: list[dict[str, Any]], options: TableOptions) -> bool:
+    """Return whether each object is a sequence of characters or words, with or without an id."""
+    id_key, time_key = options.id or "id", options.time or "time"
+    if options.layout is not None or any(time_key in value for value in values):
+        return False
+    for value in values:
+        cells = [value[key] for key in options.columns or value if key in value and key != id_key]
+        if len(cells) != 1 or not isinstance(cells[0], str):
+            return False
+    # if an id repeats, its texts are steps
+    ids = [value[id_key] for value in values if id_key in value]
+    return len({*map(str, ids)}) == len(ids)
 
 
-def _from_objects(entries: Entries, name: str, options: TableOptions, unit: str) -> Sequences:
-    """Convert objects with one list per feature, or with one string."""
-    values, columns = entries.values, options.columns
-    id_key = options.id or ("id" if "id" in values[0] else None)
-    if columns is None:
-        columns = [key for key in values[0] if key != id_key]
-    if not columns:
-        place = f"{name}, {entries.rows(0)}"
-        raise SchemaError(f"{place} has no feature columns besides the id.")
-    for i, value in enumerate(values):
-        for key in columns if options.id is None else [options.id, *columns]:
-            if key not in value:
-                place = f"{name}, {entries.rows(i)}"
-                raise SchemaError(f"{place} lacks {key!r}. It has {', '.join(value)}.")
-    text = len(columns) == 1 and isinstance(values[0][columns[0]], str)
-    for column in columns:
-        cells = [value[column] for value in values]
-        _check(entries, cells, str if text else list[_Cell], name, column)
-    ids = None
-    if id_key is not None:
-        ids = [value.get(id_key) for value in values]
-        _check(entries, ids, bool | int | str, name, id_key)
-        ids = check_ids(ids, len(values))
-    if text:
-        texts = [value[columns[0]] for value in values]
-        return _from_strings(texts, name, options.column_types, unit, ids=ids, column=columns[0])
-    items = []
-    for i, value in enumerate(values):
-        lengths = {column: len(value[column]) for column in columns}
-        if len(set(lengths.values())) > 1:
-            listed = ", ".join(f"{column!r} {length}" for column, length in lengths.items())
-            raise FileFormatError(
-                f"{name}, {entries.rows(i)} has lists of different lengths: {listed}."
-            )
-        items.append(np.array([value[column] for column in columns], dtype=object).T)
-    if len(columns) == 1:
-        items = [item[:, 0] for item in items]
-    return _from_lists(
-        items, entries, unit, column_types=options.column_types, names=columns, ids=ids
-    )
-
-
-def _from_strings(
-    texts: list[str],
-    name: str,
-    column_types: ColumnTypes,
-    unit: str,
-    *,
-    ids: np.ndarray | None = None,
-    column: str = "token",
-) -> Sequences:
+def _from_strings(entries: Entries, name: str, options: TableOptions, unit: str) -> Sequences:
     """Return sequences of the characters or words of strings."""
-    if resolve_column_types(column_types, [column])[0] not in {None, CATEGORICAL.name}:
+    texts, ids, column = entries.values, None, "token"
+    if isinstance(texts[0], dict):
+        id_key = options.id or "id"
+        column = next(iter(options.columns or [key for key in texts[0] if key != id_key]))
+        if id_key in texts[0]:
+            ids = [value.get(id_key) for value in entries.values]
+            _check(entries, ids, bool | int | str, name, id_key)
+            ids = check_ids(ids, len(ids))
+        texts = [value.get(column) for value in entries.values]
+        _check(entries, texts, str, name, column)
+    if resolve_column_types(options.column_types, [column])[0] not in {None, CATEGORICAL.name}:
         raise SchemaError(
             f"{name} holds strings, whose steps are categorical. Leave {argument('column_types=')} "
             "out."
@@ -326,41 +269,25 @@ def _from_strings(
     return text_sequences(texts, unit=unit, ids=ids, name=column)
 
 
-def _are_events(values: list[dict[str, Any]], options: TableOptions) -> bool:
-    """Return whether objects are steps, which have neither lists nor objects."""
-    id_key, time_key = options.id or "id", options.time or "time"
-    for value in values:
-        used = [key for key in options.columns or value if key in value]
-        cells = [value[key] for key in used if key not in (id_key, time_key)]
-        if not cells:
-            continue
-        if any(isinstance(cell, list | dict) for cell in cells):
-            return False
-        if len(cells) > 1 or not isinstance(cells[0], str):
-            return True
-        # A lone string is a sequence of characters, unless there are times or an id repeats.
-        ids = {str(other.get(id_key)) for other in values}
-        timed = options.time is not None or "time" in value
-        return timed or (id_key in value and len(ids) < len(values))
-    return False
-
-
-def _from_events(entries: Entries, name: str, options: TableOptions) -> Sequences:
-    """Convert objects with one value per feature; an absent key is a missing entry."""
+def _from_records(entries: Entries, name: str, options: TableOptions) -> Sequences:
+    """Convert objects with one list or one value per feature, as the rows of a table."""
     keys = used = list(dict.fromkeys(key for value in entries.values for key in value))
     if options.columns is not None:
         roles = {options.id or "id", options.time or "time", *options.columns}
-        used = [key for key in keys if key in roles]
-    columns, types = {}, {bool: bool | None, str: str | None}
-    for key in used:  # all numbers, all booleans or all text
+        used = [key for key in keys if key in roles] or keys
+    types = {bool: bool | None, str: str | None, list: list[_Cell]}
+    columns = {}
+    for key in used:  # all lists, all numbers, all booleans or all text
         cells = [value.get(key) for value in entries.values]
         first = next((cell for cell in cells if cell is not None), None)
         _check(entries, cells, types.get(type(first), int | float | None), name, key)
         try:
             columns[key] = pa.array(cells)
-        except (pa.ArrowInvalid, OverflowError):  # integers that no type of Arrow holds
-            columns[key] = pa.array([None if cell is None else float(cell) for cell in cells])
-    options = replace(options, layout=options.layout or "long")
+        except OverflowError:  # integers that no type of Arrow holds; ids become text
+            to = str if key == (options.id or "id") else float
+            columns[key] = pa.array([None if cell is None else to(cell) for cell in cells])
+        except pa.ArrowException as error:
+            raise DataError(f"{name}: {key!r} mixes numbers and text in its lists.") from error
     return from_file_table(pa.table(columns), name, options, entries.rows, names=keys)
 
 

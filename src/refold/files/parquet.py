@@ -1,11 +1,10 @@
 """Parquet files: the bytes of one, and files that form one table and are read in parts."""
 
 import io
-import json
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,17 +22,23 @@ from refold.files.formats import Format, check_content
 from refold.files.paths import access_error, local_path
 from refold.files.tables import (
     TABLE_OPTIONS,
-    TableLayout,
+    Part,
     TableOptions,
     check_has_rows,
     check_label,
     find_layout,
     from_file_table,
     labels_of_table,
+    naming,
     to_long_table,
 )
-from refold.sequences._arrow_columns import METADATA_KEY, is_text, pandas_index, stored_schemas
-from refold.sequences._schema import Schema, check_unique
+from refold.sequences._arrow_columns import (
+    metadata_of,
+    pandas_index,
+    stored_schemas,
+)
+from refold.sequences._parts import resolve_column_types
+from refold.sequences._schema import Column, Layout, Schema, check_unique, union_of
 from refold.sequences._sequences import Sequences
 
 # Approximate memory of the rows of a part.
@@ -80,7 +85,7 @@ def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) ->
 
 
 @contextmanager
-def _reading(path: str | Path, advice: str = "") -> Iterator[None]:
+def _reading(path: str | Path) -> Iterator[None]:
     """Turn errors of Arrow and the system into errors that name the file."""
     try:
         yield
@@ -90,18 +95,16 @@ def _reading(path: str | Path, advice: str = "") -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise access_error(path, error, writing=False) from error
         reason = " ".join(str(error).split()).rstrip(".")
-        raise FileFormatError(f"{path} is damaged: {reason}.{advice}") from error
+        raise FileFormatError(f"{path} is damaged: {reason}. Write it again.") from error
 
 
 def _check_metadata(metadata: dict[bytes, bytes], name: str) -> None:
     """Raise ``FileFormatError`` if the metadata cannot be parsed."""
-    for key in (METADATA_KEY, b"pandas"):
-        try:
-            state = json.loads(metadata.get(key, b"null"))
-            if key == METADATA_KEY and state is not None:
-                Schema.from_dict(state)
-        except ValueError as error:
-            raise FileFormatError(f"{name} has damaged metadata: {error}") from error
+    try:
+        stored_schemas(metadata)
+        pandas_index(metadata)
+    except ValueError as error:
+        raise FileFormatError(f"{name} has damaged metadata: {error}") from error
 
 
 PARQUET = Format(
@@ -129,23 +132,13 @@ class _Stamp(NamedTuple):
     modified: int  # nanoseconds
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some rows of a source."""
-
-    table: Any  # of Arrow
-    path: Path | None  # of the file; None for batches
-    first: int  # number of the first row in the file
-
-
 class ParquetFiles(NamedTuple):
     """Files whose rows form one table, in the order of the files."""
 
     root: Path  # the file, or their folder
     stamps: list[_Stamp]
-    layout: TableLayout
-    schema: pa.Schema  # of the first file
-    stored: list[Schema]  # those that Refold stored in the files
+    layout: TableOptions  # with the roles of the columns
+    schema: pa.Schema  # of these columns in all files
     num_values: int  # at most
     row_bytes: int  # memory of a decoded row, at most on the average of a row group
 
@@ -154,14 +147,14 @@ class ParquetFiles(NamedTuple):
         pool = pa.default_memory_pool()
         for stamp in self.stamps:
             first = 0
-            with _reading(stamp.path, _advice(self.root)):
+            with _reading(stamp.path):
                 batches = _open(stamp.path).iter_batches(
-                    batch_size=max(1, PART_BYTES // self.row_bytes), columns=self.layout.columns
+                    batch_size=max(1, PART_BYTES // self.row_bytes), columns=self.layout.used
                 )
                 # Arrow keeps the memory of a batch until nothing refers to it.
                 for batch in batches:
-                    table = pa.Table.from_batches([batch]).select(self.layout.columns)
-                    yield Part(table.replace_schema_metadata(None), stamp.path, first)
+                    table = pa.Table.from_batches([batch]).select(self.layout.used)
+                    yield Part(table.cast(self.schema), stamp.path, first)
                     first += len(batch)
                     del batch, table
                     pool.release_unused()
@@ -173,48 +166,84 @@ def open_files(path: str | os.PathLike[str], options: TableOptions) -> ParquetFi
     """Open a file or folder, reading only footers."""
     root = local_path(path)
     paths = _paths_in(root) if root.is_dir() else [root]
+    stamps, schemas, layouts, num_values, row_bytes, num_rows = [], [], [], 0, 1, 0
     for file in paths:
         with _reading(file), file.open("rb") as opened:
-            begin = opened.read(4096)
-        check_content(begin, PARQUET, str(file), _advice(root))
-    first, _ = _footer(paths[0], root)
-    with naming(paths[0]):
-        layout = find_layout(first, str(paths[0]), options)
-    stamps, stored, num_values, row_bytes, num_rows = [], [], 0, 1, 0
-    for file in paths:
+            check_content(opened.read(4096), PARQUET, str(file))
         stamps.append(_stamp_of(file))
-        schema, metadata = _footer(file, root)
-        _check_agrees(schema, file, (first, paths[0], layout), options)
-        stored += stored_schemas(schema.metadata or {})
+        schema, metadata = _footer(file)
+        with naming(file):
+            check_unique(schema.names)
+            layouts.append(find_layout(schema, str(file), options))
+        schemas.append(schema)
         num_rows += metadata.num_rows
         for index in range(metadata.num_row_groups):
             group = metadata.row_group(index)
             if group.num_rows:
-                values, size = _sizes(group, layout)
+                values, size = _sizes(group, layouts[0])
                 num_values += values
                 row_bytes = max(row_bytes, -(-size // group.num_rows))
-    check_has_rows(num_rows, first.names, str(root))
-    return ParquetFiles(root, stamps, layout, first, stored, num_values, row_bytes)
+    check_has_rows(num_rows, schemas[0].names, str(root))
+    with naming(root):
+        schema = _shared_schema(paths, schemas, layouts)
+    return ParquetFiles(root, stamps, layouts[0], schema, num_values, row_bytes)
 
 
-def _advice(root: Path) -> str:
-    return " Write it again, or move it elsewhere." if root.is_dir() else " Write it again."
+def _shared_schema(
+    paths: list[Path], schemas: list[pa.Schema], layouts: list[TableOptions]
+) -> pa.Schema:
+    """Return the types of the columns in all files, with the schema that Refold stored in them."""
+    advice = "All files of a folder need the same columns; write it again, or move it elsewhere."
+    used, shared = layouts[0].used, pa.schema([])
+    for path, schema, layout in zip(paths, schemas, layouts, strict=True):
+        if {*layout.used} != {*used}:
+            raise SchemaError(
+                f"{path} has the columns {', '.join(layout.used)}, but {paths[0]} has "
+                f"{', '.join(used)}. {advice} Or choose the columns with {argument('columns=')}."
+            )
+        own = pa.schema([schema.field(name) for name in used])
+        try:
+            # Writers choose large or small text by the size of a file, and no type without values.
+            shared = pa.unify_schemas([shared, own], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise SchemaError(
+                f"{path} has other types than {paths[0]}: {error}. {advice}"
+            ) from error
+    stored = [schema for own in schemas for schema in stored_schemas(own.metadata or {})]
+    if not stored:
+        return shared
+    features = layouts[0].features
+    types = dict(
+        zip(features, resolve_column_types(layouts[0].column_types, features), strict=True)
+    )
+    return shared.with_metadata(metadata_of(_union(stored, types)))
+
+
+def _union(schemas: list[Schema], types: Mapping[str, str | None]) -> Schema:
+    """Return the columns of all schemas that Refold stored in files, with the requested types."""
+    columns: dict[str, list[Column]] = {}
+    for column in itertools.chain.from_iterable(schema.columns for schema in schemas):
+        type_ = types.get(column.name) or column.type
+        column = column if type_ == column.type else Column(column.name, type_)
+        columns.setdefault(column.name, []).append(column)
+    layouts: set[Layout] = {schema.layout for schema in schemas}
+    layout = layouts.pop() if len(layouts) == 1 else "array"
+    return Schema(tuple(map(union_of, columns.values())), layout)
 
 
 def _paths_in(root: Path) -> list[Path]:
     """Return the Parquet files of a folder and its subfolders, by name."""
+    files = []
     with _reading(root):
-        everything = sorted(file for file in root.rglob("*") if file.is_file())
-    shown = []
-    for file in everything:  # as in Arrow, names that begin with a dot or an underscore are skipped
-        if not any(part.startswith((".", "_")) for part in file.relative_to(root).parts):
-            shown.append(file)
-    files = [file for file in shown if file.suffix.lower() in PARQUET.suffixes]
+        for file in sorted(root.rglob("*")):
+            # as in Arrow, names that begin with a dot or an underscore are skipped
+            hidden = any(part.startswith((".", "_")) for part in file.relative_to(root).parts)
+            if file.suffix.lower() in PARQUET.suffixes and not hidden and file.is_file():
+                files.append(file)
     if not files:
-        others = ", ".join(file.name for file in shown[:3]) + (", ..." if len(shown) > 3 else "")
         raise FileFormatError(
-            f"The folder {root} holds no Parquet file ({' or '.join(PARQUET.suffixes)}), only "
-            f"{others or 'nothing'}. Convert the data with refold.sequences.read and write."
+            f"The folder {root} holds no Parquet file ({' or '.join(PARQUET.suffixes)}). Convert "
+            "the data with refold.sequences.read and write."
         )
     return files
 
@@ -231,20 +260,18 @@ def _open(path: Path) -> pq.ParquetFile:
     )
 
 
-def _footer(path: Path, root: Path) -> tuple[pa.Schema, pq.FileMetaData]:
-    with _reading(path, _advice(root)):
+def _footer(path: Path) -> tuple[pa.Schema, pq.FileMetaData]:
+    with _reading(path):
         file = _open(path)
         schema, metadata = file.schema_arrow, file.metadata
     _check_metadata(schema.metadata or {}, str(path))
-    with naming(path):
-        check_unique(schema.names)
     return schema, metadata
 
 
-def _sizes(group: Any, layout: TableLayout) -> tuple[int, int]:
+def _sizes(group: Any, layout: TableOptions) -> tuple[int, int]:
     """Return the number of feature values, and the bytes, of a row group."""
     features = tuple(f"{name}." for name in layout.features)
-    prefixes = tuple(f"{name}." for name in layout.columns)
+    prefixes = tuple(f"{name}." for name in layout.used)
     num_values, size = 0, 0
     for i in range(group.num_columns):
         chunk = group.column(i)
@@ -253,50 +280,3 @@ def _sizes(group: Any, layout: TableLayout) -> tuple[int, int]:
             size += max(8 * chunk.num_values, chunk.total_uncompressed_size)
             num_values += chunk.num_values if path.startswith(features) else 0
     return num_values, size
-
-
-@contextmanager
-def naming(path: Path | None) -> Iterator[None]:
-    """Put the name of a file in front of errors about its data."""
-    try:
-        yield
-    except RefoldError as error:
-        if path is None or isinstance(error, OSError) or str(error).startswith(str(path)):
-            raise
-        raise type(error)(f"{path}: {error.message.marked}") from error
-
-
-def _check_agrees(
-    schema: pa.Schema,
-    path: Path,
-    others: tuple[pa.Schema, Path, TableLayout],  # of the first file
-    options: TableOptions,
-) -> None:
-    """Raise ``SchemaError`` if a file has other columns than the first one, or of other types."""
-    theirs, first, layout = others
-    advice = "All files of a folder need the same columns; write it again, or move it elsewhere."
-    for name in layout.columns:
-        if name not in schema.names:
-            raise SchemaError(f"{path} has no column {name!r}, which {first} has. {advice}")
-        got, expected = schema.field(name).type, theirs.field(name).type
-        if _shared_type(got) != _shared_type(expected):
-            raise SchemaError(
-                f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {advice}"
-            )
-    own = find_layout(schema, str(path), replace(options, id=layout.id, time=layout.time))
-    extra = [name for name in own.features if name not in layout.features]
-    if extra:
-        raise SchemaError(
-            f"{path} has the column {extra[0]!r}, which {first} does not have. {advice} Or choose "
-            f"the columns with {argument('columns=')}."
-        )
-
-
-def _shared_type(type_: pa.DataType) -> str:
-    """Return the part of a type that must agree between files."""
-    # A writer may choose large or small lists and text by the size of each file.
-    if pa.types.is_dictionary(type_):
-        return f"categories of {_shared_type(type_.value_type)}"
-    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
-        return f"lists of {_shared_type(type_.value_type)}"
-    return "text" if is_text(type_) else str(type_)

@@ -2,8 +2,7 @@
 
 import itertools
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,18 +13,30 @@ import pyarrow.parquet as pq
 from refold._support.output import warn, write_all
 from refold._support.rules import check, one_of, whole
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError, argument
-from refold.files.cache import cached, deleted_with, open_folder, temporary_folder
 from refold.files.csv import CSV, TSV
 from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
 from refold.files.json import JSON, JSONL
+from refold.files.mapped import (
+    StoredBatches,
+    cached,
+    convert,
+    deleted_with,
+    open_folder,
+    temporary_folder,
+)
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, PART_BYTES, Part, open_files
-from refold.files.parts import join
+from refold.files.parquet import PARQUET, open_files
 from refold.files.paths import atomic_writer, local_path
-from refold.files.tables import TableLayout, TableOptions, find_layout
+from refold.files.tables import (
+    TableOptions,
+    find_layout,
+    from_file_table,
+    naming,
+    rows_of,
+)
 from refold.files.text import TEXT
 from refold.files.ts import TS
-from refold.sequences._arrow_columns import is_table, stored_schemas
+from refold.sequences._arrow_columns import is_table
 from refold.sequences._parts import ColumnTypes
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._sets import as_sequences
@@ -120,7 +131,8 @@ def read(
         The format of a stream, or if the suffix does not tell: ``"parquet"``, ``"csv"``, ...
     memory_bytes : int, default=256 MiB
         Largest size of all values of Parquet files, as float32, that is read into memory. Larger
-        data are converted once, part by part, and mapped from the disk.
+        data are converted once, part by part, and mapped from the disk. A long table of them must
+        be sorted by id.
 
     Returns
     -------
@@ -162,22 +174,36 @@ def read(
     check("memory_bytes", memory_bytes, whole(1))
     if isinstance(columns, str):
         options["columns"] = [columns]
-    if is_folder or _is_large(path, format_, memory_bytes, options):
-        sequences = _read_in_parts(path, TableOptions(**options), memory_bytes)
+    is_large = False
+    if isinstance(path, str | os.PathLike) and format_ is PARQUET and Path(path).is_file():
+        # few files unpack to more than sixteen times their size; wide tables are read as a whole
+        is_large = Path(path).stat().st_size > memory_bytes // 16 and layout != "wide"
+    if is_folder or is_large:
+        sequences = _read_files(path, TableOptions(**options), memory_bytes)
     else:
         sequences = _read_whole(path, format_, options)
     sequences.schema = sequences.schema.read_with(id, time)
     return sequences
 
 
-def _is_large(path: Any, format_: Format, memory_bytes: int, options: Mapping[str, Any]) -> bool:
-    """Return whether a file may be larger than memory, and can be read in parts."""
-    if format_ is not PARQUET or not isinstance(path, str | os.PathLike):
-        return False
-    if options.get("sort") or options.get("layout") == "wide" or not Path(path).is_file():
-        return False  # parts cannot be sorted or wide
-    # few files unpack to more than sixteen times their size
-    return Path(path).stat().st_size > memory_bytes // 16
+def _read_files(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
+    """Read Parquet files as one table, which may be larger than memory."""
+    if options.layout == "wide":
+        raise ParameterError(
+            f"{path} is a folder, but {argument(layout='wide')} reads one file. Read the files one "
+            "by one."
+        )
+    files = open_files(path, options)
+    if 4 * files.num_values > memory_bytes and not options.sort:
+        with naming(files.root):
+            sequences = cached(files, options, lambda folder: convert(files, folder))
+        sequences.block_bytes = _block_bytes(memory_bytes)
+        return sequences
+    parts = list(files.parts())
+    table = pa.concat_tables(part.table for part in parts)
+    with naming(files.root):
+        rows = rows_of(parts, path=files.root)
+        return from_file_table(table, str(files.root), options, rows)
 
 
 def _read_whole(path: Any, format_: Format, options: Mapping[str, Any]) -> Sequences:
@@ -189,37 +215,8 @@ def _read_whole(path: Any, format_: Format, options: Mapping[str, Any]) -> Seque
     elif name == "<stdin>":
         name = "Standard input"
     data = read_content(path, format_, name)
-    try:
+    with naming(name):
         return format_.reader(data, name, **options)
-    except DataError as error:
-        # The code that checks the data does not know the file, so its name is added here.
-        if name in str(error):
-            raise
-        raise type(error)(f"{name}: {error.message.marked}") from error
-
-
-def _read_in_parts(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
-    """Read a file or folder part by part."""
-    for name, is_used in (("layout", options.layout == "wide"), ("sort", options.sort)):
-        if is_used:
-            fix = argument(**{name: getattr(options, name)})
-            raise ParameterError(
-                f"{path} is a folder, but {fix} reads one file. Read the files one by one, or sort "
-                "the data by id and time."
-            )
-    files = open_files(path, options)
-
-    def write_to(folder: Path) -> None:
-        types, first = options.column_types, files.stamps[0].path
-        join(files.parts(), folder, files.layout, files.schema, types, files.stored, first)
-
-    if 4 * files.num_values > memory_bytes:
-        sequences = cached(files, options, write_to)
-        sequences.block_bytes = _block_bytes(memory_bytes)
-        return sequences
-    with temporary_folder() as folder:
-        write_to(folder)
-        return open_folder(folder, in_memory=True)
 
 
 def _block_bytes(memory_bytes: int) -> int:
@@ -292,10 +289,9 @@ def _warn_about_unknown(sequences: Sequences) -> None:
         if column.has_integer_categories:
             count = int((sequences.values[:, i] == len(column.categories)).sum())
             if count:
-                what = "1 unknown entry" if count == 1 else f"{count} unknown entries"
                 warn(
-                    f"{what} of column {column.name!r} {'is' if count == 1 else 'are'} written as "
-                    "missing, as the categories are integers. An .npz file keeps the difference."
+                    f"Column {column.name!r} has integer categories and {count} unknown entries, "
+                    "which are written as missing. An .npz file keeps the difference."
                 )
 
 
@@ -426,23 +422,27 @@ def read_batches(
     >>> read_batches(days)
     Sequences(n=2, lengths=1 to 3, 1 numeric)
     """
-    tables = _tables_of(batches)
-    first = next(tables, None)
-    if first is None:
-        raise ParameterError("There is no batch. Give at least one, with a row.")
     features = [columns] if isinstance(columns, str) else columns
     options = TableOptions(id, time, features, column_types, time_gaps=time_gaps)
-    layout = find_layout(first.schema, "The batches", options)
-    stored = stored_schemas(first.schema.metadata or {})
-    # Only after the last batch is it certain whether the data are large.
-    with temporary_folder(keep=True) as folder:
-        parts = _parts_of(itertools.chain([first], tables), layout)
-        join(parts, folder, layout, first.schema, column_types, stored)
-        is_small = 4 * np.load(folder / "values.npy", mmap_mode="r").size <= memory_bytes
-        sequences = open_folder(folder, in_memory=is_small)
-        if is_small:
-            shutil.rmtree(folder)
-        else:
+    tables = _alike(_tables_of(batches))
+    small, size = [], 0
+    for table in tables:
+        small.append(table)
+        size += table.nbytes
+        if size > 2 * memory_bytes:  # of float64, which half as many bytes of float32 hold
+            break
+    if not sum(map(len, small)):
+        raise ParameterError("There is no row in the batches. Give at least one.")
+    if size <= 2 * memory_bytes:
+        sequences = from_file_table(pa.concat_tables(small), "The batches", options)
+    else:
+        layout = find_layout(small[0].schema, "The batches", options)
+        with temporary_folder(keep=True) as folder:
+            stored = StoredBatches(folder / "batches.arrow", layout, small[0].schema)
+            stored.write(itertools.chain(small, tables))
+            convert(stored, folder)
+            stored.path.unlink()
+            sequences = open_folder(folder)
             sequences.block_bytes = _block_bytes(memory_bytes)
             deleted_with(sequences, folder)
     sequences.schema = sequences.schema.read_with(id, time)
@@ -476,9 +476,9 @@ def _tables_of(batches: Any) -> Iterator[pa.Table]:
         yield batch if isinstance(batch, pa.Table) else pa.table(batch)
 
 
-def _parts_of(tables: Iterable[pa.Table], layout: TableLayout) -> Iterator[Part]:
-    """Yield the rows of all batches, with the columns and types of the first."""
-    schema, row = None, 0
+def _alike(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables with the columns and types of the first."""
+    schema = None
     for number, table in enumerate(tables):
         schema = schema or table.schema
         if sorted(table.column_names) != sorted(schema.names):
@@ -487,17 +487,10 @@ def _parts_of(tables: Iterable[pa.Table], layout: TableLayout) -> Iterator[Part]
                 f"{schema.names}. All batches need the same columns."
             )
         try:
-            table = table.select(schema.names).cast(schema)
+            yield table.select(schema.names).cast(schema)
         except pa.ArrowException as error:
             types = ", ".join(f"{field.name}: {field.type}" for field in schema)
             raise SchemaError(
                 f"Batch {number} has other types than batch 0: {error}. Convert all batches to "
                 f"the same types, {types}."
             ) from error
-        table = table.select(layout.columns).replace_schema_metadata(None)
-        rows = max(1, PART_BYTES * len(table) // max(1, table.nbytes))
-        for start in range(0, len(table), rows):
-            yield Part(table.slice(start, rows), None, row + start)
-        row += len(table)
-    if not row:
-        raise ParameterError("There is no row in the batches. Give at least one.")

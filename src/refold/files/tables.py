@@ -2,9 +2,11 @@
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
-from refold.errors import DataError, FileFormatError, SchemaError, argument
+from refold.errors import DataError, FileFormatError, RefoldError, SchemaError, argument
 from refold.sequences._arrow_columns import (
     as_raw,
     check_has_ids,
@@ -41,31 +43,32 @@ class TableOptions:
     columns: Sequence[str] | None = None  # the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None  # "wide" or "long"
-    time_gaps: bool = False
-
-
-class TableLayout(NamedTuple):
-    """The layout of a table and the roles of its columns."""
-
-    lists: bool  # one row per sequence, else one row per step
-    id: str | None
-    time: str | None
-    features: list[str]
+    layout: str | None = None  # "wide" or "long"; of a table that was examined, "long" or "list"
     time_gaps: bool = False
 
     @property
-    def columns(self) -> list[str]:
+    def lists(self) -> bool:
+        """Whether a row is a sequence, with one list per feature."""
+        return self.layout == "list"
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the feature columns."""
+        return list(self.columns or ())
+
+    @property
+    def used(self) -> list[str]:
         """The names of all columns to read."""
         keys = [name for name in (self.id, self.time) if name is not None]
         return list(dict.fromkeys([*keys, *self.features]))
 
 
-def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableLayout:
-    """Return the layout of a table and the roles of its columns."""
+def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOptions:
+    """Return the options with the layout of a table and the roles of its columns filled in."""
     names, columns = schema.names, options.columns
+    _check_exist(columns or (), names, name)
     fields = {column: schema.field(names.index(column)) for column in names}
-    lists = [column for column in columns or names if column in names and has_lists(fields[column])]
+    lists = [column for column in columns or names if has_lists(fields[column])]
     if lists:
         id_column, time = find_key(options.id, "id", names, name), None
         for option in ("time", "sort", "layout"):
@@ -84,12 +87,12 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableLay
     used = {id_column, time, *pandas_index(schema.metadata or {})}
     features = lists or [column for column in names if column not in used]
     if columns is not None:
-        _check_exist(columns, names, name)
         features = list(columns)
     if not features:
         raise SchemaError(f"{name} has no feature columns besides {', '.join(names)}.")
     check_id_is_no_feature(features, id_column)
-    return TableLayout(bool(lists), id_column, time, features, options.time_gaps)
+    layout = "list" if lists else "long"
+    return replace(options, id=id_column, time=time, columns=features, layout=layout)
 
 
 def find_id(names: Sequence[str], name: str, named: str | None) -> str:
@@ -108,10 +111,7 @@ def find_key(named: str | None, role: str, names: Sequence[str], name: str) -> s
     """Return the column that the user names, else the one named after its role if it exists."""
     if named is None:
         return role if role in names else None
-    if named not in names:
-        raise SchemaError(
-            f"{name} has no {role} column {named!r}. Its columns are {_listed(names)}."
-        )
+    _check_exist([named], names, name)
     return named
 
 
@@ -137,11 +137,46 @@ def from_file_table(
         id_column, steps = find_wide(table.column_names if names is None else names, name, options)
         return from_wide_table(table, name, id_column, steps, options.column_types, rows)
     check_has_rows(table.num_rows, table.column_names, name)
-    layout = find_layout(table.schema, name, options)
-    if layout.lists:
-        return Sequences.from_arrow(table, layout.id, layout.features, options.column_types)
-    roles = replace(options, id=layout.id, time=layout.time, columns=layout.features)
-    return from_long_table(table, roles, rows)
+    options = find_layout(table.schema, name, options)
+    if options.lists:
+        return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
+    return from_long_table(table, options, rows)
+
+
+# Parts of a table: some rows of a file or of batches
+
+
+class Part(NamedTuple):
+    """Some rows of a source."""
+
+    table: pa.Table
+    path: Path | None  # of the file; None for batches
+    first: int  # number of the first row in the file
+
+
+def rows_of(parts: Sequence[Part], *, path: Path | None, is_part: bool = False) -> Rows:
+    """Describe the rows of parts together; rows of other files than ``path`` name their file."""
+    starts = np.cumsum([0, *(len(part.table) for part in parts)])
+    begins = [(part.path, part.first) for part in parts]  # not the tables, which need memory
+
+    def number(row: int) -> str:
+        i = int(np.searchsorted(starts, row, side="right")) - 1
+        file, first = begins[i]
+        place = f"{first + row - starts[i]}"
+        return place if file == path else f"{place} of {file}"
+
+    return Rows(number=number, is_part=is_part)
+
+
+@contextlib.contextmanager
+def naming(path: Path | str | None) -> Iterator[None]:
+    """Put the name of a file in front of errors about its data."""
+    try:
+        yield
+    except RefoldError as error:
+        if path is None or isinstance(error, OSError) or str(error).startswith(str(path)):
+            raise
+        raise type(error)(f"{path}: {error.message.marked}") from error
 
 
 def check_has_rows(count: int, names: Sequence[str], name: str) -> None:
@@ -153,9 +188,9 @@ def check_has_rows(count: int, names: Sequence[str], name: str) -> None:
 # Long tables: one row per step. An empty sequence has one row, a marker, without time and values.
 
 
-def from_long_table(table: pa.Table, roles: TableOptions, rows: Rows) -> Sequences:
+def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
-    id_column, time, features = str(roles.id), roles.time, list(roles.columns or ())
+    id_column, time, features = str(options.id), options.time, options.features
     markers = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
         # the id of a marker has no other row
@@ -170,8 +205,8 @@ def from_long_table(table: pa.Table, roles: TableOptions, rows: Rows) -> Sequenc
             for name in features
         }
         empty = pa.table({id_column: table[id_column], **lists}, metadata=table.schema.metadata)
-        sequences = Sequences.from_arrow(empty, id_column, features, roles.column_types)
-        if not roles.time_gaps:
+        sequences = Sequences.from_arrow(empty, id_column, features, options.column_types)
+        if not options.time_gaps:
             return sequences
         schema = with_time_gaps(sequences.schema)
         values = np.empty((0, schema.num_columns), sequences.dtype)
@@ -180,9 +215,9 @@ def from_long_table(table: pa.Table, roles: TableOptions, rows: Rows) -> Sequenc
     if markers.any():
         kept, real = np.flatnonzero(~markers), table.filter(~markers)
         rows = replace(rows, number=lambda row, number=rows.number: number(kept.item(row)))
-    sort, gaps = roles.sort, roles.time_gaps
+    sort, gaps = options.sort, options.time_gaps
     parts = parts_from_table(
-        real, id_column, time, features, roles.column_types, rows, sort=sort, with_gaps=gaps
+        real, id_column, time, features, options.column_types, rows, sort=sort, with_gaps=gaps
     )
     if real is table:
         return Sequences(*parts)
@@ -254,26 +289,20 @@ def find_wide(
 
 def step_columns(names: Sequence[str]) -> list[str]:
     """Return the step columns: those whose names end in a number, or all if none do."""
-    by_prefix: dict[str, list[str]] = {}
-    for column in names:
-        if numbered := _NUMBERED.fullmatch(column):
-            by_prefix.setdefault(numbered[1], []).append(column)
-    series = {prefix: columns for prefix, columns in by_prefix.items() if len(columns) > 1}
-    if len(series) > 1 and any(map(str.isalpha, "".join(series))):
-        first, second = (columns[0] for columns in list(series.values())[:2])
-        raise SchemaError(
-            f"has several series of numbered columns, such as {first!r} and "
-            f"{second!r}. A wide table has one feature: name its steps with {argument('columns=')}."
-        )
-    for prefix, columns in series.items():
-        for before, after in pairwise(columns):
-            if float(before[len(prefix) :]) >= float(after[len(prefix) :]):
-                raise SchemaError(
-                    f"has the column {after!r} after {before!r}, so the steps are not in "
-                    f"order. Name them in order with {argument('columns=')}."
-                )
-    numbered = {column for columns in series.values() for column in columns}
-    return [column for column in names if column in numbered or not series]
+    numbered = [match for match in map(_NUMBERED.fullmatch, names) if match]
+    counts = Counter(match[1] for match in numbered)
+    steps = [match for match in numbered if counts[match[1]] > 1]
+    for before, after in pairwise(steps):
+        if before[1] == after[1]:
+            in_order = float(before[2]) < float(after[2])
+        else:  # dates such as 2020-01-31 and 2020-02-01 are one series
+            in_order = not any(map(str.isalpha, before[1] + after[1]))
+        if not in_order:
+            raise SchemaError(
+                f"has the column {after[0]!r} after {before[0]!r}, so the steps are not one series "
+                f"in order. Name the steps of one feature with {argument('columns=')}."
+            )
+    return [match[0] for match in steps] or list(names)
 
 
 def step_type(column_types: ColumnTypes) -> str | None:

@@ -6,7 +6,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -21,44 +21,54 @@ from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import ColumnTypes, Rows
 from refold.sequences._sequences import Sequences
 
+_FLAG, _COUNT, _TEXT = "true or false", "a positive integer", "text"
+# What follows each tag. The tags of a file may have capital letters.
+_TAGS = {
+    "@problemname": _TEXT,
+    "@timestamps": _FLAG,
+    "@missing": _FLAG,
+    "@univariate": _FLAG,
+    "@dimensions": _COUNT,
+    "@dimension": _COUNT,
+    "@equallength": _FLAG,
+    "@serieslength": _COUNT,
+    "@classlabel": _FLAG,  # then the labels
+    "@targetlabel": _FLAG,
+    "@data": _TEXT,
+}
 _STAMPED = re.compile(r"\(([^()]+),([^(),]*)\)")
 
 
 class Case(NamedTuple):
-    """One line of data, split but not yet parsed as numbers."""
+    """One line of data."""
 
     line: int
-    dimensions: list[str]
+    values: np.ndarray  # (length, dimensions)
     label: str | None  # None if there is none or it is "?"
 
 
 def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read one sequence per case, with one feature per dimension."""
-    tags, cases = _tags_and_cases(data, name)
+    tags, cases = _read(data, name)
     length = tags.get("@serieslength")
-    is_equal = tags.get("@equallength", length is not None)
-    expected = f"@seriesLength says {length}"
-    items, lines = [], []
-    for case in cases:
-        place = f"{name}, line {case.line}"
-        values = _values(case, place, stamped=tags.get("@timestamps", False))
-        if is_equal and length is None:
-            length, expected = len(values), f"line {case.line} has {len(values)}"
-        if is_equal and len(values) != length:
-            raise FileFormatError(
-                f"{place} has {len(values)} values per dimension, but {expected}. "
-                "Write @equalLength false if lengths differ."
-            )
-        items.append(values)
-        lines.append(case.line)
+    if tags.get("@equallength", length is not None):
+        for case in cases:
+            length = len(case.values) if length is None else length
+            if len(case.values) != length:
+                raise FileFormatError(
+                    f"{name}, line {case.line} has {len(case.values)} values per dimension. "
+                    f"Expected {length}, as of other cases or @seriesLength. Write @equalLength "
+                    "false if lengths differ."
+                )
+    items = [case.values for case in cases]
     layout = "array" if items and items[0].shape[1] > 1 else "series"
-    rows = Rows("line", lines.__getitem__)
+    rows = Rows("line", lambda i: cases[i].line)
     return Sequences(*parts_from_list(items, column_types=column_types, layout=layout, rows=rows))
 
 
 def ts_labels(data: bytes, name: str, label: str, id_column: str | None) -> tuple[list, list]:
     """Return the numbers and the labels of the cases."""
-    tags, cases = _tags_and_cases(data, name)
+    tags, cases = _read(data, name)
     if id_column is not None:
         raise SchemaError(
             f"{name} has no ids: the cases of a .ts file are numbered from 0. Leave "
@@ -71,134 +81,100 @@ def ts_labels(data: bytes, name: str, label: str, id_column: str | None) -> tupl
     return list(range(len(labels))), integers_from_text(labels).to_pylist()
 
 
-def _tags_and_cases(data: bytes, name: str) -> tuple[dict[str, Any], Iterator[Case]]:
-    """Return the tags of the header, and the cases with checked labels and dimensions."""
+def _read(data: bytes, name: str) -> tuple[dict[str, Any], list[Case]]:
+    """Return the tags of the header, in lower case, and the cases."""
     text = decode_utf8(data, name).split("\n")
     lines = ((number, line.strip()) for number, line in enumerate(text, start=1))
     lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
     tags = _read_header(lines, name)
-    return tags, _cases(lines, tags, name)
-
-
-def _flag(text: str) -> bool | None:
-    return {"true": True, "false": False}.get(text.lower())
-
-
-def _count(text: str) -> int | None:
-    return int(text) if text.isdecimal() and int(text) else None
-
-
-def _class_label(text: str) -> tuple[bool, list[str]] | None:
-    flag, *labels = text.split() or [""]
-    is_labeled = _flag(flag)
-    return None if is_labeled is None else (is_labeled, labels)
-
-
-# The value of the text after each tag, None if it is wrong, and what is expected.
-_TAGS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "@problemName": (str, "a name"),
-    "@timeStamps": (_flag, "true or false"),
-    "@missing": (_flag, "true or false"),
-    "@univariate": (_flag, "true or false"),
-    "@dimensions": (_count, "a positive integer"),
-    "@dimension": (_count, "a positive integer"),
-    "@equalLength": (_flag, "true or false"),
-    "@seriesLength": (_count, "a positive integer"),
-    "@classLabel": (_class_label, "true and the labels, or false,"),
-    "@targetLabel": (_flag, "true or false"),
-    "@data": (lambda text: None if text else True, "nothing"),
-}
+    cases: list[Case] = []
+    for number, line in lines:
+        case = _read_case(line, number, tags, name)
+        # without a tag, the first case tells the number of dimensions
+        width = tags.setdefault("@dimensions", case.values.shape[1])
+        if case.values.shape[1] != width:
+            raise FileFormatError(
+                f"{name}, line {number} has {case.values.shape[1]} dimensions"
+                f"{' and a label' if _has_labels(tags) else ''}, but the header or the first case "
+                f"has {width}."
+            )
+        cases.append(case)
+    return tags, cases
 
 
 def _read_header(lines: Iterator[tuple[int, str]], name: str) -> dict[str, Any]:
-    """Read the tags up to ``@data``, in lower case, with their values."""
-    parsers = {tag.lower(): parser for tag, parser in _TAGS.items()}
+    """Return the values of the tags up to ``@data``."""
     tags: dict[str, Any] = {}
     for number, line in lines:
         tag, *words = line.split()
-        key, text, place = tag.lower(), " ".join(words), f"{name}, line {number}"
-        if key not in parsers:
+        key, word, value = tag.lower(), " ".join(words[:1]), None
+        expected = _TAGS.get(key)
+        if expected is None:
             raise FileFormatError(
-                f"{place}: {tag[:40]!r} is not a tag. Expected one of {', '.join(_TAGS)}, which "
-                "comes before the cases."
+                f"{name}, line {number}: {tag[:40]!r} is not a tag. Expected one of "
+                f"{', '.join(_TAGS)}, which comes before the cases."
             )
-        parse, expected = parsers[key]
-        value = parse(text)
+        if expected == _FLAG:
+            value = {"true": True, "false": False}.get(word.lower())
+        elif expected == _COUNT:
+            value = int(word) if word.isdecimal() and int(word) else None
+        else:
+            value = word
         if value is None:
-            raise FileFormatError(f"{place}: expected {expected} after {tag}. Got {text[:40]!r}.")
-        values = {"@dimensions" if key == "@dimension" else key: value}
-        if key == "@univariate" and value:
-            values["@dimensions"] = 1
-        differs = any(tags.setdefault(key, value) != value for key, value in values.items())
-        if differs and key != "@problemname":
-            raise FileFormatError(f"{place}: {tag} contradicts an earlier line. Keep one of them.")
+            raise FileFormatError(
+                f"{name}, line {number}: expected {expected} after {tag}. Got {word[:40]!r}."
+            )
+        tags["@dimensions" if key == "@dimension" else key] = value
+        if key == "@classlabel":
+            tags["labels"] = words[1:]
         if key == "@data":
             break
-    if "@data" not in tags:
-        raise FileFormatError(f"{name} has no line @data, which comes before the cases.")
-    if "@classlabel" not in tags and "@targetlabel" not in tags:
+    if "@data" not in tags or not {"@classlabel", "@targetlabel"} & {*tags}:
         raise FileFormatError(
-            f"{name} has neither @classLabel nor @targetLabel, so it is unknown whether cases end "
-            "in a label. Add @classLabel false, or true and the labels."
+            f"{name} needs a line with @classLabel or @targetLabel, which tells whether cases end "
+            "in a label, and then a line @data before the cases."
         )
+    if tags.get("@univariate"):
+        tags.setdefault("@dimensions", 1)
     return tags
 
 
 def _has_labels(tags: dict[str, Any]) -> bool:
-    return tags.get("@classlabel", (False,))[0] or tags.get("@targetlabel", False)
+    return tags.get("@classlabel", False) or tags.get("@targetlabel", False)
 
 
-def _cases(lines: Iterator[tuple[int, str]], tags: dict[str, Any], name: str) -> Iterator[Case]:
-    width, expected = tags.get("@dimensions"), "the header says"
-    labels = tags.get("@classlabel", (True, []))[1]
+def _read_case(line: str, number: int, tags: dict[str, Any], name: str) -> Case:
+    place, label = f"{name}, line {number}", None
+    is_stamped = tags.get("@timestamps", False)
     # times contain colons
-    ends = r"(?<=\))\s*:" if tags.get("@timestamps") else ":"
-    for number, line in lines:
-        place, parts, label = f"{name}, line {number}", re.split(ends, line), "?"
-        if _has_labels(tags):
-            label = parts.pop().strip()
-            if not label:
-                raise FileFormatError(f"{place} has no label after its last ':'. Write ? for none.")
-            if labels and label not in (*labels, "?"):
-                raise FileFormatError(
-                    f"{place} has the label {label[:40]!r}, which @classLabel does not list: "
-                    f"{', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}."
-                )
-        if not parts:
+    dimensions = re.split(r"(?<=\))\s*:" if is_stamped else ":", line)
+    if _has_labels(tags):
+        label = dimensions.pop().strip()
+        if not dimensions or not label:
             raise FileFormatError(
-                f"{place} is {line[:40]!r}, without a ':'. Expected the values of a dimension, "
-                "then ':' and the label. The file may be cut short."
+                f"{place} is {line[:40]!r}. Expected the values of each dimension, then ':' and "
+                "the label, or ? for none. The file may be cut short."
             )
-        if width is None:
-            width, expected = len(parts), f"line {number} has"
-        if len(parts) != width:
+        labels = tags.get("labels")
+        if labels and label not in (*labels, "?"):
             raise FileFormatError(
-                f"{place} has {len(parts)} dimension{'s' * (len(parts) != 1)}"
-                f"{' and a label' if _has_labels(tags) else ''}, but {expected} {width}."
+                f"{place} has the label {label[:40]!r}, which @classLabel does not list: "
+                f"{', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}."
             )
-        yield Case(number, parts, None if label == "?" else label)
-
-
-def _values(case: Case, place: str, *, stamped: bool) -> np.ndarray:
-    """Return the values (length, dimensions) of a case."""
-    columns, first_times = [], None
-    for i, text in enumerate(case.dimensions):
+    columns, all_times = [], []
+    for i, text in enumerate(dimensions):
         where = f"{place}, dimension {i}"
-        if stamped:
+        if is_stamped:
             times, text = _without_times(text, where)
-            first_times = first_times or times
-            if times != first_times:
-                raise FileFormatError(
-                    f"{where} has other times than dimension 0. All need the same times."
-                )
+            all_times.append(times)
         cells = text.split(",") if text.strip() else []
         columns.append([_number(cell.strip(), where, value) for value, cell in enumerate(cells)])
-        if len(columns[i]) != len(columns[0]):
+        if len(columns[i]) != len(columns[0]) or any(times != all_times[0] for times in all_times):
             raise FileFormatError(
-                f"{where} has {len(columns[i])} values, but dimension 0 has {len(columns[0])}. "
-                "The dimensions of a case need equal lengths; write ? for a missing value."
+                f"{where} has {len(columns[i])} values, or other times than dimension 0, which has "
+                f"{len(columns[0])}. All need the same; write ? for a missing value."
             )
-    return np.array(columns, np.float64).T
+    return Case(number, np.array(columns, np.float64).T, None if label == "?" else label)
 
 
 def _number(cell: str, where: str, value: int) -> float:
@@ -235,13 +211,12 @@ def write_ts(sequences: Sequences) -> bytes:
     """Return one case per line, without labels; a missing value is ``?``."""
     schema, lengths = sequences.schema, sequences.lengths
     check_numbers_only(sequences, "a .ts")
-    if not len(lengths):
-        raise DataError("There is no sequence, and a .ts file needs at least one case.")
     # other readers would reject an empty case
-    if not lengths.all():
+    if not len(lengths) or not lengths.all():
+        empty = sequences.ids[lengths == 0]
+        got = f"that with id {empty[0]!s} is empty" if len(empty) else "there is none"
         raise DataError(
-            f"The sequence with id {sequences.ids[lengths == 0][0]!s} is empty, which a .ts file "
-            "cannot hold. Leave it out, or write .npz or .parquet."
+            f"A .ts file needs sequences with steps, but {got}. Write .npz or .parquet."
         )
     equal, missing = lengths.min() == lengths.max(), np.isnan(sequences.values).any()
     header = [

@@ -1,0 +1,413 @@
+"""Data larger than memory: converted part by part into a folder, mapped from it, and cached.
+
+A folder holds `values`, the bytes of an array, `offsets.npy`, `ids.npy` and `schema.json`.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from refold._support.arrays import offsets_from_lengths
+from refold._support.output import log, warn
+from refold.errors import DataError, FileAccessError, RefoldError
+from refold.files.parquet import PART_BYTES, ParquetFiles
+from refold.files.tables import Part, TableOptions, from_long_table, naming, rows_of
+from refold.sequences._arrow_columns import (
+    as_raw,
+    check_has_ids,
+    has_lists,
+    is_nested,
+    metadata_of,
+    stored_schemas,
+)
+from refold.sequences._parts import KnownColumns, Places, encode_parts, encoded_type, plain
+from refold.sequences._schema import Schema
+from refold.sequences._sequences import Sequences
+from refold.sequences._tables import first_rows, parts_from_arrow, with_time_gaps
+from refold.sequences.types import CATEGORICAL
+
+# The environment variable with the cache folder; by default that of the user.
+CACHE_VARIABLE = "REFOLD_CACHE_DIR"
+# Entries with another version are not used.
+_VERSION = 2
+# Entries that were not used for so long are removed when another one is written.
+_KEPT_SECONDS = 14 * 24 * 3600.0
+
+# Conversion
+
+
+@dataclass(frozen=True)
+class StoredBatches:
+    """Batches that were written to a file, because they come once and conversion takes two passes.
+
+    The file is a stream of Arrow, which holds all types, and a dictionary for each batch.
+    """
+
+    path: Path
+    layout: TableOptions
+    schema: pa.Schema  # of the batches
+
+    def write(self, tables: Iterable[pa.Table]) -> None:
+        """Write all batches."""
+        with pa.ipc.new_stream(self.path, self.schema) as stream:
+            for table in tables:
+                rows = max(1, PART_BYTES * len(table) // max(1, table.nbytes))
+                with _writing(self.path.parent):
+                    stream.write_table(table, max_chunksize=rows)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield all rows."""
+        row = 0
+        with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                yield Part(pa.Table.from_batches([batch]).select(self.layout.used), None, row)
+                row += len(batch)
+
+
+Source = ParquetFiles | StoredBatches
+
+
+def convert(source: Source, folder: Path) -> None:
+    """Write the sequences of a source into a folder, part by part."""
+    # Types and categories follow from all values together, so a first pass settles them, and a
+    # second one writes the values.
+    schema, warnings, dtype = _settle(source)
+    layout = source.layout
+    if not _is_nested(source):
+        columns = schema.columns[: len(layout.features)]  # without the gaps between times
+        types = {column.name: column.type for column in columns}
+        layout = replace(layout, column_types=types)
+    write_folder(folder, _blocks(source, layout, schema), schema, dtype, warnings)
+
+
+def _blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Sequences]:
+    """Yield the sequences of all parts with a schema; their ids differ in a long table."""
+    ids, begins, count = [], [], 0
+    for pieces in _whole_sequences(source):
+        block = _converted(pieces, layout, metadata_of(schema))
+        if not len(block.values):
+            block.schema = schema
+        elif block.schema.num_columns != schema.num_columns:
+            raise DataError(
+                f"The steps from row {pieces[0].first} on have {block.schema.num_columns} "
+                f"features, but others have {schema.num_columns}. All steps need the same; fill "
+                "missing ones with null."
+            )
+        if layout.id is None:
+            block.ids = np.arange(count, count + len(block))
+        ids.append(block.ids)
+        begins.append((pieces[0].path, pieces[0].first))
+        count += len(block)
+        yield block.align(schema)
+    if not layout.lists:
+        _check_together(ids, begins, layout)
+
+
+def _whole_sequences(source: Source) -> Iterator[list[Part]]:
+    """Yield all rows in lists of parts that hold whole sequences."""
+    id_column = str(source.layout.id)
+    if source.layout.lists:
+        yield from ([part] for part in source.parts())
+        return
+    waiting, last_id = [], None  # the rows of the last sequence, which may have more
+    for part in source.parts():
+        with naming(part.path):
+            rows = rows_of([part], path=part.path)
+            check_has_ids(part.table[id_column], id_column, rows)
+        codes, ids = first_rows(part.table[id_column])
+        if len(back := np.flatnonzero(np.diff(codes) < 0)):
+            row = int(back[0]) + 1
+            with naming(part.path):
+                raise _apart(ids[codes[row]], rows(row), source.layout)
+        begins = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+        if ids[0] == last_id:
+            waiting.append(_slice(part, 0, begins.pop(1)))
+            begins[0] += len(waiting[-1].table)
+        if begins[0] == len(codes):
+            continue
+        if waiting:
+            yield waiting
+        if len(begins) > 2:
+            yield [_slice(part, begins[0], begins[-2])]
+        waiting, last_id = [_slice(part, begins[-2], begins[-1])], ids[codes[-1]]
+    if waiting:
+        yield waiting
+
+
+def _slice(part: Part, start: int, stop: int) -> Part:
+    return Part(part.table[start:stop], part.path, part.first + start)
+
+
+def _converted(
+    pieces: list[Part], layout: TableOptions, metadata: dict[bytes, bytes] | None = None
+) -> Sequences:
+    """Convert some whole sequences, with the schema that metadata hold."""
+    path = pieces[0].path
+    rows = rows_of(pieces, path=path, is_part=True)
+    table = pa.concat_tables(piece.table for piece in pieces).replace_schema_metadata(metadata)
+    with naming(path):
+        if not layout.lists:
+            return from_long_table(table, layout, rows)
+        if layout.id is not None:
+            check_has_ids(table[layout.id], layout.id, rows)
+        features, types = layout.columns, layout.column_types
+        parts = parts_from_arrow(table, layout.id, features, types, rows)
+        return Sequences.trusted(*parts)
+
+
+def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
+    """Return the schema of all sequences, warnings about it, and a dtype that holds all values."""
+    # A small table with the different values of each column has the types and categories of the
+    # whole one.
+    layout, nested = source.layout, _is_nested(source)
+    fields = [source.schema.field(name) for name in layout.features]
+    raws = [as_raw(pa.chunked_array([], _leaf(field)), field.name) for field in fields]
+    stored = [] if nested else stored_schemas(source.schema.metadata or {})
+    types = {}
+    if not nested:
+        known = KnownColumns(layout.features, layout.column_types, stored)
+        types = {
+            # text is converted as categories even if it holds numbers, of which one warning tells
+            name: known.type(name, hint) or (CATEGORICAL.name if raw.dtype == object else None)
+            for name, (raw, hint) in zip(layout.features, raws, strict=True)
+        }
+    contents, has_steps = _different_values(source, types)
+    if nested:
+        raws = raws * len(contents)
+    size = max([*map(len, contents.values()), int(has_steps)])
+    small = []
+    for values, (raw, hint) in zip(contents.values(), raws, strict=True):
+        padded = [*values, *[None] * (size - len(values))]
+        small.append((np.array(padded, object if raw.dtype == object else float), hint))
+    known = KnownColumns(list(contents), layout.column_types, stored)
+    lists = not has_steps or (layout.lists and not nested)
+    places = Places(np.array([0, size]))
+    schema = encode_parts(list(contents), small, known, places, lists=lists).schema
+    dtypes = [
+        # text without any value has the type that it has in memory
+        np.float32 if raw.dtype == object and not values else encoded_type(raw.dtype, column)
+        for values, (raw, _), column in zip(contents.values(), raws, schema.columns, strict=True)
+    ]
+    warnings = known.warnings(schema.columns) if has_steps and not layout.lists else []
+    if layout.time_gaps:
+        schema, dtypes = with_time_gaps(schema), [np.float64]
+    return schema, warnings, np.result_type(np.float32, *dtypes)
+
+
+def _different_values(
+    source: Source, types: dict[str, str | None]
+) -> tuple[dict[str, dict[Any, None]], bool]:
+    """Return the categories of each column, or up to three numbers, and whether there are steps."""
+    layout = replace(source.layout, column_types=types or source.layout.column_types)
+    contents: dict[str, dict[Any, None]] = {}
+    has_steps = False
+    for pieces in _whole_sequences(source):
+        converted = _converted(pieces, layout)
+        has_steps = has_steps or len(converted.values) > 0
+        is_open = not has_steps
+        for i, column in enumerate(converted.schema.columns[: -1 if layout.time_gaps else None]):
+            values = contents.setdefault(column.name, {})
+            if column.column_type.has_categories:
+                values.update(dict.fromkeys(column.categories))
+                is_open = True
+            elif len(values) < 3:  # three numbers tell that a column is not binary
+                numbers = converted.values[:, i]
+                values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
+                may_be_binary = types.get(column.name) is None and {*values} <= {0.0, 1.0}
+                is_open = is_open or may_be_binary or not values
+        if not is_open:
+            break
+    return contents, has_steps
+
+
+def _is_nested(source: Source) -> bool:
+    """Return whether the only column holds lists of lists."""
+    features = source.layout.features
+    return len(features) == 1 and is_nested(source.schema.field(features[0]))
+
+
+def _leaf(field: pa.Field) -> pa.DataType:
+    """Return the type of single values in a column."""
+    while has_lists(field):
+        field = field.type.value_field
+    return field.type
+
+
+def _check_together(
+    ids: list[np.ndarray], begins: list[tuple[Path | None, int]], layout: TableOptions
+) -> None:
+    """Raise ``DataError`` if rows of an id lie in parts apart, which begin at these rows."""
+    together = np.concatenate(ids)
+    order = np.argsort(together, kind="stable")
+    again = order[1:][together[order][1:] == together[order][:-1]]
+    if len(again):
+        index = int(again.min())
+        ends = np.cumsum([len(part) for part in ids])
+        path, row = begins[int(np.searchsorted(ends, index, side="right"))]
+        with naming(path):
+            raise _apart(together[index], f"row {row} or a later one", layout)
+
+
+def _apart(identity: Any, place: str, layout: TableOptions) -> DataError:
+    by = "" if layout.time is None else f", then by {layout.time!r}"
+    return DataError(
+        f"The rows of id {plain(identity)!r} are not together: {place} comes after rows of another "
+        f"id. Sort data that are larger than memory by column {layout.id!r}{by}."
+    )
+
+
+# A folder
+
+
+def write_folder(
+    folder: Path,
+    blocks: Iterable[Sequences],
+    schema: Schema,
+    dtype: np.dtype,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write sequences of a schema, which come in blocks, as `open_folder` reads them."""
+    lengths, ids = [np.zeros(0, np.int64)], []
+    with _writing(folder):
+        with (folder / "values").open("wb") as file:
+            for block in blocks:
+                file.write(np.ascontiguousarray(block.values, dtype).data)
+                lengths.append(block.lengths)
+                ids.append(block.ids)
+        np.save(folder / "offsets.npy", offsets_from_lengths(np.concatenate(lengths)))
+        np.save(folder / "ids.npy", np.concatenate(ids))
+        state = {"schema": schema.to_dict(), "dtype": np.dtype(dtype).str, "warnings": [*warnings]}
+        (folder / "schema.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn errors of the system into one that says how to choose another folder."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, RefoldError):
+            raise
+        raise FileAccessError(
+            f"{folder} cannot be written: {error.strerror or error}. The environment variable "
+            f"{CACHE_VARIABLE} names another folder for the cache, and TMPDIR for temporary files."
+        ) from error
+
+
+def open_folder(folder: Path) -> Sequences:
+    """Open the sequences of a folder, and repeat the warnings about them."""
+    state = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
+    schema = Schema.from_dict(state["schema"])
+    offsets, ids = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("offsets", "ids"))
+    shape = int(offsets[-1]), schema.num_columns
+    values = np.empty(shape, state["dtype"])
+    if len(values):  # an empty file cannot be mapped
+        values = np.memmap(folder / "values", state["dtype"], "r", shape=shape)
+    for message in state["warnings"]:
+        warn(message)
+    return Sequences.trusted(values, offsets, ids, schema, is_mapped=True)
+
+
+@contextmanager
+def temporary_folder(parent: Path | None = None, *, keep: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder, which is deleted at the end; or after an error if it is kept."""
+    with _writing(parent or Path(tempfile.gettempdir())):
+        folder = Path(tempfile.mkdtemp(prefix=".refold-", dir=parent))
+    done = False
+    try:
+        yield folder
+        done = True
+    finally:
+        if not (done and keep):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def deleted_with(sequences: Sequences, folder: Path) -> Sequences:
+    """Delete a folder with the values that are mapped from it, or when Python ends."""
+    weakref.finalize(sequences.values.base, shutil.rmtree, folder, ignore_errors=True)
+    return sequences
+
+
+def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]) -> Sequences:
+    """Return mapped sequences with each block changed, in a temporary file that goes with them."""
+    schema = change(sequences.block(0, 0)).schema
+    with temporary_folder(_cache_folder(), keep=True) as folder:
+        write_folder(folder, map(change, sequences.blocks()), schema, sequences.dtype)
+        mapped = open_folder(folder)
+        mapped.block_bytes = sequences.block_bytes
+        return deleted_with(mapped, folder)
+
+
+# The cache
+
+
+def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], None]) -> Sequences:
+    """Return the sequences of files, mapped from their entry in the cache, which may be new."""
+    folder = _cache_folder()
+    stamps = [[str(path.absolute()), *rest] for path, *rest in files.stamps]
+    key = json.dumps([_VERSION, stamps, *astuple(options)], default=str)
+    entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+    if not entry.is_dir():
+        # here, because most programs read small files only
+        from refold._support.file_lock import waiting_for
+
+        with waiting_for(entry):
+            if not entry.is_dir():  # another process may have written it
+                _make_room(folder, files)
+                log(f"{files.root} is larger than memory, so its values are copied to {entry}.")
+                with temporary_folder(folder) as new:
+                    write(new)
+                    with contextlib.suppress(OSError):  # another process was faster, without lock
+                        new.rename(entry)
+    try:
+        os.utime(entry)  # the time of the last use
+        return open_folder(entry)
+    except OSError as error:
+        raise FileAccessError(
+            f"{entry}, the copy of {files.root}, cannot be read: {error.strerror}. Read the data "
+            "again."
+        ) from error
+
+
+def _cache_folder() -> Path:
+    parent = os.environ.get(CACHE_VARIABLE)
+    if not parent:
+        import platformdirs
+
+        parent = platformdirs.user_cache_dir("refold", appauthor=False)
+    folder = Path(parent) / "sequences"
+    with _writing(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _make_room(folder: Path, files: ParquetFiles) -> None:
+    """Remove entries that were not used for two weeks, and others if the disk is too small."""
+    needed, oldest = 4 * files.num_values, time.time() - _KEPT_SECONDS
+    for used, path in sorted((path.stat().st_mtime, path) for path in folder.iterdir()):
+        is_entry = not path.name.startswith(".")  # others are locks, or are being written
+        if used < oldest or (is_entry and shutil.disk_usage(folder).free < needed):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise FileAccessError(
+            f"{files.root} is larger than memory, and needs {needed / 1e9:.1f} GB of disk in "
+            f"{folder}, which has {free / 1e9:.1f} GB left. Name a folder with more space in the "
+            f"environment variable {CACHE_VARIABLE}."
+        )
