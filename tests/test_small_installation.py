@@ -176,7 +176,7 @@ def test_models_that_keras_runs_say_what_to_install(tmp_path):
     [
         ("evaluation.PCABaseline(1).fit([[1.0], [2.0]])", "PCA"),
         ("evaluation.probe([[1.0], [2.0]], [0, 1])", "A linear probe"),
-        ("evaluation.two_sample_test([[1.0]], [[1.0]])", "A two-sample test"),
+        ("evaluation.compare([[1.0]], [[1.0]])", "A two-sample test"),
         ("search.cluster(None)", "Finding clusters"),
         ("diagnosis.diagnose([[1.0]])", "Training"),
     ],

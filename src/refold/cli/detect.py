@@ -237,7 +237,7 @@ def _print_errors(errors: "refold.evaluation.ForecastErrors", steps: int, *, as_
         columns.append([f"{getattr(errors, field):.3g}" for field in rows])
     if errors.accuracy is not None:
         headings.append("accuracy")
-        shares = asdict(errors.accuracy)
+        shares = errors.accuracy
         percent = refold.evaluation.as_percent
         columns.append([percent(shares[field]) if field in shares else "" for field in rows])
     print_table(headings, zip(*columns, strict=True))
@@ -321,7 +321,7 @@ def _compare(
             f"N-grams (n = {sizes}) that do not occur in one half of the real sequences: {ours} % "
             f"in the new sequences, {theirs} % in the other half of the real ones."
         )
-    from_back = refold.evaluation.two_sample_test(back, new, seed=seed)
+    from_back = refold.evaluation.compare(back, new, seed=seed).two_sample_test
     line = (
         "A classifier separates new from real sequences with "
         f"{100 * comparison.two_sample_test:.0f} % accuracy, and from reconstructions with "
