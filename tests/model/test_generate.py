@@ -1,16 +1,20 @@
-"""Generated sequences resemble the training data, and interpolation between two sequences."""
+"""What codes decode to: generated sequences, interpolation, and features for classifiers."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from model.conftest import WORDS
+from refold import load
+from refold.cli import main
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.evaluation import compare, copies
 from refold.model import fit_mixture
-from refold.sequences import as_sequences
-from small_data import untrained
+from refold.sequences import as_sequences, write
+from small_data import ragged, untrained
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +121,56 @@ def test_bad_arguments_of_interpolation(ae, sines):
         ae.interpolate(sines[0], sines[1], steps=1)
     with pytest.raises(SchemaError):
         ae.interpolate(np.zeros((5, 2)), np.zeros((5, 2)))
+
+
+# Features of decoded sequences
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Return a model of a number and a category, scaled by sequence, and codes."""
+    rng = np.random.default_rng(1)
+    rows = [[*zip(one[:, 0], rng.choice(["a", "b"], len(one)), strict=True)] for one in ragged()]
+    ae = untrained(rows, scale="sequence")
+    return ae, ae.encode(rows)
+
+
+def test_features_are_standardized_and_do_not_depend_on_other_codes(mixed):
+    ae, codes = mixed
+    features = ae.features(codes)
+    assert features.shape == (24, 1028)  # the last two are statistics of the scale
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(ae.features(codes[[7, 3]]), features[[7, 3]])
+    known = ae.features(ae.model_.require_reference().codes).astype(float)
+    np.testing.assert_allclose(known.mean(axis=0), 0, atol=1e-5)
+    assert set(np.round(known.std(axis=0), 4)) <= {0.0, 1.0}
+    assert known.std(axis=0).mean() > 0.9
+    assert ae.features(codes[:0]).shape == (0, 1028)
+    assert np.isfinite(ae.features(np.full((2, 5), -50, np.float32))).all()
+
+
+def test_features_need_codes_of_the_model_and_of_its_training(mixed, tmp_path):
+    ae, codes = mixed
+    with pytest.raises(DataError, match=r"codes must have shape \(n_sequences, 5\)"):
+        ae.features(codes[:, :3])
+    replace(ae.model_, reference=None).save(tmp_path / "old.refold")
+    with pytest.raises(ParameterError, match="needs codes of the training data"):
+        load(tmp_path / "old.refold").features(codes)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npy"])
+def test_the_command_writes_features(mixed, tmp_path, capsys, suffix):
+    ae, codes = mixed
+    ae.save(tmp_path / "m.refold")
+    data = as_sequences(ae.decode(codes), schema=ae.schema_)
+    write(data, tmp_path / "d.parquet")
+    files = [str(tmp_path / name) for name in ("m.refold", "d.parquet", f"f.{suffix}")]
+    assert main(["encode", *files[:2], "--features", "-o", files[2]]) == 0
+    assert "24 rows of features with 1028 dimensions" in capsys.readouterr().err
+    expected = ae.features(ae.encode(data))
+    if suffix == "npy":
+        np.testing.assert_array_equal(np.load(files[2]), expected)
+        return
+    table = pq.read_table(files[2])
+    assert table.column_names == ["id", "code"]
+    np.testing.assert_array_equal(np.stack(table["code"].to_numpy()), expected)
