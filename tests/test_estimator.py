@@ -220,9 +220,9 @@ def test_classic_architectures(architecture):
     assert ae.decode(ae.transform(x[:1]), [2])[0].shape == (2, 3)
     inputs = ae.encoder_inputs(x[:2].to_list())
     assert np.isfinite(inputs).all()
-    with pytest.raises(DataError, match=r"sequence 0 has length 0, which architecture="):
+    with pytest.raises(DataError, match=r"sequence 0 has length 0, and architecture="):
         ae.transform([np.zeros((0, 3))])
-    with pytest.raises(DataError, match=r"sequence 1 has 9 steps, and architecture="):
+    with pytest.raises(DataError, match=r"sequence 1 has length 9, and architecture="):
         ae.transform([np.eye(3), np.eye(3)[[0] * 9]])
     with pytest.raises(DataError, match=r"writes at most 4 steps\. Got the length 5"):
         ae.decode(ae.transform(x[:1]), [5])
@@ -272,7 +272,7 @@ def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
 def test_an_encoder_without_a_mask_refuses_longer_sequences():
     full = [s for s in ragged() if len(s)]
     ae = SequenceAutoencoder(**ALL, architecture=lambda **sizes: own(**sizes, masked=False))
-    with pytest.raises(DataError, match="has 7 steps, and architecture='custom' reads at most 6"):
+    with pytest.raises(DataError, match="has length 7, and architecture='custom' reads 1 to 6 st"):
         ae.fit(full).transform([*full, np.ones((7, 2))])
 
 

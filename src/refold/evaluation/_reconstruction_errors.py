@@ -563,15 +563,16 @@ def _group_means(
     scaler: Scaler | None,
     group: np.ndarray,  # (n_steps,), index of the group of each step
     num_groups: int,
-) -> list[np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean errors (num_groups,) of the numeric columns, and those of the others."""
     errors, numeric = entry_errors(original, reconstructed, scaler), original.schema.numeric
-    means = []
-    for part in (errors[:, numeric], errors[:, ~numeric]):
+
+    def means(part: np.ndarray) -> np.ndarray:
         total = np.bincount(group, np.nansum(part, axis=1), num_groups)
         count = np.bincount(group, (~np.isnan(part)).sum(axis=1), num_groups)
-        means.append(_mean(total, count))
-    return means
+        return _mean(total, count)
+
+    return means(errors[:, numeric]), means(errors[:, ~numeric])
 
 
 def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -63,19 +63,13 @@ def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read."""
     if network.fixed_steps is None:
         return
-    name = argument(architecture=network.specification.architecture)
-    default = argument(architecture="default")
-    empty = np.flatnonzero(lengths == 0)
-    if len(empty):
+    wrong = np.flatnonzero((lengths == 0) | (lengths > network.fixed_steps))
+    if len(wrong):
         raise DataError(
-            f"sequence {empty[0]} has length 0, which {name} cannot read. Leave it out, or use "
-            f"{default}."
-        )
-    long = np.flatnonzero(lengths > network.fixed_steps)
-    if len(long):
-        raise DataError(
-            f"sequence {long[0]} has {lengths[long[0]]} steps, and {name} reads at most "
-            f"{network.fixed_steps}, the longest training length. Cut it, or use {default}."
+            f"sequence {wrong[0]} has length {lengths[wrong[0]]}, and "
+            f"{argument(architecture=network.specification.architecture)} reads 1 to "
+            f"{network.fixed_steps} steps, the longest training length. Leave it out, cut it, or "
+            f"use {argument(architecture='default')}."
         )
 
 
