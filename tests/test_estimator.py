@@ -1,5 +1,7 @@
 """The behavior of `SequenceAutoencoder`."""
 
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -211,12 +213,15 @@ def test_a_constant_feature_causes_one_warning():
 
 
 @pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
-def test_classic_architectures(architecture):
+def test_classic_architectures(architecture, tmp_path):
     x = refold.datasets.random_one_hot(60, steps=4, categories=3, seed=0)
     ae = SequenceAutoencoder(**ALL | {"latent_dim": 8}, architecture=architecture).fit(x)
     assert ae.transform(x).shape == (60, 8)
     assert [b.shape for b in ae.reconstruct(x[:2])] == [(4, 3)] * 2
     assert np.isfinite(ae.features(ae.transform(x))).all()
+    ae.save(tmp_path / "classic.refold")
+    for other in (refold.load(tmp_path / "classic.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
+        assert np.array_equal(other.encode(x), ae.transform(x))
     assert ae.decode(ae.transform(x[:1]), [2])[0].shape == (2, 3)
     inputs = ae.encoder_inputs(x[:2].to_list())
     assert np.isfinite(inputs).all()

@@ -89,6 +89,8 @@ def test_before_fit(sines):
     for method in (ae.inverse_transform, ae.decode, ae.features):
         with pytest.raises(refold.errors.NotFittedError, match="not fitted yet") as caught:
             method(codes)
+    with pytest.raises(refold.errors.NotFittedError):
+        pickle.loads(pickle.dumps(ae)).save("model.refold")  # noqa: S301
     sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
     assert isinstance(sent, refold.errors.NotFittedError)
     assert str(sent) == str(caught.value)

@@ -209,7 +209,6 @@ def test_numeric_and_other_columns_have_their_own_measures():
             Fidelity(None, 0.5, 0.0),
             "accuracy 99.9 %, PCA of 4 50.0 %; exact 100 %, PCA 0 %",
         ),
-        (Fidelity(0.25, None, 0), None, "NMSE 0.25"),
     ],
 )
 def test_each_measure_is_next_to_that_of_pca(ours, pca, text):

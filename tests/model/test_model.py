@@ -15,7 +15,7 @@ from refold import SequenceAutoencoder, load
 from refold.errors import ModelFileError, NotFittedError, ParameterError, RefoldError
 from refold.model import _file, dumps, model_of, pack_container, read_container, write_container
 from refold.sequences import as_sequences, codes_to_arrow, write
-from small_data import TINY, mapped, ragged, untrained
+from small_data import mapped, ragged, untrained
 
 
 @pytest.fixture(scope="module")
@@ -125,30 +125,6 @@ def test_sequences_held_back_from_training_are_remembered(tmp_path):
 # Files
 
 
-def test_classic_models_are_saved_and_loaded(path):
-    x = as_sequences(ragged())
-    ae = SequenceAutoencoder(**TINY, architecture="repeat").fit(x)
-    ae.save(path)
-    for other in (SequenceAutoencoder.load(path), pickle.loads(pickle.dumps(ae))):  # noqa: S301
-        assert np.array_equal(other.transform(x), ae.transform(x))
-        assert other.architecture == "repeat"
-
-
-def test_models_of_mixed_columns_missing_values_and_scaling_by_sequence(path):
-    rows = {
-        "id": [i // 5 for i in range(60)],
-        "level": [None if i % 7 == 0 else float(i % 11) for i in range(60)],
-        "event": ["abc"[i % 3] for i in range(60)],
-    }
-    x = refold.Sequences.from_table(rows, id="id")
-    ae = untrained(x, scale="sequence")
-    ae.save(path)
-    loaded, codes = load(path), ae.transform(x)
-    assert np.array_equal(loaded.encode(x), codes)
-    for a, b in zip(loaded.decode(codes), ae.decode(codes), strict=True):
-        assert a.tolist() == b.tolist()
-
-
 def test_all_arguments_and_fields_are_saved_and_the_file_is_always_the_same(ae, path, tmp_path):
     random.seed(1)
     expected = random.random()  # noqa: S311
@@ -164,14 +140,6 @@ def test_all_arguments_and_fields_are_saved_and_the_file_is_always_the_same(ae, 
     for kind in (ae, model, loaded, estimator, *pickled):
         kind.save(tmp_path / "again.refold")
         assert (tmp_path / "again.refold").read_bytes() == path.read_bytes()
-
-
-def test_unfitted_models_are_pickled_and_not_saved(tmp_path):
-    unfitted = pickle.loads(pickle.dumps(SequenceAutoencoder(latent_dim=7)))  # noqa: S301
-    assert unfitted.latent_dim == 7
-    with pytest.raises(NotFittedError):
-        unfitted.save(tmp_path / "model.refold")
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_changed_file_is_refused(path):

@@ -84,26 +84,17 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        "encode {m} {d} -o {o}.npy",
-        "reconstruct {m} {d} -o {o}.npz",
-        "detect {m} {d} --alpha 0.2 -o {o}.csv",
-        "report {m} {d} -o {o}.html",
-        "decode {m} {c} --lengths 3,9,3,3 -o {o}.npz",
-    ],
+    "command", ["detect {m} {d} --alpha 0.2 -o {o}", "decode {m} {c} --lengths 3,9,3,3 -o {o}"]
 )
 def test_commands_warn_once(ae, tmp_path, capsys, command):
     model, data, codes = tmp_path / "m.refold", tmp_path / "d.npz", tmp_path / "c.npy"
     ae.save(model)
     write(MIXED, data)
     np.save(codes, np.zeros((4, 2), np.float32))
-    assert main(command.format(m=model, d=data, c=codes, o=tmp_path / "out").split()) == 0
+    assert main(command.format(m=model, d=data, c=codes, o=tmp_path / "out.csv").split()) == 0
     lines = capsys.readouterr().err.splitlines()
     [message] = [line for line in lines if "in training: " in line]
     assert message.startswith("Warning: 1 of 4 ")
-    if command.startswith("report"):
-        assert ONE.strip() in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
 # Other units
