@@ -78,8 +78,10 @@ def few_trees(monkeypatch):
     monkeypatch.setattr("refold.evaluation._generated_sequences._TREES", 40)
 
 
-def pytest_unconfigure():
-    """Remove the cache of data larger than memory."""
+def pytest_unconfigure(config):
+    """Remove the cache of data larger than memory, which the workers share."""
+    if hasattr(config, "workerinput"):
+        return
     if Path(os.environ["REFOLD_CACHE_DIR"]).name.startswith("refold-tests-"):
         shutil.rmtree(os.environ["REFOLD_CACHE_DIR"], ignore_errors=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
+from refold.datasets import noisy_sines
 from refold.errors import DataError
 from refold.sequences import read
 
@@ -27,6 +28,11 @@ def ragged(n=24, seed=0):
     """Draw sequences of 3 to 8 steps with two features; the lengths do not depend on the seed."""
     rng = np.random.default_rng(seed)
     return [rng.normal(5, 3, (3 + i % 6, 2)) for i in range(n)]
+
+
+def sines(n, seed=0):
+    """Draw sines of 15 to 30 steps; 60 of seed 0 include the longest."""
+    return noisy_sines(n, seed=seed, min_steps=15, max_steps=30)
 
 
 class NoEpoch(keras.callbacks.Callback):

@@ -8,23 +8,27 @@ checks the output that does not depend on training.
 import ast
 import contextlib
 import functools
+import html.parser
 import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.model import open_source
-from refold.sequences import Sequences, fingerprints
 from small_data import without_epochs
+from test_house import reference
 
 ROOT = Path(__file__).parent.parent
+SITE = ROOT / "site"
 SUFFIXES = {".py", ".md", ".ipynb", ".js", ".html", ".yaml", ".txt"}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -46,8 +50,6 @@ MOST_SEQUENCES = 200
 NOT_IN_THE_MODEL = {"time_budget", "verbose"}
 # Arguments that change only the sequences of the training.
 OTHER_SEQUENCES = {"calibration_fraction", "missing_values", "refit"}
-# Fitted models of capped pages, by arguments and data.
-FITTED = {}
 # Options and column types for which a capped page has trained a model.
 TRAINED = set()
 # Printed shapes, which do not depend on training.
@@ -91,7 +93,7 @@ def test_blocks_print_what_the_pages_show(page, tmp_path, monkeypatch):
 def run_page(page, folder, monkeypatch, *, capped):
     monkeypatch.chdir(folder)
     if capped:
-        monkeypatch.setattr(SequenceAutoencoder, "fit", cached_fit(SequenceAutoencoder.fit))
+        monkeypatch.setattr(SequenceAutoencoder, "fit", capped_fit(SequenceAutoencoder.fit))
     (folder / "log.csv").write_text(LOG, encoding="utf-8")
     caps = CAPS if page.name in HOLDING_OUT else CAPS | MORE_CAPS
     namespace, cap = {"__name__": page.stem}, Cap(caps) if capped else None
@@ -106,8 +108,8 @@ def run_page(page, folder, monkeypatch, *, capped):
                     run_command(command)
 
 
-def cached_fit(fit):
-    """Return a ``fit`` that trains once for each option or column type, and caches equal fits.
+def capped_fit(fit):
+    """Return a ``fit`` that trains once for each option or column type.
 
     The other models keep their linear initialization, for which nothing is compiled.
     """
@@ -117,23 +119,13 @@ def cached_fit(fit):
         path = getattr(given.get("checkpoint"), "path", None)
         if str(path).endswith(".refold.checkpoint"):
             given["checkpoint"] = None  # `refold fit` keeps one next to the model while it trains
-        key = None if any(given.values()) else fit_key(ae, X)
-        if key is None:
-            return fit(ae, X, y, **given)
-        if key not in FITTED:
-            options = options_of(ae, X)
-            if options <= TRAINED:
-                without_epochs(fit)(ae, X, y)
-            else:
-                fit(ae, X, y)
-                TRAINED.update(options)
-            FITTED[key] = {
-                name: value
-                for name, value in vars(ae).items()
-                if name not in ae.get_params(deep=False) and not name.startswith("_sklearn")
-            }
-        vars(ae).update(FITTED[key])
-        return ae
+        options = options_of(ae, X)
+        if options <= TRAINED and not any(given.values()):
+            without_epochs(fit)(ae, X, y)
+            if hasattr(ae, "schema_"):  # else there is no linear initialization
+                return ae
+        TRAINED.update(options)
+        return fit(ae, X, y, **given)
 
     return fit_once
 
@@ -147,20 +139,6 @@ def options_of(ae, X):
     every_fit = {*CAPS, *MORE_CAPS, *NOT_IN_THE_MODEL, *OTHER_SEQUENCES}
     every_fit |= {"latent_dim", "random_state"}
     return (given - every_fit) | share | column_types
-
-
-def fit_key(ae, X):
-    """Return a key for everything that determines a fitted model, or None if there is no key."""
-    arguments = {
-        name: value
-        for name, value in ae.get_params(deep=False).items()
-        if name not in NOT_IN_THE_MODEL and name not in MORE_CAPS
-    }
-    sequences = open_source(X)
-    if callable(ae.architecture) or not isinstance(sequences, Sequences):
-        return None
-    seen = fingerprints(sequences).tobytes(), tuple(sequences.lengths), tuple(sequences.ids)
-    return repr(sorted(arguments.items())), repr(sequences.schema), seen
 
 
 class Cap(ast.NodeTransformer):
@@ -300,7 +278,58 @@ def test_nothing_says_that_a_package_index_has_refold():
     assert [path for path in [*PAGES, *texts] if wrong.search(path.read_text("utf-8"))] == []
 
 
-def test_the_readme_shows_both_commands():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "make demo" in readme
-    assert "make test" in readme
+# The site, as `make docs` builds it
+
+
+class Page(html.parser.HTMLParser):
+    """The anchors and links of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.anchors, self.links = set(), set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.anchors |= {given.get("id"), given.get("name")}
+        self.links |= {given.get("href"), given.get("src")} - {None}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path(sys.executable).with_name("zensical").exists(),
+    reason="the tools of `make docs` are not installed",
+)
+def test_the_site_has_the_reference_links_with_targets_and_a_search():
+    build = [sys.executable, ROOT / "scripts" / "build_site.py"]
+    run = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    pages = {path: Page(path) for path in SITE.rglob("*.html") if path.name != "404.html"}
+    dead = []
+    for page, content in pages.items():
+        for link in content.links:
+            if not re.match("(https?|mailto|data):", link):
+                path, _, anchor = unquote(link).partition("#")
+                found = (page.parent / path).resolve() if path else page
+                if not found.exists() or (
+                    anchor and found in pages and anchor not in pages[found].anchors
+                ):
+                    dead.append(f"{page.relative_to(SITE)}: {link}")
+        loaded = re.findall(r"<(?:script|link|img)[^>]*https?://[^>]*>", page.read_text("utf-8"))
+        assert loaded == [], f"{page} loads something from another site"
+    assert dead == []
+    anchors = set().union(*(page.anchors for page in pages.values()))
+    assert {name for name, _ in reference() if name not in anchors} == set()
+
+    index = json.loads((SITE / "search.json").read_text(encoding="utf-8"))
+    for words, page in (
+        ("embedding", "index.html"),
+        ("anomaly score", "how-to/anomalies.html"),
+        ("teacher forcing", "explanation/models.html"),
+    ):
+        texts = [
+            f"{item['title']} {item['text']}".lower()
+            for item in index["items"]
+            if item["location"].partition("#")[0] == page
+        ]
+        assert any(words in text for text in texts), words

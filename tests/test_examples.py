@@ -1,14 +1,23 @@
-"""The examples run with few epochs and write their pictures."""
+"""The examples run with few epochs and write their pictures; what notebooks show."""
 
 import functools
+import re
 import runpy
 import struct
 import warnings
 from pathlib import Path
 
+import nbformat
+import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 import refold
+from refold import SequenceAutoencoder, Sequences
+from refold._support.progress_bars import progress_bar
+from refold.datasets import noisy_sines
+from refold.errors import ParameterError
+from small_data import untrained
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -27,9 +36,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize("answer", ["first", "second"])
 def test_the_answers_of_the_question_write_their_pictures(answer, tmp_path, capsys):
     run(f"question/{answer}_answer.py", tmp_path / "pictures", "--epochs", 2)
-    printed = capsys.readouterr().out
-    assert "encoder_lstm" in printed
-    assert "loss" in printed
+    assert "encoder_lstm" in capsys.readouterr().out
     for picture in ("losses", "codes", "reconstruction"):
         path = tmp_path / "pictures" / f"{answer}_{picture}.png"
         assert path.read_bytes().startswith(b"\x89PNG")
@@ -48,7 +55,6 @@ def test_an_encoder_in_a_classifier(capsys):
     few = ["--max-epochs", 1, "--epochs", 2, "--labels", 4, "--seeds", 0]
     run("classifier/classify.py", "vowels", *few)
     printed = capsys.readouterr().out
-    assert "270 sequences to train, 370 to test" in printed
     for way in ("frozen", "fine-tuned", "from scratch"):
         assert f" 4 per class  {way}" in printed
 
@@ -60,22 +66,20 @@ def test_losses_in_tensorboard(tmp_path, capsys):
     run("tracking/tensorboard.py", tmp_path, "--max-epochs", 4)
     (file,) = tmp_path.glob("events*")
     data, place, seen = file.read_bytes(), 0, {}
-    while place < len(
-        data
-    ):  # A record is a length with its checksum, and an event with its checksum.
+    while place < len(data):
+        # a record is a length with its checksum, and an event with its checksum
         (length,) = struct.unpack_from("<Q", data, place)
         event = Event.FromString(data[place + 12 : place + 12 + length])
         for value in event.summary.value:
             seen.setdefault(value.tag, []).append(event.step)
         place += length + 16
     assert seen["validated/loss"] == seen["validated/val_loss"] == [0, 1, 2, 3]
-    assert "refit/val_loss" not in seen
     assert f"4 epochs, then {len(seen['refit/loss'])} on all sequences" in capsys.readouterr().out
     assert len((tmp_path / "00000/default/tensors.tsv").read_text().splitlines()) == 370
 
 
 @pytest.mark.usefixtures("small")
-def test_a_run_in_mlflow(tmp_path, monkeypatch, capsys):
+def test_a_run_in_mlflow(tmp_path, monkeypatch):
     import mlflow
 
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
@@ -98,19 +102,24 @@ def test_a_run_in_mlflow(tmp_path, monkeypatch, capsys):
     assert found.data.params["latent_dim"] == "16"
     assert found.data.metrics["explained_variance"] > 0
     assert "vowels.refold" in artifacts
-    assert "codes of 16 dimensions" in capsys.readouterr().out
+
+
+# Notebooks
+
+MISTAKEN = "refold.load('nothing.refold')"
 
 
 def test_the_notebook():
-    import nbformat
-    from nbclient import NotebookClient
-
     notebook = nbformat.read(EXAMPLES / "notebook" / "refold.ipynb", as_version=4)
     for cell in notebook.cells:
         cell.source = cell.source.replace("max_epochs = None", "max_epochs = 2")
         cell.source = cell.source.replace("verbose=1", "verbose=1, units=8, latent_steps=0")
-    NotebookClient(notebook, timeout=300).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    notebook.cells.append(nbformat.v4.new_code_cell(MISTAKEN))
+    NotebookClient(notebook, timeout=300, allow_errors=True).execute()
+    *outputs, error = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert error.traceback[-1] == "MissingFileError: There is no model file nothing.refold."
+    assert "_file.py" not in "".join(error.traceback), "frames inside Refold"
+    assert {output.output_type for output in outputs} & {"error"} == set()
     messages = [output.text for output in outputs if output.get("name") == "stderr"]
     assert not [text for text in messages if "longer than the longest in training" not in text]
     shown = [output.data for output in outputs if "data" in output]
@@ -118,3 +127,49 @@ def test_the_notebook():
     assert "<pre>" in bar["text/html"]
     assert sum("image/png" in data for data in shown) == 2
     assert any(">held-out loss<" in data.get("text/html", "") for data in shown)
+
+
+def text(html):
+    return re.sub(r"<[^>]*>", "|", html)
+
+
+def test_models_show_their_facts():
+    assert "<span>Not fitted</span>" in SequenceAutoencoder()._repr_html_()
+    ae = untrained(noisy_sines(40, seed=0, max_steps=30), latent_dim=4)
+    assert "<span>Fitted</span>" in ae._repr_html_()
+    shown = text(ae.model_._repr_html_())
+    for fact in ("1 numeric: x0", "30 steps", "4 latent dimensions", f"{ae.n_parameters_:,}"):
+        assert f"|{fact}|" in shown
+
+
+def test_sequences_show_their_facts():
+    values = [[[1.0, np.nan], [2.0, 3.5]], [], [[1.5, 2.5]]]
+    sequences = Sequences.from_list(values, names=["<b>", "y"], ids=["<i>", "j", "k"])
+    html = sequences._repr_html_()
+    assert "<b>" not in html
+    assert "<i>" not in html
+    shown = text(html)
+    for fact in ("3 sequences, 3 steps", "2 numeric: &lt;b&gt;, y", "1 of 6 entries"):
+        assert f"|{fact}|" in shown
+    assert "&lt;i&gt;, j, k" in shown
+    assert "0 to 2 steps, median 1" in shown
+    many = Sequences(np.zeros((0, 9)), [0])._repr_html_()
+    assert "0 sequences, 0 steps" in many
+    assert "9 numeric: x0, x1, x2, x3, x4, ..." in many
+
+
+def test_outside_a_notebook_the_bar_is_that_of_the_terminal(capsys):
+    with progress_bar() as bar:
+        assert sum(bar.track([1, 2], description="encode")) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "encode" in captured.err
+
+
+def test_an_error_shows_the_call_and_one_line():
+    with pytest.raises(ParameterError, match="latent_dim") as caught:
+        SequenceAutoencoder(latent_dim=-1).fit([[1.0, 2.0]])
+    shown = caught.value._render_traceback_()
+    assert "SequenceAutoencoder(latent_dim=-1).fit" in "\n".join(shown)
+    assert len(shown) == 2
+    assert shown[-1].startswith("ParameterError: latent_dim must be")

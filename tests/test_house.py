@@ -1,4 +1,4 @@
-"""Rules of the code base: loading times, imports, docstrings, sizes of files and folders.
+"""Rules of the code base: loading times, imports, docstrings, and the files of a release.
 
 docs/explanation/design.md describes the rules.
 """
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,29 +23,19 @@ from forks import run_forked
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "refold"
-FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {
-    "duckdb",
-    "jax",
-    "keras",
-    "matplotlib",
-    "pandas",
-    "polars",
-    "pyarrow",
-    "scipy",
-    "sklearn",
+    *("duckdb", "jax", "keras", "matplotlib", "pandas", "polars", "pyarrow", "scipy", "sklearn"),
     "tensorflow",
 }
 
 
-def python(code, *, cwd=None, **environment):
+def python(code, **environment):
     """Run code in a fresh interpreter and return what it printed."""
     kept = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
-        cwd=cwd,
         env=kept | environment,
         check=False,
     )
@@ -56,20 +47,16 @@ def python(code, *, cwd=None, **environment):
 
 
 @pytest.mark.parametrize(
-    ("module", "needed"),
+    ("code", "needed"),
     [
-        ("refold", set()),
-        ("refold.cli", set()),
-        ("refold.arguments", set()),
-        ("refold.sequences", {"pyarrow"}),
-        ("refold.datasets", {"pyarrow"}),
-        ("refold.evaluation", {"pyarrow"}),
-        ("refold.model", {"pyarrow"}),
-        ("refold.search", {"pyarrow"}),
+        ("import refold, refold.cli, refold.arguments", set()),
+        ("from refold.cli import main; main(['fit', '--help'])", set()),
+        ("import refold.datasets, refold.evaluation, refold.model, refold.search", {"pyarrow"}),
     ],
 )
-def test_light_imports_load_nothing_heavy(module, needed):
-    loaded = json.loads(python(f"import json, sys, {module}; print(json.dumps([*sys.modules]))"))
+def test_light_imports_load_nothing_heavy(code, needed):
+    printed = python(f"{code}\nimport json, sys; print(json.dumps([*sys.modules]))")
+    loaded = json.loads(printed.splitlines()[-1])
     assert {name.partition(".")[0] for name in loaded} & HEAVY == needed
 
 
@@ -85,21 +72,11 @@ print(json.dumps([before, [*sys.modules]]))
     assert after - before - sys.stdlib_module_names == {"refold"}
 
 
-def test_help_loads_nothing_heavy():
-    code = "import json, sys\nfrom refold.cli import main\nmain(['fit', '--help'])\n"
-    printed = python(code + "print(json.dumps([*sys.modules]))")
-    loaded = json.loads(printed.splitlines()[-1])
-    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
-
-
 @pytest.mark.parametrize(
     ("code", "seconds"), [("import refold", 0.2), ("import refold.cli as c; c.main(['-h'])", 0.5)]
 )
 def test_imports_are_fast(code, seconds):
-    def cost():
-        return min(_cpu_seconds(code) for _ in range(3)) - _cpu_seconds("pass")
-
-    assert cost() < seconds
+    assert min(_cpu_seconds(code) for _ in range(3)) - _cpu_seconds("pass") < seconds
 
 
 def _cpu_seconds(code):
@@ -124,11 +101,17 @@ def test_public_names_load_when_used():
 
 
 BACKEND = "import refold, keras; print(keras.config.backend())"
-ORDERS = ["refold.models, keras", "keras, refold.models", "refold.training, keras"]
+ORDERS = ["refold.models, keras", "keras, refold.models"]
 LOADED = """
 import {}
 model = keras.models.load_model({!r})
 print(type(model).__module__, model.output_shape)
+"""
+ALREADY = """
+import os, keras
+os.environ.pop('KERAS_BACKEND')
+import refold
+print('KERAS_BACKEND' in os.environ)
 """
 EVERY_ROOM = """
 import os, sys
@@ -142,67 +125,34 @@ for room in ("layers", "models", "network.keras.lstm", "training", "estimator", 
 """
 
 
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory):
-    """Return the output of programs that import Keras, which takes more than a second each."""
+def test_keras_runs_on_jax_by_default_and_loads_models_of_refold(tmp_path):
+    """Also, every room can be the first to be imported."""
     from refold.models import default
 
-    folder = tmp_path_factory.mktemp("keras")
-    path = folder / "autoencoder.keras"
+    path = tmp_path / "autoencoder.keras"
     default(["numeric"], latent_dim=2, max_steps=3, units=4).autoencoder.save(path)
-    (folder / "keras.json").write_text('{"backend": "tensorflow"}')
+    (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
     jax = {"KERAS_BACKEND": "jax"}
-    loaded = {order: LOADED.format(order, str(path)) for order in ORDERS}
-    already = "import os, keras; os.environ.pop('KERAS_BACKEND')\n"
-    kept = "print('KERAS_BACKEND' in os.environ)\n"
-    programs = {
-        "keras.json": (BACKEND, {"KERAS_HOME": str(folder)}),
-        **{order: (code, jax) for order, code in loaded.items()},
-        "refold, keras": (BACKEND, {}),
-        "keras, refold": (f"{already}import refold\n{kept}", jax),
-        "every room": (EVERY_ROOM, jax),
-    }
-    done = run_forked([*programs.values()], options=("-W", "error"), without=("KERAS_BACKEND",))
-    return {name: one.stdout.strip() for name, one in zip(programs, done, strict=True)}
-
-
-def test_keras_runs_on_jax_by_default(printed):
-    assert printed["refold, keras"] == "jax"
-
-
-def test_environment_variable_wins():
+    programs = [
+        (BACKEND, {}),
+        (BACKEND, {"KERAS_HOME": str(tmp_path)}),
+        (ALREADY, jax),
+        *((LOADED.format(order, str(path)), jax) for order in ORDERS),
+        (EVERY_ROOM, jax),
+    ]
+    done = run_forked(programs, options=("-W", "error"), without=("KERAS_BACKEND",))
+    loaded = "refold.network.keras.autoencoder (None, None, 1)"
+    lines = [program.stdout.strip().splitlines()[-1:] for program in done]
+    assert lines == [["jax"], ["jax"], ["False"], [loaded], [loaded], []]
     code = "import os, refold; print(os.environ['KERAS_BACKEND'])"
     assert python(code, KERAS_BACKEND="torch") == "torch"
-
-
-def test_keras_that_is_already_imported_is_left_alone(printed):
-    assert printed["keras, refold"] == "False"
-
-
-def test_keras_json_does_not_choose_the_backend(printed):
-    assert printed["keras.json"].endswith("jax")
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_keras_loads_models_of_refold_without_custom_objects(printed, order):
-    assert printed[order].endswith("refold.network.keras.autoencoder (None, None, 1)")
-
-
-def test_every_room_can_be_the_first_to_be_imported(printed):
-    """The processes have imported the third-party packages, which takes most of the time."""
-    assert printed["every room"] == ""
 
 
 # Imports
 
 
 OUTSIDE = [
-    ("sequences/_schema.py", "import keras", "does not name the package keras"),
     ("sequences/_schema.py", "import polars", "does not name the package polars"),
-    ("errors.py", "import numpy", "does not name the package numpy"),
-    ("evaluation/_pca.py", "import jax", "does not name the package jax"),
-    ("network/packed/encoder.py", "import keras", "does not name the package keras"),
-    ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
     ("cli/training.py", "from refold.training import Training", "does not name training"),
     (
         "datasets/_registry.py",
@@ -260,15 +210,6 @@ def reference():
                     yield f"{name}.{member}", thing
 
 
-def test_public_functions_and_classes_have_a_docstring():
-    bare = [
-        name
-        for name, thing in reference()
-        if (inspect.isclass(thing) or inspect.isroutine(thing)) and not inspect.getdoc(thing)
-    ]
-    assert bare == []
-
-
 def test_public_functions_and_classes_have_a_runnable_example():
     unshown = {
         name
@@ -306,23 +247,55 @@ def undescribed(docstring):
             yield line
 
 
-def test_public_parameters_and_attributes_have_a_description():
+def test_public_names_parameters_and_attributes_are_described():
+    assert [name for name, text in documented() if not text] == []
     assert [(name, one) for name, text in documented() for one in undescribed(text)] == []
-
-
-def test_names_of_the_package_are_in_the_reference():
     things = [thing for _, thing in reference()]
     names = [name for name in refold.__all__ if not inspect.ismodule(getattr(refold, name))]
     missing = {n for n in names if not any(getattr(refold, n) is thing for thing in things)}
     assert missing == {"__version__"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_keep_the_rules(path):
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    assert ast.get_docstring(tree), "a module says what it owns"
-    for node in ast.walk(tree):
-        assert not isinstance(node, ast.Assert), f"line {node.lineno}: raise an error instead"
-        if isinstance(node, ast.ExceptHandler):
-            assert node.type is not None, f"line {node.lineno}: name what is caught"
+def test_files_keep_the_rules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), f"{path}: a module says what it owns"
+        for node in ast.walk(tree):
+            place = f"{path}, line {getattr(node, 'lineno', 0)}"
+            assert not isinstance(node, ast.Assert), f"{place}: raise an error instead"
+            if isinstance(node, ast.ExceptHandler):
+                assert node.type is not None, f"{place}: name what is caught"
+
+
+# A release: the version, the dependencies and the build
+
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_version_is_the_same_everywhere_and_at_one_place_in_each_file():
+    version = re.escape(refold.__version__)
+    for name, pattern in (
+        ("pyproject.toml", rf'^version = "{version}"$'),
+        ("CITATION.cff", rf"^version: {version}$"),
+        ("recipe/recipe.yaml", rf'^  version: "{version}"$'),
+        ("CHANGELOG.md", rf"^## \[?({version}|Unreleased)"),
+    ):
+        assert re.search(pattern, read(name), re.MULTILINE), name
+    # If a version equals one with another meaning, `make version` would replace both.
+    for file in SETTINGS["tool"]["bumpversion"]["files"]:
+        old = file["search"].replace("{current_version}", refold.__version__)
+        assert read(file["filename"]).count(old) == 1, file["filename"]
+
+
+def test_the_conda_package_has_the_dependencies_of_the_project():
+    project = SETTINGS["project"]
+    sections = re.findall(r"^  (\w+):\n((?:    .*\n)+)", read("recipe/recipe.yaml"), re.MULTILINE)
+    lines = {name: re.findall(r"- (.*)", body) for name, body in sections}
+    run = {line.replace(" ", "") for line in lines["run"]}
+    assert run == {f"python{project['requires-python']}", *project["dependencies"]}
+    host = {line.replace(" ", "") for line in lines["host"]}
+    assert host - {"python3.11.*", "pip"} == set(SETTINGS["build-system"]["requires"])

@@ -39,7 +39,6 @@ TAKE_LISTS = {
     "compare": (evaluation.compare, WAVES, BACK),
     "copies": (evaluation.copies, WAVES, BACK),
     "pick_season": (evaluation.pick_season, WAVES),
-    "last_value": (evaluation.last_value, WAVES, 2),
     "seasonal_naive": (evaluation.seasonal_naive, WAVES, 2, 3),
     "pca_cross_fit": (evaluation.pca_cross_fit, WAVES, 2),
 }

@@ -1,5 +1,6 @@
-"""Conventions of scikit-learn, tested with its own tools."""
+"""Conventions of scikit-learn, tested with its own tools and its estimator checks."""
 
+import functools
 import pickle
 import signal
 from copy import deepcopy
@@ -11,19 +12,51 @@ import pytest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import refold
 from refold import SequenceAutoencoder
 from refold.sequences import as_sequences
+from small_data import untrained, without_epochs
 
 TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "random_state": 0, "latent_steps": 0}
 TINY |= {"validation_fraction": 0}
+COLUMNS = "n_features_in_ is the number of features of a step; the columns of the array are steps"
+# The checks pass arrays of shape (n_samples, n_features), which are read as series with one feature
+# and n_features steps. If an expected failure passes, the test fails.
+EXPECTED = {
+    "check_n_features_in": COLUMNS,
+    "check_n_features_in_after_fitting": COLUMNS,
+    "check_transformer_general": "a series may have another length in transform than in fit",
+    "check_estimators_empty_data_messages": "an array without columns is of empty series, which "
+    "exist; the error says that all of them are",
+    "check_fit2d_predict1d": "the error says to put a single sequence into a list, where the "
+    "check wants 'Reshape your data'",
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # warnings about the data of the checks
+@parametrize_with_checks(
+    [SequenceAutoencoder(**TINY | {"latent_dim": 2, "units": 4}, refit=False)],
+    expected_failed_checks=lambda _: EXPECTED,
+)
+def test_check(monkeypatch, estimator, check):
+    """Keep the linear initialization, for which nothing is compiled."""
+    fit = SequenceAutoencoder.fit
+    initialize = without_epochs(fit)
+
+    @functools.wraps(fit)
+    def train_or_initialize(ae, X, y=None, **given):
+        # of fewer than 10 sequences, none is left to validate the initialization
+        few = getattr(X, "shape", (30,))[0] < 10
+        return (fit if few else initialize)(ae, X, y, **given)
+
+    monkeypatch.setattr(SequenceAutoencoder, "fit", train_or_initialize)
+    check(estimator)
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +68,7 @@ def sines():
 
 @pytest.fixture(scope="module")
 def fitted(sines):
-    return SequenceAutoencoder(**TINY).fit(sines)
-
-
-def test_init_only_assigns():
-    marker = object()
-    names = list(SequenceAutoencoder().get_params())
-    assert all(getattr(SequenceAutoencoder(**{name: marker}), name) is marker for name in names)
+    return untrained(sines)
 
 
 def test_clone_and_params(fitted):
@@ -50,88 +77,48 @@ def test_clone_and_params(fitted):
     assert copy.get_params() == ae.get_params()
     assert not hasattr(copy, "encoder_")
     assert ae.set_params(latent_dim=5).latent_dim == 5
-    assert "latent_dim=5" in repr(ae)
-
-
-def test_unknown_arguments_are_named():
     with pytest.raises(ValueError, match="Invalid parameter 'unit' for estimator"):
-        SequenceAutoencoder().set_params(unit=3)
-
-
-def test_tags():
-    tags = get_tags(SequenceAutoencoder())
-    assert tags.input_tags.allow_nan
-    assert tags.input_tags.three_d_array
-    assert tags.input_tags.string
-    assert not tags.target_tags.required
-    assert tags.transformer_tags.preserves_dtype == ["float32"]
+        ae.set_params(unit=3)
 
 
 def test_before_fit(sines):
-    ae = SequenceAutoencoder()
-    for method, given in [
-        ("transform", sines),
-        ("encode", sines),
-        ("encode_blocks", sines),
-        ("detect", sines),
-        ("stream", None),
-        ("reconstruct", sines),
-        ("score", sines),
-        ("inverse_transform", np.zeros((1, 16))),
-        ("decode", np.zeros((1, 16))),
-    ]:
-        with pytest.raises(NotFittedError, match="not fitted yet"):
-            getattr(ae, method)(given)
-
-
-def test_the_error_before_fit_can_be_pickled(sines):
-    with pytest.raises(refold.errors.NotFittedError) as caught:
-        SequenceAutoencoder().transform(sines)
+    ae, codes = SequenceAutoencoder(), np.zeros((1, 16))
+    for method in ("transform", "encode", "encode_blocks", "detect", "reconstruct", "score"):
+        with pytest.raises(refold.errors.NotFittedError, match="not fitted yet"):
+            getattr(ae, method)(sines)
+    for method in (ae.inverse_transform, ae.decode, ae.features):
+        with pytest.raises(refold.errors.NotFittedError, match="not fitted yet") as caught:
+            method(codes)
+    with pytest.raises(refold.errors.NotFittedError):
+        pickle.loads(pickle.dumps(ae)).save("model.refold")  # noqa: S301
     sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
     assert isinstance(sent, refold.errors.NotFittedError)
     assert str(sent) == str(caught.value)
 
 
-def test_fit_transform_is_fit_then_transform(fitted, sines):
-    assert np.array_equal(
-        SequenceAutoencoder(**TINY).fit_transform(sines),
-        fitted.transform(sines),
-    )
-
-
-def test_set_output_pandas(sines):
-    ae = SequenceAutoencoder(**TINY).set_output(transform="pandas").fit(sines)
+def test_frames_of_codes(fitted, sines):
+    ae = deepcopy(fitted).set_output(transform="pandas")
     codes = ae.transform(sines)
-    assert isinstance(codes, pd.DataFrame)
     assert list(codes.columns) == [f"sequenceautoencoder{i}" for i in range(3)]
+    assert list(codes.index) == list(range(30))
     assert isinstance(ae.encode(sines), np.ndarray)
-    assert len(ae.reconstruct(sines)) == 30
     assert len(ae.inverse_transform(codes)) == 30
     assert isinstance(pickle.loads(pickle.dumps(ae)).transform(sines), pd.DataFrame)  # noqa: S301
-
-
-def test_a_frame_of_codes_has_the_index_of_the_sequences(fitted, sines):
-    ae = deepcopy(fitted).set_output(transform="pandas")
     index = [f"s{i}" for i in range(30)]
     series = pd.Series(sines.to_list(), index=index)
     for table in (series, series.to_frame()):
         assert list(ae.transform(table).index) == index
-    assert list(ae.transform(sines).index) == list(range(30))
+    for container in ("pandas", "polars"):
+        with config_context(transform_output=container):
+            codes = fitted.transform(sines)
+        assert type(codes).__module__.startswith(container)
+        assert np.array_equal(codes.to_numpy(), fitted.transform(sines))
 
 
 def test_a_warning_of_transform_names_the_line_of_the_user(fitted):
     with pytest.warns(UserWarning, match="longer than the longest in training") as caught:
         fitted.transform([np.zeros(11)])
     assert caught[0].filename == __file__
-
-
-def test_output_follows_the_configuration(fitted, sines):
-    for container in ("pandas", "polars"):
-        with config_context(transform_output=container):
-            codes = fitted.transform(sines)
-        assert type(codes).__module__.startswith(container)
-        assert list(codes.columns) == [f"sequenceautoencoder{i}" for i in range(3)]
-        assert np.array_equal(codes.to_numpy(), fitted.transform(sines))
 
 
 @pytest.mark.usefixtures("no_epochs")
@@ -148,6 +135,7 @@ def test_union_and_column_transformer(sines):
     assert list(frame.index) == list(table.age + 100)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_metadata_routing(sines, tmp_path):
     path = tmp_path / "a.checkpoint"
     with config_context(enable_metadata_routing=True):
@@ -161,18 +149,6 @@ def test_metadata_routing(sines, tmp_path):
     assert pipeline[-1].latent_dim_ == 3
 
 
-def test_a_diagram_of_a_pipeline_shows_the_arguments(fitted):
-    html = make_pipeline(fitted)._repr_html_()
-    assert "calibration_fraction" in html or not hasattr(fitted, "_get_params_html")
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_cross_validation(sines):
-    scores = cross_val_score(SequenceAutoencoder(**TINY), sines, cv=KFold(2))
-    assert scores.shape == (2,)
-    assert np.isfinite(scores).all()
-
-
 @pytest.mark.usefixtures("no_epochs")
 def test_pipeline_and_grid_search(sines):
     labels = np.arange(30) % 2
@@ -182,16 +158,16 @@ def test_pipeline_and_grid_search(sines):
     )
     search.fit(sines, labels)
     assert search.predict(sines).shape == (30,)
-    assert search.best_params_["sequenceautoencoder__latent_dim"] in {2, 3}
+    assert "latent_dim" in search._repr_html_()
 
 
 class Raise(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        raise StopIteration(logs["loss"])
+    def on_train_begin(self, logs=None):
+        raise StopIteration
 
 
 def test_fit_raises_the_exception_of_a_callback(sines):
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(StopIteration, match=r"\d"):
-        clone(SequenceAutoencoder(**TINY)).fit(sines, callbacks=[Raise()])
+    with pytest.raises(StopIteration):
+        SequenceAutoencoder(**TINY).fit(sines, callbacks=[Raise()])
     assert signal.getsignal(signal.SIGINT) is handler

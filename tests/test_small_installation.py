@@ -148,7 +148,7 @@ def test_commands_that_need_training_packages_say_so(tmp_path):
         ("refold.load(sys.argv[2])", "A model that is not the default one", REFUSED),
         ("refold.evaluation.PCABaseline(1).fit([[1.0], [2.0]])", "PCA", REFUSED),
         ("refold.evaluation.probe([[1.0], [2.0]], [0, 1])", "A linear probe", REFUSED),
-        ("refold.evaluation.two_sample_test([[1.0]], [[1.0]])", "A two-sample test", REFUSED),
+        ("refold.evaluation.compare([[1.0]], [[1.0]])", "A two-sample test", REFUSED),
         ("refold.search.cluster(None)", "Finding clusters", REFUSED),
     ],
 )

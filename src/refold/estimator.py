@@ -205,6 +205,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         each. Not saved.
     n_features_in_ : int
         Number of columns.
+    n_parameters_ : int
+        Number of trainable parameters in encoder, decoders and length model.
+    num_calibrated_ : int
+        Number of normal sequences that calibrate ``detect``.
     active_dimensions_ : int or None
         With ``variational=True``: number of latent dimensions whose means have a variance above
         0.01 over the training data [2]_, or over 4096 sequences of it.
@@ -608,21 +612,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Steps of latent optimization, also if ``latent_steps`` is "auto"."""
         return self.model_.latent_steps
 
-    @property
-    def autoregressive_(self) -> bool:
-        """Whether the decoder is autoregressive, also if ``decoder`` is "auto"."""
-        return self.model_.network.autoregressive
-
-    @property
-    def num_calibrated_(self) -> int:
-        """Number of normal sequences that calibrate ``detect``."""
-        return self.model_.num_calibrated
-
-    @property
-    def n_parameters_(self) -> int:
-        """Number of trainable parameters in encoder, decoders and length model."""
-        return self.model_.network.num_parameters
-
     # scikit-learn
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -679,6 +668,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.best_epoch_ = history.best_epoch
         self.initial_loss_ = history.initial_loss
         self.n_features_in_ = model.schema.num_columns
+        self.n_parameters_ = model.network.num_parameters
+        self.num_calibrated_ = model.num_calibrated
+        self.autoregressive_ = model.network.autoregressive
         self.active_dimensions_ = model.active_dimensions
 
 
@@ -687,17 +679,11 @@ class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):
 
 
 def _describe_interruption(outcome: "FitResult", checkpoint: Any) -> str:
-    if outcome.phase is None:
-        kept = "no weights are kept"
-    elif outcome.epoch == 0:
-        kept = "the initial weights are kept"
-    else:
-        kept = f"the weights of epoch {outcome.epoch} are kept"
-    if checkpoint is None:
-        return f"Training was interrupted; {kept}."
-    done = outcome.history["epoch"]
-    when = f"after epoch {done[-1]}" if done else "in the first epoch"
-    return Message(
-        f"Training was interrupted {when}. Its state is saved; {argument(resume=True)} continues "
-        f"from {str(getattr(checkpoint, 'path', checkpoint))!r}."
-    )
+    if checkpoint is not None:
+        return Message(
+            f"Training was interrupted after epoch {len(outcome.history['epoch'])}. Its state is "
+            f"saved; {argument(resume=True)} continues from "
+            f"{str(getattr(checkpoint, 'path', checkpoint))!r}."
+        )
+    kept = "no weights" if outcome.phase is None else f"the weights of epoch {outcome.epoch}"
+    return f"Training was interrupted; {kept} are kept."

@@ -15,12 +15,12 @@ RNG = np.random.default_rng(0)
 SINES = [np.sin(np.arange(20 + i % 9) / 3 + i) + RNG.normal(0, 0.1, 20 + i % 9) for i in range(80)]
 
 
-def with_column(make):
+def with_column(make, name="made"):
     """Return sines with a second column that is computed from the index and the length."""
     return Sequences.from_list(
         [np.stack([one, make(i, len(one))], axis=1) for i, one in enumerate(SINES)],
-        names=["x", "made"],
-        column_types={"made": "numeric"},
+        names=["x", name],
+        column_types={name: "numeric"},
     )
 
 
@@ -35,82 +35,72 @@ def repeated_end():
     return series
 
 
-TRIGGERS = {
-    "constant-column": with_column(lambda i, t: np.full(t, 3.0)),
-    "id-like": with_column(lambda i, t: np.full(t, float(i))),
-    "per-sequence": with_column(lambda i, t: np.full(t, float(i % 4))),
-    "time-like": with_column(lambda i, t: np.arange(t) + 10.0 * i),
-    "integer-codes": with_column(lambda i, t: RNG.integers(0, 5, t).astype(float)),
-    "missing-values": with_column(lambda i, t: np.where(np.arange(t) % 9, np.nan, RNG.normal())),
-    "heavy-tails": with_column(lambda i, t: np.exp(3 * RNG.normal(size=t))),
-    "different-levels": with_column(lambda i, t: 100.0 * (i % 7) + RNG.normal(size=t)),
-    "suspicious-values": with_column(lambda i, t: np.append(RNG.normal(size=t - 1), -99999.0)),
-    "many-categories": tokens(lambda i, j: f"w{(i * 20 + j) % 500}"),
-    "few-sequences": SINES[:20],
-    "empty-sequences": [*SINES, *[np.zeros(0)] * 20],
-    "duplicates": [*SINES, *SINES[:5]],
-    "overlapping-windows": windows(SINES, 10, 5).sequences,
-    "long-sequences": [np.sin(np.arange(1500) / (5 + i)) for i in range(70)],
-    "spread-lengths": [*[one[:3] for one in SINES], np.sin(np.arange(900) / 9)],
-    "repeated-end": repeated_end(),
-}
+LEVELS = with_column(lambda i, t: 100.0 * (i % 7) + RNG.normal(size=t))
+OUTLIERS = with_column(lambda i, t: np.append(RNG.normal(size=t - 1), -99999.0))
+COPIES = [*SINES, *SINES[:5]]
 
 
-@pytest.mark.parametrize("name", TRIGGERS)
-def test_data_triggers_its_finding(name):
-    found = {one.name: one.message for one in data_findings(TRIGGERS[name])}
-    assert name in found
-    assert "\n" not in found[name]
+@pytest.mark.parametrize(
+    ("data", "name", "words"),
+    [
+        (with_column(lambda i, t: np.full(t, 3.0)), "constant-column", "'made'"),
+        (with_column(lambda i, t: np.full(t, float(i))), "id-like", "as ids do"),
+        (tokens(lambda i, j: f"{i}-{j}"), "id-like", "most occur once"),
+        (with_column(lambda i, t: np.full(t, float(i % 4))), "per-sequence", "as labels are"),
+        (with_column(lambda i, t: np.arange(t) + 10.0 * i), "time-like", "ascends in every seq"),
+        (
+            with_column(lambda i, t: np.roll(np.arange(t), 5), "Time"),
+            "unsorted-time",
+            "time='Time' and sort=True",
+        ),
+        (
+            with_column(lambda i, t: RNG.integers(0, 5, t).astype(float)),
+            "integer-codes",
+            "only 5 different whole numbers",
+        ),
+        (
+            with_column(lambda i, t: np.where(np.arange(t) % 9, np.nan, RNG.normal())),
+            "missing-values",
+            "of those of column 'made'",
+        ),
+        (with_column(lambda i, t: np.exp(3 * RNG.normal(size=t))), "heavy-tails", "np.log1p(x)"),
+        (LEVELS, "different-levels", "scale='sequence'"),
+        (OUTLIERS, "suspicious-values", "-99999"),
+        (tokens(lambda i, j: f"w{(i * 20 + j) % 500}"), "many-categories", "500 categories"),
+        (SINES[:20], "few-sequences", "20 sequences are few for 16 latent dimensions"),
+        ([np.sin(np.arange(500))], "few-sequences", "refold.sequences.windows(x, 100)"),
+        (COPIES, "duplicates", "5 of 85 sequences are exact copies"),
+        (windows(SINES, 10, 5).sequences, "overlapping-windows", "share steps"),
+        ([np.sin(np.arange(1500) / (5 + i)) for i in range(70)], "long-sequences", "1500 steps"),
+        (repeated_end(), "repeated-end", "give the true lengths"),
+    ],
+)
+def test_data_triggers_its_finding(data, name, words):
+    messages = [one.message for one in data_findings(data) if one.name == name]
+    assert len(messages) == 1
+    assert words in messages[0]
+    assert "\n" not in messages[0]
 
 
 def test_sound_data_has_no_finding():
     assert data_findings(SINES) == ()
     assert data_findings(refold.datasets.japanese_vowels().train) == ()
-
-
-def test_unsorted_times():
-    data = Sequences.from_list(
-        [np.stack([one, np.roll(np.arange(len(one)), 5)], axis=1) for one in SINES],
-        names=["x", "Time"],
-    )
-    [one] = [one for one in data_findings(data) if one.name == "unsorted-time"]
-    assert "time='Time' and sort=True" in one.message
-    assert "--time Time --sort" in as_options(one.message)
-
-
-def test_different_causes_have_different_advice():
-    assert "'made' is missing in more than 80%" in advice("missing-values")
-    gaps = with_column(lambda i, t: np.where(np.arange(t) % 3, np.nan, RNG.normal()))
-    assert "denoise='steps:0.2'" in advice("missing-values", gaps)
-    assert "most occur once" in advice("id-like", tokens(lambda i, j: f"{i}-{j}"))
-
-
-def advice(name, data=None):
-    found = data_findings(TRIGGERS[name] if data is None else data)
-    return next(one.message for one in found if one.name == name)
-
-
-def test_scales_depend_on_the_scaling():
-    large = with_column(lambda i, t: 1e4 * RNG.normal(size=t))
-    assert data_findings(large) == ()
-    [one] = data_findings(large, scale=None)
-    assert one.name == "different-scales"
-    assert data_findings(TRIGGERS["different-levels"], scale="sequence") == ()
-
-
-def test_outliers_do_not_also_count_as_heavy_tails():
-    found = data_findings(TRIGGERS["suspicious-values"])
-    assert [one.name for one in found] == ["suspicious-values"]
-
-
-def test_long_series_give_a_finding():
-    assert "refold.sequences.windows(x, 100)" in advice("few-sequences", [np.sin(np.arange(500))])
+    assert data_findings(LEVELS, scale="sequence") == ()
     cut = windows([np.sin(np.arange(700) / 9) + RNG.normal(0, 0.1, 700)], 10, 10).sequences
     assert data_findings(cut) == ()
 
 
+def test_advice_for_the_command_line():
+    [finding] = data_findings(SINES[:10], latent_dim=4)
+    assert "--latent-dim 1" in as_options(finding.message)
+
+
+def test_outliers_do_not_also_count_as_heavy_tails():
+    assert [one.name for one in data_findings(OUTLIERS)] == ["suspicious-values"]
+
+
 def test_data_in_files(tmp_path):
-    write(TRIGGERS["duplicates"], tmp_path / "sines.parquet")
+    write(Sequences.from_list(COPIES), tmp_path / "sines.parquet")
     found = data_findings(mapped(tmp_path / "sines.parquet", block_bytes=1000))
     assert [one.name for one in found] == ["duplicates"]
 

@@ -1,13 +1,17 @@
-"""Baseline forecasts, and errors of forecasts computed by hand."""
+"""Baseline forecasts and errors of forecasts computed by hand, and conformal calibration."""
 
 import numpy as np
 import pytest
+from scipy.stats import false_discovery_control
 
 from refold.errors import DataError, ParameterError
 from refold.evaluation import (
-    ForecastAccuracy,
+    adjusted_p_values,
+    conformal_margins,
+    conformal_p_values,
     forecast_errors,
-    last_value,
+    least_calibration,
+    linear_continuation,
     pick_season,
     seasonal_naive,
 )
@@ -16,24 +20,26 @@ from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, sp
 NAN = float("nan")
 
 
-def test_the_last_observed_value_of_each_column():
+def test_naive_forecasts_by_hand():
     before = as_sequences([np.array([[1.0, NAN], [2.0, 5.0], [NAN, 6.0]]), np.array([[3.0, NAN]])])
-    found = last_value(before, 2).to_list()
-    assert found[0].tolist() == [[2.0, 6.0], [2.0, 6.0]]
-    assert np.array_equal(found[1], [[3.0, NAN], [3.0, NAN]], equal_nan=True)
-    assert np.isnan(last_value(as_sequences([[1.0], []]), 2).to_list()[1]).all()
+    last = seasonal_naive(before, 2, 1).to_list()
+    assert last[0].tolist() == [[2.0, 6.0], [2.0, 6.0]]
+    assert np.array_equal(last[1], [[3.0, NAN], [3.0, NAN]], equal_nan=True)
+    lines = linear_continuation(before, 2).to_list()
+    assert lines[0].tolist() == [[3.0, 7.0], [4.0, 8.0]]
+    assert lines[1][:, 0].tolist() == [3.0, 3.0]
 
 
 def test_the_last_season_is_repeated():
-    before = as_sequences([[9.0, 1.0, 2.0, 3.0], [7.0]])
-    found = seasonal_naive(before, 5, 3).to_list()
+    found = seasonal_naive(as_sequences([[9.0, 1.0, 2.0, 3.0], [7.0], []]), 5, 3).to_list()
     assert found[0].tolist() == [1.0, 2.0, 3.0, 1.0, 2.0]
     assert found[1].tolist() == [7.0] * 5  # shorter than a season
+    assert np.isnan(found[2]).all()
     # missing values of the last season come from the season before
     assert seasonal_naive(as_sequences([[4.0, 5.0, NAN, 6.0]]), 2, 2)[0].ravel().tolist() == [4, 6]
 
 
-@pytest.mark.parametrize("season", [2, 5, 12])
+@pytest.mark.parametrize("season", [2, 12])
 def test_seasons_are_found(season):
     rng = np.random.default_rng(season)
     pattern = rng.normal(size=season)
@@ -62,13 +68,32 @@ def test_errors_by_hand():
     )
 
 
+def test_errors_by_column_and_step():
+    level = np.random.default_rng(0).normal(size=(30, 1)) * np.ones((30, 8))
+    noise = np.random.default_rng(1).normal(size=(30, 8))
+    both = as_sequences(np.stack([level, noise], axis=2), names=["level", "noise"])
+    before, after = split_at(both, 5)
+    ahead = after.with_values(after.values + np.array([1.0, 0.0]))
+    errors = forecast_errors(before, after, ahead, Scaler.fit(both))
+    assert errors.by_step["model"][:, 0] == pytest.approx(1.0)
+    assert (errors.by_step["last_value"][:, 0] == 0).all()
+    assert errors.worse == (
+        "Worse than the last value in level at steps 1-3; than the linear continuation in level "
+        "at steps 1-3."
+    )
+    rows = errors.to_table().to_pylist()
+    assert [(row["column"], row["step"]) for row in rows[2:4]] == [("level", 3), ("noise", 1)]
+    by_hand = np.sqrt(np.mean((noise[:, 4] - noise[:, 5]) ** 2))
+    assert rows[3]["last_value"] == pytest.approx(by_hand)
+
+
 def test_categorical_columns_have_an_accuracy():
     schema = Schema((Column("x", "numeric"), Column("on", "binary")))
     values = np.array([[1.0, 0.0], [-1.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
     series = Sequences(values, [0, 4], schema=schema)
     before, after = split_at(series, 2)
     found = forecast_errors(before, after, after, Scaler.fit(series), season=2)
-    assert found.accuracy == ForecastAccuracy(1.0, 0.5, 0.0)
+    assert found.accuracy == {"model": 1.0, "last_value": 0.5, "seasonal_naive": 0.0}
     assert str(found).endswith("; accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 0 %")
     words = as_sequences(["abab", "baba"])
     before, after = split_at(words, 2)
@@ -77,12 +102,35 @@ def test_categorical_columns_have_an_accuracy():
     assert str(found) == "accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 100 %"
 
 
-@pytest.mark.parametrize(("steps", "season"), [(0, 1), (1, 0)])
-def test_bad_arguments(steps, season):
-    with pytest.raises(ParameterError, match="must be a positive integer"):
-        seasonal_naive(as_sequences([[1.0]]), steps, season)
-
-
-def test_no_sequence():
+def test_mistakes_are_named():
+    for steps, season in ((0, 1), (1, 0)):
+        with pytest.raises(ParameterError, match="must be a positive integer"):
+            seasonal_naive(as_sequences([[1.0]]), steps, season)
     with pytest.raises(DataError, match="no sequence"):
         pick_season(as_sequences([[1.0]])[[]])
+
+
+# Conformal calibration
+
+
+def test_conformal_p_values_and_margins_by_hand():
+    found = conformal_p_values(np.array([5.0, 3.0, 0.0, np.nan]), np.array([3.0, 1.0, 2.0, 4.0]))
+    np.testing.assert_array_equal(found, [1 / 5, 3 / 5, 1.0, np.nan])
+    residuals = np.array([[1.0, np.nan], [3.0, 5.0], [2.0, np.nan]])
+    assert conformal_margins(residuals, 0.25).tolist() == [3.0, np.inf]
+    assert conformal_margins(residuals, 0.5).tolist() == [2.0, 5.0]
+    assert conformal_margins(np.empty((0, 2)), 0.5).tolist() == [np.inf, np.inf]
+    for alpha, count in ((0.5, 1), (0.1, 9), (0.03, 33)):
+        assert least_calibration(alpha) == count
+        smallest = [conformal_p_values(np.ones(1), np.zeros(n))[0] for n in (count, count - 1)]
+        assert smallest[0] <= alpha + 1e-12 < smallest[1]
+
+
+def test_adjusted_p_values_are_those_of_scipy_also_by_counts():
+    values = np.random.default_rng(0).integers(1, 40, 500) / 40
+    expected = false_discovery_control(values)
+    np.testing.assert_allclose(adjusted_p_values(values), expected, rtol=1e-12)
+    different, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    backward = adjusted_p_values(different[::-1], counts[::-1])[::-1]
+    np.testing.assert_allclose(backward[index], expected, rtol=1e-12)
+    assert adjusted_p_values(np.zeros(0)).shape == (0,)

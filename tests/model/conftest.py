@@ -1,12 +1,21 @@
-"""One fitted model for all tests of this folder."""
+"""Fitted models for all tests of this folder."""
 
 import pytest
 
-from model.small import TINY, sines
 from refold import SequenceAutoencoder
+from small_data import sines, untrained
+
+WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
 
 
 @pytest.fixture(scope="session")
 def bare():
     """Return a model without calibration; tests calibrate copies of it."""
-    return SequenceAutoencoder(**TINY).fit(sines(60))
+    return untrained(sines(60), latent_dim=4)
+
+
+@pytest.fixture(scope="session")
+def spelling():
+    """Return a model of words, which decodes most of them exactly."""
+    options = {"latent_dim": 6, "units": 24, "max_epochs": 60, "latent_steps": 0}
+    return SequenceAutoencoder(**options, refit=False, random_state=0).fit(WORDS * 10)

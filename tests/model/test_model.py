@@ -1,22 +1,33 @@
-"""A model does what its estimator does, and does not change."""
+"""A model does what its estimator does, does not change, and is the same from a file."""
 
 import dataclasses
+import json
+import os
 import pickle
+import random
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import refold
 from refold import SequenceAutoencoder, load
-from refold.errors import NotFittedError, ParameterError
-from refold.model import Model, dumps, model_of
-from refold.sequences import codes_to_arrow, write
+from refold.errors import ModelFileError, NotFittedError, ParameterError, RefoldError
+from refold.model import _file, dumps, model_of, pack_container, read_container, write_container
+from refold.sequences import as_sequences, codes_to_arrow, write
 from small_data import mapped, ragged, untrained
 
 
 @pytest.fixture(scope="module")
 def ae():
     return untrained(ragged()).calibrate(ragged(seed=1))
+
+
+@pytest.fixture
+def path(ae, tmp_path):
+    path = tmp_path / "m.refold"
+    ae.save(path)
+    return path
 
 
 def same(one, other):
@@ -26,11 +37,9 @@ def same(one, other):
     )
 
 
-def test_estimator_model_and_file_give_the_same_bits(ae, tmp_path):
-    ae.save(tmp_path / "m.refold")
+def test_estimator_model_and_file_give_the_same_bits(ae, path):
     new, codes = ragged(seed=2), ae.transform(ragged(seed=2))
-    for model in (ae.model_, load(tmp_path / "m.refold"), pickle.loads(pickle.dumps(ae.model_))):  # noqa: S301
-        assert isinstance(model, Model)
+    for model in (ae.model_, load(path), pickle.loads(pickle.dumps(ae.model_))):  # noqa: S301
         same(model.encode(new), codes)
         same(model.decode(codes), ae.inverse_transform(codes))
         same(model.reconstruct(new), ae.reconstruct(new))
@@ -47,7 +56,7 @@ def test_estimator_model_and_file_give_the_same_bits(ae, tmp_path):
 
 
 def test_blocks_of_a_file_have_the_same_codes(ae, tmp_path):
-    new = refold.sequences.as_sequences(ragged(seed=2))
+    new = as_sequences(ragged(seed=2))
     write(new, tmp_path / "new.parquet")
     source = mapped(tmp_path / "new.parquet", block_bytes=400)
     blocks = list(ae.model_.encode_blocks(source))
@@ -57,32 +66,23 @@ def test_blocks_of_a_file_have_the_same_codes(ae, tmp_path):
 
 
 def test_a_model_does_not_change(ae):
-    model = ae.model_
-    before = dumps(model)
+    model, before = ae.model_, dumps(ae.model_)
     again = model.calibrate(ragged(12, seed=3))
     assert (again.num_calibrated, model.num_calibrated) == (12, 24)
-    assert len(again.held_out_errors) == 12
-    assert again.hash == model.hash
     more = model.with_latent_steps(2)
     assert (more.latent_steps, model.latent_steps) == (2, 0)
-    assert more.hash == model.hash
-    assert dumps(model) == before
+    assert again.hash == more.hash == model.hash
     with pytest.raises(dataclasses.FrozenInstanceError):
         model.latent_steps = 2
+    further = untrained(ragged(), latent_dim=2)
+    first, file = further.model_, dumps(further.model_)
+    assert further.partial_fit(ragged(seed=3)).model_.hash != first.hash
+    assert dumps(first) == file
+    assert dumps(model) == before
 
 
-def test_a_fit_does_not_change_the_model_before():
-    ae = untrained(ragged(), latent_dim=2)
-    before, file = ae.model_, dumps(ae.model_)
-    ae.partial_fit(ragged(seed=3))
-    assert ae.model_ is not before
-    assert ae.model_.hash != before.hash
-    assert dumps(before) == file
-
-
-def test_the_steps_of_latent_optimization_are_saved(ae, tmp_path):
-    path, new = tmp_path / "m.refold", ragged(seed=2)
-    more = ae.model_.with_latent_steps(2)
+def test_the_steps_of_latent_optimization_are_saved(ae, path):
+    new, more = ragged(seed=2), ae.model_.with_latent_steps(2)
     more.save(path)
     assert load(path).latent_steps == SequenceAutoencoder.load(path).latent_steps_ == 2
     same(load(path).encode(new), more.encode(new))
@@ -103,11 +103,122 @@ def test_sizes(ae):
 
 def test_a_model_is_told_from_other_values(ae):
     assert model_of(ae) is model_of(ae.model_) is ae.model_
-    with pytest.raises(NotFittedError, match="not fitted yet"):
-        model_of(SequenceAutoencoder())
-    with pytest.raises(NotFittedError, match="not fitted yet"):
-        codes_to_arrow(np.zeros((1, 16)), model=SequenceAutoencoder())
+    for call in (model_of, lambda ae: codes_to_arrow(np.zeros((1, 16)), model=ae)):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            call(SequenceAutoencoder())
     with pytest.raises(ParameterError, match="Got the class SequenceAutoencoder"):
         model_of(SequenceAutoencoder)
     with pytest.raises(ParameterError, match="Got a str"):
         model_of("m.refold")
+
+
+def test_sequences_held_back_from_training_are_remembered(tmp_path):
+    sines = refold.datasets.noisy_sines(20, seed=0)
+    untrained(sines, calibration_fraction=0.25).save(tmp_path / "sines.refold")
+    loaded = load(tmp_path / "sines.refold")
+    apart = loaded.held_back(sines)
+    assert apart.sum() == 5 + round(0.1 * 15)
+    assert not loaded.held_back(refold.datasets.noisy_sines(20, seed=1)).any()
+    assert loaded.held_back(sines[::-1][apart[::-1]]).all()
+
+
+# Files
+
+
+def test_all_arguments_and_fields_are_saved_and_the_file_is_always_the_same(ae, path, tmp_path):
+    random.seed(1)
+    expected = random.random()  # noqa: S311
+    random.seed(1)
+    model, loaded, estimator = ae.model_, load(path), SequenceAutoencoder.load(path)
+    assert random.random() == expected  # noqa: S311
+    assert estimator.get_params() == ae.get_params()
+    for name in ("history_", "initial_loss_", "schema_", "max_steps_", "n_parameters_"):
+        assert getattr(estimator, name) == getattr(ae, name)
+    for name in ("history", "held_out_errors", "fingerprints", "calibration", "arguments"):
+        np.testing.assert_equal(getattr(loaded, name), getattr(model, name), err_msg=name)
+    pickled = [pickle.loads(pickle.dumps(kind)) for kind in (ae, model)]  # noqa: S301
+    for kind in (ae, model, loaded, estimator, *pickled):
+        kind.save(tmp_path / "again.refold")
+        assert (tmp_path / "again.refold").read_bytes() == path.read_bytes()
+
+
+def test_a_changed_file_is_refused(path):
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for position in [*rng.integers(0, len(data), 40), len(data) - 1]:
+        changed = bytearray(data)
+        changed[position] ^= 0x10
+        path.write_bytes(changed)
+        with pytest.raises(ModelFileError, match=r"m\.refold"):
+            load(path)
+    with pytest.raises(ModelFileError, match="its checksum does not match"):
+        load(path)
+
+
+def test_other_versions_are_refused(ae, path, monkeypatch):
+    config, arrays = read_container(path)
+    config["parameters"]["wings"] = 2
+    write_container(path, pack_container(config, arrays))
+    with pytest.raises(ModelFileError, match=r"m\.refold comes from another .*: wings\."):
+        SequenceAutoencoder.load(path)
+    config["specification"]["units"] = 10**7
+    write_container(path, pack_container(config, arrays))
+    with pytest.raises(ModelFileError, match="does not hold what a model needs"):
+        load(path)
+    monkeypatch.setattr(_file, "VERSION", 7)
+    ae.save(path)
+    monkeypatch.undo()
+    with pytest.raises(ModelFileError, match="format version 7, and this Refold reads up to 1"):
+        load(path)
+
+
+def with_header(header, length=None):
+    text = json.dumps(header).encode()
+    return (length or len(text)).to_bytes(8, "little") + text + bytes(8)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04 a zip",
+        b"\x08\0\0\0\0\0\0\0{nojson}",
+        with_header({"a": 1}, length=2**60),
+        with_header({"a": {"dtype": "F32", "shape": [10**9] * 2, "data_offsets": [0, 8]}}),
+    ],
+)
+def test_files_that_are_not_models_are_refused(tmp_path, content):
+    path = tmp_path / "other.bin"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"other\.bin is not a Refold model, or it is cut"):
+        load(path)
+
+
+def test_cut_and_missing_files_other_safetensors_and_folders_are_refused(ae, path, tmp_path):
+    data = path.read_bytes()
+    for share in (0.0001, 0.5, 0.999):
+        path.write_bytes(data[: int(share * len(data))])
+        with pytest.raises(ModelFileError, match=r"m\.refold is not a Refold model, or it is cut"):
+            load(path)
+    save_file({"a": np.zeros(3)}, tmp_path / "weights.safetensors")
+    with pytest.raises(ModelFileError, match="is not a Refold model"):
+        load(tmp_path / "weights.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"no model file .*nothing\.refold"):
+        load(tmp_path / "nothing.refold")
+    with pytest.raises(ModelFileError, match="is a folder"):
+        load(tmp_path)
+    with pytest.raises(RefoldError, match="no-such-folder"):
+        ae.save(tmp_path / "no-such-folder" / "model.refold")
+
+
+def test_a_failed_write_keeps_the_old_file(ae, path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        ae.save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

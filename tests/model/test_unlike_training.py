@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 
 import refold
-from model.small import sines
 from refold import Sequences
 from refold.cli import main
 from refold.errors import DataError
 from refold.model import _inputs, check_untrained, describe_longer
-from refold.network.keras.build import keras_models
 from refold.sequences import as_sequences, fingerprints, write
 from refold.training import _split
 from refold.training._split import Source, joined_fingerprints
-from small_data import mapped, untrained
+from small_data import mapped, sines, untrained
 
 
 def the_warning(call):
@@ -47,62 +45,34 @@ def ae():
     return untrained(train[:20], latent_dim=2).calibrate(train[20:])
 
 
-@pytest.mark.parametrize(
-    ("call", "expected"),
-    [
-        (lambda ae: ae.reconstruct(MIXED), ONE + "They are decoded at their own length"),
-        (lambda ae: ae.score(MIXED), ONE + "They are decoded at their own length"),
-        (lambda ae: ae.transform(MIXED), ONE + "The model never saw the steps after step 6"),
-        (lambda ae: ae.detect(MIXED, alpha=0.2), "anomalous for their length alone"),
-        (
-            lambda ae: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]),
-            "1 of 2 lengths is longer than the longest in training: 9 steps against 6. The model "
-            "never wrote",
-        ),
-    ],
-)
-def test_each_method_warns_once_of_longer_sequences(ae, call, expected):
-    assert expected in the_warning(lambda: call(ae))
-
-
-def test_sequences_as_long_as_in_training_cause_no_warning(ae):
-    sequences = waves(6, 5, 3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ae.reconstruct(sequences)
-        ae.score(sequences)
-        ae.detect(sequences, alpha=0.2)
+def test_each_method_warns_once_of_longer_sequences_and_of_no_others(ae):
+    for method in (ae.reconstruct, ae.score, ae.transform, lambda X: ae.detect(X, alpha=0.2)):
+        assert the_warning(lambda method=method: method(MIXED)).startswith(ONE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            method(waves(6, 5, 3))
+    text = the_warning(lambda: ae.inverse_transform(np.zeros((2, 2)), lengths=[9, 6]))
+    assert text.startswith("1 of 2 lengths is longer than the longest in training: 9 steps against")
+    assert "ask for at most 6 steps with lengths=" in text
 
 
 def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
-    back, codes = ae.reconstruct(MIXED), ae.transform(MIXED)
-    assert len(back[1]) == 30
-    assert all(map(np.array_equal, back, ae.reconstruct(MIXED, codes=codes)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        back, codes = ae.reconstruct(MIXED), ae.transform(MIXED)
+        assert len(back[1]) == 30
+        assert all(map(np.array_equal, back, ae.reconstruct(MIXED, codes=codes)))
     short = [0, 2, 3]
     for i, one in zip(short, ae.inverse_transform(codes[short]), strict=True):
-        assert back[i].shape == one.shape
         assert np.allclose(back[i], one, atol=1e-6)
     with pytest.raises(DataError, match=r"Got 1 codes for 4 sequences. Give one for each\."):
-        ae.reconstruct(MIXED, codes=codes[:1])
+        ae.reconstruct(waves(5, 5, 6, 3), codes=codes[:1])
 
 
-def test_predicted_lengths(ae, tmp_path):
-    ae.save(tmp_path / "m.refold")
-    other = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
-    *_, bias = keras_models(other.model_.network).length.trainable_variables
-    bias.assign([20.0, 0.0])  # 20 standard deviations above the mean length
-    text = the_warning(lambda: other.inverse_transform(np.zeros((2, 2), np.float32)))
-    assert text.startswith(
-        "2 of 2 predicted lengths are longer than the longest in training: up to"
-    )
-    # they may exceed the longest by a tenth
-    assert describe_longer(np.array([22]), 20, "predictions") is None
-    assert "23 steps against 20" in describe_longer(np.array([23]), 20, "predictions")
-
-
-def test_a_network_with_a_fixed_number_of_steps_cuts_longer_sequences():
-    message = describe_longer(np.array([9, 4]), 6, "reconstructions", most=6)
-    assert "They are cut to 6 steps, the most that this architecture writes." in message
+def test_predicted_lengths_may_exceed_the_longest_by_a_tenth():
+    assert describe_longer(np.array([22]), 20, "predicted length") is None
+    text = describe_longer(np.array([23, 2]), 20, "predicted length")
+    assert text.startswith("1 of 2 predicted lengths is longer than the longest in training: 23 st")
 
 
 def test_blocks_of_files_are_counted_together(ae, tmp_path):
@@ -114,27 +84,17 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("command", "expected"),
-    [
-        ("encode {m} {d} -o {o}.npy", "or give --lengths to refold decode."),
-        ("reconstruct {m} {d} -o {o}.npz", "They are decoded at their own length"),
-        ("detect {m} {d} --alpha 0.2 -o {o}.csv", "or cut with --window."),
-        ("report {m} {d} -o {o}.html", "They are decoded at their own length"),
-        ("decode {m} {c} --lengths 3,9,3,3 -o {o}.npz", "Ask for at most 6 steps"),
-    ],
+    "command", ["detect {m} {d} --alpha 0.2 -o {o}", "decode {m} {c} --lengths 3,9,3,3 -o {o}"]
 )
-def test_commands_warn_once(ae, tmp_path, capsys, command, expected):
+def test_commands_warn_once(ae, tmp_path, capsys, command):
     model, data, codes = tmp_path / "m.refold", tmp_path / "d.npz", tmp_path / "c.npy"
     ae.save(model)
     write(MIXED, data)
     np.save(codes, np.zeros((4, 2), np.float32))
-    assert main(command.format(m=model, d=data, c=codes, o=tmp_path / "out").split()) == 0
+    assert main(command.format(m=model, d=data, c=codes, o=tmp_path / "out.csv").split()) == 0
     lines = capsys.readouterr().err.splitlines()
     [message] = [line for line in lines if "in training: " in line]
     assert message.startswith("Warning: 1 of 4 ")
-    assert expected in message
-    if command.startswith("report"):
-        assert ONE.strip() in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
 # Other units
@@ -173,38 +133,33 @@ def of_units():
 
 
 def test_ordinary_new_data_and_anomalies_cause_no_warning(of_units):
-    for seed in range(1, 30):
-        of_units.transform(data(seed))
-    new = data(1)
-    of_units.score(new[:1])
-    of_units.transform(new[:0])
-    new.values[7, 0] = 1e6
-    new.values[::10] *= 1000
-    of_units.detect(new, alpha=0.1)
-    of_units.transform(new[:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for seed in range(1, 10):
+            of_units.transform(data(seed))
+        new = data(1)
+        of_units.transform(new[:0])
+        new.values[7, 0] = 1e6
+        new.values[::10] *= 1000
+        of_units.detect(new, alpha=0.1)
 
 
-@pytest.mark.parametrize("name", NAMES[:-2])
-def test_the_column_in_other_units_is_named(of_units, name):
-    text = the_warning(lambda: of_units.transform(times(data(1), 1000, name)))
-    assert f"column '{name}' are {FAR}, up to " in text
-    assert "\n" not in text
-
-
-def test_smaller_numbers_are_far_away_if_the_mean_is_far_from_zero(of_units):
+def test_the_columns_in_other_units_are_named(of_units):
+    for name in NAMES[:-2]:
+        text = the_warning(lambda name=name: of_units.transform(times(data(1), 1000, name)))
+        assert f"column '{name}' are {FAR}, up to " in text
+        assert "\n" not in text
+    # smaller numbers are far away if the mean is far from zero
     text = the_warning(lambda: of_units.transform(times(data(1), 0.001, "pressure")))
     assert f"100 % of the values of column 'pressure' are {FAR}" in text
 
 
-@pytest.mark.parametrize(
-    "method", ["file", "score", "detect", "reconstruct", "forecast", "drift", "calibrate"]
-)
+@pytest.mark.parametrize("method", ["file", "score", "detect", "forecast", "drift", "calibrate"])
 def test_one_warning_of_other_units_for_each_call(of_units, method, tmp_path):
     wrong, model = times(data(1), 1000, *NAMES), copy.deepcopy(of_units)
     if method == "file":
         write(wrong, tmp_path / "a.parquet")
         wrong = mapped(tmp_path / "a.parquet", columns=NAMES, block_bytes=3000)
-        assert len(wrong.block_offsets) > 4
         method = "transform"
     options = {"alpha": 0.1} if method == "detect" else {}
     assert FAR in the_warning(lambda: getattr(model, method)(wrong, **options))
@@ -264,16 +219,10 @@ def test_large_data_keeps_the_smallest_fingerprints(monkeypatch, tmp_path):
 
 def test_a_saved_model_knows_the_sequences_of_its_training(bare, tmp_path):
     bare.save(tmp_path / "m.refold")
-    loaded = refold.SequenceAutoencoder.load(tmp_path / "m.refold")
+    loaded = refold.load(tmp_path / "m.refold")
+    trained = sines(60)[~loaded.held_back(sines(60))]
     with pytest.raises(DataError, match=REFUSED):
-        loaded.calibrate(sines(60))
-    assert loaded.num_calibrated_ == 0
-    loaded.calibrate(sines(40, seed=1))
-    text = the_warning(lambda: loaded.detect(sines(60), alpha=0.1))
-    assert "of 60 sequences are among" in text
-    assert "be missed" in text
-    trained = sines(60)[~loaded.held_back(sines(60))].to_list()[0]
-    new = sines(30, seed=2)
-    text = the_warning(lambda: loaded.detect([*new.to_list(), trained], alpha=0.1))
+        loaded.calibrate(trained)
+    calibrated, new = loaded.calibrate(sines(40, seed=1)), sines(30, seed=2).to_list()
+    text = the_warning(lambda: calibrated.detect([*new, trained.to_list()[0]], alpha=0.1))
     assert text.startswith("1 of 31 sequences is among those")
-    loaded.detect(new, alpha=0.1)

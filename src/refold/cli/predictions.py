@@ -273,7 +273,7 @@ def _compare(
             f"N-grams (n = {sizes}) that do not occur in one half of the real sequences: {ours} % "
             f"in the new sequences, {theirs} % in the other half of the real ones."
         )
-    from_back = refold.evaluation.two_sample_test(back, new, seed=seed)
+    from_back = refold.evaluation.compare(back, new, seed=seed).two_sample_test
     line = (
         "A classifier separates new from real sequences with "
         f"{100 * comparison.two_sample_test:.0f} % accuracy, and from reconstructions with "

@@ -7,10 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from refold._support.arrays import offsets_from_lengths
-from refold.sequences import Column, Schema, Sequences
-
-_NUM_FEATURES = 12
+from refold.sequences import Sequences, as_sequences
 
 
 class JapaneseVowels(NamedTuple):
@@ -54,18 +51,11 @@ def japanese_vowels() -> JapaneseVowels:
     path = files("refold.datasets") / "data" / "japanese_vowels.parquet"
     table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
     splits, labels = table["split"].to_numpy(), table["label"].to_numpy().astype(np.int64)
-    names = [f"x{feature}" for feature in range(_NUM_FEATURES)]
-    schema = Schema(tuple(Column(name, "numeric") for name in names))
-    sequences = {}
-    for split in ("train", "test"):
-        rows = table.filter(splits == split)
-        lists = [rows[name].combine_chunks() for name in names]
-        values = np.stack([column.flatten().to_numpy() for column in lists], axis=1)
-        offsets = offsets_from_lengths(lists[0].value_lengths().to_numpy())
-        sequences[split] = Sequences(values, offsets, schema=schema)
+    features = table.drop_columns(["split", "label"])
+    train, test = splits == "train", splits == "test"
     return JapaneseVowels(
-        sequences["train"],
-        sequences["test"],
-        labels[splits == "train"],
-        labels[splits == "test"],
+        as_sequences(features.filter(train)),
+        as_sequences(features.filter(test)),
+        labels[train],
+        labels[test],
     )

@@ -117,15 +117,8 @@ def ramps() -> Sequences:
     >>> ramps().lengths.tolist()
     [9, 8, 4, 4]
     """
-    series = [
-        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8],
-        [0.2, 0.4, 0.6, 0.8],
-        [0.3, 0.6, 0.9, 1.2],
-    ]
-    values = np.concatenate(series).astype(np.float32)[:, None]
-    offsets = offsets_from_lengths([len(ramp) for ramp in series])
-    return Sequences(values, offsets, schema=_series_schema())
+    series = [np.arange(1, 10), np.arange(1, 9), np.arange(2, 9, 2), np.arange(3, 13, 3)]
+    return Sequences.from_list([(ramp / 10).astype(np.float32) for ramp in series])
 
 
 def noisy_sines(
@@ -162,7 +155,8 @@ def noisy_sines(
     frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
     phase = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
     values = np.sin(2 * np.pi * frequency * step + phase) + noise * rng.normal(size=len(step))
-    return Sequences(values.astype(np.float32)[:, None], offsets, schema=_series_schema())
+    schema = Schema((Column("x0", "numeric"),), layout="series")
+    return Sequences(values.astype(np.float32)[:, None], offsets, schema=schema)
 
 
 def _generator(seed: int) -> np.random.Generator:
@@ -180,7 +174,3 @@ def _draw_lengths(rng: np.random.Generator, n: int, min_steps: int, max_steps: i
 
 def _binary_schema(features: int) -> Schema:
     return Schema(tuple(Column(f"x{i}", "binary") for i in range(features)))
-
-
-def _series_schema() -> Schema:
-    return Schema((Column("x0", "numeric"),), layout="series")

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._support.display import short_number
 from refold.errors import DataError, Message, argument, spelled
 from refold.model import SequencesLike
 from refold.sequences import (
@@ -34,7 +33,6 @@ ORDER = (
     "flat-output",
     "stuck-loss",
     "heavy-tails",
-    "different-scales",
     "different-levels",
     "few-sequences",
     "overfitting",
@@ -47,12 +45,9 @@ ORDER = (
     "integer-codes",
     "missing-values",
     "constant-column",
-    "empty-sequences",
     "wrong-lengths",
     "long-sequences",
-    "spread-lengths",
     "no-better-than-pca",
-    "slow",
     "too-short",
 )
 
@@ -61,21 +56,19 @@ ORDER = (
 MOST_VALUES, _SEED = 2_000_000, 0
 # Sequences for each latent dimension that are few.
 _FEW_PER_DIMENSION = 4
-# Length of a long sequence; length that suits windows; ratio of lengths that is wide.
-_LONG, _WINDOW, _WIDE = 1000, 100, 10
-# Share of steps in the longest tenth of the sequences that is most of them.
-_MOST_STEPS = 0.6
-# Share of copies, of empty sequences and of repeated ends worth a word.
-_COPIES, _EMPTY, _REPEATED = 0.01, 0.1, 0.2
+# Length of a long sequence, and length that suits windows.
+_LONG, _WINDOW = 1000, 100
+# Share of copies and of repeated ends worth a word.
+_COPIES, _REPEATED = 0.01, 0.2
 # Ids of `refold.sequences.windows`, and how many of them are looked at.
 _WINDOW_ID, _MOST_IDS = re.compile(r"(.*)\[(\d+):(\d+)\]"), 20_000
 # Number of equal steps at the end that is no accident.
 _RUN = 3
-# Ratio of standard deviations of columns or sequences that differ wildly, and of levels to swings.
+# Ratio of standard deviations of sequences that differ wildly, and of levels to swings.
 _SCALES, _LEVELS = 100.0, 10.0
 # Share of a column's variance, and share of its values that hold it, for heavy tails.
 _TAIL_VARIANCE, _TAIL_VALUES, _FEWEST_VALUES = 0.5, 0.01, 200
-# Share of missing values worth a word, and share that is most of a column.
+# Share of missing values worth a word, in all and in a single column.
 _MISSING, _MOSTLY_MISSING = 0.3, 0.8
 # Number of categories that are many, and average number of occurrences that are few.
 _MANY_CATEGORIES, _FEW_OCCURRENCES = 1000, 5.0
@@ -143,15 +136,16 @@ def data_findings(
         raise DataError("There is nothing to check: all sequences are empty. Give some with steps.")
     warned = data_warnings(source)
     sample = sampled(source)
-    found = [Finding("suspicious-values", message) for message in warned]
-    found += _few_sequences(source, latent_dim)
-    found += _lengths(source)
-    found += _repeated_end(sample, " ".join(warned))
-    found += _copies(sample)
-    found += _overlap(source.ids[:_MOST_IDS])
-    found += _scales(sample, scale)
-    found += _column_findings(sample, " ".join(warned))
-    return by_importance(found)
+    findings = [Finding("suspicious-values", message) for message in warned]
+    findings += _few_sequences(source, latent_dim)
+    findings += _long_sequences(source.lengths)
+    findings += _repeated_end(sample, " ".join(warned))
+    findings += _copies(sample)
+    findings += _overlap(source.ids[:_MOST_IDS])
+    if scale == "features":
+        findings += _different_levels(sample)
+    findings += _column_findings(sample, " ".join(warned))
+    return by_importance(findings)
 
 
 def sampled(source: Sequences, most: int = MOST_VALUES) -> Sequences:
@@ -164,8 +158,8 @@ def sampled(source: Sequences, most: int = MOST_VALUES) -> Sequences:
     return source[rows]
 
 
-def _windows(length: int = _WINDOW) -> str:
-    return spelled(f"refold.sequences.windows(x, {length})", f"--window {length}")
+def _windows() -> str:
+    return spelled(f"refold.sequences.windows(x, {_WINDOW})", f"--window {_WINDOW}")
 
 
 def _few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
@@ -181,31 +175,14 @@ def _few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
     )
 
 
-def _lengths(source: Sequences) -> Iterator[Finding]:
-    lengths = source.lengths
-    empty = int((lengths == 0).sum())
-    if empty > _EMPTY * len(lengths):
-        yield Finding(
-            "empty-sequences",
-            f"{empty} of {len(lengths)} sequences are empty, and all get the same code. Leave them "
-            "out.",
-        )
-    longest, median = int(lengths.max()), float(np.median(lengths[lengths > 0]))
-    weighted = float(np.square(lengths.astype(float)).sum() / lengths.sum())
-    tenth = np.sort(lengths)[-max(1, len(lengths) // 10) :].sum() / lengths.sum()
-    if longest > _WIDE * median and tenth > _MOST_STEPS:
-        yield Finding(
-            "spread-lengths",
-            f"Lengths are very different (median {median:g}, longest {longest}), and a tenth of "
-            f"the sequences has {tenth:.0%} of the steps, so the loss is mostly about them. Cut "
-            f"long sequences into windows, {_windows(max(2, int(2 * median)))}, or fit them apart.",
-        )
-    elif weighted > _LONG:
+def _long_sequences(lengths: np.ndarray) -> Iterator[Finding]:
+    weighted = np.square(lengths.astype(float)).sum() / lengths.sum()  # of an average step
+    if weighted > _LONG:
         yield Finding(
             "long-sequences",
-            f"Sequences are long (up to {longest} steps): one code cannot hold so many details, "
-            f"and steps take long. Cut them into windows, {_windows()}, or use more latent "
-            f"dimensions ({argument('latent_dim')}).",
+            f"Sequences are long (up to {lengths.max()} steps): one code cannot hold so many "
+            f"details, and steps take long. Cut them into windows, {_windows()}, or use more "
+            f"latent dimensions ({argument('latent_dim')}).",
         )
 
 
@@ -262,44 +239,22 @@ def _overlap(ids: np.ndarray) -> Iterator[Finding]:
         )
 
 
-def _scales(sample: Sequences, scale: str | None) -> Iterator[Finding]:
-    numeric = sample.schema.numeric
-    if not numeric.any() or scale == "sequence":
-        return
-    values = sample.values[:, numeric].astype(np.float64)
-    if scale is None:
-        with np.errstate(invalid="ignore"):
-            spread = np.nanstd(values, axis=0)
-        spread = spread[spread > 0]
-        if len(spread) and spread.max() > _SCALES * spread.min():
-            yield Finding(
-                "different-scales",
-                f"Columns have standard deviations from {short_number(spread.min())} to "
-                f"{short_number(spread.max())}, and nothing is scaled, so the loss is about the "
-                f"largest ones. Use {argument(scale='features')}.",
-            )
-        return
+def _different_levels(sample: Sequences) -> Iterator[Finding]:
+    """Find a column whose level or spread differs more between sequences than within them."""
     long = sample[np.flatnonzero(sample.lengths > _RUN)]
-    if len(long) < _WIDE:
+    if not len(long):
         return
-    mean, std = sequence_moments(long.values[:, numeric], long)
-    names = itertools.compress(sample.schema.names, numeric)
-    for name, means, stds in zip(names, mean.T, std.T, strict=True):
-        stds, means = stds[stds > 0], means[~np.isnan(means)]
-        if len(stds) < _WIDE:
+    for column, values in zip(sample.schema.columns, long.values.T, strict=True):
+        mean, std = sequence_moments(values[:, None], long)
+        stds, means = std[std > 0], mean[~np.isnan(mean)]
+        if not column.column_type.is_number or len(stds) < _FEWEST_SEQUENCES:
             continue
         low, high = np.quantile(stds, [0.1, 0.9])
-        level = float(np.std(means) / np.median(stds))
-        if high > _SCALES * low or level > _LEVELS:
-            what = (
-                f"levels of the sequences differ {level:.0f} times as much as values within one"
-                if level > _LEVELS
-                else f"standard deviations of the sequences range from {short_number(low)} to "
-                f"{short_number(high)}"
-            )
+        if high > _SCALES * low or np.std(means) > _LEVELS * np.median(stds):
             yield Finding(
                 "different-levels",
-                f"In column {name!r}, the {what}, so their shapes are hardly in the loss. Use "
+                f"In column {column.name!r}, sequences differ much more in level or spread than "
+                "values within one, so their shapes are hardly in the loss. Use "
                 f"{argument(scale='sequence')}.",
             )
             return
@@ -321,10 +276,11 @@ def _column_findings(sample: Sequences, suspicious: str) -> Iterator[Finding]:
     facts, keys = _facts_of(sample), key_columns(sample)
     names = [f.name for f in facts if len(f.seen) and f.seen.min() == f.seen.max()]
     if names:
-        rest = spelled("the other columns", f"the other columns with {argument('columns=')}")
+        shown = ", ".join(map(repr, names[:_LISTED])) + " and others" * (len(names) > _LISTED)
         yield Finding(
             "constant-column",
-            f"{_shown(names)} constant, so there is nothing to learn. Use {rest} only.",
+            f"There is nothing to learn from constant columns: {shown}. Leave them out with "
+            f"{argument('columns=')}.",
         )
     yield from _missing_values(facts)
     for column in facts:
@@ -361,20 +317,14 @@ def _facts_of(sample: Sequences) -> list[_ColumnFacts]:
 
 
 def _missing_values(facts: list[_ColumnFacts]) -> Iterator[Finding]:
-    mostly = [f.name for f in facts if f.missing >= _MOSTLY_MISSING]
-    share = float(np.mean([f.missing for f in facts]))
-    if mostly:
+    share, most = np.mean([f.missing for f in facts]), max(facts, key=lambda f: f.missing)
+    if share >= _MISSING or most.missing >= _MOSTLY_MISSING:
         yield Finding(
             "missing-values",
-            f"{_shown(mostly)} missing in more than {_MOSTLY_MISSING:.0%} of the steps. "
-            f"Choose other columns with {argument('columns=')}, or keep only the steps that have "
-            "values.",
-        )
-    elif share >= _MISSING:
-        yield Finding(
-            "missing-values",
-            f"{share:.0%} of the values are missing. To make codes depend less on which values "
-            f"are missing, train with time-step dropout: {argument(denoise='steps:0.2')}.",
+            f"{share:.0%} of the values are missing, and {most.missing:.0%} of those of column "
+            f"{most.name!r}. Leave out columns that are mostly missing with "
+            f"{argument('columns=')}. To make codes depend less on which values are missing, train "
+            f"with time-step dropout: {argument(denoise='steps:0.2')}.",
         )
 
 
@@ -400,7 +350,7 @@ def _many_categories(column: _ColumnFacts) -> Iterator[Finding]:
             "id-like",
             f"Column {name!r} has {count} categories, and most occur once, as ids do. Leave it out "
             f"with {argument('columns=')}"
-            + (f", or pass {argument(column_types={name: NUMERIC.name})} if it holds numbers."),
+            f", or pass {argument(column_types={name: NUMERIC.name})} if it holds numbers.",
         )
     elif count >= _MANY_CATEGORIES or (count > 50 and often < _FEW_OCCURRENCES):
         yield Finding(
@@ -464,10 +414,3 @@ def _heavy_tails(column: _ColumnFacts) -> Iterator[Finding]:
 def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sort findings, the most important ones first."""
     return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.name)))
-
-
-def _shown(names: list[str]) -> str:
-    """Name columns in a message, at most five."""
-    shown = ", ".join(map(repr, names[:_LISTED]))
-    shown += f" and {len(names) - _LISTED} others" if len(names) > _LISTED else ""
-    return f"Columns {shown} are" if len(names) > 1 else f"Column {shown} is"

@@ -17,12 +17,12 @@ from refold.diagnosis._data_findings import Finding, by_importance, data_finding
 from refold.errors import DataError, DivergedError, argument, spelled
 from refold.evaluation import Fidelity, PCABaseline, fidelity
 from refold.model import Model, SequencesLike
-from refold.sequences import Scaler, Sequences, sequence_moments
+from refold.sequences import Sequences, sequence_moments
 
 # Caps of the short fit: sequences, their values, sequences for an error, seconds.
 _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 30.0
-# Fewest sequences for a fit; share that is held out; epochs of a full fit.
-_FEWEST, _HELD_OUT, _EPOCHS = 10, 0.2, 30
+# Fewest sequences for a fit, and share that is held out.
+_FEWEST, _HELD_OUT = 10, 0.2
 # Errors, relative to that of a constant output: no better, half-way learned, and solved.
 _NO_BETTER, _LEARNED, _SOLVED = 0.95, 0.5, 0.02
 # Share of the variance within sequences below which the output is flat.
@@ -32,8 +32,8 @@ _OVERFIT_RATIO, _OVERFIT_GAP = 2.0, 0.05
 # Share of lengths that are off by more than a tenth; relative fall of the loss that is none, and
 # that is still much.
 _WRONG_LENGTHS, _STUCK, _FALLING = 0.1, 0.02, 0.05
-# Epochs below which a fit says little; seconds that are long for a fit.
-_FEW_EPOCHS, _SLOW = 4, 1800.0
+# Epochs below which a fit says little.
+_FEW_EPOCHS = 4
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Diagnosis:
         """Return one line about the errors of the short fit; None without a fit."""
         if self.held_out is None or self.training is None or self.constant is None:
             return None
-        ours, pca = self.held_out, self.pca
-        theirs = "" if pca is None else f"; PCA: {short_number(pca.error)}"
+        pca = "" if self.pca is None else f"; PCA: {short_number(self.pca.error)}"
         return (
-            f"A short fit of {self.num_sequences} sequences has a held-out {ours.measure} of "
-            f"{short_number(ours.error)} (training: {short_number(self.training.error)}; "
-            f"constant output: {short_number(self.constant.error)}{theirs})."
+            f"A short fit of {self.num_sequences} sequences has a held-out {self.held_out.measure} "
+            f"of {short_number(self.held_out.error)} (training: "
+            f"{short_number(self.training.error)}; constant output: "
+            f"{short_number(self.constant.error)}{pca})."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,33 +152,31 @@ def _with_short_fit(
     except (DataError, DivergedError) as error:
         name = "diverged" if isinstance(error, DivergedError) else "cannot-fit"
         return Diagnosis(by_importance([*findings, Finding(name, error.message.marked)]))
-    facts = _measured(model, train, held_out, len(source))
+    facts = _measured(model, train, held_out)
     findings = by_importance([*findings, *fit_findings(facts)])
     errors = facts.held_out, facts.training, facts.constant, facts.pca
     return Diagnosis(findings, *errors, len(sample))
 
 
-def _measured(
-    model: Model, train: Sequences, held_out: Sequences, num_sequences: int
-) -> "FitFacts":
+def _measured(model: Model, train: Sequences, held_out: Sequences) -> "FitFacts":
     scaler, seen, history = model.error_scaler, train[:_MOST_MEASURED], model.history
-    decoded = _decoded(model, held_out)
-    # without the first epoch, in which steps are compiled
-    seconds = np.diff(history.epochs["seconds"])
-    seconds = float(np.median(seconds)) if len(seconds) else 0.0
+    latent_dim, decoded = model.specification.latent_dim, _decoded(model, held_out)
+    # of fewer sequences if they are so long that PCA would take too much memory
+    width = max(1, int(train.lengths.max()) * train.schema.output_width)
+    fewer = train[: max(latent_dim, 4 * _MOST_VALUES // width)]
+    pca = PCABaseline(min(latent_dim, len(fewer), width)).fit(fewer)
     return FitFacts(
         fidelity(held_out, decoded, scaler),
         fidelity(seen, _decoded(model, seen), scaler),
         fidelity(held_out, _constant(train, held_out), scaler),
-        _pca_error(model.specification.latent_dim, train, held_out, scaler),
+        fidelity(held_out, pca.reconstruct(held_out), scaler),
         _kept_within(held_out, decoded),
         float(np.mean(np.abs(decoded.lengths - held_out.lengths) > 0.1 * held_out.lengths)),
         history.epochs,
         history.initial_loss,
         history.best_epoch,
         len(train),
-        model.specification.latent_dim,
-        seconds * _EPOCHS * num_sequences / len(train),
+        latent_dim,
     )
 
 
@@ -202,17 +200,6 @@ def _constant(train: Sequences, held_out: Sequences) -> Sequences:
     return held_out.with_values(values.astype(held_out.values.dtype))
 
 
-def _pca_error(
-    latent_dim: int, train: Sequences, held_out: Sequences, scaler: Scaler
-) -> Fidelity | None:
-    width = max(1, int(train.lengths.max()) * train.schema.output_width)
-    train = train[: max(latent_dim, _MOST_VALUES * 4 // width)]
-    size = min(latent_dim, len(train), width)
-    if len(train) * width > 16 * _MOST_VALUES:  # PCA of so many values takes too much memory
-        return None
-    return fidelity(held_out, PCABaseline(size).fit(train).reconstruct(held_out), scaler)
-
-
 def _kept_within(original: Sequences, decoded: Sequences) -> float | None:
     """Return the variance within decoded sequences over that of the originals; for numbers only."""
     numeric = original.schema.numeric
@@ -233,7 +220,7 @@ class FitFacts(NamedTuple):
     held_out: Fidelity
     training: Fidelity
     constant: Fidelity  # of the training mean or the most frequent category at every held-out step
-    pca: Fidelity | None  # of the same size, on the held-out sequences; None if it cannot be fitted
+    pca: Fidelity  # of the same size, on the held-out sequences
     kept_within: float | None  # variance within sequences, decoded over original; for numbers only
     wrong_lengths: float  # share of held-out sequences whose length is off by more than a tenth
     history: Mapping[str, list[Any]]  # as `SequenceAutoencoder.history_`
@@ -241,13 +228,11 @@ class FitFacts(NamedTuple):
     best_epoch: int | None  # epoch with the smallest validation loss
     num_training: int
     latent_dim: int
-    seconds: float  # of 30 epochs on all data with the same settings; 0 if it is not known
 
 
 def fit_findings(facts: FitFacts) -> Iterator[Finding]:
     """Yield what a short fit shows."""
-    ours, constant = facts.held_out.error, facts.constant.error
-    pca = facts.pca.error if facts.pca is not None else np.inf
+    ours, constant, pca = facts.held_out.error, facts.constant.error, facts.pca.error
     losses = facts.history.get("val_loss", facts.history["loss"])
     short = _short(losses)
     if short and ours > _SOLVED * constant:
@@ -255,13 +240,6 @@ def fit_findings(facts: FitFacts) -> Iterator[Finding]:
             "too-short",
             f"The short fit {short}, so its errors say little. Give it more time with "
             f"{argument('time_budget')}.",
-        )
-    if facts.seconds > _SLOW:
-        yield Finding(
-            "slow",
-            f"{_EPOCHS} epochs of all sequences take about {facts.seconds / 60:.0f} minutes here. "
-            f"Set a limit with {argument('time_budget')}, or make steps cheaper: shorter windows, "
-            f"a larger {argument('patch')} or {argument('batch_size')}, fewer {argument('units')}.",
         )
     if len(losses) < _FEW_EPOCHS:
         return

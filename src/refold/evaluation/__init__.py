@@ -5,10 +5,8 @@ from refold.evaluation._conformal import conformal_margins as conformal_margins
 from refold.evaluation._conformal import conformal_p_values as conformal_p_values
 from refold.evaluation._conformal import least_calibration as least_calibration
 from refold.evaluation._forecast_errors import NAIVE as NAIVE
-from refold.evaluation._forecast_errors import ForecastAccuracy as ForecastAccuracy
 from refold.evaluation._forecast_errors import ForecastErrors as ForecastErrors
 from refold.evaluation._forecast_errors import forecast_errors as forecast_errors
-from refold.evaluation._forecast_errors import last_value as last_value
 from refold.evaluation._forecast_errors import linear_continuation as linear_continuation
 from refold.evaluation._forecast_errors import pick_season as pick_season
 from refold.evaluation._forecast_errors import seasonal_naive as seasonal_naive
@@ -16,7 +14,6 @@ from refold.evaluation._generated_sequences import NGRAM_SIZES as NGRAM_SIZES
 from refold.evaluation._generated_sequences import Comparison as Comparison
 from refold.evaluation._generated_sequences import compare as compare
 from refold.evaluation._generated_sequences import copies as copies
-from refold.evaluation._generated_sequences import two_sample_test as two_sample_test
 from refold.evaluation._linear_probe import Probe as Probe
 from refold.evaluation._linear_probe import probe as probe
 from refold.evaluation._pca import PCABaseline as PCABaseline

@@ -1,6 +1,5 @@
 """Forecast errors, next to those of naive forecasts."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -31,28 +30,6 @@ _ROUNDING = 1e-9  # differences that count as rounding, relative to those of one
 
 
 @dataclass(frozen=True)
-class ForecastAccuracy:
-    """Accuracy on the binary and categorical columns, of the model and the naive baselines.
-
-    Attributes
-    ----------
-    model, last_value : float
-        Accuracy of the model, and of repeating the last value.
-    seasonal_naive : float or None
-        Accuracy of repeating the value of one season ago; None if no season was found.
-
-    Examples
-    --------
-    >>> ForecastAccuracy(0.9, 0.5, None).last_value
-    0.5
-    """
-
-    model: float
-    last_value: float
-    seasonal_naive: float | None
-
-
-@dataclass(frozen=True)
 class ForecastErrors:
     """Forecast errors of the model and the naive baselines on the same steps.
 
@@ -71,8 +48,10 @@ class ForecastErrors:
         Season length in steps; None if no season was found.
     num_sequences : int
         Number of sequences that were measured.
-    accuracy : ForecastAccuracy or None
-        None if all columns are numeric.
+    accuracy : dict of float or None
+        Share of steps at which all binary and categorical entries are right: of ``"model"``,
+        ``"last_value"`` and, if a season was found, ``"seasonal_naive"``. None if all columns are
+        numeric.
     by_step : dict of arrays of shape (steps, n_columns)
         Errors of each step and column, of ``"model"`` and of each baseline: the root mean squared
         error of a numeric column in its own unit, or the share of wrong values. NaN where nothing
@@ -96,23 +75,24 @@ class ForecastErrors:
     seasonal_naive: float | None
     season: int | None
     num_sequences: int
-    accuracy: ForecastAccuracy | None
+    accuracy: dict[str, float] | None
     by_step: dict[str, np.ndarray]
     names: tuple[str, ...]
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
-        names = NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
-        measures: list[tuple[str, Any, Callable[[float], str]]]
-        measures = [("accuracy", self.accuracy, as_percent)]
+        naive = NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
+        measures = []
         if self.measure == "NMSE":
-            measures.insert(0, ("NMSE", self, "{:.3g}".format))
+            errors = {field: getattr(self, field) for field in self.by_step}
+            measures.append(("NMSE", errors, "{:.3g}".format))
+        if self.accuracy is not None:
+            measures.append(("accuracy", self.accuracy, as_percent))
         parts = []
-        for measure, errors, form in measures:
-            if errors is not None:
-                values = {name: getattr(errors, field, None) for field, name in names.items()}
-                naive = [f", {name} {form(x)}" for name, x in values.items() if x is not None]
-                parts.append(f"{measure} {form(errors.model)}{''.join(naive)}")
+        for measure, values, form in measures:
+            names = {field: name for field, name in naive.items() if field in values}
+            texts = [f"{name} {form(values[field])}" for field, name in names.items()]
+            parts.append(", ".join([f"{measure} {form(values['model'])}", *texts]))
         text = "; ".join(parts)
         return f"{text}\n{self.worse}" if self.worse else text
 
@@ -188,7 +168,7 @@ def forecast_errors(
     season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
     forecast = as_sequences(forecast).align(after.schema)
-    forecasts = {"model": forecast, "last_value": last_value(before, steps)}
+    forecasts = {"model": forecast, "last_value": seasonal_naive(before, steps, 1)}
     if after.schema.numeric.any():
         forecasts["linear"] = linear_continuation(before, steps)
     if season is not None:
@@ -198,18 +178,18 @@ def forecast_errors(
     if "linear" in by_step:
         by_step["linear"][:, ~after.schema.numeric] = np.nan
     errors: dict[str, Any] = {"linear": None, "seasonal_naive": None}
-    errors |= {name: found.error for name, found in measured.items()}
-    accuracy = None
-    if measured["model"].accuracy is not None:
-        shares: dict[str, Any] = {"seasonal_naive": None}
-        shares |= {name: found.accuracy for name, found in measured.items() if name != "linear"}
-        accuracy = ForecastAccuracy(**shares)
+    errors |= {name: quality.error for name, quality in measured.items()}
+    accuracy = {
+        name: quality.accuracy
+        for name, quality in measured.items()
+        if quality.accuracy is not None and name != "linear"
+    }
     return ForecastErrors(
         measured["model"].measure,
         **errors,
         season=season,
         num_sequences=len(after),
-        accuracy=accuracy,
+        accuracy=accuracy or None,
         by_step=by_step,
         names=tuple(after.schema.names),
     )
@@ -230,29 +210,6 @@ def _by_step(after: Sequences, ahead: Sequences, scaler: Scaler) -> np.ndarray:
     np.add.at(count, step, observed)
     mean = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
     return np.where(numeric, np.sqrt(mean), mean)
-
-
-def last_value(before: Sequences, steps: int) -> Sequences:
-    """Forecast the last observed value of each column.
-
-    Parameters
-    ----------
-    before : Sequences of shape (n_sequences,)
-        Sequences to forecast from.
-    steps : int
-        Number of steps to forecast.
-
-    Returns
-    -------
-    Sequences of shape (n_sequences,)
-        ``steps`` steps each; missing where a column was never observed.
-
-    Examples
-    --------
-    >>> last_value(Sequences.from_list([[1.0, 2.0], [3.0, float("nan")]]), 2).to_list()
-    [array([2., 2.]), array([3., 3.])]
-    """
-    return seasonal_naive(before, steps, 1)
 
 
 def linear_continuation(before: Sequences, steps: int) -> Sequences:
@@ -277,7 +234,7 @@ def linear_continuation(before: Sequences, steps: int) -> Sequences:
     >>> linear_continuation(Sequences.from_list([[1.0, 3.0], [5.0]]), 2).to_list()
     [array([5., 7.]), array([5., 5.])]
     """
-    last = last_value(before, steps)
+    last = seasonal_naive(before, steps, 1)
     row, step = positions(before)
     slope = np.zeros((len(before), before.schema.num_columns))
     for column in np.flatnonzero(before.schema.numeric):
@@ -291,7 +248,7 @@ def linear_continuation(before: Sequences, steps: int) -> Sequences:
 
 
 def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
-    """Forecast the value of one season ago.
+    """Forecast the value of one season ago; with a season of 1, the last value.
 
     If it was not observed, the forecast is the value of an earlier season at the same phase, or
     else the last observed value.

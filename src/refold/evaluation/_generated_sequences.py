@@ -41,7 +41,8 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     two_sample_test : float
-        Accuracy of a classifier that separates the two: 0.5 is chance.
+        Cross-validated accuracy of a classifier that separates the two: 0.5 is chance, and 1 means
+        that they are easy to distinguish.
     count : int
         Sequences of each kind that the classifier was given.
     unseen, unseen_real : array of shape (4,) or None
@@ -72,20 +73,32 @@ class Comparison(NamedTuple):
 
 
 def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparison:
-    """Compare generated sequences with real ones, by a classifier and by n-grams of tokens.
+    """Compare generated sequences with real ones, by a classifier [1]_ and by n-grams of tokens.
+
+    The classifier is a random forest. Its features are principal components, the length, and the
+    mean and standard deviation of each column. For columns that are not numeric, it also gets
+    category counts, their parity, the running differences between pairs of counts, and the share of
+    n-grams that do not occur in one half of the real sequences. That half is not classified.
 
     Parameters
     ----------
     real, generated : Sequences or list
-        With the same columns, as for `two_sample_test`.
+        With the same columns, at least 5 of each. Equally many of each are drawn at random, at most
+        1000, fewer if the sequences are long or have many categories.
     seed : int
         Seed of the draws, the folds and the forest.
+
+    References
+    ----------
+    .. [1] D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
 
     Examples
     --------
     >>> from refold.datasets import noisy_sines
-    >>> compare(noisy_sines(60, seed=0), noisy_sines(60, seed=1)).count
-    60
+    >>> a, b = noisy_sines(60, seed=0), noisy_sines(60, seed=1)
+    >>> far = b.with_values(b.values + 9)
+    >>> compare(a, b).two_sample_test < 0.8, compare(a, far).two_sample_test > 0.95
+    (True, True)
     """
     check_training_packages("A two-sample test")
     # not at the top, because a small installation has no scikit-learn
@@ -107,12 +120,11 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     most = _MAX_VALUES // max(1, longest * real.schema.output_width)
     count = max(_FOLDS, min(fewest, _MAX_SEQUENCES, most))
     rng = np.random.default_rng(seed)
-    chosen = [np.sort(rng.choice(len(part), count, replace=False)) for part in (real, generated)]
-    parts = [part[rows] for part, rows in zip((real, generated), chosen, strict=True)]
-    both = concatenate([part.with_ids(np.arange(count)) for part in parts])
+    draws = [np.sort(rng.choice(len(part), count, replace=False)) for part in (real, generated)]
+    both = _joined(real[draws[0]], generated[draws[1]])
     features = [_features(both)]
     unseen: tuple[np.ndarray, ...] = ()
-    rest = np.setdiff1d(np.arange(len(real)), chosen[0]) if has_tokens else np.arange(0)
+    rest = np.setdiff1d(np.arange(len(real)), draws[0]) if has_tokens else np.arange(0)
     if len(rest):
         reference = real[np.sort(rng.permutation(rest)[:_MAX_REFERENCE])]
         new, total = count_unseen(both, reference)
@@ -126,41 +138,6 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
     accuracy = cross_val_score(forest, np.concatenate(features, axis=1), labels, cv=folds).mean()
     return Comparison(float(accuracy), count, *unseen)
-
-
-def two_sample_test(real: Sequences, generated: Sequences, *, seed: int = 0) -> float:
-    """Cross-validated accuracy of a classifier that separates generated from real sequences [1]_.
-
-    The classifier is a random forest. Its features are principal components, the length, and the
-    mean and standard deviation of each column. For columns that are not numeric, it also gets
-    category counts, their parity, the running differences between pairs of counts, and the share of
-    n-grams that do not occur in one half of the real sequences. That half is not classified.
-
-    Parameters
-    ----------
-    real, generated : Sequences or list
-        With the same columns, at least 5 of each. Equally many of each are drawn at random, at most
-        1000, fewer if the sequences are long or have many categories.
-    seed : int
-        Seed of the draws, the folds and the forest.
-
-    Returns
-    -------
-    float
-        0.5 is chance; 1 means that the two are easy to distinguish.
-
-    References
-    ----------
-    .. [1] D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
-
-    Examples
-    --------
-    >>> from refold.datasets import noisy_sines
-    >>> a, b = noisy_sines(60, seed=0), noisy_sines(60, seed=1)
-    >>> two_sample_test(a, b) < 0.8, two_sample_test(a, b.with_values(b.values + 9)) > 0.95
-    (True, True)
-    """
-    return compare(real, generated, seed=seed).two_sample_test
 
 
 def copies(generated: Sequences, training: Sequences) -> float:
@@ -188,6 +165,11 @@ def copies(generated: Sequences, training: Sequences) -> float:
     return float(copied.mean()) if len(copied) else 0.0
 
 
+def _joined(first: Sequences, second: Sequences) -> Sequences:
+    """Return both in one, whose ids need not be different."""
+    return concatenate([part.with_ids(np.arange(len(part))) for part in (first, second)])
+
+
 def _features(sequences: Sequences) -> np.ndarray:
     steps = max(1, int(sequences.lengths.max(initial=0)))
     width = steps * sum(column.width for column in sequences.schema.columns)
@@ -203,8 +185,7 @@ def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray
     """Count n-grams that are not in the reference, and all, of each sequence and token column."""
     reference = as_sequences(reference)
     sequences = as_sequences(sequences, schema=reference.schema)
-    parts = [reference, sequences]
-    both = concatenate([part.with_ids(np.arange(len(part))) for part in parts])
+    both = _joined(reference, sequences)
     columns = np.flatnonzero(~both.schema.numeric)
     # The results have the shape (n_sequences, n_token_columns, n_sizes).
     shape = len(sequences), len(columns), len(NGRAM_SIZES)

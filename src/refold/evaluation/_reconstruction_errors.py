@@ -3,21 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import zip_longest
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from refold._support.argument_checks import check_kind, check_one_each, check_some, check_whole
 from refold._support.display import short_number
 from refold.errors import ParameterError, SchemaError
-from refold.sequences import (
-    Scaler,
-    Schema,
-    Sequences,
-    as_sequences,
-    positions,
-    sums_by_sequence,
-)
+from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, positions
+
+SequenceList: TypeAlias = Sequences | Sequence[Any]
 
 _SCALER = 'a Scaler, such as Scaler.fit(train, mode="features")'
 
@@ -25,9 +21,7 @@ _SCALER = 'a Scaler, such as Scaler.fit(train, mode="features")'
 
 
 def entry_errors(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
-    scaler: Scaler | None = None,
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
 ) -> np.ndarray:
     """Error of each entry: squared for numeric columns, else 1 if wrong and 0 if right.
 
@@ -64,15 +58,15 @@ def entry_errors(
         if scaler is not None:
             x, y = ((values - scaler.mean_) / scaler.scale_ for values in (x, y))
         x, y = x[:, numeric], y[:, numeric]
-        mean = _means_of_columns(x) if scaler is None else np.zeros(x.shape[1])
+        mean = 0.0
+        if scaler is None:  # 0 for a column without any value
+            mean = np.nansum(x, axis=0) / np.maximum(1, (~np.isnan(x)).sum(axis=0))
         errors[:, numeric] = np.square(x - np.where(np.isnan(y), mean, y))
     return errors
 
 
 def errors_by_feature(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
-    scaler: Scaler | None = None,
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
 ) -> np.ndarray:
     """Mean of `entry_errors` over each feature.
 
@@ -113,9 +107,7 @@ class SequenceErrors(NamedTuple):
 
 
 def errors_by_sequence(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
-    scaler: Scaler | None = None,
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
 ) -> SequenceErrors:
     """Mean of `entry_errors` over each sequence.
 
@@ -131,8 +123,8 @@ def errors_by_sequence(
     [0.25, 0.0]
     """
     original = as_sequences(original)
-    sums = sums_by_sequence(_step_sums(original, reconstructed, scaler), original)
-    return SequenceErrors(*_means_of_sums(sums))
+    row, _ = positions(original)
+    return SequenceErrors(*_group_means(original, reconstructed, scaler, row, len(original)))
 
 
 class GroupErrors(NamedTuple):
@@ -164,8 +156,8 @@ class GroupErrors(NamedTuple):
 
 
 def errors_by_length(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
+    original: SequenceList,
+    reconstructed: SequenceList,
     scaler: Scaler | None = None,
     *,
     num_groups: int = 8,
@@ -191,22 +183,20 @@ def errors_by_length(
     """
     check_whole("num_groups", num_groups)
     original = as_sequences(original)
-    sums = sums_by_sequence(_step_sums(original, reconstructed, scaler), original)
-    lengths = original.lengths
-    values, counts = np.unique(lengths, return_counts=True)
-    middle = (np.cumsum(counts) - counts / 2) / len(lengths)
+    check_some(len(original), "sequence", "to measure")
+    values, index, counts = np.unique(original.lengths, return_inverse=True, return_counts=True)
+    middle = (np.cumsum(counts) - counts / 2) / len(original)
     _, group = np.unique((middle * num_groups).astype(int), return_inverse=True)
-    member = group[np.searchsorted(values, lengths)]
-    totals = np.zeros((group.max() + 1, 4))
-    np.add.at(totals, member, sums)
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    member, starts = group[index], np.flatnonzero(np.diff(group, prepend=-1))
     ends = np.append(starts[1:], len(values)) - 1
-    return GroupErrors(values[starts], values[ends], *_means_of_sums(totals), np.bincount(member))
+    row, _ = positions(original)
+    means = _group_means(original, reconstructed, scaler, member[row], len(starts))
+    return GroupErrors(values[starts], values[ends], *means, np.bincount(member))
 
 
 def errors_by_position(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
+    original: SequenceList,
+    reconstructed: SequenceList,
     scaler: Scaler | None = None,
     *,
     num_groups: int = 60,
@@ -229,23 +219,20 @@ def errors_by_position(
     """
     check_whole("num_groups", num_groups)
     original = as_sequences(original)
-    entries = _step_sums(original, reconstructed, scaler)
     _, step = positions(original)
-    longest = int(original.lengths.max())
+    longest = int(original.lengths.max(initial=0))
     width = max(1, -(-longest // num_groups))
     first = np.arange(0, longest, width)
-    sums = np.stack([np.bincount(step // width, sum_, len(first)) for sum_ in entries.T], axis=1)
+    means = _group_means(original, reconstructed, scaler, step // width, len(first))
     last = np.minimum(first + width, longest) - 1
     num_sequences = (original.lengths[:, None] > first).sum(axis=0)
-    return GroupErrors(first, last, *_means_of_sums(sums), num_sequences)
+    return GroupErrors(first, last, *means, num_sequences)
 
 
 # Measures of all sequences together
 
 
-def nmse(
-    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any], scaler: Scaler
-) -> float:
+def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> float:
     """Compute the normalized mean squared error of the numeric columns.
 
     This is the sum of the squared errors over the sum of the squared values, after standardization
@@ -277,9 +264,7 @@ def nmse(
 
 
 def explained_variance(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
-    scaler: Scaler | None = None,
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
 ) -> float:
     """Share of the variance of the numeric columns that is explained: 1 - `nmse`.
 
@@ -303,15 +288,12 @@ def explained_variance(
     >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])])
     0.5
     """
+    original = as_sequences(original)
+    scaler = Scaler.fit(original, mode="features") if scaler is None else scaler
     return 1.0 - _error_over_power(original, reconstructed, scaler, otherwise=1.0)
 
 
-def exact(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
-    *,
-    tolerance: float = 1e-6,
-) -> float:
+def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: float = 1e-6) -> float:
     """Share of sequences that are reconstructed exactly, length included.
 
     A binary entry is right if it rounds to the original at 0.5, a categorical one if it has the
@@ -343,9 +325,7 @@ def exact(
     return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
 
 
-def accuracy(
-    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any]
-) -> float:
+def accuracy(original: SequenceList, reconstructed: SequenceList) -> float:
     """Share of steps at which all binary and categorical entries are right.
 
     Entries are compared as in `exact`. A step that the reconstruction lacks is wrong, extra steps
@@ -367,19 +347,19 @@ def accuracy(
     >>> accuracy(words, words[[0, 1, 1]])
     0.875
     """
-    original, reconstructed = _as_pair(original, reconstructed)
-    categorical = ~original.schema.numeric
-    if not categorical.any():
+    original = as_sequences(original)
+    numeric = original.schema.numeric
+    if numeric.all():
         raise SchemaError(
             "Accuracy needs binary or categorical columns. Got numeric columns only; "
             "use nmse or explained_variance."
         )
-    missing = np.isnan(original.values[:, categorical])
-    observed = missing.sum(axis=1) < missing.shape[1]
+    errors = entry_errors(original, reconstructed)[:, ~numeric]
+    observed = ~np.isnan(errors).all(axis=1)
     if not observed.any():
         return 1.0
-    right = _right_entries(original, _on_steps_of(original, reconstructed), tolerance=0.0)
-    return float(np.mean(right[observed][:, categorical].all(axis=1)))
+    wrong = (errors[observed] == 1).any(axis=1)
+    return float(np.mean(~wrong))
 
 
 @dataclass(frozen=True)
@@ -451,9 +431,7 @@ class Fidelity:
         return "; ".join(parts)
 
 
-def fidelity(
-    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any], scaler: Scaler
-) -> Fidelity:
+def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
 
     Parameters
@@ -528,44 +506,35 @@ class ErrorCurve:
 # Pairs of original and reconstructed sequences
 
 
-def _as_pair(
-    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any]
-) -> tuple[Sequences, Sequences]:
+def _as_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Sequences, Sequences]:
     """Convert both, and check that they have the same number of sequences and the same columns."""
     original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
         reconstructed = as_sequences(reconstructed, schema=original.schema)
     check_some(len(original), "sequence", "to measure")
     check_one_each(len(reconstructed), "reconstructed sequences", len(original), "originals")
-    expected, got = original.schema.columns, reconstructed.schema.columns
-    if len(expected) != len(got):
-        raise SchemaError(
-            f"The reconstruction has {len(got)} columns, the original has {len(expected)}. "
-            "Pass reconstructions with the original's columns."
-        )
-    for want, have in zip(expected, got, strict=True):
-        if (want.name, want.type, want.categories) != (have.name, have.type, have.categories):
-            other = "" if want.categories == have.categories else " with other categories"
+    for got, expected in zip_longest(reconstructed.schema.columns, original.schema.columns):
+        if got != expected:
             raise SchemaError(
-                f"Column {want.name!r} ({want.type}) is reconstructed as {have.name!r} "
-                f"({have.type}){other}. "
-                "Bring both to one schema with `reconstructed.align(original.schema)`."
+                f"The reconstruction has {_described(got)}, and the original has "
+                f"{_described(expected)}. Types and categories must be the same. Bring both to one "
+                "schema with `reconstructed.align(original.schema)`."
             )
     return original, reconstructed
+
+
+def _described(column: Column | None) -> str:
+    return "no more column" if column is None else f"column {column.name!r} ({column.type})"
 
 
 def _check_units(scaler: Scaler, schema: Schema) -> None:
     """Check that a scaler scales the features of a schema over all sequences."""
     check_kind("scaler", scaler, _SCALER, "mode")
-    if len(scaler.mean_) != schema.num_columns:
-        raise SchemaError(
-            f"The scaler was fitted on {len(scaler.mean_)} columns, and the sequences have "
-            f"{schema.num_columns}. Pass a scaler of the same columns."
-        )
-    if scaler.mode != "features":
+    if scaler.mode != "features" or len(scaler.mean_) != schema.num_columns:
         raise ParameterError(
-            f"Errors are measured in the units of the training split. Got a scaler of mode "
-            f'{scaler.mode!r}; pass Scaler.fit(train, mode="features").'
+            f"Errors of {schema.num_columns} columns are measured in the units of the training "
+            f"split. Got a scaler of mode {scaler.mode!r}, fitted on {len(scaler.mean_)} columns; "
+            'pass Scaler.fit(train, mode="features").'
         )
 
 
@@ -588,24 +557,22 @@ def _right_entries(original: Sequences, values: np.ndarray, tolerance: float) ->
     return right
 
 
-def _step_sums(
-    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None
-) -> np.ndarray:
-    """Return error sum and count of each step, for the numeric columns and then for the others."""
-    errors = entry_errors(original, reconstructed, scaler)
-    observed = ~np.isnan(errors)
-    numeric = original.schema.numeric
-    parts = [
-        part[:, columns].sum(axis=1)
-        for columns in (numeric, ~numeric)
-        for part in (np.nan_to_num(errors), observed.astype(float))
-    ]
-    return np.stack(parts, axis=1)
+def _group_means(
+    original: Sequences,
+    reconstructed: SequenceList,
+    scaler: Scaler | None,
+    group: np.ndarray,  # (n_steps,), index of the group of each step
+    num_groups: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean errors (num_groups,) of the numeric columns, and those of the others."""
+    errors, numeric = entry_errors(original, reconstructed, scaler), original.schema.numeric
 
+    def means(part: np.ndarray) -> np.ndarray:
+        total = np.bincount(group, np.nansum(part, axis=1), num_groups)
+        count = np.bincount(group, (~np.isnan(part)).sum(axis=1), num_groups)
+        return _mean(total, count)
 
-def _means_of_sums(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean errors (n,) of the numeric and of the other columns from (n, 4) sums."""
-    return _mean(sums[:, 0], sums[:, 1]), _mean(sums[:, 2], sums[:, 3])
+    return means(errors[:, numeric]), means(errors[:, ~numeric])
 
 
 def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -613,17 +580,8 @@ def _mean(total: np.ndarray, count: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _means_of_columns(values: np.ndarray) -> np.ndarray:
-    """Return the mean of the observed values of each column, 0 without any."""
-    return np.nansum(values, axis=0) / np.maximum(1, (~np.isnan(values)).sum(axis=0))
-
-
 def _error_over_power(
-    original: Sequences | Sequence[Any],
-    reconstructed: Sequences | Sequence[Any],
-    scaler: Scaler | None,
-    *,
-    otherwise: float,
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, otherwise: float
 ) -> float:
     """Squared error over squared values, or ``otherwise`` if only the error is positive."""
     original = as_sequences(original)
@@ -634,15 +592,9 @@ def _error_over_power(
             "only; use accuracy or exact."
         )
     errors = entry_errors(original, reconstructed, scaler)[:, numeric]
-    x = original.values[:, numeric].astype(float)
-    if scaler is not None:
-        mean, variance = scaler.mean_[numeric], np.square(scaler.scale_[numeric])
-    else:
-        mean = _means_of_columns(x)
-        variance = _means_of_columns(np.square(x - mean))
-        variance = np.where(variance > 0, variance, 1.0)
-        errors = errors / variance
-    error, power = np.nansum(errors), np.nansum(np.square(x - mean) / variance)
+    away = original.values[:, numeric].astype(float) - scaler.mean_[numeric]
+    error = np.nansum(errors)
+    power = np.nansum(np.square(away) / np.square(scaler.scale_[numeric]))
     if power > 0:
         return float(error / power)
     return 0.0 if error == 0 else otherwise

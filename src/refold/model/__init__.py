@@ -22,7 +22,6 @@ from refold.model._forecasts import split_last as split_last
 from refold.model._inputs import HEAD as HEAD
 from refold.model._inputs import MAX_FINGERPRINTS as MAX_FINGERPRINTS
 from refold.model._inputs import ArrowTable as ArrowTable
-from refold.model._inputs import Meaning as Meaning
 from refold.model._inputs import SequencesLike as SequencesLike
 from refold.model._inputs import check_fits as check_fits
 from refold.model._inputs import check_latent_steps as check_latent_steps

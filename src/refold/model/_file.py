@@ -37,7 +37,6 @@ _LENGTH_BYTES = 8
 
 # Start of the names of weights.
 _WEIGHTS = "weights/"
-_MAX_STEPS = 10**7
 # Names of arrays in a file, by the part of the model that has them.
 _REFERENCE = {
     "codes": "known/codes",
@@ -72,22 +71,15 @@ def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> byt
 
 def unpack_container(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Deserialize a configuration and arrays, and check them; ``source`` is for messages."""
-    written = "Expected a file that `save` or `refold fit` wrote."
-    if data[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
-        raise ModelFileError(f"{source} is not a Refold model. {written}")
     try:
         arrays = load_arrays(data)
-    except SafetensorError as error:
-        raise ModelFileError(
-            f"{source} is cut short or damaged ({error}). Copy or save it again."
-        ) from error
-    end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
-    try:
+        end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
         about = json.loads(json.loads(data[_LENGTH_BYTES:end])["__metadata__"][FORMAT])
         version = about["version"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"{source} is not a Refold model: it is another safetensors file, or damaged. {written}"
+            f"{source} is not a Refold model, or it is cut short or damaged. Expected a file that "
+            "`save` or `refold fit` wrote. Copy or save it again."
         ) from error
     if not isinstance(version, int) or version > VERSION:
         raise ModelFileError(
@@ -180,7 +172,6 @@ def model_fields(
         )
     try:
         specification = Specification(**config["specification"])
-        _check_sizes(specification, arrays)
         reference = _part(ReferenceStatistics, _REFERENCE, arrays)
         if reference is not None:
             reference = replace(reference, mixture=_part(Mixture, _MIXTURE, arrays))
@@ -266,21 +257,3 @@ def _part(
         field: arrays[name] for field, name in names.items() if name in arrays
     }
     return record(**stored) if stored else None
-
-
-def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) -> None:
-    """Refuse sizes that the stored weights do not have, before the network is built."""
-    weights = _below(_WEIGHTS, arrays).values()
-    largest = max((max(array.shape, default=0) for array in weights), default=0)
-    largest = max(largest, len(arrays))
-    default = specification.architecture == "default"
-    names = ("latent_dim", "units", "depth", "patch") if default else ("latent_dim",)
-    limits: dict[str, tuple[int, int]] = dict.fromkeys(names, (1, largest))
-    limits["max_steps"] = (0, _MAX_STEPS)
-    longest = specification.max_steps if isinstance(specification.max_steps, int) else 0
-    limits["forecast_steps"] = (0, max(0, longest - 1))
-    limits["recent_steps"] = (0, longest)
-    for name, (least, most) in limits.items():
-        size = getattr(specification, name)
-        if not isinstance(size, int) or not least <= size <= most:
-            raise ValueError(f"{name} is {size}, which is not between {least} and {most}")

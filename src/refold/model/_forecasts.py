@@ -16,7 +16,7 @@ from refold.model._inputs import SequencesLike, describe_trained
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
-from refold.sequences import Scaler, Sequences, check_decoded, split_at, stored_model
+from refold.sequences import Scaler, Sequences, check_decoded, split_at
 
 _MAX_RESIDUALS, _MIN_SEQUENCES = 1 << 21, 256  # stored forecast errors, and sequences in any case
 # Bounds are wider by this share, because equal forecasts may differ by rounding.
@@ -109,15 +109,6 @@ def forecast(
     """Forecast the next steps; see `Model.forecast`."""
     steps = _check_steps(model, steps)
     margins, alpha = _margins(model, alpha, steps, context)
-    recent = model.specification.recent_steps
-    # rows of an array may be sequences of a single column
-    several = model.schema.num_columns > 1
-    is_codes = isinstance(X, np.ndarray) and X.shape[1:] == (model.specification.latent_dim,)
-    if recent and ((several and is_codes) or stored_model(X) is not None):
-        raise DataError(
-            f"A forecast reads the last {recent} step{'s' * (recent > 1)} of each sequence beside "
-            "its code, and codes do not have them. Pass the sequences instead of their codes."
-        )
     sequences = _latest(model.read(X), context, model.specification)
     ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
     written = model.scaler.clip(ahead) if clip else ahead
@@ -150,7 +141,7 @@ def errors_of_forecasts(
     if season is not None:
         season = check_whole("season", season)
     sequences = model.read(X)
-    warn(describe_trained(sequences, model.fingerprints.trained, "forecast"))
+    warn(describe_trained(sequences, model.fingerprints.trained))
     specification = model.specification
     trained = specification.forecast_steps
     longer, before, after = split_last(sequences, trained)
@@ -210,10 +201,7 @@ def _margins(
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
     elif _context(context, specification) != _context(None, specification):
-        reason = (
-            "Bounds are measured with the default context, and hold for this alone. Leave out "
-            "context or alpha."
-        )
+        reason = "Bounds hold for the default context alone. Leave out context or alpha."
     elif errors is None or len(errors) < least_calibration(alpha):
         reason = (
             f"{argument(alpha=alpha)} needs at least {least_calibration(alpha)} calibration "

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from refold._support.output import warn
 from refold._support.rules import check, or_auto, whole
-from refold.errors import DataError, Message, ParameterError, argument, spelled
+from refold.errors import DataError, Message, ParameterError, argument
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
@@ -63,19 +63,13 @@ def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read."""
     if network.fixed_steps is None:
         return
-    name = argument(architecture=network.specification.architecture)
-    default = argument(architecture="default")
-    empty = np.flatnonzero(lengths == 0)
-    if len(empty):
+    wrong = np.flatnonzero((lengths == 0) | (lengths > network.fixed_steps))
+    if len(wrong):
         raise DataError(
-            f"sequence {empty[0]} has length 0, which {name} cannot read. Leave it out, or use "
-            f"{default}."
-        )
-    long = np.flatnonzero(lengths > network.fixed_steps)
-    if len(long):
-        raise DataError(
-            f"sequence {long[0]} has {lengths[long[0]]} steps, and {name} reads at most "
-            f"{network.fixed_steps}, the longest training length. Cut it, or use {default}."
+            f"sequence {wrong[0]} has length {lengths[wrong[0]]}, and "
+            f"{argument(architecture=network.specification.architecture)} reads 1 to "
+            f"{network.fixed_steps} steps, the longest training length. Leave it out, cut it, or "
+            f"use {argument(architecture='default')}."
         )
 
 
@@ -140,85 +134,42 @@ def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.nd
 def check_latent_steps(latent_steps: int | str, specification: Specification) -> int:
     """Return a number of steps of latent optimization; refuse one that the model cannot use."""
     check("latent_steps", latent_steps, or_auto(whole(0)))
-    problem = None
-    if specification.variational:
-        problem = f"moves codes away from the mean that {argument(variational=True)} gives"
-    elif specification.architecture != "default":
-        own = specification.architecture == "custom"
-        name = "of your own" if own else repr(specification.architecture)
-        problem = f"needs the default model, and the architecture is {name}"
-    elif specification.cell != "lstm":
-        problem = f"needs LSTMs, and the model has {argument(cell=specification.cell)}"
-    if latent_steps and problem:
-        raise ParameterError(f"{argument(latent_steps=latent_steps)} {problem}. Use 0.")
+    usable = specification.architecture == "default" and specification.cell == "lstm"
+    if latent_steps and (not usable or specification.variational):
+        sizes = ("cell", "architecture", "variational")
+        got = ", ".join(argument(**{name: getattr(specification, name)}) for name in sizes)
+        raise ParameterError(
+            f"{argument(latent_steps=latent_steps)} needs LSTMs, and the default architecture that "
+            f"is not variational. Got {got}. Use 0."
+        )
     return int(latent_steps)
 
 
 # Sequences longer than any in training. Neither the decoder nor the length model has seen steps
 # after the longest training length.
 
-# Use of the sequences, or origin of the lengths.
-Meaning = Literal["codes", "reconstructions", "detection", "lengths", "predictions"]
 # Part of every message, for warning filters.
 HEAD = "longer than the longest in training"
+# What is too long: sequences, lengths that a user asks for, or lengths that codes hold.
+Noun = Literal["sequence", "length", "predicted length"]
 # Relative excess of a predicted length, or one step if that is larger, without a warning.
 _SLACK = 0.1
 
-_NOUNS = {"lengths": "length", "predictions": "predicted length"}
-_MEANINGS: dict[str, str] = {
-    "codes": (
-        "The model never saw the steps after step {trained}, so these codes may keep little of "
-        "them, and may not hold the length. Fit on sequences as long as these, cut them with "
-        "refold.sequences.windows, or give {lengths}."
-    ),
-    "reconstructions": (
-        "They are decoded at their own length, since their codes may not hold it. The model never "
-        "saw the steps after step {trained}, so these may be far off. Fit on sequences as long as "
-        "these, or cut them with refold.sequences.windows."
-    ),
-    "detection": (
-        "The model never saw the steps after step {trained}, so these sequences may be anomalous "
-        "for their length alone. Fit and calibrate on sequences as long as these, or cut {all}."
-    ),
-    "lengths": (
-        "The model never wrote steps after step {trained}, so these may be far off. Ask for at "
-        "most {trained} steps, or fit on longer sequences."
-    ),
-    "predictions": (
-        "The model never saw such a length, so the prediction may be far off, and so may the steps "
-        "after step {trained}. Give the true lengths with {true_lengths}, or fit on longer "
-        "sequences."
-    ),
-}
-_CUT = (
-    "They are cut to {most} steps, the most that this architecture writes. Use "
-    "{default}, or cut them with refold.sequences.windows."
-)
 
-
-def describe_longer(
-    lengths: np.ndarray, trained: int, meaning: Meaning, *, most: int | None = None
-) -> str | None:
+def describe_longer(lengths: np.ndarray, trained: int, noun: Noun = "sequence") -> str | None:
     """Describe in one line how many lengths exceed the longest in training; None if none does."""
-    slack = max(1.0, _SLACK * trained) if meaning == "predictions" else 0.0
+    slack = max(1.0, _SLACK * trained) if noun == "predicted length" else 0.0
     count = int((lengths > trained + slack).sum())
     if count == 0:
         return None
-    noun = _NOUNS.get(meaning, "sequence")
-    longest = int(lengths.max())
-    cut = most is not None and longest > most and meaning == "reconstructions"
-    text = (_CUT if cut else _MEANINGS[meaning]).format(
-        trained=trained,
-        most=most,
-        default=argument(architecture="default"),
-        true_lengths=argument("lengths="),
-        lengths=spelled("lengths to inverse_transform", "--lengths to refold decode"),
-        all=spelled("all of them with refold.sequences.windows", "with --window"),
-    )
+    remedy = f"ask for at most {trained} steps with {argument('lengths=')}"
+    if noun == "sequence":
+        remedy = "cut them into windows"
     return Message(
         f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
-        f"{'is' if count == 1 else 'are'} {HEAD}: {'' if count == 1 else 'up to '}{longest} steps "
-        f"against {trained}. {text}"
+        f"{'is' if count == 1 else 'are'} {HEAD}: {'' if count == 1 else 'up to '}"
+        f"{int(lengths.max())} steps against {trained}. The model never saw the steps after step "
+        f"{trained}, so the results may be far off. Fit on sequences as long as these, or {remedy}."
     )
 
 
@@ -288,13 +239,6 @@ def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
 MAX_FINGERPRINTS = 1 << 15
 # Standard deviations above the expected number of chance matches that are still accepted.
 _DEVIATIONS = 3.0
-Purpose = Literal["calibration", "detection", "forecast"]
-# What the sequences are called, and what their small errors mean.
-_PURPOSES = {
-    "calibration": ("normal sequences", "expect more false alarms than alpha"),
-    "detection": ("sequences", "their anomalies may be missed"),
-    "forecast": ("sequences", "expect larger errors of new ones"),
-}
 
 
 def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
@@ -306,23 +250,22 @@ def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
             f"or fit with {argument(calibration_fraction=0.2)}."
         )
-    warn(describe_trained(normal, trained, "calibration"))
+    warn(describe_trained(normal, trained, "normal sequences"))
 
 
 def describe_trained(
-    sequences: Sequences, trained: np.ndarray | None, purpose: Purpose
+    sequences: Sequences, trained: np.ndarray | None, noun: str = "sequences"
 ) -> str | None:
     """Describe in one line how many aligned sequences a model was trained on; None if none."""
     count, total = _count_trained(sequences, trained)
     if trained is None or not count:
         return None
-    noun, consequence = _PURPOSES[purpose]
     all_compared = len(trained) < MAX_FINGERPRINTS
     share = f"{count} of {total}" if all_compared else f"{100 * count / total:.0f} % of the"
     verb = "is" if all_compared and count == 1 else "are"
     return (
         f"{share} {noun} {verb} among those that the model was trained on. Their errors are "
-        f"smaller than those of new ones, so {consequence}. Leave them out."
+        "smaller than those of new ones. Leave them out."
     )
 
 

@@ -46,7 +46,6 @@ from refold.model._file import (
 )
 from refold.model._forecasts import Forecast, errors_of_forecasts, forecast, residuals
 from refold.model._inputs import (
-    Meaning,
     SequencesLike,
     check_codes,
     check_fits,
@@ -247,7 +246,7 @@ class Model:
         ids : array of shape (n_sequences in the block,)
             Ids of the sequences.
         """
-        source = self.open(X, "codes")
+        source = self.open(X)
         return ((self.codes_of(block, verbose), block.ids) for block in self.blocks(source))
 
     def decode(
@@ -283,7 +282,7 @@ class Model:
         if (line := self.describe_far(codes)) is not None:
             warn(f"{line} What they decode to may be far off.")
         if lengths is None:
-            warn(describe_longer(decoded.lengths, self.max_steps, "predictions"))
+            warn(describe_longer(decoded.lengths, self.max_steps, "predicted length"))
         return decoded.to_list()
 
     def reconstruct(
@@ -310,7 +309,7 @@ class Model:
         verbose : {0, 1}, default=0
             As for `encode`.
         """
-        source = self.open(X, "reconstructions")
+        source = self.open(X)
         if codes is None:
             codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
         codes = self.check_codes(codes)
@@ -423,8 +422,8 @@ class Model:
                 "for a higher rate."
             )
         sequences = self.read(X)
-        warn(describe_longer(sequences.lengths, self.max_steps, "detection"))
-        warn(describe_trained(sequences, self.fingerprints.trained, "detection"))
+        warn(describe_longer(sequences.lengths, self.max_steps))
+        warn(describe_trained(sequences, self.fingerprints.trained))
         measured, components, chances = self.compared(sequences)
         bounds, count = sequences.offsets[1:-1], len(sequences)
         steps = step_scores(measured.entries)
@@ -461,7 +460,7 @@ class Model:
         """
         sequences = self.read(X)
         check_some(len(sequences), "sequence", "to compare")
-        warn(describe_longer(sequences.lengths, self.max_steps, "detection"))
+        warn(describe_longer(sequences.lengths, self.max_steps))
         drift = self._drift(measure(self, sequences))
         if drift is None:
             raise ParameterError(
@@ -746,15 +745,14 @@ class Model:
 
     # What applications share: aligned sequences, checked codes, and one without the other
 
-    def open(self, X: SequencesLike, meaning: Meaning) -> Sequences:
+    def open(self, X: SequencesLike) -> Sequences:
         """Open sequences, and warn of those unlike the training data; see `blocks`."""
         source = open_source(X)
         if source.is_mapped:
             check_fits(source.lengths, self.network)
         else:
             source = self._warned(self.align(source))
-        most = self.network.most_steps
-        warn(describe_longer(source.lengths, self.max_steps, meaning, most=most))
+        warn(describe_longer(source.lengths, self.max_steps))
         return source
 
     def read(self, X: SequencesLike) -> Sequences:
@@ -904,7 +902,7 @@ class Model:
             lengths = self.predict_lengths(codes)
         else:
             lengths = self.check_lengths(lengths, len(codes))
-            warn(describe_longer(lengths, self.max_steps, "lengths"))
+            warn(describe_longer(lengths, self.max_steps, "length"))
         decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
         return self.scaler.clip(decoded) if clip else decoded
 

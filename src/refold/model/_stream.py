@@ -145,7 +145,7 @@ class Stream:
         self._last = self._num_steps
 
         model, sequence = self._model, self.sequence
-        longer = describe_longer(sequence.lengths, model.max_steps, "detection")
+        longer = describe_longer(sequence.lengths, model.max_steps)
         if longer and not self._warned:
             self._warned = True
             warn(longer)

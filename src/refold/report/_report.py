@@ -161,7 +161,7 @@ def section(
     if seconds is None:
         seconds = [None, *model.history.epochs.get("seconds", ())][-1]
     result = Result(title, len(sample), codes.shape[1], pca_size, material.scores, seconds)
-    longer = describe_longer(sample.lengths, model.max_steps, "reconstructions")
+    longer = describe_longer(sample.lengths, model.max_steps)
     text = " ".join(part for part in (summary, note, longer) if part)
     return Section(title, text, _facts(material, result), cards, result)
 

@@ -58,7 +58,7 @@ class RowSource:
             raise ParameterError("Pass sequences or codes.")
         self._model, self._verbose = model_of(model), verbose
         # without sequences, codes are decoded for features
-        self._sequences: Any = None if X is None else self._model.open(X, "codes")
+        self._sequences: Any = None if X is None else self._model.open(X)
         self._codes: Any = None if codes is None else self._model.check_codes(codes)
         number = len(self._codes if X is None else self._sequences)
         if self._codes is not None:

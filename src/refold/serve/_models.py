@@ -12,7 +12,6 @@ from msgspec import Struct
 import refold.search
 from refold.errors import ModelFileError, ParameterError
 from refold.model import (
-    Meaning,
     Model,
     count_far,
     describe_far,
@@ -114,12 +113,12 @@ class ServedModel:
             index_rows=None if self.index is None else len(self.index),
         )
 
-    def warnings(self, sequences: Sequences, meaning: Meaning | None) -> list[str]:
+    def warnings(self, sequences: Sequences, meaning: str | None) -> list[str]:
         """Return a line for each way in which sequences differ from those of the training."""
-        # `meaning` is that of `describe_longer`; None if longer sequences do not matter
+        # `meaning` is the use of the sequences; None if longer ones do not matter
         fitted, values, lines = self.fitted, sequences.values, []
         if meaning is not None and len(values) > fitted.max_steps:  # in all sequences
-            lines.append(describe_longer(sequences.lengths, fitted.max_steps, meaning))
+            lines.append(describe_longer(sequences.lengths, fitted.max_steps))
         missing = int(np.isnan(values).sum())
         if missing and not fitted.specification.observed_flags:
             lines.append(
@@ -135,7 +134,7 @@ class ServedModel:
                     "are read as unknown."
                 )
         if meaning == "detection":
-            lines.append(describe_trained(sequences, fitted.fingerprints.trained, meaning))
+            lines.append(describe_trained(sequences, fitted.fingerprints.trained))
         if ((values < self._low) | (values > self._high)).any():
             lines.append(describe_far([count_far(values, fitted.error_scaler)], fitted.schema))
         return [line for line in lines if line is not None]
