@@ -123,7 +123,7 @@ def test_features_separate_classes_that_principal_components_do_not(fitted):
     ("options", "message"),
     [
         ({"rocket_dim": 6}, "from 0 to 5, because a latent dimension must be left to learn"),
-        ({"rocket_dim": 2, "variational": True}, "0 if variational=True"),
+        ({"rocket_dim": 2, "variational": True}, "with variational=True all are learned"),
         ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 needs architecture="),
     ],
 )

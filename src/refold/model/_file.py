@@ -201,7 +201,7 @@ def model_fields(
             "active_dimensions": config.get("active_dimensions"),
             "arguments": arguments,
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{source} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
             "and save the model again."

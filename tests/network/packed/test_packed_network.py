@@ -311,5 +311,5 @@ def test_other_architectures_have_no_latent_optimization():
     options |= {"validation_fraction": 0}
     ae = refold.SequenceAutoencoder(**options).fit(series)
     assert ae.latent_steps_ == 0
-    with pytest.raises(ParameterError, match="latent_steps=3 needs the default model"):
+    with pytest.raises(ParameterError, match="latent_steps=3 needs LSTMs"):
         ae.set_params(latent_steps=3).transform(series)
