@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks._process import MeasurementError, measure
-from benchmarks._results import FOLDER, read_records, replace, table, today, write_page
+from benchmarks._results import FOLDER, machine, read_records, replace, table, today, write_page
 from benchmarks._sets import CHOOSE, DATA
 from benchmarks.fidelity_peers.methods import METHODS, OURS
 
@@ -93,17 +93,6 @@ def _no_stationary_priors() -> None:
     _replace("initialization._numeric_columns", "_PRIORS", kept)
 
 
-def _no_levels() -> None:
-    from refold.training.initialization import _initial_weights as weights
-
-    fit = weights.token_initialization
-
-    def without(*args: Any, **options: Any) -> Any:
-        return fit(*args, **{**options, "may_store": False})
-
-    _replace("initialization._initial_weights", "token_initialization", without)
-
-
 def _no_initialization() -> None:
     """Keep no initialization as a candidate; training starts from it."""
     from refold.training.initialization._initial_weights import InitialWeights
@@ -156,12 +145,6 @@ MECHANISMS = {
         "choice between components and regression as the decoding map",
         _constant("initialization._numeric_columns", "needs_no_regression", value=False),
         lambda facts: facts.numeric and not facts.gaps,
-    ),
-    "levels": Mechanism("codes that store tokens", _no_levels, lambda facts: facts.tokens),
-    "logits": Mechanism(
-        "token logits by regression",
-        _constant("initialization._token_columns", "likeliest_factor", (0.0, 1.0)),
-        lambda facts: facts.tokens,
     ),
     "joint": Mechanism(
         "joint components of numeric and token columns",
@@ -222,6 +205,10 @@ MECHANISMS = {
 }
 
 
+# Mechanisms that were measured and then removed.
+REMOVED = {"patience": "patience that follows the validation loss (removed)"}
+
+
 class Cell(NamedTuple):
     """A default fit without one mechanism; with the code it identifies a result."""
 
@@ -250,7 +237,11 @@ def main() -> None:
     records = read_records(RESULTS)
     if not records:
         raise SystemExit(f"{RESULTS} has no results. Measure first.")
-    write_page("ablation", "What each mechanism of a fit is worth", list(_page(records)))
+    days, commits = (sorted({record[name] for record in records}) for name in ("date", "code"))
+    about = f"{' to '.join(dict.fromkeys((days[0], days[-1])))}, commit {', '.join(commits)}, {machine()}"
+    write_page(
+        "ablation", "What each mechanism of a fit is worth", list(_page(records)), about=about
+    )
 
 
 def _sets() -> list[str]:
@@ -305,7 +296,8 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the text and the tables of the page."""
     errors = {_cell(record): record["error"] for record in records}
     rows = []
-    for name, mechanism in MECHANISMS.items():
+    titles = {name: mechanism.title for name, mechanism in MECHANISMS.items()} | REMOVED
+    for name, title in titles.items():
         ratios = {}
         for cell, error in errors.items():
             default = errors.get(cell._replace(mechanism=DEFAULT))
@@ -321,7 +313,7 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
                 (
                     _geometric(means.values()),
                     [
-                        mechanism.title,
+                        title,
                         f"{_geometric(means.values()):.4f}",
                         f"{len(changed)} of {len(means)}",
                         f"{means[worst]:.3f} ({worst[0]}, {worst[1]})",
@@ -345,7 +337,7 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
         [
             [r["data"], str(r["size"]), f"{r['error']:.4g}", f"{r['pca']:.4g}"]
             for r in records
-            if r["mechanism"] == DEFAULT
+            if r["mechanism"] == DEFAULT and r["seed"] == 0
         ],
     )
 

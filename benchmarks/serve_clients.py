@@ -1,14 +1,13 @@
 """Clients that send prepared requests and measure the responses.
 
-All clients run in one thread with raw sockets, because they share the cores with the server.
+All clients run in one thread, because they share the cores with the server.
 """
 
+import asyncio
 import itertools
 import json
-import selectors
-import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ import pyarrow as pa
 
 CLIENTS = 32
 ARROW = "application/vnd.apache.arrow.stream"
-_PIECE = 1 << 18
 
 
 class Load(NamedTuple):
@@ -70,79 +68,31 @@ def _stream(sequences: list[np.ndarray]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-class _Client:
-    """A connection, with the bytes that must still be sent and the received bytes."""
+async def _client(port: int, requests: Iterator[bytes], ends: float, times: list[float]) -> None:
+    """Send the next request when the response to the last one is there, until the time is up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while time.perf_counter() < ends:
+        sent = time.perf_counter()
+        writer.write(next(requests))
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+        times.append(time.perf_counter() - sent)
+        if b" 200 " not in head.partition(b"\r\n")[0]:
+            raise SystemExit(f"A request failed: {body.decode(errors='replace')}")
+    writer.close()
 
-    def __init__(self, port: int, selector: selectors.BaseSelector) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(0)
-        self._selector = selector
-        selector.register(self.socket, selectors.EVENT_READ, self)
-        self._rest = memoryview(b"")
-        self._received = b""
-        self.sent = 0.0
 
-    def send(self, request: bytes) -> None:
-        """Begin to send a request."""
-        self.sent = time.perf_counter()
-        self._rest = memoryview(request)
-        self.write()
-        if self._rest:
-            self._selector.modify(self.socket, selectors.EVENT_WRITE, self)
-
-    def write(self) -> None:
-        """Send as much as the server takes, and then wait for the response."""
-        try:
-            self._rest = self._rest[self.socket.send(self._rest) :]
-        except BlockingIOError:
-            return
-        if not self._rest:
-            self._selector.modify(self.socket, selectors.EVENT_READ, self)
-
-    def read(self) -> bool:
-        """Receive a part of a response, and return whether it is complete."""
-        data = self.socket.recv(_PIECE)
-        if not data:
-            raise SystemExit("The server closed a connection.")
-        self._received += data
-        end = self._received.find(b"\r\n\r\n")
-        at = self._received.find(b"content-length: ", 0, end) + 16
-        if end < 0:
-            return False
-        length = int(self._received[at : self._received.index(b"\r", at)])
-        if len(self._received) < end + 4 + length:
-            return False
-        if int(self._received[9:12]) != 200:
-            raise SystemExit(f"A request failed: {self._received.decode(errors='replace')}")
-        self._received = b""
-        return True
+async def _clients(port: int, requests: list[bytes], seconds: float) -> list[float]:
+    turns, times = itertools.cycle(requests), []
+    ends = time.perf_counter() + seconds
+    await asyncio.gather(*(_client(port, turns, ends, times) for _ in range(CLIENTS)))
+    return times
 
 
 def run(port: int, requests: list[bytes], seconds: float) -> Load:
     """Send requests for some seconds; each client sends its next one when it has a response."""
-    turns, times = itertools.cycle(requests), []
+    import uvloop
+
     begin, used = time.perf_counter(), time.process_time()
-    with selectors.DefaultSelector() as selector:
-        clients = [_Client(port, selector) for _ in range(CLIENTS)]
-        for client in clients:
-            client.send(next(turns))
-        waiting = len(clients)
-        while waiting:
-            ready = selector.select(60.0)
-            if not ready:
-                raise SystemExit("The server did not respond for a minute.")
-            for key, event in ready:
-                client = key.data
-                if event & selectors.EVENT_WRITE:
-                    client.write()
-                elif client.read():
-                    now = time.perf_counter()
-                    times.append(now - client.sent)
-                    if now < begin + seconds:
-                        client.send(next(turns))
-                    else:
-                        waiting -= 1
-        for client in clients:
-            client.socket.close()
+    times = uvloop.run(_clients(port, requests, seconds))
     return Load(time.perf_counter() - begin, np.array(times), time.process_time() - used)
