@@ -238,7 +238,8 @@ def main() -> None:
     if not records:
         raise SystemExit(f"{RESULTS} has no results. Measure first.")
     days, commits = (sorted({record[name] for record in records}) for name in ("date", "code"))
-    about = f"{' to '.join(dict.fromkeys((days[0], days[-1])))}, commit {', '.join(commits)}, {machine()}"
+    period = " to ".join(dict.fromkeys((days[0], days[-1])))
+    about = f"{period}, commit {', '.join(commits)}, {machine()}"
     write_page(
         "ablation", "What each mechanism of a fit is worth", list(_page(records)), about=about
     )
