@@ -131,7 +131,6 @@ def test_names_and_ticks_are_inside_the_figure():
     tracks = Sequences.from_list(arrays, names=NAMES)
     for ax in (
         plots.sweep(tracks, deviations=(-2, -1, 0, 1, 2), column=1),
-        plots.anomalies(tracks[[0]], np.full(12, 0.5)),
         plots.error_by_feature({"Refold": [0.1, 0.2, 0.3], "PCA": [0.2] * 3}, NAMES),
         plots.code_map(np.eye(12), np.arange(12), label_name=NAMES[1]),
     ):
