@@ -288,15 +288,3 @@ def test_binary_values_of_pca_are_rounded_as_they_are_scored():
     assert pca == [("1", False), ("0", False), ("0", True)]
     _, (_, pca) = pair_rows(before, {"PCA": Sequences(back.values[:2], [0, 2], schema=schema)})
     assert pca[2:] == [("–", True)]  # a step that it lacks
-
-
-def test_strips_show_wrong_values_and_are_cut(built, monkeypatch):
-    data, model, _ = built("ones")
-    figure = card(section(model, data[30:], title="x"), "Best, median and worst").views[0]
-    originals = [trace for trace in figure.data if "original" in trace["hovertemplate"]]
-    assert len(originals) == 3
-    wrong = [trace for trace in figure.data if "wrong" in trace["hovertemplate"]]
-    assert bool(wrong) == (accuracy(data[30:], model.reconstruct(data[30:])) < 1)
-    monkeypatch.setattr(_cards, "MAX_STRIP", 2)
-    figure = card(section(model, data[30:], title="x"), "Best, median and worst").views[0]
-    assert max(len(trace["z"][0]) for trace in figure.data) <= 2
