@@ -93,6 +93,7 @@ def test_conditions_are_those_of_sql(index, rows):
         ("year < 1e999", "8: The number '1e999' is beyond 1.8e308."),
         ("site = '\ud800'", r"9: '\ud800' is half of a character."),
         ("(" * 33 + "ok" + ")" * 33, "33: There are more than 32 levels of parentheses and NOT."),
+        ("site LIKE '" + "%_" * 51 + "'", "11: The pattern has more than 100 of % and _."),
     ],
 )
 def test_other_conditions_are_refused_with_their_place(index, where, message):

@@ -17,8 +17,8 @@ from refold.errors import ParameterError, argument
 _compute: Any = pyarrow.compute
 
 _TEXT = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
-# Levels of a condition, which are as many levels of calls here.
-_MAX_DEPTH = 32
+# Levels of a condition, which are as many levels of calls here, and wildcards of a pattern.
+_MAX_DEPTH, _MAX_WILDCARDS = 32, 100
 # Characters of the condition that an error shows.
 _SHOWN = 40
 
@@ -292,13 +292,16 @@ class _Parser:
         return _compute.invert(truth) if negative else truth
 
     def _like(self, column: _NamedColumn) -> Truth:
+        token = self._token
         if column.kind is not _STRING:
             self._fail(column.token, f"LIKE needs a column of text. {column.described}")
-        if self._token.kind != "text":
+        if token.kind != "text":
             self._expected("a pattern in single quotes")
         # a backslash before another character stands for itself
         parts = re.findall(r"\\[%_\\]|.", _unquoted(self._take().text), re.DOTALL)
         wildcards = {"%": ".*", "_": "."}
+        if sum(part in wildcards for part in parts) > _MAX_WILDCARDS:
+            self._fail(token, f"The pattern has more than {_MAX_WILDCARDS} of % and _.")
         pattern = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)
         return _compute.match_substring_regex(column.values, f"(?s)^{pattern}$")
 
