@@ -74,7 +74,6 @@ CALLS = TAKE_LISTS | {
     "code_plane": (plots.code_plane, CODES),
     "reconstruction": (plots.reconstruction, WAVES[0], BACK[0]),
     "reconstructions": (plots.reconstructions, WAVES, BACK),
-    "search_hits": (plots.search_hits, WAVES[:1], BACK),
     "anomalies": (plots.anomalies, WAVES[:1], np.ones(8)),
     "plots.forecast": (plots.forecast, WAVES, None),
     "plots.sweep": (plots.sweep, WAVES[:7]),

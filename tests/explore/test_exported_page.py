@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from explore.test_page import DRAWN, DROP, Opened, far_apart
-from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError
 from refold.explore import check_exportable, export_page
-from refold.explore._exported_page import exported_blocks, joined_modules
+from refold.explore._exported_page import joined_modules
 from refold.explore._fields import ColorField
 from refold.explore._server import PAGE
 
@@ -81,12 +80,6 @@ def test_adding_sequences_needs_a_server(opened):
         assert page.is_hidden("#paste-dialog")
         page.click("#adding-hint button")
         assert page.is_hidden("#adding-hint")
-
-
-def test_a_page_has_no_weights_of_the_encoder(atlas):
-    names = [name for name, *_ in exported_blocks(atlas, "drift", progress_bar(disable=True))]
-    layers = {name.split("/")[1].rstrip("123") for name in names if name.startswith("weights/")}
-    assert layers <= {"decoder_", "start_", "head", "hidden", "length", "linear_steps"}
 
 
 def test_a_page_is_written_completely_or_not_at_all(atlas, tmp_path):

@@ -108,6 +108,10 @@ def test_the_map_draws_points(opened):
     assert opened.page.is_visible("#mark")
     assert "drift" in opened.text("#title")
     assert opened.page.locator(".legend-item").count() == 3
+    opened.page.click("[data-look='density']")
+    opened.page.wait_for_timeout(100)
+    assert opened.page.evaluate(DRAWN) > 20_000
+    opened.page.click("[data-look='points']")
 
 
 def test_a_click_shows_a_sequence_and_its_neighbors(opened, atlas, far_apart):
@@ -236,17 +240,6 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     assert page.is_hidden("#clusters")
 
 
-def test_density_is_drawn(opened):
-    page = opened.page
-    page.select_option("#color", "site")
-    page.wait_for_selector(".legend-item")
-    page.click("[data-look='density']")
-    page.wait_for_timeout(100)
-    assert page.evaluate(DRAWN) > 20_000
-    page.wait_for_function("() => location.hash.includes('look=density')")
-    page.click("[data-look='points']")
-
-
 def test_a_selection_becomes_a_label_and_the_normal_set(opened, data, tmp_path):
     page = opened.page
     page.keyboard.down("Shift")
@@ -348,13 +341,3 @@ def test_an_address_restores_a_narrow_dark_page(browser, url, atlas):
     page.evaluate("location.hash = 'at=4,4'")
     narrow.page.wait_for_selector("#far:not([hidden])")
     narrow.close()
-
-
-def test_a_page_without_a_server_shows_a_hint(browser, url):
-    cut = Opened(browser, url)
-    cut.page.route("**/explore/**", lambda route: route.abort())
-    cut.page.focus("#overlay")
-    cut.page.keyboard.press("ArrowLeft")
-    cut.wait("#error", "Start `refold explore` again")
-    cut.messages.clear()
-    cut.close()

@@ -62,14 +62,6 @@ def test_rare_labels_are_one_gray_group():
     assert len(ax.collections[-1].get_offsets()) == 22
 
 
-def test_annotations_are_at_their_points():
-    codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
-    ax = code_map(codes, annotations=["a", None, 3])
-    np.testing.assert_array_equal(points(ax), codes)
-    expected = [("a", (0.0, 1.0)), ("3", (5.0, 1.0))]
-    assert [(text.get_text(), text.xy) for text in ax.texts] == expected
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -82,18 +74,6 @@ def test_annotations_are_at_their_points():
 def test_bad_maps_are_refused(arguments, message):
     with pytest.raises((DataError, ParameterError), match=message):
         code_map(**arguments)
-
-
-def test_umap_keeps_groups_together():
-    pytest.importorskip("umap", reason="the extra umap is not installed")
-    group = np.repeat(np.arange(3), 20)
-    codes = np.random.default_rng(0).normal(size=(60, 5)) + 20 * np.eye(3, 5)[group]
-    places, names = code_plane(codes, "umap")
-    assert names == ("UMAP 1", "UMAP 2")
-    assert np.array_equal(places, code_plane(codes, "umap")[0])
-    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
-    np.fill_diagonal(distances, np.inf)
-    assert (group[distances.argmin(axis=1)] == group).all()
 
 
 def test_a_map_that_cannot_be_drawn_is_refused(monkeypatch):

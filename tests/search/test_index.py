@@ -60,13 +60,6 @@ def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
     assert np.allclose(decoded.distances(), again.distances(), atol=1e-3)
 
 
-def test_conditions_on_metadata(ae, sequences, made):
-    index = Index.open(made, ae)
-    hits = index.search(sequences[:2], where="site = 'it''s' AND year < 2010", k=20)
-    assert sorted(hits.column("year", 1)) == [2001, 2003, 2005, 2007, 2009]
-    assert index.search(ids=["s1"], where="id = 's1'").ids() == []
-
-
 def test_rows_are_added_replaced_and_removed(ae, place):
     index, new = Index.open(place, ae), ragged(2, seed=7)
     reader = Index.open(place, ae)

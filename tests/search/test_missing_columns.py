@@ -41,14 +41,11 @@ def test_neighbors_have_the_same_frequency_and_any_columns(index, halves):
     assert max(same[missing].mean(), same[~missing].mean()) < 0.6
 
 
-def test_new_sequences_and_rows_are_treated_alike(index, halves):
+def test_other_sequences_do_not_change_a_bit(index, halves):
     sines, _, missing = halves
-    hits = index.search(sines[:20], k=1)
-    assert [hits.ids(i) for i in range(20)] == [[i] for i in range(20)]
-    assert max(hits.table["distance"].to_pylist()) < 1e-3
-    alone = index.search([sines[np.argmax(missing)]], k=1)
-    assert alone.ids() == [np.argmax(missing)]
-    assert alone.distances()[0] < 1e-3
+    for row in (np.argmax(missing), np.argmin(missing)):
+        hits = index.search([sines[row]], k=1)
+        assert (hits.ids(), hits.distances()) == ([row], [0.0])
 
 
 def test_clusters_are_those_of_frequencies(ae, index, halves):

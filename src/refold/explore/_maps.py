@@ -1,10 +1,6 @@
 """Maps: places of codes, from places back to codes, and a UMAP map from a process of its own."""
 
-import contextlib
-import io
-import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -36,8 +32,8 @@ _NEAR_ON_MAP = 0.04
 _MIN_NEAR, _MAX_NEAR = 8, 64
 # Most vectors that UMAP arranges; the others are placed between their nearest ones among these.
 _MAX_ARRANGED = 50_000
-# Vectors that are placed at once, their neighbors, and the principal axes that these are found on.
-_BLOCK, _NEIGHBORS, _AXES = 10_000, 4, 10
+# Neighbors of the others, and the principal axes that these are found on.
+_NEIGHBORS, _AXES = 4, 10
 
 
 def effects(
@@ -207,9 +203,10 @@ class BackgroundTask:
 class UmapJob(BackgroundTask):
     """Places (n, 2) of vectors (n, n_dimensions) by UMAP, from a process of its own."""
 
+    # in a thread, UMAP would hold the interpreter, and the server would not answer for minutes
+
     def __init__(self, vectors: np.ndarray) -> None:
         super().__init__("The UMAP map", self._places_of_process)
-        self.said = "starting"  # what is being done
         self._vectors = vectors
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -231,39 +228,34 @@ class UmapJob(BackgroundTask):
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 self._thread = None
-                self.done, self.said = 0.0, "starting"
                 self._process.kill()
 
     def _places_of_process(self) -> np.ndarray:
-        """Start the process, and follow its progress until it ends."""
-        with tempfile.TemporaryDirectory() as name:
-            np.save(Path(name, "vectors.npy"), self._vectors)
-            command = [sys.executable, "-c", f"from {__name__} import main; main()", name]
-            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603
-                self._process = process
-                for line in process.stdout or ():
-                    self.done, self.said = json.loads(line)
-            return np.load(Path(name, "places.npy"))
+        with tempfile.TemporaryDirectory() as folder:
+            np.save(Path(folder, "vectors.npy"), self._vectors)
+            program = f"from {__name__} import write_places; write_places({folder!r})"
+            self._process = subprocess.Popen([sys.executable, "-c", program])  # noqa: S603
+            self._process.wait()
+            return np.load(Path(folder, "places.npy"))
 
 
-def umap_places(
-    vectors: np.ndarray, say: Callable[[float, str], None], most: int = _MAX_ARRANGED
-) -> np.ndarray:
+def write_places(folder: str) -> None:
+    """Read ``vectors.npy`` of a folder, and write ``places.npy``."""
+    np.save(Path(folder, "places.npy"), umap_places(np.load(Path(folder, "vectors.npy"))))
+
+
+def umap_places(vectors: np.ndarray, most: int = _MAX_ARRANGED) -> np.ndarray:
     """Return places (n, 2) of vectors (n, n_dimensions), from about -1 to 1."""
     count = len(vectors)
     arranged = evenly_spaced(count, most)
-    end = 0.98 if count <= most else 0.6
-    say(0.02, "finding neighbors")
-    layout = umap_layout(
-        vectors[arranged], progress=lambda share: say(0.2 + (end - 0.2) * share, "arranging")
-    )
+    layout = umap_layout(vectors[arranged])
     low, high = np.quantile(layout, [0.005, 0.995], axis=0)
     layout -= (low + high) / 2
     layout /= max(float(np.quantile(np.abs(layout).max(axis=1), 0.99)), 1e-12)
-    if count <= most:
-        return layout.astype(np.float32)
     places = np.empty((count, 2), np.float32)
-    places[arranged] = layout = layout.astype(np.float32)
+    places[arranged] = layout
+    if count <= most:
+        return places
 
     # the others come between their neighbors among those
     from scipy.spatial import KDTree
@@ -272,27 +264,11 @@ def umap_places(
     _, axes = np.linalg.eigh(np.cov(vectors[arranged], rowvar=False).reshape(vectors.shape[1], -1))
     axes = axes[:, ::-1][:, :_AXES].astype(np.float32)
     tree = KDTree(vectors[arranged] @ axes)
-    for begin in range(0, len(others), _BLOCK):
-        rows = others[begin : begin + _BLOCK]
-        distances, near = map(np.asarray, tree.query(vectors[rows] @ axes, _NEIGHBORS))
-        weights = 1.0 / np.maximum(distances, 1e-9 + 1e-3 * distances[:, -1:]) ** 2
-        # neighbors in another part of the map would pull a vector into the gap between
-        away = np.linalg.norm(layout[near] - layout[near[:, :1]], axis=2)
-        weights[away > 0.1] = 0.0
-        weights /= weights.sum(axis=1, keepdims=True)
-        places[rows] = np.einsum("ij,ijk->ik", weights, layout[near])
-        say(end + (1 - end) * (begin + len(rows)) / len(others), "placing the others")
+    distances, near = map(np.asarray, tree.query(vectors[others] @ axes, _NEIGHBORS))
+    weights = 1.0 / np.maximum(distances, 1e-9 + 1e-3 * distances[:, -1:]) ** 2
+    # neighbors in another part of the map would pull a vector into the gap between
+    away = np.linalg.norm(layout[near] - layout[near[:, :1]], axis=2)
+    weights[away > 0.1] = 0.0
+    weights /= weights.sum(axis=1, keepdims=True)
+    places[others] = np.einsum("ij,ijk->ik", weights, layout[near])
     return places
-
-
-def main() -> None:
-    """Read ``vectors.npy`` of a folder, print the progress, and write ``places.npy``."""
-    folder, progress = Path(sys.argv[1]), sys.stdout
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(10)
-    with contextlib.redirect_stdout(io.StringIO()):  # what UMAP prints is no progress
-        places = umap_places(
-            np.load(folder / "vectors.npy"),
-            lambda done, said: print(json.dumps([done, said]), file=progress, flush=True),
-        )
-    np.save(folder / "places.npy", places)

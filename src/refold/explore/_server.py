@@ -130,7 +130,7 @@ def routes(atlas: Atlas, model: str) -> list[Route]:
     def points(request: Request) -> Response:
         flat = atlas.map(request.query_params.get("map", "pca"), _WAIT)
         if flat is None:
-            return _json({"done": atlas.umap.done, "said": atlas.umap.said}, status=202)
+            return _json({}, status=202)  # it is being computed
         return _response(flat.vectors.tobytes(), _BYTES)
 
     def field(request: Request) -> Response:

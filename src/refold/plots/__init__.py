@@ -23,7 +23,6 @@ from refold.plots._figures import lengths as lengths
 from refold.plots._figures import loss_curves as loss_curves
 from refold.plots._figures import reconstruction as reconstruction
 from refold.plots._figures import reconstructions as reconstructions
-from refold.plots._figures import search_hits as search_hits
 from refold.plots._figures import sweep as sweep
 from refold.plots.charts import PALETTE as PALETTE
 from refold.plots.charts import RAMP as RAMP

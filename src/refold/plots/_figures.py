@@ -31,7 +31,6 @@ from refold.plots._matplotlib import (
 from refold.plots.charts import ACCENT, CONTRAST, MUTED, PALETTE, ColumnGroup
 from refold.sequences import ColumnTypes, Schema, Sequences, as_sequences
 
-MAX_BARS = 40
 MAX_LINES = 4
 
 
@@ -370,7 +369,6 @@ def latent_dimensions(
         found,
         found.total,
         "change per standard deviation",
-        num_bars=MAX_BARS,
         latent_dim=latent_dim,
         rocket_dim=rocket_dim,
         length_dim=length_dim,
@@ -476,6 +474,8 @@ def reconstructions(
     axes: Sequence[Axes] | None = None,
     *,
     column_types: ColumnTypes = None,
+    titles: Sequence[str] | None = None,
+    names: tuple[str, str] = ("original", "reconstruction"),
 ) -> list[Axes]:
     """Draw sequences and their reconstructions, one pair on each axes.
 
@@ -487,6 +487,10 @@ def reconstructions(
         One for each sequence; by default a grid on a new figure.
     column_types
         As in `reconstruction`.
+    titles : sequence of str of shape (n_sequences,), optional
+        Titles of the axes; by default ids and lengths.
+    names : (str, str)
+        What the legend calls the two, if they are not a sequence and its reconstruction.
 
     Examples
     --------
@@ -494,83 +498,26 @@ def reconstructions(
     >>> len(reconstructions(x, x))
     2
     """
-    originals, others = _opened(original, reconstructed, column_types)
-    check_some(len(originals), "sequence", "to draw")
-    check_one_each(len(others), "reconstructions", len(originals), "originals")
-    numbers = zip(originals.ids, originals.lengths, strict=True)
-    titles = [f"{name}  ·  {charts.in_steps(steps)}" for name, steps in numbers]
-    return _pairs(originals, others, axes, titles, ("original", "reconstruction"))
-
-
-def search_hits(
-    query: SequencesLike,
-    hits: SequencesLike,
-    titles: Sequence[str] | None = None,
-    axes: Sequence[Axes] | None = None,
-    *,
-    column_types: ColumnTypes = None,
-) -> list[Axes]:
-    """Draw a sequence under each of the sequences that a search for it found.
-
-    Numeric columns are lines, with the hit dashed, and others are strips, as in `reconstruction`.
-
-    Parameters
-    ----------
-    query : Sequences or list of shape (1,)
-        The sequence that was searched for.
-    hits : Sequences or list of shape (n_hits,)
-        The sequences that were found.
-    titles : sequence of str of shape (n_hits,), optional
-        Titles, such as ids and distances; by default the ids.
-    axes, column_types
-        As in `reconstructions`.
-
-    Examples
-    --------
-    >>> x = [np.sin(np.arange(20.0)), np.cos(np.arange(20.0))]
-    >>> [ax.get_title(loc="left") for ax in search_hits(x[:1], x, ["first", "second"])]
-    ['first', 'second']
-    """
-    queries, results = _opened(query, hits, column_types)
-    if len(queries) != 1 or not len(results):
-        raise DataError(
-            f"Got {len(queries)} queries and {len(results)} hits. Pass one query and at least one "
-            "hit."
-        )
-    titles = [str(name) for name in results.ids] if titles is None else list(titles)
-    check_one_each(len(titles), "titles", len(results), "hits")
-    return _pairs(queries[np.zeros(len(results), int)], results, axes, titles, ("query", "hit"))
-
-
-def _opened(
-    first: SequencesLike, second: SequencesLike, column_types: ColumnTypes
-) -> tuple[Sequences, Sequences]:
-    """Return sequences, and others with the same columns."""
-    if not isinstance(first, Sequences):
-        first = as_sequences(first, column_types=column_types)
-    if not isinstance(second, Sequences):
-        second = as_sequences(second, schema=first.schema)
-    return first, second
-
-
-def _pairs(
-    originals: Sequences,
-    others: Sequences,
-    axes: Sequence[Axes] | None,
-    titles: Sequence[str],
-    names: tuple[str, str],
-) -> list[Axes]:
-    """Draw pairs of sequences, one on each axes, with the names of both in a legend."""
+    if not isinstance(original, Sequences):
+        original = as_sequences(original, column_types=column_types)
+    if not isinstance(reconstructed, Sequences):
+        reconstructed = as_sequences(reconstructed, schema=original.schema)
+    check_some(len(original), "sequence", "to draw")
+    check_one_each(len(reconstructed), "reconstructions", len(original), "originals")
+    if titles is None:
+        steps = map(charts.in_steps, original.lengths)
+        titles = [f"{name}  ·  {text}" for name, text in zip(original.ids, steps, strict=True)]
+    check_one_each(len(titles), "titles", len(original), "sequences")
     if axes is None:
-        across = min(len(originals), 3)
-        down = -(-len(originals) // across)
+        across = min(len(original), 3)
+        down = -(-len(original) // across)
         figure = new_figure((3.4 * across, 2.3 * down))
-        axes = [figure.add_subplot(down, across, i + 1) for i in range(len(originals))]
-    check_one_each(len(axes), "axes", len(originals), "sequences")
-    schema, columns = originals.schema, _most_varied(originals)
-    longest = int(max(originals.lengths.max(), others.lengths.max()))
+        axes = [figure.add_subplot(down, across, i + 1) for i in range(len(original))]
+    check_one_each(len(axes), "axes", len(original), "sequences")
+    schema, columns = original.schema, _most_varied(original)
+    longest = int(max(original.lengths.max(), reconstructed.lengths.max()))
     for i, (ax, title) in enumerate(zip(axes, titles, strict=True)):
-        before, after = originals[[i]], others[[i]]
+        before, after = original[[i]], reconstructed[[i]]
         if columns:
             chart = charts.reconstruction_lines(before, {names[1]: after}, columns, columns)
         else:

@@ -42,6 +42,8 @@ METHOD_COLORS = (ACCENT, MUTED, *PALETTE[1:])
 MAX_LENGTH_BARS = 40
 MAX_GROUPS = 10  # of points with their own color
 MAX_LAYERS = 9  # of a model
+MAX_BARS = 40  # latent dimensions
+MAX_CELL_ROWS, MAX_CELL_COLUMNS = 24, 40  # latent dimensions and what they change
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,6 @@ class Cells:
     """A grid of values in shades of a color, from 0 to `top`; NaN is empty."""
 
     values: np.ndarray  # (n_rows, n_columns)
-    name: str = ""
     color: str = ACCENT
     first_row: int = 0  # its place on the y axis
     top: float = 1.0
@@ -235,14 +236,13 @@ def latent_bars(
     values: np.ndarray,
     title: str,
     *,
-    num_bars: int,
     latent_dim: int = 0,
     rocket_dim: int = 0,
     length_dim: int = 0,
     inactive: np.ndarray | None = None,
 ) -> Chart:
     """Draw one value of each latent dimension, in the order of their effect."""
-    order = dimensions.order[:num_bars]
+    order = dimensions.order[:MAX_BARS]
     idle = np.zeros(len(order), bool) if inactive is None else inactive[order]
     first_rocket = latent_dim - rocket_dim
     rocket = (order < latent_dim) & (order >= first_rocket)
@@ -266,13 +266,11 @@ def latent_bars(
     return Chart(marks, Axis("latent dimension", ticks=ticks), Axis(title, from_zero=True))
 
 
-def latent_cells(
-    dimensions: LatentDimensions, names: Sequence[str], *, num_rows: int, num_columns: int
-) -> Chart:
+def latent_cells(dimensions: LatentDimensions, names: Sequence[str]) -> Chart:
     """Draw the effect of each latent dimension on each column as shades."""
-    rows = dimensions.order[:num_rows]
+    rows = dimensions.order[:MAX_CELL_ROWS]
     strongest = np.argsort(-dimensions.effect.max(axis=0), kind="stable")
-    columns = np.sort(strongest[:num_columns])
+    columns = np.sort(strongest[:MAX_CELL_COLUMNS])
     row_names = [latent_name(dimensions, i) for i in rows]
     column_names = [names[int(i)] for i in columns]
     effect = dimensions.effect[np.ix_(rows, columns)]
@@ -405,17 +403,12 @@ def _line(sequence: Sequences, column: int, method: str, **look: Any) -> Marks:
     return Marks("lines", np.arange(len(values)), values, quantity=quantity, **look)
 
 
-def reconstruction_cells(
-    original: Sequences, reconstructed: Sequences, num_steps: int, color: str = CONTRAST
-) -> Chart:
+def reconstruction_cells(original: Sequences, reconstructed: Sequences, num_steps: int) -> Chart:
     """Draw a sequence above its reconstruction as shades, and mark wrong values."""
     before, names = _rows(original)
     after, _ = _rows(reconstructed)
     wrong, below = wrong_values(before.T, after.T).T, len(names) + 1
-    marks = [
-        Cells(before, "original"),
-        Cells(after, "reconstruction", color, first_row=below, wrong=wrong),
-    ]
+    marks = [Cells(before), Cells(after, CONTRAST, first_row=below, wrong=wrong)]
     places = [*range(len(names)), *range(below, below + len(names))]
     x = Axis("step", whole=True, num_steps=num_steps)
     return Chart(marks, x, Axis(ticks=[*names, *names], places=places), grid=None)

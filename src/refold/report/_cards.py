@@ -16,10 +16,10 @@ from refold.evaluation import (
 )
 from refold.model import Model
 from refold.plots import charts, code_plane
-from refold.plots.charts import ACCENT, Axis, Chart, in_steps, latent_name, signed, wrong_values
+from refold.plots.charts import Axis, Chart, in_steps, latent_name, signed, wrong_values
 from refold.report._page import Card, Diagram, Row, Score, Table, Text, TextGroup, Token
 from refold.report._plotly import draw
-from refold.sequences import Schema, Sequences, split_at
+from refold.sequences import Schema, Sequences
 
 MAX_TABLE_ROWS = 30  # columns of the data
 MAX_FEATURES = 40
@@ -32,14 +32,11 @@ ERROR_MEANINGS = {
 # Reconstructions.
 MAX_COLUMNS = 12
 MAX_SHOWN = 3  # columns that are visible at first
-MAX_STRIP = 400  # steps of a strip
-MAX_TEXT_COLUMNS, MAX_TEXT_STEPS = 4, 160
+MAX_TEXT_COLUMNS, MAX_TEXT_STEPS = 8, 160
 MISSING_STEP = -1.0
 # Codes.
 MAX_POINTS = 5000  # of the map
 MIN_UMAP = 20  # codes
-MAX_BARS = 64
-MAX_EFFECT_ROWS, MAX_EFFECT_COLUMNS = 24, 40
 MAX_SWEPT = 6
 ACTIVE = 0.01  # variance above which a dimension of a variational code is active
 
@@ -238,20 +235,15 @@ def reconstructions(material: ReportData) -> list[Card]:
             caption += f" {MAX_COLUMNS} of {num_numeric} numeric columns are included."
         if num_numeric > MAX_SHOWN:
             caption += f" At first, the {MAX_SHOWN} columns with the largest variance are shown."
-    if len(schema.binary) == schema.num_columns:
-        height = int(np.clip(30 * schema.num_columns + 150, 220, 600))
-        views.append(draw(_strips(material, examples), height, columns=3))
-        caption += (
-            " The original is above, the reconstruction below. Wrong values are red; a missing 1 "
-            "is pale red."
-        )
-    elif num_numeric < schema.num_columns:
+    if num_numeric < schema.num_columns:
         groups = [
             TextGroup(f"{title} · {subtitle}", pair_rows(*_pair(material, row)))
             for row, title, subtitle in examples
         ]
         views.append(Text(groups))
         caption += " Wrong values are underlined."
+        if schema.num_columns - num_numeric > MAX_TEXT_COLUMNS:
+            caption += f" The first {MAX_TEXT_COLUMNS} of the columns of text are shown."
     score = material.scores[0]
     if score.quantity == "exact" and score.value == 1:
         caption += " All sequences are reconstructed exactly."
@@ -288,18 +280,6 @@ def _pair(material: ReportData, row: int) -> tuple[Sequences, dict[str, Sequence
     """Return one sequence and its reconstructions."""
     backs = {method: back[[row]] for method, back in material.methods.items()}
     return material.sequences[[row]], backs
-
-
-def _strips(material: ReportData, examples: list[tuple[int, str, str]]) -> list[Chart]:
-    rows = [row for row, *_ in examples]
-    parts = (material.sequences[rows], material.methods["Refold"][rows])
-    before, after = (split_at(part, np.minimum(part.lengths, MAX_STRIP))[0] for part in parts)
-    longest = int(max(before.lengths.max(), after.lengths.max()))
-    strips = []
-    for i, (_, title, subtitle) in enumerate(examples):
-        chart = charts.reconstruction_cells(before[[i]], after[[i]], longest, ACCENT)
-        strips.append(replace(chart, title=title, subtitle=subtitle))
-    return strips
 
 
 def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
@@ -447,8 +427,8 @@ def _effects(material: ReportData, dimensions: LatentDimensions) -> Card:
             f"dimensions of this variational model were active, with a variance above {ACTIVE}. "
             "Gray ones are inactive on this data."
         )
-    if num_dimensions > MAX_BARS:
-        caption += f" {MAX_BARS} of {num_dimensions} dimensions are shown."
+    if num_dimensions > charts.MAX_BARS:
+        caption += f" {charts.MAX_BARS} of {num_dimensions} dimensions are shown."
     bars = {
         "effect": (dimensions.total, "change per standard deviation"),
         "variance": (variance, "variance over the data"),
@@ -459,7 +439,6 @@ def _effects(material: ReportData, dimensions: LatentDimensions) -> Card:
             dimensions,
             values,
             title,
-            num_bars=MAX_BARS,
             latent_dim=specification.latent_dim,
             rocket_dim=specification.rocket_dim,
             length_dim=specification.length_dim,
@@ -468,9 +447,8 @@ def _effects(material: ReportData, dimensions: LatentDimensions) -> Card:
         views.append(draw(chart, 300, button))
     if model.schema.num_columns > 1 and num_dimensions > 1:
         caption += " By column: the change of each column."
-        options = {"num_rows": MAX_EFFECT_ROWS, "num_columns": MAX_EFFECT_COLUMNS}
-        chart = charts.latent_cells(dimensions, model.schema.names, **options)
-        views.append(draw(chart, 110 + 21 * min(num_dimensions, MAX_EFFECT_ROWS), "by column"))
+        chart = charts.latent_cells(dimensions, model.schema.names)
+        views.append(draw(chart, 110 + 21 * len(chart.y.ticks), "by column"))
     return Card("Latent dimensions", caption, views, switch=True)
 
 
@@ -488,16 +466,8 @@ def _sweeps(material: ReportData, dimensions: LatentDimensions) -> Card:
     swept = [int(i) for i in dimensions.order[:MAX_SWEPT] if dimensions.total[i] > 0]
     decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
     titles = {i: _dimension_title(material, dimensions, i) for i in swept}
-    if not schema.numeric.any() and len(schema.binary) == schema.num_columns:
-        panels = []
-        for i in swept:
-            lengths = np.minimum(decoded[i].lengths, MAX_STRIP)
-            chart = charts.sweep_cells(split_at(decoded[i], lengths)[0], DEVIATIONS)
-            panels.append(replace(chart, title=titles[i]))
-        height = int(np.clip(24 * schema.num_columns + 90, 180, 420))
-        view: Any = draw(panels, (height - 40) * len(panels) + 60)
-    elif not schema.numeric.any():
-        view = Text([_sweep_text(decoded[i], dimensions, i, titles[i]) for i in swept])
+    if not schema.numeric.any():
+        view: Any = Text([_sweep_text(decoded[i], dimensions, i, titles[i]) for i in swept])
     else:
         caption += " Blue is low, yellow is high."
         if schema.numeric.sum() > 1:

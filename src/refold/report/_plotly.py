@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.display import number_text
-from refold.plots.charts import RAMP, WRONG, Axis, Cells, Chart, Marks
+from refold.plots.charts import RAMP, Axis, Cells, Chart, Marks
 from refold.report._page import Plot
 
 LINE_STYLES: dict[str, dict[str, Any]] = {
@@ -23,7 +23,6 @@ POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
 BAR = {"thickness": 12, "outlinewidth": 0, "exponentformat": "none"}  # of colors
 MAX_POINTS = 1000  # of a line
 MAX_TICKS = 12  # whole numbers that each have a tick
-MAX_GAPPED = 300  # columns of cells with gaps between them
 MAX_TEXT, MAX_HOVER = 48, 200  # characters
 MAX_TITLE, MAX_SUBTITLE = 32, 38  # characters above a panel
 ROW_GAP = 75  # pixels between rows of panels, for ticks and titles
@@ -68,7 +67,7 @@ def _traces(chart: Chart, *, legend: bool) -> list[dict[str, Any]]:
     traces = []
     for marks in chart.marks:
         if isinstance(marks, Cells):
-            traces += _cells(marks, chart)
+            traces.append(_cells(marks, chart))
         else:
             shown = legend and chart.has_legend and bool(marks.name)
             traces.append(_trace(marks, chart, size) | {"showlegend": shown})
@@ -107,31 +106,20 @@ def _trace(marks: Marks, chart: Chart, size: float) -> dict[str, Any]:
     return trace | {"mode": "markers", "marker": marker}
 
 
-def _cells(cells: Cells, chart: Chart) -> list[dict[str, Any]]:
-    """Return the trace of a grid of cells, and one of its wrong cells."""
-    wrong = np.zeros(cells.values.shape, bool) if cells.wrong is None else cells.wrong
-    trace = {
+def _cells(cells: Cells, chart: Chart) -> dict[str, Any]:
+    """Return the trace of a grid of cells."""
+    return {
         "type": "heatmap",
-        "y0": cells.first_row,
+        "z": numbers(cells.values, 3),
         "zmin": 0,
         "zmax": cells.top or 1,
-        "xgap": int(cells.values.shape[1] <= MAX_GAPPED),
+        "xgap": 1,
         "ygap": 1,
-        "showscale": bool(chart.legend),
+        "colorscale": _heat(cells.color),
         "colorbar": BAR | {"title": {"text": plain(chart.legend)}},
-        "hovertemplate": f"%{{y}}: %{{z}}<extra>{plain(cells.name)}</extra>",
+        "hoverinfo": "text",
+        "hovertext": [[_hover(text) for text in row] for row in cells.hover],
     }
-    if cells.hover:
-        texts = [[_hover(text) for text in row] for row in cells.hover]
-        trace |= {"hoverinfo": "text", "hovertext": texts, "hovertemplate": None}
-    right = np.where(wrong, np.nan, cells.values)
-    traces = [trace | {"z": numbers(right, 3), "colorscale": _heat(cells.color, 0.06)}]
-    if wrong.any():
-        said = f"%{{y}}: %{{z}}, wrong<extra>{plain(cells.name)}</extra>"
-        z = numbers(np.where(wrong, cells.values, np.nan))
-        # the lowest color is visible, so that a wrong 0 shows, too
-        traces.append(trace | {"z": z, "colorscale": _heat(WRONG, 0.3), "hovertemplate": said})
-    return traces
 
 
 def _axis(axis: Axis, *, grid: bool, titled: bool = True) -> dict[str, Any]:
@@ -144,8 +132,6 @@ def _axis(axis: Axis, *, grid: bool, titled: bool = True) -> dict[str, Any]:
         layout |= {"tickmode": "array", "tickvals": places, "ticktext": names}
     if axis.from_zero:
         layout["rangemode"] = "tozero"
-    if axis.num_steps is not None:
-        layout["range"] = [-0.5, max(1, axis.num_steps) - 0.5]
     return layout
 
 
@@ -222,7 +208,7 @@ def _hover(text: str) -> str:
     return "<br>".join([f"<b>{first}</b>", *others])
 
 
-def _heat(color: str, lowest: float) -> list[list[Any]]:
+def _heat(color: str) -> list[list[Any]]:
     """Return a color scale from nearly transparent to a color."""
     red, green, blue = (int(color[c : c + 2], 16) for c in (1, 3, 5))
-    return [[0, f"rgba({red},{green},{blue},{lowest})"], [1, color]]
+    return [[0, f"rgba({red},{green},{blue},0.06)"], [1, color]]

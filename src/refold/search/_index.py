@@ -389,7 +389,7 @@ def draw(
     schema = model.schema
     if X is None:
         X, query = model.decode(hits.query_codes[[query]]), 0
+    queries = as_sequences(X, schema=schema)[np.full(len(titles), query)]
     decoded = model.decode(hits.codes[begin : begin + len(titles)])
-    return plots.search_hits(
-        as_sequences(X, schema=schema)[[query]], Sequences.from_list(decoded, schema=schema), titles
-    )
+    drawn = Sequences.from_list(decoded, schema=schema)
+    return plots.reconstructions(queries, drawn, titles=titles, names=("query", "hit"))

@@ -242,7 +242,10 @@ class Store:
         except (self._duckdb.Error, pa.ArrowException) as error:
             text = " ".join(str(error).split())[:200].rstrip(". ")
             if any(part in text for part in _OTHER):
-                raise self._no_index() from error
+                raise FileFormatError(
+                    f"{self.name!r} is not an index: it is not a file that "
+                    f"{spelled('Index.create', '`refold index`')} wrote."
+                ) from error
             raise FileFormatError(
                 f"The index {self.name!r} cannot be {done} ({text}). Create it again if its file "
                 "is missing or damaged."
@@ -263,12 +266,6 @@ class Store:
                         "Wait until it ends."
                     ) from error
             time.sleep(_PAUSE)
-
-    def _no_index(self) -> FileFormatError:
-        return FileFormatError(
-            f"{self.name!r} is not an index: it is not a file that "
-            f"{spelled('Index.create', '`refold index`')} wrote."
-        )
 
 
 def _log(path: Path) -> Path:

@@ -17,9 +17,8 @@ from refold.errors import ParameterError, argument
 _compute: Any = pyarrow.compute
 
 _TEXT = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
-# Limits of the cost of a condition. A pattern costs as much as some comparisons.
-_MAX_DEPTH, _MAX_WILDCARDS = 32, 12
-_MAX_COMPARISONS, _COMPARISONS_OF_PATTERN = 1000, 20
+# Levels of a condition, which are as many levels of calls here, and wildcards of a pattern.
+_MAX_DEPTH, _MAX_WILDCARDS = 32, 100
 # Characters of the condition that an error shows.
 _SHOWN = 40
 
@@ -173,7 +172,7 @@ class _Parser:
     def __init__(self, where: str, table: pa.Table) -> None:
         self._where, self._table = where, table
         self._tokens, self._next = self._split(), 0
-        self._depth = self._comparisons = 0
+        self._depth = 0
 
     def condition(self) -> Truth:
         """Read and evaluate the whole text."""
@@ -264,9 +263,6 @@ class _Parser:
 
     def _comparison(self) -> Truth:
         column = self._column()
-        self._comparisons += _COMPARISONS_OF_PATTERN if self._is("LIKE") else 1
-        if self._comparisons > _MAX_COMPARISONS:
-            self._fail(column.token, f"There are more than {_MAX_COMPARISONS:,} comparisons.")
         if self._accept("IS"):
             negative = self._accept("NOT")
             self._expect("NULL")

@@ -41,9 +41,11 @@ export class Layouts {
 
   async computed(name) {
     const progress = $("progress");
-    const say = ({ done, said }) => {
+    const begin = performance.now();
+    const say = () => {
       if (this.wanted !== name) return;
-      progress.textContent = `${name.toUpperCase()}: ${said}, ${Math.round(100 * done)} %`;
+      const seconds = Math.round((performance.now() - begin) / 1000);
+      progress.textContent = `${name.toUpperCase()} is computed, for ${seconds} s so far`;
       progress.hidden = false;
     };
     try {

@@ -53,7 +53,7 @@ export class Server {
     for (;;) {
       const response = await asked(`/explore/points?map=${name}`);
       if (response.status !== 202) return new Float32Array(await response.arrayBuffer());
-      progress(await response.json());
+      progress();
       await new Promise((done) => setTimeout(done, 300));
     }
   }
