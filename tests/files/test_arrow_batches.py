@@ -101,13 +101,3 @@ X = {"id": [1], "x": [1]}
 def test_errors_leave_no_file(batches, error, message):
     with pytest.raises(error, match=message):
         read_batches(batches)
-
-
-@pytest.mark.parametrize("memory_bytes", [1, 1 << 20])
-def test_errors_of_the_source_are_not_changed(memory_bytes):
-    def broken():
-        yield from PARTS[:2]
-        raise ConnectionError("the database is gone")
-
-    with pytest.raises(ConnectionError, match="the database is gone"):
-        read_batches(broken, memory_bytes=memory_bytes)
