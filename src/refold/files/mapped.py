@@ -182,14 +182,14 @@ def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
     for values, raw in zip(contents, raws, strict=True):
         padded = [*values, *[None] * (size - len(values))]
         small.append(np.array(padded, object if raw.dtype == object else float))
-    lists, places = layout.lists or not has_steps, Places(np.array([0, size]))
-    schema = encode_parts(names, small, types, places, lists=lists, stored=stored).schema
+    places = Places(np.array([0, size]))
+    schema = encode_parts(names, small, types, places, lists=layout.lists, stored=stored).schema
     dtypes = [
         # text without any value has the type that it has in memory
         np.float32 if raw.dtype == object and not values else encoded_type(raw.dtype, column)
         for values, raw, column in zip(contents, raws, schema.columns, strict=True)
     ]
-    warnings = text_warnings(schema.columns, types) if has_steps and not layout.lists else []
+    warnings = [] if layout.lists else text_warnings(schema.columns, types)
     if layout.time_gaps:
         schema, dtypes = with_time_gaps(schema), [np.float64]
     return schema, warnings, np.result_type(np.float32, *dtypes)
@@ -211,7 +211,7 @@ def _different_values(
     for pieces in _whole_sequences(source):
         converted = _converted(pieces, layout)
         has_steps = has_steps or len(converted.values) > 0
-        is_open = not has_steps
+        is_open = False
         for i, (values, type_) in enumerate(zip(contents, certain, strict=True)):
             column = converted.schema.columns[i]
             if column.column_type.has_categories:

@@ -39,7 +39,6 @@ from refold.sequences._tables import (
     first_rows,
     parts_from_table,
     table_from_parts,
-    with_time_gaps,
 )
 
 # The options of `refold.sequences.read` that apply to every table.
@@ -217,18 +216,6 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
         markers = (np.bincount(codes + 1)[codes + 1] == 1) & (codes >= 0)
         for name in (time, *features):
             markers &= table[name].is_null().to_numpy()
-    if markers.all():
-        lists = {
-            name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
-            for name in features
-        }
-        empty = pa.table({id_column: table[id_column], **lists}, metadata=table.schema.metadata)
-        sequences = Sequences.from_arrow(empty, id_column, features, options.column_types)
-        if not options.time_gaps:
-            return sequences
-        schema = with_time_gaps(sequences.schema)
-        values = np.empty((0, schema.num_columns), sequences.dtype)
-        return Sequences(values, sequences.offsets, sequences.ids, schema)
     real = table
     if markers.any():
         kept, real = np.flatnonzero(~markers), table.filter(~markers)

@@ -68,7 +68,6 @@ def parts_from_table(
     check_has_ids(id_column, keys[0], rows)
     codes, values = first_rows(id_column)
     ids = check_ids(values, len(values))
-    check_some(len(codes), "row", "in the table")
     if sort or with_gaps:
         check_times(time, argument(sort=True) if sort else argument(time_gaps=True))
     column: Any = None
@@ -200,6 +199,8 @@ def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
     if missing.any():
         row = int(np.argmax(missing))
         raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
+    if not len(column):
+        return np.zeros(0)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
     return column.to_numpy()
