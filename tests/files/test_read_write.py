@@ -156,7 +156,7 @@ def test_an_unknown_integer_is_written_as_missing_with_a_warning(tmp_path, suffi
 @pytest.mark.parametrize(
     ("sequences", "suffix", "options", "error", "message"),
     [
-        (ramps()[[0, 0]], "csv", {}, DataError, "id 0 belongs to 2 sequences, which the long"),
+        (ramps()[[0, 0]], "csv", {}, DataError, "ids must differ. Got 0 more than once"),
         (["ab"], "npy", {}, SchemaError, r"'token' is categorical, and an \.npy file holds"),
         ([[1.0], [2.0, np.nan]], "npy", {}, DataError, "id 1 ends in a step with everything miss"),
         (ramps(), "txt", {}, SchemaError, r"\.txt file holds characters or words; .* 'series'"),
@@ -198,14 +198,6 @@ def test_npz_files_of_other_programs(tmp_path):
     assert read(tmp_path / "lengths.npz").lengths.tolist() == [1, 0]
 
 
-def test_other_programs_can_read_a_long_file(tmp_path):
-    write(CASES["mixed"], tmp_path / "long.parquet", layout="long")
-    frame = pd.read_parquet(tmp_path / "long.parquet")
-    assert list(frame.columns) == ["id", "time", "level", "on", "event", "code"]
-    assert frame["id"].tolist() == ["a", "a", "7", "c d", "c d"]
-    assert frame.loc[2].isna().tolist() == [False] + [True] * 5
-
-
 def test_files_that_pandas_wrote(tmp_path):
     frame = pd.DataFrame({"user": ["u", "u", "v"], "when": [1, 2, 1], "x": [0.25, 0.5, 1.0]})
     frame.to_parquet(tmp_path / "frame.parquet")
@@ -225,16 +217,6 @@ def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
     frame.sort_values("id").to_parquet(path)
     assert read(path).schema.names == mapped(path).schema.names == ("x",)
     assert read(path, columns=["__index_level_0__"]).schema.names == ("__index_level_0__",)
-
-
-def test_ids_too_large_for_int64_are_text(tmp_path):
-    ids, cells = pa.array([2**63, 5, 2**64 - 1], pa.uint64()), pa.array([0, None, 2])
-    pq.write_table(pa.table({"id": ids, "time": cells, "x": cells}), tmp_path / "long.parquet")
-    for back in (read(tmp_path / "long.parquet"), mapped(tmp_path / "long.parquet")):
-        assert back.ids.tolist() == ["9223372036854775808", "5", "18446744073709551615"]
-        assert back.lengths.tolist() == [1, 0, 1]
-    text = "".join(f'{{"id": {i}, "x": [1]}}\n' for i in ids.to_pylist())
-    assert read(io.BytesIO(text.encode()), format="jsonl").ids.tolist() == back.ids.tolist()
 
 
 # Labels

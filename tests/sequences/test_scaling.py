@@ -182,13 +182,3 @@ def test_unusual_values(tmp_path, values, scale):
         np.testing.assert_allclose(scaler.transform(sequences).values[:, 0].std(), 1)
     else:
         np.testing.assert_allclose(scaler.scale_[0], scale)
-
-
-def test_many_pieces_of_a_far_mean():
-    values = 1e8 + np.random.default_rng(0).normal(size=20_000)
-    pieces = Sequences.from_list(np.array_split(values, 1000))
-    pieces.block_bytes = 4
-    scaler = Scaler.fit(pieces)
-    exact = values.astype(np.longdouble)
-    np.testing.assert_allclose(scaler.mean_, float(exact.mean()), rtol=1e-14)
-    np.testing.assert_allclose(scaler.scale_, float(exact.std()), rtol=1e-11)

@@ -97,14 +97,6 @@ def test_counts_are_declared_and_whole():
             Sequences.from_list([[1.0, wrong]]).align(counts.schema)
 
 
-def test_a_linear_path_keeps_the_mean_of_counts():
-    mean, spread = np.array([0.01, 0.5, 4.0]), np.array([0.0, 0.3, 1.0])
-    level, slope = COLUMN_TYPES["count"].before_link(mean, spread)
-    written = mean + spread * RNG.normal(size=(200_000, 3))
-    counts = np.exp(level + slope * (written - mean))
-    np.testing.assert_allclose(counts.mean(axis=0), mean, rtol=0.01)
-
-
 # Under another schema
 
 

@@ -29,11 +29,17 @@ from refold.sequences._arrow_columns import (
     as_raw,
     check_has_ids,
     has_lists,
-    is_nested,
+    known_types,
     metadata_of,
-    stored_schemas,
+    stored_schema,
 )
-from refold.sequences._parts import KnownColumns, Places, encode_parts, encoded_type, plain
+from refold.sequences._parts import (
+    Places,
+    encode_parts,
+    encoded_type,
+    plain,
+    text_warnings,
+)
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import first_rows, parts_from_arrow, with_time_gaps
@@ -85,11 +91,8 @@ def convert(source: Source, folder: Path) -> None:
     # Types and categories follow from all values together, so a first pass settles them, and a
     # second one writes the values.
     schema, warnings, dtype = _settle(source)
-    layout = source.layout
-    if not _is_nested(source):
-        columns = schema.columns[: len(layout.features)]  # without the gaps between times
-        types = {column.name: column.type for column in columns}
-        layout = replace(layout, column_types=types)
+    columns = schema.columns[: len(source.layout.features)]  # without the gaps between times
+    layout = replace(source.layout, column_types={column.name: column.type for column in columns})
     write_folder(folder, _blocks(source, layout, schema), schema, dtype, warnings)
 
 
@@ -100,12 +103,6 @@ def _blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Se
         block = _converted(pieces, layout, metadata_of(schema))
         if not len(block.values):
             block.schema = schema
-        elif block.schema.num_columns != schema.num_columns:
-            raise DataError(
-                f"The steps from row {pieces[0].first} on have {block.schema.num_columns} "
-                f"features, but others have {schema.num_columns}. All steps need the same; fill "
-                "missing ones with null."
-            )
         if layout.id is None:
             block.ids = np.arange(count, count + len(block))
         ids.append(block.ids)
@@ -125,7 +122,7 @@ def _whole_sequences(source: Source) -> Iterator[list[Part]]:
     waiting, last_id = [], None  # the rows of the last sequence, which may have more
     for part in source.parts():
         with naming(part.path):
-            rows = rows_of([part], path=part.path)
+            rows = rows_of([part], part.path)
             check_has_ids(part.table[id_column], id_column, rows)
         codes, ids = first_rows(part.table[id_column])
         if len(back := np.flatnonzero(np.diff(codes) < 0)):
@@ -156,7 +153,7 @@ def _converted(
 ) -> Sequences:
     """Convert some whole sequences, with the schema that metadata hold."""
     path = pieces[0].path
-    rows = rows_of(pieces, path=path, is_part=True)
+    rows = rows_of(pieces, path)
     table = pa.concat_tables(piece.table for piece in pieces).replace_schema_metadata(metadata)
     with naming(path):
         if not layout.lists:
@@ -172,71 +169,62 @@ def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
     """Return the schema of all sequences, warnings about it, and a dtype that holds all values."""
     # A small table with the different values of each column has the types and categories of the
     # whole one.
-    layout, nested = source.layout, _is_nested(source)
-    fields = [source.schema.field(name) for name in layout.features]
-    raws = [as_raw(pa.chunked_array([], _leaf(field)), field.name) for field in fields]
-    stored = [] if nested else stored_schemas(source.schema.metadata or {})
-    types = {}
-    if not nested:
-        known = KnownColumns(layout.features, layout.column_types, stored)
-        types = {
-            # text is converted as categories even if it holds numbers, of which one warning tells
-            name: known.type(name, hint) or (CATEGORICAL.name if raw.dtype == object else None)
-            for name, (raw, hint) in zip(layout.features, raws, strict=True)
-        }
-    contents, has_steps = _different_values(source, types)
-    if nested:
-        raws = raws * len(contents)
-    size = max([*map(len, contents.values()), int(has_steps)])
+    layout, names = source.layout, source.layout.features
+    leaves = [_leaf(source.schema.field(name)) for name in names]
+    raws = [
+        as_raw(pa.chunked_array([], leaf), name) for leaf, name in zip(leaves, names, strict=True)
+    ]
+    stored = stored_schema(source.schema.metadata)
+    types = known_types(names, leaves, layout.column_types, stored)
+    contents, has_steps = _different_values(source, types, raws)
+    size = max([*map(len, contents), int(has_steps)])
     small = []
-    for values, (raw, hint) in zip(contents.values(), raws, strict=True):
+    for values, raw in zip(contents, raws, strict=True):
         padded = [*values, *[None] * (size - len(values))]
-        small.append((np.array(padded, object if raw.dtype == object else float), hint))
-    known = KnownColumns(list(contents), layout.column_types, stored)
-    lists = not has_steps or (layout.lists and not nested)
+        small.append(np.array(padded, object if raw.dtype == object else float))
     places = Places(np.array([0, size]))
-    schema = encode_parts(list(contents), small, known, places, lists=lists).schema
+    schema = encode_parts(names, small, types, places, lists=layout.lists, stored=stored).schema
     dtypes = [
         # text without any value has the type that it has in memory
         np.float32 if raw.dtype == object and not values else encoded_type(raw.dtype, column)
-        for values, (raw, _), column in zip(contents.values(), raws, schema.columns, strict=True)
+        for values, raw, column in zip(contents, raws, schema.columns, strict=True)
     ]
-    warnings = known.warnings(schema.columns) if has_steps and not layout.lists else []
+    warnings = [] if layout.lists else text_warnings(schema.columns, types)
     if layout.time_gaps:
         schema, dtypes = with_time_gaps(schema), [np.float64]
     return schema, warnings, np.result_type(np.float32, *dtypes)
 
 
 def _different_values(
-    source: Source, types: dict[str, str | None]
-) -> tuple[dict[str, dict[Any, None]], bool]:
+    source: Source, types: list[str | None], raws: list[np.ndarray]
+) -> tuple[list[dict[Any, None]], bool]:
     """Return the categories of each column, or up to three numbers, and whether there are steps."""
-    layout = replace(source.layout, column_types=types or source.layout.column_types)
-    contents: dict[str, dict[Any, None]] = {}
+    names = source.layout.features
+    # text is converted as categories even if it holds numbers, of which one warning tells
+    certain = [
+        type_ or (CATEGORICAL.name if raw.dtype == object else None)
+        for type_, raw in zip(types, raws, strict=True)
+    ]
+    layout = replace(source.layout, column_types=dict(zip(names, certain, strict=True)))
+    contents: list[dict[Any, None]] = [{} for _ in names]
     has_steps = False
     for pieces in _whole_sequences(source):
         converted = _converted(pieces, layout)
         has_steps = has_steps or len(converted.values) > 0
-        is_open = not has_steps
-        for i, column in enumerate(converted.schema.columns[: -1 if layout.time_gaps else None]):
-            values = contents.setdefault(column.name, {})
+        is_open = False
+        for i, (values, type_) in enumerate(zip(contents, certain, strict=True)):
+            column = converted.schema.columns[i]
             if column.column_type.has_categories:
                 values.update(dict.fromkeys(column.categories))
                 is_open = True
             elif len(values) < 3:  # three numbers tell that a column is not binary
                 numbers = converted.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
-                may_be_binary = types.get(column.name) is None and {*values} <= {0.0, 1.0}
+                may_be_binary = type_ is None and {*values} <= {0.0, 1.0}
                 is_open = is_open or may_be_binary or not values
         if not is_open:
             break
     return contents, has_steps
-
-
-def _is_nested(source: Source) -> bool:
-    """Return whether the only column holds lists of lists."""
-    features = source.layout.features
-    return len(features) == 1 and is_nested(source.schema.field(features[0]))
 
 
 def _leaf(field: pa.Field) -> pa.DataType:

@@ -35,7 +35,7 @@ from refold.files.tables import (
 from refold.sequences._arrow_columns import (
     metadata_of,
     pandas_index,
-    stored_schemas,
+    stored_schema,
 )
 from refold.sequences._parts import resolve_column_types
 from refold.sequences._schema import Column, Layout, Schema, check_unique, union_of
@@ -101,7 +101,7 @@ def _reading(path: str | Path) -> Iterator[None]:
 def _check_metadata(metadata: dict[bytes, bytes], name: str) -> None:
     """Raise ``FileFormatError`` if the metadata cannot be parsed."""
     try:
-        stored_schemas(metadata)
+        stored_schema(metadata)
         pandas_index(metadata)
     except ValueError as error:
         raise FileFormatError(f"{name} has damaged metadata: {error}") from error
@@ -209,7 +209,7 @@ def _shared_schema(
             raise SchemaError(
                 f"{path} has other types than {paths[0]}: {error}. {advice}"
             ) from error
-    stored = [schema for own in schemas for schema in stored_schemas(own.metadata or {})]
+    stored = [schema for own in schemas if (schema := stored_schema(own.metadata))]
     if not stored:
         return shared
     features = layouts[0].features

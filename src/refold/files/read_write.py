@@ -31,6 +31,7 @@ from refold.files.tables import (
     TableOptions,
     find_layout,
     from_file_table,
+    holds_nested_lists,
     naming,
     rows_of,
 )
@@ -194,7 +195,8 @@ def _read_files(path: Any, options: TableOptions, memory_bytes: int) -> Sequence
             "by one."
         )
     files = open_files(path, options)
-    if 4 * files.num_values > memory_bytes and not options.sort:
+    is_small = 4 * files.num_values <= memory_bytes
+    if not (is_small or options.sort or holds_nested_lists(files.schema, files.layout)):
         with naming(files.root):
             sequences = cached(files, options, lambda folder: convert(files, folder))
         sequences.block_bytes = _block_bytes(memory_bytes)
@@ -202,7 +204,7 @@ def _read_files(path: Any, options: TableOptions, memory_bytes: int) -> Sequence
     parts = list(files.parts())
     table = pa.concat_tables(part.table for part in parts)
     with naming(files.root):
-        rows = rows_of(parts, path=files.root)
+        rows = rows_of(parts, files.root)
         return from_file_table(table, str(files.root), options, rows)
 
 
@@ -433,10 +435,11 @@ def read_batches(
             break
     if not sum(map(len, small)):
         raise ParameterError("There is no row in the batches. Give at least one.")
-    if size <= 2 * memory_bytes:
-        sequences = from_file_table(pa.concat_tables(small), "The batches", options)
+    layout = find_layout(small[0].schema, "The batches", options)
+    if size <= 2 * memory_bytes or holds_nested_lists(small[0].schema, layout):
+        table = pa.concat_tables(itertools.chain(small, tables))
+        sequences = from_file_table(table, "The batches", options)
     else:
-        layout = find_layout(small[0].schema, "The batches", options)
         with temporary_folder(keep=True) as folder:
             stored = StoredBatches(folder / "batches.arrow", layout, small[0].schema)
             stored.write(itertools.chain(small, tables))

@@ -14,20 +14,32 @@ import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
-from refold.errors import DataError, FileFormatError, RefoldError, SchemaError, argument
+from refold.errors import FileFormatError, RefoldError, SchemaError, argument
 from refold.sequences._arrow_columns import (
     as_raw,
     check_has_ids,
     check_id_is_no_feature,
     check_id_type,
     has_lists,
+    is_nested,
     pandas_index,
 )
 from refold.sequences._lists import lengths_without, parts_from_list
-from refold.sequences._parts import PLAIN_ROWS, ColumnTypes, Rows, is_missing
+from refold.sequences._parts import (
+    PLAIN_ROWS,
+    ColumnTypes,
+    Parts,
+    Rows,
+    is_missing,
+    resolve_column_types,
+)
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import check_times, first_rows, parts_from_table, with_time_gaps
-from refold.sequences.types import NUMERIC
+from refold.sequences._tables import (
+    check_times,
+    first_rows,
+    parts_from_table,
+    table_from_parts,
+)
 
 # The options of `refold.sequences.read` that apply to every table.
 TABLE_OPTIONS = frozenset({"id", "time", "columns", "column_types", "sort", "layout", "time_gaps"})
@@ -143,6 +155,11 @@ def from_file_table(
     return from_long_table(table, options, rows)
 
 
+def holds_nested_lists(schema: pa.Schema, options: TableOptions) -> bool:
+    """Return whether the only feature of an examined table is a column of lists of lists."""
+    return len(options.features) == 1 and is_nested(schema.field(options.features[0]))
+
+
 # Parts of a table: some rows of a file or of batches
 
 
@@ -154,7 +171,7 @@ class Part(NamedTuple):
     first: int  # number of the first row in the file
 
 
-def rows_of(parts: Sequence[Part], *, path: Path | None, is_part: bool = False) -> Rows:
+def rows_of(parts: Sequence[Part], path: Path | None) -> Rows:
     """Describe the rows of parts together; rows of other files than ``path`` name their file."""
     starts = np.cumsum([0, *(len(part.table) for part in parts)])
     begins = [(part.path, part.first) for part in parts]  # not the tables, which need memory
@@ -165,7 +182,7 @@ def rows_of(parts: Sequence[Part], *, path: Path | None, is_part: bool = False) 
         place = f"{first + row - starts[i]}"
         return place if file == path else f"{place} of {file}"
 
-    return Rows(number=number, is_part=is_part)
+    return Rows(number=number)
 
 
 @contextlib.contextmanager
@@ -199,18 +216,6 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
         markers = (np.bincount(codes + 1)[codes + 1] == 1) & (codes >= 0)
         for name in (time, *features):
             markers &= table[name].is_null().to_numpy()
-    if markers.all():
-        lists = {
-            name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
-            for name in features
-        }
-        empty = pa.table({id_column: table[id_column], **lists}, metadata=table.schema.metadata)
-        sequences = Sequences.from_arrow(empty, id_column, features, options.column_types)
-        if not options.time_gaps:
-            return sequences
-        schema = with_time_gaps(sequences.schema)
-        values = np.empty((0, schema.num_columns), sequences.dtype)
-        return Sequences(values, sequences.offsets, sequences.ids, schema)
     real = table
     if markers.any():
         kept, real = np.flatnonzero(~markers), table.filter(~markers)
@@ -230,25 +235,8 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
 
 def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
     """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
-    ids, counts = np.unique(sequences.ids, return_counts=True)
-    if (counts > 1).any():
-        raise DataError(
-            f"The id {ids[counts > 1][0]!s} belongs to {counts[counts > 1][0]} sequences, which "
-            "the long layout would join. Give each its own id with Sequences.with_ids, or write "
-            "the list layout."
-        )
-    lengths = sequences.lengths
-    table = sequences[lengths > 0].to_table(id, time)
-    if lengths.all():
-        return table
-    repeats = np.maximum(lengths, 1)
-    markers = np.repeat(lengths == 0, repeats)
-    # A null index gives a null row.
-    rows = pa.array(np.maximum(np.cumsum(~markers) - 1, 0), mask=markers)
-    columns = {name: table[name].take(rows) for name in table.column_names}
-    ids = np.repeat(sequences.ids, repeats)
-    columns[id] = pa.array(ids.tolist(), table.schema.field(id).type)
-    return pa.table(columns, metadata=table.schema.metadata)
+    parts = Parts(sequences.values, sequences.offsets, sequences.ids, sequences.schema)
+    return table_from_parts(parts, id, time, markers=True)
 
 
 # Wide tables: one row per sequence and one column per step.
@@ -306,16 +294,9 @@ def step_columns(names: Sequence[str]) -> list[str]:
 
 
 def step_type(column_types: ColumnTypes) -> str | None:
-    """Return the type of the one feature of a wide table."""
-    if column_types is None or isinstance(column_types, str):
-        return column_types  # type: ignore[return-value]
-    types = list(column_types.values()) if isinstance(column_types, Mapping) else list(column_types)
-    if len(types) != 1:
-        raise SchemaError(
-            f"column_types has {len(types)} entries, and a wide table has one feature. Give one "
-            f"type, such as {argument(column_types=NUMERIC.name)}."
-        )
-    return types[0]  # type: ignore[return-value]
+    """Return the type of the one feature of a wide table, which has any name."""
+    names = [*column_types][:1] if isinstance(column_types, Mapping) else ["x0"]
+    return resolve_column_types(column_types, names)[0]
 
 
 def from_wide_table(
@@ -333,7 +314,7 @@ def from_wide_table(
         check_id_type(table[id_column].type, id_column)
         check_has_ids(table[id_column], id_column, rows)
         ids = table[id_column].to_pylist()
-    raws = {column: as_raw(table[column], column)[0] for column in steps}
+    raws = {column: as_raw(table[column], column) for column in steps}
     texts = [column for column, raw in raws.items() if raw.dtype == object]
     if texts and step_type(column_types) is None and len(texts) < len(raws):
         cells = enumerate(raws[texts[0]])

@@ -10,7 +10,14 @@ from pyarrow.compute import MatchSubstringOptions, call_function
 
 from refold._support.argument_checks import check_one_each
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._parts import Rows, is_missing, object_array, sentence_start
+from refold.sequences._parts import (
+    ColumnTypes,
+    Rows,
+    is_missing,
+    object_array,
+    resolve_column_types,
+    sentence_start,
+)
 from refold.sequences._schema import Column, Schema, check_unique
 from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
@@ -24,7 +31,7 @@ class OpenTable(NamedTuple):
 
     columns: dict[str, Any]  # Arrow columns
     index: tuple[str, ...] = ()  # columns from the index of a pandas table
-    stored: Sequence[Schema] = ()  # the schema that Refold stored in the metadata, if any
+    stored: Schema | None = None  # the schema that Refold stored in the metadata
 
     def get(self, name: str, by: str) -> Any:
         """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
@@ -71,7 +78,7 @@ def open_table(table: Any) -> OpenTable:
         return OpenTable(_read_columns(table, list(table.columns)))
     metadata = arrow.schema.metadata or {}
     columns = {name: arrow[i] for i, name in enumerate(arrow.column_names)}
-    return OpenTable(columns, pandas_index(metadata), stored_schemas(metadata))
+    return OpenTable(columns, pandas_index(metadata), stored_schema(metadata))
 
 
 def _read_columns(table: Any, names: list[Any]) -> dict[str, Any]:
@@ -109,13 +116,13 @@ def metadata_of(schema: Schema) -> dict[bytes, bytes]:
     return {METADATA_KEY: json.dumps(schema.to_dict()).encode()}
 
 
-def stored_schemas(metadata: Mapping[bytes, bytes]) -> list[Schema]:
-    """Return the schema that Refold stored in the metadata, in a list; empty if there is none."""
-    stored = metadata.get(METADATA_KEY)
+def stored_schema(metadata: Mapping[bytes, bytes] | None) -> Schema | None:
+    """Return the schema that Refold stored in the metadata, if there is one."""
+    stored = (metadata or {}).get(METADATA_KEY)
     if stored is None:
-        return []
+        return None
     try:
-        return [Schema.from_dict(json.loads(stored))]
+        return Schema.from_dict(json.loads(stored))
     except ValueError as error:
         raise SchemaError(
             f"The metadata of the table hold a damaged schema ({error}). "
@@ -132,17 +139,34 @@ def pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 # Values and ids
 
 
-def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
-    """Return a column as a NumPy array of numbers or objects, and its type if certain."""
-    column_type = CATEGORICAL.name if pa.types.is_dictionary(column.type) else None
+def known_types(
+    names: Sequence[str],
+    arrow_types: Iterable[pa.DataType],
+    column_types: ColumnTypes,
+    stored: Schema | None = None,
+) -> list[str | None]:
+    """Return column types as requested, else as stored, else as Arrow types tell, else None."""
+    types = resolve_column_types(column_types, names)
+    stored_types = {} if stored is None else {column.name: column.type for column in stored.columns}
+    for i, (name, arrow_type) in enumerate(zip(names, arrow_types, strict=True)):
+        types[i] = types[i] or stored_types.get(name)
+        if types[i] is None and pa.types.is_dictionary(arrow_type):
+            types[i] = CATEGORICAL.name
+        elif types[i] is None and pa.types.is_boolean(arrow_type):
+            types[i] = BINARY.name
+    return types
+
+
+def as_raw(column: Any, name: str) -> np.ndarray:
+    """Return a column as a NumPy array of numbers or objects."""
     column = without_dictionary(column)
     arrow_type = column.type
     if is_text(arrow_type):
-        return object_array(column.to_pylist()), column_type
+        return object_array(column.to_pylist())
     if pa.types.is_null(arrow_type):
-        return np.full(len(column), np.nan, dtype=np.float32), column_type
+        return np.full(len(column), np.nan, dtype=np.float32)
     if pa.types.is_boolean(arrow_type):
-        column, column_type = column.cast(pa.uint8()), column_type or BINARY.name
+        column = column.cast(pa.uint8())
     elif pa.types.is_decimal(arrow_type):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type)):
@@ -155,7 +179,7 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
         )
     if column.null_count and pa.types.is_integer(column.type) and column.type.bit_width <= 16:
         column = column.cast(pa.float32())  # which holds them exactly; NumPy would take float64
-    return column.to_numpy(zero_copy_only=False), column_type
+    return column.to_numpy(zero_copy_only=False)
 
 
 def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:

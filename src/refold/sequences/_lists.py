@@ -16,7 +16,6 @@ from refold.errors import DataError, SchemaError, argument
 from refold.sequences._arrow_columns import as_raw
 from refold.sequences._parts import (
     ColumnTypes,
-    KnownColumns,
     Parts,
     Places,
     Rows,
@@ -24,6 +23,7 @@ from refold.sequences._parts import (
     encode_parts,
     is_missing,
     object_array,
+    resolve_column_types,
     sequence_name,
 )
 from refold.sequences._schema import Layout, default_names
@@ -66,10 +66,10 @@ def parts_from_list(
     elif names is None:
         names = [_name_of_single(raw, column_types)]
     names = (names,) if isinstance(names, str) else tuple(names)
-    raws = [(column, None) for column in (raw.T if is_table else [raw])]
+    raws = list(raw.T) if is_table else [raw]
     check_one_each(len(names), argument("names"), len(raws), "features")
-    known = KnownColumns(names, column_types, [])
-    parts = encode_parts(names, raws, known, places, lists=not is_table)
+    types = resolve_column_types(column_types, names)
+    parts = encode_parts(names, raws, types, places, lists=not is_table)
     is_tokens = parts.schema.layout == "tokens"
     if layout is None and is_tokens and all(isinstance(item, str) for item in items):
         layout = "characters"
@@ -83,7 +83,7 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     if isinstance(item, str):
         return object_array(item)
     if hasattr(item, "column_names"):  # an Arrow table
-        return np.stack([as_raw(item[name], name)[0] for name in item.column_names], axis=1)
+        return np.stack([as_raw(item[name], name) for name in item.column_names], axis=1)
     item = unmasked(item)
     is_array = hasattr(item, "__array__")
     is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
@@ -141,15 +141,10 @@ def _check_same_form(
 
 def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
     """Return the name of a column that has none: "token" for text and categories, else "x0"."""
-    requested = column_types
-    if isinstance(column_types, Mapping):
-        for name in ("x0", "token"):
-            if name in column_types:
-                return name
-        requested = None  # `KnownColumns` refuses the names of other columns
-    elif column_types and not isinstance(column_types, str):
-        requested = next(iter(column_types))
-    if requested:
+    if column_types and isinstance(column_types, Mapping):
+        return "token" if "token" in column_types else "x0"
+    requested = resolve_column_types(column_types or None, ["x0"])[0]
+    if requested is not None:
         return "token" if requested == CATEGORICAL.name else "x0"
     types = {type(value) for value in raw} if raw.dtype == object else set()
     return "token" if str in types and types <= {str, type(None)} else "x0"

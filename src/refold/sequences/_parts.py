@@ -23,7 +23,6 @@ from refold.sequences._schema import (
     check_column_type,
     listed,
     similar,
-    union_of,
 )
 from refold.sequences.types import (
     BINARY,
@@ -62,7 +61,6 @@ class Rows:
 
     noun: str = "row"
     number: Callable[[int], object] = int
-    is_part: bool = False  # whether the table is a part of a file
 
     def __call__(self, row: int) -> str:
         """Return ``row 3``."""
@@ -82,18 +80,16 @@ class Places:
     order: np.ndarray | None = None  # row of each step; None if each sequence has a row
 
     def __call__(self, row: int, column: str | None = None) -> str:
-        """Return ``sequence 3 (id 'a'), step 5, column 'x0' (line 7)`` for a flat row."""
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a flat row, or its file row."""
         index = int(np.searchsorted(self.offsets, row, side="right")) - 1
-        step = f"step {row - self.offsets[index]}"
-        place, note = f"{self.sequence(index)}, {step}", ""
-        if self.rows is not None:
-            row_in_file = self.rows(index if self.order is None else self.order.item(row))
-            note = f" ({row_in_file})"
-            if self.rows.is_part:  # sequences have other numbers in the whole file
-                place, note = f"{row_in_file}, {step}", ""
-                if self.order is not None and self.ids is not None:
-                    place = f"{row_in_file} (id {plain(self.ids[index])!r})"
-        return place + ("" if column is None else f", column {column!r}") + note
+        place = f"step {row - self.offsets[index]}"
+        if self.rows is None:
+            place = f"{self.sequence(index)}, {place}"
+        elif self.order is None or self.ids is None:
+            place = f"{self.rows(index)}, {place}"
+        else:
+            place = f"{self.rows(self.order.item(row))} (id {plain(self.ids[index])!r})"
+        return place if column is None else f"{place}, column {column!r}"
 
     def sequence(self, index: int) -> str:
         """Return ``sequence 3``, with its id if it differs from the index."""
@@ -141,68 +137,45 @@ def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> lis
     return resolved
 
 
-class KnownColumns:
-    """Types and categories as requested, else as stored, else as hinted by the Arrow type."""
-
-    def __init__(
-        self, names: Sequence[str], column_types: ColumnTypes, stored: Sequence[Schema]
-    ) -> None:
-        self._types: dict[str, str | None] = {}
-        self.categories: dict[str, tuple[Any, ...]] = {}  # stored ones, of columns that have some
-        for name, requested in zip(names, resolve_column_types(column_types, names), strict=True):
-            columns = [column for schema in stored for column in schema.columns]
-            columns = [column for column in columns if column.name == name]
-            self._types[name] = requested or (union_of(columns).type if columns else None)
-            if categorical := [column for column in columns if column.categories]:
-                self.categories[name] = union_of(categorical).categories
-        layouts: set[Layout] = {schema.layout for schema in stored if schema.names == tuple(names)}
-        self._layout: Layout = layouts.pop() if len(layouts) == 1 else "array"
-        self._has_stored = bool(stored)
-
-    def type(self, name: str, hint: str | None) -> str | None:
-        """Return the type of a column, which the hint of its Arrow type may tell."""
-        self._types[name] = self._types[name] or hint
-        return self._types[name]
-
-    def schema(self, columns: tuple[Column, ...], *, lists: bool) -> Schema:
-        """Return the schema; with lists, a single column without a stored one is a plain series."""
-        if lists and len(columns) == 1 and not self._has_stored:
-            return Schema(columns, "tokens" if columns[0].column_type.has_categories else "series")
-        return Schema(columns, self._layout)
-
-    def warnings(self, columns: Sequence[Column]) -> list[str]:
-        """Return a warning for each inferred column whose categories are all numbers."""
-        return [
-            f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
-            f"Pass {argument(column_types={column.name: NUMERIC.name})} to read it as numbers."
-            for column in columns
-            if not self._types[column.name]
-            and column.categories
-            and all(map(_is_number_text, column.categories))
-        ]
-
-
 def encode_parts(
     names: Sequence[str],
-    raws: Sequence[tuple[np.ndarray, str | None]],
-    known: KnownColumns,
+    raws: Sequence[np.ndarray],
+    types: Sequence[str | None],
     places: Places,
     *,
     lists: bool,
+    stored: Schema | None = None,
 ) -> Parts:
-    """Encode raw columns (num_steps,), each with a hint at its type."""
+    """Encode raw columns (num_steps,), with stored categories where these suffice."""
+    columns = () if stored is None else stored.columns
+    categories = {column.name: column.categories for column in columns if column.categories}
     encoded = [
-        _encode_column(raw, name, known.type(name, hint), places, known.categories.get(name))
-        for name, (raw, hint) in zip(names, raws, strict=True)
+        _encode_column(raw, name, type_, places, categories.get(name))
+        for name, raw, type_ in zip(names, raws, types, strict=True)
     ]
     dtype = np.result_type(np.float32, *(column.dtype for column, _ in encoded))
-    values = np.empty((len(raws[0][0]), len(raws)), dtype=dtype)
+    values = np.empty((len(raws[0]), len(raws)), dtype=dtype)
     for i, (column, _) in enumerate(encoded):
         values[:, i] = column
-    schema = known.schema(tuple(column for _, column in encoded), lists=lists)
+    layout: Layout = "array"
+    if stored is not None:
+        layout = stored.layout if stored.names == tuple(names) else "array"
+    elif lists and len(names) == 1:
+        layout = "tokens" if encoded[0][1].column_type.has_categories else "series"
+    schema = Schema(tuple(column for _, column in encoded), layout)
     check_values(values, schema, places)
     ids = np.arange(len(places.offsets) - 1) if places.ids is None else places.ids
     return Parts(values, places.offsets, ids, schema)
+
+
+def text_warnings(columns: Sequence[Column], types: Sequence[str | None]) -> list[str]:
+    """Return a warning for each column of no known type whose categories are all numbers."""
+    return [
+        f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
+        f"Pass {argument(column_types={column.name: NUMERIC.name})} to read it as numbers."
+        for column, type_ in zip(columns, types, strict=True)
+        if type_ is None and column.categories and all(map(_is_number_text, column.categories))
+    ]
 
 
 def _encode_column(

@@ -9,7 +9,13 @@ from refold._support.argument_checks import check_some
 from refold._support.output import warn
 from refold._support.rules import check, one_of
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences._parts import MAX_FLOAT32, Places, check_codes_finite, check_decoded
+from refold.sequences._parts import (
+    MAX_FLOAT32,
+    Places,
+    check_codes_finite,
+    check_decoded,
+    check_values,
+)
 from refold.sequences._schema import Schema, listed
 from refold.sequences._sequences import Sequences
 
@@ -137,7 +143,9 @@ class Scaler:
             out = scaled[start : start + len(centered)]
             np.divide(centered, scale, out=out, casting="same_kind")
             start += len(centered)
-        return sequences.with_values(scaled)
+        offsets, ids, schema = sequences.offsets, sequences.ids, sequences.schema
+        check_values(scaled, schema, Places(offsets, ids))
+        return Sequences.trusted(scaled, offsets, ids, schema)
 
     def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
         """Return scaled sequences to the units, and the type, of the training data.
@@ -207,7 +215,7 @@ class Scaler:
 
     def shift(self, schema: Schema) -> np.ndarray:
         """Return what is subtracted from each column (F,): the mean, or 0 for counts."""
-        return np.where(_centered(schema), self.mean_, 0.0)
+        return np.where(schema.centered, self.mean_, 0.0)
 
     def _parameters(self, sequences: Sequences, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the shift and scale, one row for all steps or one row per step."""
@@ -222,7 +230,7 @@ class Scaler:
         num_numeric = int(self.numeric_.sum())
         mean[:, self.numeric_] = raw[:, :num_numeric]
         scale[:, self.numeric_] = np.exp(raw[:, num_numeric:])
-        mean[:, ~_centered(sequences.schema)] = 0.0
+        mean[:, ~sequences.schema.centered] = 0.0
         return mean, scale
 
     def _check_columns(self, sequences: Sequences) -> None:
@@ -247,10 +255,6 @@ def _standardization(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.n
     raw = RunningMoments(2 * mean.shape[1])
     raw.add(np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1))
     return raw.mean, np.where(raw.scale == 0, 1.0, raw.scale), floor
-
-
-def _centered(schema: Schema) -> np.ndarray:
-    return np.array([column.column_type.is_centered for column in schema.columns], dtype=bool)
 
 
 def check_single(sequences: Sequences) -> None:

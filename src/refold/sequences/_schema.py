@@ -170,6 +170,11 @@ class Schema:
         return number_mask(column.type for column in self.columns)
 
     @cached_property
+    def centered(self) -> np.ndarray:
+        """Mask of the columns whose scaled values have a mean of 0, bool array of shape (F,)."""
+        return np.array([COLUMN_TYPES[column.type].is_centered for column in self.columns])
+
+    @cached_property
     def binary(self) -> np.ndarray:
         """Indices of the binary columns, in order."""
         return np.flatnonzero([column.column_type is BINARY for column in self.columns])

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array, check_one_each
+from refold._support.argument_checks import check_array, check_one_each, check_some
 from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold._support.display import columns_in_words, facts
 from refold.sequences._libraries import (
@@ -271,6 +271,7 @@ class Sequences:
         parts = parts_from_table(
             table, id, time, columns, column_types, sort=sort, with_gaps=time_gaps
         )
+        check_some(len(parts.ids), "row", "in the table")
         return cls.trusted(*parts)
 
     @classmethod

@@ -22,6 +22,7 @@ from refold.sequences._arrow_columns import (
     ids_to_arrow,
     is_nested,
     is_text,
+    known_types,
     metadata_of,
     open_table,
     split_lists,
@@ -32,7 +33,6 @@ from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import (
     PLAIN_ROWS,
     ColumnTypes,
-    KnownColumns,
     Parts,
     Places,
     Rows,
@@ -40,6 +40,7 @@ from refold.sequences._parts import (
     check_ids,
     encode_parts,
     sequence_name,
+    text_warnings,
 )
 from refold.sequences._schema import Column, Schema, check_unique, default_names
 
@@ -67,7 +68,6 @@ def parts_from_table(
     check_has_ids(id_column, keys[0], rows)
     codes, values = first_rows(id_column)
     ids = check_ids(values, len(values))
-    check_some(len(codes), "row", "in the table")
     if sort or with_gaps:
         check_times(time, argument(sort=True) if sort else argument(time_gaps=True))
     column: Any = None
@@ -86,11 +86,12 @@ def parts_from_table(
         check_id_is_no_feature(names, keys[0])
     offsets = offsets_from_lengths(np.bincount(codes, minlength=len(ids)))
     places = Places(offsets, ids, None if rows is PLAIN_ROWS else rows, order)
-    known = KnownColumns(names, column_types, opened.stored)
-    raws = [as_raw(opened.get(name, "columns"), name) for name in names]
-    ordered = [(raw[order], hint) for raw, hint in raws]
-    parts = encode_parts(names, ordered, known, places, lists=False)
-    for message in known.warnings(parts.schema.columns):
+    features = [opened.get(name, "columns") for name in names]
+    arrow_types = [feature.type for feature in features]
+    types = known_types(names, arrow_types, column_types, opened.stored)
+    raws = [as_raw(feature, name)[order] for name, feature in zip(names, features, strict=True)]
+    parts = encode_parts(names, raws, types, places, lists=False, stored=opened.stored)
+    for message in text_warnings(parts.schema.columns, types):
         warn(message)
     if not with_gaps:
         return parts
@@ -99,25 +100,36 @@ def parts_from_table(
     return parts.with_schema(with_time_gaps(parts.schema), values)
 
 
-def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A002
+def table_from_parts(
+    parts: Parts,
+    id: str,  # noqa: A002
+    time: str,
+    *,
+    markers: bool = False,  # whether an empty sequence has a row, without time and values
+) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
     values, offsets, ids, schema = parts
     advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
     check_unique([id, time, *schema.names], advice)
     check_distinct(ids)  # rows of the same id would merge into one sequence
     lengths = np.diff(offsets)
-    if num_empty := int((lengths == 0).sum()):
+    num_empty = int((lengths == 0).sum())
+    if num_empty and not markers:
         warn(
             f"{num_empty} of {len(lengths)} sequences are empty and have no rows in a long table. "
             "Sequences.to_arrow keeps them."
         )
-    sequence = np.repeat(np.arange(len(lengths)), lengths)
-    columns = {
-        id: ids_to_arrow(ids).take(pa.array(sequence)),
-        time: pa.array(np.arange(len(values)) - np.repeat(offsets[:-1], lengths)),
-    }
+    steps = {time: pa.array(np.arange(len(values)) - np.repeat(offsets[:-1], lengths))}
     for i, column in enumerate(schema.columns):
-        columns[column.name] = encoded_to_arrow(values[:, i], column)
+        steps[column.name] = encoded_to_arrow(values[:, i], column)
+    if num_empty and markers:
+        lengths = np.maximum(lengths, 1)
+        is_step = np.repeat(np.diff(offsets) > 0, lengths)
+        # a null index gives a null row
+        rows = pa.array(np.maximum(np.cumsum(is_step) - 1, 0), mask=~is_step)
+        steps = {name: column.take(rows) for name, column in steps.items()}
+    sequence = pa.array(np.repeat(np.arange(len(lengths)), lengths))
+    columns = {id: ids_to_arrow(ids).take(sequence), **steps}
     return pa.table(columns, metadata=metadata_of(schema))
 
 
@@ -187,6 +199,8 @@ def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
     if missing.any():
         row = int(np.argmax(missing))
         raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
+    if not len(column):
+        return np.zeros(0)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
     return column.to_numpy()
@@ -277,14 +291,14 @@ def parts_from_arrow(
         lengths, flat = split_nested(names[0], features[0], row_name)
         if not flat:  # no step tells the number of features
             return parts_from_list([[]] * len(lengths), column_types=column_types, ids=identity)
-        names, stored = default_names(len(flat)), []
+        names, stored = default_names(len(flat)), None
     else:
         advice = "Sequences.from_table reads long tables"
         (lengths, flat), stored = split_lists(names, features, row_name, advice), opened.stored
     places = Places(offsets_from_lengths(lengths), ids, rows)
     raws = [as_raw(column, name) for name, column in zip(names, flat, strict=True)]
-    known = KnownColumns(names, column_types, stored)
-    return encode_parts(names, raws, known, places, lists=not nested)
+    types = known_types(names, [column.type for column in flat], column_types, stored)
+    return encode_parts(names, raws, types, places, lists=not nested, stored=stored)
 
 
 def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
