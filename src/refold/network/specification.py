@@ -207,10 +207,9 @@ def length_unit(deviation: float) -> float:
     return max(deviation, _MIN_LENGTH_DEVIATION)
 
 
-def log_length_scales(deviation: float) -> tuple[float, float, float]:
+def log_length_scales(unit: float) -> tuple[float, float, float]:
     """Return the first log-scale of the distribution of a length, its minimum and its maximum."""
     # a logistic distribution of scale s has the standard deviation 1.81 s
-    unit = length_unit(deviation)
     return math.log(0.55 * unit), math.log(MIN_LENGTH_SCALE), math.log(2.0 * unit)
 
 

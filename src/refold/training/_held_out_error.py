@@ -188,10 +188,9 @@ def choose_settings(
 
     def best(weights: list[np.ndarray] | None) -> tuple[float, Choice]:
         """Return the smallest error of some weights, and the settings that have it."""
-        errors = {
-            steps: _error(measured, network, weights, scaler, latent_steps=steps)
-            for steps in candidates
-        }
+        errors = {}
+        for steps in candidates:
+            errors[steps] = _error(measured, network, weights, scaler, latent_steps=steps)
         steps = max(errors)
         if errors[steps] > _WORTH * errors.get(0, math.inf):
             steps = 0

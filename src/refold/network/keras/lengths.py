@@ -40,7 +40,7 @@ class LengthHead(BaseLayer):
     def call(self, inputs: Tensor) -> Any:
         """Compute location and log-scale in steps, of shape (batch, 2)."""
         unit = length_unit(self.deviation)
-        first, least, most = log_length_scales(self.deviation)
+        first, least, most = log_length_scales(unit)
         halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
         location, log_scale = halves
         log_scale = ops.clip(log_scale + first, least, most)
