@@ -63,11 +63,6 @@ def test_help_shows_each_option_in_its_group_with_its_default(run):
     assert "[default: a quarter of --window]" in shown
 
 
-def test_the_last_of_a_repeated_option_counts(run):
-    shown = run("data", "ramps", "-n", "1", "-n", "3", "--format", "npy", "--format", "csv").out
-    assert len({line.split(",")[0] for line in shown.splitlines()[1:]}) == 3
-
-
 # Standard output
 
 
