@@ -14,8 +14,7 @@ import refold
 from refold._support.display import short_number
 from refold._support.optional_imports import check_training_packages
 from refold.cli import _options as options
-from refold.cli._cluster import Cluster
-from refold.cli._inputs import Reading, load_model, standard_input
+from refold.cli._inputs import Cluster, Reading, load_model, standard_input
 from refold.cli._outputs import (
     STREAM,
     TABLE_FORMATS,

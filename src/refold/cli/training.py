@@ -11,8 +11,7 @@ import refold
 from refold._support.display import short_number
 from refold._support.rules import check, number
 from refold.cli import _options as options
-from refold.cli._cluster import check_cluster
-from refold.cli._inputs import TrainingData, readable, require_in_memory
+from refold.cli._inputs import TrainingData, check_cluster, readable, require_in_memory
 from refold.cli._outputs import (
     MODEL_FORMATS,
     Files,
