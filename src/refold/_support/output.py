@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import select
 import sys
 import warnings
 from pathlib import Path
@@ -58,9 +57,6 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
         count = stream.write(left)
         if count is None and not isinstance(stream, io.RawIOBase):
             return  # not a stream of Python's io; its write returns None
-        if count == 0:
+        if not count:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        if count is None:  # a non-blocking stream whose reader is slow
-            select.select([], [stream], [])
-        else:
-            left = memoryview(left)[count:]
+        left = memoryview(left)[count:]

@@ -282,7 +282,7 @@ def _columns_of(path: Path) -> list[str]:
         return []  # reading the file raises the error
 
 
-# Where it computes
+# Where a command computes
 
 
 @Parameter(name="*", group=options.PANELS["Cluster"])
