@@ -53,16 +53,6 @@ def test_version_and_help_load_nothing_heavy():
     assert done.stdout.startswith(f"refold {version('refold')}\nUsage")
 
 
-def test_help_shows_each_option_in_its_group_with_its_default(run):
-    shown = " ".join(run("fit", "--help").out.replace("│", " ").split())
-    groups = ["Model", "Training", "Windows", "Tables", "Cluster"]
-    places = [shown.index(f"─ {group} ─") for group in groups]
-    assert places == sorted(places)
-    assert "--units N Units per recurrent layer. [default: 96]" in shown
-    assert "--refit --no-refit Retrain on all sequences at the end." in shown
-    assert "[default: a quarter of --window]" in shown
-
-
 # Standard output
 
 
