@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils import check_random_state
 
-from refold._support.argument_checks import draw_seed
+from refold._support.arrays import draw_seed
 from refold._support.rules import check, number, one_of, or_auto, or_none, whole
 from refold.errors import ParameterError
 

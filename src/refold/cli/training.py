@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import refold
-from refold._support.display import short_number
+from refold._support.output import short_number
 from refold._support.rules import check, number
 from refold.cli import _options as options
 from refold.cli._inputs import TrainingData, check_cluster, readable, require_in_memory
