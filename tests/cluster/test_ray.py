@@ -108,10 +108,10 @@ def check(model_file, many):
 @pytest.fixture
 def nodes(monkeypatch):
     """Return a function that starts a cluster of several raylets, with one CPU more than needed."""
-    from ray.cluster_utils import Cluster
-
     temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # the name of a socket must be short
     monkeypatch.setenv("RAY_TMPDIR", temporary)
+    from ray.cluster_utils import Cluster
+
     started = []
 
     def start(*cpus, **head):
