@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from refold import training
-from refold._support.argument_checks import check_some, check_whole, draw_seed
+from refold._support.arrays import draw_seed
 from refold._support.output import log
+from refold._support.rules import check_some, check_whole
 from refold.arguments import Arguments
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import ErrorCurve, Fidelity

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 
-from refold._support.argument_checks import check_kind
 from refold._support.optional_imports import optional
+from refold._support.rules import check_kind
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.sequences import Sequences

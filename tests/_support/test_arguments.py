@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.utils import check_random_state
 
-from refold._support.argument_checks import draw_seed
-from refold._support.rules import check, check_only_one, number, one_of, or_auto, or_none, whole
+from refold._support.arrays import draw_seed
+from refold._support.rules import check, number, one_of, or_auto, or_none, whole
 from refold.errors import ParameterError
 
 
@@ -31,13 +31,6 @@ def test_what_a_rule_allows_and_says(rule, expected, good, bad):
         with pytest.raises(ParameterError) as caught:
             check("x", value, rule)
         assert str(caught.value) == f"x must be {expected}. Got {value!r}."
-
-
-def test_one_of_several_arguments():
-    check_only_one("a or b", None, 0)
-    for values in ((None, None), (1, 2)):
-        with pytest.raises(ParameterError, match=r"^Give a or b, and only one of them\.$"):
-            check_only_one("a or b", *values)
 
 
 def test_seeds():

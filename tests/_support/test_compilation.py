@@ -21,11 +21,6 @@ import os, pathlib
 for path in sorted(pathlib.Path(os.environ["XDG_CACHE_HOME"], "refold").rglob("*")):
     print(path)
 """
-OPTIONS = """
-import refold._support.compilation as compilation
-compilation._OPTIONS["xla_cpu_no_such_option"] = "1"
-print(sorted(compilation._known_options()))
-"""
 FOLDER = """
 import jax
 from refold._support.compilation import keep_compiled
@@ -40,13 +35,9 @@ def ran(tmp_path_factory):
     """Return the output of processes that do not have the settings of the tests."""
     folder = tmp_path_factory.mktemp("cache")
     (folder / "file").write_text("no folder")
-    cpu = {"JAX_PLATFORMS": "cpu"}
     programs = {
         "first": (CODES, {}),
         "second": (CODES, {}),
-        "options": (OPTIONS, cpu),
-        "flags": (OPTIONS, cpu | {"XLA_FLAGS": "--xla_cpu_experimental_ynn_fusion_type="}),
-        "named": (FOLDER, {"JAX_COMPILATION_CACHE_DIR": str(folder / "mine")}),
         "no folder": (FOLDER, {"XDG_CACHE_HOME": str(folder / "file")}),
     }
     done = run_forked(
@@ -76,8 +67,3 @@ def test_the_oldest_files_are_removed_from_a_full_cache(tmp_path, monkeypatch):
         os.utime(path, (i, i))
     _evict(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["3-cache"]
-
-
-def test_only_options_that_xla_knows_and_the_user_does_not_set_are_set(ran):
-    assert "no_such_option" not in ran["options"]
-    assert "ynn" not in ran["flags"]

@@ -1,32 +1,11 @@
-"""Small matrices use one thread, and large ones all; freed memory is returned to the system."""
+"""Freed memory is returned to the system."""
 
 import os
 import platform
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
-
-from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
-
-
-def num_threads():
-    return max(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
-
-
-def test_small_matrices_take_one_thread():
-    np.linalg.eigh(np.eye(2))
-    with threadpool_limits(2, user_api="blas"):
-        if num_threads() == 1:
-            pytest.skip("this BLAS has no threads")
-        large = SMALL_SIDE + 1
-        for shape, threads in (((), 1), ((SMALL_SIDE, 10**6), 1), ((large, large), 2)):
-            with one_blas_thread(*shape):
-                assert num_threads() == threads
-        assert num_threads() == 2
-
 
 SCATTERED = """
 import resource

@@ -1,10 +1,8 @@
 """``refold report``, ``explore --export``, ``data`` and ``demo``."""
 
 import base64
-import io
 import json
 import re
-import sys
 import zlib
 from functools import partial
 
@@ -60,15 +58,6 @@ def test_pca_of_training_data_and_labels_from_another_file(folder, tmp_path, run
     assert "30 sequences drawn at random" in text
 
 
-def test_a_page_about_standard_input(folder, tmp_path, run, monkeypatch):
-    lines = [json.dumps({"level": [i, 1, 2], "flow": [0, 1.5, i]}) for i in range(6)]
-    stream = io.TextIOWrapper(io.BytesIO("\n".join(lines).encode()))
-    monkeypatch.setattr(sys, "stdin", stream)
-    page = tmp_path / "page.html"
-    run("report", folder / "model.refold", "-", "--format", "jsonl", "-o", page)
-    assert "<h1>standard input</h1>" in page.read_text(encoding="utf-8")
-
-
 def test_a_map_is_exported_as_a_page(sines, tmp_path, run):
     page = tmp_path / "page.html"
     given = sines / "sines.refold", sines / "normal.parquet", "--export", page
@@ -101,36 +90,22 @@ def test_data_sets_are_those_of_the_library(tmp_path, run):
     assert (lines[:2], len(lines)) == (['"id","speaker"', "0,1"], 21)
 
 
-@pytest.mark.parametrize(
-    ("count", "settings"),
-    [
-        (50, {"units": 8, "latent_steps": 0}),
-        pytest.param(5000, {}, marks=pytest.mark.slow),
-    ],
-)
-def test_the_demo_leaves_models_codes_sequences_and_a_page(
-    tmp_path, run, monkeypatch, count, settings
-):
+def test_the_demo_leaves_models_codes_sequences_and_a_page(tmp_path, run, monkeypatch):
     vowels = refold.datasets.japanese_vowels()
-    if count == 50:
-        train, test = vowels.train[:40], vowels.test[:60]
-        vowels = vowels._replace(train=train, test=test, test_labels=vowels.test_labels[:60])
-    monkeypatch.setattr(
-        refold.datasets, "moving_ones", lambda n, seed: moving_ones(count, seed=seed)
-    )
+    train, test = vowels.train[:40], vowels.test[:60]
+    vowels = vowels._replace(train=train, test=test, test_labels=vowels.test_labels[:60])
+    monkeypatch.setattr(refold.datasets, "moving_ones", lambda n, seed: moving_ones(50, seed=seed))
     monkeypatch.setattr(refold.datasets, "japanese_vowels", lambda: vowels)
-    estimator = partial(refold.SequenceAutoencoder, **settings)
+    estimator = partial(refold.SequenceAutoencoder, units=8, latent_steps=0)
     monkeypatch.setattr(refold, "SequenceAutoencoder", estimator)
     folder = tmp_path / "new" / "demo"
     shown = run("demo", "--output", folder, "--max-epochs", "1", "--quiet")
     (warning,) = shown.err.splitlines()
-    assert warning.startswith(
-        f"Warning: 1 of {len(vowels.test)} sequences is longer than the longest in training"
-    )
+    assert warning.startswith("Warning: 1 of 60 sequences is longer than the longest in training")
     rows = [line.split() for line in shown.out.splitlines()]
     assert rows[0][0] == "data"
-    assert rows[1][:4] == ["Moving", "ones", f"{count // 5:,}", "4"]
-    assert rows[2][:4] == ["Japanese", "vowels", f"{len(vowels.test)}", "16"]
+    assert rows[1][:4] == ["Moving", "ones", "10", "4"]
+    assert rows[2][:4] == ["Japanese", "vowels", "60", "16"]
 
     for name, size in (("moving-ones", 4), ("japanese-vowels", 16)):
         model = refold.load(folder / f"{name}.refold")

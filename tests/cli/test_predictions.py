@@ -33,21 +33,14 @@ def table(path):
 # Anomalies
 
 
-def test_one_row_per_sequence(sines, run):
-    shown = run("detect", sines / "sines.refold", sines / "new.parquet", "--alpha", "0.05")
-    rows = json_lines(shown.out)
+def test_one_row_per_sequence_and_per_step(sines, tmp_path, run):
+    out, steps = tmp_path / "anomalies.parquet", tmp_path / "steps.csv"
+    files = sines / "sines.refold", sines / "new.parquet", "-o", out, "--steps", steps
+    shown = run("detect", *files, "--alpha", "0.05")
+    assert "of 6 sequences are anomalous at a false-alarm rate of 0.05" in shown.err
+    rows = table(out)
     assert [row["id"] for row in rows] == [0, 1, 2, 3, 4, 5]
     assert rows[-1]["anomalous"]
-    assert rows[-1]["score"] == rows[-1]["error"] + rows[-1]["distance"]
-    assert "of 6 sequences are anomalous at a false-alarm rate of 0.05" in shown.err
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_results_are_written_to_files(sines, tmp_path, suffix, run):
-    out, steps = tmp_path / f"anomalies.{suffix}", tmp_path / f"steps.{suffix}"
-    files = sines / "sines.refold", sines / "new.parquet", "-o", out, "--steps", steps
-    run("detect", *files, "--alpha", "0.1", "-q")
-    assert len(table(out)) == 6
     assert len(table(steps)) == read(sines / "new.parquet").lengths.sum()
     assert list(table(steps)[0]) == ["id", "step", "score", "p_value"]
 
@@ -118,15 +111,13 @@ def test_one_row_per_forecast_step(waves, run):
     assert "Forecast 2 steps of 3 sequences, without prediction intervals." in shown.err
 
 
-def test_clipped_forecasts(waves, tmp_path, run):
-    far = read(waves / "new.parquet")
+@pytest.mark.parametrize("option", ["--clip", "--no-clip"])
+def test_clipped_forecasts(waves, tmp_path, run, option):
+    far, largest = read(waves / "new.parquet"), np.abs(read(waves / "train.parquet").values).max()
     write(far.with_values(far.values * 3), tmp_path / "far.parquet")
-    largest = {}
-    for option in ("--clip", "--no-clip"):
-        shown = run("forecast", waves / "waves.refold", tmp_path / "far.parquet", option)
-        largest[option] = max(abs(row["x0"]) for row in json_lines(shown.out))
-    trained = read(waves / "train.parquet").values
-    assert largest["--clip"] <= np.abs(trained).max() + 1e-6 < largest["--no-clip"]
+    shown = run("forecast", waves / "waves.refold", tmp_path / "far.parquet", option)
+    ahead = max(abs(row["x0"]) for row in json_lines(shown.out))
+    assert (ahead <= largest + 1e-6) == (option == "--clip")
 
 
 def test_bounds_and_a_picture_in_files(waves, tmp_path, run):

@@ -53,21 +53,6 @@ def test_version_and_help_load_nothing_heavy():
     assert done.stdout.startswith(f"refold {version('refold')}\nUsage")
 
 
-def test_help_shows_each_option_in_its_group_with_its_default(run):
-    shown = " ".join(run("fit", "--help").out.replace("│", " ").split())
-    groups = ["Model", "Training", "Windows", "Tables", "Cluster"]
-    places = [shown.index(f"─ {group} ─") for group in groups]
-    assert places == sorted(places)
-    assert "--units N Units per recurrent layer. [default: 96]" in shown
-    assert "--refit --no-refit Retrain on all sequences at the end." in shown
-    assert "[default: a quarter of --window]" in shown
-
-
-def test_the_last_of_a_repeated_option_counts(run):
-    shown = run("data", "ramps", "-n", "1", "-n", "3", "--format", "npy", "--format", "csv").out
-    assert len({line.split(",")[0] for line in shown.splitlines()[1:]}) == 3
-
-
 # Standard output
 
 

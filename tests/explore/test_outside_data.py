@@ -11,7 +11,7 @@ import pytest
 
 import refold
 from explore.test_page import DROP, Opened
-from refold._support.display import number_text, number_texts
+from refold._support.output import number_text, number_texts
 from refold.cli import main
 from refold.explore import Atlas, exploring
 from small_data import untrained

@@ -34,10 +34,7 @@ def test_a_token_and_more_hosts(files, tmp_path):
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [
-        *[("evil.example:80", 400), ("", 400), ("127.0.0.1.evil.example", 400)],
-        *[("127.0.0.1:80", 200), ("[::1]:8000", 200), ("LOCALHOST:1", 200)],
-    ],
+    [("127.0.0.1.evil.example:80", 400), ("", 400), ("[::1]:8000", 200), ("LOCALHOST", 200)],
 )
 def test_only_own_hosts_are_served(client, host, status):
     response = client.get("/v1/models", headers={"host": host})

@@ -1,18 +1,15 @@
 """Numbers of one client never fail the requests of others, and never give a missing number."""
 
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
-from serve.serving import ARROW, busy, refusal, same, started, stream_of, wait_until
-from small_data import overflowing, ragged, untrained
+from serve.serving import ARROW, busy, refusal, same, stream_of, wait_until
+from small_data import overflowing, ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -69,79 +66,15 @@ def test_codes_far_from_those_of_training_are_refused_with_their_place(client, p
 
 
 # Numbers as they are written in JSON; some of these are no JSON, and some no numbers.
-ODD = [
-    *["-0.0", "5e-324", "-1e20", "3.4e38", "3.5e38", "-1e300", "1e309", "1" + "0" * 400],
-    *["9007199254740993", "-9223372036854775809", "18446744073709551616", "NaN", "-Infinity"],
-    *["null", "true", '"1e308"', "[]", "{}"],
-]
-DOUBLES = [-0.0, 5e-324, -1e20, 3.4e38, 3.5e38, -1e308, np.nan, np.inf, -np.inf, None]
-BODIES = {
-    "pairs/encode": '{"sequences": [[[1.5, 2], [3, 4]]]}',
-    "pairs/decode": '{"codes": [[0.5, 1, 2]], "lengths": [3]}',
-    "pairs/reconstruct": '{"sequences": [[[1.5, 2], [3, 4]], []]}',
-    "pairs/detect": '{"sequences": [[[1.5, 2]]], "alpha": 0.2}',
-    "pairs/forecast": '{"sequences": [[[1.5, 2]]], "steps": 2, "alpha": 0.3, "context": 4}',
-    "pairs/generate": '{"n": 2, "lengths": [3, 1], "temperature": 0.5, "seed": 5}',
-    "pairs/search": '{"codes": [[0.5, 1, 2]], "k": 3}',
-    "levels/reconstruct": '{"sequences": [[1.5, 2, 3]]}',
-    "mixed/reconstruct": '{"sequences": [[[1.5, 2, "a", 1]]]}',
-}
-
-
-def check(response):
-    """Check that an answer is a success without a missing number, or one line of an error."""
-    if response.headers["content-type"] == ARROW:
-        table = pa.ipc.open_stream(response.content).read_all()
-        for name in set(table.column_names) & {"code", "x0", "score", "distance"}:
-            numbers = table[name].combine_chunks()
-            if pa.types.is_nested(numbers.type):
-                numbers = numbers.flatten()
-            assert np.isfinite(numbers.to_numpy(zero_copy_only=False)).all(), name
-        return
-    content = response.json()
-    assert response.status_code in (200, 422), response.text
-    assert "\n" not in content.get("error", {}).get("message", "")
-    for name in ("codes", "sequences", "hits"):
-        assert "null" not in json.dumps(content.get(name, [])), response.text
-    for row in content.get("detections", ()):
-        assert None not in (row["score"], row["error"], row["distance"], row["p_value"])
-
-
-@pytest.fixture(scope="module")
-def client_of_all(files, pairs, tmp_path_factory):
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("more")
-    levels = [10.0 ** rng.uniform(-2, 2) * rng.normal(size=5 + i % 4) for i in range(40)]
-    mixed = [
-        [[*rng.normal(9, 2, 2), "ab"[i % 2], int(rng.integers(2))] for _ in range(3 + i % 4)]
-        for i in range(40)
-    ]
-    untrained(levels, scale="sequence").save(folder / "levels.refold")
-    untrained(mixed).save(folder / "mixed.refold")
-    index = Index.create(folder / "pairs.index", pairs, ragged(20))
-    paths = {name: folder / f"{name}.refold" for name in ("levels", "mixed")}
-    paths["pairs"] = files["pairs"]
-    with (
-        started(paths, indexes={"pairs": index.path}) as (url, _),
-        httpx.Client(base_url=url, timeout=60) as client,
+@pytest.mark.parametrize("number", ["5e-324", "-1e20", "3.5e38", "1e309", "NaN", '"1e308"', "null"])
+def test_no_number_gives_a_500_or_a_missing_number(client, number):
+    for operation, body in (
+        ("reconstruct", '{"sequences": [[[1.5, NUMBER], [3, 4]], []]}'),
+        ("decode", '{"codes": [[0.5, 1, NUMBER]]}'),
+        ("detect", '{"sequences": [[[1.5, 2]]], "alpha": NUMBER}'),
+        ("generate", '{"n": 2, "temperature": NUMBER, "seed": 5}'),
     ):
-        yield client
-
-
-@pytest.mark.parametrize("path", BODIES)
-def test_no_number_gives_a_500_or_a_missing_number(client_of_all, path):
-    body, headers = BODIES[path], {"content-type": "application/json"}
-    for match in re.finditer(r"\d+(\.\d+)?", body):
-        for odd in ODD:
-            content = (body[: match.start()] + odd + body[match.end() :]).encode()
-            check(client_of_all.post(f"/v1/{path}", content=content, headers=headers))
-    names, query = ["x0", "x1"], ""
-    if "codes" in body:
-        names = ["code"]
-    elif "alpha" in body:
-        query = "?alpha=0.2"
-    for number in DOUBLES if "pairs" in path else ():
-        for kind in (pa.float64(), pa.float32()):
-            values = pa.array([[1.5, number, 2.0]], pa.list_(kind))
-            table = stream_of(pa.table(dict.fromkeys(names, values)))
-            headers = {"content-type": ARROW}
-            check(client_of_all.post(f"/v1/{path}{query}", content=table, headers=headers))
+        content, headers = body.replace("NUMBER", number), {"content-type": "application/json"}
+        response = client.post(f"/v1/pairs/{operation}", content=content, headers=headers)
+        assert response.status_code in (200, 422), response.text
+        assert "null" not in json.dumps(response.json().get("sequences", []))

@@ -99,7 +99,6 @@ def test_errors_have_one_line(files, tmp_path, capsys):
         ([tmp_path / "none.refold"], "none.refold"),
         ([files["pairs"], "--host", "0.0.0.0"], "Set a token"),  # noqa: S104
         ([files["pairs"], "--host", "192.0.2.1", "--anonymous"], "cannot use the address"),
-        ([files["pairs"], files["pairs"]], "Two models have the name"),
     ]:
         assert main(["serve", *map(str, arguments)]) == 2
         shown = capsys.readouterr().err

@@ -55,8 +55,6 @@ def test_hits_are_those_of_python(client, index, pairs):
     ("content", "message"),
     [
         ({}, "Give one of 'sequences', 'codes' and 'ids'"),
-        ({"ids": ["s1"], "codes": [[0, 0, 0]]}, "Give one of"),
-        ({"ids": ["unknown"]}, "unknown"),
         ({"ids": [1, "a"]}, "list of texts, or of integers"),
         ({"ids": ["s1"], "k": 0}, "`int` >= 1 at `$.k`"),
         ({"ids": ["s1"], "where": "site ="}, "where is not valid at character 7"),

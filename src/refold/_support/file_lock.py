@@ -51,8 +51,3 @@ def sole_use(path: str | os.PathLike[str], message: str | None) -> Iterator[None
             with contextlib.suppress(OSError):  # Windows cannot delete an open file
                 lock_file.unlink()
             lock.release()
-
-
-def waiting_for(path: str | os.PathLike[str]) -> contextlib.AbstractContextManager[None]:
-    """Lock what is written to a path, and wait as long as another process has it."""
-    return sole_use(path, None)

@@ -1,11 +1,15 @@
-"""What a program says: warnings at the user's line, lines on standard error, complete writes."""
+"""What a program says: warnings, lines on standard error, complete writes; numbers as text."""
 
 import errno
 import io
+import math
 import os
-import select
+import re
 import sys
 import warnings
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Context, Decimal
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +49,6 @@ def describe_epochs(best_epoch: int | None, epochs: int) -> str:
     return f"epoch {best_epoch} of {epochs} kept"
 
 
-def log_kept_epoch(best_epoch: int | None, epochs: int) -> None:
-    """Write to standard error which epoch was kept; takes the arguments of `describe_epochs`."""
-    log(f"{describe_epochs(best_epoch, epochs).capitalize()}.")
-
-
 def write_all(stream: Any, data: bytes | memoryview) -> None:
     """Write all bytes to a binary stream, or raise an OSError."""
     left = data
@@ -58,9 +57,68 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
         count = stream.write(left)
         if count is None and not isinstance(stream, io.RawIOBase):
             return  # not a stream of Python's io; its write returns None
-        if count == 0:
+        if not count:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        if count is None:  # a non-blocking stream whose reader is slow
-            select.select([], [stream], [])
-        else:
-            left = memoryview(left)[count:]
+        left = memoryview(left)[count:]
+
+
+# Numbers and small tables for readers
+
+# `explore/page/numbers.js` has the same rules, and one table of cases tests both.
+DIGITS = 5
+# Powers of ten of numbers that are written without an exponent.
+_SMALLEST, _LARGEST = -5, 14
+_EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
+# Number of column names to show.
+_FIRST = 5
+# Inherits the colors of the page, to be readable in light and dark notebooks.
+_ROW = (
+    '<tr style="background: none"><th style="text-align: left; font-weight: normal; opacity: 0.7">'
+    '{}</th><td style="text-align: left">{}</td></tr>'
+)
+
+
+def number_text(value: float | None, digits: int = DIGITS) -> str:
+    """Return a whole number in full, another one rounded, but to no less than one decimal."""
+    if value is None or math.isnan(value):
+        return "–"
+    value = float(value)
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    # of the shortest text, as in JavaScript: 1e-7 is a little less than a tenth of 1e-6
+    power = Decimal(repr(value)).adjusted() if value else 0
+    if not _SMALLEST <= power <= _LARGEST:
+        rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
+        return re.sub(r"\.?0+e", "e", f"{rounded:.{digits - 1}e}")
+    if value.is_integer():
+        return str(int(value))
+    step = Decimal(1).scaleb(-max(1, digits - 1 - power))
+    return f"{Decimal(value).quantize(step, context=_EXACT):f}".rstrip("0").rstrip(".")
+
+
+def short_number(value: float | None) -> str:
+    """Return an error, a p-value or a distance with three significant digits."""
+    return number_text(value, 3)
+
+
+def number_texts(*values: float | None, digits: int = DIGITS) -> list[str]:
+    """Return numbers as text, with more digits if different ones would look the same."""
+    texts = [number_text(value, digits) for value in values]
+    if digits < 17 and len({*texts}) < len({*values}):
+        return number_texts(*values, digits=digits + 1)
+    return texts
+
+
+def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Return an HTML table of names and values, which are escaped; empty values are left out."""
+    body = "".join(_ROW.format(escape(name), escape(value)) for name, value in rows if value)
+    caption = f'<caption style="text-align: left">{escape(title)}</caption>'
+    return f'<table style="color: inherit">{caption}<tbody>{body}</tbody></table>'
+
+
+def columns_in_words(schema: Any) -> str:
+    """Return the number of columns of each type in a schema, and the first names."""
+    column_types = [column.type for column in schema.columns]
+    counts = ", ".join(f"{column_types.count(name)} {name}" for name in dict.fromkeys(column_types))
+    names = ", ".join(schema.names[:_FIRST]) + (", ..." if len(column_types) > _FIRST else "")
+    return f"{counts}: {names}"

@@ -1,11 +1,11 @@
-"""What an argument can be, in words and as a test; each kind of rule has one wording."""
+"""What an argument can be, in words and as a test; each check has one wording."""
 
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from refold.errors import ParameterError, argument
+from refold.errors import DataError, ParameterError, argument
 
 
 class Rule(NamedTuple):
@@ -104,3 +104,36 @@ def _is_random_state(value: object) -> bool:
 RANDOM_STATE = Rule(
     "an integer from 0 to 2**32 - 1, a numpy RandomState or Generator, or None", _is_random_state
 )
+
+
+# Checks of common arguments
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> int:
+    """Return an argument as an int if it is an integer of at least `least`."""
+    check(name, value, whole(least))
+    return int(value)
+
+
+def check_rate(name: str, value: Any, what: str) -> float:
+    """Return an argument as a float if it is between 0 and 1, both excluded."""
+    check(name, value, number(above=0, below=1, what=what))
+    return float(value)
+
+
+def check_kind(name: str, value: object, what: str, attribute: str) -> None:
+    """Check that an argument has an attribute of the objects that it can be."""
+    if not hasattr(value, attribute):
+        raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
+
+
+def check_some(count: int, noun: str, purpose: str) -> None:
+    """Check that there is one at least; a message is "There is no sequence to fit on"."""
+    if not count:
+        raise DataError(f"There is no {noun} {purpose}. Give at least one.")
+
+
+def check_one_each(count: int, noun: str, expected: int, of: str) -> None:
+    """Check that numbers agree; a message is "Got 3 labels for 4 codes"."""
+    if count != expected:
+        raise DataError(f"Got {count} {noun} for {expected} {of}. Give one for each.")

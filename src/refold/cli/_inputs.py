@@ -1,10 +1,10 @@
-"""What a command reads: files and standard input, models, and sequences with their options."""
+"""What a command reads: files, models, and sequences with their options; a run on a cluster."""
 
 import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,9 @@ from refold.cli._outputs import (
     check_format,
     check_named,
     format_of,
+    log,
 )
-from refold.errors import ParameterError, RefoldError, SchemaError
+from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 
 @contextmanager
@@ -279,3 +280,58 @@ def _columns_of(path: Path) -> list[str]:
         return refold.sequences.column_names(path)
     except (RefoldError, OSError, ValueError, pa.ArrowException):
         return []  # reading the file raises the error
+
+
+# Where a command computes
+
+
+@Parameter(name="*", group=options.PANELS["Cluster"])
+@dataclass(frozen=True)
+class Cluster:
+    """Where to compute, with a folder as the output.
+
+    Args:
+        workers: Workers of the cluster, each with one CPU. [default: all CPUs]
+    """
+
+    on: options.OnCluster = None
+    workers: options.PositiveOrNone = None
+
+    def __post_init__(self) -> None:
+        options.check_needs("--workers", self.workers, "--on CLUSTER", self.on)
+
+    def run(
+        self,
+        operation: str,  # "encode", "reconstruct" or "detect"
+        model: "refold.Model",
+        data: str,
+        output: str,
+        reading: Reading,
+        refused: dict[str, Any],  # options that work on one machine only
+        *,
+        quiet: bool,
+        **settings: Any,
+    ) -> None:
+        """Run an operation on Parquet files; ``settings`` are its arguments."""
+        check_cluster(reading, ("id", "time", "columns", "column_types", "time_gaps"), refused)
+        check_named("--on", data, output)
+        settings |= reading.arguments
+        settings |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
+        # Ray prints a line for a worker that died
+        with contextlib.redirect_stdout(sys.stderr):
+            summary = getattr(refold.cluster, operation)(model, data, output, **settings)
+        if not quiet:
+            log(str(summary))
+        if summary.num_failed:
+            first = summary.failures[0]
+            raise DataError(
+                f"{summary.num_failed} sequences are in no part; "
+                f"{Path(output) / '_failures.jsonl'} lists them. The first is in row {first.row} "
+                f"of {first.file}: {first.reason}"
+            )
+
+
+def check_cluster(reading: Reading, taken: Iterable[str], refused: dict[str, Any]) -> None:
+    """Refuse options that work on one machine only: some, and those of reading but a few."""
+    others = {name: value for name, value in reading.arguments.items() if name not in taken}
+    options.check_excludes("--on", others | refused | {"format": reading.input_format})

@@ -11,8 +11,7 @@ from rich.progress import track
 
 import refold
 from refold.cli import _options as options
-from refold.cli._cluster import Cluster
-from refold.cli._inputs import Reading, load_model, read_codes, require_in_memory
+from refold.cli._inputs import Cluster, Reading, load_model, read_codes, require_in_memory
 from refold.cli._outputs import (
     CODE_FORMATS,
     Files,

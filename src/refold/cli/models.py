@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import refold
-from refold._support.display import number_text
 from refold._support.optional_imports import is_installed
+from refold._support.output import number_text
 from refold.cli import _options as options
 from refold.cli._inputs import load_model
 from refold.cli._outputs import (

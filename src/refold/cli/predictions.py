@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import refold
-from refold._support.display import short_number
 from refold._support.optional_imports import check_training_packages
+from refold._support.output import short_number
+from refold._support.rules import check_some
 from refold.cli import _options as options
-from refold.cli._cluster import Cluster
-from refold.cli._inputs import Reading, load_model, standard_input
+from refold.cli._inputs import Cluster, Reading, load_model, standard_input
 from refold.cli._outputs import (
     STREAM,
     TABLE_FORMATS,
@@ -80,8 +80,6 @@ def detect(
     picture_target = files.picture(picture)
     import numpy as np
     import pyarrow as pa
-
-    from refold._support.argument_checks import check_some
 
     loaded = reading.calibrated(load_model(model), normal, files, windows)
     series = reading.read(loaded, data, files)
@@ -169,8 +167,6 @@ def forecast(
         picture: Image file for the first sequence: .png or .svg.
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
-    from refold._support.argument_checks import check_some
-
     files = Files(model, data, normal)
     options.check_needs("--season", season, "--evaluate", evaluate)
     options.check_needs("--json", as_json, "--evaluate", evaluate)

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import refold
-from refold._support.display import short_number
+from refold._support.output import short_number
 from refold._support.rules import check, number
 from refold.cli import _options as options
-from refold.cli._cluster import check_cluster
-from refold.cli._inputs import TrainingData, readable, require_in_memory
+from refold.cli._inputs import TrainingData, check_cluster, readable, require_in_memory
 from refold.cli._outputs import (
     MODEL_FORMATS,
     Files,

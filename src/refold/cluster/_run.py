@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import refold
-from refold._support.argument_checks import check_rate, check_whole
 from refold._support.output import warn
 from refold._support.progress_bars import progress_bar
+from refold._support.rules import check_rate, check_whole
 from refold.cluster._ray import LOCAL, connected, num_cpus, on_cluster
 from refold.cluster._storage import absolute
 from refold.cluster._tasks import (

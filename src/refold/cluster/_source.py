@@ -219,26 +219,18 @@ def _units(source: Source, begins: Any) -> list[Unit]:
 
 def _cut_rows(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int]]:
     """Return ranges of rows with about equally many steps: the first row and the steps of each."""
-    ranges, start, row, steps = [], 0, 0, 0
-
-    def close() -> None:
-        nonlocal start, steps
-        if row > start:
-            ranges.append((start, steps))
-        start, steps = row, 0
-
+    ranges, start, steps, rows_before = [], 0, 0, 0
     # Small row groups are joined, and large ones are cut.
     for num_rows, size in groups:
         pieces = max(1, min(MAX_CUTS, num_rows, size // part_steps))
-        if pieces > 1:
-            close()
-        begin = row
         for piece in range(pieces):
-            row = begin + num_rows * (piece + 1) // pieces
             steps += size // pieces
-            if pieces > 1 or steps >= part_steps:
-                close()
-    close()
+            if steps >= part_steps:
+                ranges.append((start, steps))
+                start, steps = rows_before + num_rows * (piece + 1) // pieces, 0
+        rows_before += num_rows
+    if rows_before > start:
+        ranges.append((start, steps))
     return ranges
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import refold
-from refold._support.argument_checks import check_whole, draw_seed
+from refold._support.arrays import draw_seed
 from refold._support.optional_imports import optional
+from refold._support.rules import check_whole
 from refold.cluster._ray import connected, load_ray
 from refold.cluster._storage import absolute
 from refold.errors import (

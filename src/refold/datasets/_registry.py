@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from refold._support.argument_checks import check_whole
+from refold._support.rules import check_whole
 from refold.datasets._japanese_vowels import japanese_vowels
 from refold.datasets._synthetic import (
     moving_ones,

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from refold._support.argument_checks import check_whole
 from refold._support.arrays import offsets_from_lengths
-from refold._support.rules import check, number
+from refold._support.rules import check, check_whole, number
 from refold.sequences import Column, Schema, Sequences
 
 _MAX_STEPS = 10

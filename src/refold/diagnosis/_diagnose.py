@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import refold
-from refold._support.argument_checks import check_some
-from refold._support.display import short_number
 from refold._support.optional_imports import check_training_packages
+from refold._support.output import short_number
+from refold._support.rules import check_some
 from refold.arguments import Arguments
 from refold.diagnosis._data_findings import Finding, by_importance, data_findings, sampled
 from refold.errors import DataError, DivergedError, argument, spelled

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.argument_checks import check_array, check_some
-from refold._support.rules import check, whole
+from refold._support.arrays import check_array
+from refold._support.rules import check, check_some, whole
 from refold.evaluation import errors_by_feature
 from refold.model import Model, ModelLike, model_of
 from refold.sequences import Sequences

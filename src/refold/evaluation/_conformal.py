@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from refold._support.argument_checks import check_array, check_rate
+from refold._support.arrays import check_array
+from refold._support.rules import check_rate
 
 # Cap on a number of calibration sequences, because 1 / alpha may be infinite.
 _MOST = 1e15

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold._support.argument_checks import check_some, check_whole
+from refold._support.rules import check_some, check_whole
 from refold.evaluation._reconstruction_errors import as_percent, fidelity
 from refold.sequences import Scaler, Sequences, as_sequences, positions
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array, check_one_each
+from refold._support.arrays import check_array
 from refold._support.optional_imports import check_training_packages
+from refold._support.rules import check_one_each
 from refold.errors import DataError
 
 

@@ -4,9 +4,9 @@ import copy
 
 import numpy as np
 
-from refold._support.argument_checks import check_some, check_whole
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
+from refold._support.rules import check_some, check_whole
 from refold.errors import DataError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from refold._support.argument_checks import check_kind, check_one_each, check_some, check_whole
-from refold._support.display import short_number
+from refold._support.output import short_number
+from refold._support.rules import check_kind, check_one_each, check_some, check_whole
 from refold.errors import ParameterError, SchemaError
 from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, positions
 

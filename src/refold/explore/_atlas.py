@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_one_each, check_some
 from refold._support.arrays import evenly_spaced
-from refold._support.rules import check, check_only_one, one_of
+from refold._support.rules import check, check_one_each, check_only_one, check_some, one_of
 from refold.errors import DataError, ParameterError
 from refold.explore._fields import (
     ColorField,

@@ -350,9 +350,9 @@ def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], N
     entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not entry.is_dir():
         # here, because most programs read small files only
-        from refold._support.file_lock import waiting_for
+        from refold._support.file_lock import sole_use
 
-        with waiting_for(entry):
+        with sole_use(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _make_room(folder, files)
                 log(f"{files.root} is larger than memory, so its values are copied to {entry}.")

@@ -7,9 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.argument_checks import check_rate, check_whole
 from refold._support.output import warn
-from refold._support.rules import check, whole
+from refold._support.rules import check, check_rate, check_whole, whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
 from refold.model._inputs import SequencesLike, describe_trained

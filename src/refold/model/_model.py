@@ -9,18 +9,9 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import (
-    SeedLike,
-    check_one_each,
-    check_rate,
-    check_some,
-    check_whole,
-    draw_seed,
-)
-from refold._support.arrays import evenly_spaced, offsets_from_lengths
-from refold._support.display import columns_in_words, facts
-from refold._support.output import warn
-from refold._support.rules import check, number
+from refold._support.arrays import SeedLike, draw_seed, evenly_spaced, offsets_from_lengths
+from refold._support.output import columns_in_words, facts, warn
+from refold._support.rules import check, check_one_each, check_rate, check_some, check_whole, number
 from refold.errors import ParameterError, argument, spelled
 from refold.evaluation import ForecastErrors, exact, explained_variance, least_calibration
 from refold.model._anomalies import (

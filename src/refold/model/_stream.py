@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 import refold
-from refold._support.argument_checks import check_whole
 from refold._support.output import warn
+from refold._support.rules import check_whole
 from refold.errors import DataError, SchemaError
 from refold.model._inputs import ArrowTable, check_fits, describe_longer
 from refold.sequences import Schema, Sequences

@@ -10,8 +10,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array, check_kind, check_one_each, check_some
-from refold._support.rules import check, one_of, or_none, whole
+from refold._support.arrays import check_array
+from refold._support.rules import (
+    check,
+    check_kind,
+    check_one_each,
+    check_some,
+    one_of,
+    or_none,
+    whole,
+)
 from refold._support.umap_layout import umap_layout
 from refold.diagnosis import DEVIATIONS, LatentDimensions
 from refold.errors import DataError, ParameterError

@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array, check_kind, check_some
-from refold._support.display import short_number
+from refold._support.arrays import check_array
+from refold._support.output import short_number
+from refold._support.rules import check_kind, check_some
 from refold.diagnosis import LatentDimensions
 from refold.errors import ParameterError
 from refold.evaluation import ErrorCurve, GroupErrors

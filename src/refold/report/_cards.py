@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold._support.display import number_text, number_texts, short_number
 from refold._support.optional_imports import is_installed
+from refold._support.output import number_text, number_texts, short_number
 from refold.diagnosis import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.evaluation import (
     SequenceErrors,

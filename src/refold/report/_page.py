@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from refold._support.display import short_number
 from refold._support.optional_imports import optional
+from refold._support.output import short_number
 from refold.evaluation import as_percent
 from refold.sequences import atomic_writer
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.display import number_text
+from refold._support.output import number_text
 from refold.plots.charts import RAMP, Axis, Cells, Chart, Marks
 from refold.report._page import Plot
 

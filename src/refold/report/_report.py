@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
-from refold._support.argument_checks import check_one_each, check_some, check_whole
+from refold._support.rules import check_one_each, check_some, check_whole
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, errors_by_sequence, fidelity, pca_cross_fit
 from refold.model import HEAD, Model, ModelLike, SequencesLike, describe_longer, model_of

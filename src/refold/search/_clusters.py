@@ -7,10 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import SeedLike, check_some, check_whole, draw_seed
-from refold._support.arrays import evenly_spaced
+from refold._support.arrays import SeedLike, draw_seed, evenly_spaced
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check, check_only_one, whole
+from refold._support.rules import check, check_only_one, check_some, check_whole, whole
 from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index

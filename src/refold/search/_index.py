@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_kind, check_whole
-from refold._support.display import short_number
-from refold._support.rules import check, check_only_one
+from refold._support.output import short_number
+from refold._support.rules import check, check_kind, check_only_one, check_whole
 from refold.errors import DataError, ParameterError, argument
 from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search._features import SequenceFeatures

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_one_each, check_some
 from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
-from refold._support.rules import one_of
+from refold._support.rules import check_one_each, check_some, one_of
 from refold.errors import DataError, ParameterError
 from refold.kernels import packed
 from refold.model import ArrowTable, Model, ModelLike, SequencesLike, model_of

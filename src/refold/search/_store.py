@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from refold._support.argument_checks import check_array, check_one_each, check_whole
+from refold._support.arrays import check_array
 from refold._support.file_lock import sole_use
 from refold._support.optional_imports import optional
+from refold._support.rules import check_one_each, check_whole
 from refold.errors import DataError, FileFormatError, MissingFileError, ParameterError, spelled
 from refold.sequences import local_path
 

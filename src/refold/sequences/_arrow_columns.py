@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import MatchSubstringOptions, call_function
 
-from refold._support.argument_checks import check_one_each
+from refold._support.rules import check_one_each
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._parts import (
     ColumnTypes,

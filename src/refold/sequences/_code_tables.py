@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array
+from refold._support.arrays import check_array
 from refold._support.output import warn
 from refold._support.rules import check, one_of
 from refold.errors import DataError, SchemaError, argument, spelled

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_one_each, check_some
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
-from refold._support.rules import check, one_of
+from refold._support.rules import check, check_one_each, check_some, one_of
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._arrow_columns import as_raw
 from refold.sequences._parts import (

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.argument_checks import check_one_each
+from refold._support.rules import check_one_each
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import (
     Column,

@@ -5,9 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold._support.argument_checks import check_some
 from refold._support.output import warn
-from refold._support.rules import check, one_of
+from refold._support.rules import check, check_some, one_of
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._parts import (
     MAX_FLOAT32,

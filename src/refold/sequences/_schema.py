@@ -11,9 +11,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from refold._support.argument_checks import check_some
 from refold._support.output import warn
-from refold._support.rules import Rule, check, one_of
+from refold._support.rules import Rule, check, check_some, one_of
 from refold.errors import SchemaError, argument, spelled
 from refold.sequences.types import (
     BINARY,

@@ -14,9 +14,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from refold._support.argument_checks import check_array, check_one_each, check_some
-from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
-from refold._support.display import columns_in_words, facts
+from refold._support.arrays import (
+    check_array,
+    lengths_from_offsets,
+    offsets_from_lengths,
+    positions_of,
+)
+from refold._support.output import columns_in_words, facts
+from refold._support.rules import check_one_each, check_some
 from refold.sequences._libraries import (
     parts_from_sktime,
     rows_from_aeon,

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.argument_checks import check_some, check_whole
 from refold._support.arrays import offsets_from_lengths
-from refold._support.rules import Rule, check, number, whole
+from refold._support.rules import Rule, check, check_some, check_whole, number, whole
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._arrow_columns import is_table
 from refold.sequences._parts import ColumnTypes, Places

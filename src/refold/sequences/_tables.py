@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold._support.argument_checks import check_some
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
+from refold._support.rules import check_some
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._arrow_columns import (
     OpenTable,

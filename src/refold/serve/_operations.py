@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec import Meta, Struct
 
-from refold._support.argument_checks import draw_seed
-from refold._support.arrays import offsets_from_lengths
+from refold._support.arrays import draw_seed, offsets_from_lengths
 from refold._support.rules import check_only_one
 from refold.errors import DataError, ParameterError
 from refold.model import Model

@@ -162,23 +162,16 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-_TOO_MANY = (
-    "The request has {{value}} {}, or asks for as many. The limit is {{maximum}}; send several "
-    "requests."
-)
-# Status and message of the answer to a request beyond a limit, whose setting has the prefix max_.
+# Status and meaning of each limit, whose setting has the prefix max_.
 _LIMITS = {
-    "body": (413, "The body has more than {maximum} bytes, the limit."),
-    "sequences": (422, _TOO_MANY.format("sequences or codes")),
-    "steps": (422, _TOO_MANY.format("steps")),
-    "queue": (429, "{maximum} requests wait already. Try again later."),
-    "concurrency": (503, "{maximum} requests are open already. Try again later."),
-    "connections": (503, "{maximum} connections are open already. Try again later."),
-    "total_body": (
-        503,
-        "The bodies of the open requests have {maximum} bytes, the limit. Try again later.",
-    ),
-    "time": (503, "The request took longer than {maximum:g} seconds, the limit."),
+    "body": (413, "bytes in a body"),
+    "sequences": (422, "sequences or codes in a request"),
+    "steps": (422, "steps in a request and in its answer"),
+    "queue": (429, "requests that wait"),
+    "concurrency": (503, "open requests"),
+    "connections": (503, "open connections"),
+    "total_body": (503, "bytes in the bodies of open requests"),
+    "time": (503, "seconds for a request"),
 }
 
 
@@ -212,11 +205,13 @@ def check_limit(limit: str, value: float, settings: ServeSettings) -> None:
 
 def exceeded(limit: str, maximum: float, value: float = 0) -> ServiceError:
     """Return the error of a limit; the client may try again later where that helps."""
-    status, message = _LIMITS[limit]
-    headers = {"retry-after": "1"} if status in (429, 503) else {}
+    status, noun = _LIMITS[limit]
+    remedy, headers = f"Got {value}. Send several requests.", {}
+    if status in (429, 503):
+        remedy, headers = "Try again later.", {"retry-after": "1"}
     if limit == "connections":
         headers["connection"] = "close"
-    text = message.format(maximum=maximum, value=value)
+    text = f"The service allows {maximum} {noun}. {remedy}"
     error = ServiceError(status, "limit_exceeded", text, headers)
     error.problem.limit, error.problem.maximum = limit, maximum
     return error

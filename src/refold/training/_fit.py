@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import keras
 
-from refold._support.argument_checks import check_some, draw_seed
+from refold._support.arrays import draw_seed
 from refold._support.compilation import keep_compiled
 from refold._support.output import log
+from refold._support.rules import check_some
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ParameterError, argument
 from refold.model import History, Model

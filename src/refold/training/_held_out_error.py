@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refold._support.output import log, log_kept_epoch
+from refold._support.output import describe_epochs, log
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
 from refold.network.keras.build import Network, inference_with
@@ -266,7 +266,8 @@ def report(
     if not len(split.held_out) or not outcome.complete or outcome.interrupted:
         return
     specification, scaler = network.specification, split.scaler("validated")
-    log_kept_epoch(outcome.epoch, outcome.history["phase"].count("validated"))
+    epochs = outcome.history["phase"].count("validated")
+    log(f"{describe_epochs(outcome.epoch, epochs).capitalize()}.")
     with holding(network, outcome.validated):
         packed = inference_with(network)
         ours = measured.of_network(packed, scaler, latent_steps=choice.latent_steps)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import keras
 from keras.layers import AveragePooling1D, Dense, RepeatVector, Reshape, TimeDistributed
 
-from refold._support.argument_checks import check_whole
+from refold._support.rules import check_whole
 from refold.errors import ParameterError, argument
 from refold.network.keras.autoencoder import Models, autoencoder
 from refold.network.keras.lstm import LSTM
