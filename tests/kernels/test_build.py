@@ -81,26 +81,6 @@ def test_without_a_compiler_the_wheel_is_pure_python(tmp_path):
     assert "\n" not in state["why_not"]
 
 
-def test_an_editable_install_without_a_compiler_leaves_no_old_library(tmp_path):
-    checkout = tmp_path / "checkout"
-    room = checkout / "src" / "refold" / "kernels"
-    for name in ("src", "pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE"):
-        (shutil.copytree if (ROOT / name).is_dir() else _copy)(ROOT / name, checkout / name)
-    for suffix in (".so", ".dylib", ".dll"):
-        (room / f"librefold_kernels{suffix}").write_bytes(b"of an earlier build")
-    wheel, message = build("build_editable", checkout, tmp_path, CC=FALSE, CXX=FALSE)
-    assert "built without its LSTM kernel" in message
-    assert not list(room.glob("librefold_kernels.*"))
-    assert (unpack(wheel, tmp_path / "site") / "refold.pth").read_text().split() == [
-        str(checkout / "src")
-    ]
-
-
-def _copy(source, target):
-    target.parent.mkdir(exist_ok=True)
-    shutil.copy(source, target)
-
-
 # With a compiler. `make test` uses the library that was compiled when the checkout was installed.
 
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import functools
-import itertools
 import re
 
 import jax
@@ -30,8 +29,11 @@ SHAPES = [
     (1, 20, 13, 31),
     (7, 17, 13, 20),
 ]
-PAIRS = [*itertools.product(fused.ACTIVATIONS, fused.ACTIVATIONS)]
 MASKS = ("none", "right", "left", "holes", "nothing real", "empty rows")
+# Every shape has two of the masks, and every mask several shapes.
+SHAPES_AND_MASKS = [
+    (shape, MASKS[(i + k) % len(MASKS)]) for i, shape in enumerate(SHAPES) for k in (0, 3)
+]
 VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 
 
@@ -100,24 +102,35 @@ def same_bits(found, expected):
 def beside_the_reference(given, mask, weights, **options):
     results, gradients = run(given, mask, weights, **options)
     expected = reference.lstm(*given, mask, **options)
-    outputs = weights[0] if options.pop("return_sequences", True) else None
     close(results, [a for a in expected if a is not None], 1e-5)
-    cotangents = (outputs, *weights[1:])
-    close(gradients, reference.gradients(*given, mask, cotangents=cotangents, **options), 1e-4)
+    beside_the_slopes(gradients, given, mask, weights, **options)
+
+
+def beside_the_slopes(gradients, given, mask, weights, **options):
+    """Compare gradients with slopes of the reference in random directions."""
+    rng = np.random.default_rng(0)
+    directions = [rng.normal(size=gradient.shape) for gradient in gradients]
+    expected = reference.slopes(given, mask, weights, directions, **options)
+    for gradient, direction, slope in zip(gradients, directions, expected, strict=True):
+        size = max(float(np.linalg.norm(gradient)), 1e-6)
+        assert float((gradient * direction).sum()) == pytest.approx(slope, rel=0, abs=1e-4 * size)
 
 
 # Results. tests/network/keras/test_lstm.py compares the layer with that of Keras.
 
 
-@pytest.mark.parametrize(("activation", "recurrent_activation"), PAIRS)
-def test_every_pair_of_activations(activation, recurrent_activation):
+# Each activation occurs in both places.
+@pytest.mark.parametrize(
+    ("activation", "recurrent_activation"),
+    [*zip(fused.ACTIVATIONS, reversed([*fused.ACTIVATIONS]), strict=True), ("tanh", "sigmoid")],
+)
+def test_every_activation(activation, recurrent_activation):
     case = example(shape=(7, 6, 5, 13), kind="holes")
     options = {"activation": activation, "recurrent_activation": recurrent_activation}
     beside_the_reference(*case, **options, go_backwards=True)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize(("shape", "kind"), SHAPES_AND_MASKS, ids=str)
 def test_every_shape_and_mask(shape, kind):
     options = {"go_backwards": kind == "left", "return_sequences": kind != "right"}
     case = example(shape=shape, kind=kind, seed=1, with_states=kind != "empty rows")
@@ -133,11 +146,11 @@ def test_empty_inputs_do_not_change_the_states(shape, with_mask):
     same_bits([h, c], given[4:])
 
 
-@pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_padding_does_not_change_results_and_gradients(shape, go_backwards):
+def test_padding_does_not_change_results_and_gradients(shape):
     given, _, weights = example(shape=shape, seed=2)
     batch, steps = shape[:2]
+    go_backwards = bool(steps % 2)
     results, gradients = run(given, None, weights, go_backwards=go_backwards)
     # a NaN in a masked step does not spread
     padded = np.concatenate([given[0], np.full((batch, 5, shape[2]), np.nan, "float32")], axis=1)
@@ -207,7 +220,7 @@ def test_exponentials_are_exact_to_one_in_a_million_and_saturate(name):
     assert np.isnan(found[7])
 
 
-@pytest.mark.parametrize("units", [5, 16, 17])
+@pytest.mark.parametrize("units", [16, 17])
 def test_gradients_of_extreme_inputs(units):
     """The units fill the blocks of the kernel, or do not."""
     given, mask, weights = example(shape=(3, 4, 3, units))
@@ -238,9 +251,8 @@ def test_vmap_agrees_with_a_loop():
     close(gradients, [np.asarray(jax.grad(lambda one: last(one).sum())(one)) for one in x], 1e-6)
 
 
-@pytest.mark.parametrize("features", [3, 130])
-def test_gradients_that_are_not_needed_are_not_computed(features):
-    given, mask, _ = example(shape=(7, 9, features, 20), kind="holes")
+def test_gradients_that_are_not_needed_are_not_computed():
+    given, mask, _ = example(shape=(7, 9, 130, 20), kind="holes")
 
     def loss(arguments):
         outputs, h, c = fused.lstm(*arguments, mask)
@@ -252,10 +264,9 @@ def test_gradients_that_are_not_needed_are_not_computed(features):
     same_bits(jax.grad(by_weights)(given[1:]), jax.grad(loss)(given)[1:])
     text = jax.jit(jax.grad(by_weights)).lower(given[1:]).as_text()
     assert "tensor<0x0x0xf32>" in text
-    zero = np.zeros_like(GIVEN[4])
-    by_state = jax.grad(lambda c: fused.lstm(*GIVEN[:5], c)[2].sum())(GIVEN[5])
-    expected = reference.gradients(*GIVEN, cotangents=(None, zero, zero + 1)).c
-    close([np.asarray(by_state)], [expected], 1e-4)
+    # a cotangent that is zero is left out, too
+    by_last = jax.grad(lambda *g: fused.lstm(*g)[2].sum(), argnums=tuple(range(6)))(*GIVEN)
+    beside_the_slopes([np.asarray(g) for g in by_last], GIVEN, None, (0.0, 0.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -287,13 +298,9 @@ NAMES = ("x", "kernel", "recurrent_kernel", "bias", "h", "c")
         ("x", np.zeros((4, 6)), "x has shape (4, 6) and h has shape (4, 5); expected (B, T, F)"),
         ("x", np.zeros((4, 6, 3), "float16"), "x is float16 of shape (4, 6, 3); expected float32"),
         ("kernel", np.zeros((2, 20)), "kernel is float32 of shape (2, 20); expected float32 of (3"),
-        ("recurrent_kernel", np.zeros((5, 16)), "recurrent_kernel is float32 of shape (5, 16)"),
-        ("bias", np.zeros(19), "bias is float32 of shape (19,); expected float32 of (20,)"),
-        ("h", np.zeros((3, 5)), "h is float32 of shape (3, 5); expected float32 of (4, 5)"),
         ("c", np.zeros((4, 6)), "c is float32 of shape (4, 6); expected float32 of (4, 5)"),
         ("mask", np.zeros((4, 5), bool), "mask is bool of shape (4, 5); expected bool of (4, 6)"),
         ("activation", "gelu", "activation is 'gelu'; the LSTM kernel supports tanh, sigmoid"),
-        ("recurrent_activation", "gelu", "recurrent_activation is 'gelu'; the LSTM kernel"),
     ],
 )
 def test_wrong_arguments_are_refused(name, value, message):
@@ -308,9 +315,9 @@ def test_wrong_arguments_are_refused(name, value, message):
 TESTED_AGAIN = """
 import os, pytest, sys
 from pathlib import Path
-selected = "every_pair or every_shape or exponentials or extreme or padding or rows"
+selected = "every_activation or every_shape or exponentials or extreme or padding or rows"
 files = [os.environ["SWEEP"], str(Path(os.environ["SWEEP"]).with_name("test_packed.py"))]
-if code := pytest.main(["-q", "-k", f"{selected} or packed", *files]):
+if code := pytest.main(["-q", "-k", f"({selected} or packed) and not fallback", *files]):
     sys.exit(f"pytest ended with {code!r}")
 """
 

@@ -12,7 +12,10 @@ from refold.kernels import _packed_numpy as fallback
 from refold.kernels import fused, packed
 
 needs_library = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
-OPERATIONS = [pytest.param(library, marks=needs_library, id="library"), fallback]
+OPERATIONS = [
+    pytest.param(library, marks=needs_library, id="library"),
+    pytest.param(fallback, id="fallback"),
+]
 
 # Number of sequences, longest length, features, units.
 SHAPES = [
@@ -154,10 +157,10 @@ def same_bits(found, expected):
 
 @needs_library
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("width", [1, 20, 33, 70])
-def test_every_shape_and_width_agree_with_numpy(shape, width):
-    case = Case(shape, width, seed=1)
-    close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
+def test_every_shape_and_width_agree_with_numpy(shape):
+    for width in (1, 33) if sum(shape) % 2 else (20, 70):
+        case = Case(shape, width, seed=1)
+        close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
 
 
 # `test_packed_and_padded_rows_have_the_same_bits` leads to the reference of test_fused_lstm.py.
@@ -225,11 +228,10 @@ def test_weights_are_copied_and_pickled_without_the_packed_ones():
 
 @needs_library
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("go_backwards", [False, True])
-def test_packed_and_padded_rows_have_the_same_bits(shape, go_backwards):
+def test_packed_and_padded_rows_have_the_same_bits(shape):
     case = Case(shape, seed=3)
-    case.go_backwards = go_backwards
     num, longest, features, units = shape
+    go_backwards = case.go_backwards = bool(longest % 2)
     lengths = np.diff(case.offsets)
     mask = np.arange(longest) < lengths[:, None]
     x, weights = (

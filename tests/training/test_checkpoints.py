@@ -80,7 +80,7 @@ def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
     phases = [load_checkpoint(one)[1]["phase"] for one in kept]
     assert len({load_checkpoint(one)[1]["preparation"] for one in kept} - {0.0}) == 1
     assert {"validated", "refit"} == set(phases)
-    for one in [kept[2], kept[phases.index("refit")], kept[-1]]:
+    for one in (kept[2], kept[phases.index("refit")]):
         resumed = SequenceAutoencoder(**settings).fit(data(), checkpoint=one, resume=True)
         assert same(resumed, unbroken)
         assert resumed.history_["loss"] == unbroken.history_["loss"]
@@ -103,10 +103,9 @@ def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     "changes",
     [
         {"max_epochs": 60, "patience": 2},
-        {"validation_fraction": 0},
         {"random_state": None, "max_epochs": np.int64(2), "learning_rate": np.float32(0.01)},
     ],
-    ids=["stopped early", "without validation", "without a seed, numbers of NumPy"],
+    ids=["stopped early", "without a seed, numbers of NumPy"],
 )
 def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path, changes):
     settings = SHORT | {"refit": False} | changes
@@ -240,13 +239,9 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path, whole):
     path = tmp_path / "checkpoint"
     identity, values, arrays = load_checkpoint(whole[1])
     parameters = {k: v for k, v in identity["parameters"].items() if k != "forecast_steps"}
-    for changed in [
-        ({**identity, "parameters": parameters}, values),
-        (identity, values | {"batch": 3}),
-    ]:
-        save_checkpoint(path, *changed, arrays)
-        with pytest.raises(ModelFileError, match="from another version of Refold"):
-            SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
+    save_checkpoint(path, {**identity, "parameters": parameters}, values, arrays)
+    with pytest.raises(ModelFileError, match="from another version of Refold"):
+        SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
 
 
 def test_files_that_are_not_checkpoints(tmp_path, whole):

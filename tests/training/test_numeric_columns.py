@@ -88,27 +88,6 @@ def test_missing_values_do_not_count_as_zeros():
     assert ours < 0.9 * theirs
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        [np.full((n, 1), 1013.0) for n in (3, 5, 5, 4)],
-        [np.ones((1, 1))],
-        [np.ones((5, 1)), np.zeros((0, 1))],
-        [np.full((3, 1), np.nan), np.ones((2, 1))],
-        [np.arange(4.0)[:, None], 1e6 * np.arange(4.0)[:, None]],
-    ],
-    ids=["constant", "one", "empty", "missing", "large"],
-)
-def test_few_and_unusual_sequences_give_finite_weights(values):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        start = linear_initialization(Sequences.from_list(values), [0], 3, 5, seed=0)
-    for array in [*vars(start).values()][:7]:
-        assert np.isfinite(array).all()
-    if len(values) == 4:
-        assert start.share == 1.0, "constant data explains nothing"
-
-
 # Principal components
 
 

@@ -109,14 +109,6 @@ def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
     assert re.fullmatch(rf"Held out \(\d+ sequences\): {pattern}", line)
 
 
-def test_pca_of_a_sample_has_at_most_as_many_components_as_it_allows(monkeypatch):
-    monkeypatch.setattr("refold.training._held_out_error._MAX_VALUES", 64)
-    data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
-    split = Split(Source(data), None, Arguments(), seed=0, further=None)
-    split.rows["validated"], split.held_out = np.arange(10, 61), np.arange(10)
-    assert np.isfinite(HeldOut(split, 16).of_pca(16).nmse)
-
-
 def test_the_bar_counts_epochs(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")

@@ -55,7 +55,7 @@ def test_sizes_depend_on_the_data():
 
 @pytest.mark.parametrize("num_steps", [1, 50, 4000])
 def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
-    rates = np.array([float(Schedule(0.1, num_steps).rate(step)) for step in range(num_steps)])
+    rates = np.asarray(Schedule(0.1, num_steps).rate(np.arange(num_steps)))
     top = rates.argmax()
     assert rates[top] == pytest.approx(0.1)
     assert np.all(np.diff(rates[: top + 1]) > 0)
@@ -146,7 +146,7 @@ def test_rocket_features_are_used_if_fewer_principal_components_cost_nothing():
 
 def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypatch, tmp_path):
     given = Sequences.from_list([np.sin(np.arange(6 + i % 3) + i)[:, None] for i in range(40)])
-    settings = TINY | {"max_epochs": 2, "latent_steps": "auto"}
+    settings = TINY | {"max_epochs": 2, "latent_steps": "auto", "refit": True}
 
     def choose(*_, initialization, **options):
         assert initialization() is not None
@@ -154,32 +154,29 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
         return Choice(3, 3, initial=True, message="PCA was better.")
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
-    for refit in (True, False):
-        with monkeypatch.context() as patch:
-            patch.setattr(_held_out_error, "choose_settings", choose)
-            own = settings | {"refit": refit}
-            first, again = (
-                SequenceAutoencoder(**own).fit(given, checkpoint=checkpoint, resume=resume)
-                for resume in (False, True)
-            )
-        trained = SequenceAutoencoder(**own).fit(given).transform(given)
-        assert (first.best_epoch_, first.latent_steps_) == (0, 3)
-        first.save(tmp_path / "model.refold")
-        for model in (first.model_, again.model_, load(tmp_path / "model.refold")):
-            assert (model.history.best_epoch, model.latent_steps) == (0, 3)
-            np.testing.assert_array_equal(model.encode(given), first.transform(given))
-            assert np.abs(model.encode(given) - trained).max() > 1e-3
+    with monkeypatch.context() as patch:
+        patch.setattr(_held_out_error, "choose_settings", choose)
+        first, again = (
+            SequenceAutoencoder(**settings).fit(given, checkpoint=checkpoint, resume=resume)
+            for resume in (False, True)
+        )
+    trained = SequenceAutoencoder(**settings).fit(given).transform(given)
+    assert (first.best_epoch_, first.latent_steps_) == (0, 3)
+    first.save(tmp_path / "model.refold")
+    for model in (first.model_, again.model_, load(tmp_path / "model.refold")):
+        assert (model.history.best_epoch, model.latent_steps) == (0, 3)
+        np.testing.assert_array_equal(model.encode(given), first.transform(given))
+        assert np.abs(model.encode(given) - trained).max() > 1e-3
 
 
-@pytest.mark.parametrize("options", [{}, {"forecast_steps": 6, "max_epochs": 3}])
-def test_a_fit_is_never_worse_than_pca_where_it_is_almost_exact(options):
+def test_a_fit_is_never_worse_than_pca_where_it_is_almost_exact():
     windows = employment(seed=1)
     order = np.random.default_rng(1).permutation(len(windows))
     new, training = (
         Sequences.from_list([windows[i] for i in part]) for part in np.split(order, [73])
     )
-    settings = {"units": 32, "max_epochs": 30, "latent_steps": 0, "random_state": 1} | options
-    ae = SequenceAutoencoder(latent_dim=4, **settings).fit(training)
+    settings = {"units": 32, "max_epochs": 3, "latent_steps": 0, "forecast_steps": 6}
+    ae = SequenceAutoencoder(latent_dim=4, random_state=1, **settings).fit(training)
     pca = PCABaseline(latent_dim=4).fit(training)
     for sequences in (training, new):
         error = nmse(sequences, ae.reconstruct(sequences), ae.error_scaler_)

@@ -8,14 +8,12 @@ import pytest
 
 import refold
 from refold import Checkpoint, SequenceAutoencoder
-from refold.arguments import Arguments
 from refold.cli import main
 from refold.cli._code_files import read_codes
-from refold.errors import DataError, FileFormatError, ParameterError
-from refold.sequences import Batches, Scaler, Sequences, read, write
+from refold.errors import DataError, ParameterError
+from refold.sequences import Scaler, Sequences, read, write
 from refold.training import Divided, Processes
 from refold.training._shards import Division, Loader
-from refold.training._split import Source, Split
 from refold.training.loop._checkpoint import load_checkpoint
 from small_data import mapped
 
@@ -100,11 +98,6 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     for one_pass in (rows[:3], rows[3:]):
         assert sorted(np.concatenate(one_pass).tolist()) == list(range(60))
     assert rows[0].tolist() != rows[3].tolist()
-    source, batches = Source(data), Batches(data.lengths, 8, None)
-    division = Division(data)
-    members = [division.members(blocks) for i in range(1, 4) for blocks in division.shards(0, i)]
-    steps = sum(batches.num_batches(np.sort(rows)) for rows in members)
-    assert source.num_batches(batches, np.arange(60), seed=0) == -(-steps // 3)
     settings = TINY | {"max_epochs": 3, "validation_fraction": 0, "refit": False}
     ae = SequenceAutoencoder(**settings).fit(data)
     assert ae.history_["epoch"] == [1, 2, 3]
@@ -130,15 +123,6 @@ def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeyp
     assert same(resumed, unbroken)
 
 
-def test_the_held_out_share_is_limited_by_memory(folder, monkeypatch):
-    source = Source(mapped(folder))
-    for most, expected in ((30, 3), (10**9, 12)):
-        monkeypatch.setattr("refold.training._split._MAX_HELD_OUT", most)
-        arguments = Arguments(validation_fraction=0.2)
-        split = Split(source, None, arguments, seed=0, further=None)
-        assert len(split.held_out) == expected
-
-
 @pytest.mark.usefixtures("no_epochs")
 def test_missing_values_in_files_are_found(tmp_path):
     data = ragged()
@@ -150,6 +134,7 @@ def test_missing_values_in_files_are_found(tmp_path):
     np.testing.assert_allclose(ae.scaler_.mean_, Scaler.fit(data).mean_)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
@@ -167,19 +152,6 @@ def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     assert len(set(ids.tolist())) in {20, 60}
     assert main(["reconstruct", str(model), str(folder), "-o", str(tmp_path / "b.npz")]) == 2
     assert "holds the data in memory (60 sequences)" in capsys.readouterr().err
-
-
-def test_the_error_names_a_bad_file_and_nothing_is_written(tmp_path, capsys):
-    data, model = tmp_path / "data", tmp_path / "model.refold"
-    data.mkdir()
-    for i in range(3):
-        write(ragged(10, seed=i), data / f"part-{i}.parquet")
-    (data / "part-1.parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(FileFormatError, match=r"part-1\.parquet"):
-        SequenceAutoencoder(**TINY).fit(data)
-    assert main(["fit", str(data), "-o", str(model)]) == 2
-    assert "part-1.parquet" in capsys.readouterr().err
-    assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
 # Several processes

@@ -1,7 +1,5 @@
 """The linear initialization of token columns, alone or together with numeric columns."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -20,7 +18,6 @@ from refold.training.initialization._initial_weights import (
 from refold.training.initialization._token_columns import (
     mixed_initialization,
     one_hot,
-    stored_tokens,
     token_initialization,
 )
 
@@ -75,49 +72,6 @@ def test_held_out_accuracy_is_that_of_principal_components():
     assert 0 < start.share < 1
 
 
-def test_random_categories_cannot_be_explained():
-    rng = np.random.default_rng(0)
-    given = as_sequences(["".join(row) for row in rng.choice(list("abcd"), (200, 40))])
-    start = token_initialization(given, 2, 40, seed=0, may_store=False)
-    assert start.share > 0.98
-    # each category has its frequency
-    chances = np.exp(start.decoder_bias)
-    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=0.01)
-    np.testing.assert_allclose(chances.mean(axis=0), 0.25, atol=0.02)
-
-
-@pytest.mark.parametrize(
-    ("values", "schema"),
-    [
-        (["aaaa"] * 20, None),
-        (["", "a", "ab"] * 3, None),
-        (["ab?b", "a??b"] * 10, Schema((Column("sign", "categorical", ("a", "b")),))),
-        ([np.eye(4, dtype=bool)[i % 4 :] for i in range(12)], None),
-    ],
-    ids=["constant", "empty", "unknown", "binary"],
-)
-def test_few_and_unusual_sequences_give_finite_weights(values, schema):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about unknown categories
-        data = as_sequences(values, schema=schema)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        start = token_initialization(data, 3, max(1, int(data.lengths.max())), seed=0)
-    for array in [*vars(start).values()][:7]:
-        assert np.isfinite(array).all()
-    assert 0 < start.share <= 1
-
-
-def test_binary_columns_are_initialized():
-    rng = np.random.default_rng(0)
-    patterns = rng.random((3, 40, 5)) < 0.4
-    data = as_sequences(list(patterns[rng.integers(0, 3, 120)]))
-    assert {column.type for column in data.schema.columns} == {"binary"}
-    start = token_initialization(data, 2, 40, seed=0)
-    _, written = logits(start, np.stack(data.to_list()).astype(float))
-    assert np.array_equal(written > 0, np.stack(data.to_list()))
-
-
 # In a network
 
 
@@ -162,15 +116,6 @@ def test_too_many_categories_for_a_linear_path_are_decoded_autoregressively():
     assert (specification.decoder, specification.linear_path) == ("autoregressive", False)
 
 
-def test_training_improves_on_the_initialization():
-    options = {"units": 32, "max_epochs": 20, "refit": False, "latent_steps": 0, "random_state": 0}
-    given = as_sequences(texts(400))
-    ae = SequenceAutoencoder(4, **options).fit(given)
-    held = as_sequences(texts(100, seed=1), schema=given.schema)
-    theirs = PCABaseline(4).fit(given).reconstruct(held)
-    assert accuracy(held, ae.reconstruct(held)) > accuracy(held, theirs) + 0.03
-
-
 # Codes that store tokens
 
 
@@ -208,32 +153,6 @@ def test_a_dimension_for_each_token_recovers_held_out_sequences():
     found = right(token_initialization(given, 10, NUM_STEPS, seed=0), held)
     assert np.nanmin(found[:, :10]) == 1
     assert np.nanmean(found[:, 10:]) < 0.5
-
-
-def test_several_columns_with_missing_values():
-    schema = Schema(
-        (
-            Column("two", "categorical", ("a", "b")),
-            Column("is", "binary"),
-            Column("three", "categorical", ("a", "b", "c")),
-        )
-    )
-    rng = np.random.default_rng(0)
-    lengths = np.array([0, 1, 2, 3, 4, 5, 5, 5, 6, 7])
-    values = np.stack([rng.integers(0, n, lengths.sum()) for n in (3, 2, 4)], axis=1).astype(float)
-    values[rng.random(len(values)) < 0.3, 1] = np.nan
-    data = Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
-    tokens = one_hot(data, 5)
-    fit = stored_tokens(tokens, None, 20, 0)
-    decoded = np.tensordot(tokens.values @ fit.weights.T, fit.slope, 1) + fit.offset
-    wanted = tokens.values.toarray().reshape(len(data), 5, 6)
-    for column, block in enumerate((slice(0, 2), slice(3, 6))):
-        known = tokens.known[..., 2 * column]
-        same = decoded[..., block].argmax(axis=2) == wanted[..., block].argmax(axis=2)
-        assert same[known].all()
-    known = tokens.known[..., 1]
-    assert np.array_equal(decoded[..., 2][known] > 0, wanted[..., 2][known] == 1)
-    assert not fit.slope[15:].any()  # 5 steps of 3 columns need 15 dimensions
 
 
 @pytest.mark.parametrize(("corruption", "may_store"), [("steps:0.5", True), (0.0, False)])
@@ -308,33 +227,6 @@ def test_random_categories_are_decoded_to_their_frequencies():
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3
     assert (start.decoder_bias[:, 4] > 2).all()
     np.testing.assert_array_equal(start.residual[1:], 1.0)
-
-
-@pytest.mark.parametrize("n", [1, 5])
-def test_few_and_unusual_mixed_sequences_give_finite_weights(n):
-    given = mixed(n)
-    values = given.values.copy()
-    values[::3, 0], values[1::3, 1], values[::2, 2] = np.nan, 3, np.nan  # 3: an unknown category
-    empty = Sequences(values, np.append(given.offsets, given.offsets[-1]), schema=SCHEMA)
-    for data in (given, empty, empty.with_values(np.full_like(values, np.nan))):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)
-            start = mixed_initialization(data, 3, STEPS, seed=0)
-        for array in [*vars(start).values()][:7]:
-            assert np.isfinite(array).all()
-
-
-def test_noise_affects_only_numeric_columns():
-    scaled = Scaler.fit(mixed(200)).transform(mixed(200))
-    clean, noisy = (
-        mixed_initialization(scaled, 6, STEPS, seed=0, corruption=Corruption(noise))
-        for noise in (0.0, 3.0)
-    )
-    right = [
-        (decoded(start, scaled)[2][:, 1:4].argmax(axis=1) == scaled.values[:, 1]).mean()
-        for start in (clean, noisy)
-    ]
-    assert right[1] > 0.9 * right[0]
 
 
 def test_columns_with_too_many_categories_are_left_to_the_lstm():

@@ -84,7 +84,6 @@ CASES = {
         *CATEGORICAL, depth=2, dropout=0.3, observed_flags=True, decoder="autoregressive"
     ),
     "patches, by GRUs": _default(*TWO, patch=3, depth=2, dropout=0.3, cell="gru"),
-    "ROCKET": _default(*TWO, depth=2, dropout=0.3, rocket_dim=2),
     "patches, ROCKET": _default(*CATEGORICAL, patch=3, rocket_dim=1, observed_flags=True),
     "own": Case(_own, *TWO, options={"architecture": "custom"}),
 }

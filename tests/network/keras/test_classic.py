@@ -76,9 +76,7 @@ def test_next_element_has_two_decoders(tmp_path):
         np.testing.assert_allclose(decoder.predict(code, verbose=0), written, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("code_steps", "shape"), [(1, (1, 20)), (5, (5, 4)), (10, (10, 2)), (20, (20, 1))]
-)
+@pytest.mark.parametrize(("code_steps", "shape"), [(1, (1, 20)), (20, (20, 1))])
 @pytest.mark.parametrize("build", [classic.reshape, classic.dense])
 def test_code_is_read_in_any_shape(build, code_steps, shape):
     models = build(code_steps=code_steps, encoder_units=(12, 8))

@@ -2,7 +2,6 @@
 
 import random
 import re
-from dataclasses import replace
 
 import jax
 import keras
@@ -11,20 +10,14 @@ import pytest
 from keras.src.backend.common import global_state
 
 from refold import SequenceAutoencoder
-from refold.layers import LSTM, ColumnEncoding, ColumnHead, PaddingMask
-from refold.models import Specification, build, default
-from refold.network.keras.autoencoder import FitSteps
-from refold.network.keras.decoder import LinearDecoding, RepeatCode, TeacherForcing
+from refold.layers import ColumnHead, PaddingMask
+from refold.models import default
+from refold.network.keras.decoder import TeacherForcing
 from refold.network.keras.encoder import (
     FixedMap,
-    FoldSteps,
-    LinearEncoding,
     PooledConvolutions,
-    RealSteps,
-    StatePooling,
 )
-from refold.network.keras.layer import Constant, ForgetBias, GlorotUniform, Orthogonal, seeded
-from refold.network.keras.lengths import LengthDecoding, LengthEncoding, LengthHead
+from refold.network.keras.layer import ForgetBias, seeded
 from small_data import TINY, ragged
 
 NAN = np.nan
@@ -67,12 +60,6 @@ def test_only_trailing_missing_steps_are_padding():
     mask = np.asarray(layer.compute_mask(x))
     assert mask.tolist() == [[True, True, False], [True, True, True], [False, False, False]]
     assert np.array_equal(np.asarray(layer(x)), np.nan_to_num(x))
-
-
-def test_categories_become_one_hot_and_unknown_ones_zeros():
-    x = np.array([[[0.5, 2, 1], [0.1, 3, 0], [0.2, 0, 1]]], "float32")
-    y = np.asarray(ColumnEncoding([0, 3])(x))[0]
-    assert np.allclose(y, [[0.5, 0, 0, 1, 1], [0.1, 0, 0, 0, 0], [0.2, 1, 0, 0, 1]])
 
 
 @pytest.mark.parametrize("patch", [1, 3])
@@ -147,13 +134,6 @@ def test_bits_of_rocket_features_do_not_depend_on_padding_and_batch_size():
     assert not features[0].any(), "a sequence without steps"
 
 
-def test_rocket_features_have_gradients():
-    layer, given = PooledConvolutions(num_kernels=1), normal(2, 20, 1)
-    layer(given)
-    gradient = jax.jit(jax.grad(lambda x: layer(x)[:, : layer.num_kernels * 4].sum()))(given)
-    assert np.abs(gradient).min() > 0
-
-
 def test_kernels_are_always_the_same_and_never_trained():
     """The file of a model without ROCKET features does not contain them."""
     layer = PooledConvolutions()
@@ -167,70 +147,7 @@ def test_kernels_are_always_the_same_and_never_trained():
     assert np.allclose(fixed(x), (x - np.array(fixed.center)) @ np.array(fixed.kernel), atol=1e-5)
 
 
-# Saving
-
-
-STEPS = (normal(2, 4, 2),)
-CODE = (normal(2, 3),)
-
-
-@pytest.mark.parametrize(
-    ("layer", "inputs"),
-    [
-        (PaddingMask(), STEPS),
-        (RealSteps(3), STEPS),
-        (FoldSteps(3), STEPS),
-        (StatePooling(5, patch=1), STEPS),
-        (RepeatCode(5), CODE),
-        (FitSteps(), (*STEPS, normal(2, 3, 1))),
-        (FitSteps(), (*STEPS, normal(2, 6, 1))),
-        (ColumnEncoding([0, 3]), STEPS),
-        (ColumnHead(["binary", "categorical"], [0, 3], patch=3, max_steps=4), STEPS),
-        (LengthHead(3.0, 1.0), CODE),
-        (LengthEncoding(1.0, 0.5), (np.array([[True, True, False]]),)),
-        (LengthDecoding(1.0, 0.5, 2), CODE),
-        (LinearEncoding(3, 2, by_length=True), (*STEPS, *CODE)),
-        (LinearDecoding(2, 3, 4), CODE),
-        (PooledConvolutions(2, stride=2, seed=4), STEPS),
-        (FixedMap(2), CODE),
-        (TeacherForcing([0, 3]), STEPS),
-        (LSTM(4, return_sequences=True), STEPS),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_layers_can_be_copied_from_their_configuration(layer, inputs):
-    randomized(layer, *inputs)
-    y = np.asarray(layer(*inputs))
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert again.get_config() == layer.get_config()
-    again(*inputs)
-    again.set_weights(layer.get_weights())
-    assert np.array_equal(np.asarray(again(*inputs)), y)
-    symbolic = [keras.Input(x.shape[1:], dtype=x.dtype.name) for x in inputs]
-    assert again(*symbolic).shape == (None, *y.shape[1:])
-
-
 # Initial weights
-
-
-@pytest.mark.parametrize("shape", [(40, 160), (160, 40)], ids=str)
-def test_initial_weights_are_distributed_as_those_of_keras(shape):
-    for ours, theirs in (
-        (GlorotUniform, keras.initializers.GlorotUniform),
-        (Orthogonal, keras.initializers.Orthogonal),
-    ):
-        drawn, reference = np.asarray(ours(seed=0)(shape)), np.asarray(theirs(seed=0)(shape))
-        assert (drawn.dtype, drawn.shape) == (reference.dtype, reference.shape)
-        assert abs(drawn.mean()) < 0.1 * reference.std()
-        assert drawn.std() == pytest.approx(reference.std(), rel=0.05)
-    gram = drawn @ drawn.T if shape[0] < shape[1] else drawn.T @ drawn
-    np.testing.assert_allclose(gram, np.eye(40), atol=1e-5)
-
-
-@pytest.mark.parametrize("initial", [Constant(2.0), GlorotUniform(seed=2), Orthogonal(seed=2)])
-def test_a_copy_of_an_initializer_draws_the_same_weights(initial):
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(initial))
-    assert np.array_equal(copy((8, 4)), initial((8, 4)))
 
 
 def test_biases_are_those_of_the_keras_layer():
@@ -252,22 +169,6 @@ def compiled(caplog):
 
     assert during(lambda: jax.jit(lambda x: x + 1)(np.zeros(17)))
     return during
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"variational": True, "forecast_steps": 3}, {"cell": "gru", "rocket_dim": 2, "patch": 2}],
-)
-def test_building_a_network_compiles_nothing_for_its_shapes(compiled, options):
-    def make(specification):
-        with seeded(0):
-            build(specification)
-
-    sizes = {"latent_dim": 5, "max_steps": 9, "units": 7, "depth": 2, "dropout": 0.1}
-    types = ["numeric", "categorical"], [0, 3]
-    first = Specification("default", *types, observed_flags=True, **sizes, **options)
-    make(first)  # the seeds of dropout have the same shape
-    assert compiled(lambda: make(replace(first, units=11, latent_dim=6, max_steps=8))) == []
 
 
 def test_a_fit_compiles_only_its_training_step(compiled):
