@@ -85,15 +85,3 @@ def test_without_the_argument_the_fit_warns(files, capsys):
     line = capsys.readouterr().err
     assert "-99999 occurs 3 times in column 'x0' (first in sequence 0, step 3)" in line
     assert "pass --missing -99999." in line
-
-
-def test_single_steps_and_padding_warn():
-    ae = SequenceAutoencoder(random_state=0, architecture="dense", **TINY)
-    x = np.random.default_rng(0).normal(size=(20, 6, 2))
-    # Warnings are errors in tests, so the fit ends before training.
-    with pytest.raises(UserWarning, match=r"All 20 sequences .* refold.sequences.windows\(\[x\]"):
-        ae.fit(x[:, :1])
-    for i in range(20):
-        x[i, 1 + i % 6 :] = 0
-    with pytest.raises(UserWarning, match=r"Sequences.from_padded\(x\)"):
-        ae.set_params(latent_dim=6).fit(x)
