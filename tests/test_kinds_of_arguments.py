@@ -11,6 +11,7 @@ from refold import diagnosis, evaluation, plots, report, search
 from refold.errors import RefoldError
 from refold.export import to_onnx
 from refold.sequences import Scaler, Sequences
+from small_data import untrained
 
 WAVES = [np.sin(0.3 * np.arange(8 + i) + i) for i in range(12)]
 BACK = [0.9 * wave for wave in WAVES]
@@ -21,8 +22,7 @@ CODES = np.random.default_rng(0).normal(size=(12, 4))
 
 @pytest.fixture(scope="module")
 def ae():
-    options = {"units": 4, "latent_steps": 0, "max_epochs": 1, "random_state": 0}
-    return refold.SequenceAutoencoder(4, **options).fit(WAVES)
+    return untrained(WAVES, latent_dim=4)
 
 
 CALLS = {

@@ -25,11 +25,9 @@ def entry_errors(
 ) -> np.ndarray:
     """Error of each entry: squared for numeric columns, else 1 if wrong and 0 if right.
 
-    The other measures of reconstructions take the same arguments.
-
     Numeric columns are scaled by ``scaler``, if there is one. For a step that the reconstruction
     lacks, numeric columns count as the training mean (without a scaler, the mean of the column) and
-    the others as wrong. Extra steps are ignored.
+    the others as wrong. Extra steps are ignored. Other measures take the same arguments.
 
     Parameters
     ----------
