@@ -40,23 +40,3 @@ def sines_half_missing(
             x[round((1 - share) * len(x)) :, 1] = np.nan
         series.append(x.astype(np.float32))
     return series, frequency, missing
-
-
-def tracks(count: int, seed: int, *, lengths: tuple[int, int] = (12, 60)) -> list[np.ndarray]:
-    """Return tracks of moving things: latitude, longitude and strength in steps of six hours.
-
-    They begin anywhere, move with a velocity that changes slowly, and end after a number of steps
-    from ``lengths``. Positions are rounded to a tenth of a degree.
-    """
-    rng = np.random.default_rng(seed)
-    series = []
-    for steps in rng.integers(lengths[0], lengths[1] + 1, count):
-        place = np.array([rng.uniform(10, 25), rng.uniform(-80, -20)])
-        velocity = np.array([0.3, -0.8]) + 0.3 * rng.standard_normal(2)
-        turn = np.array([0.02, 0.04]) * rng.uniform(0.5, 1.5)
-        changes = turn + 0.12 * rng.standard_normal((steps, 2))
-        position = place + np.cumsum(velocity + np.cumsum(changes, axis=0), axis=0)
-        strength = 30 + 80 * np.sin(np.linspace(0.2, 3.0, steps)) * rng.uniform(0.3, 1)
-        strength = 5 * np.round((strength + 3 * rng.standard_normal(steps)) / 5)
-        series.append(np.column_stack([np.round(position, 1), strength]).astype(np.float32))
-    return series

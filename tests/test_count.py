@@ -80,8 +80,3 @@ def test_files_and_the_service(ae, tmp_path):
 def test_training_lowers_the_loss_of_counts():
     ae = refold.SequenceAutoencoder(**TINY | {"max_epochs": 3}, refit=False).fit(data())
     assert min(ae.history_["val_loss"]) < ae.initial_loss_
-
-
-def test_classic_models_refuse_counts():
-    with pytest.raises(refold.errors.ParameterError, match=r"not support .* columns of counts"):
-        refold.SequenceAutoencoder(2, architecture="dense", max_epochs=1).fit(data(20))

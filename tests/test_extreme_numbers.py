@@ -2,16 +2,15 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from refold.cli import main
 from refold.errors import DataError
-from refold.sequences import Sequences, write
-from small_data import mapped, overflowing, ragged, untrained
+from refold.sequences import Sequences
+from small_data import overflowing, ragged, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* far outside of the training data")
 
@@ -19,13 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* far outside of the training d
 @pytest.fixture(scope="module")
 def ae():
     return untrained(ragged(60), forecast_steps=2, calibration_fraction=0.4)
-
-
-@pytest.fixture(scope="module")
-def model(ae, tmp_path_factory):
-    path = tmp_path_factory.mktemp("extreme") / "pairs.refold"
-    ae.save(path)
-    return path
 
 
 def with_value(value):
@@ -66,13 +58,6 @@ def test_a_marker_of_missing_values_may_be_beyond_float32():
         ae.transform(with_value(1e300))
 
 
-def test_files_larger_than_memory(tmp_path, ae):
-    write(with_value(1e308), tmp_path / "x.parquet")
-    for method in (ae.transform, ae.fit):
-        with pytest.raises(DataError, match=r"Got 1e\+308 at sequence 1, step 2, column 'x1'"):
-            method(mapped(tmp_path / "x.parquet", block_bytes=1 << 20))
-
-
 def test_what_transform_gives_decodes_also_for_data_in_other_units(ae):
     given = [1000 * one for one in ragged(5)]
     with pytest.warns(UserWarning, match="more than 1000 standard deviations .* in row 0, dim"):
@@ -104,51 +89,20 @@ def test_decoding_that_overflows_is_an_error(ae):
         levels.decode(np.eye(width)[-1:] * 1e4)
 
 
-@pytest.mark.parametrize(
-    ("command", "value", "form"),
-    [
-        ("encode", 1e39, "csv"),
-        ("detect", 1e39, "jsonl"),
-        ("forecast", 1e308, "parquet"),
-        ("reconstruct", None, "csv"),  # overflows on the way
-    ],
-)
-def test_the_command_writes_no_file(ae, model, tmp_path, capsys, command, value, form):
-    given = with_value(5.0)
-    given[1] = np.array(overflowing(ae)) if value is None else np.full((6, 2), value)
-    columns = {f"x{i}": [one[:, i].tolist() for one in given] for i in range(2)}
-    data, out = tmp_path / f"data.{form}", tmp_path / "out.jsonl"
-    if form == "parquet":
-        pq.write_table(pa.table(columns), data)
-    elif form == "jsonl":
-        data.write_text("".join(f"{json.dumps(one.tolist())}\n" for one in given))
-    else:
-        lines = (f"{i},{row[0]},{row[1]}" for i, one in enumerate(given) for row in one.tolist())
-        data.write_text("\n".join(["id,x0,x1", *lines]))
-    options = ["--alpha", "0.2"] if command == "detect" else []
-    assert main([command, str(model), str(data), "-o", str(out), *options]) == 2
+@pytest.mark.parametrize("command", ["encode", "reconstruct"])
+def test_the_command_writes_no_file(ae, tmp_path, capsys, command):
+    model, data, out = (str(tmp_path / name) for name in ("m.refold", "data.jsonl", "out.jsonl"))
+    ae.save(model)
+    given = [one.tolist() for one in with_value(5.0)]
+    # the second one overflows only in the reconstruction
+    given[1] = [[1e39] * 2] * 6 if command == "encode" else overflowing(ae)
+    Path(data).write_text("".join(f"{json.dumps(one)}\n" for one in given))
+    assert main([command, model, data, "-o", out]) == 2
     printed = capsys.readouterr()
+    *warned, line = printed.err.splitlines()
     assert printed.out == ""
-    assert_one_error(printed.err)
-    assert sorted(tmp_path.iterdir()) == [data]
-
-
-@pytest.mark.parametrize("out", ["out.parquet", "-"])
-def test_decode_writes_no_file(model, tmp_path, capsys, out):
-    codes = tmp_path / "codes.jsonl"
-    codes.write_text('{"id": 0, "code": [0, 0, 0]}\n{"id": 1, "code": [3e38, -3e38, 3e38]}\n')
-    output = out if out == "-" else str(tmp_path / out)
-    assert main(["decode", str(model), str(codes), "-o", output]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert_one_error(printed.err)
-    assert list(tmp_path.iterdir()) == [codes]
-
-
-def assert_one_error(text):
-    """Check that the last line is an error with a place, after nothing but warnings."""
-    *warned, line = text.splitlines()
-    assert all(one.startswith("Warning: ") for one in warned), text
+    assert all(one.startswith("Warning: ") for one in warned)
     assert line.startswith("Error: ")
     assert "sequence 1" in line
     assert "float32" in line
+    assert not Path(out).exists()

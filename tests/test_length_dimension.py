@@ -1,16 +1,13 @@
 """The latent dimension that holds the length of a sequence."""
 
-import json
-
 import numpy as np
 import pytest
 
 import refold
 from refold import SequenceAutoencoder
 from refold.arguments import Arguments
-from refold.cli import main
 from refold.errors import ParameterError
-from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow, write
+from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow
 from refold.training._specify import specify
 from refold.training._split import Source
 from small_data import TINY, ragged
@@ -78,7 +75,6 @@ def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
     ("changes", "message"),
     [
         ({"denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
-        ({"latent_dim": 1}, "length_dim=1 needs the default model with at least 2"),
         ({"length_dim": 2}, "length_dim must be 'auto', 0 or 1. Got 2"),
         ({"rocket_dim": 7}, "rocket_dim must be from 0 to 6"),
     ],
@@ -87,18 +83,3 @@ def test_incompatible_options_give_one_line(changes, message):
     with pytest.raises(ParameterError, match=message) as error:
         SequenceAutoencoder(**SMALL | {"length_dim": 1} | changes).fit(NUMBERS)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_a_code_of_two_dimensions_learns_with_the_other_one(tmp_path, capsys):
-    """The command line is used, with float16 codes."""
-    write(as_sequences(NUMBERS), tmp_path / "data.parquet")
-    data, model, codes = (str(tmp_path / f) for f in ("data.parquet", "m.refold", "codes.npz"))
-    options = ["--latent-dim", "2", "--length-dim", "1", "--units", "8", "--max-epochs", "1", "-q"]
-    assert main(["fit", data, "-o", model, *options, "--latent-steps", "0"]) == 0
-    assert main(["info", model, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["length_dim"] == 1
-    assert main(["encode", model, data, "-o", codes, "--dtype", "float16", "-q"]) == 0
-    assert main(["decode", model, codes, "-o", str(tmp_path / "back.npz"), "-q"]) == 0
-    back = refold.sequences.read(tmp_path / "back.npz")
-    assert back.lengths.tolist() == [len(one) for one in NUMBERS]

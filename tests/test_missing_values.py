@@ -10,8 +10,8 @@ from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import write
+from small_data import untrained
 
-TINY = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False}
 FIT = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps", "0"]
 FIT += ["--no-refit", "-q"]
 
@@ -26,12 +26,11 @@ def data(code, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    ae = SequenceAutoencoder(missing_values=[-99999], random_state=0, **TINY)
-    return ae.fit(data(-99999))
+    return untrained(data(-99999), missing_values=[-99999])
 
 
 def test_a_number_for_missing_values_acts_like_nan(fitted):
-    with_nan = SequenceAutoencoder(random_state=0, **TINY).fit(data(np.nan))
+    with_nan = untrained(data(np.nan))
     codes = fitted.transform(data(-99999))
     np.testing.assert_array_equal(codes, with_nan.transform(data(np.nan)))
     assert fitted.score(data(-99999)) == with_nan.score(data(np.nan))
@@ -64,6 +63,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_the_command_line_has_the_option(files, capsys):
     model, out = str(files / "m.refold"), str(files / "codes.npy")
     arguments = ["fit", str(files / "code.csv"), "-o", model, *FIT, "--seed", "0"]
@@ -85,15 +85,3 @@ def test_without_the_argument_the_fit_warns(files, capsys):
     line = capsys.readouterr().err
     assert "-99999 occurs 3 times in column 'x0' (first in sequence 0, step 3)" in line
     assert "pass --missing -99999." in line
-
-
-def test_single_steps_and_padding_warn():
-    ae = SequenceAutoencoder(random_state=0, architecture="dense", **TINY)
-    x = np.random.default_rng(0).normal(size=(20, 6, 2))
-    # Warnings are errors in tests, so the fit ends before training.
-    with pytest.raises(UserWarning, match=r"All 20 sequences .* refold.sequences.windows\(\[x\]"):
-        ae.fit(x[:, :1])
-    for i in range(20):
-        x[i, 1 + i % 6 :] = 0
-    with pytest.raises(UserWarning, match=r"Sequences.from_padded\(x\)"):
-        ae.set_params(latent_dim=6).fit(x)

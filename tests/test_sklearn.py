@@ -15,7 +15,6 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import refold
@@ -133,20 +132,6 @@ def test_union_and_column_transformer(sines):
     assert columns.fit_transform(table).shape == (30, 4)
     frame = columns.set_output(transform="pandas").transform(table.set_index(table.age + 100))
     assert list(frame.index) == list(table.age + 100)
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_metadata_routing(sines, tmp_path):
-    path = tmp_path / "a.checkpoint"
-    with config_context(enable_metadata_routing=True):
-        ae = SequenceAutoencoder(**TINY)
-        assert ae.set_fit_request(checkpoint=True) is ae
-        pipeline = make_pipeline(FunctionTransformer(), clone(ae))
-        pipeline.fit(sines, checkpoint=path)
-        refused = make_pipeline(FunctionTransformer(), SequenceAutoencoder(**TINY))
-        with pytest.raises(ValueError, match="checkpoint"):
-            refused.fit(sines, checkpoint=path)
-    assert pipeline[-1].latent_dim_ == 3
 
 
 @pytest.mark.usefixtures("no_epochs")

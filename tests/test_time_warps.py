@@ -6,7 +6,6 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training._shards import Division, Loader
 from refold.training._time_warps import choose_time_warp, random_delays, time_warped
 from small_data import TINY
 
@@ -33,20 +32,6 @@ def test_a_missing_value_is_not_spread():
     np.testing.assert_array_equal(warped, series)
     nearer = time_warped(series, np.array([4]), np.array([[0.4, -0.6, 0.0, 0.0]]))
     assert nearer[0, :2, 0].tolist() == [1.0, 1.0]
-
-
-def test_each_epoch_has_its_own_warps_of_the_same_sequences():
-    given = RAGGED, Division(RAGGED), lambda block: block, np.ones(4, bool), 20
-    loader = Loader(*given, seed=0, warp=2.0)
-    epochs = [next(loader.epoch(number)).data for number in (1, 2, 1)]
-    first, second, again = (np.asarray(data.values) for data in epochs)
-    np.testing.assert_array_equal(first, again)
-    assert (first != second).any()
-    np.testing.assert_array_equal(epochs[0].lengths, RAGGED.lengths)
-    # a warped ramp stays between its first and its last value
-    assert first[:20].min() == 0
-    assert first[:20].max() == 19
-    assert np.isnan(first[len(RAGGED.values) :]).all()
 
 
 def test_the_choice_depends_on_the_data():

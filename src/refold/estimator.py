@@ -307,8 +307,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         X : Sequences, list of arrays of shape (length, features), array, table or path
             Anything that `refold.sequences.as_sequences` or `refold.sequences.read_batches` takes,
             or a file or a folder of Parquet files, which may be larger than memory.
-        y : ignored
-            Not used; scikit-learn passes it.
         callbacks : sequence of keras.callbacks.Callback
             Their ``model`` is ``autoencoder_``. Weights, learning rate and ``stop_training`` are
             read after each call; a new learning rate scales the rest of the schedule. The refit is
@@ -355,8 +353,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ----------
         X : Sequences, list of arrays of shape (length, features), array, table or path
             Data with the columns of the first call, as for ``fit``.
-        y : ignored
-            Not used; scikit-learn passes it.
         num_epochs : int, default=1
             Passes over these sequences. The learning rate rises and decays within them.
 

@@ -13,7 +13,6 @@ from refold.datasets import (
     names,
     noisy_sines,
     question_array,
-    ramps,
     random_one_hot,
 )
 from refold.errors import ParameterError
@@ -48,11 +47,6 @@ def test_one_hot_has_one_category_per_step_with_equal_frequencies():
     sequences, ones = random_one_hot(3000, 10, 8, min_steps=0), moving_ones(3000)
     assert set(sequences.lengths) == set(ones.lengths)
     assert sequences.schema == ones.schema
-
-
-def test_ramps_are_those_of_the_answer():
-    for series, slope, length in zip(ramps(), (1, 1, 2, 3), (9, 8, 4, 4), strict=True):
-        np.testing.assert_allclose(series, slope * np.arange(1, length + 1) / 10, rtol=1e-6)
 
 
 def test_sines_without_noise_are_sines():

@@ -8,8 +8,7 @@ from refold.cli._process import as_options
 from refold.diagnosis import data_findings
 from refold.diagnosis._data_findings import ORDER, Finding, by_importance
 from refold.errors import DataError
-from refold.sequences import Sequences, windows, write
-from small_data import mapped
+from refold.sequences import Sequences, windows
 
 RNG = np.random.default_rng(0)
 SINES = [np.sin(np.arange(20 + i % 9) / 3 + i) + RNG.normal(0, 0.1, 20 + i % 9) for i in range(80)]
@@ -93,16 +92,6 @@ def test_sound_data_has_no_finding():
 def test_advice_for_the_command_line():
     [finding] = data_findings(SINES[:10], latent_dim=4)
     assert "--latent-dim 1" in as_options(finding.message)
-
-
-def test_outliers_do_not_also_count_as_heavy_tails():
-    assert [one.name for one in data_findings(OUTLIERS)] == ["suspicious-values"]
-
-
-def test_data_in_files(tmp_path):
-    write(Sequences.from_list(COPIES), tmp_path / "sines.parquet")
-    found = data_findings(mapped(tmp_path / "sines.parquet", block_bytes=1000))
-    assert [one.name for one in found] == ["duplicates"]
 
 
 def test_empty_data_is_an_error():

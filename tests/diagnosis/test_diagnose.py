@@ -6,9 +6,9 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.diagnosis import Finding, diagnose
 from refold.diagnosis._diagnose import FitFacts, fit_findings
-from refold.errors import DataError, DivergedError, ParameterError
+from refold.errors import DivergedError
 from refold.evaluation import Fidelity
-from refold.sequences import Column, Schema, Sequences, as_sequences
+from refold.sequences import Column, Schema, Sequences
 from small_data import TINY, ragged
 
 
@@ -91,10 +91,3 @@ def test_too_few_sequences_for_a_fit():
     assert [one.name for one in found.findings] == ["few-sequences"]
     assert found.text() is None
     assert found.to_dict()["held_out"] is None
-
-
-def test_mistakes():
-    with pytest.raises(ParameterError, match="units must be a positive integer"):
-        diagnose(ragged(), estimator=SequenceAutoencoder(units=0))
-    with pytest.raises(DataError, match="There is no sequence to check"):
-        diagnose(as_sequences(ragged())[:0])

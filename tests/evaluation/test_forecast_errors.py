@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from refold.errors import DataError, ParameterError
 from refold.evaluation import (
     adjusted_p_values,
     conformal_margins,
@@ -100,14 +99,6 @@ def test_categorical_columns_have_an_accuracy():
     found = forecast_errors(before, after, after, Scaler.fit(words), season=2)
     assert (found.measure, found.model, found.last_value) == ("1 - accuracy", 0.0, 0.5)
     assert str(found) == "accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 100 %"
-
-
-def test_mistakes_are_named():
-    for steps, season in ((0, 1), (1, 0)):
-        with pytest.raises(ParameterError, match="must be a positive integer"):
-            seasonal_naive(as_sequences([[1.0]]), steps, season)
-    with pytest.raises(DataError, match="no sequence"):
-        pick_season(as_sequences([[1.0]])[[]])
 
 
 # Conformal calibration

@@ -196,22 +196,9 @@ def test_numeric_and_other_columns_have_their_own_measures():
     assert (found.measure, found.lost) == ("1 - accuracy", pytest.approx(1 / 3))
 
 
-@pytest.mark.parametrize(
-    ("ours", "pca", "text"),
-    [
-        (
-            Fidelity(0.255, 0.81, 0),
-            Fidelity(0.158, 0.84, 0),
-            "NMSE 0.255, PCA of 4 0.158; accuracy 81.0 %, PCA 84.0 %",
-        ),
-        (
-            Fidelity(None, 0.99999, 1.0),
-            Fidelity(None, 0.5, 0.0),
-            "accuracy 99.9 %, PCA of 4 50.0 %; exact 100 %, PCA 0 %",
-        ),
-    ],
-)
-def test_each_measure_is_next_to_that_of_pca(ours, pca, text):
+def test_each_measure_is_next_to_that_of_pca():
+    ours, pca = Fidelity(None, 0.99999, 1.0), Fidelity(None, 0.5, 0.0)
+    text = "accuracy 99.9 %, PCA of 4 50.0 %; exact 100 %, PCA 0 %"
     assert ours.text(pca, name="PCA of 4") == text
 
 
@@ -223,29 +210,13 @@ def test_each_measure_is_next_to_that_of_pca(ours, pca, text):
     [
         (lambda: errors_by_length(ORIGINAL, BACK, num_groups=0), ParameterError, "num_groups must"),
         (lambda: exact(WORDS, WORDS[:1]), DataError, "Got 1 reconstructed sequences for 4 orig"),
-        (lambda: accuracy(WORDS[[]], WORDS[[]]), DataError, "There is no sequence to measure"),
         (lambda: accuracy(TRAIN, TRAIN), SchemaError, "Accuracy needs binary or categorical"),
         (lambda: nmse(WORDS, WORDS, Scaler.fit(WORDS)), SchemaError, "need numeric columns"),
         (lambda: nmse(TRAIN, TRAIN, None), ParameterError, "scaler must be a Scaler, such as"),
         (
-            lambda: nmse(TRAIN, TRAIN, SCALER),
-            ParameterError,
-            "mode 'features', fitted on 3 columns",
-        ),
-        (
             lambda: nmse(TRAIN, TRAIN, Scaler.fit(TRAIN, mode="sequence")),
             ParameterError,
             "the units of the training split. Got a scaler of mode 'sequence'",
-        ),
-        (
-            lambda: exact(ORIGINAL, Sequences.from_list([[1.0]] * 4, names=["level"])),
-            SchemaError,
-            r"has no more column, and the original has column 'on' \(binary\)",
-        ),
-        (
-            lambda: exact(series([1.0]), Sequences.from_list([np.ones((1, 1))], names=["other"])),
-            SchemaError,
-            r"has column 'other' \(numeric\), and the original has column 'x0'",
         ),
         (
             lambda: exact(Sequences.from_list(["ab"]), Sequences.from_list(["bc"])),

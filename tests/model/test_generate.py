@@ -10,7 +10,7 @@ import pytest
 from model.conftest import WORDS
 from refold import load
 from refold.cli import main
-from refold.errors import DataError, ParameterError, SchemaError
+from refold.errors import DataError, ParameterError
 from refold.evaluation import compare, copies
 from refold.model import fit_mixture
 from refold.sequences import as_sequences, write
@@ -47,11 +47,6 @@ def test_the_seed_determines_the_sequences(ae):
     warm = ae.generate(5, temperature=1.0, random_state=1)  # which changes no numbers
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(first, warm, strict=True))
     assert ae.generate(0) == []
-
-
-def test_lengths_of_generated_sequences(ae):
-    with pytest.warns(UserWarning, match="1 of 3 lengths is longer than the longest"):
-        assert [len(x) for x in ae.generate(3, lengths=[1, 7, 400])] == [1, 7, 400]
 
 
 def test_temperature_makes_words_more_varied(spelling):
@@ -114,13 +109,6 @@ def test_values_are_clipped_to_the_ranges_of_training(ae, sines):
 def test_bad_arguments(ae, options, message):
     with pytest.raises((ParameterError, DataError), match=message):
         ae.generate(**options)
-
-
-def test_bad_arguments_of_interpolation(ae, sines):
-    with pytest.raises(ParameterError, match=r"^steps must be an integer of at least 2"):
-        ae.interpolate(sines[0], sines[1], steps=1)
-    with pytest.raises(SchemaError):
-        ae.interpolate(np.zeros((5, 2)), np.zeros((5, 2)))
 
 
 # Features of decoded sequences

@@ -147,15 +147,13 @@ def test_a_step_without_values_hardly_moves_the_p_value():
         return [wave + rng.normal(0, 0.1, wave.shape) for wave in clean]
 
     ae = untrained(waves(80, 0), latent_dim=8).calibrate(waves(60, 2))
-    gap = [[np.nan] * 2]
-    for place in ("end", "middle", "begin"):
-        moves = []
-        for wave in waves(20, 1):
-            at = {"begin": 0, "middle": len(wave) // 2, "end": len(wave)}[place]
-            without = np.concatenate([wave[:at], gap, wave[at + 1 :]])
-            found = ae.stream().push(without)
-            moves.append(abs(found.p_value - ae.stream().push(wave).p_value))
-            assert found.p_value == ae.detect([without], alpha=0.1).p_values[0]
-        assert max(moves) == 0 if place == "end" else np.mean(moves) < 0.15
+    moves = []
+    for i, wave in enumerate(waves(20, 1)):
+        usual, gap = ae.stream().push(wave).p_value, np.full((1, 2), np.nan)
+        without = wave.copy()
+        without[0 if i % 2 else len(wave) // 2] = np.nan
+        moves.append(abs(ae.stream().push(without).p_value - usual))
+        assert ae.stream().push(np.concatenate([wave, gap])).p_value == usual
+    assert np.mean(moves) < 0.15
     nothing = [np.full((5, 2), np.nan), np.zeros((0, 2))]
     assert np.isfinite(ae.detect(nothing, alpha=0.1).scores).all()

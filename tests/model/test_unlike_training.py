@@ -10,9 +10,8 @@ import refold
 from refold import Sequences
 from refold.cli import main
 from refold.errors import DataError
-from refold.model import _inputs, check_untrained, describe_longer
+from refold.model import check_untrained, describe_longer
 from refold.sequences import as_sequences, fingerprints, write
-from refold.training import _split
 from refold.training._split import Source, joined_fingerprints
 from small_data import mapped, sines, untrained
 
@@ -83,18 +82,12 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
     assert len(blocks.block_offsets) > 2
 
 
-@pytest.mark.parametrize(
-    "command", ["detect {m} {d} --alpha 0.2 -o {o}", "decode {m} {c} --lengths 3,9,3,3 -o {o}"]
-)
-def test_commands_warn_once(ae, tmp_path, capsys, command):
-    model, data, codes = tmp_path / "m.refold", tmp_path / "d.npz", tmp_path / "c.npy"
+def test_a_command_warns_once(ae, tmp_path, capsys):
+    model, data, out = (str(tmp_path / name) for name in ("m.refold", "d.npz", "out.csv"))
     ae.save(model)
     write(MIXED, data)
-    np.save(codes, np.zeros((4, 2), np.float32))
-    assert main(command.format(m=model, d=data, c=codes, o=tmp_path / "out.csv").split()) == 0
-    lines = capsys.readouterr().err.splitlines()
-    [message] = [line for line in lines if "in training: " in line]
-    assert message.startswith("Warning: 1 of 4 ")
+    assert main(["detect", model, data, "--alpha", "0.2", "-o", out]) == 0
+    assert capsys.readouterr().err.count("Warning: 1 of 4 ") == 1
 
 
 # Other units
@@ -154,7 +147,7 @@ def test_the_columns_in_other_units_are_named(of_units):
     assert f"100 % of the values of column 'pressure' are {FAR}" in text
 
 
-@pytest.mark.parametrize("method", ["file", "score", "detect", "forecast", "drift", "calibrate"])
+@pytest.mark.parametrize("method", ["file", "score", "detect"])
 def test_one_warning_of_other_units_for_each_call(of_units, method, tmp_path):
     wrong, model = times(data(1), 1000, *NAMES), copy.deepcopy(of_units)
     if method == "file":
@@ -200,21 +193,6 @@ def test_repeated_sequences_cause_no_warning():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("ab"), 3)) for _ in range(100)]
     accepted(as_sequences(words[50:]), trained_on(as_sequences(words[:50])))
-
-
-def test_large_data_keeps_the_smallest_fingerprints(monkeypatch, tmp_path):
-    series = sines(200)
-    whole = trained_on(series)
-    for module in (_split, _inputs):
-        monkeypatch.setattr(module, "MAX_FINGERPRINTS", 50)
-    write(series, tmp_path / "sines.parquet")
-    for source in (series, mapped(tmp_path / "sines.parquet", block_bytes=2000)):
-        assert np.array_equal(trained_on(source), whole[:50])
-    with pytest.raises(DataError, match=REFUSED):
-        check_untrained(series, whole[:50])
-    mixed = as_sequences([*sines(100, seed=1).to_list(), *series[:100].to_list()])
-    with pytest.warns(UserWarning, match=r"^\d\d % of the normal sequences are among those"):
-        check_untrained(mixed, whole[:50])
 
 
 def test_a_saved_model_knows_the_sequences_of_its_training(bare, tmp_path):

@@ -55,7 +55,7 @@ class SourceFile(NamedTuple):
     id_type: str
 
 
-class Source(NamedTuple):
+class SourceFiles(NamedTuple):
     """The files of a run, of which only the footers are read."""
 
     files: list[SourceFile]
@@ -69,7 +69,7 @@ def open_source(
     schema: Schema,  # of the model
     request: TableOptions,
     part_steps: int | None = None,
-) -> Source:
+) -> SourceFiles:
     """Read the footers of all files, and check that they agree."""
     places = [file for name in names for file in find_parquet(name)]
     first = _footer(places[0][0])[0]
@@ -92,7 +92,7 @@ def open_source(
     if part_steps is None:
         steps = sum(steps for file in files for _, steps in file.groups)
         part_steps = min(max(steps // UNITS, MIN_UNIT), MAX_UNIT)
-    return Source(files, options, layout.lists, part_steps)
+    return SourceFiles(files, options, layout.lists, part_steps)
 
 
 def _footer(place: Place) -> tuple[pa.Schema, Any]:
@@ -146,7 +146,7 @@ def _describe(place: Place, stamp: FileStamp, options: TableOptions, *, lists: b
     return SourceFile(place.name, stamp, metadata.num_rows, groups, id_type)
 
 
-def find_units(source: Source) -> list[Unit]:
+def find_units(source: SourceFiles) -> list[Unit]:
     """Cut the files into units between sequences, and raise ``DataError`` if an id occurs twice."""
     if source.options.id is None:
         return _units(source, None)
@@ -171,7 +171,7 @@ def find_units(source: Source) -> list[Unit]:
         return _units(source, None if source.lists else database)
 
 
-def _check_ids(source: Source, database: Any) -> None:
+def _check_ids(source: SourceFiles, database: Any) -> None:
     """Raise ``DataError`` if an id occurs in two files, or twice in a long table."""
     # As on one machine, an id may occur twice in a file with a row for each sequence.
     twice = database.execute(
@@ -198,7 +198,7 @@ def _check_ids(source: Source, database: Any) -> None:
     )
 
 
-def _units(source: Source, begins: Any) -> list[Unit]:
+def _units(source: SourceFiles, begins: Any) -> list[Unit]:
     """Cut the files into units; a database knows where the sequences of a long table begin."""
     units, rows_before = [], 0
     for number, file in enumerate(source.files):

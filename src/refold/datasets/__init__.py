@@ -3,8 +3,8 @@
 ``refold.sequences.read`` reads a user's own files.
 """
 
-from refold.datasets._japanese_vowels import JapaneseVowels as JapaneseVowels
-from refold.datasets._japanese_vowels import japanese_vowels as japanese_vowels
+from refold.datasets._registry import JapaneseVowels as JapaneseVowels
+from refold.datasets._registry import japanese_vowels as japanese_vowels
 from refold.datasets._registry import labels_of as labels_of
 from refold.datasets._registry import load as load
 from refold.datasets._registry import names as names

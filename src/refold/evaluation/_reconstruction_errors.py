@@ -27,14 +27,15 @@ def entry_errors(
 
     Numeric columns are scaled by ``scaler``, if there is one. For a step that the reconstruction
     lacks, numeric columns count as the training mean (without a scaler, the mean of the column) and
-    the others as wrong. Extra steps are ignored.
+    the others as wrong. Extra steps are ignored. Other measures take the same arguments.
 
     Parameters
     ----------
     original, reconstructed : Sequences or list of shape (n_sequences,)
         The true sequences, and the reconstructed ones in the same order.
     scaler : Scaler, optional
-        Fitted on the training split with ``mode="features"``.
+        Fitted on the training split with ``mode="features"``, as ``error_scaler_`` of a fitted
+        estimator is.
 
     Returns
     -------
@@ -69,11 +70,6 @@ def errors_by_feature(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
 ) -> np.ndarray:
     """Mean of `entry_errors` over each feature.
-
-    Parameters
-    ----------
-    original, reconstructed, scaler : Sequences, Sequences and Scaler
-        As for `entry_errors`.
 
     Returns
     -------
@@ -110,11 +106,6 @@ def errors_by_sequence(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
 ) -> SequenceErrors:
     """Mean of `entry_errors` over each sequence.
-
-    Parameters
-    ----------
-    original, reconstructed, scaler : Sequences, Sequences and Scaler
-        As for `entry_errors`.
 
     Examples
     --------
@@ -169,8 +160,6 @@ def errors_by_length(
 
     Parameters
     ----------
-    original, reconstructed, scaler : Sequences, Sequences and Scaler
-        As for `entry_errors`.
     num_groups : int, default=8
         Maximum number of groups.
 
@@ -205,8 +194,6 @@ def errors_by_position(
 
     Parameters
     ----------
-    original, reconstructed, scaler : Sequences, Sequences and Scaler
-        As for `entry_errors`.
     num_groups : int, default=60
         Maximum number of groups. If there are more steps, neighboring ones share a group.
 
@@ -240,13 +227,6 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     step. Only observed entries of the original count. A step that the reconstruction lacks counts
     as the training mean; extra steps are ignored. For other columns, see `accuracy`.
 
-    Parameters
-    ----------
-    original, reconstructed : Sequences or list of shape (n_sequences,)
-        Sequences that were held out from training, and the reconstructed ones.
-    scaler : Scaler
-        Fitted on the training split with ``mode="features"``.
-
     Returns
     -------
     float
@@ -270,8 +250,6 @@ def explained_variance(
 
     Parameters
     ----------
-    original, reconstructed : Sequences or list of shape (n_sequences,)
-        The true sequences, and the reconstructed ones.
     scaler : Scaler, optional
         Fitted on the training split. By default the columns of ``original`` are standardized by
         their own mean and standard deviation.
@@ -302,8 +280,6 @@ def exact(original: SequenceList, reconstructed: SequenceList, *, tolerance: flo
 
     Parameters
     ----------
-    original, reconstructed : Sequences or list of shape (n_sequences,)
-        The true sequences, and the reconstructed ones.
     tolerance : float, default 1e-6
         Maximum difference of a numeric entry; relative if the magnitude of the entry is above 1.
 
@@ -330,11 +306,6 @@ def accuracy(original: SequenceList, reconstructed: SequenceList) -> float:
 
     Entries are compared as in `exact`. A step that the reconstruction lacks is wrong, extra steps
     are ignored, and steps without an observed entry do not count.
-
-    Parameters
-    ----------
-    original, reconstructed : Sequences or list of shape (n_sequences,)
-        The true sequences, and the reconstructed ones.
 
     Returns
     -------
@@ -433,13 +404,6 @@ class Fidelity:
 
 def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
-
-    Parameters
-    ----------
-    original, reconstructed : Sequences or list of shape (n_sequences,)
-        The true sequences, and the reconstructed ones.
-    scaler : Scaler
-        Fitted on the training split; ``error_scaler_`` of a fitted estimator.
 
     Examples
     --------

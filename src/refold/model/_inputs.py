@@ -95,20 +95,6 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
     return array
 
 
-def describe_far_codes(codes: np.ndarray, center: np.ndarray, unit: np.ndarray) -> str | None:
-    """Describe codes (n_sequences, width) very far from those of training; None if none is."""
-    far = (codes < center - MAX_DISTANCE * unit) | (codes > center + MAX_DISTANCE * unit)
-    if not far.any():
-        return None
-    row, dimension = np.argwhere(far)[0]
-    count = int(far.any(axis=1).sum())
-    return (
-        f"{count} of {len(codes)} codes {'is' if count == 1 else 'are'} more than "
-        f"{MAX_DISTANCE:g} standard deviations from those of training: "
-        f"{codes[row, dimension]:g} in row {row}, dimension {dimension}."
-    )
-
-
 def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.ndarray:
     """Return lengths to decode to as int64 (num_codes,)."""
     try:

@@ -17,15 +17,16 @@ from refold.evaluation import ForecastErrors, exact, explained_variance, least_c
 from refold.model._anomalies import (
     MAX_ERRORS,
     Detection,
+    Drift,
     Measurement,
     calibration_of,
+    drift_between,
     errors_of,
     measure,
     p_values,
     score_components,
     step_scores,
 )
-from refold.model._drift import Drift, drift_between
 from refold.model._features import DecodedFeatures
 from refold.model._file import (
     dumps,
@@ -37,6 +38,7 @@ from refold.model._file import (
 )
 from refold.model._forecasts import Forecast, errors_of_forecasts, forecast, residuals
 from refold.model._inputs import (
+    MAX_DISTANCE,
     SequencesLike,
     check_codes,
     check_fits,
@@ -45,7 +47,6 @@ from refold.model._inputs import (
     check_untrained,
     count_far,
     describe_far,
-    describe_far_codes,
     describe_longer,
     describe_trained,
     first_of_each,
@@ -81,10 +82,19 @@ class Model:
     `refold.load` reads one from a file, and ``SequenceAutoencoder.fit`` stores one as ``model_``. A
     model does not change: `calibrate` and `with_latent_steps` return a new one.
 
-    Where a method takes sequences, they have the columns of the training data, in any form that
-    Refold reads. A UserWarning says if sequences are longer than the longest in training, or if
-    many values are far outside of the training data, as in other units. Methods that need reference
-    statistics raise a ParameterError if the file was saved without them.
+    These arguments mean the same in all methods:
+
+    - ``X``, the sequences: a `Sequences`, a list of arrays, an array, a table or a path, with the
+      columns of the training data. A UserWarning says if sequences are longer than the longest in
+      training, or if many values are far outside of the training data, as in other units.
+    - ``codes``, an array of shape (n_sequences, code_size) as `encode` returns it.
+    - ``lengths``, an integer for each sequence to decode; by default predicted from the code.
+    - ``n``, the number of new sequences, and ``random_state``, the seed of their draws.
+    - ``clip=True`` clips each numeric column to its range in the training data.
+    - ``verbose=1`` shows a progress bar on standard error if a call takes long.
+
+    Methods that need reference statistics raise a ParameterError if the file was saved without
+    them.
 
     Attributes
     ----------
@@ -196,13 +206,6 @@ class Model:
     def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
 
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array, table or path
-            Data with the columns of the training data.
-        verbose : {0, 1}, default=0
-            1 shows a progress bar on standard error if this takes long.
-
         Returns
         -------
         array of float32 of shape (n_sequences, code_size)
@@ -227,8 +230,6 @@ class Model:
         ----------
         X : path, or anything that `encode` takes
             Sequences in memory are one block.
-        verbose : {0, 1}, default=0
-            As for `encode`.
 
         Yields
         ------
@@ -255,12 +256,6 @@ class Model:
         codes : array of shape (n_sequences, code_size)
             Codes, as `encode` returns them. A UserWarning says if they are more than 1000 standard
             deviations from those of training.
-        lengths : array of int of shape (n_sequences,), optional
-            Length of each sequence. By default it is predicted from the code.
-        clip : bool, default=False
-            Clip each numeric column to its range in the training data.
-        verbose : {0, 1}, default=0
-            As for `encode`.
 
         Returns
         -------
@@ -291,14 +286,8 @@ class Model:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array, table or path
-            Data with the columns of the training data.
         codes : array of shape (n_sequences, code_size), optional
             Codes of the sequences, if you have them already.
-        clip : bool, default=False
-            Clip each numeric column to its range in the training data.
-        verbose : {0, 1}, default=0
-            As for `encode`.
         """
         source = self.open(X)
         if codes is None:
@@ -319,13 +308,6 @@ class Model:
         step counts as zero in standardized units, and an extra step is ignored. Values in other
         units are as wrong as their errors, so their score can be high.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
-
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data.
-        verbose : {0, 1}, default=0
-            As for `encode`.
         """
         sequences = as_sequences(X, schema=self.schema)
         reconstructed = self.reconstruct(sequences, verbose=verbose)
@@ -335,11 +317,6 @@ class Model:
 
     def errors(self, X: SequencesLike) -> np.ndarray:
         """Return the reconstruction error of each sequence, decoded at its own length.
-
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data.
 
         Returns
         -------
@@ -355,11 +332,6 @@ class Model:
 
         It is the reconstruction error plus the distance of the code to those of training, each
         divided by its mean over training sequences. It needs no calibration.
-
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data.
 
         Returns
         -------
@@ -512,8 +484,6 @@ class Model:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data.
         steps : int, optional
             Number of steps. The default and maximum is the ``forecast_steps`` of the model.
         alpha : float, optional
@@ -526,8 +496,6 @@ class Model:
         clip : bool, default=False
             Clip each numeric column to its range in the training data. Bounds are not clipped, and
             always contain the forecast.
-        verbose : {0, 1}, default=0
-            As for `encode`.
         """
         return forecast(self, X, steps, alpha=alpha, context=context, clip=clip, verbose=verbose)
 
@@ -577,8 +545,6 @@ class Model:
 
         Parameters
         ----------
-        n : int, default=1
-            Number of sequences.
         components : int, optional
             Number of components of the mixture. By default it is that of the mixture that ``fit``
             stored, which the Bayesian information criterion chose. Another number needs
@@ -587,12 +553,6 @@ class Model:
             Temperature of categorical and binary columns: 0 takes the most likely value, 1 draws
             from the decoder's probabilities, and values in between favor likely values. Numeric
             values are always means.
-        lengths : array of int of shape (n,), optional
-            Length of each sequence. By default it is predicted from the code.
-        clip : bool, default=True
-            Clip each numeric column to its range in the training data.
-        random_state : int, RandomState, Generator or None, default=None
-            Seed of the draws.
         """
         n = check_whole("n", n, 0)
         check("temperature", temperature, number(least=0))
@@ -611,8 +571,6 @@ class Model:
             Two sequences in the layout of the training data.
         steps : int, default=10
             Number of sequences, both ends included.
-        clip : bool, default=True
-            Clip each numeric column to its range in the training data.
 
         Returns
         -------
@@ -639,17 +597,6 @@ class Model:
 
         A model that scales each sequence by itself cannot do this, because the mean and the scale
         of a new sequence are unknown.
-
-        Parameters
-        ----------
-        n : int, default=1
-            Number of sequences.
-        lengths : array of int of shape (n,), optional
-            Length of each sequence. By default it is predicted from the code.
-        clip : bool, default=True
-            Clip each numeric column to its range in the training data.
-        random_state : int, RandomState, Generator or None, default=None
-            Seed of the draws.
         """
         n = check_whole("n", n, 0)
         if not self.specification.variational or self.scaler.num_statistics:
@@ -669,11 +616,6 @@ class Model:
         label in it. These features say what the decoded sequence does, whenever it does it: they
         are ROCKET features [1]_, pooled random convolutions, standardized over up to 256 decoded
         training sequences. They are computed from nothing but the code.
-
-        Parameters
-        ----------
-        codes : array of shape (n_sequences, code_size)
-            Codes, as `encode` returns them.
 
         Returns
         -------
@@ -828,8 +770,17 @@ class Model:
             return None
         # the statistics behind them may have any size: scale="sequence" is for that
         width = self.specification.latent_dim
-        mean, deviation = self.reference.mean[:width], self.reference.deviation[:width]
-        return describe_far_codes(codes[:, :width], mean, deviation)
+        away = np.abs(codes[:, :width] - self.reference.mean[:width])
+        far = away > MAX_DISTANCE * self.reference.deviation[:width]
+        if not far.any():
+            return None
+        row, dimension = np.argwhere(far)[0]
+        count = int(far.any(axis=1).sum())
+        return (
+            f"{count} of {len(codes)} codes {'is' if count == 1 else 'are'} more than "
+            f"{MAX_DISTANCE:g} standard deviations from those of training: "
+            f"{codes[row, dimension]:g} in row {row}, dimension {dimension}."
+        )
 
     def require_reference(self) -> ReferenceStatistics:
         """Return the statistics of the training data; refuse a model without them."""
