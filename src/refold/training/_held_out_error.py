@@ -189,8 +189,11 @@ def choose_settings(
     def best(weights: list[np.ndarray] | None) -> tuple[float, Choice]:
         """Return the smallest error of some weights, and the settings that have it."""
         errors = {}
-        for steps in candidates:
-            errors[steps] = _error(measured, network, weights, scaler, latent_steps=steps)
+        with holding(network, weights):
+            packed = inference_with(network)
+            for steps in candidates:
+                result = measured.of_network(packed, scaler, latent_steps=steps)
+                errors[steps] = total_error(result)
         steps = max(errors)
         if errors[steps] > _WORTH * errors.get(0, math.inf):
             steps = 0
