@@ -82,7 +82,8 @@ def test_the_contents_of_files(tmp_path):
         ("other.csv", "a,b\n1,2\n", "no column 'code'.* Pass a file that `refold encode` wrote"),
         ("words.csv", "id,code0\n1,two\n", "not a .csv file of codes .*'two'"),
         ("words.jsonl", '\n{"code": ["a"]}\n', "Expected lists of numbers"),
-        ("lists.jsonl", "[1, 2]\n", "lists.jsonl"),
+        ("lists.jsonl", '{"code": [1]}\n[1, 2]\n', r"line 2: expected .* Got \[1, 2\]"),
+        ("gap.jsonl", '{"code": [1]}\n{"id": 7, "code": [1]}\n', "Sequence 0 has no id"),
         ("codes.txt", "1 2 3", "must end in .parquet, .csv, .jsonl, .npy or .npz"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
+from refold.errors import DataError
 from refold.evaluation import (
     adjusted_p_values,
     conformal_margins,
@@ -101,6 +102,18 @@ def test_categorical_columns_have_an_accuracy():
     assert str(found) == "accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 100 %"
 
 
+def test_a_category_that_is_unknown_before_is_wrong_and_a_short_forecast_is_refused():
+    schema = Schema((Column("x", "numeric"), Column("on", "categorical", ("a", "b"))))
+    before, after = (
+        Sequences(np.array(rows), [0, 2], schema=schema)
+        for rows in ([[1.0, np.nan], [2.0, np.nan]], [[3.0, 0.0], [4.0, 0.0]])
+    )
+    found = forecast_errors(before, after, after, Scaler.fit(after))
+    assert found.by_step["last_value"][:, 1].tolist() == [1.0, 1.0]
+    with pytest.raises(DataError, match="forecast of sequence 0 has 1 steps, but 2 true steps"):
+        forecast_errors(before, after, split_at(after, 1)[0], Scaler.fit(after))
+
+
 # Conformal calibration
 
 
@@ -121,6 +134,10 @@ def test_adjusted_p_values_are_those_of_scipy_also_by_counts():
     values = np.random.default_rng(0).integers(1, 40, 500) / 40
     expected = false_discovery_control(values)
     np.testing.assert_allclose(adjusted_p_values(values), expected, rtol=1e-12)
+    with_gap = np.insert(values, 1, np.nan)
+    np.testing.assert_allclose(
+        adjusted_p_values(with_gap), np.insert(expected, 1, np.nan), rtol=1e-12
+    )
     different, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     backward = adjusted_p_values(different[::-1], counts[::-1])[::-1]
     np.testing.assert_allclose(backward[index], expected, rtol=1e-12)

@@ -144,6 +144,7 @@ def test_errors_of_lines_have_their_place(text, options, message):
         ("[[1],\n [2 3]]", r"line 2 is not JSON: .* \(byte 10\)"),
         ("[]", r"holds \[\]\. Expected an array of"),
         ("5", "holds 5. Expected an array of sequences or of records"),
+        ('{"id": {"0": 1, "1": 1}, "x": {"0": 1, "2": 1}}', "'x' has other rows"),
         ('{"id": [1, 2], "x": [1]}', "'x' has other rows than 'id', which has 2"),
     ],
 )

@@ -7,6 +7,7 @@ another name, that of the data. Parquet and .npz hold the hash of the model, too
 """
 
 import csv
+import json
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -73,8 +74,15 @@ def read_codes(
 def _read(path: Path, chosen: str) -> pa.Table:
     """Read a file as a table with the columns `code` and, if it has any, those of ids."""
     if chosen == "jsonl":
-        records, _ = parse_jsonl(path.read_bytes(), repr(str(path)))
-        return pa.Table.from_pylist(records)
+        records, rows = parse_jsonl(path.read_bytes(), repr(str(path)))
+        for row, record in enumerate(records):
+            if not isinstance(record, dict) or not isinstance(record.get("code"), list):
+                raise FileFormatError(
+                    f"{str(path)!r}, {rows(row)}: expected an object such as "
+                    f'{{"id": 3, "code": [0.1, -2.5]}}. Got {json.dumps(record)[:40]}.'
+                )
+        keys = dict.fromkeys(key for record in records for key in record)
+        return pa.table({key: [record.get(key) for record in records] for key in keys})
     with path.open("rb") as stream:
         if chosen == "parquet":
             return pq.read_table(stream)

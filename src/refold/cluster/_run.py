@@ -341,6 +341,7 @@ def _run(
         parts.sort(key=lambda part: part.number)
         failures = [failure for part in parts for failure in part.failures]
         [counts] = on_cluster(finish, [(run, failures, p_values)])
+        seconds = time.monotonic() - started  # without the end of a local cluster
         workers = num_workers or num_cpus()
     warnings = _warnings_of(parts)
     for text, count in warnings.items():
@@ -356,7 +357,7 @@ def _run(
         num_parts=len(parts),
         num_there=len(parts) - len(new_parts),
         num_steps=sum(part.num_steps for part in new_parts),
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         num_workers=min(workers, len(parts)),
         memory=max((part.memory for part in new_parts), default=0),
         warnings=warnings,

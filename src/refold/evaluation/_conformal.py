@@ -58,6 +58,10 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
         Number of tests with each p-value, by default one. Many sequences share few conformal
         p-values, so this saves memory.
 
+    Returns
+    -------
+    array of shape (n,)
+        NaN where the p-value is; these do not count as tests.
 
     References
     ----------
@@ -74,12 +78,13 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
     """
     p_values = check_array("p_values", p_values, ("n",)).astype(float)
     counts = np.ones(len(p_values), int) if counts is None else np.asarray(counts)
-    order = np.argsort(p_values)
+    counts = np.where(np.isnan(p_values), 0, counts)
+    order = np.argsort(p_values)  # NaN come last
     ranks = np.cumsum(counts[order])
-    scaled = p_values[order] * (counts.sum() / ranks)
+    scaled = p_values[order] * (counts.sum() / np.maximum(ranks, 1))
     adjusted = np.empty_like(scaled)
-    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
-    return np.clip(adjusted, 0.0, 1.0)
+    adjusted[order] = np.fmin.accumulate(scaled[::-1])[::-1]
+    return np.where(np.isnan(p_values), np.nan, np.clip(adjusted, 0.0, 1.0))
 
 
 def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:

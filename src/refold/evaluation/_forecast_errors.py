@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.rules import check_some, check_whole
+from refold.errors import DataError
 from refold.evaluation._reconstruction_errors import as_percent, fidelity
 from refold.sequences import Scaler, Sequences, as_sequences, positions
 
@@ -174,6 +175,12 @@ def forecast_errors(
     if season is not None:
         forecasts["seasonal_naive"] = seasonal_naive(before, steps, season)
     measured = {name: fidelity(after, ahead, scaler) for name, ahead in forecasts.items()}
+    if len(short := np.flatnonzero(forecast.lengths < after.lengths)):
+        i = short[0]
+        raise DataError(
+            f"The forecast of sequence {i} has {forecast.lengths[i]} steps, but {after.lengths[i]} "
+            "true steps follow. Forecast at least as many steps."
+        )
     by_step = {name: _by_step(after, ahead, scaler) for name, ahead in forecasts.items()}
     if "linear" in by_step:
         by_step["linear"][:, ~after.schema.numeric] = np.nan
@@ -200,8 +207,8 @@ def _by_step(after: Sequences, ahead: Sequences, scaler: Scaler) -> np.ndarray:
     row, step = positions(after)
     truth, numeric = after.values.astype(float), after.schema.numeric
     written = ahead.values[ahead.offsets[row] + step].astype(float)
-    # a column that was never observed has no last value
-    written = np.where(np.isnan(written), scaler.mean_, written)
+    # a column that was never observed has no last value; a category that is missing is wrong
+    written = np.where(np.isnan(written) & numeric, scaler.mean_, written)
     wrong = np.where(numeric, (written - truth) ** 2, (written != truth).astype(float))
     observed = ~np.isnan(truth)
     shape = max(1, int(after.lengths.max(initial=1))), truth.shape[1]

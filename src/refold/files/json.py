@@ -139,9 +139,12 @@ def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
     # The columns of a table are arrays or, as pandas writes them, objects by row.
     if not isinstance(table.get(id_key), list | dict):
         return entries
-    size, columns = len(table[id_key]), []
+    ids, columns = table[id_key], []
+    size, rows = len(ids), sorted(ids) if isinstance(ids, dict) else None
     for key, column in table.items():
-        cells = list(column.values()) if isinstance(column, dict) else column
+        cells = column
+        if isinstance(column, dict) and sorted(column) == rows:
+            cells = [column[row] for row in ids]
         if not isinstance(cells, list) or len(cells) != size:
             raise FileFormatError(
                 f"{name}: {key!r} has other rows than {id_key!r}, which has {size}. All columns "
