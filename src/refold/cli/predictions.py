@@ -359,7 +359,8 @@ def _csv_rows(
     lines: Iterable[str], delimiter: str, schema: "refold.sequences.Schema", id_column: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number of the line and the named cells of each row."""
-    rows = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(lines, delimiter=delimiter)
+    rows = _read_rows(reader)
     header = [name.strip() for name in next(rows, [])]
     features = [name for name in header if name != id_column]
     is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*header}
@@ -376,13 +377,26 @@ def _csv_rows(
     for row in filter(None, rows):
         if len(row) != len(header):
             raise FileFormatError(
-                f"Line {rows.line_num} has {len(row)} cells, but the first line has {len(header)}."
+                f"Line {reader.line_num} has {len(row)} cells, but the first line has "
+                f"{len(header)}."
             )
         cells: dict[str, Any] = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
         for name, cell in cells.items():
             if name != id_column and cell.lower() in _MISSING:
                 cells[name] = None
-        yield rows.line_num, cells
+        yield reader.line_num, cells
+
+
+def _read_rows(reader: Any) -> Iterator[list[str]]:
+    """Yield the rows of a CSV reader."""
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise FileFormatError(f"Line {reader.line_num} is not CSV ({error}).") from error
+        if row is None:
+            return
+        yield row
 
 
 def _identified(
@@ -393,7 +407,9 @@ def _identified(
     if id_column is not None:
         identity = value.get(id_column) if isinstance(value, dict) else None
         if not isinstance(identity, str | int):
-            raise SchemaError(f"There is no id in {id_column!r}. Write one as a key.")
+            raise SchemaError(
+                f"There is no id in {id_column!r}. Expected text or an integer. Got {identity!r}."
+            )
     if not isinstance(value, dict):
         return identity, value
     step = {name: value[name] for name in _names(schema, value) if name in value}

@@ -362,7 +362,9 @@ def read_labels(
     for identity, value in zip(
         *format_.labels(read_content(path, format_, name), name, label, id), strict=True
     ):
-        if value is not None and by_id.setdefault(str(identity), value) != value:
+        if value is None or value != value:  # NaN is missing, too
+            continue
+        if by_id.setdefault(str(identity), value) != value:
             raise DataError(
                 f"{name}: the sequence with id {identity!r} has two labels, "
                 f"{by_id[str(identity)]!r} and {value!r}. Expected one label per sequence."
