@@ -150,8 +150,9 @@ QUOTE = "the quote that begins a cell is"
         (EMPTY + '"c\nd",2,inf\n', {}, r"at line 7 \(id 'c\\nd'\), column 'x'"),
         ('id,x\n1,"a\nb"\n1,"c""\n2,d\n', {}, f"line 4: {QUOTE}"),
         ('id;x\r\n1;2\r\n1;"3\r\n2;4\r\n', {}, f"line 3: {QUOTE}"),
+        ('id,x,a\n1,2,5" pipe\n1,3,"open\n1,4,z\n', {}, f"line 3: {QUOTE}"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_errors_have_their_position(text, options, message):
     with pytest.raises((FileFormatError, SchemaError, DataError), match=f"^The stream.*{message}"):

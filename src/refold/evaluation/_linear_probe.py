@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check_one_each
+from refold._support.rules import check_one_each, check_whole
 from refold.errors import DataError
 
 
@@ -84,7 +84,7 @@ def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 
             f"Label {rarest!r} has 1 sequence. Each needs at least 2, one for training and one for "
             "testing."
         )
-    num_folds = int(min(folds, counts.min()))
+    num_folds = int(min(check_whole("folds", folds, 2), counts.min()))
     split = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     accuracies = cross_val_score(classifier, vectors, labels, cv=split)

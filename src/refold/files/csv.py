@@ -49,6 +49,7 @@ _NUM_SAMPLED = 20
 _BLOCK_BYTES = 1 << 26
 # Names that pandas and R give to a first column that holds the index of a table.
 _INDEX_NAMES = ("", "Unnamed: 0")
+_QUOTE_IN_CELL = re.compile(rb'\w" *\w')
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|\Z)")
 # An integer category. pandas writes 1.0 if another entry of the column is missing.
 _INTEGER_CATEGORY = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
@@ -173,7 +174,8 @@ class CsvFile:
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quoted cell is open at the end, with all later rows."""
-        if self.data.count(b'"') % 2 == 0:
+        # a quote within a cell, such as that of 5" pipe, can make the number of quotes even
+        if self.data.count(b'"') % 2 == 0 and not _QUOTE_IN_CELL.search(self.data):
             return
         reader, line = self._reader(self.delimiter, strict=True), 1
         try:
