@@ -174,8 +174,9 @@ class CsvFile:
 
     def _check_quotes(self) -> None:
         """Raise ``FileFormatError`` if a quoted cell is open at the end, with all later rows."""
-        # a quote within a cell, such as that of 5" pipe, can make the number of quotes even
-        if self.data.count(b'"') % 2 == 0 and not _QUOTE_IN_CELL.search(self.data):
+        count = self.data.count(b'"')
+        # an even number is wrong only with a quote within a cell, such as that of 5" pipe
+        if not count or (count % 2 == 0 and not _QUOTE_IN_CELL.search(self.data)):
             return
         reader, line = self._reader(self.delimiter, strict=True), 1
         try:

@@ -38,7 +38,7 @@ from refold.files.tables import (
 from refold.files.text import TEXT
 from refold.files.ts import TS
 from refold.sequences._arrow_columns import is_table
-from refold.sequences._parts import ColumnTypes
+from refold.sequences._parts import ColumnTypes, is_missing
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._sets import as_sequences
 
@@ -362,9 +362,7 @@ def read_labels(
     for identity, value in zip(
         *format_.labels(read_content(path, format_, name), name, label, id), strict=True
     ):
-        if value is None or value != value:  # NaN is missing, too
-            continue
-        if by_id.setdefault(str(identity), value) != value:
+        if not is_missing(value) and by_id.setdefault(str(identity), value) != value:
             raise DataError(
                 f"{name}: the sequence with id {identity!r} has two labels, "
                 f"{by_id[str(identity)]!r} and {value!r}. Expected one label per sequence."
