@@ -2,13 +2,14 @@
 
 import contextlib
 import functools
+import signal
 import warnings
 
 import keras
 import numpy as np
 import pytest
 
-from refold import SequenceAutoencoder
+from refold import SequenceAutoencoder, training
 from refold.datasets import noisy_sines
 from refold.errors import DataError
 from refold.sequences import read
@@ -100,3 +101,16 @@ def mapped(path, block_bytes=12 << 20, **options):
     assert sequences.is_mapped
     sequences.block_bytes = block_bytes
     return sequences
+
+
+def interrupt_fits(monkeypatch, *, after):
+    """Press Ctrl-C in each fit, after some fits have finished."""
+    fit, calls = training.fit, []
+
+    def interrupted(*arguments, **options):
+        calls.append(None)
+        if len(calls) > after:
+            signal.raise_signal(signal.SIGINT)
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(training, "fit", interrupted)

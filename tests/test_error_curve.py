@@ -1,15 +1,14 @@
 """`refold.error_curve`: the held-out error by latent dimensions."""
 
-import signal
-
 import numpy as np
 import pytest
 
 import refold
-from refold import SequenceAutoencoder, error_curve, training
+from refold import SequenceAutoencoder, error_curve
 from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.training._split import validation_split
+from small_data import interrupt_fits
 from training.test_reports import curves
 
 SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
@@ -42,15 +41,7 @@ def test_categorical_errors_are_counted_by_steps():
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_the_finished_fits(monkeypatch):
-    fit, calls = training.fit, []
-
-    def interrupted(*arguments, **options):
-        calls.append(None)
-        if len(calls) > 1:
-            signal.raise_signal(signal.SIGINT)
-        return fit(*arguments, **options)
-
-    monkeypatch.setattr(training, "fit", interrupted)
+    interrupt_fits(monkeypatch, after=1)
     curve = error_curve(curves(), (2, 4, 8), estimator=SHORT)
     assert (curve.sizes, curve.complete) == ((2,), False)
     assert len(curve.errors) == len(curve.pca) == 1

@@ -2,14 +2,19 @@
 
 import contextlib
 import io
+import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv as csv_format
 
 import refold
 from refold.cli import main
 from refold.sequences import as_sequences, write
 from refold.training._split import set_aside
+from small_data import untrained
 
 FIT = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--latent-steps", "0"]
 FIT += ["--seed", "0"]
@@ -17,6 +22,24 @@ FIT += ["--seed", "0"]
 
 def _sines(n, seed):
     return refold.datasets.noisy_sines(n, seed=seed, max_steps=40)
+
+
+@pytest.fixture(scope="session")
+def kinds(tmp_path_factory):
+    """Return a folder with sequences of two kinds in several formats, and a model of them."""
+    folder = tmp_path_factory.mktemp("kinds")
+    kind = np.arange(40) % 2
+    values = np.random.default_rng(0).normal(size=(40, 12, 2)) + 3 * kind[:, None, None]
+    series = as_sequences(values, names=["level", "flow"])
+    untrained(series).save(folder / "model.refold")
+    write(series, folder / "data.parquet")
+    labelled = series.to_arrow().append_column("kind", pa.array(kind))
+    pq.write_table(labelled, folder / "labelled.parquet")
+    steps = series.to_table().append_column("kind", pa.array(np.repeat(kind, 12)))
+    csv_format.write_csv(steps, folder / "long.csv")
+    (folder / "lines.jsonl").write_text("\n".join(map(json.dumps, labelled.to_pylist())))
+    (folder / "who.csv").write_text("id,who\n" + "".join(f"{i},w{i % 2}\n" for i in range(40)))
+    return folder
 
 
 @pytest.fixture(scope="session")

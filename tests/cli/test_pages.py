@@ -7,35 +7,16 @@ import zlib
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
 
 import refold
 from refold.cli._code_files import read_codes
 from refold.datasets import moving_ones
-from refold.sequences import as_sequences, read, write
-from small_data import untrained
+from refold.sequences import read
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Return a folder with sequences of two kinds, and a model of them."""
-    folder = tmp_path_factory.mktemp("report")
-    kind = np.arange(40) % 2
-    values = np.random.default_rng(0).normal(size=(40, 12, 2)) + 3 * kind[:, None, None]
-    series = as_sequences(values, names=["level", "flow"])
-    untrained(series).save(folder / "model.refold")
-    write(series, folder / "data.parquet")
-    labelled = series.to_arrow().append_column("kind", pa.array(kind))
-    pq.write_table(labelled, folder / "labelled.parquet")
-    (folder / "who.csv").write_text("id,who\n" + "".join(f"{i},w{i % 2}\n" for i in range(40)))
-    return folder
-
-
-def test_a_page_and_a_table(folder, tmp_path, run):
+def test_a_page_and_a_table(kinds, tmp_path, run):
     page = tmp_path / "page.html"
-    given = folder / "model.refold", folder / "labelled.parquet", "--label", "kind", "-o", page
+    given = kinds / "model.refold", kinds / "labelled.parquet", "--label", "kind", "-o", page
     shown = run("report", *given)
     lines = shown.out.splitlines()
     assert lines[0].split() == ["codes", "of", "3", "dimensions", "Refold", "PCA"]
@@ -47,11 +28,11 @@ def test_a_page_and_a_table(folder, tmp_path, run):
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_pca_of_training_data_and_labels_from_another_file(folder, tmp_path, run):
+def test_pca_of_training_data_and_labels_from_another_file(kinds, tmp_path, run):
     page = tmp_path / "page.html"
-    given = folder / "model.refold", folder / "data.parquet", "-q", "-o", page
-    beside = "--label", "who", "--labels", folder / "who.csv"
-    more = "--train", folder / "labelled.parquet", "--max-sequences", "30"
+    given = kinds / "model.refold", kinds / "data.parquet", "-q", "-o", page
+    beside = "--label", "who", "--labels", kinds / "who.csv"
+    more = "--train", kinds / "labelled.parquet", "--max-sequences", "30"
     assert run("report", *given, *beside, *more).err == ""
     text = page.read_text(encoding="utf-8")
     assert "fitted on 36 sequences of the training data" in text

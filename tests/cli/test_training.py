@@ -1,14 +1,13 @@
 """``refold fit --from``, ``curve`` and ``doctor``."""
 
 import json
-import signal
 
 import numpy as np
 import pytest
 
 import refold
-from refold import training
 from refold.sequences import read, write
+from small_data import interrupt_fits
 from training.test_reports import curves
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
@@ -85,15 +84,7 @@ def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
-    fit, calls = training.fit, []
-
-    def interrupted(*arguments, **options):
-        calls.append(None)
-        if len(calls) > 1:
-            signal.raise_signal(signal.SIGINT)
-        return fit(*arguments, **options)
-
-    monkeypatch.setattr(training, "fit", interrupted)
+    interrupt_fits(monkeypatch, after=1)
     picture = tmp_path / "curve.svg"
     shown = run("curve", data, "--sizes", "1,4,8", "-o", picture, "-q", *SHORT, code=130)
     assert [row.split()[0] for row in shown.out.splitlines()[1:]] == ["1"]
