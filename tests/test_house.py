@@ -155,7 +155,7 @@ OUTSIDE = [
     ("sequences/_schema.py", "import polars", "does not name the package polars"),
     ("cli/training.py", "from refold.training import Training", "does not name training"),
     (
-        "datasets/_registry.py",
+        "datasets/_data_sets.py",
         "from refold.sequences._parts import Parts",
         "it is private to sequences",
     ),

@@ -25,31 +25,23 @@ def ae():
     return untrained(WAVES, latent_dim=4)
 
 
-CALLS = {
+PAIRS = ["explained_variance", "exact", "entry_errors", "compare", "copies"]
+PAIRS += [f"errors_by_{group}" for group in ("feature", "sequence", "length", "position")]
+CALLS = {name: (getattr(evaluation, name), WAVES, BACK) for name in PAIRS} | {
     "nmse": (evaluation.nmse, WAVES, BACK, SCALER),
-    "explained_variance": (evaluation.explained_variance, WAVES, BACK),
     "fidelity": (evaluation.fidelity, WAVES, BACK, SCALER),
-    "exact": (evaluation.exact, WAVES, BACK),
     "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
-    "entry_errors": (evaluation.entry_errors, WAVES, BACK),
-    "errors_by_feature": (evaluation.errors_by_feature, WAVES, BACK),
-    "errors_by_sequence": (evaluation.errors_by_sequence, WAVES, BACK),
-    "errors_by_length": (evaluation.errors_by_length, WAVES, BACK),
-    "errors_by_position": (evaluation.errors_by_position, WAVES, BACK),
-    "compare": (evaluation.compare, WAVES, BACK),
-    "copies": (evaluation.copies, WAVES, BACK),
     "pick_season": (evaluation.pick_season, WAVES),
     "seasonal_naive": (evaluation.seasonal_naive, WAVES, 2, 3),
     "pca_cross_fit": (evaluation.pca_cross_fit, WAVES, 2),
     "forecast_errors": (evaluation.forecast_errors, WAVES, BACK, BACK, SCALER),
     "latent_dimensions": (diagnosis.latent_dimensions, "model", CODES),
     "sweep": (diagnosis.sweep, "model", CODES, 0),
-    "probe": (evaluation.probe, CODES, np.arange(12) % 2),
+    "probe": (lambda codes: evaluation.probe(codes, np.arange(12) % 2), CODES),
     "conformal_p_values": (evaluation.conformal_p_values, CODES[0], CODES[1]),
     "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
     "code_map": (plots.code_map, CODES),
     "code_plane": (plots.code_plane, CODES),
-    "reconstruction": (plots.reconstruction, WAVES[0], BACK[0]),
     "reconstructions": (plots.reconstructions, WAVES, BACK),
     "anomalies": (plots.anomalies, WAVES[:1], np.ones(8)),
     "plots.forecast": (plots.forecast, WAVES, None),
@@ -58,11 +50,8 @@ CALLS = {
     "loss_curves": (plots.loss_curves, {"loss": [1.0]}),
     "lengths": (plots.lengths, [3, 4]),
     "error_by_feature": (plots.error_by_feature, {"Refold": [1.0]}, ["x"]),
-    "error_by_length": (plots.error_by_length, None),
-    "error_by_position": (plots.error_by_position, None),
     "error_by_size": (plots.error_by_size, None),
     "report": (report.report, "model", WAVES, "page.html"),
-    "search.draw": (search.draw, "model", None),
     "search.cluster": (search.cluster, "model", WAVES),
     "nearest": (search.nearest, CODES, CODES, 1),
     "to_onnx": (to_onnx, "model", "model.onnx"),
@@ -77,8 +66,8 @@ def test_an_argument_of_a_wrong_kind_is_refused_or_read(name, ae, tmp_path, monk
     wrong = [ae, refold.SequenceAutoencoder(), refold.SequenceAutoencoder, None, 3, 0.5, CODES[0]]
     wrong += [np.zeros((2, 3, 4)), WAVES, [], SCALER]
     for place, right in enumerate(arguments):
-        if isinstance(right, str) or (name == "probe" and place):
-            continue  # a path; labels can be anything
+        if isinstance(right, str):
+            continue  # a path
         for other in wrong:
             changed = [*arguments[:place], other, *arguments[place + 1 :]]
             with warnings.catch_warnings(), contextlib.suppress(RefoldError):

@@ -24,64 +24,42 @@ def data(code, seed=0):
     return sines.with_values(values)
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    return untrained(data(-99999), missing_values=[-99999])
-
-
-def test_a_number_for_missing_values_acts_like_nan(fitted):
-    with_nan = untrained(data(np.nan))
+def test_a_number_for_missing_values_acts_like_nan_and_the_model_remembers_it(tmp_path):
+    fitted = untrained(data(-99999), missing_values=[-99999])
     codes = fitted.transform(data(-99999))
-    np.testing.assert_array_equal(codes, with_nan.transform(data(np.nan)))
-    assert fitted.score(data(-99999)) == with_nan.score(data(np.nan))
-
-
-def test_the_model_remembers_the_number(fitted, tmp_path):
+    np.testing.assert_array_equal(codes, untrained(data(np.nan)).transform(data(np.nan)))
+    assert fitted.score(data(-99999)) == fitted.score(data(np.nan))
     fitted.save(tmp_path / "m.refold")
     loaded = SequenceAutoencoder.load(tmp_path / "m.refold")
     assert loaded.missing_values == [-99999]
     copied = pickle.loads(pickle.dumps(fitted))  # noqa: S301
     for ae in (loaded, copied):
-        codes = ae.transform(data(-99999))
-        np.testing.assert_array_equal(codes, fitted.transform(data(np.nan)))
+        np.testing.assert_array_equal(ae.transform(data(-99999)), codes)
     np.testing.assert_array_equal(*(loaded.encoder_inputs(data(code)) for code in (-99999, np.nan)))
     loaded.calibrate(data(-99999, seed=1))
-    found = [loaded.detect(data(code, seed=2), alpha=0.1) for code in (-99999, np.nan)]
-    np.testing.assert_array_equal(*(one.p_values for one in found))
-
-
-def test_bad_numbers():
+    detections = [loaded.detect(data(code, seed=2), alpha=0.1) for code in (-99999, np.nan)]
+    np.testing.assert_array_equal(*(detection.p_values for detection in detections))
     with pytest.raises(ParameterError, match=r"must be a finite number .* Got 'none'"):
         SequenceAutoencoder(missing_values="none").fit([[1.0, 2.0]])
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("missing")
-    for name, code in (("code", -99999), ("nan", np.nan)):
-        write(data(code), folder / f"{name}.csv")
-    return folder
-
-
 @pytest.mark.usefixtures("no_epochs")
-def test_the_command_line_has_the_option(files, capsys):
-    model, out = str(files / "m.refold"), str(files / "codes.npy")
-    arguments = ["fit", str(files / "code.csv"), "-o", model, *FIT, "--seed", "0"]
+def test_the_command_line_has_the_option_and_warns_without_it(tmp_path, capsys):
+    for name, code in (("code", -99999), ("nan", np.nan)):
+        write(data(code), tmp_path / f"{name}.csv")
+    model, out = str(tmp_path / "m.refold"), str(tmp_path / "codes.npy")
+    arguments = ["fit", str(tmp_path / "code.csv"), "-o", model, *FIT, "--seed", "0"]
     assert main([*arguments, "--missing", "-99999,-9999", "--missing", "1e20"]) == 0
     assert SequenceAutoencoder.load(model).missing_values == [-99999, -9999, 1e20]
     codes = []
     for name in ("code", "nan"):
-        assert main(["encode", model, str(files / f"{name}.csv"), "-o", out, "-q"]) == 0
+        assert main(["encode", model, str(tmp_path / f"{name}.csv"), "-o", out, "-q"]) == 0
         codes.append(np.load(out))
     np.testing.assert_array_equal(*codes)
     assert capsys.readouterr().err == ""
     assert main([*arguments, "--missing", "1,,2"]) == 2
     assert "--missing" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_without_the_argument_the_fit_warns(files, capsys):
-    assert main(["fit", str(files / "code.csv"), "-o", str(files / "n.refold"), *FIT]) == 0
+    assert main([*arguments[:2], "-o", str(tmp_path / "n.refold"), *FIT]) == 0
     line = capsys.readouterr().err
-    assert "-99999 occurs 3 times in column 'x0' (first in sequence 0, step 3)" in line
+    assert "-99999 occurs in 'x0' 3 times, first at sequence 0, step 3, column 'x0'" in line
     assert "pass --missing -99999." in line

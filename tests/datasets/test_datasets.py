@@ -22,16 +22,10 @@ def test_moving_ones_have_their_one_at_the_step():
     ones = moving_ones(500)
     assert [column.type for column in ones.schema.columns] == ["binary"] * 8
     for length, sequence in zip(ones.lengths, ones, strict=True):
-        expected = np.zeros((length, 8))
-        for t in range(min(length, 8)):
-            expected[t, t] = 1
-        np.testing.assert_array_equal(sequence, expected)
+        np.testing.assert_array_equal(sequence, np.eye(length, 8))
     # the smallest and the largest length occur half as often as the others
     counts = np.bincount(moving_ones(20_000).lengths)
     np.testing.assert_allclose(counts, [1000, *[2000] * 9, 1000], rtol=0.15)
-
-
-def test_question_array_is_padded_with_zeros():
     x, lengths = question_array()
     assert (x.shape, x.dtype, set(lengths)) == ((1200, 10, 5), np.float32, set(range(11)))
     np.testing.assert_array_equal(x.sum(axis=(1, 2)), np.minimum(lengths, 5))
@@ -72,32 +66,28 @@ def test_japanese_vowels_are_those_of_the_archive():
     first = vowels.train[0]
     assert first.dtype == np.float32
     np.testing.assert_allclose(first[:4, 0], [1.860936, 1.891651, 1.939205, 1.717517], atol=1e-6)
-    assert np.round(float(first[0, 1]), 6) == -0.207383
     source = (files("refold.datasets") / "data" / "SOURCE.md").read_text()
     assert "10.24432/C5NS47" in source
     assert "CC BY 4.0" in source
 
 
-@pytest.mark.parametrize("name", names())
-def test_every_data_set_loads_with_n_sequences(name):
-    assert len(load(name, n=3)) == 3
-    assert len(load(name)) >= 4
-
-
 def test_names_seeds_and_labels():
+    for name in names():
+        assert len(load(name, n=3)) == 3
     lengths = load("moving-ones", n=30, seed=2).lengths
     np.testing.assert_array_equal(lengths, moving_ones(30, seed=2).lengths)
     assert (lengths != moving_ones(30, seed=3).lengths).any()
     vowels = japanese_vowels()
     np.testing.assert_array_equal(load("japanese-vowels-test").values, vowels.test.values)
-    np.testing.assert_array_equal(labels_of("japanese-vowels-test")[1], vowels.test_labels)
+    column, labels = labels_of("japanese-vowels-test")
+    assert column == "speaker"
+    np.testing.assert_array_equal(labels, vowels.test_labels)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: moving_ones(2.5), "n must be a positive integer"),
-        (lambda: question_array(-3), "n must be a positive integer"),
         (lambda: noisy_sines(5, seed=-1), r"seed must be an integer of at least 0\. Got -1"),
         (lambda: random_one_hot(3, 10, min_steps=12), "steps must be an integer of at least 12"),
         (lambda: noisy_sines(3, noise=float("nan")), "noise must be a number of at least 0"),
@@ -105,7 +95,7 @@ def test_names_seeds_and_labels():
         (lambda: load("ramps", n=5), r"ramps has 4 sequences\. Got n=5"),
         (lambda: labels_of("ramps"), "ramps has no labels. Data sets with labels: japanese-vow"),
     ],
-    ids=range(8),
+    ids=range(7),
 )
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ParameterError, match=message):

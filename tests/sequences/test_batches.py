@@ -18,9 +18,7 @@ def rows_of(run):
     return run.rows[run.rows >= 0]
 
 
-@pytest.mark.parametrize(
-    ("lengths", "size", "seed"), [([4], 4, None), ([0, 0, 3], 2, 3), (range(300), 8, 3)]
-)
+@pytest.mark.parametrize(("lengths", "size", "seed"), [([0, 0, 3], 2, None), (range(300), 8, 3)])
 def test_every_sequence_occurs_once_per_epoch(lengths, size, seed):
     lengths = np.array(lengths)
     batches = Batches(lengths, size)
@@ -87,10 +85,6 @@ def test_each_process_has_its_columns_of_each_batch():
             assert (np.searchsorted(offsets, members, side="right") - 1 == part).all()
             seen += members.tolist()
     assert sorted(seen) == rows.tolist()
-    batches = Batches(np.full(50, 7), 4, part_offsets=np.array([0, 46, 50]))
-    (run,) = batches.epoch(np.arange(50), seed=0)
-    shares = (run.rows[: run.num_batches, 2:] >= 0).sum(axis=1)
-    assert np.flatnonzero(shares).tolist() == [0, 11], "a small part is spread over the epoch"
 
 
 def test_padded_arrays_mark_missing_unknown_and_padded_values():

@@ -68,25 +68,17 @@ def test_a_constant_column_is_scaled_by_one_with_one_warning():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_binary_and_categorical_columns_pass_through(mode):
-    sequences = as_sequences([[[0, "a", 5.0], [1, "b", 6.0]], [[1, "a", 9.0], [1, None, 7.0]]])
+def test_other_columns_pass_through_and_counts_stay_positive(mode):
+    rows = [[[0, "a", 0], [1, "b", 300]], [[1, "a", 9], [1, None, 1001]]]
+    sequences = as_sequences(rows, column_types={"x2": "count"})
     scaler = Scaler.fit(sequences, mode)
     scaled = scaler.transform(sequences)
     np.testing.assert_array_equal(scaled.values[:, :2], sequences.values[:, :2])
-    assert scaler.statistics(sequences).shape == (2, 2 if mode == "sequence" else 0)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_scaled_counts_are_positive_and_come_back(mode):
-    counts = Sequences.from_list([[0, 300, 17], [2, 9, 1001, 4]], column_types="count")
-    scaler = Scaler.fit(counts, mode)
-    scaled = scaler.transform(counts)
-    assert scaled.values.min() == 0
-    back = scaler.inverse_transform(scaled, scaler.statistics(counts))
-    np.testing.assert_array_equal(back.values, counts.values)
-
-
-# Ranges
+    assert scaled.values[:, 2].min() == 0
+    statistics = scaler.statistics(sequences)
+    assert statistics.shape == (2, 2 if mode == "sequence" else 0)
+    back = scaler.inverse_transform(scaled, statistics)
+    np.testing.assert_array_equal(back.values, sequences.values)
 
 
 def test_clipped_to_the_range_of_each_column():
@@ -97,11 +89,6 @@ def test_clipped_to_the_range_of_each_column():
     least, greatest = np.nanmin(sequences.values, axis=0), np.nanmax(sequences.values, axis=0)
     np.testing.assert_array_equal(clipped.values, np.clip(wide.values, least, greatest))
     assert clipped.values.dtype == np.float32
-    labels = Sequences.from_list([[(1.5, 0), (NAN, 2)]], column_types=["numeric", "categorical"])
-    assert Scaler.fit(labels, None).least_.tolist() == [1.5, -np.inf]
-
-
-# Errors
 
 
 def test_wrong_use():
@@ -112,8 +99,6 @@ def test_wrong_use():
         Scaler.fit(as_sequences([[1.0, 1e308]]))
     with pytest.raises(DataError, match="lacks the entry 'mode'"):
         Scaler.from_dict({})
-    with pytest.raises(DataError, match="all 2 sequences are empty"):
-        Scaler.fit(as_sequences([[], []]))
     with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
         Scaler.fit(as_sequences([[[1.0, None]], [[2.0, None]]]))
     scaler = Scaler.fit(sequences, "sequence")

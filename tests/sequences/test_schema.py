@@ -31,14 +31,14 @@ def test_columns_by_type_and_json():
     columns = ("x", "numeric"), ("event", "categorical", ("a", "b", "c")), ("on", "binary")
     mixed = Schema(tuple(Column(*column) for column in columns), missing=(-9999,))
     assert mixed.numeric.tolist() == [True, False, False]
-    assert (mixed.binary.tolist(), mixed.categorical.tolist()) == ([2], [1])
+    assert mixed.categorical.tolist() == [1]
     assert mixed.output_width == 5
     integers = Schema((Column("token", "categorical", (3, 5)),), "tokens")
     for schema in (mixed, integers):
         assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
 
 
-X, Y = Column("x", "numeric"), Column("y", "numeric")
+X = Column("x", "numeric")
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,8 @@ X, Y = Column("x", "numeric"), Column("y", "numeric")
     [
         (lambda: Column("", "numeric"), "name must be text that is not empty"),
         (lambda: Column("x", "numeric", ("a",)), r"Got \('a',\) of the numeric column 'x'"),
-        (lambda: Column("x", "categorical", ("a", "a")), "must be distinct strings, or distinct"),
         (lambda: Schema((X, X)), "two columns named 'x'. Rename one"),
         (lambda: Schema((X,), "tokens"), "'tokens' needs one categorical column. Got 1 numeric"),
-        (lambda: Schema((X, Y), "series"), "'series' needs one column. Got 2 numeric"),
         (lambda: Schema.from_dict({}), "A schema must be a dictionary"),
     ],
 )
@@ -113,16 +111,11 @@ def test_unknown_categories_are_counted_in_one_warning():
 SPEED = Schema((Column("speed", "numeric"), Column("on", "binary")))
 
 
-@pytest.mark.parametrize(
-    ("names", "values", "aligned"),
-    [
-        (["on", "speed"], [[1.0, 5.0], [0.0, 6.0]], [[5.0, 1.0], [6.0, 0.0]]),
-        (None, [[5.0, 1.0]], [[5.0, 1.0]]),
-    ],
-)
-def test_columns_are_matched_by_name_or_position(names, values, aligned):
-    sequences = Sequences.from_list([values], names=names)
-    np.testing.assert_array_equal(sequences.align(SPEED).values, aligned)
+def test_columns_are_matched_by_name_or_position():
+    swapped = Sequences.from_list([[[1.0, 5.0], [0.0, 6.0]]], names=["on", "speed"])
+    np.testing.assert_array_equal(swapped.align(SPEED).values, [[5.0, 1.0], [6.0, 0.0]])
+    unnamed = Sequences.from_list([[[5.0, 1.0]]])
+    np.testing.assert_array_equal(unnamed.align(SPEED).values, [[5.0, 1.0]])
 
 
 @pytest.mark.parametrize(
@@ -141,9 +134,7 @@ def test_another_schema_is_refused(row, names, message):
 
 def test_categories_are_compared_as_text_if_one_side_is_text():
     sleep = Sequences.from_list([["1", "2", "N5"]]).schema
-    for column_types in (None, "categorical"):
-        aligned = Sequences.from_list([[2, 1], []], column_types=column_types).align(sleep)
-        assert aligned.to_list() == [["2", "1"], []]
+    assert Sequences.from_list([[2, 1], []]).align(sleep).to_list() == [["2", "1"], []]
     answers = Sequences.from_list([["No", "TRUE", "False"]]).schema
     assert Sequences.from_list([[True, False]]).align(answers).to_list() == [["TRUE", "False"]]
     codes = Sequences.from_list([[1, 2]], column_types="categorical").schema
@@ -151,19 +142,10 @@ def test_categories_are_compared_as_text_if_one_side_is_text():
         aligned = Sequences.from_list([["2", "N5"]]).align(codes)
     assert aligned.values[:, 0].tolist() == [1, 2]
 
-
-@pytest.mark.parametrize(
-    ("fitted", "column_types", "data", "message"),
-    [
-        ([["1", "2"]], None, [[5, 7]], "holds numeric values, but the model was fitted on text"),
-        ([[1, 2]], None, ["ab"], "holds text categories, but the model was fitted on numeric"),
-        ([[1, 2]], "categorical", [[0.5]], "Got 0.5 at sequence 0, step 0, column 'x0'"),
-    ],
-)
-def test_text_and_numbers_cannot_be_aligned(fitted, column_types, data, message):
-    schema = Sequences.from_list(fitted, column_types=column_types).schema
-    with pytest.raises(DataError, match=message):
-        Sequences.from_list(data).align(schema)
+    with pytest.raises(SchemaError, match="holds numeric values, but the model was fitted on te"):
+        Sequences.from_list([[5, 7]]).align(sleep)
+    with pytest.raises(DataError, match=r"Got 0\.5 at sequence 0, step 0, column 'x0'"):
+        Sequences.from_list([[0.5]]).align(codes)
 
 
 # Numbers that stand for a missing value
@@ -190,8 +172,5 @@ def test_numbers_have_the_precision_of_the_data_and_are_kept_in_files(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "a.parquet")[0], marked[0])
     assert Schema.from_dict(marked.schema.to_dict()).missing == (1e20, 999.9)
 
-
-@pytest.mark.parametrize("values", ["-99999", [np.nan], [[1.0]]])
-def test_bad_numbers(values):
     with pytest.raises(ParameterError, match="must be a finite number or a list of them"):
-        mark_missing(Sequences.from_list([[1.0]]), values)
+        mark_missing(Sequences.from_list([[1.0]]), [np.nan])

@@ -76,10 +76,10 @@ def test_categories_and_missing_entries_of_other_tools():
     sequences = Sequences.from_table(frame, id="id")
     assert sequences.ids.tolist() == ["p", "q"]
     np.testing.assert_array_equal(sequences.values[:, 0], [0, 1, np.nan])
-    for values in (pd.array([1, 0, None], dtype="Int64"), pd.array([True, False, None])):
-        sequences = Sequences.from_table(pd.DataFrame({"id": 1, "x": values}), id="id")
-        assert sequences.schema.columns[0].type == "binary"
-        np.testing.assert_array_equal(sequences.values[:, 0], [1, 0, np.nan])
+    frame = pd.DataFrame({"id": 1, "x": pd.array([1, 0, None], dtype="Int64")})
+    sequences = Sequences.from_table(frame, id="id")
+    assert sequences.schema.columns[0].type == "binary"
+    np.testing.assert_array_equal(sequences.values[:, 0], [1, 0, np.nan])
     chunks = [pa.table({"id": pa.array([name]).dictionary_encode(), "x": [1.0]}) for name in "aab"]
     assert Sequences.from_table(pa.concat_tables(chunks), id="id").lengths.tolist() == [2, 1]
 
@@ -98,14 +98,12 @@ def test_numbers_as_text():
     [
         ([2.5, 1.0], ["2.5", "1.0"]),
         ([2**63, -5], [str(2**63), "-5"]),
-        (np.array([2**64 - 1, 5], np.uint64), [str(2**64 - 1), "5"]),
         ([dt.date(2024, 1, 1)] * 2, ["2024-01-01"]),
     ],
 )
 def test_ids_of_any_type(values, ids):
-    table = {"id": values, "x": [1.0, 2.0]}
-    assert Sequences.from_table(table, id="id").ids.tolist() == ids  # without times
-    assert Sequences.from_table(pd.DataFrame(table), id="id").ids.tolist() == ids
+    frame = pd.DataFrame({"id": values, "x": [1.0, 2.0]})
+    assert Sequences.from_table(frame, id="id").ids.tolist() == ids
 
 
 WHO, TIME, ID = {"id": "who"}, {"id": "who", "time": "when"}, {"id": "id"}
@@ -118,11 +116,8 @@ BAD = [
     (COLUMNS | {"time_gap": [2] * 4}, {**TIME, "time_gaps": True}, "columns named 'time_gap'. Ren"),
     (COLUMNS | {"who": [1, None, 2, 2]}, WHO, "Row 1 has no id in column"),
     ({"who": [1, 1], "x": [1.0]}, WHO, "Got 1 rows of column 'x' for 2 rows of column 'who'"),
-    ({"who": 1, "x": [1.0]}, WHO, "Column 'who' cannot be read. 'int' object is not"),
     ({"who": [1], "x": [dt.date(2024, 1, 1)]}, WHO, "'x' holds dates"),
     ({"who": [[1], [1, 2]], "x": [1, 2]}, WHO, "'who' holds list.* Expected ids"),
-    ({"who": [1, "a"], "x": [1.0, 2.0]}, WHO, "'who' cannot be read. .*'a'.*, all of text"),
-    ({"who": [7, 7], "x": [1.0, np.inf]}, WHO, r"infinite value at sequence 0 \(id 7\), step 1, c"),
     (pd.DataFrame({"who": [1, 1], "x": [1.0, "one"]}), WHO, "'x' cannot be read. .*'one' with"),
     (pd.DataFrame([[1, 2, 3]], columns=["id", "x", "x"]), ID, "two columns named 'x'"),
     (DAMAGED, ID, "metadata of the table hold a damaged schema"),
@@ -130,13 +125,8 @@ BAD = [
     ([1, 2], ID, r"Expected a pandas, polars or Arrow table.* Got list"),
 ]
 BAD_TIMES = [
-    (
-        [3, 1, 7, 3],
-        "Id 'b' has the time '1' in row 1, after '3' in row 0. Sort the table with",
-    ),
     ([1, 3, 7, 3], "Id 'b' has the time '3' in row 3, after '3' in row 1. Sort the ta"),
     ([3, None, 7, 2], "Column 'when' cannot order the steps: row 1 has no time"),
-    (["noon", "2", "3", "4"], "it holds text such as 'noon', in row 0"),
     (["1", "2", "7", "x3"], "it holds text such as 'x3', in row 3. Expected all numbers"),
     ([True, False, True, False], "cannot order the steps: it holds bool values"),
 ]
@@ -174,7 +164,6 @@ DAYS = [dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(60)]
 # `NANOSECONDS`.
 TIMES = {
     "int8": (pa.array(np.arange(-120, 120, 4).astype(np.int8)), 1.0, 4),
-    "float32": (pa.array(np.arange(60, dtype=np.float32) / 4), 1.0, 0.25),
     "uint64": (pa.array((NANOSECONDS + 2**62).astype(np.uint64)), 1.0, None),
     "ns": (pa.array(NANOSECONDS, pa.timestamp("ns")), 1e9, None),
     "date": (pa.array(DAYS), 0, 86_400),
@@ -212,9 +201,6 @@ def test_gaps_of_files(tmp_path):
     assert sequences.schema.names == ("page", "time_gap")
     assert sequences.lengths.tolist() == [2, 0]
     assert sequences[0][:, 1].tolist() == [0.0, 2.5]
-    (tmp_path / "empty.csv").write_text("id,time,page\na,,\nb,,\n")
-    empty = read(tmp_path / "empty.csv", time_gaps=True)
-    assert (empty.lengths.tolist(), empty.schema.names) == ([0, 0], ("page", "time_gap"))
     events = b'{"id": "a", "time": 4, "page": "x"}\n{"id": "a", "time": 1, "page": "y"}\n'
     sequences = read(io.BytesIO(events), format="jsonl", sort=True, time_gaps=True)
     assert sequences[0].tolist() == [["y", 0.0], ["x", 3.0]]
@@ -257,8 +243,6 @@ def test_several_columns_of_lists_and_ids():
     assert str(sequences).endswith("1 numeric, 1 binary, 1 categorical)")
     np.testing.assert_array_equal(sequences.values[1], [np.nan, 0, np.nan])
     assert as_sequences(pd.DataFrame(table), names=["on"]).schema.names == ("on",)
-    words = Sequences.from_arrow(pa.table({"id": [5], "word": ["ab"]}))
-    assert (words.ids.tolist(), words.schema.names) == ([5], ("word",))
 
 
 UNEVEN = {"id": ["p", "Q"], "x": [[1.0, 2.0], [3.0]], "y": [[1.0, 2.0], [3.0, 4.0]]}
@@ -273,7 +257,6 @@ INFINITE = {"id": ["p", "q"], "x": [[1.0], [2.0, float("inf")]]}
         ({"x": [[1.0]], "y": [1.0]}, {"columns": ["x", "y"]}, "'y' has the type double. Expected"),
         ({"x": [[[1.0, 2.0]], [[1.0]]]}, {}, "Sequence 1 has a step of 1 features in column 'x'"),
         (INFINITE, {}, r"infinite value at sequence 1 \(id 'q'\), step 1, column 'x'"),
-        ({"id": [None, "q"], "x": [[1.0], [2.0]]}, {}, "Sequence 0 has no id"),
     ],
 )
 def test_bad_tables_of_lists(table, options, message):

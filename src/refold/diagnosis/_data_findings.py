@@ -201,7 +201,7 @@ def _repeated_end(sample: Sequences, warned: str) -> Iterator[Finding]:
         "repeated-end",
         f"All sequences have {lengths[0]} steps, and {padded.sum()} of {len(sample)} end with "
         f"{_RUN} or more equal steps, as padded ones do. If this is padding, give the true "
-        "lengths: Sequences.from_array(x, lengths=...), or from_padded(x, padding_value=...).",
+        "lengths: Sequences.from_array(x, lengths=...), or the padding_value=.",
     )
 
 

@@ -36,10 +36,10 @@ from refold.files.tables import (
     step_type,
     to_long_table,
 )
-from refold.sequences._arrow_columns import integers_from_text, matches
 from refold.sequences._parts import Rows, resolve_column_types
 from refold.sequences._schema import check_unique
 from refold.sequences._sequences import Sequences
+from refold.sequences._tables import integers_from_text, matches
 from refold.sequences.types import CATEGORICAL
 
 _DELIMITERS = (",", ";", "\t", "|")

@@ -25,14 +25,6 @@ from refold._support.output import log, warn
 from refold.errors import DataError, FileAccessError, RefoldError
 from refold.files.parquet import PART_BYTES, ParquetFiles
 from refold.files.tables import Part, TableOptions, from_long_table, naming, rows_of
-from refold.sequences._arrow_columns import (
-    as_raw,
-    check_has_ids,
-    has_lists,
-    known_types,
-    metadata_of,
-    stored_schema,
-)
 from refold.sequences._parts import (
     Places,
     encode_parts,
@@ -42,7 +34,17 @@ from refold.sequences._parts import (
 )
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import first_rows, parts_from_arrow, with_time_gaps
+from refold.sequences._tables import (
+    as_raw,
+    check_has_ids,
+    first_rows,
+    has_lists,
+    known_types,
+    metadata_of,
+    parts_from_arrow,
+    stored_schema,
+    with_time_gaps,
+)
 from refold.sequences.types import CATEGORICAL
 
 # The environment variable with the cache folder; by default that of the user.

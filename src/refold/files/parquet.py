@@ -32,14 +32,14 @@ from refold.files.tables import (
     naming,
     to_long_table,
 )
-from refold.sequences._arrow_columns import (
+from refold.sequences._parts import resolve_column_types
+from refold.sequences._schema import Column, Layout, Schema, check_unique, union_of
+from refold.sequences._sequences import Sequences
+from refold.sequences._tables import (
     metadata_of,
     pandas_index,
     stored_schema,
 )
-from refold.sequences._parts import resolve_column_types
-from refold.sequences._schema import Column, Layout, Schema, check_unique, union_of
-from refold.sequences._sequences import Sequences
 
 # Approximate memory of the rows of a part.
 PART_BYTES = 2 << 20

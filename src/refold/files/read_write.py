@@ -37,10 +37,10 @@ from refold.files.tables import (
 )
 from refold.files.text import TEXT
 from refold.files.ts import TS
-from refold.sequences._arrow_columns import is_table
 from refold.sequences._parts import ColumnTypes, is_missing
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._sets import as_sequences
+from refold.sequences._tables import is_table
 
 # To add a format, write a module with a `Format` and name it here.
 FORMATS = {

@@ -15,15 +15,6 @@ import pyarrow as pa
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
 from refold.errors import FileFormatError, RefoldError, SchemaError, argument
-from refold.sequences._arrow_columns import (
-    as_raw,
-    check_has_ids,
-    check_id_is_no_feature,
-    check_id_type,
-    has_lists,
-    is_nested,
-    pandas_index,
-)
 from refold.sequences._lists import lengths_without, parts_from_list
 from refold.sequences._parts import (
     PLAIN_ROWS,
@@ -35,8 +26,15 @@ from refold.sequences._parts import (
 )
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
+    as_raw,
+    check_has_ids,
+    check_id_is_no_feature,
+    check_id_type,
     check_times,
     first_rows,
+    has_lists,
+    is_nested,
+    pandas_index,
     parts_from_table,
     table_from_parts,
 )

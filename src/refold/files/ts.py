@@ -16,10 +16,10 @@ import pyarrow as pa
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, check_numbers_only, decode_utf8
 from refold.files.tables import check_label
-from refold.sequences._arrow_columns import integers_from_text
 from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import ColumnTypes, Rows
 from refold.sequences._sequences import Sequences
+from refold.sequences._tables import integers_from_text
 
 _FLAG, _COUNT, _TEXT = "true or false", "a positive integer", "text"
 # What follows each tag. The tags of a file may have capital letters.

@@ -21,7 +21,6 @@ from refold.files.tables import TableOptions as TableOptions
 from refold.files.tables import find_layout as find_layout
 from refold.files.tables import from_file_table as from_file_table
 from refold.files.tables import step_columns as step_columns
-from refold.sequences._arrow_columns import integers_from_text as integers_from_text
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchPlan as BatchPlan
 from refold.sequences._batches import input_and_target as input_and_target
@@ -57,3 +56,4 @@ from refold.sequences._sets import mark_missing as mark_missing
 from refold.sequences._sets import positions as positions
 from refold.sequences._sets import split_at as split_at
 from refold.sequences._sets import windows as windows
+from refold.sequences._tables import integers_from_text as integers_from_text

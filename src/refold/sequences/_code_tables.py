@@ -10,13 +10,13 @@ from refold._support.arrays import check_array
 from refold._support.output import warn
 from refold._support.rules import check, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
-from refold.sequences._arrow_columns import (
+from refold.sequences._parts import check_ids
+from refold.sequences._tables import (
     flatten_lists,
     has_lists,
     ids_to_arrow,
     open_table,
 )
-from refold.sequences._parts import check_ids
 
 # Name of the hash of a model in the metadata of a table, and in the attributes of a pandas frame.
 MODEL_KEY = "refold.model"

@@ -28,24 +28,17 @@ _MIN_CHANGES = 20
 _KEPT = 8
 # Maximum number of suspects at each end.
 _MAX_SUSPECTS = 3
-# Minimum number of other values next to a missing-value marker.
+# Minimum number of other values next to a missing-value marker, and next to any other suspect.
 _MIN_OTHERS_MARKER = 5
-# Minimum number of other values next to any other suspect.
 _MIN_OTHERS = 100
-# Minimum number of distinct other values.
+# Minimum number of distinct values next to a suspect that is no marker.
 _MIN_DISTINCT = 8
-# Minimum gap next to a missing-value marker, in ranges of the other values.
+# Minimum gap next to a missing-value marker, and next to any other suspect, in ranges of the other
+# values.
 _GAP_MARKER = 10.0
-# Minimum gap next to a negative number if all others are nonnegative, in the same unit.
-_GAP_NEGATIVE = 3.0
-# Minimum gap next to any other number, in the same unit.
 _GAP = 100.0
-# Share of a suspect above which the gap must be larger, because a signal may be on or off.
+# Maximum share of a suspect that is no marker: a signal may be on or off.
 _RARE = 0.01
-# Minimum gap next to a suspect that is not rare, in ranges of the other values.
-_GAP_FREQUENT = 10_000.0
-# Maximum share of a suspect that is no marker.
-_MINORITY = 0.5
 # Known markers made of repeated digits: 999, -9999, 999.9, -8888.
 _REPEATED = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
 # Known markers are also all numbers of at least this size, such as 1e20.
@@ -67,8 +60,8 @@ def data_warnings(source: Sequences) -> list[str]:
     --------
     >>> from refold.sequences import as_sequences
     >>> data_warnings(as_sequences([[0.1, 0.5, -99999.0, 0.3], [0.2, 0.4]]))
-    ["-99999 occurs once in column 'x0' (sequence 0, step 2), far from all other values (0.1 to \
-0.5). It dominates training. Correct it, or if it stands for missing values, pass \
+    ["-99999 occurs in 'x0' once at sequence 0, step 2, column 'x0', far from all other values \
+(0.1 to 0.5). It dominates training. Correct it, or if it stands for missing values, pass \
 missing_values=[-99999]."]
     """
     messages = [_one_step(source), _padding(source), *_outliers(source)]
@@ -126,7 +119,7 @@ def _padding(source: Sequences) -> str | None:
     those = f"{'the first ' * (len(part) < len(source))}{len(part)}"
     return (
         f"{count} of {those} sequences {end} with steps of zeros, as padded ones do. If this "
-        f"is padding, remove it, for example with Sequences.from_padded(x{argument})."
+        f"is padding, remove it with Sequences.from_array(x, padding_value=0{argument})."
     )
 
 
@@ -160,15 +153,12 @@ def _outlier_message(source: Sequences, suspects: list[_Suspect], fix: str) -> s
     """Describe a number by all columns in which it is suspicious."""
     first, count = suspects[0], sum(suspect.count for suspect in suspects)
     names = [source.schema.names[suspect.column] for suspect in suspects]
-    several = len(names) > 1
-    place = _first_location(source, first) + (f", column {names[0]!r}" if several else "")
-    columns = f"column{'s' if several else ''} {listed(names)}"
-    times = "once" if count == 1 else f"{count} times"
-    others = "" if several else f" ({first.least:.6g} to {first.greatest:.6g})"
+    times = "once" if count == 1 else f"{count} times, first"
     return (
-        f"{_shown(first.value)} occurs {times} in {columns} "
-        f"({'first in ' * (count > 1)}{place}), far from all other values{others}. It "
-        f"dominates training. Correct it, or if it stands for missing values, pass {fix}."
+        f"{_shown(first.value)} occurs in {listed(names)} {times} at "
+        f"{_first_location(source, first)}, far from all other values ({first.least:.6g} to "
+        f"{first.greatest:.6g}). It dominates training. Correct it, or if it stands for missing "
+        f"values, pass {fix}."
     )
 
 
@@ -181,7 +171,7 @@ def _first_location(source: Sequences, suspect: _Suspect) -> str:
             first += int(rows[0])
             break
         first += len(block.values)
-    return Places(source.offsets, source.ids)(first)
+    return Places(source.offsets, source.ids)(first, source.schema.names[suspect.column])
 
 
 class _Extremes:
@@ -228,22 +218,15 @@ def _suspects(extremes: _Extremes, column: int) -> list[_Suspect]:
 
 def _is_far(suspect: _Suspect, suspects: list[_Suspect], distinct: int, num_values: int) -> bool:
     """Return whether a value is far from those that are not suspects."""
-    least, greatest = suspect.least, suspect.greatest
     num_others = num_values - sum(other.count for other in suspects)
-    gap = max(least - suspect.value, suspect.value - greatest)
+    gap = max(suspect.least - suspect.value, suspect.value - suspect.greatest)
     # equal values have no range; the gap is then relative to them
-    width = (greatest - least) or _GAP_MARKER * max(1.0, abs(least))
-    if num_others >= _MIN_OTHERS_MARKER:
-        size, text = abs(suspect.value), _shown(suspect.value)
-        if size in _LIMITS or size >= _HUGE or _REPEATED.fullmatch(text):
-            return gap > _GAP_MARKER * width
-        is_negative_integer = suspect.value < 0 and suspect.value.is_integer()
-        if is_negative_integer and least >= 0 and suspect.count > 1 and distinct >= _MIN_DISTINCT:
-            return gap > _GAP_NEGATIVE * width
-    if num_others < _MIN_OTHERS or distinct < _MIN_DISTINCT:
-        return False
-    needed = _GAP if suspect.count <= max(1, _RARE * num_values) else _GAP_FREQUENT
-    return suspect.count < _MINORITY * num_values and gap > needed * width
+    width = (suspect.greatest - suspect.least) or _GAP_MARKER * max(1.0, abs(suspect.least))
+    size = abs(suspect.value)
+    if size in _LIMITS or size >= _HUGE or _REPEATED.fullmatch(_shown(suspect.value)):
+        return num_others >= _MIN_OTHERS_MARKER and gap > _GAP_MARKER * width
+    enough = num_others >= _MIN_OTHERS and distinct >= _MIN_DISTINCT
+    return enough and suspect.count <= max(1, _RARE * num_values) and gap > _GAP * width
 
 
 def _shown(value: float) -> str:

@@ -12,7 +12,6 @@ from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
 from refold._support.rules import check, check_one_each, check_some, one_of
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._arrow_columns import as_raw
 from refold.sequences._parts import (
     ColumnTypes,
     Parts,
@@ -81,8 +80,6 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(item, str):
         return object_array(item)
-    if hasattr(item, "column_names"):  # an Arrow table
-        return np.stack([as_raw(item[name], name) for name in item.column_names], axis=1)
     item = unmasked(item)
     is_array = hasattr(item, "__array__")
     is_list = hasattr(item, "__len__") and not isinstance(item, bytes | Mapping | set)
@@ -92,8 +89,8 @@ def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:
         array = np.asarray(item)
         if array.dtype.kind in "US":
             array = np.asarray(item, dtype=object)
-    except ValueError:
-        array = object_array(item)  # of lists of unequal length
+    except (ValueError, TypeError):  # lists of unequal length, or a table with dates and numbers
+        array = object_array(item)
     objects = array if array.dtype == object and array.ndim == 1 else ()
     if not (is_array or is_list) or array.ndim == 0:
         got = reprlib.repr(item)
@@ -120,22 +117,21 @@ def _check_same_form(
         names = None if columns is None else tuple(map(str, columns))
         return isinstance(items[i], str), arrays[i].shape[1:], names
 
-    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]  # others have any form
-    first = form(full[0]) if full else (False, (), None)
-    other = next((i for i in full if form(i) != first), None)
-    if other is None:
-        return first[2]
-
     def described(i: int) -> str:
         names = form(i)[2]
         columns = f" with the columns {names}" if names else ""
         shape = f"a {type(items[i]).__name__} of shape {arrays[i].shape}{columns}"
         return f"{shape} for {sequence_name(i, ids[i])}"
 
-    raise SchemaError(
-        f"Got {described(other)}, but {described(full[0])}. All sequences need the same features "
-        "in the same order, and either all or none are a str."
-    )
+    full = [i for i, array in enumerate(arrays) if array.shape != (0,)]  # others have any form
+    first = form(full[0]) if full else (False, (), None)
+    for i in full:
+        if form(i) != first:
+            raise SchemaError(
+                f"Got {described(i)}, but {described(full[0])}. All sequences need the same "
+                "features in the same order, and either all or none are a str."
+            )
+    return first[2]
 
 
 def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
@@ -162,33 +158,45 @@ def unmasked(x: Any) -> Any:
 # Arrays
 
 
-def rows_of_array(x: Any, lengths: Any = None) -> list[np.ndarray]:
-    """Return the sequences (length, F) or (length,) of an array, padded with NaN or by lengths."""
+def rows_of_array(
+    x: Any, lengths: Any = None, padding_value: float | str = np.nan, padding: str = "post"
+) -> list[np.ndarray]:
+    """Return the sequences (length, F) or (length,) of a padded array."""
+    check("padding", padding, one_of("post", "pre"))
     x = _check_array(x)
+    num_steps = x.shape[1]
     if lengths is None:
-        lengths = lengths_without(_steps_of(x, np.nan))
+        padded = _steps_of(x, padding_value)
+        lengths = lengths_without(padded, padding)
+        if not is_missing(padding_value):
+            _warn_if_ambiguous(padded, lengths, padding_value, padding)
     else:
         lengths = np.asarray(lengths).reshape(-1)
         check_one_each(len(lengths), argument("lengths"), len(x), "sequences")
-        wrong = np.flatnonzero(~np.isin(lengths, np.arange(x.shape[1] + 1)))
+        wrong = np.flatnonzero(~np.isin(lengths, np.arange(num_steps + 1)))
         if len(wrong):
             raise DataError(
                 f"Sequence {wrong[0]} has the length {lengths[wrong[0]]}. Expected an integer from "
-                f"0 to {x.shape[1]}, the number of steps of the array."
+                f"0 to {num_steps}, the number of steps of the array."
             )
-    return [row[: int(length)] for row, length in zip(x, lengths, strict=True)]
+        lengths = lengths.astype(np.int64)
+    starts = num_steps - lengths if padding == "pre" else 0 * lengths
+    return [row[i : i + n] for row, i, n in zip(x, starts, lengths, strict=True)]
 
 
-def rows_of_padded(x: Any, padding_value: float | str, padding: str) -> list[np.ndarray]:
-    """Return the sequences (length, F) or (length,) of an array that is padded with a value."""
-    check("padding", padding, one_of("post", "pre"))
-    x = _check_array(x)
-    padded = _steps_of(x, padding_value)
-    lengths = lengths_without(padded, padding)
-    _warn_if_ambiguous(padded, lengths, padding_value, padding)
-    starts = x.shape[1] - lengths if padding == "pre" else 0 * lengths
-    ends = starts + lengths
-    return [row[start:end] for row, start, end in zip(x, starts, ends, strict=True)]
+def rows_from_aeon(x: Any) -> list[np.ndarray]:
+    """Return the cases (length, channels) or (length,) of an aeon collection."""
+    if isinstance(x, list | tuple):
+        return [np.asarray(unmasked(case)).T for case in x]
+    if isinstance(x, np.ndarray) and x.ndim in {2, 3}:
+        # aeon puts channels before time points
+        return rows_of_array(unmasked(x).swapaxes(1, -1))
+    shape = f" of shape {x.shape}" if isinstance(x, np.ndarray) else ""
+    raise DataError(
+        f"Got a {type(x).__name__}{shape}. Expected aeon's layout: an array of shape (n_cases, "
+        "n_channels, n_timepoints) or (n_cases, n_timepoints), or a list of arrays of shape "
+        "(n_channels, n_timepoints). Sequences.from_table takes frames."
+    )
 
 
 def _check_array(x: Any) -> np.ndarray:
@@ -224,18 +232,17 @@ def _warn_if_ambiguous(
     """Warn if steps treated as padding may be data."""
     stray = int(_inside(padded, padding).any(axis=1).sum())
     trimmed = int((lengths < padded.shape[1]).sum())
-    other_side = ", or padding='pre' if the padding is in front" if padding == "post" else ""
-    advice = f"Pass the lengths: Sequences.from_array(x, lengths=...){other_side}."
+    doubt = ""
     # leading steps of this value are as the default padding of Keras makes them
     if stray and (trimmed or (padding == "post" and padded[:, 0].any())):
-        warn(
-            f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {stray} "
-            f"sequences have such steps elsewhere, so they may be data. {advice}"
-        )
+        doubt = f"{stray} sequences have such steps elsewhere"
     elif trimmed and lengths.max() < padded.shape[1]:
+        doubt = f"no sequence fills the {padded.shape[1]} steps of the array"
+    if doubt:
+        other_side = ", or padding='pre' if the padding is in front" if padding == "post" else ""
         warn(
-            f"No sequence fills the {padded.shape[1]} steps of the array, so steps of {value!r} "
-            f"at the end may be data. {advice}"
+            f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {doubt}, so "
+            f"they may be data. Pass lengths= instead{other_side}."
         )
 
 

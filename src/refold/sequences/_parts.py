@@ -16,21 +16,13 @@ import numpy as np
 
 from refold._support.rules import check_one_each
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._schema import (
-    Column,
-    Layout,
-    Schema,
-    check_column_type,
-    listed,
-    similar,
-)
+from refold.sequences._schema import Column, Layout, Schema, check_column_type, listed
 from refold.sequences.types import (
     BINARY,
     CATEGORICAL,
     COLUMN_TYPES,
     NUMERIC,
     Where,
-    inferred_type,
     refuse,
 )
 
@@ -125,7 +117,7 @@ def resolve_column_types(column_types: ColumnTypes, names: Sequence[str]) -> lis
         if unknown:
             raise SchemaError(
                 f"{argument('column_types')} names the column {unknown[0]!r}, which does not exist"
-                f"{similar(unknown[0], names)}. The columns are {', '.join(map(repr, names))}."
+                f". The columns are {', '.join(map(repr, names))}."
             )
         resolved = [column_types.get(name) for name in names]
     else:
@@ -200,7 +192,8 @@ def _encode_column(
             "columns."
         )
     if column_type is None:
-        column_type = inferred_type(raw).name
+        # counts are declared, not found
+        column_type = (BINARY if BINARY.describes(raw) else NUMERIC).name
     values, categories = COLUMN_TYPES[column_type].encode(raw, name, where, categories)
     return values, Column(name, column_type, categories)
 
@@ -225,28 +218,27 @@ def _to_text_or_numbers(
     may_be_text = column_type is None or COLUMN_TYPES[column_type].has_categories
     if may_be_text and {type(value) for value in objects} <= {str}:
         return raw.astype(object, copy=False), column_type
-    present = [i for i, value in enumerate(objects) if not is_missing(value)]
+    objects = [None if is_missing(value) else value for value in objects]
+    present = [value for value in objects if value is not None]
     if objects and not present:
         return np.full(len(objects), np.nan, np.float32), column_type
-    texts = sum(isinstance(objects[i], str) for i in present)
+    texts = sum(isinstance(value, str) for value in present)
     # without a type, text beside numbers is a mistake
-    as_text = may_be_text and texts > 0 and (column_type is not None or texts == len(present))
-    if column_type is None and {type(objects[i]) for i in present} <= {bool, np.bool_}:
+    if may_be_text and texts and (column_type is not None or texts == len(present)):
+        return object_array(None if v is None else str(v) for v in objects), column_type
+    if column_type is None and {type(value) for value in present} <= {bool, np.bool_}:
         column_type = BINARY.name
-    if as_text:
-        return object_array(None if is_missing(v) else str(v) for v in objects), column_type
-    numbers = np.full(len(objects), np.nan)
-    for i in present:
-        number = _number(objects[i], parse=column_type is not None)
-        if number is None:
-            is_text = isinstance(objects[i], str)
-            got = f"the text {objects[i]!r}" if is_text else f"a {type(objects[i]).__name__}"
-            raise DataError(
-                f"Got {got} at {where(i, name)}, where a number is expected. Use None for a "
-                f"missing entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
-            )
-        numbers[i] = number
-    return numbers, column_type
+    parse = column_type is not None  # text that holds a number
+    numbers = [math.nan if v is None else _number(v, parse=parse) for v in objects]
+    if None in numbers:
+        i = numbers.index(None)
+        is_text = isinstance(objects[i], str)
+        got = f"the text {objects[i]!r}" if is_text else f"a {type(objects[i]).__name__}"
+        raise DataError(
+            f"Got {got} at {where(i, name)}, where a number is expected. Use None for a missing "
+            f"entry, or pass {argument(column_types={name: CATEGORICAL.name})}."
+        )
+    return np.array(numbers, float), column_type
 
 
 def _number(value: Any, *, parse: bool = True) -> float | None:

@@ -3,7 +3,6 @@
 Also puts values into the user's layout, and under another schema.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,6 +26,8 @@ from refold.sequences.types import (
 Layout = Literal["array", "series", "tokens", "characters", "words"]
 # Stands for an unknown or missing character (U+FFFD).
 REPLACEMENT = "\ufffd"
+# What the state of a schema has besides columns and layout, if it is set.
+_OPTIONS = ("missing", "time_gaps", "id_name", "time_name")
 # Number of names or categories in a message.
 _LISTED = 5
 
@@ -174,11 +175,6 @@ class Schema:
         return np.array([COLUMN_TYPES[column.type].is_centered for column in self.columns])
 
     @cached_property
-    def binary(self) -> np.ndarray:
-        """Indices of the binary columns, in order."""
-        return np.flatnonzero([column.column_type is BINARY for column in self.columns])
-
-    @cached_property
     def categorical(self) -> np.ndarray:
         """Indices of the categorical columns, in order."""
         return np.flatnonzero([column.column_type.has_categories for column in self.columns])
@@ -203,12 +199,7 @@ class Schema:
             if column.column_type.has_categories:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
-        options = {
-            "missing": list(self.missing),
-            "time_gaps": self.time_gaps,
-            "id_name": self.id_name,
-            "time_name": self.time_name,
-        }
+        options = {key: getattr(self, key) for key in _OPTIONS} | {"missing": list(self.missing)}
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         return state | {key: value for key, value in options.items() if value}
 
@@ -224,8 +215,7 @@ class Schema:
                 Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
                 for entry in state["columns"]
             )
-            keys = ("missing", "time_gaps", "id_name", "time_name")
-            options: dict[str, Any] = {key: state[key] for key in keys if key in state}
+            options: dict[str, Any] = {key: state[key] for key in _OPTIONS if key in state}
             return cls(columns, state["layout"], **options)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
@@ -261,10 +251,9 @@ def check_unique(names: Iterable[Any], advice: str = "Rename one.") -> None:
 def check_column_type(name: Any) -> None:
     """Raise ``SchemaError`` if there is no column type of this name."""
     if name not in COLUMN_TYPES:
-        types = list(COLUMN_TYPES)
         raise SchemaError(
-            f"The column type {name!r} is unknown{similar(name, types)}. Expected one of "
-            f"{', '.join(map(repr, types))}."
+            f"The column type {name!r} is unknown. Expected one of "
+            f"{', '.join(map(repr, COLUMN_TYPES))}."
         )
 
 
@@ -272,14 +261,6 @@ def listed(names: Sequence[Any]) -> str:
     """Return the first names, or categories or ids, for a message."""
     text = ", ".join(map(repr, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
     return text or "no others"
-
-
-def similar(word: Any, words: Sequence[str]) -> str:
-    """Return a hint at the word that was probably meant, for a message."""
-    lower = {candidate.lower(): candidate for candidate in words}
-    matches = difflib.get_close_matches(str(word), words, n=1)
-    meant = lower.get(str(word).lower()) or next(iter(matches), None)
-    return "" if meant is None else f" (did you mean {meant!r}?)"
 
 
 def union_of(columns: Sequence[Column]) -> Column:

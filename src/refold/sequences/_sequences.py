@@ -1,7 +1,7 @@
 """`Sequences`: sequences of unequal length, stored as one array of values plus offsets.
 
-Owns the constructors with their documentation, storage, indexing and display. `_lists.py`,
-`_tables.py` and `_libraries.py` do the conversions.
+Owns the constructors with their documentation, storage, indexing and display. `_lists.py` and
+`_tables.py` do the conversions.
 """
 
 import copy
@@ -22,13 +22,8 @@ from refold._support.arrays import (
 )
 from refold._support.output import columns_in_words, facts
 from refold._support.rules import check_one_each, check_some
-from refold.sequences._libraries import (
-    parts_from_sktime,
-    rows_from_aeon,
-    rows_from_tslearn,
-    to_numbers,
-)
-from refold.sequences._lists import parts_from_list, rows_of_array, rows_of_padded
+from refold.errors import SchemaError
+from refold.sequences._lists import parts_from_list, rows_from_aeon, rows_of_array
 from refold.sequences._parts import (
     ColumnTypes,
     Parts,
@@ -44,6 +39,7 @@ from refold.sequences._schema import (
     Schema,
     align_values,
     column_counts,
+    decode_column,
     default_names,
     to_form,
 )
@@ -52,6 +48,7 @@ from refold.sequences._tables import (
     parts_from_arrow,
     parts_from_table,
     table_from_parts,
+    table_from_sktime,
 )
 
 # Approximate memory of the values of a block as float32.
@@ -187,6 +184,8 @@ class Sequences:
         x: Any,
         lengths: ArrayLike | None = None,
         *,
+        padding_value: float | str = np.nan,
+        padding: str = "post",
         column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
         ids: ArrayLike | None = None,
@@ -196,41 +195,18 @@ class Sequences:
         Parameters
         ----------
         x : array of shape (n, T, F) or (n, T)
-            With ``lengths``, steps beyond each length are dropped. Without, trailing steps that
-            are NaN in all features count as padding.
+            Sequences that are padded to the same number of steps, or not padded.
         lengths : array of int of shape (n,), optional
-            Number of steps of each sequence.
-        column_types, names, ids
-            As in `from_list`.
-        """
-        rows = rows_of_array(x, lengths)
-        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
-
-    @classmethod
-    def from_padded(
-        cls,
-        x: Any,
-        padding_value: float | str = 0.0,
-        *,
-        padding: str = "post",
-        column_types: ColumnTypes = None,
-        names: Sequence[str] | None = None,
-        ids: ArrayLike | None = None,
-    ) -> "Sequences":
-        """Convert an array padded with a value, as Keras's ``pad_sequences`` returns it.
-
-        Parameters
-        ----------
-        x : array of shape (n, T, F) or (n, T)
-            Padded sequences. A warning tells if steps that look like padding may be data.
-        padding_value : float or str, default=0.0
-            What padded steps hold in all features.
+            Number of steps of each sequence. By default they follow from the padding.
+        padding_value : float or str, default=NaN
+            What padded steps hold in all features, if there are no ``lengths``. A warning tells
+            if steps that look like padding may be data.
         padding : {"post", "pre"}, default="post"
-            Side of the padding. Keras pads in front ("pre") by default.
+            Side of the padding. Keras's ``pad_sequences`` pads in front ("pre") by default.
         column_types, names, ids
             As in `from_list`.
         """
-        rows = rows_of_padded(x, padding_value, padding)
+        rows = rows_of_array(x, lengths, padding_value, padding)
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
 
     @classmethod
@@ -334,41 +310,19 @@ class Sequences:
         return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
 
     @classmethod
-    def from_sktime(cls, X: object, *, column_types: ColumnTypes = None) -> "Sequences":
-        """Convert an sktime panel.
+    def from_sktime(cls, X: Any, *, column_types: ColumnTypes = None) -> "Sequences":
+        """Convert an sktime panel in the format ``pd-multiindex``.
 
         Parameters
         ----------
-        X : array, list of pandas.DataFrame, or pandas.DataFrame
-            An array of shape (instances, variables, time points) (``numpy3D``); a list of frames
-            with one row per time point (``df-list``); a frame with an index of instance and time
-            point (``pd-multiindex``); or a frame whose cells are series (``nested_univ``). Column
-            names become feature names; instances of the index become ids.
+        X : pandas.DataFrame
+            A frame whose index is (instance, time point), as
+            ``sktime.datatypes.convert_to(X, "pd-multiindex")`` returns for other formats. Column
+            names become feature names, and instances become ids.
         column_types : str, list of str or dict, optional
             As in `from_list`.
         """
-        return cls.trusted(*parts_from_sktime(X, column_types))
-
-    @classmethod
-    def from_tslearn(
-        cls,
-        X: object,
-        *,
-        column_types: ColumnTypes = None,
-        names: Sequence[str] | None = None,
-        ids: ArrayLike | None = None,
-    ) -> "Sequences":
-        """Convert a tslearn data set, padded with NaN.
-
-        Parameters
-        ----------
-        X : array of shape (n_ts, sz, d)
-            Trailing steps that are NaN in all features count as padding, as in tslearn.
-        column_types, names, ids
-            As in `from_list`.
-        """
-        rows = rows_from_tslearn(X)
-        return cls.from_list(rows, column_types=column_types, names=names, ids=ids)
+        return cls.from_table(*table_from_sktime(X), column_types=column_types)
 
     # Storage
 
@@ -529,18 +483,20 @@ class Sequences:
             A list of arrays of shape (n_channels, n_timepoints) if lengths differ. Missing values
             are NaN.
         """
-        numbers = to_numbers(self.values, self.schema, "aeon")
+        numbers = np.empty(self.values.shape, dtype=np.float64)
+        for i, column in enumerate(self.schema.columns):
+            if column.categories and not column.has_integer_categories:
+                raise SchemaError(
+                    f"The categories of column {column.name!r} are text, and aeon takes numbers "
+                    "only. Leave the column out, or convert it to numbers."
+                )
+            numbers[:, i] = decode_column(self.values[:, i], column)
         cases = np.split(numbers.T, self.offsets[1:-1], axis=1)[: len(self)]
         return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
 
     def to_sktime(self, id: str = "instance", time: str = "time") -> Any:  # noqa: A002
         """Return an sktime panel: a pandas frame with an index of instance and time point."""
         return self.to_table(id, time).to_pandas().set_index([id, time])
-
-    def to_tslearn(self) -> np.ndarray:
-        """Return a tslearn data set, an array of float64 of shape (n_ts, sz, d) padded with NaN."""
-        numbers = to_numbers(self.values, self.schema, "tslearn")
-        return type(self)(numbers, self.offsets).to_padded()
 
     def align(self, schema: Schema) -> "Sequences":
         """Convert the data to another schema, such as that of a fitted model.

@@ -11,10 +11,10 @@ import numpy as np
 from refold._support.arrays import offsets_from_lengths
 from refold._support.rules import Rule, check, check_some, check_whole, number, whole
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences._arrow_columns import is_table
 from refold.sequences._parts import ColumnTypes, Places
 from refold.sequences._schema import Schema, union_of
 from refold.sequences._sequences import Sequences
+from refold.sequences._tables import is_table
 
 
 def as_sequences(

@@ -361,8 +361,3 @@ def outputs_of(column_types: Iterable[str], num_categories: Sequence[int]) -> It
 def number_mask(column_types: Iterable[str]) -> np.ndarray:
     """Return which columns hold quantities, bool array of shape (F,)."""
     return np.array([COLUMN_TYPES[name].is_number for name in column_types], dtype=bool)
-
-
-def inferred_type(raw: np.ndarray) -> ColumnType:
-    """Return the type of a raw column (num_steps,) of numbers; counts are declared, not found."""
-    return BINARY if BINARY.describes(raw) else NUMERIC

@@ -1,11 +1,19 @@
-"""Generators of moving ones, one-hot symbols, ramps and noisy sines."""
+"""Generators of synthetic sequences, JapaneseVowels, and the lookup of data sets by name."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.rules import check, check_whole, number
-from refold.sequences import Column, Schema, Sequences
+from refold.errors import ParameterError
+from refold.sequences import Column, Schema, Sequences, as_sequences
 
+# The number of steps in the question.
 _MAX_STEPS = 10
 
 
@@ -33,27 +41,23 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(8))
 
 
-def question_array(
-    n: int = 1200, steps: int = _MAX_STEPS, features: int = 5, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw moving ones as in the question: padded with zero steps to a fixed length.
+def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Draw moving ones of 5 features as in the question: padded with zeros to 10 steps.
 
     This is the input of a model without masking. Steps after the last feature are all zero too,
     so only the lengths tell data from padding.
 
     Parameters
     ----------
-    n, steps, features : int, default=1200, 10 and 5
-        Shape of the array.
-    seed : int, default=0
-        The same seed gives the same array.
+    n, seed : int, default=1200 and 0
+        Number of sequences; the same seed gives the same ones.
 
     Returns
     -------
-    x : array of shape (n, steps, features), float32
+    x : array of shape (n, 10, 5), float32
         The padded sequences.
     lengths : array of shape (n,), int64
-        Length of each sequence before padding, ``round(uniform(0, steps))``.
+        Length of each sequence before padding, ``round(uniform(0, 10))``.
 
     Examples
     --------
@@ -62,11 +66,10 @@ def question_array(
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    check_whole("features", features)
-    lengths = _draw_lengths(_generator(seed), n, 0, steps)
-    x = np.zeros((n, steps, features), np.float32)
+    lengths = _draw_lengths(_generator(seed), n, 0, _MAX_STEPS)
+    x = np.zeros((n, _MAX_STEPS, 5), np.float32)
     for row, length in zip(x, lengths, strict=True):
-        row[:length] = np.eye(length, features)
+        row[:length] = np.eye(length, 5)
     return x, lengths
 
 
@@ -173,3 +176,142 @@ def _draw_lengths(rng: np.random.Generator, n: int, min_steps: int, max_steps: i
 
 def _binary_schema(features: int) -> Schema:
     return Schema(tuple(Column(f"x{i}", "binary") for i in range(features)))
+
+
+# ``data/SOURCE.md`` has the licence of the data.
+class JapaneseVowels(NamedTuple):
+    """The two splits of JapaneseVowels with their labels.
+
+    Attributes
+    ----------
+    train, test : Sequences
+        270 utterances, 30 per speaker, and 370 utterances, of 7 to 29 steps.
+    train_labels, test_labels : array of shape (n_sequences,), int64
+        The speaker of each utterance, 1 to 9.
+    """
+
+    train: Sequences
+    test: Sequences
+    train_labels: np.ndarray
+    test_labels: np.ndarray
+
+
+def japanese_vowels() -> JapaneseVowels:
+    """Load JapaneseVowels: vowels of nine male speakers, 12 cepstrum coefficients per step.
+
+    References
+    ----------
+    M. Kudo, J. Toyama and M. Shimbo, Japanese Vowels, UCI Machine Learning Repository, 1999,
+    https://doi.org/10.24432/C5NS47, licensed under CC BY 4.0.
+
+    Examples
+    --------
+    >>> from refold.datasets import japanese_vowels
+    >>> vowels = japanese_vowels()
+    >>> len(vowels.train), len(vowels.test), vowels.train[0].shape
+    (270, 370, (20, 12))
+    """
+    path = files("refold.datasets") / "data" / "japanese_vowels.parquet"
+    table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
+    splits, labels = table["split"].to_numpy(), table["label"].to_numpy().astype(np.int64)
+    features = table.drop_columns(["split", "label"])
+    train, test = splits == "train", splits == "test"
+    return JapaneseVowels(
+        as_sequences(features.filter(train)),
+        as_sequences(features.filter(test)),
+        labels[train],
+        labels[test],
+    )
+
+
+def _question(n: int = 1200, seed: int = 0) -> Sequences:
+    """Draw the question's array as sequences of equal length, as without masking."""
+    x, _ = question_array(n, seed=seed)
+    return Sequences.from_array(x, column_types="binary")
+
+
+_GENERATORS: dict[str, Callable[..., Sequences]] = {
+    "moving-ones": moving_ones,
+    "question": _question,
+    "random-one-hot": random_one_hot,
+    "noisy-sines": noisy_sines,
+}
+_FIXED: dict[str, Callable[[], Sequences]] = {
+    "ramps": ramps,
+    "japanese-vowels": lambda: japanese_vowels().train,
+    "japanese-vowels-test": lambda: japanese_vowels().test,
+}
+_LABELS: dict[str, Callable[[], np.ndarray]] = {
+    "japanese-vowels": lambda: japanese_vowels().train_labels,
+    "japanese-vowels-test": lambda: japanese_vowels().test_labels,
+}
+
+
+def names() -> list[str]:
+    """Return the names of all data sets.
+
+    Examples
+    --------
+    >>> from refold.datasets import names
+    >>> names()[:4]
+    ['moving-ones', 'question', 'random-one-hot', 'noisy-sines']
+    """
+    return [*_GENERATORS, *_FIXED]
+
+
+def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
+    """Load a data set by name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names()``. ``"japanese-vowels"`` is its training split.
+    n : int, optional
+        Number of sequences to draw, by default that of the generator; or to take from the start
+        of a fixed data set, by default all.
+    seed : int, default=0
+        Seed of a generator.
+
+    Examples
+    --------
+    >>> from refold.datasets import load
+    >>> len(load("moving-ones", n=20))
+    20
+    """
+    if n is not None:
+        check_whole("n", n)
+    if name in _GENERATORS:
+        sizes = {} if n is None else {"n": n}
+        return _GENERATORS[name](**sizes, seed=seed)
+    if name not in _FIXED:
+        raise ParameterError(f"There is no data set {name!r}. Known: {', '.join(names())}.")
+    sequences = _FIXED[name]()
+    if n is not None and n > len(sequences):
+        raise ParameterError(f"{name} has {len(sequences)} sequences. Got n={n}.")
+    return sequences[:n]
+
+
+def labels_of(name: str) -> tuple[str, np.ndarray]:
+    """Return the labels of a data set, and their name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names()``.
+
+    Returns
+    -------
+    column : str
+        Name of the labels, such as ``"speaker"``.
+    labels : array of shape (n_sequences,)
+
+    Examples
+    --------
+    >>> from refold.datasets import labels_of
+    >>> column, labels = labels_of("japanese-vowels")
+    >>> column, labels[:3].tolist()
+    ('speaker', [1, 1, 1])
+    """
+    if name not in _LABELS:
+        raise ParameterError(f"{name} has no labels. Data sets with labels: {', '.join(_LABELS)}.")
+    return "speaker", _LABELS[name]()
