@@ -1,13 +1,11 @@
-"""A column type from data to files, service and page: counts beside numbers."""
+"""A column type from data to models and files: counts beside numbers."""
 
-import httpx
 import numpy as np
 import pytest
 
 import refold
 from refold.evaluation import PCABaseline, fidelity
 from refold.sequences import Sequences
-from serve.serving import started
 from small_data import TINY, untrained
 
 NAMES, TYPES = ["visits", "heat"], {"visits": "count"}
@@ -58,23 +56,13 @@ def test_a_burst_is_an_anomaly(ae):
     np.testing.assert_array_equal(burst.scores[1:], usual.scores[1:])
 
 
-def test_files_and_the_service(ae, tmp_path):
+def test_files_keep_the_type(tmp_path):
     path = tmp_path / "counts.csv"
     path.write_text("id,time,visits\na,1,3\na,2,0\nb,1,7\n")
-    read = refold.sequences.read(path, column_types="count")
-    assert read.schema.columns[0].type == "count"
-    refold.sequences.write(read, tmp_path / "again.parquet")
-    assert refold.sequences.read(tmp_path / "again.parquet").schema == read.schema
-    ae.save(tmp_path / "m.refold")
-    rows = [row.tolist() for row in data(4, seed=1).to_list()]
-    with started({"m": tmp_path / "m.refold"}) as (url, _):
-        codes = httpx.post(f"{url}/v1/m/encode", json={"sequences": rows}).json()["codes"]
-        np.testing.assert_array_equal(codes, ae.encode(data(4, seed=1)))
-        back = httpx.post(f"{url}/v1/m/decode", json={"codes": codes}).json()["sequences"]
-        assert are_counts([step[0] for row in back for step in row])
-        wrong = httpx.post(f"{url}/v1/m/encode", json={"sequences": [[[-1, 20]]]})
-        assert wrong.status_code == 422
-        assert "whole numbers from 0" in wrong.text
+    sequences = refold.sequences.read(path, column_types="count")
+    assert sequences.schema.columns[0].type == "count"
+    refold.sequences.write(sequences, tmp_path / "again.parquet")
+    assert refold.sequences.read(tmp_path / "again.parquet").schema == sequences.schema
 
 
 def test_training_lowers_the_loss_of_counts():

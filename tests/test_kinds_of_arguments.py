@@ -29,7 +29,6 @@ PAIRS = ["explained_variance", "exact", "entry_errors", "compare", "copies"]
 PAIRS += [f"errors_by_{group}" for group in ("feature", "sequence", "length", "position")]
 CALLS = {name: (getattr(evaluation, name), WAVES, BACK) for name in PAIRS} | {
     "nmse": (evaluation.nmse, WAVES, BACK, SCALER),
-    "fidelity": (evaluation.fidelity, WAVES, BACK, SCALER),
     "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
     "pick_season": (evaluation.pick_season, WAVES),
     "seasonal_naive": (evaluation.seasonal_naive, WAVES, 2, 3),
@@ -41,16 +40,11 @@ CALLS = {name: (getattr(evaluation, name), WAVES, BACK) for name in PAIRS} | {
     "conformal_p_values": (evaluation.conformal_p_values, CODES[0], CODES[1]),
     "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
     "code_map": (plots.code_map, CODES),
-    "code_plane": (plots.code_plane, CODES),
     "reconstructions": (plots.reconstructions, WAVES, BACK),
     "anomalies": (plots.anomalies, WAVES[:1], np.ones(8)),
     "plots.forecast": (plots.forecast, WAVES, None),
-    "plots.sweep": (plots.sweep, WAVES[:7]),
     "plots.latent_dimensions": (plots.latent_dimensions, None),
-    "loss_curves": (plots.loss_curves, {"loss": [1.0]}),
-    "lengths": (plots.lengths, [3, 4]),
     "error_by_feature": (plots.error_by_feature, {"Refold": [1.0]}, ["x"]),
-    "error_by_size": (plots.error_by_size, None),
     "report": (report.report, "model", WAVES, "page.html"),
     "search.cluster": (search.cluster, "model", WAVES),
     "nearest": (search.nearest, CODES, CODES, 1),
@@ -58,6 +52,7 @@ CALLS = {name: (getattr(evaluation, name), WAVES, BACK) for name in PAIRS} | {
 }
 
 
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("name", CALLS)
 def test_an_argument_of_a_wrong_kind_is_refused_or_read(name, ae, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -80,9 +75,5 @@ def test_what_an_unfitted_or_misplaced_estimator_gets(ae):
         plots.code_map(ae)
     with pytest.raises(RefoldError, match=r"is not fitted yet\. Call fit first"):
         report.report(refold.SequenceAutoencoder(), WAVES, "page.html")
-    with pytest.raises(
-        RefoldError, match=r"^Expected a model, or a fitted SequenceAutoencoder\. Got a list"
-    ):
+    with pytest.raises(RefoldError, match=r"a fitted SequenceAutoencoder\. Got a list"):
         diagnosis.latent_dimensions(WAVES, CODES)
-    with pytest.raises(RefoldError, match=r"^scaler must be a Scaler, .* Got a SequenceAutoenc"):
-        evaluation.nmse(WAVES, BACK, ae)

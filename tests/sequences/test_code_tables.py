@@ -31,10 +31,6 @@ def test_codes_are_read_with_the_same_bits(of):
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, CODES)
     assert ids.tolist() == IDS.tolist()
-
-
-def test_codes_are_vectors_in_other_tools():
-    assert duckdb.from_arrow(codes_to_arrow(CODES, IDS)).types == ["VARCHAR", "FLOAT[3]"]
     half = codes_from_arrow(codes_to_arrow(CODES, dtype="float16").to_pandas())[0]
     np.testing.assert_array_equal(half, CODES.astype(np.float16).astype(np.float32))
 

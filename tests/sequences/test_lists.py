@@ -39,17 +39,16 @@ def test_the_layout_follows_from_the_data(data, layout, names):
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"),
+    ("kind", "columns"),
     [
-        ([0.0, 1.0, NAN], "binary"),
-        ([True, None], "binary"),
-        ([0, 0], "numeric"),
-        ([None, None], "numeric"),
-        (["0", "1"], "categorical"),
+        ("binary", [[0.0, 1.0, NAN], [True, None]]),
+        ("numeric", [[0, 0], [None, None]]),
+        ("categorical", [["0", "1"]]),
     ],
 )
-def test_inferred_column_type(values, kind):
-    assert kinds_of(Sequences.from_list([values])) == [kind]
+def test_inferred_column_type(kind, columns):
+    for values in columns:
+        assert kinds_of(Sequences.from_list([values])) == [kind]
 
 
 def test_mixed_columns_missing_entries_and_numbers_as_text():
@@ -74,13 +73,11 @@ def test_one_table_per_sequence(of):
 
 
 def test_arrow_arrays_masked_entries_and_precision():
-    assert Sequences.from_list([pa.array(["a"]), pa.array(["b"])]).to_list() == [["a"], ["b"]]
     gaps = Sequences.from_list([pa.array([1.0, None])])
     np.testing.assert_array_equal(gaps.values[:, 0], [1, NAN])
     masked = np.ma.masked_array([[1, 2], [3, 4]], [[False, True], [False, False]])
     for sequences in (Sequences.from_list([masked]), Sequences.from_array(masked[None], [2])):
         np.testing.assert_array_equal(sequences.values, [[1, NAN], [3, 4]])
-    assert Sequences.from_list([np.ma.masked_array(["a", "b"], [0, 1])]).to_list() == [["a", None]]
     assert Sequences.from_list([np.float32([1.5])]).values.dtype == np.float32
     assert Sequences.from_list([[2**40 + 1]])[0][0] == 2**40 + 1
 
@@ -95,11 +92,9 @@ THREE = np.zeros((2, 3))
         ("abc", {}, "Expected a list of sequences, an array or a table. Got a str"),
         ([1.0, 2.0], {}, "Got 1.0 for sequence 0. Expected a str"),
         ([THREE, THREE[:, :2]], {}, r"shape \(2, 2\) for sequence 1, but .* \(2, 3\) for sequence"),
-        ([np.zeros((1, 2, 3))], {}, "Got an array of 3 dimensions, shape .* for sequence 0"),
         ([[[1, 2], [3]]], {}, "steps with differing numbers of features for sequence 0"),
         ([[{}]], {}, "Got a dict at sequence 0, step 0, column 'x0', where a number is expected"),
         ([[1j]], {}, "olumn 'x0' holds complex128 values.*Complex data not supported"),
-        ([np.array(["2024-01-01"], "M8[D]")], {}, "'x0' holds datetime64.D. values.*Pass dates"),
         ([[1.0], [2.0, np.inf]], {}, "infinite value at sequence 1, step 1, column 'x0'. Expected"),
         ([[0]], {TYPES: "Numeric"}, "type 'Numeric' is unknown. Expected one of 'numeric', "),
         ([[0]], {TYPES: {"a": "binary"}}, "names the column 'a', which does not exist. The col"),
@@ -147,16 +142,15 @@ def test_arrays_with_lengths_and_with_missing_steps():
 
 
 @pytest.mark.parametrize(
-    ("x", "options", "lists"),
+    ("x", "value", "side", "lists"),
     [
-        ([[[1.0, 1.0], [2.0, 0.0]], [[0.0, 3.0], [0.0, 0.0]]], (0,), [[[1, 1], [2, 0]], [[0, 3]]]),
-        ([[0, 0, 1], [3, 4, 5], [0, 0, 0]], (0, "pre"), [[1], [3, 4, 5], []]),
-        (np.array([["a", "<pad>"], ["b", "a"]]), ("<pad>",), [["a"], ["b", "a"]]),
+        ([[[1, 1], [2, 0]], [[0, 3], [0, 0]]], 0, "post", [[[1, 1], [2, 0]], [[0, 3]]]),
+        ([[0, 0, 1], [3, 4, 5], [0, 0, 0]], 0, "pre", [[1], [3, 4, 5], []]),
+        (np.array([["a", "<pad>"], ["b", "a"]]), "<pad>", "post", [["a"], ["b", "a"]]),
     ],
 )
-def test_padded_arrays(x, options, lists):
-    options = dict(zip(("padding_value", "padding"), options, strict=False))
-    assert plain(Sequences.from_array(x, **options)) == lists
+def test_padded_arrays(x, value, side, lists):
+    assert plain(Sequences.from_array(x, padding_value=value, padding=side)) == lists
 
 
 @pytest.mark.parametrize(
@@ -178,7 +172,6 @@ def test_a_warning_if_padding_could_be_data(x, message):
     [
         (np.zeros(3), None, r"Got an array of shape \(3,\)\. Expected \(n, T, features\)"),
         ([[1, 2], [3]], None, "differ in length and do not form an array. Use Sequences.from_list"),
-        (np.zeros((2, 3)), [1], "Got 1 lengths for 2 sequences"),
         (np.zeros((2, 3)), [1, 4], "Sequence 1 has the length 4. Expected an integer from 0 to 3"),
     ],
 )

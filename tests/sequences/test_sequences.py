@@ -30,11 +30,8 @@ NAN = np.nan
 class Tensor:
     """A stand-in for arrays of other libraries."""
 
-    def __init__(self, array):
-        self.array = array
-
     def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.array, dtype=dtype)
+        return np.ones((2, 4, 3), dtype)
 
 
 ARRAYS = [np.ones((2, 3)), np.ones((1, 3))]
@@ -46,7 +43,7 @@ ragged[:] = ARRAYS
     ("x", "lengths"),
     [
         (ragged, [2, 1]),
-        (Tensor(np.ones((2, 4, 3))), [4, 4]),
+        (Tensor(), [4, 4]),
         (pd.Series(["ab", "a"]), [2, 1]),
         (pd.Series(ARRAYS), [2, 1]),
         (pl.Series([[1.0, 2.0], [3.0]]), [2, 1]),
@@ -67,23 +64,16 @@ def test_sequences_are_not_converted_again():
         as_sequences(scipy.sparse.csr_matrix(np.eye(3)))
 
 
-ZEROS = np.zeros((3, 1))
-TWO_COLUMNS = Schema((Column("x", "numeric"), Column("y", "numeric")))
-ONE_CATEGORY = Schema((Column("x", "categorical", ("a",)),))
-
-
-@pytest.mark.parametrize(
-    ("values", "offsets", "schema", "message"),
-    [
-        (ZEROS, [0, 2], None, r"rise from 0 to the number of steps, 3, in integers\. Got \[0, 2\]"),
-        (ZEROS, [0, 2, 1, 3], None, "rise from 0"),
-        (ZEROS, [0, 3], TWO_COLUMNS, "Got 1 columns for 2 columns of the schema"),
-        (ZEROS + 2, [0, 1, 3], ONE_CATEGORY, "Got 2 at sequence 0, .*index of a category, 0 to 0"),
-    ],
-)
-def test_impossible_parts(values, offsets, schema, message):
-    with pytest.raises(DataError, match=message):
-        Sequences(values, offsets, schema=schema)
+def test_impossible_parts():
+    zeros = np.zeros((3, 1))
+    with pytest.raises(DataError, match=r"rise from 0 to the number of steps, 3, .* Got \[0, 2\]"):
+        Sequences(zeros, [0, 2])
+    two_columns = Schema((Column("x", "numeric"), Column("y", "numeric")))
+    with pytest.raises(DataError, match="Got 1 columns for 2 columns of the schema"):
+        Sequences(zeros, [0, 3], schema=two_columns)
+    one_category = Schema((Column("x", "categorical", ("a",)),))
+    with pytest.raises(DataError, match=r"Got 2 at sequence 0, .*index of a category, 0 to 0"):
+        Sequences(zeros + 2, [0, 1, 3], schema=one_category)
 
 
 # Indexing
@@ -243,5 +233,5 @@ def test_both_parts_of_a_split_together_are_the_sequence():
     before, after = split_at(sequences, [3, 0, 2])
     assert (before.to_list(), after.to_list()) == (["abc", "", "ef"], ["d", "", ""])
     assert np.array_equal(after.ids, sequences.ids)
-    with pytest.raises(DataError, match="Sequence 1 has 2 steps and cannot be split after 3"):
-        split_at(as_sequences([[1.0, 2.0, 3.0], [4.0, 5.0]]), [1, 3])
+    with pytest.raises(DataError, match="Sequence 2 has 2 steps and cannot be split after 3"):
+        split_at(sequences, [1, 0, 3])

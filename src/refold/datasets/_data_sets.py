@@ -35,7 +35,7 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
-    lengths = _draw_lengths(_generator(seed), n, 0, _MAX_STEPS)
+    _, lengths = _draw_lengths(seed, n, 0, _MAX_STEPS)
     # steps after the last feature are zero
     values = np.concatenate([np.eye(length, 8, dtype=np.float32) for length in lengths])
     return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(8))
@@ -66,7 +66,7 @@ def question_array(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    lengths = _draw_lengths(_generator(seed), n, 0, _MAX_STEPS)
+    _, lengths = _draw_lengths(seed, n, 0, _MAX_STEPS)
     x = np.zeros((n, _MAX_STEPS, 5), np.float32)
     for row, length in zip(x, lengths, strict=True):
         row[:length] = np.eye(length, 5)
@@ -103,8 +103,7 @@ def random_one_hot(
     (10, 5)
     """
     check_whole("categories", categories)
-    rng = _generator(seed)
-    lengths = _draw_lengths(rng, n, steps if min_steps is None else min_steps, steps)
+    rng, lengths = _draw_lengths(seed, n, steps if min_steps is None else min_steps, steps)
     tokens = rng.integers(categories, size=int(lengths.sum()))
     values = (tokens[:, None] == np.arange(categories)).astype(np.float32)
     return Sequences(values, offsets_from_lengths(lengths), schema=_binary_schema(categories))
@@ -150,8 +149,7 @@ def noisy_sines(
     True
     """
     check("noise", noise, number(least=0))
-    rng = _generator(seed)
-    lengths = _draw_lengths(rng, n, min_steps, max_steps)
+    rng, lengths = _draw_lengths(seed, n, min_steps, max_steps)
     offsets = offsets_from_lengths(lengths)
     step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
@@ -161,17 +159,16 @@ def noisy_sines(
     return Sequences(values.astype(np.float32)[:, None], offsets, schema=schema)
 
 
-def _generator(seed: int) -> np.random.Generator:
+def _draw_lengths(
+    seed: int, n: int, min_steps: int, max_steps: int
+) -> tuple[np.random.Generator, np.ndarray]:
+    """Return a generator, and the lengths (n,) that it drew: uniform, then rounded."""
     check_whole("seed", seed, least=0)
-    return np.random.default_rng(seed)
-
-
-def _draw_lengths(rng: np.random.Generator, n: int, min_steps: int, max_steps: int) -> np.ndarray:
-    """Draw lengths (n,) as in the question: uniform numbers, rounded."""
     check_whole("n", n)
     check_whole("min_steps", min_steps, least=0)
     check_whole("steps", max_steps, least=max(min_steps, 1))
-    return np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
+    rng = np.random.default_rng(seed)
+    return rng, np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
 
 
 def _binary_schema(features: int) -> Schema:
