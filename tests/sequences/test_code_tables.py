@@ -65,7 +65,7 @@ def test_codes_of_another_model_are_refused(models, tmp_path):
 @pytest.mark.parametrize(
     ("table", "error", "message"),
     [
-        ({"code": [[1.0], [1.0, 2.0]]}, DataError, "row 1 has 2 entries, but that of row 0 has 1"),
+        ({"code": [[1.0], [1.0, 2.0]]}, DataError, "row 1 has 2 entries. Expected 1 numbers"),
         ({"code": [[1.0, None], [1.0, 2.0]]}, DataError, "row 0 has a missing value"),
         ({"code": [["a"]]}, SchemaError, r"holds list<.*string>. Expected lists of numbers"),
         ({"x": [1]}, SchemaError, r"no column 'code'.* Its columns are 'x'"),

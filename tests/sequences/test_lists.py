@@ -38,17 +38,10 @@ def test_the_layout_follows_from_the_data(data, layout, names):
     assert Sequences.from_list([["a"]], layout="words").schema.layout == "words"
 
 
-@pytest.mark.parametrize(
-    ("kind", "columns"),
-    [
-        ("binary", [[0.0, 1.0, NAN], [True, None]]),
-        ("numeric", [[0, 0], [None, None]]),
-        ("categorical", [["0", "1"]]),
-    ],
-)
-def test_inferred_column_type(kind, columns):
-    for values in columns:
-        assert kinds_of(Sequences.from_list([values])) == [kind]
+def test_inferred_column_type():
+    columns = [0.0, 1.0, NAN], [True, None], [0, 0], [None, None], ["0", "1"]
+    kinds = [kind for values in columns for kind in kinds_of(Sequences.from_list([values]))]
+    assert kinds == ["binary", "binary", "numeric", "numeric", "categorical"]
 
 
 def test_mixed_columns_missing_entries_and_numbers_as_text():

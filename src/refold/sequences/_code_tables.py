@@ -117,11 +117,11 @@ def codes_from_arrow(
     complete = (widths == width) & (widths > 0)
     complete[row_of[flat.is_null().to_numpy()]] = False
     if not complete.all():
-        row, first = int(np.argmin(complete)), int(np.argmax(complete))
+        row = int(np.argmin(complete))
         got = "a missing value" if widths[row] == width else f"{widths[row]} entries"
         raise DataError(
-            f"The code of row {row} has {got}, but that of row {first} has {width} numbers. Pass "
-            "codes of one model; drop the row or encode it again."
+            f"The code of row {row} has {got}. Expected {width} numbers. Pass codes of one model; "
+            "drop the row or encode it again."
         )
     codes = flat.to_numpy().reshape(len(widths), width)
     with np.errstate(over="ignore"):  # decoding refuses infinite codes

@@ -111,9 +111,7 @@ class Scaler:
             is_constant = moments.scale == 0
             if is_constant.any():
                 names = np.array(sequences.schema.names)[numeric][is_constant].tolist()
-                subject = "Column {} is" if len(names) == 1 else "Columns {} are"
-                subject = subject.format(listed(names))
-                warn(f"{subject} constant in the training data and scaled by 1.")
+                warn(f"Constant in the training data, and scaled by 1: column {listed(names)}.")
             mean[numeric] = moments.mean
             scale[numeric] = np.where(is_constant, 1.0, moments.scale)
         statistics = np.zeros(0), np.zeros(0), np.zeros(0)

@@ -267,15 +267,8 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
 
 
 def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
-    """Split each sequence after a number of steps, one for all or (n,); both keep the ids."""
+    """Split each sequence after a number of its steps, one for all or (n,); both keep the ids."""
     lengths = sequences.lengths
     at = np.broadcast_to(np.asarray(at, np.int64), lengths.shape)
-    wrong = np.flatnonzero((at < 0) | (at > lengths))
-    if len(wrong):
-        first = wrong[0]
-        raise DataError(
-            f"Sequence {first} has {lengths[first]} steps and cannot be split after {at[first]}. "
-            f"Give a number from 0 to {lengths[first]}."
-        )
     every, starts = np.arange(len(sequences)), np.zeros_like(at)
     return sequences.pieces(every, starts, at), sequences.pieces(every, at, lengths - at)
