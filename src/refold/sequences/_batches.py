@@ -40,6 +40,10 @@ class BatchPlan(NamedTuple):
     rows: np.ndarray
     num_batches: int
 
+    def with_rows(self, rows: np.ndarray) -> "BatchPlan":
+        """Return the plan with other indices."""
+        return self._replace(rows=rows)
+
 
 class Batches:
     """Division of sequences into batches of similar length."""

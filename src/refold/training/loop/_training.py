@@ -296,7 +296,7 @@ class Training:
         progress.state, self._metrics = self._engine.train(
             progress.state,
             shard.data,
-            run._replace(rows=shard.places(self._processes.own_columns(run.rows))),
+            run.with_rows(shard.places(self._processes.own_columns(run.rows))),
             start,
             stop,
             norms=norms,
@@ -345,7 +345,7 @@ class Training:
         totals, state = StepMetrics.zero(), self._processes.on_host(self._progress.state)
         for run in self._batches.epoch(shard.rows):
             began = time.perf_counter()
-            run = run._replace(rows=shard.places(run.rows))
+            run = run.with_rows(shard.places(run.rows))
             totals = totals.plus(self._engine.evaluate(state, shard.data, run))
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         return self._engine.loss(totals)
