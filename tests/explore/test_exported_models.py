@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from network.kinds import KINDS, fitted
-from refold._support.progress_bars import progress_bar
 from refold.explore import Atlas
 from refold.explore._exported_page import data_element, exported_blocks, joined_modules
-from refold.explore._maps import NeighborMap
+from refold.explore._maps import BackgroundTask, NeighborMap
 from refold.explore._server import PAGE
 
 # Sequences of the page as they are shown.
@@ -26,10 +25,10 @@ def page(browser):
     page.close()
 
 
-def opened(page, atlas):
+def opened(page, atlas, *, umap=False):
     """Let a page hold what an exported page holds, without the map that it draws."""
     atlas.fields = [field for field in atlas.fields if field.name != "cluster"]
-    blocks = exported_blocks(atlas, "model", progress_bar(disable=True), umap="umap" in atlas._maps)
+    blocks = exported_blocks(atlas, "model", umap=umap)
     script = joined_modules(PAGE / "embedded" / "atlas.js")
     last = re.findall(r"^const (module_\d+) =", script, re.MULTILINE)[-1]
     script += f"\nglobalThis.atlas = new {last}.Atlas();"
@@ -58,8 +57,9 @@ def test_a_umap_map_in_a_page_decodes_as_the_server_does(page):
     model = fitted(data, **options)
     atlas = Atlas(model, data)
     places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
-    atlas._maps["umap"] = NeighborMap(places, atlas.codes, atlas.similar)
-    opened(page, atlas)
+    flat = NeighborMap(places, atlas.codes, atlas.similar)
+    atlas._umap = BackgroundTask("UMAP", flat)
+    opened(page, atlas, umap=True)
     questions = [
         {"at": [0.1, 0.2], "on": "umap"},
         {"at": [9.0, 0.5], "on": "umap"},

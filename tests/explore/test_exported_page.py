@@ -47,7 +47,7 @@ def test_it_draws_and_decodes(opened, atlas, far_apart):
     ]
 
 
-def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
+def test_fields_and_files_need_no_server(opened, atlas):
     page = opened.page
     for name in ("error", "anomaly p-value", "cluster", "site"):
         page.select_option("#color", name)
@@ -55,7 +55,6 @@ def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
     page.keyboard.press("Escape")
     files = page.evaluate(
         """async () => {
-            await atlas.label("shape", "flat", [1, 5]);
             const files = ["table", "codes", "sequences"].map((what) => atlas.table(what, [2, 3]));
             return Promise.all((await Promise.all(files)).map((file) => file.text()));
         }"""
@@ -65,7 +64,6 @@ def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
     assert len(table.splitlines()) == 3
     assert codes.splitlines()[2] == ",".join(["s3", *map(repr, atlas.codes[3].tolist())])
     assert json.loads(sequences) == [[[a, b] for a, b in atlas.sequences[i]] for i in (2, 3)]
-    assert page.is_hidden("#normal")
     assert page.is_hidden("#maps")  # it was exported without UMAP
 
 
@@ -82,19 +80,11 @@ def test_adding_sequences_needs_a_server(opened):
         assert page.is_hidden("#adding-hint")
 
 
-def test_a_page_is_written_completely_or_not_at_all(atlas, tmp_path):
-    path = tmp_path / "page.html"
-    with pytest.raises(ParameterError, match=r"48 sequences would be larger than 0\.01 MB"):
-        export_page(atlas, path, max_megabytes=0.01)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_what_cannot_be_computed_is_left_out(atlas, tmp_path):
     def compute():
         raise DataError("There are no codes.")
-        yield
 
-    fields = [ColorField("cluster", blocks=compute, count=1), atlas.fields[0]]
+    fields = [ColorField("cluster", compute), atlas.fields[0]]
     copied = copy.copy(atlas)
     copied.fields = fields
     with pytest.warns(UserWarning, match="The page has no 'cluster'"):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-import refold
+from refold.explore._maps import BackgroundTask, NeighborMap
 
 SECONDS = 30_000
 
@@ -240,34 +240,11 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     assert page.is_hidden("#clusters")
 
 
-def test_a_selection_becomes_a_label_and_the_normal_set(opened, data, tmp_path):
-    page = opened.page
-    page.keyboard.down("Shift")
-    lasso_all(opened)
-    page.keyboard.up("Shift")
-    page.fill("#label-column", "shape")
-    page.fill("#label-value", "flat")
-    page.click("#label-go")
-    page.wait_for_selector("#labels:not([hidden])")
-    opened.wait(".legend-title", "shape")
-    for kind in ("CSV", "Parquet"):
-        with page.expect_download() as caught:
-            page.click(f"#label-list button:has-text('{kind}')")
-        path = tmp_path / caught.value.suggested_filename
-        caught.value.save_as(path)
-        labels = refold.sequences.read_labels(path, "shape", data)
-        assert len(labels) == 48
-        assert "flat" in {*labels.tolist()}
-    page.click("#normal")
-    opened.wait(".legend-title", "p-value")
-    page.wait_for_selector(".gradient")
-    page.click("#clear-selection")
-
-
 def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monkeypatch):
     page, (row, _) = opened.page, far_apart
     places = (atlas.places[:, ::-1] * [1, -1]).astype(np.float32)
-    monkeypatch.setattr(atlas.umap, "places", lambda wait=0.0: places)
+    flat = NeighborMap(places, atlas.codes, atlas.similar)
+    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", flat))
     page.mouse.click(*opened.place_of(atlas, row))
     opened.wait("#name", f"Sequence s{row}")
     page.click("[data-map='umap']")

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from refold.serve import ServeSettings
+from refold.serve import ServeSettings, create_app
 from refold.serve._server import prepared
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -20,10 +20,11 @@ LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_secon
 @contextlib.contextmanager
 def started(files, *, indexes=None, **settings):
     """Run a server in a thread, and yield its address and the service."""
-    server, bound, url = prepared(files, ServeSettings(port=0, **settings), indexes)
+    settings = ServeSettings(port=0, **settings)
+    service = create_app(files, settings, indexes=indexes)
+    server, bound, url = prepared(service, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
-    service = server.config.app
     service.server = server
     try:
         yield url, service

@@ -66,35 +66,22 @@ def test_other_addresses_need_a_token(monkeypatch):
     assert "sesame" not in repr(settings)
 
 
-def test_sources_of_settings(tmp_path, monkeypatch):
-    path = tmp_path / "serve.toml"
-    path.write_text("port = 1\nmax_steps = 10\nmax_queue = 5\n")
+def test_settings_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("REFOLD_SERVE_MAX_STEPS", "20")
     monkeypatch.setenv("REFOLD_SERVE_PORT", "2")
     monkeypatch.setenv("REFOLD_SERVE_ALLOWED_HOSTS", '["a", "b"]')
-    settings = read_settings(path, port=3)
-    assert (settings.port, settings.max_steps, settings.max_queue) == (3, 20, 5)
+    settings = read_settings(port=3)
+    assert (settings.port, settings.max_steps, settings.max_queue) == (3, 20, 128)
     assert settings.allowed_hosts == ("a", "b")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("port = 99999", "port must be an integer from 0 to 65535. Got 99999"),
-        ("prot = 1", "There is no setting 'prot'. The settings are host, port,"),
-        ("port =", "is not TOML"),
-        ("port = []", "The setting 'port' cannot be read"),
-        ("token = ''", "The token is empty"),
-        ("token = 'a'\ntoken_file = 'b'", "There is a token and a token file"),
-    ],
-)
-def test_wrong_settings(tmp_path, text, message):
-    path = tmp_path / "serve.toml"
-    path.write_text(text)
-    with pytest.raises(ParameterError, match=message):
-        read_settings(path)
-    with pytest.raises(MissingFileError, match="no file of settings"):
-        read_settings(tmp_path / "none.toml")
+    monkeypatch.setenv("REFOLD_SERVE_PORT", "none")
+    with pytest.raises(ParameterError, match="REFOLD_SERVE_PORT cannot be read"):
+        read_settings()
+    with pytest.raises(ParameterError, match="port must be an integer from 0 to 65535"):
+        read_settings(port=99999)
+    with pytest.raises(ParameterError, match="The token is empty"):
+        read_settings(port=1, token="")
+    with pytest.raises(ParameterError, match="There is a token and a token file"):
+        read_settings(port=1, token="a", token_file="b")  # noqa: S106
     with pytest.raises(MissingFileError, match="no token file"):
         ServeSettings(token_file=str(tmp_path / "none")).secret()
 

@@ -23,7 +23,6 @@ ONE = b'{"sequences":[[[1,2]]]}'
     [
         ("encode", {}, "missing required field `sequences`"),
         ("encode", {"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
-        ("encode", {"sequences": [{"x": [1]}]}, "got `object` at `$.sequences[0]`"),
         (
             "encode",
             {"sequences": [[[1, 2]]], "clip": True},
@@ -105,8 +104,7 @@ def test_truncated_or_changed_tables_get_a_response(client):
 @pytest.mark.parametrize(
     ("kind", "encoding", "status"),
     [
-        ("application/json", "br", 415),
-        ("application/json", "gzip", 422),
+        ("application/json", "gzip", 415),
         # a browser sends this type to other origins without a question
         ("text/plain", "", 415),
     ],
@@ -121,46 +119,22 @@ def connected(url):
     return socket.create_connection((host, int(port)))
 
 
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
-        (b"\x16\x03\x01 hello\r\n\r\n", b"400"),
-        (b"GET /v1/ready HTTP/1.1\r\n" + b"x: y\r\n" * 20_000, b"431"),
-    ],
-    ids=["not HTTP", "large head"],
-)
-def test_requests_that_are_not_http(url, content, status):
+def test_a_request_that_is_not_http(url):
     with connected(url) as raw:
-        raw.sendall(content)
-        assert raw.recv(10_000).startswith(b"HTTP/1.1 " + status)
+        raw.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        assert raw.recv(10_000).startswith(b"HTTP/1.1 400")
 
 
-def status_of(raw):
-    """Return the status of the next answer on a connection, and skip its body."""
-    stream = raw.makefile("rb")
-    status = int(stream.readline().split()[1])
-    headers = dict(line.lower().split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
-    stream.read(int(headers[b"content-length"]))
-    return status
-
-
-def head(length, path=PATH):
+def head(length):
     return (
-        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {length}\r\n\r\n"
     ).encode()
 
 
-def test_a_large_body_is_no_large_head(url):
-    with connected(url) as raw:
-        raw.sendall(head(200_000, "/v1/pairs/nothing") + b" " * 200_000)
-        assert status_of(raw) == 404
-        raw.sendall(head(len(ONE)) + ONE)
-        assert status_of(raw) == 200
-
-
 def test_clients_that_disconnect_leave_nothing_behind(url, service):
-    connections = service.server.server_state.connections
+    state = service.server.server_state
+    connections = state.connections
     httpx.get(f"{url}/v1/health")
     before = len(connections)
     with busy(service):
@@ -168,11 +142,11 @@ def test_clients_that_disconnect_leave_nothing_behind(url, service):
         whole.sendall(head(len(ONE)) + ONE)
         half.sendall(head(len(ONE)) + ONE[:9])
         begun.sendall(head(len(ONE))[:30])
-        wait_until(lambda: service.batches.open == 2 and service.batches.waiting == 1)
+        wait_until(lambda: len(state.tasks) == 2 and service.batches.waiting == 1)
         for client in (whole, half, begun):
             client.close()
         wait_until(lambda: len(connections) <= before)
-    wait_until(lambda: service.batches.open == 0 and service.batches.waiting == 0)
+    wait_until(lambda: not state.tasks and service.batches.waiting == 0)
     assert httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]}).status_code == 200
 
 
@@ -204,4 +178,4 @@ def test_no_request_of_the_description_fails(files, tmp_path):
         )
         assert done.returncode == 0, done.stdout[-4000:]
         assert httpx.get(f"{url}/v1/ready").status_code == 200
-        assert service.batches.open == service.batches.waiting == 0
+        assert service.batches.waiting == 0

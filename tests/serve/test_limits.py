@@ -1,11 +1,9 @@
 """Each limit has a name and a status, and a request beyond it does not affect others."""
 
-import gzip
 import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from http.client import HTTPResponse
 
 import httpx
@@ -37,8 +35,6 @@ def test_body(client):
 
     for content in (b" " * 60_001, chunks()):
         assert refused(client.post(PATH, content=content, headers=JSON), 413, "body")
-    bomb, headers = gzip.compress(b" " * 1_000_000), JSON | {"content-encoding": "gzip"}
-    assert refused(client.post(PATH, content=bomb, headers=headers), 413, "body")
 
 
 ROW, CODE = [1.0, 2.0], [0.0, 0.0, 0.0]
@@ -85,58 +81,41 @@ def address(url):
     return host, int(port)
 
 
-def head(length, more=""):
+def head(length):
     return (
         "POST /v1/pairs/encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\n{more}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
     ).encode()
 
 
-def test_queue_and_concurrency(files):
+def test_queue(files):
     def ask():
         return httpx.post(url + PATH, json=ONE, timeout=20)
 
-    with started(files, max_queue=2, max_concurrency=4) as (url, service):
-        httpx.get(f"{url}/v1/health")
-        with ThreadPoolExecutor(2) as threads:
-            with busy(service):
-                waiting = [threads.submit(ask) for _ in range(2)]
-                wait_until(lambda: service.batches.waiting == 2)
-                began = time.monotonic()
-                assert refused(ask(), 429, "queue", 2)
-                assert time.monotonic() - began < 1
-                # requests without a complete body also count as open
-                service.batches.settings = replace(service.settings, max_queue=5)
-                halves = [socket.create_connection(address(url)) for _ in range(2)]
-                for half in halves:
-                    half.sendall(head(100))
-                wait_until(lambda: service.batches.open == 4)
-                assert refused(ask(), 503, "concurrency", 4)
-                assert httpx.get(f"{url}/v1/ready").status_code == 200
-            assert [answer.result().status_code for answer in waiting] == [200, 200]
-        for half in halves:
-            half.close()
-        wait_until(lambda: service.batches.open == 0)
-        text = httpx.get(f"{url}/v1/metrics").text
-        assert 'refold_refused_total{limit="queue"} 1.0' in text
+    with started(files, max_queue=2) as (url, service), ThreadPoolExecutor(2) as threads:
+        with busy(service):
+            waiting = [threads.submit(ask) for _ in range(2)]
+            wait_until(lambda: service.batches.waiting == 2)
+            began = time.monotonic()
+            assert refused(ask(), 429, "queue", 2)
+            assert time.monotonic() - began < 1
+            assert httpx.get(f"{url}/v1/ready").status_code == 200
+        assert [answer.result().status_code for answer in waiting] == [200, 200]
+        assert 'refold_refused_total{limit="queue"} 1.0' in httpx.get(f"{url}/v1/metrics").text
 
 
 def test_total_body(files):
-    """Received bytes count, also those of a compressed body."""
+    """Received bytes count, also those of a body without an end."""
     with started(files, max_total_body=150) as (url, service):
         large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
-        zipped = JSON | {"content-encoding": "gzip"}
-        for begun in (head(100), head(500, "Content-Encoding: gzip\r\n")):
-            with socket.create_connection(address(url)) as half:
-                half.sendall(begun + b"x" * 99)
-                wait_until(lambda: service.bodies.size == 99)
-                response = httpx.post(url + PATH, content=large, headers=JSON)
-                assert refused(response, 503, "total_body", 150)
-                response = httpx.post(url + PATH, content=gzip.compress(b" " * 99), headers=zipped)
-                assert refused(response, 503, "total_body", 150)
-            wait_until(lambda: service.bodies.size == 0)
+        with socket.create_connection(address(url)) as half:
+            half.sendall(head(100) + b"x" * 99)
+            wait_until(lambda: service.body_bytes == 99)
+            response = httpx.post(url + PATH, content=large, headers=JSON)
+            assert refused(response, 503, "total_body", 150)
+        wait_until(lambda: service.body_bytes == 0)
         assert httpx.post(url + PATH, json=ONE).status_code == 200
-        assert service.bodies.size == 0
+        assert service.body_bytes == 0
 
 
 def test_time(files):
@@ -151,7 +130,6 @@ def test_time(files):
                     assert answer.status == 503
                     assert json.load(answer)["error"]["limit"] == "time"
         assert httpx.post(url + PATH, json=ONE).status_code == 200
-        wait_until(lambda: not service.batches.open)
 
 
 def test_connections(files):
@@ -159,7 +137,7 @@ def test_connections(files):
         target, connections = address(url), service.server.server_state.connections
         with socket.create_connection(target), socket.create_connection(target):
             wait_until(lambda: len(connections) == 2)
-            assert refused(httpx.get(f"{url}/v1/ready"), 503, "connections", 2)
+            assert httpx.get(f"{url}/v1/ready").status_code == 503
             # idle connections are closed
             wait_until(lambda: not connections)
         with socket.create_connection(target) as stalled:
