@@ -1,16 +1,12 @@
 """A page that was written to a file, opened in a browser without a server."""
 
-import copy
 import json
-from dataclasses import replace
 
 import pytest
 
 from explore.test_page import DRAWN, DROP, Opened, far_apart
-from refold.errors import DataError, ParameterError
-from refold.explore import check_exportable, export_page
+from refold.explore import export_page
 from refold.explore._exported_page import joined_modules
-from refold.explore._fields import ColorField
 from refold.explore._server import PAGE
 
 __all__ = ["far_apart"]
@@ -68,33 +64,13 @@ def test_fields_and_files_need_no_server(opened, atlas):
 
 
 def test_adding_sequences_needs_a_server(opened):
-    page = opened.page
-    for show in (
-        lambda: page.click("#add"),
-        lambda: page.evaluate(DROP, ["new.csv", "id,time,height,letter\nnew,0,0.5,a\n"]),
-    ):
-        show()
-        assert "needs a server: run refold explore" in opened.text("#adding-hint")
-        assert page.is_hidden("#paste-dialog")
-        page.click("#adding-hint button")
-        assert page.is_hidden("#adding-hint")
-
-
-def test_what_cannot_be_computed_is_left_out(atlas, tmp_path):
-    def compute():
-        raise DataError("There are no codes.")
-
-    fields = [ColorField("cluster", compute), atlas.fields[0]]
-    copied = copy.copy(atlas)
-    copied.fields = fields
-    with pytest.warns(UserWarning, match="The page has no 'cluster'"):
-        export_page(copied, tmp_path / "page.html")
-
-
-def test_models_of_keras_are_refused(atlas):
-    other = replace(atlas.model, network=None)
-    with pytest.raises(ParameterError, match="Only default models with LSTMs"):
-        check_exportable(other)
+    opened.page.evaluate(DROP, ["new.csv", "id,time,height,letter\nnew,0,0.5,a\n"])
+    assert "needs a server: run refold explore" in opened.text("#adding-hint")
+    opened.page.click("#adding-hint button")
+    opened.page.click("#add")
+    assert opened.page.is_hidden("#paste-dialog")
+    opened.page.click("#adding-hint button")
+    assert opened.page.is_hidden("#adding-hint")
 
 
 def test_the_script_of_a_page_asks_nobody():

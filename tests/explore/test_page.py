@@ -172,32 +172,17 @@ def test_the_legend_filters(opened):
     assert item.get_attribute("aria-pressed") == "true"
 
 
-def test_computed_values_color_the_map(opened):
-    opened.page.select_option("#color", "error")
-    opened.page.wait_for_selector(".gradient")
-    opened.page.locator(".gradient-limits input").first.fill("25")
-    opened.page.wait_for_function("() => location.hash.includes('range=25')")
-    opened.page.select_option("#color", "site")
-    opened.page.wait_for_selector(".legend-item")
-
-
-def lasso_all(opened):
-    """Select what the map shows."""
-    box = opened.page.locator("#overlay").bounding_box()
-    left, top = box["x"] + 2, box["y"] + 2
-    right, bottom = left + box["width"] - 4, top + box["height"] - 4
-    mouse = opened.page.mouse
-    mouse.move(left, top)
-    mouse.down()
-    for x, y in ((right, top), (right, bottom), (left, bottom)):
-        mouse.move(x, y)
-    mouse.up()
-
-
 def test_a_lasso_selects_and_the_selection_downloads(opened, atlas, tmp_path):
     page = opened.page
     page.click("[data-mode='lasso']")
-    lasso_all(opened)
+    box = page.locator("#overlay").bounding_box()
+    left, top = box["x"] + 2, box["y"] + 2
+    right, bottom = left + box["width"] - 4, top + box["height"] - 4
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom)):
+        page.mouse.move(x, y)
+    page.mouse.up()
     page.click("[data-mode='decode']")
     count = int(opened.text("#selected").split()[0])
     assert 40 <= count <= len(atlas.codes)
@@ -231,8 +216,6 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     opened.wait(".legend-note", "k-means found 3 clusters")
     assert page.locator(".legend-item").count() == 3
     page.wait_for_function("() => location.hash.includes('clusters=3')")
-    page.evaluate("location.hash = 'color=cluster&clusters=2'")
-    opened.wait(".legend-note", "k-means found 2 clusters")
     page.click("[data-method='hdbscan']")
     opened.wait(".legend-note", "HDBSCAN found")
     assert [field.name for field in atlas.fields].count("cluster") == 1

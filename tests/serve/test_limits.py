@@ -1,7 +1,6 @@
 """Each limit has a name and a status, and a request beyond it does not affect others."""
 
 import json
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
@@ -10,7 +9,18 @@ import httpx
 import pytest
 
 from refold.sequences import Sequences
-from serve.serving import ARROW, LIMITS, busy, post, started, stream_of, wait_until
+from serve.serving import (
+    ARROW,
+    LIMITS,
+    busy,
+    connected,
+    head,
+    post,
+    started,
+    stream_of,
+    wait_until,
+    waiting_together,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 ONE = {"sequences": [[[1.0, 2.0]]]}
@@ -62,30 +72,15 @@ def test_sequences_and_steps(client, limit, path, content):
 
 def test_the_limit_of_steps_includes_decoded_lengths(files):
     """Predicted lengths count, and do not affect other requests in a batch."""
+
+    def ask(codes):
+        return httpx.post(f"{url}/v1/pairs/decode", json={"codes": codes}, timeout=20)
+
     with started(files, max_steps=30) as (url, service), httpx.Client(base_url=url) as client:
         codes = post(client, "pairs/encode", {"sequences": [[[5.0, 5.0]] * 8]})["codes"]
-        with ThreadPoolExecutor(2) as threads:
-            with busy(service):
-                contents = {"codes": codes * 9}, {"codes": codes}
-                answers = [
-                    threads.submit(client.post, "/v1/pairs/decode", json=content)
-                    for content in contents
-                ]
-                wait_until(lambda: service.batches.waiting == 2)
-            assert refused(answers[0].result(), 422, "steps", 30)
-            assert answers[1].result().status_code == 200
-
-
-def address(url):
-    host, port = url.removeprefix("http://").split(":")
-    return host, int(port)
-
-
-def head(length):
-    return (
-        "POST /v1/pairs/encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode()
+        long, short = waiting_together(service, ask, [codes * 9, codes])
+        assert refused(long, 422, "steps", 30)
+        assert short.status_code == 200
 
 
 def test_queue(files):
@@ -108,7 +103,7 @@ def test_total_body(files):
     """Received bytes count, also those of a body without an end."""
     with started(files, max_total_body=150) as (url, service):
         large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
-        with socket.create_connection(address(url)) as half:
+        with connected(url) as half:
             half.sendall(head(100) + b"x" * 99)
             wait_until(lambda: service.body_bytes == 99)
             response = httpx.post(url + PATH, content=large, headers=JSON)
@@ -123,7 +118,7 @@ def test_time(files):
         httpx.get(f"{url}/v1/health")
         with busy(service):
             assert refused(httpx.post(url + PATH, json=ONE), 503, "time", 0.2)
-            with socket.create_connection(address(url)) as slow:
+            with connected(url) as slow:
                 slow.sendall(head(100) + b"{")
                 with HTTPResponse(slow) as answer:  # the response may come in several pieces
                     answer.begin()
@@ -134,13 +129,13 @@ def test_time(files):
 
 def test_connections(files):
     with started(files, max_connections=2, max_seconds=0.3) as (url, service):
-        target, connections = address(url), service.server.server_state.connections
-        with socket.create_connection(target), socket.create_connection(target):
+        connections = service.server.server_state.connections
+        with connected(url), connected(url):
             wait_until(lambda: len(connections) == 2)
             assert httpx.get(f"{url}/v1/ready").status_code == 503
             # idle connections are closed
             wait_until(lambda: not connections)
-        with socket.create_connection(target) as stalled:
+        with connected(url) as stalled:
             stalled.sendall(head(100)[:30])
             wait_until(lambda: len(connections) == 1)
             assert httpx.post(url + PATH, json=ONE).status_code == 200

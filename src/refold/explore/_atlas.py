@@ -212,7 +212,7 @@ class Atlas:
 
     def show(self, row: int) -> dict[str, Any]:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
-        self._check_row(row)
+        self.check_row(row)
         shown = self.compare(self.sequences[[row]], self.codes[[row]])[0]
         hits = self.similar.to(self.codes[[row]], _NEIGHBORS + 1)[0]
         pairs = zip(hits.rows.tolist(), hits.distances.tolist(), strict=True)
@@ -230,7 +230,7 @@ class Atlas:
         ]
         return shown
 
-    def _check_row(self, row: object) -> None:
+    def check_row(self, row: object) -> None:
         """Refuse a row that the map has not."""
         count = len(self.codes)
         if type(row) is not int or not 0 <= row < count:
@@ -315,7 +315,7 @@ class Atlas:
         if at is not None:
             place = _finite_numbers(at, 2, "at")
             if row is not None:
-                self._check_row(row)
+                self.check_row(row)
             codes = flat.code_at(place, row)[None]
             hits, reach = flat.nearest(place[None], 1)[0], flat.reach
         else:

@@ -146,11 +146,11 @@ def _routes(atlas: Atlas, model: str) -> list[Route]:
 
     def rows(fields: dict[str, Any]) -> list[int]:
         """Return the rows of a selection."""
-        selected, count = fields.get("rows"), len(atlas.codes)
-        if not isinstance(selected, list):
-            selected = []
-        if not selected or any(type(row) is not int or not 0 <= row < count for row in selected):
-            raise ParameterError("The selection is empty or has unknown sequences. Select some.")
+        selected = fields.get("rows")
+        if not isinstance(selected, list) or not selected:
+            raise ParameterError("The selection is empty. Select some sequences.")
+        for row in selected:
+            atlas.check_row(row)
         return selected
 
     def unfold(fields: dict[str, Any]) -> object:

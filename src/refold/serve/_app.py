@@ -185,7 +185,7 @@ class Service:
             "/v1/health": lambda: {"version": refold.__version__},
             "/v1/ready": lambda: {"ready": True},
             "/v1/models": lambda: {"models": [m.describe() for m in self.models.values()]},
-            "/v1/openapi.json": lambda: described_interface([*self.models], self.settings),
+            "/v1/openapi.json": self._interface,
         }
         pages |= {f"/v1/{name}": model.describe for name, model in self.models.items()}
 
@@ -198,6 +198,47 @@ class Service:
 
         handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
         return handlers | {"/v1/metrics": ("GET", metrics)}
+
+    def _interface(self) -> dict[str, Any]:
+        """Describe the operations in the format of OpenAPI."""
+        kinds = [Problem, *(operation.request for operation in OPERATIONS.values())]
+        place = "#/components/schemas/"
+        _, schemas = msgspec.json.schema_components(kinds, ref_template=place + "{name}")
+        stream = {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}
+        table = {ARROW: {"schema": stream}}
+        names = {"type": "string", "enum": [*self.models]}
+        problem = {"error": {"$ref": place + Problem.__name__}}
+        error = {_JSON: {"schema": {"type": "object", "properties": problem}}}
+        answered = {_JSON: {"schema": {"type": "object"}}} | table
+        paths = {}
+        for name, operation in OPERATIONS.items():
+            request = {_JSON: {"schema": {"$ref": place + operation.request.__name__}}} | table
+            paths[f"/v1/{{model}}/{name}"] = {
+                "parameters": [{"name": "model", "in": "path", "required": True, "schema": names}],
+                "post": {
+                    "operationId": name,
+                    "summary": operation.request.__doc__,
+                    "requestBody": {"required": True, "content": request},
+                    "responses": {
+                        "200": {"description": operation.answer, "content": answered},
+                        "default": {"description": "An error says why.", "content": error},
+                    },
+                },
+            }
+        limits = (
+            f"A request has at most {self.settings.max_sequences} sequences or codes, and "
+            f"{self.settings.max_steps} steps. In Arrow, its other fields are in the query."
+        )
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": "Refold", "version": refold.__version__, "description": limits},
+            "paths": paths,
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            },
+            "security": [{"token": []}] if self._secret else [],
+        }
 
     async def _operate(
         self, scope: Scope, receive: Receive, send: Send, *, model_name: str, name: str
@@ -338,46 +379,3 @@ def _without_port(host: bytes) -> str:
     text = host.decode("latin-1").lower()
     name, sign, port = text.rpartition(":")
     return name if sign and port.isdigit() and not text.endswith("]") else text
-
-
-def described_interface(models: list[str], settings: ServeSettings) -> dict[str, Any]:
-    """Describe the operations in the format of OpenAPI."""
-    kinds = [Problem, *(operation.request for operation in OPERATIONS.values())]
-    place = "#/components/schemas/"
-    _, schemas = msgspec.json.schema_components(kinds, ref_template=place + "{name}")
-    stream = {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}
-    table = {ARROW: {"schema": stream}}
-    names = {"type": "string", "enum": models}
-    problem = {"error": {"$ref": place + Problem.__name__}}
-    error = {_JSON: {"schema": {"type": "object", "properties": problem}}}
-    answered = {_JSON: {"schema": {"type": "object"}}} | table
-    paths = {}
-    for name, operation in OPERATIONS.items():
-        request = {_JSON: {"schema": {"$ref": place + operation.request.__name__}}} | table
-        paths[f"/v1/{{model}}/{name}"] = {
-            "parameters": [{"name": "model", "in": "path", "required": True, "schema": names}],
-            "post": {
-                "operationId": name,
-                "summary": operation.request.__doc__,
-                "requestBody": {"required": True, "content": request},
-                "responses": {
-                    "200": {"description": operation.answer, "content": answered},
-                    "default": {"description": "An error says why.", "content": error},
-                },
-            },
-        }
-    limits = (
-        f"A request has at most {settings.max_sequences} sequences or codes, and "
-        f"{settings.max_steps} steps. In Arrow, its other fields are in the query."
-    )
-    has_token = settings.token is not None or settings.token_file is not None
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Refold", "version": refold.__version__, "description": limits},
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-        "security": [{"token": []}] if has_token else [],
-    }

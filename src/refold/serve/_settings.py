@@ -17,7 +17,6 @@ from refold.sequences import local_path
 _PREFIX = "REFOLD_SERVE_"
 # Names of this machine, by which browsers and programs on it reach the service.
 OWN_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
-_MEBIBYTE = 1 << 20
 _COUNTS = (
     *("max_body", "max_total_body", "max_sequences", "max_steps", "max_queue"),
     "max_connections",
@@ -69,8 +68,8 @@ class ServeSettings:
     token_file: str | None = None
     anonymous: bool = False
     allowed_hosts: tuple[str, ...] = ()
-    max_body: int = 8 * _MEBIBYTE
-    max_total_body: int = 64 * _MEBIBYTE
+    max_body: int = 8 << 20
+    max_total_body: int = 64 << 20
     max_sequences: int = 4096
     max_steps: int = 200_000
     max_seconds: float = 30.0
