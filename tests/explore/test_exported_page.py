@@ -6,8 +6,6 @@ import pytest
 
 from explore.test_page import DRAWN, DROP, Opened, far_apart
 from refold.explore import export_page
-from refold.explore._exported_page import joined_modules
-from refold.explore._server import PAGE
 
 __all__ = ["far_apart"]
 
@@ -71,9 +69,3 @@ def test_adding_sequences_needs_a_server(opened):
     assert opened.page.is_hidden("#paste-dialog")
     opened.page.click("#adding-hint button")
     assert opened.page.is_hidden("#adding-hint")
-
-
-def test_the_script_of_a_page_asks_nobody():
-    script = joined_modules(PAGE / "embedded" / "exported.js")
-    for word in ("fetch(", "XMLHttpRequest", "WebSocket", "https://", "sendBeacon", "eval("):
-        assert word not in script

@@ -39,13 +39,11 @@ def test_a_token_and_more_hosts(files, tmp_path):
 def test_only_own_hosts_are_served(client, host, status):
     response = client.get("/v1/models", headers={"host": host})
     assert response.status_code == status
-    if status == 400:
-        assert response.json()["error"]["code"] == "wrong_host"
     assert client.get("/v1/ready", headers={"host": host}).status_code == 200
 
 
 def test_responses_do_not_allow_other_origins(client):
-    for path in ("/v1/models", "/v1/nothing", "/v1/pairs/encode"):
+    for path in ("/v1/models", "/v1/nothing"):
         response = client.get(path, headers={"origin": "https://evil.example"})
         assert "default-src 'none'" in response.headers["content-security-policy"]
         assert response.headers["x-content-type-options"] == "nosniff"

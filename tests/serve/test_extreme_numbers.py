@@ -51,7 +51,6 @@ def test_no_number_gives_a_500_or_a_missing_number(client, number):
     for operation, body in (
         ("reconstruct", '{"sequences": [[[1.5, NUMBER], [3, 4]], []]}'),
         ("decode", '{"codes": [[0.5, 1, NUMBER]]}'),
-        ("detect", '{"sequences": [[[1.5, 2]]], "alpha": NUMBER}'),
         ("generate", '{"n": 2, "temperature": NUMBER, "seed": 5}'),
     ):
         content, headers = body.replace("NUMBER", number), {"content-type": "application/json"}

@@ -66,9 +66,6 @@ class Atlas:
         The map: from codes to places and back.
     fields : list of ColorField
         What the map can be colored by.
-    score_components : array of float32 of shape (n_sequences, 2)
-        Error and distance, of which anomaly scores are the sum, as soon as p-values are computed;
-        empty if the model is not calibrated.
 
     Examples
     --------
@@ -103,8 +100,8 @@ class Atlas:
         self.similar = WeightedCodes(self.codes, self.projection.mean, weights)
         self.places = self.projection.vectors
         self._umap = BackgroundTask("The UMAP map", self._umap_map)
-        calibrated = model.calibration is not None
-        self.score_components = np.zeros((count if calibrated else 0, 2), np.float32)
+        # error and distance, of which anomaly scores are the sum; computed with the p-values
+        self.score_components = np.zeros((count, 2), np.float32)
         self.fields = self._all_fields(fields or {}, num_clusters)
 
     def _all_fields(

@@ -59,7 +59,6 @@ class ColorField(BackgroundTask):
             "about": self._about,
             "note": self.note,
             "noise": self.noise,
-            "centers": self.clusters is not None,  # of which the map shows the names
             "clusters": self.clusters,
             "exact": self._is_given,
         }

@@ -101,7 +101,7 @@ function replaceField(field) {
 
 function findCenters() {
   const { field, values, map } = state;
-  state.centers = field?.centers && values ? centersOf(field, values, map.places) : null;
+  state.centers = field?.clusters && values ? centersOf(field, values, map.places) : null;
 }
 
 function setMode(mode) {
