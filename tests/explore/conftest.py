@@ -5,7 +5,7 @@ import pytest
 
 import refold
 from refold.explore import Atlas, exploring
-from small_data import TINY
+from small_data import untrained
 
 COUNT = 48
 
@@ -14,9 +14,7 @@ def rows(seed, steps):
     """Return the rows of a sequence with a drifting number and a letter."""
     rng = np.random.default_rng(seed)
     numbers = np.cumsum(rng.normal(size=steps)).round(3).tolist()
-    return [
-        [number, "abc"[i]] for number, i in zip(numbers, rng.integers(0, 3, steps), strict=True)
-    ]
+    return [[number, rng.choice(["a", "b", "c"])] for number in numbers]
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +27,7 @@ def data():
 @pytest.fixture(scope="session")
 def model(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("explored") / "drift.refold"
-    ae = refold.SequenceAutoencoder(**TINY, calibration_fraction=0.4).fit(data)
-    ae.save(path)
+    untrained(data, calibration_fraction=0.4).save(path)
     return path
 
 

@@ -1,18 +1,21 @@
 """The computations of the explorer's server, without a browser."""
 
+import gzip
 import os
 import re
 import sys
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from network.kinds import fitted
+import refold
 from refold.errors import DataError, MissingExtraError, ParameterError
-from refold.explore import Atlas, _fields, exploring
-from refold.explore._maps import NeighborMap, UmapJob, umap_places
+from refold.explore import Atlas, _fields, check_exportable, exploring
+from refold.explore._maps import BackgroundTask, NeighborMap, umap_places
 from refold.explore._server import MAX_SEQUENCES
+from small_data import ragged
 
 
 def test_places_and_codes_decode_as_the_model_does(atlas):
@@ -36,7 +39,7 @@ def test_only_places_away_from_the_data_are_far(atlas):
 
 
 def test_errors_are_those_of_the_reconstruction(atlas, data):
-    values = atlas.field("error").values(wait=20)
+    values = atlas.field("error").result(wait=20)
     shown = atlas.show(4)
     assert shown["error"] == pytest.approx(float(values[4]), rel=1e-5)
     wrong = np.array([a != b for a, b in zip(shown["values"][1], shown["back"][1], strict=True)])
@@ -49,22 +52,11 @@ def test_errors_are_those_of_the_reconstruction(atlas, data):
 
 
 def test_p_values_are_those_of_detect(atlas, data):
-    values = atlas.field("anomaly p-value").values(wait=20)
+    values = atlas.field("anomaly p-value").result(wait=20)
     with pytest.warns(UserWarning, match="that the model was trained on"):
         detection = atlas.model.detect(data, alpha=0.5)
     np.testing.assert_allclose(values, detection.p_values, rtol=1e-6)
     assert atlas.show(2)["p_value"] == pytest.approx(float(values[2]))
-
-
-def test_a_selection_is_the_normal_set(atlas, data):
-    rows = list(range(0, 40, 2))
-    field = atlas.normal(rows)
-    calibrated = atlas.model.calibrated_with(data[np.array(rows)])
-    with pytest.warns(UserWarning, match="that the model was trained on"):
-        detection = calibrated.detect(data, alpha=0.5)
-    np.testing.assert_allclose(field.values(wait=30), detection.p_values, rtol=1e-6)
-    assert "was trained on some" in field.note
-    atlas.fields.remove(field)
 
 
 def test_neighbors_are_the_nearest_weighted_codes(atlas):
@@ -86,11 +78,11 @@ def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
 def test_a_umap_map_says_what_is_missing(atlas, monkeypatch):
     with pytest.raises(ParameterError, match="map must be 'pca' or 'umap'"):
         atlas.map("tsne")
-    with pytest.raises(ParameterError, match="at least 5 sequences"):
-        UmapJob(np.zeros((4, 3), np.float32)).places()
+    with pytest.raises(ParameterError, match="needs 5 to 50,000 sequences"):
+        umap_places(np.zeros((4, 3), np.float32))
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
-        UmapJob(np.zeros((9, 3), np.float32)).places()
+        umap_places(np.zeros((9, 3), np.float32))
 
 
 STAND_IN = """
@@ -103,32 +95,18 @@ class UMAP:
 """
 
 
-def test_a_umap_map_comes_from_a_process_that_can_be_stopped(tmp_path, monkeypatch, caplog):
+def test_a_umap_map_comes_from_another_process(tmp_path, monkeypatch, caplog):
     (tmp_path / "umap.py").write_text(STAND_IN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, sys.path)))
     vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
-    job = UmapJob(vectors)
-    assert job.places() is None
-    job.stop()
-    places = job.places(wait=60)
-    assert (places.shape, job.done) == ((60, 2), 1)
-    # with a limit, others are placed between their neighbors
-    assert np.abs(umap_places(vectors, most=50) - places).mean() < 0.3
-    failing = UmapJob(np.zeros((9, 0), np.float32))
-    with pytest.raises(ParameterError, match=r"could not be computed\. The log of the server"):
-        failing.places(wait=60)
-    assert "The UMAP map could not be computed" in caplog.text
-
-
-@pytest.mark.slow
-def test_umap_in_a_separate_process():
-    pytest.importorskip("umap", reason="the extra umap is not installed")
-    groups = np.repeat([0, 1], 30)
-    vectors = np.random.default_rng(0).normal(size=(60, 4)) + 20 * groups[:, None]
-    places = UmapJob(vectors.astype(np.float32)).places(wait=900)
-    gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
-    assert gap > 2 * places[groups == 0].std(axis=0).max()
+    places = umap_places(vectors)
+    gaps = places - vectors[:, :2] / np.ptp(vectors[:, :2]) * np.ptp(places)
+    assert np.ptp(gaps, axis=0).max() < 1e-3
+    failing = BackgroundTask("The map", lambda: umap_places(np.zeros((9, 0), np.float32)))
+    with pytest.raises(ParameterError, match="The map could not be computed"):
+        failing.result(wait=60)
+    assert "The map could not be computed" in caplog.text
 
 
 def test_fields_of_metadata(atlas, data):
@@ -146,7 +124,7 @@ def test_fields_of_metadata(atlas, data):
 def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_fields, "MAX_CLUSTERED", 20)
     field = atlas.cluster(3)
-    values, vectors = field.values(wait=30), atlas.similar.vectors
+    values, vectors = field.result(wait=30), atlas.similar.vectors
     assert field.categories == ["0", "1", "2"]
     assert field.note.startswith("k-means found 3 clusters in a sample of 20, and the others")
     assert "refold cluster uses all sequences, so its clusters may differ" in field.note
@@ -158,61 +136,32 @@ def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
 
 def test_other_clusters_replace_those_of_the_map(atlas, data):
     before = [field.name for field in atlas.fields]
-    assert atlas.cluster(4).describe()["clusters"] == {"number": 4, "most": 48}
-    assert len({*atlas.field("cluster").values(wait=30).tolist()}) == 4
-    atlas.cluster(None)  # as the other tests expect
+    atlas.cluster(None)
     assert [field.name for field in atlas.fields] == before
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 48"):
         atlas.cluster(49)
-    clusters = Atlas(atlas.model, data[:6], codes=atlas.codes[:6]).field("cluster")
-    assert clusters.values(wait=30).tolist() == [0] * 6
-    assert clusters.categories == ["noise"]
+    few = Atlas(atlas.model, data[:6], codes=atlas.codes[:6])
+    assert few.field("cluster").result(wait=30).tolist() == [0] * 6
+    assert few.field("cluster").categories == ["noise"]
     labeled = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], fields={"cluster": [1] * 6})
     with pytest.raises(ParameterError, match="is a column of labels"):
         labeled.cluster(3)
 
 
-def test_labels_become_a_column(atlas):
-    atlas.label(" mood ", "flat", [1, 2])
-    field = atlas.label("mood", "steep", [2, 3])
-    assert (field.name, field.categories) == ("mood", ["flat", "steep", "(none)"])
-    table = _fields.label_table(field, atlas.sequences).to_pylist()[:5]
-    assert [row["mood"] for row in table] == [None, "flat", "steep", "steep", None]
-    assert table[1]["id"] == "s1"
-    atlas.fields.remove(field)
-    for name, value in (("", "a"), ("a", 3), ("a" * 61, "a"), ("a", "(none)")):
-        with pytest.raises(ParameterError, match="must have 1 to 60"):
-            atlas.label(name, value, [1])
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, url):
-    """Return a function that sends content to a server with a column of numbers, or with rows."""
-    data = [np.arange(3.0 + i % 4) for i in range(20)]
-    model, path = fitted(data), tmp_path_factory.mktemp("numbers") / "numbers.refold"
-    model.save(path)
-    with exploring(path, Atlas(model, data)) as numbers:
-        urls = {"rows": url, "numbers": numbers}
-
-        def place(kind, content, name=""):
-            return httpx.post(f"{urls[kind]}/explore/place", content=content, params={"name": name})
-
-        yield place
+def place(url, content, name):
+    return httpx.post(f"{url}/explore/place", content=content, params={"name": name})
 
 
 @pytest.mark.parametrize(
-    ("kind", "content", "name", "lengths"),
+    ("content", "name", "lengths"),
     [
-        ("numbers", b"[[1, 2, 3], [4]]", "", [3, 1]),
-        ("numbers", b"[1, 2]\n[3]\n", "a.json", [2, 1]),
-        ("numbers", b'[{"x0": [1, 2]}, {"x0": [3]}]', "", [2, 1]),
-        ("numbers", b"id,time,x0\na,0,1\na,1,2\nb,0,3\n", "", [2, 1]),
-        ("rows", b'[[[1, "a"]], [[2, "b"]]]', "", [1, 1]),
-        ("rows", b'{"id": 1, "note": "a", "height": [1], "letter": ["a"]}', "a.jsonl", [1]),
+        (b'[[[1, "a"]], [[2, "b"], [3, "c"]]]', "", [1, 2]),
+        (b'{"id": 1, "note": "a", "height": [1], "letter": ["a"]}', "a.jsonl", [1]),
+        (b"id,time,height,letter\na,0,1,a\na,1,2,b\nb,0,3,c\n", "", [2, 1]),
     ],
 )
-def test_pasted_sequences(place, kind, content, name, lengths):
-    answer = place(kind, content, name).json()
+def test_pasted_sequences(url, content, name, lengths):
+    answer = place(url, content, name).json()
     assert [sequence["length"] for sequence in answer["sequences"]] == lengths
 
 
@@ -221,19 +170,27 @@ def test_pasted_sequences(place, kind, content, name, lengths):
     [
         (b" ", "", "There is nothing to read"),
         (b"[1, 2", "", "This, line 1 is not JSON: .* truncated"),
-        (b"[[[1, 2], [3, 4]]]", "", "2 features"),
-        (b"\xff\xfe\x00", "", "is not a csv file: it holds zero bytes"),
+        (b"[[[1], [3]]]", "", "1 features"),
         (b"?", "a.docx", "cannot be read. Use one of"),
         (b"a,b\n1,x\n", "a.csv", "has no column 'id'"),
-        (str([[0]] * (MAX_SEQUENCES + 1)).encode(), "", "places 500 at once"),
+        (str([[[1, "a"]]] * (MAX_SEQUENCES + 1)).replace("'", '"').encode(), "", "places 500"),
     ],
 )
-def test_pasted_content_that_cannot_be_read(place, content, name, message):
-    response = place("numbers", content, name)
+def test_pasted_content_that_cannot_be_read(url, content, name, message):
+    response = place(url, content, name)
     assert response.status_code == 422
-    text = response.json()["error"]["message"]
-    assert re.search(message, text)
-    assert "/tmp" not in text  # noqa: S108
+    assert re.search(message, response.json()["error"]["message"])
+
+
+def test_a_model_of_keras_is_explored(tmp_path):
+    """Only an exported page needs a default model with LSTMs."""
+    packed = Path(__file__).parents[1] / "model_files/gru.refold.gz"
+    (tmp_path / "gru.refold").write_bytes(gzip.decompress(packed.read_bytes()))
+    atlas = Atlas(refold.load(tmp_path / "gru.refold"), ragged(9))
+    with exploring("gru.refold", atlas) as url:
+        assert httpx.get(f"{url}/explore/sequences/1", timeout=30).json()["id"] == 1
+    with pytest.raises(ParameterError, match="Only default models with LSTMs"):
+        check_exportable(atlas.model)
 
 
 @pytest.mark.parametrize(
@@ -242,10 +199,9 @@ def test_pasted_content_that_cannot_be_read(place, content, name, message):
         ("fields/none", None, "There is site, length, error"),
         ("sequences/48", None, "no sequence 48"),
         ("points?map=no", None, "map must be 'pca' or 'umap'"),
-        ("labels/site.csv", None, "'site' is no column of labels"),
         ("tables/codes", [], "JSON object"),
-        *[("tables/codes", {"rows": rows}, "empty or has unknown") for rows in ([], [48], [True])],
-        ("labels", {"rows": [1], "name": "site", "value": "a"}, "'site' exists already"),
+        ("tables/codes", {"rows": []}, "The selection is empty"),
+        ("tables/codes", {"rows": [True]}, "no sequence True"),
         ("unfold", {"row": 1}, "a place as 'at', or a code"),
         ("unfold", {"at": [0, 0], "row": "a"}, "no sequence a"),
     ],
@@ -266,7 +222,6 @@ def test_responses_of_the_server(url):
         for missing in ("/page/..%2f_atlas.py", "/page/no.js", "/explore/nothing"):
             assert client.get(missing).status_code == 404
         assert len(client.get("/explore/points").content) == 48 * 8
-        assert client.get("/v1/drift").json()["latent_dim"] == 3  # the service is available, too
         simple = {"content-type": "text/plain"}  # what pages of other servers can send
-        response = client.post("/explore/normal", content=b'{"rows": [1]}', headers=simple)
+        response = client.post("/explore/unfold", content=b'{"at": [0, 0]}', headers=simple)
         assert "content type application/json" in response.json()["error"]["message"]

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from network.kinds import KINDS, fitted
-from refold._support.progress_bars import progress_bar
 from refold.explore import Atlas
 from refold.explore._exported_page import data_element, exported_blocks, joined_modules
-from refold.explore._maps import NeighborMap
+from refold.explore._maps import BackgroundTask, NeighborMap
 from refold.explore._server import PAGE
 
 # Sequences of the page as they are shown.
@@ -26,10 +25,10 @@ def page(browser):
     page.close()
 
 
-def opened(page, atlas):
+def opened(page, atlas, *, umap=False):
     """Let a page hold what an exported page holds, without the map that it draws."""
     atlas.fields = [field for field in atlas.fields if field.name != "cluster"]
-    blocks = exported_blocks(atlas, "model", progress_bar(disable=True), umap="umap" in atlas._maps)
+    blocks = exported_blocks(atlas, "model", umap=umap)
     script = joined_modules(PAGE / "embedded" / "atlas.js")
     last = re.findall(r"^const (module_\d+) =", script, re.MULTILINE)[-1]
     script += f"\nglobalThis.atlas = new {last}.Atlas();"
@@ -39,27 +38,20 @@ def opened(page, atlas):
     page.wait_for_function("() => document.title === 'ready'")
 
 
-@pytest.mark.parametrize("kind", ["gaps", "scaled by sequence", "counts", "words"])
-def test_a_page_shows_sequences_as_the_server_does(kind, page):
-    data, options = KINDS[kind]
-    model = fitted(data, **options)
-    atlas = Atlas(model, data)
-    opened(page, atlas)
+def test_a_page_computes_what_the_server_does(page):
+    """Sequences with gaps, and places and codes on both maps."""
+    data, options = KINDS["gaps"]
+    atlas = Atlas(fitted(data, **options), data)
+    places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
+    atlas._umap = BackgroundTask("UMAP", NeighborMap(places, atlas.codes, atlas.similar))
+    opened(page, atlas, umap=True)
+    unit = atlas.model.error_scaler.scale_
     expected = atlas.compare(atlas.sequences, atlas.codes)
     for row, shown in zip(page.evaluate(SHOWN), expected, strict=True):
-        same(row["back"], shown["back"], model.error_scaler.scale_)
+        same(row["back"], shown["back"], unit)
         assert row["length"] == shown["own_length"]
         if shown["length"]:
             assert row["error"] == pytest.approx(shown["error"], rel=1e-3, abs=1e-6)
-
-
-def test_a_umap_map_in_a_page_decodes_as_the_server_does(page):
-    data, options = KINDS["patches, ROCKET"]
-    model = fitted(data, **options)
-    atlas = Atlas(model, data)
-    places = np.random.default_rng(3).normal(size=(len(data), 2)).astype(np.float32)
-    atlas._maps["umap"] = NeighborMap(places, atlas.codes, atlas.similar)
-    opened(page, atlas)
     questions = [
         {"at": [0.1, 0.2], "on": "umap"},
         {"at": [9.0, 0.5], "on": "umap"},
@@ -72,7 +64,7 @@ def test_a_umap_map_in_a_page_decodes_as_the_server_does(page):
         expected = atlas.unfold(**question)
         for name in ("at", "code"):
             np.testing.assert_allclose(answer[name], expected[name], rtol=1e-4, atol=1e-4)
-        same(answer["back"], expected["back"], model.error_scaler.scale_)
+        same(answer["back"], expected["back"], unit)
         for name in ("length", "far", "nearest", "id"):
             assert answer[name] == expected[name]
 

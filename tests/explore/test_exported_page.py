@@ -1,17 +1,11 @@
 """A page that was written to a file, opened in a browser without a server."""
 
-import copy
 import json
-from dataclasses import replace
 
 import pytest
 
 from explore.test_page import DRAWN, DROP, Opened, far_apart
-from refold.errors import DataError, ParameterError
-from refold.explore import check_exportable, export_page
-from refold.explore._exported_page import joined_modules
-from refold.explore._fields import ColorField
-from refold.explore._server import PAGE
+from refold.explore import export_page
 
 __all__ = ["far_apart"]
 
@@ -47,7 +41,7 @@ def test_it_draws_and_decodes(opened, atlas, far_apart):
     ]
 
 
-def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
+def test_fields_and_files_need_no_server(opened, atlas):
     page = opened.page
     for name in ("error", "anomaly p-value", "cluster", "site"):
         page.select_option("#color", name)
@@ -55,7 +49,6 @@ def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
     page.keyboard.press("Escape")
     files = page.evaluate(
         """async () => {
-            await atlas.label("shape", "flat", [1, 5]);
             const files = ["table", "codes", "sequences"].map((what) => atlas.table(what, [2, 3]));
             return Promise.all((await Promise.all(files)).map((file) => file.text()));
         }"""
@@ -65,49 +58,14 @@ def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
     assert len(table.splitlines()) == 3
     assert codes.splitlines()[2] == ",".join(["s3", *map(repr, atlas.codes[3].tolist())])
     assert json.loads(sequences) == [[[a, b] for a, b in atlas.sequences[i]] for i in (2, 3)]
-    assert page.is_hidden("#normal")
     assert page.is_hidden("#maps")  # it was exported without UMAP
 
 
 def test_adding_sequences_needs_a_server(opened):
-    page = opened.page
-    for show in (
-        lambda: page.click("#add"),
-        lambda: page.evaluate(DROP, ["new.csv", "id,time,height,letter\nnew,0,0.5,a\n"]),
-    ):
-        show()
-        assert "needs a server: run refold explore" in opened.text("#adding-hint")
-        assert page.is_hidden("#paste-dialog")
-        page.click("#adding-hint button")
-        assert page.is_hidden("#adding-hint")
-
-
-def test_a_page_is_written_completely_or_not_at_all(atlas, tmp_path):
-    path = tmp_path / "page.html"
-    with pytest.raises(ParameterError, match=r"48 sequences would be larger than 0\.01 MB"):
-        export_page(atlas, path, max_megabytes=0.01)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_cannot_be_computed_is_left_out(atlas, tmp_path):
-    def compute():
-        raise DataError("There are no codes.")
-        yield
-
-    fields = [ColorField("cluster", blocks=compute, count=1), atlas.fields[0]]
-    copied = copy.copy(atlas)
-    copied.fields = fields
-    with pytest.warns(UserWarning, match="The page has no 'cluster'"):
-        export_page(copied, tmp_path / "page.html")
-
-
-def test_models_of_keras_are_refused(atlas):
-    other = replace(atlas.model, network=None)
-    with pytest.raises(ParameterError, match="Only default models with LSTMs"):
-        check_exportable(other)
-
-
-def test_the_script_of_a_page_asks_nobody():
-    script = joined_modules(PAGE / "embedded" / "exported.js")
-    for word in ("fetch(", "XMLHttpRequest", "WebSocket", "https://", "sendBeacon", "eval("):
-        assert word not in script
+    opened.page.evaluate(DROP, ["new.csv", "id,time,height,letter\nnew,0,0.5,a\n"])
+    assert "needs a server: run refold explore" in opened.text("#adding-hint")
+    opened.page.click("#adding-hint button")
+    opened.page.click("#add")
+    assert opened.page.is_hidden("#paste-dialog")
+    opened.page.click("#adding-hint button")
+    assert opened.page.is_hidden("#adding-hint")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-import refold
+from refold.explore._maps import BackgroundTask, NeighborMap
 
 SECONDS = 30_000
 
@@ -121,7 +121,6 @@ def test_a_click_shows_a_sequence_and_its_neighbors(opened, atlas, far_apart):
     opened.page.wait_for_selector("#neighbors button")
     facts = opened.text("#facts")
     assert f"{atlas.sequences.lengths[row]} steps" in facts
-    assert "error" in facts
     assert "p-value" in facts
     number = atlas.model.num_calibrated
     assert f"which {number} normal sequences cannot decide" in opened.text("#reasons")
@@ -147,8 +146,6 @@ def test_a_path_plays(opened, atlas, far_apart):
     page.wait_for_function("() => document.querySelector('#share').value > 0.52")
     page.click("#play")
     assert opened.text("#play") == "Play"
-    page.click("#forget-ends")
-    assert page.is_hidden("#between")
 
 
 def test_a_slider_changes_the_code(opened):
@@ -172,32 +169,17 @@ def test_the_legend_filters(opened):
     assert item.get_attribute("aria-pressed") == "true"
 
 
-def test_computed_values_color_the_map(opened):
-    opened.page.select_option("#color", "error")
-    opened.page.wait_for_selector(".gradient")
-    opened.page.locator(".gradient-limits input").first.fill("25")
-    opened.page.wait_for_function("() => location.hash.includes('range=25')")
-    opened.page.select_option("#color", "site")
-    opened.page.wait_for_selector(".legend-item")
-
-
-def lasso_all(opened):
-    """Select what the map shows."""
-    box = opened.page.locator("#overlay").bounding_box()
-    left, top = box["x"] + 2, box["y"] + 2
-    right, bottom = left + box["width"] - 4, top + box["height"] - 4
-    mouse = opened.page.mouse
-    mouse.move(left, top)
-    mouse.down()
-    for x, y in ((right, top), (right, bottom), (left, bottom)):
-        mouse.move(x, y)
-    mouse.up()
-
-
 def test_a_lasso_selects_and_the_selection_downloads(opened, atlas, tmp_path):
     page = opened.page
     page.click("[data-mode='lasso']")
-    lasso_all(opened)
+    box = page.locator("#overlay").bounding_box()
+    left, top = box["x"] + 2, box["y"] + 2
+    right, bottom = left + box["width"] - 4, top + box["height"] - 4
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom)):
+        page.mouse.move(x, y)
+    page.mouse.up()
     page.click("[data-mode='decode']")
     count = int(opened.text("#selected").split()[0])
     assert 40 <= count <= len(atlas.codes)
@@ -231,8 +213,6 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     opened.wait(".legend-note", "k-means found 3 clusters")
     assert page.locator(".legend-item").count() == 3
     page.wait_for_function("() => location.hash.includes('clusters=3')")
-    page.evaluate("location.hash = 'color=cluster&clusters=2'")
-    opened.wait(".legend-note", "k-means found 2 clusters")
     page.click("[data-method='hdbscan']")
     opened.wait(".legend-note", "HDBSCAN found")
     assert [field.name for field in atlas.fields].count("cluster") == 1
@@ -240,34 +220,11 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     assert page.is_hidden("#clusters")
 
 
-def test_a_selection_becomes_a_label_and_the_normal_set(opened, data, tmp_path):
-    page = opened.page
-    page.keyboard.down("Shift")
-    lasso_all(opened)
-    page.keyboard.up("Shift")
-    page.fill("#label-column", "shape")
-    page.fill("#label-value", "flat")
-    page.click("#label-go")
-    page.wait_for_selector("#labels:not([hidden])")
-    opened.wait(".legend-title", "shape")
-    for kind in ("CSV", "Parquet"):
-        with page.expect_download() as caught:
-            page.click(f"#label-list button:has-text('{kind}')")
-        path = tmp_path / caught.value.suggested_filename
-        caught.value.save_as(path)
-        labels = refold.sequences.read_labels(path, "shape", data)
-        assert len(labels) == 48
-        assert "flat" in {*labels.tolist()}
-    page.click("#normal")
-    opened.wait(".legend-title", "p-value")
-    page.wait_for_selector(".gradient")
-    page.click("#clear-selection")
-
-
 def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monkeypatch):
     page, (row, _) = opened.page, far_apart
     places = (atlas.places[:, ::-1] * [1, -1]).astype(np.float32)
-    monkeypatch.setattr(atlas.umap, "places", lambda wait=0.0: places)
+    flat = NeighborMap(places, atlas.codes, atlas.similar)
+    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", flat))
     page.mouse.click(*opened.place_of(atlas, row))
     opened.wait("#name", f"Sequence s{row}")
     page.click("[data-map='umap']")

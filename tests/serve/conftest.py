@@ -5,16 +5,16 @@ import pytest
 
 import refold
 from serve.serving import LIMITS, WORDS, started
-from small_data import TINY, ragged
+from small_data import TINY, ragged, untrained
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
     """Return model files by name: one of pairs of numbers with all options, and one of words."""
     folder = tmp_path_factory.mktemp("served")
-    pairs = refold.SequenceAutoencoder(**TINY, forecast_steps=2, calibration_fraction=0.4)
-    pairs.fit(ragged(60)).save(folder / "pairs.refold")
-    words = refold.SequenceAutoencoder(**TINY, variational=False)
+    pairs = untrained(ragged(60), forecast_steps=2, calibration_fraction=0.4)
+    pairs.save(folder / "pairs.refold")
+    words = refold.SequenceAutoencoder(**TINY, refit=False, variational=False)
     words.fit(WORDS).save(folder / "words.refold")
     return {name: folder / f"{name}.refold" for name in ("pairs", "words")}
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 
-from refold.serve import ServeSettings
+from refold.serve import ServeSettings, create_app
 from refold.serve._server import prepared
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -20,10 +22,11 @@ LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_secon
 @contextlib.contextmanager
 def started(files, *, indexes=None, **settings):
     """Run a server in a thread, and yield its address and the service."""
-    server, bound, url = prepared(files, ServeSettings(port=0, **settings), indexes)
+    settings = ServeSettings(port=0, **settings)
+    service = create_app(files, settings, indexes=indexes)
+    server, bound, url = prepared(service, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
-    service = server.config.app
     service.server = server
     try:
         yield url, service
@@ -51,6 +54,15 @@ def busy(service):
         done.set()
 
 
+def waiting_together(service, ask, contents):
+    """Return the answers to requests that wait for the computing thread at the same time."""
+    with ThreadPoolExecutor(len(contents)) as threads:
+        with busy(service):
+            answers = [threads.submit(ask, content) for content in contents]
+            wait_until(lambda: service.batches.waiting == len(contents))
+        return [answer.result() for answer in answers]
+
+
 def post(client, path, content):
     """Post JSON, and return the answer."""
     response = client.post(f"/v1/{path}", json=content)
@@ -75,6 +87,20 @@ def refusal(response):
     assert "\n" not in message
     assert "/" not in message.replace("application/", "")
     return message
+
+
+def connected(url):
+    """Open a connection without a client that knows HTTP."""
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def head(length):
+    """Return the head of a request to encode pairs."""
+    return (
+        "POST /v1/pairs/encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
 
 
 def stream_of(table):

@@ -1,17 +1,13 @@
 """Malformed, cancelled and incomplete requests get at most one response and no side effects."""
 
-import socket
 import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from serve.serving import ARROW, busy, refusal, started, stream_of, wait_until
+from serve.serving import ARROW, busy, connected, head, refusal, stream_of, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 PATH = "/v1/pairs/encode"
@@ -23,7 +19,6 @@ ONE = b'{"sequences":[[[1,2]]]}'
     [
         ("encode", {}, "missing required field `sequences`"),
         ("encode", {"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
-        ("encode", {"sequences": [{"x": [1]}]}, "got `object` at `$.sequences[0]`"),
         (
             "encode",
             {"sequences": [[[1, 2]]], "clip": True},
@@ -70,10 +65,9 @@ def shifted():
         (shifted(), "Arrow IPC"),
         (stream_of(pa.table({"name": [[1.0]]})).replace(b"name", b"n\xffme"), "Arrow IPC"),
         (stream_of(pa.table({"x0": pa.nulls(1 << 30)})), "has the type null"),
-        (stream_of(pa.table({"x0": [[{"a": 1}]]})), "has the type list"),
         (stream_of(pa.table({"y": [[1.0]], "z": [[1.0]], "w": [[1.0]]})), "features"),
     ],
-    ids=["text", "buffers", "words", "shifted", "name", "nulls", "structs", "columns"],
+    ids=["text", "buffers", "words", "shifted", "name", "nulls", "columns"],
 )
 def test_wrong_tables(client, body, expected):
     assert expected in refusal(client.post(PATH, content=body, headers={"content-type": ARROW}))
@@ -102,65 +96,16 @@ def test_truncated_or_changed_tables_get_a_response(client):
         assert response.status_code in (200, 422), response.text
 
 
-@pytest.mark.parametrize(
-    ("kind", "encoding", "status"),
-    [
-        ("application/json", "br", 415),
-        ("application/json", "gzip", 422),
-        # a browser sends this type to other origins without a question
-        ("text/plain", "", 415),
-    ],
-)
-def test_wrong_headers(client, kind, encoding, status):
-    headers = {"content-type": kind, "content-encoding": encoding}
-    assert client.post(PATH, content=b"{}", headers=headers).status_code == status
-
-
-def connected(url):
-    host, port = url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)))
-
-
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
-        (b"\x16\x03\x01 hello\r\n\r\n", b"400"),
-        (b"GET /v1/ready HTTP/1.1\r\n" + b"x: y\r\n" * 20_000, b"431"),
-    ],
-    ids=["not HTTP", "large head"],
-)
-def test_requests_that_are_not_http(url, content, status):
-    with connected(url) as raw:
-        raw.sendall(content)
-        assert raw.recv(10_000).startswith(b"HTTP/1.1 " + status)
-
-
-def status_of(raw):
-    """Return the status of the next answer on a connection, and skip its body."""
-    stream = raw.makefile("rb")
-    status = int(stream.readline().split()[1])
-    headers = dict(line.lower().split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
-    stream.read(int(headers[b"content-length"]))
-    return status
-
-
-def head(length, path=PATH):
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode()
-
-
-def test_a_large_body_is_no_large_head(url):
-    with connected(url) as raw:
-        raw.sendall(head(200_000, "/v1/pairs/nothing") + b" " * 200_000)
-        assert status_of(raw) == 404
-        raw.sendall(head(len(ONE)) + ONE)
-        assert status_of(raw) == 200
+def test_wrong_headers(client):
+    zipped = {"content-type": "application/json", "content-encoding": "gzip"}
+    # a browser sends text to other origins without a question
+    for headers in (zipped, {"content-type": "text/plain"}):
+        assert client.post(PATH, content=b"{}", headers=headers).status_code == 415
 
 
 def test_clients_that_disconnect_leave_nothing_behind(url, service):
-    connections = service.server.server_state.connections
+    state = service.server.server_state
+    connections = state.connections
     httpx.get(f"{url}/v1/health")
     before = len(connections)
     with busy(service):
@@ -168,11 +113,11 @@ def test_clients_that_disconnect_leave_nothing_behind(url, service):
         whole.sendall(head(len(ONE)) + ONE)
         half.sendall(head(len(ONE)) + ONE[:9])
         begun.sendall(head(len(ONE))[:30])
-        wait_until(lambda: service.batches.open == 2 and service.batches.waiting == 1)
+        wait_until(lambda: len(state.tasks) == 2 and service.batches.waiting == 1)
         for client in (whole, half, begun):
             client.close()
         wait_until(lambda: len(connections) <= before)
-    wait_until(lambda: service.batches.open == 0 and service.batches.waiting == 0)
+    wait_until(lambda: not state.tasks and service.batches.waiting == 0)
     assert httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]}).status_code == 200
 
 
@@ -186,22 +131,3 @@ def test_failures_do_not_reveal_internals(url, service, caplog, monkeypatch):
     assert response.json()["error"]["code"] == "internal"
     assert "secret" not in response.text
     assert "secret of" in caplog.text
-
-
-@pytest.mark.slow
-def test_no_request_of_the_description_fails(files, tmp_path):
-    """Schemathesis generates requests from the OpenAPI description, for a minute."""
-    with started(files) as (url, service):
-        command = [Path(sys.executable).with_name("st"), "run", f"{url}/v1/openapi.json"]
-        # the description does not say which columns a model has, so a model may refuse valid data
-        options = ["--max-time", "60", "--exclude-checks", "positive_data_acceptance"]
-        done = subprocess.run(
-            [*command, *options, "--continue-on-failure"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-4000:]
-        assert httpx.get(f"{url}/v1/ready").status_code == 200
-        assert service.batches.open == service.batches.waiting == 0

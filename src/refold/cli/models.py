@@ -173,7 +173,6 @@ class Limits:
         max_sequences: Most sequences in a request.
         max_steps: Most steps in a request.
         max_seconds: Longest time for a request.
-        max_concurrency: Most requests at a time.
         max_queue: Most requests that wait.
         max_connections: Most open connections.
     """
@@ -183,7 +182,6 @@ class Limits:
     max_sequences: options.Count = None
     max_steps: options.Count = None
     max_seconds: Annotated[float | None, Parameter(metavar="S")] = None
-    max_concurrency: options.Count = None
     max_queue: options.Count = None
     max_connections: options.Count = None
 
@@ -199,12 +197,11 @@ def serve(
     anonymous: bool = False,
     allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
     limits: Limits = Limits(),
-    config: options.SideFile = None,
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
 
-    Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGHUP reads the model
-    files again; SIGTERM answers the open requests and stops.
+    Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGTERM answers the open
+    requests and stops.
 
     Args:
         models: Model files, each as FILE or NAME=FILE. The name is part of the URL.
@@ -214,13 +211,11 @@ def serve(
         token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
         anonymous: Serve other machines without a token.
         allowed_host: Name that the Host header may have. Repeat for more.
-        config: TOML file with these and more settings.
     """
     from refold.serve import named_indexes, named_paths, read_settings
     from refold.serve import serve as serve_models
 
     settings = read_settings(
-        config,
         host=host,
         port=port,
         token_file=token_file,

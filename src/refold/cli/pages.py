@@ -96,7 +96,6 @@ def explore(
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535), metavar="N")] = 8000,
     export: Annotated[str | None, Parameter(metavar="PAGE")] = None,
     max_sequences: options.PositiveOrNone = None,
-    max_megabytes: Annotated[options.Positive, Parameter(metavar="MB")] = 200,
     umap: bool = False,
     latent_steps: options.LatentSteps = None,
     reading: Reading = Reading(),
@@ -115,7 +114,6 @@ def explore(
         port: Port of the page; 0 takes a free one.
         export: Write the page to this file, .html, instead. It works without a server.
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
-        max_megabytes: Largest page that --export writes.
         umap: Put a UMAP map into the page of --export, too.
     """
     files = Files(model, data, codes, labels)
@@ -147,14 +145,7 @@ def explore(
     atlas = Atlas(loaded, sequences, codes=values, fields=fields, num_clusters=num_clusters)
     if target is not None:
         with target.writing() as path:
-            size = export_page(
-                atlas,
-                path,
-                name=Path(model).stem,
-                umap=umap,
-                max_megabytes=max_megabytes,
-                verbose=0 if quiet else 1,
-            )
+            size = export_page(atlas, path, name=Path(model).stem, umap=umap)
         if not quiet:
             log(f"{export} has {size / 1e6:.1f} MB. Open it in a browser.")
         return

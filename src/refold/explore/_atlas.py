@@ -1,9 +1,7 @@
 """Sequences, their codes and their places on a map, and what the page asks about them."""
 
-import functools
 import inspect
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +12,18 @@ from refold._support.rules import check, check_one_each, check_only_one, check_s
 from refold.errors import DataError, ParameterError
 from refold.explore._fields import (
     ColorField,
-    blocks_of,
     cluster_field,
-    label_field,
+    in_blocks,
     metadata_field,
-    normal_field,
 )
-from refold.explore._maps import NeighborMap, PcaMap, UmapJob, WeightedCodes, effects
+from refold.explore._maps import (
+    BackgroundTask,
+    NeighborMap,
+    PcaMap,
+    WeightedCodes,
+    effects,
+    umap_places,
+)
 from refold.model import ModelLike, SequencesLike, entries_between, means_by_sequence, model_of
 from refold.sequences import Sequences, as_sequences
 
@@ -34,7 +37,7 @@ _MAX_IDS = 20_000
 _LENGTH_SHARE = 0.2
 # Values with large errors that are named.
 _REASONS = 3
-_MAPS = ("pca", "umap")
+MAPS = ("pca", "umap")
 
 
 class Atlas:
@@ -63,9 +66,6 @@ class Atlas:
         The map: from codes to places and back.
     fields : list of ColorField
         What the map can be colored by.
-    score_components : array of float32 of shape (n_sequences, 2)
-        Error and distance, of which anomaly scores are the sum, as soon as p-values are computed;
-        empty if the model is not calibrated.
 
     Examples
     --------
@@ -98,12 +98,10 @@ class Atlas:
         weights = effects(self.codes, lengths, self._change)
         self.projection = PcaMap(self.codes, weights)
         self.similar = WeightedCodes(self.codes, self.projection.mean, weights)
-        self._maps: dict[str, PcaMap | NeighborMap] = {"pca": self.projection}
         self.places = self.projection.vectors
-        self.umap = UmapJob(self.similar.vectors)
-        self._lock = threading.Lock()
-        calibrated = model.calibration is not None
-        self.score_components = np.zeros((count if calibrated else 0, 2), np.float32)
+        self._umap = BackgroundTask("The UMAP map", self._umap_map)
+        # error and distance, of which anomaly scores are the sum; computed with the p-values
+        self.score_components = np.zeros((count, 2), np.float32)
         self.fields = self._all_fields(fields or {}, num_clusters)
 
     def _all_fields(
@@ -121,28 +119,31 @@ class Atlas:
         if len(np.unique(lengths)) > 1:
             fields.append(ColorField("length", lengths, about="steps of the sequence"))
         about = "mean squared error of the reconstruction, in standard deviations"
-        computed = functools.partial(ColorField, count=count, log=True)
-        fields.append(computed("error", blocks=self._errors, about=about))
+        fields.append(ColorField("error", self._errors, log=True, about=about))
         if self.model.calibration is not None:
             about = (
                 "share of normal sequences that are as anomalous, not adjusted for multiple tests"
             )
-            fields.append(computed("anomaly p-value", blocks=self._p_values, about=about))
+            fields.append(ColorField("anomaly p-value", self._p_values, log=True, about=about))
         if "cluster" not in metadata:
             fields.append(self._clusters(num_clusters))
         return fields
 
-    def _errors(self) -> Iterator[np.ndarray]:
-        for rows in blocks_of(len(self.codes)):
+    def _errors(self) -> np.ndarray:
+        def errors(rows: np.ndarray) -> np.ndarray:
             sequences = self.sequences[rows]
             back = self.model.to_sequences(self.codes[rows], sequences.lengths)
-            yield means_by_sequence(self._entries(sequences, back), sequences)
+            return means_by_sequence(self._entries(sequences, back), sequences)
 
-    def _p_values(self) -> Iterator[np.ndarray]:
-        for rows in blocks_of(len(self.codes)):
+        return in_blocks(len(self.codes), errors)
+
+    def _p_values(self) -> np.ndarray:
+        def p_values(rows: np.ndarray) -> np.ndarray:
             aligned = self.model.align(self.sequences[rows])
-            _, self.score_components[rows], p_values = self.model.compared(aligned)
-            yield p_values
+            _, self.score_components[rows], values = self.model.compared(aligned)
+            return values
+
+        return in_blocks(len(self.codes), p_values)
 
     def _entries(self, sequences: Sequences, back: Sequences) -> np.ndarray:
         """Return the squared error of each value in standard deviations, or 1 for a wrong one."""
@@ -165,7 +166,7 @@ class Atlas:
         ids = self.sequences.ids
         return {
             "count": len(ids),
-            "maps": _MAPS,
+            "maps": MAPS,
             "columns": [
                 {
                     "name": column.name,
@@ -192,17 +193,13 @@ class Atlas:
             "num_normal": self.model.num_calibrated,
         }
 
-    def map(self, name: str, wait: float = 0.0) -> PcaMap | NeighborMap | None:
-        """Return a map, or None while it is computed; wait some seconds for it."""
-        check("map", name, one_of(*_MAPS))
-        if name not in self._maps:
-            places = self.umap.places(wait)
-            if places is None:
-                return None
-            with self._lock:
-                if name not in self._maps:
-                    self._maps[name] = NeighborMap(places, self.codes, self.similar)
-        return self._maps[name]
+    def map(self, name: str, wait: float | None = 0.0) -> PcaMap | NeighborMap | None:
+        """Return a map, or None while it is computed; wait some seconds, or all with None."""
+        check("map", name, one_of(*MAPS))
+        return self.projection if name == "pca" else self._umap.result(wait)
+
+    def _umap_map(self) -> NeighborMap:
+        return NeighborMap(umap_places(self.similar.vectors), self.codes, self.similar)
 
     def _ready(self, name: str) -> PcaMap | NeighborMap:
         flat = self.map(name)
@@ -212,7 +209,7 @@ class Atlas:
 
     def show(self, row: int) -> dict[str, Any]:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
-        self._check_row(row)
+        self.check_row(row)
         shown = self.compare(self.sequences[[row]], self.codes[[row]])[0]
         hits = self.similar.to(self.codes[[row]], _NEIGHBORS + 1)[0]
         pairs = zip(hits.rows.tolist(), hits.distances.tolist(), strict=True)
@@ -230,7 +227,7 @@ class Atlas:
         ]
         return shown
 
-    def _check_row(self, row: object) -> None:
+    def check_row(self, row: object) -> None:
         """Refuse a row that the map has not."""
         count = len(self.codes)
         if type(row) is not int or not 0 <= row < count:
@@ -315,7 +312,7 @@ class Atlas:
         if at is not None:
             place = _finite_numbers(at, 2, "at")
             if row is not None:
-                self._check_row(row)
+                self.check_row(row)
             codes = flat.code_at(place, row)[None]
             hits, reach = flat.nearest(place[None], 1)[0], flat.reach
         else:
@@ -344,37 +341,19 @@ class Atlas:
         names = ", ".join(field.name for field in self.fields)
         raise ParameterError(f"There is nothing named {name!r} to color by. There is {names}.")
 
-    def label(self, name: object, value: object, rows: list[int]) -> ColorField:
-        """Give sequences a label in a column of the reader, a new one or one made in this way."""
-        with self._lock:
-            old = next((field for field in self.fields if field.name == str(name).strip()), None)
-            if old is not None and not old.is_label:
-                raise ParameterError(f"{old.name!r} exists already. Choose another column.")
-            return self._put(label_field(old, name, value, rows, len(self.codes)))
-
-    def normal(self, rows: list[int]) -> ColorField:
-        """Return p-values of all sequences, with some of them as the normal ones of `detect`."""
-        with self._lock:
-            return self._put(normal_field(self.model, self.sequences, rows))
-
     def cluster(self, num_clusters: int | None) -> ColorField:
         """Replace the clusters by those of k-means with this number, or of HDBSCAN for None."""
         if self.field("cluster").clusters is None:
             raise ParameterError(
                 "'cluster' is a column of labels here. Rename it to find clusters."
             )
-        with self._lock:
-            return self._put(self._clusters(num_clusters))
+        field = self._clusters(num_clusters)
+        self.fields = [field if other.name == "cluster" else other for other in self.fields]
+        return field
 
     def _clusters(self, num_clusters: int | None) -> ColorField:
         vectors = self.similar.vectors
         return cluster_field(self.model, self.sequences, self.codes, vectors, num_clusters)
-
-    def _put(self, field: ColorField) -> ColorField:
-        """Add a field, or replace the one of the same name."""
-        fields = {other.name: other for other in self.fields} | {field.name: field}
-        self.fields = [*fields.values()]
-        return field
 
 
 def _values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:

@@ -1,24 +1,20 @@
 """A page of the explorer that works without a server: the data and the decoder are in the page."""
 
 import base64
-import functools
 import hashlib
 import html
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import Progress
 
 from refold._support.output import warn
-from refold._support.progress_bars import progress_bar
-from refold.errors import ParameterError, argument, spelled
-from refold.explore._atlas import Atlas
-from refold.explore._maps import BackgroundTask
+from refold.errors import ParameterError, spelled
+from refold.explore._atlas import MAPS, Atlas
 from refold.explore._server import PAGE
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
@@ -45,8 +41,6 @@ def export_page(
     *,
     name: str = "model",
     umap: bool = False,
-    max_megabytes: float = 200,
-    verbose: int = 0,
 ) -> int:
     """Write the page of an atlas as one file, which works without a server and decodes by itself.
 
@@ -62,10 +56,6 @@ def export_page(
         Name of the model, for the title.
     umap : bool, default=False
         Whether the page has a UMAP map, too. It is computed first.
-    max_megabytes : float, default=200
-        Largest page to write. Browsers open pages of some hundred megabytes.
-    verbose : int, default=0
-        1 shows a progress bar.
 
     Returns
     -------
@@ -75,8 +65,7 @@ def export_page(
     Raises
     ------
     ParameterError
-        If the model is not a default model with LSTMs, or the page would be larger than
-        ``max_megabytes``.
+        If the model is not a default model with LSTMs.
 
     Warns
     -----
@@ -94,19 +83,11 @@ def export_page(
     True
     """
     check_exportable(atlas.model)
-    most, size = int(max_megabytes * 1e6), 0
-    with atomic_writer(path) as file, progress_bar(disable=not verbose) as bar:
-        held = exported_blocks(atlas, name, bar, umap=umap)
-        for part in whole_page(PAGE / "embedded" / "exported.js", held):
-            content = part.encode()
-            size += len(content)
-            if size > most:
-                raise ParameterError(
-                    f"The page of {len(atlas.codes)} sequences would be larger than "
-                    f"{max_megabytes:g} MB. Allow a larger one with {argument('max_megabytes')}, "
-                    f"or show fewer sequences{spelled('', ' with --max-sequences')}."
-                )
-            file.write(content)
+    size = 0
+    with atomic_writer(path) as file:
+        blocks = exported_blocks(atlas, name, umap=umap)
+        for part in whole_page(PAGE / "embedded" / "exported.js", blocks):
+            size += file.write(part.encode())
     return size
 
 
@@ -120,7 +101,7 @@ def check_exportable(model: ModelLike) -> None:
 
 
 def exported_blocks(
-    atlas: Atlas, name: str, bar: Progress, *, umap: bool = False
+    atlas: Atlas, name: str, *, umap: bool = False
 ) -> Iterator[tuple[str, str, bytes]]:
     """Yield the name, the type and the compressed content of all that a page holds."""
     sequences = atlas.sequences
@@ -142,15 +123,13 @@ def exported_blocks(
             kind = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
             values = np.where(np.isnan(values), missing, values).astype(kind)
         yield _packed(f"values/{i}", values)
-    maps: dict[str, Any] = {"pca": atlas.map("pca")}
-    if umap:
-        maps["umap"] = _finished(atlas.umap, "UMAP", bar, functools.partial(atlas.map, "umap"))
+    maps: dict[str, Any] = {key: atlas.map(key, wait=None) for key in MAPS[: 1 + umap]}
     for key, flat in maps.items():
         yield _packed(f"places/{key}", flat.vectors)
     fields = []
     for field in atlas.fields:
         try:
-            values = _finished(field, field.name, bar, field.values)
+            values = field.result(wait=None)
         except ParameterError as error:
             warn(f"The page has no {field.name!r}. {error}")
         else:
@@ -167,17 +146,6 @@ def _packed(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
     content = np.ascontiguousarray(array).reshape(-1)
     planes = content.view(np.uint8).reshape(len(content), content.itemsize).T
     return name, content.dtype.name, zlib.compress(planes.tobytes(), 6)
-
-
-def _finished(
-    task: BackgroundTask, what: str, bar: Progress, compute: Callable[[float], Any]
-) -> Any:
-    """Wait for a result that is computed in the background, and show how much is done."""
-    shown = bar.add_task(what, total=1.0)
-    while (result := compute(0.2)) is None:
-        bar.update(shown, completed=task.done)
-    bar.update(shown, completed=1.0)
-    return result
 
 
 def _about(
@@ -224,9 +192,7 @@ def _about(
     longest = 2 * specification.max_steps
     reach = {key: flat.reach for key, flat in maps.items()} | {"codes": atlas.similar.reach}
     return {
-        "info": atlas.describe()
-        | {"model": name, "ids": ids, "maps": [*maps], "fields": fields}
-        | {"id_name": sequences.schema.id_name},
+        "info": atlas.describe() | {"model": name, "ids": ids, "maps": [*maps], "fields": fields},
         "reach": {key: value if np.isfinite(value) else None for key, value in reach.items()},
         "projection": {
             "mean": projection.mean,

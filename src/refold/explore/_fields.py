@@ -1,19 +1,17 @@
-"""Values of all sequences to color by: metadata, labels, and what is computed on request."""
+"""Values of all sequences to color by: metadata, and what is computed on request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike
 
 import refold.search
 from refold._support.arrays import evenly_spaced
 from refold._support.rules import check, or_none, whole
-from refold.errors import ParameterError
 from refold.explore._maps import BackgroundTask
 from refold.model import Model
-from refold.sequences import Sequences, fingerprints
+from refold.sequences import Sequences
 
 # Numbers with at most this number of different values are categories.
 _FEW = 12
@@ -21,8 +19,6 @@ _FEW = 12
 _MAX_CATEGORIES = 200
 # Most codes that are clustered; the others join the cluster of their nearest one among these.
 MAX_CLUSTERED = 5000
-# Most characters of a name that the reader gives.
-_MAX_NAME = 60
 _UNLABELED = "(none)"
 # Sequences that are computed at once where all are.
 _BLOCK = 2048
@@ -34,27 +30,22 @@ class ColorField(BackgroundTask):
     def __init__(
         self,
         name: str,
-        values: np.ndarray | None = None,
+        values: np.ndarray | Callable[[], np.ndarray],
         *,
         categories: list[str] | None = None,
-        blocks: Callable[[], Iterator[np.ndarray]] | None = None,
-        count: int = 0,
         log: bool = False,
         about: str = "",
     ) -> None:
-        super().__init__(f"The values of {name!r}", self._compute_blocks)
+        # numbers or indices of categories, NaN where missing
+        self._is_given = isinstance(values, np.ndarray)
+        values = np.asarray(values, float) if isinstance(values, np.ndarray) else values
+        super().__init__(f"The values of {name!r}", values)
         self.name = name
-        self.categories = categories  # `blocks` may set them before it yields indices of them
+        self.categories = categories  # a function of values may set them
         self.note = ""  # what the reader should know about the values
         self.noise: int | None = None  # the category of what is in no category
-        self.is_label = False  # whether the reader gave the values
         # "number" of k-means, or None for HDBSCAN, and "most", the largest number for k-means
         self.clusters: dict[str, Any] | None = None
-        if values is not None:
-            # numbers or indices of categories, NaN where missing
-            self.done, self._result = 1.0, np.asarray(values, float)
-        self._blocks = blocks
-        self._count = count
         self._log = log  # whether colors follow the logarithm
         self._about = about
 
@@ -68,80 +59,62 @@ class ColorField(BackgroundTask):
             "about": self._about,
             "note": self.note,
             "noise": self.noise,
-            "centers": self.clusters is not None,  # of which the map shows the names
             "clusters": self.clusters,
-            "given": self.is_label,
-            "exact": self._blocks is None,
+            "exact": self._is_given,
         }
-
-    def values(self, wait: float = 0.0) -> np.ndarray | None:
-        """Return the values, or None if they are still being computed; the first call starts it."""
-        return self.result(wait)
-
-    def _compute_blocks(self) -> np.ndarray:
-        blocks, done = [np.zeros(0)], 0
-        for block in self._blocks() if self._blocks else ():
-            blocks.append(np.asarray(block, float))
-            done += len(block)
-            self.done = done / max(1, self._count)
-        return np.concatenate(blocks)
 
     def text(self, row: int) -> Any:
         """Return the value of a sequence, if there is one already."""
-        if self._result is None or np.isnan(self._result[row]):
+        if not self.is_ready or np.isnan(self.result()[row]):
             return None
-        value = float(self._result[row])
+        value = float(self.result()[row])
         if self.categories is not None:
             return self.categories[int(value)]
         return int(value) if value.is_integer() else value
 
 
-def blocks_of(count: int) -> Iterator[np.ndarray]:
-    """Yield the rows of each block."""
-    for begin in range(0, count, _BLOCK):
-        yield np.arange(begin, min(count, begin + _BLOCK))
+def in_blocks(count: int, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return what a function gives for some rows at a time, for all of them."""
+    starts = range(0, count, _BLOCK)
+    blocks = [compute(np.arange(start, min(count, start + _BLOCK))) for start in starts]
+    return np.concatenate(blocks, dtype=float)
 
 
 def metadata_field(name: str, values: ArrayLike) -> ColorField | None:
     """Return a field of metadata; None if it has too many different texts to be colored by."""
-    array = np.asarray(values)
+    array, texts = np.asarray(values), None
     if array.dtype.kind in "OUS":
-        texts = np.array(["" if value is None else str(value) for value in array.tolist()])
+        texts = [_UNLABELED if value in (None, "") else str(value) for value in array.tolist()]
         try:
-            numbers = np.array([float(text) if text else np.nan for text in texts.tolist()])
+            numbers = np.array([np.nan if text == _UNLABELED else float(text) for text in texts])
         except ValueError:
-            return _categories(name, texts)
+            return None if len({*texts}) > _MAX_CATEGORIES else _text_field(name, texts)
     else:
         # the number that single precision stands for: 0.1, not 0.10000000149
         single = array.dtype.kind == "f" and array.dtype.itemsize < 8
-        texts, numbers = None, array.astype(str if single else float).astype(float)
+        numbers = array.astype(str if single else float).astype(float)
     different, index = np.unique(numbers, return_inverse=True)
     if len(different) - np.isnan(different).any() > _FEW:
         return ColorField(name, numbers)
-    if texts is None:  # a text for each value, not for each sequence
+    if texts is None:
         # repr is the shortest text that stands for exactly this number
         names = [repr(number).removesuffix(".0") for number in different.tolist()]
-        texts = np.array(["" if text == "nan" else text for text in names])[index.reshape(-1)]
-    return _categories(name, texts)
+        texts = [_UNLABELED if names[i] == "nan" else names[i] for i in index.tolist()]
+    return _text_field(name, texts)
 
 
-def _categories(name: str, texts: np.ndarray) -> ColorField | None:
-    different, index = np.unique(texts, return_inverse=True)
-    if len(different) > _MAX_CATEGORIES:
-        return None
+def _text_field(name: str, texts: list[str]) -> ColorField:
+    """Return a field of text, with numbers first and missing values last."""
 
-    def natural(i: int) -> tuple[bool, float, str]:
-        """Sort numbers by their size, and before other texts."""
+    def place(text: str) -> tuple[int, float, str]:
         try:
-            return False, float(different[i]), different[i]
+            return 0, float(text), text
         except ValueError:
-            return True, 0.0, different[i]
+            return 1 + (text == _UNLABELED), 0.0, text
 
-    order = sorted(range(len(different)), key=natural)
-    place = np.empty(len(different))
-    place[order] = np.arange(len(different))
-    labels = [str(different[i]) or _UNLABELED for i in order]
-    return ColorField(name, place[index.reshape(-1)], categories=labels)
+    categories = sorted({*texts}, key=place)
+    index = {text: i for i, text in enumerate(categories)}
+    return ColorField(name, np.array([index[text] for text in texts]), categories=categories)
 
 
 def cluster_field(
@@ -155,7 +128,7 @@ def cluster_field(
     most = min(len(codes), MAX_CLUSTERED)
     check("num_clusters", num_clusters, or_none(whole(1, most)))
 
-    def blocks() -> Iterator[np.ndarray]:
+    def values() -> np.ndarray:
         rows = evenly_spaced(len(codes), MAX_CLUSTERED)
         clusters = refold.search.cluster(
             model, sequences[rows], codes=codes[rows], num_clusters=num_clusters
@@ -180,75 +153,19 @@ def cluster_field(
         labeled[rows] = labels
         clustered = np.ascontiguousarray(vectors[rows])
         norms = refold.search.squared_norms(clustered)
-        for block in blocks_of(len(codes)):
+
+        def of_block(block: np.ndarray) -> np.ndarray:
             own = labeled[block]
             # the map's own distances, for those that are not clustered themselves
             others = np.flatnonzero(own < 0)
             if len(others):
                 scores = norms - 2.0 * (vectors[block[others]] @ clustered.T)
                 own[others] = labels[scores.argmin(axis=1)]
-            yield own
+            return own
+
+        return in_blocks(len(codes), of_block)
 
     about = "sequences that decode to similar sequences"
-    field = ColorField("cluster", blocks=blocks, count=len(codes), about=about, categories=[])
+    field = ColorField("cluster", values, about=about, categories=[])
     field.clusters = {"number": num_clusters, "most": most}
-    return field
-
-
-def label_field(
-    old: ColorField | None, name: object, value: object, rows: list[int], count: int
-) -> ColorField:
-    """Return a column, new or from ``old``, in which ``rows`` have a label of the reader."""
-    for text, what in ((name, "column"), (value, "label")):
-        text = text.strip() if isinstance(text, str) else ""
-        if not 0 < len(text) <= _MAX_NAME or not text.isprintable() or text == _UNLABELED:
-            raise ParameterError(
-                f"The name of a {what} must have 1 to {_MAX_NAME} characters, and not be "
-                f"{_UNLABELED}, which is for sequences without a label."
-            )
-    name, value = str(name).strip(), str(value).strip()
-    labels = np.full(count, _UNLABELED, object) if old is None else _labels(old)
-    labels[rows] = value
-    texts = labels.tolist()
-    names = sorted({*texts} - {_UNLABELED})
-    categories = [*names, _UNLABELED] if _UNLABELED in texts else names
-    place = {text: i for i, text in enumerate(categories)}
-    values = np.array([place[text] for text in texts])
-    field = ColorField(name, values, categories=categories, about="labels that you gave")
-    field.is_label = True
-    field.noise = place.get(_UNLABELED)
-    return field
-
-
-def _labels(field: ColorField) -> np.ndarray:
-    return np.array(field.categories, object)[np.asarray(field.values(), int)]
-
-
-def label_table(field: ColorField, sequences: Sequences) -> pa.Table:
-    """Return the ids of all sequences and their labels, null for those without one."""
-    labels = [None if label == _UNLABELED else label for label in _labels(field)]
-    ids = pa.array(sequences.ids.tolist())
-    return pa.table(
-        {sequences.schema.id_name or "id": ids, field.name: pa.array(labels, pa.string())}
-    )
-
-
-def normal_field(model: Model, sequences: Sequences, rows: list[int]) -> ColorField:
-    """Return the field of p-values of all sequences if those in ``rows`` are the normal ones."""
-    normal = sequences[np.asarray(rows)]
-
-    def blocks() -> Iterator[np.ndarray]:
-        other = model.calibrated_with(normal)
-        for block in blocks_of(len(sequences)):
-            yield other.compared(other.align(sequences[block]))[2]
-
-    about = f"share of the {len(rows)} sequences you selected that are as anomalous"
-    name = f"p-value, {len(rows):,} normal"
-    field = ColorField(name, blocks=blocks, count=len(sequences), log=True, about=about)
-    trained = model.fingerprints.trained
-    if trained is not None and np.isin(fingerprints(normal), trained).any():
-        field.note = (
-            "The model was trained on some of these normal sequences, so sequences that it was "
-            "not trained on look more anomalous than they are."
-        )
     return field

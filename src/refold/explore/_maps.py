@@ -1,4 +1,4 @@
-"""Maps: places of codes, from places back to codes, and a UMAP map from a process of its own."""
+"""Maps: places of codes, from places back to codes, and what threads compute for a map."""
 
 import logging
 import subprocess
@@ -15,7 +15,7 @@ import numpy as np
 from refold._support.arrays import evenly_spaced
 from refold._support.optional_imports import how_to_install, is_installed
 from refold._support.umap_layout import MIN_UMAP, umap_layout
-from refold.errors import MissingExtraError, ParameterError, RefoldError
+from refold.errors import MissingExtraError, ParameterError, RefoldError, spelled
 from refold.search import Nearest, nearest, squared_norms
 
 logger = logging.getLogger("refold.explore")
@@ -30,10 +30,8 @@ _SAMPLE, _MIN_SAMPLE, _MAX_PAIRS = 512, 32, 30_000_000
 _NEAR_ON_MAP = 0.04
 # Neighbors that a place of a UMAP map is decoded from, at least and at most.
 _MIN_NEAR, _MAX_NEAR = 8, 64
-# Most vectors that UMAP arranges; the others are placed between their nearest ones among these.
-_MAX_ARRANGED = 50_000
-# Neighbors of the others, and the principal axes that these are found on.
-_NEIGHBORS, _AXES = 4, 10
+# Most vectors that UMAP arranges, which takes minutes.
+_MAX_UMAP = 50_000
 
 
 def effects(
@@ -166,15 +164,20 @@ def _inverse_weights(distances: np.ndarray) -> np.ndarray:
 class BackgroundTask:
     """Something that a thread computes once, when it is asked for the first time."""
 
-    def __init__(self, what: str, compute: Callable[[], Any]) -> None:
-        self.done = 0.0  # the share that is computed, which `compute` keeps up to date
+    def __init__(self, what: str, compute: Any) -> None:
+        """Take a function without arguments, or the result itself."""
         self._what, self._compute = what, compute
-        self._result: Any = None
+        self._result: Any = None if callable(compute) else compute
         self._failure = ""  # why it could not be computed
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def result(self, wait: float = 0.0) -> Any:
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a result."""
+        return self._result is not None
+
+    def result(self, wait: float | None = 0.0) -> Any:
         """Return the result, or None if it is not ready after some seconds; raise a failure."""
         with self._lock:
             if self._result is None and self._thread is None:
@@ -189,86 +192,37 @@ class BackgroundTask:
     def _run(self) -> None:
         try:
             self._result = self._compute()
-            self.done = 1.0
         except RefoldError as error:
             self._failure = str(error)
         except Exception:
-            if self._thread is threading.current_thread():  # it was not stopped
-                logger.exception("%s could not be computed", self._what)
-                self._failure = (
-                    f"{self._what} could not be computed. The log of the server says why."
-                )
+            logger.exception("%s could not be computed", self._what)
+            self._failure = f"{self._what} could not be computed. The log of the server says why."
 
 
-class UmapJob(BackgroundTask):
-    """Places (n, 2) of vectors (n, n_dimensions) by UMAP, from a process of its own."""
-
-    # in a thread, UMAP would hold the interpreter, and the server would not answer for minutes
-
-    def __init__(self, vectors: np.ndarray) -> None:
-        super().__init__("The UMAP map", self._places_of_process)
-        self._vectors = vectors
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def places(self, wait: float = 0.0) -> np.ndarray | None:
-        """Return the places, or None if they are not ready; the first call starts the process."""
-        if len(self._vectors) < MIN_UMAP:
-            raise ParameterError(
-                f"A UMAP map needs at least {MIN_UMAP} sequences. There are {len(self._vectors)}."
-            )
-        if not is_installed("umap"):
-            raise MissingExtraError(
-                "A UMAP map needs the package 'umap-learn', which is not installed. "
-                f"{how_to_install('umap')}. Then choose UMAP again."
-            )
-        return self.result(wait)
-
-    def stop(self) -> None:
-        """End the process, if it runs; a later call of `places` starts another one."""
-        with self._lock:
-            if self._process is not None and self._process.poll() is None:
-                self._thread = None
-                self._process.kill()
-
-    def _places_of_process(self) -> np.ndarray:
-        with tempfile.TemporaryDirectory() as folder:
-            np.save(Path(folder, "vectors.npy"), self._vectors)
-            program = f"from {__name__} import write_places; write_places({folder!r})"
-            self._process = subprocess.Popen([sys.executable, "-c", program])  # noqa: S603
-            self._process.wait()
-            return np.load(Path(folder, "places.npy"))
-
-
-def write_places(folder: str) -> None:
-    """Read ``vectors.npy`` of a folder, and write ``places.npy``."""
-    np.save(Path(folder, "places.npy"), umap_places(np.load(Path(folder, "vectors.npy"))))
-
-
-def umap_places(vectors: np.ndarray, most: int = _MAX_ARRANGED) -> np.ndarray:
-    """Return places (n, 2) of vectors (n, n_dimensions), from about -1 to 1."""
-    count = len(vectors)
-    arranged = evenly_spaced(count, most)
-    layout = umap_layout(vectors[arranged])
+def umap_places(vectors: np.ndarray) -> np.ndarray:
+    """Return places (n, 2) of vectors (n, n_dimensions) by UMAP, from about -1 to 1."""
+    if not MIN_UMAP <= len(vectors) <= _MAX_UMAP:
+        raise ParameterError(
+            f"A UMAP map needs {MIN_UMAP} to {_MAX_UMAP:,} sequences. There are {len(vectors):,}. "
+            f"Show some of them{spelled('', ' with --max-sequences')}."
+        )
+    if not is_installed("umap"):
+        raise MissingExtraError(
+            "A UMAP map needs the package 'umap-learn', which is not installed. "
+            f"{how_to_install('umap')}."
+        )
+    # in a process of its own: UMAP holds the interpreter, so the server would not answer
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, "vectors.npy"), vectors)
+        program = f"from {__name__} import write_layout; write_layout({folder!r})"
+        subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603
+        layout = np.load(Path(folder, "layout.npy"))
     low, high = np.quantile(layout, [0.005, 0.995], axis=0)
     layout -= (low + high) / 2
     layout /= max(float(np.quantile(np.abs(layout).max(axis=1), 0.99)), 1e-12)
-    places = np.empty((count, 2), np.float32)
-    places[arranged] = layout
-    if count <= most:
-        return places
+    return layout.astype(np.float32)
 
-    # the others come between their neighbors among those
-    from scipy.spatial import KDTree
 
-    others = np.setdiff1d(np.arange(count), arranged)
-    _, axes = np.linalg.eigh(np.cov(vectors[arranged], rowvar=False).reshape(vectors.shape[1], -1))
-    axes = axes[:, ::-1][:, :_AXES].astype(np.float32)
-    tree = KDTree(vectors[arranged] @ axes)
-    distances, near = map(np.asarray, tree.query(vectors[others] @ axes, _NEIGHBORS))
-    weights = 1.0 / np.maximum(distances, 1e-9 + 1e-3 * distances[:, -1:]) ** 2
-    # neighbors in another part of the map would pull a vector into the gap between
-    away = np.linalg.norm(layout[near] - layout[near[:, :1]], axis=2)
-    weights[away > 0.1] = 0.0
-    weights /= weights.sum(axis=1, keepdims=True)
-    places[others] = np.einsum("ij,ijk->ik", weights, layout[near])
-    return places
+def write_layout(folder: str) -> None:
+    """Read ``vectors.npy`` of a folder, and write ``layout.npy``."""
+    np.save(Path(folder, "layout.npy"), umap_layout(np.load(Path(folder, "vectors.npy"))))

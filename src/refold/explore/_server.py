@@ -1,4 +1,4 @@
-"""The server of the explorer: the service, with routes for the page and for what it asks."""
+"""The server of the explorer: the page, and what it asks."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-import pyarrow.parquet as pq
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
+from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 from refold.explore._atlas import Atlas
-from refold.explore._fields import label_table
 from refold.sequences import (
     FORMATS,
     Schema,
@@ -26,20 +27,18 @@ from refold.sequences import (
     has_default_names,
     read,
 )
-from refold.serve import ServeSettings, running, serve, to_json
+from refold.serve import ServeSettings, run_app, running_app, to_json
 
 PAGE = Path(__file__).parent / "page"
-# A selection of a million sequences is a long list of rows.
-_MAX_BODY = 64 << 20
 # Cap on the sequences that are placed at once.
 MAX_SEQUENCES = 500
 # Longest wait of a request for values that are being computed, in seconds.
 _WAIT = 0.15
 _BYTES = "application/octet-stream"
 _TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
 _HEADERS = {
@@ -59,7 +58,7 @@ def explore(model: str | Path, atlas: Atlas, *, port: int = 8000) -> None:
     Parameters
     ----------
     model : path
-        Model file of the atlas.
+        Model file of the atlas, whose name the page shows.
     atlas : Atlas
         The sequences and their map.
     port : int, default=8000
@@ -68,18 +67,14 @@ def explore(model: str | Path, atlas: Atlas, *, port: int = 8000) -> None:
     Raises
     ------
     FileAccessError
-        If the port is in use, or the model file does not exist.
+        If the port is in use.
 
     Examples
     --------
     >>> explore("sines.refold", Atlas(model, sines))  # doctest: +SKIP
     """
-    path = Path(model)
-    settings = ServeSettings(port=port, max_body=_MAX_BODY)
-    try:
-        serve({path.stem: path}, settings, routes=routes(atlas, path.stem))
-    finally:
-        atlas.umap.stop()
+    name = Path(model).stem
+    run_app(create_app(atlas, name), ServeSettings(port=port), name)
 
 
 @contextlib.contextmanager
@@ -108,16 +103,26 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
     ...     urllib.request.urlopen(url).status
     200
     """
-    path = Path(model)
-    settings = ServeSettings(port=port, max_body=_MAX_BODY)
-    with running({path.stem: path}, settings, routes=routes(atlas, path.stem)) as url:
-        try:
-            yield url
-        finally:
-            atlas.umap.stop()
+    with running_app(create_app(atlas, Path(model).stem), ServeSettings(port=port)) as url:
+        yield url
 
 
-def routes(atlas: Atlas, model: str) -> list[Route]:
+def create_app(atlas: Atlas, model: str) -> Starlette:
+    """Return the page and what it asks for as an ASGI application."""
+
+    def refused(_: Request, error: Exception) -> Response:
+        return _json({"error": {"message": str(error)}}, status=422)
+
+    # no page of another server can reach this one under a name of its own
+    own_names = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    return Starlette(
+        routes=_routes(atlas, model),
+        middleware=[own_names],
+        exception_handlers={RefoldError: refused},
+    )
+
+
+def _routes(atlas: Atlas, model: str) -> list[Route]:
     """Return the routes of the page and of what it asks for."""
     files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in _TYPES}
 
@@ -134,84 +139,63 @@ def routes(atlas: Atlas, model: str) -> list[Route]:
         return _response(flat.vectors.tobytes(), _BYTES)
 
     def field(request: Request) -> Response:
-        field = atlas.field(unquote(request.path_params["name"]))
-        values = field.values(_WAIT)
+        values = atlas.field(unquote(request.path_params["name"])).result(_WAIT)
         if values is None:
-            return _json({"done": field.done}, status=202)
+            return _json({}, status=202)
         return _response(values.tobytes(), _BYTES)
-
-    def labels(request: Request) -> Response:
-        field = atlas.field(unquote(request.path_params["name"]))
-        if not field.is_label:
-            raise ParameterError(f"{field.name!r} is no column of labels that you gave.")
-        table = label_table(field, atlas.sequences)
-        if request.url.path.endswith(".csv"):
-            columns = [column.to_pylist() for column in table.columns]
-            return _response(_csv(table.column_names, zip(*columns, strict=True)), _BYTES)
-        stream = io.BytesIO()
-        pq.write_table(table, stream)
-        return _response(stream.getvalue(), _BYTES)
 
     def rows(fields: dict[str, Any]) -> list[int]:
         """Return the rows of a selection."""
-        selected, count = fields.get("rows"), len(atlas.codes)
-        if not isinstance(selected, list):
-            selected = []
-        if not selected or any(type(row) is not int or not 0 <= row < count for row in selected):
-            raise ParameterError("The selection is empty or has unknown sequences. Select some.")
+        selected = fields.get("rows")
+        if not isinstance(selected, list) or not selected:
+            raise ParameterError("The selection is empty. Select some sequences.")
+        for row in selected:
+            atlas.check_row(row)
         return selected
-
-    def label(fields: dict[str, Any]) -> object:
-        return atlas.label(fields.get("name"), fields.get("value"), rows(fields)).describe()
 
     def unfold(fields: dict[str, Any]) -> object:
         names = fields.keys() & {"at", "code", "row", "on"}
         return atlas.unfold(**{name: fields[name] for name in names})
 
     async def place(request: Request) -> Response:
-        content = await _body(request)
+        content = await request.body()
         name, on = (request.query_params.get(key, "") for key in ("name", "map"))
         return _json(await asyncio.to_thread(_placed, atlas, content, name, on or "pca"))
 
-    async def table(request: Request) -> Response:
-        selected = rows(await _fields(request))
-        content = _TABLES[Path(request.url.path).name]
-        body = await asyncio.to_thread(content, atlas, selected)
-        return _response(body, "text/plain; charset=utf-8")
+    def get(path: str, answer: Callable[[Request], object]) -> Route:
+        def respond(request: Request) -> Response:
+            content = answer(request)
+            return content if isinstance(content, Response) else _json(content)
 
-    def get(path: str, answer: Callable[[Request], Response]) -> Route:
-        return Route(path, answer, methods=["GET"])
+        return Route(path, respond)
 
-    def get_json(path: str, content: Callable[[Request], object]) -> Route:
-        return get(path, lambda request: _json(content(request)))
+    def post(path: str, answer: Callable[[dict[str, Any]], object]) -> Route:
+        async def respond(request: Request) -> Response:
+            content = await asyncio.to_thread(answer, await _fields(request))
+            return content if isinstance(content, Response) else _json(content)
 
-    def post(path: str, answer: Callable[[Request], Any]) -> Route:
-        return Route(path, answer, methods=["POST"])
+        return Route(path, respond, methods=["POST"])
 
-    def post_json(path: str, content: Callable[[dict[str, Any]], object]) -> Route:
-        async def answer(request: Request) -> Response:
-            return _json(await asyncio.to_thread(content, await _fields(request)))
+    def download(name: str, table: Callable[[Atlas, list[int]], bytes]) -> Route:
+        def answer(fields: dict[str, Any]) -> Response:
+            return _response(table(atlas, rows(fields)), _BYTES)
 
-        return post(path, answer)
+        return post(f"/explore/tables/{name}", answer)
 
     return [
         get("/", file),
         get("/page/{name}", file),
-        get_json("/explore/atlas", lambda _: atlas.describe() | {"model": model}),
+        get("/explore/atlas", lambda _: atlas.describe() | {"model": model}),
         get("/explore/points", points),
-        get_json("/explore/fields", lambda _: [field.describe() for field in atlas.fields]),
+        get("/explore/fields", lambda _: [field.describe() for field in atlas.fields]),
         get("/explore/fields/{name:path}", field),
-        post_json("/explore/labels", label),
-        get("/explore/labels/{name:path}.csv", labels),
-        get("/explore/labels/{name:path}.parquet", labels),
-        post_json("/explore/normal", lambda fields: atlas.normal(rows(fields)).describe()),
-        post_json(
-            "/explore/clusters", lambda fields: atlas.cluster(fields.get("number")).describe()
-        ),
-        get_json("/explore/sequences/{row:int}", lambda r: atlas.show(r.path_params["row"])),
-        post_json("/explore/unfold", unfold),
-        post("/explore/place", place),
-        *(post(f"/explore/tables/{what}", table) for what in _TABLES),
+        get("/explore/sequences/{row:int}", lambda r: atlas.show(r.path_params["row"])),
+        Route("/explore/place", place, methods=["POST"]),
+        post("/explore/clusters", lambda fields: atlas.cluster(fields.get("number")).describe()),
+        post("/explore/unfold", unfold),
+        download("table", _field_table),
+        download("codes", _code_table),
+        download("sequences", _sequence_lines),
     ]
 
 
@@ -223,7 +207,7 @@ def _placed(atlas: Atlas, content: bytes, name: str, on: str) -> dict[str, Any]:
 
 def _field_table(atlas: Atlas, rows: list[int]) -> bytes:
     """Return ids and fields, those of which the values are known, as CSV."""
-    ids, fields = atlas.sequences.ids, [field for field in atlas.fields if field.done == 1.0]
+    ids, fields = atlas.sequences.ids, [field for field in atlas.fields if field.is_ready]
     head = ["id", *(field.name for field in fields)]
     return _csv(head, ([ids[row], *(field.text(row) for field in fields)] for row in rows))
 
@@ -240,10 +224,6 @@ def _sequence_lines(atlas: Atlas, rows: list[int]) -> bytes:
     return to_json([atlas.sequences[row] for row in rows])
 
 
-# What the page offers to download of a selection.
-_TABLES = {"table": _field_table, "codes": _code_table, "sequences": _sequence_lines}
-
-
 def _csv(head: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -252,23 +232,12 @@ def _csv(head: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return stream.getvalue().encode()
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            limit = f"{_MAX_BODY >> 20} MiB"
-            raise ParameterError(f"This is larger than {limit}, the limit. Send less.")
-    return bytes(body)
-
-
 async def _fields(request: Request) -> dict[str, Any]:
     fields = None
     # pages of other servers cannot send this type without being asked for permission first
     if request.headers.get("content-type", "").partition(";")[0] == "application/json":
-        body = await _body(request)
         with contextlib.suppress(ValueError, RecursionError):
-            fields = msgspec.json.decode(body)
+            fields = msgspec.json.decode(await request.body())
     if not isinstance(fields, dict):
         raise ParameterError(
             "The request must be a JSON object, with the content type application/json."
@@ -281,7 +250,7 @@ def _json(content: object, status: int = 200) -> Response:
 
 
 def _response(body: bytes, media_type: str, status: int = 200) -> Response:
-    return Response(body, status, headers={**_HEADERS, "content-type": media_type})
+    return Response(body, status, _HEADERS, media_type)
 
 
 # Sequences that a user pastes or drops on the page
@@ -295,25 +264,21 @@ def _read_pasted(content: bytes, name: str, schema: Schema) -> Sequences:
     kind = format_named(name or ("pasted.json" if is_json else "pasted.csv"))
     if kind is None:
         raise DataError(f"{name} cannot be read. Use one of {', '.join(FORMATS)}.")
-    keys: dict[str, Any] = {"id": schema.id_name, "time": schema.time_name}
-    columns: dict[str, Any] = {} if has_default_names(schema) else {"columns": [*schema.names]}
-    failure: RefoldError | None = None
-    # the file may have the ids, times and columns of the training data
-    for options in (keys | columns, columns, {}):
+
+    def parsed(**options: Any) -> Sequences:
         stream: Any = io.BytesIO(content)
         stream.name = name or "This"
-        try:
-            sequences = read(stream, format=kind.name, **options)
-        except (SchemaError, ParameterError) as error:
-            failure = error
-        except FileFormatError as error:
-            # the service shows no errors of files, which may name a place on this machine
-            raise DataError(str(error)) from error
-        else:
-            if len(sequences) > MAX_SEQUENCES:
-                raise ParameterError(
-                    f"There are {len(sequences)} sequences, and the page places {MAX_SEQUENCES} "
-                    "at once. Paste fewer."
-                )
-            return sequences.align(schema)
-    raise failure or DataError(f"{name} cannot be read.")
+        return read(stream, format=kind.name, **options)
+
+    columns = {} if has_default_names(schema) else {"columns": [*schema.names]}
+    try:
+        # the file may have the ids, times and columns of the training data
+        sequences = parsed(id=schema.id_name, time=schema.time_name, **columns)
+    except (SchemaError, ParameterError):
+        sequences = parsed()
+    if len(sequences) > MAX_SEQUENCES:
+        raise ParameterError(
+            f"There are {len(sequences)} sequences, and the page places {MAX_SEQUENCES} at once. "
+            "Paste fewer."
+        )
+    return sequences.align(schema)

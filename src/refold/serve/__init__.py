@@ -12,11 +12,13 @@ for _package in ("httptools", "prometheus_client", "starlette", "uvicorn"):
 
 from refold.serve._app import create_app as create_app
 from refold.serve._bodies import to_json as to_json
-from refold.serve._models import named_indexes as named_indexes
-from refold.serve._models import named_paths as named_paths
+from refold.serve._server import run_app as run_app
 from refold.serve._server import running as running
+from refold.serve._server import running_app as running_app
 from refold.serve._server import serve as serve
 from refold.serve._settings import ServeSettings as ServeSettings
+from refold.serve._settings import named_indexes as named_indexes
+from refold.serve._settings import named_paths as named_paths
 from refold.serve._settings import read_settings as read_settings
 
 __all__ = [
@@ -27,5 +29,4 @@ __all__ = [
     "read_settings",
     "running",
     "serve",
-    "to_json",
 ]

@@ -11,8 +11,11 @@ from refold.serve._settings import ServeSettings, check_limit
 
 # A function that computes several payloads and returns a result for each.
 Compute = Callable[[list[Any]], list[Any]]
-# Share of the time of the last batch that the next one waits at most.
-_WAITING = 0.5
+# Most steps that are computed together.
+BATCH_STEPS = 16384
+# Longest time for which a batch waits for more requests: in seconds, and as a share of the time
+# that the last batch took.
+_PATIENCE, _SHARE = 0.002, 0.5
 
 
 @dataclass(slots=True)
@@ -32,7 +35,6 @@ class Batcher:
 
     def __init__(self, settings: ServeSettings, observe: Callable[[int], None]) -> None:
         self.settings = settings
-        self.open = 0  # requests that are being received, wait, or are computed
         self._observe = observe  # called with the number of requests of each batch
         self._apart = asyncio.Semaphore(1)  # of what is computed in another thread
         self._waiting: deque[Job] = deque()
@@ -101,8 +103,8 @@ class Batcher:
             timer = None
             if self._waiting:
                 steps = sum(job.steps for job in self._waiting)
-                is_full = len(self._waiting) >= self._expected or steps >= self.settings.batch_steps
-                patience = min(self.settings.batch_seconds, _WAITING * self._took)
+                is_full = len(self._waiting) >= self._expected or steps >= BATCH_STEPS
+                patience = min(_PATIENCE, _SHARE * self._took)
                 until = self._waiting[0].arrived + patience
                 if is_full or until <= loop.time():
                     return
@@ -119,7 +121,7 @@ class Batcher:
         for job in self._waiting:
             if job.result.done():
                 continue
-            fits = steps + job.steps <= self.settings.batch_steps
+            fits = steps + job.steps <= BATCH_STEPS
             if not batch or (job.key == batch[0].key and fits):
                 batch.append(job)
                 steps += job.steps

@@ -1,12 +1,11 @@
-"""Bodies of requests and answers: bytes within limits, JSON, and Arrow IPC streams."""
+"""Bodies of requests and answers: JSON and Arrow IPC streams."""
 
 import array
 import contextlib
 import functools
 import itertools
 import struct
-import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -14,12 +13,16 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive
 
 from refold.sequences import MODEL_KEY, Sequences, check_model, codes_from_arrow, stored_model
-from refold.serve._models import ServedModel
-from refold.serve._operations import AnyRequest, AnySequence, CodeT, RequestInputs, SequenceT
+from refold.serve._operations import (
+    AnyRequest,
+    AnySequence,
+    CodeT,
+    RequestInputs,
+    SequenceT,
+    ServedModel,
+)
 from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -27,59 +30,6 @@ _CHAIN = itertools.chain.from_iterable
 # What PyArrow and Python raise at bytes that they cannot read, such as names that are not UTF-8.
 _UNREADABLE = (pa.ArrowException, struct.error, ValueError, OSError)
 _FLOATS = (pa.list_(pa.float64()), pa.list_(pa.float32()))
-
-
-class Bodies:
-    """The bodies of all open requests, whose bytes have a limit."""
-
-    def __init__(self, settings: ServeSettings) -> None:
-        self.size = 0
-        self._settings = settings
-
-    @contextlib.asynccontextmanager
-    async def reading(self, receive: Receive, headers: dict[bytes, bytes]) -> AsyncIterator[bytes]:
-        """Yield a body, decompressed, whose bytes count until the end of the block."""
-        encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-        if encoding not in (b"identity", b"gzip", b""):
-            message = "Content-Encoding must be gzip or absent."
-            raise ServiceError(415, "unsupported_encoding", message)
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit():
-            check_limit("body", int(length), self._settings)
-        parts, size, is_open = [], 0, True
-        try:
-            while is_open:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                self._hold(len(parts[-1]))
-                check_limit("body", size, self._settings)
-                is_open = message.get("more_body", False)
-            body = b"".join(parts)
-            if encoding == b"gzip":
-                body = self._decompressed(body)
-                size += len(body)
-                self._hold(len(body))
-            yield body
-        finally:
-            self.size -= size
-
-    def _hold(self, size: int) -> None:
-        """Count bytes, and refuse them if they are too many."""
-        self.size += size
-        check_limit("total_body", self.size, self._settings)
-
-    def _decompressed(self, body: bytes) -> bytes:
-        """Return the content of one whole gzip stream."""
-        stream, content = zlib.decompressobj(wbits=31), b""
-        with contextlib.suppress(zlib.error):
-            content = stream.decompress(body, self._settings.max_body + 1)
-            check_limit("body", len(content), self._settings)
-        if not stream.eof or stream.unused_data:
-            raise ServiceError(422, "invalid_gzip", "The body is not one whole gzip stream.")
-        return content
 
 
 # JSON
@@ -154,18 +104,7 @@ def _from_numbers(entries: list[Any], model: ServedModel) -> Sequences:
 
 
 def to_json(content: object) -> bytes:
-    """Return content as JSON, with NaN as null.
-
-    Parameters
-    ----------
-    content : object
-        What JSON can hold, structs of msgspec, and arrays and numbers of NumPy.
-
-    Examples
-    --------
-    >>> to_json({"code": np.array([0.5, np.nan], np.float32), "length": np.int64(3)})
-    b'{"code":[0.5,null],"length":3}'
-    """
+    """Return content as JSON, with NaN as null; it may hold arrays and numbers of NumPy."""
 
     def plain(value: Any) -> Any:
         # the text of warnings has a class of its own
@@ -213,7 +152,7 @@ def _parsed_table(body: bytes, settings: ServeSettings) -> pa.Table:
     # rows than the body has bytes are refused.
     try:
         if _is_compressed(body):
-            raise invalid("Arrow buffers must not be compressed. Use Content-Encoding: gzip.")
+            raise invalid("Arrow buffers must not be compressed.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
             for name, kind in zip(reader.schema.names, reader.schema.types, strict=True):
                 if kind not in _FLOATS and not _is_plain(kind):
@@ -324,8 +263,11 @@ def _numbers_of(table: pa.Table, model: ServedModel) -> Sequences | None:
     return model.sequences(values, bounds) if np.isfinite(values).all() else None
 
 
-def to_stream(table: pa.Table) -> bytes:
-    """Return a table as an IPC stream."""
+def to_stream(table: pa.Table, warnings: list[str]) -> bytes:
+    """Return a table as an IPC stream, whose metadata hold the warnings."""
+    if warnings:
+        metadata = {**(table.schema.metadata or {}), b"refold.warnings": to_json(warnings)}
+        table = table.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -1,27 +1,37 @@
-"""The operations of the service: the fields of their requests and answers, and what they compute.
+"""Models, and the operations on them: fields of requests and answers, and what they compute.
 
 Types of fields check a request and describe the interface.
 """
 
+import hashlib
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from msgspec import Meta, Struct
 
+import refold.search
 from refold._support.arrays import draw_seed, offsets_from_lengths
 from refold._support.rules import check_only_one
-from refold.errors import DataError, ParameterError
-from refold.model import Model
+from refold.errors import DataError, ModelFileError, ParameterError
+from refold.model import (
+    Model,
+    count_far,
+    describe_far,
+    describe_longer,
+    describe_trained,
+    far_limits,
+)
 from refold.network.packed.heads import Draw
+from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, codes_to_arrow
-from refold.serve._batches import Batcher
-from refold.serve._models import ServedModel
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, exceeded, invalid
+from refold.sequences.types import NUMERIC
+from refold.serve._batches import BATCH_STEPS, Batcher
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
 
 # Steps that a search counts as, for each query.
 _SEARCH_COST = 100
@@ -89,9 +99,6 @@ class DetectRequest(AnyRequest, Generic[SequenceT]):
 
     sequences: SequenceList[SequenceT]
     alpha: Annotated[Rate, Meta(description="False alarm rate.")] = 0.01
-    steps: Annotated[
-        bool, Meta(description="Also return the error and the p-value of each step.")
-    ] = False
 
 
 class ForecastRequest(AnyRequest, Generic[SequenceT]):
@@ -146,60 +153,85 @@ class SearchRequest(AnyRequest, Generic[SequenceT, CodeT]):
     ] = None
 
 
-class Answer(Struct, kw_only=True, omit_defaults=True):
-    """Fields of any answer."""
+class ServedModel:
+    """A loaded model and what requests ask about it."""
 
-    warnings: list[str] = []
+    def __init__(self, name: str, path: Path, index: str | None = None) -> None:
+        self.name = name
+        self.fitted = Model.load(path)
+        if not isinstance(self.fitted.network, PackedNetwork):
+            raise ModelFileError(
+                f"{path} is not a default model with LSTMs. The service computes without Keras, so "
+                "it serves no other."
+            )
+        with path.open("rb") as file:
+            # of the model file; `hash` is that of what codes depend on
+            self._digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.hash = self.fitted.hash
+        self.index: Any = None if index is None else refold.search.Index.open(index, self.fitted)
+        self._low, self._high = far_limits(self.fitted.error_scaler)
+        schema = self.fitted.schema
+        self.code_size = self.fitted.code_size
+        # whether numbers of a request are the model's values as they are
+        self.reads_numbers = not schema.missing and all(
+            column.column_type is NUMERIC for column in schema.columns
+        )
+        self.names = list(schema.names)
+        self.width = schema.num_columns
+        # in JSON, a sequence is a list of numbers, without rows
+        self.flat = schema.layout == "series"
 
+    def sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
+        """Return finite numbers of a numeric model as sequences, without the checks of others."""
+        offsets = offsets.astype(np.int64)
+        return Sequences.trusted(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
 
-class CodesAnswer(Answer):
-    """Codes of sequences."""
+    def describe(self) -> dict[str, Any]:
+        """Return what a client needs to know, and no training data."""
+        fitted = self.fitted
+        return {
+            "name": self.name,
+            "sha256": self._digest,
+            "model_hash": self.hash,
+            "columns": [
+                {"name": c.name, "type": c.type, "categories": len(c.categories)}
+                for c in fitted.schema.columns
+            ],
+            "layout": fitted.schema.layout,
+            "code_size": fitted.code_size,
+            "latent_dim": fitted.specification.latent_dim,
+            "latent_steps": fitted.latent_steps,
+            "longest_training_sequence": fitted.max_steps,
+            "forecast_steps": fitted.specification.forecast_steps,
+            "calibration_sequences": fitted.num_calibrated,
+            "index_rows": None if self.index is None else len(self.index),
+        }
 
-    codes: list[list[float]]
-
-
-class SequencesAnswer(Answer):
-    """Sequences in the layout of the training data."""
-
-    sequences: list[Any]
-
-
-class DetectionRow(Struct):
-    """Whether a sequence is anomalous."""
-
-    score: float
-    error: float
-    distance: float
-    p_value: float
-    adjusted_p_value: float
-    anomalous: bool
-    step: int | None
-    column: str | None
-    step_scores: list[float] | msgspec.UnsetType = msgspec.UNSET
-    step_p_values: list[float] | msgspec.UnsetType = msgspec.UNSET
-
-
-class DetectionsAnswer(Answer):
-    """Anomaly scores and p-values."""
-
-    detections: list[DetectionRow]
-    alpha: float
-    drift_p_value: float | None
-
-
-class ForecastAnswer(Answer):
-    """Next steps, and their bounds."""
-
-    sequences: list[Any]
-    alpha: float | None
-    lower: list[Any] | None
-    upper: list[Any] | None
-
-
-class HitsAnswer(Answer):
-    """The nearest rows for each query: id, distance and metadata."""
-
-    hits: list[list[dict[str, Any]]]
+    def warnings(self, sequences: Sequences, meaning: str | None) -> list[str]:
+        """Return a line for each way in which sequences differ from those of the training."""
+        # `meaning` is the use of the sequences; None if longer ones do not matter
+        fitted, values, lines = self.fitted, sequences.values, []
+        if meaning is not None and len(values) > fitted.max_steps:  # in all sequences
+            lines.append(describe_longer(sequences.lengths, fitted.max_steps))
+        missing = int(np.isnan(values).sum())
+        if missing and not fitted.specification.observed_flags:
+            lines.append(
+                f"{missing} values are missing, and the model was fitted on data without gaps: it "
+                "reads them as the mean."
+            )
+        for i in sequences.schema.categorical:
+            column = sequences.schema.columns[i]
+            unknown = int((values[:, i] == len(column.categories)).sum())
+            if unknown:
+                lines.append(
+                    f"{unknown} entries of column {column.name!r} are no category of the model and "
+                    "are read as unknown."
+                )
+        if meaning == "detection":
+            lines.append(describe_trained(sequences, fitted.fingerprints.trained))
+        if ((values < self._low) | (values > self._high)).any():
+            lines.append(describe_far([count_far(values, fitted.error_scaler)], fitted.schema))
+        return [line for line in lines if line is not None]
 
 
 @dataclass(slots=True)
@@ -217,7 +249,7 @@ class RequestInputs:
 class OperationResult(NamedTuple):
     """A result that is turned into JSON or a table, whichever the client wants."""
 
-    content: Callable[[], Answer]
+    content: Callable[[], dict[str, Any]]
     table: Callable[[], pa.Table]
     warnings: list[str]
 
@@ -233,7 +265,7 @@ async def encode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Encode sequences."""
     codes = await _codes_of(inputs, batches)
     return OperationResult(
-        lambda: CodesAnswer(codes=codes.tolist()),
+        lambda: {"codes": codes},
         lambda: codes_to_arrow(codes, inputs.ids, model=inputs.model),
         inputs.model.warnings(inputs.sequences, "codes"),
     )
@@ -243,8 +275,6 @@ async def decode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Decode codes."""
     model, settings = inputs.model.fitted, batches.settings
     payload = _checked_codes(model, inputs.codes, inputs.fields.lengths)
-    if payload.lengths is not None:
-        check_limit("steps", int(payload.lengths.sum()), settings)
     decoded = await batches.compute(
         (inputs.model, "decode"),
         payload,
@@ -262,10 +292,10 @@ async def reconstruct(inputs: RequestInputs, batches: Batcher) -> OperationResul
         merged = _joined(several)
         codes = model.codes_of(merged)
         lengths = model.lengths_to_write(codes, merged.lengths)
-        return _within_limit(model, codes, _split(lengths, several), settings)
+        return _decoded_to(model, codes, _split(lengths, several), settings)
 
     parts: list[Sequences] = []
-    for part in _parts(sequences, settings.batch_steps):
+    for part in _parts(sequences):
         key = inputs.model, "reconstruct", part.dtype
         parts.append(await batches.compute(key, part, 2 * _cost(part), compute))
         check_limit("steps", sum(len(part.values) for part in parts), settings)
@@ -280,23 +310,16 @@ async def detect(inputs: RequestInputs, batches: Batcher) -> OperationResult:
         2 * _cost(sequences), lambda: model.detect(sequences, fields.alpha)
     )
 
-    def table() -> pa.Table:
-        rows = detection.to_table("id")
-        if fields.steps:
-            for name in ("step_scores", "step_p_values"):
-                column = pa.array([steps.tolist() for steps in getattr(detection, name)])
-                rows = rows.append_column(name, column)
-        return rows
-
-    def content() -> Answer:
+    def content() -> dict[str, Any]:
         drift = detection.drift
-        return DetectionsAnswer(
-            detections=table().drop_columns(["id"]).to_pylist(),
-            alpha=fields.alpha,
-            drift_p_value=None if drift is None else drift.p_value,
-        )
+        return {
+            "detections": detection.to_table().drop_columns(["id"]).to_pylist(),
+            "alpha": fields.alpha,
+            "drift_p_value": None if drift is None else drift.p_value,
+        }
 
-    return OperationResult(content, table, inputs.model.warnings(sequences, "detection"))
+    warnings = inputs.model.warnings(sequences, "detection")
+    return OperationResult(content, detection.to_table, warnings)
 
 
 async def forecast(inputs: RequestInputs, batches: Batcher) -> OperationResult:
@@ -313,20 +336,13 @@ async def forecast(inputs: RequestInputs, batches: Batcher) -> OperationResult:
         ),
     )
 
-    def content() -> Answer:
-        # NaN, which is null in JSON, where bounds are infinite
-        lower, upper = (
-            None if bounds is None else np.where(np.isfinite(bounds), bounds, np.nan).tolist()
-            for bounds in (forecasts.lower, forecasts.upper)
-        )
+    def content() -> dict[str, Any]:
+        # in JSON, numbers that are not finite are null, such as those of open bounds
         sequences = forecasts.sequences.to_list()
-        return ForecastAnswer(sequences=sequences, alpha=forecasts.alpha, lower=lower, upper=upper)
+        bounds = {"lower": forecasts.lower, "upper": forecasts.upper}
+        return {"sequences": sequences, "alpha": forecasts.alpha} | bounds
 
-    return OperationResult(
-        content,
-        lambda: forecasts.to_table(_id_name(forecasts.sequences)),
-        inputs.model.warnings(sequences, None),
-    )
+    return OperationResult(content, forecasts.to_table, inputs.model.warnings(sequences, None))
 
 
 async def generate(inputs: RequestInputs, batches: Batcher) -> OperationResult:
@@ -374,10 +390,10 @@ async def search(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     num_queries = len(ids or ()) if codes is None else len(codes)
     hits = await batches.compute_alone(_SEARCH_COST * num_queries, nearest)
 
-    def content() -> Answer:
+    def content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
-        return HitsAnswer(hits=[rows[first:last] for first, last in bounds])
+        return {"hits": [rows[first:last] for first, last in bounds]}
 
     return OperationResult(content, lambda: hits.table, warnings)
 
@@ -387,17 +403,21 @@ class Operation(NamedTuple):
 
     run: Callable[[RequestInputs, Batcher], Awaitable[OperationResult]]
     request: type[AnyRequest]
-    answer: type[Answer]
+    answer: str  # fields of its JSON
 
 
 OPERATIONS = {
-    "encode": Operation(encode, EncodeRequest, CodesAnswer),
-    "decode": Operation(decode, DecodeRequest, SequencesAnswer),
-    "reconstruct": Operation(reconstruct, ReconstructRequest, SequencesAnswer),
-    "detect": Operation(detect, DetectRequest, DetectionsAnswer),
-    "forecast": Operation(forecast, ForecastRequest, ForecastAnswer),
-    "generate": Operation(generate, GenerateRequest, SequencesAnswer),
-    "search": Operation(search, SearchRequest, HitsAnswer),
+    "encode": Operation(encode, EncodeRequest, "`codes` of the sequences."),
+    "decode": Operation(decode, DecodeRequest, "`sequences` of the codes."),
+    "reconstruct": Operation(reconstruct, ReconstructRequest, "Reconstructed `sequences`."),
+    "detect": Operation(
+        detect, DetectRequest, "`detections` with scores and p-values, `alpha`, `drift_p_value`."
+    ),
+    "forecast": Operation(
+        forecast, ForecastRequest, "Next steps as `sequences`, their `lower` and `upper` bounds."
+    ),
+    "generate": Operation(generate, GenerateRequest, "New `sequences`."),
+    "search": Operation(search, SearchRequest, "`hits` of each query: id, distance, metadata."),
 }
 
 
@@ -410,18 +430,15 @@ async def _codes_of(inputs: RequestInputs, batches: Batcher) -> np.ndarray:
 
     parts = [
         await batches.compute((inputs.model, "encode", part.dtype), part, _cost(part), compute)
-        for part in _parts(inputs.sequences, batches.settings.batch_steps)
+        for part in _parts(inputs.sequences)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-# Of several requests together, each as if alone. If one fails, `Batcher` computes them one by one.
-
-
 def _decoded(
     model: Model, several: list[CodesToDecode], settings: ServeSettings, draw: Draw | None = None
-) -> list[Any]:
-    """Decode several sets of codes; an error replaces a set with too many steps."""
+) -> list[Sequences]:
+    """Decode several sets of codes together."""
     parts = [payload.codes for payload in several]
     codes = np.concatenate(parts)
     predicted = _split(model.predict_lengths(codes), parts)
@@ -429,25 +446,20 @@ def _decoded(
         own if payload.lengths is None else payload.lengths
         for payload, own in zip(several, predicted, strict=True)
     ]
-    return _within_limit(model, codes, lengths, settings, draw)
+    return _decoded_to(model, codes, lengths, settings, draw)
 
 
-def _within_limit(
+def _decoded_to(
     model: Model,
     codes: np.ndarray,
     lengths: list[np.ndarray],
     settings: ServeSettings,
     draw: Draw | None = None,
-) -> list[Any]:
-    """Decode codes to sets of sequences with these lengths; an error replaces too long a set."""
-    maximum, counts = settings.max_steps, [int(own.sum()) for own in lengths]
-    # A set that is refused must not fail those beside it, so it is decoded to no step.
-    kept = [own * (count <= maximum) for own, count in zip(lengths, counts, strict=True)]
-    decoded = _split(model.to_sequences(codes, np.concatenate(kept), draw=draw), lengths)
-    return [
-        exceeded("steps", maximum, count) if count > maximum else sequences
-        for sequences, count in zip(decoded, counts, strict=True)
-    ]
+) -> list[Sequences]:
+    """Decode codes to sets of sequences with these lengths."""
+    # if a set is too long, the batcher computes each by itself, and only that one fails
+    check_limit("steps", max(int(own.sum()) for own in lengths), settings)
+    return _split(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
 
 
 def _joined(several: list[Sequences]) -> Sequences:
@@ -465,12 +477,12 @@ def _split(rows: Any, several: list[Any]) -> list[Any]:
     return [rows[first:last] for first, last in itertools.pairwise(ends)]
 
 
-def _parts(sequences: Sequences, batch_steps: int) -> list[Sequences]:
-    """Cut a large request into parts of about this number of steps."""
-    if _cost(sequences) <= batch_steps:
+def _parts(sequences: Sequences) -> list[Sequences]:
+    """Cut a large request into parts of about the steps of a batch."""
+    if _cost(sequences) <= BATCH_STEPS:
         return [sequences]
     starts = np.cumsum(sequences.lengths + 1) - (sequences.lengths + 1)
-    ends = np.flatnonzero(np.diff(starts // batch_steps)) + 1
+    ends = np.flatnonzero(np.diff(starts // BATCH_STEPS)) + 1
     bounds = itertools.pairwise([0, *ends.tolist(), len(sequences)])
     return [sequences[first:last] for first, last in bounds]
 
@@ -506,15 +518,7 @@ def _sequences_result(
     ids = inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
     return OperationResult(
-        lambda: SequencesAnswer(sequences=decoded.to_list()),
-        lambda: decoded.to_arrow(_id_name(decoded)),
+        lambda: {"sequences": decoded.to_list()},
+        decoded.to_arrow,
         warnings,
     )
-
-
-def _id_name(sequences: Sequences) -> str:
-    """Return a name for the column of ids that no feature has."""
-    name = "id"
-    while name in sequences.schema.names:
-        name = f"sequence_{name}"
-    return name

@@ -1,74 +1,36 @@
-"""The server: one process, one event loop, one thread that computes."""
+"""The server: one process with one event loop, which runs an ASGI application."""
 
 import asyncio
 import contextlib
 import logging
 import math
-import signal
 import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.routing import BaseRoute
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
 
 from refold.errors import FileAccessError
-from refold.serve._app import Service, create_app
+from refold.serve._app import create_app
 from refold.serve._settings import ServeSettings, read_settings
 
 logger = logging.getLogger("refold.serve")
 # Longest time for which a thread keeps Python to itself; 5 ms by default.
 _SWITCH_SECONDS = 0.0005
-# Most bytes of a request before its body.
-_MAX_HEAD = 1 << 16
-_LARGE_HEAD = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"connection: close\r\ncontent-length: 0\r\n\r\n"
-)
-# Time for requests that are on their way when the service is asked to stop.
-_LAST_CALL = 0.5
-
-
-class Connection(HttpToolsProtocol):
-    """A connection of Uvicorn with a limit for the head of a request, which Uvicorn's has not."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._head = 0.0  # bytes of the head that is being received
-
-    def data_received(self, data: bytes) -> None:
-        """Read bytes; close the connection if a head is too large."""
-        self._head += len(data)
-        super().data_received(data)
-        if self._head > _MAX_HEAD and not self.transport.is_closing():
-            self.transport.write(_LARGE_HEAD)
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        """Begin a request."""
-        self._head = -math.inf  # until the end of the body
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """End a request."""
-        self._head = 0.0
-        super().on_message_complete()
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, which reads models again on SIGHUP and returns after SIGTERM."""
+    """Uvicorn's server, which closes connections that are stuck, and returns after SIGTERM."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, max_seconds: float) -> None:
         super().__init__(config)
-        self._service = service
+        self._max_seconds = max_seconds
         self._idle: dict[tuple[Any, Any], float] = {}  # by connection and its last request
-        self._reloading: asyncio.Task[None] | None = None
-        service.count_connections = lambda: len(self.server_state.connections)
 
     async def on_tick(self, counter: int) -> bool:
         """Close connections that are stuck, every second."""
@@ -88,37 +50,16 @@ class Server(uvicorn.Server):
         ]
         self._idle = {key: self._idle.get(key, now) for key in idle}
         for (connection, _), since in self._idle.items():
-            if now - since > self._service.settings.max_seconds:
+            if now - since > self._max_seconds:
                 connection.transport.abort()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer the requests that have begun or are on their way, then end."""
-        self._service.ready = False  # so that each answer closes its connection
-        for server in self.servers:
-            server.close()
-        loop = asyncio.get_running_loop()
-        end = loop.time() + _LAST_CALL
-        while self.server_state.connections and loop.time() < end and not self.force_exit:
-            await asyncio.sleep(0.01)
-        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals; Uvicorn would end the process by them at last."""
-        if threading.current_thread() is threading.main_thread():
-            loop = asyncio.get_running_loop()  # which removes the handlers when it is closed
-            loop.add_signal_handler(signal.SIGINT, self._stop)
-            loop.add_signal_handler(signal.SIGTERM, self._stop)
-            loop.add_signal_handler(signal.SIGHUP, self._reload)
-        yield
-
-    def _stop(self) -> None:
-        # a second signal does not wait for open requests
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
-    def _reload(self) -> None:
-        self._reloading = asyncio.get_running_loop().create_task(self._service.reload())
+        """Stop at SIGINT and SIGTERM."""
+        with super().capture_signals():
+            yield
+            # Uvicorn would raise them again at the end; the exit code of a clean end is 0
+            self._captured_signals.clear()
 
 
 def serve(
@@ -126,13 +67,12 @@ def serve(
     settings: ServeSettings | None = None,
     *,
     indexes: Mapping[str, str] | None = None,
-    routes: Sequence[BaseRoute] = (),
 ) -> None:
     """Serve models until the process receives SIGTERM or Ctrl-C.
 
     Parameters
     ----------
-    models, settings, indexes, routes
+    models, settings, indexes
         As for `create_app`.
 
     Raises
@@ -149,12 +89,17 @@ def serve(
     refold.errors.ParameterError: There is no model to serve. Name at least one file.
     """
     settings = settings or read_settings()
+    run_app(create_app(models, settings, indexes=indexes), settings, ", ".join(models))
+
+
+def run_app(app: ASGIApp, settings: ServeSettings, name: str) -> None:
+    """Serve an application until the process receives SIGTERM or Ctrl-C."""
     # the event loop waits for the thread that computes at most that long, each time
     sys.setswitchinterval(_SWITCH_SECONDS)
     # answers say what a warning would; the log has no line for each request
     warnings.simplefilter("ignore", UserWarning)
-    server, bound, url = prepared(models, settings, indexes, routes)
-    logger.warning("Refold serves %s on %s", ", ".join(models), url)
+    server, bound, url = prepared(app, settings)
+    logger.warning("Refold serves %s on %s", name, url)
     server.run(sockets=[bound])
 
 
@@ -164,13 +109,12 @@ def running(
     settings: ServeSettings | None = None,
     *,
     indexes: Mapping[str, str] | None = None,
-    routes: Sequence[BaseRoute] = (),
 ) -> Iterator[str]:
     """Serve models from a thread inside a ``with`` block.
 
     Parameters
     ----------
-    models, settings, indexes, routes
+    models, settings, indexes
         As for `create_app`; by default, the port is a free one.
 
     Yields
@@ -191,7 +135,14 @@ def running(
     200
     """
     settings = settings or read_settings(port=0)
-    server, bound, url = prepared(models, settings, indexes, routes)
+    with running_app(create_app(models, settings, indexes=indexes), settings) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def running_app(app: ASGIApp, settings: ServeSettings) -> Iterator[str]:
+    """Serve an application from a thread inside a ``with`` block; yield the address."""
+    server, bound, url = prepared(app, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:
@@ -201,17 +152,11 @@ def running(
         thread.join()
 
 
-def prepared(
-    models: Mapping[str, str | Path],
-    settings: ServeSettings,
-    indexes: Mapping[str, str] | None = None,
-    routes: Sequence[BaseRoute] = (),
-) -> tuple[Server, socket.socket, str]:
+def prepared(app: ASGIApp, settings: ServeSettings) -> tuple[Server, socket.socket, str]:
     """Return a server, the socket that it will listen on, and its address."""
-    app = create_app(models, settings, indexes=indexes, routes=routes)
     config = uvicorn.Config(
         app,
-        http=Connection,  # the parser in C: with h11, a small request took 25 % more processor time
+        http="httptools",  # in C: with h11, a small request took 25 % more processor time
         ws="none",
         lifespan="on",
         log_config=None,  # its own would close the handlers that there are
@@ -219,7 +164,8 @@ def prepared(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+        limit_concurrency=settings.max_connections + 1,  # of which Uvicorn refuses the last
+        timeout_graceful_shutdown=math.ceil(settings.max_seconds),
     )
     host = settings.host.strip("[]")
     is_ipv6 = ":" in host
@@ -237,4 +183,4 @@ def prepared(
             "Choose another with host and port."
         ) from error
     shown = f"[{host}]" if is_ipv6 else host
-    return Server(config, app), bound, f"http://{shown}:{bound.getsockname()[1]}"
+    return Server(config, settings.max_seconds), bound, f"http://{shown}:{bound.getsockname()[1]}"

@@ -5,7 +5,6 @@ import { onAddress, readAddress, writeAddress } from "./address.js";
 import { colorsOf, domainOf } from "./colors.js";
 import { Choices } from "./choices.js";
 import { Clusters } from "./clusters.js";
-import { Labels } from "./labels.js";
 import { Layouts } from "./layouts.js";
 import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
@@ -66,8 +65,8 @@ async function colorBy(name, hidden = [], shares = null) {
   if (field) {
     const busy = $("busy");
     const current = () => state.field === field;
-    const say = (share) => {
-      busy.textContent = `Computing ${field.name}${share ? `: ${Math.round(100 * share)} %` : "…"}`;
+    const say = () => {
+      busy.textContent = `Computing ${field.name}…`;
       busy.hidden = false;
     };
     try {
@@ -93,19 +92,16 @@ async function colorBy(name, hidden = [], shares = null) {
   recolor();
 }
 
-// Colors the map by a field, which is new or takes the place of the one with its name.
+// Colors the map by a field that takes the place of the one with its name.
 function replaceField(field) {
   const { fields } = state.info;
-  const at = fields.findIndex((one) => one.name === field.name);
-  if (at < 0) fields.push(field);
-  else fields[at] = field;
-  fillColors();
+  fields[fields.findIndex((one) => one.name === field.name)] = field;
   return colorBy(field.name);
 }
 
 function findCenters() {
   const { field, values, map } = state;
-  state.centers = field?.centers && values ? centersOf(field, values, map.places) : null;
+  state.centers = field?.clusters && values ? centersOf(field, values, map.places) : null;
 }
 
 function setMode(mode) {
@@ -293,7 +289,6 @@ async function start(Adding) {
   layouts = new Layouts(state, places, showError, onLayout);
   modes = new Choices(document, "mode", setMode);
   looks = new Choices(document, "look", setLook);
-  new Labels(state, selection, replaceField, showError);
   clusters = new Clusters(state, replaceField, showError);
   connect();
   setMode("decode");

@@ -94,7 +94,7 @@ export function drawMarks(context, map, { state, neighbors, added }) {
 // Names of clusters at their centers; the larger ones first, and none on another.
 function drawNames(context, map, state, ink, paper) {
   const { field, centers, hidden } = state;
-  if (!field?.centers || !centers) return;
+  if (!field?.clusters || !centers) return;
   const taken = [];
   context.font = "bold 12px system-ui, sans-serif";
   context.lineJoin = "round";

@@ -69,7 +69,7 @@ export class Server {
       const response = await asked(`/explore/fields/${encodeURIComponent(name)}`);
       if (response.status !== 202) return new Float64Array(await response.arrayBuffer());
       if (!current()) return null;
-      progress((await response.json()).done);
+      progress();
       await new Promise((done) => setTimeout(done, 150));
     }
   }
@@ -89,24 +89,9 @@ export class Server {
     return (await postBytes(`/explore/place?map=${on}&name=${encodeURIComponent(name)}`, content)).sequences;
   }
 
-  // A label of some sequences, in a column of all; returns the field.
-  async label(name, value, rows) {
-    return (await postJson("/explore/labels", { name, value, rows })).json();
-  }
-
-  // The field of p-values of all sequences if some are the normal ones.
-  async normal(rows) {
-    return (await postJson("/explore/normal", { rows })).json();
-  }
-
   // The field of other clusters: so many of k-means, or, with null, those of HDBSCAN.
   async cluster(number) {
     return (await postJson("/explore/clusters", { number })).json();
-  }
-
-  // A column of labels as a file.
-  async labels(name, kind) {
-    return (await asked(`/explore/labels/${encodeURIComponent(`${name}.${kind}`)}`)).blob();
   }
 
   // A file about some sequences: "table", "codes" or "sequences".

@@ -5,19 +5,17 @@ import { allUnpacked } from "./arrays.js";
 import { NeighborMap, PcaMap, WeightedCodes } from "./maps.js";
 import { meansOf, Model } from "./model.js";
 import { nearest } from "./nearest.js";
-import { labelTable, TABLES } from "./tables.js";
+import { TABLES } from "./tables.js";
 
 const SMALL_STEPS = 160; // steps of a neighbor's small picture
 const NEIGHBORS = 6;
 const REASONS = 3; // values with large errors that are named
-const UNLABELED = "(none)";
 
-// It answers as the class Server does, except for what has to encode, find clusters or write Parquet.
+// It answers as the class Server does, except for what has to encode, or find clusters.
 export class Atlas {
-  labelFiles = ["csv"];
   about =
     "This page needs no server and sends nothing: it holds the data, in single precision, and the decoder. " +
-    "Added sequences, a normal set, other clusters and Parquet files need a server: run refold explore.";
+    "Added sequences and other clusters need a server: run refold explore.";
 
   async start() {
     this.held = await allUnpacked();
@@ -143,31 +141,6 @@ export class Atlas {
       nearest: closest.row,
       id: this.ids[closest.row],
     };
-  }
-
-  // A label of some sequences, in a column of the reader.
-  async label(name, value, rows) {
-    const { fields } = this.info;
-    let at = fields.findIndex((one) => one.name === name);
-    if (at >= 0 && !fields[at].given) throw new Failure(`'${name}' exists already. Choose another column.`);
-    if (!name || !value || value === UNLABELED) throw new Failure(`Give a column and a label, which is not '${UNLABELED}'.`);
-    const count = this.ids.length;
-    const labels = at >= 0 ? this.labelsOf(at) : new Array(count).fill(UNLABELED);
-    for (const row of rows) labels[row] = value;
-    const categories = [...new Set(labels)].filter((one) => one !== UNLABELED).sort();
-    const noise = labels.includes(UNLABELED) ? categories.push(UNLABELED) - 1 : null;
-    if (at < 0) at = fields.length;
-    this.held[`fields/${at}`] = Float32Array.from(labels, (one) => categories.indexOf(one));
-    return { name, type: "category", categories, noise, log: false, given: true, exact: true, about: "labels that you gave", note: "" };
-  }
-
-  labelsOf(at) {
-    return Array.from(this.held[`fields/${at}`], (value) => this.info.fields[at].categories[value]);
-  }
-
-  // A column of labels as a file.
-  async labels(name) {
-    return new Blob([labelTable(this, this.info.fields.findIndex((one) => one.name === name))]);
   }
 
   async table(what, rows) {

@@ -21,14 +21,6 @@ export const TABLES = {
   sequences: (atlas, rows) => JSON.stringify(rows.map((row) => form(atlas, row))),
 };
 
-// The ids of all sequences and their labels, which are empty for those without one.
-export function labelTable(atlas, at) {
-  const { name, categories, noise } = atlas.info.fields[at];
-  const label = (value) => (value === noise ? "" : categories[value]);
-  const rows = Array.from(atlas.held[`fields/${at}`], (value, row) => [atlas.ids[row], label(value)]);
-  return csv([atlas.info.id_name ?? "id", name], rows);
-}
-
 // A sequence in the layout of the data.
 function form(atlas, row) {
   const { columns } = atlas.model;
