@@ -278,11 +278,10 @@ def _described_columns(schema: pa.Schema) -> str:
 
 def new_rows(source: RowSource, features: SequenceFeatures | None, metadata: pa.Table) -> pa.Table:
     """Return rows as a table with the columns of an index."""
-    # Others wait while rows are written, so nothing is written before all of them are encoded.
     codes, vectors = source.read(features)
     rows = codes_to_arrow(codes, source.ids)
+    columns = {"id": rows["id"]} | {name: metadata[name] for name in metadata.column_names}
+    columns["code"] = rows["code"]
     if features is not None:  # otherwise the vectors are the codes
-        rows = rows.append_column("vector", codes_to_arrow(vectors)["code"])
-    for number, values in enumerate(metadata.columns):
-        rows = rows.append_column(f"m{number}", values)
-    return rows
+        columns["vector"] = codes_to_arrow(vectors)["code"]
+    return pa.table(columns)

@@ -1,9 +1,9 @@
 """Conditions on the rows of an index: a small grammar, which Arrow evaluates."""
 
-import math
 import re
-from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from functools import reduce
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
@@ -17,19 +17,17 @@ from refold.errors import ParameterError, argument
 _compute: Any = pyarrow.compute
 
 _TEXT = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
-# Levels of a condition, which are as many levels of calls here, and wildcards of a pattern.
-_MAX_DEPTH, _MAX_WILDCARDS = 32, 100
 # Characters of the condition that an error shows.
 _SHOWN = 40
 
+# Space is left out.
 _TOKEN = re.compile(
     r"""(?P<number>[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
     |(?P<text>'[^']*(?:''[^']*)*')
     |(?P<quoted>"[^"]*(?:""[^"]*)*")
     |(?P<word>[^\W\d]\w*)
     |(?P<symbol>==|!=|<>|<=|>=|[=<>(),])
-    |(?P<space>\s+)
-    |(?P<other>.)""",
+    |(?P<other>\S)""",
     re.VERBOSE,
 )
 _OPERATORS: dict[str, Any] = {
@@ -45,22 +43,23 @@ _OPERATORS: dict[str, Any] = {
 _CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
 # Words that are columns only in quotes.
 _RESERVED = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_CONSTANTS])
-_TICKS = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}  # of a second
+
+Literal: TypeAlias = bool | int | float | str | date | None
+# For each row, whether a condition is true; null if it is unknown, as in SQL.
+Truth: TypeAlias = Any
 
 
 class _Kind(NamedTuple):
     """What the values of a column are."""
 
-    fits: Any  # a function of a type of Arrow
+    fits: Callable[[Any], bool]  # a function of a type of Arrow
     literals: tuple[type, ...]  # that the values can be compared with
     example: str
 
 
 _BOOLEAN = _Kind(pa.types.is_boolean, (bool,), "TRUE or FALSE")
 _NUMBER = _Kind(
-    lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
-    (int, float),
-    "a number",
+    lambda t: pa.types.is_integer(t) or pa.types.is_floating(t), (int, float), "a number"
 )
 _STRING = _Kind(
     lambda t: pa.types.is_string(t) or pa.types.is_large_string(t), (str,), "text in single quotes"
@@ -71,20 +70,20 @@ _TIME = _Kind(
 )
 _KINDS = (_BOOLEAN, _NUMBER, _STRING, _DATE, _TIME)
 
-Literal: TypeAlias = bool | int | float | Fraction | str | date | None
-# For each row, whether a condition is true; null if it is unknown. A scalar is the same for all.
-Truth: TypeAlias = Any
-
-# Neither true nor false, as in SQL.
-_UNKNOWN = pa.nulls(1, pa.bool_())[0]
-
 
 def matches(where: str, table: pa.Table) -> np.ndarray:
     """Return the numbers of the rows that meet a condition on their columns (n_matches,)."""
     check("where", where, _TEXT)
-    truth = _Parser(where, table).condition()
-    is_match = _compute.and_kleene(np.ones(len(table), bool), truth)
-    return np.flatnonzero(_compute.fill_null(is_match, fill_value=False))
+    try:
+        truth = _Parser(where, table).condition()
+    except RecursionError as error:
+        raise ParameterError(
+            f"{argument('where')} has too many levels of parentheses and NOT. Write fewer."
+        ) from error
+    except (pa.ArrowException, UnicodeError) as error:  # such as half of a character
+        reason = str(error).splitlines()[0][:200]
+        raise ParameterError(f"{argument('where')} cannot be evaluated: {reason}") from error
+    return np.flatnonzero(_compute.fill_null(truth, fill_value=False))
 
 
 class _Token(NamedTuple):
@@ -103,54 +102,34 @@ class _NamedColumn(NamedTuple):
     token: _Token
     described: str
     kind: _Kind | None  # None if values cannot be compared
-    values: Any  # an array of Arrow, in which times are integers, ticks since 1970
-    ticks: int | None  # of a second
+    values: Any  # an array of Arrow
 
     @classmethod
     def of(cls, token: _Token, name: str, values: pa.ChunkedArray) -> "_NamedColumn":
-        described, ticks = f"The column {name!r} has the type {values.type}.", None
+        described = f"The column {name!r} has the type {values.type}."
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
-        kind = next((kind for kind in _KINDS if kind.fits(values.type)), None)
-        if pa.types.is_decimal(values.type):
+        elif pa.types.is_decimal(values.type):
             values = values.cast(pa.float64())
         elif pa.types.is_floating(values.type):  # NaN is a missing value
-            nothing = pa.nulls(1, values.type)[0]
-            values = _compute.if_else(_compute.is_nan(values), nothing, values)
-        elif kind is _TIME:
-            values, ticks = values.cast(pa.int64()), _TICKS[values.type.unit]
-        return cls(token, described, kind, values, ticks)
+            missing = pa.nulls(1, values.type)[0]
+            values = _compute.if_else(_compute.is_nan(values), missing, values)
+        elif pa.types.is_timestamp(values.type):  # in UTC, as literals are
+            values = values.cast(pa.timestamp("us"), safe=False)
+        kind = next((kind for kind in _KINDS if kind.fits(values.type)), None)
+        return cls(token, described, kind, values)
 
     def compared(self, sign: str, literal: Literal) -> Truth:
         """Compare all values with a literal."""
-        if literal is None:
-            return _UNKNOWN
-        values, exact = self.values, self._exact(literal)
-        if exact is None:  # a fraction among integers, or a number that is beyond all of them
-            number: Any = literal
-            values = values.cast(pa.float64(), safe=False)
-            exact = float(number) if abs(number) < 2**53 else math.copysign(math.inf, number)
-        return _OPERATORS[sign](values, pa.scalar(exact, values.type))
-
-    def among(self, literals: list[Literal]) -> Truth:
-        """Return which values are equal to one of some literals."""
-        exact = [self._exact(literal) for literal in literals if literal is not None]
-        some = pa.array([value for value in exact if value is not None], self.values.type)
-        among = _compute.is_in(self.values, some)
-        if None in literals:
-            among = _compute.or_kleene(among, _UNKNOWN)
-        return _compute.if_else(_compute.is_valid(self.values), among, _UNKNOWN)
-
-    def _exact(self, literal: Any) -> Any:
-        """Return a literal in the type of the column, or None if the type does not have it."""
-        data_type = self.values.type
-        if pa.types.is_floating(data_type):
-            return float(literal)
-        if not pa.types.is_integer(data_type):
-            return literal
-        limits = np.iinfo(data_type.to_pandas_dtype())
-        is_inside = int(limits.min) <= literal <= int(limits.max)
-        return int(literal) if is_inside and literal == int(literal) else None
+        values, data_type = self.values, self.values.type
+        if pa.types.is_floating(data_type) and literal is not None:
+            literal = float(literal)
+        elif pa.types.is_integer(data_type):
+            # whole numbers are exact, and no integer is equal to another number
+            if isinstance(literal, float):
+                values = values.cast(pa.float64(), safe=False)
+            data_type = pa.float64() if isinstance(literal, float) else pa.int64()
+        return _OPERATORS[sign](values, pa.scalar(literal, data_type))
 
 
 # A condition is never passed on as text. Each part is evaluated with functions of Arrow when it is
@@ -170,9 +149,12 @@ class _Parser:
     """Recursive descent through the tokens of a condition."""
 
     def __init__(self, where: str, table: pa.Table) -> None:
-        self._where, self._table = where, table
-        self._tokens, self._next = self._split(), 0
-        self._depth = 0
+        self._table, self._next = table, 0
+        self._tokens = [
+            _Token(str(match.lastgroup), match.group(), match.start())
+            for match in _TOKEN.finditer(where)
+        ]
+        self._tokens.append(_Token("end", "", len(where)))
 
     def condition(self) -> Truth:
         """Read and evaluate the whole text."""
@@ -180,30 +162,6 @@ class _Parser:
         if self._token.kind != "end":
             self._expected("AND, OR or the end")
         return truth
-
-    def _split(self) -> list[_Token]:
-        if half := re.search("[\ud800-\udfff]", self._where):
-            self._fail(half.start(), f"{half.group()!r} is half of a character.")
-        tokens = []
-        for match in _TOKEN.finditer(self._where):
-            text = match.group()
-            if match.lastgroup == "other":
-                is_quote = text in "'\""
-                reason = f"The quote {text} is not closed." if is_quote else f"Unexpected {text!r}."
-                self._fail(match.start(), reason)
-            if match.lastgroup != "space":
-                tokens.append(_Token(str(match.lastgroup), text, match.start()))
-        return [*tokens, _Token("end", "", len(self._where))]
-
-    def _fail(self, place: _Token | int, reason: str) -> NoReturn:
-        position = place.position if isinstance(place, _Token) else place
-        raise ParameterError(
-            f"{argument('where')} is not valid at character {position + 1}: {reason}"
-        )
-
-    def _expected(self, what: str, token: _Token | None = None) -> NoReturn:
-        token = token or self._token
-        self._fail(token, f"Expected {what}. Got {token.shown}.")
 
     # tokens
 
@@ -215,20 +173,27 @@ class _Parser:
         self._next += 1
         return self._tokens[self._next - 1]
 
-    def _is(self, *words: str) -> bool:
-        """Return whether the next tokens are these keywords or symbols."""
-        ahead = self._tokens[self._next : self._next + len(words)]
-        return [t.text.upper() for t in ahead if t.kind in ("word", "symbol")] == [*words]
-
     def _accept(self, word: str) -> bool:
         """Skip the next token if it is this keyword or symbol."""
-        if accepted := self._is(word):
-            self._next += 1
+        token = self._token
+        accepted = token.kind in ("word", "symbol") and token.text.upper() == word
+        self._next += accepted
         return accepted
 
-    def _expect(self, word: str, what: str | None = None) -> None:
+    def _expect(self, word: str, expected: str | None = None) -> None:
         if not self._accept(word):
-            self._expected(what or word)
+            self._expected(expected or word)
+
+    def _expected(self, expected: str) -> NoReturn:
+        token = self._token
+        if token.text in ("'", '"'):
+            self._fail(token, f"The quote {token.text} is not closed.")
+        self._fail(token, f"Expected {expected}. Got {token.shown}.")
+
+    def _fail(self, token: _Token, reason: str) -> NoReturn:
+        raise ParameterError(
+            f"{argument('where')} is not valid at character {token.position + 1}: {reason}"
+        )
 
     # conditions
 
@@ -245,21 +210,13 @@ class _Parser:
         return truth
 
     def _not(self) -> Truth:
-        if not (self._is("NOT") or self._is("(")):
-            return self._comparison()
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            self._fail(
-                self._token, f"There are more than {_MAX_DEPTH} levels of parentheses and NOT."
-            )
         if self._accept("NOT"):
-            truth = _compute.invert(self._not())
-        else:
-            self._expect("(")
+            return _compute.invert(self._not())
+        if self._accept("("):
             truth = self._or()
             self._expect(")", "AND, OR or )")
-        self._depth -= 1
-        return truth
+            return truth
+        return self._comparison()
 
     def _comparison(self) -> Truth:
         column = self._column()
@@ -273,37 +230,29 @@ class _Parser:
             self._fail(column.token, reason)
         if self._token.text in _OPERATORS:
             return column.compared(self._take().text, self._literal(column))
-        negative = any(self._is("NOT", word) for word in ("IN", "BETWEEN", "LIKE"))
-        if negative:
-            self._take()
+        negative = self._accept("NOT")
         if self._accept("IN"):
-            truth = column.among(self._list(column))
+            equal = [column.compared("=", literal) for literal in self._list(column)]
+            truth = reduce(_compute.or_kleene, equal)
         elif self._accept("BETWEEN"):
-            low = self._literal(column)
+            low = column.compared(">=", self._literal(column))
             self._expect("AND")
-            high = self._literal(column)
-            truth = _compute.and_kleene(column.compared(">=", low), column.compared("<=", high))
+            high = column.compared("<=", self._literal(column))
+            truth = _compute.and_kleene(low, high)
         elif self._accept("LIKE"):
             truth = self._like(column)
-        elif column.kind is _BOOLEAN:
+        elif column.kind is _BOOLEAN and not negative:
             truth = column.values
         else:
             self._expected("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
         return _compute.invert(truth) if negative else truth
 
     def _like(self, column: _NamedColumn) -> Truth:
-        token = self._token
         if column.kind is not _STRING:
             self._fail(column.token, f"LIKE needs a column of text. {column.described}")
-        if token.kind != "text":
+        if self._token.kind != "text":
             self._expected("a pattern in single quotes")
-        # a backslash before another character stands for itself
-        parts = re.findall(r"\\[%_\\]|.", _unquoted(self._take().text), re.DOTALL)
-        wildcards = {"%": ".*", "_": "."}
-        if sum(part in wildcards for part in parts) > _MAX_WILDCARDS:
-            self._fail(token, f"The pattern has more than {_MAX_WILDCARDS} of % and _.")
-        pattern = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)
-        return _compute.match_substring_regex(column.values, f"(?s)^{pattern}$")
+        return _compute.match_like(column.values, _unquoted(self._take().text))
 
     # columns and literals
 
@@ -335,14 +284,15 @@ class _Parser:
         kind, token, word = column.kind, self._token, self._token.text.upper()
         value: Any = None
         if token.kind == "number":
-            value = self._number(self._take())
+            value = _number(self._take().text)
         elif token.kind == "text":
             value = _unquoted(self._take().text)
         elif token.kind == "word" and word in _CONSTANTS:
             value = _CONSTANTS[self._take().text.upper()]
-        elif token.kind == "word" and word in ("DATE", "TIMESTAMP"):
-            self._take()
-            value = self._time(_DATE if word == "DATE" else _TIME)
+        elif self._accept("DATE"):
+            value = self._time(_DATE, date.fromisoformat)
+        elif self._accept("TIMESTAMP"):
+            value = self._time(_TIME, _utc)
         else:
             self._expected("a number, text in single quotes or another literal")
         if kind is None or value is None:
@@ -350,37 +300,32 @@ class _Parser:
         if type(value) not in kind.literals:
             reason = f"Expected {kind.example}. Got {token.shown}. {column.described}"
             self._fail(token, reason)
-        return value if column.ticks is None else _since_1970(value, column.ticks)
+        return datetime.combine(value, time()) if kind is _TIME and type(value) is date else value
 
-    def _number(self, token: _Token) -> int | float:
-        # whole numbers of more digits are beyond the integers of any column
-        if re.fullmatch(r"[-+]?[0-9]{1,20}", token.text):
-            return int(token.text)
-        number = float(token.text)
-        if math.isinf(number):
-            self._fail(token, f"The number {token.shown} is beyond 1.8e308.")
-        return number
-
-    def _time(self, kind: _Kind) -> date:
-        token = self._token
-        if token.kind != "text":
+    def _time(self, kind: _Kind, read: Callable[[str], date]) -> date:
+        if self._token.kind != "text":
             self._expected(kind.example)
-        text = _unquoted(self._take().text)
         try:
-            if kind is _DATE:
-                return date.fromisoformat(text)
-            moment = datetime.fromisoformat(text)
-            # times without a zone are UTC
-            return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
+            value = read(_unquoted(self._token.text))
         except (ValueError, OverflowError):
-            self._expected(kind.example, token)
+            self._expected(kind.example)
+        self._take()
+        return value
 
 
-def _since_1970(moment: date, ticks: int) -> Fraction:
-    """Return the ticks of a clock."""
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    return Fraction((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * ticks, 10**6)
+def _number(text: str) -> int | float:
+    """Return a whole number if it has 64 bits, and otherwise a float."""
+    is_whole = re.fullmatch(r"[-+]?[0-9]{1,19}", text) is not None
+    number = int(text) if is_whole else float(text)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return number if abs(number) < 2**63 else float(number)
+
+
+def _utc(text: str) -> datetime:
+    """Read a time, which is in UTC if it has no zone."""
+    moment = datetime.fromisoformat(text)
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
 
 
 def _unquoted(text: str) -> str:
