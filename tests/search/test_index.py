@@ -73,8 +73,9 @@ def test_rows_are_added_replaced_and_removed(ae, place):
     assert [hits.ids(i) + hits.column("year", i) for i in range(2)] == [["new", 1], ["s3", 2]]
     assert index.remove(["s3", "s4", "x' OR 1 = 1 --"]) == 2
     assert reader.search(ids=["new"], k=99).table.num_rows == len(reader) - 1 == 22
-    assert set(index.codes()[1]) == {"new", *(f"s{i}" for i in range(24))} - {"s3", "s4"}
-    assert np.array_equal(index.codes(["new"])[0], ae.encode(new)[:1])
+    rows = index.rows
+    assert {*rows.ids.to_pylist()} == {"new", *(f"s{i}" for i in range(24))} - {"s3", "s4"}
+    assert np.array_equal(rows.codes[rows.ids.index("new").as_py()], ae.encode(new)[0])
 
 
 def test_files_are_encoded_in_blocks(ae, sequences, tmp_path, monkeypatch, capsys):
@@ -88,7 +89,7 @@ def test_files_are_encoded_in_blocks(ae, sequences, tmp_path, monkeypatch, capsy
     assert index.search(sequences[:3], k=5).table.equals(whole.search(sequences[:3], k=5).table)
     monkeypatch.setattr(_rows, "_CODES", 7)
     index.add(codes=ae.encode(sequences), ids=sequences.ids, metadata=columns, replace=True)
-    assert index.codes(["s20"])[0].tolist() == ae.encode(sequences[20:21]).tolist()
+    assert np.array_equal(index.rows.codes, ae.encode(sequences))
 
 
 def test_an_interrupted_call_leaves_the_old_index_or_none(ae, place, tmp_path, monkeypatch):
@@ -100,7 +101,7 @@ def test_an_interrupted_call_leaves_the_old_index_or_none(ae, place, tmp_path, m
             index.add(ids=["s1"], replace=True, **rows)
         with pytest.raises(KeyboardInterrupt):
             Index.create(tmp_path / "new", ae, **rows)
-    assert Index.open(place, ae).codes(["s1"])[0].any()
+    assert Index.open(place, ae).rows.codes.any(axis=1).all()
     assert [path.name for path in tmp_path.iterdir()] == ["copy.index"]
 
 

@@ -39,6 +39,7 @@ CONDITIONS = [
     "site LIKE '%\\%' OR site LIKE 'a\\_%' OR site LIKE 'c\\\\d'",
     "site LIKE 'na%e' OR id not like 's1_'",
     "day = DATE '2020-01-03' OR day > date '2020-01-04'",
+    "moment > DATE '2020-01-01' AND moment <> DATE '2021-01-01'",
     "moment >= TIMESTAMP '2020-01-01 00:00:00.7' AND NOT moment = TIMESTAMP '2020-01-01 00:00:01'",
 ]
 
@@ -86,10 +87,15 @@ def test_conditions_are_those_of_sql(index, rows):
         ("year", "5: Expected a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL."),
         ("year IN (1 2)", "12: Expected a comma or ). Got '2'."),
         ("site = 'north", "8: The quote ' is not closed."),
-        ("year = 'a'", "8: Expected a number. Got \"'a'\". The column 'year' has the type int64."),
-        ("moment > TIMESTAMP 'noon'", "20: Expected a time such as TIMESTAMP '2024-"),
-        ("year LIKE '20%'", "1: LIKE needs a column of text. The column 'year' has"),
-        ("list = 3", "1: The column 'list' has the type list<item: int64>. It can only be tested"),
+        ("year = 'a'", "8: \"'a'\" cannot be compared with the column 'year' of the type int64."),
+        ("site = 5", "8: '5' cannot be compared with the column 'site' of the type dictionary"),
+        ("ok IN (FALSE, 1)", "15: '1' cannot be compared with the column 'ok' of the type bool."),
+        ("year = TRUE", "8: 'TRUE' cannot be compared with the column 'year' of the type int64."),
+        ("moment < '2020'", "10: \"'2020'\" cannot be compared with the column 'moment' of the"),
+        ("moment > TIMESTAMP 'noon'", "20: Expected a time such as '2024-"),
+        ("site = '\ud800'", "8: \"'\\ud800'\" cannot be compared with"),
+        ("year LIKE '20%'", "11: \"'20%'\" cannot be compared with the column 'year'"),
+        ("list = 3", "8: '3' cannot be compared with the column 'list' of the"),
     ],
 )
 def test_other_conditions_are_refused_with_their_place(index, where, message):
@@ -113,16 +119,9 @@ def test_numbers_that_are_missing_or_inexact_and_times_with_a_zone(ae, tmp_path)
         assert matches(index, where) == expected, where
 
 
-@pytest.mark.parametrize(
-    ("where", "message"),
-    [
-        ("site = '\ud800'", "cannot be evaluated: .*surrogates"),
-        ("(" * 5000 + "ok" + ")" * 5000, "has too many levels of parentheses and NOT"),
-    ],
-)
-def test_conditions_that_cannot_be_evaluated(index, where, message):
-    with pytest.raises(ParameterError, match=f"^where {message}"):
-        matches(index, where)
+def test_a_condition_with_too_many_levels(index):
+    with pytest.raises(ParameterError, match=r"^where has too many levels of parentheses"):
+        matches(index, "(" * 5000 + "ok" + ")" * 5000)
 
 
 def test_a_pattern_has_no_other_wildcards(index):

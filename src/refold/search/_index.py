@@ -289,7 +289,7 @@ class Index:
         candidates: Any = slice(None) if where is None else matches(where, rows.table)
         queried = None if ids is None else self._numbers(rows, ids)
         if queried is not None:
-            query_names = _array(rows.ids.take(pa.array(queried)))
+            query_names = np.array(rows.ids.take(pa.array(queried)).to_pylist())
             query_codes, vectors = rows.codes[queried], rows.vectors[queried]
         else:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
@@ -316,25 +316,6 @@ class Index:
         offsets = np.cumsum(counts, dtype=int)
         return Hits(query_names, pa.table(columns), rows.codes[joined], query_codes, offsets)
 
-    def codes(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return codes and their ids, of the rows with these ids or of all rows.
-
-        Parameters
-        ----------
-        ids : sequence of int or str, optional
-            By default all.
-
-        Returns
-        -------
-        codes : array of float32 of shape (n_rows, width of the code)
-        ids : array of shape (n_rows,)
-        """
-        rows = self.rows
-        if ids is None:
-            return rows.codes.copy(), _array(rows.ids)
-        numbers = self._numbers(rows, ids)
-        return rows.codes[numbers], _array(rows.ids.take(pa.array(numbers)))
-
     def _numbers(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
         """Return the numbers of the rows with these ids (n_ids,)."""
         wanted = as_ids(ids, rows.ids.type)
@@ -347,11 +328,6 @@ class Index:
                 f"There is no row with the id {missing!r} in the index {self.path!r}. Check the id."
             )
         return numbers[positions.to_numpy()]
-
-
-def _array(ids: pa.Array) -> np.ndarray:
-    """Return ids as an array of integers or of text."""
-    return np.array(ids.to_pylist())
 
 
 def draw(

@@ -1,9 +1,9 @@
 """Conditions on the rows of an index: a small grammar, which Arrow evaluates."""
 
 import re
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time
-from functools import reduce
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
@@ -44,31 +44,8 @@ _CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
 # Words that are columns only in quotes.
 _RESERVED = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_CONSTANTS])
 
-Literal: TypeAlias = bool | int | float | str | date | None
 # For each row, whether a condition is true; null if it is unknown, as in SQL.
 Truth: TypeAlias = Any
-
-
-class _Kind(NamedTuple):
-    """What the values of a column are."""
-
-    fits: Callable[[Any], bool]  # a function of a type of Arrow
-    literals: tuple[type, ...]  # that the values can be compared with
-    example: str
-
-
-_BOOLEAN = _Kind(pa.types.is_boolean, (bool,), "TRUE or FALSE")
-_NUMBER = _Kind(
-    lambda t: pa.types.is_integer(t) or pa.types.is_floating(t), (int, float), "a number"
-)
-_STRING = _Kind(
-    lambda t: pa.types.is_string(t) or pa.types.is_large_string(t), (str,), "text in single quotes"
-)
-_DATE = _Kind(pa.types.is_date, (date,), "a date such as DATE '2024-05-01'")
-_TIME = _Kind(
-    pa.types.is_timestamp, (date, datetime), "a time such as TIMESTAMP '2024-05-01 12:00:00'"
-)
-_KINDS = (_BOOLEAN, _NUMBER, _STRING, _DATE, _TIME)
 
 
 def matches(where: str, table: pa.Table) -> np.ndarray:
@@ -80,9 +57,6 @@ def matches(where: str, table: pa.Table) -> np.ndarray:
         raise ParameterError(
             f"{argument('where')} has too many levels of parentheses and NOT. Write fewer."
         ) from error
-    except (pa.ArrowException, UnicodeError) as error:  # such as half of a character
-        reason = str(error).splitlines()[0][:200]
-        raise ParameterError(f"{argument('where')} cannot be evaluated: {reason}") from error
     return np.flatnonzero(_compute.fill_null(truth, fill_value=False))
 
 
@@ -99,14 +73,12 @@ class _Token(NamedTuple):
 class _NamedColumn(NamedTuple):
     """A column that a condition names."""
 
-    token: _Token
     described: str
-    kind: _Kind | None  # None if values cannot be compared
     values: Any  # an array of Arrow
 
     @classmethod
-    def of(cls, token: _Token, name: str, values: pa.ChunkedArray) -> "_NamedColumn":
-        described = f"The column {name!r} has the type {values.type}."
+    def of(cls, name: str, values: pa.ChunkedArray) -> "_NamedColumn":
+        described = f"the column {name!r} of the type {values.type}"
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
         elif pa.types.is_decimal(values.type):
@@ -116,20 +88,22 @@ class _NamedColumn(NamedTuple):
             values = _compute.if_else(_compute.is_nan(values), missing, values)
         elif pa.types.is_timestamp(values.type):  # in UTC, as literals are
             values = values.cast(pa.timestamp("us"), safe=False)
-        kind = next((kind for kind in _KINDS if kind.fits(values.type)), None)
-        return cls(token, described, kind, values)
+        return cls(described, values)
 
-    def compared(self, sign: str, literal: Literal) -> Truth:
-        """Compare all values with a literal."""
+    def compared(self, sign: str, value: Any) -> Truth:
+        """Compare all values with one, or raise an error if the types do not fit."""
         values, data_type = self.values, self.values.type
-        if pa.types.is_floating(data_type) and literal is not None:
-            literal = float(literal)
+        if value is not None and isinstance(value, bool) != pa.types.is_boolean(data_type):
+            raise TypeError
+        if pa.types.is_floating(data_type) and isinstance(value, int):
+            value = float(value)
+        elif pa.types.is_integer(data_type) and isinstance(value, float):
+            values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
         elif pa.types.is_integer(data_type):
-            # whole numbers are exact, and no integer is equal to another number
-            if isinstance(literal, float):
-                values = values.cast(pa.float64(), safe=False)
-            data_type = pa.float64() if isinstance(literal, float) else pa.int64()
-        return _OPERATORS[sign](values, pa.scalar(literal, data_type))
+            data_type = pa.int64()
+        # Arrow compares dates with times
+        scalar = pa.scalar(value, None if isinstance(value, date) else data_type)
+        return _OPERATORS[sign](values, scalar)
 
 
 # A condition is never passed on as text. Each part is evaluated with functions of Arrow when it is
@@ -225,34 +199,48 @@ class _Parser:
             self._expect("NULL")
             valid = _compute.is_valid(column.values)
             return valid if negative else _compute.invert(valid)
-        if column.kind is None:
-            reason = f"{column.described} It can only be tested with IS NULL."
-            self._fail(column.token, reason)
         if self._token.text in _OPERATORS:
-            return column.compared(self._take().text, self._literal(column))
+            return self._compare(column, self._take().text)
         negative = self._accept("NOT")
         if self._accept("IN"):
-            equal = [column.compared("=", literal) for literal in self._list(column)]
-            truth = reduce(_compute.or_kleene, equal)
+            self._expect("(")
+            truth = self._compare(column, "=")
+            while self._accept(","):
+                truth = _compute.or_kleene(truth, self._compare(column, "="))
+            self._expect(")", "a comma or )")
         elif self._accept("BETWEEN"):
-            low = column.compared(">=", self._literal(column))
+            truth = self._compare(column, ">=")
             self._expect("AND")
-            high = column.compared("<=", self._literal(column))
-            truth = _compute.and_kleene(low, high)
+            truth = _compute.and_kleene(truth, self._compare(column, "<="))
         elif self._accept("LIKE"):
-            truth = self._like(column)
-        elif column.kind is _BOOLEAN and not negative:
+            token = self._token
+            if token.kind != "text":
+                self._expected("a pattern in single quotes")
+            with self._comparing(column, token):
+                truth = _compute.match_like(column.values, _unquoted(self._take().text))
+        elif pa.types.is_boolean(column.values.type) and not negative:
             truth = column.values
         else:
             self._expected("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
         return _compute.invert(truth) if negative else truth
 
-    def _like(self, column: _NamedColumn) -> Truth:
-        if column.kind is not _STRING:
-            self._fail(column.token, f"LIKE needs a column of text. {column.described}")
-        if self._token.kind != "text":
-            self._expected("a pattern in single quotes")
-        return _compute.match_like(column.values, _unquoted(self._take().text))
+    def _compare(self, column: _NamedColumn, sign: str) -> Truth:
+        """Compare a column with the next literal."""
+        token = self._token
+        value = self._literal()
+        with self._comparing(column, token):
+            return column.compared(sign, value)
+
+    @contextmanager
+    def _comparing(self, column: _NamedColumn, token: _Token) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, TypeError, UnicodeError):  # such as half of a character
+            self._fail(
+                token,
+                f"{token.shown} cannot be compared with {column.described}. Write numbers as 2.5, "
+                "text as 'north', and times as DATE '2024-05-01' or TIMESTAMP '2024-05-01 12:00'.",
+            )
 
     # columns and literals
 
@@ -269,46 +257,31 @@ class _Parser:
                 f"There is no column {name!r:.{_SHOWN}}. The columns are {', '.join(names)}; "
                 "write text in single quotes, as in site = 'north'.",
             )
-        return _NamedColumn.of(self._take(), name, self._table[name])
+        self._take()
+        return _NamedColumn.of(name, self._table[name])
 
-    def _list(self, column: _NamedColumn) -> list[Literal]:
-        self._expect("(")
-        literals = [self._literal(column)]
-        while self._accept(","):
-            literals.append(self._literal(column))
-        self._expect(")", "a comma or )")
-        return literals
-
-    def _literal(self, column: _NamedColumn) -> Literal:
-        """Read a literal that the values of a column can be compared with."""
-        kind, token, word = column.kind, self._token, self._token.text.upper()
-        value: Any = None
+    def _literal(self) -> Any:
+        token, word = self._token, self._token.text.upper()
         if token.kind == "number":
-            value = _number(self._take().text)
-        elif token.kind == "text":
-            value = _unquoted(self._take().text)
-        elif token.kind == "word" and word in _CONSTANTS:
-            value = _CONSTANTS[self._take().text.upper()]
-        elif self._accept("DATE"):
-            value = self._time(_DATE, date.fromisoformat)
-        elif self._accept("TIMESTAMP"):
-            value = self._time(_TIME, _utc)
-        else:
+            return _number(self._take().text)
+        if token.kind == "text":
+            return _unquoted(self._take().text)
+        if token.kind == "word" and word in _CONSTANTS:
+            self._take()
+            return _CONSTANTS[word]
+        if self._accept("DATE"):
+            return self._time(date.fromisoformat, "a date such as '2024-05-01'")
+        if not self._accept("TIMESTAMP"):
             self._expected("a number, text in single quotes or another literal")
-        if kind is None or value is None:
-            return None
-        if type(value) not in kind.literals:
-            reason = f"Expected {kind.example}. Got {token.shown}. {column.described}"
-            self._fail(token, reason)
-        return datetime.combine(value, time()) if kind is _TIME and type(value) is date else value
+        return self._time(_utc, "a time such as '2024-05-01 12:00:00'")
 
-    def _time(self, kind: _Kind, read: Callable[[str], date]) -> date:
+    def _time(self, read: Callable[[str], date], expected: str) -> date:
         if self._token.kind != "text":
-            self._expected(kind.example)
+            self._expected(expected)
         try:
             value = read(_unquoted(self._token.text))
         except (ValueError, OverflowError):
-            self._expected(kind.example)
+            self._expected(expected)
         self._take()
         return value
 
