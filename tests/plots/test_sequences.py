@@ -6,7 +6,7 @@ import pytest
 from refold import datasets, plots
 from refold.errors import DataError
 from refold.model import Forecast
-from refold.plots import reconstruction, reconstructions
+from refold.plots import reconstructions
 from refold.sequences import Column, Schema, Sequences, as_sequences, split_at
 
 NAMES = [
@@ -22,6 +22,11 @@ NAMES = [
 def frames(ax):
     """Return the positions of the frames around wrong entries: (step, row below the gap)."""
     return [tuple(np.mean(line.get_xydata()[:4], axis=0)) for line in ax.lines]
+
+
+def reconstruction(original, back, **options):
+    [ax] = reconstructions([original], [back], **options)
+    return ax
 
 
 def test_only_the_features_with_the_largest_variance_are_drawn():
@@ -128,7 +133,7 @@ def test_what_cannot_be_drawn_as_a_forecast(sines, ahead):
 def test_names_and_ticks_are_inside_the_figure():
     arrays = [20040817 + np.arange(12.0)[:, None] + np.eye(12, 3) * i for i in range(5)]
     tracks = Sequences.from_list(arrays, names=NAMES)
-    sweep = plots.sweep(tracks, deviations=(-2, -1, 0, 1, 2), column=1)
+    sweep = plots.sweep(tracks, deviations=(-2, -1, 0, 1, 2))
     for ax in (sweep, plots.error_by_feature({"Refold": [0.1, 0.2, 0.3]}, NAMES)):
         ax.figure.draw_without_rendering()
         (width, height), box = ax.figure.bbox.size, ax.get_tightbbox()
