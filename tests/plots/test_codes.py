@@ -69,6 +69,7 @@ def test_rare_labels_are_one_gray_group():
         ({"codes": np.array([[0.0, 1.0], [np.nan, 0.0]])}, "Row 1 is not"),
         ({"codes": np.zeros((2, 2)), "labels": [1]}, "1 labels for 2 codes"),
         ({"codes": np.zeros((2, 2)), "annotations": {2: "a"}}, "no code 2 to annotate"),
+        ({"codes": np.eye(3), "method": "tsne"}, r"must be 'pca' or 'umap'\. Got 'tsne'"),
     ],
 )
 def test_bad_maps_are_refused(arguments, message):
@@ -76,9 +77,7 @@ def test_bad_maps_are_refused(arguments, message):
         code_map(**arguments)
 
 
-def test_a_map_that_cannot_be_drawn_is_refused(monkeypatch):
-    with pytest.raises(ParameterError, match=r"method must be 'pca' or 'umap'\. Got 'tsne'"):
-        code_plane(np.eye(3), "tsne")
+def test_umap_needs_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
         code_plane(np.eye(8), "umap")

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from refold.errors import RefoldError
 from refold.report import Result, Score, write_page
 from refold.report._page import Card, Plot, Section, Table, Text, TextGroup
 
@@ -86,9 +85,3 @@ def test_the_better_of_two_results_is_marked(page):
     assert marks(1.0, 1.0, "exact") == ["100 % exact", "100 % exact"]
     assert marks(0.99999, None, "exact") == []  # never rounded to better than it is
     assert Score("exact", 0.99999, None).text(0.99999) == "99.9 % exact"
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(RefoldError, match="no folder"):
-        write_page(tmp_path / "nowhere" / "index.html", [])
-    assert list(tmp_path.iterdir()) == []
