@@ -68,10 +68,10 @@ def built():
     def make(name):
         if name not in known:
             data = DATA[name]()
-            model = untrained(data[:30], latent_dim=4, refit=True)
+            model = untrained(data[:30], latent_dim=4, refit=True).model_
             if name == "curves":  # as if it were trained
                 history = History({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, 1.8)
-                model.model_ = replace(model.model_, history=history)
+                model = replace(model, history=history)
             known[name] = data, model, section(model, data[30:], title=name, train=data[:30])
         return known[name]
 
@@ -113,7 +113,7 @@ def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(built, 
     for view in plots(part):
         figure = graph_objects.Figure({"data": view.data, "layout": view.layout})
         assert figure.layout.height == view.layout["height"]
-    held_out, units = data[30:], model.error_scaler_
+    held_out, units = data[30:], model.error_scaler
     pca = PCABaseline(4).fit(data[:30], units).reconstruct(held_out)
     measures = {
         "nmse": lambda back: nmse(held_out, back, units),
@@ -130,7 +130,7 @@ def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(built, 
 
 def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(built):
     data, model, part = built("curves")
-    held_out, units = data[30:], model.error_scaler_
+    held_out, units = data[30:], model.error_scaler
     expected = errors_by_position(held_out, model.reconstruct(held_out), units)
     drawn = card(part, "Error by position").views[0].data[0]
     np.testing.assert_allclose(drawn["y"], expected.numeric, rtol=1e-3)

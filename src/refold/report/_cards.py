@@ -129,7 +129,7 @@ def architecture(material: ReportData) -> list[Card]:
         )
     encoder, decoder, *_ = keras_models(model.network).models
     rows = [*_layers("encoder", encoder), *_layers("decoder", decoder)]
-    return [Card("Architecture", caption, [Table(["", "layer", "output", "parameters"], rows)])]
+    return [Card("Architecture", caption, [Table(["part", "layer", "output", "parameters"], rows)])]
 
 
 def _layers(part: str, model: Any) -> list[list[str]]:
