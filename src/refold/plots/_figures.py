@@ -320,8 +320,9 @@ def latent_dimensions(
     ['1', '0']
     """
     check_kind("found", found, "the output of refold.diagnosis.latent_dimensions", "total")
-    kinds = {"latent_dim": latent_dim, "rocket_dim": rocket_dim, "length_dim": length_dim}
-    chart = charts.latent_bars(found, **kinds)
+    chart = charts.latent_bars(
+        found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
+    )
     return draw(chart, ax, size=(7.0, 3.0))
 
 

@@ -94,7 +94,8 @@ class Store:
     def write(self, rows: pa.Table, facts: Facts) -> None:
         """Write all rows; the old file is replaced when the new one is complete."""
         features = io.BytesIO()
-        np.savez(features, **facts.features or {})
+        arrays: dict[str, Any] = facts.features or {}
+        np.savez(features, **arrays)
         about: dict[Any, Any] = {
             "refold index": VERSION,
             "model": facts.model,
