@@ -39,7 +39,7 @@ from refold.search import Index, nearest
 from refold.sequences import Scaler
 
 PATH = FOLDER / "search.json"
-PEERS = ("duckdb", "aeon", "tslearn", "faiss-cpu", "usearch")
+PEERS = ("aeon", "tslearn", "faiss-cpu", "usearch")
 # Retrieval: dimensions, the time limit of a fit, and its seeds.
 SIZE, SECONDS, SEEDS = 16, 60.0, (0, 1)
 # Width of the DTW band, as a share of the longest sequence, and steps of the longest sequence at
@@ -313,7 +313,7 @@ def page(cells: dict[str, Any]) -> list[str]:
     parts.append(
         f"The codes have {DIMENSIONS} dimensions and come from a mixture of {GROUPS} "
         f"Gaussians. Times are medians over {QUERIES} single queries, or {FEWER} among "
-        f"more than {MANY:,} codes. Refold's index is a DuckDB file, whose rows are in "
+        f"more than {MANY:,} codes. Refold's index is an Arrow file, whose rows are in "
         "memory for searches. The time to build includes writing it, and a hit has an id and "
         "metadata. Wall time includes waiting for other programs. CPU time is the sum over all "
         "threads of the process."

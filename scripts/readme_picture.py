@@ -149,7 +149,7 @@ def draw_codes(vowels: Any, codes: np.ndarray, back: list[np.ndarray]) -> None:
     shown = np.linspace(0, len(back) - 1, 4).round().astype(int)
     for i, index in enumerate(shown):
         ax = figure.add_subplot(grid[i // 2, 1 + i % 2])
-        refold.plots.reconstruction(vowels.test[index], back[index], ax=ax)
+        refold.plots.reconstructions(vowels.test[[index]], [back[index]], [ax])
         ax.set_title(f"utterance {index}", loc="left", fontsize="small", y=1.04)
         if i and (legend := ax.get_legend()) is not None:
             legend.remove()

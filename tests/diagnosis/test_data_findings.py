@@ -6,7 +6,6 @@ import pytest
 import refold
 from refold.cli._process import as_options
 from refold.diagnosis import data_findings
-from refold.diagnosis._data_findings import ORDER, Finding, by_importance
 from refold.errors import DataError
 from refold.sequences import Sequences, windows
 
@@ -52,16 +51,6 @@ COPIES = [*SINES, *SINES[:5]]
             "unsorted-time",
             "time='Time' and sort=True",
         ),
-        (
-            with_column(lambda i, t: RNG.integers(0, 5, t).astype(float)),
-            "integer-codes",
-            "only 5 different whole numbers",
-        ),
-        (
-            with_column(lambda i, t: np.where(np.arange(t) % 9, np.nan, RNG.normal())),
-            "missing-values",
-            "of those of column 'made'",
-        ),
         (with_column(lambda i, t: np.exp(3 * RNG.normal(size=t))), "heavy-tails", "np.log1p(x)"),
         (LEVELS, "different-levels", "scale='sequence'"),
         (OUTLIERS, "suspicious-values", "-99999"),
@@ -70,7 +59,6 @@ COPIES = [*SINES, *SINES[:5]]
         ([np.sin(np.arange(500))], "few-sequences", "refold.sequences.windows(x, 100)"),
         (COPIES, "duplicates", "5 of 85 sequences are exact copies"),
         (windows(SINES, 10, 5).sequences, "overlapping-windows", "share steps"),
-        ([np.sin(np.arange(1500) / (5 + i)) for i in range(70)], "long-sequences", "1500 steps"),
         (repeated_end(), "repeated-end", "give the true lengths"),
     ],
 )
@@ -97,8 +85,3 @@ def test_advice_for_the_command_line():
 def test_empty_data_is_an_error():
     with pytest.raises(DataError, match=r"all sequences are empty\. Give some with steps"):
         data_findings([[], []])
-
-
-def test_findings_are_sorted_by_importance():
-    names = [one.name for one in by_importance(Finding(name, "") for name in sorted(ORDER))]
-    assert names == list(ORDER)

@@ -1,4 +1,4 @@
-"""Figures of lengths, losses and errors show the given arrays."""
+"""Figures of losses and errors show the given arrays."""
 
 import sys
 from dataclasses import replace
@@ -9,23 +9,20 @@ from matplotlib.figure import Figure
 
 from refold import ErrorCurve
 from refold.errors import DataError, ParameterError
-from refold.evaluation import errors_by_length, errors_by_position
+from refold.evaluation import errors_by_position
 from refold.model import Forecast
 from refold.plots import (
     anomalies,
     error_by_feature,
-    error_by_length,
     error_by_position,
     error_by_size,
     forecast,
-    lengths,
     loss_curves,
-    reconstruction,
 )
 from refold.sequences import Sequences
 
 WORDS = Sequences.from_list(["abba", "cab", "b", "ca"])
-BACK, OTHER = ["abbb", "cab", "c", "ca"], ["aaaa", "aaa", "a", "aa"]
+BACK = ["abbb", "cab", "c", "ca"]
 CURVE = ErrorCurve((2, 8, 32), (0.4, 0.2, 0.1), (0.5, 0.3, 0.12), "NMSE", 100, 10)
 
 
@@ -40,10 +37,8 @@ def texts(labels):
 def test_figures_are_drawn_on_the_given_axes_and_pyplot_keeps_none():
     ones = np.ones(8)
     for draw, *data in (
-        (reconstruction, ones, ones),
         (anomalies, [ones], ones),
         (forecast, [ones], Forecast(Sequences.from_list([ones]))),
-        (lengths, [3, 4]),
         (error_by_size, CURVE),
     ):
         ax = Figure().add_subplot()
@@ -51,17 +46,6 @@ def test_figures_are_drawn_on_the_given_axes_and_pyplot_keeps_none():
         assert draw(*data) is not ax
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []
-
-
-# Lengths
-
-
-def test_every_length_is_counted_once():
-    bars = lengths(np.arange(3, 403)).patches
-    assert [bar.get_height() for bar in bars] == [10] * 40
-    assert bars[0].get_x() + bars[0].get_width() / 2 == 7.5
-    with pytest.raises(DataError, match="no sequence"):
-        lengths([])
 
 
 # Losses
@@ -99,16 +83,11 @@ def test_bars_of_features():
     assert texts(ax.get_legend().get_texts()) == ["Refold", "PCA"]
 
 
-def test_bars_of_lengths_and_lines_along_the_sequence():
-    groups = {name: errors_by_length(WORDS, back) for name, back in (("R", BACK), ("P", OTHER))}
-    ax = error_by_length(groups, column_type="categorical")
-    heights = [bar.get_height() for bar in ax.patches]
-    assert heights == pytest.approx([*groups["R"].categorical, *groups["P"].categorical])
-    assert texts(ax.get_xticklabels()) == ["1", "2", "3", "4"]
-    assert ax.get_ylabel() == "share of wrong values"
+def test_lines_along_the_sequence():
     errors = errors_by_position(WORDS, BACK)
     ax = error_by_position({"Refold": errors}, column_type="categorical")
     np.testing.assert_array_equal(ax.lines[0].get_xydata()[:, 1], errors.categorical)
+    assert ax.get_ylabel() == "share of wrong values"
     assert ax.get_legend() is None
 
 
@@ -125,6 +104,6 @@ def test_bad_errors_are_refused():
         error_by_feature({}, ["a"])
     with pytest.raises(DataError, match="Got 1 errors of PCA for 2 features"):
         error_by_feature({"PCA": [0.1]}, ["a", "b"])
-    two = {"a": errors_by_length(WORDS, BACK), "b": errors_by_length(WORDS[:2], BACK[:2])}
+    two = {"a": errors_by_position(WORDS, BACK), "b": errors_by_position(WORDS[1:], BACK[1:])}
     with pytest.raises(DataError, match="groups of b differ"):
-        error_by_length(two)
+        error_by_position(two)

@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from refold.errors import RefoldError
 from refold.report import Result, Score, write_page
-from refold.report._page import Card, Diagram, Plot, Section, Table, Text, TextGroup
+from refold.report._page import Card, Plot, Section, Table, Text, TextGroup
 
 NASTY = "</script><img src=x onerror=alert(1)>"
 DOT = Plot([{"type": "scatter", "y": [1, 2], "name": NASTY}], {"height": 200}, "dots")
@@ -33,7 +32,6 @@ def page(tmp_path):
 def test_all_contents_are_on_the_page(page):
     cards = [
         Card("Dot", "One dot.", [DOT]),
-        Card("Layers", "What it is.", [Diagram([("code", "4 dimensions", [["LSTM", "8"]])])]),
         Card("Columns", "What they are.", [Table(["column"], [["height"]])]),
         Card("Words", "Two.", [Text([TextGroup("Best: 7", [("Refold", [("a", False)])])])]),
     ]
@@ -47,7 +45,7 @@ def test_all_contents_are_on_the_page(page):
     )
     seen = text_of(text)
     words = ["A try", "To begin with.", "A one that moves.", "One dot.", "the model"]
-    for word in [*words, "4 dimensions", "LSTM", "height", "Best: 7"]:
+    for word in [*words, "height", "Best: 7"]:
         assert word in seen
     assert "Ones 1,000 4 99.9 % exact 25.0 % exact 12.3 s" in seen
 
@@ -65,7 +63,7 @@ def test_the_page_has_plotly_once_and_needs_no_network(page):
 
 def test_text_is_escaped(page):
     group = TextGroup(NASTY, [(NASTY, [(NASTY, True)])])
-    views = [DOT, Table([NASTY], [[NASTY]]), Text([group]), Diagram([(NASTY, NASTY, [[NASTY]])])]
+    views = [DOT, Table([NASTY], [[NASTY]]), Text([group])]
     nasty = Section(NASTY, NASTY, [(NASTY, NASTY)], [Card(NASTY, NASTY, views, switch=True)])
     text = page(nasty, title=NASTY)
     assert "<img" not in text
@@ -87,9 +85,3 @@ def test_the_better_of_two_results_is_marked(page):
     assert marks(1.0, 1.0, "exact") == ["100 % exact", "100 % exact"]
     assert marks(0.99999, None, "exact") == []  # never rounded to better than it is
     assert Score("exact", 0.99999, None).text(0.99999) == "99.9 % exact"
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(RefoldError, match="no folder"):
-        write_page(tmp_path / "nowhere" / "index.html", [])
-    assert list(tmp_path.iterdir()) == []

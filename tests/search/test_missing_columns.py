@@ -65,3 +65,13 @@ def test_sequences_without_a_common_column(ae, tmp_path):
     rows = near_rows(index)
     assert (frequency[rows] == frequency[:, None]).mean() > 0.9
     assert np.isfinite(index.search(ids=[0], k=COUNT).distances()).all()
+
+
+def test_a_step_without_a_value_takes_that_of_the_nearest_step(ae, index, halves):
+    x = halves[0][int(np.argmin(halves[2]))].copy()
+    filled = x.copy()
+    x[:2, 0], filled[:2, 0] = np.nan, x[2, 0]
+    x[11:14, 1], filled[11:14, 1] = np.nan, [x[10, 1], x[10, 1], x[14, 1]]
+    codes = ae.encode([x])
+    gaps, whole = (index.search([one], codes=codes, k=COUNT) for one in (x, filled))
+    assert gaps.table.equals(whole.table)

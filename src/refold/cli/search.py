@@ -51,7 +51,6 @@ def index(
     """
     check_only_one("DATA to add, or ids with --remove", data, remove)
     files = Files(model, data)
-    refold.search.load_duckdb()  # before the work, an error if it is missing
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
         opened = refold.search.Index.open(output, loaded, verbose=verbose)
@@ -113,7 +112,6 @@ def search(
     files = Files(model, data, codes)
     target = files.output(output, TABLE_FORMATS, output_format)
     picture_target = files.picture(picture)
-    refold.search.load_duckdb()  # before the work, an error if it is missing
     loaded = load_model(model, latent_steps=latent_steps)
     opened = refold.search.Index.open(index, loaded, verbose=int(not quiet))
     sequences = None

@@ -20,7 +20,7 @@ from refold.sequences import (
     positions,
     sequence_moments,
 )
-from refold.sequences.types import CATEGORICAL, NUMERIC
+from refold.sequences.types import NUMERIC
 
 # All findings, from what spoils a fit to what is only worth a look.
 ORDER = (
@@ -30,7 +30,6 @@ ORDER = (
     "unsorted-time",
     "repeated-end",
     "output-is-mean",
-    "flat-output",
     "stuck-loss",
     "heavy-tails",
     "different-levels",
@@ -42,11 +41,8 @@ ORDER = (
     "time-like",
     "per-sequence",
     "many-categories",
-    "integer-codes",
-    "missing-values",
     "constant-column",
     "wrong-lengths",
-    "long-sequences",
     "no-better-than-pca",
     "too-short",
 )
@@ -56,8 +52,8 @@ ORDER = (
 MOST_VALUES, _SEED = 2_000_000, 0
 # Sequences for each latent dimension that are few.
 _FEW_PER_DIMENSION = 4
-# Length of a long sequence, and length that suits windows.
-_LONG, _WINDOW = 1000, 100
+# Length that suits windows.
+_WINDOW = 100
 # Share of copies and of repeated ends worth a word.
 _COPIES, _REPEATED = 0.01, 0.2
 # Ids of `refold.sequences.windows`, and how many of them are looked at.
@@ -68,12 +64,8 @@ _RUN = 3
 _SCALES, _LEVELS = 100.0, 10.0
 # Share of a column's variance, and share of its values that hold it, for heavy tails.
 _TAIL_VARIANCE, _TAIL_VALUES, _FEWEST_VALUES = 0.5, 0.01, 200
-# Share of missing values worth a word, in all and in a single column.
-_MISSING, _MOSTLY_MISSING = 0.3, 0.8
 # Number of categories that are many, and average number of occurrences that are few.
 _MANY_CATEGORIES, _FEW_OCCURRENCES = 1000, 5.0
-# Number of distinct integers that may be codes of categories.
-_FEW_INTEGERS = 12
 # Numbers of changes and of sequences from which a pattern is no accident.
 _FEWEST_CHANGES, _FEWEST_SEQUENCES = 20, 10
 # Number of columns that a message names.
@@ -138,7 +130,6 @@ def data_findings(
     sample = sampled(source)
     findings = [Finding("suspicious-values", message) for message in warned]
     findings += _few_sequences(source, latent_dim)
-    findings += _long_sequences(source.lengths)
     findings += _repeated_end(sample, " ".join(warned))
     findings += _copies(sample)
     findings += _overlap(source.ids[:_MOST_IDS])
@@ -158,32 +149,18 @@ def sampled(source: Sequences, most: int = MOST_VALUES) -> Sequences:
     return source[rows]
 
 
-def _windows() -> str:
-    return spelled(f"refold.sequences.windows(x, {_WINDOW})", f"--window {_WINDOW}")
-
-
 def _few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
     if len(source) >= _FEW_PER_DIMENSION * latent_dim:
         return
     long = np.median(source.lengths) > 2 * _WINDOW
     fewer = argument(latent_dim=max(1, len(source) // (2 * _FEW_PER_DIMENSION)))
-    advice = f"Cut them into windows, {_windows()}, or use" if long else "Collect more, or use"
+    windows = spelled(f"refold.sequences.windows(x, {_WINDOW})", f"--window {_WINDOW}")
+    advice = f"Cut them into windows, {windows}, or use" if long else "Collect more, or use"
     yield Finding(
         "few-sequences",
         f"{len(source)} sequences are few for {latent_dim} latent dimensions. {advice} fewer "
         f"dimensions, such as {fewer}.",
     )
-
-
-def _long_sequences(lengths: np.ndarray) -> Iterator[Finding]:
-    weighted = np.square(lengths.astype(float)).sum() / lengths.sum()  # of an average step
-    if weighted > _LONG:
-        yield Finding(
-            "long-sequences",
-            f"Sequences are long (up to {lengths.max()} steps): one code cannot hold so many "
-            f"details, and steps take long. Cut them into windows, {_windows()}, or use more "
-            f"latent dimensions ({argument('latent_dim')}).",
-        )
 
 
 def _repeated_end(sample: Sequences, warned: str) -> Iterator[Finding]:
@@ -266,7 +243,6 @@ class _ColumnFacts(NamedTuple):
     name: str
     column: Column
     seen: np.ndarray  # observed values
-    missing: float  # share of missing values
     changes: np.ndarray  # differences of neighboring steps that both have a value
     is_static: bool  # no value differs from its neighbor
 
@@ -282,7 +258,6 @@ def _column_findings(sample: Sequences, suspicious: str) -> Iterator[Finding]:
             f"There is nothing to learn from constant columns: {shown}. Leave them out with "
             f"{argument('columns=')}.",
         )
-    yield from _missing_values(facts)
     for column in facts:
         if not len(column.seen) or column.name in names:
             continue
@@ -294,8 +269,6 @@ def _column_findings(sample: Sequences, suspicious: str) -> Iterator[Finding]:
         elif column_type.is_number:
             if len(facts) > 1:
                 yield from _time_like(column, is_time=key == "time")
-            if column_type is NUMERIC:
-                yield from _integer_codes(column)
             # `suspicious` has the warnings about values; one is enough for a column
             if repr(column.name) not in suspicious:
                 yield from _heavy_tails(column)
@@ -311,21 +284,8 @@ def _facts_of(sample: Sequences) -> list[_ColumnFacts]:
         changes = np.diff(values.astype(np.float64))[later]
         changes = changes[~np.isnan(changes)]
         static = several and len(changes) > 0 and not changes.any()
-        missing = 1 - len(seen) / max(1, len(values))
-        facts.append(_ColumnFacts(column.name, column, seen, missing, changes, bool(static)))
+        facts.append(_ColumnFacts(column.name, column, seen, changes, bool(static)))
     return facts
-
-
-def _missing_values(facts: list[_ColumnFacts]) -> Iterator[Finding]:
-    share, most = np.mean([f.missing for f in facts]), max(facts, key=lambda f: f.missing)
-    if share >= _MISSING or most.missing >= _MOSTLY_MISSING:
-        yield Finding(
-            "missing-values",
-            f"{share:.0%} of the values are missing, and {most.missing:.0%} of those of column "
-            f"{most.name!r}. Leave out columns that are mostly missing with "
-            f"{argument('columns=')}. To make codes depend less on which values are missing, train "
-            f"with time-step dropout: {argument(denoise='steps:0.2')}.",
-        )
 
 
 def _per_sequence(name: str, *, is_id: bool) -> Finding:
@@ -379,18 +339,6 @@ def _time_like(column: _ColumnFacts, *, is_time: bool) -> Iterator[Finding]:
             f"Column {name!r} ascends in every sequence, as times and row numbers do, so the code "
             f"spends dimensions on it. Name it with {argument('time=')}, leave it out with "
             f"{argument('columns=')}, or use the differences.",
-        )
-
-
-def _integer_codes(column: _ColumnFacts) -> Iterator[Finding]:
-    distinct = np.unique(column.seen[:100_000])
-    few = 2 < len(distinct) <= _FEW_INTEGERS and len(column.seen) > _FEWEST_VALUES
-    if few and distinct.min() >= 0 and (distinct == np.round(distinct)).all():
-        types = argument(column_types={column.name: CATEGORICAL.name})
-        yield Finding(
-            "integer-codes",
-            f"Column {column.name!r} is numeric and holds only {len(distinct)} different whole "
-            f"numbers. If they are codes of categories and not counts, pass {types}.",
         )
 
 

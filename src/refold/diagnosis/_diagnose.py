@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -16,8 +16,8 @@ from refold.arguments import Arguments
 from refold.diagnosis._data_findings import Finding, by_importance, data_findings, sampled
 from refold.errors import DataError, DivergedError, argument, spelled
 from refold.evaluation import Fidelity, PCABaseline, fidelity
-from refold.model import Model, SequencesLike
-from refold.sequences import Sequences, sequence_moments
+from refold.model import History, Model, SequencesLike
+from refold.sequences import Sequences
 
 # Caps of the short fit: sequences, their values, sequences for an error, seconds.
 _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 30.0
@@ -25,8 +25,6 @@ _MOST_SEQUENCES, _MOST_VALUES, _MOST_MEASURED, _SECONDS = 2000, 2_000_000, 200, 
 _FEWEST, _HELD_OUT = 10, 0.2
 # Errors, relative to that of a constant output: no better, half-way learned, and solved.
 _NO_BETTER, _LEARNED, _SOLVED = 0.95, 0.5, 0.02
-# Share of the variance within sequences below which the output is flat.
-_FLAT = 0.1
 # Ratio and difference of held-out and training error from which a model overfits.
 _OVERFIT_RATIO, _OVERFIT_GAP = 2.0, 0.05
 # Share of lengths that are off by more than a tenth; relative fall of the loss that is none, and
@@ -159,7 +157,7 @@ def _with_short_fit(
 
 
 def _measured(model: Model, train: Sequences, held_out: Sequences) -> "FitFacts":
-    scaler, seen, history = model.error_scaler, train[:_MOST_MEASURED], model.history
+    scaler, seen = model.error_scaler, train[:_MOST_MEASURED]
     latent_dim, decoded = model.specification.latent_dim, _decoded(model, held_out)
     # of fewer sequences if they are so long that PCA would take too much memory
     width = max(1, int(train.lengths.max()) * train.schema.output_width)
@@ -170,11 +168,8 @@ def _measured(model: Model, train: Sequences, held_out: Sequences) -> "FitFacts"
         fidelity(seen, _decoded(model, seen), scaler),
         fidelity(held_out, _constant(train, held_out), scaler),
         fidelity(held_out, pca.reconstruct(held_out), scaler),
-        _kept_within(held_out, decoded),
         float(np.mean(np.abs(decoded.lengths - held_out.lengths) > 0.1 * held_out.lengths)),
-        history.epochs,
-        history.initial_loss,
-        history.best_epoch,
+        model.history,
         len(train),
         latent_dim,
     )
@@ -200,20 +195,6 @@ def _constant(train: Sequences, held_out: Sequences) -> Sequences:
     return held_out.with_values(values.astype(held_out.values.dtype))
 
 
-def _kept_within(original: Sequences, decoded: Sequences) -> float | None:
-    """Return the variance within decoded sequences over that of the originals; for numbers only."""
-    numeric = original.schema.numeric
-    if not numeric.any():
-        return None
-    own, back = (
-        np.square(np.nan_to_num(sequence_moments(sequences.values[:, numeric], sequences)[1]))
-        for sequences in (original, decoded)
-    )
-    total = own.mean(axis=0)
-    swings = total > 0
-    return float(np.mean(back.mean(axis=0)[swings] / total[swings])) if swings.any() else None
-
-
 class FitFacts(NamedTuple):
     """Measurements of a short fit."""
 
@@ -221,11 +202,8 @@ class FitFacts(NamedTuple):
     training: Fidelity
     constant: Fidelity  # of the training mean or the most frequent category at every held-out step
     pca: Fidelity  # of the same size, on the held-out sequences
-    kept_within: float | None  # variance within sequences, decoded over original; for numbers only
     wrong_lengths: float  # share of held-out sequences whose length is off by more than a tenth
-    history: Mapping[str, list[Any]]  # as `SequenceAutoencoder.history_`
-    initial_loss: float | None  # validation loss before the first epoch
-    best_epoch: int | None  # epoch with the smallest validation loss
+    history: History
     num_training: int
     latent_dim: int
 
@@ -233,7 +211,7 @@ class FitFacts(NamedTuple):
 def fit_findings(facts: FitFacts) -> Iterator[Finding]:
     """Yield what a short fit shows."""
     ours, constant, pca = facts.held_out.error, facts.constant.error, facts.pca.error
-    losses = facts.history.get("val_loss", facts.history["loss"])
+    losses = facts.history.epochs.get("val_loss", facts.history.epochs["loss"])
     short = _short(losses)
     if short and ours > _SOLVED * constant:
         yield Finding(
@@ -245,13 +223,6 @@ def fit_findings(facts: FitFacts) -> Iterator[Finding]:
         return
     if ours >= _NO_BETTER * constant > 0:
         yield _constant_output(facts, pca_learned=pca < _LEARNED * constant, short=bool(short))
-    elif facts.kept_within is not None and facts.kept_within < _FLAT:
-        yield Finding(
-            "flat-output",
-            f"Decoded sequences keep {facts.kept_within:.0%} of the variance within sequences, so "
-            "they are nearly flat: the code holds the level of a sequence. Use "
-            f"{argument(scale='sequence')}, or more latent dimensions ({argument('latent_dim')}).",
-        )
     elif ours > pca and not short:
         yield Finding(
             "no-better-than-pca",
@@ -318,9 +289,10 @@ def _short(losses: list[float]) -> str | None:
 
 
 def _stuck(facts: FitFacts, losses: list[float]) -> Iterator[Finding]:
-    first = losses[0] if facts.initial_loss is None else facts.initial_loss
+    initial = facts.history.initial_loss
+    first = losses[0] if initial is None else initial
     steady = all(later >= earlier for earlier, later in itertools.pairwise([first, *losses]))
-    stuck = facts.best_epoch == 0 or min(losses) > (1 - _STUCK) * first
+    stuck = facts.history.best_epoch == 0 or min(losses) > (1 - _STUCK) * first
     learned = facts.held_out.error < _LEARNED * facts.constant.error
     if stuck and not learned:
         rate = "smaller" if steady else "larger or a smaller"

@@ -1,4 +1,4 @@
-"""Figures of data, training, codes, errors, reconstructions and models, on matplotlib axes.
+"""Figures of training, codes, errors, reconstructions and forecasts, on matplotlib axes.
 
 Every function draws on the given axes, or on new ones, and returns them. None uses pyplot, so
 nothing is shown and no global state changes. Needs the extra ``plots``.
@@ -10,18 +10,14 @@ from refold._support.optional_imports import optional as _optional
 _optional("matplotlib", extra="plots", purpose="refold.plots")  # before the modules that need it
 
 from refold.plots._figures import anomalies as anomalies
-from refold.plots._figures import architecture as architecture
 from refold.plots._figures import code_map as code_map
 from refold.plots._figures import code_plane as code_plane
 from refold.plots._figures import error_by_feature as error_by_feature
-from refold.plots._figures import error_by_length as error_by_length
 from refold.plots._figures import error_by_position as error_by_position
 from refold.plots._figures import error_by_size as error_by_size
 from refold.plots._figures import forecast as forecast
 from refold.plots._figures import latent_dimensions as latent_dimensions
-from refold.plots._figures import lengths as lengths
 from refold.plots._figures import loss_curves as loss_curves
-from refold.plots._figures import reconstruction as reconstruction
 from refold.plots._figures import reconstructions as reconstructions
 from refold.plots._figures import sweep as sweep
 from refold.plots.charts import PALETTE as PALETTE

@@ -1,7 +1,6 @@
 """The figures: what each draws, from arguments that it checks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,8 +16,6 @@ from refold._support.rules import (
     check_one_each,
     check_some,
     one_of,
-    or_none,
-    whole,
 )
 from refold._support.umap_layout import umap_layout
 from refold.diagnosis import DEVIATIONS, LatentDimensions
@@ -29,7 +26,7 @@ from refold.plots import charts
 from refold.plots._matplotlib import (
     LINE_STYLES,
     draw,
-    draw_network,
+    draw_strips,
     legend_above,
     new_axes,
     new_figure,
@@ -37,30 +34,12 @@ from refold.plots._matplotlib import (
     whole_numbers,
 )
 from refold.plots.charts import ACCENT, CONTRAST, MUTED, PALETTE, ColumnGroup
-from refold.sequences import ColumnTypes, Schema, Sequences, as_sequences
+from refold.sequences import ColumnTypes, Sequences, as_sequences
 
 MAX_LINES = 4
 
 
-# Data and training
-
-
-def lengths(lengths: ArrayLike, ax: Axes | None = None) -> Axes:
-    """Draw a histogram of sequence lengths.
-
-    Parameters
-    ----------
-    lengths : array of int of shape (n_sequences,)
-        Such as `Sequences.lengths`.
-    ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default of a new figure.
-
-    Examples
-    --------
-    >>> [int(bar.get_height()) for bar in lengths([3, 5, 5]).patches]
-    [1, 0, 2]
-    """
-    return draw(charts.length_chart(lengths), ax, size=(6.0, 3.0))
+# Training
 
 
 def loss_curves(
@@ -131,33 +110,6 @@ def error_by_feature(
     return draw(chart, ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
 
-def error_by_length(
-    groups: Mapping[str, GroupErrors],
-    ax: Axes | None = None,
-    *,
-    column_type: ColumnGroup = "numeric",
-) -> Axes:
-    """Draw the error of sequences of similar length, with methods side by side.
-
-    Parameters
-    ----------
-    groups : mapping of str to GroupErrors
-        Output of `refold.evaluation.errors_by_length` by method, for the same sequences.
-    ax, column_type
-        As in `error_by_feature`.
-
-    Examples
-    --------
-    >>> from refold.evaluation import errors_by_length
-    >>> x = [[1.0, 2.0], [3.0, 1.0, 2.0]]
-    >>> ax = error_by_length({"Refold": errors_by_length(Sequences.from_list(x), x)})
-    >>> [text.get_text() for text in ax.get_xticklabels()]
-    ['2', '3']
-    """
-    _check_groups(groups)
-    return draw(charts.length_error_bars(groups, column_type), ax)
-
-
 def error_by_position(
     groups: Mapping[str, GroupErrors],
     ax: Axes | None = None,
@@ -180,12 +132,6 @@ def error_by_position(
     >>> error_by_position({"Refold": errors}, column_type="categorical").get_xlabel()
     'step'
     """
-    _check_groups(groups)
-    return draw(charts.position_error_lines(groups, column_type), ax)
-
-
-def _check_groups(groups: Mapping[str, GroupErrors]) -> None:
-    """Check that all methods have errors of the same groups."""
     check_kind("groups", groups, "a mapping of methods to GroupErrors", "items")
     check_some(len(groups), "method", "to draw errors of")
     for group in groups.values():
@@ -194,6 +140,7 @@ def _check_groups(groups: Mapping[str, GroupErrors]) -> None:
     for method, group in groups.items():
         if group.first.tolist() != first:
             raise DataError(f"The groups of {method} differ. Pass errors of the same sequences.")
+    return draw(charts.position_error_lines(groups, column_type), ax)
 
 
 def error_by_size(curve: ErrorCurve, ax: Axes | None = None) -> Axes:
@@ -374,26 +321,17 @@ def latent_dimensions(
     """
     check_kind("found", found, "the output of refold.diagnosis.latent_dimensions", "total")
     chart = charts.latent_bars(
-        found,
-        found.total,
-        "change per standard deviation",
-        latent_dim=latent_dim,
-        rocket_dim=rocket_dim,
-        length_dim=length_dim,
+        found, latent_dim=latent_dim, rocket_dim=rocket_dim, length_dim=length_dim
     )
     return draw(chart, ax, size=(7.0, 3.0))
 
 
 def sweep(
-    decoded: Sequences,
-    ax: Axes | None = None,
-    *,
-    deviations: Sequence[float] = DEVIATIONS,
-    column: int | None = None,
+    decoded: Sequences, ax: Axes | None = None, *, deviations: Sequence[float] = DEVIATIONS
 ) -> Axes:
     """Draw the decoded sequence while one latent dimension goes from low to high.
 
-    A numeric column is drawn as lines from blue to yellow, others as strips side by side.
+    The numeric column that changes most is drawn, as lines from blue to yellow.
 
     Parameters
     ----------
@@ -403,9 +341,6 @@ def sweep(
         Axes to draw on; by default of a new figure.
     deviations : sequence of float
         Values of the dimension, in standard deviations from its mean.
-    column : int, optional
-        Column to draw; by default the numeric column that changes most, or all columns if none is
-        numeric.
 
     Examples
     --------
@@ -414,24 +349,17 @@ def sweep(
     3
     """
     decoded = as_sequences(decoded)
-    schema = decoded.schema
     check_some(len(decoded), "sequence", "to draw")
     check_one_each(len(decoded), "sequences", len(deviations), "values of the dimension")
-    check("column", column, or_none(whole(0, schema.num_columns - 1)))
-    column = _most_moved(decoded) if column is None else column
-    if column is not None and schema.numeric[column]:
-        return draw(charts.sweep_lines(decoded, column, deviations), ax, size=(6.0, 3.0))
-    if column is not None:
-        values, alone = decoded.values[:, [column]], Schema((schema.columns[column],))
-        decoded = Sequences(values, decoded.offsets, schema=alone)
-    return draw(charts.sweep_cells(decoded, deviations), ax, size=(6.0, 3.0))
+    if not decoded.schema.numeric.any():
+        raise DataError("A sweep without numeric columns cannot be drawn. Print it instead.")
+    column = _most_moved(decoded)
+    return draw(charts.sweep_lines(decoded, column, deviations), ax, size=(6.0, 3.0))
 
 
-def _most_moved(decoded: Sequences) -> int | None:
+def _most_moved(decoded: Sequences) -> int:
     """Return the numeric column that differs most between sequences, relative to its spread."""
     numeric = np.flatnonzero(decoded.schema.numeric)
-    if not len(numeric):
-        return None
     common = int(decoded.lengths.min())
     if common == 0:
         return int(numeric[0])
@@ -442,38 +370,6 @@ def _most_moved(decoded: Sequences) -> int | None:
 
 
 # Sequences
-
-
-def reconstruction(
-    original: ArrayLike,
-    reconstructed: ArrayLike,
-    ax: Axes | None = None,
-    *,
-    column_types: ColumnTypes = None,
-) -> Axes:
-    """Draw one sequence and its reconstruction.
-
-    Numeric columns are lines, with the reconstruction dashed; of more than four, the four with the
-    largest variance are drawn, and other columns are not. If no column is numeric, the sequences
-    are strips, with the original above and the wrong entries of the reconstruction framed.
-
-    Parameters
-    ----------
-    original, reconstructed : array of shape (n_steps, n_features) or (n_steps,), list or str
-        One sequence, in a form that the estimator accepts. The lengths may differ.
-    ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default of a new figure.
-    column_types : str, list of str or dict of str, optional
-        Types of the columns, if they cannot be inferred from the original.
-
-    Examples
-    --------
-    >>> x = np.sin(np.arange(20.0))[:, None]
-    >>> len(reconstruction(x, 0.9 * x).lines)
-    2
-    """
-    axes = None if ax is None else [ax]
-    return reconstructions([original], [reconstructed], axes, column_types=column_types)[0]
 
 
 def reconstructions(
@@ -487,14 +383,18 @@ def reconstructions(
 ) -> list[Axes]:
     """Draw sequences and their reconstructions, one pair on each axes.
 
+    Numeric columns are lines, with the reconstruction dashed; of more than four, the four with the
+    largest variance are drawn, and other columns are not. If no column is numeric, the sequences
+    are strips, with the original above and the wrong entries of the reconstruction framed.
+
     Parameters
     ----------
     original, reconstructed : Sequences or list of shape (n_sequences,)
-        In the same order; see `reconstruction`.
+        In the same order. The lengths may differ.
     axes : sequence of matplotlib.axes.Axes, optional
         One for each sequence; by default a grid on a new figure.
-    column_types
-        As in `reconstruction`.
+    column_types : str, list of str or dict of str, optional
+        Types of the columns, if they cannot be inferred from the originals.
     titles : sequence of str of shape (n_sequences,), optional
         Titles of the axes; by default ids and lengths.
     names : (str, str)
@@ -528,13 +428,13 @@ def reconstructions(
         before, after = original[[i]], reconstructed[[i]]
         if columns:
             chart = charts.reconstruction_lines(before, {names[1]: after}, columns, columns)
+            draw(chart, ax, legend=False).set_xlabel("")
         else:
-            chart = charts.reconstruction_cells(before, after, longest)
-        label = ax.get_ylabel()
-        draw(replace(chart, title=title), ax, legend=False).set_xlabel("")
+            draw_strips(ax, charts.strips(before), charts.strips(after), longest)
+        ax.set_title(title, fontsize="small", loc="left")
         if 0 < len(columns) < schema.num_columns:
-            label = label or f"{len(columns)} of {schema.num_columns} columns"
-        ax.set_ylabel(label, fontsize="x-small")
+            label = f"{len(columns)} of {schema.num_columns} columns"
+            ax.set_ylabel(label, fontsize="x-small")
         ax.tick_params(labelsize="small")
     handles: list[Any] = [Patch(color=ACCENT), Patch(color=CONTRAST)]
     if columns:
@@ -675,27 +575,3 @@ def _series(ax: Axes, title: str, num_steps: int) -> Axes:
     whole_numbers(ax)
     tidy(ax)
     return ax
-
-
-# Models
-
-
-def architecture(encoder: Any, decoder: Any, ax: Axes | None = None) -> Axes:
-    """Draw an encoder, its code and a decoder, with layers, shapes and parameter counts.
-
-    Parameters
-    ----------
-    encoder, decoder : keras.Model
-        Such as ``encoder_`` and ``decoder_`` of an estimator.
-    ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default of a new figure.
-
-    Examples
-    --------
-    >>> import keras
-    >>> encoder = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(8)])
-    >>> decoder = keras.Sequential([keras.Input((8,)), keras.layers.RepeatVector(5)])
-    >>> any("code" in text.get_text() for text in architecture(encoder, decoder).texts)
-    True
-    """
-    return draw_network(charts.architecture_boxes(encoder, decoder), ax)

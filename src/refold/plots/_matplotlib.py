@@ -9,18 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from refold.plots.charts import (
-    ACCENT,
-    CONTRAST,
-    GREEN,
-    MUTED,
-    RAMP,
-    WRONG,
-    Box,
-    Cells,
-    Chart,
-    Marks,
-)
+from refold.plots.charts import ACCENT, CONTRAST, MUTED, RAMP, WRONG, Chart, Marks, wrong_values
 
 LINE_STYLES: dict[str, dict[str, Any]] = {
     "": {"linewidth": 1.8},
@@ -53,10 +42,7 @@ def draw(
     """Draw a chart on the given axes, or on those of a new figure."""
     ax = new_axes(ax, size=size)
     for marks in chart.marks:
-        if isinstance(marks, Cells):
-            _draw_cells(ax, marks)
-        else:
-            _draw_marks(ax, marks, chart)
+        _draw_marks(ax, marks, chart)
     _scale_axes(ax, chart)
     if chart.title:
         ax.set_title(chart.title, fontsize="small", loc="left")
@@ -74,15 +60,9 @@ def _scale_axes(ax: Axes, chart: Chart) -> None:
     names = [shortened(name) for name in chart.x.ticks]
     if names:
         turned = max(map(len, names)) > 3 and sum(len(name) + 1 for name in names) > WIDE
-        places = chart.x.places or range(len(names))
-        ax.set_xticks(places, names, rotation=90 if turned else 0, fontsize="small")
-    if any(isinstance(marks, Cells) for marks in chart.marks):
-        ax.set_yticks([])  # rows are too narrow for names
-        ax.spines[["left", "bottom"]].set_visible(False)
-    elif chart.y.ticks:
+        ax.set_xticks(range(len(names)), names, rotation=90 if turned else 0, fontsize="small")
+    if chart.y.ticks:
         ax.set_yticks(range(len(chart.y.ticks)), map(shortened, chart.y.ticks))
-    if chart.x.num_steps is not None:
-        ax.set_xlim(-0.6, max(chart.x.num_steps, 1) - 0.4)
     if chart.horizontal:
         ax.invert_yaxis()
     elif chart.y.from_zero:
@@ -104,7 +84,7 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
     elif marks.style:
         ax.plot(marks.x, marks.y, linestyle="", **style, **POINT_STYLES[marks.style])
     else:
-        num = sum(len(other.x) for other in chart.marks if isinstance(other, Marks))
+        num = sum(len(other.x) for other in chart.marks)
         style |= {"s": float(np.clip(6000 / num, 9, 42)), "linewidths": 0}
         style |= {"alpha": 0.85 if num <= 500 else 0.6, "rasterized": num > MANY_POINTS}
         if isinstance(marks.color, str):
@@ -119,27 +99,34 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
         bar.set_label(wrapped(chart.legend, ax))
 
 
-def _draw_cells(ax: Axes, cells: Cells) -> None:
-    num_rows, num_columns = cells.values.shape
-    top, bottom = cells.first_row - 0.5, cells.first_row + num_rows - 0.5
-    if num_columns:
-        ends = [to_rgba(cells.color, 0.10), to_rgba(cells.color, 1.0)]
+def draw_strips(ax: Axes, before: np.ndarray, after: np.ndarray, num_steps: int) -> None:
+    """Draw two (n_rows, n_steps) as shades, and frame the wrong values of the lower one."""
+    below = len(before) + 1
+    for strips, color, first in ((before, ACCENT, 0), (after, CONTRAST, below)):
+        top, bottom = first - 0.5, first + len(strips) - 0.5
+        if not strips.shape[1]:
+            ax.text(-0.5, (top + bottom) / 2, "empty", va="center", fontsize="small")
+            continue
+        ends = [to_rgba(color, 0.10), to_rgba(color, 1.0)]
         ax.imshow(
-            np.ma.masked_invalid(cells.values),
+            np.ma.masked_invalid(strips),
             cmap=LinearSegmentedColormap.from_list("refold-heat", ends),
             vmin=0,
-            vmax=cells.top,
+            vmax=1,
             interpolation="none",
             aspect="auto",
-            extent=(-0.5, num_columns - 0.5, bottom, top),
+            extent=(-0.5, strips.shape[1] - 0.5, bottom, top),
         )
-    else:
-        ax.text(-0.5, (top + bottom) / 2, "empty", va="center", fontsize="small")
-    for row, column in np.argwhere(() if cells.wrong is None else cells.wrong):
+    for column, row in np.argwhere(wrong_values(before.T, after.T)):
         x = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5])
-        y = cells.first_row + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
+        y = below + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         ax.plot(x, y, color=WRONG, linewidth=1.2)
-    ax.set_ylim(bottom + 0.1, -0.6)
+    ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
+    ax.set_ylim(below + len(after) - 0.4, -0.6)
+    ax.set_yticks([])  # rows are too narrow for names
+    whole_numbers(ax)
+    tidy(ax)
+    ax.spines[["left", "bottom"]].set_visible(False)
 
 
 def tidy(ax: Axes, *, grid: Literal["both", "x", "y"] | None = None) -> None:
@@ -180,35 +167,3 @@ def wrapped(title: str, ax: Axes) -> str:
 def whole_numbers(ax: Axes) -> None:
     """Restrict the ticks of the x axis to whole numbers."""
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-
-
-# Networks
-
-
-def draw_network(boxes: list[Box], ax: Axes | None) -> Axes:
-    """Draw boxes with tables of layers in a row, with an arrow from each to the next."""
-    texts = [_text_of(box) for box in boxes]
-    width = sum(max(map(len, text.splitlines())) for text in texts)
-    height = max(text.count("\n") for text in texts)
-    ax = new_axes(ax, size=(0.07 * width + 3.1, 0.15 * height + 1.2))
-    look: dict[str, Any] = {"va": "center", "family": "monospace", "fontsize": 8}
-    arrow = {"arrowstyle": "<|-", "color": MUTED, "shrinkA": 0, "shrinkB": 7}
-    place: dict[str, Any] = {"xy": (0.02, 0.5), "xycoords": "axes fraction"}
-    for text, color in zip(texts, (MUTED, ACCENT, CONTRAST, GREEN, MUTED), strict=True):
-        box = {"boxstyle": "round,pad=0.8", "facecolor": to_rgba(color, 0.12), "edgecolor": color}
-        before = ax.annotate(text, **place, **look, bbox=box)
-        # the next one is beside it
-        place = {"xy": (1, 0.5), "xycoords": before, "arrowprops": arrow}
-        place |= {"xytext": (48, 0), "textcoords": "offset points"}
-    ax.set_axis_off()
-    return ax
-
-
-def _text_of(box: Box) -> str:
-    """Return the lines of a box, with the columns of its table aligned."""
-    sizes = [max(map(len, column)) for column in zip(*box.layers, strict=True)]
-    rows = [
-        f"{name:<{sizes[0]}}  {shape:>{sizes[1]}}  {number:>{sizes[2]}}"
-        for name, shape, number in box.layers
-    ]
-    return "\n".join([box.title, box.below, *([""] if rows else []), *rows])

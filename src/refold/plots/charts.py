@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -42,9 +42,8 @@ ERROR_UNITS = {
 METHOD_COLORS = (ACCENT, MUTED, *PALETTE[1:])
 MAX_LENGTH_BARS = 40
 MAX_GROUPS = 10  # of points with their own color
-MAX_LAYERS = 9  # of a model
 MAX_BARS = 40  # latent dimensions
-MAX_CELL_ROWS, MAX_CELL_COLUMNS = 24, 40  # latent dimensions and what they change
+MAX_AFFECTED = 5  # columns that a latent dimension changes most
 
 
 @dataclass(frozen=True)
@@ -66,35 +65,21 @@ class Marks:
 
 
 @dataclass(frozen=True)
-class Cells:
-    """A grid of values in shades of a color, from 0 to `top`; NaN is empty."""
-
-    values: np.ndarray  # (n_rows, n_columns)
-    color: str = ACCENT
-    first_row: int = 0  # its place on the y axis
-    top: float = 1.0
-    wrong: np.ndarray | None = None  # cells to mark, (n_rows, n_columns)
-    hover: Sequence[Sequence[str]] = ()  # text of each cell, which only the report shows
-
-
-@dataclass(frozen=True)
 class Axis:
     """Title and scale of an axis."""
 
     title: str = ""
     ticks: Sequence[str] = ()
-    places: Sequence[float] = ()  # of the ticks; by default 0, 1, 2 and so on
     whole: bool = False  # ticks at whole numbers only
     from_zero: bool = False
     log: bool = False
-    num_steps: int | None = None  # length of the axis, if it shows these steps and nothing else
 
 
 @dataclass(frozen=True)
 class Chart:
     """Marks between two axes."""
 
-    marks: Sequence[Marks | Cells]
+    marks: Sequence[Marks]
     x: Axis
     y: Axis
     title: str = ""
@@ -106,7 +91,7 @@ class Chart:
     @property
     def has_legend(self) -> bool:
         """Whether several marks have names."""
-        return len({marks.name for marks in self.marks if isinstance(marks, Marks)} - {""}) > 1
+        return len({marks.name for marks in self.marks} - {""}) > 1
 
 
 # Data and training
@@ -234,15 +219,14 @@ def size_chart(curve: ErrorCurve) -> Chart:
 
 def latent_bars(
     dimensions: LatentDimensions,
-    values: np.ndarray,
-    title: str,
+    names: Sequence[str] = (),
     *,
     latent_dim: int = 0,
     rocket_dim: int = 0,
     length_dim: int = 0,
     inactive: np.ndarray | None = None,
 ) -> Chart:
-    """Draw one value of each latent dimension, in the order of their effect."""
+    """Draw the effect of each latent dimension, largest first; ``names`` are those of columns."""
     order = dimensions.order[:MAX_BARS]
     idle = np.zeros(len(order), bool) if inactive is None else inactive[order]
     first_rocket = latent_dim - rocket_dim
@@ -255,36 +239,27 @@ def latent_bars(
         (length & ~idle, "length", GREEN),
         (idle, "inactive", MUTED),
     ):
-        hover = [
-            f"{latent_name(dimensions, i)}\nchange {short_number(float(dimensions.total[i]))}"
-            f"\nvariance {short_number(float(dimensions.deviation[i]) ** 2)}"
-            for i in order[rows]
-        ]
         if rows.any():
-            places = np.flatnonzero(rows)
-            marks.append(Marks("bars", places, values[order[rows]], name, color, hover=hover))
+            hover = [_described_dimension(dimensions, int(i), names) for i in order[rows]]
+            places, values = np.flatnonzero(rows), dimensions.total[order[rows]]
+            marks.append(Marks("bars", places, values, name, color, hover=hover))
     ticks = [dimensions.names[i] for i in order]
-    return Chart(marks, Axis("latent dimension", ticks=ticks), Axis(title, from_zero=True))
+    effect = Axis("change per standard deviation", from_zero=True)
+    return Chart(marks, Axis("latent dimension", ticks=ticks), effect)
 
 
-def latent_cells(dimensions: LatentDimensions, names: Sequence[str]) -> Chart:
-    """Draw the effect of each latent dimension on each column as shades."""
-    rows = dimensions.order[:MAX_CELL_ROWS]
-    strongest = np.argsort(-dimensions.effect.max(axis=0), kind="stable")
-    columns = np.sort(strongest[:MAX_CELL_COLUMNS])
-    row_names = [latent_name(dimensions, i) for i in rows]
-    column_names = [names[int(i)] for i in columns]
-    effect = dimensions.effect[np.ix_(rows, columns)]
-    hover = [
-        [
-            f"{row_name}\n{name}: {short_number(value)}"
-            for name, value in zip(column_names, values, strict=True)
-        ]
-        for row_name, values in zip(row_names, effect.tolist(), strict=True)
+def _described_dimension(dimensions: LatentDimensions, i: int, names: Sequence[str]) -> str:
+    """Return name, effect, variance and most affected columns as lines."""
+    lines = [
+        latent_name(dimensions, i),
+        f"change {short_number(float(dimensions.total[i]))}",
+        f"variance {short_number(float(dimensions.deviation[i]) ** 2)}",
     ]
-    cells = Cells(effect, top=float(effect.max()), hover=hover)
-    x, y = Axis(ticks=column_names), Axis(ticks=row_names)
-    return Chart([cells], x, y, grid=None, legend="change")
+    if len(names) > 1:
+        effect = dimensions.effect[i]
+        for column in np.argsort(-effect, kind="stable")[:MAX_AFFECTED].tolist():
+            lines.append(f"change of {names[column]} {short_number(float(effect[column]))}")
+    return "\n".join(lines)
 
 
 def latent_name(dimensions: LatentDimensions, i: int) -> str:
@@ -305,21 +280,6 @@ def sweep_lines(decoded: Sequences, column: int, deviations: Sequence[float]) ->
         marks.append(replace(line, quantity=f"{name} standard deviations", group=name))
     title = decoded.schema.names[column]
     return Chart(marks, Axis("step", whole=True), Axis(title), grid=None, legend="std. dev.")
-
-
-def sweep_cells(decoded: Sequences, deviations: Sequence[float]) -> Chart:
-    """Draw the binary and categorical columns of decoded sequences side by side, as shades."""
-    blocks, places, names, width = [], [], [], 0
-    for i in range(len(decoded)):
-        block, names = _rows(decoded[[i]], numeric=False)
-        gap = np.full((len(block), 1), np.nan)
-        block = block if block.shape[1] else gap  # an empty sequence takes one place
-        places.append(width + (block.shape[1] - 1) / 2)
-        blocks += [block, gap]
-        width += block.shape[1] + 1
-    cells = Cells(np.concatenate(blocks[:-1], axis=1))
-    x = Axis("standard deviations from the mean", [signed(value) for value in deviations], places)
-    return Chart([cells], x, Axis(ticks=names), grid=None)
 
 
 def code_points(
@@ -404,17 +364,6 @@ def _line(sequence: Sequences, column: int, method: str, **look: Any) -> Marks:
     return Marks("lines", np.arange(len(values)), values, quantity=quantity, **look)
 
 
-def reconstruction_cells(original: Sequences, reconstructed: Sequences, num_steps: int) -> Chart:
-    """Draw a sequence above its reconstruction as shades, and mark wrong values."""
-    before, names = _rows(original)
-    after, _ = _rows(reconstructed)
-    wrong, below = wrong_values(before.T, after.T).T, len(names) + 1
-    marks = [Cells(before), Cells(after, CONTRAST, first_row=below, wrong=wrong)]
-    places = [*range(len(names)), *range(below, below + len(names))]
-    x = Axis("step", whole=True, num_steps=num_steps)
-    return Chart(marks, x, Axis(ticks=[*names, *names], places=places), grid=None)
-
-
 def by_variance(sequences: Sequences) -> list[int]:
     """Return the numeric columns, largest variance first."""
     numeric = np.flatnonzero(sequences.schema.numeric)
@@ -434,74 +383,16 @@ def wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
     return wrong
 
 
-def _rows(sequence: Sequences, *, numeric: bool = True) -> tuple[np.ndarray, list[str]]:
-    """Return a row for each column or category, (n_rows, n_steps), and their names."""
-    rows, names = [], []
+def strips(sequence: Sequences) -> np.ndarray:
+    """Return a row from 0 to 1 for each column or category, (n_rows, n_steps)."""
+    rows: list[np.ndarray] = []
     for column, values in zip(sequence.schema.columns, sequence.values.T, strict=True):
         if column.column_type.has_categories:
             ones = values == np.arange(len(column.categories))[:, None]
             rows += [*np.where(np.isnan(values), np.nan, ones)]
-            names += map(str, column.categories)
-        elif numeric or not column.column_type.is_number:
+        else:
             rows.append(values.astype(float))
-            names.append(column.name)
-    return np.array(rows), names
-
-
-# Models
-
-
-class Box(NamedTuple):
-    """A part of a model: its title, a text below it, and class, shape and size of its layers."""
-
-    title: str
-    below: str
-    layers: list[tuple[str, str, str]]
-
-
-def architecture_boxes(encoder: Any, decoder: Any) -> list[Box]:
-    """Describe a sequence, an encoder, a code, a decoder and the decoded sequence."""
-    tables = [_layers(model) for model in (encoder, decoder)]
-    sizes = [f"{model.count_params():,} parameters" for model in (encoder, decoder)]
-    return [
-        Box("sequence", _shape(encoder.input_shape), []),
-        Box("encoder", sizes[0], tables[0]),
-        Box("code", f"{encoder.output_shape[-1]} dimensions", []),
-        Box("decoder", sizes[1], tables[1]),
-        Box("sequence", _shape(decoder.output_shape), []),
-    ]
-
-
-def _layers(model: Any) -> list[tuple[str, str, str]]:
-    """Return class, output shape and number of parameters of each layer, at most nine rows."""
-    layers = getattr(model, "layers", ())
-    layers = [layer for layer in layers if type(layer).__name__ != "InputLayer"]
-    if not layers:
-        name = getattr(model, "name", type(model).__name__)
-        raise ParameterError(f"The model {name} has no layers yet. Build it, or fit the estimator.")
-    if len(layers) > MAX_LAYERS:  # leave out layers without parameters, then those in the middle
-        layers = [layer for layer in layers if layer.count_params()]
-    rows = []
-    for layer in layers:
-        inner = getattr(layer, "layer", None) or getattr(layer, "forward_layer", None)
-        name = type(layer).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
-        try:
-            shape = _shape(layer.output.shape)
-        except (AttributeError, ValueError):  # a shared layer, or one whose output is not a tensor
-            shape = ""
-        num = layer.count_params()
-        rows.append((name, shape, f"{num:,}" if num else ""))
-    if len(rows) > MAX_LAYERS:
-        hidden = len(rows) - MAX_LAYERS + 1
-        rows = [*rows[: MAX_LAYERS // 2], (f"{hidden} more", "", ""), *rows[-(MAX_LAYERS // 2) :]]
-    return rows
-
-
-def _shape(shape: Any) -> str:
-    """Format a shape without the batch dimension, such as T × 8; T is an unknown number."""
-    if shape and isinstance(shape[0], tuple | list):
-        shape = shape[0]
-    return " × ".join("T" if size is None else str(size) for size in shape[1:])
+    return np.array(rows)
 
 
 # Text and numbers

@@ -17,8 +17,7 @@ from refold.evaluation import (
 from refold.model import Model
 from refold.plots import charts, code_plane
 from refold.plots.charts import Axis, Chart, in_steps, latent_name, signed, wrong_values
-from refold.report._page import Card, Diagram, Row, Score, Table, Text, TextGroup, Token
-from refold.report._plotly import draw
+from refold.report._page import Card, Row, Score, Table, Text, TextGroup, Token, draw
 from refold.sequences import Schema, Sequences
 
 MAX_TABLE_ROWS = 30  # columns of the data
@@ -106,23 +105,21 @@ def _columns(material: ReportData) -> list[list[str]]:
 
 
 def architecture(material: ReportData) -> list[Card]:
-    """Show the layers of encoder and decoder, and the code between them."""
+    """List the layers of encoder and decoder."""
     # not at the top, because all other cards do without Keras
     from refold.network.keras.build import keras_models
 
     model, specification = material.model, material.model.specification
-    encoder, decoder, *_ = keras_models(model.network).models
-    boxes = charts.architecture_boxes(encoder, decoder)
-    if statistics := model.scaler.num_statistics:
-        below = f"{specification.latent_dim} dimensions + {statistics} for level and spread"
-        boxes[2] = boxes[2]._replace(below=below)
     caption = (
-        "The layers, with their output shapes and numbers of parameters. T is the number of steps."
+        "The layers, with their output shapes and numbers of parameters. T is the number of steps. "
+        f"The code has {in_steps(specification.latent_dim, 'dimension')}"
     )
+    if statistics := model.scaler.num_statistics:
+        caption += f" and {statistics} numbers for level and spread"
     if specification.length_dim:
-        caption += f" Dimension {specification.length_index} of the code holds the length."
+        caption += f". Dimension {specification.length_index} of the code holds the length."
     else:
-        caption += " A small model next to the decoder predicts the length from the code."
+        caption += ". A small model next to the decoder predicts the length from the code."
     if specification.forecast_steps:
         caption += " The second decoder, which forecasts, is not shown."
     if specification.rocket_dim:
@@ -130,7 +127,25 @@ def architecture(material: ReportData) -> list[Card]:
             f" The last {specification.rocket_dim} of the {specification.latent_dim} latent "
             "dimensions are ROCKET features."
         )
-    return [Card("Architecture", caption, [Diagram(boxes)])]
+    encoder, decoder, *_ = keras_models(model.network).models
+    rows = [*_layers("encoder", encoder), *_layers("decoder", decoder)]
+    return [Card("Architecture", caption, [Table(["part", "layer", "output", "parameters"], rows)])]
+
+
+def _layers(part: str, model: Any) -> list[list[str]]:
+    """Return a table row for each layer of a Keras model, and one for the whole."""
+    rows = [[part, "all layers", "", f"{model.count_params():,}"]]
+    for layer in model.layers:
+        try:
+            sizes = layer.output.shape[1:]
+        except (AttributeError, ValueError):  # a shared layer, or one whose output is not a tensor
+            sizes = ()
+        shape = " × ".join("T" if size is None else str(size) for size in sizes)
+        inner = getattr(layer, "layer", None) or getattr(layer, "forward_layer", None)
+        name = type(layer).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
+        number = layer.count_params()
+        rows.append(["", name, shape, f"{number:,}" if number else ""])
+    return rows
 
 
 def losses(material: ReportData) -> list[Card]:
@@ -405,7 +420,6 @@ def latent_cards(material: ReportData) -> list[Card]:
 def _effects(material: ReportData, dimensions: LatentDimensions) -> Card:
     model, specification = material.model, material.model.specification
     num_dimensions = len(dimensions.names)
-    variance = dimensions.deviation**2
     inactive = None
     measure = "the mean squared change, in units of the variance of the training data"
     if not model.schema.numeric.any():
@@ -417,11 +431,12 @@ def _effects(material: ReportData, dimensions: LatentDimensions) -> Card:
         )
     caption = (
         "How much the decoded sequence changes if one latent dimension alone changes by one "
-        f"standard deviation, largest change first: {measure}."
+        f"standard deviation, largest change first: {measure}. Point at a bar to see the variance "
+        "of the dimension and the columns that it changes most."
     )
     if model.active_dimensions is not None:
         inactive = np.arange(num_dimensions) < specification.latent_dim
-        inactive &= variance <= ACTIVE
+        inactive &= dimensions.deviation**2 <= ACTIVE
         caption += (
             f" In training, {model.active_dimensions} of {specification.latent_dim} "
             f"dimensions of this variational model were active, with a variance above {ACTIVE}. "
@@ -429,27 +444,15 @@ def _effects(material: ReportData, dimensions: LatentDimensions) -> Card:
         )
     if num_dimensions > charts.MAX_BARS:
         caption += f" {charts.MAX_BARS} of {num_dimensions} dimensions are shown."
-    bars = {
-        "effect": (dimensions.total, "change per standard deviation"),
-        "variance": (variance, "variance over the data"),
-    }
-    views = []
-    for button, (values, title) in bars.items():
-        chart = charts.latent_bars(
-            dimensions,
-            values,
-            title,
-            latent_dim=specification.latent_dim,
-            rocket_dim=specification.rocket_dim,
-            length_dim=specification.length_dim,
-            inactive=inactive,
-        )
-        views.append(draw(chart, 300, button))
-    if model.schema.num_columns > 1 and num_dimensions > 1:
-        caption += " By column: the change of each column."
-        chart = charts.latent_cells(dimensions, model.schema.names)
-        views.append(draw(chart, 110 + 21 * len(chart.y.ticks), "by column"))
-    return Card("Latent dimensions", caption, views, switch=True)
+    chart = charts.latent_bars(
+        dimensions,
+        model.schema.names,
+        latent_dim=specification.latent_dim,
+        rocket_dim=specification.rocket_dim,
+        length_dim=specification.length_dim,
+        inactive=inactive,
+    )
+    return Card("Latent dimensions", caption, [draw(chart, 300)])
 
 
 def _sweeps(material: ReportData, dimensions: LatentDimensions) -> Card:

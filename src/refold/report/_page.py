@@ -1,6 +1,8 @@
-"""The HTML page: its building blocks and results, and writing it as one file with plotly.js."""
+"""The HTML page: its building blocks, its file with plotly.js, and charts for Plotly."""
 
+import html
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +10,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from refold._support.optional_imports import optional
-from refold._support.output import short_number
+from refold._support.output import number_text, short_number
 from refold.evaluation import as_percent
+from refold.plots.charts import RAMP, Axis, Chart, Marks
 from refold.sequences import atomic_writer
 
 PACKAGES = ("jinja2", "plotly")
-SHORT = 26  # characters of a row that fits into a third of the width
 
 Quantity = Literal["nmse", "accuracy", "exact"]
 MEANINGS = {
@@ -55,12 +60,6 @@ class Text:
     name: str = ""
     kind: str = "text"
 
-    @property
-    def short(self) -> bool:
-        """Whether groups fit side by side."""
-        rows = [tokens for group in self.groups for _, tokens in group.rows]
-        return max((sum(len(token) for token, _ in row) for row in rows), default=0) <= SHORT
-
 
 @dataclass(frozen=True)
 class Table:
@@ -73,22 +72,12 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Diagram:
-    """Boxes in a row, with an arrow from each to the next."""
-
-    # a title, the text below it, and the rows of a table
-    boxes: Sequence[tuple[str, str, Sequence[Sequence[str]]]]
-    name: str = ""
-    kind: str = "diagram"
-
-
-@dataclass(frozen=True)
 class Card:
     """A titled block of the page, with a caption and one or more views."""
 
     title: str
     caption: str
-    views: Sequence[Plot | Text | Table | Diagram]
+    views: Sequence[Plot | Text | Table]
     switch: bool = False  # whether buttons switch between views, which else are all shown
 
 
@@ -243,3 +232,152 @@ def write_page(
     )
     with atomic_writer(Path(path)) as stream:
         stream.write(page.encode("utf-8", "replace"))
+
+
+# Charts of Plotly; `page.js` has the colors of light and dark
+
+LINE_STYLES: dict[str, dict[str, Any]] = {
+    "": {"line": {"width": 2}},
+    "dot": {"line": {"width": 2, "dash": "dot"}},
+    "original": {"line": {"width": 5}, "opacity": 0.3},
+    "reconstruction": {"line": {"width": 1.6}},
+    "thin dots": {"line": {"width": 1.2, "dash": "dot"}, "opacity": 0.9},
+}
+POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
+MAX_POINTS = 1000  # of a line
+MAX_TICKS = 12  # whole numbers that each have a tick
+MAX_TEXT, MAX_HOVER = 48, 200  # characters
+MAX_TITLE, MAX_SUBTITLE = 32, 38  # characters above a panel
+ROW_GAP = 0.35  # share of the height of a panel, for ticks and titles
+
+
+def draw(
+    charts: Chart | Sequence[Chart], height: int, name: str = "", *, columns: int = 1, **layout: Any
+) -> Plot:
+    """Return a chart, or several with axes of their own, as a figure of the page."""
+    panels = [charts] if isinstance(charts, Chart) else charts
+    traces, axes = [], {}
+    for i, chart in enumerate(panels):
+        number = str(i + 1) if i else ""
+        size = float(np.clip(180 / np.sqrt(max(1, sum(len(m.x) for m in chart.marks))), 5, 9))
+        for marks in chart.marks:
+            shown = i == 0 and chart.has_legend and bool(marks.name)
+            place = {"xaxis": f"x{number}", "yaxis": f"y{number}", "showlegend": shown}
+            traces.append(_trace(marks, chart, size) | place)
+        last = i >= len(panels) - columns
+        x_grid = chart.grid != "y" and not chart.title
+        axes[f"xaxis{number}"] = _axis(chart.x, titled=last, grid=x_grid)
+        axes[f"yaxis{number}"] = _axis(chart.y, grid=chart.grid != "x")
+        _fit_axes(axes[f"xaxis{number}"], axes[f"yaxis{number}"], chart)
+    first = panels[0]
+    top = 40  # room for a legend and the buttons
+    legend: dict[str, Any] = {"x": 0, "y": 1.02, "yanchor": "bottom", "orientation": "h"}
+    if first.title:
+        top = 56 if first.subtitle else 40
+        legend |= {"y": -56 / (height - 120), "yanchor": "top"}
+        rows = -(-len(panels) // columns)
+        grid = {"rows": rows, "columns": columns, "pattern": "independent", "ygap": ROW_GAP}
+        layout |= {"grid": grid, "annotations": _titled(panels)}
+    elif first.grid is None:  # points may be anywhere
+        legend = {"x": 1.01, "y": 1, "yanchor": "top", "itemsizing": "constant"}
+    legend["title"] = {"text": plain(first.legend)}
+    margin = {"l": 10, "r": 10, "t": top, "b": 10}
+    base = {"height": height, "margin": margin, "legend": legend, "barmode": "overlay"}
+    return Plot(traces, base | axes | layout, name)
+
+
+def _trace(marks: Marks, chart: Chart, size: float) -> dict[str, Any]:
+    every = -(-len(marks.x) // MAX_POINTS) if marks.kind == "lines" else 1
+    x, y = numbers(marks.x[:: every or 1]), numbers(marks.y[:: every or 1])
+    trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": plain(marks.name)}
+    if marks.hover:
+        trace |= {"hoverinfo": "text", "hovertext": [_hover(text) for text in marks.hover]}
+    if marks.quantity:
+        said = f"{plain(marks.quantity, MAX_HOVER)}: %{{text}}<extra>{chart.x.title} %{{x}}</extra>"
+        trace |= {"hovertemplate": said, "text": [number_text(value) for value in y]}
+    if marks.group:
+        trace |= {"legendgroup": plain(marks.group)}
+        trace |= {"visible": "legendonly"} if marks.hidden else {}
+    if marks.kind == "bars":
+        trace |= {"type": "bar", "width": marks.size, "marker": {"color": marks.color}}
+        return trace | ({"x": y, "y": x, "orientation": "h"} if chart.horizontal else {})
+    if marks.kind == "lines":
+        style = LINE_STYLES[marks.style]
+        trace |= style | {"line": {"color": marks.color} | style["line"]}
+        return trace | {"mode": "lines+markers" if len(x) < 3 else "lines"}
+    marker: dict[str, Any] = {"size": size, "opacity": 0.8, "color": marks.color}
+    if marks.style:
+        marker |= {"size": 11, "opacity": 1, "symbol": POINT_STYLES[marks.style]}
+        marker["line"] = {"width": 2, "color": marks.color}
+        trace["cliponaxis"] = False
+    elif not isinstance(marks.color, str):
+        ramp = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]
+        bar = {"thickness": 12, "outlinewidth": 0, "exponentformat": "none"}
+        bar["title"] = {"text": plain(chart.legend)}
+        marker |= {"color": numbers(marks.color), "showscale": True}
+        marker |= {"colorscale": ramp, "colorbar": bar}
+    return trace | {"mode": "markers", "marker": marker}
+
+
+def _axis(axis: Axis, *, grid: bool, titled: bool = True) -> dict[str, Any]:
+    """Return the layout of an axis."""
+    layout: dict[str, Any] = {"title": {"text": plain(axis.title) if titled else ""}}
+    layout |= {"showgrid": grid, "zeroline": axis.from_zero}
+    if axis.ticks:
+        places = [*range(len(axis.ticks))]
+        names = [plain(name) for name in axis.ticks]
+        layout |= {"tickmode": "array", "tickvals": places, "ticktext": names}
+    if axis.from_zero:
+        layout["rangemode"] = "tozero"
+    return layout
+
+
+def _fit_axes(x: dict[str, Any], y: dict[str, Any], chart: Chart) -> None:
+    """Choose the directions of two axes, and ticks that depend on the data."""
+    if chart.horizontal:
+        y["autorange"] = "reversed"
+    if chart.y.log:
+        y |= {"type": "log", "dtick": "D2"}  # ticks at 1, 2 and 5
+    span = np.ptp(np.concatenate([marks.x for marks in chart.marks]))
+    if chart.x.whole and span <= (MAX_TICKS / 3 if chart.title else MAX_TICKS):
+        x["dtick"] = 1
+    if chart.title:
+        y["nticks"] = 5
+
+
+def _titled(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+    """Return the titles of panels as annotations."""
+    titles = []
+    for i, chart in enumerate(charts):
+        number = str(i + 1) if i else ""
+        text = f"<b>{plain(chart.title, MAX_TITLE)}</b>"
+        text += f"<br>{plain(chart.subtitle, MAX_SUBTITLE)}" if chart.subtitle else ""
+        titles.append({"text": text, "hovertext": plain(chart.subtitle, MAX_HOVER)})
+        titles[-1] |= {"x": 0, "xref": f"x{number} domain", "xanchor": "left", "align": "left"}
+        titles[-1] |= {"y": 1, "yref": f"y{number} domain", "yanchor": "bottom"}
+        titles[-1] |= {"showarrow": False, "font": {"size": 12.5}}
+    return titles
+
+
+def numbers(values: ArrayLike) -> list[Any]:
+    """Return numbers with few digits; None is a value that is not finite."""
+    array = np.asarray(values)
+    if array.dtype.kind in "iu":
+        return array.tolist()
+    return [
+        float(f"{value:.7g}") if math.isfinite(value) else None
+        for value in array.astype(float).tolist()
+    ]
+
+
+def plain(text: object, max_length: int = MAX_TEXT) -> str:
+    """Return text escaped for Plotly, and shortened if it is long."""
+    text = " ".join(str(text).split())
+    if len(text) > max_length:
+        text = f"{text[: max_length - 1]}…"
+    return html.escape(text, quote=False).replace("%{", "%&#123;")  # a hover template would fill it
+
+
+def _hover(text: str) -> str:
+    first, *others = (plain(line, MAX_HOVER) for line in text.split("\n"))
+    return "<br>".join([f"<b>{first}</b>", *others])

@@ -1,7 +1,6 @@
 """Search among the codes of sequences, and clusters of codes.
 
-An `Index` is a file of DuckDB on a local disk, and needs the extra ``search``.
-Clusters need scikit-learn only.
+An `Index` is an Arrow file on a local disk. Clusters need scikit-learn.
 """
 
 from refold.search._clusters import Clusters as Clusters
@@ -10,6 +9,5 @@ from refold.search._index import Hits as Hits
 from refold.search._index import Index as Index
 from refold.search._index import draw as draw
 from refold.search._store import Nearest as Nearest
-from refold.search._store import load_duckdb as load_duckdb
 from refold.search._store import nearest as nearest
 from refold.search._store import squared_norms as squared_norms

@@ -86,11 +86,11 @@ class Hits:
 
 
 class Index:
-    """Codes of sequences in a DuckDB file, with ids and metadata, to search in.
+    """Codes of sequences in a file, with ids and metadata, to search in.
 
-    Call `Index.create` or `Index.open`. A file holds all rows of a call or none of them. It has one
-    writer at a time, and any number of readers. A search holds the rows in memory and computes
-    every distance. It reads them again if the file has changed.
+    Call `Index.create` or `Index.open`. The file is an Arrow IPC file. It holds all rows of a call
+    or none of them, and has one writer at a time and any number of readers. A search holds the rows
+    in memory and computes every distance. It reads them again if the file has changed.
 
     Distances are measured on features of the sequences or on their codes. Features are principal
     components of pooled convolutions, as in MultiRocket [1]_, of amplitudes of frequencies, and of
@@ -124,7 +124,7 @@ class Index:
         self.path = store.name
         self.model, self.verbose = model, verbose
         self.distance = facts.distance
-        self._store, self._schema = store, facts.schema
+        self._store, self._facts = store, facts
         self._features = None if facts.features is None else SequenceFeatures(facts.features)
 
     @classmethod
@@ -169,12 +169,11 @@ class Index:
             store.check_free()
             source = RowSource(model, X, codes, ids, verbose=verbose)
             table = metadata_of(metadata, len(source))
-            store.check_types(table.schema)
-            schema = table.schema.insert(0, pa.field("id", new_ids(source.ids).type))
+            new_ids(source.ids)  # checks them before the work
             features = source.fit_features() if distance == "features" else None
             arrays = None if features is None else features.arrays
-            facts = Facts(model.hash, distance, schema.remove_metadata(), arrays)
-            store.create(new_rows(source, features, table), facts)
+            facts = Facts(model.hash, distance, arrays)
+            store.write(new_rows(source, features, table), facts)
         return cls(model, store, facts, verbose)
 
     @classmethod
@@ -201,20 +200,15 @@ class Index:
         return cls(model, store, facts, verbose)
 
     def __len__(self) -> int:
-        return self._store.count()
+        return len(self.rows.ids)
 
     def __repr__(self) -> str:
         return f"Index({len(self)} rows, distance={self.distance!r})"
 
     @property
-    def metadata_names(self) -> list[str]:
-        """Names of the columns of metadata."""
-        return self._schema.names[1:]
-
-    @property
     def rows(self) -> IndexRows:
         """All rows, in memory: a table of ids and metadata, codes, and vectors."""
-        return self._store.rows(self._schema)
+        return self._store.rows()
 
     def add(
         self,
@@ -235,23 +229,30 @@ class Index:
             Replace rows. By default, an id that is in the index already is an error.
         """
         source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
-        table = metadata_of(metadata, len(source), self._schema)
-        added = new_ids(source.ids, self._schema.field("id").type)
         with self._store.writing():
-            present = [] if replace else self._store.present(added)
-            if len(present):
+            rows = self.rows
+            table = metadata_of(metadata, len(source), rows.table.schema)
+            added = new_ids(source.ids, rows.ids.type)
+            is_present = _compute.is_in(rows.ids, added)
+            present = rows.ids.filter(is_present)
+            if len(present) and not replace:
                 more = f" and {len(present) - 1} more" if len(present) > 1 else ""
                 raise ParameterError(
                     f"The id {present[0].as_py()!r}{more} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
-            rows = new_rows(source, self._features, table)
-            self._store.add(rows, added, replace=replace)
+            new = new_rows(source, self._features, table)
+            kept = rows.stored.filter(_compute.invert(is_present))
+            self._store.write(pa.concat_tables([kept, new]), self._facts)
 
     def remove(self, ids: ArrayLike) -> int:
         """Remove the rows with these ids, and return how many there were; others are ignored."""
         with self._store.writing():
-            return self._store.remove(as_ids(ids, self._schema.field("id").type))
+            rows = self.rows
+            is_removed = _compute.is_in(rows.ids, as_ids(ids, rows.ids.type))
+            kept = rows.stored.filter(_compute.invert(is_removed))
+            self._store.write(kept, self._facts)
+            return len(rows.ids) - len(kept)
 
     def search(
         self,
@@ -288,7 +289,7 @@ class Index:
         candidates: Any = slice(None) if where is None else matches(where, rows.table)
         queried = None if ids is None else self._numbers(rows, ids)
         if queried is not None:
-            query_names = _array(rows.ids.take(pa.array(queried)))
+            query_names = np.array(rows.ids.take(pa.array(queried)).to_pylist())
             query_codes, vectors = rows.codes[queried], rows.vectors[queried]
         else:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
@@ -315,25 +316,6 @@ class Index:
         offsets = np.cumsum(counts, dtype=int)
         return Hits(query_names, pa.table(columns), rows.codes[joined], query_codes, offsets)
 
-    def codes(self, ids: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return codes and their ids, of the rows with these ids or of all rows.
-
-        Parameters
-        ----------
-        ids : sequence of int or str, optional
-            By default all.
-
-        Returns
-        -------
-        codes : array of float32 of shape (n_rows, width of the code)
-        ids : array of shape (n_rows,)
-        """
-        rows = self.rows
-        if ids is None:
-            return rows.codes.copy(), _array(rows.ids)
-        numbers = self._numbers(rows, ids)
-        return rows.codes[numbers], _array(rows.ids.take(pa.array(numbers)))
-
     def _numbers(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
         """Return the numbers of the rows with these ids (n_ids,)."""
         wanted = as_ids(ids, rows.ids.type)
@@ -346,11 +328,6 @@ class Index:
                 f"There is no row with the id {missing!r} in the index {self.path!r}. Check the id."
             )
         return numbers[positions.to_numpy()]
-
-
-def _array(ids: pa.Array) -> np.ndarray:
-    """Return ids as an array of integers or of text."""
-    return np.array(ids.to_pylist())
 
 
 def draw(

@@ -19,7 +19,6 @@ from refold.network.packed.rows import encoded_blocks
 from refold.network.specification import Specification
 from refold.search._features import Described, SequenceFeatures
 from refold.sequences import Sequences, codes_to_arrow
-from refold.sequences.types import COLUMN_TYPES
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
@@ -37,8 +36,6 @@ _SAMPLE, _MIN_SAMPLE = 1024, 2
 _SAMPLE_STEPS = 2_000_000
 # Share of the steps at which a column must have a value. Otherwise, all of it counts as missing.
 _OBSERVED = 0.5
-# Most steps of a gap that is interpolated.
-_SHORT = 4
 
 
 class RowSource:
@@ -171,38 +168,24 @@ def _described(
 
 
 def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequences, np.ndarray]:
-    """Fill gaps from the steps around them, and return the columns with too few values."""
-    # Short gaps of numbers are interpolated. Other gaps mirror the observed steps next to them: a
-    # constant or a line would make sequences with long gaps alike.
+    """Fill gaps with the nearest observed step, and return the columns with too few values."""
     offsets, lengths, absent = scaled.offsets, scaled.lengths, np.isnan(scaled.values)
     if not absent.any():
         return scaled, np.zeros((len(scaled), absent.shape[1]), bool)
     counts = packed.segment_sum((~absent).astype(np.float32), offsets)
-    missing, values = counts < _OBSERVED * lengths[:, None], np.array(scaled.values)
+    missing = counts < _OBSERVED * lengths[:, None]
     of_step = np.repeat(np.arange(len(scaled)), lengths)
-    for column, column_type in enumerate(specification.column_types):
-        x = values[:, column]
-        x[missing[of_step, column]] = specification.num_categories[column]  # 0 or unknown
+    # 0, or the category that stands for unknown ones
+    values = np.where(missing[of_step], specification.num_categories, scaled.values)
+    for x in values.T:
         gaps, seen = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
-        if not len(gaps):
-            continue
         # numbers of observed steps: those of the same sequence, and those next to the gap
         first, end = (np.searchsorted(seen, offsets[of_step[gaps] + i]) for i in (0, 1))
         right = np.searchsorted(seen, gaps)
-        left = right - 1
-        to_left, to_right = gaps - seen[left], seen[np.minimum(right, len(seen) - 1)] - gaps
-        to_left = np.where(left < first, len(x), to_left)
-        to_right = np.where(right >= end, len(x), to_right)
-        near = np.where(to_left <= to_right, left - to_left + 1, right + to_right - 1)
-        turn = (near - first) % (2 * (end - first))
-        filled = x[seen[first + np.minimum(turn, 2 * (end - first) - 1 - turn)]]
-        short = to_left + to_right <= _SHORT + 1
-        if COLUMN_TYPES[column_type].is_number and short.any():
-            share = (to_left / (to_left + to_right))[short]
-            before, after = x[seen[left[short]]], x[seen[right[short]]]
-            filled[short] = (1 - share) * before + share * after
-        x[gaps] = filled
-    return scaled.with_values(values), missing
+        left, right = np.maximum(right - 1, first), np.minimum(right, end - 1)
+        is_left = np.abs(gaps - seen[left]) <= np.abs(seen[right] - gaps)
+        x[gaps] = x[seen[np.where(is_left, left, right)]]
+    return scaled.with_values(values.astype(scaled.values.dtype)), missing
 
 
 # Ids and metadata
@@ -278,11 +261,10 @@ def _described_columns(schema: pa.Schema) -> str:
 
 def new_rows(source: RowSource, features: SequenceFeatures | None, metadata: pa.Table) -> pa.Table:
     """Return rows as a table with the columns of an index."""
-    # Others wait while rows are written, so nothing is written before all of them are encoded.
     codes, vectors = source.read(features)
     rows = codes_to_arrow(codes, source.ids)
+    columns = {"id": rows["id"]} | {name: metadata[name] for name in metadata.column_names}
+    columns["code"] = rows["code"]
     if features is not None:  # otherwise the vectors are the codes
-        rows = rows.append_column("vector", codes_to_arrow(vectors)["code"])
-    for number, values in enumerate(metadata.columns):
-        rows = rows.append_column(f"m{number}", values)
-    return rows
+        columns["vector"] = codes_to_arrow(vectors)["code"]
+    return pa.table(columns)

@@ -1,9 +1,9 @@
 """Conditions on the rows of an index: a small grammar, which Arrow evaluates."""
 
-import math
 import re
-from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
@@ -17,19 +17,17 @@ from refold.errors import ParameterError, argument
 _compute: Any = pyarrow.compute
 
 _TEXT = Rule("text such as \"site = 'north'\"", lambda value: isinstance(value, str))
-# Levels of a condition, which are as many levels of calls here, and wildcards of a pattern.
-_MAX_DEPTH, _MAX_WILDCARDS = 32, 100
 # Characters of the condition that an error shows.
 _SHOWN = 40
 
+# Space is left out.
 _TOKEN = re.compile(
     r"""(?P<number>[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
     |(?P<text>'[^']*(?:''[^']*)*')
     |(?P<quoted>"[^"]*(?:""[^"]*)*")
     |(?P<word>[^\W\d]\w*)
     |(?P<symbol>==|!=|<>|<=|>=|[=<>(),])
-    |(?P<space>\s+)
-    |(?P<other>.)""",
+    |(?P<other>\S)""",
     re.VERBOSE,
 )
 _OPERATORS: dict[str, Any] = {
@@ -45,46 +43,21 @@ _OPERATORS: dict[str, Any] = {
 _CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
 # Words that are columns only in quotes.
 _RESERVED = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_CONSTANTS])
-_TICKS = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}  # of a second
 
-
-class _Kind(NamedTuple):
-    """What the values of a column are."""
-
-    fits: Any  # a function of a type of Arrow
-    literals: tuple[type, ...]  # that the values can be compared with
-    example: str
-
-
-_BOOLEAN = _Kind(pa.types.is_boolean, (bool,), "TRUE or FALSE")
-_NUMBER = _Kind(
-    lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
-    (int, float),
-    "a number",
-)
-_STRING = _Kind(
-    lambda t: pa.types.is_string(t) or pa.types.is_large_string(t), (str,), "text in single quotes"
-)
-_DATE = _Kind(pa.types.is_date, (date,), "a date such as DATE '2024-05-01'")
-_TIME = _Kind(
-    pa.types.is_timestamp, (date, datetime), "a time such as TIMESTAMP '2024-05-01 12:00:00'"
-)
-_KINDS = (_BOOLEAN, _NUMBER, _STRING, _DATE, _TIME)
-
-Literal: TypeAlias = bool | int | float | Fraction | str | date | None
-# For each row, whether a condition is true; null if it is unknown. A scalar is the same for all.
+# For each row, whether a condition is true; null if it is unknown, as in SQL.
 Truth: TypeAlias = Any
-
-# Neither true nor false, as in SQL.
-_UNKNOWN = pa.nulls(1, pa.bool_())[0]
 
 
 def matches(where: str, table: pa.Table) -> np.ndarray:
     """Return the numbers of the rows that meet a condition on their columns (n_matches,)."""
     check("where", where, _TEXT)
-    truth = _Parser(where, table).condition()
-    is_match = _compute.and_kleene(np.ones(len(table), bool), truth)
-    return np.flatnonzero(_compute.fill_null(is_match, fill_value=False))
+    try:
+        truth = _Parser(where, table).condition()
+    except RecursionError as error:
+        raise ParameterError(
+            f"{argument('where')} has too many levels of parentheses and NOT. Write fewer."
+        ) from error
+    return np.flatnonzero(_compute.fill_null(truth, fill_value=False))
 
 
 class _Token(NamedTuple):
@@ -100,57 +73,37 @@ class _Token(NamedTuple):
 class _NamedColumn(NamedTuple):
     """A column that a condition names."""
 
-    token: _Token
     described: str
-    kind: _Kind | None  # None if values cannot be compared
-    values: Any  # an array of Arrow, in which times are integers, ticks since 1970
-    ticks: int | None  # of a second
+    values: Any  # an array of Arrow
 
     @classmethod
-    def of(cls, token: _Token, name: str, values: pa.ChunkedArray) -> "_NamedColumn":
-        described, ticks = f"The column {name!r} has the type {values.type}.", None
+    def of(cls, name: str, values: pa.ChunkedArray) -> "_NamedColumn":
+        described = f"the column {name!r} of the type {values.type}"
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
-        kind = next((kind for kind in _KINDS if kind.fits(values.type)), None)
-        if pa.types.is_decimal(values.type):
+        elif pa.types.is_decimal(values.type):
             values = values.cast(pa.float64())
         elif pa.types.is_floating(values.type):  # NaN is a missing value
-            nothing = pa.nulls(1, values.type)[0]
-            values = _compute.if_else(_compute.is_nan(values), nothing, values)
-        elif kind is _TIME:
-            values, ticks = values.cast(pa.int64()), _TICKS[values.type.unit]
-        return cls(token, described, kind, values, ticks)
+            missing = pa.nulls(1, values.type)[0]
+            values = _compute.if_else(_compute.is_nan(values), missing, values)
+        elif pa.types.is_timestamp(values.type):  # in UTC, as literals are
+            values = values.cast(pa.timestamp("us"), safe=False)
+        return cls(described, values)
 
-    def compared(self, sign: str, literal: Literal) -> Truth:
-        """Compare all values with a literal."""
-        if literal is None:
-            return _UNKNOWN
-        values, exact = self.values, self._exact(literal)
-        if exact is None:  # a fraction among integers, or a number that is beyond all of them
-            number: Any = literal
-            values = values.cast(pa.float64(), safe=False)
-            exact = float(number) if abs(number) < 2**53 else math.copysign(math.inf, number)
-        return _OPERATORS[sign](values, pa.scalar(exact, values.type))
-
-    def among(self, literals: list[Literal]) -> Truth:
-        """Return which values are equal to one of some literals."""
-        exact = [self._exact(literal) for literal in literals if literal is not None]
-        some = pa.array([value for value in exact if value is not None], self.values.type)
-        among = _compute.is_in(self.values, some)
-        if None in literals:
-            among = _compute.or_kleene(among, _UNKNOWN)
-        return _compute.if_else(_compute.is_valid(self.values), among, _UNKNOWN)
-
-    def _exact(self, literal: Any) -> Any:
-        """Return a literal in the type of the column, or None if the type does not have it."""
-        data_type = self.values.type
-        if pa.types.is_floating(data_type):
-            return float(literal)
-        if not pa.types.is_integer(data_type):
-            return literal
-        limits = np.iinfo(data_type.to_pandas_dtype())
-        is_inside = int(limits.min) <= literal <= int(limits.max)
-        return int(literal) if is_inside and literal == int(literal) else None
+    def compared(self, sign: str, value: Any) -> Truth:
+        """Compare all values with one, or raise an error if the types do not fit."""
+        values, data_type = self.values, self.values.type
+        if value is not None and isinstance(value, bool) != pa.types.is_boolean(data_type):
+            raise TypeError
+        if pa.types.is_floating(data_type) and isinstance(value, int):
+            value = float(value)
+        elif pa.types.is_integer(data_type) and isinstance(value, float):
+            values, data_type = values.cast(pa.float64(), safe=False), pa.float64()
+        elif pa.types.is_integer(data_type):
+            data_type = pa.int64()
+        # Arrow compares dates with times
+        scalar = pa.scalar(value, None if isinstance(value, date) else data_type)
+        return _OPERATORS[sign](values, scalar)
 
 
 # A condition is never passed on as text. Each part is evaluated with functions of Arrow when it is
@@ -170,9 +123,12 @@ class _Parser:
     """Recursive descent through the tokens of a condition."""
 
     def __init__(self, where: str, table: pa.Table) -> None:
-        self._where, self._table = where, table
-        self._tokens, self._next = self._split(), 0
-        self._depth = 0
+        self._table, self._next = table, 0
+        self._tokens = [
+            _Token(str(match.lastgroup), match.group(), match.start())
+            for match in _TOKEN.finditer(where)
+        ]
+        self._tokens.append(_Token("end", "", len(where)))
 
     def condition(self) -> Truth:
         """Read and evaluate the whole text."""
@@ -180,30 +136,6 @@ class _Parser:
         if self._token.kind != "end":
             self._expected("AND, OR or the end")
         return truth
-
-    def _split(self) -> list[_Token]:
-        if half := re.search("[\ud800-\udfff]", self._where):
-            self._fail(half.start(), f"{half.group()!r} is half of a character.")
-        tokens = []
-        for match in _TOKEN.finditer(self._where):
-            text = match.group()
-            if match.lastgroup == "other":
-                is_quote = text in "'\""
-                reason = f"The quote {text} is not closed." if is_quote else f"Unexpected {text!r}."
-                self._fail(match.start(), reason)
-            if match.lastgroup != "space":
-                tokens.append(_Token(str(match.lastgroup), text, match.start()))
-        return [*tokens, _Token("end", "", len(self._where))]
-
-    def _fail(self, place: _Token | int, reason: str) -> NoReturn:
-        position = place.position if isinstance(place, _Token) else place
-        raise ParameterError(
-            f"{argument('where')} is not valid at character {position + 1}: {reason}"
-        )
-
-    def _expected(self, what: str, token: _Token | None = None) -> NoReturn:
-        token = token or self._token
-        self._fail(token, f"Expected {what}. Got {token.shown}.")
 
     # tokens
 
@@ -215,20 +147,27 @@ class _Parser:
         self._next += 1
         return self._tokens[self._next - 1]
 
-    def _is(self, *words: str) -> bool:
-        """Return whether the next tokens are these keywords or symbols."""
-        ahead = self._tokens[self._next : self._next + len(words)]
-        return [t.text.upper() for t in ahead if t.kind in ("word", "symbol")] == [*words]
-
     def _accept(self, word: str) -> bool:
         """Skip the next token if it is this keyword or symbol."""
-        if accepted := self._is(word):
-            self._next += 1
+        token = self._token
+        accepted = token.kind in ("word", "symbol") and token.text.upper() == word
+        self._next += accepted
         return accepted
 
-    def _expect(self, word: str, what: str | None = None) -> None:
+    def _expect(self, word: str, expected: str | None = None) -> None:
         if not self._accept(word):
-            self._expected(what or word)
+            self._expected(expected or word)
+
+    def _expected(self, expected: str) -> NoReturn:
+        token = self._token
+        if token.text in ("'", '"'):
+            self._fail(token, f"The quote {token.text} is not closed.")
+        self._fail(token, f"Expected {expected}. Got {token.shown}.")
+
+    def _fail(self, token: _Token, reason: str) -> NoReturn:
+        raise ParameterError(
+            f"{argument('where')} is not valid at character {token.position + 1}: {reason}"
+        )
 
     # conditions
 
@@ -245,21 +184,13 @@ class _Parser:
         return truth
 
     def _not(self) -> Truth:
-        if not (self._is("NOT") or self._is("(")):
-            return self._comparison()
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            self._fail(
-                self._token, f"There are more than {_MAX_DEPTH} levels of parentheses and NOT."
-            )
         if self._accept("NOT"):
-            truth = _compute.invert(self._not())
-        else:
-            self._expect("(")
+            return _compute.invert(self._not())
+        if self._accept("("):
             truth = self._or()
             self._expect(")", "AND, OR or )")
-        self._depth -= 1
-        return truth
+            return truth
+        return self._comparison()
 
     def _comparison(self) -> Truth:
         column = self._column()
@@ -268,42 +199,48 @@ class _Parser:
             self._expect("NULL")
             valid = _compute.is_valid(column.values)
             return valid if negative else _compute.invert(valid)
-        if column.kind is None:
-            reason = f"{column.described} It can only be tested with IS NULL."
-            self._fail(column.token, reason)
         if self._token.text in _OPERATORS:
-            return column.compared(self._take().text, self._literal(column))
-        negative = any(self._is("NOT", word) for word in ("IN", "BETWEEN", "LIKE"))
-        if negative:
-            self._take()
+            return self._compare(column, self._take().text)
+        negative = self._accept("NOT")
         if self._accept("IN"):
-            truth = column.among(self._list(column))
+            self._expect("(")
+            truth = self._compare(column, "=")
+            while self._accept(","):
+                truth = _compute.or_kleene(truth, self._compare(column, "="))
+            self._expect(")", "a comma or )")
         elif self._accept("BETWEEN"):
-            low = self._literal(column)
+            truth = self._compare(column, ">=")
             self._expect("AND")
-            high = self._literal(column)
-            truth = _compute.and_kleene(column.compared(">=", low), column.compared("<=", high))
+            truth = _compute.and_kleene(truth, self._compare(column, "<="))
         elif self._accept("LIKE"):
-            truth = self._like(column)
-        elif column.kind is _BOOLEAN:
+            token = self._token
+            if token.kind != "text":
+                self._expected("a pattern in single quotes")
+            with self._comparing(column, token):
+                truth = _compute.match_like(column.values, _unquoted(self._take().text))
+        elif pa.types.is_boolean(column.values.type) and not negative:
             truth = column.values
         else:
             self._expected("a comparison such as =, <, IN, BETWEEN, LIKE or IS NULL")
         return _compute.invert(truth) if negative else truth
 
-    def _like(self, column: _NamedColumn) -> Truth:
+    def _compare(self, column: _NamedColumn, sign: str) -> Truth:
+        """Compare a column with the next literal."""
         token = self._token
-        if column.kind is not _STRING:
-            self._fail(column.token, f"LIKE needs a column of text. {column.described}")
-        if token.kind != "text":
-            self._expected("a pattern in single quotes")
-        # a backslash before another character stands for itself
-        parts = re.findall(r"\\[%_\\]|.", _unquoted(self._take().text), re.DOTALL)
-        wildcards = {"%": ".*", "_": "."}
-        if sum(part in wildcards for part in parts) > _MAX_WILDCARDS:
-            self._fail(token, f"The pattern has more than {_MAX_WILDCARDS} of % and _.")
-        pattern = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)
-        return _compute.match_substring_regex(column.values, f"(?s)^{pattern}$")
+        value = self._literal()
+        with self._comparing(column, token):
+            return column.compared(sign, value)
+
+    @contextmanager
+    def _comparing(self, column: _NamedColumn, token: _Token) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, TypeError, UnicodeError):  # such as half of a character
+            self._fail(
+                token,
+                f"{token.shown} cannot be compared with {column.described}. Write numbers as 2.5, "
+                "text as 'north', and times as DATE '2024-05-01' or TIMESTAMP '2024-05-01 12:00'.",
+            )
 
     # columns and literals
 
@@ -320,67 +257,48 @@ class _Parser:
                 f"There is no column {name!r:.{_SHOWN}}. The columns are {', '.join(names)}; "
                 "write text in single quotes, as in site = 'north'.",
             )
-        return _NamedColumn.of(self._take(), name, self._table[name])
+        self._take()
+        return _NamedColumn.of(name, self._table[name])
 
-    def _list(self, column: _NamedColumn) -> list[Literal]:
-        self._expect("(")
-        literals = [self._literal(column)]
-        while self._accept(","):
-            literals.append(self._literal(column))
-        self._expect(")", "a comma or )")
-        return literals
-
-    def _literal(self, column: _NamedColumn) -> Literal:
-        """Read a literal that the values of a column can be compared with."""
-        kind, token, word = column.kind, self._token, self._token.text.upper()
-        value: Any = None
+    def _literal(self) -> Any:
+        token, word = self._token, self._token.text.upper()
         if token.kind == "number":
-            value = self._number(self._take())
-        elif token.kind == "text":
-            value = _unquoted(self._take().text)
-        elif token.kind == "word" and word in _CONSTANTS:
-            value = _CONSTANTS[self._take().text.upper()]
-        elif token.kind == "word" and word in ("DATE", "TIMESTAMP"):
+            return _number(self._take().text)
+        if token.kind == "text":
+            return _unquoted(self._take().text)
+        if token.kind == "word" and word in _CONSTANTS:
             self._take()
-            value = self._time(_DATE if word == "DATE" else _TIME)
-        else:
+            return _CONSTANTS[word]
+        if self._accept("DATE"):
+            return self._time(date.fromisoformat, "a date such as '2024-05-01'")
+        if not self._accept("TIMESTAMP"):
             self._expected("a number, text in single quotes or another literal")
-        if kind is None or value is None:
-            return None
-        if type(value) not in kind.literals:
-            reason = f"Expected {kind.example}. Got {token.shown}. {column.described}"
-            self._fail(token, reason)
-        return value if column.ticks is None else _since_1970(value, column.ticks)
+        return self._time(_utc, "a time such as '2024-05-01 12:00:00'")
 
-    def _number(self, token: _Token) -> int | float:
-        # whole numbers of more digits are beyond the integers of any column
-        if re.fullmatch(r"[-+]?[0-9]{1,20}", token.text):
-            return int(token.text)
-        number = float(token.text)
-        if math.isinf(number):
-            self._fail(token, f"The number {token.shown} is beyond 1.8e308.")
-        return number
-
-    def _time(self, kind: _Kind) -> date:
-        token = self._token
-        if token.kind != "text":
-            self._expected(kind.example)
-        text = _unquoted(self._take().text)
+    def _time(self, read: Callable[[str], date], expected: str) -> date:
+        if self._token.kind != "text":
+            self._expected(expected)
         try:
-            if kind is _DATE:
-                return date.fromisoformat(text)
-            moment = datetime.fromisoformat(text)
-            # times without a zone are UTC
-            return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
+            value = read(_unquoted(self._token.text))
         except (ValueError, OverflowError):
-            self._expected(kind.example, token)
+            self._expected(expected)
+        self._take()
+        return value
 
 
-def _since_1970(moment: date, ticks: int) -> Fraction:
-    """Return the ticks of a clock."""
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    return Fraction((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * ticks, 10**6)
+def _number(text: str) -> int | float:
+    """Return a whole number if it has 64 bits, and otherwise a float."""
+    is_whole = re.fullmatch(r"[-+]?[0-9]{1,19}", text) is not None
+    number = int(text) if is_whole else float(text)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return number if abs(number) < 2**63 else float(number)
+
+
+def _utc(text: str) -> datetime:
+    """Read a time, which is in UTC if it has no zone."""
+    moment = datetime.fromisoformat(text)
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).replace(tzinfo=None)
 
 
 def _unquoted(text: str) -> str:
