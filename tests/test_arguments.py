@@ -15,8 +15,8 @@ from refold.arguments import ARGUMENTS, OPTIONS, Arguments
 from refold.datasets import noisy_sines
 from refold.errors import ParameterError
 from refold.network.keras.build import ARCHITECTURES
-from refold.network.keras.decoder import DECODERS
 from refold.network.keras.lstm import CELLS
+from refold.network.specification import DECODERS
 from small_data import untrained
 
 DEFAULTS = {field.name: field.default for field in fields(Arguments)}

@@ -12,8 +12,7 @@ import refold
 from refold import SequenceAutoencoder
 from refold.arguments import Arguments
 from refold.cli import main
-from refold.errors import DataError, ModelFileError, ParameterError
-from refold.evaluation import PCABaseline
+from refold.errors import ModelFileError, ParameterError
 from refold.model import pack_container, read_container, write_container
 from refold.sequences import Sequences, as_sequences
 from refold.training._specify import pick_patch, specify
@@ -55,24 +54,16 @@ def fitted(request, gru):
     return ae.fit(data_of(ae))
 
 
-def test_codes_and_decoded_sequences_do_not_depend_on_others(fitted):
+def test_codes_do_not_depend_on_others_and_decode_to_any_length(fitted):
     data = as_sequences(data_of(fitted))
     codes = fitted.encode(data)
     for i in (int(np.argmin(data.lengths)), 7):  # the first has the most padding in a batch
         alone = fitted.encode(data[i : i + 1])
         assert np.abs(alone - codes[i]).max() < 1e-5 * codes.std(axis=0).min()
-    longest = int(data.lengths.max())
-    lengths = 7 * np.arange(len(codes)) % (2 * longest)
+    lengths = 7 * np.arange(len(codes)) % (2 * int(data.lengths.max()))
     with pytest.warns(UserWarning, match="lengths are longer than the longest in training"):
         longer = fitted.decode(codes, lengths)
     assert [len(one) for one in longer] == lengths.tolist()
-    reverse = fitted.decode(codes[::-1], np.minimum(lengths, longest)[::-1])[::-1]
-    for one, other in zip(longer, reverse, strict=True):
-        if isinstance(one, str):
-            assert one[: len(other)] == other
-        else:
-            assert np.isfinite(one).all()
-            np.testing.assert_allclose(one[: len(other)], other, atol=1e-5)
 
 
 def test_saved_and_pickled_models_give_the_same_bits(fitted, tmp_path):
@@ -86,26 +77,17 @@ def test_saved_and_pickled_models_give_the_same_bits(fitted, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "default", "wrong", "message"),
+    ("name", "wrong", "message"),
     [
-        ("cell", "lstm", "rnn", r"cell must be 'lstm' or 'gru'\. Got 'rnn'"),
-        ("decoder", "parallel", "forward", "decoder must be 'parallel' or 'autoregressive'"),
-        ("patch", 1, 10**6, "does not hold what a model needs"),
-        ("patch", 1, 0, "does not hold what a model needs"),
+        ("cell", "rnn", r"cell must be 'lstm' or 'gru'\. Got 'rnn'"),
+        ("decoder", "forward", "decoder must be 'parallel' or 'autoregressive'"),
+        ("patch", 0, "does not hold what a model needs"),
     ],
 )
-def test_old_model_files_have_the_default_and_damaged_ones_are_refused(
-    name, default, wrong, message, tmp_path
-):
-    path = tmp_path / "old.refold"
-    ae = untrained(ragged(), decoder="parallel", patch=1)
-    ae.save(path)
+def test_damaged_model_files_are_refused(name, wrong, message, tmp_path):
+    path = tmp_path / "damaged.refold"
+    untrained(ragged(), decoder="parallel", patch=1).save(path)
     config, arrays = read_container(path)
-    del config["specification"][name], config["parameters"][name]
-    write_container(path, pack_container(config, arrays))
-    old = SequenceAutoencoder.load(path)
-    assert getattr(old.model_.network.specification, name) == default
-    assert np.array_equal(old.transform(ragged()), ae.transform(ragged()))
     config["specification"][name] = wrong
     write_container(path, pack_container(config, arrays))
     with pytest.raises(ModelFileError, match=message):
@@ -124,9 +106,8 @@ def test_old_model_files_have_the_default_and_damaged_ones_are_refused(
             "decoder='autoregressive' needs architecture=",
         ),
         ({"patch": 0}, "patch must be 'auto' or a positive integer"),
-        ({"patch": 1.5}, "patch must be 'auto' or a positive integer"),
-        ({"patch": 4, "decoder": "autoregressive"}, "and 1 for an autoregressive decoder"),
-        ({"patch": 4, "architecture": "repeat"}, "patch=4 needs architecture='default'"),
+        ({"patch": 4, "decoder": "autoregressive"}, "an autoregressive decoder needs patch=1"),
+        ({"cell": "gru", "decoder": "autoregressive"}, "needs patch=1 and cell='lstm'. Got .*gru"),
     ],
 )
 def test_options_that_are_not_possible_are_refused(options, message):
@@ -139,20 +120,15 @@ def test_the_command_line_has_the_options(tmp_path, monkeypatch, capsys):
     (tmp_path / "words.txt").write_text("\n".join(words()) + "\n")
     fit = ["fit", "words.txt", "-o", "m.refold", "--max-epochs", "1", "--units", "8", "--quiet"]
     fit += ["--latent-dim", "4", "--latent-steps", "0", "--no-refit"]
-    assert main([*fit, "--decoder", "autoregressive", "--cell", "gru"]) == 0
+    assert main([*fit, "--decoder", "autoregressive"]) == 0
     assert main(["reconstruct", "m.refold", "words.txt", "-o", "back.txt"]) == 0
     assert len((tmp_path / "back.txt").read_text().splitlines()) == 60
     capsys.readouterr()
     assert main(["info", "m.refold", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["cell"], facts["decoder"], facts["patch"]) == ("gru", "autoregressive", 1)
-    untrained(sines(), patch=4).save("patches.refold")
-    assert main(["info", "patches.refold", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["patch"] == 4
+    assert (facts["cell"], facts["decoder"], facts["patch"]) == ("lstm", "autoregressive", 1)
     for options, said in (
-        (["--cell", "rnn"], "--cell must be 'lstm' or 'gru'. Got 'rnn'"),
         (["--decoder", "forward"], "--decoder must be one of"),
-        (["--patch", "0"], "--patch must be"),
         (
             ["--decoder", "autoregressive", "--architecture", "repeat"],
             "--decoder autoregressive needs --architecture default",
@@ -172,11 +148,8 @@ def test_all_recurrent_layers_are_grus(gru):
         assert recurrent == {keras.layers.GRU}
 
 
-def test_a_gru_model_is_exported_and_forecasts(gru, tmp_path):
+def test_a_gru_forecasts(gru):
     assert len(gru.forecast(sines()[:4]).values) == 4
-    for part in ("encoder", "decoder", "forecaster"):
-        exported = refold.export.to_onnx(gru, tmp_path / f"{part}.onnx", part)
-        assert exported.largest_difference < 1e-5
 
 
 def test_threads_may_use_a_model_at_the_same_time(gru):
@@ -185,62 +158,7 @@ def test_threads_may_use_a_model_at_the_same_time(gru):
     assert all(np.array_equal(some, codes[0]) for some in codes)
 
 
-def test_grus_of_earlier_versions_lose_latent_optimization(gru, tmp_path):
-    assert gru.latent_steps_ == 0
-    path = tmp_path / "old.refold"
-    gru.save(path)
-    config, arrays = read_container(path)
-    config["latent_steps"], config["parameters"]["latent_steps"] = 10, "auto"
-    write_container(path, pack_container(config, arrays))
-    old = SequenceAutoencoder.load(path)
-    assert np.array_equal(old.transform(sines()), gru.transform(sines()))
-
-
-# Autoregressive decoders
-
-
-def test_mixed_columns_with_gaps_scaled_by_sequence():
-    rows = {
-        "id": [i // 5 for i in range(60)],
-        "level": [None if i % 7 == 0 else float(i % 11) for i in range(60)],
-        "event": ["abc"[i % 3] for i in range(60)],
-    }
-    data = Sequences.from_table(rows, id="id")
-    options = OPTIONS["autoregressive"] | {"scale": "sequence", "validation_fraction": 0}
-    ae = SequenceAutoencoder(**TINY | options).fit(data)
-    assert [len(one) for one in ae.decode(ae.encode(data), data.lengths)] == [5] * 12
-    assert [len(one) for one in ae.decode(np.zeros((2, 5)), [0, 1])] == [0, 1]
-    assert len(ae.decode(np.zeros((0, 5)))) == 0
-    with pytest.raises(DataError, match="codes must have shape"):
-        ae.decode(np.zeros((2, 6)))
-
-
 # Patches
-
-
-def test_patches_are_better_than_pca_on_pulses():
-    rng = np.random.default_rng(0)
-    starts = rng.integers(10, 70, size=80)
-    steps = [np.where(np.abs(np.arange(80) - s) < 3, 2.5, 0.0)[:, None] for s in starts]
-    settings = TINY | {"units": 24, "max_epochs": 200, "patch": 8, "latent_dim": 2}
-    settings |= {"validation_fraction": 0, "batch_size": 32}
-    ae = SequenceAutoencoder(**settings).fit(steps)
-    pca = PCABaseline(2).fit(Sequences.from_list(steps))
-    error = np.mean((np.array(ae.reconstruct(steps)) - np.array(steps)) ** 2)
-    beside = pca.reconstruct(Sequences.from_list(steps)).to_list()
-    assert error < 0.6 * np.mean((np.array(beside) - np.array(steps)) ** 2)
-
-
-def test_patches_with_gaps_and_every_other_option():
-    options = {"depth": 2, "denoise": "0.2,steps:0.2", "scale": "sequence", "latent_steps": 3}
-    options |= {"validation_fraction": 0}
-    given = [np.array(values) for values in sines().to_list()]
-    for values in given[::2]:
-        values[1:6:2] = np.nan
-    ae = SequenceAutoencoder(**TINY | OPTIONS["patches"] | options).fit(given)
-    codes = ae.transform(given)
-    assert np.isfinite(codes).all()
-    assert np.isfinite(np.concatenate(ae.inverse_transform(codes))).all()
 
 
 def test_the_default_patch_depends_on_the_sequence_of_an_average_step():
@@ -252,6 +170,7 @@ def test_the_default_patch_depends_on_the_sequence_of_an_average_step():
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())
     assert by_rule(long).patch == picked > 1
     few_long = [np.ones((300, 1)), *(np.ones((10, 1)) * i for i in range(90))]
+    assert by_rule(as_sequences(words()), cell="gru").decoder == "parallel"
     assert by_rule(Sequences.from_list(few_long)).patch == 1
     assert by_rule(long, decoder="autoregressive").patch == 1
     assert by_rule(as_sequences(words()), patch=4).decoder == "parallel"

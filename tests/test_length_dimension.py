@@ -46,15 +46,6 @@ def test_latent_optimization_does_not_change_the_length(fitted):
     assert np.abs(codes - plain).max() > 1e-4
 
 
-def test_the_dimension_grows_with_the_length_and_nothing_else(fitted):
-    ae, given = fitted
-    values = ae.transform(given)[:, 7 - ae.rocket_dim_]
-    lengths, first, index = np.unique(given.lengths, return_index=True, return_inverse=True)
-    assert len(lengths) > 5
-    assert (np.diff(values[first]) > 0).all()
-    np.testing.assert_array_equal(values, values[first][index])
-
-
 def by_rule(X, latent_dim=8, **changes):
     arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
     source = Source(as_sequences(X))

@@ -57,9 +57,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         A parallel decoder computes each step from the code and the position. An autoregressive
         decoder also reads the previous step: the true one in training (teacher forcing), and its
-        own output afterwards. "auto" is autoregressive if no column is numeric, ``patch`` is 1 or
-        "auto", and the sequence that an average step belongs to has at most 32 steps, or too many
-        categories for a linear path.
+        own output afterwards, and has LSTMs. "auto" is autoregressive if no column is numeric,
+        ``patch`` is 1 or "auto", and the sequence that an average step belongs to has at most 32
+        steps, or too many categories for a linear path.
     patch : int or "auto", default="auto"
         Number of steps that the LSTMs read and write at once, which makes long sequences shorter
         for them. "auto" is 1 if the sequence that an average step belongs to has at most 100

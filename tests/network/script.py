@@ -30,15 +30,6 @@ def trains(models: Models, x: np.ndarray, y: np.ndarray, loss: str | None) -> No
     assert history[-1] < history[0]
 
 
-def invariant(models: Models, x: np.ndarray) -> None:
-    codes = models.encoder.predict(x, verbose=0)
-    wider = np.pad(x, ((0, 0), (0, 3), (0, 0)), constant_values=np.nan)
-    alone = models.encoder.predict(x, batch_size=1, verbose=0)
-    allowed = 1e-5 * codes.std(axis=0)
-    assert (np.abs(models.encoder.predict(wider, verbose=0) - codes) < allowed).all()
-    assert (np.abs(alone - codes) < allowed).all()
-
-
 def runs_freely(models: Models, x: np.ndarray) -> None:
     codes = models.encoder.predict(x, verbose=0)
     written = decode_autoregressively(models.decoder, codes, STEPS)
@@ -46,16 +37,6 @@ def runs_freely(models: Models, x: np.ndarray) -> None:
     steps = keras.ops.convert_to_numpy(head.likeliest(keras.ops.convert_to_tensor(written)))
     predicted = models.decoder.predict([codes, steps], verbose=0)
     assert np.abs(predicted - written).max() < 1e-5
-
-
-def converted_with_its_words() -> None:
-    words = keras.layers.StringLookup()
-    words.adapt(["to", "be", "or", "not"])
-    read = [keras.Input((3,), dtype="string"), words, keras.layers.Embedding(9, 4)]
-    model = keras.Sequential([*read, keras.layers.LSTM(2)])
-    x = keras.ops.convert_to_tensor([["to", "be", "or"], ["not", "to", "be"]])
-    expected = model.predict(x, verbose=0)
-    assert np.allclose(refold.layers.convert(model).predict(x, verbose=0), expected, atol=1e-6)
 
 
 def runs_in_lite(model: Any, x: np.ndarray) -> None:
@@ -93,7 +74,6 @@ def main(weights: str, expected: str) -> None:
     codes = models.encoder.predict(x, verbose=0)
     assert np.allclose(codes, given["codes"], atol=1e-5)
     assert np.allclose(models.decoder.predict(codes, verbose=0), given["decoded"], atol=1e-5)
-    invariant(models, x)
     trains(models, x, x, "mse")
     patches = default(["numeric"] * 3, **sizes, patch=4, rocket_dim=2)
     fixed = patches.encoder.get_layer("rocket_dim")
@@ -110,12 +90,7 @@ def main(weights: str, expected: str) -> None:
     full = np.nan_to_num(x)
     trains(classic.repeat(steps=STEPS, features=3, latent_dim=12), full, full, "mse")
 
-    models.autoencoder.save(f"{weights}/{backend}.keras")
-    again = keras.models.load_model(f"{weights}/{backend}.keras")
-    reconstructed = models.autoencoder.predict(x, verbose=0)
-    assert np.allclose(again.predict(x, verbose=0), reconstructed, atol=1e-6)
     if backend == "tensorflow":
-        converted_with_its_words()
         runs_in_lite(models.encoder, x)
         runs_in_lite(models.decoder, codes)
     if backend != "jax":

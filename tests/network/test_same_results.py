@@ -1,6 +1,5 @@
 """Keras, ONNX and the decoder of an exported page compute what packed rows do, for all models."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +39,9 @@ def test_keras(kind):
     keras = replace(model, network=keras_models(network))
     codes = model.encode(sequences)
     check_codes(keras.encode(sequences), codes)
-    check_decoded(keras.decode(codes), model, codes)
+    # tests/network/packed compares autoregressive decoding
+    if not network.autoregressive:
+        check_decoded(keras.decode(codes), model, codes)
     if forecasts:
         ahead, expected = (m.forecast(sequences, context=99).sequences for m in (keras, model))
         assert np.abs((ahead.values - expected.values) / model.error_scaler.scale_).max() < 1e-4
@@ -49,9 +50,8 @@ def test_keras(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_onnx(kind, tmp_path):
     model, _ = of_kind(kind)
-    forms = [{}, {"packed": True}, {"category_indices": True}] if kind in FEW else [{}]
-    for part, form in itertools.product(("encoder", "decoder"), forms):
-        exported = to_onnx(model, tmp_path / "model.onnx", part, **form)
+    for part in ("encoder", "decoder"):
+        exported = to_onnx(model, tmp_path / "model.onnx", part, category_indices=kind in FEW)
         assert exported.largest_difference < 1e-4
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from network.keras.ragged import STEPS
 from refold.models import Network, Specification
+from refold.network.keras.heads import length_model
 from refold.network.keras.layer import seeded
-from refold.network.keras.lengths import length_model
 from refold.sequences import Batches, Column, Schema, Sequences
 from refold.training._shards import Division, Loader, Shard, SplitData, num_observed, to_device
 from refold.training.loop._training import Settings, Training

@@ -117,10 +117,7 @@ def export(
     *,
     output: Annotated[str, Parameter(alias="-o", metavar="FILE")],
     part: Literal["encoder", "decoder", "forecaster"] = "encoder",
-    packed: bool = False,
     category_indices: bool = False,
-    weights: Literal["float32", "float16", "int8"] = "float32",
-    opset: options.Count = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the encoder, the decoder or the forecaster as an ONNX file, for other languages.
@@ -128,24 +125,12 @@ def export(
     Args:
         output: File to write (.onnx), or -.
         part: Part of the model to write.
-        packed: Take all steps in one dimension, without padding.
         category_indices: Take categories as indices, not as text.
-        weights: Type of stored weights, where the error stays within 1 %.
-        opset: Version of ONNX's operators. [default: 18]
     """
     target = Files(model).output(output, GRAPH_FORMATS)
-    chosen = {} if opset is None else {"opset": opset}
     loaded = load_model(model)
     with target.writing() as path:
-        exported = refold.export.to_onnx(
-            loaded,
-            path,
-            part,
-            packed=packed,
-            category_indices=category_indices,
-            weights=weights,
-            **chosen,
-        )
+        exported = refold.export.to_onnx(loaded, path, part, category_indices=category_indices)
     if quiet:
         return
     what = "codes" if part == "encoder" else "values"

@@ -1,10 +1,6 @@
-"""The fused LSTM as a JAX function, and the table of backends, one for each type of JAX device.
-
-To add a backend, write a module whose ``lstm`` takes and returns what this `lstm` does.
-"""
+"""The fused LSTM as a JAX function."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -20,17 +16,6 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 
 _FORWARD, _BACKWARD = "refold_lstm_forward", "refold_lstm_backward"
-
-
-class Backend(NamedTuple):
-    """A fused LSTM for one type of device."""
-
-    devices: str  # plural name, for messages
-    # like `lstm`, for float32, differentiable once in reverse mode
-    lstm: Callable[..., tuple[Any, Any, Any]]
-    activations: tuple[str, ...]  # names of the Keras activations that it supports
-    variant: Callable[[], str | None]  # name of the variant of this machine; None if there is none
-    why_not: Callable[[], str | None]  # why there is none, in one line; None if there is one
 
 
 class _Options(NamedTuple):
@@ -224,7 +209,3 @@ def _call_forward(arrays: list[Any], options: _Options, *, residuals: bool) -> A
 
 def _floats(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-
-BACKENDS = {"cpu": Backend("CPUs", lstm, ACTIVATIONS, variant, why_not)}
-"""Backends by the name that JAX gives a type of device."""

@@ -22,7 +22,7 @@ MAX_STRIDE = 4
 # Cap on the weights of the linear path, in the encoder and in the decoder.
 _MAX_LINEAR_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
-"""Decoders that run on packed rows."""
+"""Names of the decoders."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Specification:
     decoder : {"parallel", "autoregressive"}
         Whether a step is written from the code and the position, or from the previous step too.
         An autoregressive decoder is a model of a code and a sequence, for teacher forcing.
-        `decode_autoregressively` gives it its own outputs instead.
+        `decode_autoregressively` gives it its own outputs instead.  It needs LSTMs, and no patches.
     variational : bool
         Whether to make a ``posterior``, which ``compile`` and ``fit`` do not use.
     patch : int
@@ -226,7 +226,7 @@ def most_linear_steps(width: int, latent_dim: int) -> int:
 def are_default(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which needs no Keras."""
     default = specification.architecture == "default" and specification.cell == "lstm"
-    # a decoder that was added to `refold.network.keras.decoder` runs in Keras
+    # building Keras models refuses other decoders, as of a damaged file
     return default and specification.decoder in DECODERS
 
 

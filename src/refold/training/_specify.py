@@ -10,7 +10,6 @@ from refold.arguments import Arguments
 from refold.errors import DataError, ParameterError, argument
 from refold.model import check_fits, check_latent_steps
 from refold.network.keras.build import Network, build, inference_with, with_weights_of
-from refold.network.keras.decoder import DECODERS
 from refold.network.keras.layer import seeded
 from refold.network.specification import Specification, most_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
@@ -112,7 +111,7 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
     patch = 1
     if arguments.patch != "auto":
         patch = int(arguments.patch)
-    elif architecture == "default" and DECODERS[decoder].takes_patches:
+    elif architecture == "default" and decoder == "parallel":
         patch = pick_patch(typical)
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
@@ -130,9 +129,7 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
         decoder=decoder,
         variational=bool(arguments.variational),
         patch=patch,
-        linear_path=(
-            parallel_tokens and not DECODERS[decoder].reads_previous if only_tokens else None
-        ),
+        linear_path=parallel_tokens and decoder == "parallel" if only_tokens else None,
         rocket_dim=_pick_rocket_dim(arguments, len(chosen), longest, schema),
         forecast_steps=ahead,
         recent_steps=pick_recent_steps(source, chosen, ahead) if ahead else 0,
@@ -176,7 +173,8 @@ def _pick_decoder(arguments: Arguments, *, stepwise: bool) -> str:
     """Pick the more accurate decoder: autoregressive for short token sequences, else parallel."""
     if arguments.decoder != "auto":
         return arguments.decoder
-    return "autoregressive" if stepwise and arguments.patch in ("auto", 1) else "parallel"
+    possible = arguments.patch in ("auto", 1) and arguments.cell == "lstm"
+    return "autoregressive" if stepwise and possible else "parallel"
 
 
 def pick_patch(length: float) -> int:

@@ -76,22 +76,11 @@ def test_next_element_has_two_decoders(tmp_path):
         np.testing.assert_allclose(decoder.predict(code, verbose=0), written, atol=1e-6)
 
 
-@pytest.mark.parametrize(("code_steps", "shape"), [(1, (1, 20)), (20, (20, 1))])
-@pytest.mark.parametrize("build", [classic.reshape, classic.dense])
-def test_code_is_read_in_any_shape(build, code_steps, shape):
-    models = build(code_steps=code_steps, encoder_units=(12, 8))
-    assert [layer.units for layer in models.encoder.layers[1:]] == [12, 8, 20]
-    assert models.decoder.layers[1].output.shape[1:] == shape
-    assert models.autoencoder.output_shape == (None, 10, 5)
-
-
 @pytest.mark.parametrize(
     ("build", "arguments", "message"),
     [
-        (classic.reshape, {"latent_dim": 21}, "latent_dim must be a multiple .* 10. Got 21"),
-        (classic.reshape, {"code_steps": 4}, "A code of 4 steps cannot write 10 steps"),
+        (classic.reshape, {"latent_dim": 21}, "latent_dim must be a multiple .* 10, .* Got 21"),
         (classic.dense, {"steps": -1}, "steps must be a positive integer. Got -1"),
-        (classic.repeat, {"encoder_units": (8, 0)}, r"encoder_units\[1\] must be a positive"),
         (classic.next_element, {"steps": 1}, "steps must be an integer of at least 2. Got 1"),
     ],
 )

@@ -8,9 +8,8 @@ import pytest
 from network.keras.ragged import CASES, STEPS
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
-from refold.layers import LSTM, ColumnHead
+from refold.layers import LSTM
 from refold.models import autoencoder, decode_autoregressively, default
-from refold.network.packed.heads import PackedHead
 
 TOLERANCE = 1e-5
 # The number of rows, and a batch size that leaves one row over. All tests use the same sizes,
@@ -65,41 +64,18 @@ def test_codes_do_not_depend_on_padding_and_are_what_the_autoencoder_decodes(mod
     assert np.isfinite(reconstructed).all()
 
 
-def test_a_real_step_of_zeros_is_not_padding(models, data):
-    x, _ = data
-    longer = ~np.isnan(x[:, 2]).all(axis=-1)
-    x[:, 3:] = np.nan
-    zeros = x.copy()
-    zeros[longer, 3] = 0.0
-    difference = np.abs(encode(models, zeros) - encode(models, x)).max(axis=1)
-    assert np.all(difference[longer] > 1e-4)
-
-
-def test_samples_are_independent_and_empty_ones_have_finite_gradients(models, data):
-    x, y = data
+def test_an_empty_batch_has_a_finite_gradient(models, data):
+    x, y = (np.full_like(array, np.nan) for array in data)
     variables = [v.value for v in models.autoencoder.trainable_variables]
     others = [v.value for v in models.autoencoder.non_trainable_variables]
 
-    def outputs(variables, x, y):
+    def loss_of(variables):
         y_pred, _ = models.autoencoder.stateless_call(variables, others, x, training=True)
-        return models.autoencoder.compute_loss(x=x, y=y, y_pred=y_pred), y_pred
+        return models.autoencoder.compute_loss(x=x, y=y, y_pred=y_pred)
 
-    @jax.jit
-    def differentiate(x, y, by_loss, by_rows):
-        (loss, y_pred), back = jax.vjp(lambda v, x: outputs(v, x, y), variables, x)
-        by_outputs = jax.numpy.broadcast_to(by_rows[:, None, None], y_pred.shape)
-        return loss, *back((by_loss, by_outputs))
-
-    nothing = np.full_like(x, np.nan), np.full_like(y, np.nan)
-    for given, target in ((x, y), nothing):
-        loss, gradients, _ = differentiate(given, target, np.float32(1), np.zeros(ROWS, "float32"))
-        assert np.isfinite(loss)
-        assert all(np.isfinite(gradient).all() for gradient in gradients)
+    loss, gradients = jax.jit(jax.value_and_grad(loss_of))(variables)
     assert float(loss) == 0.0
-    second = np.eye(ROWS, dtype="float32")[1]
-    _, _, gradient = differentiate(np.nan_to_num(x), y, np.float32(0), second)
-    assert np.abs(gradient[1]).max() > 0
-    assert not np.delete(np.asarray(gradient), 1, axis=0).any()
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_a_copy_from_the_configuration_has_the_same_layers_and_weights(models):
@@ -112,9 +88,8 @@ def test_a_copy_from_the_configuration_has_the_same_layers_and_weights(models):
                 assert copy.get_config() == layer.get_config()
 
 
-@pytest.mark.parametrize("name", ["autoregressive", "own"])
-def test_training_the_autoencoder_trains_encoder_and_decoder(name, tmp_path):
-    models, (x, y) = CASES[name].build(), CASES[name].data(ROWS)
+def test_training_the_autoencoder_trains_encoder_and_decoder(tmp_path):
+    models, (x, y) = CASES["own"].build(), CASES["own"].data(ROWS)
     codes = encode(models, x)
     decoded = decode(models, codes, x)
     models.autoencoder.compile("adam")
@@ -211,10 +186,8 @@ def with_two_outputs():
     ("make", "message"),
     [
         (lambda: ("encoder", pair()[1]), r"^encoder must be a Functional keras.Model.* Got str"),
-        (lambda: (keras.Sequential([LSTM(4)]), pair()[1]), r"^encoder must .* Sequential with 0"),
         (with_two_outputs, r"with one input and one output. Got .* with 1 and 2"),
         (lambda: pair(decoder_in=5), r"into \(batch, latent_dim\).* Got .* \(None, 5\) into"),
-        (lambda: (pair()[1], pair()[1]), r"^The encoder must turn \(batch, steps, features\)"),
     ],
 )
 def test_models_that_do_not_fit_together_are_refused(make, message):
@@ -270,7 +243,6 @@ def fit_with(layer, *, in_decoder=False):
     [
         (lambda: Unregistered(2), "encoder", "Could not locate class 'Unregistered'"),
         (lambda: Forgetful(3), "decoder", "its copy has other weights"),
-        (lambda: keras.layers.Lambda(lambda x: x), "encoder", "[Ll]ambda"),
     ],
 )
 def test_own_models_that_could_not_be_loaded_are_refused(make, role, reason):
@@ -287,13 +259,13 @@ def test_registered_models_are_trained():
 # Autoregressive decoding
 
 
-@pytest.fixture(scope="module", params=["lstm", "gru"])
-def stepwise(request):
+@pytest.fixture(scope="module")
+def stepwise():
     """Return models in which previous steps have a large effect."""
     keras.utils.set_random_seed(1)
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "decoder": "autoregressive"}
     types = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
-    models = default(**types, **sizes, depth=2, cell=request.param)
+    models = default(**types, **sizes, depth=2)
     rng = np.random.default_rng(1)
     for layer in models.decoder.layers:
         for weight in layer.trainable_weights:
@@ -316,21 +288,12 @@ def test_decoded_steps_are_the_predictions_from_the_decoded_steps(stepwise):
     other = stepwise.decoder.predict([CODES, changed], verbose=0)
     assert np.array_equal(other[:, :4], predicted[:, :4])
     assert np.abs(other[:, 4:] - predicted[:, 4:]).max() > 0.01
-    # drawn steps are read, too
-    noise = np.random.default_rng(1).gumbel(size=(40, STEPS, 5)).astype("float32")
-    scores = decode_autoregressively(stepwise.decoder, CODES, STEPS, noise=noise, temperature=0.8)
-    drawn = np.asarray(head.likeliest(scores))
-    outputs = stepwise.decoder.predict([CODES, drawn], verbose=0)
-    np.testing.assert_allclose(scores, np.asarray(head.sample(outputs, noise, 0.8)), atol=1e-3)
 
 
 def test_decoding_does_not_depend_on_other_codes_and_follows_the_weights(stepwise, tmp_path):
     written = decode_autoregressively(stepwise.decoder, CODES, STEPS)
     wider = decode_autoregressively(stepwise.decoder, CODES[::-1], 3 * STEPS)[::-1, :STEPS]
     assert np.abs(wider - written).max() < TOLERANCE
-    short = decode_autoregressively(stepwise.decoder, CODES, STEPS, stop=3)
-    assert np.array_equal(short[:, :3], written[:, :3])
-    assert not short[:, 3:].any()
     stepwise.decoder.save(tmp_path / "decoder.keras")
     bias = stepwise.decoder.get_layer("start_1").bias
     bias.assign(bias + 1.0)
@@ -341,24 +304,11 @@ def test_decoding_does_not_depend_on_other_codes_and_follows_the_weights(stepwis
     np.testing.assert_allclose(decode_autoregressively(again, CODES, STEPS), written, atol=1e-6)
 
 
-def test_categories_are_drawn_with_their_probabilities():
-    temperature = 0.5
-    columns, n = (["numeric", "categorical", "binary"], [0, 3, 0]), 20_000
-    outputs = np.array([0.7, 0.2, 0.5, 0.3, 0.9], "float32")
-    noise = PackedHead(*columns).noise(np.array([0, n]), seed=0, numbers=np.array([0]))[None]
-    scores = ColumnHead(*columns).sample(np.tile(outputs, (1, n, 1)), noise, temperature)
-    values = np.asarray(scores)[0]
-    powers = outputs[1:4].astype(float) ** (1 / temperature)
-    shares = np.bincount(values[:, 1:4].argmax(axis=1), minlength=3) / n
-    np.testing.assert_allclose(shares, powers / powers.sum(), atol=0.02)
-    odds = (0.1 / 0.9) ** (1 / temperature)
-    assert (values[:, 4] > 0.5).mean() == pytest.approx(1 / (1 + odds), abs=0.02)
-    assert (values[:, 0] == outputs[0]).all()
-
-
 def test_other_decoders_are_refused():
     parallel = default(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
     with pytest.raises(ParameterError, match="needs an autoregressive decoder"):
         decode_autoregressively(parallel.decoder, CODES, STEPS)
     with pytest.raises(ParameterError, match="decoder must be 'parallel' or 'autoregressive'"):
         default(["numeric"], latent_dim=4, max_steps=STEPS, decoder="forward")
+    with pytest.raises(ParameterError, match=r"an autoregressive decoder needs .*cell='lstm'"):
+        default(["binary"], latent_dim=4, max_steps=STEPS, decoder="autoregressive", cell="gru")

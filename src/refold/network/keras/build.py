@@ -7,17 +7,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from refold._support.rules import whole
+from refold._support.rules import check, one_of, whole
 from refold.errors import ParameterError, argument
 from refold.network.keras import classic
 from refold.network.keras.autoencoder import Models, autoencoder, join
-from refold.network.keras.decoder import find_decoder, forecaster
+from refold.network.keras.decoder import Decoder, forecaster
 from refold.network.keras.encoder import make_encoder
+from refold.network.keras.heads import length_model
 from refold.network.keras.layer import reason_of, seeded
-from refold.network.keras.lengths import length_model
 from refold.network.keras.network import Network
 from refold.network.packed.network import FittedNetwork, PackedNetwork
-from refold.network.specification import Specification, are_default
+from refold.network.specification import DECODERS, Specification, are_default
 from refold.sequences.types import COLUMN_TYPES
 
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
@@ -133,11 +133,14 @@ def default(
 
 def _default_models(specification: Specification) -> Models:
     """Build the default models; a ParameterError if options exclude each other."""
-    make_decoder, patch = find_decoder(specification.decoder), specification.patch
-    if not whole().holds(patch) or (patch > 1 and not make_decoder.takes_patches):
+    decoder, patch, cell = specification.decoder, specification.patch, specification.cell
+    check("decoder", decoder, one_of(*DECODERS))
+    stepwise = decoder == "autoregressive"
+    if not whole().holds(patch) or (stepwise and (patch > 1 or cell != "lstm")):
         raise ParameterError(
-            f"{argument('patch')} must be a positive integer, and 1 for an autoregressive decoder. "
-            f"Got {argument(patch=patch)} and {argument(decoder=specification.decoder)}."
+            f"{argument('patch')} must be a positive integer, and an autoregressive decoder needs "
+            f"{argument(patch=1)} and {argument(cell='lstm')}. Got {argument(patch=patch)}, "
+            f"{argument(cell=cell)} and {argument(decoder=decoder)}."
         )
     rocket_dim, length_dim = specification.rocket_dim, specification.length_dim
     most = specification.latent_dim - 1 - length_dim
@@ -149,8 +152,7 @@ def _default_models(specification: Specification) -> Models:
             f"{argument(rocket_dim=rocket_dim)} and {argument(length_dim=length_dim)}."
         )
     encoder, posterior = make_encoder(specification)
-    decoder, unroll = make_decoder(specification).models()
-    return join(encoder, decoder, unroll, posterior)
+    return join(encoder, *Decoder(specification).models(), posterior)
 
 
 def _classic_models(specification: Specification) -> Models:

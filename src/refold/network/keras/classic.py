@@ -12,11 +12,10 @@ References
 .. [1] "LSTM Autoencoder", Stack Overflow, question 44647258, 2017.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
-from keras.layers import AveragePooling1D, Dense, RepeatVector, Reshape, TimeDistributed
+from keras.layers import Dense, RepeatVector, Reshape, TimeDistributed
 
 from refold._support.rules import check_whole
 from refold.errors import ParameterError, argument
@@ -55,8 +54,6 @@ def reshape(
     steps: int = 10,
     features: int = 5,
     latent_dim: int = 20,
-    code_steps: int | None = None,
-    encoder_units: Sequence[int] = (),
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
@@ -67,12 +64,7 @@ def reshape(
     Parameters
     ----------
     steps, features, latent_dim : int
-        Shape of a sequence, and of its code.
-    code_steps : int, optional
-        Number of steps of the reshaped code; by default ``steps``.  If it is smaller, each code
-        step writes several steps; if it is larger, several code steps are averaged to a step.
-    encoder_units : sequence of int
-        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
+        Shape of a sequence, and of its code, whose size must be a multiple of ``steps``.
     encoder_activation, output_activation : str or callable
         Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction.
 
@@ -84,21 +76,10 @@ def reshape(
     >>> models.encoder.predict(np.zeros((3, 10, 5)), verbose=0).shape
     (3, 20)
     """
-    code_steps = steps if code_steps is None else code_steps
-    _check_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
-    code, x = _read_code(latent_dim, code_steps)
-    if code_steps % steps and steps % code_steps:
-        raise ParameterError(
-            f"A code of {code_steps} steps cannot write {steps} steps: one number must be a "
-            f"multiple of the other. Choose another code_steps, or use classic.dense."
-        )
-    units = max(1, steps // code_steps) * features
-    x = LSTM(units, activation=output_activation, return_sequences=True, name="decoder_lstm")(x)
-    if code_steps < steps:
-        x = Reshape((steps, features), name="code_steps_to_steps")(x)
-    elif code_steps > steps:
-        x = AveragePooling1D(code_steps // steps, name="code_steps_to_steps")(x)
-    encoder = _make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    _check_positive(steps=steps, features=features, latent_dim=latent_dim)
+    code, x = _read_code(latent_dim, steps)
+    x = LSTM(features, activation=output_activation, return_sequences=True, name="decoder_lstm")(x)
+    encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
 
 
@@ -107,27 +88,24 @@ def dense(
     steps: int = 10,
     features: int = 5,
     latent_dim: int = 20,
-    code_steps: int | None = None,
-    encoder_units: Sequence[int] = (),
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
     """Alternative in the first answer: the last state of one LSTM is all steps at once.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.  The
-    arguments are those of `reshape`, but ``code_steps`` may be any divisor of ``latent_dim``.
+    arguments are those of `reshape`.
 
     Examples
     --------
-    >>> dense(code_steps=20).decoder.output_shape  # the code as 20 x 1
+    >>> dense().decoder.output_shape
     (None, 10, 5)
     """
-    code_steps = steps if code_steps is None else code_steps
-    _check_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
-    code, x = _read_code(latent_dim, code_steps)
+    _check_positive(steps=steps, features=features, latent_dim=latent_dim)
+    code, x = _read_code(latent_dim, steps)
     x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
     x = Reshape((steps, features), name="state_to_steps")(x)
-    encoder = _make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    encoder = _make_encoder(steps, features, latent_dim, encoder_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
 
 
@@ -137,7 +115,6 @@ def repeat(
     features: int = 1,
     latent_dim: int = 2,
     units: int = 100,
-    encoder_units: Sequence[int] = (),
     activation: Activation = "relu",
     output_activation: Activation = None,
 ) -> Models:
@@ -152,8 +129,6 @@ def repeat(
         Shape of a sequence, and of its code.
     units : int
         Units of the decoder's LSTM.
-    encoder_units : sequence of int
-        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
     activation : str or callable
         Activation of all LSTMs.  With ``"relu"``, states are unbounded, and long sequences can
         drive the loss to NaN.
@@ -168,7 +143,7 @@ def repeat(
     ((None, 2), (None, 9, 1))
     """
     _check_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
-    encoder = _make_encoder(steps, features, latent_dim, encoder_units, activation)
+    encoder = _make_encoder(steps, features, latent_dim, activation)
     code = keras.Input((latent_dim,), name="code")
     x = _repeat_decoder(code, steps, features, units, activation, output_activation)
     return autoencoder(encoder, keras.Model(code, x, name="decoder"))
@@ -180,7 +155,6 @@ def next_element(
     features: int = 1,
     latent_dim: int = 2,
     units: int = 100,
-    encoder_units: Sequence[int] = (),
     activation: Activation = "relu",
     output_activation: Activation = None,
 ) -> NextElement:
@@ -200,7 +174,7 @@ def next_element(
     """
     check_whole("steps", steps, 2)  # so that there is a next element
     _check_positive(features=features, latent_dim=latent_dim, units=units)
-    encoder = _make_encoder(steps, features, latent_dim, encoder_units, activation)
+    encoder = _make_encoder(steps, features, latent_dim, activation)
     decoders = []
     for name, num_steps in (("decoder", steps), ("predictor", steps - 1)):
         code = keras.Input((latent_dim,), name="code")
@@ -218,27 +192,23 @@ def _check_positive(**numbers: Any) -> None:
 
 
 def _make_encoder(
-    steps: int, features: int, latent_dim: int, below: Sequence[int], activation: Activation
+    steps: int, features: int, latent_dim: int, activation: Activation
 ) -> keras.Model:
-    """Make a stack of LSTMs, whose last state is the code."""
-    inputs = x = keras.Input((steps, features), name="sequence")
-    for i, units in enumerate(below):
-        _check_positive(**{f"encoder_units[{i}]": units})
-        name = f"encoder_lstm_{i + 1}"
-        x = LSTM(units, activation=activation, return_sequences=True, name=name)(x)
-    x = LSTM(latent_dim, activation=activation, name="encoder_lstm")(x)
-    return keras.Model(inputs, x, name="encoder")
+    """Make an LSTM whose last state is the code."""
+    inputs = keras.Input((steps, features), name="sequence")
+    code = LSTM(latent_dim, activation=activation, name="encoder_lstm")(inputs)
+    return keras.Model(inputs, code, name="encoder")
 
 
-def _read_code(latent_dim: int, code_steps: int) -> tuple[Any, Any]:
-    """Return the input of a decoder, and its reshape to ``code_steps`` steps."""
-    if latent_dim % code_steps:
+def _read_code(latent_dim: int, steps: int) -> tuple[Any, Any]:
+    """Return the input of a decoder, and its reshape to steps."""
+    if latent_dim % steps:
         raise ParameterError(
-            f"{argument('latent_dim')} must be a multiple of code_steps, {code_steps}. Got "
-            f"{latent_dim}: choose another latent_dim, or pass a divisor of it as code_steps."
+            f"{argument('latent_dim')} must be a multiple of the number of steps, {steps}, because "
+            f"each step reads a part of the code. Got {latent_dim}."
         )
     code = keras.Input((latent_dim,), name="code")
-    return code, Reshape((code_steps, latent_dim // code_steps), name="code_to_steps")(code)
+    return code, Reshape((steps, latent_dim // steps), name="code_to_steps")(code)
 
 
 def _repeat_decoder(

@@ -1,17 +1,12 @@
-"""The decoders of the default model, the table of their names, and autoregressive decoding.
-
-To add a decoder, write a subclass of `Decoder`, and add an entry to `DECODERS`.
-"""
+"""The decoder of the default model, the forecast decoder, and autoregressive decoding."""
 
 import math
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
-from refold._support.rules import check, one_of
 from refold.errors import ParameterError
 from refold.network.keras.encoder import LinearMap, RealSteps
 from refold.network.keras.heads import ColumnHead, one_hot
@@ -119,27 +114,29 @@ class LinearDecoding(LinearMap):
         return (code_shape[0], num_steps, self.num_outputs)
 
 
-class Decoder(ABC):
+class Decoder:
     """Layers that write sequences from codes, and add the linear path if there is one."""
-
-    # Whether it reads the previous step. It is then a model of codes and sequences, and has
-    # ``previous``.
-    reads_previous: ClassVar[bool] = False
-    # Whether ``patch`` may be more than 1.
-    takes_patches: ClassVar[bool] = True
-
-    previous: TeacherForcing | None = None
 
     def __init__(self, specification: Specification, *, ahead: bool = False) -> None:
         self.sizes = sizes = specification.decoder_sizes(ahead=ahead)
         suffix, max_steps, dropout = sizes.suffix, sizes.max_steps, specification.dropout
+        cell, units = find_cell(specification.cell), specification.units
         # The seeds of the weights depend on the order in which the layers are created.
         self.repeat = RepeatCode(sizes.max_patches, name=f"repeat{suffix}")
         self.real_steps = RealSteps(sizes.patch, name="real_steps")
-        self.make_hidden(specification)
-        self._dropout = self.linear = None
+        # From bottom to top: the projection of the code to the initial state, and the layer.
+        self.stack = [
+            (
+                dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
+                cell.make(units, name=f"decoder{suffix}_{i + 1}"),
+            )
+            for i in range(specification.depth)
+        ]
+        self.dropout: Any = None
+        self.linear: Any = None
+        self.previous: Any = None
         if dropout:
-            self._dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
+            self.dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         self.head = ColumnHead(
             specification.column_types,
             specification.num_categories,
@@ -155,79 +152,34 @@ class Decoder(ABC):
                 max_steps,
                 name=f"linear_steps{suffix}",
             )
-
-    @abstractmethod
-    def make_hidden(self, specification: Specification) -> None:
-        """Create the layers that ``hidden_steps`` calls."""
-
-    # ``steps`` are the code, the position, and the previous step if the decoder reads it. ``real``
-    # (batch, patches) is False at padded steps, whose outputs are not used.
-    @abstractmethod
-    def hidden_steps(self, code: Tensor, steps: Tensor, real: Tensor = None) -> Any:
-        """Return hidden vectors (batch, patches, any) of steps (batch, patches, features)."""
+        if sizes.reads_previous:
+            self.previous = TeacherForcing(specification.num_categories, name="teacher_forcing")
 
     def __call__(self, code: Tensor, template: Tensor = None) -> Any:
         """Write ``max_steps`` steps, or as many as the template has."""
         # Padded steps come last and are not used, so the layers need not compute them.
         real = None if template is None else self.real_steps(template)
-        steps = self.repeat(code) if template is None else self.repeat(code, like=real)
+        hidden = self.repeat(code) if template is None else self.repeat(code, like=real)
         if self.previous is not None:
-            steps = keras.ops.concatenate([steps, self.previous(template)], axis=-1)
-        hidden = self.hidden_steps(code, steps, real)
-        hidden = hidden if self._dropout is None else self._dropout(hidden)
+            hidden = keras.ops.concatenate([hidden, self.previous(template)], axis=-1)
+        for (_, layer), state in zip(self.stack, self.initial_states(code), strict=True):
+            hidden = layer(hidden, initial_state=state, mask=real)
+        hidden = hidden if self.dropout is None else self.dropout(hidden)
         beside = None
         if self.linear is not None:
             beside = self.linear(code) if template is None else self.linear(code, like=template)
         return self.head(hidden, beside=beside, like=template if self.sizes.patch > 1 else None)
 
-    def models(self) -> tuple[keras.Model, keras.Model]:
-        """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
-        code = keras.Input((self.sizes.latent_dim,), name="code")
-        # a decoder that reads previous steps is one model of a code and a sequence
-        alone = None if self.reads_previous else keras.Model(code, self(code), name="decoder")
-        template = keras.Input((None, None), name="template")
-        unroll = keras.Model([code, template], self(code, template), name="decoder")
-        return (unroll if alone is None else alone), unroll
-
-
-class ParallelDecoder(Decoder):
-    """A stack of recurrent layers whose initial states are projections of the code."""
-
-    # From bottom to top: the projection for the initial state, and the recurrent layer.
-    stack: list[tuple[Any, Any]]
-
-    def make_hidden(self, specification: Specification) -> None:
-        """Create the stack."""
-        cell, units, suffix = find_cell(specification.cell), specification.units, self.sizes.suffix
-        self.stack = [
-            (
-                dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
-                cell.make(units, name=f"decoder{suffix}_{i + 1}"),
-            )
-            for i in range(specification.depth)
+    def initial_states(self, code: Tensor) -> list[list[Any]]:
+        """Return the initial states of the layers of the stack."""
+        return [
+            cell_of(layer).initial_state(project(code), layer.units)
+            for project, layer in self.stack
         ]
-
-    def hidden_steps(self, code: Tensor, steps: Tensor, real: Tensor = None) -> Any:
-        """Run the stack over all steps."""
-        for project, layer in self.stack:
-            state = cell_of(layer).initial_state(project(code), layer.units)
-            steps = layer(steps, initial_state=state, mask=real)
-        return steps
-
-
-class AutoregressiveDecoder(ParallelDecoder):
-    """A parallel decoder whose input at each step includes the previous step."""
-
-    reads_previous = True
-    takes_patches = False
-
-    def __init__(self, specification: Specification, **options: Any) -> None:
-        super().__init__(specification, **options)
-        self.previous = TeacherForcing(specification.num_categories, name="teacher_forcing")
 
     @classmethod
     def of(cls, model: keras.Model) -> Self:
-        """Return the decoder with the layers of a Keras model, which may be a loaded one."""
+        """Return the decoder with the layers of an autoregressive Keras model."""
         layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
         depth = sum(name.startswith("decoder_") for name in layers)
         decoder = cls.__new__(cls)
@@ -238,40 +190,16 @@ class AutoregressiveDecoder(ParallelDecoder):
         ]
         return decoder
 
-    def initial_states(self, code: Tensor) -> list[list[Any]]:
-        """Return the initial states of the layers of the stack."""
-        return [
-            cell_of(layer).initial_state(project(code), layer.units)
-            for project, layer in self.stack
-        ]
-
-    def step(
-        self, inputs: Tensor, last: Tensor, states: list[Any], beside: Tensor
-    ) -> tuple[Any, list[Any]]:
-        """Write one step (batch, 1, outputs), and return it with the next states."""
-        # ``inputs`` (batch, 1, features) are the code and position, ``last`` (batch, 1, columns)
-        # the values of the previous step, NaN before the first one, and ``beside`` (batch, 1,
-        # outputs) the output of the linear path, or None.
-        previous: Any = self.previous
-        hidden = ops.concatenate([inputs, previous.encode(last)], axis=-1)
-        next_states = []
-        for (_, layer), state in zip(self.stack, states, strict=True):
-            _, hidden, state = layer.inner_loop(hidden, list(state), None)
-            next_states.append(list(state))
-        return (self.head(hidden) if beside is None else self.head(hidden, beside)), next_states
-
-
-DECODERS: dict[str, type[Decoder]] = {
-    "parallel": ParallelDecoder,
-    "autoregressive": AutoregressiveDecoder,
-}
-"""Decoder classes by the value of ``decoder``."""
-
-
-def find_decoder(name: str) -> type[Decoder]:
-    """Return the decoder class with a name; a ParameterError if there is none."""
-    check("decoder", name, one_of(*DECODERS))
-    return DECODERS[name]
+    def models(self) -> tuple[keras.Model, keras.Model]:
+        """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`."""
+        code = keras.Input((self.sizes.latent_dim,), name="code")
+        # a decoder that reads previous steps is one model of a code and a sequence
+        alone = None
+        if self.previous is None:
+            alone = keras.Model(code, self(code), name="decoder")
+        template = keras.Input((None, None), name="template")
+        unroll = keras.Model([code, template], self(code, template), name="decoder")
+        return (unroll if alone is None else alone), unroll
 
 
 def forecaster(specification: Specification) -> keras.Model:
@@ -284,19 +212,11 @@ def forecaster(specification: Specification) -> keras.Model:
     if specification.recent_dim:
         inputs.append(keras.Input((specification.recent_dim,), name="recent"))
         read = ops.concatenate(inputs, axis=-1)
-    decoder = ParallelDecoder(specification, ahead=True)
+    decoder = Decoder(specification, ahead=True)
     return keras.Model(inputs, decoder(read), name="forecaster")
 
 
-def decode_autoregressively(
-    decoder: keras.Model,
-    codes: Tensor,
-    num_steps: int,
-    *,
-    stop: int | None = None,
-    noise: Tensor = None,
-    temperature: float = 1.0,
-) -> np.ndarray:
+def decode_autoregressively(decoder: keras.Model, codes: Tensor, num_steps: int) -> np.ndarray:
     """Decode codes step by step; each step is the input of the next one.
 
     The next step gets the likeliest category of a categorical column, the likelier of 0 and 1 of a
@@ -310,18 +230,13 @@ def decode_autoregressively(
         The decoder of `default` with ``decoder="autoregressive"``.
     codes : array of shape (batch, latent_dim)
         Codes to decode.
-    num_steps, stop : int
-        Number of steps of the result, and of steps to write; later ones are zero.
-    noise : array of shape (batch, num_steps, outputs), optional
-        Numbers to sample with: standard Gumbel for categories, logistic for binary values.
-    temperature : float
-        A category is sampled with a probability proportional to ``p ** (1 / temperature)``.
+    num_steps : int
+        Number of steps to write.
 
     Returns
     -------
     array of shape (batch, num_steps, outputs)
-        Means, probabilities and softmax blocks.  With ``noise``, scores replace probabilities: the
-        sampled category has the highest score, and that of a binary column is above 0.5 if it is 1.
+        Means, probabilities and softmax blocks.
 
     Examples
     --------
@@ -337,15 +252,22 @@ def decode_autoregressively(
             "Call the decoder itself, or build it with decoder='autoregressive'."
         )
     codes = np.asarray(codes, "float32")
-    stop = num_steps if stop is None else min(stop, num_steps)
     if keras.backend.backend() != "jax":
-        written = _write(decoder, codes, stop, num_steps, noise, temperature)
-        return np.asarray(ops.convert_to_numpy(written))
+        return np.asarray(ops.convert_to_numpy(_write(decoder, codes, num_steps)))
     run: Any = getattr(decoder, "_refold_autoregressive", None)
     if run is None:
         run = decoder._refold_autoregressive = _compile(decoder)
-    values = [v.value for v in decoder.variables]
-    return np.asarray(run(values, codes, stop, num_steps, noise, temperature))
+    return np.asarray(run([v.value for v in decoder.variables], codes, num_steps))
+
+
+def _compile(decoder: keras.Model) -> Any:
+    import jax
+
+    def run(values: Tensor, codes: Tensor, num_steps: int) -> Any:
+        mapping = list(zip(decoder.variables, values, strict=True))
+        return write_steps(decoder, mapping, codes, num_steps)
+
+    return jax.jit(run, static_argnums=2)
 
 
 def write_steps(
@@ -353,38 +275,17 @@ def write_steps(
 ) -> Any:
     """Decode codes to (batch, num_steps, outputs) inside a computation that JAX traces."""
     with keras.StatelessScope(state_mapping=mapping):
-        return _write(decoder, codes, num_steps, num_steps)
+        return _write(decoder, codes, num_steps)
 
 
-def _compile(decoder: keras.Model) -> Any:
-    import jax
-
-    def run(
-        values: Tensor, codes: Tensor, stop: Any, num_steps: int, noise: Tensor, temperature: Any
-    ) -> Any:
-        mapping = list(zip(decoder.variables, values, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return _write(decoder, codes, stop, num_steps, noise, temperature)
-
-    return jax.jit(run, static_argnums=3)
-
-
-def _write(
-    decoder: keras.Model,
-    codes: Tensor,
-    stop: Any,
-    num_steps: int,
-    noise: Tensor = None,
-    temperature: Any = 1.0,
-) -> Any:
-    layers = AutoregressiveDecoder.of(decoder)
-    head = layers.head
+def _write(decoder: keras.Model, codes: Tensor, num_steps: int) -> Any:
+    layers = Decoder.of(decoder)
+    head, previous = layers.head, layers.previous
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
     template = ops.zeros((num_sequences, num_steps, 1))
     inputs = layers.repeat(codes, like=template)
     beside = None if layers.linear is None else layers.linear(codes, like=template)
-    states = layers.initial_states(codes)
     written = ops.zeros((num_sequences, num_steps, sum(head.widths)))
 
     def at(i: Any, array: Any) -> Any:
@@ -392,12 +293,15 @@ def _write(
 
     def step(i: Any, so_far: Any) -> Any:
         last, states, written = so_far
-        linear = None if beside is None else at(i, beside)
-        outputs, states = layers.step(at(i, inputs), last, states, linear)
-        if noise is not None:
-            outputs = head.sample(outputs, at(i, noise), temperature)
+        hidden = ops.concatenate([at(i, inputs), previous.encode(last)], axis=-1)
+        next_states = []
+        for (_, layer), state in zip(layers.stack, states, strict=True):
+            _, hidden, state = layer.inner_loop(hidden, list(state), None)
+            next_states.append(list(state))
+        outputs = head(hidden) if beside is None else head(hidden, at(i, beside))
         written = ops.slice_update(written, (0, i, 0), outputs)
-        return head.likeliest(outputs), states, written
+        return head.likeliest(outputs), next_states, written
 
     nothing = ops.full((num_sequences, 1, len(head.column_types)), np.nan, dtype="float32")
-    return ops.fori_loop(0, stop, step, (nothing, states, written))[2]
+    first = nothing, layers.initial_states(codes), written
+    return ops.fori_loop(0, num_steps, step, first)[2]

@@ -7,9 +7,8 @@ import keras
 from keras import ops
 
 from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
-from refold.network.keras.heads import ColumnEncoding
+from refold.network.keras.heads import ColumnEncoding, LengthEncoding
 from refold.network.keras.layer import BaseLayer, Constant, Shape, Tensor, dense
-from refold.network.keras.lengths import LengthEncoding
 from refold.network.keras.lstm import find_cell
 from refold.network.specification import Specification
 
@@ -279,11 +278,10 @@ class PooledConvolutions(BaseLayer):
 
     num_kernels: int = 16  # for each dilation
     stride: int = 1  # of the convolutions
-    seed: int = 0  # of the kernels
 
     def build(self, input_shape: Shape) -> None:
         """Draw the kernels."""
-        drawn = random_convolutions(input_shape[-1], self.num_kernels, self.seed).arrays()
+        drawn = random_convolutions(input_shape[-1], self.num_kernels).arrays()
         for name, values in drawn.items():
             setattr(self, name, self.add_constant(name, values.shape))
             getattr(self, name).assign(values)

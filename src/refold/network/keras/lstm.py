@@ -5,14 +5,14 @@ To add a cell, add a function for its initial state and an entry to `CELLS`.
 
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError
-from refold.kernels import log_slow
+from refold.kernels import log_slow, variant, why_not
 from refold.network.keras.layer import (
     Constant,
     ForgetBias,
@@ -21,9 +21,6 @@ from refold.network.keras.layer import (
     Tensor,
     reason_of,
 )
-
-if TYPE_CHECKING:
-    from refold.kernels.fused import Backend
 
 # Engines of an LSTM.
 _ENGINES = one_of("auto", "fused", "scan")
@@ -58,24 +55,18 @@ def runtime() -> Runtime:
     >>> runtime().backend
     'jax'
     """
-    backend, reason = _backend()
-    kernel = backend.variant() if backend is not None and reason is None else None
-    name = keras.backend.backend()
-    return Runtime(name, _device() if name == "jax" else None, kernel, reason)
+    reason, name = _why_no_kernel(), keras.backend.backend()
+    device = _device() if name == "jax" else None
+    return Runtime(name, device, variant() if reason is None else None, reason)
 
 
-def _backend() -> "tuple[Backend | None, str | None]":
-    """Return the kernel backend for JAX's default device, and why no layer can run on it."""
+def _why_no_kernel() -> str | None:
+    """Return why no layer of this process can run on the kernel, or None if one can."""
     if keras.backend.backend() != "jax":
-        return None, f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
-    # Not at the top, because other backends do not need JAX.
-    from refold.kernels.fused import BACKENDS
-
-    backend = BACKENDS.get(_device().partition(":")[0])  # by the type of device, such as "cpu"
-    if backend is None:
-        devices = " and ".join(backend.devices for backend in BACKENDS.values())
-        return None, f"JAX runs on {_device()}, and the kernel is for {devices}"
-    return backend, backend.why_not()
+        return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
+    if not _device().startswith("cpu"):
+        return f"JAX runs on {_device()}, and the kernel is for CPUs"
+    return why_not()
 
 
 def _device() -> str:
@@ -158,16 +149,17 @@ class LSTM(keras.layers.LSTM):
         """Return the reason why the fused kernel cannot run, or None if it can."""
         if (reason := self._why_not_by_configuration(sequences)) is not None:
             return reason
-        backend, reason = _backend()
-        if backend is None:
-            return reason
-        if reason is not None:
-            if self.engine == "auto":
+        if (reason := _why_no_kernel()) is not None:
+            # without JAX or on a GPU, the user knows that the kernel cannot run
+            if reason == why_not() and self.engine == "auto":
                 log_slow("LSTM layers run on Keras's loop, which is slower than the kernel", reason)
             return reason
-        *names, last = backend.activations
+        # Not at the top, because other backends do not need JAX.
+        from refold.kernels.fused import ACTIVATIONS
+
         for role in ("activation", "recurrent_activation"):
-            if _activation_name(getattr(self, role)) not in (*names, last):
+            if _activation_name(getattr(self, role)) not in ACTIVATIONS:
+                *names, last = ACTIVATIONS
                 return f"its {role} is not {', '.join(names)} or {last} of keras.activations"
         return None
 
@@ -201,8 +193,10 @@ class LSTM(keras.layers.LSTM):
             mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
             mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
         bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
-        backend: Any = _backend()[0]
-        outputs, h, c = backend.lstm(
+        from refold.kernels import fused
+
+        run: Any = fused.lstm  # keras.ops has no annotations
+        outputs, h, c = run(
             ops.cast(sequences, "float32"),
             ops.convert_to_tensor(cell.kernel),
             ops.convert_to_tensor(cell.recurrent_kernel),

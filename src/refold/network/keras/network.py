@@ -9,11 +9,9 @@ import numpy as np
 from refold._support import compilation
 from refold._support.progress_bars import progress_bar
 from refold.network.keras.autoencoder import Models, every_layer
-from refold.network.keras.decoder import decode_autoregressively, find_decoder
 from refold.network.keras.encoder import PaddingMask
 from refold.network.packed.encoder import RocketFeatures
-from refold.network.packed.heads import Draw, PackedHead
-from refold.network.packed.lengths import whole_lengths
+from refold.network.packed.heads import Draw, PackedHead, whole_lengths
 from refold.network.specification import Specification
 from refold.sequences import Sequences, check_codes_finite, pad
 
@@ -87,7 +85,7 @@ class Network:
     @property
     def autoregressive(self) -> bool:
         """Whether decoding is autoregressive."""
-        return find_decoder(self.specification.decoder).reads_previous
+        return self.specification.decoder == "autoregressive"
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -135,27 +133,16 @@ class Network:
         self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
-        models, head, lengths = self.models, self.head, np.diff(offsets)
+        # An autoregressive decoder has LSTMs and runs on packed rows.
+        unroll, head, lengths = self.models.unroll, self.head, np.diff(offsets)
         written = np.empty((offsets[-1], head.num_outputs), np.float32)
         noise = None if draw is None else head.noise(offsets, draw.seed, np.arange(len(codes)))
         for batch in self._batches(lengths, "decode", verbose=verbose):
             real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
             places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
-            if self.autoregressive:
-                options: dict[str, Any] = {"stop": int(lengths[batch.rows].max())}
-                if noise is not None and draw is not None:
-                    padded = np.zeros((*real.shape, head.num_outputs), np.float32)
-                    padded[real] = noise[places]
-                    options |= {"noise": batch.filled(padded), "temperature": draw.temperature}
-                filled_codes = batch.filled(codes[batch.rows])
-                outputs = decode_autoregressively(
-                    models.decoder, filled_codes, batch.num_steps, **options
-                )
-                written[places] = outputs[: len(batch.rows)][real]
-                continue
             # steps after the length of a sequence are padding, which is not computed
             template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
-            written[places] = batch.predict(models.unroll, codes[batch.rows], template)[real]
+            written[places] = batch.predict(unroll, codes[batch.rows], template)[real]
             if noise is not None and draw is not None:
                 written[places] = head.sample(written[places], noise[places], draw.temperature)
         return written

@@ -9,10 +9,7 @@ import numpy as np
 from refold.network.onnx.graph import (
     Graph,
     Value,
-    at_least_one,
     longest,
-    packed_rows,
-    padded_rows,
     real_steps,
 )
 from refold.network.specification import Specification
@@ -29,17 +26,10 @@ class Columns:
     """How a graph receives and returns columns."""
 
     def __init__(
-        self,
-        specification: Specification,
-        schema: Schema,
-        scaler: Scaler,
-        *,
-        indices: bool,
-        packed: bool,
+        self, specification: Specification, schema: Schema, scaler: Scaler, *, indices: bool
     ) -> None:
         self.specification, self.schema, self.scaler = specification, schema, scaler
         self.indices = indices  # whether categories are indices
-        self.packed = packed  # whether the steps of all sequences are in one dimension
         self.categorical = [int(i) for i in schema.categorical]
         # numeric and binary columns
         self.values = [i for i in range(schema.num_columns) if i not in self.categorical]
@@ -66,19 +56,18 @@ class Columns:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the columns as plain JSON values."""
-        return [self._described(i) for i in range(self.schema.num_columns)]
-
-    def _described(self, i: int) -> dict[str, Any]:
-        column = self.schema.columns[i]
-        entry: dict[str, Any] = {"name": column.name, "type": column.type}
-        if i in self.categorical:
-            entry |= {"tensor": "categories", "index": self.categorical.index(i)}
-            return entry | {"categories": list(column.categories)}
-        entry |= {"tensor": "values", "index": self.values.index(i)}
-        if column.column_type.is_number and not self.scaler.num_statistics:
-            shift = self.scaler.shift(self.schema)
-            entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
-        return entry
+        shift, entries = self.scaler.shift(self.schema), []
+        for i, column in enumerate(self.schema.columns):
+            entry: dict[str, Any] = {"name": column.name, "type": column.type}
+            if i in self.categorical:
+                entry |= {"tensor": "categories", "index": self.categorical.index(i)}
+                entry["categories"] = list(column.categories)
+            else:
+                entry |= {"tensor": "values", "index": self.values.index(i)}
+                if column.column_type.is_number and not self.scaler.num_statistics:
+                    entry |= {"mean": float(shift[i]), "scale": float(self.scaler.scale_[i])}
+            entries.append(entry)
+        return entries
 
 
 def _dtype(scaler: Scaler) -> np.dtype:
@@ -103,12 +92,11 @@ class Channels(NamedTuple):
     real: Any  # (n, steps): whether a step is within its sequence
     lengths: Any  # (n,) int64
     statistics: Any  # (n, statistics): mean and spread of each sequence, or None
-    count: Any  # (1,): number of sequences that were given; if there are none, n is 1
 
 
 def read_inputs(graph: Graph, columns: Columns) -> Channels:
     """Add the inputs of an encoder, and what turns them into channels."""
-    values, index, lengths, count = _inputs(graph, columns)
+    values, index, lengths = _inputs(graph, columns)
     steps = graph("Shape", index if values is None else values, start=1, end=2)
     real = real_steps(graph, lengths, steps)
     inside = graph("Unsqueeze", real, [2])
@@ -131,36 +119,20 @@ def read_inputs(graph: Graph, columns: Columns) -> Channels:
     if columns.specification.observed_flags:
         parts += [graph.cast(flags, np.float32) for flags in _in_order(graph, columns, observed)]
     x = graph.concat(parts, axis=2)
-    return Channels(x, real, lengths, statistics, count)
+    return Channels(x, real, lengths, statistics)
 
 
-def _inputs(graph: Graph, columns: Columns) -> tuple[Any, Any, Any, Any]:
-    """Add the inputs; return values, indices (n, steps, columns), lengths (n,) and their number."""
-    widths = {"values": len(columns.values), "categories": len(columns.categorical)}
-    types = {"values": columns.dtype, "categories": columns.category_type}
-    tensors = {}
-    for name, width in widths.items():
-        if width:
-            shape = [f"{name}_elements"] if columns.packed else ["n", "steps", width]
-            tensors[name] = graph.input(name, types[name], shape)
-    if columns.packed:
-        lengths = graph.cast(graph.input("counts", np.int32, ["n"]), np.int64)
-        lengths = graph("Div", lengths, np.int64(widths[next(iter(tensors))]))
-        for name, tensor in tensors.items():
-            tensors[name] = graph("Reshape", tensor, [-1, widths[name]])
-    else:
-        lengths = graph.input("lengths", np.int64, ["n"])
-    if "categories" in tensors and not columns.indices:
-        tensors["categories"] = _indices(graph, tensors["categories"], columns)
-    count = graph("Shape", lengths)
-    # a runtime may crash without a sequence or a step
-    lengths = at_least_one(graph, lengths, 1, np.int64(0))
-    fills = {"values": np.asarray(np.nan, columns.dtype), "categories": np.int64(-1)}
-    for name, tensor in tensors.items():
-        tensors[name] = at_least_one(graph, tensor, 1 if columns.packed else 2, fills[name])
-        if columns.packed:
-            tensors[name] = padded_rows(graph, tensors[name], lengths)
-    return tensors.get("values"), tensors.get("categories"), lengths, count
+def _inputs(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
+    """Add the inputs, and return values, indices (n, steps, columns) and lengths (n,)."""
+    values = index = None
+    if columns.values:
+        shape = ["n", "steps", len(columns.values)]
+        values = graph.input("values", columns.dtype, shape)
+    if columns.categorical:
+        shape = ["n", "steps", len(columns.categorical)]
+        index = graph.input("categories", columns.category_type, shape)
+        index = _indices(graph, index, columns)
+    return values, index, graph.input("lengths", np.int64, ["n"])
 
 
 def read_last_steps(graph: Graph, columns: Columns) -> Any:
@@ -170,17 +142,15 @@ def read_last_steps(graph: Graph, columns: Columns) -> Any:
     numbers: Any = None
     index: Any = None
     if columns.values:
-        values = _last_steps(graph, columns, "recent_values", columns.values, columns.dtype)
-        values = at_least_one(graph, values, 1, np.asarray(np.nan, columns.dtype))
+        shape = ["n", steps, len(columns.values)]
+        values = graph.input("recent_values", columns.dtype, shape)
         values = _scaled(graph, _without_markers(graph, values, columns), columns)
         values = _filled(graph, values, steps, lambda step: graph("IsNaN", step))
         numbers = graph("Where", graph("IsNaN", values), np.float32(0), values)
     if columns.categorical:
-        kind = columns.category_type
-        index = _last_steps(graph, columns, "recent_categories", columns.categorical, kind)
-        if not columns.indices:
-            index = _indices(graph, index, columns)
-        index = at_least_one(graph, index, 1, np.int64(-1))
+        shape = ["n", steps, len(columns.categorical)]
+        index = graph.input("recent_categories", columns.category_type, shape)
+        index = _indices(graph, index, columns)
         index = _filled(graph, index, steps, lambda step: graph("Less", step, np.int64(0)))
     parts = _channels(graph, columns, numbers, index)
     x = graph.concat(parts, axis=2)
@@ -189,14 +159,6 @@ def read_last_steps(graph: Graph, columns: Columns) -> Any:
         earlier = graph("Slice", x, [steps - 2], [-steps - 1], [1], [-1])
         last = graph("Concat", last, graph("Sub", earlier, last), axis=1)
     return graph("Reshape", last, [-1, specification.recent_dim])
-
-
-def _last_steps(graph: Graph, columns: Columns, name: str, members: list[int], kind: Any) -> Any:
-    """Add an input of the last steps (n, recent_steps, columns)."""
-    shape = [columns.specification.recent_steps, len(members)]
-    if not columns.packed:
-        return graph.input(name, kind, ["n", *shape])
-    return graph("Reshape", graph.input(name, kind, [f"{name}_elements"]), [-1, *shape])
 
 
 def _filled(graph: Graph, values: Value, steps: int, is_missing: Callable[[Any], Any]) -> Any:
@@ -278,6 +240,8 @@ def _sequence_units(graph: Graph, statistics: Value, columns: Columns) -> tuple[
 
 def _indices(graph: Graph, categories: Value, columns: Columns) -> Any:
     """Return the index of each category; unknown ones follow, and missing ones are negative."""
+    if columns.indices:
+        return categories
     parts = []
     for k, column in enumerate(columns.categorical):
         names = columns.categories(column).tolist()
@@ -366,16 +330,12 @@ def write_outputs(
         categories.append(likeliest)
     if values:
         together = _in_units(graph, graph.concat(values, axis=2), columns, statistics)
-        _write(graph, "values", together, real, columns, np.asarray(np.nan, columns.dtype))
+        _write(graph, "values", together, real, np.asarray(np.nan, columns.dtype), len(values))
     if categories:
         missing = np.asarray(columns.missing_category, columns.category_type)
-        _write(graph, "categories", graph.concat(categories, axis=2), real, columns, missing)
-    if not columns.packed:
-        graph.output("lengths", graph("Identity", lengths), np.int64, ["n"])
-        return
-    width = len(columns.values) or len(columns.categorical)
-    counts = graph.cast(graph("Mul", lengths, np.int64(width)), np.int32)
-    graph.output("counts", counts, np.int32, ["n"])
+        together = graph.concat(categories, axis=2)
+        _write(graph, "categories", together, real, missing, len(categories))
+    graph.output("lengths", lengths, np.int64, ["n"])
 
 
 def _in_units(graph: Graph, values: Value, columns: Columns, statistics: Value) -> Any:
@@ -398,12 +358,7 @@ def _whole(graph: Graph, values: Value, columns: Columns) -> Any:
 
 
 def _write(
-    graph: Graph, name: str, padded: Value, real: Value, columns: Columns, missing: np.ndarray
+    graph: Graph, name: str, padded: Value, real: Value, missing: np.ndarray, width: int
 ) -> None:
-    width = len(columns.values if name == "values" else columns.categorical)
-    if columns.packed:
-        packed = packed_rows(graph, padded, real)
-        graph.output(name, packed, missing.dtype, [f"{name}_elements"])
-        return
     padded = graph("Where", graph("Unsqueeze", real, [2]), padded, missing)
     graph.output(name, padded, missing.dtype, ["n", "steps", width])

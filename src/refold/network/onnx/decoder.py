@@ -10,10 +10,8 @@ from refold.network.onnx.columns import LINKS, Columns, read_last_steps, write_o
 from refold.network.onnx.graph import (
     Graph,
     Value,
-    at_least_one,
     dense,
     find_layer,
-    input_bias,
     longest,
     run_layer,
     step,
@@ -25,11 +23,10 @@ from refold.sequences.types import outputs_of
 def add_decoder(graph: Graph, columns: Columns) -> None:
     """Add the decoder, from codes to the user's values, categories and lengths."""
     specification = columns.specification
-    codes, statistics, count = _read_codes(graph, columns)
+    codes, statistics = _read_codes(graph, columns)
     requested = graph.input("wanted_lengths", np.int64, ["n_or_1"])
     predicted = _predicted_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
-    lengths = graph("Slice", lengths, [0], count, [0])
     outputs = _Decoder(graph, specification)(codes, longest(graph, lengths))
     write_outputs(graph, columns, outputs, lengths, statistics)
 
@@ -37,26 +34,24 @@ def add_decoder(graph: Graph, columns: Columns) -> None:
 def add_forecaster(graph: Graph, columns: Columns) -> None:
     """Add the forecast decoder, from codes and last steps to the steps after the sequences."""
     specification = columns.specification
-    codes, statistics, count = _read_codes(graph, columns)
+    codes, statistics = _read_codes(graph, columns)
     if specification.recent_steps:
         codes = graph("Concat", codes, read_last_steps(graph, columns), axis=1)
     outputs = _Decoder(graph, specification, ahead=True)(codes, [specification.forecast_steps])
+    count = graph("Shape", codes, start=0, end=1)
     lengths = graph("Expand", np.int64(specification.forecast_steps), count)
     write_outputs(graph, columns, outputs, lengths, statistics)
 
 
-def _read_codes(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
-    """Add the input of codes; return codes, the statistics in them, and how many were given."""
+def _read_codes(graph: Graph, columns: Columns) -> tuple[Any, Any]:
+    """Add the input of codes, and return codes and the statistics in them."""
     latent_dim = columns.specification.latent_dim
     width = latent_dim + columns.scaler.num_statistics
     codes_in = graph.input("codes", np.float32, ["n", width])
-    count = graph("Shape", codes_in, start=0, end=1)
-    # a runtime may crash without a sequence
-    codes_in = at_least_one(graph, codes_in, 1, np.float32(0))
     if not columns.scaler.num_statistics:
-        return codes_in, None, count
+        return codes_in, None
     codes = graph("Slice", codes_in, [0], [latent_dim], [1])
-    return codes, graph("Slice", codes_in, [latent_dim], [width], [1]), count
+    return codes, graph("Slice", codes_in, [latent_dim], [width], [1])
 
 
 def _predicted_lengths(graph: Graph, specification: Specification, codes: Value) -> Any:
@@ -93,7 +88,7 @@ class _Decoder:
         self._sizes = specification.decoder_sizes(ahead=ahead)
         self._suffix, self._patch = self._sizes.suffix, self._sizes.patch
         self._layers = [
-            find_layer(graph, f"decoder{self._suffix}_{i}", specification.cell)
+            find_layer(graph, f"decoder{self._suffix}_{i}")
             for i in range(1, specification.depth + 1)
         ]
         self._width = specification.num_outputs
@@ -140,14 +135,14 @@ class _Decoder:
         by_code = graph.weight(f"{name}/code", first.kernel[:dims])
         by_position = graph.weight(f"{name}/position", first.kernel[dims:positions])
         by_previous = graph.weight(f"{name}/previous", first.kernel[positions:])
-        code_sums = graph("Gemm", codes, by_code, input_bias(first))
+        code_sums = graph("Gemm", codes, by_code, first.bias)
         by_step = graph("Unsqueeze", graph("MatMul", features, by_position), [1])
         head = self._head()
         begin = [state for states in self._states(codes) for state in states]
         n = graph("Shape", codes, start=0, end=1)
         nothing = graph("Concat", n, [self._width + 1], axis=0)
         begin.append(graph("Expand", np.float32(0), nothing))
-        body = Graph({}, {}, outer=graph)
+        body = Graph({}, outer=graph)
         state_inputs = [body.input(f"state_{i}", np.float32, None) for i in range(len(begin))]
         own = body.input("position", np.float32, None)
         scanned = [by_step]
@@ -163,10 +158,9 @@ class _Decoder:
         for layer in self._layers:
             if hidden is not None:
                 kernel = graph.weight(f"{layer.name}/kernel", layer.kernel)
-                sums = body("Add", body("MatMul", hidden, kernel), input_bias(layer))
-            number = 2 if layer.cell == "lstm" else 1
-            states += step(body, layer, sums, state_inputs[len(states) : len(states) + number])
-            hidden = states[-number]
+                sums = body("Add", body("MatMul", hidden, kernel), layer.bias)
+            hidden, c = step(body, layer, sums, *state_inputs[len(states) : len(states) + 2])
+            states += [hidden, c]
         logits = body("Add", body("MatMul", hidden, head[0]), head[1])
         if beside is not None:
             logits = body("Add", logits, beside)
@@ -201,11 +195,8 @@ class _Decoder:
     def _states(self, codes: Value) -> Iterator[list[Any]]:
         """Iterate over the initial states of each layer, (n, units)."""
         graph = self._graph
-        for i, layer in enumerate(self._layers, 1):
+        for i in range(1, len(self._layers) + 1):
             projected = dense(graph, f"start{self._suffix}_{i}", codes)
-            if layer.cell == "gru":
-                yield [graph("Tanh", projected)]
-                continue
             h, c = graph("Split", projected, outputs=2, axis=1, num_outputs=2)
             yield [h, graph("Tanh", c)]
 

@@ -10,7 +10,7 @@ from refold.network.onnx.columns import Channels, Columns, read_inputs
 from refold.network.onnx.graph import Graph, Value, dense, find_layer, real_steps, run_layer
 from refold.network.specification import Specification, linear_map
 
-# Below all outputs of an LSTM or a GRU.
+# Below all outputs of an LSTM.
 _BELOW = np.float32(-2)
 # Below all convolutions.
 _LEAST = np.float32(-3e38)
@@ -31,10 +31,8 @@ def add_encoder(graph: Graph, columns: Columns) -> None:
         parts.append(_rocket(graph, specification, channels))
     if channels.statistics is not None:
         parts.append(channels.statistics)
-    code = graph.concat(parts, axis=1)
     width = specification.latent_dim + columns.scaler.num_statistics
-    code = graph("Slice", code, [0], channels.count, [0])
-    graph.output("codes", code, np.float32, ["n", width])
+    graph.output("codes", graph.concat(parts, axis=1), np.float32, ["n", width])
 
 
 def _pooled(graph: Graph, specification: Specification, channels: Channels) -> Any:
@@ -50,14 +48,14 @@ def _pooled(graph: Graph, specification: Specification, channels: Channels) -> A
     read = graph.cast(graph("Where", empty, np.int64(1), count), np.int32)
     inside = graph("Unsqueeze", graph("Transpose", real, perm=[1, 0]), [1, 3])
     hidden = graph("Transpose", x, perm=[1, 0, 2])
-    units, cell = specification.units, specification.cell
+    units = specification.units
     outputs = last = None
     for i in range(1, specification.depth + 1):
         if outputs is not None:
             hidden = graph("Transpose", outputs, perm=[0, 2, 1, 3])
             hidden = graph("Reshape", hidden, [0, 0, 2 * units])
-        ways = (f"encoder_{i}/{way}_{cell}_{i}" for way in ("forward", "backward"))
-        layers = [find_layer(graph, name, cell) for name in ways]
+        ways = (f"encoder_{i}/{way}_lstm_{i}" for way in ("forward", "backward"))
+        layers = [find_layer(graph, name) for name in ways]
         outputs, last = run_layer(graph, layers, hidden, read)
     # Products and sums are faster than Where.  Past the end, a runtime may write zeros or more
     # steps, and neither may be a maximum.
@@ -115,7 +113,7 @@ def _linear(graph: Graph, specification: Specification, channels: Channels) -> A
         return code
     within = graph("Min", channels.lengths, np.int64(steps))
     offset = graph("Gather", graph.weight("linear_code/offsets"), within)
-    map_of = graph("Gather", graph.weight("linear_code/maps", axis=1), within)
+    map_of = graph("Gather", graph.weight("linear_code/maps"), within)
     code = graph("Unsqueeze", graph("Sub", code, offset), [1])
     return graph("Squeeze", graph("MatMul", code, map_of), [1])
 
@@ -145,7 +143,7 @@ def _rocket(graph: Graph, specification: Specification, channels: Channels) -> A
         convolved = graph(
             "Conv",
             graph("Slice", mixed, [int(first)], [int(end)], [1]),
-            graph.weight(f"convolutions/taps/{dilation}", kernels, axis=2),
+            graph.weight(f"convolutions/taps/{dilation}", kernels),
             bias[first:end],
             dilations=[dilation],
             group=int(end - first),

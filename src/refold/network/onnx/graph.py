@@ -9,9 +9,6 @@ from numpy.typing import DTypeLike
 
 from refold._support.optional_imports import optional
 
-# Largest integers of int8 weights; -128 is not used.
-_MOST_INT8 = 127
-
 Value = Any
 """A value of a graph, or a number or an array that becomes a constant of it."""
 
@@ -25,17 +22,9 @@ def package(name: str) -> Any:
 class Graph:
     """Nodes and constants of a graph; a call adds a node."""
 
-    def __init__(
-        self,
-        weights: Mapping[str, np.ndarray],
-        stored: Mapping[str, str],
-        outer: "Graph | None" = None,
-    ) -> None:
+    def __init__(self, weights: Mapping[str, np.ndarray], outer: "Graph | None" = None) -> None:
         self._ir = package("onnx_ir")
         self.weights = weights  # those of the network, by name
-        # "float16" or "int8" by the name of a weight; all others are float32
-        self._stored = stored
-        self.sizes: dict[str, int] = {}  # number of entries of each weight
         # the graph whose operator has this one as its body, and all its constants
         self._outer = outer
         self._tape = self._ir.tape.Tape()
@@ -59,21 +48,12 @@ class Graph:
                 value.name = f"inner_{self._named}"
         return results[0] if outputs == 1 else results
 
-    def weight(self, name: str, array: np.ndarray | None = None, axis: int = 0) -> Any:
-        """Return a named constant of float32, which may be stored with fewer bits."""
+    def weight(self, name: str, array: np.ndarray | None = None) -> Any:
+        """Return a named constant of float32: a weight of the network, or an array made of some."""
         if self._outer is not None:
-            return self._outer.weight(name, array, axis)
+            return self._outer.weight(name, array)
         array = self.weights[name] if array is None else array
-        self.sizes[name] = array.size
-        kind = self._stored.get(name)
-        if kind is None:
-            return self._initializer(name, np.asarray(array, np.float32))
-        # ``axis`` is the summed one: int8 weights have a scale for each index of all others
-        parts = _quantized(array, kind, axis)
-        value = self("Cast", self._initializer(name, parts[0]), to=self._ir.DataType.FLOAT)
-        if len(parts) == 1:
-            return value
-        return self("Mul", value, self._initializer(f"{name}/int8_scale", parts[1]))
+        return self._initializer(name, np.asarray(array, np.float32))
 
     def concat(self, parts: list[Any], axis: int) -> Any:
         """Concatenate values; one alone needs no node."""
@@ -133,16 +113,6 @@ class Graph:
         return self._tape.initializer(tensor)
 
 
-def _quantized(array: np.ndarray, kind: str, axis: int) -> list[np.ndarray]:
-    """Return weights in float16, or in int8 with their scales."""
-    if kind == "float16":
-        most = np.finfo(np.float16).max
-        return [np.clip(array, -most, most).astype(np.float16)]
-    scale = np.abs(array).max(axis=axis, keepdims=True, initial=0) / _MOST_INT8
-    scale = np.where(scale == 0, 1, scale).astype(np.float32)
-    return [np.rint(array / scale).astype(np.int8), scale]
-
-
 def _data_type(dtype: DTypeLike) -> Any:
     if dtype in (object, str):
         return package("onnx_ir").DataType.STRING
@@ -158,24 +128,18 @@ def dense(graph: Graph, name: str, x: Value) -> Any:
 
 
 class Layer(NamedTuple):
-    """Weights of one direction of a layer, in Keras's layout."""
+    """Weights of one direction of an LSTM, in Keras's layout."""
 
     name: str
-    cell: str  # "lstm" or "gru"
     kernel: np.ndarray
     recurrent_kernel: np.ndarray
     bias: np.ndarray
 
-    @property
-    def units(self) -> int:
-        """Number of units."""
-        return len(self.recurrent_kernel)
 
-
-def find_layer(graph: Graph, name: str, cell: str) -> Layer:
+def find_layer(graph: Graph, name: str) -> Layer:
     """Return the weights of a layer of the default model."""
     parts = ("kernel", "recurrent_kernel", "bias")
-    return Layer(name, cell, *(graph.weights[f"{name}/{cell}_cell/{part}"] for part in parts))
+    return Layer(name, *(graph.weights[f"{name}/lstm_cell/{part}"] for part in parts))
 
 
 def run_layer(
@@ -191,64 +155,37 @@ def run_layer(
     first = layers[0]
     arrays: list[Any] = []
     for part in ("kernel", "recurrent_kernel"):
-        stacked = [_gates(getattr(layer, part).T, layer.cell) for layer in layers]
-        arrays.append(graph.weight(f"{first.name}/{part}", np.stack(stacked), axis=2))
-    arrays.append(
-        graph.weight(f"{first.name}/bias", np.stack([_biases(layer) for layer in layers]))
-    )
-    options: dict[str, Any] = {"linear_before_reset": 1} if first.cell == "gru" else {}
+        stacked = [_gates(getattr(layer, part).T) for layer in layers]
+        arrays.append(graph.weight(f"{first.name}/{part}", np.stack(stacked)))
+    # of the inputs, and of the states, which have none
+    biases = [np.concatenate([_gates(layer.bias), 0 * layer.bias]) for layer in layers]
+    arrays.append(graph.weight(f"{first.name}/bias", np.stack(biases)))
     initial = [graph("Unsqueeze", state, [0]) for state in states or ()]
     outputs, last = graph(
-        first.cell.upper(),
+        "LSTM",
         *(x, *arrays, lengths, *initial),
         outputs=2,
-        hidden_size=first.units,
+        hidden_size=len(first.recurrent_kernel),
         direction="bidirectional" if len(layers) == 2 else "forward",
-        **options,
     )
     return outputs, last
 
 
-def step(graph: Graph, layer: Layer, sums: Value, states: list[Any]) -> list[Any]:
-    """Compute one step; return the new states (n, units), of which the first is the output."""
-    # ``sums`` (n, gates * units) are the products of the inputs with the kernel, plus `input_bias`
+def step(graph: Graph, layer: Layer, sums: Value, h: Value, c: Value) -> tuple[Any, Any]:
+    """Compute one step from the states (n, units), and return the new ones."""
+    # ``sums`` (n, 4 * units) are the products of the inputs with the kernel, plus the bias
     recurrent_kernel = graph.weight(f"{layer.name}/recurrent_kernel", layer.recurrent_kernel)
-    product = graph("MatMul", states[0], recurrent_kernel)
-    if layer.cell == "lstm":
-        i, f, g, o = _split(graph, graph("Add", sums, product), 4)
-        i, f, o = (graph("Sigmoid", gate) for gate in (i, f, o))
-        new = graph("Mul", i, graph("Tanh", g))
-        c = graph("Add", graph("Mul", f, states[1]), new)
-        return [graph("Mul", o, graph("Tanh", c)), c]
-    product = graph("Add", product, layer.bias[1])
-    (z, r, g), (z_h, r_h, g_h) = _split(graph, sums, 3), _split(graph, product, 3)
-    z, r = graph("Sigmoid", graph("Add", z, z_h)), graph("Sigmoid", graph("Add", r, r_h))
-    new = graph("Tanh", graph("Add", g, graph("Mul", r, g_h)))
-    return [graph("Add", new, graph("Mul", z, graph("Sub", states[0], new)))]
+    gates = graph("Add", sums, graph("MatMul", h, recurrent_kernel))
+    i, f, g, o = graph("Split", gates, outputs=4, axis=1, num_outputs=4)
+    i, f, o = (graph("Sigmoid", gate) for gate in (i, f, o))
+    c = graph("Add", graph("Mul", f, c), graph("Mul", i, graph("Tanh", g)))
+    return graph("Mul", o, graph("Tanh", c)), c
 
 
-def input_bias(layer: Layer) -> np.ndarray:
-    """Return the bias that is added to the products of the inputs."""
-    return layer.bias if layer.cell == "lstm" else layer.bias[0]
-
-
-def _split(graph: Graph, value: Value, parts: int) -> Any:
-    return graph("Split", value, outputs=parts, axis=1, num_outputs=parts)
-
-
-def _gates(array: np.ndarray, cell: str) -> np.ndarray:
-    """Reorder the gates along the first axis: ONNX's LSTM has input, output, forget, cell."""
-    if cell == "gru":
-        return array
+def _gates(array: np.ndarray) -> np.ndarray:
+    """Reorder the gates along the first axis: those of ONNX are input, output, forget, cell."""
     i, f, g, o = np.split(array, 4)
     return np.concatenate([i, o, f, g])
-
-
-def _biases(layer: Layer) -> np.ndarray:
-    """Return the biases of the inputs and of the states, one after another."""
-    if layer.cell == "gru":
-        return layer.bias.ravel()
-    return np.concatenate([_gates(layer.bias, "lstm"), np.zeros_like(layer.bias)])
 
 
 # Sequences of unequal lengths
@@ -263,29 +200,3 @@ def real_steps(graph: Graph, lengths: Value, steps: Value) -> Any:
 def longest(graph: Graph, lengths: Value) -> Any:
     """Return the greatest length, at least 1, of shape (1,)."""
     return graph("ReduceMax", graph("Concat", lengths, [1], axis=0), [0], keepdims=1)
-
-
-def at_least_one(graph: Graph, value: Value, axes: int, fill: Value) -> Any:
-    """Append an entry to each of the first ``axes`` axes that has none."""
-    more = graph("Max", graph("Sub", [1], graph("Shape", value, start=0, end=axes)), [0])
-    begin = np.zeros(axes, np.int64)
-    ends = graph("Concat", begin, more, axis=0)
-    return graph("Pad", value, ends, fill, np.arange(axes))
-
-
-def padded_rows(graph: Graph, rows: Value, lengths: Value) -> Any:
-    """Pad rows, one sequence after another, to (n, steps, columns); there is at least one row."""
-    steps = longest(graph, lengths)
-    start = graph("CumSum", lengths, np.int64(0), exclusive=1)
-    step = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
-    row = graph("Add", graph("Unsqueeze", start, [1]), graph("Unsqueeze", step, [0]))
-    row = graph("Where", real_steps(graph, lengths, steps), row, np.int64(0))
-    return graph("Gather", rows, row, axis=0)
-
-
-def packed_rows(graph: Graph, padded: Value, real: Value) -> Any:
-    """Return the real steps of (n, steps, columns) as one dimension of all elements."""
-    flat = graph("Reshape", real, [-1])
-    width = graph("Slice", graph("Shape", padded), [2], [3])
-    rows = graph("Reshape", padded, graph("Concat", [-1], width, axis=0))
-    return graph("Reshape", graph("Compress", rows, flat, axis=0), [-1])

@@ -9,7 +9,7 @@ import numpy as np
 
 from refold._support.arrays import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
-from refold.network.packed.lengths import encode_lengths
+from refold.network.packed.heads import encode_lengths
 from refold.network.packed.rows import encoded_blocks, one_hot
 from refold.network.specification import Specification, linear_map
 from refold.sequences import Sequences

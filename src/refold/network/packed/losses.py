@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.kernels import packed
 from refold.network.packed.decoder import Decoding, PackedDecoder
-from refold.network.packed.lengths import LengthDimension, LengthModel
+from refold.network.packed.heads import LengthDimension, LengthModel
 
 # Error of the predicted length, in steps, that costs nothing; below half a step.
 _MARGIN = np.float32(0.3)
@@ -76,32 +76,16 @@ class LatentObjective:
             codes, self._layout, keep=True, reuse=self._decoding
         )
         errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weight)
-        gradient = self._decoder.gradient(self._decoding, d_logits)
-        predicted = None
+        loss, gradient = self._sums(errors), self._decoder.gradient(self._decoding, d_logits)
         if self._length is not None:
             predicted, d_predicted = self._length.with_gradient(codes)
-            _, slope = cost_of_length(predicted - self._lengths)
-            gradient += (slope * self._cost_of_step)[:, None] * d_predicted
-        gradient += codes - self._codes
-        gradient[:, self._learned_dim :] = 0
-        return self._total(self._sums(errors), predicted, codes), gradient
-
-    def losses(self, codes: np.ndarray) -> np.ndarray:
-        """Return the objective (n_sequences,), which takes half of the time."""
-        outputs, _ = self._decoder(codes, self._layout)
-        errors, _ = self._decoder.head.errors(outputs, self._targets, self._weight)
-        predicted = None if self._length is None else self._length(codes)
-        return self._total(self._sums(errors), predicted, codes)
-
-    def _total(
-        self, loss: np.ndarray, predicted: np.ndarray | None, codes: np.ndarray
-    ) -> np.ndarray:
-        """Add the cost of the predicted length, and the prior around the first code."""
-        if predicted is not None:
-            cost, _ = cost_of_length(predicted - self._lengths)
+            cost, slope = cost_of_length(predicted - self._lengths)
             loss = loss + cost * self._cost_of_step
+            gradient += (slope * self._cost_of_step)[:, None] * d_predicted
         moved = codes - self._codes
-        return loss + np.float32(0.5) * (moved * moved).sum(axis=1)
+        gradient += moved
+        gradient[:, self._learned_dim :] = 0
+        return loss + np.float32(0.5) * (moved * moved).sum(axis=1), gradient
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the steps and columns of each sequence."""
@@ -169,21 +153,17 @@ class _Curvature:
 
 
 def minimize_rows(
-    loss: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-    x: np.ndarray,
-    num_steps: int,
-    *,
-    losses: Callable[[np.ndarray], np.ndarray] | None = None,
+    loss: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], x: np.ndarray, num_steps: int
 ) -> np.ndarray:
     """Minimize the loss (n_rows,) of each row of x (n_rows, width) by limited-memory BFGS."""
     # Algorithms 7.4 and 7.5 of J. Nocedal, S. Wright, "Numerical Optimization", 2006, for all rows
     # at once. A step that does not lower the loss of its row is rejected, and a shorter one is
     # tried. ``loss`` returns losses (n_rows,) and gradients (n_rows, width), each row from its own
-    # row alone. The last step needs no gradient, so it can use ``losses``.
+    # row alone.
     lowest, gradient = loss(x)
     share = np.ones((len(x), 1), np.float32)
     curvature = _Curvature(x)
-    for left in reversed(range(num_steps)):
+    for _ in range(num_steps):
         size = np.sqrt(_dot(gradient, gradient))
         short = _FIRST_STEP / (size + np.float32(1e-30))
         first = np.where(curvature.first > 0, curvature.first, short)
@@ -191,16 +171,12 @@ def minimize_rows(
         rising = _dot(whole, gradient) >= 0
         whole = np.where(rising, -first * gradient, whole)
         tried = x + share * whole
-        if not left and losses is not None:
-            new, new_gradient = losses(tried), gradient
-        else:
-            new, new_gradient = loss(tried)
+        new, new_gradient = loss(tried)
         accepted = (new < lowest)[:, None]  # False for NaN
-        if left:
-            curvature.learn(tried - x, new_gradient - gradient)
-            lowest = np.where(accepted[:, 0], new, lowest)
-            gradient = np.where(accepted, new_gradient, gradient)
-            share = np.where(accepted, np.float32(1), _SHORTER * share)
+        curvature.learn(tried - x, new_gradient - gradient)
+        lowest = np.where(accepted[:, 0], new, lowest)
+        gradient = np.where(accepted, new_gradient, gradient)
+        share = np.where(accepted, np.float32(1), _SHORTER * share)
         x = np.where(accepted, tried, x)
     return x
 

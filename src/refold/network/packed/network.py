@@ -1,81 +1,34 @@
-"""The default model on packed rows, and what a `refold.Model` needs of any network."""
+"""The default model on packed rows, and the type of the network of any `refold.Model`."""
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import numpy as np
 
 from refold.kernels import log_slow, why_not
 from refold.network.packed.decoder import PackedDecoder
 from refold.network.packed.encoder import PackedEncoder
-from refold.network.packed.heads import Draw, PackedHead
-from refold.network.packed.lengths import LengthDimension, LengthModel, length_model, whole_lengths
+from refold.network.packed.heads import (
+    Draw,
+    LengthDimension,
+    LengthModel,
+    PackedHead,
+    length_model,
+    whole_lengths,
+)
 from refold.network.packed.losses import LatentObjective, minimize_rows
 from refold.network.packed.rows import block_of, blocks, input_and_target, running
 from refold.network.specification import Specification, weights_of
 from refold.sequences import Sequences, check_codes_finite
 
+if TYPE_CHECKING:
+    from refold.network.keras.network import Network
 
-class FittedNetwork(Protocol):
-    """What a `refold.Model` needs of a network: `PackedNetwork` or `refold.models.Network`."""
-
-    # `encode` and `predict_lengths` raise a DataError if a result overflows float32. The other
-    # methods return numbers that are not finite.
-
-    specification: Specification
-    head: PackedHead
-
-    @property
-    def reads_padding(self) -> bool:
-        """Whether padding of the encoder's input is NaN; if not, it is zero."""
-        ...
-
-    @property
-    def fixed_steps(self) -> int | None:
-        """Number of steps that the encoder reads, or None if it reads any number."""
-        ...
-
-    @property
-    def most_steps(self) -> int | None:
-        """Maximum number of steps to decode, or None if there is none."""
-        ...
-
-    @property
-    def autoregressive(self) -> bool:
-        """Whether decoding is autoregressive."""
-        ...
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of trainable parameters."""
-        ...
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return all weights by name, for storage."""
-        ...
-
-    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
-        """Encode scaled sequences to (n_sequences, latent_dim)."""
-        ...
-
-    def rocket_features(self, scaled: Sequences) -> np.ndarray:
-        """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        ...
-
-    def decode(
-        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
-    ) -> np.ndarray:
-        """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
-        ...
-
-    def forecast(self, codes: np.ndarray, recent: np.ndarray) -> np.ndarray:
-        """Forecast outputs (n_sequences * forecast_steps, outputs); see `recent_values`."""
-        ...
-
-    def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
-        """Predict the lengths (n_sequences,) of codes, in whole steps."""
-        ...
+# Both have the same methods. `encode` and `predict_lengths` raise a DataError if a result overflows
+# float32. The other methods return numbers that are not finite.
+FittedNetwork = Union["PackedNetwork", "Network"]
+"""A network of a `refold.Model`."""
 
 
 class ErrorTotals(NamedTuple):
@@ -183,7 +136,7 @@ class PackedNetwork:
                 objective = LatentObjective(
                     *parts, x, targets, block.offsets, encoded, learned_dim=learned
                 )
-                encoded = minimize_rows(objective, encoded, latent_steps, losses=objective.losses)
+                encoded = minimize_rows(objective, encoded, latent_steps)
             codes[indices] = encoded
 
         where = self.specification, scaled.offsets

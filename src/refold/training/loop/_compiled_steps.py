@@ -18,8 +18,7 @@ from refold._support.compilation import compiled_by_size
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.keras.decoder import write_steps
-from refold.network.keras.heads import are_squared
-from refold.network.keras.lengths import length_loss
+from refold.network.keras.heads import are_squared, length_loss
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import are_default
 from refold.sequences import BatchPlan
