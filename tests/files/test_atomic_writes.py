@@ -62,7 +62,6 @@ def mode(path: Path) -> int:
 
 
 def test_a_link_is_not_replaced(tmp_path):
-    (tmp_path / "target").write_bytes(b"old")
     (tmp_path / "link").symlink_to("target")
     with atomic_writer(tmp_path / "link") as file:
         file.write(b"new")

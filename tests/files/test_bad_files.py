@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from refold.datasets import japanese_vowels, ramps
-from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
+from refold.errors import DataError, FileFormatError, ParameterError, RefoldError
 from refold.sequences import FileAccessError, MissingFileError, column_names, read, write
-from sequences.equal import assert_equal
 
 BINARY = ["parquet", "npz", "npy"]
 SUFFIXES = [*BINARY, "csv", "jsonl", "txt", "ts"]
@@ -38,13 +37,9 @@ def written(suffix):
 
 @pytest.mark.parametrize("suffix", ["csv.gz", "tsv.bz2", "jsonl.zst"])
 def test_written_files_are_read(tmp_path, suffix):
-    path = tmp_path / f"ramps.{suffix}"
-    write(ramps(), path)
-    plain = io.BytesIO()
-    write(ramps(), plain, format=suffix.partition(".")[0])
-    assert path.read_bytes()[:4] != plain.getvalue()[:4]
-    plain.seek(0)
-    assert_equal(read(path), read(plain, format=suffix.partition(".")[0]))
+    write(ramps(), path := tmp_path / f"ramps.{suffix}")
+    assert path.read_bytes()[:2] in (b"\x1f\x8b", b"BZ", b"\x28\xb5")
+    assert read(path).to_list()[1].tolist() == ramps().to_list()[1].tolist()
 
 
 def test_compression_is_recognized_with_any_name(tmp_path):
@@ -128,22 +123,15 @@ AT = PARQUET.rindex(b'"columns"')
         (written("npz"), "parquet", r"is not a parquet file: it begins with b'PK"),
         (written("parquet"), "csv", "is not a csv file: it holds zero bytes"),
         (b"a\n\xff\n", "txt", "line 2: byte 0xff is not UTF-8"),
-        (gzip.compress(b""), "csv", "is empty: it holds no bytes"),
         (gzip.compress(b"id,x\n1,2\n")[:-6], "csv", r"not a csv file .* or damaged \(Trunc"),
         (written("jsonl")[:-20], "jsonl", "line 3 is not JSON: .* whole sequence per line"),
         (array_bytes(OBJECTS), "npy", PICKLE),
-        (archive_bytes(x=OBJECTS), "npz", PICKLE),
         (array_bytes(np.arange(3.0)), "npy", SHAPES),
         (archive_bytes(x=X, y=X), "npz", r"holds x \(.*Expected one array of shape"),
         (archive_bytes(**OWN, schema=SCHEMA), "npz", BROKEN + "offsets must rise from 0 to .* 2"),
-        (archive_bytes(**OWN, schema='{"columns": 3}'), "npz", BROKEN + "A schema must be a dict"),
-        (
-            PARQUET[:AT] + b"\xff" + PARQUET[AT + 1 :],
-            "parquet",
-            "hold a damaged schema",
-        ),
+        (PARQUET[:AT] + b"\xff" + PARQUET[AT + 1 :], "parquet", "hold a damaged schema"),
     ],
-    ids=range(14),
+    ids=range(11),
 )
 def test_bad_content(data, suffix, message):
     with pytest.raises((FileFormatError, DataError), match=f"^The stream.*{message}"):
@@ -163,11 +151,6 @@ def test_bad_content(data, suffix, message):
 def test_an_argument_without_effect_is_refused(suffix, options, message):
     with pytest.raises(ParameterError, match=message):
         read(io.BytesIO(b"ab"), format=suffix, **options)
-
-
-def test_an_own_archive_has_its_column_types():
-    with pytest.raises(SchemaError, match=r"has column types of its own\. Leave column_types= out"):
-        read(io.BytesIO(written("npz")), format="npz", column_types="numeric")
 
 
 @pytest.mark.parametrize("call", [read, lambda name: write(ramps(), name), column_names])

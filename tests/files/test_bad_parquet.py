@@ -90,15 +90,9 @@ def test_files_that_refold_wrote_with_contradictions(tmp_path):
 @pytest.mark.parametrize(
     ("others", "match"),
     [
-        (
-            {"id": ["b", "c"], "time": [0, 0]},
-            r"Id 'b' .*in row 0 of .*b.parq.*in row 2 of",
-        ),
+        ({"id": ["b", "c"], "time": [0, 0]}, "Id 'b' .*in row 0 of .*b.parq.*in row 2 of"),
         ({"id": ["c", "a"], "time": [0, 0]}, r"rows of id 'a' .*: row 1 of .*b.parquet or a later"),
-        (
-            {"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]},
-            r"row 1 of .*b.parquet \(id",
-        ),
+        ({"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]}, r"row 1 of .*b.parq.* \(id"),
     ],
 )
 def test_errors_name_the_file_of_a_row(tmp_path, others, match):
@@ -111,7 +105,6 @@ def test_errors_name_the_file_of_a_row(tmp_path, others, match):
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"x": [1.0]}, {}, "has no column 'id' .* Name one with id="),
         ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has 'id', 'x'"),
         ({"id": [1], "x": [1.0]}, {"columns": ["id"]}, "'id' has the ids of the sequences, and"),
         ({"id": pa.array([], "i8"), "x": pa.array([], "f8")}, {}, "has columns .id, x., but no r"),
@@ -119,16 +112,14 @@ def test_errors_name_the_file_of_a_row(tmp_path, others, match):
         ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|has one row per seq|has lists"),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, None], "x": [[1], [2]]}, {}, "(Row|Sequence) 1 has no id"),
-        ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '5' in row 0"),
         ({"id": [0, 1, 1], "time": [None, 6, 5], "x": [None, 1, 2]}, {}, "row 2, after '6' in row"),
         ({"id": [1, 1], "time": [6, None], "x": [1, None]}, {}, "row 1 has no time"),
         ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
         ({"id": [3, 9], "x": [0, float("inf")]}, {}, "infinite value at .* .id 9.,.* column 'x'"),
-        ({"id": [1, 2], "x": ["1", "a"]}, {"column_types": "numeric"}, "text 'a' at .* .id 2."),
         ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "has 1 steps in column 'x', but 2 in"),
         ({"x": [[[1]], [[1, 2]]]}, {}, "has a step of 2 features .* but others have 1"),
     ],
-    ids=range(16),
+    ids=range(13),
 )
 def test_tables(tmp_path, columns, options, message):
     path = put(tmp_path / "table.parquet", 1, **columns)

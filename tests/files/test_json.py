@@ -75,7 +75,6 @@ def test_arrays_and_lines_give_the_same_sequences():
 @pytest.mark.parametrize(
     ("text", "lengths"),
     [
-        ("[[0.5, 1.5], [2.5]]", [2, 1]),
         ('["abba", ""]', [4, 0]),
         ('"abba"', [4]),
         ('[{"x": [1, 2], "y": [3, 4]}, {"x": [], "y": []}]', [2, 0]),
@@ -100,21 +99,14 @@ CELL = r"Expected `bool \| int \| float \| str \| null`, got"
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (
-            "[1]\n[1,\n",
-            {},
-            "line 2 is not JSON: .* truncated. Expected one whole sequence per line",
-        ),
+        ("[1]\n[1,\n", {}, "line 2 is not JSON: .* truncated. Expected one whole sequence per"),
         ("[" * 100_000 + "\n", {}, "line 1 is not JSON"),
-        ("\n \n", {}, "is empty: it holds only blank lines"),
-        ("[1, Infinity]\n", {}, "infinite value at line 1, step 1"),
         ('{"id": 1, "x": 1}\n{"id": 1, "x": 1e999}\n', {}, "line 2 .* out of range"),
         (b'["a"]\n["\xff"]\n', {}, "line 2: byte 0xff is not UTF-8"),
         ("5\n", {}, r"line 1: Expected `str \| object \| array`, got `int`. All"),
         ("[1]\n5\n", {}, "line 2: Expected `array`, got `int`. All need the same form"),
         ("[[1, 2]]\n[[1, 2, 3]]\n", {}, "line 2, step 0 has 3 features. Expected 2, as all"),
         ("[[1, [2]]]\n", {}, rf"line 1: {CELL} `array` - at `\$\[0\]\[1\]`"),
-        ('[1]\n[2, "a"]\n', {}, "the text 'a' at line 2, step 1, column 'x0'"),
         ("[1]\n", {"id": "user"}, "holds no objects with names, which id= needs. Leave it out"),
         ('{"x": [1]}\n', {"time": "t"}, "one row per sequence, .* Leave time= out"),
         ('{"x": [1, "a"]}\n', {}, "'x' mixes numbers and text in its lists"),
@@ -128,7 +120,7 @@ CELL = r"Expected `bool \| int \| float \| str \| null`, got"
         ),
         ('{"id": 1, "x": 1}\n\n{"x": 2}\n', {}, "Line 3 has no id in column 'id'"),
     ],
-    ids=range(19),
+    ids=range(16),
 )
 def test_errors_of_lines_have_their_place(text, options, message):
     with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
