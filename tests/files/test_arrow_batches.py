@@ -76,12 +76,6 @@ def test_batches_may_begin_without_values():
     np.testing.assert_array_equal(found.values, [[np.nan], [2.5], [np.nan]])
 
 
-def test_text_of_numbers_causes_one_warning():
-    with pytest.warns(UserWarning, match="Column 'x' holds numbers written as text") as caught:
-        read_batches([{"id": [1], "x": ["1"]}, {"id": [2], "x": ["2"]}])
-    assert [one.filename for one in caught] == [__file__]
-
-
 def test_fit_and_transform_accept_batches():
     ae = untrained(parts)
     np.testing.assert_array_equal(ae.transform(TABLE.to_reader()), ae.transform(SEQUENCES))

@@ -132,14 +132,6 @@ def test_tables(tmp_path, columns, options, message):
         assert str(caught.value).count("table.parquet") == 1
 
 
-def test_a_file_that_changed_is_converted_again(tmp_path):
-    path = put(tmp_path / "x.parquet", **GOOD)
-    before = mapped(path)
-    put(path, **{name: values[:1] for name, values in GOOD.items()})
-    assert len(mapped(path)) == 1
-    assert before.values.tolist() == [[1.0], [2.0], [3.0]]
-
-
 def test_column_names_of_a_damaged_file(tmp_path):
     path = put(tmp_path / "x.parquet", **GOOD)
     assert column_names(path) == ["id", "time", "x"]

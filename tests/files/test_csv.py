@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, FileFormatError, RefoldError, SchemaError
-from refold.sequences import data_warnings, read, read_labels, write
+from refold.sequences import read, read_labels, write
 from sequences.equal import assert_equal
 
 nan = np.nan
@@ -223,6 +223,3 @@ def test_bad_wide_tables(text, options, message):
 def test_a_wide_table_must_be_declared():
     with pytest.raises(SchemaError, match=r"no column 'id' .* whole sequence, pass layout='wide'"):
         read_wide("label" + WIDE[2:], layout=None)
-    (warning,) = data_warnings(read_wide(WIDE, layout=None))
-    assert "at most one step" in warning
-    assert "pass layout='wide' if a row is a whole sequence" in warning

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from refold.errors import ParameterError, RefoldError
-from refold.sequences import column_names, read, read_labels, write
+from refold.errors import RefoldError
+from refold.sequences import column_names, read, read_labels
 from sequences.equal import assert_equal
 
 EVENTS = """{"id": "a", "time": 1, "x": 0.5, "page": "view"}
@@ -140,8 +140,3 @@ def test_errors_of_lines_have_their_place(text, options, message):
 def test_errors_of_arrays_have_their_place(text, message):
     with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
         read_text(text, "json")
-
-
-def test_json_is_not_written():
-    with pytest.raises(ParameterError, match=r"\.json files can be read, but not written"):
-        write([[1.0]], io.BytesIO(), format="json")

@@ -149,12 +149,6 @@ def test_rows_of_an_id_must_be_together(tmp_path, monkeypatch):
     assert read(path, memory_bytes=1, sort=True).lengths.tolist() == [2, 1, 1]
 
 
-@pytest.mark.parametrize("ids", [[7, 8, 8, 9], [1.0, 2.0, 2.0, 4.0]])
-def test_ids_of_any_type_and_rows_for_empty_sequences(tmp_path, ids):
-    table = pa.table({"id": ids, "time": [None, 0, 1, None], "x": [None, 5.0, None, None]})
-    assert compare(tmp_path, table, 2, 1, 1).lengths.tolist() == [0, 2, 0]
-
-
 def test_categories_of_several_files_are_merged(tmp_path):
     (tmp_path / "parts").mkdir()
     parts = [["ab", "a"], ["cb", ""]]

@@ -20,6 +20,7 @@ from refold.sequences._schema import Column, decode_column, has_default_names
 from refold.sequences._sequences import Sequences
 from refold.sequences.types import UNKNOWN
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # A sequence is a list of rows, a flat list, a string, or an object of named lists. An event is an
 # object of single values, like a row of a long table.
 _Cell = bool | int | float | str | None
@@ -35,7 +36,7 @@ class Entries(NamedTuple):
 def parse_jsonl(data: bytes, name: str) -> Entries:
     """Return the value of each line that is not blank."""
     values, numbers = [], []
-    for number, line in enumerate(_without_mark(data).split(b"\n"), start=1):
+    for number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
         if line.strip():
             values.append(_decode(line, name, number))
             numbers.append(number)
@@ -45,8 +46,8 @@ def parse_jsonl(data: bytes, name: str) -> Entries:
 
 
 def parse_json(data: bytes, name: str) -> Entries:
-    """Return the entries of a JSON array, or a lone object or string."""
-    data = _without_mark(data)
+    """Return the entries of a JSON array, a lone object or string, or JSON lines."""
+    data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
         value = _decode(data, name)
     except FileFormatError:
@@ -56,10 +57,6 @@ def parse_json(data: bytes, name: str) -> Entries:
     if isinstance(value, list):
         return Entries(value, Rows("entry"))
     return Entries([value], Rows("line", lambda _: 1))
-
-
-def _without_mark(data: bytes) -> bytes:
-    return data.removeprefix(b"\xef\xbb\xbf")
 
 
 def _decode(data: bytes, name: str, number: int | None = None) -> Any:
@@ -88,7 +85,7 @@ def read_json(data: bytes, name: str, *, lines: bool, **options: Any) -> Sequenc
 def json_columns(data: bytes, name: str, *, lines: bool) -> list[str]:
     """Return the keys of the first entry, or none if it is not an object."""
     if lines:  # later lines may be large, and need not be parsed
-        data = _without_mark(data).lstrip().partition(b"\n")[0]
+        data = data.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
     first = (parse_jsonl if lines else parse_json)(data, name).values[:1]
     return list(first[0]) if first and isinstance(first[0], dict) else []
 

@@ -76,7 +76,7 @@ def _read(data: bytes, name: str) -> list[Case]:
         if width != expected:
             raise FileFormatError(
                 f"{name}, line {case.line} has {width} dimensions, but the first case has "
-                f"{expected}{', each with a label' if _has_labels(header) else ''}."
+                f"{expected}."
             )
     return cases
 
@@ -107,16 +107,12 @@ def _is_true(header: Header, tag: str) -> bool:
     return [word.lower() for word in header.get(tag, [])[:1]] == ["true"]
 
 
-def _has_labels(header: Header) -> bool:
-    return _is_true(header, "@classlabel") or _is_true(header, "@targetlabel")
-
-
 def _read_case(line: str, number: int, header: Header, name: str) -> Case:
     place, label = f"{name}, line {number}", None
     if _is_true(header, "@timestamps"):
         line = _STAMPED.sub(r"\1", line)
     dimensions = line.split(":")
-    if _has_labels(header):
+    if _is_true(header, "@classlabel") or _is_true(header, "@targetlabel"):
         label = dimensions.pop().strip()
         if not dimensions or not label:
             raise FileFormatError(
