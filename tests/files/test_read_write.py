@@ -147,6 +147,7 @@ def test_a_stream_needs_a_format_which_has_priority_over_the_suffix(tmp_path):
         ([[1.0], [2.0, np.nan]], "npy", {}, DataError, "id 1 ends in a step with everything miss"),
         (ramps(), "txt", {}, SchemaError, r"\.txt file holds characters or words; .* 'series'"),
         ([["a", "b c"]], "txt", {}, DataError, r"'b c' would be ambiguous in a \.txt file"),
+        (["a\nb"], "txt", {}, DataError, r"The token '\\n' would be ambiguous"),
         ([["a", None]], "txt", {}, DataError, "Sequence 0, step 1 is missing or unknown"),
         (CASES["mixed"], "jsonl", {"id": "on"}, SchemaError, "has the name of the id column, 'on'"),
         (["ab"], "ts", {}, SchemaError, r"Column 'token' is categorical, and a \.ts file holds"),
