@@ -117,19 +117,6 @@ def test_files_that_refold_wrote(tmp_path, layout, data):
     assert [list(sequence) for sequence in found.to_list()] == [list(one) for one in data]
 
 
-@pytest.mark.parametrize(
-    ("columns", "options"),
-    [
-        ({"a": [1, 1, 2, 5], "b": [1.5, None, 2.5, 1]}, {"column_types": {"a": "categorical"}}),
-        ({"a": ["1", "2", None, "<unknown>"]}, {}),
-        ({"a": [2**60, 1, 2, 3], "b": [0.5, 1, 1, 1]}, {"columns": ["b", "a"]}),
-    ],
-)
-def test_column_types_are_those_of_all_data(tmp_path, columns, options):
-    arrays = {name: pa.array(values) for name, values in columns.items()}
-    compare(tmp_path, list_table([1, 0, 2, 1], arrays), 2, 1, 1, **options)
-
-
 def test_lists_of_lists_are_read_into_memory(tmp_path):
     table = pa.table({"x": [[[1, 0], [2, None]], [], [[0, 1]], None]})
     assert not compare(tmp_path, table, 2, 1, 1).is_mapped

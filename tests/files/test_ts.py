@@ -64,9 +64,6 @@ def test_missing_values_and_unequal_lengths(tmp_path):
 def test_layouts_types_and_empty_sequences():
     series = read_ts("@classLabel false\n@data\n1,0,1\n0\n")
     assert (series.schema.layout, series.schema.columns[0].type) == ("series", "binary")
-    forced = read_ts("@classLabel false\n@data\n1:0\n0:0\n", column_types="numeric")
-    assert [column.type for column in forced.schema.columns] == ["numeric", "numeric"]
-    assert (forced.schema.layout, forced.schema.names) == ("array", ("x0", "x1"))
     assert read_ts("@classLabel true a b\n@data\n1:2:a\n::b\n").lengths.tolist() == [1, 0]
 
 
