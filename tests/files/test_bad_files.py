@@ -142,7 +142,6 @@ def test_bad_content(data, suffix, message):
     ("suffix", "options", "message"),
     [
         ("npy", {"id": "user"}, "id= does not apply to the format npy, only to parquet, csv, tsv"),
-        ("txt", {"column_types": "numeric"}, "column_types= does not apply to the format txt"),
         ("csv", {"unit": "words"}, "unit= does not apply to the format csv, only to jsonl, json"),
         ("txt", {"unit": "letters"}, "unit must be 'characters' or 'words'. Got 'letters'"),
         *(("csv", {"memory_bytes": n}, "memory_bytes must be a positive") for n in (0, True)),

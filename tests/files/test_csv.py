@@ -210,7 +210,6 @@ STEPS = "id,t0,t1\n1,2,3\n"
         ("id,mon,tue\n1,2,wet\n", {}, "the text 'wet' at line 2, step 1, .* where a number"),
         (STEPS + "1,2,inf\n", {}, "line 3, step 1, column 'x0'"),
         (STEPS + ",2,4\n", {}, "Line 3 has no id in column 'id'"),
-        (STEPS, {"time": "t0"}, "a wide table, which has no times. Leave time="),
         (STEPS, {"time_gaps": True}, "a wide table, which has no times. Leave time_gaps="),
         ("id,t0\n1,2\n", {"layout": "tall"}, "layout must be 'long' or 'wide'. Got 'tall'"),
     ],

@@ -150,7 +150,6 @@ def test_a_stream_needs_a_format_which_has_priority_over_the_suffix(tmp_path):
         (["a\nb"], "txt", {}, DataError, r"The token '\\n' would be ambiguous"),
         ([["a", None]], "txt", {}, DataError, "Sequence 0, step 1 is missing or unknown"),
         (CASES["mixed"], "jsonl", {"id": "on"}, SchemaError, "has the name of the id column, 'on'"),
-        (["ab"], "ts", {}, SchemaError, r"Column 'token' is categorical, and a \.ts file holds"),
         ([[1.0], []], "ts", {}, DataError, "with steps, but that with id 1 is empty"),
     ],
 )
@@ -201,8 +200,6 @@ def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
 
 SEQUENCES = Sequences.from_list([[1.0, 2.0], [3.0], [4.0, 5.0]], ids=["a", "b", "c"])
 NAMES = ["ann", "bob", "ann"]
-
-
 CSV = "id,time,x0,who\na,0,1,ann\na,1,2,\nb,0,3,bob\nc,0,4,ann\nc,1,5,ann\n"
 JSONL = """{"id": "a", "x0": [1, 2], "who": "ann"}
 {"id": "b", "x0": [3], "who": "bob"}

@@ -94,7 +94,6 @@ LABELS = "@problemName two\n@timeStamps false\n@classLabel true a b\n@data\n"
     [
         ("@classLabel false\n1,2\n", "line 2: '1,2' is not a tag. Expected one of @problemname"),
         ("@classLabel false\n", "needs a line with @classLabel .* then a line @data"),
-        ("@timeStamps false\n@data\n1\n", "needs a line with @classLabel or @targetLabel"),
         (NONE + "\n# end\n", "at least one"),
         (LABELS + "1:a\n1:2:b\n", "line 6 has 2 dimensions, but the first case has 1"),
         (LABELS + "1,2:3:a\n", "line 5, dimension 1 has 1 values, but dimension 0 has 2"),
