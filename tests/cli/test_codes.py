@@ -346,7 +346,7 @@ def test_options_have_priority_and_default_names_are_read(patients, with_model, 
     rows(patients / "plain.csv", identity="id", time="time")
     assert header(with_model("encode", "plain-codes.csv", data="plain.csv"))[0] == "id"
     shown = run("encode", patients / "m.refold", other, "-o", patients / "no.csv", code=2).err
-    assert "other.csv has no column 'patient'. It has who," in shown
+    assert "other.csv has no column 'patient'. It has 'who'," in shown
 
 
 def test_names_that_the_output_needs_for_itself(patients, tmp_path, run):

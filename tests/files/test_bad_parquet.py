@@ -1,15 +1,12 @@
 """Bad Parquet files give one line with the name of the file, in memory and larger than memory."""
 
-import os
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, FileFormatError, SchemaError
-from refold.files import mapped as mapped_files
-from refold.sequences import FileAccessError, Sequences, read, write
+from refold.sequences import Sequences, column_names, read, write
 from small_data import mapped
 
 GOOD = {"id": ["a", "a", "b"], "time": [0, 1, 0], "x": [1.0, 2.0, 3.0]}
@@ -63,17 +60,15 @@ OTHERS = {"id": ["c"], "time": [0], "x": [0.0]}
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"time": None}, r"b.parquet has the columns id, x, but .*a.parquet has id, time, x. All"),
-        ({"y": [0]}, "b.parquet has the columns id, time, x, y, .* choose the columns with col"),
-        ({"id": [5]}, r"b.parquet has other types than .*: Field id .* string vs int64. All"),
+        ({"time": None}, "a.parquet: id, x beside id, time, x. All"),
+        ({"y": [0]}, "a.parquet: id, time, x, y beside id, time, x. .*choose the columns with col"),
+        ({"id": [5]}, r"a.parquet: .*Field id .* string vs int64. All"),
     ],
 )
 def test_one_file_of_another_schema(tmp_path, changes, match):
     columns = {name: cells for name, cells in (OTHERS | changes).items() if cells is not None}
     folder = folder_with(tmp_path, **columns)
-    refused(folder, SchemaError, match)
-    with pytest.raises(SchemaError, match=match):
-        read(folder)
+    refused(folder, SchemaError, r"b.parquet has other columns or types than .*" + match)
 
 
 def test_unused_columns_may_differ_and_numbers_are_of_the_wider_type(tmp_path):
@@ -95,9 +90,9 @@ def test_files_that_refold_wrote_with_contradictions(tmp_path):
 @pytest.mark.parametrize(
     ("others", "match"),
     [
-        ({"id": ["b", "c"], "time": [0, 0]}, r"a.parquet: Id 'b' .*in row 0 of .*b.parq.*in row 2"),
-        ({"id": ["c", "a"], "time": [0, 0]}, r"b.parquet: The rows of id 'a' .*: row 1"),
-        ({"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]}, r"b.parquet: .* row 1 \(id 'd'\)"),
+        ({"id": ["b", "c"], "time": [0, 0]}, "Id 'b' .*in row 0 of .*b.parq.*in row 2 of"),
+        ({"id": ["c", "a"], "time": [0, 0]}, r"rows of id 'a' .*: row 1 of .*b.parquet or a later"),
+        ({"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]}, r"row 1 of .*b.parq.* \(id"),
     ],
 )
 def test_errors_name_the_file_of_a_row(tmp_path, others, match):
@@ -110,24 +105,21 @@ def test_errors_name_the_file_of_a_row(tmp_path, others, match):
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"x": [1.0]}, {}, "has no column 'id' .* Name one with id="),
-        ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has id, x"),
+        ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has 'id', 'x'"),
         ({"id": [1], "x": [1.0]}, {"columns": ["id"]}, "'id' has the ids of the sequences, and"),
         ({"id": pa.array([], "i8"), "x": pa.array([], "f8")}, {}, "has columns .id, x., but no r"),
         ({"id": [1], "x": [[1.0]]}, {"sort": True}, "one row per sequence.* Leave sort="),
         ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|has one row per seq|has lists"),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, None], "x": [[1], [2]]}, {}, "(Row|Sequence) 1 has no id"),
-        ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '5' in row 0"),
         ({"id": [0, 1, 1], "time": [None, 6, 5], "x": [None, 1, 2]}, {}, "row 2, after '6' in row"),
         ({"id": [1, 1], "time": [6, None], "x": [1, None]}, {}, "row 1 has no time"),
         ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
         ({"id": [3, 9], "x": [0, float("inf")]}, {}, "infinite value at .* .id 9.,.* column 'x'"),
-        ({"id": [1, 2], "x": ["1", "a"]}, {"column_types": "numeric"}, "text 'a' at .* .id 2."),
         ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "has 1 steps in column 'x', but 2 in"),
         ({"x": [[[1]], [[1, 2]]]}, {}, "has a step of 2 features .* but others have 1"),
     ],
-    ids=range(16),
+    ids=range(13),
 )
 def test_tables(tmp_path, columns, options, message):
     path = put(tmp_path / "table.parquet", 1, **columns)
@@ -140,18 +132,9 @@ def test_tables(tmp_path, columns, options, message):
         assert str(caught.value).count("table.parquet") == 1
 
 
-def test_a_file_that_changes(tmp_path, monkeypatch):
+def test_column_names_of_a_damaged_file(tmp_path):
     path = put(tmp_path / "x.parquet", **GOOD)
-    before = mapped(path)
-    put(path, **{name: values[:1] for name, values in GOOD.items()})
-    assert len(mapped(path)) == 1
-    assert before.values.tolist() == [[1.0], [2.0], [3.0]]
-
-    put(path, **GOOD)
-
-    def convert(*args, original=mapped_files.from_long_table):
-        os.utime(path, ns=(0, 0))
-        return original(*args)
-
-    monkeypatch.setattr(mapped_files, "from_long_table", convert)
-    refused(path, FileAccessError, r"x\.parquet has changed while it was read\. Read it again")
+    assert column_names(path) == ["id", "time", "x"]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(FileFormatError, match=r"x\.parquet is damaged: .* Write it again"):
+        column_names(path)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.datasets import japanese_vowels, moving_ones, ramps
-from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
+from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Column, Schema, Sequences, read, read_labels, write
 from small_data import mapped
 
@@ -30,11 +30,9 @@ def mixed() -> Sequences:
 
 
 CASES = {
-    "moving ones": moving_ones(40),
     "ramps": ramps(),
     "vowels": japanese_vowels().test[5:9],
     "mixed": mixed(),
-    "only empty ones": mixed()[[1]],
     "characters": Sequences.from_list(["abba", "", "bé"]),
     "words": Sequences.from_list([["to", "be"], [], ["or"]], layout="words"),
     "tokens": Sequences.from_list([["a", "b c"], [], ['"quoted", too\n']], ids=["u", "v", "w"]),
@@ -86,7 +84,7 @@ def test_decimal_text_keeps_categories_and_ids(tmp_path, suffix):
 
 @pytest.mark.parametrize(
     ("suffix", "name"),
-    [("jsonl", name) for name in ("characters", "words", "tokens", "integer tokens")]
+    [("jsonl", name) for name in ("characters", "tokens", "integer tokens")]
     + [("txt", "characters"), ("txt", "words")],
 )
 def test_text_keeps_categories(tmp_path, suffix, name):
@@ -141,18 +139,6 @@ def test_a_stream_needs_a_format_which_has_priority_over_the_suffix(tmp_path):
     same_values(ramps(), read(tmp_path / "data.bin", format="npz"))
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
-def test_an_unknown_integer_is_written_as_missing_with_a_warning(tmp_path, suffix):
-    sequences = Sequences.from_list([[5, 7]], column_types="categorical")
-    unknown = sequences.with_values(np.float32([[0], [2]]))
-    with pytest.warns(UserWarning, match="Column 'token' .* 1 unknown entries, which are writ"):
-        write(unknown, tmp_path / f"file.{suffix}")
-    back = read(tmp_path / f"file.{suffix}", column_types="categorical")
-    np.testing.assert_array_equal(back.values, [[0], [np.nan]])
-    write(unknown, tmp_path / "file.npz")
-    same_values(read(tmp_path / "file.npz"), unknown)
-
-
 @pytest.mark.parametrize(
     ("sequences", "suffix", "options", "error", "message"),
     [
@@ -164,16 +150,7 @@ def test_an_unknown_integer_is_written_as_missing_with_a_warning(tmp_path, suffi
         (["a\nb"], "txt", {}, DataError, r"The token '\\n' would be ambiguous"),
         ([["a", None]], "txt", {}, DataError, "Sequence 0, step 1 is missing or unknown"),
         (CASES["mixed"], "jsonl", {"id": "on"}, SchemaError, "has the name of the id column, 'on'"),
-        (ramps(), "csv", {"layout": "list"}, ParameterError, r"expected 'long'\. Got 'list'"),
-        (["ab"], "ts", {}, SchemaError, r"Column 'token' is categorical, and a \.ts file holds"),
-        (
-            [[1.0], []],
-            "ts",
-            {},
-            DataError,
-            r"A \.ts file needs .* with steps, but that with id 1 is empty",
-        ),
-        (ramps()[:0], "ts", {}, DataError, r"A \.ts file needs .* but there is none"),
+        ([[1.0], []], "ts", {}, DataError, "with steps, but that with id 1 is empty"),
     ],
 )
 def test_sequences_that_a_format_cannot_store_change_no_file(
@@ -223,49 +200,34 @@ def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
 
 SEQUENCES = Sequences.from_list([[1.0, 2.0], [3.0], [4.0, 5.0]], ids=["a", "b", "c"])
 NAMES = ["ann", "bob", "ann"]
+CSV = "id,time,x0,who\na,0,1,ann\na,1,2,\nb,0,3,bob\nc,0,4,ann\nc,1,5,ann\n"
+JSONL = """{"id": "a", "x0": [1, 2], "who": "ann"}
+{"id": "b", "x0": [3], "who": "bob"}
+{"id": "c", "x0": [4, 5], "who": "ann"}
+"""
 
 
-def as_long_parquet(path):
-    names = pa.array([NAMES[i] for i in (0, 0, 1, 2, 2)])
-    pq.write_table(SEQUENCES.to_table().append_column("who", names), path)
-
-
-def as_csv(path):
-    path.write_text("id,time,x0,who\na,0,1,ann\na,1,2,\nb,0,3,bob\nc,0,4,ann\nc,1,5,ann\n")
-
-
-def as_jsonl(path):
-    lines = [("a", "[1, 2]", "ann"), ("b", "[3]", "bob"), ("c", "[4, 5]", "ann")]
-    path.write_text("\n".join(f'{{"id": "{i}", "x0": {x}, "who": "{w}"}}' for i, x, w in lines))
-
-
-@pytest.mark.parametrize(
-    ("make", "suffix"), [(as_long_parquet, "parquet"), (as_csv, "csv"), (as_jsonl, "jsonl")]
-)
-def test_labels_are_read_from_the_file_of_the_sequences(tmp_path, make, suffix):
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_labels_are_read_from_the_file_of_the_sequences(tmp_path, suffix):
     path = tmp_path / f"data.{suffix}"
-    make(path)
+    if suffix == "parquet":
+        names = pa.array([NAMES[i] for i in (0, 0, 1, 2, 2)])
+        pq.write_table(SEQUENCES.to_table().append_column("who", names), path)
+    else:
+        path.write_text(CSV if suffix == "csv" else JSONL)
     assert read_labels(path, "who", SEQUENCES[[2, 1]]).tolist() == ["ann", "bob"]
     assert read(path, columns=["x0"]).values[:, 0].tolist() == [1, 2, 3, 4, 5]
-    path.rename(tmp_path / "readings.log")
-    assert read_labels(tmp_path / "readings.log", "who", SEQUENCES, format=suffix).tolist() == NAMES
 
 
 def test_labels_of_integers_and_files_without_ids(tmp_path):
     path, series = tmp_path / "labels.csv", Sequences.from_list([[1.0]] * 3)
     path.write_text("who\n7\n8\n7\n")
     assert read_labels(path, "who", series).tolist() == [7, 8, 7]
-    path.write_text("user;who\n2;9\n0;7\n1;8\n")
-    assert read_labels(path, "who", series, id="user").tolist() == [7, 8, 9]
-
-
-@pytest.mark.parametrize("ids", [[1.0, 1.0, 2.0], [1.5, 1.5, 2.0]])
-def test_floating_point_ids_match_those_of_the_sequences(tmp_path, ids):
-    path = tmp_path / "data.parquet"
-    pq.write_table(pa.table({"id": ids, "x0": [1.0, 2.0, 3.0], "who": ["a", "a", "b"]}), path)
-    sequences = read(path, columns=["x0"])
-    assert sequences.lengths.tolist() == [2, 1]
-    assert read_labels(path, "who", sequences).tolist() == ["a", "b"]
+    path.write_text(f"user;who\n2;{2**63}\n0;7\n1;8\n")
+    assert read_labels(path, "who", series, id="user").tolist() == ["7", "8", str(2**63)]
+    path = tmp_path / "labels.parquet"
+    pq.write_table(pa.table({"id": [2.0, 1.0, 0.0], "who": pa.array([2**63, 8, 7], "u8")}), path)
+    assert read_labels(path, "who", series).tolist() == ["7", "8", str(2**63)]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +236,7 @@ def test_floating_point_ids_match_those_of_the_sequences(tmp_path, ids):
         ("id,who\na,1\nb,2\n", "who", DataError, "no 'who' for the sequence with id 'c'. Give"),
         ("id,who\na,1\na,2\nb,1\n", "who", DataError, "id 'a' has two labels, 1 and 2"),
         ("id,who\na,1\n", "id", SchemaError, "The label column 'id' is the id"),
-        ("id,who\na,1\n", "age", SchemaError, "no column 'age'. It has id, who"),
+        ("id,who\na,1\n", "age", SchemaError, "no column 'age'. It has 'id', 'who'"),
     ],
 )
 def test_bad_labels(tmp_path, text, label, error, message):
@@ -283,22 +245,15 @@ def test_bad_labels(tmp_path, text, label, error, message):
         read_labels(tmp_path / "labels.csv", label, SEQUENCES)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "error", "message"),
-    [
-        ("data.npz", None, ParameterError, "npz files have no columns"),
-        ("data.parquet", None, SchemaError, "column 'x0' holds lists"),
-        ("lines.jsonl", "[1, 2]\n", SchemaError, "line 1 has no names"),
-        ("lines.jsonl", '{"id": 1, "x0": [1]}', FileFormatError, "line 1, 'x0': .* Got array"),
-    ],
-)
-def test_files_without_labels(tmp_path, name, content, error, message):
-    if content is None:
-        write(SEQUENCES, tmp_path / name)
-    else:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(error, match=message):
-        read_labels(tmp_path / name, "x0", SEQUENCES)
+def test_files_without_labels(tmp_path):
+    for suffix in ("npz", "parquet"):
+        write(SEQUENCES, tmp_path / f"data.{suffix}")
+    with pytest.raises(
+        ParameterError, match=r"data\.npz has no labels, as \.npz files have no col"
+    ):
+        read_labels(tmp_path / "data.npz", "x0", SEQUENCES)
+    with pytest.raises(SchemaError, match=r"data\.parquet: Column 'x0' holds lists"):
+        read_labels(tmp_path / "data.parquet", "x0", SEQUENCES)
 
 
 # The documentation

@@ -15,22 +15,15 @@ from refold.files.formats import Format, decode_utf8
 from refold.files.tables import TABLE_OPTIONS, TableOptions, check_label, from_file_table
 from refold.files.text import text_sequences
 from refold.sequences._lists import parts_from_list
-from refold.sequences._parts import Rows, check_ids, resolve_column_types
-from refold.sequences._schema import Column, Schema, decode_column, has_default_names
+from refold.sequences._parts import Rows
+from refold.sequences._schema import Column, decode_column, has_default_names
 from refold.sequences._sequences import Sequences
-from refold.sequences.types import CATEGORICAL, UNKNOWN
+from refold.sequences.types import UNKNOWN
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # A sequence is a list of rows, a flat list, a string, or an object of named lists. An event is an
 # object of single values, like a row of a long table.
 _Cell = bool | int | float | str | None
-_TYPES = {"text": str, "flat": list[_Cell], "rows": list[list[_Cell]], "object": dict[str, Any]}
-_FORMS = {
-    "text": "a string",
-    "flat": "a list of numbers or tokens",
-    "rows": "a list of rows",
-    "object": "an object",
-}
-_MISMATCH = re.compile(r"Expected `(.+)`, got `(.+)` - at `\$\[(\d+)\](.*)`")
 
 
 class Entries(NamedTuple):
@@ -43,7 +36,7 @@ class Entries(NamedTuple):
 def parse_jsonl(data: bytes, name: str) -> Entries:
     """Return the value of each line that is not blank."""
     values, numbers = [], []
-    for number, line in enumerate(_without_mark(data).split(b"\n"), start=1):
+    for number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
         if line.strip():
             values.append(_decode(line, name, number))
             numbers.append(number)
@@ -53,28 +46,17 @@ def parse_jsonl(data: bytes, name: str) -> Entries:
 
 
 def parse_json(data: bytes, name: str) -> Entries:
-    """Return the entries of a JSON array, or a lone object or string."""
-    data = _without_mark(data)
+    """Return the entries of a JSON array, a lone object or string, or JSON lines."""
+    data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = _decode(data, name) if data.strip() else None
-    except FileFormatError as error:
-        if "trailing characters" not in str(error):
-            raise
-        value = None
-    if value is None:  # more values follow, as in JSON lines, or there is none
-        return parse_jsonl(data, name)
-    if isinstance(value, dict | str):
-        return Entries([value], Rows("line", lambda _: 1))
-    if not isinstance(value, list) or not value:
-        raise FileFormatError(
-            f"{name} holds {json.dumps(value)[:40]}. Expected an array of sequences or of records, "
-            "with at least one, an object or a string."
-        )
-    return Entries(value, Rows("entry"))
-
-
-def _without_mark(data: bytes) -> bytes:
-    return data.removeprefix(b"\xef\xbb\xbf")
+        value = _decode(data, name)
+    except FileFormatError:
+        with contextlib.suppress(FileFormatError):  # some files of this name are JSON lines
+            return parse_jsonl(data, name)
+        raise
+    if isinstance(value, list):
+        return Entries(value, Rows("entry"))
+    return Entries([value], Rows("line", lambda _: 1))
 
 
 def _decode(data: bytes, name: str, number: int | None = None) -> Any:
@@ -95,123 +77,69 @@ def _decode(data: bytes, name: str, number: int | None = None) -> Any:
         raise FileFormatError(f"{name}, line {line} is not JSON: {error}{advice}.") from error
 
 
-def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read one sequence or event per line; blank lines are skipped."""
-    return _convert(parse_jsonl(data, name), name, **options)
-
-
-def read_json(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read an array of sequences or events, or an object: a table by columns or one sequence."""
-    entries = parse_json(data, name)
-    if len(entries.values) == 1 and isinstance(entries.values[0], dict):
-        entries = _rows_of_table(entries, name, options.get("id") or "id")
-    return _convert(entries, name, **options)
+def read_json(data: bytes, name: str, *, lines: bool, **options: Any) -> Sequences:
+    """Read one sequence or event per line or entry; blank lines are skipped."""
+    return _convert((parse_jsonl if lines else parse_json)(data, name), name, **options)
 
 
 def json_columns(data: bytes, name: str, *, lines: bool) -> list[str]:
     """Return the keys of the first entry, or none if it is not an object."""
     if lines:  # later lines may be large, and need not be parsed
-        data = _without_mark(data).lstrip().partition(b"\n")[0]
-    first = (parse_jsonl if lines else parse_json)(data, name).values[0]
-    return list(first) if isinstance(first, dict) else []
+        data = data.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
+    first = (parse_jsonl if lines else parse_json)(data, name).values[:1]
+    return list(first[0]) if first and isinstance(first[0], dict) else []
 
 
 def json_labels(
     data: bytes, name: str, label: str, id_column: str | None, *, lines: bool
-) -> tuple[list, list]:
-    """Return the ids and labels of the entries."""
-    ids, values = [], []
+) -> pa.Table:
+    """Return the labels of the entries, and their ids if they have any."""
     entries = (parse_jsonl if lines else parse_json)(data, name)
-    for row, value in enumerate(entries.values):
-        place = f"{name}, {entries.rows(row)}"
-        if not isinstance(value, dict):
-            raise SchemaError(f"{place} has no names, so it has no {label!r}.")
-        check_label(list(value), place, label, id_column)
-        ids.append(value.get(id_column or "id", len(ids)))
-        values.append(value[label])
-    _check(entries, values, _Cell, name, label)
-    return ids, values
-
-
-def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
-    """Return the rows of an object that holds a table by columns, else the object."""
-    table = entries.values[0]
-    # The columns of a table are arrays or, as pandas writes them, objects by row.
-    if not isinstance(table.get(id_key), list | dict):
-        return entries
-    ids, columns = table[id_key], []
-    size, rows = len(ids), sorted(ids) if isinstance(ids, dict) else None
-    for key, column in table.items():
-        cells = column
-        if isinstance(column, dict) and sorted(column) == rows:
-            cells = [column[row] for row in ids]
-        if not isinstance(cells, list) or len(cells) != size:
-            raise FileFormatError(
-                f"{name}: {key!r} has other rows than {id_key!r}, which has {size}. All columns "
-                "of a table need the same rows."
-            )
-        columns.append(cells)
-    records = [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
-    return Entries(records, Rows())
+    _check(entries, entries.values, dict[str, Any], name)
+    keys = list(dict.fromkeys(key for value in entries.values for key in value))
+    check_label(keys, name, label, id_column)
+    id_column = id_column or "id"
+    used = [key for key in keys if key in {label, id_column}]
+    return _table(entries, name, used, as_text={label, id_column})
 
 
 def _convert(
     entries: Entries, name: str, *, unit: str = "characters", **table_options: Any
 ) -> Sequences:
     values, options = entries.values, TableOptions(**table_options)
-    form = _form(entries, name)
-    _check(entries, values, _TYPES[form], name)
-    if form == "object":
-        if _hold_strings(values, options):
-            return _from_strings(entries, name, options, unit)
-        sequences = _from_records(entries, name, options)
-        return _as_words(sequences) if unit == "words" else sequences
+    # all sequences have the type of the first one that is not empty
+    first = next((value for value in values if value != []), [])
+    type_ = _type_of(first)
+    _check(entries, values, type_, name)
+    if isinstance(first, dict):
+        return _from_objects(entries, name, unit, options)
     for option in ("id", "time", "columns", "sort", "layout", "time_gaps"):
         if getattr(options, option):
             raise SchemaError(
-                f"{name} holds {_FORMS[form]} for each sequence, but {argument(f'{option}=')} "
-                "needs objects with names. Leave it out."
+                f"{name} holds no objects with names, which {argument(f'{option}=')} needs. Leave "
+                "it out."
             )
-    if form == "text":
-        return _from_strings(entries, name, options, unit)
-    if form == "rows":
-        width: int | None = None
+    if isinstance(first, str):
+        return text_sequences(values, unit=unit, column_types=options.column_types)
+    if type_ == list[list[_Cell]]:
+        width = len(first[0])
         for i, steps in enumerate(values):
             for step, row in enumerate(steps):
-                width = len(row) if width is None else width
-                if not row or len(row) != width:
+                if len(row) != width:
                     raise FileFormatError(
                         f"{name}, {entries.rows(i)}, step {step} has {len(row)} features. Expected "
-                        f"{max(1, width)}, as all steps need the same; write null for a missing "
-                        "one."
+                        f"{width}, as all steps need the same; write null for a missing one."
                     )
-        # as objects, because a row may mix numbers and tokens
-        values = [np.array(rows, dtype=object) if rows else [] for rows in values]
-    parts = parts_from_list(values, rows=entries.rows, column_types=options.column_types)
-    return _as_words(Sequences(*parts)) if unit == "words" else Sequences(*parts)
+        # as objects, because a row may mix numbers, tokens and booleans
+        values = [np.array(steps, dtype=object) if steps else [] for steps in values]
+    return Sequences(*parts_from_list(values, rows=entries.rows, column_types=options.column_types))
 
 
-def _as_words(sequences: Sequences) -> Sequences:
-    """Return sequences of tokens as sequences of words, which are joined by spaces in text."""
-    if sequences.schema.layout == "tokens":
-        sequences.schema = Schema(sequences.schema.columns, "words")
-    return sequences
-
-
-def _form(entries: Entries, name: str) -> str:
-    """Return the form of the first sequence that is not an empty list, which fits two forms."""
-    row, value = next(
-        ((i, entry) for i, entry in enumerate(entries.values) if entry != []), (0, [1.0])
-    )
+def _type_of(value: Any) -> Any:
+    """Return the type of sequences of the form of an example, or of all forms."""
     if isinstance(value, list):
-        return "rows" if isinstance(value[0], list) else "flat"
-    form = {str: "text", dict: "object"}.get(type(value))
-    if form is None:
-        raise FileFormatError(
-            f"{name}, {entries.rows(row)} is {json.dumps(value)}. Expected a list, a string or an "
-            "object for each sequence."
-        )
-    return form
+        return list[list[_Cell]] if value and isinstance(value[0], list) else list[_Cell]
+    return {str: str, dict: dict[str, Any]}.get(type(value), list | str | dict)
 
 
 def _check(
@@ -220,78 +148,49 @@ def _check(
     """Raise ``FileFormatError`` for the first value of another type, with its place."""
     import msgspec
 
-    try:
-        msgspec.convert(values, list[type_])
-    except msgspec.ValidationError as error:
-        match = _MISMATCH.fullmatch(str(error))
-        if match is None:
-            raise
-        expected, got, row, path = match.groups()
-        place = f"{name}, {entries.rows(int(row))}" + ("" if key is None else f", {key!r}")
-        if key is None and not path:
-            form = _FORMS[_form(entries, name)]
-            raise FileFormatError(
-                f"{place} is of type {got}, but others are {form}. All need the same form."
-            ) from error
-        inner = zip((", step ", ", feature "), re.findall(r"\d+", path), strict=False)
-        place += "".join(f"{noun}{index}" for noun, index in inner)
-        raise FileFormatError(f"{place}: expected {expected}. Got {got}.") from error
+    for row, value in enumerate(values):
+        try:
+            msgspec.convert(value, type_)
+        except msgspec.ValidationError as error:
+            place = f"{name}, {entries.rows(row)}" + ("" if key is None else f", {key!r}")
+            raise FileFormatError(f"{place}: {error}. All need the same form.") from error
 
 
-def _hold_strings(values: list[dict[str, Any]], options: TableOptions) -> bool:
-    """Return whether each object is a sequence of characters or words, with or without an id."""
+def _from_objects(entries: Entries, name: str, unit: str, options: TableOptions) -> Sequences:
+    """Convert objects with one list, value or string per feature, as the rows of a table."""
     id_key, time_key = options.id or "id", options.time or "time"
-    if options.layout is not None or any(time_key in value for value in values):
-        return False
-    for value in values:
-        cells = [value[key] for key in options.columns or value if key in value and key != id_key]
-        if len(cells) != 1 or not isinstance(cells[0], str):
-            return False
-    # if an id repeats, its texts are steps
-    ids = [value[id_key] for value in values if id_key in value]
-    return len({*map(str, ids)}) == len(ids)
-
-
-def _from_strings(entries: Entries, name: str, options: TableOptions, unit: str) -> Sequences:
-    """Return sequences of the characters or words of strings."""
-    texts, ids, column = entries.values, None, "token"
-    if isinstance(texts[0], dict):
-        id_key = options.id or "id"
-        column = next(iter(options.columns or [key for key in texts[0] if key != id_key]))
-        if id_key in texts[0]:
-            ids = [value.get(id_key) for value in entries.values]
-            _check(entries, ids, bool | int | str, name, id_key)
-            ids = check_ids(ids, len(ids))
-        texts = [value.get(column) for value in entries.values]
-        _check(entries, texts, str, name, column)
-    if resolve_column_types(options.column_types, [column])[0] not in {None, CATEGORICAL.name}:
-        raise SchemaError(
-            f"{name} holds strings, whose steps are categorical. Leave {argument('column_types=')} "
-            "out."
-        )
-    return text_sequences(texts, unit=unit, ids=ids, name=column)
-
-
-def _from_records(entries: Entries, name: str, options: TableOptions) -> Sequences:
-    """Convert objects with one list or one value per feature, as the rows of a table."""
-    keys = used = list(dict.fromkeys(key for value in entries.values for key in value))
+    keys = list(dict.fromkeys(key for value in entries.values for key in value))
     if options.columns is not None:
-        roles = {options.id or "id", options.time or "time", *options.columns}
-        used = [key for key in keys if key in roles] or keys
+        keys = [key for key in keys if key in {id_key, time_key, *options.columns}] or keys
+    table = _table(entries, name, keys, as_text={id_key})
+    features = [key for key in keys if key != id_key]
+    if len(features) == 1 and features != [time_key] and options.layout is None:
+        texts = table[features[0]]
+        ids = table[id_key].to_pylist() if id_key in keys else None
+        # if an id repeats, its texts are steps
+        is_unique = ids is None or len({*map(str, ids)}) == len(ids)
+        if pa.types.is_string(texts.type) and not texts.null_count and is_unique:
+            column = {"name": features[0], "column_types": options.column_types}
+            return text_sequences(texts.to_pylist(), unit=unit, ids=ids, **column)
+    return from_file_table(table, name, options, entries.rows)
+
+
+def _table(entries: Entries, name: str, keys: Sequence[str], as_text: set[str]) -> pa.Table:
+    """Return some keys of objects as a table; integers that no type holds are text or floats."""
     types = {bool: bool | None, str: str | None, list: list[_Cell]}
     columns = {}
-    for key in used:  # all lists, all numbers, all booleans or all text
+    for key in keys:  # all lists, all numbers, all booleans or all text
         cells = [value.get(key) for value in entries.values]
         first = next((cell for cell in cells if cell is not None), None)
         _check(entries, cells, types.get(type(first), int | float | None), name, key)
         try:
             columns[key] = pa.array(cells)
-        except OverflowError:  # integers that no type of Arrow holds; ids become text
-            to = str if key == (options.id or "id") else float
+        except OverflowError:
+            to = str if key in as_text else float
             columns[key] = pa.array([None if cell is None else to(cell) for cell in cells])
         except pa.ArrowException as error:
             raise DataError(f"{name}: {key!r} mixes numbers and text in its lists.") from error
-    return from_file_table(pa.table(columns), name, options, entries.rows, names=keys)
+    return pa.table(columns)
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
@@ -342,7 +241,7 @@ def _cells(values: np.ndarray, column: Column) -> list[Any]:
 JSONL = Format(
     "jsonl",
     (".jsonl", ".ndjson"),
-    read_jsonl,
+    partial(read_json, lines=True),
     TABLE_OPTIONS | {"unit"},
     write_jsonl,
     frozenset({"id", "layout"}),
@@ -353,7 +252,7 @@ JSONL = Format(
 JSON = Format(
     "json",
     (".json",),
-    read_json,
+    partial(read_json, lines=False),
     TABLE_OPTIONS | {"unit"},
     columns=partial(json_columns, lines=False),
     labels=partial(json_labels, lines=False),

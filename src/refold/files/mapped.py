@@ -23,12 +23,12 @@ import pyarrow as pa
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import log, warn
 from refold.errors import DataError, FileAccessError, RefoldError
-from refold.files.parquet import PART_BYTES, ParquetFiles
-from refold.files.tables import Part, TableOptions, from_long_table, naming, rows_of
+from refold.files.parquet import PART_BYTES, ParquetFiles, Part
+from refold.files.tables import TableOptions, from_long_table
 from refold.sequences._parts import (
     Places,
+    Rows,
     encode_parts,
-    encoded_type,
     plain,
     text_warnings,
 )
@@ -67,6 +67,7 @@ class StoredBatches:
     path: Path
     layout: TableOptions
     schema: pa.Schema  # of the batches
+    place: Callable[[int], str] = str  # of a row, for messages
 
     def write(self, tables: Iterable[pa.Table]) -> None:
         """Write all batches."""
@@ -78,11 +79,11 @@ class StoredBatches:
 
     def parts(self) -> Iterator[Part]:
         """Yield all rows."""
-        row = 0
+        first = 0
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                yield Part(pa.Table.from_batches([batch]).select(self.layout.used), None, row)
-                row += len(batch)
+                yield first, pa.Table.from_batches([batch]).select(self.layout.used)
+                first += len(batch)
 
 
 Source = ParquetFiles | StoredBatches
@@ -100,71 +101,59 @@ def convert(source: Source, folder: Path) -> None:
 
 def _blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Sequences]:
     """Yield the sequences of all parts with a schema; their ids differ in a long table."""
-    ids, begins, count = [], [], 0
-    for pieces in _whole_sequences(source):
-        block = _converted(pieces, layout, metadata_of(schema))
+    ids, firsts, count = [], [], 0
+    for part in _whole_sequences(source):
+        block = _converted(source, part, layout, metadata_of(schema))
         if not len(block.values):
             block.schema = schema
         if layout.id is None:
             block.ids = np.arange(count, count + len(block))
         ids.append(block.ids)
-        begins.append((pieces[0].path, pieces[0].first))
+        firsts.append(part[0])
         count += len(block)
         yield block.align(schema)
     if not layout.lists:
-        _check_together(ids, begins, layout)
+        _check_together(ids, [source.place(first) for first in firsts], layout)
 
 
-def _whole_sequences(source: Source) -> Iterator[list[Part]]:
-    """Yield all rows in lists of parts that hold whole sequences."""
-    id_column = str(source.layout.id)
+def _whole_sequences(source: Source) -> Iterator[Part]:
+    """Yield all rows in parts that hold whole sequences."""
     if source.layout.lists:
-        yield from ([part] for part in source.parts())
+        yield from source.parts()
         return
-    waiting, last_id = [], None  # the rows of the last sequence, which may have more
-    for part in source.parts():
-        with naming(part.path):
-            rows = rows_of([part], part.path)
-            check_has_ids(part.table[id_column], id_column, rows)
-        codes, ids = first_rows(part.table[id_column])
-        if len(back := np.flatnonzero(np.diff(codes) < 0)):
-            row = int(back[0]) + 1
-            with naming(part.path):
-                raise _apart(ids[codes[row]], rows(row), source.layout)
-        begins = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-        if ids[0] == last_id:
-            waiting.append(_slice(part, 0, begins.pop(1)))
-            begins[0] += len(waiting[-1].table)
-        if begins[0] == len(codes):
-            continue
-        if waiting:
-            yield waiting
-        if len(begins) > 2:
-            yield [_slice(part, begins[0], begins[-2])]
-        waiting, last_id = [_slice(part, begins[-2], begins[-1])], ids[codes[-1]]
-    if waiting:
-        yield waiting
-
-
-def _slice(part: Part, start: int, stop: int) -> Part:
-    return Part(part.table[start:stop], part.path, part.first + start)
+    id_column = str(source.layout.id)
+    waiting, start, last_id = [], 0, None  # the rows of the last sequence, which may have more
+    for first, table in source.parts():
+        check_has_ids(table[id_column], id_column, _rows(source, first))
+        codes, ids = first_rows(table[id_column])
+        begins = np.flatnonzero(np.diff(codes)) + 1
+        if waiting and ids[0] != last_id:
+            begins = np.array([0, *begins])
+        if len(begins):  # all sequences but the last one are whole
+            yield start, pa.concat_tables([*waiting, table[: begins[-1]]])
+            waiting, start, table = [], first + int(begins[-1]), table[begins[-1] :]
+        waiting.append(table)
+        last_id = ids[codes[-1]]
+    yield start, pa.concat_tables(waiting)
 
 
 def _converted(
-    pieces: list[Part], layout: TableOptions, metadata: dict[bytes, bytes] | None = None
+    source: Source, part: Part, layout: TableOptions, metadata: dict[bytes, bytes] | None = None
 ) -> Sequences:
     """Convert some whole sequences, with the schema that metadata hold."""
-    path = pieces[0].path
-    rows = rows_of(pieces, path)
-    table = pa.concat_tables(piece.table for piece in pieces).replace_schema_metadata(metadata)
-    with naming(path):
-        if not layout.lists:
-            return from_long_table(table, layout, rows)
-        if layout.id is not None:
-            check_has_ids(table[layout.id], layout.id, rows)
-        features, types = layout.columns, layout.column_types
-        parts = parts_from_arrow(table, layout.id, features, types, rows)
-        return Sequences.trusted(*parts)
+    first, table = part
+    rows, table = _rows(source, first), table.replace_schema_metadata(metadata)
+    if not layout.lists:
+        return from_long_table(table, layout, rows)
+    if layout.id is not None:
+        check_has_ids(table[layout.id], layout.id, rows)
+    parts = parts_from_arrow(table, layout.id, layout.columns, layout.column_types, rows)
+    return Sequences.trusted(*parts)
+
+
+def _rows(source: Source, first: int) -> Rows:
+    """Describe the rows from this one on."""
+    return Rows(number=lambda row: source.place(first + row))
 
 
 def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
@@ -182,19 +171,18 @@ def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
     size = max([*map(len, contents), int(has_steps)])
     small = []
     for values, raw in zip(contents, raws, strict=True):
-        padded = [*values, *[None] * (size - len(values))]
-        small.append(np.array(padded, object if raw.dtype == object else float))
+        filler = [*values][-1:] or [None]
+        padded = [*values, *filler * (size - len(values))]
+        dtype = raw.dtype
+        if not values and dtype.kind != "O":  # whole numbers cannot be missing
+            dtype = np.result_type(dtype, np.float16)
+        small.append(np.array(padded, dtype))
     places = Places(np.array([0, size]))
-    schema = encode_parts(names, small, types, places, lists=layout.lists, stored=stored).schema
-    dtypes = [
-        # text without any value has the type that it has in memory
-        np.float32 if raw.dtype == object and not values else encoded_type(raw.dtype, column)
-        for values, raw, column in zip(contents, raws, schema.columns, strict=True)
-    ]
-    warnings = [] if layout.lists else text_warnings(schema.columns, types)
+    parts = encode_parts(names, small, types, places, lists=layout.lists, stored=stored)
+    warnings = [] if layout.lists else text_warnings(parts.schema.columns, types)
     if layout.time_gaps:
-        schema, dtypes = with_time_gaps(schema), [np.float64]
-    return schema, warnings, np.result_type(np.float32, *dtypes)
+        return with_time_gaps(parts.schema), warnings, np.dtype(np.float64)
+    return parts.schema, warnings, parts.values.dtype
 
 
 def _different_values(
@@ -210,21 +198,21 @@ def _different_values(
     layout = replace(source.layout, column_types=dict(zip(names, certain, strict=True)))
     contents: list[dict[Any, None]] = [{} for _ in names]
     has_steps = False
-    for pieces in _whole_sequences(source):
-        converted = _converted(pieces, layout)
+    for part in _whole_sequences(source):
+        converted = _converted(source, part, layout)
         has_steps = has_steps or len(converted.values) > 0
-        is_open = False
+        is_settled = True
         for i, (values, type_) in enumerate(zip(contents, certain, strict=True)):
             column = converted.schema.columns[i]
             if column.column_type.has_categories:
                 values.update(dict.fromkeys(column.categories))
-                is_open = True
-            elif len(values) < 3:  # three numbers tell that a column is not binary
+                is_settled = False
+                continue
+            if len(values) < 3:  # three numbers tell that a column is not binary
                 numbers = converted.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
-                may_be_binary = type_ is None and {*values} <= {0.0, 1.0}
-                is_open = is_open or may_be_binary or not values
-        if not is_open:
+            is_settled &= bool(values if type_ else {*values} - {0.0, 1.0})
+        if is_settled:
             break
     return contents, has_steps
 
@@ -236,27 +224,20 @@ def _leaf(field: pa.Field) -> pa.DataType:
     return field.type
 
 
-def _check_together(
-    ids: list[np.ndarray], begins: list[tuple[Path | None, int]], layout: TableOptions
-) -> None:
-    """Raise ``DataError`` if rows of an id lie in parts apart, which begin at these rows."""
+def _check_together(ids: list[np.ndarray], places: list[str], layout: TableOptions) -> None:
+    """Raise ``DataError`` if rows of an id lie in parts apart, whose first rows these are."""
     together = np.concatenate(ids)
     order = np.argsort(together, kind="stable")
     again = order[1:][together[order][1:] == together[order][:-1]]
     if len(again):
-        index = int(again.min())
         ends = np.cumsum([len(part) for part in ids])
-        path, row = begins[int(np.searchsorted(ends, index, side="right"))]
-        with naming(path):
-            raise _apart(together[index], f"row {row} or a later one", layout)
-
-
-def _apart(identity: Any, place: str, layout: TableOptions) -> DataError:
-    by = "" if layout.time is None else f", then by {layout.time!r}"
-    return DataError(
-        f"The rows of id {plain(identity)!r} are not together: {place} comes after rows of another "
-        f"id. Sort data that are larger than memory by column {layout.id!r}{by}."
-    )
+        place = places[int(np.searchsorted(ends, again.min(), side="right"))]
+        by = "" if layout.time is None else f", then by {layout.time!r}"
+        raise DataError(
+            f"The rows of id {plain(together[again.min()])!r} are not together: row {place} or a "
+            "later one comes after rows of another id. Sort data that are larger than memory by "
+            f"column {layout.id!r}{by}."
+        )
 
 
 # A folder
@@ -312,21 +293,21 @@ def open_folder(folder: Path) -> Sequences:
 
 
 @contextmanager
-def temporary_folder(parent: Path | None = None, *, keep: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder, which is deleted at the end; or after an error if it is kept."""
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder, which is deleted after an error."""
     with _writing(parent or Path(tempfile.gettempdir())):
         folder = Path(tempfile.mkdtemp(prefix=".refold-", dir=parent))
-    done = False
     try:
         yield folder
-        done = True
-    finally:
-        if not (done and keep):
-            shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
-def deleted_with(sequences: Sequences, folder: Path) -> Sequences:
-    """Delete a folder with the values that are mapped from it, or when Python ends."""
+def open_temporary(folder: Path, block_bytes: int) -> Sequences:
+    """Open the sequences of a folder that is deleted with them, or when Python ends."""
+    sequences = open_folder(folder)
+    sequences.block_bytes = block_bytes
     weakref.finalize(sequences.values.base, shutil.rmtree, folder, ignore_errors=True)
     return sequences
 
@@ -334,11 +315,9 @@ def deleted_with(sequences: Sequences, folder: Path) -> Sequences:
 def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]) -> Sequences:
     """Return mapped sequences with each block changed, in a temporary file that goes with them."""
     schema = change(sequences.block(0, 0)).schema
-    with temporary_folder(_cache_folder(), keep=True) as folder:
+    with temporary_folder(_cache_folder()) as folder:
         write_folder(folder, map(change, sequences.blocks()), schema, sequences.dtype)
-        mapped = open_folder(folder)
-        mapped.block_bytes = sequences.block_bytes
-        return deleted_with(mapped, folder)
+        return open_temporary(folder, sequences.block_bytes)
 
 
 # The cache
@@ -347,7 +326,8 @@ def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]
 def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], None]) -> Sequences:
     """Return the sequences of files, mapped from their entry in the cache, which may be new."""
     folder = _cache_folder()
-    stamps = [[str(path.absolute()), *rest] for path, *rest in files.stamps]
+    states = [(str(path.absolute()), path.stat()) for path in files.paths]
+    stamps = [(path, state.st_size, state.st_mtime_ns) for path, state in states]
     key = json.dumps([_VERSION, stamps, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not entry.is_dir():
@@ -362,14 +342,8 @@ def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], N
                     write(new)
                     with contextlib.suppress(OSError):  # another process was faster, without lock
                         new.rename(entry)
-    try:
-        os.utime(entry)  # the time of the last use
-        return open_folder(entry)
-    except OSError as error:
-        raise FileAccessError(
-            f"{entry}, the copy of {files.root}, cannot be read: {error.strerror}. Read the data "
-            "again."
-        ) from error
+    os.utime(entry)  # the time of the last use
+    return open_folder(entry)
 
 
 def _cache_folder() -> Path:
@@ -387,13 +361,14 @@ def _cache_folder() -> Path:
 def _make_room(folder: Path, files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and others if the disk is too small."""
     needed, oldest = 4 * files.num_values, time.time() - _KEPT_SECONDS
-    for used, path in sorted((path.stat().st_mtime, path) for path in folder.iterdir()):
+    used = {}
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # another process may have removed it
+            used[path] = path.stat().st_mtime
+    for path in sorted(used, key=used.__getitem__):
         is_entry = not path.name.startswith(".")  # others are locks, or are being written
-        if used < oldest or (is_entry and shutil.disk_usage(folder).free < needed):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        if used[path] < oldest or (is_entry and shutil.disk_usage(folder).free < needed):
+            shutil.rmtree(path, ignore_errors=True)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise FileAccessError(

@@ -40,9 +40,7 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
             raise FileFormatError(f"{name} does not hold sequences: {_line(error)}") from error
     plain = [key for key, array in arrays.items() if np.ndim(array) in {2, 3}]
     if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:
-        contents = (
-            ", ".join(f"{key} {np.shape(array)}" for key, array in arrays.items()) or "nothing"
-        )
+        contents = ", ".join(f"{key} {np.shape(array)}" for key, array in arrays.items())
         raise FileFormatError(
             f"{name} holds {contents or 'nothing'}. Expected one array of shape (n, steps, "
             "features) or (n, steps), optionally with 'lengths', or values, offsets, ids and "

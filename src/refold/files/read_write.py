@@ -2,42 +2,46 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from refold._support.output import warn, write_all
+from refold._support.output import write_all
 from refold._support.rules import check, one_of, whole
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError, argument
 from refold.files.csv import CSV, TSV
-from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
+from refold.files.formats import (
+    COMPRESSIONS,
+    Format,
+    atomic_writer,
+    compressed_for,
+    local_path,
+    read_content,
+)
 from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,
     cached,
     convert,
-    deleted_with,
-    open_folder,
+    open_temporary,
     temporary_folder,
 )
 from refold.files.npy import NPY, NPZ
-from refold.files.parquet import PARQUET, open_files
-from refold.files.paths import atomic_writer, local_path
+from refold.files.parquet import PARQUET, open_files, parquet_columns
 from refold.files.tables import (
     TableOptions,
     find_layout,
     from_file_table,
-    holds_nested_lists,
+    labels_of_table,
     naming,
-    rows_of,
+    needs_memory,
 )
 from refold.files.text import TEXT
 from refold.files.ts import TS
-from refold.sequences._parts import ColumnTypes, is_missing
+from refold.sequences._parts import ColumnTypes, Rows, check_ids, is_missing
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._sets import as_sequences
 from refold.sequences._tables import is_table
@@ -55,7 +59,6 @@ MEMORY_BYTES = 1 << 28
 def format_of(source: object, name: str | None = None) -> Format:
     """Return the format of a file by its name if given, else by its suffix, as of words.csv.gz."""
     if name is not None:
-        name = _without_compression(name)
         if name not in FORMATS:
             raise ParameterError(f"The format {name!r} is unknown. Known: {', '.join(FORMATS)}.")
         return FORMATS[name]
@@ -73,17 +76,13 @@ def format_of(source: object, name: str | None = None) -> Format:
 
 
 def format_named(name: str) -> Format | None:
-    """Return the format for the suffix of a file name, or None."""
-    suffix = Path(_without_compression(name)).suffix.lower()
-    return next((format_ for format_ in FORMATS.values() if suffix in format_.suffixes), None)
-
-
-def _without_compression(name: str) -> str:
-    """Return ``data.csv`` for ``data.csv.gz``, and any other name unchanged."""
-    stem, dot, suffix = name.rpartition(".")
-    inner = f".{stem.rpartition('.')[2].lower()}"
-    text = any(inner in f.suffixes for f in FORMATS.values() if f.is_text)
-    return stem if dot and f".{suffix}".lower() in COMPRESSIONS and text else name
+    """Return the format for the suffix of a file name, such as data.csv or data.csv.gz, or None."""
+    path = Path(name.lower())
+    for format_ in FORMATS.values():
+        is_compressed = format_.is_text and path.suffix in COMPRESSIONS
+        if (Path(path.stem) if is_compressed else path).suffix in format_.suffixes:
+            return format_
+    return None
 
 
 def read(
@@ -156,7 +155,8 @@ def read(
     >>> read(path, unit="words").to_list()
     [['to', 'be'], [], ['or', 'not']]
     """
-    is_folder = isinstance(path, str | os.PathLike) and Path(path).is_dir()
+    is_path = isinstance(path, str | os.PathLike)
+    is_folder = is_path and Path(path).is_dir()
     format_ = PARQUET if is_folder else format_of(path, format)
     values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
@@ -175,50 +175,31 @@ def read(
     check("memory_bytes", memory_bytes, whole(1))
     if isinstance(columns, str):
         options["columns"] = [columns]
-    is_large = False
-    if isinstance(path, str | os.PathLike) and format_ is PARQUET and Path(path).is_file():
-        # few files unpack to more than sixteen times their size; wide tables are read as a whole
-        is_large = Path(path).stat().st_size > memory_bytes // 16 and layout != "wide"
-    if is_folder or is_large:
-        sequences = _read_files(path, TableOptions(**options), memory_bytes)
+    # few files unpack to more than sixteen times their size
+    is_large = is_path and Path(path).is_file() and Path(path).stat().st_size > memory_bytes // 16
+    if is_folder or (is_large and format_ is PARQUET):
+        sequences = _read_parquet(path, TableOptions(**options), memory_bytes)
     else:
-        sequences = _read_whole(path, format_, options)
+        name = str(Path(path)) if is_path else getattr(path, "name", None)
+        name = name if isinstance(name, str) else "The stream"
+        data = read_content(path, format_, name)
+        with naming(name):
+            sequences = format_.reader(data, name, **options)
     sequences.schema = sequences.schema.read_with(id, time)
     return sequences
 
 
-def _read_files(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
+def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
     """Read Parquet files as one table, which may be larger than memory."""
-    if options.layout == "wide":
-        raise ParameterError(
-            f"{path} is a folder, but {argument(layout='wide')} reads one file. Read the files one "
-            "by one."
-        )
     files = open_files(path, options)
     is_small = 4 * files.num_values <= memory_bytes
-    if not (is_small or options.sort or holds_nested_lists(files.schema, files.layout)):
-        with naming(files.root):
-            sequences = cached(files, options, lambda folder: convert(files, folder))
-        sequences.block_bytes = _block_bytes(memory_bytes)
-        return sequences
-    parts = list(files.parts())
-    table = pa.concat_tables(part.table for part in parts)
     with naming(files.root):
-        rows = rows_of(parts, files.root)
-        return from_file_table(table, str(files.root), options, rows)
-
-
-def _read_whole(path: Any, format_: Format, options: Mapping[str, Any]) -> Sequences:
-    name = getattr(path, "name", None)
-    if isinstance(path, str | os.PathLike):
-        name = str(Path(path))
-    elif not isinstance(name, str):
-        name = "The stream"
-    elif name == "<stdin>":
-        name = "Standard input"
-    data = read_content(path, format_, name)
-    with naming(name):
-        return format_.reader(data, name, **options)
+        if is_small or needs_memory(files.schema, files.layout):
+            table = pa.concat_tables(table for _, table in files.parts())
+            return from_file_table(table, str(files.root), options, Rows(number=files.place))
+        sequences = cached(files, options, lambda folder: convert(files, folder))
+    sequences.block_bytes = _block_bytes(memory_bytes)
+    return sequences
 
 
 def _block_bytes(memory_bytes: int) -> int:
@@ -274,8 +255,6 @@ def write(
     names = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
     options = {key: value for key, value in names.items() if key in format_.write_options}
     sequences = as_sequences(sequences)
-    if "id" in format_.write_options:
-        _warn_about_unknown(sequences)
     # All bytes are made before the file is opened, so that an error changes no file.
     data = compressed_for(path, format_.writer(sequences, **options))
     if isinstance(path, str | os.PathLike):
@@ -285,28 +264,16 @@ def write(
         write_all(path, data)
 
 
-def _warn_about_unknown(sequences: Sequences) -> None:
-    """Warn if unknown entries become missing, since integer categories have no "<unknown>"."""
-    for i, column in enumerate(sequences.schema.columns):
-        if column.has_integer_categories:
-            count = int((sequences.values[:, i] == len(column.categories)).sum())
-            if count:
-                warn(
-                    f"Column {column.name!r} has integer categories and {count} unknown entries, "
-                    "which are written as missing. An .npz file keeps the difference."
-                )
-
-
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
     """Return the column names of a file, or none if the format has no names."""
-    format_, name = format_of(path, format), str(Path(path))
+    format_ = format_of(path, format)
     if format_ is PARQUET:  # the file may be larger than memory
-        schema = pq.read_schema(path)
-        # `read` ignores the other columns of a table with lists
-        return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names
+        return parquet_columns(path)
     if format_.columns is None:
         return []
-    return format_.columns(read_content(path, format_, name), name)
+    name = str(Path(path))
+    with naming(name):
+        return format_.columns(read_content(path, format_, name), name)
 
 
 def read_labels(
@@ -354,14 +321,14 @@ def read_labels(
     name, format_ = str(Path(path)), format_of(path, format)
     if format_.labels is None:
         raise ParameterError(
-            f"{name} has no column of labels, as .{format_.name} files have no columns. Give "
-            "labels in a .parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts "
-            "file."
+            f"{name} has no labels, as .{format_.name} files have no columns. Give them in a "
+            ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
+    with naming(name):
+        table = format_.labels(read_content(path, format_, name), name, label, id)
+        pairs = zip(*labels_of_table(table, label, id), strict=True)
     by_id: dict[str, Any] = {}
-    for identity, value in zip(
-        *format_.labels(read_content(path, format_, name), name, label, id), strict=True
-    ):
+    for identity, value in pairs:
         if not is_missing(value) and by_id.setdefault(str(identity), value) != value:
             raise DataError(
                 f"{name}: the sequence with id {identity!r} has two labels, "
@@ -371,13 +338,10 @@ def read_labels(
     if unlabeled := [identity for identity in ids if str(identity) not in by_id]:
         raise DataError(
             f"{name} has no {label!r} for the sequence with id {unlabeled[0]!r}"
-            f"{f' and {len(unlabeled) - 1} more' if len(unlabeled) > 1 else ''}. Give every "
-            "sequence a label."
+            ". Give every sequence a label."
         )
-    labels = [by_id[str(identity)] for identity in ids]
-    if all(isinstance(label, int) for label in labels):
-        return np.array(labels, dtype=np.int64)
-    return np.array([str(label) for label in labels])
+    # like ids, labels are integers of 64 bits or text
+    return check_ids([by_id[str(identity)] for identity in ids], len(ids))
 
 
 def read_batches(
@@ -426,7 +390,7 @@ def read_batches(
     """
     features = [columns] if isinstance(columns, str) else columns
     options = TableOptions(id, time, features, column_types, time_gaps=time_gaps)
-    tables = _alike(_tables_of(batches))
+    tables = _tables_of(batches)
     small, size = [], 0
     for table in tables:
         small.append(table)
@@ -435,19 +399,21 @@ def read_batches(
             break
     if not sum(map(len, small)):
         raise ParameterError("There is no row in the batches. Give at least one.")
-    layout = find_layout(small[0].schema, "The batches", options)
-    if size <= 2 * memory_bytes or holds_nested_lists(small[0].schema, layout):
-        table = pa.concat_tables(itertools.chain(small, tables))
-        sequences = from_file_table(table, "The batches", options)
+    schema = small[0].schema
+    for i, name in enumerate(schema.names):  # a column without values has no type yet
+        fields = [table.schema.field(name) for table in small if name in table.column_names]
+        schema = schema.set(i, next((f for f in fields if not pa.types.is_null(f.type)), fields[0]))
+    tables = _alike(itertools.chain(small, tables), schema)
+    layout = find_layout(schema, "The batches", options)
+    if size <= 2 * memory_bytes or needs_memory(schema, layout):
+        sequences = from_file_table(pa.concat_tables(tables), "The batches", options)
     else:
-        with temporary_folder(keep=True) as folder:
-            stored = StoredBatches(folder / "batches.arrow", layout, small[0].schema)
-            stored.write(itertools.chain(small, tables))
+        with temporary_folder() as folder:
+            stored = StoredBatches(folder / "batches.arrow", layout, schema)
+            stored.write(tables)
             convert(stored, folder)
             stored.path.unlink()
-            sequences = open_folder(folder)
-            sequences.block_bytes = _block_bytes(memory_bytes)
-            deleted_with(sequences, folder)
+            sequences = open_temporary(folder, _block_bytes(memory_bytes))
     sequences.schema = sequences.schema.read_with(id, time)
     return sequences
 
@@ -479,21 +445,16 @@ def _tables_of(batches: Any) -> Iterator[pa.Table]:
         yield batch if isinstance(batch, pa.Table) else pa.table(batch)
 
 
-def _alike(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield tables with the columns and types of the first."""
-    schema = None
+def _alike(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield batches with the columns and types of a schema."""
     for number, table in enumerate(tables):
-        schema = schema or table.schema
-        if sorted(table.column_names) != sorted(schema.names):
-            raise SchemaError(
-                f"Batch {number} has the columns {table.column_names}, but batch 0 has "
-                f"{schema.names}. All batches need the same columns."
-            )
         try:
+            if sorted(table.column_names) != sorted(schema.names):
+                raise pa.ArrowInvalid(f"it has the columns {', '.join(table.column_names)}")
             yield table.select(schema.names).cast(schema)
         except pa.ArrowException as error:
-            types = ", ".join(f"{field.name}: {field.type}" for field in schema)
+            columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
             raise SchemaError(
-                f"Batch {number} has other types than batch 0: {error}. Convert all batches to "
-                f"the same types, {types}."
+                f"Batch {number} has other columns or types than those before it: {error}. Convert "
+                f"all batches to the same, {columns}."
             ) from error

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +20,11 @@ from refold.sequences._parts import (
     ColumnTypes,
     Parts,
     Rows,
+    check_ids,
     is_missing,
     resolve_column_types,
 )
+from refold.sequences._schema import listed
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     as_raw,
@@ -53,7 +54,7 @@ class TableOptions:
     columns: Sequence[str] | None = None  # the features
     column_types: ColumnTypes = None
     sort: bool = False
-    layout: str | None = None  # "wide" or "long"; of a table that was examined, "long" or "list"
+    layout: str | None = None  # "wide" or "long"; of a table that was examined, or "list"
     time_gaps: bool = False
 
     @property
@@ -77,10 +78,13 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
     """Return the options with the layout of a table and the roles of its columns filled in."""
     names, columns = schema.names, options.columns
     _check_exist(columns or (), names, name)
+    index = pandas_index(schema.metadata or {})
+    if options.layout == "wide":
+        return _find_wide([column for column in names if column not in index], name, options)
     fields = {column: schema.field(names.index(column)) for column in names}
     lists = [column for column in columns or names if has_lists(fields[column])]
     if lists:
-        id_column, time = find_key(options.id, "id", names, name), None
+        id_column, time = _find_key(options.id, "id", names, name), None
         for option in ("time", "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
@@ -88,36 +92,30 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
                     f"{argument(f'{option}=')} out."
                 )
     else:
-        id_column = find_id(names, name, options.id)
-        time = find_key(options.time, "time", names, name)
+        id_column = _find_key(options.id, "id", names, name)
+        if id_column is None:
+            raise SchemaError(
+                f"{name} has no column 'id' that tells its sequences apart. Name one with "
+                f"{argument('id=')}; its columns are {listed(names)}. If a row is a whole "
+                f"sequence, pass {argument(layout='wide')}."
+            )
+        time = _find_key(options.time, "time", names, name)
     if options.time_gaps:
         check_times(time)
     if id_column is not None:
         check_id_type(fields[id_column].type, id_column)
-    used = {id_column, time, *pandas_index(schema.metadata or {})}
+    used = {id_column, time, *index}
     features = lists or [column for column in names if column not in used]
     if columns is not None:
         features = list(columns)
     if not features:
-        raise SchemaError(f"{name} has no feature columns besides {', '.join(names)}.")
+        raise SchemaError(f"{name} has no feature columns besides {listed(names)}.")
     check_id_is_no_feature(features, id_column)
     layout = "list" if lists else "long"
     return replace(options, id=id_column, time=time, columns=features, layout=layout)
 
 
-def find_id(names: Sequence[str], name: str, named: str | None) -> str:
-    """Return the id column: the one that the user names, else ``id``."""
-    column = find_key(named, "id", names, name)
-    if column is None:
-        raise SchemaError(
-            f"{name} has no column 'id' that tells its sequences apart. "
-            f"Name one with {argument('id=')}; its columns are {_listed(names)}. "
-            f"If a row is a whole sequence, pass {argument(layout='wide')}."
-        )
-    return column
-
-
-def find_key(named: str | None, role: str, names: Sequence[str], name: str) -> str | None:
+def _find_key(named: str | None, role: str, names: Sequence[str], name: str) -> str | None:
     """Return the column that the user names, else the one named after its role if it exists."""
     if named is None:
         return role if role in names else None
@@ -128,68 +126,36 @@ def find_key(named: str | None, role: str, names: Sequence[str], name: str) -> s
 def _check_exist(columns: Sequence[str], names: Sequence[str], name: str) -> None:
     existing = set(names)
     if absent := [column for column in columns if column not in existing]:
-        raise SchemaError(f"{name} has no column {absent[0]!r}. It has {_listed(names)}.")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:10])}, ..., {names[-1]}"
+        raise SchemaError(f"{name} has no column {absent[0]!r}. It has {listed(names)}.")
 
 
 def from_file_table(
-    table: pa.Table,
-    name: str,
-    options: TableOptions,
-    rows: Rows = PLAIN_ROWS,
-    names: Sequence[str] | None = None,  # of a wide table, by default all
+    table: pa.Table, name: str, options: TableOptions, rows: Rows = PLAIN_ROWS
 ) -> Sequences:
     """Convert a table in the wide layout if options, in the list or the long layout as it is."""
-    if options.layout == "wide":
-        id_column, steps = find_wide(table.column_names if names is None else names, name, options)
-        return from_wide_table(table, name, id_column, steps, options.column_types, rows)
     check_has_rows(table.num_rows, table.column_names, name)
     options = find_layout(table.schema, name, options)
+    if options.layout == "wide":
+        return _from_wide_table(table, options, rows)
     if options.lists:
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
     return from_long_table(table, options, rows)
 
 
-def holds_nested_lists(schema: pa.Schema, options: TableOptions) -> bool:
-    """Return whether the only feature of an examined table is a column of lists of lists."""
-    return len(options.features) == 1 and is_nested(schema.field(options.features[0]))
-
-
-# Parts of a table: some rows of a file or of batches
-
-
-class Part(NamedTuple):
-    """Some rows of a source."""
-
-    table: pa.Table
-    path: Path | None  # of the file; None for batches
-    first: int  # number of the first row in the file
-
-
-def rows_of(parts: Sequence[Part], path: Path | None) -> Rows:
-    """Describe the rows of parts together; rows of other files than ``path`` name their file."""
-    starts = np.cumsum([0, *(len(part.table) for part in parts)])
-    begins = [(part.path, part.first) for part in parts]  # not the tables, which need memory
-
-    def number(row: int) -> str:
-        i = int(np.searchsorted(starts, row, side="right")) - 1
-        file, first = begins[i]
-        place = f"{first + row - starts[i]}"
-        return place if file == path else f"{place} of {file}"
-
-    return Rows(number=number)
+def needs_memory(schema: pa.Schema, options: TableOptions) -> bool:
+    """Return whether an examined table is converted as a whole, whatever its size."""
+    features = options.features
+    holds_nested_lists = len(features) == 1 and is_nested(schema.field(features[0]))
+    return options.sort or options.layout == "wide" or holds_nested_lists
 
 
 @contextlib.contextmanager
-def naming(path: Path | str | None) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Put the name of a file in front of errors about its data."""
     try:
         yield
     except RefoldError as error:
-        if path is None or isinstance(error, OSError) or str(error).startswith(str(path)):
+        if isinstance(error, OSError) or str(error).startswith(str(path)):
             raise
         raise type(error)(f"{path}: {error.message.marked}") from error
 
@@ -206,28 +172,25 @@ def check_has_rows(count: int, names: Sequence[str], name: str) -> None:
 def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
     id_column, time, features = str(options.id), options.time, options.features
-    markers = np.zeros(table.num_rows, bool)
+    codes, ids = first_rows(table[id_column])
+    is_marker = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
-        # the id of a marker has no other row
-        encoded = table[id_column].combine_chunks().dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy()
-        markers = (np.bincount(codes + 1)[codes + 1] == 1) & (codes >= 0)
+        is_marker = np.bincount(codes)[codes] == 1  # the id of a marker has no other row
+        is_marker &= table[id_column].is_valid().to_numpy()
         for name in (time, *features):
-            markers &= table[name].is_null().to_numpy()
-    real = table
-    if markers.any():
-        kept, real = np.flatnonzero(~markers), table.filter(~markers)
+            is_marker &= table[name].is_null().to_numpy()
+    if is_marker.any():
+        kept, table = np.flatnonzero(~is_marker), table.filter(~is_marker)
         rows = replace(rows, number=lambda row, number=rows.number: number(kept.item(row)))
     sort, gaps = options.sort, options.time_gaps
     parts = parts_from_table(
-        real, id_column, time, features, options.column_types, rows, sort=sort, with_gaps=gaps
+        table, id_column, time, features, options.column_types, rows, sort=sort, with_gaps=gaps
     )
-    if real is table:
+    if not is_marker.any():
         return Sequences(*parts)
     # Put the empty sequences in the order of the file.
-    codes, ids = first_rows(table[id_column])
     lengths = np.zeros(len(ids), np.int64)
-    lengths[np.unique(codes[~markers])] = np.diff(parts.offsets)
+    lengths[np.unique(codes[~is_marker])] = np.diff(parts.offsets)
     return Sequences(parts.values, offsets_from_lengths(lengths), ids, parts.schema)
 
 
@@ -240,37 +203,30 @@ def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> p
 # Wide tables: one row per sequence and one column per step.
 
 
-def find_wide(
-    names: Sequence[str], name: str, options: TableOptions
-) -> tuple[str | None, list[str]]:
-    """Return the id column of a wide table, if there is one, and the step columns in order."""
-    if options.time is not None:
-        raise SchemaError(
-            f"{name} is read as a wide table, which has no times. Leave {argument('time=')} out."
-        )
-    if options.time_gaps:
-        check_times(None)
-    id_column = find_key(options.id, "id", names, name)
+def _find_wide(names: Sequence[str], name: str, options: TableOptions) -> TableOptions:
+    """Return the options with the id column, if there is one, and the step columns in order."""
+    for option in ("time", "time_gaps"):
+        if getattr(options, option):
+            raise SchemaError(
+                f"{name} is read as a wide table, which has no times. Leave "
+                f"{argument(f'{option}=')} out."
+            )
+    id_column = _find_key(options.id, "id", names, name)
     if options.columns is not None:
-        _check_exist(options.columns, names, name)
         check_id_is_no_feature(options.columns, id_column)
-        return id_column, list(options.columns)
+        return replace(options, id=id_column)
     others = [column for column in names if column != id_column]
-    try:
-        steps = step_columns(others)
-    except SchemaError as error:
-        raise SchemaError(f"{name} {error.message.marked}") from error
+    steps = step_columns(others)
     if not steps:
-        raise SchemaError(f"{name} has no step columns besides {', '.join(names)}.")
+        raise SchemaError(f"{name} has no step columns besides {listed(names)}.")
     step_names = set(steps)
     if left := [column for column in others if column not in step_names]:
-        listed = ", ".join(map(repr, left[:3])) + (", ..." if len(left) > 3 else "")
         warn(
             f"{name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
-            f"{listed} {'is' if len(left) == 1 else 'are'} left out. Choose others with "
+            f"{listed(left)} {'is' if len(left) == 1 else 'are'} left out. Choose others with "
             f"{argument('columns=')}."
         )
-    return id_column, steps
+    return replace(options, id=id_column, columns=steps)
 
 
 def step_columns(names: Sequence[str]) -> list[str]:
@@ -285,8 +241,8 @@ def step_columns(names: Sequence[str]) -> list[str]:
             in_order = not any(map(str.isalpha, before[1] + after[1]))
         if not in_order:
             raise SchemaError(
-                f"has the column {after[0]!r} after {before[0]!r}, so the steps are not one series "
-                f"in order. Name the steps of one feature with {argument('columns=')}."
+                f"The column {after[0]!r} comes after {before[0]!r}, so the steps are not one "
+                f"series in order. Name the steps of one feature with {argument('columns=')}."
             )
     return [match[0] for match in steps] or list(names)
 
@@ -297,33 +253,17 @@ def step_type(column_types: ColumnTypes) -> str | None:
     return resolve_column_types(column_types, names)[0]
 
 
-def from_wide_table(
-    table: pa.Table,
-    name: str,
-    id_column: str | None,
-    steps: Sequence[str],
-    column_types: ColumnTypes,
-    rows: Rows,
-) -> Sequences:
+def _from_wide_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequences:
     """Convert a table with one row per sequence and one column per step."""
-    check_has_rows(table.num_rows, table.column_names, name)
+    id_column, column_types = options.id, options.column_types
     ids = None
     if id_column is not None:
         check_id_type(table[id_column].type, id_column)
         check_has_ids(table[id_column], id_column, rows)
         ids = table[id_column].to_pylist()
-    raws = {column: as_raw(table[column], column) for column in steps}
-    texts = [column for column, raw in raws.items() if raw.dtype == object]
-    if texts and step_type(column_types) is None and len(texts) < len(raws):
-        cells = enumerate(raws[texts[0]])
-        row, value = next((row, cell) for row, cell in cells if not is_missing(cell))
-        raise SchemaError(
-            f"Column {texts[0]!r} holds text, {value!r} in {rows(row)}, but others hold numbers. "
-            f"Name the step columns with {argument('columns=')}, or the id column with "
-            f"{argument('id=')}."
-        )
-    x = np.stack(list(raws.values()), axis=1)
-    empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if texts else np.isnan(x)
+    x = np.stack([as_raw(table[column], column) for column in options.features], axis=1)
+    is_text = x.dtype == object
+    empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if is_text else np.isnan(x)
     # Empty cells at the end of a row are not steps; those before others are missing entries.
     lengths = lengths_without(empty)
     lines = [row[:length] for row, length in zip(x, lengths, strict=True)]
@@ -340,22 +280,16 @@ def check_label(names: Sequence[str], where: str, label: str, id_column: str | N
     _check_exist([label] if id_column is None else [label, id_column], names, where)
 
 
-def labels_of_table(
-    table: pa.Table, name: str, label: str, id_column: str | None
-) -> tuple[list, list]:
+def labels_of_table(table: pa.Table, label: str, id_column: str | None) -> tuple[list, list]:
     """Return the ids and labels of the rows; without ids, rows are numbered from 0."""
     id_column = id_column or "id"
     if pa.types.is_nested(table[label].type):
-        raise SchemaError(f"{name}: column {label!r} holds lists. Expected one label per sequence.")
-    if id_column in table.column_names and not pa.types.is_nested(table[id_column].type):
-        # drop the repeats of a sequence with one row per step
-        table = table.select([id_column, label]).group_by([id_column, label], use_threads=False)
-        table = table.aggregate([])
-    values = table[label].to_pylist()
+        raise SchemaError(f"Column {label!r} holds lists. Expected one label per sequence.")
     if id_column not in table.column_names:
-        return list(range(len(values))), values
-    ids = table[id_column]
-    if pa.types.is_floating(ids.type):  # 1.0 is 1 if all are integers, as for ids of sequences
-        with contextlib.suppress(pa.ArrowException):
-            ids = ids.cast(pa.int64())
-    return ids.to_pylist(), values
+        return list(range(len(table))), table[label].to_pylist()
+    check_id_type(table[id_column].type, id_column)
+    # drop the repeats of a sequence with one row per step
+    table = table.select([id_column, label]).group_by([id_column, label], use_threads=False)
+    table = table.aggregate([])
+    ids = check_ids(table[id_column].to_pylist(), len(table))
+    return ids.tolist(), table[label].to_pylist()

@@ -6,9 +6,9 @@ import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.files.formats import Format, decode_utf8
-from refold.sequences._schema import decode_column
+from refold.sequences._parts import ColumnTypes, Places, sentence_start
 from refold.sequences._sequences import Sequences
-from refold.sequences.types import CATEGORICAL, UNKNOWN
+from refold.sequences.types import CATEGORICAL
 
 
 def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
@@ -20,10 +20,16 @@ def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
 
 
 def text_sequences(
-    lines: list[str], *, unit: str, ids: np.ndarray | None = None, name: str = "token"
+    lines: list[str],
+    *,
+    unit: str,
+    ids: list[Any] | None = None,
+    name: str = "token",
+    column_types: ColumnTypes = None,
 ) -> Sequences:
     """Convert lines to sequences of characters or words."""
-    options: dict[str, Any] = {"ids": ids, "column_types": CATEGORICAL.name, "names": [name]}
+    types = CATEGORICAL.name if column_types is None else column_types
+    options: dict[str, Any] = {"ids": ids, "column_types": types, "names": [name]}
     if unit == "characters":
         return Sequences.from_list(lines, layout="characters", **options)
     return Sequences.from_list([line.split() for line in lines], layout="words", **options)
@@ -44,20 +50,17 @@ def write_text(sequences: Sequences) -> bytes:
             raise DataError(
                 f"The token {token!r} would be ambiguous in a .txt file. Write .jsonl or .parquet."
             )
-    steps = decode_column(sequences.values[:, 0], column)
-    lines, joint = [], "" if layout == "characters" else " "
+    wrong = ~(sequences.values[:, 0] < len(column.categories))
+    if wrong.any():
+        place = Places(sequences.offsets)(int(np.argmax(wrong)))
+        raise DataError(
+            f"{sentence_start(place)} is missing or unknown, which a .txt file cannot hold. Write "
+            ".jsonl or .parquet."
+        )
+    tokens = [str(column.categories[int(index)]) for index in sequences.values[:, 0]]
+    joint = "" if layout == "characters" else " "
     bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
-    for i, (start, stop) in enumerate(bounds):
-        line = list(steps[start:stop])
-        for step, token in enumerate(line):
-            if token is None or token == UNKNOWN or token != token:
-                raise DataError(
-                    f"Sequence {i}, step {step} is missing or unknown, which a .txt file cannot "
-                    "hold. Write .jsonl or .parquet."
-                )
-        # categories that are integers are decoded as floats
-        lines.append(joint.join(t if isinstance(t, str) else str(int(t)) for t in line))
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{joint.join(tokens[start:stop])}\n" for start, stop in bounds).encode()
 
 
 TEXT = Format("txt", (".txt",), read_text, frozenset({"unit"}), write_text)

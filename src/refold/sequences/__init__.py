@@ -5,10 +5,10 @@ Needs NumPy and Arrow only, not Keras or JAX.
 
 from refold.errors import FileAccessError as FileAccessError
 from refold.errors import MissingFileError as MissingFileError
+from refold.files.formats import atomic_writer as atomic_writer
+from refold.files.formats import local_path as local_path
 from refold.files.json import parse_jsonl as parse_jsonl
 from refold.files.mapped import mapped_blocks as mapped_blocks
-from refold.files.paths import atomic_writer as atomic_writer
-from refold.files.paths import local_path as local_path
 from refold.files.read_write import FORMATS as FORMATS
 from refold.files.read_write import column_names as column_names
 from refold.files.read_write import format_named as format_named

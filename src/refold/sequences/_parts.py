@@ -198,11 +198,6 @@ def _encode_column(
     return values, Column(name, column_type, categories)
 
 
-def encoded_type(raw: np.dtype, column: Column) -> np.dtype:
-    """Return the dtype in which a raw column is encoded."""
-    return column.column_type.dtype(raw, len(column.categories))
-
-
 def is_missing(value: object) -> bool:
     """Return whether an object marks a missing entry: None, NaN, pandas NA or NaT."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
