@@ -78,8 +78,31 @@ def _decode(data: bytes, name: str, number: int | None = None) -> Any:
 
 
 def read_json(data: bytes, name: str, *, lines: bool, **options: Any) -> Sequences:
-    """Read one sequence or event per line or entry; blank lines are skipped."""
-    return _convert((parse_jsonl if lines else parse_json)(data, name), name, **options)
+    """Read one sequence or event per line or entry, or the columns of a table."""
+    entries = (parse_jsonl if lines else parse_json)(data, name)
+    if not lines and len(entries.values) == 1 and isinstance(entries.values[0], dict):
+        entries = _rows_of_table(entries, name, options.get("id") or "id")
+    return _convert(entries, name, **options)
+
+
+def _rows_of_table(entries: Entries, name: str, id_key: str) -> Entries:
+    """Return the rows of an object that holds a table by columns, else the object."""
+    table = entries.values[0]
+    # The columns of a table are arrays or, as pandas writes them, objects by row.
+    if not isinstance(table.get(id_key), list | dict):
+        return entries
+    rows = [*table[id_key]] if isinstance(table[id_key], dict) else range(len(table[id_key]))
+    columns = []
+    for key, column in table.items():
+        cells = column if isinstance(column, dict) else dict(enumerate(column))
+        if {*cells} != {*rows}:
+            raise FileFormatError(
+                f"{name}: {key!r} has other rows than {id_key!r}, which has {len(rows)}. All "
+                "columns of a table need the same rows."
+            )
+        columns.append([cells[row] for row in rows])
+    records = [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+    return Entries(records, Rows())
 
 
 def json_columns(data: bytes, name: str, *, lines: bool) -> list[str]:
