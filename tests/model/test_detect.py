@@ -11,7 +11,6 @@ from refold.errors import DataError, ParameterError
 from refold.model import ReferenceStatistics
 from refold.model._anomalies import Measurement, calibration_of, drift_between, p_values
 from refold.sequences import as_sequences, write
-from refold.training._split import set_aside
 from small_data import mapped, sines, untrained
 
 
@@ -25,14 +24,6 @@ def test_the_rate_of_false_alarms_is_alpha(ae):
     # The number of false alarms is random, and so is the calibration.
     bounds = stats.betabinom(500, 40, 160).ppf([0.001, 0.999])
     assert bounds[0] <= fresh.anomalous.sum() <= bounds[1]
-
-
-def test_calibration_fraction_sets_sequences_aside():
-    kept, aside = set_aside(sines(60), 0.25)
-    new = sines(20, seed=3)
-    ours, theirs = untrained(sines(60), calibration_fraction=0.25), untrained(kept).calibrate(aside)
-    assert ours.model_.num_calibrated == 15
-    assert np.array_equal(ours.detect(new, 0.1).p_values, theirs.detect(new, 0.1).p_values)
 
 
 def test_the_anomalous_step_has_the_largest_score(ae):
@@ -93,17 +84,6 @@ def test_huge_values_are_anomalous_and_do_not_change_other_sequences(ae):
     assert found.p_values[0] == 1 / 200
     assert found.explain(0)[0].step == 3
     np.testing.assert_allclose(found.score_components[1], alone.score_components[0], rtol=1e-4)
-
-
-def test_the_table(ae):
-    table = ae.detect(sines(3, seed=8).with_ids(["a", "b", "c"])).to_table()
-    assert table.column_names == [
-        "id", "score", "error", "distance", "p_value", "adjusted_p_value", "anomalous", "step",
-        "column",
-    ]  # fmt: skip
-    assert table["id"].to_pylist() == ["a", "b", "c"]
-    by_error = table["error"].to_numpy() >= table["distance"].to_numpy()
-    assert [name == "x0" for name in table["column"].to_pylist()] == by_error.tolist()
 
 
 def test_bad_input_of_detection(bare, ae):

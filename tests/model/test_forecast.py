@@ -9,8 +9,7 @@ from scipy.stats import betabinom
 
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError, SchemaError
-from refold.model import Forecast, recent_values
-from refold.network.specification import Specification
+from refold.model import Forecast
 from refold.sequences import Sequences, as_sequences, split_at
 from small_data import untrained
 
@@ -117,7 +116,7 @@ def test_clipped_forecasts_lie_within_their_bounds(calibrated):
 
 def test_forecasts_of_words():
     words = ["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 20
-    options = TINY | {"units": 16, "max_epochs": 60, "learning_rate": 0.01}
+    options = TINY | {"units": 16, "learning_rate": 0.01}
     ae = SequenceAutoencoder(**options, forecast_steps=3).fit(words)
     assert ae.forecast(["abcabcabc", "bcabcabca"]).values == ["abc", "bca"]
     with pytest.raises(ParameterError, match="no column is numeric"):
@@ -177,12 +176,3 @@ def test_a_column_with_the_name_of_a_bound_is_refused():
     found = Forecast(as_sequences(ahead, names=["x", "x_lower"]), 0.1, ahead - 1, ahead + 1)
     with pytest.raises(SchemaError, match="'x_lower' has the name of a bound"):
         found.to_table()
-
-
-def test_missing_recent_values_are_those_of_the_nearest_step():
-    sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
-    specification = Specification("default", *sizes, forecast_steps=1, recent_steps=3)
-    series = as_sequences([[1.0, 2.0, 4.0, 8.0], [3.0, float("nan"), 4.0], [5.0]])
-    # the last step, and the differences of earlier steps from it
-    expected = [[8.0, -4.0, -6.0], [4.0, -1.0, -1.0], [5.0, 0.0, 0.0]]
-    assert recent_values(series, specification).tolist() == expected

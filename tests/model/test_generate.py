@@ -8,11 +8,10 @@ import pytest
 
 from model.conftest import WORDS
 from refold import load
-from refold.cli import main
 from refold.errors import DataError, ParameterError
 from refold.evaluation import compare, copies
 from refold.model import fit_mixture
-from refold.sequences import as_sequences, write
+from refold.sequences import as_sequences
 from small_data import ragged, untrained
 
 
@@ -125,14 +124,3 @@ def test_features_need_codes_of_the_model_and_of_its_training(mixed, tmp_path):
     replace(ae.model_, reference=None).save(tmp_path / "old.refold")
     with pytest.raises(ParameterError, match="needs codes of the training data"):
         load(tmp_path / "old.refold").features(codes)
-
-
-def test_the_command_writes_features(mixed, tmp_path, capsys):
-    ae, codes = mixed
-    ae.save(tmp_path / "m.refold")
-    data = as_sequences(ae.decode(codes), schema=ae.schema_)
-    write(data, tmp_path / "d.parquet")
-    files = [str(tmp_path / name) for name in ("m.refold", "d.parquet", "f.npy")]
-    assert main(["encode", *files[:2], "--features", "-o", files[2]]) == 0
-    assert "24 rows of features with 1028 dimensions" in capsys.readouterr().err
-    np.testing.assert_array_equal(np.load(files[2]), ae.features(ae.encode(data)))

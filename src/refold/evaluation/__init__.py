@@ -10,10 +10,8 @@ from refold.evaluation._conformal import adjusted_p_values as adjusted_p_values
 from refold.evaluation._conformal import conformal_margins as conformal_margins
 from refold.evaluation._conformal import conformal_p_values as conformal_p_values
 from refold.evaluation._conformal import least_calibration as least_calibration
-from refold.evaluation._forecast_errors import NAIVE as NAIVE
 from refold.evaluation._forecast_errors import ForecastErrors as ForecastErrors
 from refold.evaluation._forecast_errors import forecast_errors as forecast_errors
-from refold.evaluation._forecast_errors import linear_continuation as linear_continuation
 from refold.evaluation._forecast_errors import pick_season as pick_season
 from refold.evaluation._forecast_errors import seasonal_naive as seasonal_naive
 from refold.evaluation._pca import PCABaseline as PCABaseline

@@ -24,7 +24,8 @@ from refold.sequences import (
 
 _MAX_SEQUENCES = 1000  # of each kind, real and generated
 _MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
-_MAX_REFERENCE = 10_000  # real sequences whose n-grams count as seen
+# Real sequences whose n-grams count as seen, and their steps.
+_MAX_REFERENCE, _MAX_REFERENCE_STEPS = 10_000, 1 << 22
 _COMPONENTS = 32  # principal components among the classifier's features
 _FOLDS, _TREES = 5, 200  # of the classifier and its cross-validation
 _MIN_VERDICT = 50  # sequences of each kind for a verdict
@@ -34,8 +35,7 @@ _VERDICTS = (
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
 )
-NGRAM_SIZES = (2, 3, 4, 5)
-"""Sizes of the n-grams of tokens that `compare` counts."""
+NGRAM_SIZES = (2, 3, 4, 5)  # of the n-grams of tokens that `compare` counts
 _COUNTED = 64  # most frequent categories of a column that are counted
 _PAIRED = 12  # most frequent categories of a column whose pairs are compared
 
@@ -127,7 +127,8 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     unseen: tuple[np.ndarray, ...] = ()
     rest = np.setdiff1d(np.arange(len(real)), draws[0]) if has_tokens else np.arange(0)
     if len(rest):
-        reference = real[np.sort(rng.permutation(rest)[:_MAX_REFERENCE])]
+        most = min(_MAX_REFERENCE, max(1, _MAX_REFERENCE_STEPS // longest))
+        reference = real[np.sort(rng.permutation(rest)[:most])]
         new, total = _count_unseen(both, reference)
         features.append((new / np.maximum(total, 1)).reshape(2 * count, -1))
         unseen = tuple(

@@ -15,12 +15,12 @@ from refold.sequences import Scaler, Sequences, as_sequences, positions
 _MARGIN = 1.01
 # Maximum number of columns to name for each baseline.
 _MAX_NAMED = 3
-NAIVE = {
+# The naive forecasts: fields of `ForecastErrors`, and their names in a text.
+_NAIVE = {
     "last_value": "last value",
     "linear": "linear continuation",
     "seasonal_naive": "last season",
 }
-"""The naive forecasts: fields of `ForecastErrors`, and their names in a text."""
 _MAX_VALUES = 1 << 18  # values that are searched for a season
 _MAX_SEASON = 1024
 # A multiple of the season repeats as well, so a shorter lag wins unless its differences are larger
@@ -81,7 +81,7 @@ class ForecastErrors:
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
-        naive = NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
+        naive = _NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
         measures = []
         if self.measure == "NMSE":
             errors = {field: getattr(self, field) for field in self.by_step}
@@ -100,7 +100,7 @@ class ForecastErrors:
     def worse(self) -> str:
         """One line that counts where a baseline is better by more than 1 %; empty if none is."""
         parts = []
-        for field, name in NAIVE.items():
+        for field, name in _NAIVE.items():
             if field in self.by_step:
                 worse = self.by_step["model"] > _MARGIN * self.by_step[field]
                 if count := int(worse.sum()):

@@ -148,10 +148,9 @@ class Stream:
         if longer and not self._warned:
             self._warned = True
             warn(longer)
-        [code] = model.codes_of(sequence)
-        measured, _, p_values = model.compared(sequence)
-        p_value = None if np.isnan(p_values[0]) else float(p_values[0])
-        error = float(measured.errors[0])
+        measured, _, [p_value] = model.compared(sequence)
+        p_value = None if np.isnan(p_value) else float(p_value)
+        code, error = model.codes_of(sequence)[0], float(measured.errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
     def _converted(self, steps: Any) -> tuple[np.ndarray, Any]:
