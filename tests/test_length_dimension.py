@@ -75,7 +75,7 @@ def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
     ("changes", "message"),
     [
         ({"denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
-        ({"length_dim": 2}, "length_dim must be 'auto', 0 or 1. Got 2"),
+        ({"length_dim": 2}, "length_dim must be 'auto' or an integer from 0 to 1. Got 2"),
         ({"rocket_dim": 7}, "rocket_dim must be from 0 to 6"),
     ],
 )

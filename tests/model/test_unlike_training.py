@@ -163,8 +163,8 @@ def test_training_sequences_are_refused_for_calibration_and_counted(bare, tmp_pa
 
 def test_repeated_sequences_cause_no_warning():
     rng = np.random.default_rng(0)
-    words = ["".join(rng.choice(list("ab"), 3)) for _ in range(100)]
-    model = untrained(words[:50]).model_
+    series = list(rng.integers(0, 2, (100, 3)) + 0.5)  # eight different ones
+    model = untrained(series[:50], latent_dim=2).model_
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.calibrate(words[50:])
+        model.calibrate(series[50:])

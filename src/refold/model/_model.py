@@ -439,11 +439,11 @@ class Model:
     ) -> Forecast:
         """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
 
-        Of a longer sequence, the last steps are read, as many as the longest training sequence had
-        before a full forecast.
-        Bounds come from split-conformal calibration: if sequences from the distribution of the
-        calibration sequences are cut before their last ``forecast_steps`` steps, at most a share
-        ``alpha`` of the values of each step and column lies outside the bounds, on average.
+        Of a long sequence, the last steps are read, as many as the longest training sequence had
+        before a full forecast. Bounds come from split-conformal calibration: if sequences from the
+        distribution of the calibration sequences are cut before their last ``forecast_steps``
+        steps, at most a share ``alpha`` of the values of each step and column lies outside the
+        bounds, on average.
 
         Parameters
         ----------
