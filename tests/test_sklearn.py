@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -66,16 +65,6 @@ def sines():
 @pytest.fixture(scope="module")
 def fitted(sines):
     return untrained(sines)
-
-
-def test_clone_and_params(fitted):
-    ae = deepcopy(fitted)
-    copy = clone(ae)
-    assert copy.get_params() == ae.get_params()
-    assert not hasattr(copy, "encoder_")
-    assert ae.set_params(latent_dim=5).latent_dim == 5
-    with pytest.raises(ValueError, match="Invalid parameter 'unit' for estimator"):
-        ae.set_params(unit=3)
 
 
 def test_before_fit(sines):
