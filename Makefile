@@ -52,7 +52,7 @@ bench-fidelity: $(VENV)/.peers
 
 # Sanitizers, killed trainings, other backends, full documentation pages, the oldest versions, and
 # the licenses and vulnerabilities of dependencies.
-test-slow: $(VENV)/.backends $(VENV)/.docs $(OLDEST)/.test
+test-slow: $(VENV)/.backends $(OLDEST)/.test
 	$(BIN)/python -m pytest -m slow
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -W default tests/kernels/test_fused_lstm.py \
 		tests/network tests/training tests/model tests/files/test_read_write.py \

@@ -75,7 +75,7 @@ def no_epochs():
 @pytest.fixture
 def few_trees(monkeypatch):
     """Compare generated sequences with a forest of 40 trees, a fifth of the default."""
-    monkeypatch.setattr("refold.evaluation._generated_sequences._TREES", 40)
+    monkeypatch.setattr("refold.evaluation._classifiers._TREES", 40)
 
 
 def pytest_unconfigure(config):

@@ -3,7 +3,6 @@
 import inspect
 import re
 from dataclasses import fields, replace
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,10 @@ import pytest
 import refold
 from refold import SequenceAutoencoder
 from refold.arguments import ARGUMENTS, OPTIONS, Arguments
-from refold.datasets import noisy_sines
 from refold.errors import ParameterError
 from refold.network.keras.build import ARCHITECTURES
 from refold.network.keras.lstm import CELLS
 from refold.network.specification import DECODERS
-from small_data import untrained
 
 DEFAULTS = {field.name: field.default for field in fields(Arguments)}
 
@@ -56,18 +53,6 @@ def test_defaults_keep_their_rules():
     for name, declared in ARGUMENTS.items():
         with pytest.raises(ParameterError, match=f"^{name} must be {re.escape(declared.rule[0])}"):
             replace(Arguments(), **{name: [object()]}).check()
-
-
-def test_a_fitted_model_stores_what_the_table_says():
-    ae = untrained(noisy_sines(20, seed=0))
-    model = ae.model_
-    stored = {name: one.stored for name, one in ARGUMENTS.items() if one.stored is not None}
-    for name, place in stored.items():
-        value = getattr(ae, name)
-        if value not in ("auto", None):
-            assert attrgetter(place)(model) == value
-    assert stored["missing_values"] == "schema.missing"
-    assert model.schema.missing == ()
 
 
 def test_arguments_are_plain_values():

@@ -142,7 +142,7 @@ def test_the_command_line_has_the_options(tmp_path, monkeypatch, capsys):
 
 
 def test_all_recurrent_layers_are_grus(gru):
-    for model in (gru.encoder_, gru.decoder_, gru.forecaster_):
+    for model in (gru.encoder_, gru.decoder_, gru.model_.network.forecaster):
         layers = [getattr(layer, "forward_layer", layer) for layer in model.layers]
         recurrent = {type(layer) for layer in layers if isinstance(layer, keras.layers.RNN)}
         assert recurrent == {keras.layers.GRU}

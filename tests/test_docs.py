@@ -1,57 +1,37 @@
 """The code on the documentation pages runs and prints the shown output, and links have targets.
 
 Blocks under ``<!-- not run: reason -->`` are skipped. `make test-slow` runs the pages with full
-training. `make test` runs every block with one epoch per fit and one training for each option, and
-checks the output that does not depend on training.
+training. `make test` runs every block with little training, and checks the output that does not
+depend on it.
 """
 
 import ast
 import contextlib
 import functools
-import html.parser
 import io
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
 from refold import SequenceAutoencoder
 from refold.cli import main
-from refold.model import open_source
 from small_data import without_epochs
-from test_house import reference
 
 ROOT = Path(__file__).parent.parent
-SITE = ROOT / "site"
 SUFFIXES = {".py", ".md", ".ipynb", ".js", ".html", ".yaml", ".txt"}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Arguments of every fit of a page in `make test`.
 CAPS = {"max_epochs": 1, "units": 8, "latent_steps": 0}
-# Arguments of the fits of all pages that are not in HOLDING_OUT.
-MORE_CAPS = {"validation_fraction": 0.0}
-HOLDING_OUT = {
-    "README.md",
-    "diagnosis.md",
-    "new-data.md",
-    "size.md",
-    "training.md",
-    "tuning.md",
-}
+# Pages that show what an epoch leaves: their fits have one, and those of other pages have none.
+WITH_AN_EPOCH = {"diagnosis.md", "training.md"}
 # Maximum number of sequences of `refold data` in `make test`.
 MOST_SEQUENCES = 200
-# Arguments that do not change a model that is trained for one epoch.
-NOT_IN_THE_MODEL = {"time_budget", "verbose"}
-# Arguments that change only the sequences of the training.
-OTHER_SEQUENCES = {"calibration_fraction", "missing_values", "refit"}
-# Options and column types for which a capped page has trained a model.
-TRAINED = set()
 # Printed shapes, which do not depend on training.
 SHAPES = r"(\((\d+, ?)*\d*\) ?)+"
 
@@ -80,7 +60,7 @@ def blocks(page):
 @pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_blocks_run(page, tmp_path, monkeypatch):
-    """Run each block with one epoch per fit, and check output that does not depend on fits."""
+    """Run each block without training, and check output that does not depend on fits."""
     run_page(page, tmp_path, monkeypatch, capped=True)
 
 
@@ -92,70 +72,49 @@ def test_blocks_print_what_the_pages_show(page, tmp_path, monkeypatch):
 
 def run_page(page, folder, monkeypatch, *, capped):
     monkeypatch.chdir(folder)
-    if capped:
+    if capped and page.name not in WITH_AN_EPOCH:
         monkeypatch.setattr(SequenceAutoencoder, "fit", capped_fit(SequenceAutoencoder.fit))
+    if capped:
         # the choice takes a fifth of the time of a fit without epochs
         choice = "refold.training._specify.choose_time_warp"
         monkeypatch.setattr(choice, lambda *_, **__: 0.0)
     (folder / "log.csv").write_text(LOG, encoding="utf-8")
-    caps = CAPS if page.name in HOLDING_OUT else CAPS | MORE_CAPS
-    namespace, cap = {"__name__": page.stem}, Cap(caps) if capped else None
+    namespace, cap = {"__name__": page.stem}, Cap() if capped else None
     for language, text in blocks(page):
         if language == "python":
             run_python(text, namespace, cap)
         elif language in {"console", "sh"}:
             for command in commands(text):
                 if capped:
-                    run_in_this_process(capped_command(command, caps), monkeypatch)
+                    run_in_this_process(capped_command(command), monkeypatch)
                 else:
                     run_command(command)
 
 
 def capped_fit(fit):
-    """Return a ``fit`` that trains once for each option or column type.
-
-    The other models keep their linear initialization, for which nothing is compiled.
-    """
+    """Return a ``fit`` that keeps the linear initialization, for which nothing is compiled."""
 
     @functools.wraps(fit)
-    def fit_once(ae, X, y=None, **given):
-        path = getattr(given.get("checkpoint"), "path", None)
-        if str(path).endswith(".refold.checkpoint"):
-            given["checkpoint"] = None  # `refold fit` keeps one next to the model while it trains
-        options = options_of(ae, X)
-        if options <= TRAINED and not any(given.values()):
+    def initialize(ae, X, y=None, **given):
+        if not given.get("callbacks") and not given.get("resume"):
             without_epochs(fit)(ae, X, y)
-            if hasattr(ae, "schema_"):  # else there is no linear initialization
-                return ae
-        TRAINED.update(options)
-        return fit(ae, X, y, **given)
+        # where there is no linear initialization, the model is trained for an epoch
+        return ae if hasattr(ae, "schema_") else fit(ae, X, y, **given)
 
-    return fit_once
-
-
-def options_of(ae, X):
-    """Return the names of the arguments that a page sets, and the column types."""
-    default = SequenceAutoencoder().get_params(deep=False)
-    given = {name for name, value in ae.get_params(deep=False).items() if value != default[name]}
-    share = {"share"} if ae.latent_dim < 1 else set()
-    column_types = {column.type for column in open_source(X).schema.columns}
-    every_fit = {*CAPS, *MORE_CAPS, *NOT_IN_THE_MODEL, *OTHER_SEQUENCES}
-    every_fit |= {"latent_dim", "random_state"}
-    return (given - every_fit) | share | column_types
+    return initialize
 
 
 class Cap(ast.NodeTransformer):
     """Sets one epoch, few units and no latent optimization for each autoencoder of a page."""
 
-    def __init__(self, caps):
-        self.caps, self.used = caps, False
+    used = False
 
     def visit_Call(self, node):
         self.generic_visit(node)
         if ast.unparse(node.func).rpartition(".")[2] == "SequenceAutoencoder":
             self.used = True
-            kept = [keyword for keyword in node.keywords if keyword.arg not in self.caps]
-            caps = [ast.keyword(name, ast.Constant(value)) for name, value in self.caps.items()]
+            kept = [keyword for keyword in node.keywords if keyword.arg not in CAPS]
+            caps = [ast.keyword(name, ast.Constant(value)) for name, value in CAPS.items()]
             node.keywords = [*kept, *caps]
         return ast.fix_missing_locations(node)
 
@@ -194,7 +153,7 @@ def commands(text):
             yield command
 
 
-def capped_command(command, caps):
+def capped_command(command):
     """Return a command that trains as little as the Python blocks, for one size."""
     name = command.split(" ", 2)[1]
     if name == "data":
@@ -203,7 +162,7 @@ def capped_command(command, caps):
     if name == "curve":
         return re.sub(r"--sizes [\d,]+,", "--sizes ", command) + " --max-epochs 1 --units 8"
     if name in {"doctor", "fit"}:
-        given = [f"--{option.replace('_', '-')} {value}" for option, value in caps.items()]
+        given = [f"--{option.replace('_', '-')} {value}" for option, value in CAPS.items()]
         return " ".join([command, *given])
     return command
 
@@ -279,60 +238,3 @@ def test_nothing_says_that_a_package_index_has_refold():
     texts = [path for folder in folders for path in folder.rglob("*") if path.suffix in SUFFIXES]
     wrong = re.compile(r"pip install (?:-\S+ )*['\"]?refold\b|['\"]refold\[")
     assert [path for path in [*PAGES, *texts] if wrong.search(path.read_text("utf-8"))] == []
-
-
-# The site, as `make docs` builds it
-
-
-class Page(html.parser.HTMLParser):
-    """The anchors and links of a page."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.anchors, self.links = set(), set()
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.anchors |= {given.get("id"), given.get("name")}
-        self.links |= {given.get("href"), given.get("src")} - {None}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not Path(sys.executable).with_name("zensical").exists(),
-    reason="the tools of `make docs` are not installed",
-)
-def test_the_site_has_the_reference_links_with_targets_and_a_search():
-    build = [sys.executable, ROOT / "scripts" / "build_site.py"]
-    run = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    pages = {path: Page(path) for path in SITE.rglob("*.html") if path.name != "404.html"}
-    dead = []
-    for page, content in pages.items():
-        for link in content.links:
-            if not re.match("(https?|mailto|data):", link):
-                path, _, anchor = unquote(link).partition("#")
-                found = (page.parent / path).resolve() if path else page
-                if not found.exists() or (
-                    anchor and found in pages and anchor not in pages[found].anchors
-                ):
-                    dead.append(f"{page.relative_to(SITE)}: {link}")
-        loaded = re.findall(r"<(?:script|link|img)[^>]*https?://[^>]*>", page.read_text("utf-8"))
-        assert loaded == [], f"{page} loads something from another site"
-    assert dead == []
-    anchors = set().union(*(page.anchors for page in pages.values()))
-    assert {name for name, _ in reference() if name not in anchors} == set()
-
-    index = json.loads((SITE / "search.json").read_text(encoding="utf-8"))
-    for words, page in (
-        ("embedding", "index.html"),
-        ("anomaly score", "how-to/anomalies.html"),
-        ("teacher forcing", "explanation/models.html"),
-    ):
-        texts = [
-            f"{item['title']} {item['text']}".lower()
-            for item in index["items"]
-            if item["location"].partition("#")[0] == page
-        ]
-        assert any(words in text for text in texts), words

@@ -29,7 +29,6 @@ def test_errors_are_those_of_fits_and_of_pca():
         assert linear == pytest.approx(expected, rel=1e-6)
     assert curve.errors[1] < curve.errors[0]
     assert curve.accuracy == curve.pca_accuracy == ()
-    assert not hasattr(SHORT, "model_")
 
 
 def test_categorical_errors_are_counted_by_steps():

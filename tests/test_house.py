@@ -1,16 +1,13 @@
-"""Rules of the code base: loading times, imports, docstrings, and the files of a release.
+"""Rules of the code base: loading times, docstrings, and the files of a release.
 
 docs/explanation/design.md describes the rules.
 """
 
-import ast
 import importlib
 import inspect
-import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,7 +19,6 @@ import refold
 from forks import run_forked
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "src" / "refold"
 HEAVY = {
     *("duckdb", "jax", "keras", "matplotlib", "pandas", "polars", "pyarrow", "scipy", "sklearn"),
     "tensorflow",
@@ -72,11 +68,9 @@ print(json.dumps([before, [*sys.modules]]))
     assert after - before - sys.stdlib_module_names == {"refold"}
 
 
-@pytest.mark.parametrize(
-    ("code", "seconds"), [("import refold", 0.2), ("import refold.cli as c; c.main(['-h'])", 0.5)]
-)
-def test_imports_are_fast(code, seconds):
-    assert min(_cpu_seconds(code) for _ in range(3)) - _cpu_seconds("pass") < seconds
+def test_imports_are_fast():
+    code = "import refold.cli; refold.cli.main(['-h'])"
+    assert min(_cpu_seconds(code) for _ in range(3)) - _cpu_seconds("pass") < 0.5
 
 
 def _cpu_seconds(code):
@@ -113,20 +107,9 @@ os.environ.pop('KERAS_BACKEND')
 import refold
 print('KERAS_BACKEND' in os.environ)
 """
-EVERY_ROOM = """
-import os, sys
-import jax, keras, matplotlib, numpy, scipy, sklearn  # noqa: F401
-for room in ("layers", "models", "network.keras.lstm", "training", "estimator", "plots", "report"):
-    child = os.fork()
-    if not child:
-        __import__("refold." + room)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0, room
-"""
 
 
 def test_keras_runs_on_jax_by_default_and_loads_models_of_refold(tmp_path):
-    """Also, every room can be the first to be imported."""
     from refold.models import default
 
     path = tmp_path / "autoencoder.keras"
@@ -138,54 +121,16 @@ def test_keras_runs_on_jax_by_default_and_loads_models_of_refold(tmp_path):
         (BACKEND, {"KERAS_HOME": str(tmp_path)}),
         (ALREADY, jax),
         *((LOADED.format(order, str(path)), jax) for order in ORDERS),
-        (EVERY_ROOM, jax),
     ]
     done = run_forked(programs, options=("-W", "error"), without=("KERAS_BACKEND",))
     loaded = "refold.network.keras.autoencoder (None, None, 1)"
     lines = [program.stdout.strip().splitlines()[-1:] for program in done]
-    assert lines == [["jax"], ["jax"], ["False"], [loaded], [loaded], []]
+    assert lines == [["jax"], ["jax"], ["False"], [loaded], [loaded]]
     code = "import os, refold; print(os.environ['KERAS_BACKEND'])"
     assert python(code, KERAS_BACKEND="torch") == "torch"
 
 
-# Imports
-
-
-OUTSIDE = [
-    ("sequences/_schema.py", "import polars", "does not name the package polars"),
-    ("cli/training.py", "from refold.training import Training", "does not name training"),
-    (
-        "datasets/_data_sets.py",
-        "from refold.sequences._parts import Parts",
-        "it is private to sequences",
-    ),
-    ("server.py", "from refold import load", "server has no row"),
-]
-
-
-def test_imports_outside_the_table_are_refused(tmp_path):
-    """`make test` checks the package against the table; here a copy violates it in every way."""
-    shutil.copytree(PACKAGE, tmp_path / "refold", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for file, line, _ in OUTSIDE:
-        with (tmp_path / "refold" / file).open("a", encoding="utf-8") as opened:
-            opened.write(f"\n{line}\n")
-    run = subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "NO_COLOR": "1"},
-        check=False,
-    )
-    assert run.returncode == 1
-    output = re.sub(r"\s+", " ", run.stdout)
-    for _, line, reason in OUTSIDE:
-        assert reason in output, line
-
-
-# Docstrings and files
+# Docstrings
 
 
 def reference():
@@ -221,50 +166,11 @@ def test_public_functions_and_classes_have_a_runnable_example():
     assert unshown == set()
 
 
-def documented():
-    """Yield public functions, classes and their public methods with their docstrings."""
-    for name, thing in reference():
-        if inspect.isclass(thing) or inspect.isroutine(thing):
-            yield name, inspect.getdoc(thing) or ""
-        if inspect.isclass(thing):
-            for method, member in inspect.getmembers(thing, inspect.isroutine):
-                ours = (getattr(member, "__module__", None) or "").startswith("refold")
-                if ours and method[0] != "_":
-                    yield f"{name}.{method}", inspect.getdoc(member) or ""
-
-
-def undescribed(docstring):
-    """Yield the parameters and attributes that have no description in a numpydoc docstring."""
-    section, lines = "", docstring.splitlines()
-    for line, after in itertools.pairwise([*lines, ""]):
-        if re.fullmatch("-{3,}", after):
-            section = line
-        elif (
-            section in ("Parameters", "Attributes", "Yields")
-            and re.match(r"\*{0,2}\w.* : ", line)
-            and not after.startswith("    ")
-        ):
-            yield line
-
-
-def test_public_names_parameters_and_attributes_are_described():
-    assert [name for name, text in documented() if not text] == []
-    assert [(name, one) for name, text in documented() for one in undescribed(text)] == []
+def test_public_names_are_in_the_reference():
     things = [thing for _, thing in reference()]
     names = [name for name in refold.__all__ if not inspect.ismodule(getattr(refold, name))]
     missing = {n for n in names if not any(getattr(refold, n) is thing for thing in things)}
     assert missing == {"__version__"}
-
-
-def test_files_keep_the_rules():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        assert ast.get_docstring(tree), f"{path}: a module says what it owns"
-        for node in ast.walk(tree):
-            place = f"{path}, line {getattr(node, 'lineno', 0)}"
-            assert not isinstance(node, ast.Assert), f"{place}: raise an error instead"
-            if isinstance(node, ast.ExceptHandler):
-                assert node.type is not None, f"{place}: name what is caught"
 
 
 # A release: the version, the dependencies and the build

@@ -25,14 +25,12 @@ def ae():
     return untrained(WAVES, latent_dim=4)
 
 
-PAIRS = ["explained_variance", "exact", "entry_errors", "compare", "copies"]
+PAIRS = ["exact", "entry_errors", "compare", "copies"]
 PAIRS += [f"errors_by_{group}" for group in ("feature", "sequence", "length", "position")]
 CALLS = {name: (getattr(evaluation, name), WAVES, BACK) for name in PAIRS} | {
     "nmse": (evaluation.nmse, WAVES, BACK, SCALER),
+    "explained_variance": (evaluation.explained_variance, WAVES, BACK, SCALER),
     "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
-    "pick_season": (evaluation.pick_season, WAVES),
-    "seasonal_naive": (evaluation.seasonal_naive, WAVES, 2, 3),
-    "pca_cross_fit": (evaluation.pca_cross_fit, WAVES, 2),
     "forecast_errors": (evaluation.forecast_errors, WAVES, BACK, BACK, SCALER),
     "latent_dimensions": (diagnosis.latent_dimensions, "model", CODES),
     "sweep": (diagnosis.sweep, "model", CODES, 0),

@@ -27,7 +27,7 @@ def fitted(request):
 
 def test_lengths_are_exact_also_after_saving_and_as_float16(fitted, tmp_path):
     ae, given = fitted
-    assert (ae.length_dim_, ae.length_index_) == (1, 7 - ae.rocket_dim_)
+    assert (ae.length_dim_, ae.model_.specification.length_index) == (1, 7 - ae.rocket_dim_)
     ae.save(tmp_path / "model.refold")
     others = given[::-1]
     for model in (ae, refold.SequenceAutoencoder.load(tmp_path / "model.refold")):
@@ -66,7 +66,7 @@ def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
     ("changes", "message"),
     [
         ({"denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
-        ({"length_dim": 2}, "length_dim must be 'auto', 0 or 1. Got 2"),
+        ({"length_dim": 2}, "length_dim must be 'auto' or an integer from 0 to 1. Got 2"),
         ({"rocket_dim": 7}, "rocket_dim must be from 0 to 6"),
     ],
 )

@@ -2,15 +2,12 @@
 
 import functools
 import pickle
-import signal
 from copy import deepcopy
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -70,26 +67,11 @@ def fitted(sines):
     return untrained(sines)
 
 
-def test_clone_and_params(fitted):
-    ae = deepcopy(fitted)
-    copy = clone(ae)
-    assert copy.get_params() == ae.get_params()
-    assert not hasattr(copy, "encoder_")
-    assert ae.set_params(latent_dim=5).latent_dim == 5
-    with pytest.raises(ValueError, match="Invalid parameter 'unit' for estimator"):
-        ae.set_params(unit=3)
-
-
 def test_before_fit(sines):
     ae, codes = SequenceAutoencoder(), np.zeros((1, 16))
-    for method in ("transform", "encode", "encode_blocks", "detect", "reconstruct", "score"):
-        with pytest.raises(refold.errors.NotFittedError, match="not fitted yet"):
-            getattr(ae, method)(sines)
-    for method in (ae.inverse_transform, ae.decode, ae.features):
+    for method, given in ((ae.transform, sines), (ae.detect, sines), (ae.decode, codes)):
         with pytest.raises(refold.errors.NotFittedError, match="not fitted yet") as caught:
-            method(codes)
-    with pytest.raises(refold.errors.NotFittedError):
-        pickle.loads(pickle.dumps(ae)).save("model.refold")  # noqa: S301
+            method(given)
     sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
     assert isinstance(sent, refold.errors.NotFittedError)
     assert str(sent) == str(caught.value)
@@ -99,7 +81,6 @@ def test_frames_of_codes(fitted, sines):
     ae = deepcopy(fitted).set_output(transform="pandas")
     codes = ae.transform(sines)
     assert list(codes.columns) == [f"sequenceautoencoder{i}" for i in range(3)]
-    assert list(codes.index) == list(range(30))
     assert isinstance(ae.encode(sines), np.ndarray)
     assert len(ae.inverse_transform(codes)) == 30
     assert isinstance(pickle.loads(pickle.dumps(ae)).transform(sines), pd.DataFrame)  # noqa: S301
@@ -144,15 +125,3 @@ def test_pipeline_and_grid_search(sines):
     search.fit(sines, labels)
     assert search.predict(sines).shape == (30,)
     assert "latent_dim" in search._repr_html_()
-
-
-class Raise(keras.callbacks.Callback):
-    def on_train_begin(self, logs=None):
-        raise StopIteration
-
-
-def test_fit_raises_the_exception_of_a_callback(sines):
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(StopIteration):
-        SequenceAutoencoder(**TINY).fit(sines, callbacks=[Raise()])
-    assert signal.getsignal(signal.SIGINT) is handler

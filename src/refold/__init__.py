@@ -3,13 +3,6 @@
 Submodules load on first use, so ``import refold`` is fast. Keras runs on JAX unless
 ``KERAS_BACKEND`` is set or Keras is already imported. ``import refold.models`` registers Refold's
 layers, so that ``keras.models.load_model`` reads ``.keras`` files with them.
-
-Examples
---------
->>> import refold
->>> sequences = refold.datasets.moving_ones(20, seed=0)
->>> len(sequences)
-20
 """
 
 import importlib

@@ -60,20 +60,17 @@ def error_curve(
     trials = training.Trials(sequences, arguments, training.fit, seed=seed, most=sizes[-1])
     if verbose and trials.num_sequences < len(sequences):
         log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
-    ours: list[Fidelity] = []
-    pca: list[Fidelity] = []
+    pairs: list[tuple[Fidelity, Fidelity]] = []
     try:
         for i, size in enumerate(sizes, start=1):
             linear = trials.of_pca(size)
-            fitted = trials.of_fit(size, arguments.time_budget)
-            ours.append(fitted)
-            pca.append(linear)
+            pairs.append((trials.of_fit(size, arguments.time_budget), linear))
             if verbose:
-                log(f"{i} of {len(sizes)}: size {size}, {fitted.text(linear)}")
+                log(f"{i} of {len(sizes)}: size {size}, {pairs[-1][0].text(linear)}")
     except KeyboardInterrupt:
-        if not ours:
+        if not pairs:
             raise
-    pca = pca[: len(ours)]
+    ours, pca = zip(*pairs, strict=True)
     return ErrorCurve(
         sizes[: len(ours)],
         tuple(fidelity.error for fidelity in ours),

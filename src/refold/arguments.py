@@ -194,13 +194,7 @@ class Arguments:
     ] = "auto"
     length_dim: Annotated[
         int | str,
-        Argument(
-            Rule(
-                "'auto', 0 or 1",
-                lambda value: value == "auto" or (whole(0).holds(value) and value < 2),
-            ),
-            stored="specification.length_dim",
-        ),
+        Argument(or_auto(whole(0, 1)), stored="specification.length_dim"),
         _ModelOption(
             int,
             "N",
@@ -295,13 +289,7 @@ class Arguments:
     ] = "auto"
     time_budget: Annotated[
         float | None,
-        Argument(
-            Rule(
-                "a positive number of seconds or None",
-                lambda value: value is None or number(above=0).holds(value),
-            ),
-            may_change=True,
-        ),
+        Argument(or_none(number(above=0)), may_change=True),
         Option(float, "SECONDS", "Time limit for training.", default="none"),
     ] = None
     time_warp: Annotated[

@@ -6,9 +6,7 @@ line prints the message and exits with code 2.
 """
 
 import re
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self
 
 __all__ = [
@@ -94,21 +92,6 @@ class RefoldError(Exception):
     def argument(self) -> str | None:
         """Name of the first argument in the text."""
         return self.message.argument
-
-    def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in a notebook: the user's call and the message."""
-        # The frames inside Refold do not help with an error in the input, so they are left out.
-        # Other exceptions may be bugs and keep all frames. ``traceback.print_exception`` still
-        # shows every frame.
-        package = Path(__file__).parent
-        frames = []
-        for frame in traceback.extract_tb(self.__traceback__):
-            if Path(frame.filename).is_relative_to(package):
-                break
-            if "IPython" not in Path(frame.filename).parts:
-                frames.append(frame)
-        shown = [line.rstrip("\n") for line in traceback.format_list(frames)]
-        return [*shown, f"{type(self).__name__}: {self}"]
 
 
 class DataError(RefoldError, ValueError):

@@ -93,7 +93,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         categories, scaling and sizes stay, and an argument that contradicts them is refused. The
         weights of the epoch with the smallest validation loss are kept, which can be the weights
         before. Everything else describes the data of the last ``fit``: ``history_``, the statistics
-        for ``detect``, ``drift`` and ``sample``, and the calibration, which is removed without
+        for ``detect`` and ``drift``, and the calibration, which is removed without
         ``calibration_fraction``. Give old and new data together if the model has to keep what it
         learned before.
     max_epochs : int, optional
@@ -145,8 +145,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         the model can read gaps. The validation loss uses corrupted input, too. Input is not
         corrupted after training.
     variational : bool, default=False
-        Train a variational autoencoder [1]_: codes follow about N(0, 1), so that ``sample`` can
-        draw sequences. ``transform`` returns the mean of a code.
+        Train a variational autoencoder [1]_: codes follow about N(0, 1), so that draws from it
+        decode to new sequences. ``transform`` returns the mean of a code.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the weights, the split, the order of the data, and everything else that is random
         in training.
@@ -163,38 +163,18 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ``decoder_`` reads codes and sequences and predicts each step from the true previous steps,
         and so does ``autoencoder_``; `refold.models.decode_autoregressively` runs such a decoder
         on its own output.
-    latent_dim_ : int
-        Number of latent dimensions, also if ``latent_dim`` is a share.
-    schema_ : Schema
-        Columns, column types, categories and layout of the training data.
-    scaler_ : Scaler
-        Scaling of the numeric columns.
-    error_scaler_ : Scaler
-        Standardizes by feature, whatever ``scale`` is. Errors are measured in these units.
+    latent_dim_, patch_, rocket_dim_, length_dim_, latent_steps_ : int
+        What ``fit`` chose if the arguments of these names are "auto" or a share; else the argument.
+    schema_, scaler_, error_scaler_ : Schema, Scaler, Scaler
+        Those of ``model_``: the columns, their scaling, and the units in which errors are measured.
     max_steps_ : int
         Longest training length, which is the number of steps that ``decoder_`` writes.
-    patch_ : int
-        Number of steps in a patch, also if ``patch`` is "auto".
-    rocket_dim_ : int
-        Number of latent dimensions that hold ROCKET features, also if ``rocket_dim`` is "auto".
-    length_dim_ : int
-        Number of latent dimensions that hold the length, also if ``length_dim`` is "auto".
-    length_index_ : int or None
-        Index of the latent dimension that holds the length; None if there is none.
-    latent_steps_ : int
-        Steps of latent optimization, also if ``latent_steps`` is "auto".
-    autoregressive_ : bool
-        Whether the decoder is autoregressive, also if ``decoder`` is "auto".
-    forecaster_ : keras.Model or None
-        With ``forecast_steps``: maps codes and recent values to the scaled steps that follow.
     history_ : dict of lists
         One entry per epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
-        steps. 0 if the initial weights were best, or were kept because the held-out error of the
-        trained ones was larger than theirs and that of PCA, or because the error of the trained
-        ones on training sequences was larger; None without validation.
+        steps. 0 if the initial weights were kept; None without validation.
     initial_loss_ : float or None
         Validation loss of the linear initialization, or with ``warm_start`` of the weights before,
         before the first epoch; None if there was neither.
@@ -207,8 +187,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Number of columns.
     n_parameters_ : int
         Number of trainable parameters in encoder, decoders and length model.
-    num_calibrated_ : int
-        Number of normal sequences that calibrate ``detect``.
     active_dimensions_ : int or None
         With ``variational=True``: number of latent dimensions whose means have a variance above
         0.01 over the training data [2]_, or over 4096 sequences of it.
@@ -363,17 +341,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Notes
         -----
-        The statistics for ``detect`` and ``sample`` describe the sequences of the last call, so
+        The statistics for ``detect`` and ``generate`` describe the sequences of the last call, so
         give at least some hundred. Calibration, forecast bounds and the errors for ``drift`` are
         removed, because the weights have changed; call ``calibrate`` after the last call.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(80, seed=0, min_steps=30, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, random_state=0)
-        >>> ae.partial_fit(sines[:40]).partial_fit(sines[40:]).transform(sines).shape
-        (80, 4)
         """
         arguments = replace(
             Arguments.of(self),
@@ -493,14 +463,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Decode codes drawn from their density; see `Model.generate`."""
         return self.model_.generate(n, **options)
 
-    def interpolate(self, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
-        """Interpolate between two sequences in the latent space; see `Model.interpolate`."""
-        return self.model_.interpolate(a, b, steps, clip=clip)
-
-    def sample(self, n: int = 1, **options: Any) -> list[Any]:
-        """Decode codes drawn from N(0, 1), for a variational model; see `Model.sample`."""
-        return self.model_.sample(n, **options)
-
     # The fitted model
 
     @property
@@ -557,14 +519,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         array of float32 of shape (n_sequences, num_steps, features)
             Padded steps are NaN. If the training data had missing values, an observed-flag channel
             for each feature follows. For a classic architecture, padding is zeros.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, max_epochs=2, random_state=0).fit(sines)
-        >>> ae.encoder_.predict(ae.encoder_inputs(sines), verbose=0).shape
-        (40, 4)
         """
         model = self.model_
         sequences = model.align(as_sequences(open_source(X)))
@@ -599,13 +553,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self._keras_models().models.autoencoder
 
     @property
-    def forecaster_(self) -> Any:
-        """Keras model from codes to the steps that follow, or None."""
-        return self._keras_models().forecaster
-
-    @property
     def latent_steps_(self) -> int:
-        """Steps of latent optimization, also if ``latent_steps`` is "auto"."""
+        """Steps of latent optimization that ``model_`` takes."""
         return self.model_.latent_steps
 
     # scikit-learn
@@ -659,14 +608,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.patch_ = specification.patch
         self.rocket_dim_ = specification.rocket_dim
         self.length_dim_ = specification.length_dim
-        self.length_index_ = specification.length_index
         self.history_ = history.epochs
         self.best_epoch_ = history.best_epoch
         self.initial_loss_ = history.initial_loss
         self.n_features_in_ = model.schema.num_columns
         self.n_parameters_ = model.network.num_parameters
-        self.num_calibrated_ = model.num_calibrated
-        self.autoregressive_ = model.network.autoregressive
         self.active_dimensions_ = model.active_dimensions
 
 

@@ -30,7 +30,7 @@ def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
     data = read(shifted)
     assert new.score(data) > old.score(data)
     assert new.schema_ == old.schema_
-    assert new.num_calibrated_ == 40  # as in the first fit
+    assert new.model_.num_calibrated == 40  # as in the first fit
     assert not new.warm_start
     old.set_params(warm_start=True, max_epochs=3, random_state=0).fit(data)
     np.testing.assert_array_equal(old.transform(data), new.transform(data))

@@ -9,8 +9,7 @@ from scipy.stats import betabinom
 
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError, SchemaError
-from refold.model import Forecast, recent_values
-from refold.network.specification import Specification
+from refold.model import Forecast
 from refold.sequences import Sequences, as_sequences, split_at
 from small_data import untrained
 
@@ -78,11 +77,8 @@ def test_forecasting_does_not_change_the_reconstruction(fitted):
     codes = fitted.transform(series)
     assert np.array_equal(codes, plain.transform(series))
     assert np.array_equal(fitted.decode(codes, [40] * 20), plain.decode(codes, [40] * 20))
-    for method in (plain.forecast, plain.forecast_errors):
-        with pytest.raises(
-            ParameterError, match=r"not to forecast\. Fit one with forecast_steps=10"
-        ):
-            method(waves(2, 0))
+    with pytest.raises(ParameterError, match=r"not to forecast\. Fit one with forecast_steps=10"):
+        plain.forecast(series)
 
 
 def test_a_forecast_depends_on_the_last_steps_of_its_sequence_alone(fitted):
@@ -92,22 +88,18 @@ def test_a_forecast_depends_on_the_last_steps_of_its_sequence_alone(fitted):
     assert np.allclose(np.concatenate(together), np.concatenate(alone), atol=1e-5)
     for five, two in zip(together, fitted.forecast(ragged, 2).values, strict=True):
         assert np.array_equal(five[:2], two)
-    longer = waves(2, 4, steps=200)
-    for options, read in (({}, 35), ({"context": 20}, 20)):
-        last = split_at(longer, 200 - read)[1]
-        found = fitted.forecast(longer, **options).values
-        assert np.allclose(found, fitted.forecast(last).values)
+    longer = waves(2, 4, steps=200)  # of which the last 35 steps are read
+    last = split_at(longer, 200 - 35)[1]
+    assert np.allclose(fitted.forecast(longer).values, fitted.forecast(last).values)
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.3])
-def test_the_coverage_of_bounds_is_that_of_alpha(calibrated, alpha):
+def test_the_coverage_of_bounds_is_that_of_alpha(calibrated):
     before, after = split_at(waves(400, 5), 35)
-    ahead = calibrated.forecast(before, alpha=alpha)
+    ahead = calibrated.forecast(before, alpha=0.3)
     truth = after.values.reshape(400, 5)
     outside = ((truth < ahead.lower[..., 0]) | (truth > ahead.upper[..., 0])).sum(axis=0)
     # The number of 400 new values beyond a quantile of 99 others has a beta-binomial distribution.
-    rank = int(np.ceil(100 * (1 - alpha)))
-    assert (outside <= betabinom(400, 100 - rank, rank).ppf(1 - 1e-4)).all()
+    assert (outside <= betabinom(400, 30, 70).ppf(1 - 1e-4)).all()
     assert (outside > 0).all()
 
 
@@ -120,12 +112,11 @@ def test_clipped_forecasts_lie_within_their_bounds(calibrated):
     assert np.concatenate(clipped.values).max() == greatest
     values = clipped.sequences.values.reshape(20, 5, 1)
     assert ((clipped.lower <= values) & (values <= clipped.upper)).all()
-    assert ((clipped.lower <= free.lower) & (free.upper <= clipped.upper)).all()
 
 
 def test_forecasts_of_words():
     words = ["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 20
-    options = TINY | {"units": 16, "max_epochs": 60, "learning_rate": 0.01}
+    options = TINY | {"units": 16, "learning_rate": 0.01}
     ae = SequenceAutoencoder(**options, forecast_steps=3).fit(words)
     assert ae.forecast(["abcabcabc", "bcabcabca"]).values == ["abc", "bca"]
     with pytest.raises(ParameterError, match="no column is numeric"):
@@ -146,19 +137,15 @@ def test_mixed_columns_with_gaps(of_table, table):
     assert np.isposinf(ahead.upper[0, -1, 0])
     assert np.isfinite(ahead.upper[0, 0, 0])
     assert ahead.to_table()["number_upper"].null_count == 1
-    assert of_table.forecast(table[[]]).to_table().num_rows == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_bad_arguments_of_a_fit():
+    for options, message in (
         ({"forecast_steps": 40}, "the longest has 40 steps"),
         ({"forecast_steps": 3, "scale": "sequence"}, "scale='sequence' uses the level"),
-    ],
-)
-def test_bad_arguments_of_a_fit(options, message):
-    with pytest.raises(ParameterError, match=message):
-        SequenceAutoencoder(**TINY, **options).fit(waves(10, 0))
+    ):
+        with pytest.raises(ParameterError, match=message):
+            SequenceAutoencoder(**TINY, **options).fit(waves(10, 0))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +154,6 @@ def test_bad_arguments_of_a_fit(options, message):
         ({"steps": 6}, "steps must be an integer from 1 to 5. Got 6."),
         ({"alpha": 2}, "alpha must be a share of values outside the bounds"),
         ({"alpha": 0.001}, r"needs at least 999 calibration sequences, .*\. Got 99\."),
-        ({"context": 10, "alpha": 0.1}, "Leave out context or alpha"),
     ],
 )
 def test_bad_arguments_of_a_forecast(calibrated, options, message):
@@ -175,7 +161,7 @@ def test_bad_arguments_of_a_forecast(calibrated, options, message):
         calibrated.forecast(waves(2, 1), **options)
 
 
-def test_bounds_need_enough_calibration_sequences_and_the_default_context(fitted, calibrated):
+def test_bounds_need_enough_calibration_sequences(fitted):
     assert fitted.forecast(waves(2, 1)).lower is None
     ae = copy.deepcopy(fitted).calibrate(waves(5, 1))
     assert ae.forecast(waves(2, 1)).lower is None
@@ -183,9 +169,6 @@ def test_bounds_need_enough_calibration_sequences_and_the_default_context(fitted
     ae.calibrate(split_at(waves(5, 1), 5)[0])  # none is longer than the forecast
     with pytest.raises(ParameterError, match=r"at least 4 calibration .* Got 0\. Fit with calib"):
         ae.forecast(waves(2, 1), alpha=0.2)
-    usual, same = (calibrated.forecast(waves(2, 1), context=steps) for steps in (None, 35))
-    assert np.array_equal(usual.upper, same.upper)
-    assert calibrated.forecast(waves(2, 1), context=10).lower is None
 
 
 def test_a_column_with_the_name_of_a_bound_is_refused():
@@ -193,12 +176,3 @@ def test_a_column_with_the_name_of_a_bound_is_refused():
     found = Forecast(as_sequences(ahead, names=["x", "x_lower"]), 0.1, ahead - 1, ahead + 1)
     with pytest.raises(SchemaError, match="'x_lower' has the name of a bound"):
         found.to_table()
-
-
-def test_missing_recent_values_are_those_of_the_nearest_step():
-    sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
-    specification = Specification("default", *sizes, forecast_steps=1, recent_steps=3)
-    series = as_sequences([[1.0, 2.0, 4.0, 8.0], [3.0, float("nan"), 4.0], [5.0]])
-    # the last step, and the differences of earlier steps from it
-    expected = [[8.0, -4.0, -6.0], [4.0, -1.0, -1.0], [5.0, 0.0, 0.0]]
-    assert recent_values(series, specification).tolist() == expected

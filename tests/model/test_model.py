@@ -46,7 +46,6 @@ def test_estimator_model_and_file_give_the_same_bits(ae, path):
         same(model.anomaly_scores(new), ae.anomaly_scores(new))
         same(model.detect(new, alpha=0.1).p_values, ae.detect(new, alpha=0.1).p_values)
         same(model.generate(3, random_state=0), ae.generate(3, random_state=0))
-        same(model.interpolate(*new[:2], 3), ae.interpolate(*new[:2], 3))
         assert model.score(new) == ae.score(new)
         assert model.drift(new).p_value == ae.drift(new).p_value
         assert model.code_drift(codes).p_value == ae.code_drift(codes).p_value
@@ -108,7 +107,6 @@ def test_sequences_held_back_from_training_are_remembered(tmp_path):
     loaded = load(tmp_path / "sines.refold")
     apart = loaded.held_back(sines)
     assert apart.sum() == 5 + round(0.1 * 15)
-    assert not loaded.held_back(refold.datasets.noisy_sines(20, seed=1)).any()
     assert loaded.held_back(sines[::-1][apart[::-1]]).all()
 
 
@@ -135,7 +133,7 @@ def test_all_arguments_and_fields_are_saved_and_the_file_is_always_the_same(ae, 
 def test_a_changed_file_is_refused(path):
     data = path.read_bytes()
     rng = np.random.default_rng(0)
-    for position in [*rng.integers(0, len(data), 40), len(data) - 1]:
+    for position in [*rng.integers(0, len(data), 10), len(data) - 1]:
         changed = bytearray(data)
         changed[position] ^= 0x10
         path.write_bytes(changed)
@@ -162,18 +160,10 @@ def test_other_versions_are_refused(ae, path, monkeypatch):
         load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"a text", b"\x08\0\0\0\0\0\0\0{nojson}"])
-def test_files_that_are_not_models_are_refused(tmp_path, content):
-    path = tmp_path / "other.bin"
-    path.write_bytes(content)
-    with pytest.raises(ModelFileError, match=r"other\.bin is not a Refold model, or it is cut"):
-        load(path)
-
-
-def test_cut_and_missing_files_other_safetensors_and_folders_are_refused(ae, path, tmp_path):
+def test_what_is_not_a_whole_model_file_is_refused(ae, path, tmp_path):
     data = path.read_bytes()
-    for share in (0.0001, 0.5, 0.999):
-        path.write_bytes(data[: int(share * len(data))])
+    for content in (b"", b"a text", data[:10], data[: len(data) // 2], data[:-9]):
+        path.write_bytes(content)
         with pytest.raises(ModelFileError, match=r"m\.refold is not a Refold model, or it is cut"):
             load(path)
     save_file({"a": np.zeros(3)}, tmp_path / "weights.safetensors")

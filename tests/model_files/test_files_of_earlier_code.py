@@ -93,28 +93,17 @@ def values_of(sequences):
     ]
 
 
-def test_codes(case):
-    assert_close(case.model.encode(case.X), case.expected["codes"], case.tolerance)
-
-
-def test_reconstructions(case):
-    found = case.model.reconstruct(case.X)
-    assert_equal_sequences(found, case.expected["reconstructions"], case.tolerance)
-    again = case.model.decode(case.expected["codes"])
-    assert_equal_sequences(again, case.expected["reconstructions"], case.tolerance)
-    score = case.model.score(case.X)
-    assert score == pytest.approx(float(case.expected["score"]), abs=case.tolerance)
-
-
-def test_features(case):
-    stored = case.expected["features"]
-    found = case.model.features(case.expected["codes"])[:, : stored.shape[1]]
-    assert_close(found, stored, case.tolerance)
-
-
-def test_generated_sequences(case):
-    found = case.model.generate(3, random_state=0)
-    assert_equal_sequences(found, case.expected["generated"], case.tolerance)
+def test_codes_and_what_they_decode_to(case):
+    model, X, expected, tolerance = case
+    assert_close(model.encode(X), expected["codes"], tolerance)
+    assert_equal_sequences(model.reconstruct(X), expected["reconstructions"], tolerance)
+    decoded = model.decode(expected["codes"])
+    assert_equal_sequences(decoded, expected["reconstructions"], tolerance)
+    assert model.score(X) == pytest.approx(float(expected["score"]), abs=tolerance)
+    features = model.features(expected["codes"])[:, : expected["features"].shape[1]]
+    assert_close(features, expected["features"], tolerance)
+    generated = model.generate(3, random_state=0)
+    assert_equal_sequences(generated, expected["generated"], tolerance)
 
 
 # Forecast decoders of that commit read the code alone. Those of today also read the last steps, but

@@ -43,7 +43,7 @@ def test_keras(kind):
     if not network.autoregressive:
         check_decoded(keras.decode(codes), model, codes)
     if forecasts:
-        ahead, expected = (m.forecast(sequences, context=99).sequences for m in (keras, model))
+        ahead, expected = (m.forecast(sequences).sequences for m in (keras, model))
         assert np.abs((ahead.values - expected.values) / model.error_scaler.scale_).max() < 1e-4
 
 

@@ -25,7 +25,7 @@ TABLE = Sequences.from_list(NEW, ids=IDS).to_arrow()
         ("pairs", "encode", {}),
         ("pairs", "decode", {"lengths": [*range(9)], "clip": True}),
         ("pairs", "reconstruct", {"clip": True}),
-        ("pairs", "generate", {"n": 3, "seed": 5, "components": 1}),
+        ("pairs", "generate", {"n": 3, "seed": 5}),
         ("words", "reconstruct", {}),
         ("words", "generate", {"n": 3, "seed": 5, "temperature": 0.7, "lengths": [3, 0, 5]}),
     ],

@@ -72,11 +72,11 @@ def test_statistics_describe_the_new_data(fitted, further):
 
 def test_the_calibration_is_renewed_or_removed(fitted):
     ae = copy.deepcopy(fitted).calibrate(ragged(9, seed=7))
-    assert ae.num_calibrated_ == 9
+    assert ae.model_.num_calibrated == 9
     ae.set_params(warm_start=True, calibration_fraction=0.25)
-    assert ae.fit(NEW, callbacks=[NoEpoch()]).num_calibrated_ == 6
+    assert ae.fit(NEW, callbacks=[NoEpoch()]).model_.num_calibrated == 6
     assert ae.held_back(NEW).sum() == 8
-    assert ae.set_params(calibration_fraction=0).fit(NEW).num_calibrated_ == 0
+    assert ae.set_params(calibration_fraction=0).fit(NEW).model_.num_calibrated == 0
 
 
 def test_partial_fit_creates_a_model_and_trains_it_further():

@@ -143,7 +143,6 @@ def forecast(
     steps: options.Count = None,
     alpha: Annotated[float | None, Parameter(metavar="R")] = None,
     normal: options.NormalData = None,
-    context: options.Count = None,
     evaluate: bool = False,
     season: options.Count = None,
     picture: options.Picture = None,
@@ -161,7 +160,6 @@ def forecast(
         output: File for one row per step, or -.
         steps: Steps to forecast. [default: as in the fit]
         alpha: Share of values outside of the intervals. [default: 0.1 if calibrated]
-        context: Maximum number of last steps to read. [default: as in training]
         evaluate: Forecast the last steps of DATA from those before, and print the errors.
         season: Steps per season, for --evaluate. [default: detected]
         picture: Image file for the first sequence: .png or .svg.
@@ -179,7 +177,7 @@ def forecast(
     loaded = reading.calibrated(load_model(model), normal, files)
     series = reading.read(loaded, data, files)
     if evaluate:
-        errors = loaded.forecast_errors(series, steps, season=season, context=context)
+        errors = loaded.forecast_errors(series, steps, season=season)
         num_steps = steps or loaded.specification.forecast_steps
         if as_json:
             by_step = errors.to_table().to_pylist()
@@ -190,9 +188,7 @@ def forecast(
     if picture_target is not None:
         count = len(series) if loaded.schema.numeric.any() else 0
         check_some(count, "sequence with a numeric column", "to draw with --picture")
-    ahead = loaded.forecast(
-        series, steps, alpha=alpha, context=context, clip=clip, verbose=int(not quiet)
-    )
+    ahead = loaded.forecast(series, steps, alpha=alpha, clip=clip, verbose=int(not quiet))
     target.write_table(ahead.to_table(id_name(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, ahead).figure)
@@ -211,7 +207,6 @@ def generate(
     *,
     output: options.DataOutput = "-",
     number: Annotated[options.Positive, Parameter(name="-n")] = 10,
-    components: options.Count = None,
     temperature: Annotated[float, Parameter(metavar="T")] = 0.0,
     lengths: options.Lengths = None,
     compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
@@ -225,7 +220,6 @@ def generate(
 
     Args:
         number: Number of sequences.
-        components: Gaussians in the mixture of codes. [default: depends on the codes]
         temperature: Sampling temperature of categories; 0 takes the most likely.
         compare: Real sequences to compare the new ones with.
     """
@@ -233,14 +227,12 @@ def generate(
     target = files.output(output, data_formats(), output_format)
     if compare is not None and number < _MIN_TO_COMPARE:
         raise ParameterError(f"--compare needs at least -n {_MIN_TO_COMPARE}. Got {number}.")
-    if compare is not None or components is not None:
-        check_training_packages("refold generate with --compare or --components")
     loaded, real = load_model(model), None
     if compare is not None:
+        check_training_packages("refold generate with --compare")
         real = reading.read(loaded, compare, files).align(loaded.schema)
     drawn = loaded.generate(
         number,
-        components=components,
         temperature=temperature,
         lengths=options.lengths_of(lengths, number),
         clip=clip,

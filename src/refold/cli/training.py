@@ -104,7 +104,7 @@ def fit(
                     )
                 sequences = cut.sequences
             model.fit(sequences, checkpoint=state, resume=resume)
-            source = f"{len(sequences) - model.num_calibrated_} sequences"
+            source = f"{len(sequences) - model.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - started
     model.set_params(warm_start=False)
     with target.writing() as path:

@@ -1,21 +1,19 @@
 """Reconstruction and forecast errors, the PCA baseline, generated sequences, conformal p-values."""
 
+from refold.evaluation._classifiers import NGRAM_SIZES as NGRAM_SIZES
+from refold.evaluation._classifiers import Comparison as Comparison
+from refold.evaluation._classifiers import Probe as Probe
+from refold.evaluation._classifiers import compare as compare
+from refold.evaluation._classifiers import copies as copies
+from refold.evaluation._classifiers import probe as probe
 from refold.evaluation._conformal import adjusted_p_values as adjusted_p_values
 from refold.evaluation._conformal import conformal_margins as conformal_margins
 from refold.evaluation._conformal import conformal_p_values as conformal_p_values
 from refold.evaluation._conformal import least_calibration as least_calibration
-from refold.evaluation._forecast_errors import NAIVE as NAIVE
 from refold.evaluation._forecast_errors import ForecastErrors as ForecastErrors
 from refold.evaluation._forecast_errors import forecast_errors as forecast_errors
-from refold.evaluation._forecast_errors import linear_continuation as linear_continuation
 from refold.evaluation._forecast_errors import pick_season as pick_season
 from refold.evaluation._forecast_errors import seasonal_naive as seasonal_naive
-from refold.evaluation._generated_sequences import NGRAM_SIZES as NGRAM_SIZES
-from refold.evaluation._generated_sequences import Comparison as Comparison
-from refold.evaluation._generated_sequences import compare as compare
-from refold.evaluation._generated_sequences import copies as copies
-from refold.evaluation._linear_probe import Probe as Probe
-from refold.evaluation._linear_probe import probe as probe
 from refold.evaluation._pca import PCABaseline as PCABaseline
 from refold.evaluation._pca import pca_cross_fit as pca_cross_fit
 from refold.evaluation._reconstruction_errors import ErrorCurve as ErrorCurve

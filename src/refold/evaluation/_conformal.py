@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from refold._support.arrays import check_array
-from refold._support.rules import check_rate
 
 # Cap on a number of calibration sequences, because 1 / alpha may be infinite.
 _MOST = 1e15
@@ -88,36 +87,12 @@ def adjusted_p_values(p_values: np.ndarray, counts: np.ndarray | None = None) ->
 
 
 def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
-    """Half-widths of prediction intervals with coverage ``1 - alpha``.
-
-    If a new residual is exchangeable with these, it is larger than the margin with probability at
-    most ``alpha``, for any distribution [1]_.
-
-    Parameters
-    ----------
-    residuals : array of shape (m, ...)
-        Absolute errors of predictions on data not used in training; NaN where there is none.
-    alpha : float
-        Between 0 and 1, exclusive.
-
-    Returns
-    -------
-    array of shape (...)
-        Infinite where there are fewer residuals than `least_calibration`.
-
-    References
-    ----------
-    .. [1] J. Lei et al., "Distribution-Free Predictive Inference for Regression", Journal of the
-       American Statistical Association 113, 2018.
-
-    Examples
-    --------
-    >>> conformal_margins(np.arange(1.0, 20.0), 0.1), conformal_margins(np.arange(3.0), 0.1)
-    (array(18.), array(inf))
-    """
-    check_rate("alpha", alpha, "share of values outside")
-    residuals = check_array("residuals", residuals, ("m", "...")).astype(float)
-    ordered = np.sort(residuals, axis=0)  # NaN come last
+    """Return half-widths (...) of intervals with coverage 1 - alpha, from residuals (m, ...)."""
+    # If a new residual is exchangeable with these, it is larger than the margin with probability at
+    # most alpha, for any distribution (J. Lei et al., "Distribution-Free Predictive Inference for
+    # Regression", Journal of the American Statistical Association 113, 2018). Missing residuals are
+    # NaN, and the margin is infinite where there are too few.
+    ordered = np.sort(residuals.astype(float), axis=0)  # NaN come last
     count = (~np.isnan(ordered)).sum(axis=0)
     rank = np.ceil(np.round((count + 1) * (1 - alpha), 9)).astype(int)
     if not len(ordered):
@@ -128,11 +103,5 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def least_calibration(alpha: float) -> int:
-    """Return the minimum number of normal sequences for which a p-value can reach ``alpha``.
-
-    Examples
-    --------
-    >>> least_calibration(0.05), least_calibration(0.01)
-    (19, 99)
-    """
+    """Return the minimum number of normal sequences for which a p-value can reach ``alpha``."""
     return math.ceil(round(min(1 / alpha, _MOST), 9)) - 1

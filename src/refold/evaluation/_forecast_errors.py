@@ -1,27 +1,26 @@
 """Forecast errors, next to those of naive forecasts."""
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from refold._support.rules import check_some, check_whole
+from refold._support.rules import check_some
 from refold.errors import DataError
-from refold.evaluation._reconstruction_errors import as_percent, fidelity
+from refold.evaluation._reconstruction_errors import as_percent, entry_errors, fidelity
 from refold.sequences import Scaler, Sequences, as_sequences, positions
 
 # A forecast is worse than another if its error is larger by more than this factor.
 _MARGIN = 1.01
-# Maximum number of columns to name in one line.
+# Maximum number of columns to name for each baseline.
 _MAX_NAMED = 3
-NAIVE = {
+# The naive forecasts: fields of `ForecastErrors`, and their names in a text.
+_NAIVE = {
     "last_value": "last value",
     "linear": "linear continuation",
     "seasonal_naive": "last season",
 }
-"""The naive forecasts: fields of `ForecastErrors`, and their names in a text."""
 _MAX_VALUES = 1 << 18  # values that are searched for a season
 _MAX_SEASON = 1024
 # A multiple of the season repeats as well, so a shorter lag wins unless its differences are larger
@@ -82,7 +81,7 @@ class ForecastErrors:
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""
-        naive = NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
+        naive = _NAIVE | {"seasonal_naive": f"seasonal naive ({self.season} steps)"}
         measures = []
         if self.measure == "NMSE":
             errors = {field: getattr(self, field) for field in self.by_step}
@@ -99,20 +98,15 @@ class ForecastErrors:
 
     @property
     def worse(self) -> str:
-        """One line that says where a baseline is better by more than 1 %; empty if none is."""
-        lines = []
-        for field, name in NAIVE.items():
+        """One line that counts where a baseline is better by more than 1 %; empty if none is."""
+        parts = []
+        for field, name in _NAIVE.items():
             if field in self.by_step:
                 worse = self.by_step["model"] > _MARGIN * self.by_step[field]
-                places = [
-                    f"{self.names[column]} at {_steps(np.flatnonzero(worse[:, column]) + 1)}"
-                    for column in np.flatnonzero(worse.any(axis=0))
-                ]
-                if more := places[_MAX_NAMED:]:
-                    places[_MAX_NAMED:] = [f"{len(more)} more column{'s' * (len(more) > 1)}"]
-                if places:
-                    lines.append(f"than the {name} in {', '.join(places)}")
-        return f"Worse {'; '.join(lines)}." if lines else ""
+                if count := int(worse.sum()):
+                    columns = ", ".join(np.array(self.names)[worse.any(axis=0)][:_MAX_NAMED])
+                    parts.append(f"the {name} at {count} of {worse.size} steps ({columns})")
+        return f"Worse than {'; than '.join(parts)}." if parts else ""
 
     def to_table(self) -> pa.Table:
         """Return ``by_step`` as a table with one row for each column and step; NaN is null."""
@@ -123,15 +117,6 @@ class ForecastErrors:
         }
         names, numbers = np.repeat(self.names, steps), np.arange(1, steps + 1)
         return pa.table({"column": names, "step": np.tile(numbers, len(self.names)), **errors})
-
-
-def _steps(steps: np.ndarray) -> str:
-    """Format step numbers: ``steps 1-3, 5``."""
-    ranges = []
-    for _, group in groupby(enumerate(steps.tolist()), lambda pair: pair[1] - pair[0]):
-        numbers = [step for _, step in group]
-        ranges.append(f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}")
-    return f"step{'s' * (len(steps) > 1)} {', '.join(ranges)}"
 
 
 def forecast_errors(
@@ -155,7 +140,8 @@ def forecast_errors(
     scaler : Scaler
         Fitted on the training split with ``mode="features"``.
     season : int, optional
-        Season length in steps; by default found by `pick_season` in ``before``.
+        Season length in steps; by default the lag, up to half the median length, at which
+        ``before`` repeats best.
 
     Examples
     --------
@@ -166,6 +152,7 @@ def forecast_errors(
     NMSE 0, last value 3, linear continuation 26, seasonal naive (4 steps) 0
     """
     before, after = as_sequences(before), as_sequences(after)
+    check_some(len(before), "sequence", "to forecast")
     season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
     forecast = as_sequences(forecast).align(after.schema)
@@ -204,43 +191,21 @@ def forecast_errors(
 
 def _by_step(after: Sequences, ahead: Sequences, scaler: Scaler) -> np.ndarray:
     """Return the error of each step and column, (steps, n_columns)."""
-    row, step = positions(after)
-    truth, numeric = after.values.astype(float), after.schema.numeric
-    written = ahead.values[ahead.offsets[row] + step].astype(float)
-    # a column that was never observed has no last value; a category that is missing is wrong
-    written = np.where(np.isnan(written) & numeric, scaler.mean_, written)
-    wrong = np.where(numeric, (written - truth) ** 2, (written != truth).astype(float))
-    observed = ~np.isnan(truth)
-    shape = max(1, int(after.lengths.max(initial=1))), truth.shape[1]
+    numeric, (_, step) = after.schema.numeric, positions(after)
+    errors = entry_errors(after, ahead, scaler)
+    errors[:, numeric] *= np.square(scaler.scale_[numeric])
+    observed = ~np.isnan(errors)
+    shape = max(1, int(after.lengths.max(initial=1))), errors.shape[1]
     total, count = np.zeros(shape), np.zeros(shape)
-    np.add.at(total, step, np.where(observed, wrong, 0.0))
+    np.add.at(total, step, np.where(observed, errors, 0.0))
     np.add.at(count, step, observed)
     mean = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
     return np.where(numeric, np.sqrt(mean), mean)
 
 
 def linear_continuation(before: Sequences, steps: int) -> Sequences:
-    """Forecast that each numeric column goes on as between its last two observed values.
-
-    Other columns, and columns that were observed once, keep their last value.
-
-    Parameters
-    ----------
-    before : Sequences of shape (n_sequences,)
-        Sequences to forecast from.
-    steps : int
-        Number of steps to forecast.
-
-    Returns
-    -------
-    Sequences of shape (n_sequences,)
-        ``steps`` steps each; missing where a column was never observed.
-
-    Examples
-    --------
-    >>> linear_continuation(Sequences.from_list([[1.0, 3.0], [5.0]]), 2).to_list()
-    [array([5., 7.]), array([5., 5.])]
-    """
+    """Forecast that each numeric column goes on as between its last two observed values."""
+    # Other columns, and columns that were observed once, keep their last value.
     last = seasonal_naive(before, steps, 1)
     row, step = positions(before)
     slope = np.zeros((len(before), before.schema.num_columns))
@@ -255,34 +220,10 @@ def linear_continuation(before: Sequences, steps: int) -> Sequences:
 
 
 def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
-    """Forecast the value of one season ago; with a season of 1, the last value.
-
-    If it was not observed, the forecast is the value of an earlier season at the same phase, or
-    else the last observed value.
-
-    Parameters
-    ----------
-    before : Sequences of shape (n_sequences,)
-        Sequences to forecast from.
-    steps : int
-        Number of steps to forecast.
-    season : int
-        Season length in steps.
-
-    Returns
-    -------
-    Sequences of shape (n_sequences,)
-        ``steps`` steps each; missing where a column was never observed.
-
-    Examples
-    --------
-    >>> seasonal_naive(Sequences.from_list([[1.0, 2.0, 3.0, 1.0, 2.0]]), 4, 3).to_list()
-    [array([3., 1., 2., 3.])]
-    """
-    before = as_sequences(before)
-    for name, value in (("steps", steps), ("season", season)):
-        check_whole(name, value)
-    # the last observed value of each phase: later steps overwrite earlier ones
+    """Forecast the value of one season ago; with a season of 1, the last value."""
+    # If it was not observed, the forecast is the value of an earlier season at the same phase, or
+    # else the last observed value. It is missing where a column was never observed.
+    # The last observed value of each phase: later steps overwrite earlier ones.
     row, step = positions(before)
     phase, width = (step - before.lengths[row]) % season, min(season, steps)
     shape, type_ = (len(before), width, before.schema.num_columns), before.values.dtype
@@ -299,29 +240,10 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
 
 
 def pick_season(sequences: Sequences) -> int | None:
-    """Find the lag at which sequences repeat best.
-
-    The lag is between 2 and half the median length. Values differ from those one lag before less
-    than at the neighboring lags, and less than from step to step. Among such lags, the shortest
-    whose differences are close to the smallest is chosen.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        At least one; only the first ones are used if there are many.
-
-    Returns
-    -------
-    int or None
-        None if there is no such lag.
-
-    Examples
-    --------
-    >>> pick_season(Sequences.from_list([[0.0, 1.0, 5.0, 2.0] * 6]))
-    4
-    """
-    sequences = as_sequences(sequences)
-    check_some(len(sequences), "sequence", "to find a season in")
+    """Find the lag at which sequences repeat best; None if there is none."""
+    # The lag is between 2 and half the median length. Values differ from those one lag before less
+    # than at the neighboring lags, and less than from step to step. Among such lags, the shortest
+    # whose differences are close to the smallest is chosen.
     widest = _MAX_VALUES // sequences.schema.num_columns
     row, _ = positions(sequences)
     row, values = row[:widest], np.asarray(sequences.values[:widest], float)

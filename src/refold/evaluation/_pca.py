@@ -7,7 +7,7 @@ import numpy as np
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
 from refold._support.rules import check_some, check_whole
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, NotFittedError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
@@ -78,7 +78,8 @@ class PCABaseline:
 
     def transform(self, sequences: Sequences) -> np.ndarray:
         """Encode sequences into an array of shape (n_sequences, latent_dim)."""
-        self._check_fitted()
+        if not hasattr(self, "pca_"):
+            raise NotFittedError("This PCABaseline is not fitted yet. Call fit first.")
         return self.pca_.transform(self._matrix(as_sequences(sequences)))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:
@@ -95,18 +96,11 @@ class PCABaseline:
 
     def first(self, latent_dim: int) -> "PCABaseline":
         """Return a copy with the first components only, at most as many as were fitted."""
-        self._check_fitted()
         smaller = copy.copy(self)
         smaller.latent_dim, smaller.pca_ = latent_dim, copy.copy(self.pca_)
         for name in ("components_", "explained_variance_"):
             setattr(smaller.pca_, name, getattr(self.pca_, name)[:latent_dim])
         return smaller
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "pca_"):
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError("This PCABaseline is not fitted yet. Call fit first.")
 
     def _matrix(self, sequences: Sequences) -> np.ndarray:
         """Standardized, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""
@@ -133,62 +127,18 @@ class PCABaseline:
 def pca_cross_fit(
     sequences: Sequences,
     latent_dim: int,
-    scaler: Scaler | None = None,
+    scaler: Scaler,
+    fit_on: np.ndarray,  # bool (n_sequences,), at least three sequences, two of them not empty
     *,
-    folds: int = 5,
-    seed: int = 0,
-    fit_on: np.ndarray | None = None,
+    folds: int,
+    seed: int,
 ) -> Sequences:
-    """Reconstruct each sequence by PCA that was fitted on other sequences.
-
-    The sequences are split into random folds. Each fold is reconstructed by components of the other
-    folds, given the true lengths.
-
-    Parameters
-    ----------
-    sequences : Sequences of shape (n_sequences,)
-        At least 3.
-    latent_dim : int
-        Number of components; fewer if the other folds do not have as many.
-    scaler : Scaler, optional
-        With ``mode="features"``; by default fitted on the other folds.
-    folds : int, default=5
-        At least 2; at most one per sequence is used.
-    seed : int, default=0
-        Seed of the folds.
-    fit_on : array of bool of shape (n_sequences,), optional
-        Sequences on which components may be fitted; by default all.
-
-    Returns
-    -------
-    Sequences of shape (n_sequences,)
-        In the same order, with the same lengths and ids.
-
-    Examples
-    --------
-    >>> from refold.evaluation import nmse
-    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift) for shift in range(12)]
-    >>> sequences = Sequences.from_list(waves)
-    >>> scaler = Scaler.fit(sequences)
-    >>> nmse(sequences, pca_cross_fit(sequences, 2, scaler), scaler) < 1e-6
-    True
-    """
-    sequences = as_sequences(sequences)
-    check_whole("latent_dim", latent_dim)
-    check_whole("folds", folds, 2)
-    if fit_on is None:
-        fit_on = np.ones(len(sequences), bool)
-    full = int((sequences.lengths[fit_on] > 0).sum())
-    if fit_on.sum() < 3 or full < 2:
-        raise DataError(
-            "Cross-fitted PCA needs at least 3 sequences, 2 of them not empty. Got "
-            f"{fit_on.sum()}, {full} of them not empty."
-        )
+    """Reconstruct each sequence, at its length, by PCA of the other folds."""
     order = np.random.default_rng(seed).permutation(len(sequences))
     # those that can be fitted on come last, so that no fold gets all of them
     order = order[np.argsort((sequences.lengths > 0)[order] & fit_on[order], kind="stable")]
     fold = np.empty(len(order), int)
-    fold[order] = np.arange(len(order)) % min(folds, len(order))
+    fold[order] = np.arange(len(order)) % folds
     row, _ = positions(sequences)
     values = np.empty(sequences.values.shape)
     for i in np.unique(fold):

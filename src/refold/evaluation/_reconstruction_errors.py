@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from refold._support.output import short_number
 from refold._support.rules import check_kind, check_one_each, check_some, check_whole
 from refold.errors import ParameterError, SchemaError
-from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, positions
+from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 SequenceList: TypeAlias = Sequences | Sequence[Any]
 
@@ -239,20 +238,13 @@ def nmse(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) ->
     >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
-    check_kind("scaler", scaler, _SCALER, "mode")
     return _error_over_power(original, reconstructed, scaler, otherwise=float("inf"))
 
 
 def explained_variance(
-    original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
+    original: SequenceList, reconstructed: SequenceList, scaler: Scaler
 ) -> float:
     """Share of the variance of the numeric columns that is explained: 1 - `nmse`.
-
-    Parameters
-    ----------
-    scaler : Scaler, optional
-        Fitted on the training split. By default the columns of ``original`` are standardized by
-        their own mean and standard deviation.
 
     Returns
     -------
@@ -263,11 +255,9 @@ def explained_variance(
     Examples
     --------
     >>> original = Sequences.from_list([np.array([1.0, 2.0, 3.0])])
-    >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])])
+    >>> explained_variance(original, [np.array([1.0, 2.0, 2.0])], Scaler.fit(original))
     0.5
     """
-    original = as_sequences(original)
-    scaler = Scaler.fit(original, mode="features") if scaler is None else scaler
     return 1.0 - _error_over_power(original, reconstructed, scaler, otherwise=1.0)
 
 
@@ -373,20 +363,7 @@ class Fidelity:
         return self.error if self.accuracy is None else max(self.error, 1.0 - self.accuracy)
 
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
-        """Format the measures that apply, each next to that of PCA.
-
-        Parameters
-        ----------
-        pca : Fidelity, optional
-            Quality of PCA on the same sequences.
-        name : str
-            Name of PCA at its first mention.
-
-        Examples
-        --------
-        >>> Fidelity(0.25, 0.9, 0.5).text(Fidelity(0.1, 0.8, 0.5))
-        'NMSE 0.25, PCA 0.1; accuracy 90.0 %, PCA 80.0 %'
-        """
+        """Format the measures that apply, each next to that of PCA; ``name`` mentions it first."""
         forms = {"nmse": ("NMSE", short_number), "accuracy": ("accuracy", as_percent)}
         if self.nmse is None:
             forms["exact"] = ("exact", as_percent)
@@ -477,18 +454,13 @@ def _as_pair(original: SequenceList, reconstructed: SequenceList) -> tuple[Seque
         reconstructed = as_sequences(reconstructed, schema=original.schema)
     check_some(len(original), "sequence", "to measure")
     check_one_each(len(reconstructed), "reconstructed sequences", len(original), "originals")
-    for got, expected in zip_longest(reconstructed.schema.columns, original.schema.columns):
-        if got != expected:
-            raise SchemaError(
-                f"The reconstruction has {_described(got)}, and the original has "
-                f"{_described(expected)}. Types and categories must be the same. Bring both to one "
-                "schema with `reconstructed.align(original.schema)`."
-            )
+    if reconstructed.schema.columns != original.schema.columns:
+        raise SchemaError(
+            f"The originals have columns {list(original.schema.names)}. Got reconstructions with "
+            f"{list(reconstructed.schema.names)} (types and categories count, too). Bring both to "
+            "one schema with `reconstructed.align(original.schema)`."
+        )
     return original, reconstructed
-
-
-def _described(column: Column | None) -> str:
-    return "no more column" if column is None else f"column {column.name!r} ({column.type})"
 
 
 def _check_units(scaler: Scaler, schema: Schema) -> None:
@@ -548,6 +520,7 @@ def _error_over_power(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler, *, otherwise: float
 ) -> float:
     """Squared error over squared values, or ``otherwise`` if only the error is positive."""
+    check_kind("scaler", scaler, _SCALER, "mode")
     original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():

@@ -347,20 +347,11 @@ class Detection:
         return self.adjusted_p_values <= self.alpha
 
     def explain(self, index: int, most: int = 3) -> list[Reason]:
-        """List the values with the largest errors in a sequence, the largest first.
+        """List the values with the largest errors in the sequence at an index, at most ``most``.
 
-        Parameters
-        ----------
-        index : int
-            Index of the sequence.
-        most : int, default=3
-            Maximum number of reasons.
-
-        Returns
-        -------
-        list of Reason
-            Empty if the sequence was reconstructed without an error. If ``score_components`` has a
-            larger distance than error, the combination of values is more anomalous than the values.
+        The largest error comes first. The list is empty if the sequence was reconstructed without
+        an error. If ``score_components`` has a larger distance than error, the combination of
+        values is more anomalous than the values.
         """
         errors = np.nan_to_num(self.errors[index])
         total = errors.sum()
@@ -375,17 +366,9 @@ class Detection:
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row per sequence: id, scores, p-values, verdict and worst value.
 
-        Parameters
-        ----------
-        id : str
-            Name of the id column.
-
-        Returns
-        -------
-        pyarrow.Table
-            Table with the columns ``id``, ``score``, its components ``error`` and ``distance``,
-            ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``; the last two
-            are null if the distance is the larger component.
+        The columns are ``id``, under the name that you give, ``score``, its components ``error``
+        and ``distance``, ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``;
+        the last two are null if the distance is the larger component.
         """
         by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]

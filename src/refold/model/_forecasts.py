@@ -70,10 +70,7 @@ class Forecast:
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row per step: id, number of the step from 1, columns and bounds.
 
-        Parameters
-        ----------
-        id : str
-            Name of the id column.
+        ``id`` is the name of the id column.
         """
         schema = self.sequences.schema
         table = self.sequences.to_table(id=id, time="step")
@@ -101,14 +98,13 @@ def forecast(
     steps: int | None,
     *,
     alpha: float | None,
-    context: int | None,
     clip: bool,
     verbose: int,
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
     steps = _check_steps(model, steps)
-    margins, alpha = _margins(model, alpha, steps, context)
-    sequences = _latest(model.read(X), context, model.specification)
+    margins, alpha = _margins(model, alpha, steps)
+    sequences = _latest(model.read(X), model.specification)
     ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
     written = model.scaler.clip(ahead) if clip else ahead
     if margins is None:
@@ -128,12 +124,7 @@ def forecast(
 
 
 def errors_of_forecasts(
-    model: "refold.Model",
-    X: SequencesLike,
-    steps: int | None,
-    *,
-    season: int | None,
-    context: int | None,
+    model: "refold.Model", X: SequencesLike, steps: int | None, *, season: int | None
 ) -> ForecastErrors:
     """Forecast the last steps and measure the errors; see `Model.forecast_errors`."""
     steps = _check_steps(model, steps)
@@ -150,7 +141,7 @@ def errors_of_forecasts(
             f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
         )
     after, _ = split_at(after, steps)
-    ahead = continued(_latest(before, context, specification), model.network, model.scaler)
+    ahead = continued(_latest(before, specification), model.network, model.scaler)
     return forecast_errors(before, after, ahead, model.error_scaler, season=season)
 
 
@@ -168,7 +159,7 @@ def residuals(model: "refold.Model", sequences: Sequences) -> np.ndarray | None:
         rng = np.random.default_rng(0xF04E)
         some = np.sort(rng.choice(len(longer), most, replace=False))
         before, after = before[some], after[some]
-    ahead = continued(_latest(before, None, specification), model.network, model.scaler)
+    ahead = continued(_latest(before, specification), model.network, model.scaler)
     errors = np.abs(np.asarray(after.values, float) - ahead.values)
     errors = np.where(schema.numeric, errors, np.nan)
     return errors.reshape(len(before), trained, schema.num_columns)
@@ -188,19 +179,14 @@ def _check_steps(model: "refold.Model", steps: int | None) -> int:
     return steps
 
 
-def _margins(
-    model: "refold.Model", alpha: float | None, steps: int, context: int | None
-) -> tuple[Any, float | None]:
+def _margins(model: "refold.Model", alpha: float | None, steps: int) -> tuple[Any, float | None]:
     """Return the margins by step and column, and the share of values outside them."""
     # If no share is requested and there can be no bounds, both are None.
     requested = alpha is not None
     alpha = check_rate("alpha", alpha if requested else 0.1, "share of values outside the bounds,")
     errors = None if model.calibration is None else model.calibration.residuals
-    specification = model.specification
     if not model.schema.numeric.any():
         reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
-    elif _context(context, specification) != _context(None, specification):
-        reason = "Bounds hold for the default context alone. Leave out context or alpha."
     elif errors is None or len(errors) < least_calibration(alpha):
         reason = (
             f"{argument(alpha=alpha)} needs at least {least_calibration(alpha)} calibration "
@@ -217,16 +203,10 @@ def _margins(
     return None, None
 
 
-def _context(context: int | None, specification: Specification) -> int:
-    """Return how many of the last steps to read; by default the longest input in training."""
-    if context is None:
-        return specification.max_steps - specification.forecast_steps
-    return check_whole("context", context)
-
-
-def _latest(sequences: Sequences, context: int | None, specification: Specification) -> Sequences:
-    """Return the last steps of each sequence, which are to be read."""
-    first = np.maximum(0, sequences.lengths - _context(context, specification))
+def _latest(sequences: Sequences, specification: Specification) -> Sequences:
+    """Return the last steps of each sequence, as many as the longest input in training had."""
+    longest = specification.max_steps - specification.forecast_steps
+    first = np.maximum(0, sequences.lengths - longest)
     return split_at(sequences, first)[1] if first.any() else sequences
 
 

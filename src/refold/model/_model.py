@@ -98,32 +98,16 @@ class Model:
 
     Attributes
     ----------
-    network : PackedNetwork or refold.models.Network
-        Fitted network, which maps scaled values to codes and back.
     schema : Schema
         Columns, column types, categories and layout of the training data.
     scaler : Scaler
         Scaling of the numeric columns.
     error_scaler : Scaler
         Standardizes by column, whatever ``scaler`` does. Errors are measured in these units.
-    history : History
-        Losses of the training, and the epoch that was kept.
     latent_steps : int
         Steps of latent optimization in `encode`. `with_latent_steps` changes it.
-    default_latent_steps : int
-        Steps that ``fit`` chose for the data.
-    reference : ReferenceStatistics or None
-        Statistics of training codes. None in a file that was saved without them.
-    calibration : Calibration or None
-        Scores of normal sequences, for `detect` and the bounds of `forecast`.
-    held_out_errors : array of float32 of shape (n_sequences,) or None
-        Reconstruction errors of sequences that were not trained on, in increasing order.
-    fingerprints : Fingerprints
-        Hashes of the sequences that ``fit`` received.
     active_dimensions : int or None
         Number of active latent dimensions of a variational model.
-    arguments : dict
-        Arguments of the estimator that was fitted, as plain values.
 
     Examples
     --------
@@ -138,19 +122,20 @@ class Model:
     [20, 5]
     """
 
-    network: FittedNetwork
+    network: FittedNetwork  # from scaled values to codes, and back
     schema: Schema
     scaler: Scaler
     error_scaler: Scaler
-    history: History = field(default_factory=History)
+    history: History = field(default_factory=History)  # losses, and the epoch that was kept
     latent_steps: int = 0
-    default_latent_steps: int = 0
-    reference: ReferenceStatistics | None = None
-    calibration: Calibration | None = None
+    default_latent_steps: int = 0  # that ``fit`` chose for the data
+    reference: ReferenceStatistics | None = None  # None in a file that was saved without them
+    calibration: Calibration | None = None  # for `detect` and the bounds of `forecast`
+    # float32 (n_sequences,), reconstruction errors of sequences not trained on, in increasing order
     held_out_errors: np.ndarray | None = None
-    fingerprints: Fingerprints = field(default_factory=Fingerprints)
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)  # of what ``fit`` received
     active_dimensions: int | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as plain values
 
     def __reduce__(self) -> tuple[Any, ...]:
         # as the bytes of a file, because a network may hold Keras models or packed weights
@@ -249,13 +234,7 @@ class Model:
         clip: bool = False,
         verbose: int = 0,
     ) -> list[Any]:
-        """Decode codes.
-
-        Parameters
-        ----------
-        codes : array of shape (n_sequences, code_size)
-            Codes, as `encode` returns them. A UserWarning says if they are more than 1000 standard
-            deviations from those of training.
+        """Decode codes; a UserWarning says if they are very far from those of training.
 
         Returns
         -------
@@ -282,12 +261,8 @@ class Model:
         """Encode sequences and decode the codes.
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
-        in training keep their own length, because the model never saw such a length.
-
-        Parameters
-        ----------
-        codes : array of shape (n_sequences, code_size), optional
-            Codes of the sequences, if you have them already.
+        in training keep their own length, because the model never saw such a length. Give
+        ``codes`` if you have them already.
         """
         source = self.open(X)
         if codes is None:
@@ -368,11 +343,13 @@ class Model:
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data. A UserWarning says if the model was trained
-            on some of the sequences.
         alpha : float, default=0.01
             False alarm rate, above 0 and below 1.
+
+        Warns
+        -----
+        UserWarning
+            If the model was trained on some of the sequences.
         """
         alpha = check_rate("alpha", alpha, "rate of false alarms")
         needed = least_calibration(alpha)
@@ -410,16 +387,9 @@ class Model:
         validation part of ``fit`` gives the errors, measured before a refit; `calibrate` replaces
         them by those of its sequences. Codes are those of the encoder, without latent optimization.
 
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data. The tests assume independent sequences.
-            Overlapping windows are not independent, and the p-values are then too small.
-
-        Returns
-        -------
-        Drift
-            With fewer than about 50 sequences, only a large drift is significant.
+        The tests assume independent sequences. Overlapping windows are not independent, and the
+        p-values are then too small. With fewer than about 50 sequences, only a large drift is
+        significant.
         """
         sequences = self.read(X)
         check_some(len(sequences), "sequence", "to compare")
@@ -436,10 +406,7 @@ class Model:
     def code_drift(self, codes: ArrayLike) -> Drift:
         """Test whether codes differ from those of the training data, without a test of the errors.
 
-        Parameters
-        ----------
-        codes : array of shape (n_sequences, code_size)
-            Codes as `encode` returns them without latent optimization (``latent_steps=0``).
+        They are codes without latent optimization (``latent_steps=0``).
         """
         codes = self.check_codes(codes)
         check_some(len(codes), "code", "to compare")
@@ -449,12 +416,7 @@ class Model:
         """Find the sequences that ``fit`` received but did not train on.
 
         These are the sequences that ``calibration_fraction`` set aside and, without a refit, the
-        validation sequences.
-
-        Parameters
-        ----------
-        X : Sequences, list of arrays, array or table
-            Data with the columns of the training data. Sequences are recognized by their values.
+        validation sequences. They are recognized by their values.
 
         Returns
         -------
@@ -472,15 +434,16 @@ class Model:
         steps: int | None = None,
         *,
         alpha: float | None = None,
-        context: int | None = None,
         clip: bool = False,
         verbose: int = 0,
     ) -> Forecast:
         """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
 
-        Bounds come from split-conformal calibration: if sequences from the distribution of the
-        calibration sequences are cut before their last ``forecast_steps`` steps, at most a share
-        ``alpha`` of the values of each step and column lies outside the bounds, on average.
+        Of a long sequence, the last steps are read, as many as the longest training sequence had
+        before a full forecast. Bounds come from split-conformal calibration: if sequences from the
+        distribution of the calibration sequences are cut before their last ``forecast_steps``
+        steps, at most a share ``alpha`` of the values of each step and column lies outside the
+        bounds, on average.
 
         Parameters
         ----------
@@ -489,43 +452,29 @@ class Model:
         alpha : float, optional
             Share of values outside the bounds. The default is 0.1 if there are enough calibration
             sequences for it; otherwise there are no bounds.
-        context : int, optional
-            Maximum number of last steps to read. The default is the longest training length minus
-            ``forecast_steps``, the longest input before a full forecast in training. Other values
-            give no bounds, because bounds are measured with the default.
         clip : bool, default=False
-            Clip each numeric column to its range in the training data. Bounds are not clipped, and
-            always contain the forecast.
+            As everywhere, but bounds are not clipped, and always contain the forecast.
         """
-        return forecast(self, X, steps, alpha=alpha, context=context, clip=clip, verbose=verbose)
+        return forecast(self, X, steps, alpha=alpha, clip=clip, verbose=verbose)
 
     def forecast_errors(
-        self,
-        X: SequencesLike,
-        steps: int | None = None,
-        *,
-        season: int | None = None,
-        context: int | None = None,
+        self, X: SequencesLike, steps: int | None = None, *, season: int | None = None
     ) -> ForecastErrors:
         """Forecast the last steps of sequences from the earlier ones, and measure the errors.
 
         Sequences are cut before their last ``forecast_steps`` steps, as half of them are in
-        training. The first ``steps`` of the forecast are measured.
+        training, and those that have no more steps are left out. The first ``steps`` of the
+        forecast are measured. A UserWarning says if the model was trained on some sequences.
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array or table
-            Sequences that were not trained on; a UserWarning says if some were. Those with at most
-            ``forecast_steps`` steps are left out.
         steps : int, optional
             Number of forecast steps to measure; by default all.
         season : int, optional
-            Number of steps in a season, for the seasonal baseline. By default
-            `refold.evaluation.pick_season` finds it.
-        context : int, optional
-            As for `forecast`.
+            Number of steps in a season, for the seasonal baseline. By default it is found in the
+            data.
         """
-        return errors_of_forecasts(self, X, steps, season=season, context=context)
+        return errors_of_forecasts(self, X, steps, season=season)
 
     # New sequences
 
@@ -533,7 +482,6 @@ class Model:
         self,
         n: int = 1,
         *,
-        components: int | None = None,
         temperature: float = 0.0,
         lengths: ArrayLike | None = None,
         clip: bool = True,
@@ -541,14 +489,11 @@ class Model:
     ) -> list[Any]:
         """Decode codes drawn from a density of the codes of the training data.
 
-        The density is a Gaussian mixture, fitted to the codes of up to 1024 training sequences.
+        The density is a Gaussian mixture, fitted to the codes of up to 1024 training sequences. The
+        Bayesian information criterion chose its number of components.
 
         Parameters
         ----------
-        components : int, optional
-            Number of components of the mixture. By default it is that of the mixture that ``fit``
-            stored, which the Bayesian information criterion chose. Another number needs
-            scikit-learn.
         temperature : float, default=0.0
             Temperature of categorical and binary columns: 0 takes the most likely value, 1 draws
             from the decoder's probabilities, and values in between favor likely values. Numeric
@@ -557,57 +502,8 @@ class Model:
         n = check_whole("n", n, 0)
         check("temperature", temperature, number(least=0))
         seed = draw_seed(random_state)
-        codes, draw = self.draw_codes(n, components, seed=seed), Draw.at(temperature, seed)
+        codes, draw = self.draw_codes(n, seed=seed), Draw.at(temperature, seed)
         return self._decoded(codes, lengths, draw=draw, clip=clip).to_list()
-
-    def interpolate(
-        self, a: ArrayLike, b: ArrayLike, steps: int = 10, *, clip: bool = True
-    ) -> list[Any]:
-        """Interpolate between two sequences in the latent space.
-
-        Parameters
-        ----------
-        a, b : array of shape (length, features), list or str
-            Two sequences in the layout of the training data.
-        steps : int, default=10
-            Number of sequences, both ends included.
-
-        Returns
-        -------
-        list
-            Sequences decoded from codes on the straight line between both codes, with predicted
-            lengths.
-        """
-        steps = check_whole("steps", steps, 2)
-        ends = as_sequences([a, b], schema=self.schema)
-        check_one_each(len(ends), "sequences", 2, "ends")
-        first, last = self.encode(ends)
-        shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
-        return self._decoded((1 - shares) * first + shares * last, clip=clip).to_list()
-
-    def sample(
-        self,
-        n: int = 1,
-        *,
-        lengths: ArrayLike | None = None,
-        clip: bool = True,
-        random_state: SeedLike = None,
-    ) -> list[Any]:
-        """Decode codes drawn from N(0, 1), for a variational model.
-
-        A model that scales each sequence by itself cannot do this, because the mean and the scale
-        of a new sequence are unknown.
-        """
-        n = check_whole("n", n, 0)
-        if not self.specification.variational or self.scaler.num_statistics:
-            raise ParameterError(
-                "sample needs a model that was fitted with variational=True, and without "
-                "scale='sequence', which keeps the mean and the scale of a sequence outside the "
-                "code. This one was not. `generate` works with every model."
-            )
-        rng = np.random.default_rng(draw_seed(random_state))
-        codes = rng.standard_normal((n, self.specification.latent_dim))
-        return self._decoded(self.check_codes(codes), lengths, clip=clip).to_list()
 
     def features(self, codes: ArrayLike) -> np.ndarray:
         """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
@@ -633,15 +529,7 @@ class Model:
         return self._decoded_features(self.check_codes(codes))
 
     def stream(self, window: int | None = None, every: int = 1) -> Stream:
-        """Start a sequence whose steps come a few at a time.
-
-        Parameters
-        ----------
-        window : int, optional
-            Encode only the last ``window`` steps; by default all steps since the last reset.
-        every : int, default=1
-            Compute a result only if at least this number of steps came after the last one.
-        """
+        """Start a sequence whose steps come a few at a time; see `Stream`."""
         return Stream(self, window, every)
 
     def with_latent_steps(self, latent_steps: int | str) -> Self:
@@ -662,13 +550,7 @@ class Model:
     # Files
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file, atomically.
-
-        Parameters
-        ----------
-        path : path
-            By convention it ends in ``.refold``.
-        """
+        """Write the model to one file, atomically; by convention its name ends in ``.refold``."""
         write_container(path, dumps(self))
 
     @classmethod
@@ -746,12 +628,10 @@ class Model:
         own = lengths if most is None else np.minimum(lengths, most)
         return np.where(lengths > self.max_steps, own, self.predict_lengths(codes))
 
-    def draw_codes(self, n: int, components: int | None, *, seed: int) -> np.ndarray:
+    def draw_codes(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
         reference = self.require_reference()
-        mixture = reference.mixture
-        if mixture is None or components is not None:
-            mixture = fit_mixture(reference.codes, components, seed=seed)
+        mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
         return mixture.draw(n, seed=seed)
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:

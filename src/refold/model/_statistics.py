@@ -8,7 +8,6 @@ import numpy as np
 
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check, whole
 
 # Numbers of components that are tried, and the minimum number of codes for each component.
 _TRIED, _MIN_CODES = (1, 2, 3, 4, 6, 8, 12, 16), 5
@@ -39,9 +38,9 @@ class Mixture:
         return (np.concatenate(drawn)[order] * self.scale + self.center).astype(np.float32)
 
 
-def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: int = 0) -> Mixture:
+def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:
     """Fit a mixture with full covariances to codes (n_sequences, width), at least one."""
-    # By default the number of components has the lowest Bayesian information criterion (G. Schwarz,
+    # The number of components has the lowest Bayesian information criterion (G. Schwarz,
     # "Estimating the Dimension of a Model", The Annals of Statistics 6, 1978).
     check_training_packages("Fitting a density of codes")
     # not at the top, because drawing from a stored mixture needs neither
@@ -55,9 +54,6 @@ def fit_mixture(codes: np.ndarray, num_components: int | None = None, *, seed: i
     if len(codes) == 1:
         standard = np.repeat(standard, 2, axis=0)
     tried = [number for number in _TRIED if number == 1 or number * _MIN_CODES <= len(codes)]
-    if num_components is not None:
-        check("components", num_components, whole(1, len(codes)))
-        tried = [num_components]
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough
         fitted = [

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +20,7 @@ Time: TypeAlias = float | str | np.datetime64 | datetime | None
 Step: TypeAlias = Value | Sequence[Value] | np.ndarray | Mapping[str, Value | Time]
 Steps: TypeAlias = Step | Sequence[Step] | ArrowTable
 
-_LISTED = 10  # columns that a message names
+_LISTED = 10  # columns or times that a message names
 
 
 @dataclass(frozen=True)
@@ -149,10 +148,9 @@ class Stream:
         if longer and not self._warned:
             self._warned = True
             warn(longer)
-        [code] = model.codes_of(sequence)
-        measured, _, p_values = model.compared(sequence)
-        p_value = None if np.isnan(p_values[0]) else float(p_values[0])
-        error = float(measured.errors[0])
+        measured, _, [p_value] = model.compared(sequence)
+        p_value = None if np.isnan(p_value) else float(p_value)
+        code, error = model.codes_of(sequence)[0], float(measured.errors[0])
         return StreamResult(self._num_steps, len(values), code, error, p_value)
 
     def _converted(self, steps: Any) -> tuple[np.ndarray, Any]:
@@ -189,20 +187,17 @@ def _with_gaps(steps: Any, schema: Schema, first: int, last: Time) -> tuple[Any,
         return steps, last
     if not all(isinstance(step, Mapping) and name in step and gap not in step for step in dicts):
         return steps, last  # the steps have gaps
-    times = [step[name] for step in dicts]
-    gaps = [0.0] if last is None else []
-    for before, now in pairwise(times if last is None else [last, *times]):
-        table = {"id": [0, 0], "time": [before, now], "x": [0, 0]}
-        try:
-            pair = Sequences.from_table(table, "id", "time", time_gaps=True)
-        except DataError as error:
-            raise DataError(
-                f"Step {first + len(gaps)} has the time {now!r} after {before!r}. Expected times "
-                "that ascend, all numbers or all dates."
-            ) from error
-        gaps.append(float(pair.values[1, -1]))
-    both = zip(dicts, gaps, strict=True)
-    return [{k: v for k, v in step.items() if k != name} | {gap: g} for step, g in both], times[-1]
+    times = [step[name] for step in dicts] if last is None else [last, *(s[name] for s in dicts)]
+    table = {"id": [0] * len(times), name: times, "value": [0] * len(times)}
+    try:
+        gaps = Sequences.from_table(table, "id", name, time_gaps=True).values[-len(dicts) :, -1]
+    except DataError as error:
+        raise DataError(
+            f"Times must ascend, and be all numbers or all dates. Got {times[-_LISTED:]} up "
+            f"to step {first + len(dicts) - 1}."
+        ) from error
+    others = [{k: v for k, v in step.items() if k != name} for step in dicts]
+    return [step | {gap: g} for step, g in zip(others, gaps.tolist(), strict=True)], times[-1]
 
 
 def _rows(steps: Any, schema: Schema, first: int) -> Any:

@@ -112,7 +112,6 @@ class ForecastRequest(AnyRequest, Generic[SequenceT]):
     alpha: Annotated[
         Rate | None, Meta(description="Largest share of values outside the bounds.")
     ] = None
-    context: Annotated[NumSteps | None, Meta(description="Most last steps to read.")] = None
     clip: Clip = False
 
 
@@ -124,10 +123,6 @@ class GenerateRequest(AnyRequest):
     temperature: Annotated[
         float, Meta(ge=0, description="Temperature of categorical and binary columns.")
     ] = 0.0
-    components: Annotated[
-        Annotated[int, Meta(ge=1, le=64)] | None,
-        Meta(description="Components of the mixture that codes are drawn from."),
-    ] = None
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**32 - 1)] | None,
         Meta(description="Seed of the draws; each answer is another one without it."),
@@ -331,7 +326,6 @@ async def forecast(inputs: RequestInputs, batches: Batcher) -> OperationResult:
             sequences,
             steps=fields.steps,
             alpha=fields.alpha,
-            context=fields.context,
             clip=fields.clip,
         ),
     )
@@ -350,10 +344,8 @@ async def generate(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     model, fields, settings = inputs.model.fitted, inputs.fields, batches.settings
     check_limit("sequences", fields.n, settings)
     seed = draw_seed(fields.seed)
-    # apart, because the fit of another density takes longer than a batch
-    codes = await batches.compute_apart(
-        lambda: model.draw_codes(fields.n, fields.components, seed=seed)
-    )
+    # apart, because an early model has no density, and its fit takes longer than a batch
+    codes = await batches.compute_apart(lambda: model.draw_codes(fields.n, seed=seed))
     payload = _checked_codes(model, codes, fields.lengths)
     draw = Draw.at(fields.temperature, seed)
     generated = await batches.compute_alone(

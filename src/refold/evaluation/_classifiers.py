@@ -1,11 +1,16 @@
-"""Quality of generated sequences: a classifier two-sample test, unseen n-grams, and copies."""
+"""What classifiers tell: generated sequences from real ones, and labels from vectors."""
 
-from itertools import combinations
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from refold._support.arrays import check_array
 from refold._support.optional_imports import check_training_packages
+from refold._support.rules import check_one_each, check_whole
 from refold.errors import DataError
 from refold.evaluation._pca import PCABaseline
 from refold.sequences import (
@@ -19,7 +24,8 @@ from refold.sequences import (
 
 _MAX_SEQUENCES = 1000  # of each kind, real and generated
 _MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
-_MAX_REFERENCE = 10_000  # real sequences whose n-grams count as seen
+# Real sequences whose n-grams count as seen, and their steps.
+_MAX_REFERENCE, _MAX_REFERENCE_STEPS = 10_000, 1 << 22
 _COMPONENTS = 32  # principal components among the classifier's features
 _FOLDS, _TREES = 5, 200  # of the classifier and its cross-validation
 _MIN_VERDICT = 50  # sequences of each kind for a verdict
@@ -29,8 +35,7 @@ _VERDICTS = (
     (0.75, "fair, often distinguishable from real ones"),
     (1.0, "poor, easy to distinguish from real ones"),
 )
-NGRAM_SIZES = (2, 3, 4, 5)
-"""Sizes of the n-grams that `count_unseen` counts."""
+NGRAM_SIZES = (2, 3, 4, 5)  # of the n-grams of tokens that `compare` counts
 _COUNTED = 64  # most frequent categories of a column that are counted
 _PAIRED = 12  # most frequent categories of a column whose pairs are compared
 
@@ -58,15 +63,7 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Quality of the generated sequences, in words.
-
-        Examples
-        --------
-        >>> Comparison(0.93, 200).verdict
-        'poor, easy to distinguish from real ones'
-        >>> Comparison(0.5, 12).verdict
-        'none, at least 50 of each are needed (got 12)'
-        """
+        """Quality of the generated sequences, in words."""
         if self.count < _MIN_VERDICT:
             return f"none, at least {_MIN_VERDICT} of each are needed (got {self.count})"
         return next(words for most, words in _VERDICTS if self.two_sample_test <= most)
@@ -121,13 +118,18 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     count = max(_FOLDS, min(fewest, _MAX_SEQUENCES, most))
     rng = np.random.default_rng(seed)
     draws = [np.sort(rng.choice(len(part), count, replace=False)) for part in (real, generated)]
-    both = _joined(real[draws[0]], generated[draws[1]])
+    parts = [
+        part[rows].with_ids(np.arange(count))
+        for part, rows in zip((real, generated), draws, strict=True)
+    ]
+    both = concatenate(parts)
     features = [_features(both)]
     unseen: tuple[np.ndarray, ...] = ()
     rest = np.setdiff1d(np.arange(len(real)), draws[0]) if has_tokens else np.arange(0)
     if len(rest):
-        reference = real[np.sort(rng.permutation(rest)[:_MAX_REFERENCE])]
-        new, total = count_unseen(both, reference)
+        most = min(_MAX_REFERENCE, max(1, _MAX_REFERENCE_STEPS // longest))
+        reference = real[np.sort(rng.permutation(rest)[:most])]
+        new, total = _count_unseen(both, reference)
         features.append((new / np.maximum(total, 1)).reshape(2 * count, -1))
         unseen = tuple(
             new[part].sum(axis=(0, 1)) / np.maximum(total[part].sum(axis=(0, 1)), 1)
@@ -141,17 +143,9 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
 
 
 def copies(generated: Sequences, training: Sequences) -> float:
-    """Share of generated sequences that are exact copies of training sequences.
+    """Share of generated sequences that are exact copies of training sequences, from 0 to 1.
 
-    Parameters
-    ----------
-    generated, training : Sequences or list
-        With the same columns.
-
-    Returns
-    -------
-    float
-        Between 0 and 1; 0 if nothing was generated. Values are compared as float32.
+    Both are `Sequences` or lists with the same columns. Values are compared as float32.
 
     Examples
     --------
@@ -165,11 +159,6 @@ def copies(generated: Sequences, training: Sequences) -> float:
     return float(copied.mean()) if len(copied) else 0.0
 
 
-def _joined(first: Sequences, second: Sequences) -> Sequences:
-    """Return both in one, whose ids need not be different."""
-    return concatenate([part.with_ids(np.arange(len(part))) for part in (first, second)])
-
-
 def _features(sequences: Sequences) -> np.ndarray:
     steps = max(1, int(sequences.lengths.max(initial=0)))
     width = steps * sum(column.width for column in sequences.schema.columns)
@@ -181,44 +170,29 @@ def _features(sequences: Sequences) -> np.ndarray:
     return np.nan_to_num(np.concatenate([*parts, mean, deviation], axis=1))
 
 
-def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
+def _count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Count n-grams that are not in the reference, and all, of each sequence and token column."""
-    reference = as_sequences(reference)
-    sequences = as_sequences(sequences, schema=reference.schema)
-    both = _joined(reference, sequences)
-    columns = np.flatnonzero(~both.schema.numeric)
+    columns = np.flatnonzero(~reference.schema.numeric).tolist()
     # The results have the shape (n_sequences, n_token_columns, n_sizes).
-    shape = len(sequences), len(columns), len(NGRAM_SIZES)
-    unseen, total = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    rows = np.repeat(np.arange(len(both)), both.lengths + 2)
+    unseen = np.zeros((len(sequences), len(columns), len(NGRAM_SIZES)), np.int64)
+    total = np.zeros_like(unseen)
     for i, column in enumerate(columns):
-        tokens = _with_boundaries(both, column)
-        ngrams = tokens
         for j, size in enumerate(NGRAM_SIZES):
-            # n-grams are renumbered for each n, so that their ids stay small
-            longer = ngrams[:-1] * (tokens.max(initial=0) + 1) + tokens[size - 1 :]
-            ngrams = np.unique(longer, return_inverse=True)[1].reshape(-1)
-            first, last = rows[: len(ngrams)], rows[size - 1 :]
-            known = np.zeros(ngrams.max(initial=-1) + 1, bool)
-            known[ngrams[(first == last) & (first < len(reference))]] = True
-            new = (first == last) & (first >= len(reference))
-            for counts, which in ((total, new), (unseen, new & ~known[ngrams])):
-                sequence = first[which] - len(reference)
-                counts[:, i, j] = np.bincount(sequence, minlength=len(sequences))
+            known = {ngram for ngrams in _ngrams(reference, column, size) for ngram in ngrams}
+            for row, ngrams in enumerate(_ngrams(sequences, column, size)):
+                total[row, i, j] = len(ngrams)
+                unseen[row, i, j] = sum(ngram not in known for ngram in ngrams)
     return unseen, total
 
 
-def _with_boundaries(sequences: Sequences, column: int) -> np.ndarray:
-    """Return the tokens of a column as ids from 2 on, with 0 before and 1 after each sequence."""
+def _ngrams(sequences: Sequences, column: int, size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the n-grams of each sequence; its start and its end count as tokens."""
     values = sequences.values[:, column]
-    missing = np.isnan(values)
-    greatest = values[~missing].max(initial=0)
-    tokens = np.zeros(len(values) + 2 * len(sequences), np.int64)
-    shift = 2 * np.arange(len(sequences)) + 1
-    places = np.arange(len(values)) + np.repeat(shift, sequences.lengths)
-    tokens[places] = np.where(missing, greatest + 1, values).astype(np.int64) + 2
-    tokens[sequences.offsets[1:] + shift] = 1
-    return tokens
+    # NaN does not equal itself, and missing tokens shall be equal
+    tokens = np.where(np.isnan(values), -1, values).astype(int).tolist()
+    for begin, end in pairwise(sequences.offsets.tolist()):
+        bounded = ["start", *tokens[begin:end], "end"]
+        yield list(zip(*(bounded[i:] for i in range(size)), strict=False))
 
 
 def _label_counts(sequences: Sequences) -> np.ndarray:
@@ -249,3 +223,92 @@ def _running(sums: np.ndarray, sequences: Sequences) -> np.ndarray:
         result[full, 1] = np.minimum(np.minimum.reduceat(sums, starts) - before, 0)
         result[full, 2] = np.maximum(np.maximum.reduceat(sums, starts) - before, 0)
     return result
+
+
+# Labels from vectors
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Accuracy of a linear classifier.
+
+    Attributes
+    ----------
+    accuracy : float
+        Mean over the folds.
+    deviation : float
+        Standard deviation over the folds.
+    chance : float
+        Accuracy of always predicting the most frequent label.
+    num_classes, num_folds : int
+        Number of different labels, and of folds.
+
+    Examples
+    --------
+    >>> labels = np.arange(60) % 3
+    >>> probe(np.eye(3)[labels] + 0.1, labels).num_classes
+    3
+    """
+
+    accuracy: float
+    deviation: float
+    chance: float
+    num_classes: int
+    num_folds: int
+
+
+def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 0) -> Probe:
+    """Cross-validated accuracy of a logistic regression that predicts labels from vectors [1]_.
+
+    Parameters
+    ----------
+    vectors : array of shape (n_sequences, width)
+        They are standardized on the training part of each fold.
+    labels : array of shape (n_sequences,)
+        Two labels at least, and two sequences for each.
+    folds : int, default=5
+        Maximum number; fewer if the rarest label has fewer sequences.
+    seed : int
+        Seed of the folds.
+
+    References
+    ----------
+    .. [1] G. Alain and Y. Bengio, "Understanding intermediate layers using linear classifier
+       probes", ICLR 2017 workshop.
+
+    Examples
+    --------
+    >>> labels = np.arange(60) % 3
+    >>> probe(np.eye(3)[labels] + 0.1, labels).accuracy
+    1.0
+    """
+    check_training_packages("A linear probe")
+    # not at the top, because a small installation has no scikit-learn
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    vectors, labels = check_array("vectors", vectors, ("n", "width")), np.ravel(labels)
+    check_one_each(len(labels), "labels", len(vectors), "vectors")
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        only = f": {classes.tolist()[0]!r}" if len(classes) else ""
+        raise DataError(f"There is only one label{only}. A classifier needs at least two.")
+    if counts.min() < 2:
+        rarest = classes.tolist()[counts.argmin()]
+        raise DataError(
+            f"Label {rarest!r} has 1 sequence. Each needs at least 2, one for training and one for "
+            "testing."
+        )
+    num_folds = int(min(check_whole("folds", folds, 2), counts.min()))
+    split = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    accuracies = cross_val_score(classifier, vectors, labels, cv=split)
+    return Probe(
+        float(accuracies.mean()),
+        float(accuracies.std()),
+        float(counts.max() / counts.sum()),
+        len(classes),
+        num_folds,
+    )
