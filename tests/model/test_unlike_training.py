@@ -12,7 +12,8 @@ from refold.cli import main
 from refold.errors import DataError
 from refold.model import check_untrained, describe_longer
 from refold.sequences import as_sequences, fingerprints, write
-from refold.training._split import Source, joined_fingerprints
+from refold.training._shards import Source
+from refold.training._split import joined_fingerprints
 from small_data import mapped, sines, untrained
 
 

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from refold._support.output import warn
+from refold._support.progress_bars import progress_bar
 from refold.arguments import Corruption
 from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import Batches, BatchPlan
 from refold.training._processes import Processes
-from refold.training._progress import Progress
 from refold.training._shards import Shard, SplitData
 from refold.training.loop._checkpoint import SavedTraining, TrainingProgress
 from refold.training.loop._compiled_steps import (
@@ -36,8 +37,6 @@ from refold.training.loop._stopping import Clock, Interrupt
 _LENGTH_WEIGHT = 0.05
 # Options of the default optimizer, and names of weights that are excluded from its decay.
 _WEIGHT_DECAY, _CLIP_NORM, _UNDECAYED = 1e-4, 1.0, ("bias", "change")
-
-_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 
 class Settings(NamedTuple):
@@ -287,11 +286,8 @@ class Training:
 
     def _run_chunk(self, shard: Shard, run: BatchPlan, start: int, norms: LossNormalizers) -> int:
         """Train on some batches of a run from ``start`` on; return the first one after them."""
-        progress, every_step = self._progress, self._hooks.every_step
-        most = 1 if every_step else self._clock.chunk(run.bucket)
+        progress, most = self._progress, self._clock.chunk(run.bucket)
         stop = min(run.num_batches, start + most, start + self._last_step - self._num_steps)
-        if every_step:
-            self._hook("on_train_batch_begin", self._num_steps)
         began = time.perf_counter()
         progress.state, self._metrics = self._engine.train(
             progress.state,
@@ -303,9 +299,6 @@ class Training:
             schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
         )
         self._clock.took(time.perf_counter() - began, run.bucket, stop - start)
-        if every_step:
-            logs = {"loss": self._engine.loss(self._metrics.totals)}
-            self._hook("on_train_batch_end", self._num_steps, logs)
         self._num_steps += stop - start
         return stop
 
@@ -424,26 +417,55 @@ class Training:
             progress.peak = after / float(schedule.rate(self._num_steps))
 
 
+class Progress:
+    """Progress bar of the initialization and the epochs; `verbose=0` shows nothing."""
+
+    def __init__(self, *, verbose: int) -> None:
+        self._bar = progress_bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            disable=not verbose,
+        )
+        self._part, self._total = "initialize", 0
+        self._task = self._bar.add_task("initialize", total=None, losses="")
+
+    def begin(self, part: str, total: int = 0, losses: str = "") -> None:
+        """Show the next part of the training, with its number of epochs if it has any."""
+        self._part, self._total = part, total
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(part, total=total or None, losses=losses)
+
+    def epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
+        """Show the losses of an epoch of a phase, counted from 1."""
+        losses = f"loss {loss:.4g}"
+        if val_loss is not None:
+            losses += f"  validation {val_loss:.4g}"
+        count = f"{self._part} {epoch}/{self._total}"
+        self._bar.update(self._task, description=count, completed=epoch, losses=losses)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
 class Hooks:
-    """Ordinary Keras callbacks around epochs, and around steps if one has batch hooks."""
+    """Ordinary Keras callbacks around epochs; their batch hooks are not called."""
 
     def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
         self._engine = engine
         self._model: Any = engine.autoencoder
         self._list: Any = None
         self.present = bool(callbacks)
-        self.every_step = False  # whether a chunk is a single step, because of batch hooks
         if not callbacks:
             return
         self._model.optimizer = engine.optimizer
         self._list = keras.callbacks.CallbackList(list(callbacks))
-        steppers = sorted({type(c).__name__ for c in self._list.callbacks if _asks_for_steps(c)})
-        self.every_step = bool(steppers)
-        if steppers:
-            warn(
-                f"{', '.join(steppers)} asks to be called at every step, so each step is a "
-                "separate compiled call. Training is faster without batch hooks."
-            )
 
     @property
     def stop(self) -> bool:
@@ -464,19 +486,7 @@ class Hooks:
         # callbacks read and change the Keras variables
         self._engine.write_back(state)
         getattr(self._list, name)(*args)
-        return self._engine.read_state(state.totals)
-
-
-def _asks_for_steps(callback: Any) -> bool:
-    if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
-        return False  # Keras's own callbacks, whose batch hooks do nothing unless configured
-    if getattr(callback, "log_every_epoch", False):
-        return False  # the same for MLflow's callback
-    base = keras.callbacks.Callback
-    return any(
-        getattr(type(callback), name) is not getattr(base, name) or name in vars(callback)
-        for name in _BATCH_HOOKS
-    )
+        return self._engine.read_state()
 
 
 def _make_engine(
