@@ -39,16 +39,14 @@ def test_held_out_accuracy_is_that_of_principal_components():
     given = as_sequences(texts(400))
     held = as_sequences(texts(200, seed=1), schema=given.schema)
     theirs = accuracy(held, PCABaseline(8).fit(given).reconstruct(held))
-    assert accuracy(held, reconstructed(given, held, latent_dim=8)) > theirs - 0.01
+    # a tenth was held out from the fit
+    assert accuracy(held, reconstructed(given, held, latent_dim=8)) > theirs - 0.02
 
 
 def by_rule(X, latent_dim, **options):
     """Return the decoder of the specification that a fit would build, and its linear path."""
-    source, arguments = (
-        Source(as_sequences(X)),
-        Arguments.of(SequenceAutoencoder(latent_dim, **options)),
-    )
-    specification = specify(source, arguments, np.arange(len(source.sequences)))
+    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **options))
+    specification = specify(Source(as_sequences(X)), arguments, np.arange(len(X)))
     return specification.decoder, specification.linear_path
 
 
