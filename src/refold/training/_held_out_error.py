@@ -149,8 +149,18 @@ def choose(
         may_change=may_change,
     )
     if not choice.initial and (weights := initial.of(kept)) is not None:
-        training = split.sample(kept, measured.most_sequences)
-        choice = _confirmed(choice, measured, network, split.scaler(kept), weights, training)
+        # A few held-out sequences can be reconstructed better by chance, and a refit is not
+        # measured on any. But training that did not lower the error of its own sequences learned
+        # nothing.
+        options = {
+            "latent_steps": choice.latent_steps,
+            "sequences": split.sample(kept, measured.most_sequences),
+        }
+        ours, start = (
+            _error(measured, network, some, split.scaler(kept), **options)
+            for some in (None, weights)
+        )
+        choice = replace(choice, initial=not ours <= start)
     if not choice.initial:
         return choice, outcome
     # keep the initialization of the last phase, if that one is worth keeping
@@ -203,25 +213,6 @@ def choose_settings(
         return settings
     start, initial_settings = best(initial)
     return replace(initial_settings, initial=True) if start < ours else settings
-
-
-def _confirmed(
-    choice: Choice,
-    measured: HeldOut,
-    network: Network,  # with its final weights, of the refit if there was one
-    scaler: Scaler,  # of these weights
-    initial: list[np.ndarray],  # their initialization
-    training: Sequences,  # on which they were trained
-) -> Choice:
-    """Choose the initialization if it is better than the trained weights on training sequences."""
-    # A few held-out sequences can be reconstructed better by chance, and a refit is not measured on
-    # any. But training that did not lower the error of its own sequences learned nothing.
-    steps = choice.latent_steps
-    ours, start = (
-        _error(measured, network, weights, scaler, latent_steps=steps, sequences=training)
-        for weights in (None, initial)
-    )
-    return choice if ours <= start else replace(choice, initial=True)
 
 
 def _error(
