@@ -91,9 +91,7 @@ def choose(monkeypatch, errors, may_change=True):
         _held_out_error, "inference_with", lambda network: int(network.variables[0].value)
     )
     measured = SimpleNamespace(
-        of_network=lambda which, _, latent_steps, sequences: Fidelity(
-            errors[which, latent_steps], None, 0.0
-        ),
+        of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),
         of_pca=lambda size: Fidelity(0.5, None, 0.0),
     )
     choice = choose_settings(

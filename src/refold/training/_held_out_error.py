@@ -152,14 +152,17 @@ def choose(
         # A few held-out sequences can be reconstructed better by chance, and a refit is not
         # measured on any. But training that did not lower the error of its own sequences learned
         # nothing.
-        options = {
-            "latent_steps": choice.latent_steps,
-            "sequences": split.sample(kept, measured.most_sequences),
-        }
-        ours, start = (
-            _error(measured, network, some, split.scaler(kept), **options)
-            for some in (None, weights)
-        )
+        training, errors = split.sample(kept, measured.most_sequences), []
+        for some in (None, weights):
+            with holding(network, some):
+                result = measured.of_network(
+                    inference_with(network),
+                    split.scaler(kept),
+                    latent_steps=choice.latent_steps,
+                    sequences=training,
+                )
+                errors.append(total_error(result))
+        ours, start = errors
         choice = replace(choice, initial=not ours <= start)
     if not choice.initial:
         return choice, outcome
@@ -197,10 +200,12 @@ def choose_settings(
 
     def best(weights: list[np.ndarray] | None) -> tuple[float, Choice]:
         """Return the smallest error of some weights, and the settings that have it."""
-        errors = {
-            steps: _error(measured, network, weights, scaler, latent_steps=steps)
-            for steps in candidates
-        }
+        errors = {}
+        with holding(network, weights):
+            packed = inference_with(network)
+            for steps in candidates:
+                result = measured.of_network(packed, scaler, latent_steps=steps)
+                errors[steps] = total_error(result)
         steps = max(errors)
         if errors[steps] > _MAX_RATIO * errors.get(0, math.inf):
             steps = 0
@@ -213,23 +218,6 @@ def choose_settings(
         return settings
     start, initial_settings = best(initial)
     return replace(initial_settings, initial=True) if start < ours else settings
-
-
-def _error(
-    measured: HeldOut,
-    network: Network,
-    weights: list[np.ndarray] | None,  # None for those of the network
-    scaler: Scaler,  # of these weights
-    *,
-    latent_steps: int,
-    sequences: Sequences | None = None,
-) -> float:
-    """Return the total error of a network with some weights."""
-    with holding(network, weights):
-        result = measured.of_network(
-            inference_with(network), scaler, latent_steps=latent_steps, sequences=sequences
-        )
-        return total_error(result)
 
 
 # The report
