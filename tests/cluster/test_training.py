@@ -66,11 +66,12 @@ def run_processes(count, source, output, **options):
     "changes",
     [
         {},
-        {"cell": "gru"},
+        {"variational": True},
+        {"denoise": "0.1,steps:0.1", "cell": "gru"},
         {"forecast_steps": 3, "max_epochs": 30},  # random cuts amplify rounding in later steps
         {"validation_fraction": 0.2, "max_epochs": 25, "batch_size": 16, "refit": True},
     ],
-    ids=["default", "GRU", "forecast", "validation"],
+    ids=["default", "variational", "denoising", "forecast", "validation"],
 )
 def test_two_processes_have_the_losses_of_one(waves, tmp_path, changes):
     parameters = HUNDRED_STEPS | changes

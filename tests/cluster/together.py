@@ -7,12 +7,9 @@ import jax
 import numpy as np
 
 import refold
-from refold.training import _specify
 
 
 def main(index, count, port, source, output, options):
-    # each process draws other random numbers, so losses can only be compared without dropout
-    _specify._DROPOUT = 0.0
     if count > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", count, index)
     given = json.loads(options)

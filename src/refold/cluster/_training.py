@@ -44,8 +44,7 @@ def fit(
     """Train one model with several processes of a Ray cluster, each on its part of the files.
 
     The processes take as many sequences of each part in each step, and add up their gradients with
-    JAX. The losses are those of one process with all of these sequences, except for dropout and
-    other random numbers, which each process draws for itself. If a process dies, Ray
+    JAX. The losses are those of one process with all of these sequences. If a process dies, Ray
     Train starts all of them again, and they continue from the last checkpoint.
 
     Parameters
@@ -121,8 +120,8 @@ def fit_together(
     Each process calls this function with the same arguments, after
     ``jax.distributed.initialize``. `fit` does both on a Ray cluster; this function is for other
     launchers, such as ``srun``. Each process trains on its range of the sequences. In each step,
-    the processes take as many sequences of each part, and add up their gradients; except for random
-    numbers, the losses are those of one process with all of these sequences.
+    the processes take as many sequences of each part, and add up their gradients; the losses are
+    those of one process with all of these sequences.
 
     Parameters
     ----------

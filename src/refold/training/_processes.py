@@ -128,6 +128,20 @@ def total(tree: Any) -> Any:
     return jax.tree.unflatten(structure, parts)
 
 
-def own_index() -> Any:
-    """Return the number of this process; traced within `Processes.across`."""
-    return jax.lax.axis_index(_AXIS)
+def for_whole_batch(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """Let a function of trees (batch, ...) draw random numbers for the batch of all processes."""
+
+    # the part of this process gets the draws that it would get in one process with the whole batch
+    @functools.wraps(function)
+    def wrapped(tree: Any, *args: Any, **kwargs: Any) -> Any:
+        size = len(jax.tree.leaves(tree)[0])
+        first = jax.lax.axis_index(_AXIS) * size
+
+        def widen(array: Any) -> Any:
+            whole = jnp.zeros((count * size, *array.shape[1:]), array.dtype)
+            return jax.lax.dynamic_update_slice_in_dim(whole, array, first, 0)
+
+        drawn = function(jax.tree.map(widen, tree), *args, **kwargs)
+        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, size), drawn)
+
+    return wrapped

@@ -1,9 +1,10 @@
 """Compiled training steps and compiled evaluation as functions of a `TrainState`."""
 
+import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +24,7 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.specification import are_default
 from refold.sequences import BatchPlan
 from refold.sequences.types import number_mask
-from refold.training._processes import Processes, own_index, total
+from refold.training._processes import Processes, for_whole_batch, total
 from refold.training._shards import Batch, Data, Layout, corrupt, take
 
 # Free nats per latent dimension.
@@ -213,15 +214,15 @@ class Engine:
         arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
         network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
 
-    def read_state(self) -> TrainState:
-        """Return the current state of the Keras variables, at the start of an epoch."""
+    def read_state(self, totals: StepMetrics | None = None) -> TrainState:
+        """Return the current state of the Keras variables."""
         state = TrainState(
             self._weights.of(self.joint.trainable_variables),
             [v.value for v in self.joint.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
-            StepMetrics.zero(),
+            StepMetrics.zero() if totals is None else totals,
         )
-        return state.at_start_of_epoch()
+        return state.at_start_of_epoch() if totals is None else state
 
     def write_back(self, state: TrainState) -> None:
         """Write a state to the Keras variables."""
@@ -284,37 +285,27 @@ class Engine:
     ) -> TrainState:
         optimizer = list(state.optimizer)
         step = optimizer[self._iterations]
-        several, non_trainable, draws = self._processes is not None, state.non_trainable, [step]
-        if several:  # each draws its own numbers for its part of the batch
-            draws.append(own_index())
-            non_trainable = self._with_seeds(non_trainable, own_index())
-        inputs, batch = self._inputs(batch, *draws)
+        prepare = self._inputs
+        if self._processes is not None and self._draws:
+            prepare = for_whole_batch(prepare, self._count)
+        inputs, batch = prepare(batch, step)
         objective = functools.partial(
             self._objective,
             norms=norms,
             share=kl_warmup(step, schedule) if self._variational else 1.0,
         )
         gradient = jax.value_and_grad(objective, has_aux=True)
-        (_, (non_trainable, totals)), gradients = gradient(
-            self._weights.split(state.trainable), non_trainable, inputs, batch
-        )
+        with self._drawing():
+            (_, (non_trainable, totals)), gradients = gradient(
+                self._weights.split(state.trainable), state.non_trainable, inputs, batch
+            )
         gradients = self._weights.join(gradients)
-        if several:  # the new state is the same in all of them
+        if self._processes is not None:
             gradients, totals = total((gradients, totals))
-            non_trainable = self._with_seeds(non_trainable, -own_index())
         if self._rate is not None:
             optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
         return TrainState(trainable, non_trainable, optimizer, state.totals.plus(totals))
-
-    def _with_seeds(self, non_trainable: list[Any], added: Any) -> list[Any]:
-        """Add a number to the seeds of layers that draw random numbers, as for dropout."""
-        variables = self.joint.non_trainable_variables
-        are_seeds = [variable.path.endswith("seed_generator_state") for variable in variables]
-        return [
-            value.at[0].add(added.astype(value.dtype)) if is_seed else value
-            for value, is_seed in zip(non_trainable, are_seeds, strict=True)
-        ]
 
     def _inputs(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
         """Return the inputs of the joint model, and the batch with the matching targets."""
@@ -330,6 +321,25 @@ class Engine:
             inputs.append(jax.random.normal(for_draw, (len(batch.x), self._latent_dim)))
         return ([batch.x, *inputs] if inputs else batch.x), batch
 
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Let the layers that draw random numbers draw them for the batch of all processes."""
+        layers = []
+        if self._processes is not None:
+            layers = [
+                layer
+                for layer in self.joint._flatten_layers()
+                # recurrent layers have a generator, too, but no dropout
+                if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
+            ]
+        for layer in layers:
+            layer.call = for_whole_batch(layer.call, self._count)
+        try:
+            yield
+        finally:
+            for layer in layers:
+                del layer.call
+
     def _objective(
         self,
         trainable: Any,
@@ -343,23 +353,29 @@ class Engine:
         outputs, non_trainable, added = self.joint.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
-        totals = self._totals(batch, outputs)
+        totals = whole = self._totals(batch, outputs)
+        if self._processes is not None and self._variational:
+            # a process knows the factors, which have no gradient, from the whole batch only
+            whole = total(jax.lax.stop_gradient(totals))
         loss = totals.error / norms.num_observed + sum(added) / self._count
         if self._variational:
-            # one of several processes takes the mean of its part of the batch
-            error = totals.error / jnp.maximum(1.0, totals.num_observed)
+            error = whole.error / jnp.maximum(1.0, whole.num_observed)
             weight = share * kl_weight(error, self._factor)
             loss = loss + weight * totals.kl_divergence / norms.num_observed
         loss = loss + self.length_weight * totals.length_error / norms.num_sequences
         return loss, (non_trainable, totals)
 
-    def _totals(self, batch: Batch, outputs: dict[str, Any]) -> StepMetrics:
+    def _totals(
+        self, batch: Batch, outputs: dict[str, Any], *, reduced: bool = True
+    ) -> StepMetrics:
         error, num_observed = self._error(batch.y, outputs["y_pred"])
         length_error = nats = jnp.zeros(())
         if "length" in outputs:
             length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
         if self._variational:
-            nats = kl_divergence(outputs["mean"], outputs["log_variance"], batch.valid)
+            reduce = total if self._processes is not None and reduced else None
+            normal = outputs["mean"], outputs["log_variance"]
+            nats = kl_divergence(*normal, batch.valid, reduce=reduce)
         return StepMetrics(error, num_observed, length_error, jnp.sum(batch.valid), nats)
 
     def _error(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -388,7 +404,7 @@ class Engine:
                 ]
                 written = write_steps(self._decoder, mapping, outputs["code"], num_steps)
                 outputs["y_pred"] = jnp.where(self._numeric, written, outputs["y_pred"])
-            return totals.plus(self._totals(batch, outputs))
+            return totals.plus(self._totals(batch, outputs, reduced=False))
 
         zero = jax.tree.map(jnp.float32, StepMetrics.zero())
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
@@ -537,10 +553,17 @@ class AdamW(keras.optimizers.AdamW):
 #     NeurIPS 2016.
 
 
-def kl_divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
+def kl_divergence(
+    mean: Any, log_variance: Any, valid: Any, *, reduce: Callable[[Any], Any] | None = None
+) -> Any:
     """Return the sum of the KL divergences of a batch (batch_size, latent_dim) from N(0, 1)."""
     nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
     num_sequences = jnp.sum(valid)
+    if reduce is not None:  # sums over processes that share the batch; this is the share of one
+        num_sequences, count = reduce((num_sequences, jnp.ones(())))
+        own = valid @ nats / jnp.maximum(1.0, num_sequences)
+        is_free = reduce(jax.lax.stop_gradient(own)) <= _FREE_NATS
+        return num_sequences * jnp.sum(jnp.where(is_free, _FREE_NATS / count, own))
     return num_sequences * jnp.sum(
         jnp.maximum(valid @ nats / jnp.maximum(1.0, num_sequences), _FREE_NATS)
     )

@@ -38,6 +38,8 @@ _LENGTH_WEIGHT = 0.05
 # Options of the default optimizer, and names of weights that are excluded from its decay.
 _WEIGHT_DECAY, _CLIP_NORM, _UNDECAYED = 1e-4, 1.0, ("bias", "change")
 
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
 
 class Settings(NamedTuple):
     """Training settings."""
@@ -286,8 +288,11 @@ class Training:
 
     def _run_chunk(self, shard: Shard, run: BatchPlan, start: int, norms: LossNormalizers) -> int:
         """Train on some batches of a run from ``start`` on; return the first one after them."""
-        progress, most = self._progress, self._clock.chunk(run.bucket)
+        progress, every_step = self._progress, self._hooks.every_step
+        most = 1 if every_step else self._clock.chunk(run.bucket)
         stop = min(run.num_batches, start + most, start + self._last_step - self._num_steps)
+        if every_step:
+            self._hook("on_train_batch_begin", self._num_steps)
         began = time.perf_counter()
         progress.state, self._metrics = self._engine.train(
             progress.state,
@@ -299,6 +304,9 @@ class Training:
             schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
         )
         self._clock.took(time.perf_counter() - began, run.bucket, stop - start)
+        if every_step:
+            logs = {"loss": self._engine.loss(self._metrics.totals)}
+            self._hook("on_train_batch_end", self._num_steps, logs)
         self._num_steps += stop - start
         return stop
 
@@ -455,17 +463,25 @@ class Progress:
 
 
 class Hooks:
-    """Ordinary Keras callbacks around epochs; their batch hooks are not called."""
+    """Ordinary Keras callbacks around epochs, and around steps if one has batch hooks."""
 
     def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
         self._engine = engine
         self._model: Any = engine.autoencoder
         self._list: Any = None
         self.present = bool(callbacks)
+        self.every_step = False  # whether a chunk is a single step, because of batch hooks
         if not callbacks:
             return
         self._model.optimizer = engine.optimizer
         self._list = keras.callbacks.CallbackList(list(callbacks))
+        steppers = sorted({type(c).__name__ for c in self._list.callbacks if _asks_for_steps(c)})
+        self.every_step = bool(steppers)
+        if steppers:
+            warn(
+                f"{', '.join(steppers)} asks to be called at every step, so each step is a "
+                "separate compiled call. Training is faster without batch hooks."
+            )
 
     @property
     def stop(self) -> bool:
@@ -486,7 +502,19 @@ class Hooks:
         # callbacks read and change the Keras variables
         self._engine.write_back(state)
         getattr(self._list, name)(*args)
-        return self._engine.read_state()
+        return self._engine.read_state(state.totals)
+
+
+def _asks_for_steps(callback: Any) -> bool:
+    if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
+        return False  # Keras's own callbacks, whose batch hooks do nothing unless configured
+    if getattr(callback, "log_every_epoch", False):
+        return False  # the same for MLflow's callback
+    base = keras.callbacks.Callback
+    return any(
+        getattr(type(callback), name) is not getattr(base, name) or name in vars(callback)
+        for name in _BATCH_HOOKS
+    )
 
 
 def _make_engine(
