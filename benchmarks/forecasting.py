@@ -22,7 +22,6 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.linear_model import RidgeCV
-from tests.outside_data import tracks
 
 import refold
 from benchmarks._results import results_folder, section, table, write_page
@@ -33,7 +32,25 @@ from refold.sequences import Scaler, Sequences, as_sequences, split_at
 
 def storms() -> Split:
     """Return synthetic tracks of storms."""
-    return tracks(400, 0), tracks(200, 1)
+    return _tracks(400, 0), _tracks(200, 1)
+
+
+def _tracks(count: int, seed: int) -> list[np.ndarray]:
+    """Return latitude, longitude and strength of moving things in steps of six hours."""
+    # They begin anywhere, move with a velocity that changes slowly, and end after 12 to 60 steps.
+    # Positions are rounded to a tenth of a degree.
+    rng = np.random.default_rng(seed)
+    series = []
+    for steps in rng.integers(12, 61, count):
+        place = np.array([rng.uniform(10, 25), rng.uniform(-80, -20)])
+        velocity = np.array([0.3, -0.8]) + 0.3 * rng.standard_normal(2)
+        turn = np.array([0.02, 0.04]) * rng.uniform(0.5, 1.5)
+        changes = turn + 0.12 * rng.standard_normal((steps, 2))
+        position = place + np.cumsum(velocity + np.cumsum(changes, axis=0), axis=0)
+        strength = 30 + 80 * np.sin(np.linspace(0.2, 3.0, steps)) * rng.uniform(0.3, 1)
+        strength = 5 * np.round((strength + 3 * rng.standard_normal(steps)) / 5)
+        series.append(np.column_stack([np.round(position, 1), strength]).astype(np.float32))
+    return series
 
 
 def employment() -> Split:

@@ -15,8 +15,8 @@ from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.model import pack_container, read_container, write_container
 from refold.sequences import Sequences, as_sequences
+from refold.training._shards import Source
 from refold.training._specify import pick_patch, specify
-from refold.training._split import Source
 from small_data import TINY, ragged, untrained
 
 TINY = TINY | {"refit": False}

@@ -8,8 +8,8 @@ from refold import SequenceAutoencoder
 from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow
+from refold.training._shards import Source
 from refold.training._specify import specify
-from refold.training._split import Source
 from small_data import TINY, ragged
 
 NUMBERS = [*ragged(30), np.zeros((0, 2))]

@@ -290,7 +290,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             read after each call; a new learning rate scales the rest of the schedule. The refit is
             a training of its own with epochs from 0, and ``params["phase"]`` of a callback is
             "validated" or "refit". A callback that stops the refit leaves the validated weights.
-            Callbacks with batch hooks slow training down.
+            Batch hooks are not called.
         checkpoint : path or Checkpoint, optional
             File for the state of the training at the end of an epoch. It is written about every
             minute, and on interruption.

@@ -1,16 +1,20 @@
 """Small data and small networks for all tests of training."""
 
+import shutil
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from network.keras.ragged import STEPS
+from refold import Checkpoint, SequenceAutoencoder
 from refold.models import Network, Specification
 from refold.network.keras.heads import length_model
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training._shards import Division, Loader, Shard, SplitData, num_observed, to_device
+from refold.training._shards import Loader, Shard, Source, SplitData, num_observed, to_device
+from refold.training.loop._checkpoint import load_checkpoint
 from refold.training.loop._training import Settings, Training
 
 LABELS = ("a", "b", "c", "d")
@@ -47,7 +51,7 @@ def part(scaled, rows=None, held_out=(), longest=STEPS):
     rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
     used = np.zeros(len(scaled), bool)
     used[rows] = True
-    loader = Loader(scaled, Division(scaled), lambda block: block, used, longest, seed=0)
+    loader = Loader(Source(scaled), lambda block: block, used, longest, seed=0)
     data = to_device([scaled], longest)
     others = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
     return SplitData(loader, others, len(rows), num_observed(scaled, rows))
@@ -73,12 +77,11 @@ def settings(**changes):
     return Settings(**(given | changes))
 
 
-def train(network, parts, batches, settings, *, initialize=None, refit=False):
-    """Train all phases, with the parts of the data and the initialization of each."""
+def train(network, parts, batches, settings, *, refit=False):
+    """Train all phases, with the parts of the data of each."""
     with Training(network, batches, settings._replace(refit=refit)) as training:
         while (phase := training.phase) is not None:
-            keep = initialize is not None and training.is_fresh and initialize(phase)
-            training.run(parts(phase), keep_initial=keep)
+            training.run(parts(phase))
     return training.result
 
 
@@ -90,3 +93,23 @@ def weights(network):
 def same(a, b):
     """Return whether two lists of arrays have the same bits."""
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def same_weights(one, other):
+    """Return whether the weights of two autoencoders have the same bits."""
+    return same(*(ae.model_.network.arrays().values() for ae in (one, other)))
+
+
+def resumed(settings, data, folder, epoch):
+    """Return an autoencoder, and one that was resumed at the beginning of an epoch."""
+    path, middle = folder / "checkpoint", folder / "middle"
+
+    class Copy(keras.callbacks.Callback):
+        def on_epoch_begin(self, number, logs=None):
+            if number == epoch - 1 and self.params["phase"] == "validated":
+                shutil.copy(path, middle)
+
+    whole, other = SequenceAutoencoder(**settings), SequenceAutoencoder(**settings)
+    whole.fit(data, checkpoint=Checkpoint(path, 0.0), callbacks=[Copy()])
+    assert load_checkpoint(middle)[1]["epoch"] == epoch
+    return whole, other.fit(data, checkpoint=middle, resume=True)

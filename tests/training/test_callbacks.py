@@ -1,7 +1,5 @@
 """Keras callbacks in the compiled loop."""
 
-import warnings
-
 import keras
 import numpy as np
 import pytest
@@ -59,20 +57,18 @@ def weights(model):
 
 
 def test_callbacks_are_called_and_do_not_change_the_result(alone):
+    """A refit is a separate training for them."""
+    recorder = Recorder()
+    whole = refitted(recorder)
+    refit = ("refit", whole.history_["phase"].count("refit"))
+    seen = [entry for entry in recorder.seen if isinstance(entry, tuple | str)]
+    assert seen == ["open", ("validated", 4), "close", "open", refit, "close"]
     recorder = Recorder()
     ae = fit(recorder)
     logs = ["learning_rate", "loss", "val_loss"]
     epochs = [entry for epoch in range(4) for entry in (epoch, logs)]
     assert recorder.seen == ["open", ("validated", 4), *epochs, "close"]
     assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
-
-
-def test_a_refit_is_a_separate_training():
-    recorder = Recorder()
-    whole = refitted(recorder)
-    refit = ("refit", whole.history_["phase"].count("refit"))
-    seen = [entry for entry in recorder.seen if isinstance(entry, tuple | str)]
-    assert seen == ["open", ("validated", 4), "close", "open", refit, "close"]
 
 
 def test_the_model_is_up_to_date_when_a_callback_looks(tmp_path):
@@ -85,14 +81,12 @@ def test_the_model_is_up_to_date_when_a_callback_looks(tmp_path):
 
     ae = fit(
         Look(),
-        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
         keras.callbacks.ModelCheckpoint(best, monitor="loss", save_best_only=True),
         validation_fraction=0,
     )
     assert len(seen) == 4
     assert not np.array_equal(seen[0][0], seen[-1][0])
     assert all(map(np.array_equal, seen[-1], weights(ae.autoencoder_)))
-    assert len((tmp_path / "log.csv").read_text().splitlines()) == 5
     loaded = keras.models.load_model(best)
     assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))
 
@@ -176,24 +170,6 @@ def test_with_batch_hooks_every_step_is_a_separate_call(alone):
     assert [step for step, _ in count.steps] == list(range(28))
     assert np.isfinite([loss for _, loss in count.steps]).all()
     assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
-
-
-@pytest.mark.slow  # TensorFlow is needed to write the files
-def test_tensorboard_shows_the_losses(tmp_path):
-    tensorflow = pytest.importorskip("tensorflow")
-    pytest.importorskip("tensorboard")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # TensorBoard asks for no steps
-        ae = refitted(keras.callbacks.TensorBoard(tmp_path))
-
-    events = [
-        event
-        for file in sorted((tmp_path / "train").iterdir())  # one for each phase
-        for event in tensorflow.compat.v1.train.summary_iterator(str(file))
-    ]
-    values = [value for event in events for value in event.summary.value]
-    losses = [tensorflow.make_ndarray(one.tensor) for one in values if one.tag == "epoch_loss"]
-    assert np.allclose(losses, ae.history_["loss"])
 
 
 def test_unsupported_options_of_optimizers_are_refused():

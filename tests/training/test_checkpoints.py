@@ -18,23 +18,17 @@ from refold import Checkpoint, SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
-from refold.training.loop._checkpoint import load_checkpoint, save_checkpoint
-from refold.training.loop._stopping import Interrupt
+from refold.training.loop._checkpoint import SavedTraining, load_checkpoint, save_checkpoint
+from refold.training.loop._compiled_steps import Engine
+from refold.training.loop._stopping import Clock, Interrupt
 from training import script
 from training.script import SETTINGS, data
+from training.small import same_weights
 
 SCRIPT = Path(__file__).with_name("script.py")
 PATHS = os.pathsep.join([str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH", "")])
 ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS}
 SHORT = SETTINGS | {"max_epochs": 4}
-
-
-def weights(ae):
-    return list(ae.model_.network.arrays().values())
-
-
-def same(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +52,7 @@ def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path):
     script.main(checkpoint, model)
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "model.refold"}
     ended = refold.SequenceAutoencoder.load(model)
-    assert same(ended, unbroken)
+    assert same_weights(ended, unbroken)
     for name in ("loss", "val_loss"):
         assert ended.history_[name] == unbroken.history_[name]
     assert ended.initial_loss_ == unbroken.initial_loss_
@@ -82,7 +76,7 @@ def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
     assert {"validated", "refit"} == set(phases)
     for one in (kept[2], kept[phases.index("refit")]):
         resumed = SequenceAutoencoder(**settings).fit(data(), checkpoint=one, resume=True)
-        assert same(resumed, unbroken)
+        assert same_weights(resumed, unbroken)
         assert resumed.history_["loss"] == unbroken.history_["loss"]
         with pytest.warns(UserWarning, match="that the model was trained on"):
             found = [ae.detect(data(), 0.5).p_values for ae in (resumed, unbroken)]
@@ -99,21 +93,15 @@ def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     assert epochs == [1, 3, 5]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"max_epochs": 60, "patience": 2},
-        {"random_state": None, "max_epochs": np.int64(2), "learning_rate": np.float32(0.01)},
-    ],
-    ids=["stopped early", "without a seed, numbers of NumPy"],
-)
-def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path, changes):
-    settings = SHORT | {"refit": False} | changes
+def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path):
+    """It was stopped early, has no seed, and numbers of NumPy."""
+    settings = SHORT | {"refit": False, "max_epochs": np.int64(60), "patience": 2}
+    settings |= {"random_state": None, "learning_rate": np.float32(0.01)}
     checkpoint = Checkpoint(tmp_path / "checkpoint", 0.0)
     first = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint)
     assert len(first.history_["loss"]) < 60
     again = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint, resume=True)
-    assert same(again, first)
+    assert same_weights(again, first)
     assert again.history_["loss"] == first.history_["loss"]
 
 
@@ -121,45 +109,52 @@ def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path, changes)
 
 
 class Interrupts(keras.callbacks.Callback):
-    """Presses Ctrl-C once: at the end of an epoch, counted over both phases, or after a step."""
+    """Presses Ctrl-C once, at the end of an epoch, counted over both phases."""
 
-    def __init__(self, epoch=0, step=-1):
+    def __init__(self, epoch):
         super().__init__()
-        self.epochs_left, self.step = epoch, step
+        self.epochs_left = epoch
 
     def on_epoch_end(self, epoch, logs=None):
         self.epochs_left -= 1
         if self.epochs_left == 0:
             signal.raise_signal(signal.SIGINT)
 
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == self.step:
-            signal.raise_signal(signal.SIGINT)
-
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.filterwarnings("ignore:Interrupts asks to be called at every step")
-def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(tmp_path, whole):
+def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
+    tmp_path, whole, monkeypatch
+):
     path, whole = tmp_path / "checkpoint", whole[0]
+    train, chunks = Engine.train, []
+
+    def press_in_the_second_epoch(*arguments, **options):
+        chunks.append(None)
+        if len(chunks) == 10:
+            signal.raise_signal(signal.SIGINT)
+        return train(*arguments, **options)
+
     ae = SequenceAutoencoder(**SHORT)
     with pytest.raises(KeyboardInterrupt, match=r"interrupted; the weights of epoch \d are kept\."):
         ae.fit(data(), callbacks=[Interrupts(epoch=3)])
     assert ae.history_["epoch"] == [1, 2, 3]
     assert ae.interrupted_
     assert ae.transform(data()).shape == (60, 3)
-    with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
-        ae.fit(data(), callbacks=[Interrupts(step=10)], checkpoint=Checkpoint(path, 1e6))
+    with monkeypatch.context() as patch:
+        patch.setattr(Clock, "chunk", lambda *_: 1)  # step
+        patch.setattr(Engine, "train", press_in_the_second_epoch)
+        with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Its state is saved"):
+            ae.fit(data(), checkpoint=Checkpoint(path, 1e6))
     values = load_checkpoint(path)[1]
     assert values["epoch"] == 2
     assert values["history"]["loss"] == ae.history_["loss"] == whole.history_["loss"][:1]
     ae.fit(data(), checkpoint=path, resume=True)
-    assert same(ae, whole)
+    assert same_weights(ae, whole)
     for name in ("epoch", "phase", "loss", "val_loss"):
         assert ae.history_[name] == whole.history_[name]
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.filterwarnings("ignore:Interrupts asks to be called at every step")
 def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_resume(tmp_path, whole):
     path, whole = tmp_path / "checkpoint", whole[0]
     alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
@@ -169,9 +164,9 @@ def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_resume(tmp_path
     with pytest.warns(UserWarning, match=message):
         ae.fit(data(), callbacks=[Interrupts(epoch=first + 1)], checkpoint=path)
     assert ae.interrupted_
-    assert same(ae, alone)
+    assert same_weights(ae, alone)
     ae.fit(data(), checkpoint=path, resume=True)
-    assert same(ae, whole)
+    assert same_weights(ae, whole)
     assert not ae.interrupted_
 
 
@@ -183,15 +178,18 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
     command = ["fit", "sines.npz", "-o", "model.refold", "--latent-dim", "3", "--units", "8"]
     command += ["--latent-steps", "0", "--max-epochs", "20", "--patience", "20", "--seed", "0"]
     checkpoint = Path("model.refold.checkpoint")
-    fit = [sys.executable, "-m", "refold", *command, "--resume"]
-    with subprocess.Popen(fit, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            if checkpoint.exists() and load_checkpoint(checkpoint)[1]["phase"] == "refit":
-                process.send_signal(signal.SIGINT)
-                break
-            time.sleep(0.02)
-        messages = process.communicate()[1].splitlines()
-    assert process.returncode == 130
+    write, pressed = SavedTraining.write, []
+
+    def press_in_the_refit(self, progress):
+        write(self, progress)
+        if progress.phase == "refit" and not pressed:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SavedTraining, "write", press_in_the_refit)
+        assert main([*command, "--resume"]) == 130
+    messages = capsys.readouterr().err.splitlines()
     assert any("so a new training run starts" in message for message in messages)
     assert messages[-1] == (
         "Interrupted: Stopped by Ctrl-C in the refit. The validated weights were written. "
@@ -235,17 +233,13 @@ def test_a_checkpoint_of_another_training_is_refused_with_the_difference(tmp_pat
     )
 
 
-def test_a_checkpoint_of_another_version_is_refused(tmp_path, whole):
-    path = tmp_path / "checkpoint"
+def test_files_that_are_not_checkpoints_of_this_version(tmp_path, whole):
+    path, ae = tmp_path / "model.refold", copy.deepcopy(whole[0])
     identity, values, arrays = load_checkpoint(whole[1])
     parameters = {k: v for k, v in identity["parameters"].items() if k != "forecast_steps"}
     save_checkpoint(path, {**identity, "parameters": parameters}, values, arrays)
     with pytest.raises(ModelFileError, match="from another version of Refold"):
-        SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
-
-
-def test_files_that_are_not_checkpoints(tmp_path, whole):
-    path, ae = tmp_path / "model.refold", copy.deepcopy(whole[0])
+        ae.fit(data(), checkpoint=path, resume=True)
     ae.save(path)
     with pytest.raises(ModelFileError, match="is a model, not a checkpoint of a training"):
         ae.fit(data(), checkpoint=path, resume=True)

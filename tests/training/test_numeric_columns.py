@@ -1,12 +1,9 @@
 """The linear initialization of numeric columns: as good as PCA, also for little or ragged data."""
 
-import warnings
-
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from network.keras.ragged import CASES
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.models import Specification, build
@@ -19,7 +16,6 @@ from refold.training.initialization._numeric_columns import (
     linear_initialization,
 )
 from refold.training.initialization._principal_components import principal_components
-from training.small import batches, network, part, same, sequences, settings, train, weights
 
 
 def walks(n, steps=20, columns=2, seed=0, lengths=None):
@@ -99,13 +95,6 @@ def pulses(n, *, seed=0, num_steps=60, noise=0.1):
     return (pulse + noise * rng.standard_normal(pulse.shape))[..., None]
 
 
-def noise(n, *, seed=0, num_steps=12, num_columns=2):
-    """Return independent values of unequal variance."""
-    rng = np.random.default_rng(seed)
-    power = np.linspace(0.1, 2, num_steps * num_columns).reshape(num_steps, num_columns)
-    return rng.standard_normal((n, num_steps, num_columns)) * power
-
-
 def components(series, n_components, observed=None):
     lengths = np.full(len(series), series.shape[1])
     observed = np.full(series.shape, True) if observed is None else observed
@@ -124,9 +113,8 @@ def error(series, mean, loadings):
         (pulses(20), pulses(200, seed=1, noise=0), 4, 0.95),
         (pulses(20), pulses(200, seed=1, noise=0), 12, 0.95),
         (pulses(8, noise=0), pulses(200, seed=1, noise=0), 16, 0.7),
-        (noise(40), noise(300, seed=1), 4, 1.01),  # without temporal structure
     ],
-    ids=["few components", "many components", "more components than sequences", "noise"],
+    ids=["few components", "many components", "more components than sequences"],
 )
 def test_shifted_pulses_need_fewer_sequences(given, held, n_components, ratio):
     ours = components(given, n_components)
@@ -136,42 +124,6 @@ def test_shifted_pulses_need_fewer_sequences(given, held, n_components, ratio):
 
 
 # In a network
-
-
-def test_an_initialized_network_agrees_with_its_linear_path():
-    case = CASES["numeric"]
-    net, data = network(case), sequences(case)
-    assert set_linear_initialization(net, data, seed=0)
-    columns = list(range(data.schema.num_columns))
-    start = linear_initialization(data, columns, 4, 7, seed=0)
-    expected = reconstructed(start, data, columns)
-    x, _ = case.data(24)
-    got = np.asarray(net.models.autoencoder.predict(x, verbose=0))
-    for row, (one, length) in enumerate(zip(expected.to_list(), data.lengths, strict=True)):
-        np.testing.assert_allclose(
-            got[row, :length], np.asarray(one).reshape(length, len(columns)), atol=1e-4
-        )
-
-
-@pytest.mark.parametrize("refit", [False, True])
-def test_an_initialization_that_training_does_not_improve_is_kept(refit):
-    data, net, held_out = sequences(CASES["numeric"]), network(CASES["numeric"]), [2, 5, 11]
-    rows = np.setdiff1d(np.arange(24), held_out)
-
-    def part_of(phase):
-        return part(data, rows, held_out) if phase == "validated" else part(data)
-
-    def begin(phase):
-        return set_linear_initialization(net, data[rows] if phase == "validated" else data, seed=0)
-
-    given = settings(learning_rate=1e3, max_epochs=4)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        outcome = train(net, part_of, batches(data), given, initialize=begin, refit=refit)
-    assert outcome.epoch == 0
-    alone = network(CASES["numeric"])
-    set_linear_initialization(alone, data if refit else data[rows], seed=0)
-    assert same(weights(net), weights(alone))
 
 
 def test_training_improves_on_the_initialization():
@@ -215,15 +167,6 @@ def test_the_initialization_uses_the_better_map(gaps):
 # Codes by length
 
 
-def of_codec(start, data):
-    """Encode and decode with a codec that is told the lengths; return flat values."""
-    values = np.zeros((len(data), 20, 2))
-    real = np.arange(20) < data.lengths[:, None]
-    values[real] = data.values
-    codes = start.lengthwise.encode(values, data.lengths)
-    return decode(codes, start.lengthwise.decoder)[real]
-
-
 @pytest.mark.parametrize(("n", "ragged"), [(150, True), (60, False), (12, True)])
 def test_codes_by_length_are_better_on_ragged_series(n, ragged):
     rng = np.random.default_rng(0)
@@ -240,12 +183,9 @@ def test_codes_by_length_are_better_on_ragged_series(n, ragged):
     net = build(Specification("default", ["numeric"] * 2, [0, 0], False, **sizes, **lengths))
     assert set_linear_initialization(net, given, seed=0)
     packed = inference_with(net)
-    codes = packed.encode(others)
+    ours = packed.head.values(packed.decode(packed.encode(others), others.offsets))
     plain = reconstructed(linear_initialization(given, [0, 1], 6, 20, seed=0), others).values
-    ours = of_codec(start, others) if n == 150 else plain
-    np.testing.assert_allclose(
-        packed.head.values(packed.decode(codes, others.offsets)), ours, atol=1e-3
-    )
     if n == 150:
-        theirs = ((plain - others.values) ** 2).mean()
-        assert ((ours - others.values) ** 2).mean() < 0.9 * theirs
+        assert ((ours - others.values) ** 2).mean() < 0.9 * ((plain - others.values) ** 2).mean()
+    else:
+        np.testing.assert_allclose(ours, plain, atol=1e-3)

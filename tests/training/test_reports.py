@@ -8,11 +8,12 @@ import pytest
 from refold import SequenceAutoencoder, Sequences
 from refold._support.output import describe_epochs
 from refold.arguments import Arguments
-from refold.evaluation import Fidelity, PCABaseline, nmse
+from refold.evaluation import PCABaseline, nmse
 from refold.training import fit
-from refold.training._held_out_error import HeldOut, columns_behind
-from refold.training._progress import Progress
-from refold.training._split import Source, Split, validation_split
+from refold.training._held_out_error import HeldOut
+from refold.training._shards import Source
+from refold.training._split import Split, validation_split
+from refold.training.loop._training import Progress
 
 # Long enough to be better than the linear initialization.
 LONG = {"latent_dim": 2, "units": 6, "max_epochs": 40, "random_state": 0, "learning_rate": 0.02}
@@ -84,21 +85,6 @@ def test_reasons_are_given_if_pca_is_as_good(capsys):
         "improved on the linear initialization, so the data may be linear; PCA with 2 dimensions "
         "leaves an NMSE of only"
     )
-
-
-@pytest.mark.parametrize(
-    ("ours", "pca", "where"),
-    [
-        ((0.2, 0.9), (0.1, 0.8), " on the numeric columns"),
-        ((0.1, 0.8), (0.2, 0.9), " on the binary and categorical columns"),
-        ((0.2, 0.8), (0.1, 0.9), ""),
-        ((None, 0.8), (None, 0.9), ""),
-        ((0.1, 1.0), (0.2, 1.0), None),
-        ((0.1, 0.9), (0.2, 0.8), None),
-    ],
-)
-def test_the_reason_names_the_columns_of_a_mixed_table(ours, pca, where):
-    assert columns_behind(Fidelity(*ours, 0.0), Fidelity(*pca, 0.0)) == where
 
 
 def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):

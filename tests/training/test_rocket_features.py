@@ -1,24 +1,17 @@
 """Latent dimensions that hold ROCKET features."""
 
-import copy
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from refold import SequenceAutoencoder
 from refold.arguments import Arguments
-from refold.cli import main
 from refold.errors import ParameterError
-from refold.evaluation import PCABaseline
-from refold.sequences import as_sequences, write
+from refold.sequences import as_sequences
 from refold.training._choose_latent_dim import rocket_dim_within
+from refold.training._shards import Source
 from refold.training._specify import specify
-from refold.training._split import Source
 
 TINY = {
     "latent_dim": 6,
@@ -55,13 +48,6 @@ def test_features_are_standardized_and_nothing_changes_them(fitted):
     changes = {"latent_dim": 32, "max_epochs": 5, "rocket_dim": 8}
     longer = SequenceAutoencoder(**TINY | changes).fit(given)
     np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
-    # Nor does latent optimization. These are shorter than the training sequences, whose codes can
-    # hardly be improved.
-    given = as_sequences([wave[: 20 + i % 20] for i, wave in enumerate(waves(64, seed=1)[0])])
-    plain = fitted.transform(given)
-    codes = copy.deepcopy(fitted).set_params(latent_steps="auto").transform(given)
-    np.testing.assert_allclose(codes[:, -8:], plain[:, -8:], atol=1e-4)
-    assert np.abs(codes[:, :-8] - plain[:, :-8]).max() > 1e-3
 
 
 def by_rule(X, latent_dim, found=None, **changes):
@@ -82,41 +68,9 @@ def test_the_default_is_at_most_eight_from_32_dimensions():
     assert by_rule(given[:6], 32) == 4
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
-
-
-def test_a_size_chosen_by_a_share_has_only_requested_features():
-    given = waves(12)[0]
+    # a size that a share chose has requested features only
     assert by_rule(given, 0.5, found=40) == 0
-    assert by_rule(given, 0.5, found=2, rocket_dim=1) == 1
     assert by_rule(given, 0.5, found=3, rocket_dim=8) == 2
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_features_of_gaps_categories_and_lengths():
-    rng = np.random.default_rng(0)
-    lengths = [1 + i % 7 for i in range(30)]
-    series = [np.stack([rng.normal(size=n), rng.integers(3, size=n)], axis=1) for n in lengths]
-    series[3][:, 0], series[5] = np.nan, np.zeros((0, 2))
-    data = as_sequences(series, column_types=["numeric", "categorical"])
-    ae = SequenceAutoencoder(**TINY, rocket_dim=2).fit(data)
-    codes = ae.transform(data)
-    assert np.isfinite(codes).all()
-    alone = np.concatenate([ae.transform(data[i : i + 1]) for i in range(6)])
-    np.testing.assert_allclose(alone[:, -2:], codes[:6, -2:], atol=1e-4)
-    others = data.with_values(np.where([False, True], 2 - data.values, data.values))
-    moved = ae.transform(others) - codes
-    assert np.abs(moved[:, -2:]).max() > 0.1
-
-
-def test_features_separate_classes_that_principal_components_do_not(fitted):
-    (x, y), (new, wanted) = waves(120), waves(200, seed=1)
-    given, others = as_sequences(x), as_sequences(new)
-    pca = PCABaseline(32).fit(given)
-    probe = make_pipeline(StandardScaler(), LogisticRegression())
-    ours = probe.fit(fitted.transform(given), y).score(fitted.transform(others), wanted)
-    theirs = probe.fit(pca.transform(given), y).score(pca.transform(others), wanted)
-    assert ours > 0.9
-    assert theirs < 0.75
 
 
 @pytest.mark.parametrize(
@@ -130,16 +84,3 @@ def test_features_separate_classes_that_principal_components_do_not(fitted):
 def test_incompatible_options(options, message):
     with pytest.raises(ParameterError, match=message):
         SequenceAutoencoder(**TINY, **options).fit(waves(8)[0])
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_the_command_line_has_the_option(tmp_path, capsys):
-    write(as_sequences(waves(120)[0]), tmp_path / "waves.parquet")
-    data, model = str(tmp_path / "waves.parquet"), str(tmp_path / "waves.refold")
-    options = ["--latent-dim", "32", "--units", "8", "--max-epochs", "1", "-q"]
-    options += ["--validation-fraction", "0", "--latent-steps", "0"]
-    assert main(["fit", data, "-o", model, *options, "--rocket-dim", "8"]) == 0
-    assert main(["info", model]) == 0
-    assert re.search(r"^rocket dim +8 *$", capsys.readouterr().out, re.MULTILINE)
-    assert main(["fit", data, "-o", model, *options, "--rocket-dim", "32"]) == 2
-    assert "--rocket-dim must be from 0 to 31, because" in capsys.readouterr().err

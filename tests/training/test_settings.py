@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import jax
+import keras
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import Fidelity, PCABaseline, nmse
 from refold.sequences import as_sequences
 from refold.training import _held_out_error
-from refold.training._held_out_error import Choice, choose_settings, rocket_features_cost_nothing
+from refold.training._held_out_error import Choice, choose_settings
 from refold.training._specify import (
     pick_batch_size,
     pick_max_epochs,
@@ -81,29 +82,24 @@ def test_fits_that_are_refused_at_once():
 # Settings that are chosen on held-out sequences at the end of a fit
 
 
-class Variable:
-    value = np.array(0)
-
-    def assign(self, value):
-        self.value = value
-
-
-def choose(monkeypatch, errors, pca=0.5, may_change=True, initialization=True):
+def choose(monkeypatch, errors, may_change=True):
     """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
-    network = SimpleNamespace(variables=[Variable()], specification=SimpleNamespace(latent_dim=4))
+    network = SimpleNamespace(
+        variables=[keras.Variable(0)], specification=SimpleNamespace(latent_dim=4)
+    )
     monkeypatch.setattr(
         _held_out_error, "inference_with", lambda network: int(network.variables[0].value)
     )
     measured = SimpleNamespace(
         of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),
-        of_pca=lambda size: Fidelity(pca, None, 0.0),
+        of_pca=lambda size: Fidelity(0.5, None, 0.0),
     )
     choice = choose_settings(
         measured,
         network,
         None,
         trained=None,
-        initialization=lambda: [np.array(1)] if initialization else None,
+        initialization=lambda: [np.array(1)],
         choice=Choice(8, 10),
         may_change=may_change,
     )
@@ -125,21 +121,8 @@ def test_the_settings_with_the_smallest_error_are_chosen(monkeypatch, errors, st
     choice = choose(monkeypatch, errors)
     assert (choice.latent_steps, choice.default_latent_steps) == (steps, steps)
     assert choice.initial == initial
-    assert (choice.message is not None) == initial
-
-
-def test_fixed_settings_are_kept(monkeypatch):
-    errors = {(0, 8): 0.7, (0, 0): 0.6, (1, 8): 0.9, (1, 0): 0.1}
-    assert choose(monkeypatch, errors, may_change=False) == Choice(8, 10)
-    assert choose(monkeypatch, errors, initialization=False) == Choice(0, 0)
-
-
-def test_rocket_features_are_used_if_fewer_principal_components_cost_nothing():
-    for whole, part, expected in ((0.1, 0.2, False), (0.1, 0.1, True)):
-        errors = {32: Fidelity(whole, None, 0.0), 24: Fidelity(part, None, 0.0)}
-        measured = SimpleNamespace(sequences=[1], of_pca=errors.get)
-        assert rocket_features_cost_nothing(measured, 32, 8) == expected
-        assert not rocket_features_cost_nothing(SimpleNamespace(sequences=[]), 32, 8)
+    fixed = choose(monkeypatch, errors, may_change=False)
+    assert (fixed.latent_steps, fixed.default_latent_steps) == (8, 10)
 
 
 def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypatch, tmp_path):
@@ -149,7 +132,7 @@ def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypa
     def choose(*_, initialization, **options):
         assert initialization() is not None
         assert options["choice"].latent_steps > 0
-        return Choice(3, 3, initial=True, message="PCA was better.")
+        return Choice(3, 3, initial=True)
 
     checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
     with monkeypatch.context() as patch:
@@ -173,7 +156,7 @@ def test_a_fit_is_never_worse_than_pca_where_it_is_almost_exact():
     new, training = (
         Sequences.from_list([windows[i] for i in part]) for part in np.split(order, [73])
     )
-    settings = {"units": 32, "max_epochs": 3, "latent_steps": 0, "forecast_steps": 6}
+    settings = {"units": 32, "max_epochs": 3, "latent_steps": 0}
     ae = SequenceAutoencoder(latent_dim=4, random_state=1, **settings).fit(training)
     pca = PCABaseline(latent_dim=4).fit(training)
     for sequences in (training, new):

@@ -11,7 +11,6 @@ from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.sequences import pad
 from refold.training._shards import Layout, corrupt, num_observed, take, to_device
-from refold.training.initialization._numeric_columns import linear_initialization
 from training.small import network, sequences
 
 SMALL = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "latent_steps": 0}
@@ -79,34 +78,17 @@ def test_dropped_steps_look_like_missing_values():
     assert 0.25 < gone / int(np.sum(before.lengths)) < 0.6
 
 
-def test_dropped_steps_turn_observed_flags_on():
+def test_dropped_steps_need_a_model_that_reads_missing_values():
     data = [np.random.default_rng(i).normal(size=(6, 2)) for i in range(20)]
     ae = SequenceAutoencoder(2, **SMALL, random_state=0, denoise="steps:0.3").fit(data)
     assert ae.encoder_.input_shape == (None, None, 4)  # noise alone does not, see below
     gap = data[0].copy()
     gap[2:4] = np.nan
     assert np.isfinite(ae.transform([gap])).all()  # without a warning, which would be an error here
-
-
-def test_a_classic_model_accepts_noise_but_not_dropped_steps():
-    data = [np.random.default_rng(i).normal(size=(6, 2)) for i in range(20)]
     classic = {"architecture": "repeat", "max_epochs": 1, "validation_fraction": 0}
     assert SequenceAutoencoder(2, **classic, denoise=0.3).fit(data).transform(data).shape == (20, 2)
     with pytest.raises(ParameterError, match=r"'repeat' knows no missing values, which denoise="):
         SequenceAutoencoder(2, **classic, denoise="steps:0.1").fit(data)
-
-
-def test_the_initialization_corrects_for_the_variance_of_the_noise():
-    rng = np.random.default_rng(0)
-    values = (rng.normal(size=(400, 1)) * [2.0, 2, 2, 2]).reshape(400, 4, 1)
-    data = Sequences.from_list(list(values))
-    start = linear_initialization(data, [0], 1, 4, seed=0, corruption=Corruption(2.0))
-    noisy = values + 2.0 * rng.normal(size=values.shape)
-    code = np.einsum("ntc,tcd->nd", noisy, start.encoder) + start.encoder_bias
-    back = np.einsum("nd,dtc->ntc", code, start.decoder) + start.decoder_bias
-    assert abs(code.std() - 1) < 0.1
-    # The error of the best linear estimate is 1 / (1 / 4 + 4 / 4) of a variance of 4.
-    assert abs(((back - values) ** 2).mean() - 0.8) < 0.1
 
 
 def smooth(n, seed):

@@ -1,21 +1,18 @@
 """Data that is mapped from files gives the same results as data in memory."""
 
-import shutil
-
-import keras
 import numpy as np
 import pytest
 
 import refold
-from refold import Checkpoint, SequenceAutoencoder
+from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.cli._code_files import read_codes
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, write
 from refold.training import Divided, Processes
-from refold.training._shards import Division, Loader
-from refold.training.loop._checkpoint import load_checkpoint
+from refold.training._shards import Loader, Source
 from small_data import mapped
+from training.small import resumed, same_weights
 
 TINY = {
     "latent_dim": 3,
@@ -43,20 +40,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def weights(ae):
-    return list(ae.model_.network.arrays().values())
-
-
-def same(a, b):
-    return all(np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
-
-
 def test_training_on_the_same_batches_gives_the_same_bits(folder):
     """With one shard, the order of batches is that of data in memory."""
     settings = TINY | {"scale": None}
     streamed = SequenceAutoencoder(**settings).fit(mapped(folder, block_bytes=MANY))
     whole = SequenceAutoencoder(**settings).fit(ragged())
-    assert same(streamed, whole)
+    assert same_weights(streamed, whole)
     for name in ("loss", "val_loss"):
         assert streamed.history_[name] == whole.history_[name]
     codes = streamed.transform(mapped(folder, block_bytes=100))
@@ -69,7 +58,7 @@ def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder):
     data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
-    pages = Loader(data, Division(data), lambda block: block, used, longest=9, seed=0)
+    pages = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
     orders = []
     for epoch in (1, 2):
         loaded = list(pages.epoch(epoch))
@@ -92,7 +81,7 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
     data = mapped(folder, block_bytes=100)
     used = np.ones(60, bool)
-    loader = Loader(data, Division(data), lambda block: block, used, longest=9, seed=0)
+    loader = Loader(Source(data), lambda block: block, used, longest=9, seed=0)
     assert loader.epochs_in_a_pass == -(-int(data.lengths.sum()) // 100) == 3
     rows = [np.concatenate([shard.rows for shard in loader.epoch(i)]) for i in range(1, 7)]
     for one_pass in (rows[:3], rows[3:]):
@@ -106,21 +95,8 @@ def test_epochs_of_large_data_are_parts_of_a_pass(folder, monkeypatch):
 
 def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("refold.training._shards._MAX_STEPS", 100)
-    path, middle = tmp_path / "checkpoint", tmp_path / "middle"
-
-    class Copy(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2 and self.params["phase"] == "validated":
-                shutil.copy(path, middle)
-
     data = mapped(folder, block_bytes=100)
-    settings = TINY | {"max_epochs": 4}
-    unbroken = SequenceAutoencoder(**settings).fit(
-        data, checkpoint=Checkpoint(path, 0.0), callbacks=[Copy()]
-    )
-    assert load_checkpoint(middle)[1]["epoch"] == 3
-    resumed = SequenceAutoencoder(**settings).fit(data, checkpoint=middle, resume=True)
-    assert same(resumed, unbroken)
+    assert same_weights(*resumed(TINY | {"max_epochs": 4}, data, tmp_path, epoch=3))
 
 
 @pytest.mark.usefixtures("no_epochs")
@@ -137,8 +113,7 @@ def test_missing_values_in_files_are_found(tmp_path):
 @pytest.mark.usefixtures("no_epochs")
 def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
-    settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
-    settings += ["--latent-steps", "0", "--batch-size", "8", "--validation-fraction", "0.2"]
+    settings = ["--latent-dim", "3", "--units", "8", "--seed", "0", "--latent-steps", "0"]
     monkeypatch.setattr(
         "refold.sequences.read", lambda path, **options: read(path, memory_bytes=100, **options)
     )
@@ -170,10 +145,9 @@ def test_processes_agree_on_shards_and_load_different_parts():
     used = np.ones(101, bool)
     used[::10] = False
     given = [Divided.among(Processes(i, 2), numbered(), 4) for i in range(2)]
-    divisions = [Division(divided.sequences, divided) for divided in given]
     loaders = [
-        Loader(numbered(), division, lambda block: block, used, longest=9, seed=5)
-        for division in divisions
+        Loader(Source(one.sequences, one), lambda block: block, used, longest=9, seed=5)
+        for one in given
     ]
     seen = []
     for shards in zip(*(loader.epoch(1) for loader in loaders), strict=True):

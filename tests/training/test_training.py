@@ -7,13 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from network.keras.ragged import CASES, STEPS
+from network.keras.ragged import CASES
 from refold.errors import DivergedError
-from refold.models import decode_autoregressively
-from refold.network.keras.network import predict
 from refold.sequences import Batches, pad
 from refold.training.loop import _stopping as clock
-from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule, StepMetrics
+from refold.training.loop._compiled_steps import Engine, LossNormalizers, Schedule
 from training.small import batches, network, part, same, sequences, settings, train, weights
 
 
@@ -30,13 +28,13 @@ def run(case, *, held_out=(), n=24, seed=0, refit=False, cuts=None, **changes):
     return net, outcome
 
 
-def test_best_weights_are_kept():
-    case, held_out = CASES["numeric"], list(range(1, 24, 3))
-    net, outcome = run(case, held_out=held_out, max_epochs=150, learning_rate=0.05)
+def test_patience_ends_training_and_the_best_weights_are_kept():
+    case, held_out = CASES["numeric"], [1, 4, 9, 14]
+    net, outcome = run(case, held_out=held_out, max_epochs=500, learning_rate=0.05, patience=5)
     losses = outcome.history["val_loss"]
     best = int(np.argmin(losses))
-    assert best < 149, "the validation loss must have risen again for this test to show anything"
     assert outcome.epoch == best + 1
+    assert len(losses) == best + 1 + 5
     assert loss_by_hand(net, sequences(case), held_out) == pytest.approx(losses[best], rel=1e-4)
 
 
@@ -51,13 +49,6 @@ def loss_by_hand(net, data, rows, weight=0.05):
     lengths = data.lengths[rows].astype("float64")
     nll = -np.log(mass(lengths + 0.5) - mass(lengths - 0.5))
     return np.nanmean((y_pred - y) ** 2) + weight * nll.mean()
-
-
-def test_patience_ends_training():
-    _, outcome = run(
-        CASES["numeric"], held_out=[1, 4, 9, 14], max_epochs=500, learning_rate=0.05, patience=5
-    )
-    assert len(outcome.history["epoch"]) == 1 + int(np.argmin(outcome.history["val_loss"])) + 5
 
 
 # The refit
@@ -132,15 +123,9 @@ def test_preparation_counts_in_the_time_budget_also_for_the_refit(monkeypatch):
         one.took(0.1, "shape", num_steps=1)
     assert one.seconds == pytest.approx(7)
     # 24 s are left. A refit takes 5 s to prepare, and 1.1 times the time of the steps.
-    assert one.plan(20, 10**6, refit=False) == pytest.approx(20 + 240, abs=1)
-    two = clock.Clock(budget=31.0, seconds=7.0)
-    two.__dict__.update({**one.__dict__, "_planned": False})
-    assert two.plan(20, 10**6, refit=True) == pytest.approx(20 + 190 / 2.1, abs=1)
-    assert not one.is_up()
+    assert one.plan(20, 10**6, refit=True) == pytest.approx(20 + 190 / 2.1, abs=1)
     assert not one.is_up(170)
     assert one.is_up(174)
-    now[0] += 24.1
-    assert one.is_up()
 
 
 def test_the_first_epoch_counts_even_if_time_is_up_within_it():
@@ -207,24 +192,3 @@ def test_a_training_step_agrees_with_keras():
         other.models.autoencoder.train_on_batch(x, y, sample_weight=share)
     for a, b in zip(weights(net), weights(other), strict=True):
         assert np.allclose(a, b, atol=2e-6)
-
-
-def test_validation_is_autoregressive_for_numeric_and_teacher_forced_for_categorical_columns():
-    case = CASES["autoregressive"]
-    net, scaled = network(case, decoder="autoregressive"), sequences(case, n=40)
-    rng = np.random.default_rng(0)
-    for variable in net.models.decoder.trainable_variables:
-        variable.assign(variable + rng.normal(size=variable.shape))
-    engine = Engine(net, keras.optimizers.SGD(), length_weight=0.0)
-    shard = next(part(scaled).shards.epoch(1))
-    totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
-    for run in batches(scaled).epoch(shard.rows):
-        totals = totals.plus(engine.evaluate(engine.read_state(), shard.data, run))
-    x, y = pad(scaled, np.arange(40), STEPS, flags=True)
-    models = net.models
-    free = decode_autoregressively(models.decoder, predict(models.encoder, x), STEPS)
-    forced = predict(models.autoencoder, x)
-    both = np.where([True, False, False, False], free, forced)
-    errors = [float(models.autoencoder.error(y, y_pred)) for y_pred in (both, free, forced)]
-    assert engine.loss(totals) == pytest.approx(errors[0], rel=1e-5)
-    assert all(abs(other / errors[0] - 1) > 1e-4 for other in errors[1:])

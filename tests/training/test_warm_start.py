@@ -7,9 +7,10 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
-from refold.errors import ParameterError, SchemaError
+from refold.errors import ParameterError
 from refold.sequences import as_sequences, write
 from small_data import TINY, NoEpoch, mapped, ragged
+from training.small import same_weights
 
 OLD, NEW = ragged(), [2 * one + 3 for one in ragged(seed=5)]
 LONGER = {"max_epochs": 6, "learning_rate": 0.01, "warm_start": True}
@@ -25,15 +26,6 @@ def further(fitted):
     return copy.deepcopy(fitted).set_params(**LONGER).fit(NEW)
 
 
-def weights(ae):
-    return ae.model_.network.arrays()
-
-
-def same(one, other):
-    one, other = weights(one), weights(other)
-    return all(np.array_equal(one[name], other[name]) for name in one)
-
-
 def test_the_error_on_new_data_falls_and_the_schema_and_scaler_stay(fitted, further):
     assert further.score(NEW) > fitted.score(NEW)
     assert min(further.history_["val_loss"]) < further.initial_loss_
@@ -45,16 +37,16 @@ def test_the_error_on_new_data_falls_and_the_schema_and_scaler_stay(fitted, furt
 def test_the_same_seed_gives_the_same_bits(fitted, further, tmp_path):
     fitted.save(tmp_path / "model.refold")
     again = refold.SequenceAutoencoder.load(tmp_path / "model.refold").set_params(**LONGER).fit(NEW)
-    assert same(again, further)
-    assert not same(fitted, further)
-    assert same(refold.SequenceAutoencoder.load(tmp_path / "model.refold"), fitted)
+    assert same_weights(again, further)
+    assert not same_weights(fitted, further)
+    assert same_weights(refold.SequenceAutoencoder.load(tmp_path / "model.refold"), fitted)
 
 
 def test_weights_that_no_epoch_improves_are_kept(fitted):
     ae = copy.deepcopy(fitted).set_params(**LONGER | {"learning_rate": 3.0, "max_epochs": 2})
     ae.fit(OLD)
     assert ae.best_epoch_ == 0
-    assert same(ae, fitted)
+    assert same_weights(ae, fitted)
 
 
 def test_statistics_describe_the_new_data(fitted, further):
@@ -88,7 +80,7 @@ def test_partial_fit_creates_a_model_and_trains_it_further():
     assert len(ae.history_["epoch"]) == 6
     assert ae.score(NEW) > before.score(NEW)
     assert ae.max_steps_ == before.max_steps_
-    assert same(ae, before.partial_fit(NEW, num_epochs=6))
+    assert same_weights(ae, before.partial_fit(NEW, num_epochs=6))
     assert not ae.held_back([*OLD, *NEW]).any()
     with pytest.raises(ParameterError, match="drift needs the errors of sequences that were not"):
         ae.drift(OLD)
@@ -119,16 +111,13 @@ def test_arguments_that_contradict_the_model_are_refused(fitted, changed, messag
     epochs = {"num_epochs": changed.pop("num_epochs", 1)}
     with pytest.raises(ParameterError, match=message):
         ae.set_params(**changed).partial_fit(NEW, **epochs)
-    assert same(ae, fitted)
+    assert same_weights(ae, fitted)
 
 
 def test_mapped_data_is_aligned_with_the_model(fitted, tmp_path):
     write(as_sequences(NEW, names=["b", "a"]), tmp_path / "new.parquet")
     again = copy.deepcopy(fitted).partial_fit(mapped(tmp_path / "new.parquet"))
-    assert not same(again, fitted)
-    write([[1.5, 2.5], [3.5]], tmp_path / "one.parquet")
-    with pytest.raises(SchemaError, match="have 1 features, but the model was fitted on 2"):
-        again.partial_fit(mapped(tmp_path / "one.parquet"))
+    assert not same_weights(again, fitted)
 
 
 def test_models_with_a_share_or_a_custom_architecture_can_be_trained_further(fitted, tmp_path):
@@ -139,7 +128,7 @@ def test_models_with_a_share_or_a_custom_architecture_can_be_trained_further(fit
     again = refold.SequenceAutoencoder.load(tmp_path / "dense.refold").partial_fit(
         [[0.5, 1.0, 2.0]] * 9
     )
-    assert same(again, dense.partial_fit([[0.5, 1.0, 2.0]] * 9))
+    assert same_weights(again, dense.partial_fit([[0.5, 1.0, 2.0]] * 9))
 
 
 def _dense(*, steps, features, outputs, latent_dim):
@@ -152,6 +141,6 @@ def test_a_checkpoint_continues_only_from_the_same_weights(fitted, further, tmp_
     path = tmp_path / "checkpoint"
     copy.deepcopy(fitted).set_params(**LONGER).fit(NEW, checkpoint=path)
     again = copy.deepcopy(fitted).set_params(**LONGER)
-    assert same(again.fit(NEW, checkpoint=path, resume=True), further)
+    assert same_weights(again.fit(NEW, checkpoint=path, resume=True), further)
     with pytest.raises(ParameterError, match="the model that is trained further has other weights"):
         again.fit(NEW, checkpoint=path, resume=True)

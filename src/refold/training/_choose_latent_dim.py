@@ -3,7 +3,7 @@
 import time
 import warnings
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,14 +15,17 @@ from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
 from refold.sequences import Sequences
 from refold.training._held_out_error import HeldOut
+from refold.training._shards import Source
 from refold.training._specify import check_columns
-from refold.training._split import Source, Split
+from refold.training._split import Split
 from refold.training.loop._checkpoint import SavedTraining
 
 # Every size up to 16, then steps of an eighth: finer steps differ by less than chance does.
 SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
 # Cap on values for trials if the data is larger than memory.
-_MAX_VALUES = 4_000_000
+_MAX_TRIAL_VALUES = 4_000_000
+# Share of the time budget for each trial. The choice takes two to eight of them.
+_SHARE_OF_TIME = 0.1
 
 
 def choose_size(sequences: Sequences, saved: SavedTraining, fit: Callable[..., Any]) -> Arguments:
@@ -54,61 +57,36 @@ def smallest_size(
     # The explained variance is 1 - NMSE. Binary and categorical columns must reach the same share
     # with their accuracy, the share of held-out steps whose tokens are reconstructed. If no size
     # explains enough, the largest sensible one is taken.
-    share, verbose, budget = float(arguments.latent_dim), arguments.verbose, arguments.time_budget
+    share, budget = float(arguments.latent_dim), arguments.time_budget
     trials = Trials(sequences, arguments, fit, seed=seed, most=SIZES[-1])
     sizes = SIZES[: bisect_left(SIZES, trials.held_out.most_components) + 1]
     numeric = sequences.schema.numeric
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
     wanted = " and ".join(name for name, applies in measures.items() if applies)
-    if verbose and trials.num_sequences < len(sequences):
+    if arguments.verbose and trials.num_sequences < len(sequences):
         log(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
-    baseline = [trials.of_pca(size).lost for size in sizes]
-    began = time.perf_counter()
+    lost = {}
 
-    def error(place: int) -> float:
-        seconds = None
-        if budget is not None:  # a tenth of it, and at most half of what is left
-            left = budget - (time.perf_counter() - began)
-            seconds = max(0.01 * budget, min(budget / 10, left / 2))
-        measured = trials.of_fit(sizes[place], seconds).lost
-        if verbose:
-            log(f"{_a_code(sizes[place])} explains {1 - measured:.3f} of the held-out {wanted}.")
-        return measured
+    def is_enough(size: int) -> bool:
+        lost[size] = trials.of_fit(size, None if budget is None else _SHARE_OF_TIME * budget).lost
+        if arguments.verbose:
+            log(f"{_a_code(size)} explains {1 - lost[size]:.3f} of the held-out {wanted}.")
+        return lost[size] <= 1 - share
 
-    place, reached = smallest(error, 1 - share, baseline)
-    if reached > 1 - share:
-        warn(
-            f"No code explains {share:g} of the held-out {wanted}. {_a_code(sizes[place])}, the "
-            f"largest that was tried, explains {1 - reached:.3f} and is used."
-        )
-    return sizes[place]
-
-
-def smallest(
-    error: Callable[[int], float],  # of a place; called at most once for each
-    most: float,  # largest error that is small enough
-    baseline: Sequence[float],  # expected error of each place, up to a factor
-) -> tuple[int, float]:
-    """Find the first place with a small enough error, if errors fall, and that error."""
-    # A bisection. The next place is where the baseline, times the ratio of the last error to it,
-    # becomes small enough. From the third place on, every other place is the middle, because the
-    # baseline can be wrong.
-    low, high, num_tried = -1, len(baseline), 0
-    ratio, errors = 1.0, {}
-    while high - low > 1:
-        likely = (i for i, other in enumerate(baseline) if ratio * other <= most)
-        place = min(max(next(likely, high), low + 1), high - 1)
-        if num_tried >= 2 and num_tried % 2 == 0:
-            place = (low + high) // 2
-        errors[place] = error(place)
-        num_tried += 1
-        ratio = errors[place] / max(baseline[place], 1e-12)
-        if errors[place] <= most:
-            high = place
-        else:
-            low = place
-    place = min(high, len(baseline) - 1)
-    return place, errors[place]
+    # A bisection, because larger codes explain more. PCA, which is fast, rarely needs fewer
+    # dimensions, so the sizes up to that of PCA are tried first.
+    explained = (i for i, size in enumerate(sizes) if trials.of_pca(size).lost <= 1 - share)
+    first = next(explained, len(sizes) - 1) + 1
+    place = bisect_left(sizes, x=True, hi=first, key=is_enough)
+    if place == first:
+        place = bisect_left(sizes, x=True, lo=first, key=is_enough)
+    if place < len(sizes):
+        return sizes[place]
+    warn(
+        f"No code explains {share:g} of the held-out {wanted}. {_a_code(sizes[-1])}, the largest "
+        f"that was tried, explains {1 - lost[sizes[-1]]:.3f} and is used."
+    )
+    return sizes[-1]
 
 
 def _a_code(size: int) -> str:
@@ -142,7 +120,7 @@ class Trials:
             if arguments.latent_steps == "auto":
                 arguments = replace(arguments, latent_steps=0)
             num_values = max(1, sequences.values.size)
-            count = max(100, int(_MAX_VALUES * len(sequences) / num_values))
+            count = max(100, int(_MAX_TRIAL_VALUES * len(sequences) / num_values))
             source = Source(source.sample(np.arange(len(sequences)), count, seed))
         self._sequences, self._arguments, self._seed = source.sequences, arguments, seed
         self._fit, self.num_sequences = fit, len(source.sequences)

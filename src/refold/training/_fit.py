@@ -21,9 +21,9 @@ from refold.training._choose_latent_dim import choose_size
 from refold.training._forecasts import fit_forecasts
 from refold.training._held_out_error import HeldOut, choose, report
 from refold.training._reference_statistics import measured_model
-from refold.training._shards import Divided
+from refold.training._shards import Divided, Source
 from refold.training._specify import check_columns, prepare, settings_for
-from refold.training._split import Source, Split, open_training, set_aside
+from refold.training._split import Split, open_training, set_aside
 from refold.training.initialization._initial_weights import InitialWeights
 from refold.training.loop._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training.loop._training import FitResult, Training

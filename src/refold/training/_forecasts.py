@@ -1,8 +1,7 @@
 """The forecast decoder of a fit, trained after the autoencoder, whose weights stay as they are."""
 
-import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -19,8 +18,9 @@ from refold.network.keras.heads import column_errors
 from refold.network.keras.layer import seeded
 from refold.network.packed.network import FittedNetwork
 from refold.sequences import Sequences, concatenate, pad, split_at
-from refold.sequences.types import COLUMN_TYPES
-from refold.training._split import Source, Split
+from refold.sequences.types import outputs_of
+from refold.training._shards import Source
+from refold.training._split import Split
 from refold.training.initialization._initial_weights import holding, weights_of
 from refold.training.loop._compiled_steps import AdamW
 from refold.training.loop._stopping import Interrupt
@@ -28,17 +28,16 @@ from refold.training.loop._training import FitResult
 
 # 1. Training sequences are cut, before their last steps and at random. The decoder reads the code
 #    and the last values of what is before the cut, and learns the steps after it.
-# 2. The start is linear. For a numeric column, it is a naive forecast (the mean, the last value,
-#    the continuation of the last step, or the last season) plus a ridge regression of what the
-#    naive forecast misses. Both are chosen by cross-validation, for each step and column. For the
-#    others, it is the frequency of each value after each last value.
-# 3. LSTMs learn what the start misses, until the errors of held-out sequences no longer fall. A
-#    step of a column that does not get better keeps the start.
+# 2. The start is linear. For a numeric column, it is the last value plus a ridge regression of the
+#    differences from it, with a penalty chosen by cross-validation for each step and column. For
+#    the others, it is the frequency of each value after each last value.
+# 3. LSTMs learn what the start misses, until the error of held-out sequences no longer falls. If it
+#    never falls, the start remains.
 
 # Minimum number of last steps that a forecast decoder reads, and cap on their values.
 _MIN_RECENT_STEPS, _MAX_RECENT_VALUES = 16, 256
 # Sequences that are searched for a season, and cap on the values to learn from.
-_SEASON_SEQUENCES, _MAX_VALUES = 256, 4_000_000
+_SEASON_SEQUENCES, _MAX_TRAINING_VALUES = 256, 4_000_000
 # Share of a time budget for the forecast decoder.
 SHARE_OF_TIME = 0.15
 # Without held-out sequences, one of this many is held out from the training of the decoder.
@@ -47,8 +46,9 @@ _EVERY = 10
 _RANDOM_CUTS = 3
 # Maximum number of cuts to learn from.
 _MAX_ROWS = 16384
-# Candidate penalties of the ridge regression, relative to the number of rows.
-_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+# Penalties of the ridge regression to try, relative to the number of rows, the safest first. With
+# the first one, only the mean difference from the last value is learned.
+_PENALTIES = np.array([np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
 # Number of cross-validation folds, and of outputs that are regressed at a time.
 _FOLDS, _MAX_OUTPUTS = 5, 256
 # Lower bound of an error that others are divided by, as a share of the power.
@@ -58,7 +58,7 @@ _PRIOR = 0.1
 # Batch size, and bounds of the number of epochs and of training steps.
 _BATCH_SIZE, _MIN_EPOCHS, _MAX_EPOCHS, _MAX_STEPS = 64, 10, 300, 3000
 _LEARNING_RATE = 2e-3
-# Share of the epochs without a better error after which training stops.
+# Share of the epochs without a smaller error after which training stops.
 _PATIENCE = 0.25
 
 
@@ -88,7 +88,7 @@ def pick_recent_steps(source: Source, rows: np.ndarray, forecast_steps: int) -> 
     """Pick how many of the last steps a forecast decoder reads."""
     # a season, and at least as many steps as are forecast
     schema, longest = source.sequences.schema, int(source.sequences.lengths.max())
-    season = _season(source, rows) or 0
+    season = pick_season(source.sample(rows, _SEASON_SEQUENCES, 0)) or 0
     room = min(longest - forecast_steps, _MAX_RECENT_VALUES // schema.output_width)
     return max(1, min(max(season, forecast_steps, _MIN_RECENT_STEPS), room))
 
@@ -97,44 +97,37 @@ def fit_forecasts(
     network: Network, split: Split, outcome: FitResult, arguments: Arguments
 ) -> FitResult:
     """Fit the forecast decoder to the autoencoder of each phase, and return the new result."""
-    packed, season = inference_with(network), _season(split.source, split.rows["validated"])
-    options = {
-        "season": season,
-        "further": split.further is not None,
-        "seed": split.seed,
-    }
-    budget = arguments.time_budget
-    seconds = None if budget is None else SHARE_OF_TIME * budget
-    # if the autoencoder was not trained, the linear forecast remains
-    untrained = not outcome.history["phase"] or outcome.interrupted
-    max_epochs = 0 if untrained else arguments.max_epochs
+    average = max(1.0, float(split.lengths.mean())) * split.schema.output_width
+    most = max(1, int(_MAX_TRAINING_VALUES / average))
 
     def cuts(phase: str, sequences: Sequences) -> Cuts:
-        return cut(split.scaler(phase).transform(sequences), packed, split.seed)
+        """Cut sequences for the autoencoder that the network holds, that of the phase."""
+        return cut(split.scaler(phase).transform(sequences), inference_with(network), split.seed)
 
-    values = max(1.0, float(split.lengths.mean())) * split.schema.output_width
-    most = max(1, int(_MAX_VALUES / values))
+    def start(training: Cuts) -> None:
+        if split.further is None:  # else the fitted weights are the start
+            _set_start(network, training)
+
     with holding(network, outcome.validated):
         training = cuts("validated", split.sample("validated", most))
         if len(split.held_out):
             held_out = cuts("validated", split.held_out_sequences)
         else:
-            apart = training.sequence % _EVERY == _EVERY - 1
-            training, held_out = training.of(~apart), training.of(apart)
-        kept = fit_forecast_decoder(
-            network, training, held_out, max_epochs=max_epochs, seconds=seconds, **options
-        )
+            is_held = training.sequence % _EVERY == _EVERY - 1
+            training, held_out = training.of(~is_held), training.of(is_held)
+        start(training)
+        epochs = 0
+        # if the autoencoder was not trained, the linear forecast remains
+        if outcome.history["phase"] and not outcome.interrupted:
+            epochs = _train_until_best(network, training, held_out, arguments, split.seed)
         validated = weights_of(network)
     if outcome.validated is None:
         return outcome
     training = cuts("refit", split.sample("refit", most))
-    fit_forecast_decoder(network, training, kept=kept, **options)
+    start(training)
+    if epochs:
+        _train(network, training, epochs, split.seed)
     return replace(outcome, validated=validated)
-
-
-def _season(source: Source, rows: np.ndarray) -> int | None:
-    """Return the season length of the data in steps; None if there is none."""
-    return pick_season(source.sample(rows, _SEASON_SEQUENCES, 0))
 
 
 def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
@@ -161,199 +154,142 @@ def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
     return Cuts(np.tile(rows, len(places)), codes, recent, future, weight)
 
 
-class Kept(NamedTuple):
-    """What a fit of the forecast decoder keeps."""
+def _train_until_best(
+    network: Network, training: Cuts, held_out: Cuts, arguments: Arguments, seed: int
+) -> int:
+    """Train on cuts; return the epoch with the smallest held-out error, 0 for the start."""
+    if not len(training.codes) or not len(held_out.codes):
+        return 0
+    epochs = _MAX_STEPS * _BATCH_SIZE // len(training.codes)
+    epochs = int(np.clip(epochs, _MIN_EPOCHS, _MAX_EPOCHS))
+    if arguments.max_epochs is not None:
+        epochs = min(epochs, arguments.max_epochs)
+    budget = arguments.time_budget
+    seconds = np.inf if budget is None else SHARE_OF_TIME * budget
+    model: Any = network.forecaster
+    start = model.get_weights()
+    patience = max(1, round(_PATIENCE * epochs))
+    best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+    with Interrupt() as interrupt:
+        stop = _Stop(seconds, interrupt)
+        of_start = _train(network, training, epochs, seed, [best, stop], held_out)
+    if best.best is not None and best.best < of_start:
+        return best.best_epoch + 1
+    model.set_weights(start)
+    return 0
 
-    epoch: int  # of the weights; 0 for the start
-    improved: np.ndarray  # bool (forecast_steps, n_columns); the others keep the start
 
-
-def fit_forecast_decoder(
+def _train(
     network: Network,
     training: Cuts,
-    held_out: Cuts | None = None,  # decide what is kept; without them, it is the last epoch
-    *,
-    season: int | None,  # length in steps, of which the last one is a naive forecast
-    further: bool,  # whether the decoder is fitted already: its weights are the start
+    epochs: int,
     seed: int,
-    max_epochs: int | None = None,  # 0 keeps the start
-    seconds: float | None = None,  # after which training stops
-    kept: Kept | None = None,  # by an earlier fit on fewer sequences; kept of this one, too
-) -> Kept:
-    """Fit the forecast decoder of a network whose autoencoder is trained."""
-    specification = network.specification
-    if not further:
-        _set_start(network, training, season)
-    epochs = _MAX_STEPS * _BATCH_SIZE // max(1, len(training.codes))
-    epochs = int(np.clip(epochs, _MIN_EPOCHS, _MAX_EPOCHS))
-    epochs = epochs if max_epochs is None else min(epochs, max_epochs)
-    epochs = epochs if kept is None else kept.epoch
-    shape = specification.forecast_steps, len(specification.column_types)
-    if not epochs or not len(training.codes):
-        return Kept(0, np.zeros(shape, bool))
+    callbacks: Sequence[Any] = (),
+    held_out: Cuts | None = None,
+) -> float:
+    """Train the forecast decoder; return the loss of its start on held-out cuts, if there are."""
     keep_compiled()
     model: Any = network.forecaster
     num_steps = epochs * -(-len(training.codes) // _BATCH_SIZE)
     rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, num_steps)
     optimizer = AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0)
     model.compile(optimizer, loss=_relative_loss(network, training))
-    measured = held_out if held_out is not None and len(held_out.codes) else None
-    errors = measured and functools.partial(_errors, network, measured)
-    with seeded(seed), Interrupt() as interrupt:
-        best = _Best(errors, round(_PATIENCE * epochs), seconds, interrupt)
+    validation, of_start = None, np.inf
+    if held_out is not None:
+        validation = _inputs(model, held_out), held_out.future, held_out.weight
+        of_start = model.evaluate(*validation[:2], sample_weight=validation[2], verbose=0)
+    with seeded(seed):
         model.fit(
             _inputs(model, training),
             training.future,
             sample_weight=training.weight,
+            validation_data=validation,
             batch_size=_BATCH_SIZE,
             epochs=epochs,
-            callbacks=[best],
+            callbacks=list(callbacks),
             verbose=0,
         )
-    epoch, improved = best.restore()
-    improved = improved if kept is None else kept.improved
-    if not further:
-        _keep_start(network, ~improved, best.start)
-    return Kept(epoch, improved)
+    return of_start
 
 
 def _inputs(model: Any, cuts: Cuts) -> list[np.ndarray]:
     return [cuts.codes, cuts.recent][: len(model.inputs)]
 
 
-def _losses(network: Network, future: Any, outputs: Any) -> tuple[Any, Any]:
-    """Return the error of each value, 0 where nothing was observed, and what was observed."""
-    types, categories = network.specification.column_types, network.specification.num_categories
-    observed = ops.logical_not(ops.isnan(future))
-    values = ops.where(observed, future, 0.0)
-    observed = ops.cast(observed, outputs.dtype)
-    return column_errors(values, outputs, types, categories) * observed, observed
-
-
-def _errors(network: Network, cuts: Cuts) -> np.ndarray:
-    """Return the weighted mean error of each step and column."""
-    model: Any = network.forecaster
-    outputs = model.predict(_inputs(model, cuts), batch_size=1024, verbose=0)
-    error, observed = (np.asarray(part) for part in _losses(network, cuts.future, outputs))
-    return np.tensordot(cuts.weight, error, 1) / np.maximum(observed.sum(axis=0), 1.0)
-
-
 def _relative_loss(network: Network, training: Cuts) -> Any:
     """Return the loss: the error of each step and column, divided by that of the start."""
     # without the division, the last steps, whose errors are the largest, would be all that is
     # learned
+    types, categories = network.specification.column_types, network.specification.num_categories
+
+    def errors(future: Any, outputs: Any) -> tuple[Any, Any]:
+        """Return the error of each value, 0 where nothing was observed, and what was observed."""
+        observed = ops.logical_not(ops.isnan(future))
+        values = ops.where(observed, future, 0.0)
+        observed = ops.cast(observed, outputs.dtype)
+        return column_errors(values, outputs, types, categories) * observed, observed
+
+    model: Any = network.forecaster
+    outputs = model.predict(_inputs(model, training), batch_size=1024, verbose=0)
+    error, observed = (np.asarray(part) for part in errors(training.future, outputs))
+    of_start = np.tensordot(training.weight, error, 1) / np.maximum(observed.sum(axis=0), 1.0)
     power = np.nan_to_num(np.nanmean(np.square(training.future), axis=0), nan=0.0)
-    of_start = np.maximum(_errors(network, training), _MIN_SHARE * np.maximum(power, _MIN_SHARE))
+    of_start = np.maximum(of_start, _MIN_SHARE * np.maximum(power, _MIN_SHARE))
 
     def loss(future: Any, outputs: Any) -> Any:
-        error, observed = _losses(network, future, outputs)
+        error, observed = errors(future, outputs)
         total = ops.sum(error / of_start, axis=(1, 2))
         return total / ops.maximum(ops.sum(observed, axis=(1, 2)), 1.0)
 
     return loss
 
 
-class _Best(keras.callbacks.Callback):
-    """Keep the weights with the smallest errors on held-out cuts, and stop in time."""
+class _Stop(keras.callbacks.Callback):
+    """Stop training when the time is up or Ctrl-C was pressed."""
 
-    def __init__(
-        self,
-        errors: Callable[[], np.ndarray] | None,
-        patience: int,
-        seconds: float | None,
-        interrupt: Interrupt,
-    ) -> None:
+    def __init__(self, seconds: float, interrupt: Interrupt) -> None:
         super().__init__()
-        self.start: list[np.ndarray] = []
-        self._errors, self._patience, self._interrupt = errors, max(1, patience), interrupt
-        self._end = None if seconds is None else time.perf_counter() + seconds
-        self._epoch, self._best, self._ratios = 0, 1.0, np.ones(1)
-        self._of_start: Any = None
-        self._weights: list[np.ndarray] = []
-
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        self.start = self._weights = self.model.get_weights()
-        self._of_start = None if self._errors is None else self._errors()
+        self._end, self._interrupt = time.perf_counter() + seconds, interrupt
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        if self._is_over:
+        if time.perf_counter() > self._end or self._interrupt.asked:
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        ratios, mean = np.zeros(1), -float(epoch)
-        if self._errors is not None:
-            ratios = self._errors() / np.maximum(self._of_start, 1e-30)
-            # an output that got worse counts 1, because it will keep the start
-            mean = float(np.minimum(np.nan_to_num(ratios, nan=1.0), 1.0).mean())
-        if mean < self._best:
-            self._epoch, self._best, self._ratios = epoch + 1, mean, ratios
-            self._weights = self.model.get_weights()
-        if self._is_over or epoch + 1 >= self._epoch + self._patience:
-            self.model.stop_training = True
 
-    def restore(self) -> tuple[int, np.ndarray]:
-        """Give the model the best weights; return their epoch, and which outputs improved."""
-        self.model.set_weights(self._weights)
-        return self._epoch, self._ratios < 1.0
-
-    @property
-    def _is_over(self) -> bool:
-        late = self._end is not None and time.perf_counter() > self._end
-        return late or self._interrupt.asked
+# The linear start
 
 
-def _keep_start(network: Network, places: np.ndarray, start: list[np.ndarray]) -> None:
-    """Give steps and columns the linear start, to which the LSTMs add nothing."""
-    model: Any = network.forecaster
-    linear_layer, head = model.get_layer("linear_steps_ahead"), model.get_layer("head_ahead")
-    shape = network.specification.forecast_steps, len(network.specification.num_categories)
-    widths = [count or 1 for count in network.specification.num_categories]
-    places = np.repeat(np.broadcast_to(places, shape), widths, axis=1)
-    linear = places[: linear_layer.num_steps]
-    paths = [variable.path for variable in model.weights]
-    before = dict(zip(paths, start, strict=True))
-    for variable, chosen in (
-        (linear_layer.change, linear[None]),
-        (linear_layer.bias, linear),
-        (head.scale, places),
-    ):
-        value = before[variable.path] if variable is not head.scale else 0.0
-        variable.assign(np.where(chosen, value, np.asarray(variable.value)))
-
-
-def _set_start(network: Network, training: Cuts, season: int | None) -> None:
+def _set_start(network: Network, training: Cuts) -> None:
     """Set the linear path to the start; the LSTMs initially add nothing to it."""
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
     start, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
-    scale, num_steps = np.ones(head.scale.shape), linear_layer.num_steps
-    numeric, columns, share, first = [], [], 1.0, 0
-    for i, count in enumerate(specification.num_categories):
-        if COLUMN_TYPES[specification.column_types[i]].is_number:
-            numeric.append(i)
-            columns.append(first)
-        else:
-            block = slice(first, first + (count or 1))
-            rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
-            last = training.recent[:, block]
-            weights, constant = _log_frequencies(last, training.future[:, :, i], count)
-            start[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
-        first += count or 1
+    scale, num_steps, share = np.ones(head.scale.shape), linear_layer.num_steps, 1.0
+    outputs = list(outputs_of(specification.column_types, specification.num_categories))
+    numeric = [output for output in outputs if output.type.is_number]
+    for output in outputs:
+        if output.type.is_number:
+            continue
+        block, count = output.block, specification.num_categories[output.index]
+        rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
+        future = training.future[:, :, output.index]
+        weights, constant = _log_frequencies(training.recent[:, block], future, count)
+        start[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training.codes):
-        future = training.future[:, :, numeric]
-        naive = _naive_forecasts(specification, columns, season)
-        weights, constant, error = _regressed(training, future, naive)
+        future = training.future[:, :, [output.index for output in numeric]]
+        columns = [output.block.start for output in numeric]
+        weights, constant, error = _regressed(training, future, columns)
+        weights[specification.latent_dim + np.array(columns), :, range(len(columns))] += 1.0
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
         error = np.maximum(error, _MIN_SHARE * power)
         scale[:, columns] = np.sqrt(error / count)
-        types = [COLUMN_TYPES[specification.column_types[i]] for i in numeric]
-        for k, type_ in enumerate(types):
-            if type_.link != "identity":
+        for k, output in enumerate(numeric):
+            if output.type.link != "identity":
                 written = training.inputs @ weights[..., k] + constant[:, k]
                 mean, deviation = written.mean(axis=0), written.std(axis=0)
-                level, slope = type_.before_link(mean, deviation)
+                level, slope = output.type.before_link(mean, deviation)
                 weights[..., k] *= slope
                 constant[:, k] = level + slope * (constant[:, k] - mean)
                 scale[..., columns[k]] *= slope if scale.ndim > 1 else slope.mean()
@@ -366,77 +302,37 @@ def _set_start(network: Network, training: Cuts, season: int | None) -> None:
     head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
 
 
-def _naive_forecasts(specification: Any, columns: list[int], season: int | None) -> np.ndarray:
-    """Return naive forecasts as weights (n, latent_dim + recent_dim, steps, n_columns)."""
-    # the mean, the last value, the continuation of the last step, and the last season
-    steps, recent = specification.forecast_steps, specification.recent_steps
-    possible = [True, True, recent > 1, season is not None and recent >= season]
-    naive = np.zeros((4, recent, specification.num_outputs, steps, len(columns)))
-    _, last, line, same = naive
-    ahead, period = np.arange(steps), season or 1
-    lag = period - 1 - ahead % period
-    for k, column in enumerate(columns):
-        # the recent values are the last one, and its differences from those before it
-        for values in (last, line, same):
-            values[0, column, :, k] = 1.0
-        if possible[2]:
-            line[1, column, :, k] = -(1.0 + ahead)
-        if possible[3]:
-            same[lag[lag > 0], column, ahead[lag > 0], k] = 1.0
-    weights = np.zeros(
-        (sum(possible), specification.latent_dim + specification.recent_dim, steps, len(columns))
-    )
-    weights[:, specification.latent_dim :] = naive[possible].reshape(
-        len(weights), specification.recent_dim, steps, len(columns)
-    )
-    return weights
-
-
 def _regressed(
-    training: Cuts, future: np.ndarray, naive: np.ndarray
+    training: Cuts,
+    future: np.ndarray,  # (n, forecast_steps, n_columns)
+    columns: list[int],  # places of their last values in `training.recent`
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Correct naive forecasts by ridge regression, and choose the best for each step and column."""
+    """Regress the differences from the last value on the inputs, with the best penalty for each."""
     # Returns weights (latent_dim + recent_dim, forecast_steps, n_columns), and the constant and the
     # sum of the squared errors on sequences that were left out, (forecast_steps, n_columns) each.
-    num_forecasts, dims, *shape = naive.shape
-    x, y = training.inputs.astype(float), future.reshape(len(future), -1).astype(float)
-    naive = naive.reshape(num_forecasts, dims, -1)
+    x, shape = training.inputs.astype(float), future.shape[1:]
+    y = (future - training.recent[:, None, columns]).reshape(len(future), -1).astype(float)
     center, spread = x.mean(axis=0), x.std(axis=0)
     # a value that hardly varies must not get a large weight
     spread = np.where(spread > 1e-6 * spread.max(initial=0), spread, np.inf)
-    standard = (x - center) / spread
-    fold = training.sequence % _FOLDS
-    weights, (constant, error) = np.zeros((dims, y.shape[1])), np.zeros((2, y.shape[1]))
+    standard, fold = (x - center) / spread, training.sequence % _FOLDS
+    weights, (constant, error) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
     for outputs, observed in _groups(~np.isnan(y)):
         inputs, here, weight = standard[observed], fold[observed], training.weight[observed]
-        missed = y[observed][:, outputs] - np.einsum(
-            "nd,fdm->fnm", x[observed], naive[:, :, outputs], optimize=True
-        )
-        # the last candidate corrects nothing
-        errors = np.full((num_forecasts, len(_PENALTIES) + 1, len(outputs)), np.inf)
-        errors[:, -1] = weight @ missed**2
-        if len(np.unique(here)) > 1:
-            errors[:, :-1] = 0.0
-            for number in np.unique(here):
-                inside, outside = here != number, here == number
-                slope, level = _ridge_path(inputs[inside], missed[:, inside], weight[inside])
-                predicted = np.einsum("nd,fpdm->fpnm", inputs[outside], slope, optimize=True)
-                away = missed[:, None, outside] - predicted - level
-                errors[:, :-1] += weight[outside] @ away**2
-        forecast, penalty = np.divmod(
-            errors.reshape(-1, len(outputs)).argmin(axis=0), len(_PENALTIES) + 1
-        )
-        column = np.arange(len(outputs))
-        error[outputs] = errors[forecast, penalty, column]
-        weights[:, outputs] = naive[forecast, :, outputs].T
-        corrected = penalty < len(_PENALTIES)
-        if corrected.any():
-            slope, level = _ridge_path(inputs, missed, weight)
-            forecast, penalty, column = (part[corrected] for part in (forecast, penalty, column))
-            slope = slope[forecast, penalty, :, column].T / spread[:, None]
-            weights[:, outputs[corrected]] += slope
-            constant[outputs[corrected]] = level[forecast, penalty, 0, column] - center @ slope
-    return weights.reshape(dims, *shape), constant.reshape(shape), error.reshape(shape)
+        targets, column = y[observed][:, outputs], np.arange(len(outputs))
+        errors, parts = np.zeros((len(_PENALTIES), len(outputs))), np.unique(here)
+        for number in parts if len(parts) > 1 else []:
+            inside, outside = here != number, here == number
+            slope, level = _ridge_path(inputs[inside], targets[inside], weight[inside])
+            missed = targets[outside] - inputs[outside] @ slope - level
+            errors += weight[outside] @ missed**2
+        penalty = errors.argmin(axis=0)
+        error[outputs] = errors[penalty, column]
+        slope, level = _ridge_path(inputs, targets, weight)
+        slope = slope[penalty, :, column].T / spread[:, None]
+        weights[:, outputs] = slope
+        constant[outputs] = level[penalty, 0, column] - center @ slope
+    return weights.reshape(-1, *shape), constant.reshape(shape), error.reshape(shape)
 
 
 def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -451,17 +347,19 @@ def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def _ridge_path(
     x: np.ndarray, targets: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Regress targets (f, n, m) on x (n, d) with each penalty; the constant has none."""
-    # returns slopes (f, n_penalties, d, m) and levels (f, n_penalties, 1, m)
+    """Regress targets (n, m) on x (n, d) with each penalty; the constant has none."""
+    # Returns slopes (n_penalties, d, m) and levels (n_penalties, 1, m). In the directions of the
+    # eigenvectors of the weighted covariance, a penalty is added to each eigenvalue, so one
+    # decomposition serves all penalties.
     share = weight / weight.sum()
-    center, level = share @ x, (share @ targets)[:, None]
+    center, level = share @ x, share @ targets
     centered = x - center
     weighted = centered * weight[:, None]
     values, vectors = np.linalg.eigh(weighted.T @ centered)
-    products = np.einsum("dk,nd,fnm->fkm", vectors, weighted, targets - level, optimize=True)
-    shrunk = np.maximum(values, 0) + len(x) * np.array(_PENALTIES)[:, None]
-    slope = np.einsum("dk,pk,fkm->fpdm", vectors, 1 / shrunk, products, optimize=True)
-    return slope, level[:, None] - np.einsum("d,fpdm->fpm", center, slope)[:, :, None]
+    products = vectors.T @ (weighted.T @ (targets - level))
+    shrunk = np.maximum(values, 0) + len(x) * _PENALTIES[:, None]
+    slope = vectors @ (products / shrunk[..., None])
+    return slope, (level - center @ slope)[:, None]
 
 
 def _log_frequencies(

@@ -25,11 +25,11 @@ from refold.training.loop._training import FitResult
 # Cap on held-out sequences for an error.
 _MAX_SEQUENCES = 1000
 # Cap on padded values for the PCA fit; minimum number of sequences.
-_MAX_VALUES, _MIN_SEQUENCES = 1 << 23, 16
+_MAX_PCA_VALUES, _MIN_PCA_SEQUENCES = 1 << 23, 16
 # Latent optimization must lower the held-out error at least by this factor.
-_WORTH = 0.995
+_MAX_RATIO = 0.995
 # Number of training sequences below which they are few; NMSE of PCA below which little is left.
-_FEW, _TINY = 500, 0.01
+_FEW_SEQUENCES, _SMALL_NMSE = 500, 0.01
 
 
 class HeldOut:
@@ -40,7 +40,7 @@ class HeldOut:
         training = split.rows["validated"]
         num_steps = max(1, int(split.lengths[training].max(initial=0)))
         num_values = num_steps * split.schema.output_width
-        self._sample_size = max(_MIN_SEQUENCES, _MAX_VALUES // num_values)
+        self._sample_size = max(_MIN_PCA_SEQUENCES, _MAX_PCA_VALUES // num_values)
         # size at which PCA reconstructs its training data without error
         self.most_components = min(len(training), num_values)
         self.most_sequences = count = min(_MAX_SEQUENCES, self._sample_size)
@@ -115,7 +115,6 @@ class Choice:
     latent_steps: int
     default_latent_steps: int
     initial: bool = False  # whether the initialization is better than the trained weights
-    message: str | None = None  # what was changed because PCA was better
 
 
 def choose(
@@ -150,8 +149,21 @@ def choose(
         may_change=may_change,
     )
     if not choice.initial and (weights := initial.of(kept)) is not None:
-        training = split.sample(kept, measured.most_sequences)
-        choice = _confirmed(choice, measured, network, split.scaler(kept), weights, training)
+        # A few held-out sequences can be reconstructed better by chance, and a refit is not
+        # measured on any. But training that did not lower the error of its own sequences learned
+        # nothing.
+        training, errors = split.sample(kept, measured.most_sequences), []
+        for some in (None, weights):
+            with holding(network, some):
+                result = measured.of_network(
+                    inference_with(network),
+                    split.scaler(kept),
+                    latent_steps=choice.latent_steps,
+                    sequences=training,
+                )
+                errors.append(total_error(result))
+        ours, start = errors
+        choice = replace(choice, initial=not ours <= start)
     if not choice.initial:
         return choice, outcome
     # keep the initialization of the last phase, if that one is worth keeping
@@ -195,7 +207,7 @@ def choose_settings(
                 result = measured.of_network(packed, scaler, latent_steps=steps)
                 errors[steps] = total_error(result)
         steps = max(errors)
-        if errors[steps] > _WORTH * errors.get(0, math.inf):
+        if errors[steps] > _MAX_RATIO * errors.get(0, math.inf):
             steps = 0
         default = steps if may_change else choice.default_latent_steps
         return errors[steps], replace(choice, latent_steps=steps, default_latent_steps=default)
@@ -205,53 +217,7 @@ def choose_settings(
     if ours <= pca or (initial := initialization()) is None:
         return settings
     start, initial_settings = best(initial)
-    if not start < ours:
-        return settings
-    message = (
-        f"PCA was better on held-out sequences (error {pca:.3g}) than the trained weights "
-        f"({ours:.3g}), so their linear initialization is used ({start:.3g})."
-    )
-    return replace(initial_settings, initial=True, message=message)
-
-
-def _confirmed(
-    choice: Choice,
-    measured: HeldOut,
-    network: Network,  # with its final weights, of the refit if there was one
-    scaler: Scaler,  # of these weights
-    initial: list[np.ndarray],  # their initialization
-    training: Sequences,  # on which they were trained
-) -> Choice:
-    """Choose the initialization if it is better than the trained weights on training sequences."""
-    # A few held-out sequences can be reconstructed better by chance, and a refit is not measured on
-    # any. But training that did not lower the error of its own sequences learned nothing.
-    options = {"latent_steps": choice.latent_steps, "sequences": training}
-    ours, start = (
-        _error(measured, network, weights, scaler, **options) for weights in (None, initial)
-    )
-    if ours <= start:
-        return choice
-    message = (
-        f"The trained weights reconstruct training sequences worse (error {ours:.3g}) than their "
-        f"linear initialization ({start:.3g}), so that is used."
-    )
-    return replace(choice, initial=True, message=message)
-
-
-def _error(
-    measured: HeldOut,
-    network: Network,
-    weights: list[np.ndarray] | None,  # None for those of the network
-    scaler: Scaler,  # of these weights
-    *,
-    latent_steps: int,
-    sequences: Sequences | None = None,
-) -> float:
-    """Return the total error of a network with some weights."""
-    with holding(network, weights):
-        packed = inference_with(network)
-        options = {"latent_steps": latent_steps, "sequences": sequences}
-        return total_error(measured.of_network(packed, scaler, **options))
+    return replace(initial_settings, initial=True) if start < ours else settings
 
 
 # The report
@@ -280,13 +246,12 @@ def report(
     held_out = _count(len(measured.sequences), "sequence")
     log(f"Held out ({held_out}): {ours.text(pca, name=f'PCA with {dimensions}')}.")
     reasons = _reasons(split, specification, outcome, max_epochs)
-    if pca.nmse is not None and pca.nmse < _TINY:
+    if pca.nmse is not None and pca.nmse < _SMALL_NMSE:
         reasons.append(f"PCA with {dimensions} leaves an NMSE of only {pca.nmse:.2g}")
-    where = columns_behind(ours, pca)
-    if where is not None and reasons:
-        log(f"No better than PCA{where}: {'; '.join(reasons)}.")
-    if choice.message:
-        log(choice.message)
+    if reasons and 0 < total_error(ours) >= total_error(pca):
+        log(f"No better than PCA: {'; '.join(reasons)}.")
+    if choice.initial:
+        log("The trained weights are worse than their linear initialization, so that is used.")
     for line in ahead:
         log(line)
 
@@ -303,23 +268,6 @@ def _forecast_report(measured: HeldOut, network: FittedNetwork, scaler: Scaler) 
     return [f"Held out ({held_out}), {_count(steps, 'step')} ahead: {line}.", *worse]
 
 
-def columns_behind(ours: Fidelity, pca: Fidelity) -> str | None:
-    """Name the columns on which PCA is as good; None if there are none."""
-    numeric = ours.nmse is not None and pca.nmse is not None and ours.nmse >= pca.nmse
-    categorical = (
-        ours.accuracy is not None
-        and pca.accuracy is not None
-        and ours.accuracy <= pca.accuracy
-        and ours.accuracy < 1
-    )
-    mixed = ours.nmse is not None and ours.accuracy is not None
-    if not numeric and not categorical:
-        return None
-    if not mixed or (numeric and categorical):
-        return ""
-    return " on the numeric columns" if numeric else " on the binary and categorical columns"
-
-
 def _reasons(
     split: Split, specification: Specification, outcome: FitResult, max_epochs: int
 ) -> list[str]:
@@ -328,7 +276,7 @@ def _reasons(
     reasons = []
     if outcome.out_of_time and epochs < max_epochs:
         reasons.append(f"the time was up after {epochs} of {_count(max_epochs, 'epoch')}")
-    if num_training < _FEW:
+    if num_training < _FEW_SEQUENCES:
         reasons.append(f"{_count(num_training, 'sequence')} are few to learn from")
     if specification.rocket_dim:
         reasons.append(

@@ -33,7 +33,7 @@ _MAX_COUNTED = 4096  # training sequences for the active dimensions of a variati
 # "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
 _ACTIVE = 0.01
 # Fraction of active dimensions below which there is a warning.
-_FEW = 0.25
+_MIN_ACTIVE_SHARE = 0.25
 
 
 def measured_model(
@@ -60,7 +60,7 @@ def measured_model(
 def _report_active(active: int, latent_dim: int, *, verbose: int) -> None:
     """Report how many latent dimensions are active, and warn if they are few."""
     count = f"{active} of {latent_dim} latent dimensions {'is' if active == 1 else 'are'} active"
-    if active == 0 or active < _FEW * latent_dim:
+    if active == 0 or active < _MIN_ACTIVE_SHARE * latent_dim:
         warn(
             f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
             "epochs or variational=False may activate more."

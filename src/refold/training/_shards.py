@@ -1,7 +1,8 @@
 """Shards of training data on the device, and padded batches that compiled steps cut from them."""
 
+import functools
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -12,18 +13,17 @@ import numpy as np
 from refold.arguments import Corruption
 from refold.errors import DataError, ParameterError
 from refold.network.keras.build import Network
-from refold.sequences import Sequences, input_and_target, sums_by_sequence
+from refold.sequences import Batches, Sequences, input_and_target, sums_by_sequence
 from refold.sequences.types import COLUMN_TYPES, number_mask
 from refold.training._processes import Processes
-from refold.training._time_warps import random_delays, time_warped
 
 # Blocks of each part per shard.
 _BLOCKS = 4
 # Time steps in an epoch: one takes about two minutes on two cores. A checkpoint is written between
 # epochs, so this is what a killed training of large data loses.
 _MAX_STEPS = 1 << 24
-# Share of the series that an epoch does not warp.
-_UNWARPED = 0.25
+# Share of the series that an epoch does not warp, and number of sine waves in a warp.
+_UNWARPED, _WAVES = 0.25, 4
 
 
 class Data(NamedTuple):
@@ -84,33 +84,73 @@ class Divided(NamedTuple):
         return cls(sequences, processes, num_parts)
 
 
-class Division:
-    """Blocks of consecutive sequences, of which each epoch draws a few for each shard."""
+class Source:
+    """The training data of a fit: blocks of consecutive sequences, in one process or in several."""
 
-    # Blocks, not single sequences, are shuffled between shards, so that reads of files are long.
+    # Each epoch draws a few blocks for each shard. Blocks, not single sequences, are shuffled
+    # between shards, so that reads of files are long. Data in memory of a single process is a
+    # single block.
 
     def __init__(self, sequences: Sequences, divided: Divided | None = None) -> None:
+        self.sequences = sequences
+        self.processes = processes = Processes() if divided is None else divided.processes
         count = 1 if divided is None else divided.num_parts
+        # Whether this process has all values in memory, and trains on all of them.
+        self.in_memory = divided is None and not sequences.is_mapped
         # Part i holds the sequences part_offsets[i] to part_offsets[i + 1].
         self.part_offsets = np.round(np.linspace(0, len(sequences), count + 1)).astype(np.int64)
-        # Data in memory of a single process is a single block.
-        cut = divided is not None or sequences.is_mapped
         offsets: list[int] = []
         self.parts: list[np.ndarray] = []  # the blocks of each part
         for start, stop in pairwise(self.part_offsets.tolist()):
-            begins = start + sequences.block(start, stop).block_offsets[:-1] if cut else [start]
+            begins = [start]
+            if not self.in_memory:
+                begins = start + sequences.block(start, stop).block_offsets[:-1]
             self.parts.append(np.arange(len(offsets), len(offsets) + len(begins)))
             offsets += list(begins)
         # Block i holds the sequences offsets[i] to offsets[i + 1].
         self.offsets = np.array([*offsets, len(sequences)], np.int64)
         self._steps = sequences.offsets[self.offsets]
-        processes = Processes() if divided is None else divided.processes
         each = count // processes.count
         self._parts_of_process = [self.parts[i : i + each] for i in range(0, count, each)]
         self.own = np.concatenate(self._parts_of_process[processes.index])  # blocks
         self.num_shards = -(-max(map(len, self.parts)) // _BLOCKS)
         # Epochs in which all sequences are visited once.
         self.epochs_in_a_pass = max(1, min(self.num_shards, -(-int(self._steps[-1]) // _MAX_STEPS)))
+
+    def digest(self) -> str:
+        """Return a digest that identifies the data."""
+        sequences = self.sequences
+        digest = hashlib.sha256(repr((sequences.schema, self.offsets.tolist())).encode())
+        digest.update(np.ascontiguousarray(sequences.offsets).tobytes())
+        for block in sequences.blocks():
+            digest.update(np.ascontiguousarray(block.values).tobytes())
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def has_gaps(self) -> bool:
+        """Whether a value is missing."""
+        return any(np.isnan(block.values).any() for block in self.sequences.blocks())
+
+    def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
+        """Return a random sample of at most `most` of the given sequences."""
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
+        return self.sequences[rows]
+
+    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
+        """Return the division into batches, of which each part has its share."""
+        offsets = self.part_offsets if len(self.part_offsets) > 2 else None
+        return Batches(self.sequences.lengths, batch_size, num_steps, part_offsets=offsets)
+
+    def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
+        """Return the number of training steps in an average epoch of the given sequences."""
+        shards = [
+            self.members(blocks)
+            for epoch in range(1, self.epochs_in_a_pass + 1)
+            for blocks in self.shards(seed, epoch)
+        ]
+        total = sum(batches.num_batches(np.intersect1d(rows, members)) for members in shards)
+        return -(-total // self.epochs_in_a_pass)
 
     @property
     def room(self) -> tuple[int, int]:
@@ -161,14 +201,13 @@ class Shard(NamedTuple):
 
 
 class Loader:
-    """Shards of a few blocks each, drawn anew for every pass, with read-ahead."""
+    """Shards of a few blocks each, drawn anew for every pass."""
 
     # Data in memory has a single shard, which is kept.
 
     def __init__(
         self,
-        sequences: Sequences,
-        division: Division,
+        source: Source,
         scale: Callable[[Sequences], Sequences],
         used: np.ndarray,  # bool (n_sequences,), sequences to train on
         longest: int,  # steps of the longest batch
@@ -176,13 +215,12 @@ class Loader:
         seed: int,  # of the order of the blocks, and of the warps
         warp: float = 0.0,  # standard deviation of the time warps, in steps
     ) -> None:
-        self._sequences, self._division, self._scale = sequences, division, scale
+        self._source, self._scale = source, scale
         self._used, self._longest, self._seed, self._warp = used, longest, seed, warp
-        self.epochs_in_a_pass = division.epochs_in_a_pass
+        self.epochs_in_a_pass = source.epochs_in_a_pass
         self._only: Shard | None = None
         # every shard gets the size of the largest possible one: one shape, compiled once
-        self._room = division.room
-        self._reader = ThreadPoolExecutor(1, "refold-read")
+        self._room = source.room
 
     def epoch(self, number: int) -> Iterator[Shard]:
         """Yield the shards of an epoch, counted from 1; each epoch has new time warps."""
@@ -193,34 +231,28 @@ class Loader:
             yield shard
 
     def _unwarped(self, number: int) -> Iterator[Shard]:
-        """Yield the shards of an epoch; the next one is read in the background."""
-        first, *others = self._division.shards(self._seed, number)
-        if self._division.num_shards == 1:
-            self._only = self._only or self._read(np.sort(first))
-            yield self._only
-            return
-        ahead = self._reader.submit(self._read, first)
-        for blocks in others:
-            shard = ahead.result()
-            ahead = self._reader.submit(self._read, blocks)
-            yield shard
-        yield ahead.result()
+        for blocks in self._source.shards(self._seed, number):
+            if self._source.num_shards > 1:
+                yield self._read(blocks)
+            else:
+                self._only = self._only or self._read(np.sort(blocks))
+                yield self._only
 
     def _read(self, blocks: np.ndarray) -> Shard:
         # the rows of a shard are those of all parts, its data and members those of this process
-        division = self._division
-        rows, own = division.members(blocks), blocks[np.isin(blocks, division.own)]
-        none = Sequences(np.zeros((0, self._sequences.schema.num_columns)), np.zeros(1, np.int64))
+        source = self._source
+        rows, own = source.members(blocks), blocks[np.isin(blocks, source.own)]
+        none = source.sequences[[]]
         scaled = (self._scaled(number) for number in own) if len(own) else [none]
         data = to_device(scaled, self._longest, room=self._room)
         rows = np.sort(rows[self._used[rows]])
-        whole = len(division.offsets) == 2
-        return Shard(data, rows, None if whole else division.members(own))
+        whole = len(source.offsets) == 2
+        return Shard(data, rows, None if whole else source.members(own))
 
     def _scaled(self, number: int) -> Sequences:
-        bounds = self._division.offsets[number : number + 2]
-        scaled = self._scale(self._sequences.block(*bounds))
-        self._sequences.release(*bounds)
+        bounds = self._source.offsets[number : number + 2]
+        scaled = self._scale(self._source.sequences.block(*bounds))
+        self._source.sequences.release(*bounds)
         return scaled
 
 
@@ -234,6 +266,28 @@ def _warped(data: Data, warp: float, rng: np.random.Generator) -> Data:
     at = np.where(within, starts[:, None] + steps, 0)
     values[at[within]] = time_warped(values[at], lengths, delays)[within]
     return Data(jnp.asarray(values, values.dtype), data.starts, data.lengths)
+
+
+def random_delays(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw smooth curves (n, num_steps) of deviation 1, which are 0 at both ends of a series."""
+    place = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
+    heights = rng.standard_normal((_WAVES, len(lengths), 1)) * np.sqrt(2 / _WAVES)
+    number = np.arange(1, _WAVES + 1)[:, None, None]
+    return (heights * np.sin(np.pi * number * place)).sum(axis=0)
+
+
+def time_warped(series: np.ndarray, lengths: np.ndarray, delays: np.ndarray) -> np.ndarray:
+    """Interpolate series (n, num_steps, n_columns) at delayed steps (n, num_steps)."""
+    last = np.maximum(lengths[:, None] - 1, 0)  # steps after it stay as they are
+    steps = np.arange(series.shape[1])
+    at = np.where(steps <= last, np.clip(steps + delays, 0, last), steps)
+    before = at.astype(int)
+    after = np.minimum(before + 1, series.shape[1] - 1)
+    share = (at - before)[..., None]
+    earlier, later = (np.take_along_axis(series, i[..., None], axis=1) for i in (before, after))
+    between = (1 - share) * earlier + share * later
+    # next to a missing value, the nearest step takes the place of the interpolation
+    return np.where(np.isnan(between), np.where(share < 0.5, earlier, later), between)
 
 
 class SplitData(NamedTuple):

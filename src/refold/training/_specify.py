@@ -15,8 +15,9 @@ from refold.network.specification import Specification, most_linear_steps
 from refold.sequences import Batches, Scaler, Schema, Sequences
 from refold.training._forecasts import SHARE_OF_TIME, pick_recent_steps
 from refold.training._held_out_error import Choice, HeldOut, rocket_features_cost_nothing
-from refold.training._split import Source, Split
-from refold.training._time_warps import MAX_WARPED, choose_time_warp
+from refold.training._shards import Source
+from refold.training._split import Split
+from refold.training.initialization._principal_components import MAX_WARPED, choose_time_warp
 from refold.training.loop._training import Settings
 
 _DROPOUT = 0.2
@@ -247,7 +248,7 @@ def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[
     batch_size = min(arguments.batch_size or pick_batch_size(len(chosen)), len(chosen))
     batches = source.batches(batch_size, network.fixed_steps)
     steps_an_epoch = source.num_batches(batches, chosen, split.seed)
-    parts = source.division.epochs_in_a_pass
+    parts = source.epochs_in_a_pass
     max_epochs = arguments.max_epochs or parts * pick_max_epochs(parts * steps_an_epoch)
     patience = pick_patience(max_epochs, variational=network.specification.variational)
     time_budget = arguments.time_budget

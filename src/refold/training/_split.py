@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -31,22 +30,13 @@ from refold.sequences import (
     mapped_blocks,
     mark_missing,
 )
-from refold.training._processes import Processes
-from refold.training._shards import (
-    Divided,
-    Division,
-    Loader,
-    Shard,
-    SplitData,
-    num_observed,
-    to_device,
-)
+from refold.training._shards import Loader, Shard, Source, SplitData, num_observed, to_device
 
 # Cap on held-out values of mapped data, because they are in memory.
 _MAX_HELD_OUT = 4_000_000
 # Sample of training sequences for the reference statistics: cap on sequences, cap on their values,
 # and minimum number of sequences.
-_MAX_REFERENCE, _MAX_VALUES, _MIN_REFERENCE = 1024, 1 << 21, 64
+_MAX_REFERENCE, _MAX_REFERENCE_VALUES, _MIN_REFERENCE = 1024, 1 << 21, 64
 
 
 def open_training(X: SequencesLike, missing_values: Any, further: Model | None = None) -> Sequences:
@@ -80,55 +70,6 @@ def _key_warning(X: object, source: Any) -> list[str]:
         f"All columns of the tables are features, also {named}. Drop them, or pass one table of "
         "all steps to Sequences.from_table."
     ]
-
-
-class Source:
-    """The training data of a fit, in one process or divided among several."""
-
-    def __init__(self, sequences: Sequences, divided: Divided | None = None) -> None:
-        self.sequences = sequences
-        self.processes = Processes() if divided is None else divided.processes
-        self.division = Division(sequences, divided)
-        self._is_divided = divided is not None
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether this process has all values in memory, and trains on all of them."""
-        return not (self.sequences.is_mapped or self._is_divided)
-
-    def digest(self) -> str:
-        """Return a digest that identifies the data."""
-        sequences = self.sequences
-        digest = hashlib.sha256(repr((sequences.schema, self.division.offsets.tolist())).encode())
-        digest.update(np.ascontiguousarray(sequences.offsets).tobytes())
-        for block in sequences.blocks():
-            digest.update(np.ascontiguousarray(block.values).tobytes())
-        return digest.hexdigest()
-
-    @functools.cached_property
-    def has_gaps(self) -> bool:
-        """Whether a value is missing."""
-        return any(np.isnan(block.values).any() for block in self.sequences.blocks())
-
-    def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
-        """Return a random sample of at most `most` of the given sequences."""
-        if len(rows) > most:
-            rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
-        return self.sequences[rows]
-
-    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
-        """Return the division into batches, of which each part has its share."""
-        offsets = self.division.part_offsets if self._is_divided else None
-        return Batches(self.sequences.lengths, batch_size, num_steps, part_offsets=offsets)
-
-    def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
-        """Return the number of training steps in an average epoch of the given sequences."""
-        count, num_batches = self.division.epochs_in_a_pass, 0
-        for epoch in range(1, count + 1):
-            for blocks in self.division.shards(seed, epoch):
-                members = self.division.members(blocks)
-                num_batches += batches.num_batches(np.intersect1d(rows, members))
-        return -(-num_batches // count)
 
 
 class Split:
@@ -204,13 +145,7 @@ class Split:
         used = np.zeros(len(sequences), bool)
         used[rows] = True
         loader = Loader(
-            sequences,
-            self.source.division,
-            scaler.transform,
-            used,
-            longest,
-            seed=self.seed,
-            warp=time_warp,
+            self.source, scaler.transform, used, longest, seed=self.seed, warp=time_warp
         )
         held_out = None
         if phase == "validated" and len(self.held_out):
@@ -225,7 +160,7 @@ class Split:
     def reference_sample(self, phase: str) -> Sequences:
         """Return the training sequences that a fitted model is compared with later."""
         average = max(1.0, float(self.lengths.mean())) * self.schema.num_columns
-        most = np.clip(_MAX_VALUES / average, _MIN_REFERENCE, _MAX_REFERENCE)
+        most = np.clip(_MAX_REFERENCE_VALUES / average, _MIN_REFERENCE, _MAX_REFERENCE)
         return self.sample(phase, int(most))
 
     def unseen(self) -> Sequences | None:
@@ -303,9 +238,9 @@ def joined_fingerprints(
 ) -> Fingerprints:
     """Return the fingerprints of a training, joined with those of the training before."""
     # the smallest ones, whatever the order of the data
-    trained, division = np.zeros(0, np.uint64), source.division
-    for number in division.own:
-        bounds = division.offsets[number : number + 2]
+    trained = np.zeros(0, np.uint64)
+    for number in source.own:
+        bounds = source.offsets[number : number + 2]
         hashes = fingerprints(source.sequences.block(*bounds))
         source.sequences.release(*bounds)
         hashes = hashes[~np.isin(hashes, held_back)]

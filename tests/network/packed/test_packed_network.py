@@ -22,8 +22,8 @@ from refold.network.packed.network import PackedNetwork
 from refold.network.packed.rows import blocks, input_and_target
 from refold.network.specification import Specification, weights_of
 from refold.sequences import Column, Schema, Sequences, as_sequences, pad
+from refold.training._shards import Source
 from refold.training._specify import pick_latent_steps
-from refold.training._split import Source
 
 MIXED = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
 CASES = {

@@ -24,7 +24,7 @@ from refold.training.initialization._numeric_columns import (
 from refold.training.initialization._token_columns import mixed_initialization, token_initialization
 
 # Cap on padded values for the principal components.
-_MAX_VALUES = 1 << 22
+_MAX_PADDED_VALUES = 1 << 22
 # Cap on one-hot values per sequence for joint components of numeric and token columns.
 _MAX_JOINT_VALUES = 1 << 14
 # Cap on sequences for the components of ROCKET features.
@@ -89,7 +89,7 @@ def sample_size(network: Network) -> int:
     width = len(specification.column_types)
     if _initialize_jointly(specification, num_steps):
         width = int(_widths(specification).sum())
-    return max(4 * specification.latent_dim, _MAX_VALUES // (num_steps * width))
+    return max(4 * specification.latent_dim, _MAX_PADDED_VALUES // (num_steps * width))
 
 
 def set_linear_initialization(

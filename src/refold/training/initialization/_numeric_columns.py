@@ -12,8 +12,12 @@ from scipy.fft import next_fast_len
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
-from refold.training._cross_validation import exceeds_standard_error, folds
-from refold.training.initialization._principal_components import Components, principal_components
+from refold.training.initialization._principal_components import (
+    Components,
+    exceeds_standard_error,
+    folds,
+    principal_components,
+)
 
 # Lower bound of the residual, as a share of the power.
 _MIN_RESIDUAL = 1e-4
@@ -244,7 +248,9 @@ def ridge(
     penalty: np.ndarray,  # (latent_dim + 1,), of the square of each weight
 ) -> np.ndarray:
     """Regress each position's observed values on codes and a constant, which is last."""
-    # returns weights (latent_dim + 1, num_steps, n_columns)
+    # Returns weights (latent_dim + 1, num_steps, n_columns). Each position has normal equations of
+    # its own, because other sequences are observed there: the products of codes, summed over these
+    # sequences, plus the penalty on the diagonal. Positions are solved together in large batches.
     n, num_steps, num_columns = values.shape
     given = np.concatenate([codes, np.ones((n, 1))], axis=1)
     width = given.shape[1]

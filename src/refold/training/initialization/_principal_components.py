@@ -1,15 +1,16 @@
-"""Principal components for small data sets, with surrogates and warped copies of the series."""
+"""Principal components of few series, and variations of series that stand in for more of them."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
+from scipy.special import logsumexp
 from sklearn.utils.extmath import randomized_svd
 
 from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
-from refold.training._cross_validation import exceeds_standard_error, folds
-from refold.training._time_warps import random_delays, time_warped
+from refold.sequences import Sequences, positions
+from refold.training._shards import random_delays, time_warped
 
 # The covariance of few sequences misses patterns that none of them shows. Series often have two
 # properties: a pattern at one time could occur at another, and it could be slightly earlier or
@@ -28,11 +29,47 @@ _MANY_SEQUENCES = 2000
 # Number of values on which the choice of a mixture takes too long.
 _MANY_VALUES = 1 << 17
 # Approximate number of surrogates and of warped copies, and cap on their values.
-_ROWS, _COPIED_VALUES = 1000, 600_000
+_MIXTURE_ROWS, _MIXTURE_VALUES = 1000, 600_000
 # Share of the sequences themselves in a mixture with warped copies.
 _OWN = 0.25
 # Share of components below which a large decomposition is truncated.
-_FEW = 0.2
+_TRUNCATED = 0.2
+
+# Number of cross-validation folds.
+_FOLDS = 5
+# Standard errors by which a mean gain must exceed 0.
+_NUM_STANDARD_ERRORS = 1.5
+
+# Standard deviations of the delays to try in training, in steps.
+_WARPS = (1.0, 2.0, 4.0, 8.0)
+# Number of folds, and gain per dimension in nats below which training is as good without warps.
+_WARP_FOLDS, _MIN_GAIN = 3, 0.1
+# Bounds of the number of sequences, and largest number of values, that need warps; more series tell
+# by themselves.
+_MIN_WARPED, MAX_WARPED, _MAX_WARPED_VALUES = 12, 600, 400_000
+# Approximate number of warped copies, and cap on their values.
+_WARPED_COPIES, _WARPED_VALUES = 1000, 1_500_000
+# Largest numbers of components in which densities are compared.
+_MAX_COMPONENTS = (4, 16)
+# Singular values below this share of the first one count as zero.
+_MIN_SPREAD = 1e-3
+# Bandwidths to try, relative to the typical distance to the nearest series.
+_BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
+
+
+def folds(n: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield which sequences are held out, bool (n,), for each of at most five folds."""
+    fold = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
+    for number in range(min(_FOLDS, n)):
+        yield fold == number
+
+
+def exceeds_standard_error(gains: np.ndarray) -> float:
+    """Return the mean of gains (n,) minus 1.5 standard errors; above 0, it is unlikely chance."""
+    return float(gains.mean() - _NUM_STANDARD_ERRORS * gains.std() / np.sqrt(len(gains)))
+
+
+# Principal components
 
 
 class SurrogateMixture(NamedTuple):
@@ -86,7 +123,7 @@ def principal_components(
     n, mean = len(series), series.mean(axis=0).ravel()
     observed = observed.reshape(n, -1)
     least, mixture, held_out_error = 0.0, None, np.nan
-    slow = mean.size > SMALL_SIDE and n_components >= _FEW * SMALL_SIDE
+    slow = mean.size > SMALL_SIDE and n_components >= _TRUNCATED * SMALL_SIDE
     if n >= _MANY_SEQUENCES or series.size > _MANY_VALUES or slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
@@ -157,7 +194,7 @@ def _parts(
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
-    copies = -(-min(_ROWS, _COPIED_VALUES // mean.size) // n)
+    copies = -(-min(_MIXTURE_ROWS, _MIXTURE_VALUES // mean.size) // n)
     own = (series - mean).reshape(n, -1) / np.sqrt(n)
     many, their_lengths = np.tile(series, (copies, 1, 1)), np.tile(lengths, copies)
     surrogates = _surrogates(many - mean, rng).reshape(n * copies, -1)
@@ -201,7 +238,7 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
     """Return singular values and right singular vectors (n_components, size), largest first."""
     with one_blas_thread(*rows.shape):
         if min(rows.shape) > SMALL_SIDE:
-            if n_components < _FEW * min(rows.shape):  # by a random projection
+            if n_components < _TRUNCATED * min(rows.shape):  # by a random projection
                 _, spread, directions = randomized_svd(rows, n_components, random_state=seed)
             else:
                 _, spread, directions = np.linalg.svd(rows, full_matrices=False)
@@ -220,3 +257,80 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
             real = spread > 1e-7 * spread[0]
             directions = vectors.T[::-1] @ rows / np.where(real, spread, np.inf)[:, None]
     return spread[:n_components], directions[:n_components]
+
+
+# The choice of time warps for the training
+
+
+@one_blas_thread()
+def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
+    """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
+    # Warped copies help if they look like other series of the data. This holds if they raise the
+    # density of held-out series: series are projected on principal components, and a kernel density
+    # estimate (B. W. Silverman, "Density Estimation for Statistics and Data Analysis", 1986) is
+    # made from the others, and from them and their warped copies, each with its best bandwidth. The
+    # gain of a warp is the difference in mean log density per component, in cross-validation. It is
+    # measured in the first few and in more components, and the smaller one counts. The warp with
+    # the largest gain is chosen, if the gain is clear.
+    n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
+    size = num_steps * scaled.schema.num_columns
+    few = _MIN_WARPED <= n < MAX_WARPED and 0 < n * size <= _MAX_WARPED_VALUES
+    if not few or not scaled.schema.numeric.all():
+        return 0.0
+    series = np.zeros((n, num_steps, scaled.schema.num_columns))
+    series[positions(scaled)] = np.nan_to_num(scaled.values)
+    fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _WARP_FOLDS
+    gains = np.zeros((len(_MAX_COMPONENTS), len(_WARPS), n))
+    for number in range(_WARP_FOLDS):
+        held = fold == number
+        gains[..., held] = _gains(series[~held], scaled.lengths[~held], series[held], latent_dim)
+    means = gains.mean(axis=2)
+    clear = np.apply_along_axis(exceeds_standard_error, 2, gains) > 0
+    gain = np.where(clear, means, 0.0).min(axis=0)
+    best = int(np.argmax(gain))
+    return _WARPS[best] if gain[best] > _MIN_GAIN else 0.0
+
+
+def _gains(
+    given: np.ndarray, lengths: np.ndarray, held_out: np.ndarray, latent_dim: int
+) -> np.ndarray:
+    """Return gains in log density per component, (numbers of components, warps, held out)."""
+    n, num_steps, num_columns = given.shape
+    mean = given.mean(axis=0)
+    rows = (given - mean).reshape(n, -1)
+    _, spread, directions = np.linalg.svd(rows, full_matrices=False)
+    rank = max(1, int((spread > _MIN_SPREAD * spread[0]).sum()))
+    directions = directions[: min(latent_dim, rank, max(_MAX_COMPONENTS))].T
+    own, wanted = rows @ directions, (held_out - mean).reshape(len(held_out), -1) @ directions
+    before = _log_densities(wanted, own)
+    copies = max(1, min(_WARPED_COPIES, _WARPED_VALUES // (num_steps * num_columns)) // n)
+    many, ends = np.tile(given, (copies, 1, 1)), np.tile(lengths, copies)
+    delays = random_delays(ends, num_steps, np.random.default_rng(0))
+    gains = []
+    for warp in _WARPS:
+        warped = (time_warped(many, ends, warp * delays) - mean).reshape(len(many), -1)
+        after = _log_densities(wanted, np.concatenate([own, warped @ directions]))
+        gains.append(after - before)
+    return np.stack(gains, axis=1)
+
+
+def _log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Return the log densities per component in the first components, for several numbers."""
+    sizes = [min(size, points.shape[1]) for size in _MAX_COMPONENTS]
+    return np.stack([_log_density(points[:, :d], centers[:, :d]) / d for d in sizes])
+
+
+def _log_density(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Return the log density of points under Gaussian kernels with the best bandwidth."""
+    # a constant that depends on the number of dimensions only is left out
+    squares = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)
+    squares = np.maximum(squares - 2 * points @ centers.T, 0.0)
+    num_dimensions = points.shape[1]
+    nearest = np.median(squares.min(axis=1)) / num_dimensions
+    best = np.full(len(points), -np.inf)
+    for bandwidth in np.maximum(_BANDWIDTHS * np.sqrt(nearest), 1e-12):
+        density = logsumexp(-squares / (2 * bandwidth**2), axis=1) - np.log(len(centers))
+        density -= num_dimensions * np.log(bandwidth)
+        if density.mean() > best.mean():
+            best = density
+    return best

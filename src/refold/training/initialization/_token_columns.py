@@ -23,7 +23,7 @@ _ITERATIONS, _OVERSAMPLING = 16, 10
 # Most categories whose levels in a code remain distinct as float16.
 _MAX_CATEGORIES = 256
 # Share of the loss that stored tokens must gain on components, which say how tokens go together.
-_WORTH = 0.05
+_MIN_STORED_GAIN = 0.05
 # Difference in logits between a stored token and its neighbor.
 _MARGIN = 12.0
 
@@ -139,7 +139,7 @@ def token_initialization(
     if len(held):
         candidates: list[Any] = [(components_fit, FACTORS, 0.0)]
         if may_store and tokens.num_categories.max() <= _MAX_CATEGORIES:
-            candidates.append((stored_tokens, (0.0, 1.0), _WORTH))
+            candidates.append((stored_tokens, (0.0, 1.0), _MIN_STORED_GAIN))
         for candidate, factors, least_gain in candidates:
             part = candidate(tokens.take(kept), given[kept], latent_dim, seed)
             maps = part.codes(given[held]), part.frequency, part.slope, part.offset

@@ -17,7 +17,7 @@ from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ModelFileError, ParameterError
 from refold.model import Model, pack_container, read_container, write_container
 from refold.network.packed.network import FittedNetwork
-from refold.training._split import Source
+from refold.training._shards import Source
 from refold.training.loop._compiled_steps import StepMetrics, TrainState
 
 # Fields of `TrainState`, and starts of the names of their arrays in a checkpoint.

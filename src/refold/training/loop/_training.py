@@ -11,14 +11,15 @@ from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from refold._support.output import warn
+from refold._support.progress_bars import progress_bar
 from refold.arguments import Corruption
 from refold.errors import DivergedError, ParameterError
 from refold.network.keras.build import Network
 from refold.sequences import Batches, BatchPlan
 from refold.training._processes import Processes
-from refold.training._progress import Progress
 from refold.training._shards import Shard, SplitData
 from refold.training.loop._checkpoint import SavedTraining, TrainingProgress
 from refold.training.loop._compiled_steps import (
@@ -422,6 +423,43 @@ class Training:
         else:  # a rate of 0 cannot be scaled: the next rate is the one that was set
             schedule = Schedule(np.float32(1.0), np.int32(progress.num_steps))
             progress.peak = after / float(schedule.rate(self._num_steps))
+
+
+class Progress:
+    """Progress bar of the initialization and the epochs; `verbose=0` shows nothing."""
+
+    def __init__(self, *, verbose: int) -> None:
+        self._bar = progress_bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            disable=not verbose,
+        )
+        self._part, self._total = "initialize", 0
+        self._task = self._bar.add_task("initialize", total=None, losses="")
+
+    def begin(self, part: str, total: int = 0, losses: str = "") -> None:
+        """Show the next part of the training, with its number of epochs if it has any."""
+        self._part, self._total = part, total
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(part, total=total or None, losses=losses)
+
+    def epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
+        """Show the losses of an epoch of a phase, counted from 1."""
+        losses = f"loss {loss:.4g}"
+        if val_loss is not None:
+            losses += f"  validation {val_loss:.4g}"
+        count = f"{self._part} {epoch}/{self._total}"
+        self._bar.update(self._task, description=count, completed=epoch, losses=losses)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
 
 class Hooks:
