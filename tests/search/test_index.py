@@ -15,7 +15,6 @@ from refold.errors import (
     MissingFileError,
     ParameterError,
 )
-from refold.files import formats
 from refold.model import History
 from refold.search import Index, _rows, draw, nearest
 from refold.search._rows import RowSource
@@ -93,7 +92,7 @@ def test_an_interrupted_call_leaves_the_old_index_or_none(ae, place, tmp_path, m
     index = Index.open(place, ae)
     rows = {"codes": np.zeros((1, 3)), "metadata": {"site": ["x"], "year": [0]}}
     with monkeypatch.context() as patch:
-        patch.setattr(formats, "_replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("os.fsync", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             index.add(ids=["s1"], replace=True, **rows)
         with pytest.raises(KeyboardInterrupt):
