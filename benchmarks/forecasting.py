@@ -22,7 +22,6 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.linear_model import RidgeCV
-from tests.outside_data import tracks
 
 import refold
 from benchmarks._results import results_folder, section, table, write_page
@@ -31,9 +30,25 @@ from refold.evaluation import ForecastErrors, forecast_errors, nmse, pick_season
 from refold.sequences import Scaler, Sequences, as_sequences, split_at
 
 
+def _tracks(count: int, seed: int) -> list[np.ndarray]:
+    """Draw tracks of moving things: latitude, longitude and strength in steps of six hours."""
+    rng = np.random.default_rng(seed)
+    series = []
+    for steps in rng.integers(12, 61, count):
+        place = np.array([rng.uniform(10, 25), rng.uniform(-80, -20)])
+        velocity = np.array([0.3, -0.8]) + 0.3 * rng.standard_normal(2)
+        turn = np.array([0.02, 0.04]) * rng.uniform(0.5, 1.5)
+        changes = turn + 0.12 * rng.standard_normal((steps, 2))
+        position = place + np.cumsum(velocity + np.cumsum(changes, axis=0), axis=0)
+        strength = 30 + 80 * np.sin(np.linspace(0.2, 3.0, steps)) * rng.uniform(0.3, 1)
+        strength = 5 * np.round((strength + 3 * rng.standard_normal(steps)) / 5)
+        series.append(np.column_stack([np.round(position, 1), strength]).astype(np.float32))
+    return series
+
+
 def storms() -> Split:
     """Return synthetic tracks of storms."""
-    return tracks(400, 0), tracks(200, 1)
+    return _tracks(400, 0), _tracks(200, 1)
 
 
 def employment() -> Split:

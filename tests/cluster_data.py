@@ -1,6 +1,5 @@
 """Tables of sequences, and the parts that a run wrote, for tests of `refold.cluster`."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,15 +12,6 @@ def table_of(sequences, first=0):
     types = dict.fromkeys(columns, pa.list_(pa.float64()))
     ids = [f"s{first + i}" for i in range(len(sequences))]
     return pa.table({"id": ids, **columns}, pa.schema({"id": pa.string(), **types}))
-
-
-def long_table_of(sequences, first=0):
-    """Return a table with a row for each step."""
-    lengths = [len(one) for one in sequences]
-    steps = np.concatenate(sequences)
-    ids = np.repeat(first + np.arange(len(sequences)), lengths)
-    times = np.concatenate([np.arange(n) for n in lengths])
-    return pa.table({"id": ids, "time": times, "x0": steps[:, 0], "x1": steps[:, 1]})
 
 
 def written(output):

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from refold import errors
-from refold.cli._process import as_options
+from refold.cli._outputs import as_options
 from refold.errors import Message, ParameterError, RefoldError, argument, spelled
 
 CLASSES = [

@@ -40,8 +40,6 @@ def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
     ("options", "message"),
     [
         (["--latent-dim", "9"], "--latent-dim 9 cannot change in further training"),
-        (["--variational"], "--variational cannot change in further training"),
-        (["--scale", "none"], "--scale none cannot change"),
         (["--missing", "-9"], "--missing -9.0 cannot change"),
     ],
 )
@@ -90,17 +88,6 @@ def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
     assert [row.split()[0] for row in shown.out.splitlines()[1:]] == ["1"]
     assert shown.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
     assert "<svg" in picture.read_text(encoding="utf-8")
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, run):
-    model, options = tmp_path / "curves.refold", [*SHORT, "--latent-steps", "0", "--no-refit"]
-    message = run("fit", data, "-o", model, "--latent-dim", "0.1", *options).err
-    size = refold.SequenceAutoencoder.load(model).latent_dim_
-    assert f"A code of {size} dimension" in message
-    assert "Trained on 50 sequences in " in message
-    assert message.count("Held out (5 sequences): NMSE ") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
 
 
 # Reasons why a model does not learn

@@ -1,15 +1,13 @@
 """``refold info``, ``export`` and ``serve``: facts of a model, and models for other programs."""
 
 import platform
-from collections import Counter
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 import refold
 from refold._support.optional_imports import is_installed
-from refold._support.output import number_text
+from refold._support.output import columns_in_words, number_text
 from refold.cli import _options as options
 from refold.cli._inputs import load_model
 from refold.cli._outputs import (
@@ -21,10 +19,6 @@ from refold.cli._outputs import (
 )
 
 _LIBRARIES = ("keras", "jax", "numpy")
-# Columns of a model whose names are shown.
-_MAX_NAMES = 12
-
-_Bytes = Annotated[int | None, Parameter(metavar="BYTES")]
 
 
 def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
@@ -33,13 +27,22 @@ def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = Fal
     Without MODEL, describe the installation: versions, device and LSTM kernel.
 
     Args:
-        model: Model file from `refold fit`, or -.
+        model: Model file from `refold fit`.
     """
-    facts = _installation() if model is None else _facts(load_model(model))
+    loaded = None if model is None else load_model(model)
+    facts = _installation() if loaded is None else _facts(loaded)
     if as_json:
         print_json(facts)
-    else:
-        print_table(("name", "value"), _texts(facts).items(), left=2)
+        return
+    rows = []
+    if loaded is not None:
+        rows.append(("columns", columns_in_words(loaded.schema)))
+        rows.append(("architecture", loaded.specification.architecture))
+    for name, value in facts.items():
+        if value is not None and not isinstance(value, list | dict):
+            text = number_text(value) if isinstance(value, float) else str(value)
+            rows.append((name.replace("_", " "), text))
+    print_table(("name", "value"), rows, left=2)
 
 
 def _installation() -> dict[str, Any]:
@@ -94,23 +97,6 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
     }
 
 
-def _texts(facts: dict[str, Any]) -> dict[str, str]:
-    """Return the facts, with the same names, as text for a terminal."""
-    texts = {}
-    if columns := facts.get("columns"):
-        names = [column["name"] for column in columns]
-        types = Counter(column["type"] for column in columns)
-        counts = ", ".join(f"{count} {name}" for name, count in types.items())
-        more = ", ..." if len(names) > _MAX_NAMES else ""
-        texts["columns"] = f"{counts}: {', '.join(names[:_MAX_NAMES])}{more}"
-        texts["architecture"] = str(facts["parameters"].get("architecture"))
-    for name, value in facts.items():
-        if value is not None and not isinstance(value, list | dict):
-            text = number_text(value) if isinstance(value, float) else str(value)
-            texts[name.replace("_", " ")] = text
-    return texts
-
-
 def export(
     model: options.ModelFile,
     /,
@@ -126,26 +112,25 @@ def export(
     """Write the encoder, the decoder or the forecaster as an ONNX file, for other languages.
 
     Args:
-        output: File to write (.onnx), or -.
+        output: File to write: .onnx.
         part: Part of the model to write.
         packed: Take all steps in one dimension, without padding.
         category_indices: Take categories as indices, not as text.
         weights: Type of stored weights, where the error stays within 1 %.
         opset: Version of ONNX's operators. [default: 18]
     """
-    target = Files(model).output(output, GRAPH_FORMATS)
+    target = Files().output(output, GRAPH_FORMATS)
     chosen = {} if opset is None else {"opset": opset}
     loaded = load_model(model)
-    with target.writing() as path:
-        exported = refold.export.to_onnx(
-            loaded,
-            path,
-            part,
-            packed=packed,
-            category_indices=category_indices,
-            weights=weights,
-            **chosen,
-        )
+    exported = refold.export.to_onnx(
+        loaded,
+        str(target.path),
+        part,
+        packed=packed,
+        category_indices=category_indices,
+        weights=weights,
+        **chosen,
+    )
     if quiet:
         return
     what = "codes" if part == "encoder" else "values"
@@ -162,32 +147,6 @@ def export(
         )
 
 
-@Parameter(name="*", group=options.PANELS["Limits"])
-@dataclass(frozen=True)
-class Limits:
-    """Limits of the service.
-
-    Args:
-        max_body: Largest body of a request.
-        max_total_body: Most bytes of all bodies at a time.
-        max_sequences: Most sequences in a request.
-        max_steps: Most steps in a request.
-        max_seconds: Longest time for a request.
-        max_concurrency: Most requests at a time.
-        max_queue: Most requests that wait.
-        max_connections: Most open connections.
-    """
-
-    max_body: _Bytes = None
-    max_total_body: _Bytes = None
-    max_sequences: options.Count = None
-    max_steps: options.Count = None
-    max_seconds: Annotated[float | None, Parameter(metavar="S")] = None
-    max_concurrency: options.Count = None
-    max_queue: options.Count = None
-    max_connections: options.Count = None
-
-
 def serve(
     models: Annotated[list[str], Parameter(allow_leading_hyphen=False)],
     /,
@@ -198,7 +157,6 @@ def serve(
     token_file: options.SideFile = None,
     anonymous: bool = False,
     allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
-    limits: Limits = Limits(),
     config: options.SideFile = None,
 ) -> None:
     """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
@@ -226,7 +184,6 @@ def serve(
         token_file=token_file,
         anonymous=anonymous or None,
         allowed_hosts=allowed_host or None,
-        **vars(limits),
     )
     paths = named_paths(models)
     serve_models(paths, settings, indexes=named_indexes(index or [], paths))
