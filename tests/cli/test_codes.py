@@ -324,45 +324,22 @@ def test_names_that_the_output_needs_for_itself(patients, tmp_path, run):
 # Times since the previous step
 
 
-@pytest.fixture(scope="module")
-def gaps(tmp_path_factory):
-    """Return a folder with events of eight users, and a model that was fitted on their gaps."""
-    folder = tmp_path_factory.mktemp("gaps")
-    rng = np.random.default_rng(0)
-    events = [
-        {"user": name, "at": float(at), "x": float(rng.normal()), "kind": "known"}
-        for name in "abcdefgh"
-        for at in np.cumsum(rng.integers(1, 9, 5))
-    ]
-    with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, events[0])
-        writer.writeheader()
-        writer.writerows(events)
-    given = ["--id", "user", "--time", "at", "--columns", "x", "--time-gaps", "-q"]
+def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
+    data, model, codes = rows(tmp_path / "data.csv"), tmp_path / "m.refold", tmp_path / "codes.npy"
+    columns = "--id", "patient", "--time", "day", "--columns", "x,y"
     with fits_without_epochs():
-        model = str(folder / "m.refold")
-        assert main(["fit", str(folder / "data.csv"), "-o", model, *given, *TINY]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def gap_codes(gaps):
-    data = read(gaps / "data.csv", id="user", time="at", columns=["x"], time_gaps=True)
-    model = refold.load(gaps / "m.refold")
-    assert model.schema.names == ("x", "time_gap")
-    return model.encode(data)
-
-
-def test_later_commands_compute_the_gaps_or_read_them(gaps, gap_codes, run):
-    codes = gaps / "codes.npy"
-    for data, options in (("data.csv", []), ("data.csv", ["--time-gaps"])):
-        run("encode", gaps / "m.refold", gaps / data, "-o", codes, *options, "-q")
-        assert np.load(codes).tobytes() == gap_codes.tobytes()
-    run("reconstruct", gaps / "m.refold", gaps / "data.csv", "-o", gaps / "back.csv", "-q")
-    assert header(gaps / "back.csv") == ["user", "at", "x", "time_gap"]
-    run("encode", gaps / "m.refold", gaps / "back.csv", "-o", codes, "-q")
-    back = read(gaps / "back.csv", id="user", time="at")
-    assert np.load(codes).tobytes() == refold.load(gaps / "m.refold").encode(back).tobytes()
+        run("fit", data, "-o", model, *columns, "--time-gaps", *TINY, "-q")
+    loaded = refold.load(model)
+    assert loaded.schema.names == ("x", "y", "time_gap")
+    with_gaps = read(data, id="patient", time="day", columns=["x", "y"], time_gaps=True)
+    for options in ([], ["--time-gaps"]):
+        run("encode", model, data, "-o", codes, *options, "-q")
+        assert np.load(codes).tobytes() == loaded.encode(with_gaps).tobytes()
+    run("reconstruct", model, data, "-o", tmp_path / "back.csv", "-q")
+    assert header(tmp_path / "back.csv") == ["patient", "day", "x", "y", "time_gap"]
+    run("encode", model, tmp_path / "back.csv", "-o", codes, "-q")
+    back = read(tmp_path / "back.csv", id="patient", time="day")
+    assert np.load(codes).tobytes() == loaded.encode(back).tobytes()
 
 
 # Accuracy of a linear probe

@@ -52,18 +52,6 @@ def test_normal_sequences_from_a_file(sines, run):
     assert [row["p_value"] for row in rows] == expected
 
 
-def test_training_sequences_are_reported(sines, run):
-    bare, calibrated = sines / "bare.refold", sines / "sines.refold"
-    new, train = sines / "new.parquet", sines / "train.parquet"
-    (line,) = run("detect", calibrated, train, "--alpha", "0.05", "-q").err.splitlines()
-    assert line.startswith("Warning: 40 of 80 sequences are among those that the model was trained")
-    normal = "--normal", sines / "left.parquet"
-    shown = run("detect", bare, new, "--alpha", 0.1, *normal, code=2)
-    assert shown.out == ""
-    assert shown.err.startswith("Error: The normal sequences are those that the model was trained")
-    assert shown.err.endswith("Give others, or fit with --calibration-fraction 0.2.\n")
-
-
 def test_a_long_series_in_windows_with_a_picture(fit_options, tmp_path, run):
     time = np.arange(600) / 4
     long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
@@ -138,8 +126,6 @@ def test_errors_next_to_those_of_baselines(waves, run):
     errors = json.loads(run(*given, "--json", "--season", 5, "--steps", 3, "-q").out)
     assert (errors["season"], errors["steps"], errors["num_sequences"]) == (5, 3, 40)
     assert [row["step"] for row in errors["by_step"]] == [1, 2, 3]
-    (line,) = run(*given[:2], waves / "train.parquet", "--evaluate", "-q").err.splitlines()
-    assert "sequences are among those that the model was trained on" in line
 
 
 # New sequences

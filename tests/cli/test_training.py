@@ -75,17 +75,14 @@ def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
     assert "2 of 2: size 4" in shown.err
     assert shown.err.endswith(f"Wrote the figure to {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
-    shown = run("curve", data, "--sizes", "4", "--json", "--quiet", *SHORT)
-    assert json.loads(shown.out)["sizes"] == [4]
-    assert shown.err == ""
 
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
     interrupt_fits(monkeypatch, after=1)
     picture = tmp_path / "curve.svg"
-    shown = run("curve", data, "--sizes", "1,4,8", "-o", picture, "-q", *SHORT, code=130)
-    assert [row.split()[0] for row in shown.out.splitlines()[1:]] == ["1"]
+    shown = run("curve", data, "--sizes", "1,4,8", "-o", picture, "--json", "-q", *SHORT, code=130)
+    assert json.loads(shown.out)["sizes"] == [1]
     assert shown.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
     assert "<svg" in picture.read_text(encoding="utf-8")
 
@@ -105,8 +102,6 @@ def test_windows_and_options_for_reading(tmp_path, run):
     path = tmp_path / "log.csv"
     rows = [f"{name},{step},{step % 7 + (name == 'b')},7" for name in "ab" for step in range(12)]
     path.write_text("\n".join(["who,at,x,on", *rows]))
-    lines = run("doctor", path, "--id", "who", "--time", "at").out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["few-sequences", "constant-column"]
     options = "--id", "who", "--window", "12", "--columns", "x", "-q", "--json"
     diagnosis = json.loads(run("doctor", path, *options).out)
     assert [finding["name"] for finding in diagnosis["findings"]] == ["few-sequences"]
