@@ -224,18 +224,6 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
         assert within.all() == clipped
 
 
-def test_drift_is_reported_in_one_line(sines, run, tmp_path):
-    train, out = read(sines / "train.parquet"), ("-o", tmp_path / "out.csv")
-    shifted = tmp_path / "shifted.parquet"
-    write(train.with_values(train.values + 2), shifted)
-    for command, options in (("encode", []), ("detect", ["--alpha", 0.1])):
-        given = command, sines / "sines.refold"
-        lines = run(*given, shifted, *options, *out).err.splitlines()
-        assert sum(line.startswith("Drift: these sequences differ from") for line in lines) == 1
-        assert "Drift" not in run(*given, sines / "train.parquet", *options, *out).err
-        assert run(*given, shifted, *options, *out, "-q").err == ""
-
-
 # Names of columns
 
 

@@ -52,6 +52,14 @@ def test_normal_sequences_from_a_file(sines, run):
     assert [row["p_value"] for row in rows] == expected
 
 
+def test_drift_is_reported_in_one_line(sines, run, tmp_path):
+    train, model = read(sines / "train.parquet"), sines / "sines.refold"
+    write(train.with_values(train.values + 2), tmp_path / "shifted.parquet")
+    for path, count in ((tmp_path / "shifted.parquet", 1), (sines / "train.parquet", 0)):
+        shown = run("detect", model, path, "--alpha", 0.1, "-o", tmp_path / "out.csv")
+        assert shown.err.count("Drift: these sequences differ from the training data") == count
+
+
 def test_a_long_series_in_windows_with_a_picture(fit_options, tmp_path, run):
     time = np.arange(600) / 4
     long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)

@@ -36,19 +36,10 @@ def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
     np.testing.assert_array_equal(old.transform(data), new.transform(data))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--latent-dim", "9"], "--latent-dim 9 cannot change in further training"),
-        (["--missing", "-9"], "--missing -9.0 cannot change"),
-    ],
-)
-def test_options_that_contradict_the_model_are_refused(
-    sines, shifted, tmp_path, run, options, message
-):
+def test_options_that_contradict_the_model_are_refused(sines, shifted, tmp_path, run):
     given = "fit", shifted, "--from", sines / "sines.refold", "-o", tmp_path / "new.refold"
-    *_, line = run(*given, *options, code=2).err.strip().splitlines()
-    assert line.startswith(f"Error: {message}")
+    *_, line = run(*given, "--missing", "-9", code=2).err.strip().splitlines()
+    assert line.startswith("Error: --missing -9.0 cannot change")
     assert "without --from" in line
     assert not (tmp_path / "new.refold").exists()
 

@@ -31,9 +31,6 @@ TABLE_FORMATS = ("jsonl", "csv", "parquet")
 _OTHER_FORMATS = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *GRAPH_FORMATS}
 # Options with another name than their argument.
 _OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
-# For a line about drift.
-_MIN_SEQUENCES = 50
-_MAX_P_VALUE = 0.001
 
 
 # Lines and tables
@@ -69,15 +66,6 @@ def _value(text: str) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "none" if value is None else str(value)
-
-
-def log_drift(drift: Any) -> None:
-    """Log a line if enough sequences differ significantly from the training data."""
-    if drift.num_sequences >= _MIN_SEQUENCES and drift.p_value <= _MAX_P_VALUE:
-        log(
-            f"Drift: these sequences differ from the training data ({drift}). Check them; "
-            "`refold fit DATA --from MODEL` trains the model further."
-        )
 
 
 def print_line(text: str) -> None:

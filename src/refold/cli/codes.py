@@ -1,6 +1,5 @@
 """``refold encode``, ``decode``, ``reconstruct`` and ``probe``: codes, and what they hold."""
 
-import warnings
 from dataclasses import asdict
 from typing import Annotated
 
@@ -18,13 +17,9 @@ from refold.cli._outputs import (
     data_formats,
     id_name,
     log,
-    log_drift,
     print_json,
     print_table,
 )
-
-# Approximate number of sequences that are compared with the training data.
-_SAMPLE = 500
 
 
 def encode(
@@ -68,18 +63,9 @@ def encode(
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
         write_codes(target, blocks, id_name(source.schema), dtype, loaded)
-        if quiet:
-            return
-        if target.path is not None:
+        if not quiet and target.path is not None:
             what = "rows of features" if features else "codes"
             log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
-        if loaded.reference is not None and len(source):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # the same as before
-                # the model stores codes without latent optimization
-                plain = loaded.with_latent_steps(0)
-                sample = plain.encode(source[:: max(1, len(source) // _SAMPLE)])
-            log_drift(loaded.code_drift(sample))
 
 
 def decode(

@@ -21,7 +21,6 @@ from refold.cli._outputs import (
     data_formats,
     id_name,
     log,
-    log_drift,
     print_json,
     print_line,
 )
@@ -33,6 +32,9 @@ _COLUMNS = (
     *("anomalous", "step", "column"),
 )
 _MIN_TO_COMPARE = 5
+# For a line about drift.
+_MIN_SEQUENCES = 50
+_MAX_P_VALUE = 0.001
 
 
 def detect(
@@ -101,8 +103,16 @@ def detect(
         picture_target.write_picture(axes.figure)
     if not quiet:
         _log_anomalies(anomalies, "sequences" if cut is None else "windows", loaded.num_calibrated)
-        if cut is None and anomalies.drift is not None:
-            log_drift(anomalies.drift)
+        drift = None if cut is not None else anomalies.drift
+        if (
+            drift is not None
+            and drift.num_sequences >= _MIN_SEQUENCES
+            and drift.p_value <= _MAX_P_VALUE
+        ):
+            log(
+                f"Drift: these sequences differ from the training data ({drift}). Check them; "
+                "`refold fit DATA --from MODEL` trains the model further."
+            )
 
 
 def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
