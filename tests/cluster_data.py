@@ -1,5 +1,6 @@
 """Tables of sequences, and the parts that a run wrote, for tests of `refold.cluster`."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -12,6 +13,14 @@ def table_of(sequences, first=0):
     types = dict.fromkeys(columns, pa.list_(pa.float64()))
     ids = [f"s{first + i}" for i in range(len(sequences))]
     return pa.table({"id": ids, **columns}, pa.schema({"id": pa.string(), **types}))
+
+
+def long_table_of(sequences):
+    """Return a table with a row for each step."""
+    ids = np.repeat(np.arange(len(sequences)), [len(one) for one in sequences])
+    times = np.concatenate([np.arange(len(one)) for one in sequences])
+    steps = np.concatenate(sequences)
+    return pa.table({"id": ids, "time": times, "x0": steps[:, 0], "x1": steps[:, 1]})
 
 
 def written(output):

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refold
-from cluster_data import codes_in, table_of, written
+from cluster_data import codes_in, long_table_of, table_of, written
 from refold.cluster import _files, _run
 from refold.errors import (
+    DataError,
     FileAccessError,
     FileFormatError,
     MissingFileError,
@@ -118,19 +119,24 @@ def test_ids_without_a_column_are_rows_of_all_files(encode, sequences, tmp_path,
     rows=st.integers(1, 30),
     part_steps=st.integers(1, 40),
     slice_steps=st.integers(1, 12),
+    cut=st.none() | st.integers(0, 60),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_parts_hold_each_sequence_once(
-    model, tmp_path_factory, lengths, rows, part_steps, slice_steps
+    model, tmp_path_factory, lengths, rows, part_steps, slice_steps, cut
 ):
-    sequences = [np.full((n, 2), i, float) for i, n in enumerate(lengths)]
-    folder = tmp_path_factory.mktemp("units")
-    pq.write_table(table_of(sequences), folder / "x.parquet", row_group_size=rows)
+    folder, is_long = tmp_path_factory.mktemp("units"), cut is not None
+    sequences = [np.full((n + is_long, 2), i, float) for i, n in enumerate(lengths)]
+    table = (long_table_of if is_long else table_of)(sequences)
+    # a sequence of a long table may go on in the next row group or file
+    pq.write_table(table.slice(0, cut), folder / "0.parquet", row_group_size=rows)
+    pq.write_table(table.slice(len(table) if cut is None else cut), folder / "1.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_run, "SLICE_VALUES", 2 * slice_steps)
         patch.setattr(_run, "MIN_STEPS", 1)
-        run("encode", model, folder / "x.parquet", folder / "codes", part_steps=part_steps)
-    check(folder / "codes", [f"s{i}" for i in range(len(lengths))], model.encode(sequences))
+        run("encode", model, folder, folder / "codes", part_steps=part_steps)
+    ids = [i if is_long else f"s{i}" for i in range(len(lengths))]
+    check(folder / "codes", ids, model.encode(sequences))
 
 
 def test_row_groups_are_joined_or_cut(model, tmp_path):
@@ -257,6 +263,31 @@ def test_a_source_that_changes_ends_the_run(encode, sequences, tmp_path, codes, 
     assert len([*codes.glob("part-*")]) == 2
 
 
+def test_the_rows_of_an_id_must_be_together(encode, tmp_path):
+    table = long_table_of([np.ones((3, 2))] * 4)
+    (tmp_path / "data").mkdir()
+    pq.write_table(table.slice(3), tmp_path / "data/0.parquet", row_group_size=2)
+    again = pa.concat_tables([table.slice(11), table.slice(5, 1)])
+    pq.write_table(again, tmp_path / "data/1.parquet")
+    message = r"The rows of id '1' are not together: they begin again in row 1 of .*1\.parquet\."
+    with pytest.raises(DataError, match=message):
+        encode(tmp_path / "data", part_steps=4)
+
+
+def test_a_long_table_has_columns_of_ids_and_times(tmp_path, codes):
+    rows = {"who": [7, 7, 7, 8], "at": [0.0, 1.0, 5.0, 2.0], "x": [1.0, 2.0, 3.0, 4.0]}
+    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
+    options = {"id": "who", "time": "at", "columns": ["x"], "time_gaps": True}
+    expected = refold.sequences.read(tmp_path / "x.parquet", **options)
+    fitted = untrained(expected)
+    run("encode", fitted, tmp_path / "x.parquet", codes, **options)
+    assert written(codes)["who"].to_pylist() == [7, 8]
+    assert np.array_equal(codes_in(codes)[1], fitted.transform(expected))
+    # by default, the columns of the training data
+    again = run("encode", fitted, tmp_path / "x.parquet", codes)
+    assert again.num_there == 1
+
+
 def test_globs_and_folders(encode, tmp_path):
     (tmp_path / "data/c/e").mkdir(parents=True)
     (tmp_path / "data/_hidden").mkdir()
@@ -334,11 +365,10 @@ def test_files_must_agree(encode, sequences, tmp_path):
     pq.write_table(table_of(sequences[:3]), tmp_path / "data/0.parquet")
     numbered = table_of(sequences[3:6]).set_column(0, "id", pa.array([1, 2, 3]))
     pq.write_table(numbered, tmp_path / "data/1.parquet")
-    with pytest.raises(SchemaError, match=r"integers in the id column 'id', but .* holds text"):
+    with pytest.raises(SchemaError, match=r"and integers as ids, but .*, and text\."):
         encode(tmp_path / "data")
-    steps = pa.table({"id": [1, 1], "x0": [1.0, 2.0], "x1": [1.0, 2.0]})
-    pq.write_table(steps, tmp_path / "data/1.parquet")
-    with pytest.raises(SchemaError, match=r"1\.parquet has one row per step, .* Group the steps"):
+    pq.write_table(long_table_of(sequences[3:6]), tmp_path / "data/1.parquet")
+    with pytest.raises(SchemaError, match=r"1\.parquet has one row per step, .* per sequence"):
         encode(tmp_path / "data")
 
 

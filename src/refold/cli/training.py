@@ -81,7 +81,8 @@ def fit(
 
     started, source = time.perf_counter(), data
     if on is not None:
-        check_cluster(reading, {"from": base, "window": windows.window})
+        taken = ("id", "columns", "column_types")
+        check_cluster(reading, taken, {"from": base, "window": windows.window})
         check_named("--on", data)
         settings: Any = reading.arguments | {"on": on, "processes": processes or 2}
         model = refold.cluster.fit(model, data, checkpoint=state, resume=resume, **settings)

@@ -18,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
+from pyarrow.compute import call_function
 
 from refold._support.optional_imports import optional
 from refold.errors import (
+    DataError,
     FileAccessError,
     FileFormatError,
     MissingFileError,
@@ -44,6 +46,8 @@ MAX_CUTS = 8
 _READ_BYTES = 1 << 20
 # Files that are opened at a time.
 _THREADS = 16
+# Rows of a column of ids that are read at a time.
+_ID_ROWS = 1 << 18
 
 Result = TypeVar("Result")
 # Size and time of a file in nanoseconds, which show whether it has changed. The time is None if the
@@ -121,8 +125,8 @@ def attempted(places: str, task: Callable[[], Result]) -> Result | RefoldError:
             return task()
         except RefoldError as error:
             return error
-        except (OSError, pa.ArrowInvalid) as error:
-            is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowInvalid)
+        except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            is_final = isinstance(error, FileNotFoundError | PermissionError | pa.ArrowException)
             wait = None if is_final else next(waits, None)
             if wait is None:
                 tries = "" if is_final else f" after {len(WAITS) + 1} attempts"
@@ -202,16 +206,29 @@ def replaced(place: Place) -> Iterator[BinaryIO]:
 # Units of work
 
 
-class Unit(NamedTuple):
-    """Sequences of a file that are computed together and written as one part."""
+class Piece(NamedTuple):
+    """Some rows of a file."""
 
-    number: int  # place in the order of all units
     file: str  # path or URL
     stamp: FileStamp
     rows_before: int  # rows of the files before this one
     start: int  # row in the file
     stop: int
+
+
+class Unit(NamedTuple):
+    """Sequences that are computed together and written as one part."""
+
+    number: int  # place in the order of all units
+    start: int  # row, counted over all files
+    stop: int
     steps: int  # approximately
+    pieces: list[Piece]  # one, or more if a sequence goes on in the next file
+
+    def find_row(self, row: int) -> tuple[str, int]:
+        """Return the file of a row that is counted over all files, and its number there."""
+        piece = next(piece for piece in reversed(self.pieces) if piece.rows_before <= row)
+        return piece.file, row - piece.rows_before
 
 
 class SourceFile(NamedTuple):
@@ -222,6 +239,7 @@ class SourceFile(NamedTuple):
     num_rows: int
     groups: list[tuple[int, int]]  # rows and steps of each row group
     id_type: str
+    row: str  # what a row is: "sequence" with lists, or "step"
 
 
 class SourceFiles(NamedTuple):
@@ -229,6 +247,7 @@ class SourceFiles(NamedTuple):
 
     files: list[SourceFile]
     options: TableOptions  # the roles of the columns
+    lists: bool  # a row is a sequence, and not a step
     part_steps: int  # approximate number of steps of a unit
 
 
@@ -246,10 +265,11 @@ def open_source(
     with ThreadPoolExecutor(_THREADS) as threads:
         files = list(threads.map(describe, *zip(*places, strict=True)))
     for file in files:
-        if file.id_type != files[0].id_type:
+        if (file.row, file.id_type) != (files[0].row, files[0].id_type):
             raise SchemaError(
-                f"{file.name} holds {file.id_type} in the id column {options.id!r}, but "
-                f"{files[0].name} holds {files[0].id_type}. All files need the same."
+                f"{file.name} has one row per {file.row}, and {file.id_type} as ids, but "
+                f"{files[0].name} has one per {files[0].row}, and {files[0].id_type}. All files "
+                "need the same."
             )
     if not any(file.num_rows for file in files):
         raise FileFormatError(
@@ -258,7 +278,7 @@ def open_source(
     if part_steps is None:
         steps = sum(steps for file in files for _, steps in file.groups)
         part_steps = min(max(steps // UNITS, MIN_UNIT), MAX_UNIT)
-    return SourceFiles(files, options, part_steps)
+    return SourceFiles(files, options, files[0].row == "sequence", part_steps)
 
 
 def _footer(place: Place) -> tuple[pa.Schema, Any]:
@@ -274,25 +294,25 @@ def _footer(place: Place) -> tuple[pa.Schema, Any]:
 
 def _roles(schema: Schema, first: pa.Schema, name: str, request: TableOptions) -> TableOptions:
     """Return the roles of columns: those of the request, else those of the training data."""
-    id_name, columns = request.id, request.columns
-    if id_name is None and schema.id_name in first.names:
-        id_name = schema.id_name
-    if columns is None and not has_default_names(schema):
-        columns = list(schema.names)
-    options = replace(request, id=id_name, columns=columns)
-    return replace(options, id=find_layout(first, name, options).id)
+    columns, time_gaps = list(schema.names), request.time_gaps
+    if schema.time_gaps and (time_gaps or columns[-1] not in first.names):
+        time_gaps = True
+        columns.pop()  # computed, and not in the file
+    id_name = request.id or (schema.id_name if schema.id_name in first.names else None)
+    time = request.time or (schema.time_name if schema.time_name in first.names else None)
+    if request.columns is not None:
+        columns = list(request.columns)
+    elif has_default_names(schema):
+        columns = None  # the training data had no names
+    options = replace(request, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
+    layout = find_layout(first, name, options)
+    return replace(options, id=layout.id, time=layout.time)
 
 
 def _describe(place: Place, stamp: FileStamp, options: TableOptions) -> SourceFile:
-    """Read the footer of a file, and check that it has a row for each sequence."""
+    """Read the footer of a file."""
     schema, metadata = _footer(place)
     layout = find_layout(schema, place.name, options)
-    if not layout.lists:
-        raise SchemaError(
-            f"{place.name} has one row per step, and a cluster reads files with one row per "
-            "sequence: a list in each feature. Group the steps by their id, for example with "
-            "`list(x ORDER BY time)` of DuckDB."
-        )
     id_type = "row numbers"
     if layout.id is not None:
         type_ = schema.field(layout.id).type
@@ -305,35 +325,142 @@ def _describe(place: Place, stamp: FileStamp, options: TableOptions) -> SourceFi
         columns = [group.column(i) for i in range(group.num_columns)]
         steps = [c.num_values for c in columns if f"{c.path_in_schema}.".startswith(prefix)]
         groups.append((group.num_rows, max([*steps, group.num_rows])))
-    return SourceFile(place.name, stamp, metadata.num_rows, groups, id_type)
+    row = "sequence" if layout.lists else "step"
+    return SourceFile(place.name, stamp, metadata.num_rows, groups, id_type, row)
 
 
 def find_units(source: SourceFiles) -> list[Unit]:
-    """Cut the files into units."""
-    units, rows_before = [], 0
-    for file in source.files:
-        for start, stop, steps in _cut_rows(file.groups, source.part_steps):
-            units.append(Unit(len(units), file.name, file.stamp, rows_before, start, stop, steps))
-        rows_before += file.num_rows
+    """Cut the files into units between sequences."""
+    ends = np.cumsum([file.num_rows for file in source.files])
+    rows_before = [0, *ends[:-1].tolist()]
+    cuts = [
+        (before + start, steps)
+        for before, file in zip(rows_before, source.files, strict=True)
+        for start, steps in _cut_rows(file.groups, source.part_steps)
+    ]
+    starts, steps = np.array(cuts).T
+    if not source.lists:
+        begins = _find_begins(source, ends)
+        index = np.searchsorted(begins, starts)
+        starts = np.unique(begins[index[index < len(begins)]])
+        steps = np.diff([*starts, ends[-1]])
+    stops = [*starts[1:].tolist(), int(ends[-1])]
+    units = []
+    for start, stop, size in zip(starts.tolist(), stops, steps.tolist(), strict=True):
+        pieces, number = [], int(np.searchsorted(ends, start, side="right"))
+        while number < len(ends) and rows_before[number] < stop:
+            file, before = source.files[number], rows_before[number]
+            low, high = max(start - before, 0), min(stop - before, file.num_rows)
+            pieces.append(Piece(file.name, file.stamp, before, low, high))
+            number += 1
+        units.append(Unit(len(units), start, stop, size, pieces))
     return units
 
 
-def _cut_rows(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int, int]]:
-    """Return ranges of rows with about equally many steps: start, stop and steps of each."""
+def _cut_rows(groups: Sequence[tuple[int, int]], part_steps: int) -> list[tuple[int, int]]:
+    """Return ranges of rows with about equally many steps: the first row and the steps of each."""
     ranges, start, steps, rows_before = [], 0, 0, 0
     # Small row groups are joined, and large ones are cut.
     for num_rows, size in groups:
         pieces = max(1, min(MAX_CUTS, num_rows, size // part_steps))
         for piece in range(pieces):
             steps += size // pieces
-            stop = rows_before + num_rows * (piece + 1) // pieces
             if steps >= part_steps:
-                ranges.append((start, stop, steps))
-                start, steps = stop, 0
+                ranges.append((start, steps))
+                start, steps = rows_before + num_rows * (piece + 1) // pieces, 0
         rows_before += num_rows
     if rows_before > start:
-        ranges.append((start, rows_before, steps))
+        ranges.append((start, steps))
     return ranges
+
+
+def _find_begins(source: SourceFiles, ends: np.ndarray) -> np.ndarray:
+    """Return the rows of all files at which the sequences of a long table begin."""
+    name = str(source.options.id)
+    begins, ids, last = [], [], pa.nulls(1, pa.large_string())
+    for file, end in zip(source.files, ends.tolist(), strict=True):
+        for first, table in rows(place_of(file.name), [name], _ID_ROWS, 0, file.num_rows):
+            column = _as_text(table[name])
+            new = _new_ids(column, last)
+            begins.append(end - file.num_rows + first + new)
+            ids.append(column.take(pa.array(new)).combine_chunks())
+            last = column.slice(len(column) - 1).combine_chunks()
+    table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(begins)})
+    _check_together(source, table, ends)
+    return table["row"].to_numpy()
+
+
+def _check_together(source: SourceFiles, begins: pa.Table, ends: np.ndarray) -> None:
+    """Raise ``DataError`` if an id begins in several rows."""
+    # the ids of all sequences are in memory, and not those of all steps
+    spans = begins.group_by("id").aggregate([("row", "min"), ("row", "max")])
+    is_split = call_function("less", [spans["row_min"], spans["row_max"]])
+    is_split = call_function("and", [is_split, spans["id"].is_valid()])
+    for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
+        number = int(np.searchsorted(ends, span["row_max"], side="right"))
+        file = source.files[number]
+        raise DataError(
+            f"The rows of id {span['id']!r} are not together: they begin again in row "
+            f"{span['row_max'] - ends[number] + file.num_rows} of {file.name}. A cluster reads "
+            f"long tables that are sorted by their id column {source.options.id!r}."
+        )
+
+
+def _as_text(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ids with one type for all files."""
+    plain = ids.cast(ids.type.value_type) if pa.types.is_dictionary(ids.type) else ids
+    return plain.cast(pa.large_string())
+
+
+def _new_ids(ids: pa.ChunkedArray, last: pa.Array) -> np.ndarray:
+    """Return the rows whose id differs from that of the row before; `last` is before the first."""
+    before = pa.chunked_array([last, *ids.slice(0, len(ids) - 1).chunks])
+    different = call_function("not_equal", [ids, before])
+    return np.flatnonzero(different.fill_null(True).to_numpy())  # noqa: FBT003
+
+
+class Slice(NamedTuple):
+    """Some sequences of a unit."""
+
+    table: pa.Table
+    begins: np.ndarray  # (n + 1,): rows at which sequences begin, and the number of rows
+    first: int  # row at which the table begins, counted over all files
+
+    def part(self, start: int, stop: int) -> "Slice":
+        """Return some of the sequences."""
+        low, high = int(self.begins[start]), int(self.begins[stop])
+        begins = self.begins[start : stop + 1] - low
+        return Slice(self.table.slice(low, high - low), begins, self.first + low)
+
+    def __len__(self) -> int:
+        return len(self.begins) - 1
+
+
+def slices(
+    unit: Unit, columns: Sequence[str] | None, max_rows: int, id_name: str | None
+) -> Iterator[Slice]:
+    """Yield whole sequences of a unit; a long table has a column of ids, which tells them apart."""
+    rest: Slice | None = None  # a sequence that may go on in the next rows
+    for piece in unit.pieces:
+        place = place_of(piece.file)
+        for row, table in rows(place, columns, max_rows, piece.start, piece.stop):
+            first = piece.rows_before + row
+            if id_name is None:
+                yield Slice(table, np.arange(len(table) + 1), first)
+                continue
+            if rest is not None:
+                # the next file may have integers instead of floats
+                both = [rest.table, table]
+                table = pa.concat_tables(both, promote_options="permissive")
+                first = rest.first
+            ids = _as_text(table[id_name])
+            begins = _new_ids(ids, pa.nulls(1, ids.type))
+            part = Slice(table, np.append(begins, len(table)), first)
+            if len(part) > 1:
+                yield part.part(0, len(part) - 1)
+            rest = part.part(len(part) - 1, len(part))
+    if rest is not None:
+        yield rest
 
 
 def rows(

@@ -26,6 +26,7 @@ from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_rate, or_none, whole
 from refold.cluster._files import (
     Place,
+    Slice,
     Unit,
     absolute,
     attempted,
@@ -33,7 +34,7 @@ from refold.cluster._files import (
     open_source,
     place_of,
     replaced,
-    rows,
+    slices,
     stamp_of,
 )
 from refold.cluster._ray import LOCAL, connected, on_cluster
@@ -165,8 +166,10 @@ def encode(
     on: str = "auto",
     num_workers: int | None = None,
     id: str | None = None,  # noqa: A002
+    time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
+    time_gaps: bool = False,
     latent_steps: int | None = None,
     dtype: str = "float32",
     part_steps: int | None = None,
@@ -185,7 +188,8 @@ def encode(
         A fitted model, or its file. It must be the default model with LSTMs.
     source : path, URL, glob or list of them
         Parquet files, or folders of them, that all machines of the cluster can read, such as
-        ``"s3://bucket/folder"``. A row is a sequence, with a list for each feature.
+        ``"s3://bucket/folder"``. A row is a sequence, with a list for each feature, or a step; then
+        the rows of an id must be together.
     output : path or URL
         Folder for the parts, which all machines of the cluster can write to. It must be new, or the
         output of the same run.
@@ -196,7 +200,7 @@ def encode(
     num_workers : int, optional
         Number of parts that are computed at a time, each by a worker with one CPU. By default as
         many as the cluster has CPUs for.
-    id, columns, column_types
+    id, time, columns, column_types, time_gaps
         As in `refold.sequences.read`; by default the columns of the training data. Without a column
         of ids, the ids are row numbers, over all files in the order of their names.
     latent_steps : int, optional
@@ -220,7 +224,7 @@ def encode(
     ... )  # doctest: +SKIP
     """
     check_code_dtype(dtype)
-    options = TableOptions(id=id, columns=columns, column_types=column_types)
+    options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
     ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run("encode", model, source, output, options, settings, **ray)
@@ -235,8 +239,10 @@ def detect(
     on: str = "auto",
     num_workers: int | None = None,
     id: str | None = None,  # noqa: A002
+    time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
+    time_gaps: bool = False,
     part_steps: int | None = None,
     verbose: int = 1,
 ) -> RunSummary:
@@ -246,8 +252,8 @@ def detect(
     ----------
     model : Model, SequenceAutoencoder or path
         A fitted model with calibration sequences, or its file.
-    source, output, on, num_workers, id, columns, column_types, part_steps, verbose
-        As in `encode`.
+    source, output, on, num_workers, id, time, columns, column_types, time_gaps
+        As in `encode`, and so are ``part_steps`` and ``verbose``.
     alpha : float, default=0.01
         False-alarm rate among normal sequences.
 
@@ -261,7 +267,7 @@ def detect(
     --------
     >>> refold.cluster.detect("sines.refold", "sines", "anomalies")  # doctest: +SKIP
     """
-    options = TableOptions(id=id, columns=columns, column_types=column_types)
+    options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
     ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run("detect", model, source, output, options, settings, **ray)
@@ -280,6 +286,7 @@ class Run:
     options: TableOptions  # the roles of the columns, once it is planned
     # what the plan adds
     manifest_hash: str = ""
+    lists: bool = True  # a row is a sequence, and not a step
     text_ids: bool = False
 
 
@@ -417,6 +424,7 @@ def plan(
             run,
             options=opened.options,
             manifest_hash=hashlib.sha256(text.encode()).hexdigest(),
+            lists=opened.lists,
             text_ids=opened.files[0].id_type == "text",
         )
         return complete, find_units(opened)
@@ -493,7 +501,7 @@ def _content(place: Place) -> bytes:
 
 def write_part(run: Run, unit: Unit) -> WrittenPart | RefoldError:
     """Write the part of a unit if it is not there."""
-    return attempted(f"{unit.file} or {run.output}", lambda: _complete(run, unit))
+    return attempted(f"{unit.pieces[0].file} or {run.output}", lambda: _complete(run, unit))
 
 
 def _table_of_none(model: Model, run: Run) -> pa.Table:
@@ -554,27 +562,27 @@ def _write(run: Run, unit: Unit, place: Place) -> WrittenPart:
 def _tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[pa.Table]:
     """Yield results, and count them in the part; sequences that fail are counted, too."""
 
-    def attempt(first: int, table: pa.Table) -> Iterator[pa.Table]:
-        """Compute some rows; if that fails, each half, so that only wrong ones are left out."""
+    def attempt(piece: Slice) -> Iterator[pa.Table]:
+        """Compute a slice; if that fails, each half, so that only wrong sequences are left out."""
+        file, row = unit.find_row(piece.first)
         try:
-            sequences = from_file_table(table, unit.file, run.options)
+            sequences = from_file_table(piece.table, file, run.options)
             if run.options.id is None:
                 # the same ids as on one machine: rows of all files
-                numbers = np.arange(len(sequences)) + unit.rows_before + first
-                sequences = sequences.with_ids(numbers)
+                sequences = sequences.with_ids(np.arange(len(sequences)) + piece.first)
             results = _computed(model, run, sequences)
         except RefoldError as error:
-            if len(table) > 1:
-                middle = len(table) // 2
-                yield from attempt(first, table.slice(0, middle))
-                yield from attempt(first + middle, table.slice(middle))
+            if len(piece) > 1:
+                middle = len(piece) // 2
+                yield from attempt(piece.part(0, middle))
+                yield from attempt(piece.part(middle, len(piece)))
                 return
-            if isinstance(error, SchemaError) and first == unit.start:
+            if isinstance(error, SchemaError) and piece.first == unit.start:
                 # the columns are wrong, and not a sequence
-                raise type(error)(f"{unit.file}: {error.message.marked}") from error
+                raise type(error)(f"{file}: {error.message.marked}") from error
             part.num_failed += 1
             if len(part.failures) < MAX_FAILURES:
-                part.failures.append(Failure(unit.file, first, str(error)))
+                part.failures.append(Failure(file, row, str(error)))
             return
         part.num_sequences += len(results)
         part.num_steps += len(sequences.values)
@@ -586,8 +594,8 @@ def _tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[p
     columns = options.used if options.columns is not None else None
     max_steps = max(MIN_STEPS, SLICE_VALUES // model.schema.num_columns)
     max_rows = max(1, max_steps * (unit.stop - unit.start) // unit.steps)
-    for first, table in rows(place_of(unit.file), columns, max_rows, unit.start, unit.stop):
-        yield from attempt(first, table)
+    for piece in slices(unit, columns, max_rows, None if run.lists else options.id):
+        yield from attempt(piece)
 
 
 def _computed(model: Model, run: Run, sequences: Sequences) -> pa.Table:
@@ -626,12 +634,13 @@ def _model(output: str, model_hash: str) -> Model:
 
 
 def _check_unchanged(unit: Unit) -> None:
-    """Raise ``FileAccessError`` if the file of a unit is not the one that was opened."""
-    if stamp_of(place_of(unit.file).info()) != unit.stamp:
-        raise FileAccessError(
-            f"{unit.file} has changed since the run began. Restore it, or start again with a new "
-            "output folder."
-        )
+    """Raise ``FileAccessError`` if a file of a unit is not the one that was opened."""
+    for piece in unit.pieces:
+        if stamp_of(place_of(piece.file).info()) != piece.stamp:
+            raise FileAccessError(
+                f"{piece.file} has changed since the run began. Restore it, or start again with a "
+                "new output folder."
+            )
 
 
 def list_failures(run: Run, failures: list[Failure]) -> RefoldError | None:
