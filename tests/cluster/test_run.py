@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import refold
 from cluster_data import codes_in, long_table_of, table_of, written
+from refold.cli import main
 from refold.cluster import _files, _run
 from refold.errors import (
     DataError,
@@ -146,6 +147,18 @@ def test_row_groups_are_joined_or_cut(model, tmp_path):
         path, output = tmp_path / f"{rows}.parquet", tmp_path / f"codes{rows}"
         pq.write_table(table, path, row_group_size=rows)
         assert run("encode", model, path, output, part_steps=40).num_parts == num_parts
+
+
+def test_reconstructions_are_those_of_one_machine(
+    model, model_file, folder, sequences, tmp_path, capsys
+):
+    files = [str(model_file), str(folder), "-o", str(tmp_path / "back")]
+    assert main(["reconstruct", *files, "--clip", "--on", "auto"]) == 0
+    assert "Reconstructed 120 sequences in 3 parts" in capsys.readouterr().err
+    back = refold.sequences.read(tmp_path / "back")
+    assert back.ids.tolist() == [f"s{i}" for i in range(120)]
+    for one, expected in zip(back, model.reconstruct(sequences, clip=True), strict=True):
+        assert np.array_equal(one, expected)
 
 
 def test_detections_are_those_of_one_machine(model, sequences, tmp_path):

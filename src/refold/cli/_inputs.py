@@ -275,7 +275,7 @@ class Cluster:
 
     def run(
         self,
-        operation: str,  # "encode" or "detect"
+        operation: str,  # "encode", "reconstruct" or "detect"
         model: "refold.Model",
         data: str,
         output: str,

@@ -101,10 +101,15 @@ def reconstruct(
     output: options.DataOutput = "-",
     latent_steps: options.LatentSteps = None,
     reading: Reading = Reading(),
+    cluster: Cluster = Cluster(),
     clip: options.Clip = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
+    if cluster.on is not None:
+        loaded = load_model(model, latent_steps=latent_steps)
+        cluster.run("reconstruct", loaded, data, output, reading, {}, quiet=quiet, clip=clip)
+        return
     files = Files(data)
     target = files.output(output, data_formats())
     loaded = load_model(model, latent_steps=latent_steps)

@@ -1,4 +1,4 @@
-"""`encode` and `detect` on a cluster, and the tasks of a run: plan, write parts, finish."""
+"""`encode`, `reconstruct` and `detect` on a cluster, and their tasks: plan, write parts, finish."""
 
 import functools
 import hashlib
@@ -103,7 +103,7 @@ class RunSummary:
 
     Attributes
     ----------
-    operation : {"encode", "detect"}
+    operation : {"encode", "reconstruct", "detect"}
         What was done.
     output : str
         The output folder.
@@ -144,12 +144,12 @@ class RunSummary:
     num_anomalous: int | None = None
 
     def __str__(self) -> str:
-        done = "Encoded" if self.operation == "encode" else "Tested"
+        done = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
         parts = f"{self.num_parts} part{'s' * (self.num_parts != 1)}"
         if self.num_there:
             parts += f" ({self.num_there} of an earlier run)"
         text = (
-            f"{done} {self.num_sequences} sequences in {parts} in {self.output}: "
+            f"{done[self.operation]} {self.num_sequences} sequences in {parts} in {self.output}: "
             f"{self.num_steps} steps in {self.seconds:.1f} s by workers with at most "
             f"{self.memory / 1e6:.0f} MB of memory"
         )
@@ -230,6 +230,47 @@ def encode(
     return _run("encode", model, source, output, options, settings, **ray)
 
 
+def reconstruct(
+    model: ModelLike | str | os.PathLike[str],
+    source: Paths,
+    output: str | os.PathLike[str],
+    *,
+    on: str = "auto",
+    num_workers: int | None = None,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    column_types: ColumnTypes = None,
+    time_gaps: bool = False,
+    latent_steps: int | None = None,
+    clip: bool = False,
+    part_steps: int | None = None,
+    verbose: int = 1,
+) -> RunSummary:
+    """Encode the sequences of Parquet files and decode the codes on a Ray cluster.
+
+    Parameters
+    ----------
+    model, source, output, on, num_workers, id, time, columns, column_types, time_gaps, latent_steps
+        As in `encode`, and so are ``part_steps`` and ``verbose``.
+    clip : bool, default=False
+        Clip each numeric column to its range in the training data.
+
+    Returns
+    -------
+    RunSummary
+        The parts hold a row for each sequence, with a list for each column.
+
+    Examples
+    --------
+    >>> refold.cluster.reconstruct("sines.refold", "*.parquet", "back")  # doctest: +SKIP
+    """
+    options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    settings = {"clip": clip, "latent_steps": latent_steps}
+    ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
+    return _run("reconstruct", model, source, output, options, settings, **ray)
+
+
 def detect(
     model: ModelLike | str | os.PathLike[str],
     source: Paths,
@@ -278,7 +319,7 @@ class Run:
     """What all tasks of a run have in common, as plain values."""
 
     version: str  # of Refold
-    operation: str  # "encode" or "detect"
+    operation: str  # "encode", "reconstruct" or "detect"
     settings: dict[str, Any]
     id_name: str  # name of the column of ids in the parts
     output: str
@@ -607,9 +648,12 @@ def _computed(model: Model, run: Run, sequences: Sequences) -> pa.Table:
             # renaming drops the metadata
             named = table.rename_columns([run.id_name, "code"])
             return named.replace_schema_metadata(table.schema.metadata)
-        table = model.detect(sequences, settings["alpha"]).to_table(run.id_name)
-    # this column depends on all sequences
-    return table.drop_columns(["adjusted_p_value"])
+        if run.operation == "detect":
+            table = model.detect(sequences, settings["alpha"]).to_table(run.id_name)
+            # this column depends on all sequences
+            return table.drop_columns(["adjusted_p_value"])
+        decoded = model.reconstruct(sequences, clip=settings["clip"])
+    return Sequences.from_list(decoded, schema=model.schema, ids=ids).to_arrow(run.id_name)
 
 
 # A worker process computes many parts.
