@@ -1,10 +1,11 @@
 """``refold detect``, ``forecast``, ``stream`` and ``generate``: what a model says of sequences."""
 
+import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +20,7 @@ from refold.cli._outputs import (
     TABLE_FORMATS,
     Files,
     data_formats,
+    format_of,
     id_name,
     log,
     print_json,
@@ -35,6 +37,9 @@ _MIN_TO_COMPARE = 5
 # For a line about drift.
 _MIN_SEQUENCES = 50
 _MAX_P_VALUE = 0.001
+# Of the cells in a line of a table, and the words for a missing value.
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_MISSING = {"", "na", "n/a", "nan", "null", "none"}
 
 
 def detect(
@@ -257,27 +262,36 @@ def stream(
     every: options.Positive = 1,
     id_column: Annotated[options.Name, Parameter(name="--id")] = None,
     latent_steps: options.LatentSteps = None,
+    input_format: Annotated[
+        Literal["csv", "tsv", "jsonl"] | None, Parameter(name="--format", metavar="FORMAT")
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Read steps line by line, and write code, error and p-value so far.
 
-    A line of the input is JSON: an object with the values by column, or a list. Other columns than
-    those of the model are ignored. The output is one JSON object per line, which is written at
-    once.
+    A line of the input is JSON: an object with the values by column, or a list. In a CSV file, the
+    first line has the names of the columns. Other columns than those of the model are ignored. The
+    output is one JSON object per line, which is written at once.
 
     Args:
         data: File with a line for each step, or -.
         window: Encode only the last N steps. [default: all]
         every: Write a line only for every N-th step.
-        id_column: Key of the ids; each id is a stream of its own.
+        id_column: Column or key of the ids; each id is a stream of its own.
+        input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
     loaded, streams, count = load_model(model, latent_steps=latent_steps), {}, 0
+    delimiter = _DELIMITERS.get(input_format or format_of(data) or "jsonl")
+    values: Iterable[tuple[int, Any]] = enumerate(_lines(data), start=1)
+    if delimiter is not None:
+        texts = (line.decode("utf-8-sig") for line in _lines(data))
+        values = _csv_steps(csv.reader(texts, delimiter=delimiter), loaded.schema, id_column)
     try:
-        for number, line in enumerate(_lines(data), start=1):
-            if not line.strip():
+        for number, value in values:
+            if isinstance(value, bytes) and not value.strip():
                 continue
             try:
-                identity, step = _parse_step(line, loaded.schema, id_column)
+                identity, step = _parse_step(value, loaded.schema, id_column)
                 if identity not in streams:
                     streams[identity] = loaded.stream(window, every)
                 result = streams[identity].push([step])
@@ -302,12 +316,41 @@ def _lines(name: str) -> Iterator[bytes]:
         yield from file
 
 
+def _csv_steps(
+    rows: Any,  # of `csv.reader`; the first one has the names of the columns
+    schema: "refold.sequences.Schema",
+    id_column: str | None,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of the line and the named cells of each row."""
+    try:
+        names = [name.strip() for name in next(rows, [])]
+        features = [name for name in names if name != id_column]
+        is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*names}
+        if is_unnamed and len(features) == schema.num_columns:
+            # the model has no names of its own, so the columns are in its order
+            renamed = dict(zip(features, schema.names, strict=True))
+            names = [renamed.get(name, name) for name in names]
+        for row in filter(None, rows):
+            if len(row) != len(names):
+                raise FileFormatError(
+                    f"Line {rows.line_num} has {len(row)} cells, but the first has {len(names)}."
+                )
+            step: dict[str, Any] = dict(zip(names, map(str.strip, row), strict=True))
+            for name in {*step} - {id_column}:
+                step[name] = None if step[name].lower() in _MISSING else step[name]
+            yield rows.line_num, step
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise FileFormatError(
+            f"Line {rows.line_num} or the next one is not CSV in UTF-8: {error}."
+        ) from error
+
+
 def _parse_step(
-    line: bytes, schema: "refold.sequences.Schema", id_column: str | None
+    value: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> tuple[Any, Any]:
     """Return the id of a step, and the step: of named values, those of the model."""
     try:
-        value = json.loads(line)
+        value = json.loads(value) if isinstance(value, bytes) else value
     except (ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise FileFormatError(f"This is not JSON: {problem}. Expected one step.") from error
