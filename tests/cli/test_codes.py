@@ -17,7 +17,7 @@ import refold
 from refold.cli import _code_files, main
 from refold.cli._code_files import read_codes
 from refold.cli._outputs import Output
-from refold.errors import FileFormatError
+from refold.errors import FileFormatError, RefoldError
 from refold.sequences import Sequences, read, write
 from small_data import fits_without_epochs, untrained
 
@@ -75,6 +75,7 @@ def test_the_contents_of_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("fake.npz", "PK\x03\x04 and no more", "not a .npz file of codes"),
         ("fake.parquet", "PAR1 and no more", "not a .parquet file of codes"),
         ("other.csv", "a,b\n1,2\n", "names, separated by commas: id,code0.* Pass a file that"),
         ("excel.csv", "id;code0\n1;2\n", "excel.csv': The first line is 'id;code0'. Expected"),
@@ -83,13 +84,26 @@ def test_the_contents_of_files(tmp_path):
         ("words.jsonl", '\n{"code": ["a"]}\n', r"line 2: expected .* Got {\"code\": \[\"a\"\]}"),
         ("lists.jsonl", '{"code": [1]}\n[1, 2]\n', r"line 2: expected .* Got \[1, 2\]"),
         ("gap.jsonl", '{"code": [1]}\n{"id": 7, "code": [1]}\n', "Sequence 0 has no id"),
-        ("codes.txt", "1 2 3", "must end in .parquet, .csv, .jsonl or .npy"),
+        ("codes.txt", "1 2 3", "must end in .parquet, .csv, .jsonl, .npy or .npz"),
     ],
 )
 def test_other_text_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content.encode())
     with pytest.raises(FileFormatError, match=message):
         read_codes(tmp_path / name)
+
+
+def test_codes_in_arrays_with_names_are_read(tmp_path, sines):
+    path, model = tmp_path / "codes.npz", refold.load(sines / "sines.refold")
+    np.savez(path, code=CODES, id=TEXTS, model=np.array(model.hash))
+    codes, ids = read_codes(path, model=model)  # no warning
+    assert (codes.tolist(), ids.tolist()) == (CODES.tolist(), TEXTS.tolist())
+    np.savez(path, code=CODES, model=np.array("0" * 64))
+    with pytest.raises(RefoldError, match="codes of another model"):
+        read_codes(path, model=model)
+    np.savez(path, code=CODES, id=TEXTS[1:])
+    with pytest.raises(FileFormatError, match="Got 4 ids for 5"):
+        read_codes(path)
 
 
 # From sequences to codes and back

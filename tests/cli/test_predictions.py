@@ -211,7 +211,7 @@ def test_steps_as_csv(push, tmp_path):
         ("x0,a\n1\n", ["--format", "csv"], "Line 2 has 1 cells, but the first has 2."),
         ("a,b\n1,2\n", ["--format", "csv"], "Line 2: There is no column of the model, only 'a'"),
         ("x0\n\xff\n", ["--format", "csv"], "Line 1 or the next one is not CSV in UTF-8: 'utf-8"),
-        ("0.5\n", ["--format", "npz"], 'Invalid value "npz" for "--format"'),
+        ("0.5\n", ["--format", "npz"], 'Invalid value "npz" for --format. Choose from'),
         ('"\xff"\n', [], "Line 1: This is not JSON: 'utf-8' codec can't decode"),
     ],
 )

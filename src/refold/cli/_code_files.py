@@ -3,11 +3,13 @@
 Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
 latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An .npy
 file is an array without ids. The column of ids may have another name, that of the data. Parquet
-holds the hash of the model, too.
+holds the hash of the model, too. The arrays `code`, `id` and `model` of an .npz file are only read.
 """
 
 import csv
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -22,6 +24,7 @@ from refold._support.output import warn
 from refold.cli._outputs import CODE_FORMATS, Output, format_of, write_tables
 from refold.errors import FileFormatError, ParameterError, RefoldError
 from refold.sequences import (
+    MODEL_KEY,
     check_code_dtype,
     check_model,
     codes_from_arrow,
@@ -36,7 +39,7 @@ _BINARY_FORMATS = ("parquet", "npy")
 # What libraries raise for a damaged file, and for values that are no numbers.
 _DAMAGES = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError),
-    pa.ArrowException,
+    *(pa.ArrowException, zipfile.BadZipFile, zlib.error),
 )
 
 
@@ -48,9 +51,9 @@ def read_codes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read codes (n_sequences, latent_dim) and ids from a file in any of the formats."""
     name, chosen = str(path), format or format_of(path.name)
-    if chosen not in CODE_FORMATS:
+    if chosen not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
-            f"A code file must end in .parquet, .csv, .jsonl or .npy. Got {name!r}."
+            f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {name!r}."
         )
     try:
         table = _read(path, chosen)
@@ -85,6 +88,11 @@ def _read(path: Path, chosen: str) -> pa.Table:
             return pq.read_table(stream)
         if chosen == "npy":
             return codes_to_arrow(np.load(stream))
+        if chosen == "npz":
+            arrays = dict(np.load(stream))
+            about = {MODEL_KEY: str(arrays["model"])} if "model" in arrays else None
+            table = codes_to_arrow(arrays.get("code"), arrays.get("id"))
+            return table.replace_schema_metadata(about)
         return _read_csv(stream)
 
 

@@ -301,10 +301,10 @@ def stream(
             if result is not None:
                 facts = {} if id_column is None else {"id": identity}
                 print_json(facts | asdict(result) | {"code": result.code.tolist()})
-    except KeyboardInterrupt:
+        if not quiet:
+            log(f"Read {count} steps.")
+    except KeyboardInterrupt:  # in the last line, if Ctrl-C came just before the input ended
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {count} steps.") from None
-    if not quiet:
-        log(f"Read {count} steps.")
 
 
 def _lines(name: str) -> Iterator[bytes]:
@@ -317,11 +317,9 @@ def _lines(name: str) -> Iterator[bytes]:
 
 
 def _csv_steps(
-    rows: Any,  # of `csv.reader`; the first one has the names of the columns
-    schema: "refold.sequences.Schema",
-    id_column: str | None,
+    rows: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of the line and the named cells of each row."""
+    """Yield the line and the named cells of each row of a `csv.reader`; the first has the names."""
     try:
         names = [name.strip() for name in next(rows, [])]
         features = [name for name in names if name != id_column]

@@ -450,8 +450,7 @@ def slices(
                 continue
             if rest is not None:
                 # the next file may have integers instead of floats
-                both = [rest.table, table]
-                table = pa.concat_tables(both, promote_options="permissive")
+                table = pa.concat_tables([rest.table, table], promote_options="permissive")
                 first = rest.first
             ids = _as_text(table[id_name])
             begins = _new_ids(ids, pa.nulls(1, ids.type))
