@@ -321,7 +321,7 @@ def _csv_steps(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the line and the named cells of each row of a `csv.reader`; the first has the names."""
     try:
-        names = [name.strip() for name in next(rows, [])]
+        names: list[str] = [name.strip() for name in next(rows, [])]
         features = [name for name in names if name != id_column]
         is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*names}
         if is_unnamed and len(features) == schema.num_columns:
