@@ -30,15 +30,8 @@ from refold.evaluation import ForecastErrors, forecast_errors, nmse, pick_season
 from refold.sequences import Scaler, Sequences, as_sequences, split_at
 
 
-def storms() -> Split:
-    """Return synthetic tracks of storms."""
-    return _tracks(400, 0), _tracks(200, 1)
-
-
 def _tracks(count: int, seed: int) -> list[np.ndarray]:
-    """Return latitude, longitude and strength of moving things in steps of six hours."""
-    # They begin anywhere, move with a velocity that changes slowly, and end after 12 to 60 steps.
-    # Positions are rounded to a tenth of a degree.
+    """Draw tracks of moving things: latitude, longitude and strength in steps of six hours."""
     rng = np.random.default_rng(seed)
     series = []
     for steps in rng.integers(12, 61, count):
@@ -51,6 +44,11 @@ def _tracks(count: int, seed: int) -> list[np.ndarray]:
         strength = 5 * np.round((strength + 3 * rng.standard_normal(steps)) / 5)
         series.append(np.column_stack([np.round(position, 1), strength]).astype(np.float32))
     return series
+
+
+def storms() -> Split:
+    """Return synthetic tracks of storms."""
+    return _tracks(400, 0), _tracks(200, 1)
 
 
 def employment() -> Split:

@@ -15,12 +15,11 @@ def table_of(sequences, first=0):
     return pa.table({"id": ids, **columns}, pa.schema({"id": pa.string(), **types}))
 
 
-def long_table_of(sequences, first=0):
+def long_table_of(sequences):
     """Return a table with a row for each step."""
-    lengths = [len(one) for one in sequences]
+    ids = np.repeat(np.arange(len(sequences)), [len(one) for one in sequences])
+    times = np.concatenate([np.arange(len(one)) for one in sequences])
     steps = np.concatenate(sequences)
-    ids = np.repeat(first + np.arange(len(sequences)), lengths)
-    times = np.concatenate([np.arange(n) for n in lengths])
     return pa.table({"id": ids, "time": times, "x0": steps[:, 0], "x1": steps[:, 1]})
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from refold.cli._process import as_options
+from refold.cli._outputs import as_options
 from refold.errors import FileAccessError, Message, ParameterError, argument, spelled
 
 

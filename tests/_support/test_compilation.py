@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from forks import BELOW_KERAS, run_forked
-from refold._support.compilation import _BROKEN_CACHE, _evict
+from refold._support.compilation import _BROKEN_CACHE
 
 CODES = """
 import refold
@@ -57,13 +57,3 @@ def test_a_second_run_finds_what_the_first_compiled(ran):
     assert bool(kept) == KEEPS
     assert ran["second"] == ran["first"]
     assert ran["no folder"] == "None"
-
-
-def test_the_oldest_files_are_removed_from_a_full_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("refold._support.compilation._MAX_BYTES", 300)
-    for i in range(4):
-        path = tmp_path / f"{i}-cache"
-        path.write_bytes(bytes(100))
-        os.utime(path, (i, i))
-    _evict(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["3-cache"]

@@ -29,8 +29,3 @@ def test_the_lock_refuses_other_processes_until_they_end(tmp_path):
     with sole_training(path):
         pass
     assert list(tmp_path.iterdir()) == []
-
-
-def test_without_a_place_for_a_lock_file_nothing_is_checked(tmp_path):
-    with sole_training(tmp_path / "nowhere" / "model.checkpoint"), sole_training(None):
-        pass

@@ -8,22 +8,16 @@ import sys
 import pytest
 
 SCATTERED = """
-import resource
-import sys
-
+import resource, sys
 import numpy as np
-
 from refold._support.native_libraries import return_freed_memory
-
-if sys.argv[1] == "back":
-    return_freed_memory()
-
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
-
+if sys.argv[1] == "back":
+    return_freed_memory()
 np.ones(3_000_000)  # so that glibc learns to keep arrays of this size
 before = resident()
 blocks = [np.ones(2_000_000) for _ in range(10)]

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +36,6 @@ def kinds(tmp_path_factory):
     pq.write_table(labelled, folder / "labelled.parquet")
     steps = series.to_table().append_column("kind", pa.array(np.repeat(kind, 12)))
     csv_format.write_csv(steps, folder / "long.csv")
-    (folder / "lines.jsonl").write_text("\n".join(map(json.dumps, labelled.to_pylist())))
     (folder / "who.csv").write_text("id,who\n" + "".join(f"{i},w{i % 2}\n" for i in range(40)))
     return folder
 

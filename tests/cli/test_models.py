@@ -1,9 +1,6 @@
 """``refold info`` and ``export``."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -13,7 +10,7 @@ import pytest
 
 import refold
 from refold import kernels
-from refold.sequences import Column, Schema, read
+from refold.sequences import Column, read
 
 
 @pytest.fixture
@@ -36,14 +33,6 @@ def test_the_installation(run):
     assert facts["backend"] == shown["backend"] == "jax"
     assert facts["lstm_kernel"] == shown.get("lstm kernel") == kernels.variant()
     assert facts["why_no_lstm_kernel"] == shown.get("why no lstm kernel") == kernels.why_not()
-
-
-def test_facts_are_escaped_for_the_locale(model, tmp_path):
-    schema = Schema((Column("температура", "numeric"),))
-    replace(model, schema=schema).save(tmp_path / "m.refold")
-    command = [sys.executable, "-m", "refold", "info", str(tmp_path / "m.refold")]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "300"}
-    assert b"\\u0442" in subprocess.check_output(command, env=environment)
 
 
 def test_a_model_as_text_and_json(model, tmp_path, run, monkeypatch):

@@ -13,8 +13,7 @@ from importlib.metadata import version
 import pytest
 
 from refold.cli import main
-from refold.cli._app import _COMMANDS
-from refold.cli._process import run_command
+from refold.cli._app import _COMMANDS, run_command
 
 no_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
 COMMANDS = [command.__name__ for commands in _COMMANDS.values() for command in commands]
@@ -105,7 +104,7 @@ def test_ctrl_c_is_one_line(tmp_path):
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as started:
         deadline = time.monotonic() + 60
-        while not list((tmp_path / "temporary").rglob("input.csv")):
+        while not list((tmp_path / "temporary").rglob("standard input")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         started.send_signal(signal.SIGINT)

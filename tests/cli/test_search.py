@@ -40,9 +40,6 @@ def test_sequences_codes_and_ids_find_the_same(sines, index, tmp_path, run, rows
     run("encode", model, train, "-o", codes, "-q")
     again = rows("search", model, index, "--codes", codes, "-k", 3)
     assert [hit["query"] for hit in again] == [hit["query"] for hit in hits]
-    run("index", model, train, "-o", tmp_path / "c", "--distance", "code", "-q")
-    by_code = rows("search", model, tmp_path / "c", "--codes", codes, "-k", 3)
-    assert by_code == rows("search", model, tmp_path / "c", train, "-k", 3)
 
 
 def test_hits_with_a_condition_and_a_picture(sines, index, tmp_path, run):

@@ -36,21 +36,10 @@ def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
     np.testing.assert_array_equal(old.transform(data), new.transform(data))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--latent-dim", "9"], "--latent-dim 9 cannot change in further training"),
-        (["--variational"], "--variational cannot change in further training"),
-        (["--scale", "none"], "--scale none cannot change"),
-        (["--missing", "-9"], "--missing -9.0 cannot change"),
-    ],
-)
-def test_options_that_contradict_the_model_are_refused(
-    sines, shifted, tmp_path, run, options, message
-):
+def test_options_that_contradict_the_model_are_refused(sines, shifted, tmp_path, run):
     given = "fit", shifted, "--from", sines / "sines.refold", "-o", tmp_path / "new.refold"
-    *_, line = run(*given, *options, code=2).err.strip().splitlines()
-    assert line.startswith(f"Error: {message}")
+    *_, line = run(*given, "--missing", "-9", code=2).err.strip().splitlines()
+    assert line.startswith("Error: --missing -9.0 cannot change")
     assert "without --from" in line
     assert not (tmp_path / "new.refold").exists()
 
@@ -77,30 +66,16 @@ def test_a_curve_as_a_table_a_picture_and_json(data, tmp_path, run):
     assert "2 of 2: size 4" in shown.err
     assert shown.err.endswith(f"Wrote the figure to {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
-    shown = run("curve", data, "--sizes", "4", "--json", "--quiet", *SHORT)
-    assert json.loads(shown.out)["sizes"] == [4]
-    assert shown.err == ""
 
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
     interrupt_fits(monkeypatch, after=1)
     picture = tmp_path / "curve.svg"
-    shown = run("curve", data, "--sizes", "1,4,8", "-o", picture, "-q", *SHORT, code=130)
-    assert [row.split()[0] for row in shown.out.splitlines()[1:]] == ["1"]
+    shown = run("curve", data, "--sizes", "1,4,8", "-o", picture, "--json", "-q", *SHORT, code=130)
+    assert json.loads(shown.out)["sizes"] == [1]
     assert shown.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
     assert "<svg" in picture.read_text(encoding="utf-8")
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, run):
-    model, options = tmp_path / "curves.refold", [*SHORT, "--latent-steps", "0", "--no-refit"]
-    message = run("fit", data, "-o", model, "--latent-dim", "0.1", *options).err
-    size = refold.SequenceAutoencoder.load(model).latent_dim_
-    assert f"A code of {size} dimension" in message
-    assert "Trained on 50 sequences in " in message
-    assert message.count("Held out (5 sequences): NMSE ") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
 
 
 # Reasons why a model does not learn
@@ -118,8 +93,6 @@ def test_windows_and_options_for_reading(tmp_path, run):
     path = tmp_path / "log.csv"
     rows = [f"{name},{step},{step % 7 + (name == 'b')},7" for name in "ab" for step in range(12)]
     path.write_text("\n".join(["who,at,x,on", *rows]))
-    lines = run("doctor", path, "--id", "who", "--time", "at").out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["few-sequences", "constant-column"]
     options = "--id", "who", "--window", "12", "--columns", "x", "-q", "--json"
     diagnosis = json.loads(run("doctor", path, *options).out)
     assert [finding["name"] for finding in diagnosis["findings"]] == ["few-sequences"]

@@ -52,19 +52,6 @@ def test_the_command_encodes_on_a_cluster(
     assert np.array_equal(codes, model.encode(sequences))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ("--on auto -o codes --sort", "--sort cannot be used with --on"),
-        ("--on auto -o -", "--on needs named files"),
-        ("--workers 2", "--workers needs --on. Add --on CLUSTER."),
-    ],
-)
-def test_options_that_do_not_go_together(model_file, folder, capsys, options, message):
-    assert main(["encode", str(model_file), str(folder), *options.split()]) == 2
-    assert message in capsys.readouterr().err
-
-
 def test_an_address_has_a_port_and_answers():
     for on in ("somewhere", None):
         with pytest.raises(ParameterError, match=r"on must be an address .* Got"), connected(on):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import refold
-from refold.cli._process import as_options
+from refold.cli._outputs import as_options
 from refold.diagnosis import data_findings
 from refold.errors import DataError
 from refold.sequences import Sequences, windows

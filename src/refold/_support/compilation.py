@@ -21,7 +21,7 @@ _BROKEN_CACHE = (0, 8, 2), (0, 10, 2)
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 # Steps per batch from which YNNPACK is faster; the break-even lies between 1000 and 6000.
 _LARGE = 4096
-# Size limit of the cache. Above it, the oldest files are deleted until half of it is left.
+# Size limit of the cache, above which JAX deletes the files that were not used for longest.
 _MAX_BYTES = 200_000_000
 
 
@@ -61,12 +61,12 @@ def keep_compiled() -> None:
     folder = Path(platformdirs.user_cache_dir("refold", appauthor=False)) / "xla" / _machine()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _evict(folder)
     except OSError:
         return
     if not os.access(folder, os.W_OK):
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", _MAX_BYTES)
     # by default JAX keeps nothing that compiles in less than a second, as most of our functions do
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
@@ -79,16 +79,3 @@ def _machine() -> str:
         kept = (line for line in lines if line.startswith(("flags", "Features", "model name")))
         facts += sorted(set(kept))
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-
-
-def _evict(folder: Path) -> None:
-    """Delete the least recently used files if the cache is above its size limit."""
-    files = [(path, path.stat()) for path in folder.iterdir()]
-    size = sum(status.st_size for _, status in files)
-    if size <= _MAX_BYTES:
-        return
-    for path, status in sorted(files, key=lambda file: file[1].st_atime):
-        if size <= _MAX_BYTES // 2:
-            break
-        path.unlink(missing_ok=True)
-        size -= status.st_size

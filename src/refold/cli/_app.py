@@ -1,14 +1,21 @@
-"""The command line: its commands in the order of ``refold --help``, and `main`."""
+"""The command line: its commands in the order of ``refold --help``, and the process around one."""
 
+import contextlib
+import os
+import signal
 import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from inspect import cleandoc
+from typing import Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import UnknownOptionError
 
 import refold
 from refold._support.optional_imports import RefusingFinder, check_training_packages
-from refold.cli._process import run_command
+from refold.cli._outputs import as_options, log
 from refold.cli.codes import decode, encode, probe, reconstruct
 from refold.cli.examples import data, demo
 from refold.cli.models import export, info, serve
@@ -16,7 +23,7 @@ from refold.cli.pages import explore, report
 from refold.cli.predictions import detect, forecast, generate, stream
 from refold.cli.search import cluster, index, search
 from refold.cli.training import curve, doctor, fit
-from refold.errors import ParameterError
+from refold.errors import ParameterError, RefoldError
 
 _EXAMPLE = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
 # The headings of the help, which are the names of the modules: each command with its example.
@@ -59,6 +66,12 @@ _COMMANDS = {
 }
 # Commands that need the packages that a small installation does not have.
 _NEED_TRAINING_PACKAGES = (cluster, curve, demo, doctor, fit, probe, report)
+INTERRUPTION = "Stopped by Ctrl-C. Unfinished output was not written."
+
+USER_ERROR = 2
+INTERRUPTED = 130
+TERMINATED = 143
+PIPE_CLOSED = 1
 
 
 def _make_app() -> App:
@@ -138,3 +151,84 @@ def _call(arguments: list[str]) -> None:
     if command in _NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound.args, **bound.kwargs)
+
+
+# The process: exit codes, signals, standard output, one line for an error
+
+
+def run_command(command: Callable[[], None]) -> int:
+    """Run a command, and turn errors that the user can fix into one line and an exit code."""
+    # other exceptions are bugs and are not caught: a bug report needs the traceback
+    with warnings.catch_warnings(), _termination() as sigterm:
+        if not sys.warnoptions:
+            warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _show_warning
+        try:
+            with contextlib.suppress(AttributeError):  # closed, or not a file
+                stdout: Any = sys.stdout
+                stdout.reconfigure(errors="backslashreplace")  # what the locale lacks is escaped
+            command()
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, because Python would show an error as a traceback
+        except KeyboardInterrupt as stop:
+            text = as_options(stop.args[0]) if stop.args else INTERRUPTION
+            if sigterm:
+                log(text.replace("Ctrl-C", "SIGTERM"), label="Terminated", color="yellow")
+                return TERMINATED
+            log(text, label="Interrupted", color="yellow")
+            return INTERRUPTED
+        except BrokenPipeError:
+            _discard_output()
+            return PIPE_CLOSED
+        except (RefoldError, OSError) as error:
+            if not isinstance(error, RefoldError) and error.filename is None:
+                _discard_output()
+            log(_describe(error), label="Error", color="red")
+            return USER_ERROR
+    # a command that finishes after SIGTERM has reported what it left out
+    return TERMINATED if sigterm else 0
+
+
+def _discard_output() -> None:
+    """Prevent a second error about standard output when Python exits and flushes it."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        stdout: Any = sys.__stdout__
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+
+
+def _describe(error: RefoldError | OSError) -> str:
+    """Return what is wrong, or what happened to which file, and what to do."""
+    if isinstance(error, RefoldError):
+        return as_options(error.message)
+    if error.filename is None:
+        return f"{error.strerror or error}. The output is incomplete."
+    return f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    label = "Warning" if issubclass(category, UserWarning) else category.__name__
+    text = message.args[0] if isinstance(message, Warning) and message.args else message
+    log(as_options(text), label=label, color="yellow")
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[list[int]]:
+    """Treat SIGTERM as Ctrl-C, and record it in a list."""
+    received: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield received  # nothing to do elsewhere, or if SIGTERM is already handled or ignored
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        received.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)  # in training, stops at the end of a chunk
+        if not callable(interrupt):  # SIGINT is ignored, as in the background of a script
+            raise KeyboardInterrupt
+        interrupt(number, frame)
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

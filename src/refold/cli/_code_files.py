@@ -2,8 +2,8 @@
 
 Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
 latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An .npy
-file is an array without ids, and .npz has the arrays `code` and `id`. The column of ids may have
-another name, that of the data. Parquet and .npz hold the hash of the model, too.
+file is an array without ids. The column of ids may have another name, that of the data. Parquet
+holds the hash of the model, too. The arrays `code`, `id` and `model` of an .npz file are only read.
 """
 
 import csv
@@ -21,11 +21,10 @@ import pyarrow.parquet as pq
 
 import refold
 from refold._support.output import warn
-from refold.cli._outputs import CODE_FORMATS, format_of, write_tables
+from refold.cli._outputs import CODE_FORMATS, Output, format_of, write_tables
 from refold.errors import FileFormatError, ParameterError, RefoldError
 from refold.sequences import (
     MODEL_KEY,
-    atomic_writer,
     check_code_dtype,
     check_model,
     codes_from_arrow,
@@ -36,7 +35,7 @@ from refold.sequences import (
 )
 
 # Formats that can hold float16.
-_BINARY_FORMATS = ("parquet", "npy", "npz")
+_BINARY_FORMATS = ("parquet", "npy")
 # What libraries raise for a damaged file, and for values that are no numbers.
 _DAMAGES = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError),
@@ -48,10 +47,11 @@ def read_codes(
     path: Path,
     id: str | None = None,  # noqa: A002
     model: "refold.Model | None" = None,
+    format: str | None = None,  # noqa: A002
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read codes (n_sequences, latent_dim) and ids from a file in any of the formats."""
-    name, chosen = str(path), format_of(path.name)
-    if chosen not in CODE_FORMATS:
+    name, chosen = str(path), format or format_of(path.name)
+    if chosen not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
             f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {name!r}."
         )
@@ -76,7 +76,7 @@ def _read(path: Path, chosen: str) -> pa.Table:
     if chosen == "jsonl":
         records, rows = parse_jsonl(path.read_bytes(), repr(str(path)))
         for row, record in enumerate(records):
-            if not isinstance(record, dict) or not isinstance(record.get("code"), list):
+            if not isinstance(record, dict) or not _is_numbers(record.get("code")):
                 raise FileFormatError(
                     f"{str(path)!r}, {rows(row)}: expected an object such as "
                     f'{{"id": 3, "code": [0.1, -2.5]}}. Got {json.dumps(record)[:40]}.'
@@ -88,27 +88,35 @@ def _read(path: Path, chosen: str) -> pa.Table:
             return pq.read_table(stream)
         if chosen == "npy":
             return codes_to_arrow(np.load(stream))
-        if chosen == "csv":
-            return _read_csv(stream)
-        with np.load(stream) as loaded:
-            arrays = dict(loaded)
-    table = codes_to_arrow(arrays.get("code"), arrays.get("id"))
-    about = {MODEL_KEY: str(arrays["model"])} if "model" in arrays else None
-    return table.replace_schema_metadata(about)
+        if chosen == "npz":
+            arrays = dict(np.load(stream))
+            about = {MODEL_KEY: str(arrays["model"])} if "model" in arrays else None
+            table = codes_to_arrow(arrays.get("code"), arrays.get("id"))
+            return table.replace_schema_metadata(about)
+        return _read_csv(stream)
+
+
+def _is_numbers(code: object) -> bool:
+    return isinstance(code, list) and all(isinstance(value, int | float) for value in code)
 
 
 def _read_csv(stream: IO[bytes]) -> pa.Table:
     header = stream.readline().decode("utf-8-sig", "replace")
     names = next(csv.reader([header]), [])
+    if not any(map(_is_code, names)) or len({*names}) < len(names):
+        raise FileFormatError(
+            f"The first line is {header.strip()[:40]!r}. Expected different names, separated by "
+            "commas: id,code0,code1."
+        )
     # ids as text, because 007 and 7 are different ids
     texts = {name: pa.string() for name in names if not _is_code(name)}
     stream.seek(0)
     options = pyarrow.csv.ConvertOptions(column_types=texts)
     table = pyarrow.csv.read_csv(stream, convert_options=options)
     columns = {name: integers_from_text(table.column(name)) for name in texts}
-    if dimensions := sorted({*names} - {*texts}, key=lambda name: int(name[4:])):
-        values = [table.column(name).cast(pa.float32()).to_numpy() for name in dimensions]
-        columns["code"] = codes_to_arrow(np.column_stack(values))["code"]
+    dimensions = sorted({*names} - {*texts}, key=lambda name: int(name[4:]))
+    values = [table.column(name).cast(pa.float32()).to_numpy() for name in dimensions]
+    columns["code"] = codes_to_arrow(np.column_stack(values))["code"]
     return pa.table(columns)
 
 
@@ -131,36 +139,30 @@ def check_dtype(dtype: str, format_name: str) -> None:
     check_code_dtype(dtype)
     if dtype != "float32" and format_name not in _BINARY_FORMATS:
         raise ParameterError(
-            f"--dtype {dtype} needs an output in the format .parquet, .npy or .npz. Got "
-            f".{format_name}. Name such a file with -o, or set --output-format."
+            f"--dtype {dtype} needs an output in the format .parquet or .npy. Got "
+            f".{format_name}. Name such a file with -o."
         )
 
 
 def write_codes(
-    path: Path,
+    output: Output,
     blocks: Iterable[tuple[np.ndarray, np.ndarray]],  # codes and ids
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
     model: "refold.Model | None" = None,
 ) -> None:
-    """Write blocks of codes and ids atomically, in the format of the file suffix."""
-    chosen, id_name = format_of(path.name), "id" if id == "code" or _is_code(id) else id
+    """Write blocks of codes and ids."""
+    id_name = "id" if id == "code" or _is_code(id) else id
     tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in blocks)
-    if chosen in ("npy", "npz"):
-        # an array needs all codes in memory; the other formats take them block by block
-        table = pa.concat_tables(tables)
-        arrays = {"code": _array(table), "id": np.array(table["id"].to_pylist())}
-        if model is not None:
-            arrays["model"] = np.array(model.hash)
-        with atomic_writer(path) as stream:
-            if chosen == "npy":
-                np.save(stream, arrays["code"])
-            else:
-                np.savez(stream, **arrays)
-        return
-    named = (_in_columns(table, id_name, chosen) for table in tables)
-    # a dictionary makes floats larger
-    write_tables(path, named, use_dictionary=[id_name], compression="zstd")
+    with output.writing() as stream:
+        if output.format == "npy":
+            # an array needs all codes in memory; the other formats take them block by block
+            np.save(stream, _array(pa.concat_tables(tables)))
+            return
+        named = (_in_columns(table, id_name, output.format) for table in tables)
+        # a dictionary makes floats larger
+        parquet = {"use_dictionary": [id_name], "compression": "zstd"}
+        write_tables(stream, output.format, named, **parquet)
 
 
 def _array(table: pa.Table) -> np.ndarray:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -17,10 +17,8 @@ from refold._support.native_libraries import return_freed_memory
 from refold.cli import _options as options
 from refold.cli._outputs import (
     CODE_FORMATS,
-    MODEL_FORMATS,
     STREAM,
     Files,
-    check_format,
     check_named,
     format_of,
     log,
@@ -30,38 +28,25 @@ from refold.errors import DataError, ParameterError, RefoldError, SchemaError
 
 @contextmanager
 def readable(
-    name: str, format_name: str | None = None, formats: tuple[str, ...] | None = None
-) -> Iterator[Path]:
-    """Yield a path to an input whose suffix is that of its format."""
-    formats = formats or tuple(refold.sequences.FORMATS)
-    chosen = None if format_name is None else check_format(format_name, formats)
-    path = None if name == STREAM else refold.sequences.local_path(name)
-    if path is not None and chosen in {None, format_of(name)}:
-        yield path
+    name: str, format_name: str | None, formats: Iterable[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the path and the format of an input, as arguments of `refold.sequences.read`."""
+    if name != STREAM:
+        yield {"path": refold.sequences.local_path(name), "format": format_name}
         return
-    if chosen is None and len(formats) > 1:
+    if format_name is None:
         raise ParameterError(
             f"The format of standard input is unknown. Add --format {'|'.join(formats)}."
         )
-    if path is not None:
-        path.stat()  # raises an error with the name that the user gave
-    # a copy of standard input, or a link to a file whose suffix is another one
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
-        stand_in = Path(folder) / f"input.{chosen or ''.join(formats)}"  # the only one
-        if path is None:
-            with stand_in.open("wb") as target:
-                shutil.copyfileobj(standard_input(), target)
-        else:
-            try:
-                stand_in.symlink_to(path.absolute())
-            except OSError:  # the file system has no links, or Windows does not permit them
-                shutil.copyfile(path, stand_in)
+        path = Path(folder) / "standard input"
+        with path.open("wb") as target:
+            shutil.copyfileobj(standard_input(), target)
         try:
-            yield stand_in
+            yield {"path": path, "format": format_name}
         except RefoldError as error:
-            shown = "standard input" if path is None else name
-            text = error.message.marked.replace(repr(str(stand_in)), shown)
-            raise type(error)(text.replace(str(stand_in), shown)) from error
+            text = error.message.marked.replace(repr(str(path)), path.name)
+            raise type(error)(text.replace(str(path), path.name)) from error
 
 
 def standard_input() -> BinaryIO:
@@ -72,18 +57,17 @@ def standard_input() -> BinaryIO:
 
 
 def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
-    """Load a model from a file or standard input; ``latent_steps`` overrides its setting."""
-    with readable(name, formats=MODEL_FORMATS) as path:
-        model = refold.load(path)
+    """Load a model; ``latent_steps`` overrides its setting."""
+    model = refold.load(name)
     return model if latent_steps is None else model.with_latent_steps(latent_steps)
 
 
-def read_codes(name: str, input_format: str | None, model: "refold.Model") -> tuple[Any, Any]:
+def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any]:
     """Read codes (n_sequences, latent_dim) of a model, and their ids."""
     from refold.cli import _code_files
 
-    with readable(name, input_format, CODE_FORMATS) as path:
-        return _code_files.read_codes(path, model.schema.id_name, model)
+    with readable(name, format_name, CODE_FORMATS) as file:
+        return _code_files.read_codes(**file, id=model.schema.id_name, model=model)
 
 
 def require_in_memory(source: "refold.Sequences", name: str) -> Any:
@@ -102,8 +86,8 @@ class Reading:
     """How to read sequences: the columns of a table, and the format of the file.
 
     Args:
-        id_column: Column with the sequence ids.
-        time_column: Column with the times, which must ascend within a sequence; or add --sort.
+        id: Column with the sequence ids.
+        time: Column with the times, which must ascend within a sequence; or add --sort.
         columns: Columns to use as features, comma-separated. [default: all others]
         column_types: numeric, binary, categorical or count; or by column: page=categorical,x=count.
         unit: Steps of a .txt file: characters or words. [default: characters]
@@ -112,8 +96,8 @@ class Reading:
         time_gaps: Add the time since the previous step as a column, time_gap.
     """
 
-    id_column: Annotated[options.Name, Parameter(name="--id")] = None
-    time_column: Annotated[options.Name, Parameter(name="--time")] = None
+    id: options.Name = None
+    time: options.Name = None
     columns: options.Names = None
     column_types: options.ColumnTypes = None
     unit: Annotated[str | None, Parameter(metavar="UNIT")] = None
@@ -125,16 +109,8 @@ class Reading:
     @property
     def arguments(self) -> dict[str, Any]:
         """The options that are set, as arguments of `refold.sequences.read`."""
-        values: dict[str, Any] = {
-            "id": self.id_column,
-            "time": self.time_column,
-            "columns": self.columns,
-            "column_types": self.column_types,
-            "unit": self.unit,
-            "layout": self.layout,
-            "sort": self.sort,
-            "time_gaps": self.time_gaps,
-        }
+        names = [field.name for field in fields(Reading) if field.name != "input_format"]
+        values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if options.is_set(value)}
 
     @contextmanager
@@ -147,8 +123,8 @@ class Reading:
         left_out: str | None = None,  # column of labels, which is not a feature
     ) -> Iterator[Any]:
         """Open sequences: of a table for a model, only the columns that it was fitted on."""
-        with self._named(name, files) as path:
-            yield self._open(model, path, () if left_out is None else (left_out,))
+        with self._named(name, files) as file:
+            yield self._open(model, file, () if left_out is None else (left_out,))
 
     @contextmanager
     def described(
@@ -162,15 +138,15 @@ class Reading:
         """Open sequences and read columns with a value for each, from `labels` or the same file."""
         if columns:
             check_named("--label", name, labels)
-        with self._named(name, files) as path:
-            source = self._open(model, path, columns if labels is None else ())
+        with self._named(name, files) as file:
+            source = self._open(model, file, columns if labels is None else ())
             if labels is None and source.schema.id_name in columns:
                 raise SchemaError(
                     f"The label column {source.schema.id_name!r} is the id column. Choose another "
                     "one."
                 )
-            values = {column: self._labels(labels or path, column, source) for column in columns}
-            yield source, values
+            file = file if labels is None else {"path": labels}
+            yield source, {column: self._labels(file, column, source) for column in columns}
 
     def read(self, model: "refold.Model", name: str, files: Files) -> Any:
         """Read sequences for a model into memory, as `opened` does."""
@@ -191,47 +167,43 @@ class Reading:
         cut = windows.cut(series)
         return model.calibrate(series if cut is None else cut.sequences)
 
-    @contextmanager
-    def _named(self, name: str, files: Files) -> Iterator[Path]:
-        """Open one of the inputs; ``--format`` is that of standard input, if one of them is."""
-        has_suffix = format_of(name) in refold.sequences.FORMATS
-        is_for_other = has_suffix and STREAM in files.inputs
-        with readable(name, None if is_for_other else self.input_format) as path:
-            yield path
+    def _named(self, name: str, files: Files) -> Any:
+        """Name one of the inputs; ``--format`` is that of standard input, if one of them is."""
+        formats = refold.sequences.FORMATS
+        is_for_other = STREAM in files.inputs and format_of(name) in formats
+        return readable(name, None if is_for_other else self.input_format, formats)
 
-    def _open(self, model: "refold.Model | None", path: Path, labels: Sequence[str]) -> Any:
+    def _open(
+        self, model: "refold.Model | None", file: dict[str, Any], labels: Sequence[str]
+    ) -> Any:
         """Read a file with the options; data larger than memory are mapped."""
         if model is None:
-            sequences = refold.sequences.read(path, **self.arguments)
+            sequences = refold.sequences.read(**file, **self.arguments)
         else:
-            sequences = self._read_for(model.schema, path, labels)
+            sequences = self._read_for(model.schema, file, labels)
         if sequences.is_mapped:
             return_freed_memory()
         return sequences
 
     def _read_for(
-        self, schema: "refold.sequences.Schema", path: Path, labels: Sequence[str]
+        self, schema: "refold.sequences.Schema", file: dict[str, Any], labels: Sequence[str]
     ) -> Any:
         """Read a file with the options, and by default with the columns of the training data."""
-        present = _columns_of(path)
-        known = refold.sequences.FORMATS.get(
-            "parquet" if path.is_dir() else str(format_of(path.name))
-        )
-        features, chosen = list(schema.names), self.arguments
+        present, path = _columns_of(file), file["path"]
+        features, chosen = list(schema.names), file | self.arguments
         if schema.time_gaps and (self.time_gaps or (present and features[-1] not in present)):
             chosen["time_gaps"] = True
             features.pop()  # computed, and not in the file
-        if known and "unit" in known.read_options and schema.layout == "words":
+        if schema.layout == "words" and (file["format"] or format_of(path.name)) == "txt":
             chosen.setdefault("unit", "words")
         # by default, ids and times have their names in the training data, if the file has them
         keys: dict[str, Any] = {"id": schema.id_name, "time": schema.time_name}
         keys = {key: name for key, name in keys.items() if name is not None and key not in chosen}
 
-        has_names = bool(present) or (known is not None and known.is_table)
         is_default = refold.sequences.has_default_names(schema)
         if (
             self.layout != "wide"
-            and has_names
+            and (present or path.is_dir())
             and (not is_default or (labels and set(features) <= set(present)))
         ):
             chosen.setdefault("columns", features)
@@ -244,20 +216,21 @@ class Reading:
             chosen.setdefault("columns", others)
 
         try:
-            return refold.sequences.read(path, **chosen, **keys)
+            return refold.sequences.read(**chosen, **keys)
         except (SchemaError, ParameterError):  # this file has no such columns
             keys.pop("time", None)
             for fewer in (keys, {}):
                 with contextlib.suppress(SchemaError, ParameterError):
-                    return refold.sequences.read(path, **chosen, **fewer)
+                    return refold.sequences.read(**chosen, **fewer)
             raise
 
-    def _labels(self, path: str | Path, label: str, source: Any) -> Any:
+    def _labels(self, file: dict[str, Any], label: str, source: Any) -> Any:
         """Read labels, matched by ``--id`` or by the id column of the sequences."""
-        if self.id_column is None and source.schema.id_name is not None:
+        chosen = {**file, "label": label, "sequences": source}
+        if self.id is None and source.schema.id_name is not None:
             with contextlib.suppress(SchemaError):  # its id column may have another name
-                return refold.sequences.read_labels(path, label, source, id=source.schema.id_name)
-        return refold.sequences.read_labels(path, label, source, id=self.id_column)
+                return refold.sequences.read_labels(**chosen, id=source.schema.id_name)
+        return refold.sequences.read_labels(**chosen, id=self.id)
 
 
 @Parameter(name="*", group=options.PANELS["Tables"])
@@ -272,12 +245,12 @@ class TrainingData(Reading):
     missing: options.Floats = None
 
 
-def _columns_of(path: Path) -> list[str]:
+def _columns_of(file: dict[str, Any]) -> list[str]:
     """Return the column names of a file; an empty list if it has none or cannot be read."""
     import pyarrow as pa
 
     try:
-        return refold.sequences.column_names(path)
+        return refold.sequences.column_names(**file)
     except (RefoldError, OSError, ValueError, pa.ArrowException):
         return []  # reading the file raises the error
 
@@ -313,7 +286,8 @@ class Cluster:
         **settings: Any,
     ) -> None:
         """Run an operation on Parquet files; ``settings`` are its arguments."""
-        check_cluster(reading, ("id", "time", "columns", "column_types", "time_gaps"), refused)
+        taken = ("id", "time", "columns", "column_types", "time_gaps")
+        check_cluster(reading, taken, refused)
         check_named("--on", data, output)
         settings |= reading.arguments
         settings |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
@@ -332,6 +306,6 @@ class Cluster:
 
 
 def check_cluster(reading: Reading, taken: Iterable[str], refused: dict[str, Any]) -> None:
-    """Refuse options that work on one machine only: some, and those of reading but a few."""
+    """Refuse options that work on one machine only: some, and those of reading but `taken`."""
     others = {name: value for name, value in reading.arguments.items() if name not in taken}
     options.check_excludes("--on", others | refused | {"format": reading.input_format})

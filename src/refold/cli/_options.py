@@ -86,7 +86,7 @@ def _list(metavar: str, converter: Any = _separated, **settings: Any) -> Paramet
 # Arguments without a name.
 File = Annotated[str, _file()]
 OptionalFile = Annotated[str | None, _file()]
-ModelFile = Annotated[str, _file(help="Model file from `refold fit`, or -.")]
+ModelFile = Annotated[str, _file(help="Model file from `refold fit`.")]
 DataFile = Annotated[str, _file(help="File of sequences, or -.")]
 
 # Options that each command describes.
@@ -148,13 +148,6 @@ LabelFile = Annotated[str | None, _option("FILE", help="File with that column. [
 InputFormat = Annotated[
     str | None,
     _option("FORMAT", help="Format of the input, instead of its suffix.", name="--format"),
-]
-OutputFormat = Annotated[
-    str | None,
-    _option("FORMAT", help="Format of standard output. [default: that of --format, or jsonl]"),
-]
-TableFormat = Annotated[
-    str | None, _option("FORMAT", help="Format of standard output. [default: jsonl]")
 ]
 _CLUSTER = (
     "Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for that of "

@@ -1,5 +1,6 @@
 """What a command writes: lines, tables and JSON on the standard streams, and files."""
 
+import ast
 import json
 import os
 import sys
@@ -7,7 +8,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from rich.text import Text
 import refold
 from refold._support.optional_imports import optional
 from refold._support.output import write_all
-from refold.errors import ParameterError
+from refold.errors import Message, ParameterError
 
 STREAM = "-"
-CODE_FORMATS = ("parquet", "csv", "jsonl", "npy", "npz")
+CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
@@ -29,10 +29,8 @@ GRAPH_FORMATS = ("onnx",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
 # Formats of files that have no sequences.
 _OTHER_FORMATS = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *GRAPH_FORMATS}
-_CHUNK_BYTES = 1 << 20
-# For a line about drift.
-_MIN_SEQUENCES = 50
-_MAX_P_VALUE = 0.001
+# Options with another name than their argument.
+_OPTIONS = {"missing_values": "--missing", "n": "-n", "warm_start": "--from"}
 
 
 # Lines and tables
@@ -45,13 +43,29 @@ def log(message: str, *, label: str = "", color: str = "") -> None:
     Console(stderr=True, soft_wrap=True).print(head + line, highlight=False)
 
 
-def log_drift(drift: Any) -> None:
-    """Log a line if enough sequences differ significantly from the training data."""
-    if drift.num_sequences >= _MIN_SEQUENCES and drift.p_value <= _MAX_P_VALUE:
-        log(
-            f"Drift: these sequences differ from the training data ({drift}). Check them; "
-            "`refold fit DATA --from MODEL` trains the model further."
-        )
+def as_options(text: object) -> str:
+    """Return a message with its arguments as options."""
+    return text.spelled_with(_option) if isinstance(text, Message) else str(text)
+
+
+def _option(argument: str) -> str:
+    """Return the option of an argument: "scale='features'" is "--scale features"."""
+    name, _, value = argument.partition("=")
+    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    return option if value in ("", "True") else f"{option} {_value(value)}"
+
+
+def _value(text: str) -> str:
+    """Return a Python literal as users of the command line write it."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+    if isinstance(value, dict):
+        return ",".join(f"{key}={part}" for key, part in value.items())
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
 
 
 def print_line(text: str) -> None:
@@ -87,16 +101,6 @@ def format_of(name: str) -> str | None:
     return suffix if suffix in _OTHER_FORMATS else None
 
 
-def check_format(format_name: str, formats: Iterable[str]) -> str:
-    """Return the plain name of a format, which must be one of some: "csv" for ".CSV"."""
-    chosen = format_of(f"data.{format_name.lstrip('.')}")
-    if chosen is None or chosen not in formats:
-        raise ParameterError(
-            f"The format must be one of {', '.join(formats)}. Got {format_name!r}."
-        )
-    return chosen
-
-
 def data_formats() -> tuple[str, ...]:
     """Return the formats that sequences can be written to."""
     formats = refold.sequences.FORMATS.items()
@@ -125,26 +129,15 @@ class Files:
             raise ParameterError("Only one input can be standard input. Name a file for the other.")
         self._taken = {os.path.realpath(name) for name in self.inputs if name != STREAM}
 
-    def output(
-        self,
-        name: str,
-        formats: tuple[str, ...],
-        format_name: str | None = None,
-        *,
-        option: str | None = None,  # of an output that cannot be standard output
-        input_format: str | None = None,  # that of a conversion: standard output has it, too
-    ) -> "Output":
+    def output(self, name: str, formats: tuple[str, ...], *, option: str | None = None) -> "Output":
         """Check an output: its format, its folder, and that it overwrites nothing."""
-        if name == STREAM and option is not None:
-            raise ParameterError(f"{option} cannot be standard output. Name a file.")
         if name == STREAM:
-            default = "jsonl" if "jsonl" in formats else formats[0]
-            if input_format is not None and STREAM not in self.inputs:
-                same = format_of(f"data.{input_format.lstrip('.')}")
-                default = same if same in formats else default
-            chosen = check_format(format_name or default, formats)
-            _check_standard_output(chosen)
-            return Output(name, chosen, None)
+            # standard output is JSON lines
+            if option is not None or "jsonl" not in formats:
+                raise ParameterError(f"{option or '-o'} cannot be standard output. Name a file.")
+            if sys.stdout is None:
+                raise ParameterError("Standard output is closed. Name a file with -o.")
+            return Output(name, "jsonl", None)
 
         path, chosen = refold.sequences.local_path(name), format_of(name)
         known = refold.sequences.FORMATS.get(chosen or "")
@@ -172,17 +165,6 @@ class Files:
         return self.optional(option, name, PICTURE_FORMATS)
 
 
-def _check_standard_output(chosen: str) -> None:
-    """Check that standard output is open, and no terminal if the format is binary."""
-    if sys.stdout is None:
-        raise ParameterError("Standard output is closed. Name a file with -o.")
-    known = refold.sequences.FORMATS.get(chosen)
-    if sys.stdout.isatty() and (known is None or not known.is_text):
-        raise ParameterError(
-            f"The format {chosen} is binary and would garble the terminal. Name a file with -o."
-        )
-
-
 def _check_folder(path: Path) -> None:
     """Check that a file can be written where the path says."""
     problem = "it is a folder" if path.is_dir() else None
@@ -206,29 +188,23 @@ class Output:
     path: Path | None  # None: standard output
 
     @contextmanager
-    def writing(self) -> Iterator[Path]:
-        """Yield the path to write to; a temporary file is copied to standard output at the end."""
-        if self.path is not None:
-            yield self.path
+    def writing(self) -> Iterator[Any]:
+        """Yield a binary stream: of a file that appears when it is complete, or standard output."""
+        if self.path is None:
+            yield sys.stdout.buffer
             return
-        with tempfile.TemporaryDirectory(prefix="refold-") as folder:
-            made = Path(folder) / f"output.{self.format}"
-            yield made
-            with made.open("rb") as source:
-                # all bytes, even if standard output is unbuffered and takes only some per write
-                for chunk in iter(partial(source.read, _CHUNK_BYTES), b""):
-                    write_all(sys.stdout.buffer, chunk)
-            sys.stdout.flush()
+        with refold.sequences.atomic_writer(self.path) as stream:
+            yield stream
 
     def write_table(self, table: Any) -> None:
         """Write a `pyarrow.Table` as JSON lines, CSV or Parquet."""
-        with self.writing() as path:
-            write_tables(path, [table])
+        with self.writing() as stream:
+            write_tables(stream, self.format, [table])
 
     def write_picture(self, figure: Any) -> None:
         """Write a matplotlib figure."""
-        with self.writing() as path, refold.sequences.atomic_writer(path) as file:
-            figure.savefig(file, format=self.format, dpi=160)
+        with self.writing() as stream:
+            figure.savefig(stream, format=self.format, dpi=160)
 
     def write_sequences(
         self,
@@ -244,31 +220,32 @@ class Output:
         identity, time = id_name(schema), schema.time_name
         if time is None or time in {identity, *schema.names}:
             time = "time"
-        with self.writing() as path:
-            refold.sequences.write(sequences, path, id=identity, time=time)
+        place = self.path or sys.stdout.buffer
+        refold.sequences.write(sequences, place, id=identity, time=time, format=self.format)
         if not quiet and self.path is not None:
             log(f"Wrote {len(sequences)} sequences to {self.name}")
         return sequences
 
 
-def write_tables(path: Path, tables: Iterable[Any], **parquet: Any) -> None:
-    """Write tables with the same columns as one, in the format of the suffix."""
+def write_tables(
+    stream: Any, format_name: str | None, tables: Iterable[Any], **parquet: Any
+) -> None:
+    """Write tables with the same columns as one to a binary stream."""
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    chosen, writer = format_of(path.name), None
-    with refold.sequences.atomic_writer(path) as stream:
-        for table in tables:
-            if chosen == "jsonl":
-                stream.writelines(f"{json.dumps(row)}\n".encode() for row in table.to_pylist())
-                continue
-            if writer is None and chosen == "parquet":
-                writer = pq.ParquetWriter(stream, table.schema, **parquet)
-            elif writer is None:
-                writer = csv.CSVWriter(stream, table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
+    writer = None
+    for table in tables:
+        if format_name == "jsonl":
+            write_all(stream, "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode())
+            continue
+        if writer is None and format_name == "parquet":
+            writer = pq.ParquetWriter(stream, table.schema, **parquet)
+        elif writer is None:
+            writer = csv.CSVWriter(stream, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
 
 
 def id_name(schema: "refold.sequences.Schema", own: Sequence[str] = ()) -> str:

@@ -1,6 +1,5 @@
 """``refold encode``, ``decode``, ``reconstruct`` and ``probe``: codes, and what they hold."""
 
-import warnings
 from dataclasses import asdict
 from typing import Annotated
 
@@ -18,13 +17,9 @@ from refold.cli._outputs import (
     data_formats,
     id_name,
     log,
-    log_drift,
     print_json,
     print_table,
 )
-
-# Approximate number of sequences that are compared with the training data.
-_SAMPLE = 500
 
 
 def encode(
@@ -38,7 +33,6 @@ def encode(
     dtype: Annotated[str, Parameter(metavar="TYPE")] = "float32",
     reading: Reading = Reading(),
     cluster: Cluster = Cluster(),
-    output_format: options.OutputFormat = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences as codes, one row per sequence.
@@ -52,11 +46,11 @@ def encode(
 
     if cluster.on is not None:
         loaded = load_model(model, latent_steps=latent_steps)
-        refused = {"features": features, "output_format": output_format}
+        refused = {"features": features}
         cluster.run("encode", loaded, data, output, reading, refused, quiet=quiet, dtype=dtype)
         return
-    files, input_format = Files(model, data), reading.input_format
-    target = files.output(output, CODE_FORMATS, output_format, input_format=input_format)
+    files = Files(data)
+    target = files.output(output, CODE_FORMATS)
     check_dtype(dtype, target.format)
     loaded = load_model(model, latent_steps=latent_steps)
     with reading.opened(loaded, data, files) as source:
@@ -68,20 +62,10 @@ def encode(
         if features:
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        with target.writing() as path:
-            write_codes(path, blocks, id_name(source.schema), dtype, loaded)
-        if quiet:
-            return
-        if target.path is not None:
+        write_codes(target, blocks, id_name(source.schema), dtype, loaded)
+        if not quiet and target.path is not None:
             what = "rows of features" if features else "codes"
             log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
-        if loaded.reference is not None and len(source):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # the same as before
-                # the model stores codes without latent optimization
-                plain = loaded.with_latent_steps(0)
-                sample = plain.encode(source[:: max(1, len(source) // _SAMPLE)])
-            log_drift(loaded.code_drift(sample))
 
 
 def decode(
@@ -92,7 +76,6 @@ def decode(
     output: options.DataOutput = "-",
     lengths: options.Lengths = None,
     input_format: options.InputFormat = None,
-    output_format: options.OutputFormat = None,
     clip: options.Clip = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -101,8 +84,8 @@ def decode(
     Args:
         codes: File of codes, or -.
     """
-    files = Files(model, codes)
-    target = files.output(output, data_formats(), output_format, input_format=input_format)
+    files = Files(codes)
+    target = files.output(output, data_formats())
     loaded = load_model(model)
     values, ids = read_codes(codes, input_format, loaded)
     lengths = options.lengths_of(lengths, len(values))
@@ -119,18 +102,16 @@ def reconstruct(
     latent_steps: options.LatentSteps = None,
     reading: Reading = Reading(),
     cluster: Cluster = Cluster(),
-    output_format: options.OutputFormat = None,
     clip: options.Clip = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
     if cluster.on is not None:
         loaded = load_model(model, latent_steps=latent_steps)
-        refused = {"output_format": output_format}
-        cluster.run("reconstruct", loaded, data, output, reading, refused, quiet=quiet, clip=clip)
+        cluster.run("reconstruct", loaded, data, output, reading, {}, quiet=quiet, clip=clip)
         return
-    files, input_format = Files(model, data), reading.input_format
-    target = files.output(output, data_formats(), output_format, input_format=input_format)
+    files = Files(data)
+    target = files.output(output, data_formats())
     loaded = load_model(model, latent_steps=latent_steps)
     sequences = reading.read(loaded, data, files)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
@@ -161,7 +142,7 @@ def probe(
         label: Column of labels, one value per sequence.
         folds: Folds of the cross-validation.
     """
-    files = Files(model, data)
+    files = Files(data)
     loaded = load_model(model, latent_steps=latent_steps)
     with reading.described(loaded, data, files, [label], labels) as (source, columns):
         sequences = require_in_memory(source, data)

@@ -1,5 +1,6 @@
 """``refold data`` and ``demo``: data sets to try, and models of two of them on a page."""
 
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -39,7 +40,6 @@ def data(
     output: options.DataOutput = "-",
     num_sequences: Annotated[options.Count, Parameter(name="-n")] = None,
     seed: options.FixedSeed = 0,
-    output_format: Annotated[options.TableFormat, Parameter(name="--format")] = None,
     labels: Annotated[str | None, Parameter(metavar="TABLE")] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -51,13 +51,13 @@ def data(
         labels: File for the labels, one per sequence: the speakers of japanese-vowels.
     """
     if name is None:
-        if output != STREAM or (num_sequences, output_format, labels) != (None, None, None):
+        if output != STREAM or (num_sequences, labels) != (None, None):
             raise ParameterError(f"Name a data set to write: {', '.join(_DATA_SETS)}.")
         names = refold.datasets.names()
         print_table(("name", "description"), [(n, _DATA_SETS.get(n, "")) for n in names], left=2)
         return
     files = Files()
-    target = files.output(output, data_formats(), output_format)
+    target = files.output(output, data_formats())
     label_target = files.optional("--labels", labels, TABLE_FORMATS)
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if label_target is not None:
@@ -66,8 +66,7 @@ def data(
         column, values = refold.datasets.labels_of(name)
         ids = sequences.ids.tolist()
         label_target.write_table(pa.table({"id": ids, column: values[: len(ids)]}))
-    with target.writing() as path:
-        refold.sequences.write(sequences, path)
+    refold.sequences.write(sequences, target.path or sys.stdout.buffer, format=target.format)
     if not quiet and target.path is not None:
         log(f"Wrote {len(sequences)} sequences to {output}")
 
@@ -138,8 +137,8 @@ def demo(
         about = {"train": train, "seed": seed, "seconds": seconds, **texts, **colors}
         sections.append(section(model, held_out, **about, **settings))
     title = "Sequences, encoded and decoded"
-    with page.writing() as path:
-        write_page(path, sections, title=title, introduction=_INTRODUCTION, downloads=downloads)
+    texts = {"title": title, "introduction": _INTRODUCTION}
+    write_page(str(page.path), sections, downloads=downloads, **texts)
     rows = [
         (
             row.name,

@@ -1,7 +1,6 @@
 """``refold info``, ``export`` and ``serve``: facts of a model, and models for other programs."""
 
 import platform
-from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -9,22 +8,13 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.optional_imports import is_installed
-from refold._support.output import number_text
+from refold._support.output import columns_in_words, number_text
 from refold.cli import _options as options
 from refold.cli._inputs import load_model
-from refold.cli._outputs import (
-    GRAPH_FORMATS,
-    Files,
-    log,
-    print_json,
-    print_table,
-)
-
-_LIBRARIES = ("keras", "jax", "numpy")
-# Columns of a model whose names are shown.
-_MAX_NAMES = 12
+from refold.cli._outputs import GRAPH_FORMATS, Files, log, print_json, print_table
 
 _Bytes = Annotated[int | None, Parameter(metavar="BYTES")]
+_LIBRARIES = ("keras", "jax", "numpy")
 
 
 def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
@@ -33,13 +23,22 @@ def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = Fal
     Without MODEL, describe the installation: versions, device and LSTM kernel.
 
     Args:
-        model: Model file from `refold fit`, or -.
+        model: Model file from `refold fit`.
     """
-    facts = _installation() if model is None else _facts(load_model(model))
+    loaded = None if model is None else load_model(model)
+    facts = _installation() if loaded is None else _facts(loaded)
     if as_json:
         print_json(facts)
-    else:
-        print_table(("name", "value"), _texts(facts).items(), left=2)
+        return
+    rows = []
+    if loaded is not None:
+        rows.append(("columns", columns_in_words(loaded.schema)))
+        rows.append(("architecture", loaded.specification.architecture))
+    for name, value in facts.items():
+        if value is not None and not isinstance(value, list | dict):
+            text = number_text(value) if isinstance(value, float) else str(value)
+            rows.append((name.replace("_", " "), text))
+    print_table(("name", "value"), rows, left=2)
 
 
 def _installation() -> dict[str, Any]:
@@ -94,23 +93,6 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
     }
 
 
-def _texts(facts: dict[str, Any]) -> dict[str, str]:
-    """Return the facts, with the same names, as text for a terminal."""
-    texts = {}
-    if columns := facts.get("columns"):
-        names = [column["name"] for column in columns]
-        types = Counter(column["type"] for column in columns)
-        counts = ", ".join(f"{count} {name}" for name, count in types.items())
-        more = ", ..." if len(names) > _MAX_NAMES else ""
-        texts["columns"] = f"{counts}: {', '.join(names[:_MAX_NAMES])}{more}"
-        texts["architecture"] = str(facts["parameters"].get("architecture"))
-    for name, value in facts.items():
-        if value is not None and not isinstance(value, list | dict):
-            text = number_text(value) if isinstance(value, float) else str(value)
-            texts[name.replace("_", " ")] = text
-    return texts
-
-
 def export(
     model: options.ModelFile,
     /,
@@ -123,14 +105,15 @@ def export(
     """Write the encoder, the decoder or the forecaster as an ONNX file, for other languages.
 
     Args:
-        output: File to write (.onnx), or -.
+        output: File to write: .onnx.
         part: Part of the model to write.
         category_indices: Take categories as indices, not as text.
     """
-    target = Files(model).output(output, GRAPH_FORMATS)
+    target = Files().output(output, GRAPH_FORMATS)
     loaded = load_model(model)
-    with target.writing() as path:
-        exported = refold.export.to_onnx(loaded, path, part, category_indices=category_indices)
+    exported = refold.export.to_onnx(
+        loaded, str(target.path), part, category_indices=category_indices
+    )
     if quiet:
         return
     what = "codes" if part == "encoder" else "values"

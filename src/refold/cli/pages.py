@@ -42,7 +42,7 @@ def report(
         train: Training data, to fit PCA on, if DATA is other data. [default: cross-fit on DATA]
         max_sequences: Sequences to show, drawn at random if there are more.
     """
-    files = Files(model, data, train)
+    files = Files(data, train)
     target = files.output(output, PAGE_FORMATS, option="--output")
     from refold.report import check_packages
     from refold.report import report as write_report
@@ -56,11 +56,11 @@ def report(
     if train is not None:
         left_out = label if labels is None else None
         others = reading.opened(loaded, train, files, left_out=left_out)
-    with described as (source, values), others as fitted_on, target.writing() as path:
+    with described as (source, values), others as fitted_on:
         result = write_report(
             loaded,
             source,
-            path,
+            str(target.path),
             labels=None if label is None else values[label],
             label_name=label,
             train=fitted_on,
@@ -116,7 +116,7 @@ def explore(
         max_sequences: Sequences to show, drawn at random. [default: all, or 100,000 with --export]
         umap: Put a UMAP map into the page of --export, too.
     """
-    files = Files(model, data, codes, labels)
+    files = Files(data, codes, labels)
     target = files.optional("--export", export, PAGE_FORMATS)
     from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
@@ -144,8 +144,7 @@ def explore(
             log(f"Showing {max_sequences} of {whole} sequences, drawn at random.")
     atlas = Atlas(loaded, sequences, codes=values, fields=fields, num_clusters=num_clusters)
     if target is not None:
-        with target.writing() as path:
-            size = export_page(atlas, path, name=Path(model).stem, umap=umap)
+        size = export_page(atlas, str(target.path), name=Path(model).stem, umap=umap)
         if not quiet:
             log(f"{export} has {size / 1e6:.1f} MB. Open it in a browser.")
         return

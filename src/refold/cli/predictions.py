@@ -1,12 +1,11 @@
 """``refold detect``, ``forecast``, ``stream`` and ``generate``: what a model says of sequences."""
 
-import contextlib
 import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -20,16 +19,14 @@ from refold.cli._outputs import (
     STREAM,
     TABLE_FORMATS,
     Files,
-    check_format,
     data_formats,
     format_of,
     id_name,
     log,
-    log_drift,
     print_json,
     print_line,
 )
-from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError, argument
+from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaError
 
 # Columns of the tables of `refold detect`.
 _COLUMNS = (
@@ -37,9 +34,11 @@ _COLUMNS = (
     *("anomalous", "step", "column"),
 )
 _MIN_TO_COMPARE = 5
-# Formats of a stream of steps, with the delimiters of their cells.
-_DELIMITERS = {"jsonl": "", "csv": ",", "tsv": "\t"}
-# Cells of a stream as CSV that mean a missing value.
+# For a line about drift.
+_MIN_SEQUENCES = 50
+_MAX_P_VALUE = 0.001
+# Of the cells in a line of a table, and the words for a missing value.
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 
 
@@ -56,7 +55,6 @@ def detect(
     windows: options.WindowOptions = options.WindowOptions(),
     reading: Reading = Reading(),
     cluster: Cluster = Cluster(),
-    output_format: options.TableFormat = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Compute anomaly scores and p-values of sequences.
@@ -68,14 +66,13 @@ def detect(
         picture: Image file for the most anomalous sequence, its anomalous steps shaded:
             .png or .svg.
     """
-    files = Files(model, data, normal)
+    files = Files(data, normal)
     if cluster.on is not None:
         loaded = reading.calibrated(load_model(model), normal, files)
         refused = {"steps": steps, "picture": picture, "window": windows.window}
-        refused["output_format"] = output_format
         cluster.run("detect", loaded, data, output, reading, refused, quiet=quiet, alpha=alpha)
         return
-    target = files.output(output, TABLE_FORMATS, output_format)
+    target = files.output(output, TABLE_FORMATS)
     step_target = files.optional("--steps", steps, TABLE_FORMATS)
     picture_target = files.picture(picture)
     import numpy as np
@@ -111,27 +108,29 @@ def detect(
         picture_target.write_picture(axes.figure)
     if not quiet:
         _log_anomalies(anomalies, "sequences" if cut is None else "windows", loaded.num_calibrated)
-        if cut is None and anomalies.drift is not None:
-            log_drift(anomalies.drift)
+        drift = None if cut is not None else anomalies.drift
+        if (
+            drift is not None
+            and drift.num_sequences >= _MIN_SEQUENCES
+            and drift.p_value <= _MAX_P_VALUE
+        ):
+            log(
+                f"Drift: these sequences differ from the training data ({drift}). Check them; "
+                "`refold fit DATA --from MODEL` trains the model further."
+            )
 
 
 def _log_anomalies(anomalies: Any, noun: str, num_normal: int) -> None:
-    count = len(anomalies.scores)
-    expected = short_number(anomalies.alpha * count)
+    count, needed = len(anomalies.scores), math.ceil(len(anomalies.scores) / anomalies.alpha) - 1
     line = (
         f"{int(anomalies.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate "
-        f"of {anomalies.alpha:g} (if all were normal, at most {expected} on average). "
+        f"of {anomalies.alpha:g} (if all were normal, at most "
+        f"{short_number(anomalies.alpha * count)} on average). "
+        f"{int(anomalies.discoveries.sum())} remain anomalous after correction for multiple testing"
     )
-    if num_normal + 1 < count / anomalies.alpha and not anomalies.discoveries.any():
-        line += (
-            f"To find a single anomaly among {count} after correction for multiple testing, the "
-            f"model needs {math.ceil(count / anomalies.alpha) - 1} normal {noun}. It has "
-            f"{num_normal}."
-        )
-    else:
-        num_discoveries = int(anomalies.discoveries.sum())
-        line += f"{num_discoveries} remain anomalous after correction for multiple testing."
-    log(line)
+    if num_normal < needed:
+        line += f": to find a single one, it needs {needed} normal {noun}, not {num_normal}"
+    log(f"{line}.")
 
 
 def forecast(
@@ -147,7 +146,6 @@ def forecast(
     season: options.Count = None,
     picture: options.Picture = None,
     reading: Reading = Reading(),
-    output_format: options.TableFormat = None,
     clip: options.Clip = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -165,14 +163,14 @@ def forecast(
         picture: Image file for the first sequence: .png or .svg.
         as_json: Print the errors of --evaluate, also by column and step, as one JSON object.
     """
-    files = Files(model, data, normal)
+    files = Files(data, normal)
     options.check_needs("--season", season, "--evaluate", evaluate)
     options.check_needs("--json", as_json, "--evaluate", evaluate)
     if evaluate:
-        unused = {"output": None if output == STREAM else output, "output_format": output_format}
-        unused |= {"picture": picture, "alpha": alpha, "normal": normal, "clip": clip}
+        unused = {"output": None if output == STREAM else output, "picture": picture}
+        unused |= {"alpha": alpha, "normal": normal, "clip": clip}
         options.check_excludes("--evaluate, which writes no forecast", unused)
-    target = files.output(output, TABLE_FORMATS, output_format)
+    target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture(picture)
     loaded = reading.calibrated(load_model(model), normal, files)
     series = reading.read(loaded, data, files)
@@ -212,7 +210,6 @@ def generate(
     compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
     seed: options.Seed = None,
     reading: Reading = Reading(),
-    output_format: options.TableFormat = None,
     clip: options.Clip = True,
     quiet: options.Quiet = False,
 ) -> None:
@@ -223,8 +220,8 @@ def generate(
         temperature: Sampling temperature of categories; 0 takes the most likely.
         compare: Real sequences to compare the new ones with.
     """
-    files = Files(model, compare)
-    target = files.output(output, data_formats(), output_format)
+    files = Files(compare)
+    target = files.output(output, data_formats())
     if compare is not None and number < _MIN_TO_COMPARE:
         raise ParameterError(f"--compare needs at least -n {_MIN_TO_COMPARE}. Got {number}.")
     loaded, real = load_model(model), None
@@ -240,36 +237,12 @@ def generate(
     )
     sequences = target.write_sequences(drawn, loaded.schema, quiet=quiet)
     if real is not None:
-        back = refold.sequences.Sequences.from_list(
-            loaded.reconstruct(real, clip=clip), schema=loaded.schema
-        )
-        _compare(real, back, sequences, seed or 0)
-
-
-def _compare(
-    real: "refold.Sequences", back: "refold.Sequences", new: "refold.Sequences", seed: int
-) -> None:
-    """Log how the new sequences compare with real ones and with their reconstructions."""
-    comparison = refold.evaluation.compare(real, new, seed=seed)
-    if comparison.unseen is not None and comparison.unseen_real is not None:
-        sizes = ", ".join(map(str, refold.evaluation.NGRAM_SIZES))
-        ours, theirs = (
-            ", ".join(f"{100 * share:.1f}" for share in shares)
-            for shares in (comparison.unseen, comparison.unseen_real)
-        )
+        comparison = refold.evaluation.compare(real, sequences, seed=seed or 0)
         log(
-            f"N-grams (n = {sizes}) that do not occur in one half of the real sequences: {ours} % "
-            f"in the new sequences, {theirs} % in the other half of the real ones."
+            "A classifier separates new from real sequences with "
+            f"{100 * comparison.two_sample_test:.0f} % accuracy (chance: 50 %). Verdict: "
+            f"{comparison.verdict}."
         )
-    from_back = refold.evaluation.compare(back, new, seed=seed).two_sample_test
-    line = (
-        "A classifier separates new from real sequences with "
-        f"{100 * comparison.two_sample_test:.0f} % accuracy, and from reconstructions with "
-        f"{100 * from_back:.0f} % (chance: 50 %)"
-    )
-    if not real.schema.numeric.any():
-        line += f"; {100 * refold.evaluation.copies(new, real):.1f} % are copies of real ones"
-    log(f"{line}. Verdict: {comparison.verdict}.")
 
 
 def stream(
@@ -281,32 +254,36 @@ def stream(
     every: options.Positive = 1,
     id_column: Annotated[options.Name, Parameter(name="--id")] = None,
     latent_steps: options.LatentSteps = None,
-    input_format: options.InputFormat = None,
+    input_format: Annotated[
+        Literal["csv", "tsv", "jsonl"] | None, Parameter(name="--format", metavar="FORMAT")
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Read steps line by line, and write code, error and p-value so far.
 
-    The output is one JSON object per line, which is written at once. In a CSV file, the first line
-    has the names of the columns. A JSON line is an object or a list. Other columns than those of
-    the model are ignored.
+    A line of the input is JSON: an object with the values by column, or a list. In a CSV file, the
+    first line has the names of the columns. Other columns than those of the model are ignored. The
+    output is one JSON object per line, which is written at once.
 
     Args:
         data: File with a line for each step, or -.
         window: Encode only the last N steps. [default: all]
         every: Write a line only for every N-th step.
-        id_column: Column with ids; each id is a stream of its own.
+        id_column: Column or key of the ids; each id is a stream of its own.
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]
     """
-    Files(model, data)  # at most one is standard input
-    chosen = check_format(input_format or format_of(data) or "jsonl", _DELIMITERS)
     loaded, streams, count = load_model(model, latent_steps=latent_steps), {}, 0
-    values, schema = _json_lines(_lines(data)), loaded.schema
-    if chosen != "jsonl":
-        values = _csv_rows(_lines(data), _DELIMITERS[chosen], schema, id_column)
+    delimiter = _DELIMITERS.get(input_format or format_of(data) or "jsonl")
+    values: Iterable[tuple[int, Any]] = enumerate(_lines(data), start=1)
+    if delimiter is not None:
+        texts = (line.decode("utf-8-sig") for line in _lines(data))
+        values = _csv_steps(csv.reader(texts, delimiter=delimiter), loaded.schema, id_column)
     try:
         for number, value in values:
+            if isinstance(value, bytes) and not value.strip():
+                continue
             try:
-                identity, step = _identified(value, schema, id_column)
+                identity, step = _parse_step(value, loaded.schema, id_column)
                 if identity not in streams:
                     streams[identity] = loaded.stream(window, every)
                 result = streams[identity].push([step])
@@ -316,85 +293,57 @@ def stream(
             if result is not None:
                 facts = {} if id_column is None else {"id": identity}
                 print_json(facts | asdict(result) | {"code": result.code.tolist()})
-    except KeyboardInterrupt:
+        if not quiet:
+            log(f"Read {count} steps.")
+    except KeyboardInterrupt:  # in the last line, if Ctrl-C came just before the input ended
         raise KeyboardInterrupt(f"Stopped by Ctrl-C after {count} steps.") from None
-    if not quiet:
-        log(f"Read {count} steps.")
 
 
-def _lines(name: str) -> Iterator[str]:
+def _lines(name: str) -> Iterator[bytes]:
     """Yield the lines of a file or of standard input, each as soon as it is there."""
-    is_stream = name == STREAM
-    file = standard_input() if is_stream else refold.sequences.local_path(name).open("rb")
-    with contextlib.nullcontext(file) if is_stream else file as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise FileFormatError(f"Line {number} is not UTF-8. Write it as UTF-8.") from error
+    if name == STREAM:
+        yield from standard_input()
+        return
+    with refold.sequences.local_path(name).open("rb") as file:
+        yield from file
 
 
-def _json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
-    """Yield the number and the value of each line that is not blank."""
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise FileFormatError(
-                    f"Line {number} is not JSON: {' '.join(str(error).split())}. Expected one "
-                    f"step, or {argument(format='csv')}."
-                ) from error
-
-
-def _csv_rows(
-    lines: Iterable[str], delimiter: str, schema: "refold.sequences.Schema", id_column: str | None
+def _csv_steps(
+    rows: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of the line and the named cells of each row."""
-    reader = csv.reader(lines, delimiter=delimiter)
-    rows = _read_rows(reader)
-    header = [name.strip() for name in next(rows, [])]
-    features = [name for name in header if name != id_column]
-    is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*header}
-    if is_unnamed and len(features) == schema.num_columns:
-        # the model has no names of its own, so the columns are in its order
-        renamed = dict(zip(features, schema.names, strict=True))
-        header = [renamed.get(name, name) for name in header]
-    for name in [*_names(schema, header), *([] if id_column is None else [id_column])]:
-        if name not in header:
-            raise SchemaError(
-                f"The first line has no column {name!r}. It has {_listed(header)}. Begin with the "
-                "names of the columns."
-            )
-    for row in filter(None, rows):
-        if len(row) != len(header):
-            raise FileFormatError(
-                f"Line {reader.line_num} has {len(row)} cells, but the first line has "
-                f"{len(header)}."
-            )
-        cells: dict[str, Any] = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
-        for name, cell in cells.items():
-            if name != id_column and cell.lower() in _MISSING:
-                cells[name] = None
-        yield reader.line_num, cells
+    """Yield the line and the named cells of each row of a `csv.reader`; the first has the names."""
+    try:
+        names: list[str] = [name.strip() for name in next(rows, [])]
+        features = [name for name in names if name != id_column]
+        is_unnamed = refold.sequences.has_default_names(schema) and not {*schema.names} <= {*names}
+        if is_unnamed and len(features) == schema.num_columns:
+            # the model has no names of its own, so the columns are in its order
+            renamed = dict(zip(features, schema.names, strict=True))
+            names = [renamed.get(name, name) for name in names]
+        for row in filter(None, rows):
+            if len(row) != len(names):
+                raise FileFormatError(
+                    f"Line {rows.line_num} has {len(row)} cells, but the first has {len(names)}."
+                )
+            step: dict[str, Any] = dict(zip(names, map(str.strip, row), strict=True))
+            for name in {*step} - {id_column}:
+                step[name] = None if step[name].lower() in _MISSING else step[name]
+            yield rows.line_num, step
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise FileFormatError(
+            f"Line {rows.line_num} or the next one is not CSV in UTF-8: {error}."
+        ) from error
 
 
-def _read_rows(reader: Any) -> Iterator[list[str]]:
-    """Yield the rows of a CSV reader."""
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise FileFormatError(f"Line {reader.line_num} is not CSV ({error}).") from error
-        if row is None:
-            return
-        yield row
-
-
-def _identified(
+def _parse_step(
     value: Any, schema: "refold.sequences.Schema", id_column: str | None
 ) -> tuple[Any, Any]:
     """Return the id of a step, and the step: of named values, those of the model."""
+    try:
+        value = json.loads(value) if isinstance(value, bytes) else value
+    except (ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise FileFormatError(f"This is not JSON: {problem}. Expected one step.") from error
     identity = None
     if id_column is not None:
         identity = value.get(id_column) if isinstance(value, dict) else None
@@ -404,22 +353,13 @@ def _identified(
             )
     if not isinstance(value, dict):
         return identity, value
-    step = {name: value[name] for name in _names(schema, value) if name in value}
+    names = list(schema.names)
+    if schema.time_gaps and names[-1] not in value:
+        names[-1] = schema.time_name or "time"  # the model computes gaps from times
+    step = {name: value[name] for name in names if name in value}
     if not step:
+        present, expected = (", ".join(map(repr, [*all_][:10])) for all_ in (value, schema.names))
         raise SchemaError(
-            f"There is no column of the model, only {_listed(value)}. Expected "
-            f"{_listed(schema.names)}."
+            f"There is no column of the model, only {present or 'nothing'}. Expected {expected}."
         )
     return identity, step
-
-
-def _names(schema: "refold.sequences.Schema", present: Iterable[str]) -> list[str]:
-    """Return the columns to read: those of the model, or times from which it computes gaps."""
-    names = list(schema.names)
-    if schema.time_gaps and names[-1] not in present:
-        names[-1] = schema.time_name or "time"
-    return names
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, [*names][:10])) or "nothing"

@@ -50,7 +50,7 @@ def index(
         distance: What distances are measured on: features of the sequences, or the code.
     """
     check_only_one("DATA to add, or ids with --remove", data, remove)
-    files = Files(model, data)
+    files = Files(data)
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
         opened = refold.search.Index.open(output, loaded, verbose=verbose)
@@ -93,7 +93,6 @@ def search(
     picture: options.Picture = None,
     latent_steps: options.LatentSteps = None,
     reading: Reading = Reading(),
-    output_format: options.TableFormat = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Find the nearest sequences in an index.
@@ -109,8 +108,8 @@ def search(
         picture: Image file for the first query under its hits: .png or .svg.
     """
     check_only_one("DATA, --like ids or --codes to search for", data, ids, codes)
-    files = Files(model, data, codes)
-    target = files.output(output, TABLE_FORMATS, output_format)
+    files = Files(data, codes)
+    target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture(picture)
     loaded = load_model(model, latent_steps=latent_steps)
     opened = refold.search.Index.open(index, loaded, verbose=int(not quiet))
@@ -151,7 +150,6 @@ def cluster(
     seed: options.Seed = None,
     latent_steps: options.LatentSteps = None,
     reading: Reading = Reading(),
-    output_format: options.TableFormat = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Find clusters of similar sequences.
@@ -167,8 +165,8 @@ def cluster(
         picture: Image file for a map of the clusters: .png or .svg.
     """
     check_only_one("DATA or --index", data, index)
-    files = Files(model, data)
-    target = files.output(output, TABLE_FORMATS, output_format)
+    files = Files(data)
+    target = files.output(output, TABLE_FORMATS)
     table_target = files.optional("--clusters", clusters, ("parquet", "jsonl"))
     center_target = files.optional("--centers", centers, data_formats())
     picture_target = files.picture(picture)

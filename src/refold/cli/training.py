@@ -11,17 +11,17 @@ import refold
 from refold._support.output import short_number
 from refold._support.rules import check, number
 from refold.cli import _options as options
-from refold.cli._inputs import TrainingData, check_cluster, readable, require_in_memory
+from refold.cli._inputs import TrainingData, check_cluster, require_in_memory
 from refold.cli._outputs import (
     MODEL_FORMATS,
     Files,
+    as_options,
     check_named,
     log,
     print_json,
     print_line,
     print_table,
 )
-from refold.cli._process import as_options
 from refold.errors import ParameterError
 
 _TRAINING = Parameter(group=options.PANELS["Training"])
@@ -49,7 +49,7 @@ def fit(
     """Train an autoencoder on sequences, and save it in one file.
 
     Args:
-        output: File for the model, or -.
+        output: File for the model.
         base: Continue from the weights of a model. Options that are left out are as in its fit.
         resume: Continue an interrupted run from MODEL.checkpoint, if it exists.
         checkpoint_seconds: Least time between two writes of MODEL.checkpoint, at ends of epochs.
@@ -57,27 +57,23 @@ def fit(
     """
     files = Files(base, data)
     target = files.output(output, MODEL_FORMATS)
-    checkpoint = None if target.path is None else Path(f"{output}.checkpoint")
-    options.check_needs("--resume", resume, "-o FILE", checkpoint)  # not a stream
+    checkpoint = Path(f"{output}.checkpoint")
     options.check_needs("--processes", processes, "--on CLUSTER", on)
     check("checkpoint_seconds", checkpoint_seconds, number(least=0))
-    state = None
-    if checkpoint is not None:
-        from refold._support.file_lock import sole_training
+    from refold._support.file_lock import sole_training
 
-        with sole_training(checkpoint):  # an error if another training run is using it
-            state = refold.Checkpoint(checkpoint, checkpoint_seconds)
-        if checkpoint.exists() and not resume:
-            raise ParameterError(
-                f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
-                "overwritten. Continue that run with --resume, or delete the file to start over."
-            )
-        if resume and not quiet and not checkpoint.exists():
-            log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
+    with sole_training(checkpoint):  # an error if another training run is using it
+        state = refold.Checkpoint(checkpoint, checkpoint_seconds)
+    if checkpoint.exists() and not resume:
+        raise ParameterError(
+            f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
+            "overwritten. Continue that run with --resume, or delete the file to start over."
+        )
+    if resume and not quiet and not checkpoint.exists():
+        log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
     model = refold.SequenceAutoencoder()
     if base is not None:
-        with readable(base, formats=MODEL_FORMATS) as path:
-            model = refold.SequenceAutoencoder.load(path)
+        model = refold.SequenceAutoencoder.load(base)
     values = arguments.values() | {"random_state": seed, "verbose": 0 if quiet else 1}
     if reading.missing is not None:
         values["missing_values"] = reading.missing
@@ -107,18 +103,16 @@ def fit(
             source = f"{len(sequences) - model.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - started
     model.set_params(warm_start=False)
-    with target.writing() as path:
-        model.save(path)
-    if checkpoint is not None and not model.interrupted_:
+    model.save(str(target.path))
+    if not model.interrupted_:
         checkpoint.unlink(missing_ok=True)
     if not quiet:
-        where = "standard output" if target.path is None else output
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
-        log(f"Trained on {source} in {seconds:.1f} s, in batches of {shapes}. Model: {where}")
+        log(f"Trained on {source} in {seconds:.1f} s, in batches of {shapes}. Model: {output}")
     if model.interrupted_:
-        hint = "" if checkpoint is None else f" --resume continues from {str(checkpoint)!r}."
         raise KeyboardInterrupt(
-            f"Stopped by Ctrl-C in the refit. The validated weights were written.{hint}"
+            "Stopped by Ctrl-C in the refit. The validated weights were written. --resume "
+            f"continues from {str(checkpoint)!r}."
         )
 
 

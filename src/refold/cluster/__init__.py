@@ -1,9 +1,9 @@
 """Data larger than one machine: work on a Ray cluster. Needs the extra ``ray``."""
 
+from refold.cluster._run import Failure as Failure
 from refold.cluster._run import RunSummary as RunSummary
 from refold.cluster._run import detect as detect
 from refold.cluster._run import encode as encode
 from refold.cluster._run import reconstruct as reconstruct
-from refold.cluster._tasks import Failure as Failure
 from refold.cluster._training import fit as fit
 from refold.cluster._training import fit_together as fit_together

@@ -14,7 +14,7 @@ from typing import Any
 import refold
 from refold._support.optional_imports import optional
 from refold._support.rules import Rule, check
-from refold.cluster._storage import one_line
+from refold.cluster._files import one_line
 from refold.errors import ClusterError, RefoldError
 
 LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
@@ -96,17 +96,17 @@ def on_cluster(
     function: Callable[..., Any],
     arguments: Iterable[tuple[Any, ...]],  # of each call
     limit: int | None = None,  # calls at a time, by default as many as there are CPUs
-    max_calls: int = 0,  # of a process; 0 is any number
 ) -> Iterator[Any]:
     """Call a function on the cluster, and yield the results in any order, or raise an error."""
     ray = load_ray()
     # Tasks and not actors: Ray gives the task of a lost worker to any other machine.
-    remote = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES, max_calls=max_calls)(function)
+    remote = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(function)
     calls, running = iter(arguments), []
     try:
         while True:
             # twice the CPUs, so that none waits for this process, and a cluster that can grow does
-            room = max(0, (limit or 2 * num_cpus()) - len(running))
+            cpus = max(1, int(ray.cluster_resources().get("CPU", 0)))
+            room = max(0, (limit or 2 * cpus) - len(running))
             running += [remote.remote(*call) for call in itertools.islice(calls, room)]
             if not running:
                 return
@@ -127,8 +127,3 @@ def on_cluster(
         with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
             for call in running:
                 ray.cancel(call)
-
-
-def num_cpus() -> int:
-    """Return the number of CPUs of the cluster."""
-    return max(1, int(load_ray().cluster_resources().get("CPU", 0)))

@@ -1,40 +1,100 @@
-"""`encode`, `reconstruct` and `detect` on a cluster, and the run that they share."""
+"""`encode`, `reconstruct` and `detect` on a cluster, and their tasks: plan, write parts, finish."""
 
+import functools
 import hashlib
+import itertools
+import json
 import os
 import re
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
 import refold
+from refold._support.native_libraries import return_freed_memory
 from refold._support.output import warn
 from refold._support.progress_bars import progress_bar
-from refold._support.rules import check_rate, check_whole
-from refold.cluster._ray import LOCAL, connected, num_cpus, on_cluster
-from refold.cluster._storage import absolute
-from refold.cluster._tasks import (
-    Failure,
-    Run,
-    WrittenPart,
-    finish,
-    plan,
-    without_sequences,
-    write_part,
+from refold._support.rules import check, check_rate, or_none, whole
+from refold.cluster._files import (
+    Place,
+    Slice,
+    Unit,
+    absolute,
+    attempted,
+    find_units,
+    open_source,
+    place_of,
+    replaced,
+    slices,
+    stamp_of,
 )
-from refold.errors import ParameterError, argument
+from refold.cluster._ray import LOCAL, connected, on_cluster
+from refold.errors import (
+    FileAccessError,
+    MissingFileError,
+    ParameterError,
+    RefoldError,
+    SchemaError,
+    argument,
+)
+from refold.kernels import packed
 from refold.model import Model, ModelLike, dumps, model_of
 from refold.network.packed.network import PackedNetwork
-from refold.sequences import ColumnTypes, TableOptions, check_code_dtype
+from refold.sequences import (
+    ColumnTypes,
+    Schema,
+    Sequences,
+    TableOptions,
+    check_code_dtype,
+    codes_to_arrow,
+    from_file_table,
+)
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-# Failures that a summary lists; the file has more.
-MAX_LISTED = 100
+# Failures that are listed, of each part and by the summary.
+MAX_FAILURES = 100
 # Ray moves units and summaries only, so its shared memory can be small.
 _STORE_BYTES = 256 << 20
+# Values of a slice, and its least number of steps. Memory beyond that of a worker without work is a
+# multiple of it. Slices of four times as many values are not faster.
+SLICE_VALUES, MIN_STEPS = 1 << 18, 1 << 15
+MANIFEST, MODEL = "_refold.json", "_model.refold"
+FAILURES = "_failures.jsonl"
+_METADATA = b"refold.part"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A sequence that could not be computed.
+
+    Attributes
+    ----------
+    file : str
+        Path or URL of the file.
+    row : int
+        Row of the file at which it begins.
+    reason : str
+        What is wrong with it.
+
+    Examples
+    --------
+    >>> Failure("part.parquet", 3, "sequence 3 holds text").row
+    3
+    """
+
+    file: str
+    row: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -59,17 +119,14 @@ class RunSummary:
         Steps that this run computed.
     seconds : float
         Time that the computation took, without the start of the cluster.
-    num_workers, memory : int
-        Number of workers, at most, and the largest memory of one of them in bytes.
-    warnings : dict of str to int
-        Warnings of the workers, each with the number of parts in which it occurred.
-    num_anomalous, num_discoveries : int or None
-        For ``detect``: sequences that are anomalous, and those that remain after correction for
-        multiple tests.
+    memory : int
+        The largest memory of a worker in bytes.
+    num_anomalous : int or None
+        For ``detect``: sequences that are anomalous.
 
     Examples
     --------
-    >>> summary = RunSummary("encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 2, 400_000_000)
+    >>> summary = RunSummary("encode", "codes", 3, 0, [], 1, 0, 12, 2.0, 400_000_000)
     >>> str(summary).partition(" by ")[0]
     'Encoded 3 sequences in 1 part in codes: 12 steps in 2.0 s'
     """
@@ -83,16 +140,8 @@ class RunSummary:
     num_there: int
     num_steps: int
     seconds: float
-    num_workers: int
     memory: int
-    warnings: dict[str, int] | None = None
     num_anomalous: int | None = None
-    num_discoveries: int | None = None
-
-    @property
-    def steps_per_second(self) -> float:
-        """Steps that all workers computed in a second."""
-        return self.num_steps / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
         done = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
@@ -101,16 +150,11 @@ class RunSummary:
             parts += f" ({self.num_there} of an earlier run)"
         text = (
             f"{done[self.operation]} {self.num_sequences} sequences in {parts} in {self.output}: "
-            f"{self.num_steps} steps in {self.seconds:.1f} s by {self.num_workers} "
-            f"worker{'s' * (self.num_workers != 1)} ({self.steps_per_second:.0f} steps/s)"
+            f"{self.num_steps} steps in {self.seconds:.1f} s by workers with at most "
+            f"{self.memory / 1e6:.0f} MB of memory"
         )
-        if self.memory:
-            text += f", each with at most {self.memory / 1e6:.0f} MB of memory"
         if self.num_anomalous is not None:
-            text += (
-                f"; {self.num_anomalous} are anomalous, {self.num_discoveries} after correction "
-                "for multiple testing"
-            )
+            text += f"; {self.num_anomalous} are anomalous"
         return text
 
 
@@ -144,8 +188,8 @@ def encode(
         A fitted model, or its file. It must be the default model with LSTMs.
     source : path, URL, glob or list of them
         Parquet files, or folders of them, that all machines of the cluster can read, such as
-        ``"s3://bucket/folder"``. A row is a sequence with lists, or a step; then the rows must be
-        sorted by their ids.
+        ``"s3://bucket/folder"``. A row is a sequence, with a list for each feature, or a step; then
+        the rows of an id must be together.
     output : path or URL
         Folder for the parts, which all machines of the cluster can write to. It must be new, or the
         output of the same run.
@@ -182,8 +226,8 @@ def encode(
     check_code_dtype(dtype)
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
-    work = _work("encode", model, source, output, options, settings, part_steps)
-    return _run(*work, on, num_workers, verbose)
+    ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
+    return _run("encode", model, source, output, options, settings, **ray)
 
 
 def reconstruct(
@@ -223,8 +267,8 @@ def reconstruct(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"clip": clip, "latent_steps": latent_steps}
-    work = _work("reconstruct", model, source, output, options, settings, part_steps)
-    return _run(*work, on, num_workers, verbose)
+    ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
+    return _run("reconstruct", model, source, output, options, settings, **ray)
 
 
 def detect(
@@ -250,18 +294,15 @@ def detect(
     model : Model, SequenceAutoencoder or path
         A fitted model with calibration sequences, or its file.
     source, output, on, num_workers, id, time, columns, column_types, time_gaps
-        As in `encode`.
+        As in `encode`, and so are ``part_steps`` and ``verbose``.
     alpha : float, default=0.01
         False-alarm rate among normal sequences.
-    part_steps, verbose
-        As in `encode`.
 
     Returns
     -------
     RunSummary
         The parts hold the columns of `refold.model.Detection.to_table`, except for
-        ``adjusted_p_value``, which depends on all sequences. The file
-        ``_adjusted_p_values.parquet`` in the output folder has it for each p-value.
+        ``adjusted_p_value``, which depends on all sequences.
 
     Examples
     --------
@@ -269,25 +310,123 @@ def detect(
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
     settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
-    work = _work("detect", model, source, output, options, settings, part_steps)
-    return _run(*work, on, num_workers, verbose)
+    ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
+    return _run("detect", model, source, output, options, settings, **ray)
 
 
-def _work(
-    name: str,
+@dataclass(frozen=True)
+class Run:
+    """What all tasks of a run have in common, as plain values."""
+
+    version: str  # of Refold
+    operation: str  # "encode", "reconstruct" or "detect"
+    settings: dict[str, Any]
+    id_name: str  # name of the column of ids in the parts
+    output: str
+    model_hash: str
+    options: TableOptions  # the roles of the columns, once it is planned
+    # what the plan adds
+    manifest_hash: str = ""
+    lists: bool = True  # a row is a sequence, and not a step
+    text_ids: bool = False
+
+
+@dataclass
+class WrittenPart:
+    """What is known of a part; it is stored in its file, too."""
+
+    manifest_hash: str
+    number: int
+    num_sequences: int = 0
+    num_steps: int = 0
+    num_failed: int = 0
+    num_anomalous: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    # of this run, so they have these values in the file
+    is_earlier: bool = False  # an earlier run wrote it
+    warning: str | None = None
+    memory: int = 0
+
+
+def _run(
+    operation: str,
     model: ModelLike | str | os.PathLike[str],
     source: Paths,
     output: str | os.PathLike[str],
     options: TableOptions,
     settings: dict[str, Any],
+    *,
+    on: str,
+    num_workers: int | None,
     part_steps: int | None,
-) -> tuple[Run, tuple[Any, ...]]:
-    """Check the arguments of an operation, and return those of `plan`."""
-    if part_steps is not None:
-        check_whole("part_steps", part_steps)
+    verbose: int,
+) -> RunSummary:
+    """Plan on the cluster, compute the parts, and write what concerns all of them."""
+    check("num_workers", num_workers, or_none(whole()))
+    check("part_steps", part_steps, or_none(whole()))
+    paths: Any = source if isinstance(source, list | tuple) else [source]
+    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise ParameterError(
+            f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
+            f"them. Got a {type(source).__name__}."
+        )
+    model = _packed_model(model, settings["latent_steps"])
+    content, taken = dumps(model), {"code", None, *model.schema.names}
+    id_name = options.id or model.schema.id_name
+    run = Run(
+        version=refold.__version__,
+        operation=operation,
+        settings=settings | {"latent_steps": model.latent_steps},
+        id_name="id" if id_name in taken else str(id_name),
+        output=absolute(output),
+        model_hash=hashlib.sha256(content).hexdigest(),
+        options=options,
+    )
+    _table_of_none(model, run)  # raises what each worker would
+    cpus = num_workers if on == LOCAL else None
+    with (
+        connected(on, num_cpus=cpus, object_store_memory=_STORE_BYTES),
+        progress_bar(disable=not verbose) as bar,
+    ):
+        task = bar.add_task(operation, total=None)
+        started = time.monotonic()
+        names = [absolute(path) for path in paths]
+        [(run, units)] = on_cluster(plan, [(run, names, part_steps, model.schema, content)])
+        bar.update(task, total=len(units))
+        parts: list[WrittenPart] = []
+        for part in on_cluster(write_part, [(run, unit) for unit in units], num_workers):
+            parts.append(part)
+            bar.advance(task)
+        parts.sort(key=lambda part: part.number)
+        failures = [failure for part in parts for failure in part.failures]
+        if failures:
+            [_] = on_cluster(list_failures, [(run, failures)])
+        seconds = time.monotonic() - started  # without the end of a local cluster
+    # one warning of each kind: those of other parts differ in numbers
+    kinds = {re.sub(r"\d+", "0", part.warning): part.warning for part in parts if part.warning}
+    for text in kinds.values():
+        warn(text)
+    new_parts = [part for part in parts if not part.is_earlier]
+    return RunSummary(
+        operation=operation,
+        output=run.output,
+        num_sequences=sum(part.num_sequences for part in parts),
+        num_failed=sum(part.num_failed for part in parts),
+        failures=failures[:MAX_FAILURES],
+        num_parts=len(parts),
+        num_there=len(parts) - len(new_parts),
+        num_steps=sum(part.num_steps for part in new_parts),
+        seconds=seconds,
+        memory=max((part.memory for part in new_parts), default=0),
+        num_anomalous=sum(part.num_anomalous for part in parts) if operation == "detect" else None,
+    )
+
+
+def _packed_model(model: ModelLike | str | os.PathLike[str], latent_steps: int | None) -> Model:
+    """Return a model that workers can run."""
     model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
-    if settings["latent_steps"] is not None:
-        model = model.with_latent_steps(settings["latent_steps"])
+    if latent_steps is not None:
+        model = model.with_latent_steps(latent_steps)
     if not isinstance(model.network, PackedNetwork):
         specification = model.specification
         raise ParameterError(
@@ -295,83 +434,265 @@ def _work(
             f"cell={specification.cell!r}). The workers of a cluster run the default model with "
             "LSTMs only. Use one machine, or fit the default model."
         )
-    paths: Any = source if isinstance(source, list | tuple) else [source]
-    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
-        raise ParameterError(
-            f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
-            f"them. Got a {type(source).__name__}."
+    return model
+
+
+# The tasks. Each returns its error, which then ends the run in one line.
+
+
+def plan(
+    run: Run, source: list[str], part_steps: int | None, schema: Schema, model: bytes
+) -> tuple[Run, list[Unit]] | RefoldError:
+    """Open the source and the output folder, and return the units of work."""
+
+    def planned() -> tuple[Run, list[Unit]]:
+        _check_version(run.version)
+        opened = open_source(source, schema, run.options, part_steps)
+        # all that determines the parts, as JSON values
+        manifest = {
+            "version": run.version,
+            "operation": run.operation,
+            "model": run.model_hash,
+            **run.settings,
+            "id_name": run.id_name,
+            **asdict(opened.options),
+            "part_steps": opened.part_steps,
+            "files": [[file.name, file.stamp, file.num_rows] for file in opened.files],
+        }
+        text = json.dumps(manifest, indent=1)
+        _begin(place_of(run.output), text, model)
+        complete = replace(
+            run,
+            options=opened.options,
+            manifest_hash=hashlib.sha256(text.encode()).hexdigest(),
+            lists=opened.lists,
+            text_ids=opened.files[0].id_type == "text",
         )
-    id_name, taken = options.id or model.schema.id_name, {"code", None, *model.schema.names}
-    content = dumps(model)
-    run = Run(
-        version=refold.__version__,
-        operation=name,
-        settings=settings | {"latent_steps": model.latent_steps},
-        id_name="id" if id_name in taken else str(id_name),
-        output=absolute(output),
-        model_hash=hashlib.sha256(content).hexdigest(),
-        options=options,
-    )
-    without_sequences(model, run)  # raises what each worker would
-    return run, ([absolute(path) for path in paths], part_steps, model.schema.to_dict(), content)
+        return complete, find_units(opened)
+
+    return attempted(", ".join([*source, run.output]), planned)
 
 
-def _run(
-    run: Run, source: tuple[Any, ...], on: str, num_workers: int | None, verbose: int
-) -> RunSummary:
-    """Plan on the cluster, compute the parts, and write what concerns all of them."""
-    if num_workers is not None:
-        check_whole("num_workers", num_workers)
-    cpus = num_workers if on == LOCAL else None
-    with (
-        connected(on, num_cpus=cpus, object_store_memory=_STORE_BYTES),
-        progress_bar(disable=not verbose) as bar,
-    ):
-        task = bar.add_task(run.operation, total=None)
-        started = time.monotonic()
-        # the process ends, because the search for ids may have taken memory
-        [(run, units)] = on_cluster(plan, [(run, *source)], max_calls=1)
-        bar.update(task, total=len(units))
-        parts: list[WrittenPart] = []
-        p_values: Counter[float] = Counter()
-        for part in on_cluster(write_part, [(run, unit) for unit in units], num_workers):
-            p_values.update(part.p_values)
-            parts.append(replace(part, p_values={}))  # many parts have the same
-            bar.advance(task)
-        parts.sort(key=lambda part: part.number)
-        failures = [failure for part in parts for failure in part.failures]
-        [counts] = on_cluster(finish, [(run, failures, p_values)])
-        seconds = time.monotonic() - started  # without the end of a local cluster
-        workers = num_workers or num_cpus()
-    warnings = _warnings_of(parts)
-    for text, count in warnings.items():
-        more = f" (a warning like this came from {count} parts)" if count > 1 else ""
-        warn(f"{text}{more}")
-    new_parts = [part for part in parts if not part.is_earlier]
-    return RunSummary(
-        operation=run.operation,
-        output=run.output,
-        num_sequences=sum(part.num_sequences for part in parts),
-        num_failed=sum(part.num_failed for part in parts),
-        failures=failures[:MAX_LISTED],
-        num_parts=len(parts),
-        num_there=len(parts) - len(new_parts),
-        num_steps=sum(part.num_steps for part in new_parts),
-        seconds=seconds,
-        num_workers=min(workers, len(parts)),
-        memory=max((part.memory for part in new_parts), default=0),
-        warnings=warnings,
-        num_anomalous=counts[0],
-        num_discoveries=counts[1],
-    )
+def _check_version(version: str) -> None:
+    """Raise ``ParameterError`` if this machine has another version of Refold."""
+    if refold.__version__ != version:
+        raise ParameterError(
+            f"A worker has Refold {refold.__version__}, and this process has {version}. "
+            "Install the same version on all machines of the cluster."
+        )
 
 
-def _warnings_of(parts: list[WrittenPart]) -> dict[str, int]:
-    """Return the first warning of each kind, and the number of parts with a warning like it."""
-    texts: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for part in parts:
-        if part.warning is not None:
-            kind = re.sub(r"\d+", "0", part.warning)
-            counts[texts.setdefault(kind, part.warning)] += 1
-    return dict(counts)
+def _begin(output: Place, manifest: str, model: bytes) -> None:
+    """Write the manifest and the model, or refuse a folder with the parts of another run."""
+    kind = output.info().type
+    if kind == fs.FileType.File:
+        raise ParameterError(
+            f"The output {output.name} is a file. A cluster writes a folder of parts; name a new "
+            "folder."
+        )
+    if kind == fs.FileType.NotFound:
+        output.system.create_dir(output.path, recursive=True)
+    files = output.system.get_file_info(fs.FileSelector(output.path))
+    names = sorted(file.base_name for file in files)
+    # files of other programs stay as they are
+    others = [name for name in names if not name.startswith((".", "_"))]
+    if MANIFEST in names:
+        _check_same(output, json.loads(manifest))
+    elif others:
+        raise ParameterError(
+            f"The output folder {output.name} holds {others[0]!r}, and has no manifest {MANIFEST} "
+            "of a run. Name a new folder."
+        )
+    else:
+        with replaced(output.beside(MANIFEST)) as stream:
+            stream.write(manifest.encode())
+    if MODEL not in names:
+        with replaced(output.beside(MODEL)) as stream:
+            stream.write(model)
+
+
+def _check_same(output: Place, manifest: dict[str, Any]) -> None:
+    """Raise ``ParameterError`` if a folder has the manifest of another run."""
+    try:
+        earlier = json.loads(_content(output.beside(MANIFEST)))
+    except ValueError:
+        earlier = {}
+    for key, value in manifest.items():
+        if earlier.get(key) == value:
+            continue
+        difference = f"{key}={earlier.get(key)!r}, not {value!r}"
+        if key == "model":
+            difference = "another model"
+        elif key == "files":
+            changed = [file[0] for file in value if file not in earlier.get(key, ())]
+            difference = f"other source files{''.join(f', not {name}' for name in changed[:1])}"
+        raise ParameterError(
+            f"The output folder {output.name} holds parts of a run with {difference}. Name a new "
+            "folder, or repeat that run."
+        )
+
+
+def _content(place: Place) -> bytes:
+    with place.system.open_input_stream(place.path) as stream:
+        return stream.read()
+
+
+# A part
+
+
+def write_part(run: Run, unit: Unit) -> WrittenPart | RefoldError:
+    """Write the part of a unit if it is not there."""
+    return attempted(f"{unit.pieces[0].file} or {run.output}", lambda: _complete(run, unit))
+
+
+def _table_of_none(model: Model, run: Run) -> pa.Table:
+    """Return the table of no sequence."""
+    ids = np.zeros(1, np.str_ if run.text_ids else np.int64)
+    values, offsets = np.zeros((1, model.schema.num_columns)), np.array([0, 1])
+    return _computed(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
+
+
+def _complete(run: Run, unit: Unit) -> WrittenPart:
+    _check_version(run.version)
+    place = place_of(run.output).beside(f"part-{unit.number:08d}.parquet")
+    part = _read_part(place, run.manifest_hash)
+    if part is None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            part = _write(run, unit, place)
+        texts = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
+        part.warning = texts[0] if texts else None
+        pa.default_memory_pool().release_unused()
+        status = Path("/proc/self/status")  # of Linux
+        peak = re.search(r"VmHWM:\s*(\d+)", status.read_text() if status.exists() else "")
+        part.memory = 1024 * int(peak[1]) if peak else 0
+    return part
+
+
+def _read_part(place: Place, manifest_hash: str) -> WrittenPart | None:
+    """Return what a complete part of a run says about itself, or None if there is none."""
+    try:
+        with pq.ParquetFile(place.path, filesystem=place.system) as file:
+            stored = json.loads((file.metadata.metadata or {}).get(_METADATA, b"{}"))
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None  # not there, or cut short by a store that shows incomplete files
+    if stored.get("manifest_hash") != manifest_hash:
+        return None
+    failures = [Failure(**failure) for failure in stored["failures"]]
+    return WrittenPart(**stored | {"failures": failures, "is_earlier": True})
+
+
+def _write(run: Run, unit: Unit, place: Place) -> WrittenPart:
+    model = _model(run.output, run.model_hash)
+    _check_unchanged(unit)
+    part = WrittenPart(run.manifest_hash, unit.number)
+    tables = _tables(model, run, unit, part)
+    first = next(tables, None)
+    if first is None:  # all sequences failed
+        first = _table_of_none(model, run)
+    with replaced(place) as stream:
+        with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
+            for table in itertools.chain([first], tables):
+                writer.write_table(table)
+            writer.add_key_value_metadata({_METADATA: json.dumps(asdict(part)).encode()})
+        # nothing was read from another state of the file
+        _check_unchanged(unit)
+    return part
+
+
+def _tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[pa.Table]:
+    """Yield results, and count them in the part; sequences that fail are counted, too."""
+
+    def attempt(piece: Slice) -> Iterator[pa.Table]:
+        """Compute a slice; if that fails, each half, so that only wrong sequences are left out."""
+        file, row = unit.find_row(piece.first)
+        try:
+            sequences = from_file_table(piece.table, file, run.options)
+            if run.options.id is None:
+                # the same ids as on one machine: rows of all files
+                sequences = sequences.with_ids(np.arange(len(sequences)) + piece.first)
+            results = _computed(model, run, sequences)
+        except RefoldError as error:
+            if len(piece) > 1:
+                middle = len(piece) // 2
+                yield from attempt(piece.part(0, middle))
+                yield from attempt(piece.part(middle, len(piece)))
+                return
+            if isinstance(error, SchemaError) and piece.first == unit.start:
+                # the columns are wrong, and not a sequence
+                raise type(error)(f"{file}: {error.message.marked}") from error
+            part.num_failed += 1
+            if len(part.failures) < MAX_FAILURES:
+                part.failures.append(Failure(file, row, str(error)))
+            return
+        part.num_sequences += len(results)
+        part.num_steps += len(sequences.values)
+        if run.operation == "detect":
+            part.num_anomalous += int(results["anomalous"].to_numpy().sum())
+        yield results
+
+    options = run.options
+    columns = options.used if options.columns is not None else None
+    max_steps = max(MIN_STEPS, SLICE_VALUES // model.schema.num_columns)
+    max_rows = max(1, max_steps * (unit.stop - unit.start) // unit.steps)
+    for piece in slices(unit, columns, max_rows, None if run.lists else options.id):
+        yield from attempt(piece)
+
+
+def _computed(model: Model, run: Run, sequences: Sequences) -> pa.Table:
+    """Return one row for each sequence."""
+    settings, ids = run.settings, sequences.ids
+    with packed.limited_threads(1):
+        if run.operation == "encode":
+            table = codes_to_arrow(model.encode(sequences), ids, settings["dtype"], model=model)
+            # renaming drops the metadata
+            named = table.rename_columns([run.id_name, "code"])
+            return named.replace_schema_metadata(table.schema.metadata)
+        if run.operation == "detect":
+            table = model.detect(sequences, settings["alpha"]).to_table(run.id_name)
+            # this column depends on all sequences
+            return table.drop_columns(["adjusted_p_value"])
+        decoded = model.reconstruct(sequences, clip=settings["clip"])
+    return Sequences.from_list(decoded, schema=model.schema, ids=ids).to_arrow(run.id_name)
+
+
+# A worker process computes many parts.
+@functools.lru_cache(1)
+def _model(output: str, model_hash: str) -> Model:
+    """Load the model of a run from its output folder."""
+    return_freed_memory()
+    place = place_of(output).beside(MODEL)
+    try:
+        data = _content(place)
+    except FileNotFoundError as error:
+        raise MissingFileError(
+            f"A worker does not find {place.name}. All machines of the cluster must see the "
+            "output folder under this name; use a shared file system or a URL."
+        ) from error
+    if hashlib.sha256(data).hexdigest() != model_hash:
+        raise ParameterError(f"{place.name} is not the model of this run. Name a new folder.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL
+        path.write_bytes(data)
+        return Model.load(path)
+
+
+def _check_unchanged(unit: Unit) -> None:
+    """Raise ``FileAccessError`` if a file of a unit is not the one that was opened."""
+    for piece in unit.pieces:
+        if stamp_of(place_of(piece.file).info()) != piece.stamp:
+            raise FileAccessError(
+                f"{piece.file} has changed since the run began. Restore it, or start again with a "
+                "new output folder."
+            )
+
+
+def list_failures(run: Run, failures: list[Failure]) -> RefoldError | None:
+    """Write the sequences that failed beside the parts."""
+
+    def write() -> None:
+        lines = [json.dumps(asdict(failure)) + "\n" for failure in failures]
+        with replaced(place_of(run.output).beside(FAILURES)) as stream:
+            stream.write("".join(lines).encode())
+
+    return attempted(run.output, write)

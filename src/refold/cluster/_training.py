@@ -14,8 +14,8 @@ import refold
 from refold._support.arrays import draw_seed
 from refold._support.optional_imports import optional
 from refold._support.rules import check_whole
+from refold.cluster._files import absolute
 from refold.cluster._ray import connected, load_ray
-from refold.cluster._storage import absolute
 from refold.errors import (
     ClusterError,
     FileAccessError,
@@ -268,18 +268,16 @@ def _fit_parts(
 
 def _check_divisible(estimator: "refold.SequenceAutoencoder") -> None:
     """Raise ``ParameterError`` if several processes cannot train this model."""
-    latent_dim, time_warp, reason = estimator.latent_dim, estimator.time_warp, ""
-    if not isinstance(estimator.architecture, str) or estimator.architecture == "custom":
-        reason = (
-            "a model of your own, because its random layers would draw the same numbers in each. "
-            "Use one of the named architectures"
-        )
-    elif isinstance(latent_dim, float) and 0 < latent_dim < 1:
-        reason = (
-            f"with {argument(latent_dim=latent_dim)}, a share of the variance, which one process "
-            "chooses on data in memory. Give the number of latent dimensions"
-        )
-    elif time_warp not in ("auto", 0):
-        reason = f"with {argument(time_warp=time_warp)}. Use 0"
-    if reason:
-        raise ParameterError(f"Several processes cannot train {reason}.")
+    architecture = estimator.architecture
+    is_custom = not isinstance(architecture, str) or architecture == "custom"
+    is_share = isinstance(estimator.latent_dim, float) and 0 < estimator.latent_dim < 1
+    for name, is_refused, remedy in (
+        # random layers of another model would draw the same numbers in each process
+        ("architecture", is_custom, "a named architecture"),
+        # one process chooses the size of a share of the variance on data in memory
+        ("latent_dim", is_share, "a number of latent dimensions"),
+        ("time_warp", estimator.time_warp not in ("auto", 0), "0"),
+    ):
+        if is_refused:
+            value = argument(**{name: getattr(estimator, name)})
+            raise ParameterError(f"Several processes cannot train with {value}. Use {remedy}.")

@@ -151,7 +151,7 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
     if stored is None:
         fix = spelled(
             "Tables of codes_to_arrow(..., model=) have its hash.",
-            "Files .parquet and .npz of `refold encode` have its hash.",
+            "Parquet files of `refold encode` have its hash.",
         )
         return (
             f"{what} does not tell the model of its codes, so they may be those of another model. "
