@@ -56,6 +56,7 @@ from refold.model._statistics import (
     Calibration,
     Fingerprints,
     History,
+    Mixture,
     ReferenceStatistics,
     fit_mixture,
 )
@@ -108,6 +109,8 @@ class Model:
         Steps of latent optimization in `encode`. `with_latent_steps` changes it.
     active_dimensions : int or None
         Number of active latent dimensions of a variational model.
+    version : str or None
+        Version of Refold that wrote the file of the model; None if there is no file.
 
     Examples
     --------
@@ -136,6 +139,7 @@ class Model:
     fingerprints: Fingerprints = field(default_factory=Fingerprints)  # of what ``fit`` received
     active_dimensions: int | None = None
     arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as plain values
+    version: str | None = None  # of Refold that wrote the file; None without one, or if it is early
 
     def __reduce__(self) -> tuple[Any, ...]:
         # as the bytes of a file, because a network may hold Keras models or packed weights
@@ -630,9 +634,7 @@ class Model:
 
     def draw_codes(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
-        reference = self.require_reference()
-        mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
-        return mixture.draw(n, seed=seed)
+        return self._mixture.draw(n, seed=seed)
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes, also that a pandas frame of codes is one of this model."""
@@ -734,6 +736,11 @@ class Model:
             return None
         trained = self.require_reference().codes
         return drift_between(measured.codes, trained, measured.errors, self.held_out_errors)
+
+    @functools.cached_property
+    def _mixture(self) -> Mixture:
+        reference = self.require_reference()
+        return reference.mixture or fit_mixture(reference.codes)
 
     @functools.cached_property
     def _decoded_features(self) -> DecodedFeatures:
