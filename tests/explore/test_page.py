@@ -220,6 +220,17 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     assert page.is_hidden("#clusters")
 
 
+def test_a_missing_package_is_named_at_the_switch(opened, atlas, monkeypatch):
+    monkeypatch.setattr("refold.explore._maps.is_installed", lambda package: package != "umap")
+    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", atlas._umap_map))
+    opened.page.click("[data-map='umap']")
+    opened.wait("#note", "needs the package 'umap-learn'")
+    assert "pip install '.[umap]'" in opened.text("#note")
+    opened.page.click("[data-map='pca']")
+    assert opened.page.is_hidden("#note")
+    opened.messages.clear()  # the browser logs the response with status 422
+
+
 def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monkeypatch):
     page, (row, _) = opened.page, far_apart
     places = (atlas.places[:, ::-1] * [1, -1]).astype(np.float32)
@@ -237,17 +248,6 @@ def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monke
     page.click("[data-map='pca']")
     opened.wait("#axes", "PC 1")
     opened.wait("#name", "A code")
-
-
-def test_a_missing_package_is_named_at_the_switch(opened, atlas, monkeypatch):
-    monkeypatch.setattr("refold.explore._maps.is_installed", lambda package: package != "umap")
-    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", atlas._umap_map))
-    opened.page.click("[data-map='umap']")
-    opened.wait("#note", "needs the package 'umap-learn'")
-    assert "pip install '.[umap]'" in opened.text("#note")
-    opened.page.click("[data-map='pca']")
-    assert opened.page.is_hidden("#note")
-    opened.messages.clear()  # the browser logs the response with status 422
 
 
 def find(opened, text):

@@ -56,7 +56,6 @@ from refold.model._statistics import (
     Calibration,
     Fingerprints,
     History,
-    Mixture,
     ReferenceStatistics,
     fit_mixture,
 )
@@ -634,7 +633,9 @@ class Model:
 
     def draw_codes(self, n: int, *, seed: int) -> np.ndarray:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
-        return self._mixture.draw(n, seed=seed)
+        reference = self.require_reference()
+        mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
+        return mixture.draw(n, seed=seed)
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes, also that a pandas frame of codes is one of this model."""
@@ -736,11 +737,6 @@ class Model:
             return None
         trained = self.require_reference().codes
         return drift_between(measured.codes, trained, measured.errors, self.held_out_errors)
-
-    @functools.cached_property
-    def _mixture(self) -> Mixture:
-        reference = self.require_reference()
-        return reference.mixture or fit_mixture(reference.codes)
 
     @functools.cached_property
     def _decoded_features(self) -> DecodedFeatures:

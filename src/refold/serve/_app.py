@@ -396,7 +396,8 @@ async def answer(
 ) -> None:
     """Send an answer."""
     about = {"content-type": media_type, "content-length": str(len(body)), **_SECURITY}
-    sent = [(name.encode(), value.encode()) for name, value in (about | (headers or {})).items()]
+    about.update(headers or {})
+    sent = [(name.encode(), value.encode()) for name, value in about.items()]
     await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": body})
 
