@@ -11,6 +11,7 @@ import pytest
 import refold
 from refold import kernels
 from refold.sequences import Column, read
+from refold.serve import ServeSettings
 
 
 @pytest.fixture
@@ -48,10 +49,37 @@ def test_a_model_as_text_and_json(model, tmp_path, run, monkeypatch):
     assert (shown["decoder"], shown["latent steps"]) == ("parallel", "10")
     assert shown["best validation loss"] == "1e-9"
     facts = json.loads(run("info", path, "--json").out)
-    assert facts["model_hash"] == shown["model hash"] == refold.load(path).hash
+    assert facts["model_hash"] == refold.load(path).hash
+    assert facts["refold_version"] == shown["refold version"] == version("refold")
+    assert facts["calibration_sequences"] == 0
     assert (facts["code_size"], facts["epochs"], facts["latent_steps"]) == (4, 1, 10)
     assert (facts["best_validation_loss"], facts["best_epoch"]) == (1e-9, 0)
     assert facts["parameters"]["units"] == 8
+
+
+def test_what_a_file_of_codes_tells(sines, tmp_path, run):
+    path, model = tmp_path / "codes.parquet", refold.load(sines / "sines.refold")
+    run("encode", sines / "sines.refold", sines / "new.parquet", "-q", "-o", path)
+    facts = json.loads(run("info", path, "--json").out)
+    assert facts == {
+        "codes": len(read(sines / "new.parquet")),
+        "code_size": model.code_size,
+        "id": "id",
+        "model_hash": model.hash,
+        "refold_version": version("refold"),
+        "calibration_sequences": model.num_calibrated,
+    }
+    shown = facts_in(run("info", path).out)
+    assert shown["calibration sequences"] == str(model.num_calibrated)
+    expected = "Pass a file that `refold encode` wrote"
+    assert expected in run("info", sines / "new.parquet", code=2).err
+
+
+def test_the_help_of_the_service_shows_its_defaults(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = run("serve", "--help").out
+    for name in ("port", "max_body", "max_steps", "max_seconds"):
+        assert f"[default: {getattr(ServeSettings, name)}]" in shown
 
 
 def test_an_encoder_as_onnx(sines, tmp_path, run):

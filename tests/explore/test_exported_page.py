@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from explore.test_page import DRAWN, DROP, Opened, far_apart
+from explore.test_page import DRAWN, DROP, Opened, far_apart, find
 from refold.explore import export_page
 
 __all__ = ["far_apart"]
@@ -59,6 +59,13 @@ def test_fields_and_files_need_no_server(opened, atlas):
     assert codes.splitlines()[2] == ",".join(["s3", *map(repr, atlas.codes[3].tolist())])
     assert json.loads(sequences) == [[[a, b] for a, b in atlas.sequences[i]] for i in (2, 3)]
     assert page.is_hidden("#maps")  # it was exported without UMAP
+
+
+def test_an_id_is_found(opened, atlas):
+    find(opened, "s17")
+    opened.wait("#name", "Sequence s17")
+    for text in ("s4", "S4", "s47", "x"):
+        assert opened.page.evaluate(f"atlas.find('{text}')") == atlas.find(text)
 
 
 def test_adding_sequences_needs_a_server(opened):

@@ -220,6 +220,17 @@ def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
     assert page.is_hidden("#clusters")
 
 
+def test_a_missing_package_is_named_at_the_switch(opened, atlas, monkeypatch):
+    monkeypatch.setattr("refold.explore._maps.is_installed", lambda package: package != "umap")
+    monkeypatch.setattr(atlas, "_umap", BackgroundTask("UMAP", atlas._umap_map))
+    opened.page.click("[data-map='umap']")
+    opened.wait("#note", "needs the package 'umap-learn'")
+    assert "pip install '.[umap]'" in opened.text("#note")
+    opened.page.click("[data-map='pca']")
+    assert opened.page.is_hidden("#note")
+    opened.messages.clear()  # the browser logs the response with status 422
+
+
 def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monkeypatch):
     page, (row, _) = opened.page, far_apart
     places = (atlas.places[:, ::-1] * [1, -1]).astype(np.float32)
@@ -237,6 +248,36 @@ def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart, monke
     page.click("[data-map='pca']")
     opened.wait("#axes", "PC 1")
     opened.wait("#name", "A code")
+
+
+def find(opened, text):
+    """Type an id by the keyboard alone."""
+    opened.page.focus("#overlay")
+    opened.page.keyboard.press("/")
+    opened.page.keyboard.type(text)
+    opened.page.keyboard.press("Enter")
+
+
+def test_an_id_is_found_by_the_keyboard(opened):
+    page = opened.page
+    find(opened, "s17")
+    opened.wait("#name", "Sequence s17")
+    page.wait_for_function("() => location.hash.includes('row=17')")
+    find(opened, "S")
+    opened.wait("#note", "Several ids begin with S: s0, s1, s2, …")
+    assert page.locator("#find-ids option").count() == 12
+    page.keyboard.type("47")
+    opened.wait("#name", "Sequence s17")
+    page.keyboard.press("Enter")
+    opened.wait("#name", "Sequence s47")
+    assert page.is_hidden("#note")
+    # the map moves to a point outside of the view
+    page.evaluate("location.hash = 'view=3,3,50&row=3'")
+    opened.wait("#name", "Sequence s3")
+    find(opened, "s5")
+    opened.wait("#name", "Sequence s5")
+    page.wait_for_function("() => !location.hash.includes('view=3,3')")
+    page.click("#fit")
 
 
 DROP = """([name, content]) => {

@@ -45,6 +45,15 @@ def test_the_seed_determines_the_sequences(ae):
     assert ae.generate(0) == []
 
 
+def test_the_density_is_fitted_and_decomposed_once(ae, monkeypatch):
+    """A service draws at each request."""
+    first = ae.generate(3, random_state=1)
+    monkeypatch.setattr("refold.model._model.fit_mixture", None)
+    monkeypatch.setattr(np.linalg, "svd", None)
+    again = ae.generate(3, random_state=1)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
 def test_temperature_makes_words_more_varied(spelling):
     cold, warm, hot = (
         spelling.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)

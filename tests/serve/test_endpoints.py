@@ -1,6 +1,8 @@
 """All endpoints give the same bits as Python, in JSON and Arrow."""
 
+import html
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -10,7 +12,8 @@ import pytest
 
 import refold
 from refold.sequences import Sequences, codes_from_arrow, codes_to_arrow
-from serve.serving import ARROW, post, post_table, same, stream_of, waiting_together
+from refold.serve._operations import OPERATIONS
+from serve.serving import ARROW, post, post_table, same, started, stream_of, waiting_together
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -157,6 +160,28 @@ def test_an_answer_in_another_format(client, pairs):
     assert same(response.json()["codes"], expected)
 
 
+def test_a_page_for_readers_with_requests_that_work(url, client, files):
+    page = client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "<script" not in page.text
+    for operation in OPERATIONS.values():
+        for name in operation.request.__struct_fields__:
+            assert f"<dt>{name}</dt>" in page.text
+    assert "False alarm rate. <small>number, above 0, below 1, default 0.01" in page.text
+    with started({"words": files["words"]}) as (other, _):
+        texts = [html.unescape(text) for text in (page.text, httpx.get(f"{other}/docs").text)]
+    requests = [re.findall(r"curl (\S+).*?-d '(.*?)'</pre>", text, re.DOTALL) for text in texts]
+    assert [len(found) for found in requests] == [len(OPERATIONS)] * 2
+    for path, body in [*requests[0][:-1], *requests[1][:2]]:  # the last is a search
+        path = url + path[path.index("/v1/") :]
+        content = body.replace(r"'\''", "'")
+        headers = {"content-type": "application/json"}
+        response = client.post(path.replace("detect", "encode"), content=content, headers=headers)
+        assert response.status_code == 200, response.text
+
+
 def test_pages(client, pairs):
     names = [model["name"] for model in client.get("/v1/models").json()["models"]]
     assert names == ["pairs", "words"]
@@ -169,5 +194,5 @@ def test_pages(client, pairs):
     assert client.get("/v1/health").json() == {"version": refold.__version__}
     post(client, "pairs/encode", {"sequences": NEW})
     text = client.get("/v1/metrics").text
-    assert 'refold_requests_total{operation="encode",status="200"}' in text
+    assert 'refold_requests_total{model="pairs",operation="encode",status="200"}' in text
     assert "/v1/{model}/encode" in client.get("/v1/openapi.json").json()["paths"]

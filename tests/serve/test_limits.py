@@ -6,9 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
 
 import httpx
+import numpy as np
 import pytest
 
+from refold.errors import ParameterError
 from refold.sequences import Sequences
+from refold.serve import ServeSettings, create_app
 from serve.serving import (
     ARROW,
     LIMITS,
@@ -76,7 +79,10 @@ def test_the_limit_of_steps_includes_decoded_lengths(files):
     def ask(codes):
         return httpx.post(f"{url}/v1/pairs/decode", json={"codes": codes}, timeout=20)
 
-    with started(files, max_steps=30) as (url, service), httpx.Client(base_url=url) as client:
+    with (
+        started(files, max_sequences=30, max_steps=30) as (url, service),
+        httpx.Client(base_url=url) as client,
+    ):
         codes = post(client, "pairs/encode", {"sequences": [[[5.0, 5.0]] * 8]})["codes"]
         long, short = waiting_together(service, ask, [codes * 9, codes])
         assert refused(long, 422, "steps", 30)
@@ -96,12 +102,16 @@ def test_queue(files):
             assert time.monotonic() - began < 1
             assert httpx.get(f"{url}/v1/ready").status_code == 200
         assert [answer.result().status_code for answer in waiting] == [200, 200]
-        assert 'refold_refused_total{limit="queue"} 1.0' in httpx.get(f"{url}/v1/metrics").text
+        assert (
+            'refold_refused_total{limit="queue",model="pairs"} 1.0'
+            in httpx.get(f"{url}/v1/metrics").text
+        )
 
 
 def test_total_body(files):
     """Received bytes count, also those of a body without an end."""
-    with started(files, max_total_body=150) as (url, service):
+    limits = {"max_sequences": 9, "max_body": 150, "max_total_body": 150}
+    with started(files, **limits) as (url, service):
         large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
         with connected(url) as half:
             half.sendall(head(100) + b"x" * 99)
@@ -111,6 +121,30 @@ def test_total_body(files):
         wait_until(lambda: service.body_bytes == 0)
         assert httpx.post(url + PATH, json=ONE).status_code == 200
         assert service.body_bytes == 0
+
+
+def test_default_limits_fit_together():
+    """A request of as many sequences of 100 steps with 3 columns as one may have is allowed."""
+    limits = ServeSettings()
+    assert 100 * limits.max_sequences <= limits.max_steps
+    sequence = json.dumps(np.random.default_rng(0).normal(size=(100, 3)).tolist())
+    assert len(sequence) * limits.max_sequences <= limits.max_body <= limits.max_total_body
+
+
+def test_limits_that_contradict_each_other_or_a_model_are_refused(files):
+    for limits, expected in [
+        (
+            {"max_sequences": 20, "max_steps": 10},
+            "max_sequences=20 cannot be combined with max_ste",
+        ),
+        ({"max_sequences": 20, "max_body": 10}, "Raise max_body to at least 20, or lower max_seq"),
+        ({"max_body": 1 << 30}, "max_body=1073741824 cannot be combined with max_total_body="),
+    ]:
+        with pytest.raises(ParameterError, match=expected):
+            ServeSettings(**limits)
+    expected = r"max_steps=5 refuses .* model 'pairs' .* up to 8 steps"
+    with pytest.raises(ParameterError, match=expected):
+        create_app(files, ServeSettings(max_sequences=5, max_steps=5))
 
 
 def test_time(files):

@@ -3,16 +3,18 @@
 Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
 latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An .npy
 file is an array without ids. The column of ids may have another name, that of the data. Parquet
-holds the hash of the model, too. The arrays `code`, `id` and `model` of an .npz file are only read.
+holds the hash of the model, its number of calibration sequences, and the version of Refold, too.
+The arrays `code`, `id` and `model` of an .npz file are only read.
 """
 
 import csv
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +36,8 @@ from refold.sequences import (
     stored_model,
 )
 
+# Metadata of Parquet files beside that of the model's hash.
+_VERSION_KEY, _CALIBRATION_KEY = "refold.version", "refold.calibration_sequences"
 # Formats that can hold float16.
 _BINARY_FORMATS = ("parquet", "npy")
 # What libraries raise for a damaged file, and for values that are no numbers.
@@ -55,9 +59,36 @@ def read_codes(
         raise FileFormatError(
             f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {name!r}."
         )
-    try:
+    with _named(name, chosen):
         table = _read(path, chosen)
         codes, ids = codes_from_arrow(table, _id_column(table.column_names, id))
+    if model is not None and (doubt := check_model(stored_model(table), model, "This file")):
+        warn(doubt)
+    return codes, ids
+
+
+def describe_codes(path: Path) -> dict[str, Any]:
+    """Return what a Parquet file says about its codes and their model, without reading them."""
+    with _named(str(path), "parquet"), path.open("rb") as stream, pq.ParquetFile(stream) as file:
+        schema = file.schema_arrow
+        kind = schema.field("code").type
+        stored = {key.decode(): text.decode() for key, text in (schema.metadata or {}).items()}
+        count = stored.get(_CALIBRATION_KEY)
+        return {
+            "codes": file.metadata.num_rows,
+            "code_size": kind.list_size if pa.types.is_fixed_size_list(kind) else None,
+            "id": _id_column(schema.names, None),
+            "model_hash": stored.get(MODEL_KEY),
+            "refold_version": stored.get(_VERSION_KEY),
+            "calibration_sequences": None if count is None else int(count),
+        }
+
+
+@contextmanager
+def _named(name: str, chosen: str) -> Iterator[None]:
+    """Name the file in errors about its content."""
+    try:
+        yield
     except _DAMAGES as error:
         if isinstance(error, RefoldError):
             problem = error.message.marked
@@ -66,9 +97,6 @@ def read_codes(
             problem = f"It is not a .{chosen} file of codes ({line})."
         problem = problem if name in problem else f"{name!r}: {problem}"
         raise FileFormatError(f"{problem} Pass a file that `refold encode` wrote.") from error
-    if model is not None and (doubt := check_model(stored_model(table), model, "This file")):
-        warn(doubt)
-    return codes, ids
 
 
 def _read(path: Path, chosen: str) -> pa.Table:
@@ -153,13 +181,16 @@ def write_codes(
 ) -> None:
     """Write blocks of codes and ids."""
     id_name = "id" if id == "code" or _is_code(id) else id
+    about = {_VERSION_KEY: refold.__version__}
+    if model is not None:
+        about[_CALIBRATION_KEY] = str(model.num_calibrated)
     tables = (codes_to_arrow(codes, ids, dtype, model) for codes, ids in blocks)
     with output.writing() as stream:
         if output.format == "npy":
             # an array needs all codes in memory; the other formats take them block by block
             np.save(stream, _array(pa.concat_tables(tables)))
             return
-        named = (_in_columns(table, id_name, output.format) for table in tables)
+        named = (_in_columns(table, id_name, output.format, about) for table in tables)
         # a dictionary makes floats larger
         parquet = {"use_dictionary": [id_name], "compression": "zstd"}
         write_tables(stream, output.format, named, **parquet)
@@ -171,12 +202,14 @@ def _array(table: pa.Table) -> np.ndarray:
     return codes.values.to_numpy(zero_copy_only=False).reshape(len(codes), codes.type.list_size)
 
 
-def _in_columns(table: pa.Table, id_name: str, chosen: str | None) -> pa.Table:
+def _in_columns(
+    table: pa.Table, id_name: str, chosen: str | None, about: dict[str, str]
+) -> pa.Table:
     """Return a table of codes with the columns of Parquet, of CSV or of JSON lines."""
     if chosen == "parquet":
         # renaming drops the metadata
         named = table.rename_columns([id_name, "code"])
-        return named.replace_schema_metadata(table.schema.metadata)
+        return named.replace_schema_metadata({**(table.schema.metadata or {}), **about})
     codes = _array(table)
     if chosen == "csv":
         columns = {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}

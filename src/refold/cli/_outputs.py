@@ -83,7 +83,9 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left:
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     for i, heading in enumerate(headings):
         justify = "left" if i < left else "right"
-        table.add_column(heading, justify=justify, no_wrap=i == 0 or i >= left)
+        is_whole = i == 0 or i >= left
+        # a hash is a long word, and its end counts
+        table.add_column(heading, justify=justify, no_wrap=is_whole, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console(markup=False, emoji=False).print(table)  # a column may be "speed [m/s]"

@@ -11,22 +11,31 @@ from refold._support.optional_imports import is_installed
 from refold._support.output import columns_in_words, number_text
 from refold.cli import _options as options
 from refold.cli._inputs import load_model
-from refold.cli._outputs import GRAPH_FORMATS, Files, log, print_json, print_table
+from refold.cli._outputs import GRAPH_FORMATS, Files, format_of, log, print_json, print_table
+from refold.errors import MissingExtraError
 
-_Bytes = Annotated[int | None, Parameter(metavar="BYTES")]
 _LIBRARIES = ("keras", "jax", "numpy")
 
 
 def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = False) -> None:
-    """Describe a model: its columns, layers and training.
+    """Describe a model: its columns, layers and training; or a file of codes: its model.
 
     Without MODEL, describe the installation: versions, device and LSTM kernel.
 
     Args:
-        model: Model file from `refold fit`.
+        model: Model file from `refold fit`, or Parquet file from `refold encode`.
     """
-    loaded = None if model is None else load_model(model)
-    facts = _installation() if loaded is None else _facts(loaded)
+    loaded = None
+    if model is None:
+        facts = _installation()
+    elif format_of(model) == "parquet":
+        # not at the top, because models need nothing of it
+        from refold.cli._code_files import describe_codes
+
+        facts = describe_codes(refold.sequences.local_path(model))
+    else:
+        loaded = load_model(model)
+        facts = _facts(loaded)
     if as_json:
         print_json(facts)
         return
@@ -83,6 +92,8 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
         "code_size": model.code_size,
         "active_dimensions": model.active_dimensions,
         "model_hash": model.hash,
+        "refold_version": model.version,
+        "calibration_sequences": model.num_calibrated,
         "num_parameters": model.network.num_parameters,
         "epochs": phases.count("validated"),
         "refit_epochs": phases.count("refit"),
@@ -130,6 +141,20 @@ def export(
         )
 
 
+def _setting(name: str, metavar: str = "N") -> Parameter:
+    """Describe the option of a setting of the service, with its default."""
+
+    def default(_: object) -> str:
+        # when the help is printed, because the service takes as long to import as all the rest
+        try:
+            from refold.serve import ServeSettings
+        except MissingExtraError:
+            return "shown if the extra `serve` is installed"
+        return str(getattr(ServeSettings, name))
+
+    return Parameter(metavar=metavar, show_default=default)
+
+
 @Parameter(name="*", group=options.PANELS["Limits"])
 @dataclass(frozen=True)
 class Limits:
@@ -138,20 +163,20 @@ class Limits:
     Args:
         max_body: Largest body of a request.
         max_total_body: Most bytes of all bodies at a time.
-        max_sequences: Most sequences in a request.
-        max_steps: Most steps in a request.
+        max_sequences: Most sequences or codes in a request.
+        max_steps: Most steps in a request, and in its answer.
         max_seconds: Longest time for a request.
         max_queue: Most requests that wait.
         max_connections: Most open connections.
     """
 
-    max_body: _Bytes = None
-    max_total_body: _Bytes = None
-    max_sequences: options.Count = None
-    max_steps: options.Count = None
-    max_seconds: Annotated[float | None, Parameter(metavar="S")] = None
-    max_queue: options.Count = None
-    max_connections: options.Count = None
+    max_body: Annotated[int | None, _setting("max_body", "BYTES")] = None
+    max_total_body: Annotated[int | None, _setting("max_total_body", "BYTES")] = None
+    max_sequences: Annotated[int | None, _setting("max_sequences")] = None
+    max_steps: Annotated[int | None, _setting("max_steps")] = None
+    max_seconds: Annotated[float | None, _setting("max_seconds", "S")] = None
+    max_queue: Annotated[int | None, _setting("max_queue")] = None
+    max_connections: Annotated[int | None, _setting("max_connections")] = None
 
 
 def serve(
@@ -159,8 +184,8 @@ def serve(
     /,
     *,
     index: Annotated[list[str] | None, Parameter(metavar="INDEX")] = None,
-    host: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
-    port: options.Count = None,
+    host: Annotated[str | None, _setting("host", "ADDRESS")] = None,
+    port: Annotated[int | None, _setting("port")] = None,
     token_file: options.SideFile = None,
     anonymous: bool = False,
     allowed_host: Annotated[list[str] | None, Parameter(metavar="NAME")] = None,
@@ -174,8 +199,8 @@ def serve(
     Args:
         models: Model files, each as FILE or NAME=FILE. The name is part of the URL.
         index: Index from `refold index` to search in, as FILE or NAME=FILE. Repeat for more.
-        host: Address to bind. [default: 127.0.0.1]
-        port: Port; 0 takes a free one. [default: 8000]
+        host: Address to bind.
+        port: Port; 0 takes a free one.
         token_file: File with the token that clients send. REFOLD_SERVE_TOKEN holds it, too.
         anonymous: Serve other machines without a token.
         allowed_host: Name that the Host header may have. Repeat for more.

@@ -37,6 +37,8 @@ _MAX_IDS = 20_000
 _LENGTH_SHARE = 0.2
 # Values with large errors that are named.
 _REASONS = 3
+# Ids that a search suggests.
+_MATCHES = 12
 MAPS = ("pca", "umap")
 
 
@@ -234,6 +236,14 @@ class Atlas:
             raise ParameterError(
                 f"There is no sequence {str(row)[:40]}. The map has those from 0 to {count - 1}."
             )
+
+    def find(self, text: str) -> list[dict[str, Any]]:
+        """Return rows whose ids begin with a text; that of the text itself comes first."""
+        start = text.lower()
+        ids = enumerate(map(str, self.sequences.ids.tolist()))
+        matches = [(row, own) for row, own in ids if own.lower().startswith(start)]
+        matches.sort(key=lambda match: (match[1] != text, len(match[1])))
+        return [{"row": row, "id": own} for row, own in matches[:_MATCHES]]
 
     def compare(
         self, sequences: Sequences, codes: np.ndarray, on: str = "pca"

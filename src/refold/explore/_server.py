@@ -189,6 +189,7 @@ def _routes(atlas: Atlas, model: str) -> list[Route]:
         get("/explore/points", points),
         get("/explore/fields", lambda _: [field.describe() for field in atlas.fields]),
         get("/explore/fields/{name:path}", field),
+        get("/explore/ids", lambda r: atlas.find(r.query_params.get("text", ""))),
         get("/explore/sequences/{row:int}", lambda r: atlas.show(r.path_params["row"])),
         Route("/explore/place", place, methods=["POST"]),
         post("/explore/clusters", lambda fields: atlas.cluster(fields.get("number")).describe()),

@@ -136,6 +136,7 @@ def dumps(model: "refold.Model") -> bytes:
         "active_dimensions": model.active_dimensions,
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial,
+        "refold": refold.__version__,
     }
     arrays: dict[str, Any] = {
         f"{_WEIGHTS}{name}": array for name, array in model.network.arrays().items()
@@ -200,6 +201,7 @@ def model_fields(
             ),
             "active_dimensions": config.get("active_dimensions"),
             "arguments": arguments,
+            "version": config.get("refold"),
         }
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(

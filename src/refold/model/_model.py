@@ -108,6 +108,8 @@ class Model:
         Steps of latent optimization in `encode`. `with_latent_steps` changes it.
     active_dimensions : int or None
         Number of active latent dimensions of a variational model.
+    version : str or None
+        Version of Refold that wrote the file of the model; None if there is no file.
 
     Examples
     --------
@@ -136,6 +138,7 @@ class Model:
     fingerprints: Fingerprints = field(default_factory=Fingerprints)  # of what ``fit`` received
     active_dimensions: int | None = None
     arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as plain values
+    version: str | None = None  # of Refold that wrote the file; None without one, or if it is early
 
     def __reduce__(self) -> tuple[Any, ...]:
         # as the bytes of a file, because a network may hold Keras models or packed weights

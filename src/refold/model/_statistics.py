@@ -1,5 +1,6 @@
 """What a model knows of its training: statistics and density of codes, hashes, losses."""
 
+import functools
 import warnings
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -30,12 +31,20 @@ class Mixture:
         rng = np.random.RandomState(seed % 2**32)
         counts = rng.multinomial(n, self.weights)
         drawn = [
-            rng.multivariate_normal(mean, covariance, count)
-            for mean, covariance, count in zip(self.means, self.covariances, counts, strict=True)
+            rng.standard_normal((count, len(mean))) @ root + mean
+            for mean, root, count in zip(self.means, self._roots, counts, strict=True)
         ]
         # a component's draws stand together so far
         order = np.random.default_rng(seed).permutation(n)
         return (np.concatenate(drawn)[order] * self.scale + self.center).astype(np.float32)
+
+    @functools.cached_property
+    def _roots(self) -> np.ndarray:
+        """Square roots of the covariances, (n_components, width, width)."""
+        # kept, because they take seconds on busy cores, and a service draws at each request
+        with one_blas_thread():
+            _, variances, axes = np.linalg.svd(self.covariances)
+        return np.sqrt(variances)[..., None] * axes
 
 
 def fit_mixture(codes: np.ndarray, *, seed: int = 0) -> Mixture:

@@ -1,6 +1,7 @@
 """The ASGI application: what every request passes, the pages, and the description of all."""
 
 import asyncio
+import base64
 import contextlib
 import functools
 import hmac
@@ -19,9 +20,10 @@ from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
 import refold
-from refold.errors import DataError, MissingExtraError, ParameterError
+from refold.errors import DataError, MissingExtraError, ParameterError, argument
 from refold.serve._batches import Batcher
 from refold.serve._bodies import ARROW, read_json, read_table, to_json, to_stream
+from refold.serve._docs import DOCS_POLICY, docs_page
 from refold.serve._operations import OPERATIONS, ServedModel
 from refold.serve._settings import (
     OWN_NAMES,
@@ -38,19 +40,21 @@ logger = logging.getLogger("refold.serve")
 _JSON = "application/json"
 # Probes of the machinery around the service have neither its token nor its name.
 _PROBES = frozenset({"/v1/health", "/v1/ready"})
+# The page for readers.
+_DOCS = "/docs"
 # Bodies above this number of bytes are read in another thread, one after the other.
 _LARGE = 1 << 18
 # Paths of the interface that a model's name would hide.
 _RESERVED = frozenset({"health", "metrics", "models", "openapi.json", "ready"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Of every answer.
-_SECURITY = [
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
-]
+# Of every answer, but for the policy of the page for readers.
+_SECURITY = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
 _REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 # An ASGI application of one path.
@@ -65,9 +69,11 @@ class Metrics:
         ProcessCollector(registry=registry)
         counter = functools.partial(Counter, registry=registry)
         histogram = functools.partial(Histogram, registry=registry)
-        self.requests = counter("refold_requests", "Requests", ["operation", "status"])
-        self.seconds = histogram("refold_request_seconds", "Time to the answer", ["operation"])
-        self.refused = counter("refold_refused", "Requests beyond a limit", ["limit"])
+        # without a model, and with the operation "other": pages, and what has no path
+        names = ["model", "operation"]
+        self.requests = counter("refold_requests", "Requests", [*names, "status"])
+        self.seconds = histogram("refold_request_seconds", "Time to the answer", names)
+        self.refused = counter("refold_refused", "Requests beyond a limit", ["model", "limit"])
         self.batches = histogram(
             "refold_batch_requests", "Requests computed together", buckets=_REQUESTS
         )
@@ -78,7 +84,7 @@ class Metrics:
 class Service:
     """The ASGI application: it checks and counts every request, and answers errors as JSON."""
 
-    def __init__(self, models: Mapping[str, ServedModel], settings: ServeSettings) -> None:
+    def __init__(self, models: dict[str, ServedModel], settings: ServeSettings) -> None:
         self.models = models
         self.settings = settings
         self.metrics = Metrics(lambda: self.batches)
@@ -109,7 +115,7 @@ class Service:
             return
         loop, status = asyncio.get_running_loop(), 0
         began = loop.time()
-        scope["refold.operation"] = "other"
+        scope["refold.labels"] = "", "other"
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -126,18 +132,20 @@ class Service:
             status = 499
         except Exception as error:
             refusal = self._refusal(error)
+            if limit := refusal.problem.limit:
+                self.metrics.refused.labels(scope["refold.labels"][0], limit).inc()
             if not status:
                 body = to_json({"error": refusal.problem})
                 await answer(counted, body, status=refusal.status, headers=refusal.headers)
         finally:
-            operation, seconds = scope["refold.operation"], loop.time() - began
-            self.metrics.requests.labels(operation, str(status)).inc()
-            self.metrics.seconds.labels(operation).observe(seconds)
+            labels, seconds = scope["refold.labels"], loop.time() - began
+            self.metrics.requests.labels(*labels, str(status)).inc()
+            self.metrics.seconds.labels(*labels).observe(seconds)
 
     def _handler(self, scope: Scope) -> Handler:
         """Return what answers a request."""
         if scope["path"] not in self._handlers:
-            message = "There is nothing at this path. /v1/models has all models."
+            message = "There is nothing at this path. /docs has all operations."
             raise ServiceError(404, "not_found", message)
         method, handler = self._handlers[scope["path"]]
         allowed = ("GET", "HEAD") if method == "GET" else (method,)
@@ -154,15 +162,21 @@ class Service:
                 message = "The Host header names no host of this service."
                 raise ServiceError(400, "wrong_host", message)
         if self._secret is not None:
+            # a browser asks its user for the token as a password, and sends no other header
+            own = "Basic" if scope["path"] == _DOCS else "Bearer"
             scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
+            if own == "Basic":
+                token = _password(token)
             fits = hmac.compare_digest(token.strip(), self._secret)
-            if scheme.lower() != b"bearer" or not fits:
+            if scheme.lower() != own.lower().encode() or not fits:
                 message = "This needs the header Authorization: Bearer TOKEN, with the right token."
-                headers = {"www-authenticate": "Bearer"}
+                if own == "Basic":
+                    message = "This page needs the token of the service as the password."
+                headers = {"www-authenticate": f'{own} realm="Refold"'}
                 raise ServiceError(401, "unauthorized", message, headers)
 
     def _refusal(self, error: Exception) -> ServiceError:
-        """Return the answer to an error, and count or log it."""
+        """Return the answer to an error, and log what is no fault of the client."""
         # only an error about what the client sent shows its text
         if isinstance(error, ServiceError):
             refusal = error
@@ -175,8 +189,6 @@ class Service:
         else:
             refusal = ServiceError(500, "internal", "The server failed. Its log says why.")
             logger.error("A request failed", exc_info=error)
-        if refusal.problem.limit:
-            self.metrics.refused.labels(refusal.problem.limit).inc()
         return refusal
 
     def _pages(self) -> dict[str, tuple[str, Handler]]:
@@ -196,8 +208,15 @@ class Service:
             numbers = generate_latest(self.metrics.registry)
             await answer(send, numbers, media_type=CONTENT_TYPE_LATEST)
 
+        async def docs(scope: Scope, _: Receive, send: Send) -> None:
+            host = headers_of(scope).get(b"host", b"localhost").decode("latin-1")
+            origin = f"{scope['scheme']}://{host}"
+            content = docs_page(self._interface(), self.models, origin)
+            policy = {"content-security-policy": DOCS_POLICY}
+            await answer(send, content, media_type="text/html", headers=policy)
+
         handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
-        return handlers | {"/v1/metrics": ("GET", metrics)}
+        return handlers | {"/v1/metrics": ("GET", metrics), _DOCS: ("GET", docs)}
 
     def _interface(self) -> dict[str, Any]:
         """Describe the operations in the format of OpenAPI."""
@@ -226,8 +245,10 @@ class Service:
                 },
             }
         limits = (
-            f"A request has at most {self.settings.max_sequences} sequences or codes, and "
-            f"{self.settings.max_steps} steps. In Arrow, its other fields are in the query."
+            f"A request has at most {self.settings.max_sequences} sequences or codes, "
+            f"{self.settings.max_steps} steps and {self.settings.max_body} bytes. A table as "
+            f"`{ARROW}` has the sequences or codes in columns, and the other fields are in the "
+            "query of the URL."
         )
         return {
             "openapi": "3.1.0",
@@ -245,7 +266,7 @@ class Service:
     ) -> None:
         """Answer a request for an operation."""
         headers, operation, model = headers_of(scope), OPERATIONS[name], self.models[model_name]
-        scope["refold.operation"] = name
+        scope["refold.labels"] = model_name, name
         self.batches.check_room()
         content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         is_table = content_type == ARROW.encode()
@@ -348,8 +369,16 @@ def create_app(
             f"There is an index for {name!r}, and no such model. The models are "
             f"{', '.join(map(repr, models))}."
         )
+    settings = settings or read_settings()
     loaded = {name: ServedModel(name, Path(models[name]), indexes.get(name)) for name in models}
-    return Service(loaded, settings or read_settings())
+    for name, model in loaded.items():
+        if model.fitted.max_steps > settings.max_steps:
+            raise ParameterError(
+                f"{argument(max_steps=settings.max_steps)} refuses sequences such as those that "
+                f"the model {name!r} was fitted on, which have up to {model.fitted.max_steps} "
+                "steps. Raise it."
+            )
+    return Service(loaded, settings)
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -366,11 +395,19 @@ async def answer(
     headers: Mapping[str, str] | None = None,
 ) -> None:
     """Send an answer."""
-    more = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-    size = b"%d" % len(body)
-    sent = [(b"content-type", media_type.encode()), (b"content-length", size), *_SECURITY, *more]
+    about = {"content-type": media_type, "content-length": str(len(body)), **_SECURITY}
+    about.update(headers or {})
+    sent = [(name.encode(), value.encode()) for name, value in about.items()]
     await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": body})
+
+
+def _password(credentials: bytes) -> bytes:
+    """Return the password of credentials of the scheme Basic; empty if they are none."""
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def _without_port(host: bytes) -> str:

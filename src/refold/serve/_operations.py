@@ -35,6 +35,8 @@ from refold.serve._settings import ServeSettings, ServiceError, check_limit, inv
 
 # Steps that a search counts as, for each query.
 _SEARCH_COST = 100
+# Steps of a sequence in the examples of the page for readers.
+_EXAMPLE_STEPS = 2
 _MANY = 2**31 - 1
 Cell: TypeAlias = float | int | str | bool | None
 # A sequence of any model: a string, a flat list, or a list of rows.
@@ -188,6 +190,7 @@ class ServedModel:
             "name": self.name,
             "sha256": self._digest,
             "model_hash": self.hash,
+            "refold_version": fitted.version,
             "columns": [
                 {"name": c.name, "type": c.type, "categories": len(c.categories)}
                 for c in fitted.schema.columns
@@ -201,6 +204,13 @@ class ServedModel:
             "calibration_sequences": fitted.num_calibrated,
             "index_rows": None if self.index is None else len(self.index),
         }
+
+    def examples(self) -> dict[str, Any]:
+        """Return values of fields for a request to copy: what the model decodes, and no data."""
+        code = np.zeros((1, self.code_size), np.float32)
+        sequences = self.fitted.to_sequences(code, np.array([_EXAMPLE_STEPS]))
+        values = np.round(8 * sequences.values) / 8  # short as decimals in any precision
+        return {"sequences": sequences.with_values(values).to_list(), "codes": code, "n": 1}
 
     def warnings(self, sequences: Sequences, meaning: str | None) -> list[str]:
         """Return a line for each way in which sequences differ from those of the training."""

@@ -1,5 +1,6 @@
 // The maps of the same codes, PCA and UMAP, and the way from one to the other.
 
+import { Failure } from "./api.js";
 import { Choices } from "./choices.js";
 
 const $ = (id) => document.getElementById(id);
@@ -18,8 +19,8 @@ export class Layouts {
     const { state } = this;
     this.wanted = name;
     this.choices.mark(name);
-    const progress = $("progress");
-    progress.hidden = true;
+    const note = $("note");
+    note.hidden = true;
     if (name === state.layout) return true;
     try {
       this.known[name] ??= await this.computed(name);
@@ -27,11 +28,13 @@ export class Layouts {
       if (this.wanted === name) {
         this.wanted = state.layout;
         this.choices.mark(state.layout);
-        this.showError(error);
+        if (!(error instanceof Failure)) return this.showError(error);
+        note.textContent = error.message; // at the switch, such as a package that is missing
+        note.hidden = false;
       }
     }
     if (this.wanted !== name || !this.known[name]) return false;
-    progress.hidden = true;
+    note.hidden = true;
     state.layout = name;
     state.centers = null;
     await new Promise((done) => state.map.morph(this.known[name], done));
@@ -40,18 +43,18 @@ export class Layouts {
   }
 
   async computed(name) {
-    const progress = $("progress");
+    const note = $("note");
     const begin = performance.now();
     const say = () => {
       if (this.wanted !== name) return;
       const seconds = Math.round((performance.now() - begin) / 1000);
-      progress.textContent = `${name.toUpperCase()} is computed, for ${seconds} s so far`;
-      progress.hidden = false;
+      note.textContent = `${name.toUpperCase()} is computed, for ${seconds} s so far`;
+      note.hidden = false;
     };
     try {
       return await this.state.source.places(name, say);
     } finally {
-      if (this.wanted === name) progress.hidden = true;
+      if (this.wanted === name) note.hidden = true;
     }
   }
 }

@@ -5,6 +5,7 @@ import { onAddress, readAddress, writeAddress } from "./address.js";
 import { colorsOf, domainOf } from "./colors.js";
 import { Choices } from "./choices.js";
 import { Clusters } from "./clusters.js";
+import { Finder } from "./finder.js";
 import { Layouts } from "./layouts.js";
 import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
@@ -175,6 +176,7 @@ function onKey(event) {
     d: () => setMode("decode"), p: () => setMode("pan"), l: () => setMode("lasso"),
     u: () => !$("maps").hidden && layouts.choose(layouts.wanted === "pca" ? "umap" : "pca"),
     v: () => setLook(state.map.look === "points" ? "density" : "points"),
+    "/": () => finder.focus(),
     "?": () => $("help").showModal(),
     Escape: () => selection.set([]),
   };
@@ -271,7 +273,7 @@ function connect() {
   });
 }
 
-let panel, selection, adding, layouts, modes, looks, clusters;
+let panel, selection, adding, layouts, modes, looks, clusters, finder;
 
 async function start(Adding) {
   const marks = (context, map) =>
@@ -290,6 +292,7 @@ async function start(Adding) {
   modes = new Choices(document, "mode", setMode);
   looks = new Choices(document, "look", setLook);
   clusters = new Clusters(state, replaceField, showError);
+  finder = new Finder(state, (row) => panel.showRow(row), showError);
   connect();
   setMode("decode");
   $("busy").hidden = true;

@@ -79,6 +79,11 @@ export class Server {
     return getJson(`/explore/sequences/${row}`);
   }
 
+  // Sequences whose ids begin with a text, as { row, id }; that of the text itself comes first.
+  find(text) {
+    return getJson(`/explore/ids?text=${encodeURIComponent(text)}`);
+  }
+
   // The sequence at a place, { at, row }, or of a code, { code }.
   async unfold(body) {
     return (await postJson("/explore/unfold", body)).json();

@@ -9,6 +9,7 @@ import { TABLES } from "./tables.js";
 
 const SMALL_STEPS = 160; // steps of a neighbor's small picture
 const NEIGHBORS = 6;
+const MATCHES = 12; // ids that a search suggests
 const REASONS = 3; // values with large errors that are named
 
 // It answers as the class Server does, except for what has to encode, or find clusters.
@@ -94,6 +95,15 @@ export class Atlas {
       shown.anomaly = [...this.held.anomaly.subarray(2 * row, 2 * row + 2)];
     }
     return shown;
+  }
+
+  async find(text) {
+    const start = text.toLowerCase();
+    const matches = this.ids.map((id, row) => ({ row, id: String(id) }));
+    return matches
+      .filter(({ id }) => id.toLowerCase().startsWith(start))
+      .sort((a, b) => (b.id === text) - (a.id === text) || a.id.length - b.id.length)
+      .slice(0, MATCHES);
   }
 
   // A sequence and its reconstruction from a code, at the true length.
