@@ -92,7 +92,7 @@ def _draw_marks(ax: Axes, marks: Marks, chart: Chart) -> None:
     elif marks.kind == "runs":
         for row in np.unique(marks.y):
             first, end = marks.x[marks.y == row].T
-            runs = np.column_stack([first, end - first])
+            runs = [*zip(first, end - first, strict=True)]
             ax.broken_barh(runs, (row - marks.size / 2, marks.size), **style)
     elif marks.kind == "lines":
         style |= {"marker": "o"} if len(marks.x) == 1 else {}
