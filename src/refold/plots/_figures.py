@@ -440,7 +440,7 @@ def reconstructions(
     check_one_each(len(axes), "axes", len(original), "sequences")
     legend: dict[str, Any] = {}
     for i, ax in enumerate(axes):
-        pair = {names[0]: original[[i]], names[1]: reconstructed[[i]]}
+        pair = [(names[0], original[[i]]), (names[1], reconstructed[[i]])]
         for panel, columns in zip(panels(ax, len(groups)), groups, strict=True):
             legend |= _draw_pair(panel, pair, columns, original, groups)
             panel.tick_params(labelsize="small")
@@ -461,13 +461,13 @@ def reconstructions(
 
 def _draw_pair(
     ax: Axes,
-    pair: Mapping[str, Sequences],
+    pair: Sequence[tuple[str, Sequences]],
     columns: Sequence[int],
     original: Sequences,  # all, whose categories have the colors
     groups: Sequence[Sequence[int]],
 ) -> dict[str, Any]:
     """Draw columns of a sequence and of its reconstruction; return the legend of the panel."""
-    (name, before), (other, after) = pair.items()
+    (name, before), (other, after) = pair
     schema, column = original.schema, original.schema.columns[columns[0]]
     if column.column_type.is_number:
         colors = charts.column_colors(groups)
