@@ -16,10 +16,18 @@ USERS := .venv-users
 install = $(UV) pip install --quiet --python $(BIN)/python $(1) || \
 	$(BIN)/python -m pip install --quiet $(1)
 
+# The same, and shows what is downloaded and built, one line each, on any output. The status of a pipe
+# is that of its end, so a file says whether the installation succeeded.
+shown_install = { $(UV) pip install --python $(BIN)/python $(1) && touch $(VENV)/.done; } 2>&1 | \
+	sed -u -e '/^ [-+~] /d' -e '/^ Downloaded/d' -e '/^Using Python/d' -e 's/^/    /'; \
+	rm $(VENV)/.done 2>/dev/null || { echo "    uv failed, so pip installs: it shows no progress"; \
+	$(BIN)/python -m pip install --quiet $(1); }
+
 .PHONY: demo test coverage lint docs bench bench-fidelity test-slow audit dist sbom version clean
 
 demo: $(VENV)/.refold
-	$(BIN)/refold demo --output $(DEMO)
+	@echo "Fitting models of two data sets and writing a page about them in $(DEMO)/"
+	@$(BIN)/refold demo --output $(DEMO)
 
 test: $(VENV)/.test
 	$(BIN)/lint-imports
@@ -92,12 +100,15 @@ version: | $(BIN)/python
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "refold needs Python 3.11, 3.12 or 3.13 with the venv module (Debian: python3-venv)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'uv>=0.13'
+	@echo "Creating an environment in $(VENV)/ with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Installing pip and uv, which install the rest"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'uv>=0.13'
 
 # The package with the library of refold.kernels. It is built again when the sources change.
 $(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp/*) | $(BIN)/python
-	$(call install,--editable '$(PACKAGE)')
+	@echo "Installing Refold and what it needs into $(VENV)/: about two minutes"
+	@$(call shown_install,--editable '$(PACKAGE)')
 	@ls $(LIBRARY) >/dev/null 2>&1 || \
 		echo "refold is installed without its LSTM kernel: see docs/how-to/installation.md"
 	@touch $@

@@ -147,12 +147,9 @@ def draw_codes(vowels: Any, codes: np.ndarray, back: list[np.ndarray]) -> None:
     left = figure.add_subplot(grid[:, 0])
     refold.plots.code_map(codes, vowels.test_labels, ax=left, label_name="speaker")
     shown = np.linspace(0, len(back) - 1, 4).round().astype(int)
-    for i, index in enumerate(shown):
-        ax = figure.add_subplot(grid[i // 2, 1 + i % 2])
-        refold.plots.reconstructions(vowels.test[[index]], [back[index]], [ax])
-        ax.set_title(f"utterance {index}", loc="left", fontsize="small", y=1.04)
-        if i and (legend := ax.get_legend()) is not None:
-            legend.remove()
+    axes = [figure.add_subplot(grid[i // 2, 1 + i % 2]) for i in range(len(shown))]
+    titles, decoded = [f"utterance {i}" for i in shown], [back[i] for i in shown]
+    refold.plots.reconstructions(vowels.test[shown], decoded, axes, titles=titles)
     figure.savefig(IMAGES / "vowels.png")
 
 

@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from refold.diagnosis import LatentDimensions
@@ -52,6 +53,17 @@ def test_few_labels_have_a_legend_and_many_numbers_a_color_bar():
         assert ax.get_legend() is None
         assert [other.get_ylabel() for other in ax.figure.axes] == ["code 1", "steps"]
         assert ax.collections[0].get_array()[7] == pytest.approx(float(labels[7]))
+
+
+def test_a_legend_is_sorted_by_numbers_by_a_categorical_or_by_names():
+    def names(labels):
+        ax = code_map(np.random.default_rng(0).normal(size=(len(labels), 2)), labels)
+        return [text.get_text() for text in ax.get_legend().get_texts()]
+
+    assert names(["10", "9", "-1", "2.5"]) == ["-1", "2.5", "9", "10"]
+    assert names(["noise", "10 (3)", "9 (5)"]) == ["9 (5)", "10 (3)", "noise"]
+    levels = pd.Categorical(["low", "high", "mid"], categories=["low", "mid", "high"])
+    assert names(levels) == names(pd.Series(levels)) == ["low", "mid", "high"]
 
 
 def test_rare_labels_are_one_gray_group():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from refold import datasets, plots
 from refold.errors import DataError
@@ -22,13 +23,43 @@ def reconstruction(original, back, **options):
     return ax
 
 
-def test_only_the_features_with_the_largest_variance_are_drawn():
-    x = np.random.default_rng(0).normal(size=(50, 8)) * [1, 9, 1, 8, 1, 7, 1, 6]
-    ax = reconstruction(x, x[:40] + 0.1)
-    assert len(ax.lines) == 8
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), x[:, 1], rtol=1e-6)
-    np.testing.assert_allclose(ax.lines[1].get_ydata(), x[:40, 1] + 0.1, rtol=1e-6)
-    assert ax.get_ylabel() == "4 of 8 columns"
+def test_columns_of_different_scales_have_panels_and_in_each_the_four_of_largest_variance():
+    x = np.random.default_rng(0).normal(size=(50, 6)) * [5, 9, 8, 7, 6, 0.01]
+    x[:, 5] += 1000
+    upper, lower = reconstruction(x, x[:40] + 0.1).figure.axes
+    assert (len(upper.lines), len(lower.lines)) == (8, 2)
+    np.testing.assert_allclose(upper.lines[0].get_ydata(), x[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(upper.lines[1].get_ydata(), x[:40, 1] + 0.1, rtol=1e-6)
+    np.testing.assert_allclose(lower.lines[0].get_ydata(), x[:, 5], rtol=1e-6)
+    assert (lower.get_ylabel(), lower.get_xlabel()) == ("x5", "5 of 6 columns")
+    legend = upper.figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["x1", "x2", "x3", "x4"]
+    given = Figure().add_axes((0.1, 0.1, 0.8, 0.8))  # axes without a grid are divided, too
+    assert plots.anomalies([x], np.ones(50), given) is given
+    tops = [ax.get_position().y1 for ax in given.figure.axes]
+    assert tops[0] == pytest.approx(0.9)
+    assert tops[1] < given.get_position().y0
+
+
+def test_runs_of_categories_are_strips_with_a_legend_and_wrong_steps_are_underlined():
+    pages = [["home"] * 3 + ["cart"] * 2, ["item"] * 4]
+    first, second = reconstructions(pages, [["home"] * 4, ["item"] * 4])
+    names = [text.get_text() for text in first.figure.legends[0].get_texts()]
+    assert names == ["cart", "home", "item", "wrong"]
+    runs = [path.get_extents().bounds for part in first.collections for path in part.get_paths()]
+    assert {tuple(np.round(run[:3], 2)) for run in runs} == {
+        (-0.5, -0.4, 3),
+        (2.5, -0.4, 2),
+        (-0.5, 0.6, 4),
+        (2.5, 1.4, 2),
+    }
+    assert [text.get_text() for text in first.get_yticklabels()] == ["original", "reconstruction"]
+    item = first.figure.legends[0].get_patches()[2].get_facecolor()
+    assert {tuple(part.get_facecolor()[0]) for part in second.collections} == {
+        item
+    }  # colors are those of all data
+    ax = plots.anomalies(pages[:1], np.array([1.0, 1.0, 0.0, 0.0, 1.0]))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cart", "home"]
 
 
 def test_binary_columns_are_strips_and_errors_are_framed():
@@ -78,7 +109,8 @@ def test_runs_of_anomalous_steps_are_shaded():
     edges = sorted(patch.get_x() for patch in ax.patches)
     assert edges == [-0.5, 9.5, 28.5]
     assert len(ax.lines) == 1
-    assert len(plots.anomalies(["abcabcab"], np.full(8, np.nan)).lines) == 1
+    ax = plots.anomalies(["abcabcab"], np.full(8, np.nan))
+    assert [len(strips.get_paths()) for strips in ax.collections] == [3, 3, 2]
     with pytest.raises(DataError, match="a p-value for each of its steps"):
         plots.anomalies([np.zeros(5)], np.zeros(4))
 
@@ -110,6 +142,15 @@ def test_a_line_continues_within_its_band(sines, ahead):
     assert next_.get_xdata().tolist() == list(range(length - 1, length + 5))
     assert len(ax.collections) == 1
     assert "bounds of 90 %" in ax.get_title(loc="left")
+
+
+def test_the_last_part_of_a_long_history_is_drawn(ahead):
+    ax = plots.forecast([np.arange(4000.0)] * 60, ahead, index=3)
+    past, next_, _ = ax.get_lines()
+    assert past.get_xdata().tolist() == list(range(3950, 4000))
+    assert past.get_ydata()[0] == 3950
+    assert next_.get_xdata()[-1] == 4004
+    assert ax.get_xlim() == (3949.5, 4004.5)
 
 
 def test_what_cannot_be_drawn_as_a_forecast(sines, ahead):

@@ -47,6 +47,7 @@ def test_all_contents_are_on_the_page(page):
     words = ["A try", "To begin with.", "A one that moves.", "One dot.", "the model"]
     for word in [*words, "height", "Best: 7"]:
         assert word in seen
+    assert seen.index("numbers") < seen.index("A one that moves.")  # caveats follow
     assert "Ones 1,000 4 99.9 % exact 25.0 % exact 12.3 s" in seen
 
 

@@ -111,6 +111,7 @@ def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(built, 
         everything.remove("Losses by epoch")
     assert titles(part) == everything
     for view in plots(part):
+        assert graph_objects.Figure({"data": view.data, "layout": view.narrow})
         figure = graph_objects.Figure({"data": view.data, "layout": view.layout})
         assert figure.layout.height == view.layout["height"]
     held_out, units = data[30:], model.error_scaler
@@ -269,15 +270,47 @@ def test_a_browser_draws_every_figure_and_runs_nothing_else(built, browser, tmp_
     assert page.title() == NASTY
     assert any("</script><img" in text for text in page.locator(".legendtext").all_text_contents())
     assert faults == [path.as_uri()]
+    # on a phone, nothing is wider than the screen
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("() => document.querySelector('.plot .main-svg').clientWidth < 390")
+    page.wait_for_timeout(500)
+    wide = "(e) => e.scrollWidth > e.clientWidth + 1"
+    assert not page.evaluate(f"() => ({wide})(document.documentElement)")
+    assert not page.evaluate(f"() => [...document.querySelectorAll('.scroll')].some({wide})")
+    outside = """() => [...document.querySelectorAll('.plot text')]
+        .map((text) => [text.textContent, text.getBoundingClientRect()])
+        .filter(([_, box]) => box.left < 0 || box.right > 390).map(([text]) => text)"""
+    assert page.evaluate(outside) == []
     page.close()
+
+
+def test_columns_of_different_scales_and_runs_of_categories(built):
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(n, 3)) * [1, 1, 400] + [0, 1, 1e5] for n in rng.integers(4, 9, 30)]
+    data = Sequences.from_list(rows, names=["one", "two", "pressure"])
+    part = section(untrained(data, latent_dim=2), data, title="x")
+    examples = card(part, "Best, median and worst")
+    assert "Columns of different scales have axes of their own." in examples.caption
+    [view] = examples.views
+    axes = {trace["yaxis"]: set() for trace in view.data}
+    for trace in view.data:
+        axes[trace["yaxis"]] |= {trace["name"]} - {"", "PCA"}
+    assert [*axes.values()] == 3 * [{"one", "two"}, {"pressure"}]
+    assert view.layout["grid"]["subplots"] == [["xy", "x3y3", "x5y5"], ["x2y2", "x4y4", "x6y6"]]
+    assert len(view.narrow["grid"]["subplots"]) == 6  # one below the other on a phone
+    _, _, part = built("mixed")
+    strips, text = card(part, "Best, median and worst").views[1:]
+    assert isinstance(text, Text)  # of the binary column
+    assert {trace["type"] for trace in strips.data} == {"bar"}
+    assert len({trace["name"] for trace in strips.data if trace["showlegend"]}) > 1
 
 
 def test_binary_values_of_pca_are_rounded_as_they_are_scored():
     schema = Schema((Column("x", "numeric"), Column("on", "binary")))
     before = Sequences([[0.0, 1.0], [0.0, 0.0], [0.0, 1.0]], [0, 3], schema=schema)
     back = before.with_values(np.array([[0.0, 1.6], [0.0, -0.7], [0.0, 0.2]]))
-    (_, original), (_, pca) = pair_rows(before, {"PCA": back})
+    (_, original), (_, pca) = pair_rows(before, {"PCA": back}, [1])
     assert "".join(text for text, _ in original) == "101"
     assert pca == [("1", False), ("0", False), ("0", True)]
-    _, (_, pca) = pair_rows(before, {"PCA": Sequences(back.values[:2], [0, 2], schema=schema)})
+    _, (_, pca) = pair_rows(before, {"PCA": Sequences(back.values[:2], [0, 2], schema=schema)}, [1])
     assert pca[2:] == [("–", True)]  # a step that it lacks

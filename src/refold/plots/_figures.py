@@ -27,16 +27,22 @@ from refold.plots._matplotlib import (
     LINE_STYLES,
     draw,
     draw_strips,
-    legend_above,
+    head,
+    legend_beside,
     new_axes,
     new_figure,
+    panels,
+    part_labels,
+    shortened,
     tidy,
     whole_numbers,
+    wrapped,
 )
-from refold.plots.charts import ACCENT, CONTRAST, MUTED, PALETTE, ColumnGroup
-from refold.sequences import ColumnTypes, Sequences, as_sequences
+from refold.plots.charts import ACCENT, CONTRAST, MUTED, ColumnGroup
+from refold.sequences import Column, ColumnTypes, Schema, Sequences, as_sequences
 
-MAX_LINES = 4
+ACROSS = 3  # sequences side by side
+HISTORY, MIN_HISTORY = 5, 50  # steps before a forecast: a multiple of its own, and at least
 
 
 # Training
@@ -248,9 +254,11 @@ def code_map(
         Output of ``transform``.
     labels : sequence of shape (n_sequences,), optional
         Colors of the points: with a legend, or with a color bar for more than ten distinct
-        numbers. Of more than ten other labels, the rarest are gray.
+        numbers. Of more than ten other labels, the rarest are gray. The legend is in the order of
+        a Categorical of pandas, or sorted by numbers and names.
     annotations : sequence of shape (n_sequences,) or mapping of int to str, optional
-        Text beside the points, one per point or by index.
+        Text beside the points, one per point or by index. Texts do not cover each other; one
+        without room is left out.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     label_name : str, optional
@@ -278,15 +286,17 @@ def code_map(
             raise ParameterError(
                 f"There is no code {i} to annotate. There are {len(points)} codes."
             )
-    chart = charts.code_points(points, names, labels, label_name=label_name or "")
+    order = charts.category_order(labels)
+    chart = charts.code_points(
+        points, names, labels, label_name=label_name or "", label_order=order
+    )
     ax = draw(chart, ax, size=(6.0, 4.6))
     circle = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.2}
-    beside: dict[str, Any] = {"xytext": (6, 5), "textcoords": "offset points"}
-    for i, text in annotations.items():
-        x, y = points[i]
-        ax.plot(x, y, "o", color=MUTED, **circle)
-        ax.annotate(str(text), (x, y), fontsize="small", weight="bold", **beside)
+    for i in annotations:
+        ax.plot(*points[i], "o", color=MUTED, **circle)
     ax.margins(0.08)
+    if annotations:
+        part_labels(ax, [(str(text), tuple(points[i])) for i, text in annotations.items()])
     return ax
 
 
@@ -383,16 +393,19 @@ def reconstructions(
 ) -> list[Axes]:
     """Draw sequences and their reconstructions, one pair on each axes.
 
-    Numeric columns are lines, with the reconstruction dashed; of more than four, the four with the
-    largest variance are drawn, and other columns are not. If no column is numeric, the sequences
-    are strips, with the original above and the wrong entries of the reconstruction framed.
+    Numeric columns are lines, with the reconstruction dashed. Columns of different scales have
+    panels of their own, at most four, with the four columns of largest variance in each; other
+    columns are not drawn. If no column is numeric, runs of categories are colored strips, with
+    wrong steps underlined, and binary columns and characters are shades, with the original above
+    and the wrong entries of the reconstruction framed.
 
     Parameters
     ----------
     original, reconstructed : Sequences or list of shape (n_sequences,)
         In the same order. The lengths may differ.
     axes : sequence of matplotlib.axes.Axes, optional
-        One for each sequence; by default a grid on a new figure.
+        One for each sequence; by default a grid on a new figure. Of several panels, the first takes
+        the place of these axes together with the others.
     column_types : str, list of str or dict of str, optional
         Types of the columns, if they cannot be inferred from the originals.
     titles : sequence of str of shape (n_sequences,), optional
@@ -416,32 +429,98 @@ def reconstructions(
         steps = map(charts.in_steps, original.lengths)
         titles = [f"{name}  ·  {text}" for name, text in zip(original.ids, steps, strict=True)]
     check_one_each(len(titles), "titles", len(original), "sequences")
+    schema = original.schema
+    groups = charts.line_panels(schema, original.values) or charts.token_panels(schema)
+    across, figure = min(len(original), ACROSS), None
     if axes is None:
-        across = min(len(original), 3)
         down = -(-len(original) // across)
-        figure = new_figure((3.4 * across, 2.3 * down))
+        height = 2.3 if len(groups) == 1 else 0.5 + 1.2 * len(groups)
+        figure = new_figure((3.4 * across, height * down))
         axes = [figure.add_subplot(down, across, i + 1) for i in range(len(original))]
     check_one_each(len(axes), "axes", len(original), "sequences")
-    schema, columns = original.schema, _most_varied(original)
-    longest = int(max(original.lengths.max(), reconstructed.lengths.max()))
-    for i, (ax, title) in enumerate(zip(axes, titles, strict=True)):
-        before, after = original[[i]], reconstructed[[i]]
-        if columns:
-            chart = charts.reconstruction_lines(before, {names[1]: after}, columns, columns)
-            draw(chart, ax, legend=False).set_xlabel("")
-        else:
-            draw_strips(ax, charts.strips(before), charts.strips(after), longest)
-        ax.set_title(title, fontsize="small", loc="left")
-        if 0 < len(columns) < schema.num_columns:
-            label = f"{len(columns)} of {schema.num_columns} columns"
-            ax.set_ylabel(label, fontsize="x-small")
-        ax.tick_params(labelsize="small")
+    legend: dict[str, Any] = {}
+    for i, ax in enumerate(axes):
+        pair = [(names[0], original[[i]]), (names[1], reconstructed[[i]])]
+        for panel, columns in zip(panels(ax, len(groups)), groups, strict=True):
+            legend |= _draw_pair(panel, pair, columns, original, groups)
+            panel.tick_params(labelsize="small")
+        panel.set_xlabel(_note(groups, schema), fontsize="x-small")
+    if "wrong" in legend:
+        legend["wrong"] = legend.pop("wrong")  # of all columns, so it comes last
+    if legend:
+        legend_beside(figure or axes[-1], legend)
     handles: list[Any] = [Patch(color=ACCENT), Patch(color=CONTRAST)]
-    if columns:
+    if schema.numeric.any():
         styles = (LINE_STYLES["original"], LINE_STYLES["reconstruction"])
         handles = [Line2D([], [], color="gray", **style) for style in styles]
-    legend_above(axes[0], handles, list(names))
+    elif all(charts.is_strip(schema.columns[columns[0]], schema) for columns in groups):
+        handles = []  # their rows have names
+    head(axes, titles, dict(zip(names, handles, strict=False)))
     return list(axes)
+
+
+def _draw_pair(
+    ax: Axes,
+    pair: Sequence[tuple[str, Sequences]],
+    columns: Sequence[int],
+    original: Sequences,  # all, whose categories have the colors
+    groups: Sequence[Sequence[int]],
+) -> dict[str, Any]:
+    """Draw columns of a sequence and of its reconstruction; return the legend of the panel."""
+    (name, before), (other, after) = pair
+    schema, column = original.schema, original.schema.columns[columns[0]]
+    if column.column_type.is_number:
+        colors = charts.column_colors(groups)
+        chart = charts.reconstruction_lines(before, {other: after}, columns, columns, colors)
+        draw(chart, ax, legend=False).set_xlabel("")
+        return _named_lines(ax, schema, columns, colors)
+    legend: dict[str, Any] = {}
+    if charts.is_strip(column, schema):
+        x, back = (part.values[:, columns[0]] for part in (before, after))
+        back, wrong = charts.compared(x, back)
+        rows, observed = [(name, x), (other, back)], original.values[:, columns[0]]
+        legend = _draw_runs(ax, rows, column, observed, [wrong])
+    else:
+        longest = int(max(original.lengths.max(), len(after.values)))
+        draw_strips(ax, charts.strips(before, columns), charts.strips(after, columns), longest)
+    if schema.num_columns == 1:
+        return legend
+    title = column.name if len(columns) == 1 else f"{len(columns)} binary columns"
+    ax.set_ylabel(wrapped(shortened(title), ax), fontsize="x-small")
+    return {n if n == "wrong" else f"{column.name}: {n}": patch for n, patch in legend.items()}
+
+
+def _named_lines(
+    ax: Axes, schema: Schema, columns: Sequence[int], colors: Mapping[int, str]
+) -> dict[str, Any]:
+    """Name a single line on the axis; else return the legend of lines."""
+    if schema.num_columns > 1 and len(columns) == 1:
+        ax.set_ylabel(wrapped(shortened(schema.names[columns[0]]), ax), fontsize="x-small")
+        return {}
+    return {schema.names[i]: Line2D([], [], color=colors[i]) for i in columns if len(columns) > 1}
+
+
+def _draw_runs(
+    ax: Axes,
+    rows: Sequence[tuple[str, np.ndarray]],
+    column: Column,
+    observed: np.ndarray,
+    wrong: Sequence[np.ndarray] = (),
+) -> dict[str, Any]:
+    """Draw strips, and return their legend."""
+    names = column.categories or charts.BINARY_NAMES
+    chart = charts.strip_chart(rows, names, wrong, observed=observed)
+    draw(chart, ax, legend=False).set_xlabel("")
+    ax.tick_params(axis="y", length=0, labelsize="small")
+    ax.spines[["left", "bottom"]].set_visible(False)
+    drawn = [m for m in chart.marks if len(m.x) or m.name not in {"others", "wrong"}]
+    return {marks.name: Patch(color=marks.color) for marks in drawn}
+
+
+def _note(groups: Sequence[Sequence[int]], schema: Schema, before: str = "") -> str:
+    """Return how many columns are drawn, if not all of them are."""
+    num = sum(map(len, groups))
+    return f"{before}{num} of {schema.num_columns} columns" if num < schema.num_columns else ""
 
 
 def anomalies(
@@ -449,8 +528,8 @@ def anomalies(
 ) -> Axes:
     """Draw a sequence, and shade the steps whose p-value is at most ``alpha``.
 
-    Of more than four numeric columns, the four with the largest variance are drawn. If no column is
-    numeric, the first four are drawn, categories by their index.
+    Numeric columns of different scales have panels of their own, at most four, with the four
+    columns of largest variance in each. If no column is numeric, runs of categories are strips.
 
     Parameters
     ----------
@@ -459,7 +538,7 @@ def anomalies(
     p_values : array of shape (n_steps,)
         One per step, from ``detect`` or `Windows.merge`.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default of a new figure.
+        Axes to draw on; by default of a new figure. Several panels divide them, from the top.
     alpha : float, default=0.01
         Largest p-value of a shaded step.
 
@@ -476,16 +555,29 @@ def anomalies(
             f"Expected one sequence and a p-value for each of its steps. Got {len(sequences)} "
             f"sequences of {len(sequences.values)} steps, and p-values of shape {p_values.shape}."
         )
-    ax = new_axes(ax, size=(9.0, 3.2))
-    columns = _most_varied(sequences) or list(range(min(MAX_LINES, sequences.schema.num_columns)))
-    for column, color in zip(columns, PALETTE, strict=False):
-        name = sequences.schema.names[column]
-        ax.plot(sequences.values[:, column], color=color, linewidth=1.1, label=name)
+    schema = sequences.schema
+    groups = charts.line_panels(schema, sequences.values) or charts.token_panels(schema)
+    colors, parts = charts.column_colors(groups), _series_panels(ax, len(groups))
     anomalous = np.concatenate([[False], p_values <= alpha, [False]])
     changes = np.flatnonzero(anomalous[1:] != anomalous[:-1])
-    for first, last in zip(changes[::2], changes[1::2], strict=True):
-        ax.axvspan(first - 0.5, last - 0.5, color=CONTRAST, alpha=0.3, linewidth=0)
-    return _series(ax, f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded", len(p_values))
+    # behind strips, whose colors have meanings
+    shade: dict[str, Any] = {"color": CONTRAST, "alpha": 0.3, "linewidth": 0, "zorder": 0}
+    for panel, columns in zip(parts, groups, strict=True):
+        if schema.numeric.any():
+            for i in columns:
+                panel.plot(sequences.values[:, i], color=colors[i], linewidth=1.1)
+            legend = _named_lines(panel, schema, columns, colors)
+        else:
+            rows = [(schema.names[i], sequences.values[:, i]) for i in columns]
+            observed = sequences.values[:, columns].ravel()
+            legend = _draw_runs(panel, rows, schema.columns[columns[0]], observed)
+            panel.margins(y=0.15)
+        if legend:
+            legend_beside(panel, legend)
+        for first, last in zip(changes[::2], changes[1::2], strict=True):
+            panel.axvspan(first - 0.5, last - 0.5, **shade)
+    title = f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded" + _note(groups, schema, "  ·  ")
+    return _series(parts, title, (0, len(p_values)))
 
 
 def forecast(
@@ -498,7 +590,9 @@ def forecast(
 ) -> Axes:
     """Draw a sequence and its forecast, with the bounds as a band.
 
-    Of more than four numeric columns, the four with the largest variance are drawn.
+    The last part of the sequence is drawn: five times as many steps as the forecast has, and at
+    least 50. Columns of different scales have panels of their own, at most four, with the four
+    columns of largest variance in each.
 
     Parameters
     ----------
@@ -507,7 +601,7 @@ def forecast(
     ahead : Forecast
         Output of ``SequenceAutoencoder.forecast``.
     ax : matplotlib.axes.Axes, optional
-        Axes to draw on; by default of a new figure.
+        Axes to draw on; by default of a new figure. Several panels divide them, from the top.
     truth : Sequences, list or array, optional
         True values of the forecast steps, if they are known: one sequence for each of ``series``.
     index : int, default=0
@@ -535,43 +629,49 @@ def forecast(
             "A forecast without numeric columns cannot be drawn. Print `Forecast.values` instead."
         )
     index = range(len(sequences))[index]
-    before, next_ = sequences[[index]], ahead.sequences[[index]]
-    columns = _most_varied(before)
-    ax = new_axes(ax, size=(9.0, 3.2))
-    num_past, num_next = len(before.values), len(next_.values)
-    for column, color in zip(columns, PALETTE, strict=False):
-        pale: dict[str, Any] = {"color": color, "linewidth": 1.1, "alpha": 0.55}
-        ax.plot(before.values[:, column], **pale)
-        if after is not None:
-            actual = after[[index]].values[:num_next, column]
-            ax.plot(num_past + np.arange(len(actual)), actual, **pale)
-        # the forecast begins at the last known step, if there is one, to leave no gap
-        last = before.values[-1:, column]
-        steps = np.arange(num_past - len(last), num_past + num_next)
-        values = np.concatenate([last, next_.values[:, column]])
-        ax.plot(steps, values, color=color, linewidth=1.8, label=schema.names[column])
-        if ahead.lower is not None and ahead.upper is not None:
-            bounds = (ahead.lower[index, :, column], ahead.upper[index, :, column])
-            low, high = (np.concatenate([last, bound]) for bound in bounds)
-            ax.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
-    ax.axvline(num_past - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
+    whole, next_ = sequences[[index]], ahead.sequences[[index]]
+    num_past, num_next = len(whole.values), len(next_.values)
+    first = max(0, num_past - max(HISTORY * num_next, MIN_HISTORY))
+    before = whole.values[first:]
+    groups = charts.line_panels(schema, before)
+    colors, parts = charts.column_colors(groups), _series_panels(ax, len(groups))
+    for panel, columns in zip(parts, groups, strict=True):
+        for column in columns:
+            color = colors[column]
+            pale: dict[str, Any] = {"color": color, "linewidth": 1.1, "alpha": 0.55}
+            panel.plot(np.arange(first, num_past), before[:, column], **pale)
+            if after is not None:
+                actual = after[[index]].values[:num_next, column]
+                panel.plot(num_past + np.arange(len(actual)), actual, **pale)
+            # the forecast begins at the last known step, if there is one, to leave no gap
+            last = before[-1:, column]
+            steps = np.arange(num_past - len(last), num_past + num_next)
+            values = np.concatenate([last, next_.values[:, column]])
+            panel.plot(steps, values, color=color, linewidth=1.8)
+            if ahead.lower is not None and ahead.upper is not None:
+                bounds = (ahead.lower[index, :, column], ahead.upper[index, :, column])
+                low, high = (np.concatenate([last, bound]) for bound in bounds)
+                panel.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
+        panel.axvline(num_past - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
+        if legend := _named_lines(panel, schema, columns, colors):
+            legend_beside(panel, legend)
     bounds = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
-    return _series(ax, f"{ahead.ids[index]}{bounds}", num_past + num_next)
+    title = f"{ahead.ids[index]}{bounds}" + _note(groups, schema, "  ·  ")
+    return _series(parts, title, (first, num_past + num_next))
 
 
-def _most_varied(original: Sequences) -> list[int]:
-    """Return the numeric columns to draw, in the order of the columns."""
-    return sorted(charts.by_variance(original)[:MAX_LINES])
+def _series_panels(ax: Axes | None, num: int) -> list[Axes]:
+    """Return one panel for each group of columns."""
+    return panels(new_axes(ax, size=(9.0, 3.2 if num == 1 else 0.8 + 1.3 * num)), num)
 
 
-def _series(ax: Axes, title: str, num_steps: int) -> Axes:
-    """Give axes with lines of a sequence their title, range and legend."""
-    ax.set_xlim(-0.5, max(num_steps, 1) - 0.5)
-    ax.set_xlabel("step")
-    ax.set_title(title, fontsize="small", loc="left")
-    handles, names = ax.get_legend_handles_labels()
-    if len(names) > 1:
-        legend_above(ax, handles, names)
-    whole_numbers(ax)
-    tidy(ax)
-    return ax
+def _series(axes: Sequence[Axes], title: str, steps: tuple[int, int]) -> Axes:
+    """Give panels of a sequence their title and range; return the first."""
+    first, end = steps
+    axes[0].set_xlim(first - 0.5, max(end, first + 1) - 0.5)
+    axes[-1].set_xlabel("step")
+    axes[0].set_title(title, fontsize="small", loc="left")
+    for ax in axes:
+        whole_numbers(ax)
+        tidy(ax)
+    return axes[0]

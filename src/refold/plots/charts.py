@@ -1,7 +1,9 @@
 """What the figures show, as data: matplotlib draws it for `refold.plots`, Plotly for the report."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +15,7 @@ from refold._support.rules import check_kind, check_some
 from refold.diagnosis import LatentDimensions
 from refold.errors import ParameterError
 from refold.evaluation import ErrorCurve, GroupErrors
-from refold.sequences import Sequences
+from refold.sequences import Column, Schema, Sequences
 
 PALETTE = (
     "#3f7ee8",
@@ -44,19 +46,23 @@ MAX_LENGTH_BARS = 40
 MAX_GROUPS = 10  # of points with their own color
 MAX_BARS = 40  # latent dimensions
 MAX_AFFECTED = 5  # columns that a latent dimension changes most
+MAX_PANELS, MAX_LINES = 4, 4  # of columns, and columns in each
+MIN_SHARE = 0.2  # of an axis that a column fills at least, or else it has another axis
+BINARY_NAMES = ("0", "1")
+MISSING_STEP = -1.0
 
 
 @dataclass(frozen=True)
 class Marks:
     """Points that are drawn in the same way."""
 
-    kind: Literal["lines", "points", "bars"]
-    x: Any  # (n_points,), or the places of bars, of horizontal ones, too
-    y: Any  # (n_points,), or the lengths of bars
+    kind: Literal["lines", "points", "bars", "runs"]
+    x: Any  # (n_points,), or the places of bars, of horizontal ones, too, or ends of runs (n, 2)
+    y: Any  # (n_points,), or the lengths of bars, or the rows of runs
     name: str = ""  # entry in the legend
     color: Any = ACCENT  # a color, or numbers on a color scale, (n_points,)
     style: str = ""  # a key of `LINE_STYLES` or `POINT_STYLES` of both renderers
-    size: float = 0.8  # width of bars
+    size: float = 0.8  # width of bars, or height of runs
     # The rest is for the report, where the reader can point and click.
     hover: Sequence[str] = ()  # lines of text for each point
     quantity: str = ""  # of a line: the text before the value of a point
@@ -288,11 +294,12 @@ def code_points(
     labels: ArrayLike | None = None,
     *,
     label_name: str = "",
+    label_order: Sequence[str] = (),
     hover: Sequence[str] = (),
 ) -> Chart:
     """Draw codes in the plane, in the colors of their labels: at most ten, or a color scale."""
     labels = np.full(len(points), "") if labels is None else np.asarray(labels)
-    groups = _label_groups(labels)
+    groups = _label_groups(labels, label_order)
     if groups is None:
         colors = labels.astype(float)
         marks = [Marks("points", points[:, 0], points[:, 1], color=colors, hover=hover)]
@@ -310,24 +317,50 @@ def code_points(
     return Chart(marks, Axis(names[0]), Axis(names[1]), grid=None, legend=label_name)
 
 
-def _label_groups(labels: np.ndarray) -> list[tuple[str, np.ndarray, str]] | None:
+def _label_groups(
+    labels: np.ndarray, order: Sequence[str]
+) -> list[tuple[str, np.ndarray, str]] | None:
     """Return name, rows and color of at most ten groups; None if labels are many numbers."""
-    distinct, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    names = [str(label) for label in distinct.tolist()]
-    common = list(range(len(names)))
-    if len(names) > MAX_GROUPS:
-        if _are_numbers(labels):
-            return None
-        common.sort(key=lambda i: (-counts[i], names[i]))
-        common = sorted(common[: MAX_GROUPS - 1])
-    groups = [
-        (names[i], np.flatnonzero(index == i), color)
-        for i, color in zip(common, PALETTE, strict=False)
-    ]
-    if len(common) < len(names):
-        rare = np.flatnonzero(~np.isin(index, common))
-        groups.append((f"{len(names) - len(common)} others", rare, MUTED))
-    return groups
+    distinct, index = np.unique([str(label) for label in labels], return_inverse=True)
+    if len(distinct) > MAX_GROUPS and _are_numbers(labels):
+        return None
+    groups = _common(index, list(map(str, distinct)), PALETTE, order)
+    rows = [(name, np.flatnonzero(index == i), color) for i, name, color in groups]
+    if len(groups) < len(distinct):
+        rare = np.flatnonzero(~np.isin(index, [i for i, _, _ in groups]))
+        rows.append((f"{len(distinct) - len(groups)} others", rare, MUTED))
+    return rows
+
+
+def _common(
+    index: np.ndarray, names: Sequence[str], colors: Sequence[str], order: Sequence[str]
+) -> list[tuple[int, str, str]]:
+    """Return the most frequent names with a color each, in an order or that of `_sort_key`."""
+    present, counts = np.unique(index, return_counts=True)
+    num = len(colors) if len(present) <= len(colors) else len(colors) - 1
+    places = {name: place for place, name in enumerate(order)}
+    keys = {i: (places.get(names[i], len(places)), _sort_key(names[i])) for i in map(int, present)}
+    common = sorted(zip(-counts, keys, strict=True), key=lambda c: (c[0], keys[c[1]]))
+    shown = sorted((i for _, i in common[:num]), key=keys.__getitem__)
+    return [(i, names[i], color) for i, color in zip(shown, colors, strict=False)]
+
+
+def category_order(labels: Any) -> list[str]:
+    """Return the order of the categories of a Categorical; other labels have none."""
+    categories = getattr(getattr(labels, "dtype", None), "categories", None)
+    return [] if categories is None else [str(name) for name in categories]
+
+
+def _sort_key(name: str) -> tuple[Any, ...]:
+    """Return a key that sorts numbers, also those inside of names, by their values."""
+    try:
+        number = float(name)
+    except ValueError:
+        number = np.nan
+    if np.isfinite(number):
+        return 0, number
+    parts = re.split(r"(\d+)", name)
+    return 1, [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 # Reconstructions
@@ -338,13 +371,13 @@ def reconstruction_lines(
     reconstructed: Mapping[str, Sequences],
     columns: Sequence[int],
     shown: Sequence[int],
+    colors: Mapping[int, str],
 ) -> Chart:
     """Draw columns of a sequence and of its reconstruction, and of a linear one if there is one."""
     # The report hides the columns that are not in ``shown``, and the linear reconstruction.
     names = original.schema.names
     main, *linear = reconstructed
     marks = []
-    colors = {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
     for column in columns:
         look = {"color": colors[column], "group": str(column), "hidden": column not in shown}
         before = _line(original, column, "original", style="original", **look)
@@ -364,14 +397,131 @@ def _line(sequence: Sequences, column: int, method: str, **look: Any) -> Marks:
     return Marks("lines", np.arange(len(values)), values, quantity=quantity, **look)
 
 
-def by_variance(sequences: Sequences) -> list[int]:
+def by_variance(schema: Schema, values: np.ndarray) -> list[int]:
     """Return the numeric columns, largest variance first."""
-    numeric = np.flatnonzero(sequences.schema.numeric)
-    if not len(sequences.values):
+    numeric = np.flatnonzero(schema.numeric)
+    if not len(values):
         return numeric.tolist()
-    observed = np.ma.masked_invalid(sequences.values[:, numeric])
+    observed = np.ma.masked_invalid(values[:, numeric])
     spread = observed.std(axis=0).filled(0.0)  # a column that is never observed has none
     return numeric[np.argsort(-spread, kind="stable")].tolist()
+
+
+def column_colors(groups: Sequence[Sequence[int]]) -> dict[int, str]:
+    """Return a color for each column."""
+    columns = [column for group in groups for column in group]
+    return {column: PALETTE[i % len(PALETTE)] for i, column in enumerate(columns)}
+
+
+def column_groups(schema: Schema, low: np.ndarray, high: np.ndarray) -> list[list[int]]:
+    """Group the numeric columns that fit on one axis, given their ranges (n_columns,).
+
+    Each column of a group fills a good part of the axis. There are at most four groups: columns of
+    further ones are left out, and so are constant columns if others are not.
+    """
+    groups: list[list[int]] = []
+    numeric = np.flatnonzero(schema.numeric).tolist()
+    for column in (column for column in numeric if high[column] > low[column]):
+        for group in groups:
+            members = [*group, column]
+            whole = high[members].max() - low[members].min()
+            if (high[members] - low[members]).min() >= MIN_SHARE * whole:
+                group.append(column)
+                break
+        else:
+            groups += [[column]] if len(groups) < MAX_PANELS else []
+    return groups or [[column] for column in numeric[:MAX_PANELS]]
+
+
+def line_panels(schema: Schema, values: np.ndarray) -> list[list[int]]:
+    """Return the numeric columns (n_steps, n_columns) to draw on each axis, in their order."""
+    values = values.astype(float)
+    low = np.fmin.reduce(values, axis=0, initial=np.inf)  # ignores NaN
+    high = np.fmax.reduce(values, axis=0, initial=-np.inf)
+    ranked = by_variance(schema, values)
+    groups = column_groups(schema, low, high)
+    return [sorted([c for c in ranked if c in group][:MAX_LINES]) for group in groups]
+
+
+def token_panels(schema: Schema) -> list[list[int]]:
+    """Return the columns of each panel: binary ones together, others alone; at most four panels."""
+    tokens = np.flatnonzero(~schema.numeric).tolist()
+    alone = [[i] for i in tokens if schema.columns[i].column_type.has_categories]
+    binary = [i for i in tokens if [i] not in alone]
+    return ([binary] if binary else []) + alone[: MAX_PANELS - bool(binary)]
+
+
+def is_strip(column: Column, schema: Schema) -> bool:
+    """Return whether runs of a column are drawn in colors; characters and sentences are text."""
+    return schema.layout != "words" and any(len(str(name)) > 1 for name in column.categories)
+
+
+def strip_chart(
+    rows: Sequence[tuple[str, np.ndarray]],
+    categories: Sequence[Any],
+    wrong: Sequence[np.ndarray] = (),
+    *,
+    observed: np.ndarray,
+) -> Chart:
+    """Draw runs of categories as colored strips, one row for each (name, indices).
+
+    ``wrong`` marks steps of all rows but the first. The most frequent of the ``observed``
+    indices have colors, which are the same on all charts of the same data.
+    """
+    names = [*map(str, categories), "unknown"]
+    order = () if names[:-1] == sorted(names[:-1]) else names  # that of a Categorical
+    index = observed[observed >= 0].astype(int)
+    groups = _common(index, names, [color for color in PALETTE if color != WRONG], order)
+    rare = [i for i in range(len(names)) if i not in {i for i, _, _ in groups}]
+    looks = [*(([i], name, color) for i, name, color in groups), (rare, "others", MUTED)]
+    filled = [np.nan_to_num(values, nan=MISSING_STEP).astype(int) for _, values in rows]
+    marks = [_strips(filled, members, names, name, color) for members, name, color in looks]
+    if len(wrong):
+        line = _strips([np.zeros(0), *wrong], [True], ["", "wrong"], "wrong", WRONG)
+        marks.append(replace(line, y=line.y + 0.46, size=0.12))
+    y = Axis(ticks=[name for name, _ in rows])
+    return Chart(marks, Axis("step", whole=True), y, horizontal=True, grid=None)
+
+
+def _strips(
+    rows: Sequence[np.ndarray],
+    members: Sequence[int],
+    names: Sequence[str],
+    name: str,
+    color: str,
+) -> Marks:
+    """Return the runs of some indices in rows."""
+    ends, places, hover = [], [], []
+    for row, values in enumerate(rows):
+        edges = np.flatnonzero(np.diff(values.astype(int), prepend=-2, append=-2)).tolist()
+        for first, end in pairwise(edges):
+            if values[first] in members:
+                ends.append((first - 0.5, end - 0.5))
+                places.append(row)
+                steps = f"{'step' if end == first + 1 else 'steps'} {_range_text(first, end - 1)}"
+                hover.append(f"{names[int(values[first])]}\n{steps}")
+    ends, places = np.reshape(ends, (-1, 2)), np.array(places, dtype=float)
+    return Marks("runs", ends, places, name, color, hover=hover, group=name)
+
+
+def compared(original: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a reconstructed column, with -1 for steps that it lacks, and which are wrong."""
+    lacking = np.full(max(0, len(original) - len(back)), MISSING_STEP)
+    return np.append(back, lacking), np.append(wrong_values(original, back), lacking < 0)
+
+
+def letters(values: np.ndarray, column: Column) -> list[str]:
+    """Return the name of each step, a dot if it is missing, and a dash if it is lacking."""
+    names = [str(name) for name in column.categories] or list(BINARY_NAMES)
+    texts = []
+    for value in values.tolist():
+        if np.isnan(value):
+            texts.append("·")
+        elif value == MISSING_STEP:
+            texts.append("–")
+        else:
+            texts.append(names[round(value)] if round(value) < len(names) else "?")
+    return texts
 
 
 def wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
@@ -383,10 +533,11 @@ def wrong_values(original: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
     return wrong
 
 
-def strips(sequence: Sequences) -> np.ndarray:
+def strips(sequence: Sequences, columns: Sequence[int]) -> np.ndarray:
     """Return a row from 0 to 1 for each column or category, (n_rows, n_steps)."""
     rows: list[np.ndarray] = []
-    for column, values in zip(sequence.schema.columns, sequence.values.T, strict=True):
+    for i in columns:
+        column, values = sequence.schema.columns[i], sequence.values[:, i]
         if column.column_type.has_categories:
             ones = values == np.arange(len(column.categories))[:, None]
             rows += [*np.where(np.isnan(values), np.nan, ones)]

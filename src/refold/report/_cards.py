@@ -1,5 +1,6 @@
 """Cards of a section: data, architecture, losses, errors, reconstructions and codes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,8 +17,8 @@ from refold.evaluation import (
 )
 from refold.model import Model
 from refold.plots import charts, code_plane
-from refold.plots.charts import Axis, Chart, in_steps, latent_name, signed, wrong_values
-from refold.report._page import Card, Row, Score, Table, Text, TextGroup, Token, draw
+from refold.plots.charts import Axis, Chart, in_steps, latent_name, signed
+from refold.report._page import Card, Plot, Row, Score, Table, Text, TextGroup, Token, draw
 from refold.sequences import Schema, Sequences
 
 MAX_TABLE_ROWS = 30  # columns of the data
@@ -31,8 +32,7 @@ ERROR_MEANINGS = {
 # Reconstructions.
 MAX_COLUMNS = 12
 MAX_SHOWN = 3  # columns that are visible at first
-MAX_TEXT_COLUMNS, MAX_TEXT_STEPS = 8, 160
-MISSING_STEP = -1.0
+MAX_TEXT_COLUMNS, MAX_TEXT_STEPS, MAX_STRIP_STEPS = 8, 160, 1000
 # Codes.
 MAX_POINTS = 5000  # of the map
 MIN_UMAP = 20  # codes
@@ -53,6 +53,7 @@ class ReportData:
     scores: tuple[Score, ...]  # the main one first
     labels: np.ndarray | None  # (n,)
     label_name: str
+    label_order: tuple[str, ...]  # of a Categorical
     seed: int
 
 
@@ -232,37 +233,89 @@ def reconstructions(material: ReportData) -> list[Card]:
     views: list[Any] = []
     caption = "Three sequences, chosen by their error and decoded from their codes alone."
     if num_numeric:
-        standardized = material.model.error_scaler.transform(material.sequences)
-        columns = charts.by_variance(standardized)[:MAX_COLUMNS]
-        panels = []
+        groups = _line_groups(material)
+        colors, panels = charts.column_colors([sorted(group) for group in groups]), []
         for row, title, subtitle in examples:
-            original, backs = _pair(material, row)
-            chart = charts.reconstruction_lines(
-                original, backs, sorted(columns), columns[:MAX_SHOWN]
-            )
-            panels.append(replace(chart, title=title, subtitle=subtitle))
-        views.append(draw(panels, 380, columns=3))
+            pair = _pair(material, row)
+            for group in groups:
+                shown = group[:MAX_SHOWN]
+                chart = charts.reconstruction_lines(*pair, sorted(group), shown, colors)
+                name = schema.names[group[0]] if len(group) == 1 and len(groups) > 1 else ""
+                about = " · ".join(text for text in (subtitle, name) if text)
+                panels.append(replace(chart, title=title, subtitle=about))
+                title = subtitle = ""  # above the first panel only
+        height = 380 if len(groups) == 1 else 130 + 190 * len(groups)
+        views.append(draw(panels, height, columns=len(examples), by_column=True))
         caption += (
             " The original is the wide, pale line, the reconstruction the thin one. Click on a "
             "name to hide or show it."
         )
-        if num_numeric > MAX_COLUMNS:
-            caption += f" {MAX_COLUMNS} of {num_numeric} numeric columns are included."
-        if num_numeric > MAX_SHOWN:
-            caption += f" At first, the {MAX_SHOWN} columns with the largest variance are shown."
-    if num_numeric < schema.num_columns:
-        groups = [
-            TextGroup(f"{title} · {subtitle}", pair_rows(*_pair(material, row)))
+        if len(groups) > 1:
+            caption += " Columns of different scales have axes of their own."
+        included = sum(map(len, groups))
+        if num_numeric > included:
+            caption += f" {included} of {num_numeric} numeric columns are included."
+        if max(map(len, groups)) > MAX_SHOWN:
+            caption += f" At first, the {MAX_SHOWN} columns with the largest variance are shown"
+            caption += " on each axis." if len(groups) > 1 else "."
+    tokens = np.flatnonzero(~schema.numeric)[:MAX_TEXT_COLUMNS].tolist()
+    strips = [i for i in tokens if charts.is_strip(schema.columns[i], schema)]
+    views += [_strip_view(material, examples, column) for column in strips]
+    if texts := [i for i in tokens if i not in strips]:
+        parts = [
+            TextGroup(f"{title} · {subtitle}", pair_rows(*_pair(material, row), texts))
             for row, title, subtitle in examples
         ]
-        views.append(Text(groups))
+        views.append(Text(parts))
+    if tokens:
         caption += " Wrong values are underlined."
+        if strips:
+            caption += " Runs of categories are strips; point at one to see its name and steps."
         if schema.num_columns - num_numeric > MAX_TEXT_COLUMNS:
-            caption += f" The first {MAX_TEXT_COLUMNS} of the columns of text are shown."
+            caption += f" The first {MAX_TEXT_COLUMNS} of the columns of categories are shown."
     score = material.scores[0]
     if score.quantity == "exact" and score.value == 1:
         caption += " All sequences are reconstructed exactly."
     return [Card("Best, median and worst", caption, views)]
+
+
+def _line_groups(material: ReportData) -> list[list[int]]:
+    """Return the columns on each axis by their scale in training, largest variance first."""
+    schema, scaler = material.model.schema, material.model.error_scaler
+    ranked = charts.by_variance(schema, scaler.transform(material.sequences).values)
+    low, high = (scaler.mean_ + sign * 2 * scaler.scale_ for sign in (-1, 1))
+    groups = charts.column_groups(schema, low, high)
+    limit = MAX_COLUMNS // len(groups)
+    return [[column for column in ranked if column in group][:limit] for group in groups]
+
+
+def _strip_view(material: ReportData, examples: Sequence[tuple[int, str, str]], index: int) -> Plot:
+    """Draw one categorical column of the examples and of their reconstructions."""
+    column = material.model.schema.columns[index]
+    panels = []
+    for row, title, subtitle in examples:
+        original, backs = _pair(material, row)
+        rows, wrong = [("original", original.values[:MAX_STRIP_STEPS, index])], []
+        for method, back in backs.items():
+            values = column.column_type.clean(back.values[:MAX_STRIP_STEPS, index])
+            values, faults = charts.compared(rows[0][1], values)
+            rows.append((method, values))
+            wrong.append(faults)
+        chart = _strip_chart(material, index, rows, wrong)
+        part = f" (first {MAX_STRIP_STEPS} steps)" * (len(original.values) > MAX_STRIP_STEPS)
+        panels.append(replace(chart, title=title, subtitle=f"{column.name}{part} · {subtitle}"))
+    return draw(panels, 80 + 165 * len(panels), panel_height=165)
+
+
+def _strip_chart(
+    material: ReportData,
+    index: int,
+    rows: Sequence[tuple[str, np.ndarray]],
+    wrong: Sequence[np.ndarray] = (),
+) -> Chart:
+    categories = material.model.schema.columns[index].categories
+    observed = material.sequences.values[:, index]
+    return charts.strip_chart(rows, categories, wrong, observed=observed)
 
 
 def _examples(material: ReportData) -> list[tuple[int, str, str]]:
@@ -297,21 +350,21 @@ def _pair(material: ReportData, row: int) -> tuple[Sequences, dict[str, Sequence
     return material.sequences[[row]], backs
 
 
-def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
-    """Write a sequence and its reconstructions as text, with wrong values marked."""
+def pair_rows(
+    original: Sequences, backs: dict[str, Sequences], columns: Sequence[int]
+) -> list[Row]:
+    """Write columns of a sequence and its reconstructions as text, with wrong values marked."""
     schema = original.schema
     rows: list[Row] = []
-    for column in np.flatnonzero(~schema.numeric)[:MAX_TEXT_COLUMNS].tolist():
+    for column in columns:
         name = f"{schema.names[column]}, " if schema.num_columns > 1 else ""
         x = original.values[:, column]
         rows.append((f"{name}original", _tokens(x, schema, column)))
         for method, back in backs.items():
             # PCA returns any number
             y = schema.columns[column].column_type.clean(back.values[:, column])
-            # a dash stands for a step that a reconstruction lacks
-            lacking = np.full(max(0, len(x) - len(y)), MISSING_STEP)
-            wrong = np.append(wrong_values(x, y), lacking < 0)
-            rows.append((f"{name}{method}", _tokens(np.append(y, lacking), schema, column, wrong)))
+            y, wrong = charts.compared(x, y)
+            rows.append((f"{name}{method}", _tokens(y, schema, column, wrong)))
     return rows
 
 
@@ -319,16 +372,10 @@ def _tokens(
     values: np.ndarray, schema: Schema, column: int, wrong: np.ndarray | None = None
 ) -> list[Token]:
     """Return one column of a sequence as tokens, with a dot for each missing value."""
-    names = [str(name) for name in schema.columns[column].categories] or ["0", "1"]
-    gap = "" if all(len(name) == 1 for name in names) else " "
+    texts = charts.letters(values[:MAX_TEXT_STEPS], schema.columns[column])
+    gap = "" if all(len(str(name)) == 1 for name in schema.columns[column].categories) else " "
     tokens = []
-    for step, value in enumerate(values[:MAX_TEXT_STEPS].tolist()):
-        if np.isnan(value):
-            text = "·"
-        elif value == MISSING_STEP:
-            text = "–"
-        else:
-            text = names[round(value)] if round(value) < len(names) else "?"
+    for step, text in enumerate(texts):
         tokens.append((text, bool(wrong is not None and wrong[step])))
         if gap:
             tokens.append((gap, False))
@@ -375,7 +422,8 @@ def code_map(material: ReportData) -> list[Card]:
     views = []
     for method, button, vectors in planes:
         points, names = code_plane(vectors, method, seed=material.seed)
-        chart = charts.code_points(points, names, colors, label_name=name, hover=texts)
+        look = {"label_name": name, "label_order": material.label_order, "hover": texts}
+        chart = charts.code_points(points, names, colors, **look)
         views.append(draw(chart, 520, button))
     return [Card("Map of the codes", caption, views, switch=True)]
 
@@ -470,14 +518,28 @@ def _sweeps(material: ReportData, dimensions: LatentDimensions) -> Card:
     decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
     titles = {i: _dimension_title(material, dimensions, i) for i in swept}
     if not schema.numeric.any():
-        view: Any = Text([_sweep_text(decoded[i], dimensions, i, titles[i]) for i in swept])
+        columns = {i: int(dimensions.effect[i].argmax()) for i in swept}
+        views: list[Any] = []
+        for column in dict.fromkeys(columns.values()):  # each has one legend
+            rows = {i: _sweep_rows(decoded[i], column) for i in swept if columns[i] == column}
+            name = schema.names[column] if schema.num_columns > 1 else ""
+            if charts.is_strip(schema.columns[column], schema):
+                panels = [
+                    replace(_strip_chart(material, column, rows[i]), title=titles[i], subtitle=name)
+                    for i in rows
+                ]
+                views.append(_sweep_panels(panels))
+                continue
+            texts = {i: [(text, _tokens(x, schema, column)) for text, x in rows[i]] for i in rows}
+            name = f" → {name}" if name else ""
+            views.append(Text([TextGroup(titles[i] + name, texts[i]) for i in texts]))
     else:
         caption += " Blue is low, yellow is high."
         if schema.numeric.sum() > 1:
             caption += " For each dimension, the column that changes most is drawn."
         panels = [_sweep_lines(decoded[i], dimensions, i, titles[i]) for i in swept]
-        view = draw(panels, 110 + 245 * -(-len(swept) // 3), columns=min(3, len(panels)))
-    return Card("Sweeps along latent dimensions", caption, [view])
+        views = [_sweep_panels(panels)]
+    return Card("Sweeps along latent dimensions", caption, views)
 
 
 def _dimension_title(material: ReportData, dimensions: LatentDimensions, i: int) -> str:
@@ -496,11 +558,10 @@ def _sweep_lines(decoded: Sequences, dimensions: LatentDimensions, i: int, title
     return replace(chart, y=Axis(), title=title, subtitle=subtitle)
 
 
-def _sweep_text(decoded: Sequences, dimensions: LatentDimensions, i: int, title: str) -> TextGroup:
-    schema = decoded.schema
-    column = int(dimensions.effect[i].argmax())
-    rows = [
-        (signed(deviation), _tokens(decoded[[k]].values[:, column], schema, column))
-        for k, deviation in enumerate(DEVIATIONS)
-    ]
-    return TextGroup(f"{title} → {schema.names[column]}" if schema.num_columns > 1 else title, rows)
+def _sweep_panels(panels: Sequence[Chart]) -> Plot:
+    return draw(panels, 110 + 245 * -(-len(panels) // 3), columns=min(3, len(panels)))
+
+
+def _sweep_rows(decoded: Sequences, column: int) -> list[tuple[str, np.ndarray]]:
+    parts = zip(DEVIATIONS, decoded.offsets[:-1], decoded.offsets[1:], strict=True)
+    return [(signed(value), decoded.values[a:b, column]) for value, a, b in parts]

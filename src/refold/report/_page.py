@@ -4,8 +4,9 @@ import html
 import json
 import math
 import os
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +38,7 @@ class Plot:
     data: Sequence[dict[str, Any]]  # traces, as plain JSON values
     layout: dict[str, Any]  # with a height
     name: str = ""  # text of its button, if the card has several views
+    narrow: dict[str, Any] = field(default_factory=dict)  # the layout on a phone, if it is another
     kind: str = "plot"
 
 
@@ -206,7 +208,7 @@ def write_page(
     )
     folder = files("refold.report")
     plots = [
-        {"data": view.data, "layout": view.layout}
+        {"data": view.data, "layout": view.layout, "narrow": view.narrow or view.layout}
         for section in sections
         for card in section.cards
         for view in card.views
@@ -247,49 +249,103 @@ POINT_STYLES = {"diamond": "diamond", "ring": "circle-open"}
 MAX_POINTS = 1000  # of a line
 MAX_TICKS = 12  # whole numbers that each have a tick
 MAX_TEXT, MAX_HOVER = 48, 200  # characters
+MAX_NAME = 30  # characters in a legend
 MAX_TITLE, MAX_SUBTITLE = 32, 38  # characters above a panel
 ROW_GAP = 0.35  # share of the height of a panel, for ticks and titles
+# On a phone.
+NARROW_TEXT, NARROW_TICKS = 16, 20  # characters of the name of a tick, and ticks on an axis
+NARROW_TITLE, NARROW_SUBTITLE = 24, 32  # characters in a line below an axis, and above a panel
+NARROW_PANEL = 200  # pixels
 
 
 def draw(
-    charts: Chart | Sequence[Chart], height: int, name: str = "", *, columns: int = 1, **layout: Any
+    charts: Chart | Sequence[Chart],
+    height: int,
+    name: str = "",
+    *,
+    columns: int = 1,
+    by_column: bool = False,  # the panels go down the first column, then down the next one
+    panel_height: int = NARROW_PANEL,  # on a phone, where panels are one below the other
+    **layout: Any,
 ) -> Plot:
     """Return a chart, or several with axes of their own, as a figure of the page."""
     panels = [charts] if isinstance(charts, Chart) else charts
-    traces, axes = [], {}
+    traces, legend = [], set()
+    names = list(dict.fromkeys(marks.name for chart in panels for marks in chart.marks))
+    has_legend = len({*names} - {""}) > 1
     for i, chart in enumerate(panels):
         number = str(i + 1) if i else ""
         size = float(np.clip(180 / np.sqrt(max(1, sum(len(m.x) for m in chart.marks))), 5, 9))
         for marks in chart.marks:
-            shown = i == 0 and chart.has_legend and bool(marks.name)
+            shown = has_legend and len(marks.x) > 0 and marks.name not in {"", *legend}
+            legend |= {marks.name} if shown else set()
             place = {"xaxis": f"x{number}", "yaxis": f"y{number}", "showlegend": shown}
+            place["legendrank"] = 1000 + names.index(marks.name)
             traces.append(_trace(marks, chart, size) | place)
-        last = i >= len(panels) - columns
-        x_grid = chart.grid != "y" and not chart.title
-        axes[f"xaxis{number}"] = _axis(chart.x, titled=last, grid=x_grid)
-        axes[f"yaxis{number}"] = _axis(chart.y, grid=chart.grid != "x")
-        _fit_axes(axes[f"xaxis{number}"], axes[f"yaxis{number}"], chart)
+    ids = [f"x{i or ''}y{i or ''}" for i in (0, *range(2, len(panels) + 1))]
+    rows = -(-len(panels) // columns)
+    ids += [""] * (rows * columns - len(ids))
+    grid = [ids[i : i + columns] for i in range(0, len(ids), columns)]
+    if by_column:
+        grid = [ids[i::rows] for i in range(rows)]
+    narrow = height if len(panels) == 1 else 120 + panel_height * len(panels)
+    return Plot(
+        traces,
+        _layout(panels, grid, height) | layout,
+        name,
+        _layout(panels, [[place] for place in ids if place], narrow, is_narrow=True) | layout,
+    )
+
+
+def _layout(
+    panels: Sequence[Chart], grid: Sequence[Sequence[str]], height: int, *, is_narrow: bool = False
+) -> dict[str, Any]:
+    """Return axes, titles and legend of panels, whose pairs of axes are in a grid."""
     first = panels[0]
-    top = 40  # room for a legend and the buttons
-    legend: dict[str, Any] = {"x": 0, "y": 1.02, "yanchor": "bottom", "orientation": "h"}
+    layout: dict[str, Any] = {}
+    lowest = {[place for place in column if place][-1] for column in zip(*grid, strict=True)}
+    max_length = NARROW_TEXT if is_narrow else MAX_TEXT
+    max_ticks = NARROW_TICKS if is_narrow else None
+    for i, chart in enumerate(panels):
+        number = str(i + 1) if i else ""
+        x_grid = chart.grid != "y" and not first.title
+        titled = f"x{number}y{number}" in lowest
+        x = _axis(chart.x, max_length, max_ticks, titled=titled, grid=x_grid)
+        y = _axis(chart.y, max_length, grid=chart.grid != "x")
+        for axis in (x, y) if is_narrow else ():
+            lines = textwrap.wrap(axis["title"]["text"], NARROW_TITLE, break_long_words=False)
+            axis["title"] = {"text": "<br>".join(lines)}
+        _fit_axes(x, y, chart, is_panel=bool(first.title))
+        layout |= {f"xaxis{number}": x, f"yaxis{number}": y}
+    top = 16 if is_narrow else 40  # room for a legend and the buttons
+    below = {"x": 0, "y": -56 / (height - 120), "yanchor": "top", "orientation": "h"}
+    legend = {"x": 0, "y": 1.02, "yanchor": "bottom", "orientation": "h"}
+    bar = {"thickness": 12, "outlinewidth": 0, "exponentformat": "none"}
+    bar |= {"title": {"text": plain(first.legend, MAX_NAME)}}
     if first.title:
-        top = 56 if first.subtitle else 40
-        legend |= {"y": -56 / (height - 120), "yanchor": "top"}
-        rows = -(-len(panels) // columns)
-        grid = {"rows": rows, "columns": columns, "pattern": "independent", "ygap": ROW_GAP}
-        layout |= {"grid": grid, "annotations": _titled(panels)}
+        top, legend = 56 if first.subtitle else 40, below
+        layout["grid"] = {"subplots": grid, "pattern": "independent", "ygap": ROW_GAP}
+        layout["annotations"] = _titled(panels, NARROW_SUBTITLE if is_narrow else MAX_SUBTITLE)
+    elif is_narrow:
+        legend = below
+        bar |= {"x": 0, "y": below["y"], "xanchor": "left", "yanchor": "top", "orientation": "h"}
     elif first.grid is None:  # points may be anywhere
         legend = {"x": 1.01, "y": 1, "yanchor": "top", "itemsizing": "constant"}
-    legend["title"] = {"text": plain(first.legend)}
+    legend["title"] = {"text": plain(first.legend, MAX_NAME)}
+    ramp = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]
+    layout["coloraxis"] = {"colorscale": ramp, "colorbar": bar}
+    if is_narrow:
+        legend["title"]["side"] = "top"
+        layout["dragmode"] = False  # a finger scrolls the page
     margin = {"l": 10, "r": 10, "t": top, "b": 10}
-    base = {"height": height, "margin": margin, "legend": legend, "barmode": "overlay"}
-    return Plot(traces, base | axes | layout, name)
+    return layout | {"height": height, "margin": margin, "legend": legend, "barmode": "overlay"}
 
 
 def _trace(marks: Marks, chart: Chart, size: float) -> dict[str, Any]:
     every = -(-len(marks.x) // MAX_POINTS) if marks.kind == "lines" else 1
-    x, y = numbers(marks.x[:: every or 1]), numbers(marks.y[:: every or 1])
-    trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": plain(marks.name)}
+    x = [] if marks.kind == "runs" else numbers(marks.x[:: every or 1])
+    y = numbers(marks.y[:: every or 1])
+    trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": plain(marks.name, MAX_NAME)}
     if marks.hover:
         trace |= {"hoverinfo": "text", "hovertext": [_hover(text) for text in marks.hover]}
     if marks.quantity:
@@ -301,6 +357,10 @@ def _trace(marks: Marks, chart: Chart, size: float) -> dict[str, Any]:
     if marks.kind == "bars":
         trace |= {"type": "bar", "width": marks.size, "marker": {"color": marks.color}}
         return trace | ({"x": y, "y": x, "orientation": "h"} if chart.horizontal else {})
+    if marks.kind == "runs":
+        begin, end = marks.x.T
+        trace |= {"type": "bar", "base": numbers(begin), "x": numbers(end - begin), "y": y}
+        return trace | {"orientation": "h", "width": marks.size, "marker": {"color": marks.color}}
     if marks.kind == "lines":
         style = LINE_STYLES[marks.style]
         trace |= style | {"line": {"color": marks.color} | style["line"]}
@@ -311,47 +371,48 @@ def _trace(marks: Marks, chart: Chart, size: float) -> dict[str, Any]:
         marker["line"] = {"width": 2, "color": marks.color}
         trace["cliponaxis"] = False
     elif not isinstance(marks.color, str):
-        ramp = [[i / (len(RAMP) - 1), color] for i, color in enumerate(RAMP)]
-        bar = {"thickness": 12, "outlinewidth": 0, "exponentformat": "none"}
-        bar["title"] = {"text": plain(chart.legend)}
-        marker |= {"color": numbers(marks.color), "showscale": True}
-        marker |= {"colorscale": ramp, "colorbar": bar}
+        marker |= {"color": numbers(marks.color), "coloraxis": "coloraxis"}
     return trace | {"mode": "markers", "marker": marker}
 
 
-def _axis(axis: Axis, *, grid: bool, titled: bool = True) -> dict[str, Any]:
+def _axis(
+    axis: Axis, max_length: int, max_ticks: int | None = None, *, grid: bool, titled: bool = True
+) -> dict[str, Any]:
     """Return the layout of an axis."""
     layout: dict[str, Any] = {"title": {"text": plain(axis.title) if titled else ""}}
     layout |= {"showgrid": grid, "zeroline": axis.from_zero}
     if axis.ticks:
-        places = [*range(len(axis.ticks))]
-        names = [plain(name) for name in axis.ticks]
+        every = -(-len(axis.ticks) // (max_ticks or len(axis.ticks)))
+        places = [*range(0, len(axis.ticks), every)]
+        names = [plain(name, max_length) for name in axis.ticks[::every]]
         layout |= {"tickmode": "array", "tickvals": places, "ticktext": names}
     if axis.from_zero:
         layout["rangemode"] = "tozero"
     return layout
 
 
-def _fit_axes(x: dict[str, Any], y: dict[str, Any], chart: Chart) -> None:
+def _fit_axes(x: dict[str, Any], y: dict[str, Any], chart: Chart, *, is_panel: bool) -> None:
     """Choose the directions of two axes, and ticks that depend on the data."""
     if chart.horizontal:
         y["autorange"] = "reversed"
     if chart.y.log:
         y |= {"type": "log", "dtick": "D2"}  # ticks at 1, 2 and 5
-    span = np.ptp(np.concatenate([marks.x for marks in chart.marks]))
-    if chart.x.whole and span <= (MAX_TICKS / 3 if chart.title else MAX_TICKS):
+    places = np.concatenate([np.ravel(marks.x) for marks in chart.marks])
+    span = np.ptp(places) if len(places) else 0
+    if chart.x.whole and span <= (MAX_TICKS / 3 if is_panel else MAX_TICKS):
         x["dtick"] = 1
-    if chart.title:
+    if is_panel:
         y["nticks"] = 5
 
 
-def _titled(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+def _titled(charts: Sequence[Chart], max_length: int) -> list[dict[str, Any]]:
     """Return the titles of panels as annotations."""
     titles = []
     for i, chart in enumerate(charts):
         number = str(i + 1) if i else ""
-        text = f"<b>{plain(chart.title, MAX_TITLE)}</b>"
-        text += f"<br>{plain(chart.subtitle, MAX_SUBTITLE)}" if chart.subtitle else ""
+        lines = [f"<b>{plain(chart.title, MAX_TITLE)}</b>"] if chart.title else []
+        lines += [plain(chart.subtitle, max_length)] if chart.subtitle else []
+        text = "<br>".join(lines)
         titles.append({"text": text, "hovertext": plain(chart.subtitle, MAX_HOVER)})
         titles[-1] |= {"x": 0, "xref": f"x{number} domain", "xanchor": "left", "align": "left"}
         titles[-1] |= {"y": 1, "yref": f"y{number} domain", "yanchor": "bottom"}

@@ -14,6 +14,7 @@ from refold._support.rules import check_one_each, check_some, check_whole
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, errors_by_sequence, fidelity, pca_cross_fit
 from refold.model import HEAD, Model, ModelLike, SequencesLike, describe_longer, model_of
+from refold.plots.charts import category_order
 from refold.report._cards import (
     ReportData,
     architecture,
@@ -67,7 +68,8 @@ def report(
     path : str or PathLike
         File to write. If writing fails, there is no partial file.
     labels : sequence of shape (n_sequences,), optional
-        Colors of the codes on the map; by default the lengths.
+        Colors of the codes on the map; by default the lengths. The legend is in the order of a
+        Categorical of pandas, or sorted by numbers and names.
     label_name : str, optional
         Name of the labels.
     train : Sequences, list of arrays, array or table, optional
@@ -127,6 +129,7 @@ def section(
     max_sequences = check_whole("max_sequences", max_sequences)
     seed = check_whole("seed", seed, 0)
     check_some(int(source.lengths.sum()), "sequence with a step", "to report on")
+    label_order = tuple(category_order(labels))
     labels = None if labels is None else _check_labels(labels, len(source))
     train = None if train is None else _training_sample(model, train, seed)
     rows = _sample_rows(source.lengths, model.schema.output_width, max_sequences, seed)
@@ -152,6 +155,7 @@ def section(
             scores=_scores_of(model, sample, methods),
             labels=None if labels is None else labels[rows],
             label_name=label_name or "label",
+            label_order=label_order,
             seed=seed,
         )
         cards: list[Card] = []

@@ -5,6 +5,7 @@
     displaylogo: false, responsive: true, displayModeBar: "hover",
     modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], // no button sends data to a server
   };
+  const phone = window.matchMedia("(max-width: 50rem)");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   function template() {
@@ -31,10 +32,14 @@
   }
 
   const divs = [...document.querySelectorAll(".plot")];
-  for (const div of divs) {
-    const { data, layout } = plots[Number(div.dataset.plot)];
-    Plotly.newPlot(div, data, { ...layout, template: template() }, config);
+  function draw(div) {
+    const { data, layout, narrow } = plots[Number(div.dataset.plot)];
+    const fitting = phone.matches ? narrow : layout;
+    div.style.height = `${fitting.height}px`;
+    Plotly.react(div, data, { ...structuredClone(fitting), template: template() }, config);
   }
+  divs.forEach(draw);
+  phone.addEventListener("change", () => divs.forEach(draw));
   dark.addEventListener("change", () => divs.forEach((div) => Plotly.relayout(div, { template: template() })));
 
   for (const button of document.querySelectorAll(".switch button")) {
