@@ -46,13 +46,14 @@ def of(times, **options):
         ("2024-05-31 12:00:00 UTC", NOON.replace(tzinfo=dt.UTC)),
         ("2024-05-31 12:00 +0200", NOON.replace(tzinfo=TWO_HOURS)),
         ("2024-05-31T12:00+02", NOON.replace(tzinfo=TWO_HOURS)),
+        ("12:00:00.5", dt.time(12, 0, 0, 500_000)),
         ("7.5", 7.5),
     ],
 )
 def test_text_is_read_as_times(text, time):
-    (found,) = of([text]).times.to_pylist()
-    assert found == time
-    assert getattr(found, "tzinfo", None) is None or found.utcoffset() == time.utcoffset()
+    (value,) = of([text]).times.to_pylist()
+    assert value == time
+    assert getattr(value, "tzinfo", None) is None or value.utcoffset() == time.utcoffset()
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,7 @@ def test_all_operations_keep_times():
         pa.array([NOON, NOON.replace(year=2025)]),
         pa.array([NOON, NOON.replace(day=1, month=7)], pa.timestamp("us", "+02:00")),
         pa.array([19_000, 19_001], pa.date32()),
+        pa.array([dt.time(1), dt.time(2, 30)]),
     ],
 )
 def test_long_files_keep_times(tmp_path, suffix, times):
@@ -169,8 +171,8 @@ def test_mapped_data_have_the_same_times(tmp_path, times):
     for other in (mapped(tmp_path / "steps.parquet", block_bytes=1), batches):
         assert other.is_mapped
         joined = pa.concat_arrays([block.times for block in other.blocks()])
-        for found in (other.times, joined, other[[0, 1, 2]].times):
-            assert found.equals(whole.times)
+        for times_read in (other.times, joined, other[[0, 1, 2]].times):
+            assert times_read.equals(whole.times)
 
 
 def test_mapped_times_of_two_kinds_are_refused(tmp_path):

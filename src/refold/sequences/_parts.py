@@ -41,6 +41,10 @@ class Parts(NamedTuple):
     schema: Schema
     times: pa.Array | None = None  # (num_steps,)
 
+    def having(self, **changes: Any) -> "Parts":
+        """Return the parts with some of them replaced."""
+        return self._replace(**changes)
+
 
 # Places in messages
 

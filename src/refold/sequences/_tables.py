@@ -365,12 +365,12 @@ def parts_from_table(
     if len(order) > len(steps):
         parts = _averaged(parts, np.flatnonzero(kept))
     if column is not None:
-        parts = parts._replace(times=column.combine_chunks().take(pa.array(steps)))
+        parts = parts.having(times=column.combine_chunks().take(pa.array(steps)))
     if not with_gaps:
         return parts
     gaps = gaps_between(times[steps], parts.offsets, column.type)
     values = np.concatenate([parts.values, gaps[:, None]], axis=1)
-    return parts._replace(values=values, schema=with_time_gaps(parts.schema))
+    return parts.having(values=values, schema=with_time_gaps(parts.schema))
 
 
 def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
@@ -383,7 +383,7 @@ def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
             counts = np.add.reduceat(is_present.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return parts._replace(values=values, offsets=np.searchsorted(starts, parts.offsets))
+    return parts.having(values=values, offsets=np.searchsorted(starts, parts.offsets))
 
 
 def table_from_parts(

@@ -27,6 +27,8 @@ _FORMS = (
     (r"(:\d\d(?:\.\d+)?) ?(?:UTC|GMT)$", r"\1Z"),
     (r"(:\d\d(?:\.\d+)?) ([+-]\d\d)", r"\1\2"),
 )
+# Times of a day, which Arrow parses with a date only.
+_CLOCK = ((r"^", "1970-01-01T"),)
 # The offset at the end of a time, as the name of a time zone.
 _OFFSET = (
     (r"^.*([+-]\d\d)$", r"\1:00"),
@@ -61,14 +63,19 @@ def parse_times(column: Any, name: str, rows: Rows, time_format: str | None) -> 
     if time_format is not None:
         return _parse_format(text, name, rows, time_format)
     first = text.drop_null()[:1]
-    if _cast(first, pa.float64()) is not None:
+    is_number = _cast(first, pa.float64()) is not None
+    is_clock = not is_number and _cast(_replace(first, _CLOCK), pa.timestamp("ns")) is not None
+    if is_number:
         types = [pa.float64()]
+    elif is_clock:
+        text = _replace(text, _CLOCK)
+        types = [pa.timestamp("us"), pa.timestamp("ns")]
     else:
         has_zone = _cast(_replace(first, _FORMS), pa.timestamp("ns")) is None
         zone = "UTC" if has_zone else None
         types = [pa.timestamp("us", zone), pa.timestamp("ns", zone)]
     times = _cast(text, *types)
-    if times is None and types[0] != pa.float64():
+    if times is None and not is_number:
         text = _replace(text, _FORMS)
         times = _cast(text, *types)
     if times is None:
@@ -79,7 +86,7 @@ def parse_times(column: Any, name: str, rows: Rows, time_format: str | None) -> 
             f"2024-05-31 12:00; name another form with {argument('time_format=')}, as "
             "'%d.%m.%Y %H:%M'."
         )
-    return _in_zone(times, text)
+    return times.cast(pa.time64(times.type.unit)) if is_clock else _in_zone(times, text)
 
 
 def _parse_format(text: Any, name: str, rows: Rows, time_format: str) -> Any:
