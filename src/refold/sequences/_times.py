@@ -79,7 +79,9 @@ def parse_times(column: Any, name: str, rows: Rows, time_format: str | None) -> 
         text = _replace(text, _FORMS)
         times = _cast(text, *types)
     if times is None:
-        row = next(row for row in range(len(text)) if _cast(text[row : row + 1], *types) is None)
+        wrong = (row for row in range(len(text)) if _cast(text[row : row + 1], *types) is None)
+        # each alone may be a time, but no type holds both nanoseconds and the year 1600
+        row = next(wrong, 0)
         raise DataError(
             f"Column {name!r} cannot order the steps: it holds text such as "
             f"{column[row].as_py()!r}, in {rows(row)}. Expected all numbers or all dates, such as "
