@@ -258,7 +258,7 @@ def write_folder(
             for block in blocks:
                 file.write(np.ascontiguousarray(block.values, dtype).data)
                 if block.times is not None and len(block.times):
-                    time_type = _common_type(time_type, block)
+                    time_type = _common_type(time_type, block.times.type, block.ids[0])
                     time_file.write(_bytes_of(block.times.cast(time_type, safe=False)))
                 lengths.append(block.lengths)
                 ids.append(block.ids)
@@ -270,15 +270,14 @@ def write_folder(
         (folder / "schema.json").write_text(json.dumps(state), encoding="utf-8")
 
 
-def _common_type(before: pa.DataType | None, block: Sequences) -> pa.DataType:
+def _common_type(before: pa.DataType | None, type_: pa.DataType, identity: Any) -> pa.DataType:
     """Return the type of the times of some blocks and another one; text may have other zones."""
-    type_ = block.times.type
     if before is None or before == type_:
         return type_
     zones = [getattr(each, "tz", None) for each in (before, type_)]
     if before.id != type_.id or (zones[0] is None) != (zones[1] is None):
         raise DataError(
-            f"The times of id {plain(block.ids[0])!r} are {type_}, but those before it are {before}"
+            f"The times of id {plain(identity)!r} are {type_}, but those before it are {before}"
             ". Expected all numbers, all dates without a time zone, or all dates with one."
         )
     is_timestamp = pa.types.is_timestamp(before)

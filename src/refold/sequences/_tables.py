@@ -331,7 +331,8 @@ def parts_from_table(
     }
     for option in (option for option, is_used in needing.items() if is_used):
         check_times(time, option)
-    column, times, order = None, np.zeros(0), np.arange(len(codes))
+    column: Any = None
+    times, order = np.zeros(0), np.arange(len(codes))
     kept = np.ones(len(codes), bool)  # of the rows in order, those with a step of their own
     if time is None:
         _check_together(codes, ids, rows)
