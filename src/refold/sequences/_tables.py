@@ -331,7 +331,7 @@ def parts_from_table(
     }
     for option in (option for option, is_used in needing.items() if is_used):
         check_times(time, option)
-    column: Any = None
+    column = None
     times, order = np.zeros(0), np.arange(len(codes))
     kept = np.ones(len(codes), bool)  # of the rows in order, those with a step of their own
     if time is None:
@@ -365,8 +365,9 @@ def parts_from_table(
         warn(message)
     if len(order) > len(steps):
         parts = _averaged(parts, np.flatnonzero(kept))
-    if column is not None:
-        parts = parts.having(times=column.combine_chunks().take(pa.array(steps)))
+    if column is None:
+        return parts
+    parts = parts.having(times=column.combine_chunks().take(pa.array(steps)))
     if not with_gaps:
         return parts
     gaps = gaps_between(times[steps], parts.offsets, column.type)
