@@ -344,6 +344,65 @@ def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
     assert np.load(codes).tobytes() == loaded.encode(back).tobytes()
 
 
+# Other options of tables
+
+
+def wide(path, names="t0,t1,t2", identity="who"):
+    rows = [f"s{i},{i / 4},{i % 3}.5,{i % 5 if i % 4 else ''}\n" for i in range(20)]
+    path.write_text(f"{identity},{names}\n" + "".join(rows))
+    return path
+
+
+def test_models_of_wide_tables_read_wide_tables(tmp_path, run):
+    data, model, codes = wide(tmp_path / "w.csv"), tmp_path / "m.refold", tmp_path / "codes.jsonl"
+    with fits_without_epochs():
+        run("fit", data, "-o", model, "--id", "who", "--layout", "wide", *TINY, "-q")
+    run("encode", model, data, "-o", codes, "--id", "who", "--layout", "wide", "-q")
+    expected = codes.read_text()
+    series = read(data, id="who", layout="wide")
+    write(series, tmp_path / "long.csv", id="who")
+    write(series, tmp_path / "lists.parquet", id="who")
+    other = wide(tmp_path / "other.csv", names="mon,tue,wed", identity="id")
+    for same in (data, tmp_path / "long.csv", tmp_path / "lists.parquet", other):
+        run("encode", model, same, "-o", codes, "-q")
+        assert codes.read_text().replace('"id"', '"who"') == expected
+    line = run("encode", model, data, "-o", codes, "--layout", "long", code=2).err
+    assert "The data have 3 features, but the model was fitted on 1" in line
+
+
+def test_models_remember_the_steps_of_wide_tables(tmp_path, run):
+    data, model, codes = wide(tmp_path / "w.csv"), tmp_path / "m.refold", tmp_path / "codes.npy"
+    chosen = "--id", "who", "--layout", "wide", "--columns", "t2,t0"
+    with fits_without_epochs():
+        run("fit", data, "-o", model, *chosen, *TINY, "-q")
+    results = []
+    for options in (chosen, []):
+        run("encode", model, data, "-o", codes, *options, "-q")
+        results.append(codes.read_bytes())
+    assert results[0] == results[1]
+
+
+def test_repeated_and_local_times(tmp_path, run):
+    data, model, codes = tmp_path / "visits.csv", tmp_path / "m.refold", tmp_path / "codes.npy"
+    rows = [
+        f"p{i},{1 + j}.05.2024 12:00,{(i + 3 * j) % 7}.5\n" for i in range(20) for j in (0, 1, 1)
+    ]
+    data.write_text("patient,at,x\n" + "".join(rows))
+    columns = "--id", "patient", "--time", "at", "--time-format", "%d.%m.%Y %H:%M"
+    line = run("fit", data, "-o", model, *columns, code=2).err
+    assert "20 rows repeat a time of the same id, in 20 sequences." in line
+    assert "in line 3 and in line 4. Keep one row for each time with --duplicates" in line
+    line = run("fit", data, "-o", model, *columns[:4], code=2).err
+    assert "'1.05.2024 12:00', in line 2" in line
+    assert "name another form with --time-format" in line
+    with fits_without_epochs():
+        run("fit", data, "-o", model, *columns, "--duplicates", "last", *TINY, "-q")
+    run("encode", model, data, "-o", codes, "--duplicates", "last", "-q")
+    options = {"id": "patient", "time": "at", "time_format": columns[-1]}
+    last = read(data, duplicates="last", **options)
+    assert np.load(codes).tobytes() == refold.load(model).encode(last).tobytes()
+
+
 # Accuracy of a linear probe
 
 

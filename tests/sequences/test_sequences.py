@@ -97,6 +97,22 @@ def test_indexing_copies_one_or_several():
             np.testing.assert_array_equal(sequence, arrays[i])
 
 
+def test_ids_that_are_text_are_an_index():
+    storms = Sequences.from_list([[1.0], [2.0], [3.0]], ids=["Katrina-2005", "Ike-2008", "3"])
+    assert storms["Katrina-2005"].tolist() == [1.0]
+    for key in (["3", "Ike-2008"], np.array(["3", "Ike-2008"]), pd.Index(["3", "Ike-2008"])):
+        assert storms[key].ids.tolist() == ["3", "Ike-2008"]
+    assert storms[2].tolist() == [3.0]
+    with pytest.raises(DataError, match=r"id 'Katrina'\. The nearest: 'Katrina-2005'\."):
+        storms["Katrina"]
+    with pytest.raises(DataError, match=r"id 'x'\. The ids are 'Katrina-2005', 'Ike-2008', '3'\."):
+        storms[["3", "x"]]
+    with pytest.raises(DataError, match=r"ids are integers; sequences\[0\] is the first"):
+        storms.with_ids([1, 2, 3])["1"]
+    with pytest.raises(DataError, match=r"ids must differ\. Got 'a' more than once"):
+        storms.with_ids(["a", "a", "b"])["a"]
+
+
 # Round trips
 
 numbers = st.floats(-1e6, 1e6, width=32) | st.just(NAN)

@@ -94,6 +94,8 @@ class Reading:
         layout: wide: a row is a sequence, a column is a step. [default: long, a row is a step]
         sort: Sort the steps of each sequence by time.
         time_gaps: Add the time since the previous step as a column, time_gap.
+        duplicates: Row to keep if an id has a time twice: first, last or mean. [default: error]
+        time_format: Form of the times, such as "%d.%m.%Y %H:%M". [default: ISO 8601]
     """
 
     id: options.Name = None
@@ -104,6 +106,8 @@ class Reading:
     layout: Annotated[str | None, Parameter(metavar="LAYOUT")] = None
     sort: bool = False
     time_gaps: bool = False
+    duplicates: Annotated[str | None, Parameter(metavar="ROW")] = None
+    time_format: Annotated[str | None, Parameter(metavar="FORMAT")] = None
     input_format: options.InputFormat = None
 
     @property
@@ -197,31 +201,38 @@ class Reading:
         if schema.layout == "words" and (file["format"] or format_of(path.name)) == "txt":
             chosen.setdefault("unit", "words")
         # by default, ids and times have their names in the training data, if the file has them
-        keys: dict[str, Any] = {"id": schema.id_name, "time": schema.time_name}
+        keys: dict[str, Any] = {"id": schema.id_name}
+        is_wide = chosen.get("layout", _layout_of(schema, present)) == "wide"
+        if is_wide:
+            has_steps = set(schema.step_columns) <= set(present)
+            keys |= {"layout": "wide", "columns": [*schema.step_columns] * has_steps or None}
+        else:
+            time_format = None if "time" in chosen else schema.time_format
+            keys |= {"time": schema.time_name, "time_format": time_format}
         keys = {key: name for key, name in keys.items() if name is not None and key not in chosen}
 
         is_default = refold.sequences.has_default_names(schema)
         if (
-            self.layout != "wide"
+            not is_wide
             and (present or path.is_dir())
             and (not is_default or (labels and set(features) <= set(present)))
         ):
             chosen.setdefault("columns", features)
-        elif labels and present:
+        elif labels and present and "columns" not in keys:
             own = {key: name for key, name in keys.items() if name in present}
             not_features = {*labels, *((chosen | own).get(key, key) for key in ("id", "time"))}
             others = [name for name in present if name not in not_features]
-            if self.layout == "wide":
+            if is_wide:
                 others = refold.sequences.step_columns(others)
             chosen.setdefault("columns", others)
 
         try:
             return refold.sequences.read(**chosen, **keys)
         except (SchemaError, ParameterError):  # this file has no such columns
-            keys.pop("time", None)
-            for fewer in (keys, {}):
-                with contextlib.suppress(SchemaError, ParameterError):
-                    return refold.sequences.read(**chosen, **fewer)
+            for group in (("time_format",), ("time",), ("id",), ("layout", "columns")):
+                if [keys.pop(key) for key in group if key in keys]:
+                    with contextlib.suppress(SchemaError, ParameterError):
+                        return refold.sequences.read(**chosen, **keys)
             raise
 
     def _labels(self, file: dict[str, Any], label: str, source: Any) -> Any:
@@ -243,6 +254,13 @@ class TrainingData(Reading):
     """
 
     missing: options.Floats = None
+
+
+def _layout_of(schema: "refold.sequences.Schema", present: Sequence[str]) -> str | None:
+    """Return the layout of the training data, if a file with these columns may have it."""
+    # a long table has no other columns, and neither has a table of lists
+    long_names = {"id", "time", schema.id_name, schema.time_name, *schema.names}
+    return "wide" if schema.is_wide and set(present) - long_names else None
 
 
 def _columns_of(file: dict[str, Any]) -> list[str]:

@@ -80,7 +80,8 @@ def read_csv(data: bytes, name: str, **table_options: Any) -> Sequences:
         types = resolve_column_types(options.column_types, names)
     as_text = [column for column, type_ in zip(names, types, strict=True) if type_ == _CATEGORICAL]
     id_columns = [] if options.id is None else [options.id]
-    table = file.table(text=as_text + id_columns, only=header)
+    time_columns = [] if options.time_format is None or time is None else [time]
+    table = file.table(text=as_text + id_columns + time_columns, only=header)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     for column in id_columns:
         cells[column] = integers_from_text(cells[column])
@@ -92,8 +93,12 @@ def read_csv(data: bytes, name: str, **table_options: Any) -> Sequences:
     else:
         for column, type_ in zip(names, types, strict=True):
             cells[column] = _convert_column(cells[column], column, type_, file)
+    if time is not None and getattr(cells[time].type, "tz", None) is not None:
+        cells[time] = file.table(text=[time], only=[time])[time]  # Arrow gives UTC for all zones
     if time is not None and pa.types.is_string(cells[time].type):
-        cells[time] = _with_points(_without_words(cells[time]), time, file)
+        cells[time] = _without_words(cells[time])
+        if not time_columns:
+            cells[time] = _with_points(cells[time], time, file)
     return from_file_table(pa.table(cells), name, options, Rows("line", file.line))
 
 

@@ -12,7 +12,13 @@ import pyarrow as pa
 
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.files.formats import Format, decode_utf8
-from refold.files.tables import TABLE_OPTIONS, TableOptions, check_label, from_file_table
+from refold.files.tables import (
+    LONG_OPTIONS,
+    TABLE_OPTIONS,
+    TableOptions,
+    check_label,
+    from_file_table,
+)
 from refold.files.text import text_sequences
 from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import Rows
@@ -136,7 +142,7 @@ def _convert(
     _check(entries, values, type_, name)
     if isinstance(first, dict):
         return _from_objects(entries, name, unit, options)
-    for option in ("id", "time", "columns", "sort", "layout", "time_gaps"):
+    for option in (*LONG_OPTIONS, "id", "columns", "sort", "layout"):
         if getattr(options, option):
             raise SchemaError(
                 f"{name} holds no objects with names, which {argument(f'{option}=')} needs. Leave "

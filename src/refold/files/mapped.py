@@ -1,6 +1,7 @@
 """Data larger than memory: converted part by part into a folder, mapped from it, and cached.
 
-A folder holds `values`, the bytes of an array, `offsets.npy`, `ids.npy` and `schema.json`.
+A folder holds `values`, the bytes of an array, `offsets.npy`, `ids.npy` and `schema.json`. With
+times, it holds their bytes in `times` and their type in `times.schema`.
 """
 
 import contextlib
@@ -43,14 +44,14 @@ from refold.sequences._tables import (
     metadata_of,
     parts_from_arrow,
     stored_schema,
-    with_time_gaps,
 )
+from refold.sequences._times import with_time_gaps
 from refold.sequences.types import CATEGORICAL
 
 # The environment variable with the cache folder; by default that of the user.
 CACHE_VARIABLE = "REFOLD_CACHE_DIR"
 # Entries with another version are not used.
-_VERSION = 2
+_VERSION = 3
 # Entries that were not used for so long are removed when another one is written.
 _KEPT_SECONDS = 14 * 24 * 3600.0
 
@@ -251,17 +252,41 @@ def write_folder(
     warnings: Sequence[str] = (),
 ) -> None:
     """Write sequences of a schema, which come in blocks, as `open_folder` reads them."""
-    lengths, ids = [np.zeros(0, np.int64)], []
+    lengths, ids, time_type = [np.zeros(0, np.int64)], [], None
     with _writing(folder):
-        with (folder / "values").open("wb") as file:
+        with (folder / "values").open("wb") as file, (folder / "times").open("wb") as time_file:
             for block in blocks:
                 file.write(np.ascontiguousarray(block.values, dtype).data)
+                if block.times is not None and len(block.times):
+                    time_type = _common_type(time_type, block.times.type, block.ids[0])
+                    time_file.write(_bytes_of(block.times.cast(time_type, safe=False)))
                 lengths.append(block.lengths)
                 ids.append(block.ids)
         np.save(folder / "offsets.npy", offsets_from_lengths(np.concatenate(lengths)))
         np.save(folder / "ids.npy", np.concatenate(ids))
+        if time_type is not None:
+            (folder / "times.schema").write_bytes(pa.schema([("time", time_type)]).serialize())
         state = {"schema": schema.to_dict(), "dtype": np.dtype(dtype).str, "warnings": [*warnings]}
         (folder / "schema.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+def _common_type(before: pa.DataType | None, type_: pa.DataType, identity: Any) -> pa.DataType:
+    """Return the type of the times of some blocks and another one; text may have other zones."""
+    if before is None or before == type_:
+        return type_
+    zones = [getattr(each, "tz", None) for each in (before, type_)]
+    if before.id != type_.id or (zones[0] is None) != (zones[1] is None):
+        raise DataError(
+            f"The times of id {plain(identity)!r} are {type_}, but those before it are {before}"
+            ". Expected all numbers, all dates without a time zone, or all dates with one."
+        )
+    is_timestamp = pa.types.is_timestamp(before)
+    return pa.timestamp(before.unit, "UTC") if is_timestamp and zones[0] != zones[1] else before
+
+
+def _bytes_of(times: pa.Array) -> pa.Buffer:
+    width = times.type.bit_width // 8
+    return times.buffers()[1].slice(times.offset * width, len(times) * width)
 
 
 @contextmanager
@@ -287,9 +312,14 @@ def open_folder(folder: Path) -> Sequences:
     values = np.empty(shape, state["dtype"])
     if len(values):  # an empty file cannot be mapped
         values = np.memmap(folder / "values", state["dtype"], "r", shape=shape)
+    times = None
+    if (folder / "times.schema").exists():
+        type_ = pa.ipc.read_schema(pa.py_buffer((folder / "times.schema").read_bytes()))[0].type
+        buffer = pa.memory_map(str(folder / "times")).read_buffer()
+        times = pa.Array.from_buffers(type_, len(values), [None, buffer])
     for message in state["warnings"]:
         warn(message)
-    return Sequences.trusted(values, offsets, ids, schema, is_mapped=True)
+    return Sequences.trusted(values, offsets, ids, schema, times, is_mapped=True)
 
 
 @contextmanager
@@ -361,6 +391,8 @@ def _cache_folder() -> Path:
 def _make_room(folder: Path, files: ParquetFiles) -> None:
     """Remove entries that were not used for two weeks, and others if the disk is too small."""
     needed, oldest = 4 * files.num_values, time.time() - _KEPT_SECONDS
+    if files.layout.time is not None:
+        needed += 8 * files.num_values // len(files.layout.features)
     used = {}
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process may have removed it

@@ -44,7 +44,7 @@ from refold.files.ts import TS
 from refold.sequences._parts import ColumnTypes, Rows, check_ids, is_missing
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._sets import as_sequences
-from refold.sequences._tables import is_table
+from refold.sequences._tables import DUPLICATES, is_table
 
 # To add a format, write a module with a `Format` and name it here.
 FORMATS = {
@@ -96,6 +96,8 @@ def read(
     unit: str | None = None,
     sort: bool = False,
     time_gaps: bool = False,
+    duplicates: str = "error",
+    time_format: str | None = None,
     layout: str | None = None,
     format: str | None = None,  # noqa: A002
     memory_bytes: int = MEMORY_BYTES,
@@ -124,6 +126,10 @@ def read(
     time_gaps : bool, default=False
         Add the column ``"time_gap"`` to a long table: the time since the previous step, 0 for the
         first one. In seconds for dates and times, else in the unit of the time column.
+    duplicates : {"error", "first", "last", "mean"}, default="error"
+        What becomes of the rows of an id that have the same time, as in `Sequences.from_table`.
+    time_format : str, optional
+        Form of times as text, such as ``"%d.%m.%Y %H:%M"``; by default that of ISO 8601.
     layout : {"long", "wide"}, optional
         ``"wide"``: one row per sequence, one column per step. Steps are the columns whose names end
         in a number, such as ``t0``, ``t1``; if there are none, all columns but the id. Empty cells
@@ -139,6 +145,7 @@ def read(
     -------
     Sequences
         For Parquet and ``.npz``, what `write` was given. Other formats lose what they cannot store.
+        Long tables alone keep times.
 
     Raises
     ------
@@ -161,6 +168,9 @@ def read(
     format_ = PARQUET if is_folder else format_of(path, format)
     values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
+    check("duplicates", duplicates, DUPLICATES)
+    values |= {"duplicates": duplicates if duplicates != "error" else None}
+    values |= {"time_format": time_format}
     options = {key: value for key, value in values.items() if value is not None}
     for key in options:
         if key not in format_.read_options:
@@ -186,7 +196,8 @@ def read(
         data = read_content(path, format_, name)
         with naming(name):
             sequences = format_.reader(data, name, **options)
-    sequences.schema = sequences.schema.read_with(id, time)
+    wide_columns = options.get("columns", ()) if layout == "wide" else None
+    sequences.schema = sequences.schema.read_with(id, time, time_format, wide_columns)
     return sequences
 
 
@@ -229,7 +240,8 @@ def write(
         ``"list"``: one row per sequence, the default of Parquet; for JSON lines, an object with an
         id and named lists. ``"long"``: one row per step, for Parquet and, always, CSV.
     id, time : str
-        Names of the id and step columns in Parquet, CSV and JSON lines.
+        Names of the id and time columns in Parquet, CSV and JSON lines. A long table has the times
+        of the sequences, or else the numbers of the steps.
 
     Raises
     ------
@@ -353,6 +365,8 @@ def read_batches(
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
     time_gaps: bool = False,
+    duplicates: str = "error",
+    time_format: str | None = None,
     memory_bytes: int = MEMORY_BYTES,
 ) -> Sequences:
     """Read sequences from batches of rows, such as those of a database.
@@ -366,7 +380,7 @@ def read_batches(
         Tables of Arrow, pandas or polars, or dicts of columns; or one object with the Arrow stream
         interface, such as a ``pyarrow.RecordBatchReader`` or a DuckDB relation; or a function
         without arguments that returns one of these, such as a generator function.
-    id, time, columns, column_types, time_gaps, memory_bytes
+    id, time, columns, column_types, time_gaps, duplicates, time_format, memory_bytes
         As in `refold.sequences.read`.
 
     Returns
@@ -390,7 +404,16 @@ def read_batches(
     Sequences(n=2, lengths=1 to 3, 1 numeric)
     """
     features = [columns] if isinstance(columns, str) else columns
-    options = TableOptions(id, time, features, column_types, time_gaps=time_gaps)
+    check("duplicates", duplicates, DUPLICATES)
+    options = TableOptions(
+        id,
+        time,
+        features,
+        column_types,
+        time_gaps=time_gaps,
+        duplicates=duplicates if duplicates != "error" else None,
+        time_format=time_format,
+    )
     tables = _tables_of(batches)
     small, size = [], 0
     for table in tables:
@@ -415,7 +438,7 @@ def read_batches(
             convert(stored, folder)
             stored.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
-    sequences.schema = sequences.schema.read_with(id, time)
+    sequences.schema = sequences.schema.read_with(id, time, time_format)
     return sequences
 
 

@@ -31,7 +31,6 @@ from refold.sequences._tables import (
     check_has_ids,
     check_id_is_no_feature,
     check_id_type,
-    check_times,
     first_rows,
     has_lists,
     is_nested,
@@ -39,9 +38,24 @@ from refold.sequences._tables import (
     parts_from_table,
     table_from_parts,
 )
+from refold.sequences._times import check_times
 
 # The options of `refold.sequences.read` that apply to every table.
-TABLE_OPTIONS = frozenset({"id", "time", "columns", "column_types", "sort", "layout", "time_gaps"})
+TABLE_OPTIONS = frozenset(
+    {
+        "id",
+        "time",
+        "columns",
+        "column_types",
+        "sort",
+        "layout",
+        "time_gaps",
+        "duplicates",
+        "time_format",
+    }
+)
+# Those that only long tables have.
+LONG_OPTIONS = ("time", "time_gaps", "duplicates", "time_format")
 _NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 
 
@@ -56,6 +70,8 @@ class TableOptions:
     sort: bool = False
     layout: str | None = None  # "wide" or "long"; of a table that was examined, or "list"
     time_gaps: bool = False
+    duplicates: str | None = None  # "error" by default
+    time_format: str | None = None
 
     @property
     def lists(self) -> bool:
@@ -85,7 +101,7 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
     lists = [column for column in columns or names if has_lists(fields[column])]
     if lists:
         id_column, time = _find_key(options.id, "id", names, name), None
-        for option in ("time", "sort", "layout"):
+        for option in (*LONG_OPTIONS, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
                     f"{name} has one row per sequence, with one list per feature. Leave "
@@ -100,8 +116,9 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
                 f"sequence, pass {argument(layout='wide')}."
             )
         time = _find_key(options.time, "time", names, name)
-    if options.time_gaps:
-        check_times(time)
+    for option in LONG_OPTIONS[1:]:
+        if getattr(options, option):
+            check_times(time, argument(f"{option}="))
     if id_column is not None:
         check_id_type(fields[id_column].type, id_column)
     used = {id_column, time, *index}
@@ -182,21 +199,30 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
     if is_marker.any():
         kept, table = np.flatnonzero(~is_marker), table.filter(~is_marker)
         rows = replace(rows, number=lambda row, number=rows.number: number(kept.item(row)))
-    sort, gaps = options.sort, options.time_gaps
     parts = parts_from_table(
-        table, id_column, time, features, options.column_types, rows, sort=sort, with_gaps=gaps
+        table,
+        id_column,
+        time,
+        features,
+        options.column_types,
+        rows,
+        sort=options.sort,
+        with_gaps=options.time_gaps,
+        duplicates=options.duplicates or "error",
+        time_format=options.time_format,
     )
     if not is_marker.any():
         return Sequences(*parts)
     # Put the empty sequences in the order of the file.
     lengths = np.zeros(len(ids), np.int64)
     lengths[np.unique(codes[~is_marker])] = np.diff(parts.offsets)
-    return Sequences(parts.values, offsets_from_lengths(lengths), ids, parts.schema)
+    return Sequences(*parts.having(offsets=offsets_from_lengths(lengths), ids=ids))
 
 
 def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
     """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
-    parts = Parts(sequences.values, sequences.offsets, sequences.ids, sequences.schema)
+    whole = sequences
+    parts = Parts(whole.values, whole.offsets, whole.ids, whole.schema, whole.times)
     return table_from_parts(parts, id, time, markers=True)
 
 
@@ -205,7 +231,7 @@ def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> p
 
 def _find_wide(names: Sequence[str], name: str, options: TableOptions) -> TableOptions:
     """Return the options with the id column, if there is one, and the step columns in order."""
-    for option in ("time", "time_gaps"):
+    for option in LONG_OPTIONS:
         if getattr(options, option):
             raise SchemaError(
                 f"{name} is read as a wide table, which has no times. Leave "

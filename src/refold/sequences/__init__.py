@@ -57,3 +57,4 @@ from refold.sequences._sets import positions as positions
 from refold.sequences._sets import split_at as split_at
 from refold.sequences._sets import windows as windows
 from refold.sequences._tables import integers_from_text as integers_from_text
+from refold.sequences._times import future_times as future_times

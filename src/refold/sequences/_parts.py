@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold._support.rules import check_one_each
 from refold.errors import DataError, SchemaError, argument
@@ -38,10 +39,11 @@ class Parts(NamedTuple):
     offsets: np.ndarray
     ids: np.ndarray
     schema: Schema
+    times: pa.Array | None = None  # (num_steps,)
 
-    def with_schema(self, schema: Schema, values: np.ndarray | None = None) -> "Parts":
-        """Return the parts with another schema, and other values if they are given."""
-        return Parts(self.values if values is None else values, self.offsets, self.ids, schema)
+    def having(self, **changes: Any) -> "Parts":
+        """Return the parts with some of them replaced."""
+        return self._replace(**changes)
 
 
 # Places in messages
@@ -196,6 +198,11 @@ def _encode_column(
         column_type = (BINARY if BINARY.describes(raw) else NUMERIC).name
     values, categories = COLUMN_TYPES[column_type].encode(raw, name, where, categories)
     return values, Column(name, column_type, categories)
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Return whether an Arrow type is a text type."""
+    return type_ in {pa.string(), pa.large_string(), pa.string_view()}
 
 
 def is_missing(value: object) -> bool:

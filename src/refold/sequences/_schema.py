@@ -27,7 +27,15 @@ Layout = Literal["array", "series", "tokens", "characters", "words"]
 # Stands for an unknown or missing character (U+FFFD).
 REPLACEMENT = "\ufffd"
 # What the state of a schema has besides columns and layout, if it is set.
-_OPTIONS = ("missing", "time_gaps", "id_name", "time_name")
+_OPTIONS = (
+    "missing",
+    "time_gaps",
+    "id_name",
+    "time_name",
+    "time_format",
+    "is_wide",
+    "step_columns",
+)
 # Number of names or categories in a message.
 _LISTED = 5
 
@@ -124,6 +132,12 @@ class Schema:
         Names that the user gave for the id and time columns of the file. Comparisons ignore them.
     time_gaps : bool, default=False
         Whether the last column is the time since the previous step. Comparisons ignore it.
+    time_format : str or None, default=None
+        Form of times as text in the file, if the user gave it. Comparisons ignore it.
+    is_wide : bool, default=False
+        Whether the file was a wide table, a row for each sequence. Comparisons ignore it.
+    step_columns : tuple of str, optional
+        Names that the user gave for the steps of a wide table. Comparisons ignore them.
 
     Examples
     --------
@@ -138,10 +152,14 @@ class Schema:
     id_name: str | None = field(default=None, compare=False, repr=False)
     time_name: str | None = field(default=None, compare=False, repr=False)
     time_gaps: bool = field(default=False, compare=False, repr=False)
+    time_format: str | None = field(default=None, compare=False, repr=False)
+    is_wide: bool = field(default=False, compare=False, repr=False)
+    step_columns: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
         object.__setattr__(self, "missing", tuple(float(value) for value in self.missing))
+        object.__setattr__(self, "step_columns", tuple(self.step_columns))
         check_some(len(self.columns), "column", "in the schema")
         check_unique([column.name for column in self.columns])
         check("layout", self.layout, _LAYOUT)
@@ -199,13 +217,28 @@ class Schema:
             if column.column_type.has_categories:
                 entry["categories"] = list(column.categories)
             columns.append(entry)
-        options = {key: getattr(self, key) for key in _OPTIONS} | {"missing": list(self.missing)}
+        options = {key: getattr(self, key) for key in _OPTIONS}
+        options |= {"missing": list(self.missing), "step_columns": list(self.step_columns)}
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         return state | {key: value for key, value in options.items() if value}
 
-    def read_with(self, id: str | None, time: str | None) -> "Schema":  # noqa: A002
-        """Return the schema with the names of the id and time columns, where given."""
-        return replace(self, id_name=id or self.id_name, time_name=time or self.time_name)
+    def read_with(
+        self,
+        id: str | None,  # noqa: A002
+        time: str | None,
+        time_format: str | None = None,
+        wide_columns: Sequence[str] | None = None,  # empty for all; None if it is no wide table
+    ) -> "Schema":
+        """Return the schema with the options of reading the data, where given."""
+        schema = replace(
+            self,
+            id_name=id or self.id_name,
+            time_name=time or self.time_name,
+            time_format=time_format or self.time_format,
+        )
+        if wide_columns is None:
+            return schema
+        return replace(schema, is_wide=True, step_columns=tuple(wide_columns))
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Schema":

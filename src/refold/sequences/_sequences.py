@@ -7,6 +7,7 @@ Owns the constructors with their documentation, storage, indexing and display. `
 import copy
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,7 @@ from refold._support.arrays import (
 )
 from refold._support.output import columns_in_words, facts
 from refold._support.rules import check_one_each, check_some
-from refold.errors import SchemaError
+from refold.errors import DataError, SchemaError, argument
 from refold.sequences._lists import parts_from_list, rows_from_aeon, rows_of_array
 from refold.sequences._parts import (
     ColumnTypes,
@@ -41,6 +42,7 @@ from refold.sequences._schema import (
     column_counts,
     decode_column,
     default_names,
+    listed,
     to_form,
 )
 from refold.sequences._tables import (
@@ -55,6 +57,8 @@ from refold.sequences._tables import (
 BLOCK_BYTES = 12 << 20
 # Sequences that are copied at a time: the system maps some neighbors of each one, too.
 _TAKEN = 1 << 9
+# Most ids that are compared with an unknown one.
+_COMPARED = 1 << 16
 # Number of ids shown in notebooks.
 _NUM_SHOWN = 5
 
@@ -76,6 +80,9 @@ class Sequences:
         Integers or strings; by default ``0`` to ``n - 1``.
     schema : Schema, optional
         Description of the columns; by default numeric columns ``x0``, ``x1``, ...
+    times : pyarrow.Array of shape (num_steps,), optional
+        Times of all steps, of the type that they had in the table: dates, times with or without a
+        zone, or numbers. None if there are none.
 
     Attributes
     ----------
@@ -89,8 +96,9 @@ class Sequences:
     >>> sequences = Sequences.from_list([[1.0, 2.0, 3.0], [4.0]])
     >>> len(sequences), sequences.lengths.tolist(), sequences.values.shape
     (2, [3, 1], (4, 1))
-    >>> Sequences.from_list(["abba", "b"])[[1, 0]].to_list()
-    ['b', 'abba']
+    >>> words = Sequences.from_list(["abba", "b"], ids=["first", "second"])
+    >>> words[[1, 0]].to_list(), words["first"]
+    (['b', 'abba'], 'abba')
     """
 
     block_bytes = BLOCK_BYTES
@@ -102,6 +110,7 @@ class Sequences:
         offsets: ArrayLike,
         ids: ArrayLike | None = None,
         schema: Schema | None = None,
+        times: pa.Array | None = None,
     ) -> None:
         values = check_array("values", values, ("num_steps", "features"))
         if values.dtype not in (np.float32, np.float64):
@@ -112,7 +121,15 @@ class Sequences:
         offsets = check_offsets(offsets, len(values))
         ids = check_ids(ids, len(offsets) - 1)
         check_values(values, schema, Places(offsets, ids))
+        if times is not None:
+            if not isinstance(times, pa.Array):
+                raise DataError(
+                    f"{argument('times')} must be a pyarrow.Array. Got a {type(times).__name__}; "
+                    "pyarrow.array converts it."
+                )
+            check_one_each(len(times), argument("times"), len(values), "steps")
         self.values, self.offsets, self.ids, self.schema = values, offsets, ids, schema
+        self.times = times
 
     @classmethod
     def trusted(
@@ -121,6 +138,7 @@ class Sequences:
         offsets: np.ndarray,
         ids: np.ndarray | None,
         schema: Schema,
+        times: pa.Array | None = None,
         *,
         is_mapped: bool = False,
     ) -> "Sequences":
@@ -128,7 +146,7 @@ class Sequences:
         new = cls.__new__(cls)
         new.values, new.offsets = np.asarray(values), np.asarray(offsets)
         new.ids = np.arange(len(offsets) - 1) if ids is None else np.asarray(ids)
-        new.schema = schema
+        new.schema, new.times = schema, times
         new.is_mapped = is_mapped
         return new
 
@@ -220,6 +238,8 @@ class Sequences:
         *,
         sort: bool = False,
         time_gaps: bool = False,
+        duplicates: str = "error",
+        time_format: str | None = None,
     ) -> "Sequences":
         """Convert a long table: one row per step, one column per feature.
 
@@ -232,6 +252,8 @@ class Sequences:
         time : str, optional
             Name of the column of times: numbers or dates, strictly ascending within an id. Rows
             of different ids may be interleaved. Without it, the rows of an id must be contiguous.
+            Text of dates may have any form of ISO 8601; it keeps its time zone if all of it has
+            the same offset from UTC, else the zone is UTC.
         columns : list of str, optional
             Names of the features; by default all other columns.
         column_types : str, list of str or dict, optional
@@ -241,6 +263,12 @@ class Sequences:
         time_gaps : bool, default=False
             Add the numeric column ``"time_gap"``: the time since the previous step of the sequence,
             0 for the first one. In seconds for dates and times, else in the unit of ``time``.
+        duplicates : {"error", "first", "last", "mean"}, default="error"
+            What becomes of the rows of an id that have the same time: an error, or one step. It has
+            the values of the first or last row, or the mean of the present values of numeric
+            columns; in other columns, "mean" takes the first value.
+        time_format : str, optional
+            Form of times as text, such as ``"%d.%m.%Y %H:%M"``, as in `datetime.datetime.strptime`.
 
         Examples
         --------
@@ -250,7 +278,15 @@ class Sequences:
         (array([0.1, 0.2]), ['a', 'b'])
         """
         parts = parts_from_table(
-            table, id, time, columns, column_types, sort=sort, with_gaps=time_gaps
+            table,
+            id,
+            time,
+            columns,
+            column_types,
+            sort=sort,
+            with_gaps=time_gaps,
+            duplicates=duplicates,
+            time_format=time_format,
         )
         check_some(len(parts.ids), "row", "in the table")
         return cls.trusted(*parts)
@@ -358,7 +394,10 @@ class Sequences:
         """Return the sequences from ``start`` to ``stop`` without copying their values."""
         values = self.values[self.offsets[start] : self.offsets[stop]]
         offsets = self.offsets[start : stop + 1] - self.offsets[start]
-        block = type(self).trusted(values, offsets, self.ids[start:stop], self.schema)
+        times = self.times
+        if times is not None:
+            times = times[int(self.offsets[start]) : int(self.offsets[stop])]
+        block = type(self).trusted(values, offsets, self.ids[start:stop], self.schema, times)
         block.block_bytes = self.block_bytes
         return block
 
@@ -399,11 +438,34 @@ class Sequences:
             raise IndexError(
                 "Sequences have one axis and take one index. Index a sequence, then its steps."
             )
-        chosen = np.arange(len(self))[key]
+        chosen = np.arange(len(self))[self._positions(key)]
         if chosen.ndim == 0:
             start, stop = self.offsets[chosen : chosen + 2]
             return to_form(self.values[start:stop], self.schema)
         return self.pieces(chosen, np.zeros_like(chosen), self.lengths[chosen])
+
+    def _positions(self, key: Any) -> Any:
+        """Return an index with the positions of ids that are text, one or several."""
+        if isinstance(key, slice | tuple):
+            return key
+        names = np.asarray(key)
+        if names.dtype.kind == "O" and names.size and isinstance(names.flat[0], str):
+            names = names.astype(str)
+        if names.dtype.kind != "U":
+            return key
+        by_id = {identity: i for i, identity in enumerate(self.ids.tolist())}
+        if len(by_id) < len(self):
+            check_distinct(self.ids)
+        flat = names.reshape(-1).tolist()
+        absent = next((name for name in flat if name not in by_id), None)
+        if absent is not None:
+            ids = self.ids.tolist()
+            near = get_close_matches(absent, map(str, ids[:_COMPARED]))
+            advice = f"The nearest: {listed(near)}" if near else f"The ids are {listed(ids)}"
+            if self.ids.dtype.kind != "U":
+                advice = "The ids are integers; sequences[0] is the first sequence"
+            raise DataError(f"There is no sequence with the id {absent!r}. {advice}.")
+        return np.array([by_id[name] for name in flat]).reshape(names.shape)
 
     def __repr__(self) -> str:
         if not len(self):
@@ -455,10 +517,10 @@ class Sequences:
         return padded
 
     def to_table(self, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
-        """Return a long Arrow table: one row per step, with its id and step number.
+        """Return a long Arrow table: one row per step, with its id and time.
 
-        Missing entries are null. Empty sequences have no rows, of which a warning tells. The
-        metadata of the table hold the schema.
+        The time is the number of the step if there are no `times`. Missing entries are null. Empty
+        sequences have no rows, of which a warning tells. The metadata of the table hold the schema.
         """
         return table_from_parts(self._parts(), id, time)
 
@@ -514,11 +576,11 @@ class Sequences:
         if schema == self.schema:
             return self
         values = align_values(self.values, self.schema, schema, Places(self.offsets, self.ids))
-        return type(self).trusted(values, self.offsets, self.ids, schema)
+        return type(self).trusted(values, self.offsets, self.ids, schema, self.times)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
         """Return these sequences with other values, such as scaled ones."""
-        return type(self)(values, self.offsets, self.ids, self.schema)
+        return type(self)(values, self.offsets, self.ids, self.schema, self.times)
 
     def with_ids(self, ids: ArrayLike) -> "Sequences":
         """Return these sequences with other ids, integers or strings."""
@@ -527,16 +589,20 @@ class Sequences:
         return new
 
     def _parts(self) -> Parts:
-        return Parts(self.values, self.offsets, self.ids, self.schema)
+        return Parts(self.values, self.offsets, self.ids, self.schema, self.times)
 
     def pieces(self, chosen: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Sequences":
         """Return pieces, all arrays (n,): of which sequence, from which step on, how many steps."""
         # without repeating the checks of the constructor
         firsts, offsets = self.offsets[:-1][chosen] + starts, offsets_from_lengths(lengths)
         values = np.empty((offsets[-1], self.schema.num_columns), self.dtype)
+        times = None if self.times is None else [self.times[:0]]
         for first in range(0, len(chosen), _TAKEN):
             rows = positions_of(firsts[first : first + _TAKEN], lengths[first : first + _TAKEN])
             begin = offsets[first]
             values[begin : begin + len(rows)] = self.values[rows]
+            if self.times is not None and times is not None:
+                times.append(self.times.take(pa.array(rows)))
             self.release(0, len(self))
-        return type(self).trusted(values, offsets, self.ids[chosen], self.schema)
+        joined = None if times is None else pa.concat_arrays(times)
+        return type(self).trusted(values, offsets, self.ids[chosen], self.schema, joined)

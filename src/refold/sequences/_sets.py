@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.rules import Rule, check, check_some, check_whole, number, whole
@@ -91,7 +92,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     ----------
     sequences : list of Sequences
         Sets with the same columns. Categories are merged; a binary column becomes numeric if it is
-        numeric in another set.
+        numeric in another set. Times are kept if those of all sets have the same type.
 
     Examples
     --------
@@ -118,7 +119,10 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
         joined = None
     lengths = np.concatenate([part.lengths for part in parts])
     values = np.concatenate([part.values for part in parts])
-    return Sequences.trusted(values, offsets_from_lengths(lengths), joined, schema)
+    times = [part.times for part in parts if part.times is not None]
+    is_timed = len(times) == len(parts) and len({array.type for array in times}) == 1
+    joined_times = pa.concat_arrays(times) if is_timed else None
+    return Sequences.trusted(values, offsets_from_lengths(lengths), joined, schema, joined_times)
 
 
 def fingerprints(sequences: Sequences) -> np.ndarray:

@@ -3,10 +3,8 @@
 A table of any library is opened as Arrow columns first.
 """
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +13,7 @@ from pyarrow.compute import MatchSubstringOptions, call_function
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
-from refold._support.rules import check_one_each, check_some
+from refold._support.rules import check, check_one_each, check_some, one_of
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import (
@@ -28,6 +26,7 @@ from refold.sequences._parts import (
     check_ids,
     encode_parts,
     is_missing,
+    is_text,
     object_array,
     resolve_column_types,
     sentence_start,
@@ -35,11 +34,18 @@ from refold.sequences._parts import (
     text_warnings,
 )
 from refold.sequences._schema import Column, Schema, check_unique, default_names
+from refold.sequences._times import (
+    check_times,
+    gaps_between,
+    parse_times,
+    time_numbers,
+    with_time_gaps,
+)
 from refold.sequences.types import BINARY, CATEGORICAL, UNKNOWN
 
 METADATA_KEY = b"refold"
-TIME_GAP = "time_gap"
-_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+# What becomes of the rows of an id that have the same time.
+DUPLICATES = one_of("error", "first", "last", "mean")
 # An integer in its shortest form: ASCII digits, few enough for int64.
 _INTEGER = "^(0|-?[1-9][0-9]{0,17})$"
 
@@ -263,11 +269,6 @@ def without_dictionary(column: Any) -> Any:
     return pa.chunked_array(chunks, plain_type)
 
 
-def is_text(type_: pa.DataType) -> bool:
-    """Return whether an Arrow type is a text type."""
-    return type_ in {pa.string(), pa.large_string(), pa.string_view()}
-
-
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if every cell is one in its shortest form, else unchanged."""
     # Different ids and labels stay different: 007 and 7, 1 and 1.0, +1 and 1.
@@ -311,31 +312,49 @@ def parts_from_table(
     *,
     sort: bool = False,
     with_gaps: bool = False,
+    duplicates: str = "error",
+    time_format: str | None = None,
 ) -> Parts:
     """Convert a long table; implements `Sequences.from_table`."""
+    check("duplicates", duplicates, DUPLICATES)
     opened = open_table(table)
     keys = [str(id)] if time is None else [str(id), str(time)]
     id_column = opened.ids(keys[0])
     check_has_ids(id_column, keys[0], rows)
     codes, values = first_rows(id_column)
     ids = check_ids(values, len(values))
-    if sort or with_gaps:
-        check_times(time, argument(sort=True) if sort else argument(time_gaps=True))
-    column: Any = None
+    needing = {
+        argument(sort=True): sort,
+        argument(time_gaps=True): with_gaps,
+        argument(duplicates=duplicates): duplicates != "error",
+        argument("time_format="): time_format is not None,
+    }
+    for option in (option for option, is_used in needing.items() if is_used):
+        check_times(time, option)
+    column = None
     times, order = np.zeros(0), np.arange(len(codes))
+    kept = np.ones(len(codes), bool)  # of the rows in order, those with a step of their own
     if time is None:
         _check_together(codes, ids, rows)
     else:
-        column = opened.get(keys[1], "time")
-        times = sortable(column, keys[1], rows)
+        column = without_dictionary(opened.get(keys[1], "time"))
+        column = parse_times(column, keys[1], rows, time_format)
+        times = time_numbers(column, keys[1], rows)
         order = _order_by_time(codes, ids, times, column, keys[1], rows, sort=sort)
+        is_repeated = (np.diff(codes[order]) == 0) & (np.diff(times[order]) == 0)
+        if duplicates == "error":
+            _check_repeated(is_repeated, order, codes, ids, column, rows)
+        kept[np.flatnonzero(is_repeated) + (duplicates != "last")] = False
+    steps = order[kept]
+    if duplicates != "mean":
+        order = steps
     if columns is None:
         names = [name for name in opened.columns if name not in {*keys, *opened.index}]
         check_some(len(names), "column", f"besides {', '.join(map(repr, keys))}")
     else:
         names = _strings(columns)
         check_id_is_no_feature(names, keys[0])
-    offsets = offsets_from_lengths(np.bincount(codes, minlength=len(ids)))
+    offsets = offsets_from_lengths(np.bincount(codes[order], minlength=len(ids)))
     places = Places(offsets, ids, None if rows is PLAIN_ROWS else rows, order)
     features = [opened.get(name, "columns") for name in names]
     arrow_types = [feature.type for feature in features]
@@ -344,11 +363,29 @@ def parts_from_table(
     parts = encode_parts(names, raws, types, places, lists=False, stored=opened.stored)
     for message in text_warnings(parts.schema.columns, types):
         warn(message)
+    if len(order) > len(steps):
+        parts = _averaged(parts, np.flatnonzero(kept))
+    if column is None:
+        return parts
+    parts = parts.having(times=column.combine_chunks().take(pa.array(steps)))
     if not with_gaps:
         return parts
-    gaps = time_gaps(times[order], offsets, column.type)
+    gaps = gaps_between(times[steps], parts.offsets, column.type)
     values = np.concatenate([parts.values, gaps[:, None]], axis=1)
-    return parts.with_schema(with_time_gaps(parts.schema), values)
+    return parts.having(values=values, schema=with_time_gaps(parts.schema))
+
+
+def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
+    """Return a step for each run of steps: the mean of numeric columns, else the first value."""
+    values = parts.values[starts]
+    for i, column in enumerate(parts.schema.columns):
+        if column.column_type.is_number and not column.column_type.is_whole:
+            is_present = ~np.isnan(parts.values[:, i])
+            numbers = np.where(is_present, parts.values[:, i], 0).astype(np.float64)
+            counts = np.add.reduceat(is_present.astype(np.float64), starts)
+            means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
+            values[:, i] = np.where(counts > 0, means, np.nan)
+    return parts.having(values=values, offsets=np.searchsorted(starts, parts.offsets))
 
 
 def table_from_parts(
@@ -359,7 +396,7 @@ def table_from_parts(
     markers: bool = False,  # whether an empty sequence has a row, without time and values
 ) -> pa.Table:
     """Return a long table; implements `Sequences.to_table`."""
-    values, offsets, ids, schema = parts
+    values, offsets, ids, schema, times = parts
     advice = f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
     check_unique([id, time, *schema.names], advice)
     check_distinct(ids)  # rows of the same id would merge into one sequence
@@ -370,7 +407,9 @@ def table_from_parts(
             f"{num_empty} of {len(lengths)} sequences are empty and have no rows in a long table. "
             "Sequences.to_arrow keeps them."
         )
-    steps = {time: pa.array(np.arange(len(values)) - np.repeat(offsets[:-1], lengths))}
+    if times is None:
+        times = pa.array(np.arange(len(values)) - np.repeat(offsets[:-1], lengths))
+    steps = {time: times}
     for i, column in enumerate(schema.columns):
         steps[column.name] = encoded_to_arrow(values[:, i], column)
     if num_empty and markers:
@@ -412,15 +451,38 @@ def _order_by_time(
     """Return row indices ordered by id, then time."""
     order = np.lexsort((times, codes)) if sort else np.argsort(codes, kind="stable")
     before, after = order[:-1], order[1:]
-    wrong = np.flatnonzero((codes[before] == codes[after]) & (times[before] >= times[after]))
+    wrong = np.flatnonzero((codes[before] == codes[after]) & (times[before] > times[after]))
     if len(wrong):
         first, second = order[wrong[0] : wrong[0] + 2].tolist()
         raise DataError(
             f"Id {ids[codes[second]].item()!r} has the time {str(column[second])!r} in "
             f"{rows(second)}, after {str(column[first])!r} in {rows(first)}. Sort the table with "
-            f"{argument(sort=True)}, or by column {name!r}; each step of an id needs its own time."
+            f"{argument(sort=True)}, or by column {name!r}."
         )
     return order
+
+
+def _check_repeated(
+    is_repeated: np.ndarray,  # of the rows in order, whether the next one repeats its time
+    order: np.ndarray,
+    codes: np.ndarray,
+    ids: np.ndarray,
+    column: Any,  # of the times
+    rows: Rows,
+) -> None:
+    """Raise ``DataError`` that counts repeated times if there are any."""
+    repeated = np.flatnonzero(is_repeated)
+    if not len(repeated):
+        return
+    first, second = order[repeated[0] : repeated[0] + 2].tolist()
+    num_ids = len(np.unique(codes[order[repeated]]))
+    rows_repeat = "1 row repeats" if len(repeated) == 1 else f"{len(repeated)} rows repeat"
+    in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
+    raise DataError(
+        f"{rows_repeat} a time of the same id, in {in_ids}. First, id {ids[codes[first]].item()!r} "
+        f"has the time {str(column[first])!r} in {rows(first)} and in {rows(second)}. Keep one row "
+        f"for each time with {argument('duplicates=')}, which is 'first', 'last' or 'mean'."
+    )
 
 
 def table_from_sktime(frame: Any) -> tuple[Any, str, str]:
@@ -435,85 +497,6 @@ def table_from_sktime(frame: Any) -> tuple[Any, str, str]:
         frame = frame.set_axis(frame.index.set_levels(times.to_timestamp(), level=1))
     id_name, time_name = "(instance)", "(time point)"  # which no feature has as its name
     return frame.reset_index(names=[id_name, time_name]), id_name, time_name
-
-
-# Times
-
-
-def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
-    """Return times as numbers."""
-    wrong = f"Column {name!r} cannot order the steps"
-    if is_text(column.type):
-        column = _parse_text(column, wrong, rows)
-    if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
-        column = column.cast(pa.int32())
-    elif pa.types.is_temporal(column.type):
-        column = column.cast(pa.int64())
-    elif pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    missing = column.is_null(nan_is_null=True).to_numpy()
-    if missing.any():
-        row = int(np.argmax(missing))
-        raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
-    if not len(column):
-        return np.zeros(0)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
-    return column.to_numpy()
-
-
-def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
-    """Return text as numbers if the first one is a number, else as dates."""
-
-    def is_parsed(text: Any, type_: pa.DataType) -> bool:
-        with contextlib.suppress(pa.ArrowInvalid):
-            return text.cast(type_) is not None
-        return False
-
-    # Arrow cannot parse dates in string views
-    column = column.cast(pa.large_string())
-    type_ = pa.float64() if is_parsed(column.drop_null()[:1], pa.float64()) else pa.timestamp("ns")
-    if is_parsed(column, type_):
-        return column.cast(type_)
-    row = next(row for row, text in enumerate(column) if not is_parsed(text, type_))
-    raise DataError(
-        f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
-        "numbers or all dates."
-    )
-
-
-def check_times(time: str | None, what: str = argument(time_gaps=True)) -> None:
-    """Raise ``SchemaError`` if there is no column of times, which an argument needs."""
-    if time is None:
-        raise SchemaError(
-            f"{what} needs a long table with a column of times. Name it with {argument('time=')}."
-        )
-
-
-def time_gaps(times: np.ndarray, offsets: np.ndarray, arrow_type: Any) -> np.ndarray:
-    """Return the time from the step before (num_steps,), 0 for the first step of a sequence."""
-    gaps = np.zeros(len(times))
-    wide = times if times.dtype.kind == "u" else np.asarray(times, f"{times.dtype.kind}8")
-    starts = offsets[:-1][np.diff(offsets) > 0]
-    later = np.delete(np.arange(len(times)), starts)
-    gaps[later] = wide[later] - wide[later - 1]
-    # seconds for dates and times, else the unit of the column
-    if pa.types.is_date32(arrow_type):
-        return gaps * 86_400.0
-    if pa.types.is_date64(arrow_type):
-        return gaps / _PER_SECOND["ms"]
-    if pa.types.is_temporal(arrow_type):
-        return gaps / _PER_SECOND[arrow_type.unit]
-    is_number = pa.types.is_integer(arrow_type) or times.dtype.kind == "f"
-    return gaps if is_number else gaps / _PER_SECOND["ns"]  # dates as text
-
-
-def with_time_gaps(schema: Schema) -> Schema:
-    """Return a schema with the column of gaps behind its columns."""
-    advice = f"Rename the one in the table, or leave {argument('time_gaps')} out."
-    check_unique([*schema.names, TIME_GAP], advice)
-    columns = (*schema.columns, Column(TIME_GAP, "numeric"))
-    return replace(schema, columns=columns, layout="array", time_gaps=True)
 
 
 # Tables of lists
@@ -556,7 +539,7 @@ def parts_from_arrow(
 
 def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
     """Return a table of list columns; implements `Sequences.to_arrow`."""
-    values, offsets, ids, schema = parts
+    values, offsets, ids, schema, _ = parts
     check_unique([id, *schema.names], f"Choose an {argument('id=')} that no feature has.")
     small = offsets[-1] <= np.iinfo(np.int32).max
     lists = pa.ListArray if small else pa.LargeListArray
