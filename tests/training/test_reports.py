@@ -111,6 +111,17 @@ def test_a_training_that_ended_too_early_says_what_to_raise(limits, advice, caps
     )
 
 
+def test_a_training_that_ended_too_early_says_so_also_if_it_beats_pca(capsys):
+    rng = np.random.default_rng(0)
+    waves = [
+        np.sin(rng.uniform(0.2, 1.5) * np.arange(rng.integers(8, 20)) + rng.uniform(0, 6))
+        for _ in range(40)
+    ]
+    settings = SHORT | {"latent_dim": 4, "units": 8, "max_epochs": 3, "latent_steps": 10}
+    SequenceAutoencoder(**settings | {"learning_rate": 0.003}, verbose=1).fit(waves)
+    assert lines(capsys)[-1] == "The error still fell after 3 epochs, so try max_epochs=12."
+
+
 def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
     SequenceAutoencoder(**SHORT, verbose=1).fit(WORDS)
     number = r"\d+(\.\d)? %"
