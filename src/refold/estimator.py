@@ -152,7 +152,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         in training.
     verbose : {0, 1}, default=0
         1 shows a progress bar on standard error, and at the end the held-out NMSE and accuracy
-        next to those of PCA.
+        next to those of PCA, and what would lower the error.
 
     Attributes
     ----------

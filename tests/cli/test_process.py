@@ -14,6 +14,8 @@ import pytest
 
 from refold.cli import main
 from refold.cli._app import _COMMANDS, run_command
+from refold.datasets import noisy_sines
+from refold.sequences import write
 
 no_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
 COMMANDS = [command.__name__ for commands in _COMMANDS.values() for command in commands]
@@ -176,3 +178,11 @@ def test_an_error_of_refold_itself_keeps_its_traceback():
 def test_a_warning_is_one_line(capsys):
     assert run_command(lambda: warnings.warn("a constant\n feature", stacklevel=1)) == 0
     assert capsys.readouterr().err == "Warning: a constant feature\n"
+
+
+def test_a_command_says_once_that_sequences_are_longer_and_nothing_with_quiet(sines, tmp_path, run):
+    long = tmp_path / "long.parquet"
+    write(noisy_sines(6, seed=0, min_steps=45, max_steps=60), long)
+    given = "explore", sines / "bare.refold", long, "--export", tmp_path / "map.html"
+    assert run(*given).err.count("longer than the longest in training") == 1
+    assert run(*given, "-q").err == ""

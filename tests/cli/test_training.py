@@ -44,6 +44,20 @@ def test_options_that_contradict_the_model_are_refused(sines, shifted, tmp_path,
     assert not (tmp_path / "new.refold").exists()
 
 
+def test_a_fit_says_what_is_wrong_before_and_what_to_set_after(tmp_path, run, fit_options):
+    words = tmp_path / "words.txt"
+    words.write_text("ab\nba\n" * 7)
+    given = "fit", words, "-o", tmp_path / "m.refold", *fit_options
+    before, *_, after, done = run(*given).err.splitlines()
+    assert before == (
+        "few-sequences: 14 sequences are few for 4 latent dimensions. Collect more, or use fewer "
+        "dimensions, such as --latent-dim 1."
+    )
+    assert "the error still fell after 1 epoch, so try --max-epochs 4" in after.lower()
+    assert done.startswith("Trained on 14 sequences")
+    assert run(*given, "-q").err == ""
+
+
 # Errors by the number of latent dimensions
 
 

@@ -89,3 +89,11 @@ def test_too_few_sequences_for_a_fit():
     assert [one.name for one in found.findings] == ["few-sequences"]
     assert found.text() is None
     assert found.to_dict()["held_out"] is None
+
+
+def test_only_the_data_is_checked_without_a_short_fit():
+    short = SequenceAutoencoder(latent_dim=8, missing_values=[-99999])
+    data = [np.append(one, [[-99999.0, 1.0]], axis=0) for one in ragged()]
+    found = diagnose(data, estimator=short, short_fit=False)
+    assert [one.name for one in found.findings] == ["few-sequences"]
+    assert found.text() is None

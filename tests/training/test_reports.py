@@ -77,18 +77,53 @@ def test_nothing_is_reported_without_verbose_or_validation(settings, capsys):
 def test_reasons_are_given_if_pca_is_as_good(capsys):
     rng = np.random.default_rng(0)
     ramps = [np.outer(np.arange(9.0), rng.normal(size=2)) @ np.ones((2, 1)) for _ in range(50)]
+    noise = list(rng.normal(size=(50, 9, 1)))
     settings = SHORT | {"learning_rate": 1e-9, "rocket_dim": 1, "verbose": 1}
     SequenceAutoencoder(**settings).fit(ramps)
-    assert lines(capsys)[-1].partition(" 1.")[0] == (
-        "No better than PCA: 45 sequences are few to learn from; ROCKET features take 1 of the 2 "
-        "dimensions and reconstruct little: fit without them for a smaller error; no epoch "
-        "improved on the linear initialization, so the data may be linear; PCA with 2 dimensions "
-        "leaves an NMSE of only"
+    assert lines(capsys)[-1] == (
+        "No better than PCA: little is left to gain, so a smaller latent_dim is enough."
+    )
+    SequenceAutoencoder(**settings).fit(noise)
+    assert lines(capsys)[-1] == (
+        "No better than PCA: ROCKET features take 1 of the 2 dimensions and reconstruct little, so "
+        "fit with rocket_dim=0; 45 sequences of 9 values are few to learn from, so collect more."
     )
 
 
+WORDS = Sequences.from_list(["ab", "ba"] * 10)
+
+
+@pytest.mark.parametrize(
+    ("limits", "advice"),
+    [
+        ({}, "the error still fell after 1 epoch, so try max_epochs=4"),
+        (
+            {"max_epochs": 9, "time_budget": 0.01},
+            "the time was up after 1 of 9 epochs, so try time_budget=1",
+        ),
+    ],
+)
+def test_a_training_that_ended_too_early_says_what_to_raise(limits, advice, capsys):
+    SequenceAutoencoder(**SHORT | limits, verbose=1).fit(WORDS)
+    assert lines(capsys)[-1] == (
+        f"No better than PCA: {advice}; 18 sequences of 2 values are few to learn from, so collect "
+        "more."
+    )
+
+
+def test_a_training_that_ended_too_early_says_so_also_if_it_beats_pca(capsys):
+    rng = np.random.default_rng(0)
+    waves = [
+        np.sin(rng.uniform(0.2, 1.5) * np.arange(rng.integers(8, 20)) + rng.uniform(0, 6))
+        for _ in range(40)
+    ]
+    settings = SHORT | {"latent_dim": 4, "units": 8, "max_epochs": 3, "latent_steps": 10}
+    SequenceAutoencoder(**settings | {"learning_rate": 0.003}, verbose=1).fit(waves)
+    assert lines(capsys)[-1] == "The error still fell after 3 epochs, so try max_epochs=12."
+
+
 def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
-    SequenceAutoencoder(**SHORT, verbose=1).fit(Sequences.from_list(["ab", "ba"] * 10))
+    SequenceAutoencoder(**SHORT, verbose=1).fit(WORDS)
     number = r"\d+(\.\d)? %"
     pattern = rf"accuracy {number}, PCA with 2 dimensions {number}; exact {number}, PCA {number}\."
     (line,) = [line for line in lines(capsys) if "Held out" in line]

@@ -7,7 +7,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from decimal import ROUND_HALF_UP, Context, Decimal
 from html import escape
 from pathlib import Path
@@ -18,6 +19,10 @@ from refold.errors import Message
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 # scikit-learn's module between a user's line and ``transform``
 _WRAPPER = "sklearn.utils._set_output"
+# Part of every warning of sequences longer than in training, for filters.
+LONGER = "longer than the longest in training"
+# How `log` spells the arguments in a line: as in Python, or as options in a command.
+spelling: ContextVar[Callable[[Message], str]] = ContextVar("spelling", default=str)
 
 
 def warn(message: str | None) -> None:
@@ -33,11 +38,12 @@ def warn(message: str | None) -> None:
 
 
 def log(line: str) -> None:
-    """Write a line to standard error."""
+    """Write a line to standard error, with arguments as its reader writes them."""
     # not at the top, because it takes time to import rich
     from rich.console import Console
 
-    Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)
+    text = spelling.get()(Message(line))
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
 
 
 def describe_epochs(best_epoch: int | None, epochs: int) -> str:

@@ -15,6 +15,7 @@ from cyclopts.exceptions import UnknownOptionError
 
 import refold
 from refold._support.optional_imports import RefusingFinder, check_training_packages
+from refold._support.output import LONGER, spelling
 from refold.cli._outputs import as_options, log
 from refold.cli.codes import decode, encode, probe, reconstruct
 from refold.cli.examples import data, demo
@@ -148,6 +149,8 @@ def _call(arguments: list[str]) -> None:
         chain, problem = " ".join(["refold", *(error.command_chain or ())]), str(error)
         period = "" if problem.endswith((".", "?")) else "."
         raise ParameterError(f"{problem}{period} Try: {chain} --help") from error
+    if bound.arguments.get("quiet"):
+        warnings.filterwarnings("ignore", f".* {LONGER}")
     if command in _NEED_TRAINING_PACKAGES:
         check_training_packages(f"refold {command.__name__}")
     command(*bound.args, **bound.kwargs)
@@ -159,10 +162,7 @@ def _call(arguments: list[str]) -> None:
 def run_command(command: Callable[[], None]) -> int:
     """Run a command, and turn errors that the user can fix into one line and an exit code."""
     # other exceptions are bugs and are not caught: a bug report needs the traceback
-    with warnings.catch_warnings(), _termination() as sigterm:
-        if not sys.warnoptions:
-            warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = _show_warning
+    with _messages(), _termination() as sigterm:
         try:
             with contextlib.suppress(AttributeError):  # closed, or not a file
                 stdout: Any = sys.stdout
@@ -205,10 +205,31 @@ def _describe(error: RefoldError | OSError) -> str:
     return f"{error.strerror}: {str(error.filename)!r}. Check the path and its permissions."
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    label = "Warning" if issubclass(category, UserWarning) else category.__name__
-    text = message.args[0] if isinstance(message, Warning) and message.args else message
-    log(as_options(text), label=label, color="yellow")
+@contextlib.contextmanager
+def _messages() -> Iterator[None]:
+    """Show warnings and log lines as one line each, with arguments as options."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        label = "Warning" if issubclass(category, UserWarning) else category.__name__
+        text = as_options(
+            message.args[0] if isinstance(message, Warning) and message.args else message
+        )
+        # streams and parts of data differ in how much longer they are: one line is enough
+        kind = "longer" if LONGER in text else text
+        if kind not in shown:
+            log(text, label=label, color="yellow")
+        shown.add(kind)
+
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show
+        token = spelling.set(as_options)
+        try:
+            yield
+        finally:
+            spelling.reset(token)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,11 @@ from refold.errors import ParameterError
 
 _TRAINING = Parameter(group=options.PANELS["Training"])
 _CLUSTER = Parameter(group=options.PANELS["Cluster"])
+# Findings that are worth a line before a training, which itself warns of suspicious values.
+_SERIOUS = {
+    *("unsorted-time", "repeated-end", "heavy-tails", "different-levels"),
+    *("few-sequences", "id-like"),
+}
 # Numbers of latent dimensions of a curve.
 _SIZES = (2, 4, 8, 16, 32)
 
@@ -99,6 +104,8 @@ def fit(
                         "series in `refold detect --normal`."
                     )
                 sequences = cut.sequences
+            if not quiet and base is None and not checkpoint.exists():
+                _log_findings(sequences, model)
             model.fit(sequences, checkpoint=state, resume=resume)
             source = f"{len(sequences) - model.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - started
@@ -114,6 +121,16 @@ def fit(
             "Stopped by Ctrl-C in the refit. The validated weights were written. --resume "
             f"continues from {str(checkpoint)!r}."
         )
+
+
+def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> None:
+    """Log what a cheap look at the data finds, before a training that may take hours."""
+    if not sequences.lengths.any():
+        return  # the fit raises the error
+    diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator, short_fit=False)
+    for finding in diagnosis.findings:
+        if finding.name in _SERIOUS:
+            log(as_options(finding.message), label=finding.name, color="yellow")
 
 
 def curve(

@@ -83,7 +83,10 @@ class Diagnosis:
 
 
 def diagnose(
-    X: SequencesLike, *, estimator: "refold.SequenceAutoencoder | None" = None
+    X: SequencesLike,
+    *,
+    estimator: "refold.SequenceAutoencoder | None" = None,
+    short_fit: bool = True,
 ) -> Diagnosis:
     """Look for reasons why a model does not learn, in the data and in a short fit.
 
@@ -95,6 +98,8 @@ def diagnose(
         Estimator with the settings that you use, which is not fitted itself. Without its
         ``time_budget``, the short fit ends after 30 seconds. ``refit``, ``calibration_fraction``
         and ``verbose`` are ignored.
+    short_fit : bool, default=True
+        False checks the data only, with the settings of the estimator.
 
     Returns
     -------
@@ -123,7 +128,7 @@ def diagnose(
         check_some(len(source), "sequence", "to check")
         size = max(1, int(estimator.latent_dim))  # a share below 1 is no number of dimensions
         findings = data_findings(source, latent_dim=size, scale=estimator.scale)
-        if len(source) < _FEWEST:
+        if not short_fit or len(source) < _FEWEST:
             return Diagnosis(findings)
         return _with_short_fit(source, estimator, findings)
 

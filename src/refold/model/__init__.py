@@ -19,7 +19,6 @@ from refold.model._forecasts import continued as continued
 from refold.model._forecasts import last_steps as last_steps
 from refold.model._forecasts import recent_values as recent_values
 from refold.model._forecasts import split_last as split_last
-from refold.model._inputs import HEAD as HEAD
 from refold.model._inputs import MAX_FINGERPRINTS as MAX_FINGERPRINTS
 from refold.model._inputs import ArrowTable as ArrowTable
 from refold.model._inputs import SequencesLike as SequencesLike

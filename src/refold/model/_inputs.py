@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from refold._support.output import warn
+from refold._support.output import LONGER, warn
 from refold._support.rules import check, or_auto, whole
 from refold.errors import DataError, Message, ParameterError, argument
 from refold.network.packed.network import FittedNetwork
@@ -134,8 +134,6 @@ def check_latent_steps(latent_steps: int | str, specification: Specification) ->
 # Sequences longer than any in training. Neither the decoder nor the length model has seen steps
 # after the longest training length.
 
-# Part of every message, for warning filters.
-HEAD = "longer than the longest in training"
 # What is too long: sequences, lengths that a user asks for, or lengths that codes hold.
 Noun = Literal["sequence", "length", "predicted length"]
 # Relative excess of a predicted length, or one step if that is larger, without a warning.
@@ -153,7 +151,7 @@ def describe_longer(lengths: np.ndarray, trained: int, noun: Noun = "sequence") 
         remedy = "cut them into windows"
     return Message(
         f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
-        f"{'is' if count == 1 else 'are'} {HEAD}: {'' if count == 1 else 'up to '}"
+        f"{'is' if count == 1 else 'are'} {LONGER}: {'' if count == 1 else 'up to '}"
         f"{int(lengths.max())} steps against {trained}. The model never saw the steps after step "
         f"{trained}, so the results may be far off. Fit on sequences as long as these, or {remedy}."
     )

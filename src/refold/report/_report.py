@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 
+from refold._support.output import LONGER
 from refold._support.rules import check_one_each, check_some, check_whole
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, errors_by_sequence, fidelity, pca_cross_fit
-from refold.model import HEAD, Model, ModelLike, SequencesLike, describe_longer, model_of
+from refold.model import Model, ModelLike, SequencesLike, describe_longer, model_of
 from refold.plots.charts import category_order
 from refold.report._cards import (
     ReportData,
@@ -138,7 +139,7 @@ def section(
         status.update("report: encoding and decoding")
         sample = source[rows].align(model.schema)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
+            warnings.filterwarnings("ignore", f".* {LONGER}")  # reconstruct warns of the same
             codes = np.asarray(model.encode(sample))
         decoded = model.reconstruct(sample, codes=codes)
         back = Sequences.from_list(decoded, schema=model.schema).with_ids(sample.ids)

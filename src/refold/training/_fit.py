@@ -121,7 +121,7 @@ def fit(
     if network.specification.forecast_steps:
         outcome = fit_forecasts(network, split, outcome, arguments)
     if verbose:
-        report(held_out, split, network, outcome, choice, settings.max_epochs)
+        report(held_out, split, network, outcome, choice, settings)
 
     # Measure: errors of held-out sequences, statistics of the training codes, and the scores of the
     # calibration sequences.

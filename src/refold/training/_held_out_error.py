@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refold._support.output import describe_epochs, log
+from refold.errors import argument, spelled
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
 from refold.network.keras.build import Network, inference_with
@@ -20,7 +21,7 @@ from refold.training.initialization._initial_weights import (
     assign_weights,
     holding,
 )
-from refold.training.loop._training import FitResult
+from refold.training.loop._training import FitResult, Settings
 
 # Cap on held-out sequences for an error.
 _MAX_SEQUENCES = 1000
@@ -28,8 +29,14 @@ _MAX_SEQUENCES = 1000
 _MAX_PCA_VALUES, _MIN_PCA_SEQUENCES = 1 << 23, 16
 # Latent optimization must lower the held-out error at least by this factor.
 _MAX_RATIO = 0.995
-# Number of training sequences below which they are few; NMSE of PCA below which little is left.
-_FEW_SEQUENCES, _SMALL_NMSE = 500, 0.01
+# Number of training sequences below which they are few, number of steps that suits windows, and
+# error below which little is left to gain.
+_FEW_SEQUENCES, _WINDOW, _SMALL_ERROR = 500, 100, 0.01
+# Share of the epochs after which an epoch is one of the last, and factor for a longer training.
+_LATE, _LONGER = 0.95, 4
+# Share of lengths that are wrong by more than a tenth, worth a word, and number of reasons in a
+# line.
+_WRONG_LENGTHS, _MAX_REASONS = 0.1, 2
 
 
 class HeldOut:
@@ -59,11 +66,17 @@ class HeldOut:
         sequences: Sequences | None = None,
     ) -> Fidelity:
         """Measure a network with its predicted lengths, on other sequences if they are given."""
-        measured, units = self.sequences if sequences is None else sequences, self.units
-        model = Model(network, measured.schema, scaler, units, latent_steps=latent_steps)
-        codes = model.codes_of(measured)
-        reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(measured, reconstructed, units)
+        measured = self.sequences if sequences is None else sequences
+        reconstructed = self.reconstructed(network, scaler, measured, latent_steps=latent_steps)
+        return fidelity(measured, reconstructed, self.units)
+
+    def reconstructed(
+        self, network: FittedNetwork, scaler: Scaler, sequences: Sequences, *, latent_steps: int
+    ) -> Sequences:
+        """Reconstruct sequences with predicted lengths."""
+        model = Model(network, sequences.schema, scaler, self.units, latent_steps=latent_steps)
+        codes = model.codes_of(sequences)
+        return model.to_sequences(codes, model.predict_lengths(codes))
 
     def of_pca(self, size: int) -> Fidelity:
         """Measure PCA with the true lengths, and with all components if there are fewer."""
@@ -229,31 +242,52 @@ def report(
     network: Network,
     outcome: FitResult,
     choice: Choice,
-    max_epochs: int,
+    settings: Settings,
 ) -> None:
-    """Log the held-out errors of the validated weights and of PCA, and what was chosen."""
+    """Log the held-out errors of the validated weights and of PCA, and what would lower them."""
     if not len(split.held_out) or not outcome.complete or outcome.interrupted:
         return
     specification, scaler = network.specification, split.scaler("validated")
     epochs = outcome.history["phase"].count("validated")
     log(f"{describe_epochs(outcome.epoch, epochs).capitalize()}.")
     with holding(network, outcome.validated):
-        packed = inference_with(network)
-        ours = measured.of_network(packed, scaler, latent_steps=choice.latent_steps)
+        packed, held_out = inference_with(network), measured.sequences
+        steps = choice.latent_steps
+        decoded = measured.reconstructed(packed, scaler, held_out, latent_steps=steps)
         ahead = _forecast_report(measured, packed, scaler) if specification.forecast_steps else []
-    pca, baseline = measured.of_pca(measured.max_size), measured.baseline
+    ours, pca = fidelity(held_out, decoded, measured.units), measured.of_pca(measured.max_size)
+    baseline = measured.baseline
     dimensions = _count(0 if baseline is None else baseline.latent_dim, "dimension")
-    held_out = _count(len(measured.sequences), "sequence")
-    log(f"Held out ({held_out}): {ours.text(pca, name=f'PCA with {dimensions}')}.")
-    reasons = _reasons(split, specification, outcome, max_epochs)
-    if pca.nmse is not None and pca.nmse < _SMALL_NMSE:
-        reasons.append(f"PCA with {dimensions} leaves an NMSE of only {pca.nmse:.2g}")
-    if reasons and 0 < total_error(ours) >= total_error(pca):
-        log(f"No better than PCA: {'; '.join(reasons)}.")
-    if choice.initial:
-        log("The trained weights are worse than their linear initialization, so that is used.")
+    count = _count(len(held_out), "sequence")
+    log(f"Held out ({count}): {ours.text(pca, name=f'PCA with {dimensions}')}.")
+    late = 0 < _LATE * epochs <= outcome.epoch
+    longer = _longer_training(outcome, settings, epochs, late=late)
+    error = total_error(ours)
+    if 0 < error >= total_error(pca):
+        wrong = np.abs(decoded.lengths - held_out.lengths) > 0.1 * held_out.lengths
+        reasons = [] if longer is None else [longer]
+        reasons += _reasons(split, specification, outcome, float(wrong.mean()))
+        if error < _SMALL_ERROR:
+            reasons = [f"little is left to gain, so a smaller {argument('latent_dim')} is enough"]
+        log(f"No better than PCA: {'; '.join(reasons[:_MAX_REASONS])}.")
+    elif longer is not None and late and error > _SMALL_ERROR:
+        log(f"{longer[0].upper()}{longer[1:]}.")
     for line in ahead:
         log(line)
+
+
+def _longer_training(
+    outcome: FitResult, settings: Settings, epochs: int, *, late: bool
+) -> str | None:
+    """Return what ended a training too early, and what to set; None if nothing did."""
+    budget = settings.time_budget
+    if outcome.out_of_time and budget is not None and epochs < settings.max_epochs:
+        more = argument(time_budget=max(1, round(_LONGER * budget)))
+        return f"the time was up after {epochs} of {settings.max_epochs} epochs, so try {more}"
+    if late and epochs == settings.max_epochs:
+        more = argument(max_epochs=_LONGER * epochs)
+        return f"the error still fell after {_count(epochs, 'epoch')}, so try {more}"
+    return None
 
 
 def _forecast_report(measured: HeldOut, network: FittedNetwork, scaler: Scaler) -> list[str]:
@@ -269,22 +303,42 @@ def _forecast_report(measured: HeldOut, network: FittedNetwork, scaler: Scaler) 
 
 
 def _reasons(
-    split: Split, specification: Specification, outcome: FitResult, max_epochs: int
+    split: Split, specification: Specification, outcome: FitResult, wrong_lengths: float
 ) -> list[str]:
-    """Return what may explain an error that is no smaller than that of PCA."""
-    epochs, num_training = outcome.history["phase"].count("validated"), len(split.rows["validated"])
+    """Return what may explain an error that is no smaller than that of PCA, and what to do."""
+    lengths = split.lengths[split.rows["validated"]]
+    num_training, num_steps = len(lengths), int(np.median(lengths))
+    num_values = num_steps * split.schema.num_columns
     reasons = []
-    if outcome.out_of_time and epochs < max_epochs:
-        reasons.append(f"the time was up after {epochs} of {_count(max_epochs, 'epoch')}")
-    if num_training < _FEW_SEQUENCES:
-        reasons.append(f"{_count(num_training, 'sequence')} are few to learn from")
+    if wrong_lengths > _WRONG_LENGTHS:
+        usable = specification.architecture == "default" and not specification.variational
+        remedy = argument(length_dim=1) if usable else f"a larger {argument('latent_dim')}"
+        reasons.append(
+            f"{wrong_lengths:.0%} of the decoded lengths are off by more than a tenth, and PCA is "
+            f"told the lengths, so use {remedy}"
+        )
     if specification.rocket_dim:
         reasons.append(
             f"ROCKET features take {specification.rocket_dim} of the {specification.latent_dim} "
-            "dimensions and reconstruct little: fit without them for a smaller error"
+            f"dimensions and reconstruct little, so fit with {argument(rocket_dim=0)}"
+        )
+    if num_training < max(_FEW_SEQUENCES, num_values):
+        windows = spelled(f"refold.sequences.windows(x, {_WINDOW})", f"--window {_WINDOW}")
+        remedy = f", or cut them into windows, {windows}" if num_steps > 2 * _WINDOW else ""
+        reasons.append(
+            f"{_count(num_training, 'sequence')} of {_count(num_values, 'value')} are few to learn "
+            f"from, so collect more{remedy}"
         )
     if outcome.epoch == 0 and split.further is None and not outcome.out_of_time:
-        reasons.append("no epoch improved on the linear initialization, so the data may be linear")
+        reasons.append(
+            "no epoch improved on the linear initialization, so the data may be linear: use PCA, "
+            f"or try another {argument('learning_rate')}"
+        )
+    if not reasons:
+        reasons.append(
+            "the data may be nearly linear, or the network too small, so use PCA, or more "
+            f"{argument('units')}"
+        )
     return reasons
 
 
