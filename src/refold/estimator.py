@@ -379,7 +379,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self._frame(codes, X) if self._output_container() == "pandas" else codes
 
     def inverse_transform(
-        self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool = False
+        self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool | str = False
     ) -> list[Any]:
         """Decode codes to sequences in the layout of the training data; see `Model.decode`."""
         return self.model_.decode(X, lengths, clip=clip, verbose=self.verbose)
@@ -393,13 +393,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self.model_.encode_blocks(X, verbose=self.verbose)
 
     def decode(
-        self, codes: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool = False
+        self, codes: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool | str = False
     ) -> list[Any]:
         """Decode codes: the same as ``inverse_transform``."""
         return self.inverse_transform(codes, lengths, clip=clip)
 
     def reconstruct(
-        self, X: SequencesLike, *, codes: ArrayLike | None = None, clip: bool = False
+        self, X: SequencesLike, *, codes: ArrayLike | None = None, clip: bool | str = False
     ) -> list[Any]:
         """Encode sequences and decode the codes; see `Model.reconstruct`."""
         return self.model_.reconstruct(X, codes=codes, clip=clip, verbose=self.verbose)

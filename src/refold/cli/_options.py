@@ -107,10 +107,6 @@ Quiet = Annotated[
     bool, Parameter(alias="-q", help="Hide progress and summaries on standard error.")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print one JSON object.")]
-Clip = Annotated[
-    bool,
-    Parameter(negative="--no-clip", help="Clip values to the range of their column in training."),
-]
 _SEED = _number(0, 2**32 - 1, help="Random seed, for reproducible results.")
 Seed = Annotated[int | None, _SEED]
 FixedSeed = Annotated[int, _SEED]
@@ -154,6 +150,25 @@ _CLUSTER = (
     "RAY_ADDRESS, or local to start one here."
 )
 OnCluster = Annotated[str | None, _option("CLUSTER", help=_CLUSTER, group=PANELS["Cluster"])]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ClipOptions:
+    """How to clip numeric values.
+
+    Args:
+        clip: Clip values to the range of their column in training.
+        clip_positive: Clip only columns that were never negative in training, at 0.
+    """
+
+    clip: Annotated[bool, Parameter(negative="--no-clip")] = False
+    clip_positive: Annotated[bool, Parameter(negative=())] = False
+
+    @property
+    def value(self) -> bool | str:
+        """The argument ``clip``."""
+        return "positive" if self.clip_positive else self.clip
 
 
 @Parameter(name="*", group=PANELS["Windows"])

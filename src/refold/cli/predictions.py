@@ -146,7 +146,7 @@ def forecast(
     season: options.Count = None,
     picture: options.Picture = None,
     reading: Reading = Reading(),
-    clip: options.Clip = False,
+    clip: options.ClipOptions = options.ClipOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -168,7 +168,7 @@ def forecast(
     options.check_needs("--json", as_json, "--evaluate", evaluate)
     if evaluate:
         unused = {"output": None if output == STREAM else output, "picture": picture}
-        unused |= {"alpha": alpha, "normal": normal, "clip": clip}
+        unused |= {"alpha": alpha, "normal": normal, "clip": clip.value}
         options.check_excludes("--evaluate, which writes no forecast", unused)
     target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture(picture)
@@ -186,7 +186,7 @@ def forecast(
     if picture_target is not None:
         count = len(series) if loaded.schema.numeric.any() else 0
         check_some(count, "sequence with a numeric column", "to draw with --picture")
-    ahead = loaded.forecast(series, steps, alpha=alpha, clip=clip, verbose=int(not quiet))
+    ahead = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
     target.write_table(ahead.to_table(id_name(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, ahead).figure)
@@ -210,7 +210,7 @@ def generate(
     compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
     seed: options.Seed = None,
     reading: Reading = Reading(),
-    clip: options.Clip = True,
+    clip: options.ClipOptions = options.ClipOptions(clip=True),
     quiet: options.Quiet = False,
 ) -> None:
     """Generate new sequences: draw codes from a Gaussian mixture, and decode them.
@@ -232,7 +232,7 @@ def generate(
         number,
         temperature=temperature,
         lengths=options.lengths_of(lengths, number),
-        clip=clip,
+        clip=clip.value,
         random_state=seed,
     )
     sequences = target.write_sequences(drawn, loaded.schema, quiet=quiet)

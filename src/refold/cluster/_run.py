@@ -50,6 +50,7 @@ from refold.kernels import packed
 from refold.model import Model, ModelLike, dumps, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import (
+    CLIP,
     ColumnTypes,
     Schema,
     Sequences,
@@ -243,7 +244,7 @@ def reconstruct(
     column_types: ColumnTypes = None,
     time_gaps: bool = False,
     latent_steps: int | None = None,
-    clip: bool = False,
+    clip: bool | str = False,
     part_steps: int | None = None,
     verbose: int = 1,
 ) -> RunSummary:
@@ -253,8 +254,9 @@ def reconstruct(
     ----------
     model, source, output, on, num_workers, id, time, columns, column_types, time_gaps, latent_steps
         As in `encode`, and so are ``part_steps`` and ``verbose``.
-    clip : bool, default=False
-        Clip each numeric column to its range in the training data.
+    clip : {True, False, "positive"}, default=False
+        Clip each numeric column to its range in the training data, or at 0 if it was never negative
+        there.
 
     Returns
     -------
@@ -266,6 +268,7 @@ def reconstruct(
     >>> refold.cluster.reconstruct("sines.refold", "*.parquet", "back")  # doctest: +SKIP
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    check("clip", clip, CLIP)
     settings = {"clip": clip, "latent_steps": latent_steps}
     ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run("reconstruct", model, source, output, options, settings, **ray)

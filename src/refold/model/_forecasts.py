@@ -15,7 +15,7 @@ from refold.model._inputs import SequencesLike, describe_trained
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
-from refold.sequences import Scaler, Sequences, check_decoded, split_at
+from refold.sequences import CLIP, Scaler, Sequences, check_decoded, split_at
 
 _MAX_RESIDUALS, _MIN_SEQUENCES = 1 << 21, 256  # stored forecast errors, and sequences in any case
 # Bounds are wider by this share, because equal forecasts may differ by rounding.
@@ -98,15 +98,16 @@ def forecast(
     steps: int | None,
     *,
     alpha: float | None,
-    clip: bool,
+    clip: bool | str,
     verbose: int,
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
+    check("clip", clip, CLIP)
     steps = _check_steps(model, steps)
     margins, alpha = _margins(model, alpha, steps)
     sequences = _latest(model.read(X), model.specification)
     ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
-    written = model.scaler.clip(ahead) if clip else ahead
+    written = model.scaler.clip(ahead, clip=clip)
     if margins is None:
         return Forecast(written)
     shape = len(ahead), steps, model.schema.num_columns

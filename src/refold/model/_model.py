@@ -64,6 +64,7 @@ from refold.network.packed.heads import Draw
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
+    CLIP,
     Scaler,
     Schema,
     Sequences,
@@ -90,7 +91,8 @@ class Model:
     - ``codes``, an array of shape (n_sequences, code_size) as `encode` returns it.
     - ``lengths``, an integer for each sequence to decode; by default predicted from the code.
     - ``n``, the number of new sequences, and ``random_state``, the seed of their draws.
-    - ``clip=True`` clips each numeric column to its range in the training data.
+    - ``clip=True`` clips each numeric column to its range in the training data, and
+      ``clip="positive"`` clips columns that were never negative there at 0.
     - ``verbose=1`` shows a progress bar on standard error if a call takes long.
 
     Methods that need reference statistics raise a ParameterError if the file was saved without
@@ -231,7 +233,7 @@ class Model:
         codes: ArrayLike,
         lengths: ArrayLike | None = None,
         *,
-        clip: bool = False,
+        clip: bool | str = False,
         verbose: int = 0,
     ) -> list[Any]:
         """Decode codes; a UserWarning says if they are very far from those of training.
@@ -255,7 +257,7 @@ class Model:
         X: SequencesLike,
         *,
         codes: ArrayLike | None = None,
-        clip: bool = False,
+        clip: bool | str = False,
         verbose: int = 0,
     ) -> list[Any]:
         """Encode sequences and decode the codes.
@@ -264,6 +266,7 @@ class Model:
         in training keep their own length, because the model never saw such a length. Give
         ``codes`` if you have them already.
         """
+        check("clip", clip, CLIP)
         source = self.open(X)
         if codes is None:
             codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
@@ -271,7 +274,7 @@ class Model:
         check_one_each(len(codes), "codes", len(source), "sequences")
         lengths = self.lengths_to_write(codes, source.lengths)
         decoded = self.to_sequences(codes, lengths, verbose=verbose)
-        return (self.scaler.clip(decoded) if clip else decoded).to_list()
+        return self.scaler.clip(decoded, clip=clip).to_list()
 
     # Errors and anomalies
 
@@ -434,7 +437,7 @@ class Model:
         steps: int | None = None,
         *,
         alpha: float | None = None,
-        clip: bool = False,
+        clip: bool | str = False,
         verbose: int = 0,
     ) -> Forecast:
         """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
@@ -452,7 +455,7 @@ class Model:
         alpha : float, optional
             Share of values outside the bounds. The default is 0.1 if there are enough calibration
             sequences for it; otherwise there are no bounds.
-        clip : bool, default=False
+        clip : {True, False, "positive"}, default=False
             As everywhere, but bounds are not clipped, and always contain the forecast.
         """
         return forecast(self, X, steps, alpha=alpha, clip=clip, verbose=verbose)
@@ -484,7 +487,7 @@ class Model:
         *,
         temperature: float = 0.0,
         lengths: ArrayLike | None = None,
-        clip: bool = True,
+        clip: bool | str = True,
         random_state: SeedLike = None,
     ) -> list[Any]:
         """Decode codes drawn from a density of the codes of the training data.
@@ -715,18 +718,19 @@ class Model:
         codes: np.ndarray,
         lengths: ArrayLike | None = None,
         *,
-        clip: bool,
+        clip: bool | str,
         draw: Draw | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes to the lengths that a user gave, or to predicted ones."""
+        check("clip", clip, CLIP)
         if lengths is None:
             lengths = self.predict_lengths(codes)
         else:
             lengths = self.check_lengths(lengths, len(codes))
             warn(describe_longer(lengths, self.max_steps, "length"))
         decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
-        return self.scaler.clip(decoded) if clip else decoded
+        return self.scaler.clip(decoded, clip=clip)
 
     def _drift(self, measured: Measurement) -> Drift | None:
         """Compare measured sequences with the training data; None if that is not possible."""

@@ -39,6 +39,7 @@ from refold.sequences._data_warnings import key_columns as key_columns
 from refold.sequences._parts import ColumnTypes as ColumnTypes
 from refold.sequences._parts import check_codes_finite as check_codes_finite
 from refold.sequences._parts import check_decoded as check_decoded
+from refold.sequences._scaling import CLIP as CLIP
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_single as check_single
 from refold.sequences._scaling import sequence_moments as sequence_moments
