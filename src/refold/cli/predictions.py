@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -76,7 +76,6 @@ def detect(
     step_target = files.optional("--steps", steps, TABLE_FORMATS)
     picture_target = files.picture(picture)
     import numpy as np
-    import pyarrow as pa
 
     loaded = reading.calibrated(load_model(model), normal, files, windows)
     series = reading.read(loaded, data, files)
@@ -93,14 +92,8 @@ def detect(
         # twice the mean of p-values is a valid p-value, whatever their dependence
         p_values = [np.minimum(1.0, 2.0 * mean) for mean in cut.merge(p_values)]
     if step_target is not None:
-        row, step = refold.sequences.positions(series)
-        columns = {
-            identity: pa.array(series.ids[row].tolist()),
-            "step": pa.array(step),
-            "score": pa.array(np.concatenate([*scores, []]), pa.float64(), from_pandas=True),
-            "p_value": pa.array(np.concatenate([*p_values, []]), pa.float64(), from_pandas=True),
-        }
-        step_target.write_table(pa.table(columns))
+        merged = {"ids": series.ids, "step_scores": scores, "step_p_values": p_values}
+        step_target.write_table(replace(anomalies, **merged).steps(identity))
     if picture_target is not None:
         top = int(anomalies.scores.argmax())
         top = top if cut is None else int(cut.series[top])
@@ -292,7 +285,7 @@ def stream(
             count += 1
             if result is not None:
                 facts = {} if id_column is None else {"id": identity}
-                print_json(facts | asdict(result) | {"code": result.code.tolist()})
+                print_json(facts | result.to_table().to_pylist()[0])
         if not quiet:
             log(f"Read {count} steps.")
     except KeyboardInterrupt:  # in the last line, if Ctrl-C came just before the input ended

@@ -21,7 +21,7 @@ from pyarrow import fs
 
 import refold
 from refold._support.native_libraries import return_freed_memory
-from refold._support.output import warn
+from refold._support.output import counted, warn
 from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_rate, or_none, whole
 from refold.cluster._files import (
@@ -143,6 +143,10 @@ class RunSummary:
     seconds: float
     memory: int
     num_anomalous: int | None = None
+
+    def __repr__(self) -> str:
+        sequences = counted(self.num_sequences, "sequence")
+        return f"RunSummary({self.operation}, {sequences}, {self.num_failed} failed)"
 
     def __str__(self) -> str:
         done = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}

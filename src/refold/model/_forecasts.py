@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.output import warn
+from refold._support.output import counted, warn
 from refold._support.rules import check, check_rate, check_whole, whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
@@ -56,6 +56,11 @@ class Forecast:
     alpha: float | None = None
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        sequences, steps = len(self.sequences), int(self.sequences.lengths.max(initial=0))
+        bounds = "no bounds" if self.alpha is None else f"bounds at alpha {self.alpha:g}"
+        return f"Forecast({counted(sequences, 'sequence')}, {counted(steps, 'step')}, {bounds})"
 
     @property
     def ids(self) -> np.ndarray:
