@@ -72,7 +72,9 @@ from refold.sequences import (
     check_decoded,
     check_model,
     fingerprints,
+    is_frame,
     stored_model,
+    table_like,
 )
 
 
@@ -258,13 +260,27 @@ class Model:
         *,
         codes: ArrayLike | None = None,
         clip: bool | str = False,
+        as_table: bool | None = None,
         verbose: int = 0,
-    ) -> list[Any]:
+    ) -> Any:
         """Encode sequences and decode the codes.
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
         in training keep their own length, because the model never saw such a length. Give
         ``codes`` if you have them already.
+
+        Parameters
+        ----------
+        as_table : bool, optional
+            Return a table instead of a list. If ``X`` is a table, it has its library, layout and
+            columns, ids and times included; times are null in steps after the last one of the
+            sequence. Otherwise it is a `pyarrow.Table` with one row per step. By default, return a
+            table if ``X`` is one.
+
+        Returns
+        -------
+        list or table
+            Sequences in the layout and units of the training data, as `decode` returns them.
         """
         check("clip", clip, CLIP)
         source = self.open(X)
@@ -274,7 +290,9 @@ class Model:
         check_one_each(len(codes), "codes", len(source), "sequences")
         lengths = self.lengths_to_write(codes, source.lengths)
         decoded = self.to_sequences(codes, lengths, verbose=verbose)
-        return self.scaler.clip(decoded, clip=clip).to_list()
+        decoded = self.scaler.clip(decoded, clip=clip).with_ids(source.ids)
+        as_table = is_frame(X) if as_table is None else as_table
+        return table_like(decoded, X) if as_table else decoded.to_list()
 
     # Errors and anomalies
 
@@ -565,7 +583,7 @@ class Model:
 
     def open(self, X: SequencesLike) -> Sequences:
         """Open sequences, and warn of those unlike the training data; see `blocks`."""
-        source = open_source(X)
+        source = open_source(X, self.schema)
         if source.is_mapped:
             check_fits(source.lengths, self.network)
         else:
@@ -575,7 +593,7 @@ class Model:
 
     def read(self, X: SequencesLike) -> Sequences:
         """Read sequences into memory, aligned, and warn of values unlike the training data."""
-        return self._warned(self.align(as_sequences(X)))
+        return self._warned(self.align(as_sequences(X, schema=self.schema)))
 
     def align(self, sequences: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""

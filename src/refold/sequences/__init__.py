@@ -53,8 +53,10 @@ from refold.sequences._sets import as_sequences as as_sequences
 from refold.sequences._sets import check_missing as check_missing
 from refold.sequences._sets import concatenate as concatenate
 from refold.sequences._sets import fingerprints as fingerprints
+from refold.sequences._sets import is_frame as is_frame
 from refold.sequences._sets import mark_missing as mark_missing
 from refold.sequences._sets import positions as positions
 from refold.sequences._sets import split_at as split_at
+from refold.sequences._sets import table_like as table_like
 from refold.sequences._sets import windows as windows
 from refold.sequences._tables import integers_from_text as integers_from_text

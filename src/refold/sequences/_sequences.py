@@ -253,7 +253,7 @@ class Sequences:
             table, id, time, columns, column_types, sort=sort, with_gaps=time_gaps
         )
         check_some(len(parts.ids), "row", "in the table")
-        return cls.trusted(*parts)
+        return cls.trusted(*parts._replace(schema=parts.schema.read_with(id, time)))
 
     @classmethod
     def from_arrow(
