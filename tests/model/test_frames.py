@@ -83,8 +83,10 @@ def test_methods_take_long_tables(ae, sequences):
     assert untrained(plain).schema_.names == ("rate", "mood", "awake")
     with pytest.raises(SchemaError, match=r"without 'rate'; with 'note'"):
         ae.transform(frame.drop(columns="rate"))
-    with pytest.raises(SchemaError, match="one row per step needs a column 'id'"):
+    with pytest.raises(SchemaError, match="one row per step needs a column 'id' that repeats"):
         ae.transform(frame.drop(columns="who"))
+    with pytest.raises(SchemaError, match="no list column"):
+        untrained(plain.drop_duplicates("id"))
 
 
 def test_a_table_of_anything_else(ae, sequences):

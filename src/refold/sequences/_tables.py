@@ -314,8 +314,9 @@ def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str, str | 
         return None
     others = [name for name in columns if name not in {id_name, *opened.index}]
     is_text_of_each = len(others) == 1 and is_text(columns[others[0]].type)
-    if is_text_of_each and len(columns[id_name].unique()) == len(columns[id_name]):
-        return None
+    if schema is None or is_text_of_each:  # a row for each id is text, or a wide table
+        ids = without_dictionary(columns[id_name])
+        return (id_name, time) if len(ids.unique()) < len(ids) else None
     return id_name, time
 
 
@@ -604,7 +605,7 @@ def _list_columns(opened: OpenTable, id: str | None) -> list[str]:  # noqa: A002
     if len(names) != 1 or not is_text(opened.columns[names[0]].type):
         raise SchemaError(
             "The table has no list column. Expected one row per sequence, with lists of numbers or "
-            "tokens. A table with one row per step needs a column 'id', or "
+            "tokens. A table with one row per step needs a column 'id' that repeats, or "
             "Sequences.from_table(table, id=...)."
         )
     return names
