@@ -320,6 +320,16 @@ def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str, str | 
     return id_name, time
 
 
+def steps_of(opened: OpenTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
+    """Return a column of a long table for sequences of other lengths; null after the last step."""
+    codes, _ = first_rows(opened.columns[id])
+    order, own = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(lengths))
+    step = np.arange(lengths.sum()) - np.repeat(offsets_from_lengths(lengths)[:-1], lengths)
+    is_after = step >= np.repeat(own, lengths)
+    place = np.where(is_after, 0, step + np.repeat(offsets_from_lengths(own)[:-1], lengths))
+    return opened.columns[name].take(pa.array(order[place], mask=is_after))
+
+
 def parts_from_table(
     table: Any,
     id: str,  # noqa: A002
@@ -440,16 +450,6 @@ def _order_by_time(
             f"{argument(sort=True)}, or by column {name!r}; each step of an id needs its own time."
         )
     return order
-
-
-def steps_of(opened: OpenTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
-    """Return a column of a long table for sequences of other lengths; null after the last step."""
-    codes, _ = first_rows(opened.columns[id])
-    order, own = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(lengths))
-    step = np.arange(lengths.sum()) - np.repeat(offsets_from_lengths(lengths)[:-1], lengths)
-    is_after = step >= np.repeat(own, lengths)
-    place = np.where(is_after, 0, step + np.repeat(offsets_from_lengths(own)[:-1], lengths))
-    return opened.columns[name].take(pa.array(order[place], mask=is_after))
 
 
 def table_from_sktime(frame: Any) -> tuple[Any, str, str]:
