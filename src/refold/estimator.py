@@ -530,7 +530,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             for each feature follows. For a classic architecture, padding is zeros.
         """
         model = self.model_
-        sequences = model.align(as_sequences(open_source(X, model.schema)))
+        sequences = model.align(as_sequences(open_source(X)))
         fixed = model.network.fixed_steps
         if num_steps is None:
             num_steps = fixed or max(1, int(sequences.lengths.max(initial=0)))

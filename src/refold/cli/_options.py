@@ -152,25 +152,6 @@ _CLUSTER = (
 OnCluster = Annotated[str | None, _option("CLUSTER", help=_CLUSTER, group=PANELS["Cluster"])]
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class ClipOptions:
-    """How to clip numeric values.
-
-    Args:
-        clip: Clip values to the range of their column in training.
-        clip_positive: Clip only columns that were never negative in training, at 0.
-    """
-
-    clip: Annotated[bool, Parameter(negative="--no-clip")] = False
-    clip_positive: Annotated[bool, Parameter(negative=())] = False
-
-    @property
-    def value(self) -> bool | str:
-        """The argument ``clip``."""
-        return "positive" if self.clip_positive else self.clip
-
-
 @Parameter(name="*", group=PANELS["Windows"])
 @dataclass(frozen=True)
 class WindowOptions:
@@ -231,6 +212,25 @@ class FitOptions(_argument_options(*OPTIONS)):
 @Parameter(name="*")
 class CurveOptions(_argument_options("units", "max_epochs", "validation_fraction", "time_budget")):
     """Arguments of the fit of each size."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ClipOptions:
+    """How to clip numeric values.
+
+    Args:
+        clip: Clip values to the range of their column in training.
+        clip_positive: Clip only columns that were never negative in training, at 0.
+    """
+
+    clip: Annotated[bool, Parameter(negative="--no-clip")] = False
+    clip_positive: Annotated[bool, Parameter(negative=())] = False
+
+    @property
+    def value(self) -> bool | str:
+        """The argument ``clip``."""
+        return "positive" if self.clip_positive else self.clip
 
 
 def check_needs(option: str, value: object, needed: str, other: object) -> None:
