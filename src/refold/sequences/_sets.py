@@ -17,6 +17,7 @@ from refold.sequences._parts import ColumnTypes, Places
 from refold.sequences._schema import Schema, union_of
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
+    has_lists,
     is_nested,
     is_table,
     is_text,
@@ -120,19 +121,20 @@ def table_like(sequences: Sequences, x: Any) -> Any:
         return sequences.to_table(id_name, time)
     opened = open_table(x)
     columns, keys = opened.columns, keys_of_steps(opened, schema)
-    if keys is None:
-        id_name = id_name if id_name in columns else "id"
+    id_name = id_name if id_name in columns else "id"
+    features = [name for name in columns if name not in {id_name, *opened.index}]
+    column = columns[features[0]] if len(features) == 1 else None
+    has_text = keys is None and column is not None and is_text(column.type)
+    is_list = has_text or any(map(has_lists, columns.values()))
+    if is_list:
         table = sequences.to_arrow(id_name)
-        features = [name for name in columns if name not in {id_name, *opened.index}]
-        one = columns[features[0]] if len(features) == 1 else None
-        if one is not None and (is_text(one.type) or is_nested(one)):
+        if has_text or (column is not None and is_nested(column)):
             items = [item if isinstance(item, str) else item.tolist() for item in sequences]
             table = pa.table({id_name: table[id_name], features[0]: pa.array(items)})
-    else:
-        id_name, own_time = keys
-        time = own_time or time
+    else:  # without ids, all rows are of one sequence
+        time = time if time in columns else "time"
         table = sequences.to_table(id_name, time)
-        if own_time is not None:
+        if time in columns:
             table = table.set_column(1, time, steps_of(opened, id_name, time, sequences.lengths))
     numbers = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
@@ -146,7 +148,7 @@ def table_like(sequences: Sequences, x: Any) -> Any:
         return type(x)(table) if library == "polars" else table
     frame = table.to_pandas()
     index = [name for name in x.index.names if name in frame]
-    if keys is None:
+    if is_list:
         return frame.drop(columns=index).set_axis(x.index)
     return frame.set_index(index) if index else frame
 

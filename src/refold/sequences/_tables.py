@@ -322,7 +322,8 @@ def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str, str | 
 
 def steps_of(opened: OpenTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
     """Return a column of a long table for sequences of other lengths; null after the last step."""
-    codes, _ = first_rows(opened.columns[id])
+    ids = opened.columns.get(id)
+    codes = np.zeros(len(opened.columns[name]), int) if ids is None else first_rows(ids)[0]
     order, own = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(lengths))
     step = np.arange(lengths.sum()) - np.repeat(offsets_from_lengths(lengths)[:-1], lengths)
     is_after = step >= np.repeat(own, lengths)
