@@ -30,27 +30,6 @@ from refold.evaluation import ForecastErrors, forecast_errors, nmse, pick_season
 from refold.sequences import Scaler, Sequences, as_sequences, split_at
 
 
-def _tracks(count: int, seed: int) -> list[np.ndarray]:
-    """Draw tracks of moving things: latitude, longitude and strength in steps of six hours."""
-    rng = np.random.default_rng(seed)
-    series = []
-    for steps in rng.integers(12, 61, count):
-        place = np.array([rng.uniform(10, 25), rng.uniform(-80, -20)])
-        velocity = np.array([0.3, -0.8]) + 0.3 * rng.standard_normal(2)
-        turn = np.array([0.02, 0.04]) * rng.uniform(0.5, 1.5)
-        changes = turn + 0.12 * rng.standard_normal((steps, 2))
-        position = place + np.cumsum(velocity + np.cumsum(changes, axis=0), axis=0)
-        strength = 30 + 80 * np.sin(np.linspace(0.2, 3.0, steps)) * rng.uniform(0.3, 1)
-        strength = 5 * np.round((strength + 3 * rng.standard_normal(steps)) / 5)
-        series.append(np.column_stack([np.round(position, 1), strength]).astype(np.float32))
-    return series
-
-
-def storms() -> Split:
-    """Return synthetic tracks of storms."""
-    return _tracks(400, 0), _tracks(200, 1)
-
-
 def employment() -> Split:
     """Return logarithms of employment by industry, in windows of 60 months."""
     import pandas as pd
@@ -92,7 +71,6 @@ CHOOSE = {
     "digits": 2,
     "italy": 6,
     "gunpoint": 30,
-    "storms": 4,
     "ar2": 5,
     "covid": 14,
     "countries": 3,
@@ -114,7 +92,6 @@ REPORT = {
 }
 # Sets that only forecasting has.
 MORE = {
-    "storms": ("synthetic storms", storms),
     "employment": ("employment by industry", employment),
     "ride": ("bike race", ride),
     "co2": ("carbon dioxide", carbon_dioxide),

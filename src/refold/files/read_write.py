@@ -59,9 +59,10 @@ MEMORY_BYTES = 1 << 28
 def format_of(source: object, name: str | None = None) -> Format:
     """Return the format of a file by its name if given, else by its suffix, as of words.csv.gz."""
     if name is not None:
-        if name not in FORMATS:
+        format_ = FORMATS.get(name) or format_named(f"data.{name}")
+        if format_ is None:
             raise ParameterError(f"The format {name!r} is unknown. Known: {', '.join(FORMATS)}.")
-        return FORMATS[name]
+        return format_
     if not isinstance(source, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
     path = local_path(source)
