@@ -379,7 +379,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if self._output_container() != "pandas":
             return self.model_.encode(X, verbose=self.verbose)
         blocks = zip(*self.model_.encode_blocks(X, verbose=self.verbose), strict=True)
-        return self._frame(*map(np.concatenate, blocks), X)
+        codes, ids = map(np.concatenate, blocks)
+        return self._frame(codes, ids, X)
 
     def inverse_transform(
         self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool | str = False
