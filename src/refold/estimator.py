@@ -373,13 +373,17 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def transform(self, X: SequencesLike) -> np.ndarray:
         """Encode sequences to codes of shape (n_sequences, latent_dim); see `Model.encode`.
 
-        The codes are in the container that ``set_output`` asks for.
+        The codes are in the container that ``set_output`` asks for. The index of a pandas frame
+        has the ids of the sequences, or if these have none, the index of ``X``.
         """
-        codes = self.model_.encode(X, verbose=self.verbose)
-        return self._frame(codes, X) if self._output_container() == "pandas" else codes
+        if self._output_container() != "pandas":
+            return self.model_.encode(X, verbose=self.verbose)
+        blocks = zip(*self.model_.encode_blocks(X, verbose=self.verbose), strict=True)
+        codes, ids = map(np.concatenate, blocks)
+        return self._frame(codes, ids, X)
 
     def inverse_transform(
-        self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool = False
+        self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool | str = False
     ) -> list[Any]:
         """Decode codes to sequences in the layout of the training data; see `Model.decode`."""
         return self.model_.decode(X, lengths, clip=clip, verbose=self.verbose)
@@ -393,16 +397,22 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return self.model_.encode_blocks(X, verbose=self.verbose)
 
     def decode(
-        self, codes: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool = False
+        self, codes: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool | str = False
     ) -> list[Any]:
         """Decode codes: the same as ``inverse_transform``."""
         return self.inverse_transform(codes, lengths, clip=clip)
 
     def reconstruct(
-        self, X: SequencesLike, *, codes: ArrayLike | None = None, clip: bool = False
-    ) -> list[Any]:
+        self,
+        X: SequencesLike,
+        *,
+        codes: ArrayLike | None = None,
+        clip: bool | str = False,
+        as_table: bool | None = None,
+    ) -> Any:
         """Encode sequences and decode the codes; see `Model.reconstruct`."""
-        return self.model_.reconstruct(X, codes=codes, clip=clip, verbose=self.verbose)
+        options: dict[str, Any] = {"clip": clip, "as_table": as_table, "verbose": self.verbose}
+        return self.model_.reconstruct(X, codes=codes, **options)
 
     def features(self, codes: ArrayLike) -> np.ndarray:
         """Describe what codes decode to, for classifiers; see `Model.features`."""
@@ -580,11 +590,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         own = getattr(self, "_sklearn_output_config", {}).get("transform")
         return own or get_config()["transform_output"]
 
-    def _frame(self, codes: np.ndarray, given: Any) -> Any:
+    def _frame(self, codes: np.ndarray, ids: np.ndarray, given: Any) -> Any:
         """Return codes as a pandas frame that holds the hash of the model, as code tables do."""
         import pandas as pd
 
-        index = given.index if isinstance(given, pd.DataFrame | pd.Series) else None
+        index = pd.Index(ids)
+        if isinstance(given, pd.DataFrame | pd.Series) and np.array_equal(ids, np.arange(len(ids))):
+            index = given.index
         frame = pd.DataFrame(codes, index=index, columns=self.get_feature_names_out())
         frame.attrs[MODEL_KEY] = self.model_.hash
         return frame

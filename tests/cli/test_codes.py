@@ -231,6 +231,7 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
         ((*generate, "--no-clip"), False),
         (decode, False),
         ((*decode, "--clip"), True),
+        ((*decode, "--clip-positive"), False),  # sines are negative in training
     ]:
         run(*command, "-o", out, "-q")
         values = read(out).values

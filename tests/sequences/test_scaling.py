@@ -86,6 +86,14 @@ def test_clipped_to_the_range_of_each_column():
     least, greatest = np.nanmin(sequences.values, axis=0), np.nanmax(sequences.values, axis=0)
     np.testing.assert_array_equal(clipped.values, np.clip(wide.values, least, greatest))
     assert clipped.values.dtype == np.float32
+    scaler = Scaler.fit(as_sequences([[[-1.0, 2.0, 0], [1.0, 3.0, 1]]]))
+    out = as_sequences([[[-9.0, -9.0, 1.0], [9.0, 9.0, 0.0]]])
+    assert scaler.clip(out, clip="positive").values.tolist() == [[-9.0, 0.0, 1.0], [9.0, 9.0, 0.0]]
+    assert scaler.clip(out, clip=False) is out
+    with pytest.raises(
+        ParameterError, match=r"^clip must be True, False or 'positive'\. Got 'yes'"
+    ):
+        scaler.clip(out, clip="yes")
 
 
 def test_wrong_use():

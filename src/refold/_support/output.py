@@ -102,6 +102,11 @@ def number_text(value: float | None, digits: int = DIGITS) -> str:
     return f"{Decimal(value).quantize(step, context=_EXACT):f}".rstrip("0").rstrip(".")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: ``1 step``, ``2 steps``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def short_number(value: float | None) -> str:
     """Return an error, a p-value or a distance with three significant digits."""
     return number_text(value, 3)

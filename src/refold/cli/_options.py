@@ -107,10 +107,6 @@ Quiet = Annotated[
     bool, Parameter(alias="-q", help="Hide progress and summaries on standard error.")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print one JSON object.")]
-Clip = Annotated[
-    bool,
-    Parameter(negative="--no-clip", help="Clip values to the range of their column in training."),
-]
 _SEED = _number(0, 2**32 - 1, help="Random seed, for reproducible results.")
 Seed = Annotated[int | None, _SEED]
 FixedSeed = Annotated[int, _SEED]
@@ -216,6 +212,25 @@ class FitOptions(_argument_options(*OPTIONS)):
 @Parameter(name="*")
 class CurveOptions(_argument_options("units", "max_epochs", "validation_fraction", "time_budget")):
     """Arguments of the fit of each size."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ClipOptions:
+    """How to clip numeric values.
+
+    Args:
+        clip: Clip values to the range of their column in training.
+        clip_positive: Clip only columns that were never negative in training, at 0.
+    """
+
+    clip: Annotated[bool, Parameter(negative="--no-clip")] = False
+    clip_positive: Annotated[bool, Parameter(negative=())] = False
+
+    @property
+    def value(self) -> bool | str:
+        """The argument ``clip``."""
+        return "positive" if self.clip_positive else self.clip
 
 
 def check_needs(option: str, value: object, needed: str, other: object) -> None:

@@ -76,7 +76,7 @@ def decode(
     output: options.DataOutput = "-",
     lengths: options.Lengths = None,
     input_format: options.InputFormat = None,
-    clip: options.Clip = False,
+    clip: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Decode codes to sequences, each with its own length.
@@ -89,7 +89,7 @@ def decode(
     loaded = load_model(model)
     values, ids = read_codes(codes, input_format, loaded)
     lengths = options.lengths_of(lengths, len(values))
-    decoded = loaded.decode(values, lengths=lengths, clip=clip, verbose=int(not quiet))
+    decoded = loaded.decode(values, lengths=lengths, clip=clip.value, verbose=int(not quiet))
     target.write_sequences(decoded, loaded.schema, ids, quiet=quiet)
 
 
@@ -102,20 +102,20 @@ def reconstruct(
     latent_steps: options.LatentSteps = None,
     reading: Reading = Reading(),
     cluster: Cluster = Cluster(),
-    clip: options.Clip = False,
+    clip: options.ClipOptions = options.ClipOptions(),
     quiet: options.Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
     if cluster.on is not None:
         loaded = load_model(model, latent_steps=latent_steps)
-        cluster.run("reconstruct", loaded, data, output, reading, {}, quiet=quiet, clip=clip)
+        cluster.run("reconstruct", loaded, data, output, reading, {}, quiet=quiet, clip=clip.value)
         return
     files = Files(data)
     target = files.output(output, data_formats())
     loaded = load_model(model, latent_steps=latent_steps)
     sequences = reading.read(loaded, data, files)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
-    decoded = loaded.reconstruct(sequences, clip=clip, verbose=int(not quiet))
+    decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
     target.write_sequences(decoded, schema, sequences.ids, quiet=quiet)
 
 

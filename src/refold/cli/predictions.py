@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -76,7 +76,6 @@ def detect(
     step_target = files.optional("--steps", steps, TABLE_FORMATS)
     picture_target = files.picture(picture)
     import numpy as np
-    import pyarrow as pa
 
     loaded = reading.calibrated(load_model(model), normal, files, windows)
     series = reading.read(loaded, data, files)
@@ -93,14 +92,8 @@ def detect(
         # twice the mean of p-values is a valid p-value, whatever their dependence
         p_values = [np.minimum(1.0, 2.0 * mean) for mean in cut.merge(p_values)]
     if step_target is not None:
-        row, step = refold.sequences.positions(series)
-        columns = {
-            identity: pa.array(series.ids[row].tolist()),
-            "step": pa.array(step),
-            "score": pa.array(np.concatenate([*scores, []]), pa.float64(), from_pandas=True),
-            "p_value": pa.array(np.concatenate([*p_values, []]), pa.float64(), from_pandas=True),
-        }
-        step_target.write_table(pa.table(columns))
+        merged = {"ids": series.ids, "step_scores": scores, "step_p_values": p_values}
+        step_target.write_table(replace(anomalies, **merged).steps(identity))
     if picture_target is not None:
         top = int(anomalies.scores.argmax())
         top = top if cut is None else int(cut.series[top])
@@ -146,7 +139,7 @@ def forecast(
     season: options.Count = None,
     picture: options.Picture = None,
     reading: Reading = Reading(),
-    clip: options.Clip = False,
+    clip: options.ClipOptions = options.ClipOptions(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -168,7 +161,7 @@ def forecast(
     options.check_needs("--json", as_json, "--evaluate", evaluate)
     if evaluate:
         unused = {"output": None if output == STREAM else output, "picture": picture}
-        unused |= {"alpha": alpha, "normal": normal, "clip": clip}
+        unused |= {"alpha": alpha, "normal": normal, "clip": clip.value}
         options.check_excludes("--evaluate, which writes no forecast", unused)
     target = files.output(output, TABLE_FORMATS)
     picture_target = files.picture(picture)
@@ -186,7 +179,7 @@ def forecast(
     if picture_target is not None:
         count = len(series) if loaded.schema.numeric.any() else 0
         check_some(count, "sequence with a numeric column", "to draw with --picture")
-    ahead = loaded.forecast(series, steps, alpha=alpha, clip=clip, verbose=int(not quiet))
+    ahead = loaded.forecast(series, steps, alpha=alpha, clip=clip.value, verbose=int(not quiet))
     target.write_table(ahead.to_table(id_name(series.schema, ("step",))))
     if picture_target is not None:
         picture_target.write_picture(refold.plots.forecast(series, ahead).figure)
@@ -210,7 +203,7 @@ def generate(
     compare: Annotated[str | None, Parameter(metavar="DATA")] = None,
     seed: options.Seed = None,
     reading: Reading = Reading(),
-    clip: options.Clip = True,
+    clip: options.ClipOptions = options.ClipOptions(clip=True),
     quiet: options.Quiet = False,
 ) -> None:
     """Generate new sequences: draw codes from a Gaussian mixture, and decode them.
@@ -232,7 +225,7 @@ def generate(
         number,
         temperature=temperature,
         lengths=options.lengths_of(lengths, number),
-        clip=clip,
+        clip=clip.value,
         random_state=seed,
     )
     sequences = target.write_sequences(drawn, loaded.schema, quiet=quiet)
@@ -292,7 +285,7 @@ def stream(
             count += 1
             if result is not None:
                 facts = {} if id_column is None else {"id": identity}
-                print_json(facts | asdict(result) | {"code": result.code.tolist()})
+                print_json(facts | result.to_table().to_pylist()[0])
         if not quiet:
             log(f"Read {count} steps.")
     except KeyboardInterrupt:  # in the last line, if Ctrl-C came just before the input ended

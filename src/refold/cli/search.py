@@ -123,7 +123,7 @@ def search(
         values, names = read_codes(str(codes), reading.input_format, loaded)
         queries = {"codes": values, "names": names}
     hits = opened.search(**queries, k=k, where=where)
-    target.write_table(hits.table)
+    target.write_table(hits.to_table())
     if picture_target is not None:
         axes = refold.search.draw(loaded, hits, sequences, num=_DRAWN)
         picture_target.write_picture(axes[0].figure)

@@ -21,7 +21,7 @@ from pyarrow import fs
 
 import refold
 from refold._support.native_libraries import return_freed_memory
-from refold._support.output import warn
+from refold._support.output import counted, warn
 from refold._support.progress_bars import progress_bar
 from refold._support.rules import check, check_rate, or_none, whole
 from refold.cluster._files import (
@@ -50,6 +50,7 @@ from refold.kernels import packed
 from refold.model import Model, ModelLike, dumps, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import (
+    CLIP,
     ColumnTypes,
     Schema,
     Sequences,
@@ -142,6 +143,10 @@ class RunSummary:
     seconds: float
     memory: int
     num_anomalous: int | None = None
+
+    def __repr__(self) -> str:
+        sequences = counted(self.num_sequences, "sequence")
+        return f"RunSummary({self.operation}, {sequences}, {self.num_failed} failed)"
 
     def __str__(self) -> str:
         done = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
@@ -243,7 +248,7 @@ def reconstruct(
     column_types: ColumnTypes = None,
     time_gaps: bool = False,
     latent_steps: int | None = None,
-    clip: bool = False,
+    clip: bool | str = False,
     part_steps: int | None = None,
     verbose: int = 1,
 ) -> RunSummary:
@@ -253,8 +258,9 @@ def reconstruct(
     ----------
     model, source, output, on, num_workers, id, time, columns, column_types, time_gaps, latent_steps
         As in `encode`, and so are ``part_steps`` and ``verbose``.
-    clip : bool, default=False
-        Clip each numeric column to its range in the training data.
+    clip : {True, False, "positive"}, default=False
+        Clip each numeric column to its range in the training data, or at 0 if it was never negative
+        there.
 
     Returns
     -------
@@ -266,6 +272,7 @@ def reconstruct(
     >>> refold.cluster.reconstruct("sines.refold", "*.parquet", "back")  # doctest: +SKIP
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    check("clip", clip, CLIP)
     settings = {"clip": clip, "latent_steps": latent_steps}
     ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run("reconstruct", model, source, output, options, settings, **ray)

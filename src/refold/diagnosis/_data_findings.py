@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -96,6 +97,9 @@ class Finding:
     def __post_init__(self) -> None:
         # the message may mark arguments, which the command line spells as options
         object.__setattr__(self, "message", Message(self.message))
+
+    def __repr__(self) -> str:
+        return f"Finding({self.name}: {textwrap.shorten(self.message, 150, placeholder=' ...')})"
 
 
 def data_findings(

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 import refold
 from refold._support.optional_imports import check_training_packages
-from refold._support.output import short_number
+from refold._support.output import counted, short_number
 from refold._support.rules import check_some
 from refold.arguments import Arguments
 from refold.diagnosis._data_findings import Finding, by_importance, data_findings, sampled
@@ -32,6 +33,7 @@ _OVERFIT_RATIO, _OVERFIT_GAP = 2.0, 0.05
 _WRONG_LENGTHS, _STUCK, _FALLING = 0.1, 0.02, 0.05
 # Epochs below which a fit says little.
 _FEW_EPOCHS = 4
+_SHOWN = 3  # findings that are named in a line
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,18 @@ class Diagnosis:
     constant: Fidelity | None = None
     pca: Fidelity | None = None
     num_sequences: int = 0
+
+    def __repr__(self) -> str:
+        names = [finding.name for finding in self.findings]
+        shown = ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
+        return f"Diagnosis({counted(len(names), 'finding')}{': ' * bool(names)}{shown})"
+
+    def to_table(self) -> pa.Table:
+        """Return one row per finding: ``name`` and ``message``."""
+        names, messages = ([getattr(f, key) for f in self.findings] for key in ("name", "message"))
+        return pa.table(
+            {"name": pa.array(names, pa.string()), "message": pa.array(messages, pa.string())}
+        )
 
     def text(self) -> str | None:
         """Return one line about the errors of the short fit; None without a fit."""

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold._support.arrays import check_array
+from refold._support.output import counted
 from refold._support.rules import check, check_some, whole
 from refold.evaluation import errors_by_feature
 from refold.model import Model, ModelLike, model_of
@@ -38,6 +40,17 @@ class LatentDimensions(NamedTuple):
     names: tuple[str, ...]
     deviation: np.ndarray
     effect: np.ndarray
+
+    def __repr__(self) -> str:
+        width, columns = self.effect.shape
+        dimensions, columns = counted(width, "dimension"), counted(columns, "column")
+        return f"LatentDimensions({dimensions}, effects on {columns})"
+
+    def to_table(self) -> pa.Table:
+        """Return one row per dimension: ``dimension``, ``deviation`` and mean ``effect``."""
+        dimensions = pa.array(self.names, pa.string())
+        columns = {"deviation": self.deviation, "effect": self.total}
+        return pa.table({"dimension": dimensions, **columns})
 
     @property
     def total(self) -> np.ndarray:

@@ -1,15 +1,17 @@
 """What classifiers tell: generated sequences from real ones, and labels from vectors."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
 from refold._support.optional_imports import check_training_packages
+from refold._support.output import short_number
 from refold._support.rules import check_one_each, check_whole
 from refold.errors import DataError
 from refold.evaluation._pca import PCABaseline
@@ -61,12 +63,23 @@ class Comparison(NamedTuple):
     unseen: np.ndarray | None = None
     unseen_real: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        accuracy = short_number(self.two_sample_test)
+        return f"Comparison(two-sample test {accuracy}, verdict: {self.verdict})"
+
     @property
     def verdict(self) -> str:
         """Quality of the generated sequences, in words."""
         if self.count < _MIN_VERDICT:
             return f"none, at least {_MIN_VERDICT} of each are needed (got {self.count})"
         return next(words for most, words in _VERDICTS if self.two_sample_test <= most)
+
+    def to_table(self) -> pa.Table:
+        """Return one row: the fields, of which n-grams are lists, and ``verdict``."""
+        test, count, *unseen = self
+        lists = [pa.array([x if x is None else x.tolist()], pa.list_(pa.float64())) for x in unseen]
+        names = "two_sample_test", "count", "verdict", "unseen", "unseen_real"
+        return pa.table([[test], [count], [self.verdict], *lists], names)
 
 
 def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparison:
@@ -255,6 +268,17 @@ class Probe:
     chance: float
     num_classes: int
     num_folds: int
+
+    def __repr__(self) -> str:
+        return (
+            f"Probe(accuracy {short_number(self.accuracy)} ± {short_number(self.deviation)}, "
+            f"chance {short_number(self.chance)}, {self.num_classes} classes, "
+            f"{self.num_folds} folds)"
+        )
+
+    def to_table(self) -> pa.Table:
+        """Return one row with the fields."""
+        return pa.Table.from_pylist([asdict(self)])
 
 
 def probe(vectors: ArrayLike, labels: ArrayLike, *, folds: int = 5, seed: int = 0) -> Probe:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from refold._support.output import counted, short_number
 from refold._support.rules import check_some
 from refold.errors import DataError
 from refold.evaluation._reconstruction_errors import as_percent, entry_errors, fidelity
@@ -78,6 +79,11 @@ class ForecastErrors:
     accuracy: dict[str, float] | None
     by_step: dict[str, np.ndarray]
     names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        errors = f"{self.measure} {short_number(self.model)}"
+        last = f"last value {short_number(self.last_value)}"
+        return f"ForecastErrors({counted(self.num_sequences, 'sequence')}, {errors}, {last})"
 
     def __str__(self) -> str:
         """Format the errors in one line, and in a second one where a baseline is better."""

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
-from refold._support.output import short_number
+from refold._support.output import counted, short_number
 from refold._support.rules import check_kind, check_one_each, check_some, check_whole
 from refold.errors import ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
@@ -100,6 +101,13 @@ class SequenceErrors(NamedTuple):
     numeric: np.ndarray
     categorical: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"SequenceErrors({counted(len(self.numeric), 'sequence')})"
+
+    def to_table(self) -> pa.Table:
+        """Return one row per sequence, in their order; NaN is null."""
+        return _columns(self._asdict())
+
 
 def errors_by_sequence(
     original: SequenceList, reconstructed: SequenceList, scaler: Scaler | None = None
@@ -137,6 +145,14 @@ class GroupErrors(NamedTuple):
     numeric: np.ndarray
     categorical: np.ndarray
     num_sequences: np.ndarray
+
+    def __repr__(self) -> str:
+        span = f", {self.first[0]} to {self.last[-1]}" if len(self.first) else ""
+        return f"GroupErrors({counted(len(self.first), 'group')}{span})"
+
+    def to_table(self) -> pa.Table:
+        """Return one row per group; NaN is null."""
+        return _columns(self._asdict())
 
     @property
     def names(self) -> list[str]:
@@ -362,6 +378,11 @@ class Fidelity:
         """The larger of NMSE and 1 - accuracy."""
         return self.error if self.accuracy is None else max(self.error, 1.0 - self.accuracy)
 
+    def to_table(self) -> pa.Table:
+        """Return one row with the fields."""
+        fields = asdict(self).items()
+        return pa.table({name: pa.array([value], pa.float64()) for name, value in fields})
+
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
         """Format the measures that apply, each next to that of PCA; ``name`` mentions it first."""
         forms = {"nmse": ("NMSE", short_number), "accuracy": ("accuracy", as_percent)}
@@ -442,6 +463,23 @@ class ErrorCurve:
     complete: bool = True
     accuracy: tuple[float, ...] = ()
     pca_accuracy: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        pairs = [*zip(self.sizes, self.errors, strict=True)]
+        ends = [f"{short_number(error)} at {size}" for size, error in (pairs[0], pairs[-1])]
+        return f"ErrorCurve({counted(len(pairs), 'size')}, {self.measure} {' to '.join(ends)})"
+
+    def to_table(self) -> pa.Table:
+        """Return one row per size: ``size``, ``error``, ``pca`` and, if any, the accuracies."""
+        columns = {"size": self.sizes, "error": self.errors, "pca": self.pca}
+        if self.accuracy:
+            columns |= {"accuracy": self.accuracy, "pca_accuracy": self.pca_accuracy}
+        return pa.table(columns)
+
+
+def _columns(arrays: dict[str, np.ndarray]) -> pa.Table:
+    """Return a table of arrays of the same length, with null for NaN."""
+    return pa.table({name: pa.array(x, from_pandas=True) for name, x in arrays.items()})
 
 
 # Pairs of original and reconstructed sequences

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 import refold
 from refold._support.arrays import evenly_spaced, offsets_from_lengths
+from refold._support.output import counted
 from refold.evaluation import adjusted_p_values, conformal_p_values
 from refold.model._inputs import check_lengths
 from refold.model._statistics import Calibration, ReferenceStatistics
@@ -219,6 +220,9 @@ class Drift:
     def _num_tests(self) -> int:
         return len(self.code_p_values) + (self.error_p_value is not None)
 
+    def __repr__(self) -> str:
+        return f"Drift({counted(self.num_sequences, 'sequence')}, {self})"
+
     def __str__(self) -> str:
         """Return the p-value, and what differs at a family-wise error rate of 0.001."""
         most, count = _ALPHA / self._num_tests, len(self.code_p_values)
@@ -227,6 +231,15 @@ class Drift:
         text += "differs" if num == 1 else "differ"
         larger = self.error_p_value is not None and self.error_p_value <= most
         return text + ", and errors are larger" * larger
+
+    def to_table(self) -> pa.Table:
+        """Return one row per test: ``test``, ``statistic`` and ``p_value``."""
+        codes = zip(self.code_statistics.tolist(), self.code_p_values.tolist(), strict=True)
+        rows = [(f"code dimension {i}", *pair) for i, pair in enumerate(codes)]
+        if self.error_p_value is not None:
+            rows.append(("reconstruction error", self.error_statistic, self.error_p_value))
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return pa.table(columns, ["test", "statistic", "p_value"])
 
 
 def drift_between(
@@ -322,6 +335,11 @@ class Detection:
     columns: tuple[str, ...]
     drift: Drift | None = None
 
+    def __repr__(self) -> str:
+        count = int(self.anomalous.sum())
+        sequences = counted(len(self.ids), "sequence")
+        return f"Detection({sequences}, {count} anomalous at alpha {self.alpha:g})"
+
     @property
     def scores(self) -> np.ndarray:
         """Anomaly scores, array (n,): sums of both components, 2 on average in training."""
@@ -388,3 +406,18 @@ class Detection:
                 "column": pa.array([r[0].column if r else None for r in worst], pa.string()),
             }
         )
+
+    def steps(self, id: str = "id") -> pa.Table:  # noqa: A002
+        """Return one row per step: id, number of the step from 0, score and p-value.
+
+        The columns are ``id``, under the name that you give, ``step``, ``score`` and ``p_value``;
+        the last two are null if all values of the step are missing.
+        """
+        lengths = [len(scores) for scores in self.step_scores]
+        scores, p_values = (
+            pa.array(np.concatenate([*values, []]), pa.float64(), from_pandas=True)
+            for values in (self.step_scores, self.step_p_values)
+        )
+        numbers = np.concatenate([*map(np.arange, lengths), np.arange(0)])
+        ids = pa.array(np.repeat(self.ids, lengths).tolist())
+        return pa.table({id: ids, "step": numbers, "score": scores, "p_value": p_values})

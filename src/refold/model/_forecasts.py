@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 import refold
-from refold._support.output import warn
+from refold._support.output import counted, warn
 from refold._support.rules import check, check_rate, check_whole, whole
 from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.evaluation import ForecastErrors, conformal_margins, forecast_errors, least_calibration
@@ -15,7 +15,7 @@ from refold.model._inputs import SequencesLike, describe_trained
 from refold.network.packed.network import FittedNetwork
 from refold.network.packed.rows import one_hot
 from refold.network.specification import Specification
-from refold.sequences import Scaler, Sequences, check_decoded, split_at
+from refold.sequences import CLIP, Scaler, Sequences, check_decoded, split_at
 
 _MAX_RESIDUALS, _MIN_SEQUENCES = 1 << 21, 256  # stored forecast errors, and sequences in any case
 # Bounds are wider by this share, because equal forecasts may differ by rounding.
@@ -56,6 +56,11 @@ class Forecast:
     alpha: float | None = None
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        sequences, steps = len(self.sequences), int(self.sequences.lengths.max(initial=0))
+        bounds = "no bounds" if self.alpha is None else f"bounds at alpha {self.alpha:g}"
+        return f"Forecast({counted(sequences, 'sequence')}, {counted(steps, 'step')}, {bounds})"
 
     @property
     def ids(self) -> np.ndarray:
@@ -98,15 +103,16 @@ def forecast(
     steps: int | None,
     *,
     alpha: float | None,
-    clip: bool,
+    clip: bool | str,
     verbose: int,
 ) -> Forecast:
     """Forecast the next steps; see `Model.forecast`."""
+    check("clip", clip, CLIP)
     steps = _check_steps(model, steps)
     margins, alpha = _margins(model, alpha, steps)
     sequences = _latest(model.read(X), model.specification)
     ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
-    written = model.scaler.clip(ahead) if clip else ahead
+    written = model.scaler.clip(ahead, clip=clip)
     if margins is None:
         return Forecast(written)
     shape = len(ahead), steps, model.schema.num_columns

@@ -44,13 +44,13 @@ SequencesLike: TypeAlias = (
 )
 
 
-def open_source(X: SequencesLike) -> Sequences:
+def open_source(X: SequencesLike, schema: Schema | None = None) -> Sequences:
     """Convert or read a user's data; large files and batches are mapped into memory."""
     if isinstance(X, Sequences):
         return X
     if is_batches(X):
         return read_batches(X)
-    return read(X) if isinstance(X, str | os.PathLike) else as_sequences(X)
+    return read(X) if isinstance(X, str | os.PathLike) else as_sequences(X, schema=schema)
 
 
 # Lengths, codes and latent steps that a network can use

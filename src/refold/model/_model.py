@@ -64,6 +64,7 @@ from refold.network.packed.heads import Draw
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
+    CLIP,
     Scaler,
     Schema,
     Sequences,
@@ -71,7 +72,9 @@ from refold.sequences import (
     check_decoded,
     check_model,
     fingerprints,
+    is_frame,
     stored_model,
+    table_like,
 )
 
 
@@ -90,7 +93,8 @@ class Model:
     - ``codes``, an array of shape (n_sequences, code_size) as `encode` returns it.
     - ``lengths``, an integer for each sequence to decode; by default predicted from the code.
     - ``n``, the number of new sequences, and ``random_state``, the seed of their draws.
-    - ``clip=True`` clips each numeric column to its range in the training data.
+    - ``clip=True`` clips each numeric column to its range in the training data, and
+      ``clip="positive"`` clips columns that were never negative there at 0.
     - ``verbose=1`` shows a progress bar on standard error if a call takes long.
 
     Methods that need reference statistics raise a ParameterError if the file was saved without
@@ -234,7 +238,7 @@ class Model:
         codes: ArrayLike,
         lengths: ArrayLike | None = None,
         *,
-        clip: bool = False,
+        clip: bool | str = False,
         verbose: int = 0,
     ) -> list[Any]:
         """Decode codes; a UserWarning says if they are very far from those of training.
@@ -258,15 +262,30 @@ class Model:
         X: SequencesLike,
         *,
         codes: ArrayLike | None = None,
-        clip: bool = False,
+        clip: bool | str = False,
+        as_table: bool | None = None,
         verbose: int = 0,
-    ) -> list[Any]:
+    ) -> Any:
         """Encode sequences and decode the codes.
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
         in training keep their own length, because the model never saw such a length. Give
         ``codes`` if you have them already.
+
+        Parameters
+        ----------
+        as_table : bool, optional
+            Return a table instead of a list. If ``X`` is a table, it has its library, layout and
+            columns, ids and times included; times are null in steps after the last one of the
+            sequence. Otherwise it is a `pyarrow.Table` with one row per step. By default, return a
+            table if ``X`` is one.
+
+        Returns
+        -------
+        list or table
+            Sequences in the layout and units of the training data, as `decode` returns them.
         """
+        check("clip", clip, CLIP)
         source = self.open(X)
         if codes is None:
             codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
@@ -274,7 +293,9 @@ class Model:
         check_one_each(len(codes), "codes", len(source), "sequences")
         lengths = self.lengths_to_write(codes, source.lengths)
         decoded = self.to_sequences(codes, lengths, verbose=verbose)
-        return (self.scaler.clip(decoded) if clip else decoded).to_list()
+        decoded = self.scaler.clip(decoded, clip=clip).with_ids(source.ids)
+        as_table = is_frame(X) if as_table is None else as_table
+        return table_like(decoded, X) if as_table else decoded.to_list()
 
     # Errors and anomalies
 
@@ -437,7 +458,7 @@ class Model:
         steps: int | None = None,
         *,
         alpha: float | None = None,
-        clip: bool = False,
+        clip: bool | str = False,
         verbose: int = 0,
     ) -> Forecast:
         """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
@@ -455,7 +476,7 @@ class Model:
         alpha : float, optional
             Share of values outside the bounds. The default is 0.1 if there are enough calibration
             sequences for it; otherwise there are no bounds.
-        clip : bool, default=False
+        clip : {True, False, "positive"}, default=False
             As everywhere, but bounds are not clipped, and always contain the forecast.
         """
         return forecast(self, X, steps, alpha=alpha, clip=clip, verbose=verbose)
@@ -487,7 +508,7 @@ class Model:
         *,
         temperature: float = 0.0,
         lengths: ArrayLike | None = None,
-        clip: bool = True,
+        clip: bool | str = True,
         random_state: SeedLike = None,
     ) -> list[Any]:
         """Decode codes drawn from a density of the codes of the training data.
@@ -565,7 +586,7 @@ class Model:
 
     def open(self, X: SequencesLike) -> Sequences:
         """Open sequences, and warn of those unlike the training data; see `blocks`."""
-        source = open_source(X)
+        source = open_source(X, self.schema)
         if source.is_mapped:
             check_fits(source.lengths, self.network)
         else:
@@ -575,7 +596,7 @@ class Model:
 
     def read(self, X: SequencesLike) -> Sequences:
         """Read sequences into memory, aligned, and warn of values unlike the training data."""
-        return self._warned(self.align(as_sequences(X)))
+        return self._warned(self.align(as_sequences(X, schema=self.schema)))
 
     def align(self, sequences: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""
@@ -718,18 +739,19 @@ class Model:
         codes: np.ndarray,
         lengths: ArrayLike | None = None,
         *,
-        clip: bool,
+        clip: bool | str,
         draw: Draw | None = None,
         verbose: int = 0,
     ) -> Sequences:
         """Decode checked codes to the lengths that a user gave, or to predicted ones."""
+        check("clip", clip, CLIP)
         if lengths is None:
             lengths = self.predict_lengths(codes)
         else:
             lengths = self.check_lengths(lengths, len(codes))
             warn(describe_longer(lengths, self.max_steps, "length"))
         decoded = self.to_sequences(codes, lengths, draw=draw, verbose=verbose)
-        return self.scaler.clip(decoded) if clip else decoded
+        return self.scaler.clip(decoded, clip=clip)
 
     def _drift(self, measured: Measurement) -> Drift | None:
         """Compare measured sequences with the training data; None if that is not possible."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold._support.native_libraries import one_blas_thread
 from refold._support.optional_imports import check_training_packages
+from refold._support.output import counted, short_number
 
 # Numbers of components that are tried, and the minimum number of codes for each component.
 _TRIED, _MIN_CODES = (1, 2, 3, 4, 6, 8, 12, 16), 5
@@ -96,6 +98,14 @@ class Calibration(NamedTuple):
     # not in order; None if the model does not forecast numbers
     residuals: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        sequences, steps = len(self.scores), len(self.steps)
+        return f"Calibration({counted(sequences, 'sequence')}, {counted(steps, 'step')})"
+
+    def to_table(self) -> pa.Table:
+        """Return one row per normal sequence: its ``score``."""
+        return pa.table({"score": self.scores})
+
 
 class Fingerprints(NamedTuple):
     """Hashes of the sequences that ``fit`` received."""
@@ -112,6 +122,16 @@ class History:
     epochs: dict[str, list[Any]] = field(default_factory=dict)
     initial_loss: float | None = None  # validation loss of the weights before the first epoch
     keeps_initial: bool = False  # whether these were kept, though an epoch had a smaller loss
+
+    def __repr__(self) -> str:
+        epochs = counted(len(self.epochs.get("loss", ())), "epoch")
+        if self.best is None:
+            return f"History({epochs})"
+        return f"History({epochs}, best {self.best[0]} with loss {short_number(self.best[1])})"
+
+    def to_table(self) -> pa.Table:
+        """Return one row per epoch."""
+        return pa.table(self.epochs)
 
     @property
     def best_epoch(self) -> int | None:

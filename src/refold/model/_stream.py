@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 import refold
-from refold._support.output import warn
+from refold._support.output import counted, short_number, warn
 from refold._support.rules import check_whole
 from refold.errors import DataError, SchemaError
 from refold.model._inputs import ArrowTable, check_fits, describe_longer
@@ -42,8 +43,8 @@ class StreamResult:
 
     Examples
     --------
-    >>> StreamResult(3, 3, np.zeros(4, np.float32), 0.02, None).num_steps
-    3
+    >>> StreamResult(3, 3, np.zeros(4, np.float32), 0.02, None)
+    StreamResult(3 steps, 3 encoded, error 0.02, no p-value)
     """
 
     num_steps: int
@@ -51,6 +52,20 @@ class StreamResult:
     code: np.ndarray
     error: float
     p_value: float | None
+
+    def __repr__(self) -> str:
+        p_value = "no p-value" if self.p_value is None else f"p = {short_number(self.p_value)}"
+        return (
+            f"StreamResult({counted(self.num_steps, 'step')}, {self.length} encoded, "
+            f"error {short_number(self.error)}, {p_value})"
+        )
+
+    def to_table(self) -> pa.Table:
+        """Return one row with the fields; ``code`` is a list."""
+        numbers = {"num_steps": [self.num_steps], "length": [self.length]}
+        code = pa.array([self.code.tolist()], pa.list_(pa.float32()))
+        p_value = pa.array([self.p_value], pa.float64())
+        return pa.table({**numbers, "code": code, "error": [self.error], "p_value": p_value})
 
 
 class Stream:
@@ -94,6 +109,10 @@ class Stream:
         self._window = None if window is None else check_whole("window", window)
         self._every = check_whole("every", every)
         self.reset()
+
+    def __repr__(self) -> str:
+        window = "" if self._window is None else f", window {self._window}"
+        return f"Stream({counted(self.num_steps, 'step')}{window}, every {self._every})"
 
     @property
     def num_steps(self) -> int:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import ArrayLike
 
-from refold._support.output import short_number
+from refold._support.output import counted, short_number
 from refold._support.rules import check, check_kind, check_only_one, check_whole
 from refold.errors import DataError, ParameterError, argument
 from refold.model import Model, ModelLike, SequencesLike, model_of
@@ -66,7 +66,7 @@ class Hits:
     def __repr__(self) -> str:
         num, hits = len(self.queries), self.table.num_rows
         queries = "query" if num == 1 else "queries"
-        return f"Hits({num} {queries}, {hits} hit{'s' * (hits != 1)})"
+        return f"Hits({num} {queries}, {counted(hits, 'hit')})"
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -78,6 +78,10 @@ class Hits:
     def distances(self, query: int = 0) -> list[float]:
         """Return the distances of the hits of one query, in increasing order."""
         return self.column("distance", query)
+
+    def to_table(self) -> pa.Table:
+        """Return ``table``."""
+        return self.table
 
     def column(self, name: str, query: int = 0) -> list[Any]:
         """Return one column of the hits of one query, such as a column of metadata."""

@@ -39,6 +39,7 @@ from refold.sequences._data_warnings import key_columns as key_columns
 from refold.sequences._parts import ColumnTypes as ColumnTypes
 from refold.sequences._parts import check_codes_finite as check_codes_finite
 from refold.sequences._parts import check_decoded as check_decoded
+from refold.sequences._scaling import CLIP as CLIP
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_single as check_single
 from refold.sequences._scaling import sequence_moments as sequence_moments
@@ -52,9 +53,11 @@ from refold.sequences._sets import as_sequences as as_sequences
 from refold.sequences._sets import check_missing as check_missing
 from refold.sequences._sets import concatenate as concatenate
 from refold.sequences._sets import fingerprints as fingerprints
+from refold.sequences._sets import is_frame as is_frame
 from refold.sequences._sets import mark_missing as mark_missing
 from refold.sequences._sets import positions as positions
 from refold.sequences._sets import split_at as split_at
+from refold.sequences._sets import table_like as table_like
 from refold.sequences._sets import windows as windows
 from refold.sequences._tables import integers_from_text as integers_from_text
 from refold.sequences._times import future_times as future_times

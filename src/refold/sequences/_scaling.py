@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from refold._support.output import warn
-from refold._support.rules import check, check_some, one_of
+from refold._support.rules import FLAG, Rule, check, check_some, one_of
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._parts import (
     MAX_FLOAT32,
@@ -21,6 +21,12 @@ from refold.sequences._sequences import Sequences
 # Scaled by the mean and standard deviation of the training data, or of each sequence. In the second
 # case these statistics, themselves standardized, are stored next to the code.
 Mode = Literal["features", "sequence"]
+
+# What `Scaler.clip` can do.
+CLIP = Rule(
+    "True, False or 'positive'",
+    lambda value: value == "positive" if isinstance(value, str) else FLAG.holds(value),
+)
 
 # The arrays of the state, in the order in which a model file holds them.
 _ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
@@ -173,10 +179,25 @@ class Scaler:
         check_decoded(~(np.abs(values) > MAX_FLOAT32), sequences.offsets)
         return sequences.with_values(values.astype(self.dtype_))
 
-    def clip(self, sequences: Sequences) -> Sequences:
-        """Clip each numeric column to its range in the training data."""
+    def clip(self, sequences: Sequences, *, clip: bool | str = True) -> Sequences:
+        """Clip numeric columns.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Sequences in the units of the training data.
+        clip : {True, False, "positive"}, default=True
+            True clips each column to its range in the training data, and "positive" clips columns
+            that were never negative in the training data at 0.
+        """
         self._check_columns(sequences)
-        values = np.clip(sequences.values, self.least_, self.greatest_)
+        check("clip", clip, CLIP)
+        if not clip:
+            return sequences
+        least, greatest = self.least_, self.greatest_
+        if clip == "positive":
+            least, greatest = np.where(least >= 0, 0.0, -np.inf), np.full_like(greatest, np.inf)
+        values = np.clip(sequences.values, least, greatest)
         return sequences.with_values(values.astype(sequences.values.dtype))
 
     def statistics(self, sequences: Sequences) -> np.ndarray:

@@ -289,7 +289,7 @@ class Sequences:
             time_format=time_format,
         )
         check_some(len(parts.ids), "row", "in the table")
-        return cls.trusted(*parts)
+        return cls.trusted(*parts._replace(schema=parts.schema.read_with(id, time)))
 
     @classmethod
     def from_arrow(

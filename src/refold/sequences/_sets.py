@@ -1,5 +1,6 @@
 """Functions of whole sets of sequences: conversion of any input, concatenation, windows, splits."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -15,7 +16,16 @@ from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._parts import ColumnTypes, Places
 from refold.sequences._schema import Schema, union_of
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import is_table
+from refold.sequences._tables import (
+    has_lists,
+    is_nested,
+    is_table,
+    is_text,
+    keys_of_steps,
+    open_table,
+    steps_of,
+)
+from refold.sequences.types import NUMERIC
 
 
 def as_sequences(
@@ -31,7 +41,9 @@ def as_sequences(
     ----------
     x : Sequences, list, array or table
         A list as in `Sequences.from_list`, an array of shape (n, T, F) or (n, T) as in
-        `Sequences.from_array`, a table or column of lists as in `Sequences.from_arrow`.
+        `Sequences.from_array`, a table or column of lists as in `Sequences.from_arrow`, or a table
+        with one row per step as in `Sequences.from_table`. Its columns of ids and times have the
+        names that the schema remembers, or ``"id"`` and ``"time"``.
     column_types : str, list of str or dict, optional
         Type of all columns, of each column, or of the named columns; the rest are inferred.
     names : list of str, optional
@@ -58,18 +70,29 @@ def as_sequences(
                 "sequences.blocks()`."
             )
     else:
-        x = _convert(x, column_types, names)
+        x = _convert(x, column_types, names, schema)
     return x if schema is None else x.align(schema)
 
 
-def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> Sequences:
+def _convert(
+    x: Any, column_types: ColumnTypes, names: Sequence[str] | None, schema: Schema | None
+) -> Sequences:
     if hasattr(x, "tocoo"):
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
     if is_table(x) and not _holds_arrays(x):
-        return Sequences.from_arrow(x, columns=names, column_types=column_types)
+        opened = open_table(x)
+        keys = keys_of_steps(opened, schema)
+        if keys is None:
+            id_name = None if schema is None else schema.id_name
+            id_name = id_name if id_name in opened.columns else None
+            return Sequences.from_arrow(opened, id_name, names, column_types)
+        gaps = schema is not None and schema.time_gaps and schema.names[-1] not in opened.columns
+        if schema is not None and {*schema.names[: -1 if gaps else None]} <= {*opened.columns}:
+            names = schema.names[: -1 if gaps else None]  # other columns are left out
+        return Sequences.from_table(opened, *keys, names, column_types, time_gaps=gaps)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
         if x.dtype.kind not in "OUT" or x.ndim != 1:
@@ -83,6 +106,51 @@ def _holds_arrays(x: Any) -> bool:
     if hasattr(x, "columns") or str(getattr(x, "dtype", None)) != "object":
         return False
     return any(getattr(cell, "ndim", 1) > 1 for cell in x)
+
+
+def is_frame(x: Any) -> bool:
+    """Return whether data is a table with columns."""
+    return is_table(x) and (hasattr(x, "columns") or hasattr(x, "column_names"))
+
+
+def table_like(sequences: Sequences, x: Any) -> Any:
+    """Return sequences as a table of the library, layout and columns of `x`, or a long one."""
+    schema = sequences.schema
+    id_name, time = schema.id_name or "id", schema.time_name or "time"
+    if not is_frame(x):
+        return sequences.to_table(id_name, time)
+    opened = open_table(x)
+    columns, keys = opened.columns, keys_of_steps(opened, schema)
+    id_name = id_name if id_name in columns else "id"
+    features = [name for name in columns if name not in {id_name, *opened.index}]
+    column = columns[features[0]] if len(features) == 1 else None
+    has_text = keys is None and column is not None and is_text(column.type)
+    is_list = has_text or any(map(has_lists, columns.values()))
+    if is_list:
+        table = sequences.to_arrow(id_name)
+        if has_text or (column is not None and is_nested(column)):
+            items = [item if isinstance(item, str) else item.tolist() for item in sequences]
+            table = pa.table({id_name: table[id_name], features[0]: pa.array(items)})
+    else:  # without ids, all rows are of one sequence
+        time = time if time in columns else "time"
+        table = sequences.to_table(id_name, time)
+        if time in columns:
+            table = table.set_column(1, time, steps_of(opened, id_name, time, sequences.lengths))
+    numbers = {column.name for column in schema.columns if column.type == NUMERIC.name}
+    for i, name in enumerate(table.column_names):
+        if name in columns and name not in numbers:
+            with contextlib.suppress(pa.ArrowException):  # 0 and 1 become False and True again
+                table = table.set_column(i, name, table[name].cast(columns[name].type))
+    others = [name for name in table.column_names if name not in {id_name, time, *columns}]
+    table = table.select([name for name in [*columns, *others] if name in table.column_names])
+    library = type(x).__module__.partition(".")[0]
+    if library != "pandas":
+        return type(x)(table) if library == "polars" else table
+    frame = table.to_pandas()
+    index = [name for name in x.index.names if name in frame]
+    if is_list:
+        return frame.drop(columns=index).set_axis(x.index)
+    return frame.set_index(index) if index else frame
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:

@@ -80,6 +80,8 @@ def is_table(obj: Any) -> bool:
 
 def open_table(table: Any) -> OpenTable:
     """Read a table of any library as Arrow columns by name; a single column is ``x0``."""
+    if isinstance(table, OpenTable):
+        return table
     if isinstance(table, Mapping):
         return OpenTable(_read_columns(table, list(table)))
     if not is_table(table):
@@ -300,6 +302,34 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 
 
 # Long tables
+
+
+def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str, str | None] | None:
+    """Return the columns of ids and times of a long table; None if a row is a sequence."""
+    # Their names are those that a schema remembers, or else "id" and "time".
+    columns = opened.columns
+    named = (None, None) if schema is None else (schema.id_name, schema.time_name)
+    keys = zip(named, ("id", "time"), strict=True)
+    id_name, time = (next((name for name in key if name in columns), None) for key in keys)
+    if id_name is None or any(map(has_lists, columns.values())):
+        return None
+    others = [name for name in columns if name not in {id_name, *opened.index}]
+    is_text_of_each = len(others) == 1 and is_text(columns[others[0]].type)
+    if schema is None or is_text_of_each:  # a row for each id is text, or a wide table
+        ids = without_dictionary(columns[id_name])
+        return (id_name, time) if len(ids.unique()) < len(ids) else None
+    return id_name, time
+
+
+def steps_of(opened: OpenTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
+    """Return a column of a long table for sequences of other lengths; null after the last step."""
+    ids = opened.columns.get(id)
+    codes = np.zeros(len(opened.columns[name]), int) if ids is None else first_rows(ids)[0]
+    order, own = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(lengths))
+    step = np.arange(lengths.sum()) - np.repeat(offsets_from_lengths(lengths)[:-1], lengths)
+    is_after = step >= np.repeat(own, lengths)
+    place = np.where(is_after, 0, step + np.repeat(offsets_from_lengths(own)[:-1], lengths))
+    return opened.columns[name].take(pa.array(order[place], mask=is_after))
 
 
 def parts_from_table(
@@ -559,7 +589,8 @@ def _list_columns(opened: OpenTable, id: str | None) -> list[str]:  # noqa: A002
     if len(names) != 1 or not is_text(opened.columns[names[0]].type):
         raise SchemaError(
             "The table has no list column. Expected one row per sequence, with lists of numbers or "
-            "tokens; Sequences.from_table(table, id=...) reads tables with one row per step."
+            "tokens. A table with one row per step needs a column 'id' that repeats, or "
+            "Sequences.from_table(table, id=...)."
         )
     return names
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +65,11 @@ Lengths = Annotated[
     Meta(description="Length of each sequence, by default that which its code has."),
 ]
 Clip = Annotated[
-    bool, Meta(description="Clip each numeric column to its range in the training data.")
+    bool | Literal["positive"],
+    Meta(
+        description="Clip each numeric column to its range in the training data, or with "
+        '"positive" those that were never negative there at 0.'
+    ),
 ]
 Rate = Annotated[float, Meta(gt=0, lt=1)]
 NumSteps = Annotated[int, Meta(ge=1, le=_MANY)]
@@ -515,8 +519,7 @@ def _sequences_result(
     inputs: RequestInputs, decoded: Sequences, warnings: list[str]
 ) -> OperationResult:
     """Return decoded sequences with the ids of the request."""
-    if inputs.fields.clip:
-        decoded = inputs.model.fitted.scaler.clip(decoded)
+    decoded = inputs.model.fitted.scaler.clip(decoded, clip=inputs.fields.clip)
     ids = inputs.ids
     decoded = decoded.with_ids(np.arange(len(decoded)) if ids is None or not len(decoded) else ids)
     return OperationResult(

@@ -1,0 +1,95 @@
+"""Tables in, tables out: ids, columns, layout and library stay."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from refold import Sequences
+from refold.errors import SchemaError
+from small_data import untrained
+
+LIBRARIES = {"pandas": pa.Table.to_pandas, "polars": pl.from_arrow, "pyarrow": pa.table}
+
+
+def visits():
+    """Return a long table with its columns in any order, and one that is no feature."""
+    rng, start = np.random.default_rng(0), datetime(2024, 1, 1)
+    steps = [(f"p{i}", start + timedelta(days=k)) for i in range(24) for k in range(4 + i % 3)]
+    who, day = zip(*steps, strict=True)
+    columns = {"rate": 70 + rng.normal(size=len(who)), "who": who, "day": day}
+    columns |= {"mood": np.resize(["good", "bad"], len(who)), "awake": rng.random(len(who)) < 0.5}
+    return pa.table(columns | {"note": ["x"] * len(who)})
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    columns = ["rate", "mood", "awake"]
+    return Sequences.from_table(visits(), id="who", time="day", columns=columns)
+
+
+@pytest.fixture(scope="module")
+def ae(sequences):
+    return untrained(sequences)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_long_table_comes_back(ae, sequences, library):
+    table = LIBRARIES[library](visits())
+    back = ae.reconstruct(table)
+    assert type(back) is type(table)
+    back = pa.table(back)
+    assert back.column_names == ["rate", "who", "day", "mood", "awake"]
+    assert back["awake"].type == pa.bool_()
+    decoded = ae.reconstruct(sequences)
+    lengths = [len(rows) for rows in decoded]
+    assert back["who"].to_pylist() == np.repeat(sequences.ids, lengths).tolist()
+    assert back["rate"].to_pylist() == [row[0] for rows in decoded for row in rows]
+    days = {}
+    for who, day in zip(*(visits()[name].to_pylist() for name in ("who", "day")), strict=True):
+        days.setdefault(who, []).append(day)
+    padded = [(days[who] + [None] * 9)[:n] for who, n in zip(sequences.ids, lengths, strict=True)]
+    assert back["day"].to_pylist() == [day for times in padded for day in times]
+    assert isinstance(ae.reconstruct(table, as_table=False), list)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_table_of_lists_comes_back(ae, sequences, library):
+    table = LIBRARIES[library](sequences.to_arrow("who"))
+    back = ae.reconstruct(table)
+    assert type(back) is type(table)
+    assert pa.table(back).column_names == ["who", "rate", "mood", "awake"]
+    rates = [rows[:, 0].tolist() for rows in ae.reconstruct(sequences)]
+    assert [list(rate) for rate in pa.table(back)["rate"].to_pylist()] == rates
+    without = ae.reconstruct(table[["rate", "mood", "awake"]] if library == "pandas" else table)
+    assert len(without) == 24
+
+
+def test_an_index_comes_back(ae, sequences):
+    frame = visits().to_pandas().set_index(["who", "day"])
+    assert ae.reconstruct(frame).index.names == ["who", "day"]
+    lists = sequences.to_arrow("who").to_pandas().set_axis([f"row {i}" for i in range(24)])
+    assert list(ae.reconstruct(lists).index) == list(lists.index)
+
+
+def test_methods_take_long_tables(ae, sequences):
+    frame = visits().to_pandas()
+    assert np.array_equal(ae.transform(frame), ae.transform(sequences))
+    assert np.array_equal(ae.errors(frame), ae.errors(sequences))
+    assert ae.score(frame) == ae.score(sequences)
+    plain = frame.rename(columns={"who": "id", "day": "time"}).drop(columns="note")
+    assert untrained(plain).schema_.names == ("rate", "mood", "awake")
+    with pytest.raises(SchemaError, match=r"without 'rate'; with 'note'"):
+        ae.transform(frame.drop(columns="rate"))
+    with pytest.raises(SchemaError, match="one row per step needs a column 'id' that repeats"):
+        ae.transform(frame.drop(columns="who"))
+    with pytest.raises(SchemaError, match="no list column"):
+        untrained(plain.drop_duplicates("id"))
+
+
+def test_a_table_of_anything_else(ae, sequences):
+    table = ae.reconstruct(sequences[:3], as_table=True)
+    assert table.column_names == ["who", "day", "rate", "mood", "awake"]
+    assert set(table["who"].to_pylist()) == {"p0", "p1", "p2"}
