@@ -96,6 +96,7 @@ def read(
     sort: bool = False,
     time_gaps: bool = False,
     layout: str | None = None,
+    as_series: bool = False,
     format: str | None = None,  # noqa: A002
     memory_bytes: int = MEMORY_BYTES,
 ) -> Sequences:
@@ -127,6 +128,9 @@ def read(
         ``"wide"``: one row per sequence, one column per step. Steps are the columns whose names end
         in a number, such as ``t0``, ``t1``; if there are none, all columns but the id. Empty cells
         at the end of a row are not steps.
+    as_series : bool, default=False
+        Read a table without ids, or a NumPy array of one or two axes, as one sequence: its rows are
+        the steps. Other data, such as lines of text, are read as always.
     format : str, optional
         The format of a stream, or if the suffix does not tell: ``"parquet"``, ``"csv"``, ...
     memory_bytes : int, default=256 MiB
@@ -160,6 +164,8 @@ def read(
     format_ = PARQUET if is_folder else format_of(path, format)
     values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
+    if as_series and "as_series" in format_.read_options:
+        values["as_series"] = True
     options = {key: value for key, value in values.items() if value is not None}
     for key in options:
         if key not in format_.read_options:

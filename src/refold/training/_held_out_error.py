@@ -28,6 +28,8 @@ _MAX_SEQUENCES = 1000
 _MAX_PCA_VALUES, _MIN_PCA_SEQUENCES = 1 << 23, 16
 # Latent optimization must lower the held-out error at least by this factor.
 _MAX_RATIO = 0.995
+# Median length and NMSE above which windows are suggested, and the suggestion.
+_LONG, _LARGE_NMSE, _WINDOW = 500, 0.5, 128
 # Number of training sequences below which they are few; NMSE of PCA below which little is left.
 _FEW_SEQUENCES, _SMALL_NMSE = 500, 0.01
 
@@ -250,6 +252,12 @@ def report(
         reasons.append(f"PCA with {dimensions} leaves an NMSE of only {pca.nmse:.2g}")
     if reasons and 0 < total_error(ours) >= total_error(pca):
         log(f"No better than PCA: {'; '.join(reasons)}.")
+    median = float(np.median(split.lengths))
+    if split.window is None and median > _LONG and (ours.nmse or 0.0) > _LARGE_NMSE:
+        log(
+            f"The median sequence has {median:g} steps, much of which is lost. A code for each "
+            f"window loses less: window={_WINDOW}, or --window {_WINDOW}."
+        )
     if choice.initial:
         log("The trained weights are worse than their linear initialization, so that is used.")
     for line in ahead:
