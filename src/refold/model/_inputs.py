@@ -187,7 +187,7 @@ def describe_longer(lengths: np.ndarray, trained: int, noun: Noun = "sequence") 
         return None
     remedy = f"ask for at most {trained} steps with {argument('lengths=')}"
     if noun == "sequence":
-        remedy = f"on windows of them, with {argument(window=100)}"
+        remedy = f"on windows of them, with {argument(window=trained)}"
     return Message(
         f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
         f"{'is' if count == 1 else 'are'} {HEAD}: {'' if count == 1 else 'up to '}"
