@@ -106,10 +106,15 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         return (self.autoencoder_.features(codes) if self.features else codes).astype(np.float64)
 
     def _inverse_transform(self, X: object, y: object = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
-        if self.features or self.autoencoder_.window is not None:
+        if self.autoencoder_.window is not None:
+            raise ParameterError(
+                "inverse_transform decodes codes, and with a window transform returns one vector "
+                "for all codes of a case. Fit without a window for an inverse."
+            )
+        if self.features:
             raise ParameterError(
                 "inverse_transform decodes codes, and transform returns their features. Use "
-                "features=False, and no window, for an inverse."
+                "features=False for an inverse."
             )
         codes = np.asarray(X)
         if codes.ndim == 3:
