@@ -54,12 +54,12 @@ def error_curve(
     estimator = SequenceAutoencoder() if estimator is None else estimator
     arguments = Arguments.of(estimator)
     training.check_arguments(arguments)
-    sequences = training.open_training(X, arguments.missing_values)
-    check_some(len(sequences), "sequence", "to fit on")
+    windows = training.open_training(X, arguments)
+    check_some(len(windows.sequences), "sequence", "to fit on")
     seed, verbose = draw_seed(estimator.random_state), arguments.verbose
-    trials = training.Trials(sequences, arguments, training.fit, seed=seed, most=sizes[-1])
-    if verbose and trials.num_sequences < len(sequences):
-        log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
+    trials = training.Trials(windows, arguments, training.fit, seed=seed, most=sizes[-1])
+    if verbose and trials.num_sequences < len(windows.sequences):
+        log(f"Fitting {trials.num_sequences} of {len(windows.sequences)} sequences.")
     pairs: list[tuple[Fidelity, Fidelity]] = []
     try:
         for i, size in enumerate(sizes, start=1):

@@ -23,7 +23,7 @@ from refold._support.rules import (
     or_none,
     whole,
 )
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 
 __all__ = ["ARGUMENTS", "OPTIONS", "Argument", "Arguments", "Corruption", "Option"]
 
@@ -134,6 +134,7 @@ _ARCHITECTURE = Rule(
 )
 _FRACTION = number(least=0, below=1)
 _ModelOption = partial(Option, panel="Model")
+_WindowOption = partial(Option, int, "N", panel="Windows")
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,18 @@ class Arguments:
         Argument(whole(0), stored="specification.forecast_steps"),
         _ModelOption(int, "N", "Steps to forecast, for `refold forecast`."),
     ] = 0
+    window: Annotated[
+        int | None,
+        Argument(or_none(whole()), stored="window"),
+        _WindowOption(help="Cut long series into windows of N steps, here and later."),
+    ] = None
+    step: Annotated[
+        int | None,
+        Argument(or_none(whole())),
+        _WindowOption(
+            help="Steps from the start of a window to the next.", default="a quarter of --window"
+        ),
+    ] = None
     scale: Annotated[
         Literal["features", "sequence"] | None,
         Argument(one_of("features", "sequence", None), stored="scaler.mode"),
@@ -347,6 +360,13 @@ class Arguments:
         """Raise a ParameterError for an argument that breaks its rule."""
         for name, declared in ARGUMENTS.items():
             check(name, getattr(self, name), declared.rule)
+        if self.step is None:
+            return
+        if self.window is None:
+            raise ParameterError(
+                f"{argument(step=self.step)} needs windows. Add {argument(window=4 * self.step)}."
+            )
+        check("step", self.step, whole(1, self.window))
 
     def plain(self) -> dict[str, Any]:
         """Return JSON values. Objects become "custom", and a random generator None."""

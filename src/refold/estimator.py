@@ -13,8 +13,8 @@ from refold._support.rules import check_whole
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
-from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_source
-from refold.sequences import MODEL_KEY, as_sequences, pad
+from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream
+from refold.sequences import MODEL_KEY, Windows, as_sequences, pad
 
 try:
     from sklearn import get_config
@@ -82,6 +82,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Number of steps to forecast after a sequence, for ``forecast``. A second decoder learns to
         predict them from the same code and the last steps. It is trained afterwards, so that codes
         and reconstructions are those of a model without it.
+    window : int, optional
+        Cut longer series into windows of this number of steps, here and in all methods of the
+        fitted model. A file, a table or an array of one or two axes without ids is then one series,
+        and one of two axes is (steps, features). Validation and calibration windows share no step
+        with those of training: whole series are held out if there are ten, and otherwise the last
+        steps of each.
+    step : int, optional
+        Steps from the start of a window to the next; by default a quarter of ``window``.
     scale : {"features", "sequence"} or None, default="features"
         Standardize numeric features over the training data; or each sequence by itself, with the
         mean and the log standard deviation of each feature appended to the code; or not at all.
@@ -221,6 +229,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         rocket_dim: int | str = "auto",
         length_dim: int | str = "auto",
         forecast_steps: int = 0,
+        window: int | None = None,
+        step: int | None = None,
         scale: str | None = "features",
         missing_values: Any = None,
         warm_start: bool = False,
@@ -250,6 +260,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.rocket_dim = rocket_dim
         self.length_dim = length_dim
         self.forecast_steps = forecast_steps
+        self.window = window
+        self.step = step
         self.scale = scale
         self.missing_values = missing_values
         self.warm_start = warm_start
@@ -374,13 +386,23 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Encode sequences to codes of shape (n_sequences, latent_dim); see `Model.encode`.
 
         The codes are in the container that ``set_output`` asks for. The index of a pandas frame
-        has the ids of the sequences, or if these have none, the index of ``X``.
+        has the ids of the sequences, or if these have none, the index of ``X``. With a ``window``,
+        there is a row for each window, in the order of ``windows``. scikit-learn expects a row for
+        each sample, so in a pipeline with labels of whole series use ``pooled``, which has one.
         """
         if self._output_container() != "pandas":
             return self.model_.encode(X, verbose=self.verbose)
         blocks = zip(*self.model_.encode_blocks(X, verbose=self.verbose), strict=True)
         codes, ids = map(np.concatenate, blocks)
         return self._frame(codes, ids, X)
+
+    def windows(self, X: SequencesLike) -> Windows:
+        """Cut series into the windows of the model; see `Model.windows`."""
+        return self.model_.windows(X)
+
+    def pooled(self, X: SequencesLike) -> np.ndarray:
+        """Describe each series by one vector, from its windows; see `Model.pooled`."""
+        return self.model_.pooled(X, verbose=self.verbose)
 
     def inverse_transform(
         self, X: ArrayLike, lengths: ArrayLike | None = None, *, clip: bool | str = False
@@ -531,7 +553,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             for each feature follows. For a classic architecture, padding is zeros.
         """
         model = self.model_
-        sequences = model.align(as_sequences(open_source(X)))
+        sequences = model.align(as_sequences(model.windows(X).sequences))
         fixed = model.network.fixed_steps
         if num_steps is None:
             num_steps = fixed or max(1, int(sequences.lengths.max(initial=0)))
@@ -595,7 +617,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         import pandas as pd
 
         index = pd.Index(ids)
-        if isinstance(given, pd.DataFrame | pd.Series) and np.array_equal(ids, np.arange(len(ids))):
+        if self.model_.window is not None:
+            index = pd.MultiIndex.from_frame(self.windows(given).to_table().to_pandas())
+        elif isinstance(given, pd.DataFrame | pd.Series) and np.array_equal(
+            ids, np.arange(len(ids))
+        ):
             index = given.index
         frame = pd.DataFrame(codes, index=index, columns=self.get_feature_names_out())
         frame.attrs[MODEL_KEY] = self.model_.hash

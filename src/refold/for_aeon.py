@@ -42,7 +42,8 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         Estimator of which a copy is fitted. The default is ``SequenceAutoencoder()``.
     features : bool, default=False
         Return `SequenceAutoencoder.features` of the codes instead of the codes. They suit
-        classifiers better, and ``inverse_transform`` cannot decode them.
+        classifiers better, and ``inverse_transform`` cannot decode them. An autoencoder with a
+        ``window`` returns `SequenceAutoencoder.pooled`, whatever this is.
 
     Attributes
     ----------
@@ -97,11 +98,19 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         return self
 
     def _transform(self, X: object, y: object = None) -> np.ndarray:  # noqa: ARG002
-        codes = self.autoencoder_.encode(Sequences.from_aeon(X))
+        sequences = Sequences.from_aeon(X)
+        if self.autoencoder_.window is not None:  # a row for each case
+            return self.autoencoder_.pooled(sequences).astype(np.float64)
+        codes = self.autoencoder_.encode(sequences)
         # float64, as aeon's own transformers return
         return (self.autoencoder_.features(codes) if self.features else codes).astype(np.float64)
 
     def _inverse_transform(self, X: object, y: object = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
+        if self.autoencoder_.window is not None:
+            raise ParameterError(
+                "inverse_transform decodes codes, and with a window transform returns one vector "
+                "for all codes of a case. Fit without a window for an inverse."
+            )
         if self.features:
             raise ParameterError(
                 "inverse_transform decodes codes, and transform returns their features. Use "

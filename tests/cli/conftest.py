@@ -11,7 +11,7 @@ from pyarrow import csv as csv_format
 
 import refold
 from refold.cli import main
-from refold.sequences import as_sequences, write
+from refold.sequences import as_sequences, whole_windows, write
 from refold.training._split import set_aside
 from small_data import untrained
 
@@ -51,8 +51,8 @@ def sines(tmp_path_factory):
     write(_sines(80, 0), folder / "train.parquet")
     write(_sines(40, 1), folder / "normal.parquet")
     write(as_sequences([*_sines(5, 2).to_list(), np.full(20, 9.0)]), folder / "new.parquet")
-    left, _ = set_aside(_sines(80, 0), 0.5)
-    write(left, folder / "left.parquet")
+    left, _ = set_aside(whole_windows(_sines(80, 0)), 0.5)
+    write(left.sequences, folder / "left.parquet")
     for data, model, options in (
         ("left", "bare", []),
         ("train", "sines", ["--calibration-fraction", "0.5"]),

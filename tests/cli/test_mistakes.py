@@ -126,9 +126,10 @@ FIT = "fit two.csv -o m.refold"
         ("detect sines.refold none.npz --picture p.png", "no sequence to draw with --picture"),
         ("generate sines.refold --temperature -1", "--temperature must be a number"),
         ("generate sines.refold -n 3 --compare new.parquet", "at least -n 5"),
+        ("fit train.parquet -o x.refold --step 5", "--step 5 needs windows. Add --window 20."),
         (
-            "fit train.parquet -o x.refold --window 10 --calibration-fraction 0.3",
-            "Overlapping windows share steps",
+            "fit train.parquet -o x.refold --window 4 --step 5",
+            "--step must be an integer from 1 to",
         ),
         # labels and pages
         (f"{PROBE} --label id", "The label column 'id' is the id column"),

@@ -60,25 +60,43 @@ def test_drift_is_reported_in_one_line(sines, run, tmp_path):
         assert shown.err.count("Drift: these sequences differ from the training data") == count
 
 
-def test_a_long_series_in_windows_with_a_picture(fit_options, tmp_path, run):
+def test_a_file_without_ids_is_one_series_in_windows(fit_options, tmp_path, run):
     time = np.arange(600) / 4
     long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
     later = long[400:].copy()
     later[100:110] = 3.0
-    for name, series in {"earlier": long[:200], "long": long[200:400], "later": later}.items():
-        write(as_sequences([series]), tmp_path / f"{name}.npz")
-    windows, model = ["--window", 40, "--stride", 4], tmp_path / "long.refold"
+    for name, series in {"long": long[:400], "later": later}.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(["level", *map(str, series)]))
+    windows, model = ["--window", 40, "--step", 4], tmp_path / "long.refold"
     with fits_without_epochs():
-        run("fit", tmp_path / "long.npz", "-o", model, *fit_options, *windows, "-q")
+        shown = run(
+            *("fit", tmp_path / "long.csv", "-o", model, *fit_options, *windows),
+            *("--calibration-fraction", 0.4),
+        )
+    assert "Trained on 1 series, in windows of 40 steps, in" in shown.err
     steps, picture = tmp_path / "steps.jsonl", tmp_path / "anomalies.png"
-    files = "--normal", tmp_path / "earlier.npz", "--steps", steps, "--picture", picture
-    shown = run("detect", model, tmp_path / "later.npz", *windows, *files, "--alpha", "0.05")
-    assert json_lines(shown.out)[0]["id"] == "0[0:40]"
+    files = "--steps", steps, "--picture", picture
+    shown = run("detect", model, tmp_path / "later.csv", *files, "--alpha", "0.05")
+    first = json_lines(shown.out)[0]
+    assert (first["id"], first["start"], first["end"]) == (0, 0, 40)
     assert "windows are anomalous" in shown.err
     by_step = json_lines(steps.read_text())
     assert len(by_step) == 200
     assert 95 <= max(by_step, key=lambda row: row["score"])["step"] <= 115
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+    later, codes = tmp_path / "later.csv", tmp_path / "codes.csv"
+    run("encode", model, later, "-o", codes)
+    assert codes.read_text().splitlines()[1].startswith("0,0,40,")
+    run("decode", model, codes, "-o", tmp_path / "decoded.npz")
+    assert read(tmp_path / "decoded.npz").ids[1] == "0[4:44]"
+    run("reconstruct", model, later, "-o", tmp_path / "back.csv")
+    assert read(tmp_path / "back.csv").lengths.tolist() == [200]
+    index = tmp_path / "long.index"
+    run("index", model, tmp_path / "long.csv", "-o", index)
+    shown = run("search", model, index, later, "-k", 1, "--where", "series = 0 AND start > 100")
+    assert json_lines(shown.out)[0]["start"] > 100
+    run("explore", model, later, "--codes", codes, "--export", tmp_path / "map.html")
 
 
 # Forecasts

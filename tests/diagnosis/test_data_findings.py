@@ -56,7 +56,7 @@ COPIES = [*SINES, *SINES[:5]]
         (OUTLIERS, "suspicious-values", "-99999"),
         (tokens(lambda i, j: f"w{(i * 20 + j) % 500}"), "many-categories", "500 categories"),
         (SINES[:20], "few-sequences", "20 sequences are few for 16 latent dimensions"),
-        ([np.sin(np.arange(500))], "few-sequences", "refold.sequences.windows(x, 100)"),
+        ([np.sin(np.arange(500))], "few-sequences", "into windows, window=100"),
         (COPIES, "duplicates", "5 of 85 sequences are exact copies"),
         (windows(SINES, 10, 5).sequences, "overlapping-windows", "share steps"),
         (repeated_end(), "repeated-end", "give the true lengths"),

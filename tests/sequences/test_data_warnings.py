@@ -76,7 +76,7 @@ def test_the_line_names_columns_value_count_position_and_fix_also_of_files(tmp_p
 def test_sequences_of_one_step():
     (line,) = data_warnings(as_sequences([[0.5], []]))
     assert "sequences have at most one step" in line
-    assert "pass [x], or windows of it, refold.sequences.windows([x], 100)" in line
+    assert "pass [x], or add window=100." in line
 
 
 @pytest.mark.parametrize("side", ["post", "pre"])

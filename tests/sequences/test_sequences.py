@@ -212,12 +212,17 @@ def test_fingerprints_depend_only_on_values_and_lengths():
 STAIRS = [np.arange(10.0), np.arange(50.0, 54.0)]
 
 
-def test_every_step_is_in_a_window_and_every_window_is_whole():
+def test_every_step_is_in_a_window_and_a_short_series_is_one():
     cut = windows(Sequences.from_list(STAIRS, ids=["a", "b"]), 4, 3)
     assert cut.starts.tolist() == [0, 3, 6, 0]
     assert cut.series.tolist() == [0, 0, 0, 1]
     assert cut.lengths.tolist() == [10, 4]
-    assert cut.sequences.ids.tolist() == ["a[0:4]", "a[3:7]", "a[6:10]", "b[0:4]"]
+    assert cut.sequences.ids.tolist() == ["a[0:4]", "a[3:7]", "a[6:10]", "b"]
+    places = {"who": ["a", "a", "a", "b"], "start": [0, 3, 6, 0], "end": [4, 7, 10, 4]}
+    assert cut.to_table("who").to_pydict() == places
+    again = windows(cut.sequences, 4, 3).sequences
+    assert again.ids.tolist() == cut.sequences.ids.tolist()
+    assert [len(window) for window in windows(STAIRS, 5).sequences] == [5] * 6 + [4]
     for window, start, series in zip(cut.sequences, cut.starts, cut.series, strict=True):
         assert np.array_equal(window, STAIRS[series][start : start + 4])
     assert windows([np.zeros(10)], 4, 4).starts.tolist() == [0, 4, 6]
@@ -230,12 +235,22 @@ def test_merging_undoes_windows_and_averages_where_they_overlap():
     assert all(np.array_equal(a, b) for a, b in zip(back, STAIRS, strict=True))
     cut = windows([np.zeros(4)], 3, 1)
     assert cut.merge(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))[0].tolist() == [1, 3, 4, 6]
-    with pytest.raises(DataError, match="Expected 3 numbers for each of 2 windows"):
+    with pytest.raises(DataError, match=r"each step of 2 windows, 6 in all\. Got 6 for 2"):
         cut.merge([[1.0, 2.0], [1.0] * 4])
-    with pytest.raises(ParameterError, match=r"stride must be an integer from 1 to 4\. Got 5"):
+    with pytest.raises(ParameterError, match=r"step must be an integer from 1 to 4\. Got 5"):
         windows(STAIRS, 4, 5)
-    with pytest.raises(DataError, match="sequence 1 has 4 steps, fewer than the 5"):
-        windows(STAIRS, 5)
+
+
+def test_joining_averages_numbers_and_takes_other_values_from_the_middle_of_a_window():
+    rows = [[("a", 0), ("b", 1), ("c", 2), ("d", 3)]]
+    series = Sequences.from_list(rows, column_types=["categorical", "numeric"])
+    cut = windows(series, 3, 1)
+    assert cut.join(cut.sequences).to_list()[0].tolist() == series.to_list()[0].tolist()
+    shifted = cut.sequences.values.copy()
+    shifted[:3, 0], shifted[:3, 1] = [3, 1, 0], [4, 5, 6]  # of the first window
+    joined = cut.join(cut.sequences.with_values(shifted))
+    assert [row[0] for row in joined.to_list()[0]] == ["d", "b", "c", "d"]
+    assert [row[1] for row in joined.to_list()[0]] == [4, 3, 4, 3]
 
 
 def test_both_parts_of_a_split_together_are_the_sequence():

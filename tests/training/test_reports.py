@@ -122,6 +122,15 @@ def test_a_training_that_ended_too_early_says_so_also_if_it_beats_pca(capsys):
     assert lines(capsys)[-1] == "The error still fell after 3 epochs, so try max_epochs=12."
 
 
+@pytest.mark.parametrize("window", [None, 9])
+def test_windows_are_suggested_for_long_sequences_that_are_lost(window, capsys, monkeypatch):
+    monkeypatch.setattr("refold.training._held_out_error._LONG", 8)
+    noise = np.random.default_rng(0).normal(size=(50, 9, 1))
+    SequenceAutoencoder(**SHORT, verbose=1, window=window).fit(noise)
+    advice = [line for line in lines(capsys) if "window=128, or --window 128" in line]
+    assert len(advice) == (window is None)
+
+
 def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
     SequenceAutoencoder(**SHORT, verbose=1).fit(WORDS)
     number = r"\d+(\.\d)? %"

@@ -2,15 +2,17 @@
 
 Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
 latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An .npy
-file is an array without ids. The column of ids may have another name, that of the data. Parquet
-holds the hash of the model, its number of calibration sequences, and the version of Refold, too.
-The arrays `code`, `id` and `model` of an .npz file are only read.
+file is an array without ids. The column of ids may have another name, that of the data. Codes of
+windows have the id of the series and the columns `start` and `end`. Parquet holds the hash of the
+model, its number of calibration sequences, and the version of Refold, too. The arrays `code`, `id`
+and `model` of an .npz file are only read.
 """
 
 import csv
 import json
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,7 @@ from refold.cli._outputs import CODE_FORMATS, Output, format_of, write_tables
 from refold.errors import FileFormatError, ParameterError, RefoldError
 from refold.sequences import (
     MODEL_KEY,
+    Windows,
     check_code_dtype,
     check_model,
     codes_from_arrow,
@@ -38,6 +41,8 @@ from refold.sequences import (
 
 # Metadata of Parquet files beside that of the model's hash.
 _VERSION_KEY, _CALIBRATION_KEY = "refold.version", "refold.calibration_sequences"
+# Columns with the first step of a window and the step after its last one.
+_PLACE = ("start", "end")
 # Formats that can hold float16.
 _BINARY_FORMATS = ("parquet", "npy")
 # What libraries raise for a damaged file, and for values that are no numbers.
@@ -61,7 +66,8 @@ def read_codes(
         )
     with _named(name, chosen):
         table = _read(path, chosen)
-        codes, ids = codes_from_arrow(table, _id_column(table.column_names, id))
+        id_column = _id_column(table.column_names, id)
+        codes, ids = codes_from_arrow(_with_window_ids(table, id_column), id_column)
     if model is not None and (doubt := check_model(stored_model(table), model, "This file")):
         warn(doubt)
     return codes, ids
@@ -155,11 +161,23 @@ def _is_code(name: str) -> bool:
 
 def _id_column(names: list[str], id_name: str | None) -> str:
     """Return the name of the column of ids; ``"id"`` if there is none."""
-    others = [name for name in names if name != "code"]
+    others = [name for name in names if name not in ("code", *_PLACE)]
     if id_name in others:
         return str(id_name)
     # a single column besides the codes has the ids, whatever its name
     return others[0] if "id" not in others and len(others) == 1 else "id"
+
+
+def _with_window_ids(table: pa.Table, id_column: str) -> pa.Table:
+    """Return a table of codes in which windows have ids of their own, such as a[0:100]."""
+    if not {id_column, *_PLACE} <= {*table.column_names}:
+        return table
+    names, starts, ends = (table[name].to_pylist() for name in (id_column, *_PLACE))
+    counts, rows = Counter(names), zip(names, starts, ends, strict=True)
+    # a series that is one window keeps its id
+    ids = [f"{name}[{start}:{end}]" if counts[name] > 1 else name for name, start, end in rows]
+    ids = pa.array([*map(str, ids)] if max(counts.values(), default=0) > 1 else ids)
+    return table.set_column(table.column_names.index(id_column), id_column, ids)
 
 
 def check_dtype(dtype: str, format_name: str) -> None:
@@ -178,8 +196,9 @@ def write_codes(
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
     model: "refold.Model | None" = None,
+    windows: Windows | None = None,
 ) -> None:
-    """Write blocks of codes and ids."""
+    """Write blocks of codes and ids; of windows, the ids of their series and their places."""
     id_name = "id" if id == "code" or _is_code(id) else id
     about = {_VERSION_KEY: refold.__version__}
     if model is not None:
@@ -191,9 +210,22 @@ def write_codes(
             np.save(stream, _array(pa.concat_tables(tables)))
             return
         named = (_in_columns(table, id_name, output.format, about) for table in tables)
+        if windows is not None:
+            named = _with_places(named, windows.to_table(id_name))
         # a dictionary makes floats larger
         parquet = {"use_dictionary": [id_name], "compression": "zstd"}
         write_tables(stream, output.format, named, **parquet)
+
+
+def _with_places(tables: Iterable[pa.Table], places: pa.Table) -> Iterator[pa.Table]:
+    """Replace the first column, of ids, by those of the places of the windows."""
+    done = 0
+    for table in tables:
+        part = places.slice(done, len(table))
+        done += len(table)
+        columns = dict(zip(part.column_names, part.columns, strict=True))
+        columns |= {name: table[name] for name in table.column_names[1:]}
+        yield pa.table(columns).replace_schema_metadata(table.schema.metadata)
 
 
 def _array(table: pa.Table) -> np.ndarray:

@@ -125,10 +125,12 @@ class Reading:
         files: Files,
         *,
         left_out: str | None = None,  # column of labels, which is not a feature
+        as_series: bool = False,  # whether data without ids are one series, as for a window
     ) -> Iterator[Any]:
         """Open sequences: of a table for a model, only the columns that it was fitted on."""
         with self._named(name, files) as file:
-            yield self._open(model, file, () if left_out is None else (left_out,))
+            labels = () if left_out is None else (left_out,)
+            yield self._open(model, file, labels, as_series=as_series)
 
     @contextmanager
     def described(
@@ -157,19 +159,9 @@ class Reading:
         with self.opened(model, name, files) as source:
             return require_in_memory(source, name)
 
-    def calibrated(
-        self,
-        model: "refold.Model",
-        normal: str | None,
-        files: Files,
-        windows: options.WindowOptions = options.WindowOptions(),
-    ) -> "refold.Model":
+    def calibrated(self, model: "refold.Model", normal: str | None, files: Files) -> "refold.Model":
         """Return a model that is calibrated on the file of ``--normal``, if there is one."""
-        if normal is None:
-            return model
-        series = self.read(model, normal, files)
-        cut = windows.cut(series)
-        return model.calibrate(series if cut is None else cut.sequences)
+        return model if normal is None else model.calibrate(self.read(model, normal, files))
 
     def _named(self, name: str, files: Files) -> Any:
         """Name one of the inputs; ``--format`` is that of standard input, if one of them is."""
@@ -178,23 +170,35 @@ class Reading:
         return readable(name, None if is_for_other else self.input_format, formats)
 
     def _open(
-        self, model: "refold.Model | None", file: dict[str, Any], labels: Sequence[str]
+        self,
+        model: "refold.Model | None",
+        file: dict[str, Any],
+        labels: Sequence[str],
+        *,
+        as_series: bool = False,
     ) -> Any:
         """Read a file with the options; data larger than memory are mapped."""
         if model is None:
-            sequences = refold.sequences.read(**file, **self.arguments)
+            sequences = refold.sequences.read(**file, **self.arguments, as_series=as_series)
         else:
-            sequences = self._read_for(model.schema, file, labels)
+            as_series = as_series or model.window is not None
+            sequences = self._read_for(model.schema, file, labels, as_series=as_series)
         if sequences.is_mapped:
             return_freed_memory()
         return sequences
 
     def _read_for(
-        self, schema: "refold.sequences.Schema", file: dict[str, Any], labels: Sequence[str]
+        self,
+        schema: "refold.sequences.Schema",
+        file: dict[str, Any],
+        labels: Sequence[str],
+        *,
+        as_series: bool,
     ) -> Any:
         """Read a file with the options, and by default with the columns of the training data."""
         present, path = _columns_of(file), file["path"]
-        features, chosen = list(schema.names), file | self.arguments
+        features = list(schema.names)
+        chosen = file | self.arguments | {"as_series": as_series}
         if schema.time_gaps and (self.time_gaps or (present and features[-1] not in present)):
             chosen["time_gaps"] = True
             features.pop()  # computed, and not in the file

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import field, make_dataclass
 from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 from cyclopts import Group, Parameter, Token
@@ -11,7 +12,6 @@ from cyclopts.argument import ArgumentCollection
 from cyclopts.exceptions import UnknownOptionError
 from cyclopts.validators import Number
 
-import refold
 from refold.arguments import OPTIONS, Arguments
 from refold.errors import ParameterError, argument
 
@@ -152,31 +152,13 @@ _CLUSTER = (
 OnCluster = Annotated[str | None, _option("CLUSTER", help=_CLUSTER, group=PANELS["Cluster"])]
 
 
-@Parameter(name="*", group=PANELS["Windows"])
-@dataclass(frozen=True)
-class WindowOptions:
-    """How to cut long series into windows.
-
-    Args:
-        window: Cut long series into windows of N steps.
-        stride: Steps between the starts of windows. [default: a quarter of --window]
-    """
-
-    window: PositiveOrNone = None
-    stride: PositiveOrNone = None
-
-    def __post_init__(self) -> None:
-        check_needs("--stride", self.stride, "--window N", self.window)
-
-    def cut(self, series: Any) -> Any:
-        """Return the windows of series; None without ``--window``."""
-        if self.window is None:
-            return None
-        return refold.sequences.windows(series, self.window, self.stride)
-
-
 class ArgumentOptions:
     """Arguments of the estimator. One that is None has its default, or the value of a model."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is a window, for which data without ids are one series."""
+        return getattr(self, "window", None) is not None
 
     def values(self) -> dict[str, Any]:
         """Return the arguments that are set."""
@@ -210,7 +192,11 @@ class FitOptions(_argument_options(*OPTIONS)):
 
 
 @Parameter(name="*")
-class CurveOptions(_argument_options("units", "max_epochs", "validation_fraction", "time_budget")):
+class CurveOptions(
+    _argument_options(
+        *("units", "max_epochs", "validation_fraction", "time_budget", "window", "step")
+    )
+):
     """Arguments of the fit of each size."""
 
 

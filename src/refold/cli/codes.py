@@ -35,7 +35,9 @@ def encode(
     cluster: Cluster = Cluster(),
     quiet: options.Quiet = False,
 ) -> None:
-    """Encode sequences as codes, one row per sequence.
+    """Encode sequences as codes, one row per sequence, or per window.
+
+    Rows of windows have the id of the series, the first step, and the step after the last one.
 
     Args:
         output: File for the codes, or -.
@@ -55,6 +57,10 @@ def encode(
     loaded = load_model(model, latent_steps=latent_steps)
     with reading.opened(loaded, data, files) as source:
         width = loaded.code_size
+        windows = None
+        if loaded.window is not None:
+            windows = loaded.windows(source)
+            source = windows.sequences
         blocks = loaded.encode_blocks(source, verbose=int(not (quiet or source.is_mapped)))
         if source.is_mapped:  # one progress bar for all blocks
             console, count = Console(stderr=True), len(source.block_offsets) - 1
@@ -62,7 +68,8 @@ def encode(
         if features:
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        write_codes(target, blocks, id_name(source.schema), dtype, loaded)
+        identity = id_name(source.schema, ("start", "end"))
+        write_codes(target, blocks, identity, dtype, loaded, windows)
         if not quiet and target.path is not None:
             what = "rows of features" if features else "codes"
             log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
@@ -136,7 +143,8 @@ def probe(
     """Measure the linear probe accuracy of codes and of their features, next to that of PCA.
 
     Cross-validates a logistic regression on the codes, on features of the sequences that they
-    decode to, and on PCA codes of the same size.
+    decode to, and on PCA codes of the same size. Codes of windows and their features are pooled to
+    one vector for each series.
 
     Args:
         label: Column of labels, one value per sequence.
@@ -146,15 +154,18 @@ def probe(
     loaded = load_model(model, latent_steps=latent_steps)
     with reading.described(loaded, data, files, [label], labels) as (source, columns):
         sequences = require_in_memory(source, data)
-    codes = loaded.encode(sequences, verbose=int(not quiet))
+    verbose, width = int(not quiet), loaded.code_size
+    if loaded.window is not None:  # a label is that of a series
+        vectors = {"Refold, pooled": loaded.pooled(sequences, verbose=verbose)}
+    else:
+        vectors = {"Refold": loaded.encode(sequences, verbose=verbose)}
+        if loaded.reference is not None:  # needed by the features
+            vectors["Refold, features"] = loaded.features(vectors["Refold"])
     aligned = sequences.align(loaded.schema)
     widths = sum(column.width for column in aligned.schema.columns)
     flat = max(1, int(aligned.lengths.max(initial=0))) * widths
-    pca = refold.evaluation.PCABaseline(min(codes.shape[1], len(aligned), flat)).fit(aligned)
-    vectors = {"Refold": codes}
-    if loaded.reference is not None:  # needed by the features
-        vectors["Refold, features"] = loaded.features(codes)
-    fewer = f", {pca.latent_dim} dimensions" if pca.latent_dim < codes.shape[1] else ""
+    pca = refold.evaluation.PCABaseline(min(width, len(aligned), flat)).fit(aligned)
+    fewer = f", {pca.latent_dim} dimensions" if pca.latent_dim < width else ""
     vectors[f"PCA{fewer}"] = pca.transform(aligned)
     results = {
         name: refold.evaluation.probe(part, columns[label], folds=folds, seed=seed)
@@ -163,14 +174,14 @@ def probe(
     if as_json:
         print_json({name: asdict(result) for name, result in results.items()})
     else:
-        heading = f"{codes.shape[1]} latent dimensions", "linear probe accuracy"
+        heading = f"{width} latent dimensions", "linear probe accuracy"
         rows = [
             (name, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
             for name, result in results.items()
         ]
         print_table(heading, rows)
     if not quiet:
-        result = results["Refold"]
+        result = next(iter(results.values()))
         log(
             f"{result.num_classes} classes, {result.num_folds} folds. Always predicting the most "
             f"frequent class has an accuracy of {100 * result.chance:.1f} %. PCA is fitted on "

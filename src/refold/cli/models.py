@@ -89,6 +89,8 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
         "length_dim": specification.length_dim,
         "latent_steps": model.latent_steps,
         "forecast_steps": specification.forecast_steps,
+        "window": model.window,
+        "step": model.step,
         "code_size": model.code_size,
         "active_dimensions": model.active_dimensions,
         "model_hash": model.hash,

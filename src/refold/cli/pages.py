@@ -128,7 +128,9 @@ def explore(
         max_sequences = max_sequences or _EXPORTED
     with reading.described(loaded, data, files, label or [], labels) as (source, fields):
         sequences = require_in_memory(source, data)
-    values = None
+    windows, values = loaded.windows(sequences), None
+    sequences = windows.sequences
+    fields = {name: field[windows.series] for name, field in fields.items()}
     if codes is not None:
         values, ids = read_codes(codes, None, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():

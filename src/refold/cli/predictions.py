@@ -31,7 +31,7 @@ from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaEr
 # Columns of the tables of `refold detect`.
 _COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
-    *("anomalous", "step", "column"),
+    *("anomalous", "start", "end", "step", "column"),
 )
 _MIN_TO_COMPARE = 5
 # For a line about drift.
@@ -52,7 +52,6 @@ def detect(
     alpha: Annotated[float, Parameter(metavar="R")] = 0.01,
     steps: Annotated[str | None, Parameter(metavar="TABLE")] = None,
     picture: options.Picture = None,
-    windows: options.WindowOptions = options.WindowOptions(),
     reading: Reading = Reading(),
     cluster: Cluster = Cluster(),
     quiet: options.Quiet = False,
@@ -69,39 +68,36 @@ def detect(
     files = Files(data, normal)
     if cluster.on is not None:
         loaded = reading.calibrated(load_model(model), normal, files)
-        refused = {"steps": steps, "picture": picture, "window": windows.window}
+        refused = {"steps": steps, "picture": picture}
         cluster.run("detect", loaded, data, output, reading, refused, quiet=quiet, alpha=alpha)
         return
     target = files.output(output, TABLE_FORMATS)
     step_target = files.optional("--steps", steps, TABLE_FORMATS)
     picture_target = files.picture(picture)
-    import numpy as np
 
-    loaded = reading.calibrated(load_model(model), normal, files, windows)
+    loaded = reading.calibrated(load_model(model), normal, files)
     series = reading.read(loaded, data, files)
     if picture_target is not None:
         check_some(len(series), "sequence", "to draw with --picture")
-    cut = windows.cut(series)
-    anomalies = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
+    anomalies = loaded.detect(series, alpha=alpha)
+    windows = anomalies.windows
     identity = id_name(series.schema, _COLUMNS)
     target.write_table(anomalies.to_table(identity))
 
-    scores, p_values = anomalies.step_scores, anomalies.step_p_values
-    if cut is not None:
-        scores = cut.merge(scores)
-        # twice the mean of p-values is a valid p-value, whatever their dependence
-        p_values = [np.minimum(1.0, 2.0 * mean) for mean in cut.merge(p_values)]
+    scores, p_values = anomalies.series_scores, anomalies.series_p_values
     if step_target is not None:
         merged = {"ids": series.ids, "step_scores": scores, "step_p_values": p_values}
         step_target.write_table(replace(anomalies, **merged).steps(identity))
     if picture_target is not None:
         top = int(anomalies.scores.argmax())
-        top = top if cut is None else int(cut.series[top])
+        top = top if windows is None else int(windows.series[top])
         axes = refold.plots.anomalies(series[[top]], p_values[top], alpha=alpha)
         picture_target.write_picture(axes.figure)
     if not quiet:
-        _log_anomalies(anomalies, "sequences" if cut is None else "windows", loaded.num_calibrated)
-        drift = None if cut is not None else anomalies.drift
+        noun = "sequences" if windows is None else "windows"
+        _log_anomalies(anomalies, noun, loaded.num_calibrated)
+        # windows that overlap are not independent, as the tests assume
+        drift = None if windows is not None else anomalies.drift
         if (
             drift is not None
             and drift.num_sequences >= _MIN_SEQUENCES
@@ -220,7 +216,7 @@ def generate(
     loaded, real = load_model(model), None
     if compare is not None:
         check_training_packages("refold generate with --compare")
-        real = reading.read(loaded, compare, files).align(loaded.schema)
+        real = loaded.windows(reading.read(loaded, compare, files)).sequences
     drawn = loaded.generate(
         number,
         temperature=temperature,
@@ -260,7 +256,7 @@ def stream(
 
     Args:
         data: File with a line for each step, or -.
-        window: Encode only the last N steps. [default: all]
+        window: Encode only the last N steps. [default: those of the model's window, or all]
         every: Write a line only for every N-th step.
         id_column: Column or key of the ids; each id is a stream of its own.
         input_format: csv, tsv or jsonl. [default: the suffix, else jsonl]

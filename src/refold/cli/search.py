@@ -59,7 +59,11 @@ def index(
     else:
         columns = reading.described(loaded, data, files, metadata or [], labels)
         with columns as (source, fields):
-            described = {name: _numbers(values) for name, values in fields.items()}
+            windows = loaded.windows(source)
+            source = windows.sequences
+            described = {name: _numbers(v)[windows.series] for name, v in fields.items()}
+            if loaded.window is not None:
+                described = dict(windows.to_table("series").to_pydict()) | described
             if add or replace:
                 opened = refold.search.Index.open(output, loaded, verbose=verbose)
                 opened.add(source, metadata=described, replace=replace)

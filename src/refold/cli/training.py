@@ -11,7 +11,7 @@ import refold
 from refold._support.output import short_number
 from refold._support.rules import check, number
 from refold.cli import _options as options
-from refold.cli._inputs import TrainingData, check_cluster, require_in_memory
+from refold.cli._inputs import TrainingData, check_cluster
 from refold.cli._outputs import (
     MODEL_FORMATS,
     Files,
@@ -45,7 +45,6 @@ def fit(
     seed: options.Seed = None,
     resume: Annotated[bool, _TRAINING] = False,
     checkpoint_seconds: Annotated[float, Parameter(metavar="SECONDS"), _TRAINING] = 60.0,
-    windows: options.WindowOptions = options.WindowOptions(),
     reading: TrainingData = TrainingData(),
     on: options.OnCluster = None,
     processes: Annotated[options.PositiveOrNone, _CLUSTER] = None,
@@ -87,27 +86,20 @@ def fit(
     started, source = time.perf_counter(), data
     if on is not None:
         taken = ("id", "columns", "column_types")
-        check_cluster(reading, taken, {"from": base, "window": windows.window})
+        check_cluster(reading, taken, {"from": base, "window": model.window})
         check_named("--on", data)
         settings: Any = reading.arguments | {"on": on, "processes": processes or 2}
         model = refold.cluster.fit(model, data, checkpoint=state, resume=resume, **settings)
     else:
         trained = None if base is None else model.model_
-        with reading.opened(trained, data, files) as sequences:
-            if windows.window is not None:
-                cut = windows.cut(require_in_memory(sequences, data))
-                if model.calibration_fraction and cut.overlap:
-                    raise ParameterError(
-                        "Overlapping windows share steps, so those set aside would not be new to "
-                        f"the model. Add --stride {windows.window}, with series of a multiple of "
-                        f"{windows.window} steps, or replace --calibration-fraction by other "
-                        "series in `refold detect --normal`."
-                    )
-                sequences = cut.sequences
-            if not quiet and base is None and not checkpoint.exists():
+        as_series = model.window is not None
+        with reading.opened(trained, data, files, as_series=as_series) as sequences:
+            if not (quiet or as_series or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
             model.fit(sequences, checkpoint=state, resume=resume)
-            source = f"{len(sequences) - model.model_.num_calibrated} sequences"
+            source = f"{len(sequences)} series, in windows of {model.window} steps,"
+            if not as_series:
+                source = f"{len(sequences) - model.model_.num_calibrated} sequences"
     seconds = time.perf_counter() - started
     model.set_params(warm_start=False)
     model.save(str(target.path))
@@ -156,7 +148,7 @@ def curve(
     """
     files, chosen = Files(data), sorted(set(sizes or _SIZES))
     target = files.picture(output, "--output")
-    with reading.opened(None, data, files) as sequences:
+    with reading.opened(None, data, files, as_series=arguments.is_cut) as sequences:
         estimator = refold.SequenceAutoencoder(
             **arguments.values(),
             missing_values=reading.missing,
@@ -195,7 +187,6 @@ def doctor(
     *,
     arguments: options.FitOptions = options.FitOptions(),
     seed: options.Seed = None,
-    windows: options.WindowOptions = options.WindowOptions(),
     reading: TrainingData = TrainingData(),
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -205,9 +196,7 @@ def doctor(
     Takes the options of `refold fit`. Prints one finding per line, the most important first. The
     fit ends after 30 seconds, or after --time-budget.
     """
-    with reading.opened(None, data, Files(data)) as sequences:
-        if windows.window is not None:
-            sequences = windows.cut(require_in_memory(sequences, data)).sequences
+    with reading.opened(None, data, Files(data), as_series=arguments.is_cut) as sequences:
         estimator = refold.SequenceAutoencoder(
             **arguments.values(), random_state=seed, missing_values=reading.missing
         )

@@ -441,6 +441,11 @@ def _packed_model(model: ModelLike | str | os.PathLike[str], latent_steps: int |
             f"cell={specification.cell!r}). The workers of a cluster run the default model with "
             "LSTMs only. Use one machine, or fit the default model."
         )
+    if model.window is not None:
+        raise ParameterError(
+            f"This model cuts series into windows of {model.window} steps, and the workers of a "
+            "cluster compute one row for each sequence. Use one machine."
+        )
     return model
 
 

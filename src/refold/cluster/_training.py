@@ -277,6 +277,8 @@ def _check_divisible(estimator: "refold.SequenceAutoencoder") -> None:
         # one process chooses the size of a share of the variance on data in memory
         ("latent_dim", is_share, "a number of latent dimensions"),
         ("time_warp", estimator.time_warp not in ("auto", 0), "0"),
+        # which windows are held out depends on all series
+        ("window", estimator.window is not None, "one machine, or windows as sequences"),
     ):
         if is_refused:
             value = argument(**{name: getattr(estimator, name)})

@@ -158,7 +158,7 @@ def _few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
         return
     long = np.median(source.lengths) > 2 * _WINDOW
     fewer = argument(latent_dim=max(1, len(source) // (2 * _FEW_PER_DIMENSION)))
-    windows = spelled(f"refold.sequences.windows(x, {_WINDOW})", f"--window {_WINDOW}")
+    windows = argument(window=_WINDOW)
     advice = f"Cut them into windows, {windows}, or use" if long else "Collect more, or use"
     yield Finding(
         "few-sequences",
@@ -211,12 +211,12 @@ def _overlap(ids: np.ndarray) -> Iterator[Finding]:
         for (name, _, end), (other, first, _) in itertools.pairwise(spans)
     )
     if shared > 0.5 * len(ids):
-        apart = spelled("windows(x, length, stride=length)", "--stride, as many as --window")
+        windows = argument(window=spans[0][2] - spans[0][1])
         yield Finding(
             "overlapping-windows",
             f"{shared} of {len(ids)} windows share steps with the one before, and so do training "
-            "and validation: held-out errors look too good. For honest errors, cut windows without "
-            f"overlap, {apart}, or hold out whole series.",
+            "and validation: held-out errors look too good. For honest errors, give the series to "
+            f"the fit, with {windows}: it holds out windows that share no step with the others.",
         )
 
 

@@ -3,7 +3,7 @@
 import itertools
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,10 +135,13 @@ def diagnose(
     from refold.training import check_arguments, open_training
 
     estimator = refold.SequenceAutoencoder() if estimator is None else estimator
-    check_arguments(Arguments.of(estimator))
+    arguments = Arguments.of(estimator)
+    check_arguments(arguments)
+    # without overlap, so that held-out windows are new to the short fit
+    arguments = replace(arguments, step=arguments.window)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they are among the findings
-        source = open_training(X, estimator.missing_values)
+        source = open_training(X, arguments).sequences
         check_some(len(source), "sequence", "to check")
         size = max(1, int(estimator.latent_dim))  # a share below 1 is no number of dimensions
         findings = data_findings(source, latent_dim=size, scale=estimator.scale)

@@ -89,7 +89,8 @@ class Atlas:
         num_clusters: int | None = None,
     ) -> None:
         self.model = model = model_of(model)
-        self.sequences = as_sequences(X).align(model.schema)
+        windows = model.windows(X)
+        self.sequences = as_sequences(windows.sequences).align(model.schema)
         lengths = self.sequences.lengths
         count = len(lengths)
         check_some(count, "sequence", "to show")
@@ -104,15 +105,18 @@ class Atlas:
         self._umap = BackgroundTask("The UMAP map", self._umap_map)
         # error and distance, of which anomaly scores are the sum; computed with the p-values
         self.score_components = np.zeros((count, 2), np.float32)
-        self.fields = self._all_fields(fields or {}, num_clusters)
+        fields = dict(fields or {})
+        for name, values in fields.items():
+            check_one_each(len(values), f"values of {name!r}", len(windows.lengths), "sequences")
+            if model.window is not None:
+                fields[name] = np.asarray(values)[windows.series]
+        self.fields = self._all_fields(fields, num_clusters)
 
     def _all_fields(
         self, metadata: Mapping[str, Any], num_clusters: int | None
     ) -> list[ColorField]:
-        count, lengths = len(self.codes), self.sequences.lengths
-        fields = []
+        lengths, fields = self.sequences.lengths, []
         for name, values in metadata.items():
-            check_one_each(len(values), f"values of {name!r}", count, "sequences")
             if (field := metadata_field(name, values)) is None:
                 raise DataError(
                     f"{name!r} has too many different texts to color by. Leave it out, or group it."

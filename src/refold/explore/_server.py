@@ -202,6 +202,7 @@ def _routes(atlas: Atlas, model: str) -> list[Route]:
 
 def _placed(atlas: Atlas, content: bytes, name: str, on: str) -> dict[str, Any]:
     sequences = _read_pasted(content, name, atlas.model.schema)
+    sequences = atlas.model.windows(sequences).sequences
     codes = atlas.model.encode(sequences)
     return {"sequences": atlas.compare(sequences, codes, on)}
 

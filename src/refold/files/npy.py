@@ -25,8 +25,10 @@ def write_npz(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
-    """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions."""
+def read_npz(
+    data: bytes, name: str, *, column_types: ColumnTypes = None, as_series: bool = False
+) -> Sequences:
+    """Read what `write_npz` wrote, or an archive with one array, as `read_npy` does."""
     arrays = _load(data, name)
     if {"values", "offsets", "ids", "schema"} <= set(arrays):
         if column_types is not None:
@@ -38,7 +40,8 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
             return Sequences(arrays["values"], arrays["offsets"], arrays["ids"], schema)
         except (ValueError, TypeError, IndexError) as error:
             raise FileFormatError(f"{name} does not hold sequences: {_line(error)}") from error
-    plain = [key for key, array in arrays.items() if np.ndim(array) in {2, 3}]
+    dimensions = {1, 2, 3} if as_series and len(arrays) == 1 else {2, 3}
+    plain = [key for key, array in arrays.items() if np.ndim(array) in dimensions]
     if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:
         contents = ", ".join(f"{key} {np.shape(array)}" for key, array in arrays.items())
         raise FileFormatError(
@@ -46,8 +49,11 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
             "features) or (n, steps), optionally with 'lengths', or values, offsets, ids and "
             "schema as Refold writes them."
         )
+    array, lengths = arrays[plain[0]], arrays.get("lengths")
+    if as_series and array.ndim < 3 and lengths is None:
+        return Sequences.from_list([array], column_types=column_types)
     # without lengths, a plain array is padded with NaN
-    return Sequences.from_array(arrays[plain[0]], arrays.get("lengths"), column_types=column_types)
+    return Sequences.from_array(array, lengths, column_types=column_types)
 
 
 def write_npy(sequences: Sequences) -> bytes:
@@ -66,9 +72,14 @@ def write_npy(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npy(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
-    """Read an array of shape (n, T, F) or (n, T), padded with NaN."""
-    return Sequences.from_array(_load(data, name)["array"], column_types=column_types)
+def read_npy(
+    data: bytes, name: str, *, column_types: ColumnTypes = None, as_series: bool = False
+) -> Sequences:
+    """Read an array (n, T, F) or (n, T), padded with NaN; or a series, (T, F) or (T,)."""
+    array = _load(data, name)["array"]
+    if as_series and array.ndim in {1, 2}:
+        return Sequences.from_list([array], column_types=column_types)
+    return Sequences.from_array(array, column_types=column_types)
 
 
 def _load(data: bytes, name: str) -> dict[str, np.ndarray]:
@@ -87,6 +98,6 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
-_OPTIONS = frozenset({"column_types"})
+_OPTIONS = frozenset({"column_types", "as_series"})
 NPZ = Format("npz", (".npz",), read_npz, _OPTIONS, write_npz, magic=b"PK\x03\x04")
 NPY = Format("npy", (".npy",), read_npy, _OPTIONS, write_npy, magic=b"\x93NUMPY")

@@ -99,6 +99,7 @@ def read(
     duplicates: str = "error",
     time_format: str | None = None,
     layout: str | None = None,
+    as_series: bool = False,
     format: str | None = None,  # noqa: A002
     memory_bytes: int = MEMORY_BYTES,
 ) -> Sequences:
@@ -134,6 +135,9 @@ def read(
         ``"wide"``: one row per sequence, one column per step. Steps are the columns whose names end
         in a number, such as ``t0``, ``t1``; if there are none, all columns but the id. Empty cells
         at the end of a row are not steps.
+    as_series : bool, default=False
+        Read a table without ids, or a NumPy array of one or two axes, as one sequence: its rows are
+        the steps. Other data, such as lines of text, are read as always.
     format : str, optional
         The format of a stream, or if the suffix does not tell: ``"parquet"``, ``"csv"``, ...
     memory_bytes : int, default=256 MiB
@@ -171,6 +175,8 @@ def read(
     check("duplicates", duplicates, DUPLICATES)
     values |= {"duplicates": duplicates if duplicates != "error" else None}
     values |= {"time_format": time_format}
+    if as_series and "as_series" in format_.read_options:
+        values["as_series"] = True
     options = {key: value for key, value in values.items() if value is not None}
     for key in options:
         if key not in format_.read_options:

@@ -52,6 +52,7 @@ TABLE_OPTIONS = frozenset(
         "time_gaps",
         "duplicates",
         "time_format",
+        "as_series",
     }
 )
 # Those that only long tables have.
@@ -72,6 +73,7 @@ class TableOptions:
     time_gaps: bool = False
     duplicates: str | None = None  # "error" by default
     time_format: str | None = None
+    as_series: bool = False
 
     @property
     def lists(self) -> bool:
@@ -109,11 +111,12 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
                 )
     else:
         id_column = _find_key(options.id, "id", names, name)
-        if id_column is None:
+        if id_column is None and not options.as_series:
             raise SchemaError(
                 f"{name} has no column 'id' that tells its sequences apart. Name one with "
                 f"{argument('id=')}; its columns are {listed(names)}. If a row is a whole "
-                f"sequence, pass {argument(layout='wide')}."
+                f"sequence, pass {argument(layout='wide')}; if the file is one series, fit with "
+                f"{argument(window=100)}."
             )
         time = _find_key(options.time, "time", names, name)
     for option in LONG_OPTIONS[1:]:
@@ -159,11 +162,17 @@ def from_file_table(
     return from_long_table(table, options, rows)
 
 
+def series_from_table(table: pa.Table) -> Sequences:
+    """Convert a long table; without a column of ids, its rows are the steps of one series."""
+    return from_file_table(table, "The table", TableOptions(as_series=True))
+
+
 def needs_memory(schema: pa.Schema, options: TableOptions) -> bool:
     """Return whether an examined table is converted as a whole, whatever its size."""
     features = options.features
     holds_nested_lists = len(features) == 1 and is_nested(schema.field(features[0]))
-    return options.sort or options.layout == "wide" or holds_nested_lists
+    is_series = options.layout == "long" and options.id is None
+    return options.sort or options.layout == "wide" or holds_nested_lists or is_series
 
 
 @contextlib.contextmanager
@@ -188,6 +197,9 @@ def check_has_rows(count: int, names: Sequence[str], name: str) -> None:
 
 def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
+    if options.id is None:  # all rows are one series, and no column is called "id"
+        table = table.append_column("id", pa.array(np.zeros(table.num_rows, np.int64)))
+        options = replace(options, id="id")
     id_column, time, features = str(options.id), options.time, options.features
     codes, ids = first_rows(table[id_column])
     is_marker = np.zeros(table.num_rows, bool)

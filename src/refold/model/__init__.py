@@ -26,6 +26,7 @@ from refold.model._inputs import check_fits as check_fits
 from refold.model._inputs import check_latent_steps as check_latent_steps
 from refold.model._inputs import check_untrained as check_untrained
 from refold.model._inputs import count_far as count_far
+from refold.model._inputs import cut as cut
 from refold.model._inputs import describe_far as describe_far
 from refold.model._inputs import describe_longer as describe_longer
 from refold.model._inputs import describe_trained as describe_trained

@@ -16,7 +16,7 @@ from refold._support.output import counted
 from refold.evaluation import adjusted_p_values, conformal_p_values
 from refold.model._inputs import check_lengths
 from refold.model._statistics import Calibration, ReferenceStatistics
-from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
+from refold.sequences import Scaler, Sequences, Windows, positions, sums_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger ones into NaN in single precision.
@@ -313,6 +313,9 @@ class Detection:
     drift : Drift, optional
         Tests whether the sequences differ from the training data as a whole, as `drift` does. None
         if there is no sequence or the model file lacks the errors of held-out sequences.
+    windows : Windows, optional
+        Places of the sequences in their series, if the model cut these into windows. ``step_*`` and
+        ``errors`` are those of each window then, and ``series_*`` those of each series.
 
     Examples
     --------
@@ -334,6 +337,26 @@ class Detection:
     errors: list[np.ndarray]
     columns: tuple[str, ...]
     drift: Drift | None = None
+    windows: Windows | None = None
+
+    @property
+    def series_scores(self) -> list[np.ndarray]:
+        """Step scores of each series, arrays (length,), averaged where windows overlap."""
+        return self.step_scores if self.windows is None else self.windows.merge(self.step_scores)
+
+    @property
+    def series_p_values(self) -> list[np.ndarray]:
+        """Step p-values of each series, arrays (length,): twice the mean of those of its windows.
+
+        Twice the mean of p-values is a p-value, whatever their dependence [1]_.
+
+        References
+        ----------
+        .. [1] V. Vovk and R. Wang, "Combining p-values via averaging", Biometrika 107, 2020.
+        """
+        if self.windows is None:
+            return self.step_p_values
+        return [np.minimum(1.0, 2.0 * mean) for mean in self.windows.merge(self.step_p_values)]
 
     def __repr__(self) -> str:
         count = int(self.anomalous.sum())
@@ -386,7 +409,8 @@ class Detection:
 
         The columns are ``id``, under the name that you give, ``score``, its components ``error``
         and ``distance``, ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``;
-        the last two are null if the distance is the larger component.
+        the last two are null if the distance is the larger component. Of windows, ``id`` is that of
+        the series, ``start`` and ``end`` follow, and ``step`` is one of the series.
         """
         by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
@@ -397,12 +421,18 @@ class Detection:
             "p_value": self.p_values,
             "adjusted_p_value": self.adjusted_p_values,
         }
+        places = {id: pa.array(self.ids.tolist())}
+        firsts = np.zeros(len(self.ids), np.int64)
+        if self.windows is not None:
+            table, firsts = self.windows.to_table(id), self.windows.starts
+            places = {name: table[name] for name in table.column_names}
+        steps = [int(at) + r[0].step if r else None for at, r in zip(firsts, worst, strict=True)]
         return pa.table(
             {
-                id: pa.array(self.ids.tolist()),
+                **places,
                 **{name: pa.array(values, pa.float64()) for name, values in numbers.items()},
                 "anomalous": pa.array(self.anomalous, pa.bool_()),
-                "step": pa.array([r[0].step if r else None for r in worst], pa.int64()),
+                "step": pa.array(steps, pa.int64()),
                 "column": pa.array([r[0].column if r else None for r in worst], pa.string()),
             }
         )

@@ -134,6 +134,8 @@ def dumps(model: "refold.Model") -> bytes:
         "history": history.epochs,
         "latent_steps": model.default_latent_steps,
         "active_dimensions": model.active_dimensions,
+        "window": model.window,
+        "step": model.step,
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial,
         "refold": refold.__version__,
@@ -200,6 +202,8 @@ def model_fields(
                 arrays.get("held_back", np.zeros(0, np.uint64)), arrays.get("trained")
             ),
             "active_dimensions": config.get("active_dimensions"),
+            "window": config.get("window"),
+            "step": config.get("step"),
             "arguments": arguments,
             "version": config.get("refold"),
         }
@@ -223,6 +227,8 @@ def fingerprint(model: "refold.Model") -> str:
         "schema": model.schema.to_dict(),
         "scaler": {k: v for k, v in scaler.items() if not isinstance(v, np.ndarray)},
     }
+    if model.window is not None:
+        about |= {"window": model.window, "step": model.step}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())

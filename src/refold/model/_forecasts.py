@@ -110,7 +110,7 @@ def forecast(
     check("clip", clip, CLIP)
     steps = _check_steps(model, steps)
     margins, alpha = _margins(model, alpha, steps)
-    sequences = _latest(model.read(X), model.specification)
+    sequences = _latest(model.read(X, is_cut=False), model.specification)
     ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
     written = model.scaler.clip(ahead, clip=clip)
     if margins is None:

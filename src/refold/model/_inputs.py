@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from refold._support.output import LONGER, warn
@@ -16,11 +17,20 @@ from refold.sequences import (
     Scaler,
     Schema,
     Sequences,
+    Windows,
     as_sequences,
+    default_step,
     fingerprints,
+    has_lists,
     is_batches,
+    is_table,
+    mapped_blocks,
     read,
     read_batches,
+    series_from_table,
+    whole_windows,
+    window_places,
+    windows,
 )
 
 
@@ -44,13 +54,43 @@ SequencesLike: TypeAlias = (
 )
 
 
-def open_source(X: SequencesLike, schema: Schema | None = None) -> Sequences:
+def open_source(
+    X: SequencesLike, schema: Schema | None = None, *, as_series: bool = False
+) -> Sequences:
     """Convert or read a user's data; large files and batches are mapped into memory."""
+    # with as_series, a file, a table or an array without ids is one series
     if isinstance(X, Sequences):
         return X
     if is_batches(X):
         return read_batches(X)
-    return read(X) if isinstance(X, str | os.PathLike) else as_sequences(X, schema=schema)
+    if isinstance(X, str | os.PathLike):
+        return read(X, as_series=as_series)
+    return as_sequences(_as_series(X, schema) if as_series else X, schema=schema)
+
+
+def _as_series(X: Any, schema: Schema | None) -> Any:
+    """Convert a table of steps without ids, and put an array of one or two axes into a list."""
+    columns = getattr(X, "column_names", getattr(X, "columns", None))
+    if isinstance(X, Mapping) or (is_table(X) and columns is not None):
+        try:
+            table = pa.table(X)
+        except pa.ArrowException:  # of which the conversion tells the column
+            return X
+        has_ids = schema is not None and schema.id_name in table.column_names
+        return X if has_ids or any(map(has_lists, table.columns)) else series_from_table(table)
+    is_array = hasattr(X, "__array__") and getattr(X, "ndim", 0) in {1, 2}
+    return [np.asarray(X)] if is_array and X.dtype != object else X
+
+
+def cut(series: Sequences, window: int | None, step: int | None) -> Windows:
+    """Cut series into windows; without a window, each is its own. Mapped ones stay mapped."""
+    if window is None or series.lengths.max(initial=0) <= window:
+        return whole_windows(series)
+    if not series.is_mapped:
+        return windows(series, window, step)
+    sequences = mapped_blocks(series, lambda block: windows(block, window, step).sequences)
+    places = window_places(series.lengths, window, step or default_step(window))
+    return Windows(sequences, places.series, places.starts, series.lengths, series.ids)
 
 
 # Lengths, codes and latent steps that a network can use
@@ -148,7 +188,7 @@ def describe_longer(lengths: np.ndarray, trained: int, noun: Noun = "sequence") 
         return None
     remedy = f"ask for at most {trained} steps with {argument('lengths=')}"
     if noun == "sequence":
-        remedy = "cut them into windows"
+        remedy = f"on windows of them, with {argument(window=trained)}"
     return Message(
         f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
         f"{'is' if count == 1 else 'are'} {LONGER}: {'' if count == 1 else 'up to '}"

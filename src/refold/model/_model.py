@@ -46,6 +46,7 @@ from refold.model._inputs import (
     check_lengths,
     check_untrained,
     count_far,
+    cut,
     describe_far,
     describe_longer,
     describe_trained,
@@ -68,6 +69,7 @@ from refold.sequences import (
     Scaler,
     Schema,
     Sequences,
+    Windows,
     as_sequences,
     check_decoded,
     check_model,
@@ -88,8 +90,11 @@ class Model:
     These arguments mean the same in all methods:
 
     - ``X``, the sequences: a `Sequences`, a list of arrays, an array, a table or a path, with the
-      columns of the training data. A UserWarning says if sequences are longer than the longest in
-      training, or if many values are far outside of the training data, as in other units.
+      columns of the training data. A model with a ``window`` cuts them into windows, and a result
+      for each sequence is then one for each window, in the order of `windows`. A file, a table or
+      an array of one or two axes without ids is then one series. A UserWarning says if sequences
+      are longer than the longest in training, or if many values are far outside of the training
+      data, as in other units.
     - ``codes``, an array of shape (n_sequences, code_size) as `encode` returns it.
     - ``lengths``, an integer for each sequence to decode; by default predicted from the code.
     - ``n``, the number of new sequences, and ``random_state``, the seed of their draws.
@@ -114,6 +119,8 @@ class Model:
         Number of active latent dimensions of a variational model.
     version : str or None
         Version of Refold that wrote the file of the model; None if there is no file.
+    window, step : int or None
+        Number of steps of a window, and from the start of one to the next; None without windows.
 
     Examples
     --------
@@ -141,6 +148,8 @@ class Model:
     held_out_errors: np.ndarray | None = None
     fingerprints: Fingerprints = field(default_factory=Fingerprints)  # of what ``fit`` received
     active_dimensions: int | None = None
+    window: int | None = None
+    step: int | None = None
     arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as plain values
     version: str | None = None  # of Refold that wrote the file; None without one, or if it is early
 
@@ -150,9 +159,12 @@ class Model:
 
     def __repr__(self) -> str:
         columns = self.schema.num_columns
+        trained = f"up to {self.max_steps} steps"
+        if self.window is not None:
+            trained = f"windows of {self.window} steps"
         return (
             f"Model({columns} column{'s' * (columns != 1)}, codes of {self.code_size} dimensions, "
-            f"trained on up to {self.max_steps} steps)"
+            f"trained on {trained})"
         )
 
     def _repr_html_(self) -> str:
@@ -195,14 +207,27 @@ class Model:
 
     # Encoding and decoding
 
+    def windows(self, X: SequencesLike) -> Windows:
+        """Cut series into the windows that all methods work on, with their places in the series.
+
+        Returns
+        -------
+        Windows
+            Of a model without a ``window``, each sequence is one window.
+        """
+        series = open_source(X, self.schema, as_series=self.window is not None)
+        if not series.is_mapped:
+            series = series.align(self.schema)
+        return cut(series, self.window, self.step)
+
     def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
 
         Returns
         -------
         array of float32 of shape (n_sequences, code_size)
-            One code per sequence. With ``scale="sequence"`` the mean and the log standard deviation
-            of each numeric feature are appended.
+            One code per sequence, or per window. With ``scale="sequence"`` the mean and the log
+            standard deviation of each numeric feature are appended.
 
         Notes
         -----
@@ -228,10 +253,37 @@ class Model:
         codes : array of float32 of shape (n_sequences in the block, code_size)
             As `encode` returns them.
         ids : array of shape (n_sequences in the block,)
-            Ids of the sequences.
+            Ids of the sequences, or of the windows, such as ``a[0:100]``.
         """
         source = self.open(X)
         return ((self.codes_of(block, verbose), block.ids) for block in self.blocks(source))
+
+    def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
+        """Describe each series by one vector: mean and standard deviation over its windows.
+
+        It suits classification, clustering and comparison of long signals, whose patterns may
+        occur anywhere.
+
+        Returns
+        -------
+        array of float32 of shape (n_series, n_values)
+            The means of each dimension of the codes and of each of their `features`, and then the
+            standard deviations.
+        """
+        if self.window is None:
+            raise ParameterError(
+                "pooled needs a model of windows. Fit one with "
+                f"{argument(window=100)}, or use features(encode(X))."
+            )
+        windows = self.windows(X)
+        codes = self.encode(windows.sequences, verbose=verbose)
+        vectors = np.concatenate([codes, self.features(codes)], axis=1).astype(float)
+        firsts = np.flatnonzero(np.diff(windows.series, prepend=-1))
+        counts = np.diff(firsts, append=len(codes))[:, None]
+        means = np.add.reduceat(vectors, firsts) / counts
+        squares = (vectors - np.repeat(means, counts[:, 0], axis=0)) ** 2
+        deviations = np.sqrt(np.add.reduceat(squares, firsts) / counts)
+        return np.concatenate([means, deviations], axis=1).astype(np.float32)
 
     def decode(
         self,
@@ -269,8 +321,9 @@ class Model:
         """Encode sequences and decode the codes.
 
         The length of a reconstruction is predicted from the code. Sequences longer than the longest
-        in training keep their own length, because the model never saw such a length. Give
-        ``codes`` if you have them already.
+        in training keep their own length, because the model never saw such a length. Windows keep
+        theirs, too, and are joined to whole series, one each: numbers are averaged where windows
+        overlap. Give ``codes`` if you have them already.
 
         Parameters
         ----------
@@ -286,14 +339,18 @@ class Model:
             Sequences in the layout and units of the training data, as `decode` returns them.
         """
         check("clip", clip, CLIP)
-        source = self.open(X)
+        windows = self.windows(X)
+        source = self.open(windows.sequences)
         if codes is None:
             codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
         codes = self.check_codes(codes)
-        check_one_each(len(codes), "codes", len(source), "sequences")
-        lengths = self.lengths_to_write(codes, source.lengths)
+        check_one_each(len(codes), "codes", len(source), "windows" if self.window else "sequences")
+        lengths = source.lengths
+        if self.window is None:
+            lengths = self.lengths_to_write(codes, lengths)
         decoded = self.to_sequences(codes, lengths, verbose=verbose)
-        decoded = self.scaler.clip(decoded, clip=clip).with_ids(source.ids)
+        decoded = windows.join(decoded) if self.window is not None else decoded
+        decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
         as_table = is_frame(X) if as_table is None else as_table
         return table_like(decoded, X) if as_table else decoded.to_list()
 
@@ -308,7 +365,8 @@ class Model:
         units are as wrong as their errors, so their score can be high.
         `refold.evaluation.fidelity` measures numeric and other columns side by side.
         """
-        sequences = as_sequences(X, schema=self.schema)
+        source = open_source(X, self.schema, as_series=self.window is not None)
+        sequences = as_sequences(source, schema=self.schema)
         reconstructed = self.reconstruct(sequences, verbose=verbose)
         if not self.schema.numeric.any():
             return exact(sequences, reconstructed)
@@ -385,7 +443,8 @@ class Model:
                 f"{spelled('give more to calibrate()', 'give more with --normal DATA')}, or ask "
                 "for a higher rate."
             )
-        sequences = self.read(X)
+        windows = self.windows(X)
+        sequences = self.read(windows.sequences)
         warn(describe_longer(sequences.lengths, self.max_steps))
         warn(describe_trained(sequences, self.fingerprints.trained))
         measured, components, chances = self.compared(sequences)
@@ -401,6 +460,7 @@ class Model:
             np.split(measured.entries, bounds)[:count],
             self.schema.names,
             self._drift(measured),
+            None if self.window is None else windows,
         )
 
     def drift(self, X: SequencesLike) -> Drift:
@@ -447,7 +507,7 @@ class Model:
         array of bool of shape (n_sequences,)
             True for held-back sequences. Of equal sequences, as many are marked as were held back.
         """
-        sequences = as_sequences(X, schema=self.schema).align(self.schema)
+        sequences = as_sequences(self.windows(X).sequences)
         return first_of_each(fingerprints(sequences), self.fingerprints.held_back)
 
     # Forecasts
@@ -464,10 +524,10 @@ class Model:
         """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
 
         Of a long sequence, the last steps are read, as many as the longest training sequence had
-        before a full forecast. Bounds come from split-conformal calibration: if sequences from the
-        distribution of the calibration sequences are cut before their last ``forecast_steps``
-        steps, at most a share ``alpha`` of the values of each step and column lies outside the
-        bounds, on average.
+        before a full forecast. Series are not cut into windows, so each has one forecast. Bounds
+        come from split-conformal calibration: if sequences from the distribution of the calibration
+        sequences are cut before their last ``forecast_steps`` steps, at most a share ``alpha`` of
+        the values of each step and column lies outside the bounds, on average.
 
         Parameters
         ----------
@@ -553,7 +613,10 @@ class Model:
         return self._decoded_features(self.check_codes(codes))
 
     def stream(self, window: int | None = None, every: int = 1) -> Stream:
-        """Start a sequence whose steps come a few at a time; see `Stream`."""
+        """Start a sequence whose steps come a few at a time; see `Stream`.
+
+        By default, ``window`` is that of the model.
+        """
         return Stream(self, window, every)
 
     def with_latent_steps(self, latent_steps: int | str) -> Self:
@@ -585,8 +648,8 @@ class Model:
     # What applications share: aligned sequences, checked codes, and one without the other
 
     def open(self, X: SequencesLike) -> Sequences:
-        """Open sequences, and warn of those unlike the training data; see `blocks`."""
-        source = open_source(X, self.schema)
+        """Open windows or sequences, and warn of those unlike the training data; see `blocks`."""
+        source = self.windows(X).sequences
         if source.is_mapped:
             check_fits(source.lengths, self.network)
         else:
@@ -594,9 +657,10 @@ class Model:
         warn(describe_longer(source.lengths, self.max_steps))
         return source
 
-    def read(self, X: SequencesLike) -> Sequences:
-        """Read sequences into memory, aligned, and warn of values unlike the training data."""
-        return self._warned(self.align(as_sequences(X, schema=self.schema)))
+    def read(self, X: SequencesLike, *, is_cut: bool = True) -> Sequences:
+        """Read windows or sequences, aligned, and warn of values unlike the training data."""
+        source = as_sequences(open_source(X, self.schema, as_series=self.window is not None))
+        return self._warned(self.align(self.windows(source).sequences if is_cut else source))
 
     def align(self, sequences: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""

@@ -78,7 +78,8 @@ class Stream:
     model : Model
         For p-values, it must be calibrated.
     window : int, optional
-        Encode only the last ``window`` steps; by default all steps since the last reset.
+        Encode only the last ``window`` steps; by default those of the model's window, or all steps
+        since the last reset if it has none.
     every : int, default=1
         Compute a result only if at least this number of steps came after the last one.
 
@@ -90,9 +91,9 @@ class Stream:
     optimization off, which takes most of the time.
 
     A p-value compares the steps so far with whole normal sequences. Steps of a sequence that has
-    just begun can therefore look anomalous. With a window, calibrate the model on windows of the
-    same length, and use p-values once ``length`` is that of the window. The false alarm rate holds
-    for each result, not for all results of a stream together.
+    just begun can therefore look anomalous. With another window than the model's, calibrate the
+    model on windows of that length. Use p-values once ``length`` is that of the window. The false
+    alarm rate holds for each result, not for all results of a stream together.
 
     Examples
     --------
@@ -106,7 +107,7 @@ class Stream:
 
     def __init__(self, model: "refold.Model", window: int | None = None, every: int = 1) -> None:
         self._model = model
-        self._window = None if window is None else check_whole("window", window)
+        self._window = model.window if window is None else check_whole("window", window)
         self._every = check_whole("every", every)
         self.reset()
 

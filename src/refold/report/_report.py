@@ -35,7 +35,7 @@ from refold.report._page import (
     check_packages,
     write_page,
 )
-from refold.sequences import Sequences, as_sequences
+from refold.sequences import Sequences, Windows, as_sequences, whole_windows
 
 MAX_SEQUENCES = 2000
 MAX_VALUES = 1 << 24  # padded values of the sample, unless MIN_SEQUENCES have more
@@ -126,12 +126,14 @@ def section(
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
     model = model_of(model)
-    source, train = _opened(sequences, model), None if train is None else _opened(train, model)
+    windows = _opened(sequences, model)
+    source, train = windows.sequences, None if train is None else _opened(train, model).sequences
     max_sequences = check_whole("max_sequences", max_sequences)
     seed = check_whole("seed", seed, 0)
     check_some(int(source.lengths.sum()), "sequence with a step", "to report on")
     label_order = tuple(category_order(labels))
-    labels = None if labels is None else _check_labels(labels, len(source))
+    if labels is not None:
+        labels = _check_labels(labels, len(windows.lengths))[windows.series]
     train = None if train is None else _training_sample(model, train, seed)
     rows = _sample_rows(source.lengths, model.schema.output_width, max_sequences, seed)
     status = Console(stderr=True).status("report")  # silent until it is entered
@@ -171,8 +173,12 @@ def section(
     return Section(title, text, _facts(material, result), cards, result)
 
 
-def _opened(data: SequencesLike, model: Model) -> Sequences:
-    return data if isinstance(data, Sequences) else as_sequences(data, schema=model.schema)
+def _opened(data: SequencesLike, model: Model) -> Windows:
+    """Open sequences, each as one window if the model does not cut them."""
+    if model.window is not None:
+        return model.windows(data)
+    is_open = isinstance(data, Sequences)
+    return whole_windows(data if is_open else as_sequences(data, schema=model.schema))
 
 
 def _facts(material: ReportData, result: Result) -> list[tuple[str, str]]:
@@ -189,7 +195,8 @@ def _facts(material: ReportData, result: Result) -> list[tuple[str, str]]:
     if decoded.any() and lengths.min() < lengths.max():
         right = float((material.methods["Refold"].lengths == lengths)[decoded].mean())
         facts.append((f"{int(1000 * right) / 10:g} %", "lengths decoded correctly"))
-    facts.append((f"{len(material.lengths):,}", "sequences"))
+    noun = "sequences" if material.model.window is None else "windows"
+    facts.append((f"{len(material.lengths):,}", noun))
     if result.seconds is not None:
         facts.append((f"{result.seconds:.0f} s", "training"))
     return facts

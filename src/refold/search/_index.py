@@ -160,7 +160,9 @@ class Index:
         ids : sequence of int or str, optional
             Ids of the rows; by default those of the sequences, or numbers from 0.
         metadata : mapping of str to sequence, or table, optional
-            Columns with one value per row. Later rows must have the same columns.
+            Columns with one value per row. Later rows must have the same columns. The rows of a
+            model with a ``window`` are windows, of which ``model.windows(X).to_table("series")``
+            has the series and the steps.
         distance : {"features", "code"}, default="features"
             What distances are measured on: features of the sequences, with as many dimensions as a
             code, or the code.
@@ -369,6 +371,8 @@ def draw(
     schema = model.schema
     if X is None:
         X, query = model.decode(hits.query_codes[[query]]), 0
+    else:
+        X = model.windows(X).sequences
     queries = as_sequences(X, schema=schema)[np.full(len(titles), query)]
     decoded = model.decode(hits.codes[begin : begin + len(titles)])
     drawn = Sequences.from_list(decoded, schema=schema)

@@ -91,10 +91,9 @@ def key_columns(sequences: Sequences) -> dict[str, str]:
 def _one_step(source: Sequences) -> str | None:
     if len(source) < 2 or source.lengths.max() != 1:
         return None
-    windows = spelled("refold.sequences.windows([x], 100)", "--window 100")
     return (
         f"All {len(source)} sequences have at most one step. If they are the steps of one series "
-        f"x, pass [x], or windows of it, {windows}. "
+        f"x, pass [x], or add {argument(window=100)}. "
         f"If they are rows of a table, name the column of sequence ids with {argument('id=')}, "
         f"or pass {argument(layout='wide')} if a row is a whole sequence."
     )

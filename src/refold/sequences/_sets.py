@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow as pa
 from refold._support.arrays import offsets_from_lengths
 from refold._support.rules import Rule, check, check_some, check_whole, number, whole
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences._parts import ColumnTypes, Places
+from refold.sequences._parts import ColumnTypes
 from refold.sequences._schema import Schema, union_of
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
@@ -245,24 +245,42 @@ class Windows(NamedTuple):
     Attributes
     ----------
     sequences : Sequences of shape (n_windows,)
-        The windows, series by series. A window of series ``a`` has an id like ``a[0:100]``.
+        The windows, series by series. A window of series ``a`` has an id like ``a[0:100]``, and a
+        series that is one window keeps its id.
     series : array of int of shape (n_windows,)
         Index of the series of each window.
     starts : array of int of shape (n_windows,)
         First step of each window in its series.
     lengths : array of int of shape (n_series,)
         Number of steps of each series.
+    ids : array of shape (n_series,)
+        Id of each series.
     """
 
     sequences: Sequences
     series: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
+    ids: np.ndarray
 
     @property
-    def overlap(self) -> bool:
-        """Whether windows overlap."""
-        return len(self.sequences.values) > self.lengths.sum()
+    def ends(self) -> np.ndarray:
+        """Step after the last one of each window in its series, array of int (n_windows,)."""
+        return self.starts + self.sequences.lengths
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Return some of the windows, by their indices."""
+        parts = self.sequences[rows], self.series[rows], self.starts[rows]
+        return type(self)(*parts, self.lengths, self.ids)
+
+    def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
+        """Return one row per window: id of its series, first step, and the step after the last.
+
+        The columns are ``id``, under the name that you give, ``start`` and ``end``.
+        """
+        # times of the steps belong here, too
+        ids = pa.array(self.ids[self.series].tolist())
+        return pa.table({id: ids, "start": pa.array(self.starts), "end": pa.array(self.ends)})
 
     def merge(self, values: Any) -> list[np.ndarray]:
         """Merge per-step values of windows into series, averaging where windows overlap.
@@ -278,64 +296,114 @@ class Windows(NamedTuple):
         >>> cut.merge([[0.0, 0.0, 6.0], [0.0, 2.0, 4.0]])[0].tolist()
         [0.0, 0.0, 4.0, 4.0]
         """
-        num_windows = len(self.starts)
-        length = len(self.sequences.values) // max(1, num_windows)
         rows = [np.asarray(row, float).reshape(-1) for row in values]
-        if len(rows) != num_windows or any(len(row) != length for row in rows):
-            counts = sorted({len(row) for row in rows})
+        counts, expected = [len(row) for row in rows], self.sequences.lengths
+        if not np.array_equal(counts, expected):
             raise DataError(
-                f"Expected {length} numbers for each of {num_windows} windows. Got {len(rows)} "
-                f"windows of {', '.join(map(str, counts)) or 'no'} numbers."
+                f"Expected one number for each step of {len(expected)} windows, "
+                f"{int(expected.sum())} in all. Got {sum(counts)} for {len(rows)} windows."
             )
-        flat = np.concatenate([*rows, []])
+        merged = self._means(np.concatenate([*rows, []])[:, None])[:, 0]
+        return np.split(merged, offsets_from_lengths(self.lengths)[1:-1])[: len(self.lengths)]
+
+    def join(self, sequences: Sequences) -> Sequences:
+        """Join sequences that have the steps of the windows to series, (n_series,).
+
+        Numbers are averaged where windows overlap. Other values are those of the window with the
+        step nearest to its middle.
+        """
+        row, step = positions(sequences)
+        # twice the distance from the middle, an integer
+        distance = np.abs(2 * step + 1 - sequences.lengths[row])
+        order = np.lexsort((distance, self._steps))
+        _, firsts = np.unique(self._steps[order], return_index=True)
+        values, means = sequences.values[order[firsts]], self._means(sequences.values)
+        for i, column in enumerate(sequences.schema.columns):
+            if column.column_type.is_number:
+                values[:, i] = column.column_type.clean(means[:, i])
         offsets = offsets_from_lengths(self.lengths)
-        first = offsets[:-1][self.series] + self.starts
-        steps = (first[:, None] + np.arange(length)).reshape(-1)
-        sums = np.bincount(steps, flat, minlength=offsets[-1])
-        counts = np.bincount(steps, minlength=offsets[-1])
-        return np.split(sums / np.maximum(counts, 1), offsets[1:-1])[: len(self.lengths)]
+        return Sequences.trusted(values, offsets, self.ids, sequences.schema)
+
+    @property
+    def _steps(self) -> np.ndarray:
+        """Row, among the steps of all series, of each step of the windows, (n_window_steps,)."""
+        row, step = positions(self.sequences)
+        offsets = offsets_from_lengths(self.lengths)
+        return (offsets[:-1][self.series] + self.starts)[row] + step
+
+    def _means(self, values: np.ndarray) -> np.ndarray:
+        """Average values (n_window_steps, n_columns) of the steps of the series, of all."""
+        steps, count = self._steps, int(self.lengths.sum())
+        counts = np.maximum(np.bincount(steps, minlength=count), 1)
+        sums = [np.bincount(steps, column, minlength=count) for column in values.T]
+        return np.stack(sums, axis=1) / counts[:, None]
 
 
-def windows(series: Any, length: int, stride: int | None = None) -> Windows:
-    """Cut series into windows of one length at a fixed stride.
+def windows(series: Any, length: int, step: int | None = None) -> Windows:
+    """Cut series into windows of one length, at a fixed step.
 
-    The windows cover every step: the last window of a series is shifted to end with the series.
+    The windows cover every step: the last window of a series is shifted to end with the series. A
+    shorter series is one window of its own length, so that windows of windows are the same windows.
 
     Parameters
     ----------
     series : Sequences, list of arrays of shape (length, features), array or table
         Anything that `as_sequences` takes.
     length : int
-        Number of steps per window, at most as many as the shortest series has.
-    stride : int, optional
+        Number of steps per window.
+    step : int, optional
         Steps between the starts of consecutive windows, at most ``length``; by default a quarter
         of it.
 
     Examples
     --------
-    >>> cut = windows([[0.0] * 10, [1.0] * 5], 4, 4)
-    >>> cut.sequences.ids.tolist()
-    ['0[0:4]', '0[4:8]', '0[6:10]', '1[0:4]', '1[1:5]']
+    >>> cut = windows([[0.0] * 10, [1.0] * 3], 4, 4)
+    >>> cut.sequences.ids.tolist(), cut.starts.tolist()
+    (['0[0:4]', '0[4:8]', '0[6:10]', '1'], [0, 4, 6, 0])
     """
     sequences = as_sequences(series)
     length = check_whole("length", length)
-    stride = max(1, length // 4) if stride is None else stride
-    check("stride", stride, whole(1, length))
+    step = default_step(length) if step is None else step
+    check("step", step, whole(1, length))
     lengths = sequences.lengths
-    short = np.flatnonzero(lengths < length)
-    if len(short):
-        raise DataError(
-            f"{Places(sequences.offsets, sequences.ids).sequence(int(short[0]))} has "
-            f"{lengths[short[0]]} steps, fewer than the {length} of a window. Use shorter windows, "
-            "or leave the series out."
-        )
-    by_series = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
-    series_of = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])
+    if lengths.max(initial=0) <= length:
+        return whole_windows(sequences)
+    places = window_places(lengths, length, step)
+    cut = sequences.pieces(places.series, places.starts, places.lengths)
+    is_whole = (places.lengths == lengths[places.series]).tolist()
+    ends = (places.starts + places.lengths).tolist()
+    spans = zip(cut.ids.tolist(), places.starts.tolist(), ends, is_whole, strict=True)
+    ids = [name if whole else f"{name}[{start}:{end}]" for name, start, end, whole in spans]
+    cut = cut.with_ids(np.array(ids, dtype=str))
+    return Windows(cut, places.series, places.starts, lengths, sequences.ids)
+
+
+def default_step(window: int) -> int:
+    """Return the steps between the starts of windows of a length."""
+    return max(1, window // 4)
+
+
+def whole_windows(sequences: Sequences) -> Windows:
+    """Return sequences that are not cut, each as one window."""
+    every = np.arange(len(sequences))
+    return Windows(sequences, every, np.zeros_like(every), sequences.lengths, sequences.ids)
+
+
+class WindowPlaces(NamedTuple):
+    """Where windows are in their series, each array of int of shape (n_windows,)."""
+
+    series: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
+def window_places(lengths: np.ndarray, length: int, step: int) -> WindowPlaces:
+    """Place windows of a length in series with these lengths (n_series,)."""
+    lasts = np.maximum(lengths - length, 0).tolist()
+    by_series = [np.append(np.arange(0, last, step), last) for last in lasts]
+    series = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])
     starts = np.concatenate([*by_series, np.arange(0)]).astype(np.int64)
-    names = sequences.ids[series_of]
-    ids = [f"{name}[{at}:{at + length}]" for name, at in zip(names, starts, strict=True)]
-    cut = sequences.pieces(series_of, starts, np.full_like(starts, length))
-    return Windows(cut.with_ids(np.array(ids, dtype=str)), series_of, starts, lengths)
+    return WindowPlaces(series, starts, np.minimum(lengths, length)[series])
 
 
 def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:

@@ -187,6 +187,16 @@ class ServedModel:
         offsets = offsets.astype(np.int64)
         return Sequences.trusted(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
 
+    def check(self, sequences: Sequences) -> None:
+        """Refuse sequences that the model cannot read."""
+        self.fitted.scaler.check(sequences)
+        window, longest = self.fitted.window, int(sequences.lengths.max(initial=0))
+        if window is not None and longest > window:
+            raise invalid(
+                f"A sequence has {longest} steps, and this model reads windows of {window}. Cut it "
+                "into windows."
+            )
+
     def describe(self) -> dict[str, Any]:
         """Return what a client needs to know, and no training data."""
         fitted = self.fitted
@@ -204,6 +214,7 @@ class ServedModel:
             "latent_dim": fitted.specification.latent_dim,
             "latent_steps": fitted.latent_steps,
             "longest_training_sequence": fitted.max_steps,
+            "window": fitted.window,
             "forecast_steps": fitted.specification.forecast_steps,
             "calibration_sequences": fitted.num_calibrated,
             "index_rows": None if self.index is None else len(self.index),

@@ -13,9 +13,9 @@ from refold._support.output import log, warn
 from refold.arguments import Arguments
 from refold.errors import ParameterError, argument
 from refold.evaluation import Fidelity
-from refold.sequences import Sequences
+from refold.sequences import Windows
 from refold.training._held_out_error import HeldOut
-from refold.training._shards import Source
+from refold.training._shards import Source, sampled_rows
 from refold.training._specify import check_columns
 from refold.training._split import Split
 from refold.training.loop._checkpoint import SavedTraining
@@ -28,13 +28,13 @@ _MAX_TRIAL_VALUES = 4_000_000
 _SHARE_OF_TIME = 0.1
 
 
-def choose_size(sequences: Sequences, saved: SavedTraining, fit: Callable[..., Any]) -> Arguments:
+def choose_size(windows: Windows, saved: SavedTraining, fit: Callable[..., Any]) -> Arguments:
     """Return the arguments of a fit with the smallest code that explains the requested share."""
     # The choice counts against the time budget, and a checkpoint keeps it.
     arguments, known = saved.arguments, saved.identity
     if not known.get("found"):
         began = time.perf_counter()
-        size = smallest_size(sequences, arguments, fit, seed=saved.seed)
+        size = smallest_size(windows, arguments, fit, seed=saved.seed)
         known["found"] = {"latent_dim": size, "seconds": time.perf_counter() - began}
     size, budget = known["found"]["latent_dim"], arguments.time_budget
     if budget is not None:
@@ -51,14 +51,15 @@ def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
 
 
 def smallest_size(
-    sequences: Sequences, arguments: Arguments, fit: Callable[..., Any], *, seed: int
+    windows: Windows, arguments: Arguments, fit: Callable[..., Any], *, seed: int
 ) -> int:
     """Find the smallest code in `SIZES` that explains a share of the held-out variance."""
     # The explained variance is 1 - NMSE. Binary and categorical columns must reach the same share
     # with their accuracy, the share of held-out steps whose tokens are reconstructed. If no size
     # explains enough, the largest sensible one is taken.
     share, budget = float(arguments.latent_dim), arguments.time_budget
-    trials = Trials(sequences, arguments, fit, seed=seed, most=SIZES[-1])
+    trials = Trials(windows, arguments, fit, seed=seed, most=SIZES[-1])
+    sequences = windows.sequences
     sizes = SIZES[: bisect_left(SIZES, trials.held_out.most_components) + 1]
     numeric = sequences.schema.numeric
     measures = {"variance": numeric.any(), "tokens": not numeric.all()}
@@ -101,7 +102,7 @@ class Trials:
 
     def __init__(
         self,
-        sequences: Sequences,
+        windows: Windows,
         arguments: Arguments,
         fit: Callable[..., Any],
         *,
@@ -113,6 +114,7 @@ class Trials:
                 "Sizes are compared by their errors on held-out data, and "
                 f"{argument(validation_fraction=0)} holds nothing out. Give a share above 0."
             )
+        sequences = windows.sequences
         check_columns(sequences)
         source = Source(sequences)
         if not source.in_memory:
@@ -121,12 +123,14 @@ class Trials:
                 arguments = replace(arguments, latent_steps=0)
             num_values = max(1, sequences.values.size)
             count = max(100, int(_MAX_TRIAL_VALUES * len(sequences) / num_values))
-            source = Source(source.sample(np.arange(len(sequences)), count, seed))
-        self._sequences, self._arguments, self._seed = source.sequences, arguments, seed
+            windows = windows.take(sampled_rows(np.arange(len(sequences)), count, seed))
+            source = Source(windows.sequences)
+        self._windows, self._arguments, self._seed = windows, arguments, seed
         self._fit, self.num_sequences = fit, len(source.sequences)
         # PCA has no statistics of each sequence here, whatever the scale of the fits
         unscaled = replace(arguments, scale=None)
-        self.held_out = HeldOut(Split(source, None, unscaled, seed=seed, further=None), most)
+        split = Split(source, None, unscaled, seed=seed, further=None, windows=windows)
+        self.held_out = HeldOut(split, most)
 
     def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
         """Fit with codes of a size and measure the error on held-out sequences."""
@@ -140,7 +144,7 @@ class Trials:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
-            model, outcome = self._fit(self._sequences, arguments, trial_seed=self._seed)
+            model, outcome = self._fit(self._windows, arguments, trial_seed=self._seed)
         if model is None or outcome.interrupted:
             raise KeyboardInterrupt
         steps = model.latent_steps

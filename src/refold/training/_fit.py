@@ -16,7 +16,7 @@ from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ParameterError, argument
 from refold.model import History, Model
 from refold.network.keras.build import inference_with
-from refold.sequences import check_missing
+from refold.sequences import Windows, check_missing, default_step
 from refold.training._choose_latent_dim import choose_size
 from refold.training._forecasts import fit_forecasts
 from refold.training._held_out_error import HeldOut, choose, report
@@ -56,11 +56,13 @@ def fit(
     check_arguments(arguments, further, checkpoint, resume=resume)
     divided = X if isinstance(X, Divided) else None
     data: Any = X if divided is None else divided.sequences
-    sequences = open_training(data, arguments.missing_values, further)
-    check_some(len(sequences), "sequence", "to fit on")
+    # the windows of a trial are cut already; without windows, each sequence is one
+    windows = X if isinstance(X, Windows) else open_training(data, arguments, further)
+    check_some(len(windows.sequences), "sequence", "to fit on")
 
     # Split: set calibration sequences aside. No weights, sizes or settings depend on them.
-    sequences, calibration = set_aside(sequences, arguments.calibration_fraction, further)
+    windows, calibration = set_aside(windows, arguments.calibration_fraction, further)
+    sequences = windows.sequences
     if further is None:
         check_columns(sequences)
     keep_compiled()
@@ -74,10 +76,12 @@ def fit(
         # Choose the size: if a share of the variance is asked for, the smallest code that explains
         # it on held-out sequences, measured by trials. A checkpoint remembers the choice.
         if further is None and arguments.asks_for_share:
-            arguments = choose_size(sequences, saved, fit)
+            arguments = choose_size(windows, saved, fit)
         # Some of the other sequences are held out for validation. Their error is compared with that
         # of PCA of the size of the code.
-        split = Split(source, calibration, arguments, seed=saved.seed, further=further)
+        split = Split(
+            source, calibration, arguments, seed=saved.seed, further=further, windows=windows
+        )
         size = int(arguments.latent_dim) if further is None else further.specification.latent_dim
         held_out = HeldOut(split, size)
 
@@ -133,6 +137,8 @@ def fit(
         History(outcome.history, outcome.initial_loss, keeps_initial=choice.initial),
         latent_steps=choice.latent_steps,
         default_latent_steps=choice.default_latent_steps,
+        window=arguments.window,
+        step=arguments.step or (arguments.window and default_step(arguments.window)),
     )
     if trial_seed is None:
         model = measured_model(model, network, split, outcome, verbose=verbose)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refold._support.output import describe_epochs, log
-from refold.errors import argument, spelled
+from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.model import Model, continued, split_last
 from refold.network.keras.build import Network, inference_with
@@ -29,9 +29,10 @@ _MAX_SEQUENCES = 1000
 _MAX_PCA_VALUES, _MIN_PCA_SEQUENCES = 1 << 23, 16
 # Latent optimization must lower the held-out error at least by this factor.
 _MAX_RATIO = 0.995
-# Number of training sequences below which they are few, number of steps that suits windows, and
-# error below which little is left to gain.
-_FEW_SEQUENCES, _WINDOW, _SMALL_ERROR = 500, 100, 0.01
+# Number of training sequences below which they are few, and error below which little is left to
+# gain. Median length and NMSE above which windows are suggested, and how long these are.
+_FEW_SEQUENCES, _SMALL_ERROR = 500, 0.01
+_LONG, _LARGE_NMSE, _WINDOW = 500, 0.5, 128
 # Share of the epochs after which an epoch is one of the last, and factor for a longer training.
 _LATE, _LONGER = 0.95, 4
 # Share of lengths that are wrong by more than a tenth, worth a word, and number of reasons in a
@@ -272,6 +273,12 @@ def report(
         log(f"No better than PCA: {'; '.join(reasons[:_MAX_REASONS])}.")
     elif longer is not None and late and error > _SMALL_ERROR:
         log(f"{longer[0].upper()}{longer[1:]}.")
+    median = float(np.median(split.lengths))
+    if split.window is None and median > _LONG and (ours.nmse or 0.0) > _LARGE_NMSE:
+        log(
+            f"The median sequence has {median:g} steps, much of which is lost. A code for each "
+            f"window loses less: {argument(window=_WINDOW)}."
+        )
     for line in ahead:
         log(line)
 
@@ -323,8 +330,8 @@ def _reasons(
             f"dimensions and reconstruct little, so fit with {argument(rocket_dim=0)}"
         )
     if num_training < max(_FEW_SEQUENCES, num_values):
-        windows = spelled(f"refold.sequences.windows(x, {_WINDOW})", f"--window {_WINDOW}")
-        remedy = f", or cut them into windows, {windows}" if num_steps > 2 * _WINDOW else ""
+        is_long = split.window is None and num_steps > 2 * _WINDOW
+        remedy = f", or fit on windows of them with {argument(window=_WINDOW)}" if is_long else ""
         reasons.append(
             f"{_count(num_training, 'sequence')} of {_count(num_values, 'value')} are few to learn "
             f"from, so collect more{remedy}"

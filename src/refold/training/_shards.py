@@ -133,9 +133,7 @@ class Source:
 
     def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
         """Return a random sample of at most `most` of the given sequences."""
-        if len(rows) > most:
-            rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
-        return self.sequences[rows]
+        return self.sequences[sampled_rows(rows, most, seed)]
 
     def batches(self, batch_size: int, num_steps: int | None) -> Batches:
         """Return the division into batches, of which each part has its share."""
@@ -180,6 +178,13 @@ class Source:
         none = np.zeros(0, np.int64)  # a part may have fewer blocks than others
         bounds = self.offsets.tolist()
         return np.concatenate([none, *(np.arange(bounds[i], bounds[i + 1]) for i in blocks)])
+
+
+def sampled_rows(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Return a random sample of at most `most` of the given rows, in ascending order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
 
 
 class Shard(NamedTuple):

@@ -17,33 +17,42 @@ from refold.model import (
     Model,
     SequencesLike,
     check_untrained,
+    cut,
     open_source,
 )
 from refold.sequences import (
     Batches,
     Scaler,
     Sequences,
+    Windows,
     check_single,
     data_warnings,
     fingerprints,
     key_columns,
     mapped_blocks,
     mark_missing,
+    whole_windows,
 )
 from refold.training._shards import Loader, Shard, Source, SplitData, num_observed, to_device
 
 # Cap on held-out values of mapped data, because they are in memory.
 _MAX_HELD_OUT = 4_000_000
+# Number of series from which on whole ones are held out, not a part of each.
+_MIN_SERIES = 10
 # Sample of training sequences for the reference statistics: cap on sequences, cap on their values,
 # and minimum number of sequences.
 _MAX_REFERENCE, _MAX_REFERENCE_VALUES, _MIN_REFERENCE = 1024, 1 << 21, 64
 
 
-def open_training(X: SequencesLike, missing_values: Any, further: Model | None = None) -> Sequences:
-    """Open training data, with the columns of a model to train further; warn if it looks wrong."""
+def open_training(X: SequencesLike, arguments: Arguments, further: Model | None = None) -> Windows:
+    """Open training data, with the columns of a model to train further; warn if it looks wrong.
+
+    Without windows, each sequence is one.
+    """
+    missing_values = arguments.missing_values
     if further is not None:
         missing_values = list(further.schema.missing) or None
-    source = open_source(X)
+    source = open_source(X, as_series=arguments.window is not None)
 
     def changed(change: Callable[[Sequences], Sequences]) -> Sequences:
         return mapped_blocks(source, change) if source.is_mapped else change(source)
@@ -55,7 +64,7 @@ def open_training(X: SequencesLike, missing_values: Any, further: Model | None =
         warn(message)
     if further is not None and source.schema != further.schema:
         source = changed(lambda block: block.align(further.schema))
-    return source
+    return cut(source, arguments.window, arguments.step)
 
 
 def _key_warning(X: object, source: Any) -> list[str]:
@@ -83,14 +92,19 @@ class Split:
         *,
         seed: int,
         further: Model | None,
+        windows: Windows | None = None,  # those of the source; by default each sequence is one
     ) -> None:
         self.source, self.calibration = source, calibration
+        self.window = arguments.window
         self.schema, self.lengths = source.sequences.schema, source.sequences.lengths
         fraction = arguments.validation_fraction
         if not source.in_memory:  # held-out sequences have to fit in memory
             fraction = min(fraction, _MAX_HELD_OUT / max(1, source.sequences.values.size))
         # rows that the first phase trains on and holds out; a refit trains on all
-        rows, self.held_out = validation_split(self.lengths, fraction, seed=seed)
+        windows = windows or whole_windows(source.sequences)
+        rows, self.held_out = split_windows(
+            windows, fraction, lambda lengths: validation_split(lengths, fraction, seed=seed)
+        )
         self.rows = {"validated": rows, "refit": np.arange(len(self.lengths))}
         self.seed, self.further = seed, further  # the scalers of a model do not change
         self._mode = arguments.scale
@@ -185,23 +199,55 @@ class Split:
 
 
 def set_aside(
-    source: Sequences, fraction: float, further: Model | None = None
-) -> tuple[Sequences, Sequences | None]:
+    windows: Windows, fraction: float, further: Model | None = None
+) -> tuple[Windows, Sequences | None]:
     """Split off a random share for calibration, which `further` must not have been trained on."""
     if not fraction:
-        return source, None
-    if source.is_mapped:
+        return windows, None
+    if windows.sequences.is_mapped:
         raise ParameterError(
             "calibration_fraction needs sequences in memory, and these are larger. "
             f"Keep some out, and {spelled('give them to calibrate()', 'give --normal DATA')}."
         )
-    count = _count_of_share(len(source), calibration_fraction=fraction)
-    # a fixed seed, so that a resumed training has the same data
-    order = np.random.default_rng(0xCA11).permutation(len(source))
-    calibration = source[np.sort(order[:count])]
+
+    def split(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count = _count_of_share(len(lengths), calibration_fraction=fraction)
+        # a fixed seed, so that a resumed training has the same data
+        order = np.random.default_rng(0xCA11).permutation(len(lengths))
+        return np.sort(order[count:]), np.sort(order[:count])
+
+    others, rows = split_windows(windows, fraction, split)
+    calibration = windows.sequences[rows]
     if further is not None:
         check_untrained(calibration, further.fingerprints.trained)
-    return source[np.sort(order[count:])], calibration
+    return windows.take(others), calibration
+
+
+def split_windows(
+    windows: Windows,
+    fraction: float,
+    # splits series with these lengths (n,) into those to train on and those to hold out
+    split: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split windows into those to train on and those to hold out, which share no step.
+
+    Whole series are held out if they are many, and otherwise the last steps of each series that is
+    long enough. Windows on the boundary are in neither part.
+    """
+    series, of = np.unique(windows.series, return_inverse=True)
+    ends = np.zeros(len(series), np.int64)
+    np.maximum.at(ends, of, windows.ends)
+    widths = np.zeros_like(ends)
+    np.maximum.at(widths, of, windows.sequences.lengths)
+    is_long = (ends >= 2 * widths) & (ends > 0)
+    if not fraction or len(series) >= _MIN_SERIES or not is_long.any():
+        parts = split(ends)
+        rows, held_out = (np.flatnonzero(np.isin(of, part)) for part in parts)
+        return rows, held_out
+    bounds = np.minimum(ends - widths, np.floor(ends * (1 - fraction)).astype(np.int64))
+    bounds = np.where(is_long, bounds, ends)[of]  # the others are trained on
+    held_out = is_long[of] & (windows.starts >= bounds)
+    return np.flatnonzero(windows.ends <= bounds), np.flatnonzero(held_out)
 
 
 def validation_split(

@@ -1,0 +1,143 @@
+"""Models of windows: every method takes series of any length."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import refold
+from refold.errors import ParameterError
+from refold.sequences import Sequences, windows, write
+from refold.training._split import set_aside, split_windows, validation_split
+from small_data import mapped, untrained
+
+TIME = np.arange(700)
+CLEAN = np.stack([np.sin(TIME / 5), np.cos(TIME / 5)], axis=1)
+SENSOR, OTHER = (CLEAN + 0.1 * np.random.default_rng(i).normal(size=CLEAN.shape) for i in range(2))
+
+
+@pytest.fixture(scope="module")
+def ae():
+    """Return a model of one series, the last part of which calibrates it."""
+    options = {"latent_dim": 4, "forecast_steps": 3, "calibration_fraction": 0.3}
+    return untrained(SENSOR, window=20, step=10, **options)
+
+
+@pytest.fixture(scope="module")
+def two():
+    """Return two series, one shorter than a window."""
+    return Sequences.from_list([OTHER[:95], OTHER[:12]], ids=["a", "b"])
+
+
+def test_codes_errors_and_scores_are_those_of_windows(ae, two):
+    cut = windows(two, 20, 10)
+    assert np.array_equal(ae.encode(two), ae.encode(cut.sequences))
+    assert ae.encode(two).shape == (10, 4)
+    assert ae.errors(two).shape == ae.anomaly_scores(two).shape == (10,)
+    ids = np.concatenate([ids for _, ids in ae.encode_blocks(two)]).tolist()
+    assert ids == cut.sequences.ids.tolist() == [*ids[:9], "b"]
+    assert ids[1] == "a[10:30]"
+
+
+def test_detections_are_merged_to_the_steps_of_each_series(ae):
+    strange = OTHER[600:].copy()
+    strange[50:55] = 3.0
+    detection = ae.detect(strange, alpha=0.2)
+    [scores], [p_values] = detection.series_scores, detection.series_p_values
+    assert scores.shape == p_values.shape == (100,)
+    assert 50 <= scores.argmax() < 55
+    assert p_values.max() == 1.0
+    row = detection.to_table().to_pylist()[int(detection.scores.argmax())]
+    assert row["start"] <= 50 < row["end"]
+    assert row["step"] is None or row["start"] <= row["step"] < row["end"]
+
+
+def test_series_are_reconstructed_and_forecast_whole(ae, two):
+    back = ae.reconstruct(two)
+    assert [len(series) for series in back] == [95, 12]
+    errors = (np.concatenate(back) - two.values) ** 2
+    assert 0.8 < ae.score(two) == pytest.approx(1 - errors.mean() / SENSOR.var(), abs=0.1)
+    assert np.array_equal(back[0], ae.reconstruct(two, codes=ae.encode(two))[0])
+    ahead = ae.forecast(two)
+    assert ahead.ids.tolist() == ["a", "b"]
+    assert np.array_equal(ahead.values[0], ae.forecast([OTHER[78:95]]).values[0])
+    assert ae.forecast_errors(two).num_sequences == 10
+
+
+def test_a_series_has_one_pooled_vector(ae, two):
+    pooled = ae.pooled(two)
+    codes = ae.encode(two)
+    vectors = np.concatenate([codes, ae.features(codes)], axis=1)
+    assert np.allclose(pooled[0], [*vectors[:9].mean(0), *vectors[:9].std(0)], atol=1e-4)
+    assert np.array_equal(pooled[1:], ae.pooled(two[[1]]))
+    assert not pooled[1, vectors.shape[1] :].any()
+    with pytest.raises(ParameterError, match=r"needs a model of windows. Fit one with window=100"):
+        untrained([SENSOR[:20]] * 10).pooled(two)
+
+
+def test_data_without_ids_are_one_series(ae, tmp_path):
+    codes = ae.encode([SENSOR])
+    frame = pd.DataFrame(SENSOR, columns=["x0", "x1"])
+    frame.to_csv(tmp_path / "sensor.csv", index=False)
+    frame.to_parquet(tmp_path / "sensor.parquet")
+    np.save(tmp_path / "sensor.npy", SENSOR)
+    for data in (SENSOR, frame, dict(frame), *tmp_path.iterdir()):
+        assert np.allclose(ae.encode(data), codes, atol=1e-5)
+    frame["id"] = np.repeat(["a", "b"], 350)
+    assert ae.windows(frame).ids.tolist() == ["a", "b"]
+    ae = untrained(np.sin(TIME / 5), window=20)
+    assert ae.score(TIME[:50] / 50) < 1
+    assert ae.transform([np.sin(TIME / 5)]).shape == (137, 3)
+
+
+def test_windows_are_saved_and_part_of_the_hash(ae, tmp_path):
+    ae.save(tmp_path / "model.refold")
+    model = refold.load(tmp_path / "model.refold")
+    assert (model.window, model.step, model.hash) == (20, 10, ae.model_.hash)
+    assert "windows of 20 steps" in repr(model)
+    assert np.array_equal(model.encode(SENSOR), ae.encode(SENSOR))
+    assert refold.SequenceAutoencoder.load(tmp_path / "model.refold").window == 20
+    stream = model.stream()
+    assert stream.push(SENSOR[:50]).length == 20
+    assert np.array_equal(stream.push(SENSOR[50]).code, model.encode(SENSOR[31:51])[0])
+    with pytest.raises(ParameterError, match="window=30 cannot change in further training"):
+        refold.SequenceAutoencoder.load(tmp_path / "model.refold").set_params(
+            window=30, warm_start=True
+        ).fit(SENSOR)
+
+
+def test_windows_of_data_larger_than_memory_are_the_same(ae, tmp_path):
+    series = Sequences.from_list([SENSOR[i : i + 100] for i in range(0, 600, 100)])
+    write(series, tmp_path / "series.parquet")
+    blocks = ae.encode_blocks(mapped(tmp_path / "series.parquet", 1000))
+    codes, ids = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    assert np.array_equal(codes, ae.encode(series))
+    assert ids.tolist() == ae.windows(series).sequences.ids.tolist()
+
+
+@pytest.mark.parametrize("lengths", [[200], [200, 30, 90], [60, 90] * 6])
+def test_windows_that_are_held_out_share_no_step_with_the_others(lengths):
+    cut = windows([np.arange(float(length)) + 1000 * i for i, length in enumerate(lengths)], 20, 5)
+    split = {"fraction": 0.2, "split": lambda n: validation_split(n, 0.2, seed=0)}
+    training, validation = split_windows(cut, **split)
+    others, calibration = set_aside(cut, 0.2)
+    parts = [cut.sequences[training], cut.sequences[validation], others.sequences, calibration]
+    steps = [{*part.values[:, 0]} for part in parts]
+    assert all(steps)
+    assert not steps[0] & steps[1]
+    assert not steps[2] & steps[3]
+    trained, validated = split_windows(others, **split)
+    assert len(trained) > len(validated) > 0
+    held_series = {*cut.series[validation]}
+    if len(lengths) >= 10:  # whole series
+        assert not held_series & {*cut.series[training]}
+    else:  # the ends of those that are long enough
+        assert held_series == {i for i, length in enumerate(lengths) if length >= 40}
+
+
+def test_calibration_windows_are_held_back(ae):
+    held_back = ae.held_back(SENSOR)
+    starts = ae.windows(SENSOR).starts
+    assert starts[held_back].min() >= 0.6 * len(SENSOR)
+    assert ae.model_.num_calibrated == (starts >= 490).sum()
+    with pytest.warns(UserWarning, match="the model was trained on"):
+        ae.detect(SENSOR[:100], alpha=0.2)
