@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import refold
-from refold import SequenceAutoencoder
+from refold import SequenceAutoencoder, SequenceFeatures
 from refold.sequences import as_sequences
 from small_data import untrained, without_epochs
 
@@ -35,9 +37,12 @@ EXPECTED = {
 }
 
 
+SMALLEST = SequenceAutoencoder(**TINY | {"latent_dim": 2, "units": 4}, refit=False)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # warnings about the data of the checks
 @parametrize_with_checks(
-    [SequenceAutoencoder(**TINY | {"latent_dim": 2, "units": 4}, refit=False)],
+    [SMALLEST, SequenceFeatures(SMALLEST)],
     expected_failed_checks=lambda _: EXPECTED,
 )
 def test_check(monkeypatch, estimator, check):
@@ -128,3 +133,23 @@ def test_pipeline_and_grid_search(sines):
     search.fit(sines, labels)
     assert search.predict(sines).shape == (30,)
     assert "latent_dim" in search._repr_html_()
+
+
+@pytest.mark.usefixtures("no_epochs")
+def test_features_are_fitted_with_the_pipeline(fitted, sines):
+    labels = np.arange(30) % 2
+    with pytest.raises(refold.errors.NotFittedError, match="SequenceFeatures is not fitted yet"):
+        SequenceFeatures().transform(sines)
+    with pytest.raises(refold.errors.ParameterError, match="autoencoder must be a Sequence"):
+        SequenceFeatures(16).fit(sines)
+    pipeline = make_pipeline(SequenceFeatures(SequenceAutoencoder(**TINY)), RidgeClassifier())
+    name = "sequencefeatures__autoencoder__latent_dim"
+    search = GridSearchCV(pipeline, {name: [2, 4]}, cv=2, error_score="raise").fit(sines, labels)
+    features = search.best_estimator_[0]
+    assert features.autoencoder_.latent_dim_ == search.best_params_[name]
+    assert not hasattr(pipeline[0], "autoencoder_")
+    frozen = clone(SequenceFeatures(FrozenEstimator(fitted))).set_output(transform="pandas")
+    frame = frozen.fit_transform(sines)
+    assert np.array_equal(frame, fitted.features(fitted.encode(sines)))
+    assert list(frame.columns) == list(frozen.get_feature_names_out())
+    assert pickle.loads(pickle.dumps(frozen)).transform(sines).equals(frame)  # noqa: S301

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from refold._error_curve import error_curve
     from refold.errors import RefoldError
-    from refold.estimator import SequenceAutoencoder
+    from refold.estimator import SequenceAutoencoder, SequenceFeatures
     from refold.evaluation import ErrorCurve
     from refold.model import Model, load
     from refold.sequences import Sequences
@@ -40,6 +40,7 @@ _NAMES = {
     "ErrorCurve": "refold.evaluation",
     "RefoldError": "refold.errors",
     "SequenceAutoencoder": "refold.estimator",
+    "SequenceFeatures": "refold.estimator",
     "Sequences": "refold.sequences",
     "error_curve": "refold._error_curve",
     "Model": "refold.model",
@@ -52,6 +53,7 @@ __all__ = [
     "Model",
     "RefoldError",
     "SequenceAutoencoder",
+    "SequenceFeatures",
     "Sequences",
     "__version__",
     "cluster",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check_whole
+from refold._support.rules import check_kind, check_whole
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
@@ -18,7 +18,12 @@ from refold.sequences import MODEL_KEY, Windows, as_sequences, pad
 
 try:
     from sklearn import get_config
-    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.base import (
+        BaseEstimator,
+        ClassNamePrefixFeaturesOutMixin,
+        TransformerMixin,
+        clone,
+    )
     from sklearn.exceptions import NotFittedError as ScikitLearnNotFittedError
 except ModuleNotFoundError:
     check_training_packages("SequenceAutoencoder")
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from refold.network.keras.build import Architecture
     from refold.training import Checkpoint, Fit, FitResult
 
-__all__ = ["SequenceAutoencoder"]
+__all__ = ["SequenceAutoencoder", "SequenceFeatures"]
 
 
 class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -652,6 +657,70 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.n_features_in_ = model.schema.num_columns
         self.n_parameters_ = model.network.num_parameters
         self.active_dimensions_ = model.active_dimensions
+
+
+class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Features of the sequences that an autoencoder's codes decode to, as a transformer.
+
+    ``transform`` returns `SequenceAutoencoder.features` of the codes, which suit classifiers better
+    than codes. ``fit`` fits a copy of the autoencoder, so pipelines, ``cross_val_score`` and
+    ``GridSearchCV`` fit it on training folds only, and reach its arguments as
+    ``autoencoder__latent_dim``.
+
+    Parameters
+    ----------
+    autoencoder : SequenceAutoencoder, optional
+        Estimator of which a copy is fitted. The default is ``SequenceAutoencoder()``. A fitted one
+        in scikit-learn's ``FrozenEstimator`` is used as it is.
+
+    Attributes
+    ----------
+    autoencoder_ : SequenceAutoencoder
+        The fitted estimator, which encodes and decodes.
+    n_features_in_ : int
+        Number of columns.
+
+    See Also
+    --------
+    refold.search.Index : Search and clusters by features of the sequences themselves.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+    >>> refold.SequenceFeatures(ae).fit_transform(sines).shape
+    (40, 1026)
+    """
+
+    def __init__(self, autoencoder: SequenceAutoencoder | None = None) -> None:
+        self.autoencoder = autoencoder
+
+    def fit(self, X: SequencesLike, y: object = None) -> Self:
+        """Fit a copy of the autoencoder; see `SequenceAutoencoder.fit`."""
+        ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
+        check_kind("autoencoder", ae, "a SequenceAutoencoder, or None", "latent_dim")
+        ae = clone(ae)
+        self.autoencoder_ = ae.fit(X, y)
+        self.n_features_in_ = self.autoencoder_.n_features_in_
+        return self
+
+    def transform(self, X: SequencesLike) -> np.ndarray:
+        """Encode sequences and describe what the codes decode to; see `Model.features`.
+
+        The features, (n_sequences, n_features), are in the container that ``set_output`` asks for.
+        """
+        if not hasattr(self, "autoencoder_"):
+            raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
+        return self.autoencoder_.features(self.autoencoder_.encode(X))
+
+    def __sklearn_tags__(self) -> Any:
+        return SequenceAutoencoder().__sklearn_tags__()
+
+    @property
+    def _n_features_out(self) -> int:
+        codes = self.autoencoder_.model_.require_reference().codes[:1]
+        return self.autoencoder_.features(codes).shape[1]
 
 
 class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):

@@ -62,6 +62,10 @@ def test_rows_of_an_index_can_be_changed(sines, tmp_path, run):
     assert "It has 80 rows." in run(*made, "--replace").err
     removed = run("index", model, "-o", index, "--remove", "3,4,200").err
     assert "Removed 2 of 80 rows from" in removed
+    removed = run("index", model, "-o", index, "--remove-where", "id >= 70").err
+    assert "Removed 10 of 78 rows from" in removed
+    message = "--remove-where is not valid at character 1: There is no column 'year'"
+    assert message in run("index", model, "-o", index, "--remove-where", "year > 7", code=2).err
 
 
 def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
@@ -80,5 +84,8 @@ def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
     assert picture.stat().st_size > 1000
     again = rows("cluster", model, "--index", index, "-n", 3)
     assert [row["cluster"] for row in again] == labels["cluster"].to_pylist()
-    shown = run("cluster", model, sines / "new.parquet", "--min-size", "50", "-o", table)
-    assert "found 0 clusters of 6 sequences; 100.0 % are noise" in shown.err
+    dense = ["--method", "hdbscan", "--min-size", "50", "-o", table]
+    shown = run("cluster", model, sines / "new.parquet", *dense)
+    assert "HDBSCAN found 0 clusters of 6 sequences; 100.0 % are noise" in shown.err
+    message = "--min-size is not for --method k-means. Leave it out, or set another --method."
+    assert message in run("cluster", model, "--index", index, "--min-size", "5", code=2).err

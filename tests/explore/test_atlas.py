@@ -136,11 +136,12 @@ def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
 
 def test_other_clusters_replace_those_of_the_map(atlas, data):
     before = [field.name for field in atlas.fields]
-    atlas.cluster(None)
-    assert [field.name for field in atlas.fields] == before
-    with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 48"):
+    for number in (0, None):
+        atlas.cluster(number)
+        assert [field.name for field in atlas.fields] == before
+    with pytest.raises(ParameterError, match="num_clusters must be an integer from 0 to 48"):
         atlas.cluster(49)
-    few = Atlas(atlas.model, data[:6], codes=atlas.codes[:6])
+    few = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], num_clusters=0)
     assert few.field("cluster").result(wait=30).tolist() == [0] * 6
     assert few.field("cluster").categories == ["noise"]
     labeled = Atlas(atlas.model, data[:6], codes=atlas.codes[:6], fields={"cluster": [1] * 6})

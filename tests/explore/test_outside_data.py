@@ -112,10 +112,11 @@ def test_numbers_and_fields_are_shown_with_their_exact_values(browser, served, s
     opened.close()
 
 
-@pytest.mark.parametrize("number", [None, 9])
+@pytest.mark.parametrize("number", [None, 0, 9])
 def test_clusters_are_those_of_the_command(number, folder, served, tmp_path):
     table = tmp_path / "clusters.csv"
-    options = [] if number is None else ["--num-clusters", str(number)]
+    options = ["--num-clusters", str(number)] if number else []
+    options += ["--method", "hdbscan"] * (number == 0)
     files = [str(folder / "storms.refold"), str(folder / "storms.parquet"), "-o", str(table)]
     assert main(["cluster", *files, *options, "-q"]) == 0
     with table.open() as file:

@@ -16,23 +16,23 @@ def groups():
     return np.concatenate([*rows, [[40, 40, 40], [-40, 40, -40]]]).astype(np.float32)
 
 
-@pytest.mark.parametrize("number", [None, 5])
-def test_clusters_of_codes(ae, groups, number):
-    ids = [f"r{i}" for i in range(32)]
-    found = cluster(ae, codes=groups, ids=ids, num_clusters=number, distance="code")
-    assert found.sizes.tolist() == [12, 10, 8] + [1, 1] * (number == 5)
+@pytest.mark.parametrize("settings", [{"method": "hdbscan"}, {"num_clusters": 5}, {}])
+def test_clusters_of_codes(ae, groups, settings):
+    ids, has_noise = [f"r{i}" for i in range(32)], "method" in settings
+    found = cluster(ae, codes=groups, ids=ids, distance="code", **settings)
+    assert found.sizes.tolist() == [12, 10, 8] + [1, 1] * (not has_noise)
     assert set(found.labels[8:20]) == {0}
     assert np.allclose(found.centers[0], groups[8:20].mean(axis=0), atol=1e-5)
     distances = np.linalg.norm(groups[8:20] - found.centers[0], axis=1)
     assert found.nearest[0] == 8 + distances.argmin()
     assert np.allclose(found.distances[8:20], distances, atol=1e-5)
     assert found.silhouette > 0.8
-    assert found.noise == (0.0625 if number is None else 0.0)
+    assert found.noise == (0.0625 if has_noise else 0.0)
     table = found.to_table()
     assert table["nearest"][0].as_py() == f"r{found.nearest[0]}"
     assert table["code"].type.list_size == 3
     assert found.rows("name").column_names == ["name", "cluster", "distance"]
-    assert found.rows()["cluster"].null_count == (2 if number is None else 0)
+    assert found.rows()["cluster"].null_count == 2 * has_noise
 
 
 def test_clusters_of_sequences(ae, sequences):
@@ -42,7 +42,9 @@ def test_clusters_of_sequences(ae, sequences):
     assert np.array_equal(cluster(ae, sequences, num_clusters=2).labels, found.labels)
     assert len(ae.inverse_transform(found.centers)) == 2
     assert np.isnan(cluster(ae, sequences, num_clusters=1).silhouettes).all()
-    few = cluster(ae, sequences[:3])  # all of them are noise
+    assert [len(cluster(ae, sequences[:n])) for n in (1, 2, 3)] == [1, 1, 2]
+    assert len(cluster(ae, sequences[[0] * 9], ids=range(9))) == 1  # all of them are alike
+    few = cluster(ae, sequences[:3], method="hdbscan")  # all of them are noise
     assert (len(few), few.noise, few.to_table().num_rows) == (0, 1.0, 0)
 
 
@@ -50,7 +52,9 @@ def test_mistakes(ae):
     codes = np.zeros((3, 3))
     with pytest.raises(ParameterError, match="num_clusters must be an integer from 1 to 3"):
         cluster(ae, codes=codes, distance="code", num_clusters=4)
-    with pytest.raises(ParameterError, match="min_size is for HDBSCAN"):
-        cluster(ae, codes=codes, distance="code", num_clusters=2, min_size=3)
+    with pytest.raises(ParameterError, match=r"min_size is not for method='k-means'\. Leave it"):
+        cluster(ae, codes=codes, distance="code", min_size=3)
+    with pytest.raises(ParameterError, match="num_clusters is not for method='hdbscan'"):
+        cluster(ae, codes=codes, distance="code", method="hdbscan", num_clusters=3)
     with pytest.raises(DataError, match="There is no sequence to cluster"):
         cluster(ae, codes=codes[:0])

@@ -69,8 +69,13 @@ def test_rows_are_added_replaced_and_removed(ae, place):
     assert [hits.ids(i) + hits.column("year", i) for i in range(2)] == [["new", 1], ["s3", 2]]
     assert index.remove(["s3", "s4", "x' OR 1 = 1 --"]) == 2
     assert reader.search(ids=["new"], k=99).table.num_rows == len(reader) - 1 == 22
+    assert index.remove(where="year < 2010 AND site = 'north'") == 4  # 2000, 2002, 2006 and 2008
+    assert index.remove(where="year > 3000") == 0
+    with pytest.raises(ParameterError, match="Give ids of rows to remove, or a condition"):
+        index.remove(["s5"], where="year > 2010")
     rows = index.rows
-    assert {*rows.ids.to_pylist()} == {"new", *(f"s{i}" for i in range(24))} - {"s3", "s4"}
+    removed = {f"s{i}" for i in (0, 2, 3, 4, 6, 8)}
+    assert {*rows.ids.to_pylist()} == {"new", *(f"s{i}" for i in range(24))} - removed
     assert np.array_equal(rows.codes[rows.ids.index("new").as_py()], ae.encode(new)[0])
 
 

@@ -120,7 +120,7 @@ LatentSteps = Annotated[
 ]
 NumClusters = Annotated[
     int | None,
-    _number(1, help="Number of clusters, for k-means. [default: HDBSCAN finds it]", alias="-n"),
+    _number(1, help="Number of clusters of k-means. [default: chosen, at most 10]", alias="-n"),
 ]
 Lengths = Annotated[
     list[int] | None,

@@ -31,6 +31,7 @@ def index(
     add: bool = False,
     replace: bool = False,
     remove: options.Names = None,
+    remove_where: Annotated[str | None, Parameter(metavar="CONDITION")] = None,
     metadata: options.Names = None,
     labels: options.LabelFile = None,
     distance: Annotated[str, Parameter(metavar="VECTORS")] = "features",
@@ -46,15 +47,16 @@ def index(
         add: Add the rows to an existing index.
         replace: Add the rows to an existing index, and replace those with their ids.
         remove: Ids of rows to remove from an existing index.
+        remove_where: Condition on rows to remove from an existing index, as for `refold search`.
         metadata: Columns to store with the codes, one value per sequence, for hits and --where.
         distance: What distances are measured on: features of the sequences, or the code.
     """
-    check_only_one("DATA to add, or ids with --remove", data, remove)
+    check_only_one("DATA to add, or --remove or --remove-where", data, remove, remove_where)
     files = Files(data)
     loaded, verbose = load_model(model, latent_steps=latent_steps), int(not quiet)
     if data is None:
         opened = refold.search.Index.open(output, loaded, verbose=verbose)
-        count = opened.remove(remove or [])
+        count = opened.remove(remove, where=remove_where)
         done = f"Removed {count} of {len(opened) + count} rows from"
     else:
         columns = reading.described(loaded, data, files, metadata or [], labels)
@@ -144,6 +146,7 @@ def cluster(
     output: options.Table = "-",
     clusters: Annotated[str | None, Parameter(metavar="TABLE")] = None,
     centers: Annotated[str | None, Parameter(metavar="DATA")] = None,
+    method: Annotated[str, Parameter(metavar="METHOD")] = "k-means",
     num_clusters: options.NumClusters = None,
     min_size: Annotated[int | None, Parameter(validator=Number(gte=2), metavar="N")] = None,
     distance: Annotated[
@@ -164,6 +167,7 @@ def cluster(
         output: File for one row per sequence, or -.
         clusters: File for one row per cluster: .parquet or .jsonl.
         centers: File for the decoded centers, one per cluster.
+        method: k-means, or hdbscan, which leaves sequences in sparse regions out as noise.
         min_size: Smallest cluster of HDBSCAN. [default: a hundredth, and at least 5]
         distance: What distances are measured on: features of the sequences, or the code.
         picture: Image file for a map of the clusters: .png or .svg.
@@ -176,6 +180,7 @@ def cluster(
     picture_target = files.picture(picture)
     loaded = load_model(model, latent_steps=latent_steps)
     settings = {
+        "method": method,
         "num_clusters": num_clusters,
         "min_size": min_size,
         "distance": distance,
@@ -203,12 +208,13 @@ def cluster(
         picture_target.write_picture(axes.figure)
     if quiet:
         return
-    count, method = len(groups), "HDBSCAN" if num_clusters is None else "k-means"
-    line = f"{method} found {count} cluster{'s' * (count != 1)} of {len(groups.ids)} sequences"
-    if num_clusters is None:
+    count = len(groups)
+    name = "HDBSCAN" if method == "hdbscan" else method
+    line = f"{name} found {count} cluster{'s' * (count != 1)} of {len(groups.ids)} sequences"
+    if method == "hdbscan":
         line += f"; {100 * groups.noise:.1f} % are noise"
     if not math.isnan(groups.silhouette):
         line += f"; the mean silhouette is {groups.silhouette:.3f}"
     if not count:
-        line += ". A smaller --min-size may find some, and --num-clusters N always does"
+        line += ". A smaller --min-size may find some, and --method k-means always does"
     log(f"{line}.")

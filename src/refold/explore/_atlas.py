@@ -56,7 +56,7 @@ class Atlas:
     fields : mapping of str to array, optional
         Labels and metadata to color by, one value per sequence.
     num_clusters : int, optional
-        Number of clusters to color by, for k-means. By default, HDBSCAN finds it.
+        Number of clusters of k-means to color by, as for `refold.search.cluster`; 0 for HDBSCAN.
 
     Attributes
     ----------
@@ -356,7 +356,7 @@ class Atlas:
         raise ParameterError(f"There is nothing named {name!r} to color by. There is {names}.")
 
     def cluster(self, num_clusters: int | None) -> ColorField:
-        """Replace the clusters by those of k-means with this number, or of HDBSCAN for None."""
+        """Replace the clusters by those of k-means with this number, or of HDBSCAN for 0."""
         if self.field("cluster").clusters is None:
             raise ParameterError(
                 "'cluster' is a column of labels here. Rename it to find clusters."

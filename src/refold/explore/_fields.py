@@ -44,7 +44,7 @@ class ColorField(BackgroundTask):
         self.categories = categories  # a function of values may set them
         self.note = ""  # what the reader should know about the values
         self.noise: int | None = None  # the category of what is in no category
-        # "number" of k-means, or None for HDBSCAN, and "most", the largest number for k-means
+        # "number" of k-means, None before it is chosen, 0 for HDBSCAN; "most", the largest number
         self.clusters: dict[str, Any] | None = None
         self._log = log  # whether colors follow the logarithm
         self._about = about
@@ -126,12 +126,17 @@ def cluster_field(
 ) -> ColorField:
     """Return the field of clusters, those of `refold.search.cluster`, found when asked for."""
     most = min(len(codes), MAX_CLUSTERED)
-    check("num_clusters", num_clusters, or_none(whole(1, most)))
+    check("num_clusters", num_clusters, or_none(whole(0, most)))
+    method = "hdbscan" if num_clusters == 0 else "k-means"
 
     def values() -> np.ndarray:
         rows = evenly_spaced(len(codes), MAX_CLUSTERED)
         clusters = refold.search.cluster(
-            model, sequences[rows], codes=codes[rows], num_clusters=num_clusters
+            model,
+            sequences[rows],
+            codes=codes[rows],
+            method=method,
+            num_clusters=num_clusters or None,
         )
         labels, count = clusters.labels.copy(), len(clusters)
         field.categories = [str(i) for i in range(count)]
@@ -139,8 +144,10 @@ def cluster_field(
             field.categories.append("noise")
             field.noise = count
             labels[labels < 0] = count
-        method = "HDBSCAN" if num_clusters is None else "k-means"
-        field.note = f"{method} found {count} cluster{'s' * (count != 1)}"
+        if method == "k-means":
+            field.clusters = {"number": count, "most": most}
+        name = "HDBSCAN" if method == "hdbscan" else method
+        field.note = f"{name} found {count} cluster{'s' * (count != 1)}"
         if len(codes) > len(rows):
             field.note += (
                 f" in a sample of {len(rows):,}, and the others joined the cluster of the nearest "
@@ -148,7 +155,7 @@ def cluster_field(
             )
         field.note += "."
         if not count:
-            field.note += " k-means finds as many as you say, here or with --num-clusters N."
+            field.note += " k-means always finds some."
         labeled = np.full(len(codes), -1)
         labeled[rows] = labels
         clustered = np.ascontiguousarray(vectors[rows])

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from refold._support.arrays import SeedLike, draw_seed, evenly_spaced
 from refold._support.optional_imports import check_training_packages
-from refold._support.rules import check, check_only_one, check_some, check_whole, whole
+from refold._support.rules import check, check_only_one, check_some, check_whole, one_of, whole
 from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
@@ -19,8 +19,12 @@ from refold.sequences import codes_to_arrow
 # HDBSCAN measures density by the distance to the farthest of this number of nearest rows, of which
 # the row itself is the first. It was chosen on the data sets for choosing in benchmarks/search.py.
 _DENSE = 2
+# Cap on the number of clusters that k-means chooses, from the same data sets; and most rows to
+# choose the number on.
+_MAX_CLUSTERS, _CHOICE = 10, 20_000
 # Most rows for silhouettes, which compare each row with all others.
 _SILHOUETTES = 4000
+_METHOD = one_of("k-means", "hdbscan")
 NOISE = -1
 
 
@@ -122,6 +126,7 @@ def cluster(
     *,
     codes: ArrayLike | None = None,
     ids: ArrayLike | None = None,
+    method: str = "k-means",
     num_clusters: int | None = None,
     min_size: int | None = None,
     index: Index | None = None,
@@ -141,9 +146,13 @@ def cluster(
         Codes of the sequences, or without them, as for `Index.create`.
     ids : sequence of int or str, optional
         Ids; by default those of the sequences, or numbers from 0.
+    method : {"k-means", "hdbscan"}, default="k-means"
+        HDBSCAN [2]_ finds regions of high density and their number, and sequences in sparse regions
+        are noise. Density is measured by the distance to the nearest sequence.
     num_clusters : int, optional
-        Number of clusters for k-means. By default, HDBSCAN [2]_ finds the number, and sequences in
-        sparse regions are noise. Density is measured by the distance to the nearest sequence.
+        Number of clusters of k-means; by default the number from 2 to 10 whose clusters are
+        separated best by the Davies-Bouldin score [1]_, of a sample if there are more than 20,000
+        sequences.
     min_size : int, optional
         Smallest size of a cluster of HDBSCAN; by default a hundredth of the sequences, and at
         least 5.
@@ -159,6 +168,8 @@ def cluster(
 
     References
     ----------
+    .. [1] D. L. Davies and D. W. Bouldin, "A Cluster Separation Measure", IEEE Transactions on
+       Pattern Analysis and Machine Intelligence 1, 1979.
     .. [2] R. J. G. B. Campello, D. Moulavi and J. Sander, "Density-Based Clustering Based on
        Hierarchical Density Estimates", PAKDD 2013.
 
@@ -174,6 +185,15 @@ def cluster(
     """
     check_training_packages("Finding clusters")
     check_only_one("sequences or codes, or an index", codes if X is None else X, index)
+    check("method", method, _METHOD)
+    other, value = "min_size", min_size
+    if method == "hdbscan":
+        other, value = "num_clusters", num_clusters
+    if value is not None:
+        raise ParameterError(
+            f"{argument(other)} is not for {argument(method=method)}. Leave it out, or set another "
+            f"{argument('method')}."
+        )
     if distance is not None:
         check("distance", distance, DISTANCE)
     if index is not None:
@@ -186,7 +206,11 @@ def cluster(
         check_some(len(source), "sequence", "to cluster")
         features = None if distance == "code" else source.fit_features()
         names, (codes, vectors) = source.ids, source.read(features)
-    labels = _labels(vectors, num_clusters, min_size, random_state)
+    if method == "hdbscan":
+        labels = _dense_labels(vectors, min_size)
+    else:
+        labels = _mean_labels(vectors, num_clusters, random_state)
+    labels = _by_size(labels)
     number = int(labels.max(initial=NOISE)) + 1
     distances = np.full(len(labels), np.nan, np.float32)
     nearest = np.zeros(number, int)
@@ -204,29 +228,43 @@ def cluster(
     )
 
 
-def _labels(
-    vectors: np.ndarray, num_clusters: int | None, min_size: int | None, random_state: SeedLike
+def _mean_labels(
+    vectors: np.ndarray, num_clusters: int | None, random_state: SeedLike
 ) -> np.ndarray:
-    """Return the cluster of each vector (n,), the largest cluster first, or `NOISE`."""
+    """Return the cluster of k-means of each vector (n,)."""
     # not at the top, because a small installation has no scikit-learn
-    from sklearn.cluster import HDBSCAN, KMeans
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import davies_bouldin_score
 
-    if num_clusters is None:
-        size = max(5, len(vectors) // 100)
-        size = size if min_size is None else check_whole("min_size", min_size, least=2)
-        if len(vectors) <= size:
-            return np.full(len(vectors), NOISE)
-        options: dict[str, Any] = {"min_cluster_size": size, "min_samples": _DENSE, "copy": True}
-        labels = HDBSCAN(**options).fit_predict(vectors)
-    else:
-        if min_size is not None:
-            raise ParameterError(
-                f"{argument('min_size')} is for HDBSCAN, and {argument('num_clusters')} asks for "
-                "k-means. Set one of them."
-            )
+    options: dict[str, Any] = {"n_init": 10, "random_state": draw_seed(random_state)}
+    if num_clusters is not None:
         check("num_clusters", num_clusters, whole(most=len(vectors)))
-        options = {"n_init": 10, "random_state": draw_seed(random_state)}
-        labels = KMeans(num_clusters, **options).fit_predict(vectors)
+        return KMeans(num_clusters, **options).fit_predict(vectors)
+    sample = vectors[evenly_spaced(len(vectors), _CHOICE)]
+    # the score needs two clusters, and fewer than vectors
+    most = min(_MAX_CLUSTERS, len(sample) - 1, len(np.unique(sample, axis=0)))
+    scores = {
+        k: davies_bouldin_score(sample, KMeans(k, **options).fit_predict(sample))
+        for k in range(2, most + 1)
+    }
+    number = min(scores, key=scores.__getitem__, default=1)
+    return KMeans(number, **options).fit_predict(vectors)
+
+
+def _dense_labels(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
+    """Return the cluster of HDBSCAN of each vector (n,), or `NOISE`."""
+    from sklearn.cluster import HDBSCAN
+
+    size = max(5, len(vectors) // 100)
+    size = size if min_size is None else check_whole("min_size", min_size, least=2)
+    if len(vectors) <= size:
+        return np.full(len(vectors), NOISE)
+    options: dict[str, Any] = {"min_cluster_size": size, "min_samples": _DENSE, "copy": True}
+    return HDBSCAN(**options).fit_predict(vectors)
+
+
+def _by_size(labels: np.ndarray) -> np.ndarray:
+    """Return labels (n,) with the largest cluster first."""
     distinct, counts = np.unique(labels[labels != NOISE], return_counts=True)
     numbered = np.full(len(labels), NOISE)
     for number, label in enumerate(distinct[np.argsort(-counts, kind="stable")]):

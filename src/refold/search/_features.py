@@ -56,7 +56,7 @@ class Described(NamedTuple):
     missing: np.ndarray
 
 
-class SequenceFeatures:
+class SearchFeatures:
     """Vectors of sequences, which are near each other if the sequences look alike."""
 
     # A vector has principal components of five groups of features with the same weight, all fitted
@@ -82,7 +82,7 @@ class SequenceFeatures:
     @classmethod
     def fit(
         cls, sample: Described, columns: Sequence[int], width: int, num_steps: int
-    ) -> "SequenceFeatures":
+    ) -> "SearchFeatures":
         """Fit vectors of ``width`` dimensions; ``columns`` has the channels of each column."""
         largest = max(1, (num_steps - 1) // (len(_TAPS) - 1))
         number = min(_DILATIONS, 1 + int(np.log2(largest)))

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from refold._support.output import counted, short_number
 from refold._support.rules import check, check_kind, check_only_one, check_whole
-from refold.errors import DataError, ParameterError, argument
+from refold.errors import DataError, ParameterError, argument, spelled
 from refold.model import Model, ModelLike, SequencesLike, model_of
-from refold.search._features import SequenceFeatures
+from refold.search._features import SearchFeatures
 from refold.search._rows import (
     DISTANCE,
     Metadata,
@@ -129,7 +129,7 @@ class Index:
         self.model, self.verbose = model, verbose
         self.distance = facts.distance
         self._store, self._facts = store, facts
-        self._features = None if facts.features is None else SequenceFeatures(facts.features)
+        self._features = None if facts.features is None else SearchFeatures(facts.features)
 
     @classmethod
     def create(
@@ -251,12 +251,25 @@ class Index:
             kept = rows.stored.filter(_compute.invert(is_present))
             self._store.write(pa.concat_tables([kept, new]), self._facts)
 
-    def remove(self, ids: ArrayLike) -> int:
-        """Remove the rows with these ids, and return how many there were; others are ignored."""
+    def remove(self, ids: ArrayLike | None = None, *, where: str | None = None) -> int:
+        """Remove rows, and return how many there were.
+
+        Parameters
+        ----------
+        ids : sequence of int or str, optional
+            Ids of the rows. Those that the index does not have are ignored.
+        where : str, optional
+            Condition on id and metadata instead of ids, as for `search`: ``"year < 2000"``.
+        """
+        check_only_one("ids of rows to remove, or a condition", ids, where)
         with self._store.writing():
             rows = self.rows
-            is_removed = _compute.is_in(rows.ids, as_ids(ids, rows.ids.type))
-            kept = rows.stored.filter(_compute.invert(is_removed))
+            is_kept: Any = np.ones(len(rows.ids), bool)
+            if where is not None:
+                is_kept[matches(where, rows.table, spelled("where", "--remove-where"))] = False
+            elif ids is not None:
+                is_kept = _compute.invert(_compute.is_in(rows.ids, as_ids(ids, rows.ids.type)))
+            kept = rows.stored.filter(is_kept)
             self._store.write(kept, self._facts)
             return len(rows.ids) - len(kept)
 

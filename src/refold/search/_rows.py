@@ -17,7 +17,7 @@ from refold.kernels import packed
 from refold.model import ArrowTable, Model, ModelLike, SequencesLike, model_of
 from refold.network.packed.rows import encoded_blocks
 from refold.network.specification import Specification
-from refold.search._features import Described, SequenceFeatures
+from refold.search._features import Described, SearchFeatures
 from refold.sequences import Sequences, codes_to_arrow
 
 # its functions are made when it is imported
@@ -67,7 +67,7 @@ class RowSource:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def fit_features(self) -> SequenceFeatures:
+    def fit_features(self) -> SearchFeatures:
         """Fit features of as many dimensions as a code to a sample."""
         model, specification = self._model, self._model.specification
         width = model.code_size
@@ -87,7 +87,7 @@ class RowSource:
         )
         columns = [n or 1 for n in specification.num_categories]
         columns += [1] * (sample.values.shape[1] - sum(columns))  # flags of missing values
-        return SequenceFeatures.fit(sample, columns, width, specification.max_steps)
+        return SearchFeatures.fit(sample, columns, width, specification.max_steps)
 
     def _sample(self, min_size: int) -> tuple[Sequences, np.ndarray]:
         if self._codes is not None and self._sequences is None:
@@ -99,7 +99,7 @@ class RowSource:
         aligned = self._model.align(sample) if self._sequences.is_mapped else sample
         return _scaled(self._model, aligned)
 
-    def read(self, features: SequenceFeatures | None) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and vectors, computed block by block, with a progress bar if there are many.
 
         Both have shape (n_rows, n_dimensions); without features, the vectors are the codes.
@@ -129,7 +129,7 @@ class RowSource:
         return number, self._model.blocks(self._sequences)
 
     def _vectors(
-        self, features: SequenceFeatures, sequences: Sequences | None, codes: np.ndarray
+        self, features: SearchFeatures, sequences: Sequences | None, codes: np.ndarray
     ) -> np.ndarray:
         """Return the features of sequences, or of those that codes decode to."""
         model = self._model
@@ -259,7 +259,7 @@ def _described_columns(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
-def new_rows(source: RowSource, features: SequenceFeatures | None, metadata: pa.Table) -> pa.Table:
+def new_rows(source: RowSource, features: SearchFeatures | None, metadata: pa.Table) -> pa.Table:
     """Return rows as a table with the columns of an index."""
     codes, vectors = source.read(features)
     rows = codes_to_arrow(codes, source.ids)

@@ -48,14 +48,17 @@ _RESERVED = frozenset(["AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", *_CONS
 Truth: TypeAlias = Any
 
 
-def matches(where: str, table: pa.Table) -> np.ndarray:
-    """Return the numbers of the rows that meet a condition on their columns (n_matches,)."""
+def matches(where: str, table: pa.Table, name: str = argument("where")) -> np.ndarray:
+    """Return the numbers of the rows that meet a condition on their columns (n_matches,).
+
+    ``name`` is the argument that messages name.
+    """
     check("where", where, _TEXT)
     try:
-        truth = _Parser(where, table).condition()
+        truth = _Parser(where, table, name).condition()
     except RecursionError as error:
         raise ParameterError(
-            f"{argument('where')} has too many levels of parentheses and NOT. Write fewer."
+            f"{name} has too many levels of parentheses and NOT. Write fewer."
         ) from error
     return np.flatnonzero(_compute.fill_null(truth, fill_value=False))
 
@@ -122,8 +125,8 @@ class _NamedColumn(NamedTuple):
 class _Parser:
     """Recursive descent through the tokens of a condition."""
 
-    def __init__(self, where: str, table: pa.Table) -> None:
-        self._table, self._next = table, 0
+    def __init__(self, where: str, table: pa.Table, name: str) -> None:
+        self._table, self._name, self._next = table, name, 0
         self._tokens = [
             _Token(str(match.lastgroup), match.group(), match.start())
             for match in _TOKEN.finditer(where)
@@ -166,7 +169,7 @@ class _Parser:
 
     def _fail(self, token: _Token, reason: str) -> NoReturn:
         raise ParameterError(
-            f"{argument('where')} is not valid at character {token.position + 1}: {reason}"
+            f"{self._name} is not valid at character {token.position + 1}: {reason}"
         )
 
     # conditions

@@ -40,7 +40,7 @@ export function writeAddress(state) {
     if (state.map.look !== "points") said.set("look", state.map.look);
     if (state.field) said.set("color", state.field.name);
     else said.set("color", "");
-    if (state.field?.clusters) said.set("clusters", state.field.clusters.number ?? 0);
+    if (state.field?.clusters?.number != null) said.set("clusters", state.field.clusters.number);
     if (state.hidden.size) said.set("hide", [...state.hidden].join(","));
     const { shares } = state.field ?? {};
     if (shares && (shares[0] > 0 || shares[1] < 100)) said.set("range", shares.join(","));

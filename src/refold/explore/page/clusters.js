@@ -1,9 +1,8 @@
-// The choice of the clusters that color the map: HDBSCAN, or as many of k-means as the reader says.
+// The choice of the clusters that color the map: k-means, with a number of clusters, or HDBSCAN.
 
 import { Choices } from "./choices.js";
 
 const $ = (id) => document.getElementById(id);
-const FIRST = 8; // clusters of k-means, where HDBSCAN found fewer than two
 
 export class Clusters {
   // replace(field) shows another field in the place of the one with its name
@@ -19,12 +18,12 @@ export class Clusters {
     const hidden = !field?.clusters || !source.cluster;
     $("clusters").hidden = hidden;
     if (hidden) return;
-    const { number, most } = field.clusters;
+    const { number, most } = field.clusters; // 0 of HDBSCAN; null until a number is chosen
     const input = $("cluster-number");
-    this.choices.mark(number ? "kmeans" : "hdbscan");
-    input.parentElement.hidden = !number;
+    this.choices.mark(number === 0 ? "hdbscan" : "kmeans");
+    input.parentElement.hidden = number === 0;
     input.max = most;
-    if (number) input.value = number;
+    input.value = number || "";
   }
 
   // Finds the clusters that an address names: so many of k-means, or 0 for HDBSCAN.
@@ -32,27 +31,24 @@ export class Clusters {
     const { info, source } = this.state;
     const at = info.fields.findIndex((one) => one.name === name);
     const known = info.fields[at]?.clusters;
-    if (!known || !source.cluster || number === undefined || number === (known.number ?? 0)) return;
+    if (!known || !source.cluster || number === undefined || number === known.number) return;
     try {
-      info.fields[at] = await source.cluster(number || null);
+      info.fields[at] = await source.cluster(number);
     } catch (error) {
       this.showError(error);
     }
   }
 
   choose(method) {
-    const { clusters, categories, noise } = this.state.field;
-    if (method === "hdbscan") return clusters.number && this.ask(null);
-    if (clusters.number) return null;
-    const found = (categories?.length ?? 0) - (noise == null ? 0 : 1);
-    $("cluster-number").value ||= found > 1 ? found : FIRST;
-    return this.ask(this.number());
+    const dense = method === "hdbscan";
+    return dense === (this.state.field.clusters.number === 0) ? null : this.ask(dense ? 0 : null);
   }
 
-  // The number that the reader typed, within its limits.
+  // The number that the reader typed, within its limits; null if there is none.
   number() {
     const input = $("cluster-number");
-    const typed = Math.round(Number(input.value)) || FIRST;
+    const typed = Math.round(Number(input.value));
+    if (!typed) return null;
     input.value = Math.max(1, Math.min(this.state.field.clusters.most, typed));
     return Number(input.value);
   }

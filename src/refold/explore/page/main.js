@@ -77,6 +77,7 @@ async function colorBy(name, hidden = [], shares = null) {
         // its categories are known now, and what there is to say about them
         state.info.fields = await state.source.fields();
         field = state.field = state.info.fields.find((one) => one.name === name);
+        clusters.show();
       }
       state.values = values;
       findCenters();

@@ -94,7 +94,7 @@ export class Server {
     return (await postBytes(`/explore/place?map=${on}&name=${encodeURIComponent(name)}`, content)).sequences;
   }
 
-  // The field of other clusters: so many of k-means, or, with null, those of HDBSCAN.
+  // The field of other clusters: so many of k-means, null for the default, or 0 for HDBSCAN.
   async cluster(number) {
     return (await postJson("/explore/clusters", { number })).json();
   }
