@@ -709,18 +709,21 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Encode sequences and describe what the codes decode to; see `Model.features`.
 
         The features, (n_sequences, n_features), are in the container that ``set_output`` asks for.
+        With a ``window`` of the autoencoder, they are the vectors of `Model.pooled`.
         """
         if not hasattr(self, "autoencoder_"):
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
-        return self.autoencoder_.features(self.autoencoder_.encode(X))
+        model = self.autoencoder_.model_
+        return model.features(model.encode(X)) if model.window is None else model.pooled(X)
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
 
     @property
     def _n_features_out(self) -> int:
-        codes = self.autoencoder_.model_.require_reference().codes[:1]
-        return self.autoencoder_.features(codes).shape[1]
+        model = self.autoencoder_.model_
+        width = model.features(model.require_reference().codes[:1]).shape[1]
+        return width if model.window is None else 2 * (model.code_size + width)
 
 
 class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):

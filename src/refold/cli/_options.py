@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 from cyclopts import Group, Parameter, Token
