@@ -119,7 +119,7 @@ FIT = "fit two.csv -o m.refold"
         (f"{DECODE} 1,2,3", "--lengths must have one entry per code, shape (2,). Got (3,)."),
         (f"{DECODE} codes.npy", "--lengths: expected comma-separated integers"),
         # search
-        ("index bare.refold -o x", "Give DATA to add, or ids with --remove"),
+        ("index bare.refold -o x", "Give DATA to add, or --remove or --remove-where"),
         ("index bare.refold - -o x --metadata a", "Standard input and output cannot be"),
         # forecasts, anomalies and new sequences
         (f"{FORECAST} --evaluate --alpha 0.1", "--alpha cannot be used with --evaluate, which"),

@@ -88,8 +88,10 @@ def _field(name: str, schema: dict[str, Any], *, is_required: bool) -> str:
 def _kind(schema: dict[str, Any], *, inner: bool = False) -> str:
     """Return the type of a field in words, such as "list of strings or lists"."""
     if "anyOf" in schema:
-        kinds = [_kind(kind, inner=inner) for kind in schema["anyOf"] if kind["type"] != "null"]
-        return " or ".join(dict.fromkeys(kinds))
+        others = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
+        return " or ".join(dict.fromkeys(_kind(kind, inner=inner) for kind in others))
+    if "enum" in schema:
+        return " or ".join(to_json(value).decode() for value in schema["enum"])
     if schema["type"] == "array" and not inner:
         return f"list of {_kind(schema['items'], inner=True)}"
     word = _WORDS.get(schema["type"], schema["type"])
