@@ -68,16 +68,14 @@ class HeldOut:
     ) -> Fidelity:
         """Measure a network with its predicted lengths, on other sequences if they are given."""
         measured = self.sequences if sequences is None else sequences
-        reconstructed = self.reconstructed(network, scaler, measured, latent_steps=latent_steps)
+        model = self.as_model(network, scaler, latent_steps)
+        codes = model.codes_of(measured)
+        reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
         return fidelity(measured, reconstructed, self.units)
 
-    def reconstructed(
-        self, network: FittedNetwork, scaler: Scaler, sequences: Sequences, *, latent_steps: int
-    ) -> Sequences:
-        """Reconstruct sequences with predicted lengths."""
-        model = Model(network, sequences.schema, scaler, self.units, latent_steps=latent_steps)
-        codes = model.codes_of(sequences)
-        return model.to_sequences(codes, model.predict_lengths(codes))
+    def as_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
+        """Return a network as a model, which encodes and decodes sequences."""
+        return Model(network, self.sequences.schema, scaler, self.units, latent_steps=latent_steps)
 
     def of_pca(self, size: int) -> Fidelity:
         """Measure PCA with the true lengths, and with all components if there are fewer."""
@@ -253,8 +251,9 @@ def report(
     log(f"{describe_epochs(outcome.epoch, epochs).capitalize()}.")
     with holding(network, outcome.validated):
         packed, held_out = inference_with(network), measured.sequences
-        steps = choice.latent_steps
-        decoded = measured.reconstructed(packed, scaler, held_out, latent_steps=steps)
+        model = measured.as_model(packed, scaler, choice.latent_steps)
+        codes = model.codes_of(held_out)
+        decoded = model.to_sequences(codes, model.predict_lengths(codes))
         ahead = _forecast_report(measured, packed, scaler) if specification.forecast_steps else []
     ours, pca = fidelity(held_out, decoded, measured.units), measured.of_pca(measured.max_size)
     baseline = measured.baseline
