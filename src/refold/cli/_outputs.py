@@ -214,10 +214,14 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
+        source: "refold.Sequences | None" = None,  # whose times the arrays have
         quiet: bool,
     ) -> "refold.Sequences":
         """Write decoded arrays, log it, and return them as sequences."""
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
+        if source is not None:
+            lengths = sequences.lengths
+            sequences.times = source.times_between(0 * lengths, lengths)
         # ids and times have the names of the data, if the columns do not have them
         identity, time = id_name(schema), schema.time_name
         if time is None or time in {identity, *schema.names}:

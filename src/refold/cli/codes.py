@@ -123,7 +123,7 @@ def reconstruct(
     sequences = reading.read(loaded, data, files)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
     decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
-    target.write_sequences(decoded, schema, sequences.ids, quiet=quiet)
+    target.write_sequences(decoded, schema, sequences.ids, source=sequences, quiet=quiet)
 
 
 def probe(

@@ -87,7 +87,13 @@ def detect(
     scores, p_values = anomalies.series_scores, anomalies.series_p_values
     if step_target is not None:
         merged = {"ids": series.ids, "step_scores": scores, "step_p_values": p_values}
-        step_target.write_table(replace(anomalies, **merged).steps(identity))
+        table = replace(anomalies, **merged).steps(identity)
+        if series.times is not None:
+            name = series.schema.time_name or "time"
+            table = table.add_column(
+                2, "time" if name in table.column_names else name, series.times
+            )
+        step_target.write_table(table)
     if picture_target is not None:
         top = int(anomalies.scores.argmax())
         top = top if windows is None else int(windows.series[top])

@@ -73,15 +73,19 @@ class Forecast:
         return self.sequences.to_list()
 
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
-        """Return one row per step: id, number of the step from 1, columns and bounds.
+        """Return one row per step: id, number of the step from 1, time, columns and bounds.
 
-        ``id`` is the name of the id column.
+        ``id`` is the name of the id column. There are times if the input had them: they continue
+        at the usual gap of each sequence.
         """
         schema = self.sequences.schema
         table = self.sequences.to_table(id=id, time="step")
         num_steps = table.num_rows // max(1, len(self.sequences))
         steps = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
         columns = {id: table[id], "step": steps}
+        if self.sequences.times is not None:
+            name = schema.time_name or "time"
+            columns["time" if name in {id, "step", *schema.names} else name] = self.sequences.times
         for i, name in enumerate(schema.names):
             columns[name] = table[name]
             if self.lower is None or self.upper is None or not schema.numeric[i]:
@@ -110,9 +114,11 @@ def forecast(
     check("clip", clip, CLIP)
     steps = _check_steps(model, steps)
     margins, alpha = _margins(model, alpha, steps)
-    sequences = _latest(model.read(X, is_cut=False), model.specification)
+    series = model.read(X, is_cut=False)
+    sequences = _latest(series, model.specification)
     ahead, _ = split_at(continued(sequences, model.network, model.scaler, verbose=verbose), steps)
     written = model.scaler.clip(ahead, clip=clip)
+    written.times = series.times_between(series.lengths, series.lengths + steps)
     if margins is None:
         return Forecast(written)
     shape = len(ahead), steps, model.schema.num_columns

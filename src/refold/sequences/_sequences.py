@@ -52,6 +52,7 @@ from refold.sequences._tables import (
     table_from_parts,
     table_from_sktime,
 )
+from refold.sequences._times import future_times
 
 # Approximate memory of the values of a block as float32.
 BLOCK_BYTES = 12 << 20
@@ -587,6 +588,24 @@ class Sequences:
         new = copy.copy(self)
         new.ids = check_ids(ids, len(self))
         return new
+
+    def times_between(self, starts: np.ndarray, stops: np.ndarray) -> pa.Array | None:
+        """Return the times of some steps of each sequence, also of steps after its last one.
+
+        The latter follow at the usual gap, as in `future_times`. None if there are no times.
+        """
+        if self.times is None:
+            return None
+        kind = pa.int64() if pa.types.is_integer(self.times.type) else self.times.type
+        parts = [pa.array([], kind)]
+        bounds = zip(
+            *(a.tolist() for a in (self.offsets[:-1], self.offsets[1:], starts, stops)), strict=True
+        )
+        for begin, end, start, stop in bounds:
+            own = self.times[begin:end]
+            later = future_times(own, max(0, stop - len(own)))
+            parts += [own[start:stop].cast(kind), later[max(0, start - len(own)) :].cast(kind)]
+        return pa.concat_arrays(parts)
 
     def _parts(self) -> Parts:
         return Parts(self.values, self.offsets, self.ids, self.schema, self.times)

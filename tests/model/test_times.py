@@ -1,0 +1,68 @@
+"""Times of results: those of the input, and those that follow at its usual gap."""
+
+import datetime
+
+import pyarrow as pa
+import pytest
+
+from refold.cli import main
+from refold.sequences import Sequences, read, write
+from small_data import sines, untrained
+
+BEGIN = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
+
+
+@pytest.fixture(scope="module")
+def data():
+    plain = sines(6)
+    hours = [BEGIN + datetime.timedelta(hours=i) for i in range(len(plain.values))]
+    times = pa.array(hours, pa.timestamp("s", "UTC"))
+    schema = plain.schema.read_with("id", "at")
+    return Sequences(plain.values, plain.offsets, plain.ids, schema, times)
+
+
+def test_steps_after_the_last_one_have_the_usual_gap(data):
+    starts = data.lengths - 1
+    last = data.times_between(starts, data.lengths + 2).to_pylist()
+    assert [later - last[0] for later in last[:3]] == [
+        datetime.timedelta(hours=i) for i in range(3)
+    ]
+    assert last[0] == data.times[int(data.offsets[1]) - 1].as_py()
+
+
+def test_forecasts_continue_the_times(data):
+    model = untrained(data, forecast_steps=2).model_
+    ahead = model.forecast(data).to_table()
+    assert ahead["at"][0].as_py() - data.times[int(data.offsets[1]) - 1].as_py() == (
+        datetime.timedelta(hours=1)
+    )
+
+
+def test_commands_write_the_times(data, tmp_path):
+    model, source, back, steps, ahead = (
+        str(tmp_path / name) for name in ("m.refold", "a.csv", "b.csv", "steps.csv", "f.csv")
+    )
+    untrained(data, calibration_fraction=0.5, forecast_steps=2).save(model)
+    write(data, source, time="at")
+    assert main(["reconstruct", model, source, "-o", back, "-q"]) == 0
+    assert read(back, time="at").times[0].as_py() == BEGIN
+    assert (
+        main(
+            [
+                "detect",
+                model,
+                source,
+                "--alpha",
+                "0.4",
+                "--steps",
+                steps,
+                "-q",
+                "-o",
+                str(tmp_path / "d.csv"),
+            ]
+        )
+        == 0
+    )
+    assert main(["forecast", model, source, "-o", ahead, "-q"]) == 0
+    for path in (steps, ahead):
+        assert "at" in (tmp_path / path).read_text().splitlines()[0].replace('"', "").split(",")
