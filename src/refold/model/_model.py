@@ -1,6 +1,7 @@
 """`Model`: what a fit returns and what a file holds."""
 
 import functools
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -436,12 +437,14 @@ class Model:
         alpha = check_rate("alpha", alpha, "rate of false alarms")
         needed = least_calibration(alpha)
         if self.calibration is None or self.num_calibrated < needed:
+            remedy = f"Fit with {argument(calibration_fraction=0.2)}"
+            if self.num_calibrated:
+                least = math.ceil(1000 / (self.num_calibrated + 1)) / 1000
+                remedy = f"Ask for a rate of at least {argument(alpha=least)}"
             raise ParameterError(
                 f"{argument(alpha=alpha)} needs at least {needed} calibration sequences, which are "
-                f"normal and not trained on. Got {self.num_calibrated}. Fit with "
-                f"{argument(calibration_fraction=0.2)}, "
-                f"{spelled('give more to calibrate()', 'give more with --normal DATA')}, or ask "
-                "for a higher rate."
+                f"normal and not trained on. Got {self.num_calibrated}. {remedy}, or "
+                f"{spelled('give more to calibrate()', 'give more with --normal DATA')}."
             )
         windows = self.windows(X)
         sequences = self.read(windows.sequences)
