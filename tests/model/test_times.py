@@ -38,6 +38,11 @@ def test_forecasts_continue_the_times(data):
     )
 
 
+def test_tables_of_reconstructions_have_the_times(data):
+    model = untrained(data).model_
+    assert model.reconstruct(data, as_table=True)["at"][0].as_py() == BEGIN
+
+
 def test_commands_write_the_times(data, tmp_path):
     model, source, back, steps, ahead = (
         str(tmp_path / name) for name in ("m.refold", "a.csv", "b.csv", "steps.csv", "f.csv")
