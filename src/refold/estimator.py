@@ -307,7 +307,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             read after each call; a new learning rate scales the rest of the schedule. The refit is
             a training of its own with epochs from 0, and ``params["phase"]`` of a callback is
             "validated" or "refit". A callback that stops the refit leaves the validated weights.
-            Batch hooks are not called.
+            Callbacks with batch hooks slow training down.
         checkpoint : path or Checkpoint, optional
             File for the state of the training at the end of an epoch. It is written about every
             minute, and on interruption.
@@ -397,9 +397,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         if self._output_container() != "pandas":
             return self.model_.encode(X, verbose=self.verbose)
-        blocks = zip(*self.model_.encode_blocks(X, verbose=self.verbose), strict=True)
-        codes, ids = map(np.concatenate, blocks)
-        return self._frame(codes, ids, X)
+        windows = self.model_.windows(X)
+        return self._frame(self.model_.encode(windows.sequences, verbose=self.verbose), windows, X)
 
     def windows(self, X: SequencesLike) -> Windows:
         """Cut series into the windows of the model; see `Model.windows`."""
@@ -617,13 +616,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         own = getattr(self, "_sklearn_output_config", {}).get("transform")
         return own or get_config()["transform_output"]
 
-    def _frame(self, codes: np.ndarray, ids: np.ndarray, given: Any) -> Any:
+    def _frame(self, codes: np.ndarray, windows: Windows, given: Any) -> Any:
         """Return codes as a pandas frame that holds the hash of the model, as code tables do."""
         import pandas as pd
 
+        ids = windows.sequences.ids
         index = pd.Index(ids)
         if self.model_.window is not None:
-            index = pd.MultiIndex.from_frame(self.windows(given).to_table().to_pandas())
+            index = pd.MultiIndex.from_frame(windows.to_table().to_pandas())
         elif isinstance(given, pd.DataFrame | pd.Series) and np.array_equal(
             ids, np.arange(len(ids))
         ):
