@@ -37,6 +37,7 @@ from refold.sequences import (
     integers_from_text,
     parse_jsonl,
     stored_model,
+    window_ids,
 )
 
 # Metadata of Parquet files beside that of the model's hash.
@@ -173,9 +174,8 @@ def _with_window_ids(table: pa.Table, id_column: str) -> pa.Table:
     if not {id_column, *_PLACE} <= {*table.column_names}:
         return table
     names, starts, ends = (table[name].to_pylist() for name in (id_column, *_PLACE))
-    counts, rows = Counter(names), zip(names, starts, ends, strict=True)
-    # a series that is one window keeps its id
-    ids = [f"{name}[{start}:{end}]" if counts[name] > 1 else name for name, start, end in rows]
+    counts = Counter(names)
+    ids = window_ids(names, starts, ends, [counts[name] == 1 for name in names])
     ids = pa.array([*map(str, ids)] if max(counts.values(), default=0) > 1 else ids)
     return table.set_column(table.column_names.index(id_column), id_column, ids)
 

@@ -223,9 +223,8 @@ class Output:
             lengths = sequences.lengths
             sequences.times = source.times_between(0 * lengths, lengths)
         # ids and times have the names of the data, if the columns do not have them
-        identity, time = id_name(schema), schema.time_name
-        if time is None or time in {identity, *schema.names}:
-            time = "time"
+        identity = id_name(schema)
+        time = schema.time_column({identity})
         place = self.path or sys.stdout.buffer
         refold.sequences.write(sequences, place, id=identity, time=time, format=self.format)
         if not quiet and self.path is not None:

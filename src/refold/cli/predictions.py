@@ -89,10 +89,8 @@ def detect(
         merged = {"ids": series.ids, "step_scores": scores, "step_p_values": p_values}
         table = replace(anomalies, **merged).steps(identity)
         if series.times is not None:
-            name = series.schema.time_name or "time"
-            table = table.add_column(
-                2, "time" if name in table.column_names else name, series.times
-            )
+            time = series.schema.time_column(table.column_names)
+            table = table.add_column(2, time, series.times)
         step_target.write_table(table)
     if picture_target is not None:
         top = int(anomalies.scores.argmax())

@@ -84,8 +84,7 @@ class Forecast:
         steps = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
         columns = {id: table[id], "step": steps}
         if self.sequences.times is not None:
-            name = schema.time_name or "time"
-            columns["time" if name in {id, "step", *schema.names} else name] = self.sequences.times
+            columns[schema.time_column(columns)] = self.sequences.times
         for i, name in enumerate(schema.names):
             columns[name] = table[name]
             if self.lower is None or self.upper is None or not schema.numeric[i]:

@@ -61,6 +61,7 @@ from refold.sequences._sets import positions as positions
 from refold.sequences._sets import split_at as split_at
 from refold.sequences._sets import table_like as table_like
 from refold.sequences._sets import whole_windows as whole_windows
+from refold.sequences._sets import window_ids as window_ids
 from refold.sequences._sets import window_places as window_places
 from refold.sequences._sets import windows as windows
 from refold.sequences._tables import has_lists as has_lists

@@ -222,6 +222,11 @@ class Schema:
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         return state | {key: value for key, value in options.items() if value}
 
+    def time_column(self, others: Iterable[str]) -> str:
+        """Return a name for a column of times beside others: that of the data, or "time"."""
+        name = self.time_name
+        return "time" if name is None or name in {*others, *self.names} else name
+
     def read_with(
         self,
         id: str | None,  # noqa: A002

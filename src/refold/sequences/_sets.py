@@ -372,10 +372,17 @@ def windows(series: Any, length: int, step: int | None = None) -> Windows:
     cut = sequences.pieces(places.series, places.starts, places.lengths)
     is_whole = (places.lengths == lengths[places.series]).tolist()
     ends = (places.starts + places.lengths).tolist()
-    spans = zip(cut.ids.tolist(), places.starts.tolist(), ends, is_whole, strict=True)
-    ids = [name if whole else f"{name}[{start}:{end}]" for name, start, end, whole in spans]
+    ids = window_ids(cut.ids.tolist(), places.starts.tolist(), ends, is_whole)
     cut = cut.with_ids(np.array(ids, dtype=str))
     return Windows(cut, places.series, places.starts, lengths, sequences.ids)
+
+
+def window_ids(
+    series: Sequence[Any], starts: Sequence[int], ends: Sequence[int], is_whole: Sequence[bool]
+) -> list[Any]:
+    """Return the ids of windows, such as a[0:100]; a series that is one window keeps its id."""
+    spans = zip(series, starts, ends, is_whole, strict=True)
+    return [name if whole else f"{name}[{start}:{end}]" for name, start, end, whole in spans]
 
 
 def default_step(window: int) -> int:
