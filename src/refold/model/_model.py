@@ -352,10 +352,11 @@ class Model:
         decoded = self.to_sequences(codes, lengths, verbose=verbose)
         decoded = windows.join(decoded) if self.window is not None else decoded
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
+        if not (is_frame(X) if as_table is None else as_table):
+            return decoded.to_list()
         if isinstance(X, Sequences):  # a table has its times itself
             decoded.times = X.times_between(0 * decoded.lengths, decoded.lengths)
-        as_table = is_frame(X) if as_table is None else as_table
-        return table_like(decoded, X) if as_table else decoded.to_list()
+        return table_like(decoded, X)
 
     # Errors and anomalies
 
