@@ -280,14 +280,14 @@ def _set_start(network: Network, training: Cuts) -> None:
     if numeric and len(training.codes):
         future = training.future[:, :, [output.index for output in numeric]]
         columns = [output.block.start for output in numeric]
-        weights, constant, error = _regressed(training, future)
         last = training.recent[:, None, columns]
-        others = _regressed(training, future - last)
-        others[0][specification.latent_dim + np.array(columns), :, range(len(columns))] += 1.0
+        regressed = _regressed(training, np.concatenate([future, future - last], axis=2))
+        of_mean, of_last = zip(*(np.split(part, 2, axis=-1) for part in regressed), strict=True)
+        of_last[0][specification.latent_dim + np.array(columns), :, range(len(columns))] += 1.0
         # for each step and column, what was closer on sequences that were left out
-        from_last = others[2] < error
-        weights = np.where(from_last, others[0], weights)
-        constant, error = np.where(from_last, others[1:], (constant, error))
+        is_closer = of_last[2] < of_mean[2]
+        pairs = zip(of_mean, of_last, strict=True)
+        weights, constant, error = (np.where(is_closer, other, part) for part, other in pairs)
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
         error = np.maximum(error, _MIN_SHARE * power)
