@@ -51,7 +51,7 @@ def main() -> None:
         more = refold.datasets.noisy_sines(2000, seed=1, max_steps=80)
         with exploring(path, Atlas(second, more)) as url:
             page = browser.new_page(viewport={"width": 1040, "height": 520})
-            page.goto(f"{url}/#color=length&view=0,0,1.5")
+            page.goto(f"{url}/#color=length&view=0,0,3.5")
             page.wait_for_selector(READY)
             page.wait_for_timeout(1000)
             _write(_drag(page))

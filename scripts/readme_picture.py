@@ -1,10 +1,10 @@
-"""Draw the README's pictures from the JapaneseVowels data.
+"""Draw the README's pictures, and that of forecasts, from the JapaneseVowels data.
 
-``python scripts/readme_picture.py`` fits one model with the default settings and writes two files.
+``python scripts/readme_picture.py`` fits two models with default settings and writes three files.
 ``docs/images/overview.png`` shows a test utterance, its code and its reconstruction, next to the
 errors of three methods, which are read from ``benchmarks/results/fidelity.json``.
 ``docs/images/vowels.png`` shows the codes of all test utterances in two dimensions, and four
-reconstructions.
+reconstructions. ``docs/images/forecast.png`` shows an utterance and a forecast of its last steps.
 """
 
 import json
@@ -19,11 +19,13 @@ from matplotlib.patches import FancyArrowPatch
 
 import refold
 from refold.evaluation import nmse
+from refold.sequences import split_at
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 RESULTS = ROOT / "benchmarks" / "results" / "fidelity.json"
 LATENT_DIM = 16
+STEPS = 3  # to forecast
 # Methods of the benchmark, with their names in the picture.
 METHODS = {"refold": "Refold", "pca": "PCA", "repeat_tanh": "RepeatVector LSTM"}
 
@@ -34,7 +36,7 @@ GREY = "#aab0bb"
 
 
 def main() -> None:
-    """Fit with the default settings and draw both pictures."""
+    """Fit with the default settings and draw the pictures."""
     vowels = refold.datasets.japanese_vowels()
     ae = refold.SequenceAutoencoder(latent_dim=LATENT_DIM, random_state=0).fit(vowels.train)
     codes = ae.transform(vowels.test)
@@ -44,6 +46,7 @@ def main() -> None:
     typical = int(np.argsort(errors)[len(errors) // 2])
     draw_overview(vowels.test[typical], codes[typical], back[typical])
     draw_codes(vowels, codes, back)
+    draw_forecast(vowels)
 
 
 def draw_overview(original: np.ndarray, code: np.ndarray, decoded: np.ndarray) -> None:
@@ -143,14 +146,24 @@ def _arrow(figure: Figure, left: Axes, right: Axes, word: str) -> None:
 def draw_codes(vowels: Any, codes: np.ndarray, back: list[np.ndarray]) -> None:
     """Draw the codes in two dimensions, and four utterances with their reconstructions."""
     figure = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
-    grid = figure.add_gridspec(2, 3, width_ratios=[1.5, 1, 1])
-    left = figure.add_subplot(grid[:, 0])
-    refold.plots.code_map(codes, vowels.test_labels, ax=left, label_name="speaker")
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.3])
+    refold.plots.code_map(codes, vowels.test_labels, ax=left.subplots(), label_name="speaker")
     shown = np.linspace(0, len(back) - 1, 4).round().astype(int)
-    axes = [figure.add_subplot(grid[i // 2, 1 + i % 2]) for i in range(len(shown))]
+    axes = list(right.subplots(2, 2).flat)
     titles, decoded = [f"utterance {i}" for i in shown], [back[i] for i in shown]
     refold.plots.reconstructions(vowels.test[shown], decoded, axes, titles=titles)
     figure.savefig(IMAGES / "vowels.png")
+
+
+def draw_forecast(vowels: Any) -> None:
+    """Draw the last steps of a test utterance, their forecast and the bounds."""
+    settings: dict[str, Any] = {"calibration_fraction": 0.2, "random_state": 0}
+    ae = refold.SequenceAutoencoder(LATENT_DIM, forecast_steps=STEPS, **settings)
+    before, after = split_at(vowels.test, vowels.test.lengths - STEPS)
+    ahead = ae.fit(vowels.train).forecast(before)
+    ax = Figure(figsize=(10, 4.6), dpi=100, layout="constrained").subplots()
+    refold.plots.forecast(before, ahead, ax, truth=after, index=6)
+    ax.figure.savefig(IMAGES / "forecast.png")
 
 
 if __name__ == "__main__":

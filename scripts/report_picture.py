@@ -16,7 +16,7 @@ from refold.report import section, write_page
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "report.png"
 SHOWN = ("Error by position", "Best, median and worst", "Map of the codes")
-SIZE = (900, 1935)  # pixels; the height of the page
+SIZE = (900, 2130)  # pixels; the height of the page
 
 
 def main() -> None:

@@ -34,6 +34,8 @@ def test_columns_of_different_scales_have_panels_and_in_each_the_four_of_largest
     assert (lower.get_ylabel(), lower.get_xlabel()) == ("x5", "5 of 6 columns")
     legend = upper.figure.legends[0]
     assert [text.get_text() for text in legend.get_texts()] == ["x1", "x2", "x3", "x4"]
+    pair = list(Figure(layout="constrained").subplots(1, 2))
+    assert reconstructions([x, x], [x, x], pair)[0].figure.legends  # the axes are equally wide
     given = Figure().add_axes((0.1, 0.1, 0.8, 0.8))  # axes without a grid are divided, too
     assert plots.anomalies([x], np.ones(50), given) is given
     tops = [ax.get_position().y1 for ax in given.figure.axes]

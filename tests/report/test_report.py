@@ -296,6 +296,7 @@ def test_columns_of_different_scales_and_runs_of_categories(built):
     for trace in view.data:
         axes[trace["yaxis"]] |= {trace["name"]} - {"", "PCA"}
     assert [*axes.values()] == 3 * [{"one", "two"}, {"pressure"}]
+    assert max(view.data, key=lambda trace: trace["legendrank"])["name"] == "PCA"
     assert view.layout["grid"]["subplots"] == [["xy", "x3y3", "x5y5"], ["x2y2", "x4y4", "x6y6"]]
     assert len(view.narrow["grid"]["subplots"]) == 6  # one below the other on a phone
     _, _, part = built("mixed")

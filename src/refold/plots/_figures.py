@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
@@ -431,13 +432,17 @@ def reconstructions(
     check_one_each(len(titles), "titles", len(original), "sequences")
     schema = original.schema
     groups = charts.line_panels(schema, original.values) or charts.token_panels(schema)
-    across, figure = min(len(original), ACROSS), None
+    across = min(len(original), ACROSS)
     if axes is None:
         down = -(-len(original) // across)
         height = 2.3 if len(groups) == 1 else 0.5 + 1.2 * len(groups)
         figure = new_figure((3.4 * across, height * down))
         axes = [figure.add_subplot(down, across, i + 1) for i in range(len(original))]
     check_one_each(len(axes), "axes", len(original), "sequences")
+    figure: Any = axes[-1].figure
+    # a legend of the figure keeps the axes equally wide, but would be far away beside others
+    has_layout = isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
+    is_alone = has_layout and {*figure.axes} == {*axes}
     legend: dict[str, Any] = {}
     for i, ax in enumerate(axes):
         pair = [(names[0], original[[i]]), (names[1], reconstructed[[i]])]
@@ -448,7 +453,7 @@ def reconstructions(
     if "wrong" in legend:
         legend["wrong"] = legend.pop("wrong")  # of all columns, so it comes last
     if legend:
-        legend_beside(figure or axes[-1], legend)
+        legend_beside(figure if is_alone else axes[-1], legend)
     handles: list[Any] = [Patch(color=ACCENT), Patch(color=CONTRAST)]
     if schema.numeric.any():
         styles = (LINE_STYLES["original"], LINE_STYLES["reconstruction"])

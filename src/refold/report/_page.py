@@ -271,7 +271,9 @@ def draw(
     """Return a chart, or several with axes of their own, as a figure of the page."""
     panels = [charts] if isinstance(charts, Chart) else charts
     traces, legend = [], set()
-    names = list(dict.fromkeys(marks.name for chart in panels for marks in chart.marks))
+    # in the order of their last marks, because each panel has PCA after its columns
+    entries = [marks.name for chart in panels for marks in chart.marks]
+    names = [*dict.fromkeys(entries[::-1])][::-1]
     has_legend = len({*names} - {""}) > 1
     for i, chart in enumerate(panels):
         number = str(i + 1) if i else ""
