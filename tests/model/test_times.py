@@ -1,6 +1,7 @@
 """Times of results: those of the input, and those that follow at its usual gap."""
 
 import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -45,29 +46,15 @@ def test_tables_of_reconstructions_have_the_times(data):
 
 def test_commands_write_the_times(data, tmp_path):
     model, source, back, steps, ahead = (
-        str(tmp_path / name) for name in ("m.refold", "a.csv", "b.csv", "steps.csv", "f.csv")
+        str(tmp_path / name) for name in ("m.refold", "a.csv", "b.csv", "steps.csv", "f.jsonl")
     )
     untrained(data, calibration_fraction=0.5, forecast_steps=2).save(model)
     write(data, source, time="at")
     assert main(["reconstruct", model, source, "-o", back, "-q"]) == 0
     assert read(back, time="at").times[0].as_py() == BEGIN
-    assert (
-        main(
-            [
-                "detect",
-                model,
-                source,
-                "--alpha",
-                "0.4",
-                "--steps",
-                steps,
-                "-q",
-                "-o",
-                str(tmp_path / "d.csv"),
-            ]
-        )
-        == 0
-    )
+    files = [source, "--steps", steps, "-o", str(tmp_path / "d.csv"), "-q"]
+    assert main(["detect", model, *files, "--alpha", "0.4"]) == 0
+    assert Path(steps).read_text().splitlines()[1].startswith("0,0,2024-03-01 00:00:00.")
     assert main(["forecast", model, source, "-o", ahead, "-q"]) == 0
-    for path in (steps, ahead):
-        assert "at" in (tmp_path / path).read_text().splitlines()[0].replace('"', "").split(",")
+    later = BEGIN + datetime.timedelta(hours=int(data.lengths[0]))
+    assert f'"step": 1, "at": "{later:%Y-%m-%d %H:%M:%S}' in Path(ahead).read_text()

@@ -236,12 +236,16 @@ def write_tables(
     stream: Any, format_name: str | None, tables: Iterable[Any], **parquet: Any
 ) -> None:
     """Write tables with the same columns as one to a binary stream."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import csv
 
     writer = None
     for table in tables:
         if format_name == "jsonl":
+            for i, column in enumerate(table.columns):
+                if pa.types.is_temporal(column.type):  # JSON has no times
+                    table = table.set_column(i, table.column_names[i], column.cast(pa.string()))
             write_all(stream, "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode())
             continue
         if writer is None and format_name == "parquet":

@@ -268,6 +268,14 @@ class Windows(NamedTuple):
         """Step after the last one of each window in its series, array of int (n_windows,)."""
         return self.starts + self.sequences.lengths
 
+    @property
+    def times(self) -> pa.Array | None:
+        """Times of the steps of all series, `pyarrow.Array` (n_steps,); None without times."""
+        if self.sequences.times is None:
+            return None
+        _, firsts = np.unique(self._steps, return_index=True)
+        return self.sequences.times.take(pa.array(firsts))
+
     def take(self, rows: np.ndarray) -> Self:
         """Return some of the windows, by their indices."""
         parts = self.sequences[rows], self.series[rows], self.starts[rows]
