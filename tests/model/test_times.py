@@ -50,8 +50,15 @@ def test_commands_write_the_times(data, tmp_path):
     )
     untrained(data, calibration_fraction=0.5, forecast_steps=2).save(model)
     write(data, source, time="at")
-    assert main(["reconstruct", model, source, "-o", back, "-q"]) == 0
-    assert read(back, time="at").times[0].as_py() == BEGIN
+    codes = str(tmp_path / "codes.csv")
+    assert main(["encode", model, source, "-o", codes, "-q"]) == 0
+    for command, data_file in (("reconstruct", source), ("decode", codes)):
+        assert main([command, model, data_file, "-o", back, "-q"]) == 0
+        decoded = read(back, time="at")
+        second = decoded.times[int(decoded.offsets[1]) :]
+        expected = data.times[int(data.offsets[1]) :].to_pylist()[0]
+        assert second[0].as_py() == expected
+        assert second[1].as_py() == expected + datetime.timedelta(hours=1)
     files = [source, "--steps", steps, "-o", str(tmp_path / "d.csv"), "-q"]
     assert main(["detect", model, *files, "--alpha", "0.4"]) == 0
     assert Path(steps).read_text().splitlines()[1].startswith("0,0,2024-03-01 00:00:00.")

@@ -55,6 +55,7 @@ def test_detections_are_merged_to_the_steps_of_each_series(ae):
     assert np.array_equal(scores, detection.series_scores[0])
     row = detection.to_table().to_pylist()[int(detection.scores.argmax())]
     assert row["start"] <= 50 < row["end"]
+    assert (row["start_time"] - 7, row["end_time"] - 6) == (row["start"], row["end"])
     assert row["step"] is None or row["start"] <= row["step"] < row["end"]
 
 

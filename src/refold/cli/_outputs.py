@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,14 +214,13 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        source: "refold.Sequences | None" = None,  # whose times the arrays have
+        times_of: Callable[[Any], Any] | None = None,  # from lengths to times, or to None
         quiet: bool,
     ) -> "refold.Sequences":
         """Write decoded arrays, log it, and return them as sequences."""
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
-        if source is not None:
-            lengths = sequences.lengths
-            sequences.times = source.times_between(0 * lengths, lengths)
+        if times_of is not None:
+            sequences.times = times_of(sequences.lengths)
         # ids and times have the names of the data, if the columns do not have them
         identity = id_name(schema)
         time = schema.time_column({identity})

@@ -132,7 +132,7 @@ def explore(
     sequences = windows.sequences
     fields = {name: field[windows.series] for name, field in fields.items()}
     if codes is not None:
-        values, ids = read_codes(codes, None, loaded)
+        values, ids, _ = read_codes(codes, None, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
             raise ParameterError(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."

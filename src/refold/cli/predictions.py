@@ -31,7 +31,7 @@ from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaEr
 # Columns of the tables of `refold detect`.
 _COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
-    *("anomalous", "start", "end", "step", "column"),
+    *("anomalous", "start", "end", "start_time", "end_time", "step", "column"),
 )
 _MIN_TO_COMPARE = 5
 # For a line about drift.

@@ -414,7 +414,7 @@ class Detection:
         The columns are ``id``, under the name that you give, ``score``, its components ``error``
         and ``distance``, ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``;
         the last two are null if the distance is the larger component. Of windows, ``id`` is that of
-        the series, ``start`` and ``end`` follow, and ``step`` is one of the series.
+        the series, the places as in `Windows.to_table` follow, and ``step`` is one of the series.
         """
         by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
