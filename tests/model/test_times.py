@@ -46,7 +46,7 @@ def test_tables_of_reconstructions_have_the_times(data):
 
 def test_commands_write_the_times(data, tmp_path):
     model, source, back, steps, ahead = (
-        str(tmp_path / name) for name in ("m.refold", "a.csv", "b.csv", "steps.csv", "f.jsonl")
+        str(tmp_path / name) for name in ("m.refold", "a.csv", "b.parquet", "steps.csv", "f.jsonl")
     )
     untrained(data, calibration_fraction=0.5, forecast_steps=2).save(model)
     write(data, source, time="at")

@@ -225,7 +225,10 @@ class Output:
         identity = id_name(schema)
         time = schema.time_column({identity})
         place = self.path or sys.stdout.buffer
-        refold.sequences.write(sequences, place, id=identity, time=time, format=self.format)
+        names: dict[str, Any] = {"id": identity, "time": time}
+        if sequences.times is not None and self.format == "parquet":
+            names["layout"] = "long"  # lists have no place for times
+        refold.sequences.write(sequences, place, format=self.format, **names)
         if not quiet and self.path is not None:
             log(f"Wrote {len(sequences)} sequences to {self.name}")
         return sequences
