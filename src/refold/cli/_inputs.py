@@ -62,8 +62,8 @@ def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
     return model if latent_steps is None else model.with_latent_steps(latent_steps)
 
 
-def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any]:
-    """Read codes (n_sequences, latent_dim) of a model, and their ids."""
+def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any, Any]:
+    """Read codes (n_sequences, latent_dim) of a model, ids, and what turns lengths into times."""
     from refold.cli import _code_files
 
     with readable(name, format_name, CODE_FORMATS) as file:

@@ -94,7 +94,7 @@ def fit(
         trained = None if base is None else model.model_
         as_series = model.window is not None
         with reading.opened(trained, data, files, as_series=as_series) as sequences:
-            if not (quiet or as_series or base is not None or checkpoint.exists()):
+            if not (quiet or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
             model.fit(sequences, checkpoint=state, resume=resume)
             source = f"{len(sequences)} series, in windows of {model.window} steps,"
@@ -117,8 +117,8 @@ def fit(
 
 def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> None:
     """Log what a cheap look at the data finds, before a training that may take hours."""
-    if not sequences.lengths.any():
-        return  # the fit raises the error
+    if not sequences.lengths.any() or (estimator.window is not None and sequences.is_mapped):
+        return  # the fit raises the error; windows of mapped data would be one more copy on disk
     diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator, short_fit=False)
     for finding in diagnosis.findings:
         if finding.name in _SERIOUS:

@@ -106,8 +106,9 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
         for option in (*LONG_OPTIONS, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
-                    f"{name} has one row per sequence, with one list per feature. Leave "
-                    f"{argument(f'{option}=')} out."
+                    f"{name} has one row per sequence, with one list per feature, and no place for "
+                    f"times. Leave {argument(f'{option}=')} out, and name the features with "
+                    f"{argument('columns=')}."
                 )
     else:
         id_column = _find_key(options.id, "id", names, name)

@@ -68,3 +68,6 @@ from refold.sequences._tables import has_lists as has_lists
 from refold.sequences._tables import integers_from_text as integers_from_text
 from refold.sequences._tables import is_table as is_table
 from refold.sequences._times import future_times as future_times
+from refold.sequences._times import parse_times as parse_times
+from refold.sequences._times import times_from as times_from
+from refold.sequences._times import usual_gaps as usual_gaps

@@ -268,6 +268,14 @@ class Windows(NamedTuple):
         """Step after the last one of each window in its series, array of int (n_windows,)."""
         return self.starts + self.sequences.lengths
 
+    @property
+    def times(self) -> pa.Array | None:
+        """Times of the steps of all series, `pyarrow.Array` (n_steps,); None without times."""
+        if self.sequences.times is None:
+            return None
+        _, firsts = np.unique(self._steps, return_index=True)
+        return self.sequences.times.take(pa.array(firsts))
+
     def take(self, rows: np.ndarray) -> Self:
         """Return some of the windows, by their indices."""
         parts = self.sequences[rows], self.series[rows], self.starts[rows]
@@ -276,11 +284,17 @@ class Windows(NamedTuple):
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row per window: id of its series, first step, and the step after the last.
 
-        The columns are ``id``, under the name that you give, ``start`` and ``end``.
+        The columns are ``id``, under the name that you give, ``start`` and ``end``. If the series
+        have times, ``start_time`` and ``end_time`` are those of the first and the last step.
         """
-        # times of the steps belong here, too
         ids = pa.array(self.ids[self.series].tolist())
-        return pa.table({id: ids, "start": pa.array(self.starts), "end": pa.array(self.ends)})
+        columns = {id: ids, "start": pa.array(self.starts), "end": pa.array(self.ends)}
+        times, offsets = self.sequences.times, self.sequences.offsets
+        if times is not None:
+            empty = np.diff(offsets) == 0
+            steps = {"start_time": offsets[:-1], "end_time": offsets[1:] - 1}
+            columns |= {name: times.take(pa.array(i, mask=empty)) for name, i in steps.items()}
+        return pa.table(columns)
 
     def merge(self, values: Any) -> list[np.ndarray]:
         """Merge per-step values of windows into series, averaging where windows overlap.
