@@ -18,6 +18,7 @@ from rich.text import Text
 import refold
 from refold._support.optional_imports import optional
 from refold._support.output import write_all
+from refold._support.paths import atomic_writer, local_path
 from refold.errors import Message, ParameterError
 
 STREAM = "-"
@@ -141,7 +142,7 @@ class Files:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(name, "jsonl", None)
 
-        path, chosen = refold.sequences.local_path(name), format_of(name)
+        path, chosen = local_path(name), format_of(name)
         known = refold.sequences.FORMATS.get(chosen or "")
         is_compressed = known is not None and path.suffix.lower() not in known.suffixes
         if chosen not in formats or is_compressed:
@@ -195,7 +196,7 @@ class Output:
         if self.path is None:
             yield sys.stdout.buffer
             return
-        with refold.sequences.atomic_writer(self.path) as stream:
+        with atomic_writer(self.path) as stream:
             yield stream
 
     def write_table(self, table: Any) -> None:

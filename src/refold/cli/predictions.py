@@ -12,6 +12,7 @@ from cyclopts import Parameter
 import refold
 from refold._support.optional_imports import check_training_packages
 from refold._support.output import short_number
+from refold._support.paths import local_path
 from refold._support.rules import check_some
 from refold.cli import _options as options
 from refold.cli._inputs import Cluster, Reading, load_model, standard_input
@@ -293,7 +294,7 @@ def _lines(name: str) -> Iterator[bytes]:
     if name == STREAM:
         yield from standard_input()
         return
-    with refold.sequences.local_path(name).open("rb") as file:
+    with local_path(name).open("rb") as file:
         yield from file
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.output import short_number
+from refold._support.paths import sole_training
 from refold._support.rules import check, number
 from refold.cli import _options as options
 from refold.cli._inputs import TrainingData, check_cluster
@@ -64,8 +65,6 @@ def fit(
     checkpoint = Path(f"{output}.checkpoint")
     options.check_needs("--processes", processes, "--on CLUSTER", on)
     check("checkpoint_seconds", checkpoint_seconds, number(least=0))
-    from refold._support.file_lock import sole_training
-
     with sole_training(checkpoint):  # an error if another training run is using it
         state = refold.Checkpoint(checkpoint, checkpoint_seconds)
     if checkpoint.exists() and not resume:

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import log, warn
+from refold._support.paths import sole_use
 from refold.errors import DataError, FileAccessError, RefoldError
 from refold.files.parquet import PART_BYTES, ParquetFiles, Part
 from refold.files.tables import TableOptions, from_long_table
@@ -361,9 +362,6 @@ def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], N
     key = json.dumps([_VERSION, stamps, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not entry.is_dir():
-        # here, because most programs read small files only
-        from refold._support.file_lock import sole_use
-
         with sole_use(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _make_room(folder, files)

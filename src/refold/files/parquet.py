@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from refold._support.paths import access_error, local_path
 from refold.errors import (
     FileFormatError,
     RefoldError,
     SchemaError,
     argument,
 )
-from refold.files.formats import Format, access_error, check_content, local_path
+from refold.files.formats import Format, check_content
 from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,

@@ -10,17 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.output import write_all
+from refold._support.paths import atomic_writer, local_path
 from refold._support.rules import check, one_of, whole
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError, argument
 from refold.files.csv import CSV, TSV
-from refold.files.formats import (
-    COMPRESSIONS,
-    Format,
-    atomic_writer,
-    compressed_for,
-    local_path,
-    read_content,
-)
+from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
 from refold.files.json import JSON, JSONL
 from refold.files.mapped import (
     StoredBatches,

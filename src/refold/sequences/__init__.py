@@ -5,8 +5,6 @@ Needs NumPy and Arrow only, not Keras or JAX.
 
 from refold.errors import FileAccessError as FileAccessError
 from refold.errors import MissingFileError as MissingFileError
-from refold.files.formats import atomic_writer as atomic_writer
-from refold.files.formats import local_path as local_path
 from refold.files.json import parse_jsonl as parse_jsonl
 from refold.files.mapped import mapped_blocks as mapped_blocks
 from refold.files.read_write import FORMATS as FORMATS
