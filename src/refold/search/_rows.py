@@ -18,7 +18,7 @@ from refold.model import ArrowTable, Model, ModelLike, SequencesLike, model_of
 from refold.network.packed.rows import encoded_blocks
 from refold.network.specification import Specification
 from refold.search._features import Described, SearchFeatures
-from refold.sequences import Sequences, codes_to_arrow
+from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
@@ -193,7 +193,7 @@ def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequ
 
 def new_ids(ids: np.ndarray, expected: pa.DataType | None = None) -> pa.Array:
     """Return ids, of which each occurs once, as an array of the type of the index."""
-    array = codes_to_arrow(np.zeros((len(ids), 1)), ids)["id"].combine_chunks()
+    array = ids_to_arrow(check_ids(ids, len(ids)))
     counts = _compute.value_counts(array)
     repeated = counts.filter(_compute.greater(counts.field("counts"), 1))
     if len(repeated):
@@ -259,12 +259,13 @@ def _described_columns(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
-def new_rows(source: RowSource, features: SearchFeatures | None, metadata: pa.Table) -> pa.Table:
+def new_rows(
+    source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata: pa.Table
+) -> pa.Table:
     """Return rows as a table with the columns of an index."""
     codes, vectors = source.read(features)
-    rows = codes_to_arrow(codes, source.ids)
-    columns = {"id": rows["id"]} | {name: metadata[name] for name in metadata.column_names}
-    columns["code"] = rows["code"]
+    columns = {"id": ids} | {name: metadata[name] for name in metadata.column_names}
+    columns["code"] = vectors_to_arrow(codes)
     if features is not None:  # otherwise the vectors are the codes
-        columns["vector"] = codes_to_arrow(vectors)["code"]
+        columns["vector"] = vectors_to_arrow(vectors)
     return pa.table(columns)
