@@ -229,7 +229,7 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
     # Put the empty sequences in the order of the file.
     lengths = np.zeros(len(ids), np.int64)
     lengths[np.unique(codes[~is_marker])] = np.diff(parts.offsets)
-    return Sequences(*parts.having(offsets=offsets_from_lengths(lengths), ids=ids))
+    return Sequences(*parts._replace(offsets=offsets_from_lengths(lengths), ids=ids))
 
 
 def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
