@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,13 +17,7 @@ from refold.errors import DataError, FileFormatError, ParameterError, SchemaErro
 from refold.files.csv import CSV, TSV
 from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
 from refold.files.json import JSON, JSONL
-from refold.files.mapped import (
-    StoredBatches,
-    cached,
-    convert,
-    open_temporary,
-    temporary_folder,
-)
+from refold.files.mapped import StoredBatches, cached, convert, open_temporary, temporary_folder
 from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_files, parquet_columns
 from refold.files.tables import (
@@ -197,8 +192,7 @@ def read(
         with naming(name):
             sequences = format_.reader(data, name, **options)
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    sequences.schema = sequences.schema.read_with(id, time, time_format, wide_columns)
-    return sequences
+    return sequences.with_schema(sequences.schema.read_with(id, time, time_format, wide_columns))
 
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
@@ -209,9 +203,8 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
         if is_small or needs_memory(files.schema, files.layout):
             table = pa.concat_tables(table for _, table in files.parts())
             return from_file_table(table, str(files.root), options, Rows(number=files.place))
-        sequences = cached(files, options, lambda folder: convert(files, folder))
-    sequences.block_bytes = _block_bytes(memory_bytes)
-    return sequences
+        write, block_bytes = partial(convert, files), _block_bytes(memory_bytes)
+        return cached(files, options, write, block_bytes)
 
 
 def _block_bytes(memory_bytes: int) -> int:
@@ -438,8 +431,7 @@ def read_batches(
             convert(stored, folder)
             stored.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
-    sequences.schema = sequences.schema.read_with(id, time, time_format)
-    return sequences
+    return sequences.with_schema(sequences.schema.read_with(id, time, time_format))
 
 
 def is_batches(x: Any) -> bool:
