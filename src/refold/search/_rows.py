@@ -174,17 +174,17 @@ def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequ
         return scaled, np.zeros((len(scaled), absent.shape[1]), bool)
     counts = packed.segment_sum((~absent).astype(np.float32), offsets)
     missing = counts < _OBSERVED * lengths[:, None]
-    of_step = np.repeat(np.arange(len(scaled)), lengths)
-    # 0, or the category that stands for unknown ones
-    values = np.where(missing[of_step], specification.num_categories, scaled.values)
+    sequence_of = np.repeat(np.arange(len(scaled)), lengths)
+    # a missing column is 0, or the category that stands for unknown ones
+    values = np.where(missing[sequence_of], specification.num_categories, scaled.values)
     for x in values.T:
-        gaps, seen = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
-        # numbers of observed steps: those of the same sequence, and those next to the gap
-        first, end = (np.searchsorted(seen, offsets[of_step[gaps] + i]) for i in (0, 1))
-        right = np.searchsorted(seen, gaps)
-        left, right = np.maximum(right - 1, first), np.minimum(right, end - 1)
-        is_left = np.abs(gaps - seen[left]) <= np.abs(seen[right] - gaps)
-        x[gaps] = x[seen[np.where(is_left, left, right)]]
+        gaps, observed = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
+        # positions in `observed` of the steps next to each gap, in the same sequence
+        first, end = (np.searchsorted(observed, offsets[sequence_of[gaps] + i]) for i in (0, 1))
+        position = np.searchsorted(observed, gaps)
+        left, right = np.maximum(position - 1, first), np.minimum(position, end - 1)
+        is_left = np.abs(gaps - observed[left]) <= np.abs(observed[right] - gaps)
+        x[gaps] = x[observed[np.where(is_left, left, right)]]
     return scaled.with_values(values.astype(scaled.values.dtype)), missing
 
 

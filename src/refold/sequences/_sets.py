@@ -125,12 +125,14 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     features = [name for name in columns if name not in {id_name, *opened.index}]
     column = columns[features[0]] if len(features) == 1 else None
     has_text = keys is None and column is not None and is_text(column.type)
+    has_one_item = has_text or (column is not None and is_nested(column))
     is_list = has_text or any(map(has_lists, columns.values()))
-    if is_list:
+    if is_list and has_one_item:  # text, or a list of lists, in one column
+        items = [item if isinstance(item, str) else item.tolist() for item in sequences]
+        ids = sequences.to_arrow(id_name)[id_name]
+        table = pa.table({id_name: ids, features[0]: pa.array(items)})
+    elif is_list:
         table = sequences.to_arrow(id_name)
-        if has_text or (column is not None and is_nested(column)):
-            items = [item if isinstance(item, str) else item.tolist() for item in sequences]
-            table = pa.table({id_name: table[id_name], features[0]: pa.array(items)})
     else:  # without ids, all rows are of one sequence
         time = time if time in columns else "time"
         table = sequences.to_table(id_name, time)
@@ -143,12 +145,17 @@ def table_like(sequences: Sequences, x: Any) -> Any:
                 table = table.set_column(i, name, table[name].cast(columns[name].type))
     others = [name for name in table.column_names if name not in {id_name, time, *columns}]
     table = table.select([name for name in [*columns, *others] if name in table.column_names])
+    return _in_library_of(x, table, keep_index=is_list)
+
+
+def _in_library_of(x: Any, table: pa.Table, *, keep_index: bool) -> Any:
+    """Return a table as one of the library of `x`, with the index of a pandas frame or its name."""
     library = type(x).__module__.partition(".")[0]
     if library != "pandas":
         return type(x)(table) if library == "polars" else table
     frame = table.to_pandas()
     index = [name for name in x.index.names if name in frame]
-    if is_list:
+    if keep_index:  # a row is a sequence, as in `x`
         return frame.drop(columns=index).set_axis(x.index)
     return frame.set_index(index) if index else frame
 
