@@ -3,7 +3,6 @@
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -203,8 +202,8 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
         if is_small or needs_memory(files.schema, files.layout):
             table = pa.concat_tables(table for _, table in files.parts())
             return from_file_table(table, str(files.root), options, Rows(number=files.place))
-        write, block_bytes = partial(convert, files), _block_bytes(memory_bytes)
-        return cached(files, options, write, block_bytes)
+        block_bytes = _block_bytes(memory_bytes)
+        return cached(files, options, lambda folder: convert(files, folder), block_bytes)
 
 
 def _block_bytes(memory_bytes: int) -> int:
