@@ -43,6 +43,7 @@ from refold.sequences import (
     stored_model,
     times_from,
     usual_gaps,
+    vectors_to_arrow,
     window_ids,
 )
 
@@ -165,7 +166,7 @@ def _read_csv(stream: IO[bytes]) -> pa.Table:
     columns |= {name: table.column(name) for name in _TIMES if name in names}
     dimensions = sorted({*names} - {*columns}, key=lambda name: int(name[4:]))
     values = [table.column(name).cast(pa.float32()).to_numpy() for name in dimensions]
-    columns["code"] = codes_to_arrow(np.column_stack(values))["code"]
+    columns["code"] = vectors_to_arrow(np.column_stack(values))
     return pa.table(columns)
 
 

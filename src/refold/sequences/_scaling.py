@@ -327,7 +327,7 @@ class RunningMoments:
         z, observed = _filled(values)
         num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
-        # the mean of a first piece is the origin; z is relative to it, then to the mean of its piece
+        # z is taken relative to the origin, the mean of a first piece, and then to its own mean
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
         z -= self._origin
         z[~observed] = 0.0
