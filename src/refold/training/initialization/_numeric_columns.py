@@ -9,12 +9,12 @@ import numpy as np
 import scipy.linalg
 from scipy.fft import next_fast_len
 
+from refold._support.arrays import clear_gain
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
 from refold.training.initialization._principal_components import (
     Components,
-    exceeds_standard_error,
     folds,
     principal_components,
 )
@@ -299,7 +299,7 @@ def needs_no_regression(
             for decoder in (codec.by_regression, codec.by_components)
         )
         gains[held] = regression_error - component_error
-    return exceeds_standard_error(gains) > 0
+    return clear_gain(gains) > 0
 
 
 # Codes by length
@@ -346,7 +346,7 @@ def _codec_by_length(
                 after = _errors(codes, ours.decoder, values[held], observed[held])
                 gains.setdefault((stationary, shrinkage), []).append(before - after)
     better = {key: np.concatenate(some) for key, some in gains.items()}
-    better = {key: some.mean() for key, some in better.items() if exceeds_standard_error(some) > 0}
+    better = {key: some.mean() for key, some in better.items() if clear_gain(some) > 0}
     if not better:
         return None
     stationary, shrinkage = max(better, key=better.__getitem__)
