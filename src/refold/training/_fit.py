@@ -230,10 +230,11 @@ def _measured(
         active = int((model.network.encode(sample).var(axis=0) > _ACTIVE).sum())
         _report_active(active, model.specification.latent_dim, verbose=verbose)
         model = replace(model, active_dimensions=active)
-    if (unseen := split.unseen()) is not None:
+    if len(unseen := split.unseen()):
+        unseen = unseen[evenly_spaced(len(unseen), MAX_ERRORS)]
         with holding(network, outcome.validated):  # a refit was trained on them
-            validated = replace(model, scaler=split.scaler("validated"))
-            model = replace(model, held_out_errors=_held_out_errors(validated, unseen))
+            errors = errors_of(replace(model, scaler=split.scaler("validated")), unseen)
+        model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
     model = _with_reference(model, split.reference_sample(kept), seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(kept))
     if split.calibration is None or (outcome.interrupted and not outcome.complete):
@@ -276,11 +277,3 @@ def _with_reference(model: Model, sequences: Sequences, *, seed: int) -> Model:
     typical = np.array([errors.mean(), distances(features[rows], reference).mean()])
     typical = np.where(typical > 0, typical, 1.0)
     return replace(model, reference=replace(reference, typical=typical))
-
-
-def _held_out_errors(model: Model, sequences: Sequences) -> np.ndarray | None:
-    """Return reconstruction errors of at most 1024 of these sequences, sorted; None if none."""
-    if not len(sequences):
-        return None
-    some = sequences[evenly_spaced(len(sequences), MAX_ERRORS)]
-    return np.sort(errors_of(model, some)).astype(np.float32)

@@ -278,9 +278,7 @@ def _set_start(network: Network, training: Cuts) -> None:
     scale, share = np.ones(head.scale.shape), 1.0
     outputs = list(outputs_of(specification.column_types, specification.num_categories))
     numeric = [output for output in outputs if output.type.is_number]
-    for output in outputs:
-        if output.type.is_number:
-            continue
+    for output in [output for output in outputs if not output.type.is_number]:
         block, count = output.block, specification.num_categories[output.index]
         # the last values are next to the code
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
@@ -321,17 +319,16 @@ def _best_regression(
     """Regress numeric columns or their differences from the last value, whichever is closer."""
     last = training.recent[:, None, places]
     of_value, of_difference = _regressions(training, future, future - last)
+    # the last value, which is beside the code, is added to its difference
     of_difference.weights[training.codes.shape[1] + places, :, range(len(places))] += 1.0
     is_closer = of_difference.error < of_value.error
     pairs = zip(of_difference, of_value, strict=True)
     return _Regression(*(np.where(is_closer, *pair) for pair in pairs))
 
 
-def _regressions(
-    training: Cuts,
-    *targets: np.ndarray,  # (n, forecast_steps, n_columns) each
-) -> list[_Regression]:
+def _regressions(training: Cuts, *targets: np.ndarray) -> list[_Regression]:
     """Regress each of several targets on the inputs, with the best penalty for each output."""
+    # Targets are (n, forecast_steps, n_columns), and each step of each column is one output.
     x, y = training.inputs.astype(float), np.concatenate(targets, axis=2)
     shape, y = y.shape[1:], y.reshape(len(y), -1).astype(float)
     center, spread = x.mean(axis=0), x.std(axis=0)
@@ -353,7 +350,7 @@ def _regressions(
         slope = slope[best, :, column].T / spread[:, None]
         weights[:, outputs] = slope
         constant[outputs] = level[best, 0, column] - center @ slope
-    # back from one column per output to steps and columns of each target
+    # back to the steps and columns of each target
     parts = (
         np.split(part.reshape(*part.shape[:-1], *shape), len(targets), axis=-1)
         for part in (weights, constant, error)

@@ -64,10 +64,10 @@ class HeldOut:
         scaler: Scaler,
         *,
         latent_steps: int = 0,
-        sequences: Sequences | None = None,
+        others: Sequences | None = None,
     ) -> Fidelity:
         """Measure a network with its predicted lengths, on other sequences if they are given."""
-        sequences = self.sequences if sequences is None else sequences
+        sequences = self.sequences if others is None else others
         model = self.as_model(network, scaler, latent_steps)
         codes = model.codes_of(sequences)
         reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
@@ -171,7 +171,7 @@ def choose(
                     inference_with(network),
                     split.scaler(kept),
                     latent_steps=choice.latent_steps,
-                    sequences=training,
+                    others=training,
                 )
                 errors.append(total_error(result))
         ours, start = errors

@@ -231,9 +231,10 @@ class Loader:
         for index, shard in enumerate(self._unwarped(number)):
             if self._warp:
                 rng = np.random.default_rng([self._seed, number, index, 0x3A4B])
-                values = randomly_warped(*map(np.asarray, shard.data), self._warp, rng)
-                values = jnp.asarray(values, values.dtype)
-                shard = shard._replace(data=shard.data._replace(values=values))
+                values, starts, lengths = map(np.asarray, shard.data)
+                values = randomly_warped(values, starts, lengths, self._warp, rng)
+                data = shard.data._replace(values=jnp.asarray(values, values.dtype))
+                shard = shard._replace(data=data)
             yield shard
 
     def _unwarped(self, number: int) -> Iterator[Shard]:

@@ -177,10 +177,8 @@ class Split:
         most = np.clip(_MAX_REFERENCE_VALUES / average, _MIN_REFERENCE, _MAX_REFERENCE)
         return self.sample(phase, int(most))
 
-    def unseen(self) -> Sequences | None:
-        """Return the held-out sequences that the model was not trained on before, if any."""
-        if not len(self.held_out_rows):
-            return None
+    def unseen(self) -> Sequences:
+        """Return the held-out sequences that the model was not trained on before."""
         sequences = self.held_out_sequences
         if self.further is not None and self.further.fingerprints.trained is not None:
             trained = self.further.fingerprints.trained

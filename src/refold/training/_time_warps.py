@@ -93,12 +93,10 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     series[positions(scaled)] = np.nan_to_num(scaled.values)
     fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _FOLDS
     gains = np.zeros((len(_MAX_COMPONENTS), len(_WARPS), n))
-    for number in range(_FOLDS):
-        held = fold == number
+    for held in (fold == number for number in range(_FOLDS)):
         gains[..., held] = _gains(series[~held], scaled.lengths[~held], series[held], latent_dim)
-    means = gains.mean(axis=2)
-    clear = np.apply_along_axis(clear_gain, 2, gains) > 0
-    gain = np.where(clear, means, 0.0).min(axis=0)
+    is_clear = np.apply_along_axis(clear_gain, 2, gains) > 0
+    gain = np.where(is_clear, gains.mean(axis=2), 0.0).min(axis=0)
     best = int(np.argmax(gain))
     return _WARPS[best] if gain[best] > _MIN_GAIN else 0.0
 
