@@ -214,12 +214,13 @@ class Reading:
         else:
             time_format = None if "time" in chosen else schema.time_format
             keys |= {"time": schema.time_name, "time_format": time_format}
+            keys |= {"duplicates": schema.duplicates}
         keys = {key: name for key, name in keys.items() if name is not None and key not in chosen}
 
         is_default = refold.sequences.has_default_names(schema)
         if (
             not is_wide
-            and (present or path.is_dir())
+            and present
             and (not is_default or (labels and set(features) <= set(present)))
         ):
             chosen.setdefault("columns", features)
@@ -234,7 +235,8 @@ class Reading:
         try:
             return refold.sequences.read(**chosen, **keys)
         except (SchemaError, ParameterError):  # this file has no such columns
-            for group in (("time_format",), ("time",), ("id",), ("layout", "columns")):
+            groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
+            for group in groups:
                 if [keys.pop(key) for key in group if key in keys]:
                     with contextlib.suppress(SchemaError, ParameterError):
                         return refold.sequences.read(**chosen, **keys)
