@@ -311,8 +311,7 @@ class Cluster:
         **settings: Any,
     ) -> None:
         """Run an operation on Parquet files; ``settings`` are its arguments."""
-        taken = ("id", "time", "columns", "column_types", "time_gaps")
-        check_cluster(reading, taken, refused)
+        check_cluster(reading, refused)
         check_named("--on", data, output)
         settings |= reading.arguments
         settings |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
@@ -330,7 +329,7 @@ class Cluster:
             )
 
 
-def check_cluster(reading: Reading, taken: Iterable[str], refused: dict[str, Any]) -> None:
-    """Refuse options that work on one machine only: some, and those of reading but `taken`."""
-    others = {name: value for name, value in reading.arguments.items() if name not in taken}
+def check_cluster(reading: Reading, refused: dict[str, Any]) -> None:
+    """Refuse options that work on one machine only: some, and those of reading."""
+    others = {"unit": reading.unit, "layout": reading.layout, "sort": reading.sort}
     options.check_excludes("--on", others | refused | {"format": reading.input_format})
