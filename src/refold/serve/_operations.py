@@ -32,6 +32,7 @@ from refold.sequences import (
     Sequences,
     Windows,
     codes_to_arrow,
+    default_step,
     whole_windows,
     window_places,
 )
@@ -354,7 +355,7 @@ async def detect(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     def table() -> pa.Table:
         if not by_step:
             return detection.to_table()
-        return replace(detection, ids=series.ids, **by_step).steps()
+        return replace(detection, ids=series.ids, windows=None, **by_step).steps()
 
     warnings = inputs.model.warnings(sequences, "detection")
     return OperationResult(content, table, warnings)
@@ -464,10 +465,11 @@ OPERATIONS = {
 async def _windows(inputs: RequestInputs, batches: Batcher) -> Windows:
     """Cut sequences into the windows of the model; without these, each sequence is one."""
     model, series = inputs.model.fitted, inputs.sequences
-    if model.window is None or model.step is None:
+    if model.window is None:
         return whole_windows(series)
     # windows overlap, so they have more steps than the body
-    places = window_places(series.lengths, model.window, model.step)
+    step = model.step or default_step(model.window)
+    places = window_places(series.lengths, model.window, step)
     check_limit("sequences", len(places.starts), batches.settings)
     check_limit("steps", int(places.lengths.sum()), batches.settings)
     return await batches.compute_apart(lambda: model.windows(series))
