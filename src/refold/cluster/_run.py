@@ -394,7 +394,7 @@ def _run(
     model = _packed_model(model, settings["latent_steps"])
     content, taken = dumps(model), {"code", None, *model.schema.names}
     if is_cut := model.window is not None:
-        taken |= {"start", "end"}
+        taken |= {"start", "end", "start_time", "end_time"}
     id_name = options.id or model.schema.id_name
     run = Run(
         version=refold.__version__,

@@ -6,7 +6,7 @@ Types of fields check a request and describe the interface.
 import hashlib
 import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -353,9 +353,7 @@ async def detect(inputs: RequestInputs, batches: Batcher) -> OperationResult:
         } | by_step
 
     def table() -> pa.Table:
-        if not by_step:
-            return detection.to_table()
-        return replace(detection, ids=series.ids, windows=None, **by_step).steps()
+        return detection.steps() if by_step else detection.to_table()
 
     warnings = inputs.model.warnings(sequences, "detection")
     return OperationResult(content, table, warnings)
