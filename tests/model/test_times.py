@@ -1,6 +1,7 @@
 """Times of results: those of the input, and those that follow at its usual gap."""
 
 import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -45,29 +46,22 @@ def test_tables_of_reconstructions_have_the_times(data):
 
 def test_commands_write_the_times(data, tmp_path):
     model, source, back, steps, ahead = (
-        str(tmp_path / name) for name in ("m.refold", "a.csv", "b.csv", "steps.csv", "f.csv")
+        str(tmp_path / name) for name in ("m.refold", "a.csv", "b.parquet", "steps.csv", "f.jsonl")
     )
     untrained(data, calibration_fraction=0.5, forecast_steps=2).save(model)
     write(data, source, time="at")
-    assert main(["reconstruct", model, source, "-o", back, "-q"]) == 0
-    assert read(back, time="at").times[0].as_py() == BEGIN
-    assert (
-        main(
-            [
-                "detect",
-                model,
-                source,
-                "--alpha",
-                "0.4",
-                "--steps",
-                steps,
-                "-q",
-                "-o",
-                str(tmp_path / "d.csv"),
-            ]
-        )
-        == 0
-    )
+    codes = str(tmp_path / "codes.csv")
+    assert main(["encode", model, source, "-o", codes, "-q"]) == 0
+    for command, data_file in (("reconstruct", source), ("decode", codes)):
+        assert main([command, model, data_file, "-o", back, "-q"]) == 0
+        decoded = read(back, time="at")
+        second = decoded.times[int(decoded.offsets[1]) :]
+        expected = data.times[int(data.offsets[1]) :].to_pylist()[0]
+        assert second[0].as_py() == expected
+        assert second[1].as_py() == expected + datetime.timedelta(hours=1)
+    files = [source, "--steps", steps, "-o", str(tmp_path / "d.csv"), "-q"]
+    assert main(["detect", model, *files, "--alpha", "0.4"]) == 0
+    assert Path(steps).read_text().splitlines()[1].startswith("0,0,2024-03-01 00:00:00.")
     assert main(["forecast", model, source, "-o", ahead, "-q"]) == 0
-    for path in (steps, ahead):
-        assert "at" in (tmp_path / path).read_text().splitlines()[0].replace('"', "").split(",")
+    later = BEGIN + datetime.timedelta(hours=int(data.lengths[0]))
+    assert f'"step": 1, "at": "{later:%Y-%m-%d %H:%M:%S}' in Path(ahead).read_text()

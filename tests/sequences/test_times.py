@@ -254,6 +254,7 @@ def test_repeated_times_are_counted():
 )
 def test_future_times_have_the_usual_gap(times, future):
     assert future_times(times, 2).to_pylist() == future
+    assert future_times(times[:0], 2).to_pylist() == [None, None]
 
 
 def test_future_times_are_exact_and_keep_their_zone():

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.native_libraries import return_freed_memory
+from refold._support.paths import local_path
 from refold.cli import _options as options
 from refold.cli._outputs import (
     CODE_FORMATS,
@@ -32,7 +33,7 @@ def readable(
 ) -> Iterator[dict[str, Any]]:
     """Yield the path and the format of an input, as arguments of `refold.sequences.read`."""
     if name != STREAM:
-        yield {"path": refold.sequences.local_path(name), "format": format_name}
+        yield {"path": local_path(name), "format": format_name}
         return
     if format_name is None:
         raise ParameterError(
@@ -62,8 +63,8 @@ def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
     return model if latent_steps is None else model.with_latent_steps(latent_steps)
 
 
-def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any]:
-    """Read codes (n_sequences, latent_dim) of a model, and their ids."""
+def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any, Any]:
+    """Read codes (n_sequences, latent_dim) of a model, ids, and what turns lengths into times."""
     from refold.cli import _code_files
 
     with readable(name, format_name, CODE_FORMATS) as file:
@@ -213,12 +214,13 @@ class Reading:
         else:
             time_format = None if "time" in chosen else schema.time_format
             keys |= {"time": schema.time_name, "time_format": time_format}
+            keys |= {"duplicates": schema.duplicates}
         keys = {key: name for key, name in keys.items() if name is not None and key not in chosen}
 
         is_default = refold.sequences.has_default_names(schema)
         if (
             not is_wide
-            and (present or path.is_dir())
+            and present
             and (not is_default or (labels and set(features) <= set(present)))
         ):
             chosen.setdefault("columns", features)
@@ -233,7 +235,8 @@ class Reading:
         try:
             return refold.sequences.read(**chosen, **keys)
         except (SchemaError, ParameterError):  # this file has no such columns
-            for group in (("time_format",), ("time",), ("id",), ("layout", "columns")):
+            groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
+            for group in groups:
                 if [keys.pop(key) for key in group if key in keys]:
                     with contextlib.suppress(SchemaError, ParameterError):
                         return refold.sequences.read(**chosen, **keys)
@@ -308,8 +311,7 @@ class Cluster:
         **settings: Any,
     ) -> None:
         """Run an operation on Parquet files; ``settings`` are its arguments."""
-        taken = ("id", "time", "columns", "column_types", "time_gaps")
-        check_cluster(reading, taken, refused)
+        check_cluster(reading, refused)
         check_named("--on", data, output)
         settings |= reading.arguments
         settings |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
@@ -327,7 +329,7 @@ class Cluster:
             )
 
 
-def check_cluster(reading: Reading, taken: Iterable[str], refused: dict[str, Any]) -> None:
-    """Refuse options that work on one machine only: some, and those of reading but `taken`."""
-    others = {name: value for name, value in reading.arguments.items() if name not in taken}
+def check_cluster(reading: Reading, refused: dict[str, Any]) -> None:
+    """Refuse options that work on one machine only: some, and those of reading."""
+    others = {"unit": reading.unit, "layout": reading.layout, "sort": reading.sort}
     options.check_excludes("--on", others | refused | {"format": reading.input_format})

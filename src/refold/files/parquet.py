@@ -11,13 +11,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold.errors import (
-    FileFormatError,
-    RefoldError,
-    SchemaError,
-    argument,
-)
-from refold.files.formats import Format, access_error, check_content, local_path
+from refold._support.paths import access_error, local_path
+from refold.errors import FileFormatError, RefoldError, SchemaError, argument
+from refold.files.formats import Format, check_content
 from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
@@ -31,11 +27,7 @@ from refold.files.tables import (
 from refold.sequences._parts import resolve_column_types
 from refold.sequences._schema import Column, Schema, check_unique, union_of
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import (
-    metadata_of,
-    pandas_index,
-    stored_schema,
-)
+from refold.sequences._tables import metadata_of, pandas_index, stored_schema
 
 # Approximate memory of the rows of a part.
 PART_BYTES = 2 << 20
@@ -81,6 +73,7 @@ def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) ->
 def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
     """Return the column names, of a table with lists without the others, which `read` ignores."""
     path = local_path(path)
+    path = _paths_in(path)[0] if path.is_dir() else path
     with _reading(path):
         schema = pq.read_schema(path)
     return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names

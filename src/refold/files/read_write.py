@@ -10,25 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.output import write_all
+from refold._support.paths import atomic_writer, local_path
 from refold._support.rules import check, one_of, whole
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError, argument
 from refold.files.csv import CSV, TSV
-from refold.files.formats import (
-    COMPRESSIONS,
-    Format,
-    atomic_writer,
-    compressed_for,
-    local_path,
-    read_content,
-)
+from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
 from refold.files.json import JSON, JSONL
-from refold.files.mapped import (
-    StoredBatches,
-    cached,
-    convert,
-    open_temporary,
-    temporary_folder,
-)
+from refold.files.mapped import StoredBatches, cached, convert, open_temporary, temporary_folder
 from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_files, parquet_columns
 from refold.files.tables import (
@@ -173,7 +161,7 @@ def read(
     values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
     check("duplicates", duplicates, DUPLICATES)
-    values |= {"duplicates": duplicates if duplicates != "error" else None}
+    values |= {"duplicates": None if duplicates == "error" else duplicates}
     values |= {"time_format": time_format}
     if as_series and "as_series" in format_.read_options:
         values["as_series"] = True
@@ -203,8 +191,8 @@ def read(
         with naming(name):
             sequences = format_.reader(data, name, **options)
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    sequences.schema = sequences.schema.read_with(id, time, time_format, wide_columns)
-    return sequences
+    reading = id, time, time_format, wide_columns, values["duplicates"]
+    return sequences.with_schema(sequences.schema.read_with(*reading))
 
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
@@ -215,9 +203,8 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
         if is_small or needs_memory(files.schema, files.layout):
             table = pa.concat_tables(table for _, table in files.parts())
             return from_file_table(table, str(files.root), options, Rows(number=files.place))
-        sequences = cached(files, options, lambda folder: convert(files, folder))
-    sequences.block_bytes = _block_bytes(memory_bytes)
-    return sequences
+        block_bytes = _block_bytes(memory_bytes)
+        return cached(files, options, lambda folder: convert(files, folder), block_bytes)
 
 
 def _block_bytes(memory_bytes: int) -> int:
@@ -284,8 +271,8 @@ def write(
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    """Return the column names of a file, or none if the format has no names."""
-    format_ = format_of(path, format)
+    """Return the names of the columns of a file, or of the first in a folder; perhaps none."""
+    format_ = PARQUET if Path(path).is_dir() else format_of(path, format)
     if format_ is PARQUET:  # the file may be larger than memory
         return parquet_columns(path)
     if format_.columns is None:
@@ -444,8 +431,8 @@ def read_batches(
             convert(stored, folder)
             stored.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
-    sequences.schema = sequences.schema.read_with(id, time, time_format)
-    return sequences
+    reading = id, time, time_format, None, options.duplicates
+    return sequences.with_schema(sequences.schema.read_with(*reading))
 
 
 def is_batches(x: Any) -> bool:
