@@ -186,17 +186,14 @@ def test_unknown_and_missing_categories():
 # Sets
 
 
-def test_concatenate():
-    both = concatenate([Sequences.from_list([["a", "b"]]), Sequences.from_list([["c"], ["a"]])])
-    assert both.to_list() == [["a", "b"], ["c"], ["a"]]
-    assert both.ids.tolist() == [0, 1, 2]
-    named = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
-    assert concatenate(named).ids.tolist() == ["p", "q"]
-    series, text = Sequences.from_list([[1.0]]), as_sequences([["a"]], names=["x0"])
+def test_concatenated_sets_keep_ids_that_differ_and_need_the_same_columns():
+    sets = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
+    assert concatenate(sets).ids.tolist() == ["p", "q"]
+    assert concatenate([sets[0], sets[0]]).ids.tolist() == [0, 1]
     with pytest.raises(SchemaError, match=r"Set 1 has the columns \('x0', 'x1'\), but set "):
-        concatenate([series, as_sequences([[[1.0, 2.0]]])])
+        concatenate([sets[0], as_sequences([[[1.0, 2.0]]])])
     with pytest.raises(SchemaError, match="numeric values in one set and text categories in ano"):
-        concatenate([series, text])
+        concatenate([sets[0], as_sequences([["a"]], names=["x0"])])
 
 
 def test_fingerprints_depend_only_on_values_and_lengths():
