@@ -9,6 +9,7 @@ import numpy as np
 import refold
 from refold._support.arrays import positions_of
 from refold._support.optional_imports import is_installed
+from refold._support.paths import atomic_writer
 from refold._support.rules import check, one_of
 from refold.errors import ParameterError, argument
 from refold.model import Model, continued, last_steps, model_of
@@ -17,7 +18,7 @@ from refold.network.onnx.decoder import add_decoder, add_forecaster
 from refold.network.onnx.encoder import add_encoder
 from refold.network.onnx.graph import Graph, package
 from refold.network.specification import Specification, are_default
-from refold.sequences import Sequences, atomic_writer
+from refold.sequences import Sequences
 
 Part = Literal["encoder", "decoder", "forecaster"]
 _PARTS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}

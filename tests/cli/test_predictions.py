@@ -74,6 +74,7 @@ def test_a_file_without_ids_is_one_series_in_windows(fit_options, tmp_path, run)
             *("--calibration-fraction", 0.4),
         )
     assert "Trained on 1 series, in windows of 40 steps, in" in shown.err
+    assert "few-sequences: 10 windows are few for 4 latent dimensions." in shown.err
     steps, picture = tmp_path / "steps.jsonl", tmp_path / "anomalies.png"
     files = "--steps", steps, "--picture", picture
     shown = run("detect", model, tmp_path / "later.csv", *files, "--alpha", "0.05")
@@ -96,7 +97,9 @@ def test_a_file_without_ids_is_one_series_in_windows(fit_options, tmp_path, run)
     run("index", model, tmp_path / "long.csv", "-o", index)
     shown = run("search", model, index, later, "-k", 1, "--where", "series = 0 AND start > 100")
     assert json_lines(shown.out)[0]["start"] > 100
-    run("explore", model, later, "--codes", codes, "--export", tmp_path / "map.html")
+    given = model, later, "--codes", codes, "--export", tmp_path / "map.html"
+    shown = run("explore", *given, "--max-sequences", 30)
+    assert "Showing 30 of 41 windows of 1 series, drawn at random." in shown.err
 
 
 # Forecasts

@@ -37,9 +37,6 @@ BACK = build([(1, 0.9, 0), (4, 1, 0)], [(9, 0, 0)], [(8, 0.2, 1)], [(5, 0.6, 1),
 SCALER = Scaler.fit(build([(0, 0, 0), (4, 1, 1)]))  # mean 2, standard deviation 2
 
 
-# Entries, and their means
-
-
 def test_entries_by_hand():
     expected = [
         [0, 0, 0],
@@ -100,8 +97,6 @@ def test_nmse_by_hand(original, reconstructed, expected):
         variance = explained_variance(original, reconstructed, UNITS)
         assert variance == pytest.approx(1 - expected)
 
-
-# Exact match and accuracy
 
 WORDS = Sequences.from_list(["abba", "cab", "", "b"])
 

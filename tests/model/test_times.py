@@ -1,21 +1,22 @@
 """Times of results: those of the input, and those that follow at its usual gap."""
 
 import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from refold.cli import main
-from refold.sequences import Sequences, column_names, read, write
+from refold.sequences import Sequences, read, write
 from small_data import sines, untrained
 
-BEGIN = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
+BEGIN, HOUR = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC), datetime.timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
 def data():
     plain = sines(6)
-    hours = [BEGIN + datetime.timedelta(hours=i) for i in range(len(plain.values))]
+    hours = [BEGIN + i * HOUR for i in range(len(plain.values))]
     times = pa.array(hours, pa.timestamp("s", "UTC"))
     schema = plain.schema.read_with("id", "at")
     return Sequences(plain.values, plain.offsets, plain.ids, schema, times)
@@ -24,20 +25,23 @@ def data():
 def test_forecasts_continue_the_times(data):
     ahead = untrained(data, forecast_steps=2).forecast(data).to_table()
     last = data.times[int(data.offsets[1]) - 1].as_py()
-    hours = [last + datetime.timedelta(hours=i) for i in (1, 2)]
-    assert ahead["at"].to_pylist()[:2] == hours
+    assert ahead["at"].to_pylist()[:2] == [last + HOUR, last + 2 * HOUR]
 
 
 def test_commands_write_the_times(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     untrained(data, calibration_fraction=0.5, forecast_steps=2).save("m.refold")
     write(data, "a.csv", time="at")
-    for command, *options in (
-        ("reconstruct", "-o", "back.csv"),
-        ("detect", "-o", "rows.csv", "--steps", "steps.csv", "--alpha", "0.4"),
-        ("forecast", "-o", "ahead.csv"),
-    ):
-        assert main([command, "m.refold", "a.csv", *options, "-q"]) == 0
-    assert read("back.csv", time="at").times[0].as_py() == BEGIN
-    for name in ("steps.csv", "ahead.csv"):
-        assert "at" in column_names(name)
+    assert main(["encode", "m.refold", "a.csv", "-o", "codes.csv", "-q"]) == 0
+    second = data.times[int(data.offsets[1])].as_py()
+    for command, source in (("reconstruct", "a.csv"), ("decode", "codes.csv")):
+        assert main([command, "m.refold", source, "-o", "back.parquet", "-q"]) == 0
+        decoded = read("back.parquet", time="at")
+        times = decoded.times[int(decoded.offsets[1]) :].to_pylist()
+        assert times[:2] == [second, second + HOUR]
+    steps = ["--alpha", "0.4", "--steps", "steps.csv", "-o", "rows.csv", "-q"]
+    assert main(["detect", "m.refold", "a.csv", *steps]) == 0
+    assert Path("steps.csv").read_text().splitlines()[1].startswith("0,0,2024-03-01 00:00:00.")
+    assert main(["forecast", "m.refold", "a.csv", "-o", "ahead.jsonl", "-q"]) == 0
+    later = BEGIN + HOUR * int(data.lengths[0])
+    assert f'"step": 1, "at": "{later:%Y-%m-%d %H:%M:%S}' in Path("ahead.jsonl").read_text()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import refold
@@ -41,13 +42,20 @@ def test_codes_errors_and_scores_are_those_of_windows(ae, two):
 def test_detections_are_merged_to_the_steps_of_each_series(ae):
     strange = OTHER[600:].copy()
     strange[50:55] = 3.0
-    detection = ae.detect(strange, alpha=0.2)
-    [scores], [p_values] = detection.series_scores, detection.series_p_values
+    timed = Sequences(strange, [0, 100], ["a"], ae.schema_, pa.array(np.arange(7, 107)))
+    detection = ae.detect(timed, alpha=0.2)
+    steps = detection.steps()
+    assert steps.column_names == ["id", "step", "time", "score", "p_value"]
+    assert steps["time"].to_pylist() == [step + 7 for step in steps["step"].to_pylist()]
+    assert {*steps["id"].to_pylist()} == {"a"}
+    scores, p_values = steps["score"].to_numpy(), steps["p_value"].to_numpy()
     assert scores.shape == p_values.shape == (100,)
     assert 50 <= scores.argmax() < 55
     assert p_values.max() == 1.0
+    assert np.array_equal(scores, detection.series_scores[0])
     row = detection.to_table().to_pylist()[int(detection.scores.argmax())]
     assert row["start"] <= 50 < row["end"]
+    assert (row["start_time"] - 7, row["end_time"] - 6) == (row["start"], row["end"])
     assert row["step"] is None or row["start"] <= row["step"] < row["end"]
 
 

@@ -213,9 +213,6 @@ def test_bad_arguments(built, tmp_path, change, error, message):
     assert list(tmp_path.iterdir()) == []
 
 
-# The map of the codes
-
-
 def code_map(built, **options):
     data, model, _ = built("curves")
     return card(section(model, data, title="x", **options), "Map of the codes")

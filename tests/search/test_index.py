@@ -164,9 +164,6 @@ def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
         index.remove(["four"])
 
 
-# Bad states
-
-
 def test_codes_of_another_model_are_refused(ae, place):
     model = ae.model_
     reference = replace(model.reference, codes=model.reference.codes + 1)

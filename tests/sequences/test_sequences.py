@@ -25,9 +25,6 @@ from refold.sequences import (
 NAN = np.nan
 
 
-# Any input
-
-
 ARRAYS = [np.ones((2, 3)), np.ones((1, 3))]
 ragged = np.empty(2, dtype=object)
 ragged[:] = ARRAYS
@@ -68,9 +65,6 @@ def test_impossible_parts():
     one_category = Schema((Column("x", "categorical", ("a",)),))
     with pytest.raises(DataError, match=r"Got 2 at sequence 0, .*index of a category, 0 to 0"):
         Sequences(zeros + 2, [0, 1, 3], schema=one_category)
-
-
-# Indexing
 
 
 def test_indexing_copies_one_or_several():
@@ -181,9 +175,6 @@ def test_unknown_and_missing_categories():
     assert_same(Sequences.from_arrow(written.to_arrow()), written)
     more = concatenate([written, Sequences.from_list([["c"]])])
     assert more.to_list() == [["a", "<unknown>", None], ["c"]]
-
-
-# Sets
 
 
 def test_concatenated_sets_keep_ids_that_differ_and_need_the_same_columns():

@@ -32,9 +32,6 @@ def of(times, **options):
     return Sequences.from_table(table, "id", "at", **options)
 
 
-# Forms
-
-
 @pytest.mark.parametrize(
     ("text", "time"),
     [
@@ -233,9 +230,6 @@ def test_repeated_times_are_counted():
             Sequences.from_table({"id": [1], "x": [1.0]}, "id", **options)
 
 
-# Times that follow
-
-
 @pytest.mark.parametrize(
     ("times", "future"),
     [
@@ -249,6 +243,7 @@ def test_repeated_times_are_counted():
 )
 def test_future_times_have_the_usual_gap(times, future):
     assert future_times(times, 2).to_pylist() == future
+    assert future_times(times[:0], 2).to_pylist() == [None, None]
 
 
 def test_future_times_are_exact_and_keep_their_zone():

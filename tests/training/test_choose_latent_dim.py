@@ -96,7 +96,7 @@ def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch)
 def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, monkeypatch):
     path = shutil.copy(checkpoint, tmp_path)
     identity = load_checkpoint(path)[0]
-    assert identity["found"]["latent_dim"] == 3
+    assert identity["choice"]["latent_dim"] == 3
 
     def search(*_, **__):
         pytest.fail("the size was looked for again")

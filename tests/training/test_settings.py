@@ -45,7 +45,7 @@ def test_sizes_depend_on_the_data():
     assert [pick_patience(n, variational=False) for n in (30, 4000)] == [50, 500]
     assert [pick_patience(n, variational=True) for n in (30, 4000)] == [50, 1000]
     splits = [
-        SimpleNamespace(lengths=np.zeros(n), held_out=np.zeros(held), further=None)
+        SimpleNamespace(lengths=np.zeros(n), held_out_rows=np.zeros(held), further=None)
         for n, held in ((1999, 200), (2000, 200), (10, 0))
     ]
     assert [pick_refit(split) for split in splits] == [True, False, False]
@@ -84,12 +84,12 @@ def choose(monkeypatch, errors, may_change=True):
     monkeypatch.setattr(
         _held_out_error, "inference_with", lambda network: int(network.variables[0].value)
     )
-    measured = SimpleNamespace(
+    held_out = SimpleNamespace(
         of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),
         of_pca=lambda size: Fidelity(0.5, None, 0.0),
     )
     choice = choose_settings(
-        measured,
+        held_out,
         network,
         None,
         trained=None,

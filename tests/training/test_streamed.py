@@ -92,7 +92,7 @@ def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     assert main(["fit", str(folder), "-o", str(model), *settings]) == 0
     assert main(["encode", str(model), str(folder), "-o", str(codes)]) == 0
     assert "60 codes with 3 dimensions" in capsys.readouterr().err
-    found, ids = read_codes(codes)
+    found, ids, _ = read_codes(codes)
     np.testing.assert_allclose(
         found, refold.SequenceAutoencoder.load(model).transform(ragged()), atol=1e-5
     )

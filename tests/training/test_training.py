@@ -43,9 +43,6 @@ def test_patience_ends_training_and_the_best_weights_are_kept():
     assert loss == pytest.approx(losses[best], rel=1e-4)
 
 
-# The refit
-
-
 def test_the_refit_trains_on_all_sequences_for_the_chosen_steps():
     case, held_out = CASES["numeric"], [2, 5, 11]
     _, outcome = run(case, held_out=held_out, refit=True, max_epochs=8)
@@ -79,9 +76,6 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     assert same(weights(alone), weights(net))
 
 
-# Time
-
-
 def test_a_time_budget_ends_training_with_a_low_rate(monkeypatch):
     """The clock stands still except in steps, of 10 ms, and before each of both trainings."""
     now, train_steps, make_part = [100.0], Engine.train, part
@@ -112,9 +106,6 @@ def test_the_first_epoch_counts_even_if_time_is_up_within_it():
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], time_budget=1e-3)
     assert outcome.phase == "validated"
     assert outcome.epoch == 1
-
-
-# Failures
 
 
 def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():

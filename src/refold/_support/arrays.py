@@ -1,4 +1,4 @@
-"""Arrays: checks, offsets of sequences whose steps follow one another, samples of rows, seeds."""
+"""Arrays: checks, offsets of sequences, samples of rows, gains that are not chance, seeds."""
 
 from typing import TypeAlias
 
@@ -50,6 +50,11 @@ def positions_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def evenly_spaced(count: int, most: int) -> np.ndarray:
     """Return the indices of at most ``most`` of ``count`` items, first and last included."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+
+
+def clear_gain(gains: np.ndarray) -> float:
+    """Return the mean of gains (n,) minus 1.5 standard errors; above 0, it is unlikely chance."""
+    return float(gains.mean() - 1.5 * gains.std() / np.sqrt(len(gains)))
 
 
 def draw_seed(random_state: SeedLike) -> int:

@@ -3,9 +3,11 @@
 Parquet has a column `id` and a column `code` of fixed-size lists. CSV has `id` and one column per
 latent dimension, `code0`, `code1` and so on. A JSON line is {"id": 3, "code": [0.1, -2.5]}. An .npy
 file is an array without ids. The column of ids may have another name, that of the data. Codes of
-windows have the id of the series and the columns `start` and `end`. Parquet holds the hash of the
-model, its number of calibration sequences, and the version of Refold, too. The arrays `code`, `id`
-and `model` of an .npz file are only read.
+windows have the id of the series and the columns `start` and `end`. Codes of data with times have
+the columns `start_time` and `time_gap`, the usual gap in seconds or in the unit of the times; those
+of windows have `end_time`, too. Parquet holds the hash of the model, its number of calibration
+sequences, and the version of Refold, too. The arrays `code`, `id` and `model` of an .npz file are
+only read.
 """
 
 import csv
@@ -13,8 +15,9 @@ import json
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,14 +39,20 @@ from refold.sequences import (
     codes_to_arrow,
     integers_from_text,
     parse_jsonl,
+    parse_times,
     stored_model,
+    times_from,
+    usual_gaps,
+    vectors_to_arrow,
     window_ids,
 )
 
 # Metadata of Parquet files beside that of the model's hash.
 _VERSION_KEY, _CALIBRATION_KEY = "refold.version", "refold.calibration_sequences"
-# Columns with the first step of a window and the step after its last one.
+# Columns with the first step of a window and the step after its last one, and those of times.
 _PLACE = ("start", "end")
+_TIMES = ("start_time", "time_gap")
+PLACES = (*_PLACE, *_TIMES, "end_time")
 # Formats that can hold float16.
 _BINARY_FORMATS = ("parquet", "npy")
 # What libraries raise for a damaged file, and for values that are no numbers.
@@ -58,8 +67,8 @@ def read_codes(
     id: str | None = None,  # noqa: A002
     model: "refold.Model | None" = None,
     format: str | None = None,  # noqa: A002
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read codes (n_sequences, latent_dim) and ids from a file in any of the formats."""
+) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], pa.Array] | None]:
+    """Read codes (n_sequences, width), ids, and what turns lengths into times, if there are any."""
     name, chosen = str(path), format or format_of(path.name)
     if chosen not in (*CODE_FORMATS, "npz"):
         raise FileFormatError(
@@ -69,9 +78,14 @@ def read_codes(
         table = _read(path, chosen)
         id_column = _id_column(table.column_names, id)
         codes, ids = codes_from_arrow(_with_window_ids(table, id_column), id_column)
+        times_of = None
+        if {*_TIMES} <= {*table.column_names}:
+            times, gaps = (table[name].combine_chunks() for name in _TIMES)
+            gaps = np.asarray(gaps.cast(pa.float64()))
+            times_of = partial(times_from, parse_times(times, _TIMES[0]), gaps)
     if model is not None and (doubt := check_model(stored_model(table), model, "This file")):
         warn(doubt)
-    return codes, ids
+    return codes, ids, times_of
 
 
 def describe_codes(path: Path) -> dict[str, Any]:
@@ -144,14 +158,15 @@ def _read_csv(stream: IO[bytes]) -> pa.Table:
             "commas: id,code0,code1."
         )
     # ids as text, because 007 and 7 are different ids
-    texts = {name: pa.string() for name in names if not _is_code(name)}
+    texts = {name: pa.string() for name in names if not (_is_code(name) or name in _TIMES)}
     stream.seek(0)
     options = pyarrow.csv.ConvertOptions(column_types=texts)
     table = pyarrow.csv.read_csv(stream, convert_options=options)
     columns = {name: integers_from_text(table.column(name)) for name in texts}
-    dimensions = sorted({*names} - {*texts}, key=lambda name: int(name[4:]))
+    columns |= {name: table.column(name) for name in _TIMES if name in names}
+    dimensions = sorted({*names} - {*columns}, key=lambda name: int(name[4:]))
     values = [table.column(name).cast(pa.float32()).to_numpy() for name in dimensions]
-    columns["code"] = codes_to_arrow(np.column_stack(values))["code"]
+    columns["code"] = vectors_to_arrow(np.column_stack(values))
     return pa.table(columns)
 
 
@@ -162,7 +177,7 @@ def _is_code(name: str) -> bool:
 
 def _id_column(names: list[str], id_name: str | None) -> str:
     """Return the name of the column of ids; ``"id"`` if there is none."""
-    others = [name for name in names if name not in ("code", *_PLACE)]
+    others = [name for name in names if name not in ("code", *PLACES)]
     if id_name in others:
         return str(id_name)
     # a single column besides the codes has the ids, whatever its name
@@ -190,15 +205,26 @@ def check_dtype(dtype: str, format_name: str) -> None:
         )
 
 
+def places_of(windows: Windows, id_name: str, *, is_cut: bool) -> pa.Table | None:
+    """Return the ids, places and times of codes, one row each; None if there are only ids."""
+    sequences = windows.sequences
+    if sequences.times is None:
+        return windows.to_table(id_name) if is_cut else None
+    table = windows.to_table(id_name)
+    gaps = [usual_gaps(block.times, block.offsets) for block in sequences.blocks()]
+    table = table.append_column(_TIMES[1], pa.array(np.concatenate(gaps), from_pandas=True))
+    return table if is_cut else table.select([id_name, *_TIMES])
+
+
 def write_codes(
     output: Output,
     blocks: Iterable[tuple[np.ndarray, np.ndarray]],  # codes and ids
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
     model: "refold.Model | None" = None,
-    windows: Windows | None = None,
+    places: pa.Table | None = None,
 ) -> None:
-    """Write blocks of codes and ids; of windows, the ids of their series and their places."""
+    """Write blocks of codes and ids; with a table of places, its columns instead of the ids."""
     id_name = "id" if id == "code" or _is_code(id) else id
     about = {_VERSION_KEY: refold.__version__}
     if model is not None:
@@ -210,15 +236,15 @@ def write_codes(
             np.save(stream, _array(pa.concat_tables(tables)))
             return
         named = (_in_columns(table, id_name, output.format, about) for table in tables)
-        if windows is not None:
-            named = _with_places(named, windows.to_table(id_name))
+        if places is not None:
+            named = _with_places(named, places)
         # a dictionary makes floats larger
         parquet = {"use_dictionary": [id_name], "compression": "zstd"}
         write_tables(stream, output.format, named, **parquet)
 
 
 def _with_places(tables: Iterable[pa.Table], places: pa.Table) -> Iterator[pa.Table]:
-    """Replace the first column, of ids, by those of the places of the windows."""
+    """Replace the first column, of ids, by those of the places."""
     done = 0
     for table in tables:
         part = places.slice(done, len(table))

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.native_libraries import return_freed_memory
+from refold._support.paths import local_path
 from refold.cli import _options as options
 from refold.cli._outputs import (
     CODE_FORMATS,
@@ -32,7 +33,7 @@ def readable(
 ) -> Iterator[dict[str, Any]]:
     """Yield the path and the format of an input, as arguments of `refold.sequences.read`."""
     if name != STREAM:
-        yield {"path": refold.sequences.local_path(name), "format": format_name}
+        yield {"path": local_path(name), "format": format_name}
         return
     if format_name is None:
         raise ParameterError(
@@ -62,8 +63,8 @@ def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
     return model if latent_steps is None else model.with_latent_steps(latent_steps)
 
 
-def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any]:
-    """Read codes (n_sequences, latent_dim) of a model, and their ids."""
+def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any, Any]:
+    """Read codes (n_sequences, latent_dim) of a model, ids, and what turns lengths into times."""
     from refold.cli import _code_files
 
     with readable(name, format_name, CODE_FORMATS) as file:

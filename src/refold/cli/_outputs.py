@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.text import Text
 import refold
 from refold._support.optional_imports import optional
 from refold._support.output import write_all
+from refold._support.paths import atomic_writer, local_path
 from refold.errors import Message, ParameterError
 
 STREAM = "-"
@@ -141,7 +142,7 @@ class Files:
                 raise ParameterError("Standard output is closed. Name a file with -o.")
             return Output(name, "jsonl", None)
 
-        path, chosen = refold.sequences.local_path(name), format_of(name)
+        path, chosen = local_path(name), format_of(name)
         known = refold.sequences.FORMATS.get(chosen or "")
         is_compressed = known is not None and path.suffix.lower() not in known.suffixes
         if chosen not in formats or is_compressed:
@@ -195,7 +196,7 @@ class Output:
         if self.path is None:
             yield sys.stdout.buffer
             return
-        with refold.sequences.atomic_writer(self.path) as stream:
+        with atomic_writer(self.path) as stream:
             yield stream
 
     def write_table(self, table: Any) -> None:
@@ -214,19 +215,21 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        source: "refold.Sequences | None" = None,  # whose times the arrays have
+        times_of: Callable[[Any], Any] | None = None,  # from lengths to times, or to None
         quiet: bool,
     ) -> "refold.Sequences":
         """Write decoded arrays, log it, and return them as sequences."""
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
-        if source is not None:
-            lengths = sequences.lengths
-            sequences.times = source.times_between(0 * lengths, lengths)
+        if times_of is not None:
+            sequences.times = times_of(sequences.lengths)
         # ids and times have the names of the data, if the columns do not have them
         identity = id_name(schema)
         time = schema.time_column({identity})
         place = self.path or sys.stdout.buffer
-        refold.sequences.write(sequences, place, id=identity, time=time, format=self.format)
+        names: dict[str, Any] = {"id": identity, "time": time}
+        if sequences.times is not None and self.format == "parquet":
+            names["layout"] = "long"  # lists have no place for times
+        refold.sequences.write(sequences, place, format=self.format, **names)
         if not quiet and self.path is not None:
             log(f"Wrote {len(sequences)} sequences to {self.name}")
         return sequences
@@ -236,12 +239,16 @@ def write_tables(
     stream: Any, format_name: str | None, tables: Iterable[Any], **parquet: Any
 ) -> None:
     """Write tables with the same columns as one to a binary stream."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import csv
 
     writer = None
     for table in tables:
         if format_name == "jsonl":
+            for i, column in enumerate(table.columns):
+                if pa.types.is_temporal(column.type):  # JSON has no times
+                    table = table.set_column(i, table.column_names[i], column.cast(pa.string()))
             write_all(stream, "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode())
             continue
         if writer is None and format_name == "parquet":

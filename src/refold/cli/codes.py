@@ -1,6 +1,7 @@
 """``refold encode``, ``decode``, ``reconstruct`` and ``probe``: codes, and what they hold."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -37,14 +38,15 @@ def encode(
 ) -> None:
     """Encode sequences as codes, one row per sequence, or per window.
 
-    Rows of windows have the id of the series, the first step, and the step after the last one.
+    Rows of windows have the id of the series, the first step, and the step after the last one. If
+    the data have times, so have the rows.
 
     Args:
         output: File for the codes, or -.
         features: Write features of the decoded sequences, for classifiers and search.
         dtype: Type of the stored values: float32 or float16 (half the size).
     """
-    from refold.cli._code_files import check_dtype, write_codes
+    from refold.cli._code_files import PLACES, check_dtype, places_of, write_codes
 
     if cluster.on is not None:
         loaded = load_model(model, latent_steps=latent_steps)
@@ -56,11 +58,9 @@ def encode(
     check_dtype(dtype, target.format)
     loaded = load_model(model, latent_steps=latent_steps)
     with reading.opened(loaded, data, files) as source:
-        width = loaded.code_size
-        windows = None
-        if loaded.window is not None:
-            windows = loaded.windows(source)
-            source = windows.sequences
+        width, identity = loaded.code_size, id_name(source.schema, PLACES)
+        windows = loaded.windows(source)
+        source = windows.sequences
         blocks = loaded.encode_blocks(source, verbose=int(not (quiet or source.is_mapped)))
         if source.is_mapped:  # one progress bar for all blocks
             console, count = Console(stderr=True), len(source.block_offsets) - 1
@@ -68,8 +68,8 @@ def encode(
         if features:
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        identity = id_name(source.schema, ("start", "end"))
-        write_codes(target, blocks, identity, dtype, loaded, windows)
+        places = places_of(windows, identity, is_cut=loaded.window is not None)
+        write_codes(target, blocks, identity, dtype, loaded, places)
         if not quiet and target.path is not None:
             what = "rows of features" if features else "codes"
             log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
@@ -88,16 +88,18 @@ def decode(
 ) -> None:
     """Decode codes to sequences, each with its own length.
 
+    If the file has times, those of the steps follow at the usual gap of each sequence.
+
     Args:
         codes: File of codes, or -.
     """
     files = Files(codes)
     target = files.output(output, data_formats())
     loaded = load_model(model)
-    values, ids = read_codes(codes, input_format, loaded)
+    values, ids, times_of = read_codes(codes, input_format, loaded)
     lengths = options.lengths_of(lengths, len(values))
     decoded = loaded.decode(values, lengths=lengths, clip=clip.value, verbose=int(not quiet))
-    target.write_sequences(decoded, loaded.schema, ids, quiet=quiet)
+    target.write_sequences(decoded, loaded.schema, ids, times_of=times_of, quiet=quiet)
 
 
 def reconstruct(
@@ -123,7 +125,8 @@ def reconstruct(
     sequences = reading.read(loaded, data, files)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
     decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
-    target.write_sequences(decoded, schema, sequences.ids, source=sequences, quiet=quiet)
+    times_of = partial(sequences.times_between, 0 * sequences.lengths)
+    target.write_sequences(decoded, schema, sequences.ids, times_of=times_of, quiet=quiet)
 
 
 def probe(

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 import refold
 from refold._support.optional_imports import is_installed
 from refold._support.output import columns_in_words, number_text
+from refold._support.paths import local_path
 from refold.cli import _options as options
 from refold.cli._inputs import load_model
 from refold.cli._outputs import GRAPH_FORMATS, Files, format_of, log, print_json, print_table
@@ -32,7 +33,7 @@ def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = Fal
         # not at the top, because models need nothing of it
         from refold.cli._code_files import describe_codes
 
-        facts = describe_codes(refold.sequences.local_path(model))
+        facts = describe_codes(local_path(model))
     else:
         loaded = load_model(model)
         facts = _facts(loaded)

@@ -130,9 +130,10 @@ def explore(
         sequences = require_in_memory(source, data)
     windows, values = loaded.windows(sequences), None
     sequences = windows.sequences
+    noun = "sequences" if loaded.window is None else f"windows of {len(windows.lengths)} series"
     fields = {name: field[windows.series] for name, field in fields.items()}
     if codes is not None:
-        values, ids = read_codes(codes, None, loaded)
+        values, ids, _ = read_codes(codes, None, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
             raise ParameterError(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."
@@ -143,7 +144,7 @@ def explore(
         sequences, values = sequences[rows], None if values is None else values[rows]
         fields = {name: [field[row] for row in rows] for name, field in fields.items()}
         if not quiet:
-            log(f"Showing {max_sequences} of {whole} sequences, drawn at random.")
+            log(f"Showing {max_sequences} of {whole} {noun}, drawn at random.")
     atlas = Atlas(loaded, sequences, codes=values, fields=fields, num_clusters=num_clusters)
     if target is not None:
         size = export_page(atlas, str(target.path), name=Path(model).stem, umap=umap)
@@ -151,5 +152,5 @@ def explore(
             log(f"{export} has {size / 1e6:.1f} MB. Open it in a browser.")
         return
     if not quiet:
-        log(f"The map has {len(atlas.codes)} sequences. Open its address in a browser.")
+        log(f"The map has {len(atlas.codes)} {noun}. Open its address in a browser.")
     explore_atlas(model, atlas, port=port)

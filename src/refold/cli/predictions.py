@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 import refold
 from refold._support.optional_imports import check_training_packages
 from refold._support.output import short_number
+from refold._support.paths import local_path
 from refold._support.rules import check_some
 from refold.cli import _options as options
 from refold.cli._inputs import Cluster, Reading, load_model, standard_input
@@ -31,7 +32,7 @@ from refold.errors import FileFormatError, ParameterError, RefoldError, SchemaEr
 # Columns of the tables of `refold detect`.
 _COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
-    *("anomalous", "start", "end", "step", "column"),
+    *("anomalous", "start", "end", "start_time", "end_time", "step", "column"),
 )
 _MIN_TO_COMPARE = 5
 # For a line about drift.
@@ -84,18 +85,14 @@ def detect(
     identity = id_name(series.schema, _COLUMNS)
     target.write_table(anomalies.to_table(identity))
 
-    scores, p_values = anomalies.series_scores, anomalies.series_p_values
     if step_target is not None:
-        merged = {"ids": series.ids, "step_scores": scores, "step_p_values": p_values}
-        table = replace(anomalies, **merged).steps(identity)
-        if series.times is not None:
-            time = series.schema.time_column(table.column_names)
-            table = table.add_column(2, time, series.times)
-        step_target.write_table(table)
+        time = series.schema.time_column((identity, "step", "score", "p_value"))
+        step_target.write_table(anomalies.steps(identity, time))
     if picture_target is not None:
         top = int(anomalies.scores.argmax())
         top = top if windows is None else int(windows.series[top])
-        axes = refold.plots.anomalies(series[[top]], p_values[top], alpha=alpha)
+        p_values = anomalies.series_p_values[top]
+        axes = refold.plots.anomalies(series[[top]], p_values, alpha=alpha)
         picture_target.write_picture(axes.figure)
     if not quiet:
         noun = "sequences" if windows is None else "windows"
@@ -297,7 +294,7 @@ def _lines(name: str) -> Iterator[bytes]:
     if name == STREAM:
         yield from standard_input()
         return
-    with refold.sequences.local_path(name).open("rb") as file:
+    with local_path(name).open("rb") as file:
         yield from file
 
 

@@ -65,7 +65,8 @@ def index(
             source = windows.sequences
             described = {name: _numbers(v)[windows.series] for name, v in fields.items()}
             if loaded.window is not None:
-                described = dict(windows.to_table("series").to_pydict()) | described
+                places = windows.to_table("series")
+                described = {name: places[name] for name in places.column_names} | described
             if add or replace:
                 opened = refold.search.Index.open(output, loaded, verbose=verbose)
                 opened.add(source, metadata=described, replace=replace)
@@ -126,7 +127,7 @@ def search(
     elif ids is not None:
         queries = {"ids": ids}
     else:
-        values, names = read_codes(str(codes), reading.input_format, loaded)
+        values, names, _ = read_codes(str(codes), reading.input_format, loaded)
         queries = {"codes": values, "names": names}
     hits = opened.search(**queries, k=k, where=where)
     target.write_table(hits.to_table())

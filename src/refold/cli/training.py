@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 import refold
 from refold._support.output import short_number
+from refold._support.paths import sole_training
 from refold._support.rules import check, number
 from refold.cli import _options as options
 from refold.cli._inputs import TrainingData, check_cluster
@@ -64,8 +65,6 @@ def fit(
     checkpoint = Path(f"{output}.checkpoint")
     options.check_needs("--processes", processes, "--on CLUSTER", on)
     check("checkpoint_seconds", checkpoint_seconds, number(least=0))
-    from refold._support.file_lock import sole_training
-
     with sole_training(checkpoint):  # an error if another training run is using it
         state = refold.Checkpoint(checkpoint, checkpoint_seconds)
     if checkpoint.exists() and not resume:
@@ -94,7 +93,7 @@ def fit(
         trained = None if base is None else model.model_
         as_series = model.window is not None
         with reading.opened(trained, data, files, as_series=as_series) as sequences:
-            if not (quiet or as_series or base is not None or checkpoint.exists()):
+            if not (quiet or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
             model.fit(sequences, checkpoint=state, resume=resume)
             source = f"{len(sequences)} series, in windows of {model.window} steps,"
@@ -117,8 +116,8 @@ def fit(
 
 def _log_findings(sequences: Any, estimator: "refold.SequenceAutoencoder") -> None:
     """Log what a cheap look at the data finds, before a training that may take hours."""
-    if not sequences.lengths.any():
-        return  # the fit raises the error
+    if not sequences.lengths.any() or (estimator.window is not None and sequences.is_mapped):
+        return  # the fit raises the error; windows of mapped data would be one more copy on disk
     diagnosis = refold.diagnosis.diagnose(sequences, estimator=estimator, short_fit=False)
     for finding in diagnosis.findings:
         if finding.name in _SERIOUS:

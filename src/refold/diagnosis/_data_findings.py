@@ -159,10 +159,11 @@ def _few_sequences(source: Sequences, latent_dim: int) -> Iterator[Finding]:
     long = np.median(source.lengths) > 2 * _WINDOW
     fewer = argument(latent_dim=max(1, len(source) // (2 * _FEW_PER_DIMENSION)))
     windows = argument(window=_WINDOW)
+    noun = "windows" if _WINDOW_ID.fullmatch(str(source.ids[0])) else "sequences"
     advice = f"Cut them into windows, {windows}, or use" if long else "Collect more, or use"
     yield Finding(
         "few-sequences",
-        f"{len(source)} sequences are few for {latent_dim} latent dimensions. {advice} fewer "
+        f"{len(source)} {noun} are few for {latent_dim} latent dimensions. {advice} fewer "
         f"dimensions, such as {fewer}.",
     )
 

@@ -172,6 +172,7 @@ class Atlas:
         ids = self.sequences.ids
         return {
             "count": len(ids),
+            "noun": "sequences" if self.model.window is None else "windows",
             "maps": MAPS,
             "columns": [
                 {

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from refold._support.output import warn
+from refold._support.paths import atomic_writer
 from refold.errors import ParameterError, spelled
 from refold.explore._atlas import MAPS, Atlas
 from refold.explore._server import PAGE
 from refold.model import ModelLike, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import length_unit, linear_map
-from refold.sequences import atomic_writer
 from refold.sequences.types import outputs_of
 from refold.serve import to_json
 

@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
-from pyarrow.compute import (
-    ReplaceSubstringOptions,
-    SetLookupOptions,
-    TrimOptions,
-    call_function,
-)
+from pyarrow.compute import ReplaceSubstringOptions, SetLookupOptions, TrimOptions, call_function
 
 from refold._support.output import warn
 from refold.errors import FileFormatError, argument
@@ -78,27 +73,24 @@ def read_csv(data: bytes, name: str, **table_options: Any) -> Sequences:
         types = [step_type(options.column_types)] * len(names)
     else:
         types = resolve_column_types(options.column_types, names)
-    as_text = [column for column, type_ in zip(names, types, strict=True) if type_ == _CATEGORICAL]
-    id_columns = [] if options.id is None else [options.id]
-    time_columns = [] if options.time_format is None or time is None else [time]
-    table = file.table(text=as_text + id_columns + time_columns, only=header)
+    by_name = list(zip(names, types, strict=True))
+    categorical = [column for column, type_ in by_name if type_ == _CATEGORICAL]
+    as_text = [*categorical, options.id, time if options.time_format is not None else None]
+    table = file.table(text=[column for column in as_text if column is not None], only=header)
+    convert = partial(_convert_column, file=file, inferred=table.schema)
     cells = dict(zip(table.column_names, table.columns, strict=True))
-    for column in id_columns:
-        cells[column] = integers_from_text(cells[column])
-    if is_wide and as_text:
+    if options.id is not None:
+        cells[options.id] = integers_from_text(cells[options.id])
+    if is_wide and categorical:
         # the categories of all steps are text, or all are integers
         chunks = [chunk for step in names for chunk in cells[step].chunks]
-        joined = _convert_column(pa.chunked_array(chunks), names[0], _CATEGORICAL, file)
+        joined = convert(pa.chunked_array(chunks), names[0], _CATEGORICAL)
         cells |= {step: joined.slice(i * len(table), len(table)) for i, step in enumerate(names)}
     else:
-        for column, type_ in zip(names, types, strict=True):
-            cells[column] = _convert_column(cells[column], column, type_, file)
-    if time is not None and getattr(cells[time].type, "tz", None) is not None:
-        cells[time] = file.table(text=[time], only=[time])[time]  # Arrow gives UTC for all zones
-    if time is not None and pa.types.is_string(cells[time].type):
-        cells[time] = _without_words(cells[time])
-        if not time_columns:
-            cells[time] = _with_points(cells[time], time, file)
+        for column, type_ in by_name:
+            cells[column] = convert(cells[column], column, type_)
+    if time is not None:
+        cells[time] = _convert_times(cells[time], time, options.time_format, file, table.schema)
     return from_file_table(pa.table(cells), name, options, Rows("line", file.line))
 
 
@@ -119,7 +111,7 @@ class CsvFile:
 
     def __init__(self, data: bytes, name: str) -> None:
         decode_utf8(data, name)  # names a line that is not UTF-8
-        self.data, self.name, self.has_points = data, name, False
+        self.data, self.name = data, name
         self.delimiter = self._find_delimiter()
         self._check_quotes()
         self.header, _ = next(self._rows(self.delimiter), ([], 0))
@@ -144,7 +136,7 @@ class CsvFile:
         # A block must hold a whole row, and a row of a wide table may be long.
         block = arrow_csv.ReadOptions(block_size=min(len(self.data) + 1, _BLOCK_BYTES))
         try:
-            table = arrow_csv.read_csv(io.BytesIO(self.data), block, parse, convert)
+            return arrow_csv.read_csv(io.BytesIO(self.data), block, parse, convert)
         except pa.ArrowException as error:
             for fields, line in self._rows(self.delimiter):
                 if len(fields) != len(self.header):
@@ -154,8 +146,6 @@ class CsvFile:
                     ) from error
             reason = " ".join(str(error).split())
             raise FileFormatError(f"{self.name} is damaged: {reason}") from error
-        self.has_points = any(pa.types.is_floating(field.type) for field in table.schema)
-        return table
 
     def _rows(self, delimiter: str, *last: str) -> Iterator[tuple[list[str], int]]:
         """Yield the fields and the last line of the header, of each row, and of lines behind."""
@@ -216,6 +206,7 @@ def _convert_column(
     column: str,
     requested: str | None,
     file: CsvFile,
+    inferred: pa.Schema,  # of all columns
 ) -> pa.ChunkedArray:
     """Convert a column to the requested type, by default that of its present entries."""
     if pa.types.is_null(cells.type):
@@ -230,7 +221,7 @@ def _convert_column(
     missing = present.is_null().to_numpy()
     if requested is None and missing.all():  # quoted words such as "NA" are categories
         return cells
-    present = _with_points(present, column, file)
+    present = _with_points(present, column, file, inferred)
     numbers = matches(present, _NUMBER)
     if (numbers | missing).all():
         return _floats(present)
@@ -246,7 +237,21 @@ def _convert_column(
     )
 
 
-def _with_points(cells: pa.ChunkedArray, column: str, file: CsvFile) -> pa.ChunkedArray:
+def _convert_times(
+    cells: pa.ChunkedArray, column: str, time_format: str | None, file: CsvFile, inferred: pa.Schema
+) -> pa.ChunkedArray:
+    """Return times that are text with decimal points and nulls, and others as they are."""
+    if getattr(cells.type, "tz", None) is not None:  # Arrow gives UTC for all zones
+        cells = file.table(text=[column], only=[column])[column]
+    if not pa.types.is_string(cells.type):
+        return cells
+    cells = _without_words(cells)
+    return _with_points(cells, column, file, inferred) if time_format is None else cells
+
+
+def _with_points(
+    cells: pa.ChunkedArray, column: str, file: CsvFile, inferred: pa.Schema
+) -> pa.ChunkedArray:
     """Return text with decimal commas replaced by decimal points."""
     commas = np.zeros(len(cells), bool)
     if file.delimiter != ",":  # a comma between digits may be decimal
@@ -263,7 +268,8 @@ def _with_points(cells: pa.ChunkedArray, column: str, file: CsvFile) -> pa.Chunk
             f"{file.line(other)} has a decimal point. Use one of them for all numbers."
         )
     # Excel writes semicolons if the comma is its decimal mark, but points elsewhere contradict it.
-    if (matches(cells, _GROUPED) == commas).all() and (file.has_points or file.delimiter != ";"):
+    has_points = any(map(pa.types.is_floating, inferred.types))
+    if (matches(cells, _GROUPED) == commas).all() and (has_points or file.delimiter != ";"):
         raise FileFormatError(
             f"{place} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."

@@ -1,30 +1,17 @@
-"""What a file format is; paths; the bytes of a file, read, decompressed, and written as a whole."""
+"""What a file format is; the bytes of a file, read and decompressed."""
 
-import contextlib
-import errno
-import glob
 import io
 import os
 import re
-import secrets
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 
-from refold.errors import (
-    FileAccessError,
-    FileFormatError,
-    MissingFileError,
-    RefoldError,
-    SchemaError,
-    argument,
-)
+from refold._support.paths import access_error
+from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 
 # Arrow's codecs by the second suffix of a text file, as in .csv.gz.
@@ -38,8 +25,6 @@ _COMPRESSED = {
 # Most bytes of a compressed file, so that a small one cannot fill the memory.
 _MOST_BYTES = 1 << 30
 _BLOCK_BYTES = 1 << 22
-# Parts of files that were not written for so long are of writers that were killed.
-_MAX_PART_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -63,33 +48,6 @@ class Format:
     def is_text(self) -> bool:
         """Whether files are text, which may be compressed."""
         return not self.magic
-
-
-# Paths
-
-
-def local_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path, and raise ``FileAccessError`` for an address such as s3://bucket/file."""
-    # `Path` would drop one of the slashes of an address, and report a file that nobody named.
-    if isinstance(path, str) and re.match(r"[A-Za-z][\w+.-]+://", path):
-        raise FileAccessError(f"{path} is an address. Name a file of this machine.")
-    return Path(path)
-
-
-def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
-    """Return the error of this package for an error of the system."""
-    path = Path(path)
-    folder = path.parent
-    if writing and not folder.exists():
-        return MissingFileError(
-            f"{path} cannot be written: there is no folder {folder}. Create it."
-        )
-    if path.is_dir():
-        return FileAccessError(f"{path} is a folder. Expected a file.")
-    if not writing and error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return MissingFileError(f"There is no file {path}.")
-    verb = "written" if writing else "read"
-    return FileAccessError(f"{path} cannot be {verb}: {error.strerror or error}.")
 
 
 # Content
@@ -182,42 +140,3 @@ def check_numbers_only(sequences: Sequences, kind: str) -> None:
             f"Column {sequences.schema.names[i]!r} is categorical, and {kind} file holds numbers "
             "only. Write .npz or .parquet."
         )
-
-
-# Writing
-
-
-@contextmanager
-def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only once it is complete."""
-    named, target = local_path(path), Path(os.path.realpath(path))  # the file behind a link
-    # A device or pipe cannot be replaced, so it is written directly. Opening a folder is an error.
-    special = named.exists() and not named.is_file()  # not target: /dev/fd has no real path
-    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    try:
-        if special:
-            with named.open("wb") as file:
-                yield file
-            return
-        _remove_old_parts(target)
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(OSError):  # there may be no file yet
-            shutil.copymode(target, part)
-        part.replace(target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        if isinstance(error, OSError) and not isinstance(error, RefoldError):
-            raise access_error(path, error, writing=True) from error
-        raise
-
-
-def _remove_old_parts(target: Path) -> None:
-    """Remove what killed writers of a file left."""
-    for part in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
-        with contextlib.suppress(OSError):  # another process may have removed it
-            if part.stat().st_mtime < time.time() - _MAX_PART_SECONDS:
-                part.unlink()

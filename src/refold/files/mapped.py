@@ -23,16 +23,11 @@ import pyarrow as pa
 
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import log, warn
+from refold._support.paths import sole_use
 from refold.errors import DataError, FileAccessError, RefoldError
 from refold.files.parquet import PART_BYTES, ParquetFiles, Part
 from refold.files.tables import TableOptions, from_long_table
-from refold.sequences._parts import (
-    Places,
-    Rows,
-    encode_parts,
-    plain,
-    text_warnings,
-)
+from refold.sequences._parts import Parts, Places, Rows, encode_parts, plain, text_warnings
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
@@ -105,14 +100,12 @@ def _blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Se
     ids, firsts, count = [], [], 0
     for part in _whole_sequences(source):
         block = _converted(source, part, layout, metadata_of(schema))
-        if not len(block.values):
-            block.schema = schema
         if layout.id is None:
-            block.ids = np.arange(count, count + len(block))
+            block = block.with_ids(np.arange(count, count + len(block)))
         ids.append(block.ids)
         firsts.append(part[0])
         count += len(block)
-        yield block.align(schema)
+        yield block.align(schema) if len(block.values) else block.with_schema(schema)
     if not layout.lists:
         _check_together(ids, [source.place(first) for first in firsts], layout)
 
@@ -159,8 +152,8 @@ def _rows(source: Source, first: int) -> Rows:
 
 def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
     """Return the schema of all sequences, warnings about it, and a dtype that holds all values."""
-    # A small table with the different values of each column has the types and categories of the
-    # whole one.
+    # A small sequence with the different values of each column has the types and categories of all
+    # sequences.
     layout, names = source.layout, source.layout.features
     leaves = [_leaf(source.schema.field(name)) for name in names]
     raws = [
@@ -169,17 +162,17 @@ def _settle(source: Source) -> tuple[Schema, list[str], np.dtype]:
     stored = stored_schema(source.schema.metadata)
     types = known_types(names, leaves, layout.column_types, stored)
     contents, has_steps = _different_values(source, types, raws)
-    size = max([*map(len, contents), int(has_steps)])
-    small = []
+    length = max([*map(len, contents), int(has_steps)])
+    columns = []
     for values, raw in zip(contents, raws, strict=True):
-        filler = [*values][-1:] or [None]
-        padded = [*values, *filler * (size - len(values))]
+        last = [*values][-1:] or [None]
+        padded = [*values, *last * (length - len(values))]
         dtype = raw.dtype
         if not values and dtype.kind != "O":  # whole numbers cannot be missing
             dtype = np.result_type(dtype, np.float16)
-        small.append(np.array(padded, dtype))
-    places = Places(np.array([0, size]))
-    parts = encode_parts(names, small, types, places, lists=layout.lists, stored=stored)
+        columns.append(np.array(padded, dtype))
+    places = Places(np.array([0, length]))
+    parts = encode_parts(names, columns, types, places, lists=layout.lists, stored=stored)
     warnings = [] if layout.lists else text_warnings(parts.schema.columns, types)
     if layout.time_gaps:
         return with_time_gaps(parts.schema), warnings, np.dtype(np.float64)
@@ -192,18 +185,18 @@ def _different_values(
     """Return the categories of each column, or up to three numbers, and whether there are steps."""
     names = source.layout.features
     # text is converted as categories even if it holds numbers, of which one warning tells
-    certain = [
+    types = [
         type_ or (CATEGORICAL.name if raw.dtype == object else None)
         for type_, raw in zip(types, raws, strict=True)
     ]
-    layout = replace(source.layout, column_types=dict(zip(names, certain, strict=True)))
+    layout = replace(source.layout, column_types=dict(zip(names, types, strict=True)))
     contents: list[dict[Any, None]] = [{} for _ in names]
     has_steps = False
     for part in _whole_sequences(source):
         converted = _converted(source, part, layout)
         has_steps = has_steps or len(converted.values) > 0
-        is_settled = True
-        for i, (values, type_) in enumerate(zip(contents, certain, strict=True)):
+        is_settled = True  # whether later parts cannot change a type or add a category
+        for i, (values, type_) in enumerate(zip(contents, types, strict=True)):
             column = converted.schema.columns[i]
             if column.column_type.has_categories:
                 values.update(dict.fromkeys(column.categories))
@@ -212,6 +205,7 @@ def _different_values(
             if len(values) < 3:  # three numbers tell that a column is not binary
                 numbers = converted.values[:, i]
                 values.update(dict.fromkeys(np.unique(numbers[~np.isnan(numbers)])[:3].tolist()))
+            # a column of a known type needs a value, and another one a value that is not binary
             is_settled &= bool(values if type_ else {*values} - {0.0, 1.0})
         if is_settled:
             break
@@ -303,7 +297,7 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def open_folder(folder: Path) -> Sequences:
+def open_folder(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder, and repeat the warnings about them."""
     state = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
     schema = Schema.from_dict(state["schema"])
@@ -319,7 +313,8 @@ def open_folder(folder: Path) -> Sequences:
         times = pa.Array.from_buffers(type_, len(values), [None, buffer])
     for message in state["warnings"]:
         warn(message)
-    return Sequences.trusted(values, offsets, ids, schema, times, is_mapped=True)
+    parts = Parts(values, offsets, ids, schema, times)
+    return Sequences.trusted(*parts, is_mapped=True, block_bytes=block_bytes)
 
 
 @contextmanager
@@ -336,8 +331,7 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
 
 def open_temporary(folder: Path, block_bytes: int) -> Sequences:
     """Open the sequences of a folder that is deleted with them, or when Python ends."""
-    sequences = open_folder(folder)
-    sequences.block_bytes = block_bytes
+    sequences = open_folder(folder, block_bytes)
     weakref.finalize(sequences.values.base, shutil.rmtree, folder, ignore_errors=True)
     return sequences
 
@@ -353,7 +347,9 @@ def mapped_blocks(sequences: Sequences, change: Callable[[Sequences], Sequences]
 # The cache
 
 
-def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], None]) -> Sequences:
+def cached(
+    files: ParquetFiles, options: TableOptions, write: Callable[[Path], None], block_bytes: int
+) -> Sequences:
     """Return the sequences of files, mapped from their entry in the cache, which may be new."""
     folder = _cache_folder()
     states = [(str(path.absolute()), path.stat()) for path in files.paths]
@@ -361,9 +357,6 @@ def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], N
     key = json.dumps([_VERSION, stamps, *astuple(options)], default=str)
     entry = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not entry.is_dir():
-        # here, because most programs read small files only
-        from refold._support.file_lock import sole_use
-
         with sole_use(entry, None):  # waits for another process
             if not entry.is_dir():  # another process may have written it
                 _make_room(folder, files)
@@ -373,7 +366,7 @@ def cached(files: ParquetFiles, options: TableOptions, write: Callable[[Path], N
                     with contextlib.suppress(OSError):  # another process was faster, without lock
                         new.rename(entry)
     os.utime(entry)  # the time of the last use
-    return open_folder(entry)
+    return open_folder(entry, block_bytes)
 
 
 def _cache_folder() -> Path:

@@ -11,13 +11,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold.errors import (
-    FileFormatError,
-    RefoldError,
-    SchemaError,
-    argument,
-)
-from refold.files.formats import Format, access_error, check_content, local_path
+from refold._support.paths import access_error, local_path
+from refold.errors import FileFormatError, RefoldError, SchemaError, argument
+from refold.files.formats import Format, check_content
 from refold.files.tables import (
     TABLE_OPTIONS,
     TableOptions,
@@ -31,11 +27,7 @@ from refold.files.tables import (
 from refold.sequences._parts import resolve_column_types
 from refold.sequences._schema import Column, Schema, check_unique, union_of
 from refold.sequences._sequences import Sequences
-from refold.sequences._tables import (
-    metadata_of,
-    pandas_index,
-    stored_schema,
-)
+from refold.sequences._tables import metadata_of, pandas_index, stored_schema
 
 # Approximate memory of the rows of a part.
 PART_BYTES = 2 << 20

@@ -10,25 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.output import write_all
+from refold._support.paths import atomic_writer, local_path
 from refold._support.rules import check, one_of, whole
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError, argument
 from refold.files.csv import CSV, TSV
-from refold.files.formats import (
-    COMPRESSIONS,
-    Format,
-    atomic_writer,
-    compressed_for,
-    local_path,
-    read_content,
-)
+from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
 from refold.files.json import JSON, JSONL
-from refold.files.mapped import (
-    StoredBatches,
-    cached,
-    convert,
-    open_temporary,
-    temporary_folder,
-)
+from refold.files.mapped import StoredBatches, cached, convert, open_temporary, temporary_folder
 from refold.files.npy import NPY, NPZ
 from refold.files.parquet import PARQUET, open_files, parquet_columns
 from refold.files.tables import (
@@ -203,8 +191,7 @@ def read(
         with naming(name):
             sequences = format_.reader(data, name, **options)
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    sequences.schema = sequences.schema.read_with(id, time, time_format, wide_columns)
-    return sequences
+    return sequences.with_schema(sequences.schema.read_with(id, time, time_format, wide_columns))
 
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
@@ -215,9 +202,8 @@ def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequen
         if is_small or needs_memory(files.schema, files.layout):
             table = pa.concat_tables(table for _, table in files.parts())
             return from_file_table(table, str(files.root), options, Rows(number=files.place))
-        sequences = cached(files, options, lambda folder: convert(files, folder))
-    sequences.block_bytes = _block_bytes(memory_bytes)
-    return sequences
+        block_bytes = _block_bytes(memory_bytes)
+        return cached(files, options, lambda folder: convert(files, folder), block_bytes)
 
 
 def _block_bytes(memory_bytes: int) -> int:
@@ -444,8 +430,7 @@ def read_batches(
             convert(stored, folder)
             stored.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
-    sequences.schema = sequences.schema.read_with(id, time, time_format)
-    return sequences
+    return sequences.with_schema(sequences.schema.read_with(id, time, time_format))
 
 
 def is_batches(x: Any) -> bool:

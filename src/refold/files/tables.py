@@ -106,8 +106,9 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
         for option in (*LONG_OPTIONS, "sort", "layout"):
             if getattr(options, option):
                 raise SchemaError(
-                    f"{name} has one row per sequence, with one list per feature. Leave "
-                    f"{argument(f'{option}=')} out."
+                    f"{name} has one row per sequence, with one list per feature, and no place for "
+                    f"times. Leave {argument(f'{option}=')} out, and name the features with "
+                    f"{argument('columns=')}."
                 )
     else:
         id_column = _find_key(options.id, "id", names, name)
@@ -228,7 +229,7 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
     # Put the empty sequences in the order of the file.
     lengths = np.zeros(len(ids), np.int64)
     lengths[np.unique(codes[~is_marker])] = np.diff(parts.offsets)
-    return Sequences(*parts.having(offsets=offsets_from_lengths(lengths), ids=ids))
+    return Sequences(*parts._replace(offsets=offsets_from_lengths(lengths), ids=ids))
 
 
 def to_long_table(sequences: Sequences, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002

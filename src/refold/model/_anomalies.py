@@ -315,7 +315,10 @@ class Detection:
         if there is no sequence or the model file lacks the errors of held-out sequences.
     windows : Windows, optional
         Places of the sequences in their series, if the model cut these into windows. ``step_*`` and
-        ``errors`` are those of each window then, and ``series_*`` those of each series.
+        ``errors`` are those of each window then, and ``series_*`` and ``steps`` those of each
+        series.
+    times : pyarrow.Array, optional
+        Times of the steps of all sequences, or of all series. None if the data had none.
 
     Examples
     --------
@@ -338,6 +341,7 @@ class Detection:
     columns: tuple[str, ...]
     drift: Drift | None = None
     windows: Windows | None = None
+    times: pa.Array | None = None
 
     @property
     def series_scores(self) -> list[np.ndarray]:
@@ -410,7 +414,7 @@ class Detection:
         The columns are ``id``, under the name that you give, ``score``, its components ``error``
         and ``distance``, ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``;
         the last two are null if the distance is the larger component. Of windows, ``id`` is that of
-        the series, ``start`` and ``end`` follow, and ``step`` is one of the series.
+        the series, the places as in `Windows.to_table` follow, and ``step`` is one of the series.
         """
         by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         worst = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
@@ -437,17 +441,22 @@ class Detection:
             }
         )
 
-    def steps(self, id: str = "id") -> pa.Table:  # noqa: A002
-        """Return one row per step: id, number of the step from 0, score and p-value.
+    def steps(self, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
+        """Return one row per step of each sequence or series: id, number from 0, score, p-value.
 
-        The columns are ``id``, under the name that you give, ``step``, ``score`` and ``p_value``;
-        the last two are null if all values of the step are missing.
+        The columns are ``id``, ``step``, ``time`` if the data had times, ``score`` and ``p_value``,
+        with ids and times under the names that you give. The last two are null if all values of the
+        step are missing. Windows that overlap are merged, as in ``series_scores``.
         """
-        lengths = [len(scores) for scores in self.step_scores]
+        merged = self.series_scores, self.series_p_values
+        ids = self.ids if self.windows is None else self.windows.ids
+        lengths = [len(scores) for scores in merged[0]]
         scores, p_values = (
             pa.array(np.concatenate([*values, []]), pa.float64(), from_pandas=True)
-            for values in (self.step_scores, self.step_p_values)
+            for values in merged
         )
         numbers = np.concatenate([*map(np.arange, lengths), np.arange(0)])
-        ids = pa.array(np.repeat(self.ids, lengths).tolist())
-        return pa.table({id: ids, "step": numbers, "score": scores, "p_value": p_values})
+        columns = {id: pa.array(np.repeat(ids, lengths).tolist()), "step": numbers}
+        if self.times is not None:
+            columns[time] = self.times
+        return pa.table({**columns, "score": scores, "p_value": p_values})

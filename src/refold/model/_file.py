@@ -18,6 +18,7 @@ from safetensors.numpy import save as save_arrays
 
 import refold
 from refold._support.optional_imports import check_training_packages
+from refold._support.paths import atomic_writer, local_path
 from refold.errors import MissingFileError, ModelFileError, spelled
 from refold.model._statistics import (
     Calibration,
@@ -28,7 +29,7 @@ from refold.model._statistics import (
 )
 from refold.network.packed.network import FittedNetwork, PackedNetwork
 from refold.network.specification import Specification, are_default, weights_of
-from refold.sequences import Scaler, Schema, atomic_writer, local_path
+from refold.sequences import Scaler, Schema
 
 FORMAT = "refold-model"
 VERSION = 1

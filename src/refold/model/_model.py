@@ -467,6 +467,7 @@ class Model:
             self.schema.names,
             self._drift(measured),
             None if self.window is None else windows,
+            windows.times,
         )
 
     def drift(self, X: SequencesLike) -> Drift:

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 
 from refold._support.optional_imports import optional
 from refold._support.output import number_text, short_number
+from refold._support.paths import atomic_writer
 from refold.evaluation import as_percent
 from refold.plots.charts import RAMP, Axis, Chart, Marks
-from refold.sequences import atomic_writer
 
 PACKAGES = ("jinja2", "plotly")
 

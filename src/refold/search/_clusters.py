@@ -14,7 +14,7 @@ from refold.errors import ParameterError, argument
 from refold.model import ModelLike, SequencesLike
 from refold.search._index import Index
 from refold.search._rows import DISTANCE, RowSource
-from refold.sequences import codes_to_arrow
+from refold.sequences import vectors_to_arrow
 
 # HDBSCAN measures density by the distance to the farthest of this number of nearest rows, of which
 # the row itself is the first. It was chosen on the data sets for choosing in benchmarks/search.py.
@@ -98,7 +98,7 @@ class Clusters:
                 "share": pa.array(self.sizes / max(1, len(self.ids))),
                 "silhouette": pa.array(self.silhouettes, pa.float64(), from_pandas=True),
                 "nearest": pa.array(self.ids[self.nearest].tolist()),
-                "code": codes_to_arrow(self.centers)["code"],
+                "code": vectors_to_arrow(self.centers),
             }
         )
 
@@ -196,16 +196,7 @@ def cluster(
         )
     if distance is not None:
         check("distance", distance, DISTANCE)
-    if index is not None:
-        rows = index.rows
-        ids, codes = np.array(rows.ids.to_pylist()), rows.codes
-    if index is not None and len(rows.codes) and distance in (None, index.distance):
-        names, codes, vectors = np.asarray(ids), rows.codes, rows.vectors
-    else:
-        source = RowSource(model, X, codes, ids, verbose=verbose)
-        check_some(len(source), "sequence", "to cluster")
-        features = None if distance == "code" else source.fit_features()
-        names, (codes, vectors) = source.ids, source.read(features)
+    row_ids, row_codes, vectors = _rows(model, X, codes, ids, index, distance, verbose)
     if method == "hdbscan":
         labels = _dense_labels(vectors, min_size)
     else:
@@ -214,18 +205,39 @@ def cluster(
     number = int(labels.max(initial=NOISE)) + 1
     distances = np.full(len(labels), np.nan, np.float32)
     nearest = np.zeros(number, int)
-    centers = np.zeros((number, codes.shape[1]), np.float32)
+    centers = np.zeros((number, row_codes.shape[1]), np.float32)
     for i in range(number):
         members = np.flatnonzero(labels == i)
         center = vectors[members].mean(axis=0)
         distances[members] = np.linalg.norm(vectors[members] - center, axis=1)
         nearest[i] = members[np.argmin(distances[members])]
-        centers[i] = codes[members].mean(axis=0)
+        centers[i] = row_codes[members].mean(axis=0)
     silhouettes, silhouette = _silhouettes(vectors, labels, number)
     sizes = np.bincount(labels[labels != NOISE], minlength=number)
     return Clusters(
-        names, labels, distances, sizes, nearest, centers, silhouettes, silhouette, vectors
+        row_ids, labels, distances, sizes, nearest, centers, silhouettes, silhouette, vectors
     )
+
+
+def _rows(
+    model: ModelLike,
+    X: SequencesLike | None,
+    codes: ArrayLike | None,
+    ids: ArrayLike | None,
+    index: Index | None,
+    distance: str | None,
+    verbose: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, codes and vectors of sequences, or of the rows of an index."""
+    if index is not None:
+        rows = index.rows
+        ids, codes = np.array(rows.ids.to_pylist()), rows.codes
+        if len(codes) and distance in (None, index.distance):
+            return ids, codes, rows.vectors
+    source = RowSource(model, X, codes, ids, verbose=verbose)
+    check_some(len(source), "sequence", "to cluster")
+    features = None if distance == "code" else source.fit_features()
+    return source.ids, *source.read(features)
 
 
 def _mean_labels(

@@ -85,10 +85,10 @@ class SearchFeatures:
     ) -> "SearchFeatures":
         """Fit vectors of ``width`` dimensions; ``columns`` has the channels of each column."""
         largest = max(1, (num_steps - 1) // (len(_TAPS) - 1))
-        number = min(_DILATIONS, 1 + int(np.log2(largest)))
-        dilations = np.unique(np.geomspace(1, largest, number).round())
-        limit = _EACH // max(1, sum(columns))
-        stretches, bands = min(num_steps, _STRETCHES, limit), min(_BANDS, limit)
+        num_dilations = min(_DILATIONS, 1 + int(np.log2(largest)))
+        dilations = np.unique(np.geomspace(1, largest, num_dilations).round())
+        per_channel = _EACH // max(1, sum(columns))
+        stretches, bands = min(num_steps, _STRETCHES, per_channel), min(_BANDS, per_channel)
         channels, taps, bias = _draw(sample, columns, dilations.astype(int).tolist())
         arrays = {
             "of_column": np.repeat(np.arange(len(columns)), columns),
@@ -102,16 +102,18 @@ class SearchFeatures:
         }
         groups = cls(arrays).groups(sample)
         raw = np.concatenate(groups, axis=1).astype(float)
-        seen = ~np.isnan(raw)
-        counts = np.maximum(1, seen.sum(axis=0))
-        center = np.where(seen, raw, 0).sum(axis=0) / counts
-        deviation = np.sqrt((np.where(seen, raw - center, 0) ** 2).sum(axis=0) / counts)
-        last = deviation[raw.shape[1] - groups[-1].shape[1] :]
-        last[:] = np.sqrt((last**2).mean()) if last.size else 0.0  # averages keep their proportions
-        varied = deviation > _MIN_DEVIATION
-        factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=varied)
-        # each group has the same weight
         sizes = np.array([group.shape[1] for group in groups])
+        is_present = ~np.isnan(raw)
+        counts = np.maximum(1, is_present.sum(axis=0))
+        center = np.where(is_present, raw, 0).sum(axis=0) / counts
+        deviation = np.sqrt((np.where(is_present, raw - center, 0) ** 2).sum(axis=0) / counts)
+        # averages keep their proportions, so all are divided by the same number
+        averages = slice(len(deviation) - sizes[-1], None)
+        if sizes[-1]:
+            deviation[averages] = np.sqrt((deviation[averages] ** 2).mean())
+        is_varied = deviation > _MIN_DEVIATION
+        factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=is_varied)
+        # each group has the same weight
         weights = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes)
         standard = np.clip((raw - center) * factor, -_MAX_FEATURE, _MAX_FEATURE) * weights
         donors = evenly_spaced(len(standard), _DONORS)
@@ -219,28 +221,29 @@ def _draw(
     channels[categorical] = rng.standard_normal((int(categorical.sum()), _KERNELS))
     taps, bias = np.empty((len(_TAPS), _KERNELS), np.float32), np.empty(_KERNELS, np.float32)
     values, offsets, missing = _beginnings(sample)
+    max_columns = min(len(columns), _MAX_COLUMNS)
     for dilation, kernels in zip(dilations, _by_dilation(dilations), strict=True):
-        first, end = kernels.start, kernels.stop
-        shapes = np.resize(rng.permutation(_TAPS.shape[1]), end - first)
-        for kernel in range(first, end):
-            limit = min(len(columns), _MAX_COLUMNS)
-            read = rng.choice(len(columns), int((limit + 1) ** rng.uniform()), replace=False)
+        numbers = range(kernels.start, kernels.stop)
+        shapes = np.resize(rng.permutation(_TAPS.shape[1]), len(numbers))
+        for kernel in numbers:
+            # the logarithm of the number is drawn, so most kernels read few columns
+            size = int((max_columns + 1) ** rng.uniform())
+            read = rng.choice(len(columns), size, replace=False)
             channels[~np.isin(of_column, read), kernel] = 0
-        convolved = _convolve(
-            values @ channels[:, first:end], offsets, _TAPS[:, shapes], int(dilation)
-        )
-        deviation = convolved.std(axis=0) if len(convolved) else np.zeros(end - first)
+        mixed = values @ channels[:, kernels]
+        convolved = _convolve(mixed, offsets, _TAPS[:, shapes], int(dilation))
+        deviation = convolved.std(axis=0) if len(convolved) else np.zeros(len(numbers))
         scale = np.where(deviation > _MIN_DEVIATION, 1 / np.maximum(deviation, _MIN_DEVIATION), 0)
-        for k, scaled in enumerate(scale):
-            row = rng.randint(len(offsets) - 1)
-            lacks = missing[:, of_column[channels[:, first + k] != 0]].sum(axis=1)
-            complete = np.flatnonzero(lacks == lacks.min())
-            row = complete[row % len(complete)]
+        taps[:, kernels] = scale * _TAPS[:, shapes]
+        for k, kernel in enumerate(numbers):
+            # the threshold is a quantile of a sequence that has most of the columns that are read
+            num_missing = missing[:, of_column[channels[:, kernel] != 0]].sum(axis=1)
+            complete = np.flatnonzero(num_missing == num_missing.min())
+            row = complete[rng.randint(len(offsets) - 1) % len(complete)]
             sampled = convolved[offsets[row] : offsets[row + 1], k]
             # the multiples of the golden ratio fill the range from 0 to 1 evenly
             share = (k * (np.sqrt(5) - 1) / 2) % 1
-            bias[first + k] = -scaled * (np.quantile(sampled, share) if len(sampled) else 0)
-        taps[:, first:end] = scale * _TAPS[:, shapes]
+            bias[kernel] = -scale[k] * (np.quantile(sampled, share) if len(sampled) else 0)
     return RandomConvolutions(channels, taps, bias)
 
 
@@ -268,29 +271,32 @@ def _imputed(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
     """Replace NaN in rows of features by values that vary like those of similar donors."""
     # Similarity is that of the features that both have. The values are draws around the mean of the
     # most similar donors, with their covariance. Features that no similar donor has are 0.
-    lacks, known = np.isnan(x), ~np.isnan(donors)
-    if not lacks.any():
+    is_missing, is_known = np.isnan(x), ~np.isnan(donors)
+    if not is_missing.any():
         return x
-    has, seen, donated = ~lacks, np.nan_to_num(x), np.nan_to_num(donors).astype(np.float32)
-    shared = packed.product(has, known.T)
-    distances = packed.product(has, (donated**2).T) + packed.product(seen**2, known.T)
-    distances = (distances - 2 * packed.product(seen, donated.T)) / np.maximum(1, shared)
+    is_present, filled = ~is_missing, np.nan_to_num(x)
+    donated = np.nan_to_num(donors).astype(np.float32)
+    # mean squared difference of the shared features, (n_rows, n_donors)
+    num_shared = packed.product(is_present, is_known.T)
+    squares = packed.product(is_present, (donated**2).T) + packed.product(filled**2, is_known.T)
+    distances = (squares - 2 * packed.product(filled, donated.T)) / np.maximum(1, num_shared)
     # a draw is a function of the row, so other rows do not change it
     directions = np.random.RandomState(0).standard_normal((x.shape[1], _SIMILAR))
-    draws = np.sqrt(2) * np.cos(_RADIANS * packed.product(seen, directions))
-    for rows in _alike(lacks):
-        features = np.flatnonzero(lacks[rows[0]])
-        for same in _alike(known[:, features].T):  # features that the same donors have
-            some = features[same]
-            able = np.flatnonzero(known[:, some[0]] & (shared[rows[0]] > 0))
+    draws = np.sqrt(2) * np.cos(_RADIANS * packed.product(filled, directions))
+    for rows in _alike(is_missing):  # rows that lack the same features
+        features = np.flatnonzero(is_missing[rows[0]])
+        for same in _alike(is_known[:, features].T):  # features that the same donors have
+            imputed = features[same]
+            able = np.flatnonzero(is_known[:, imputed[0]] & (num_shared[rows[0]] > 0))
             near = np.argsort(distances[np.ix_(rows, able)], axis=1, kind="stable")[:, :_SIMILAR]
             count = max(1, near.shape[1])
-            around = draws[rows, : near.shape[1]]
-            around -= around.sum(axis=1, keepdims=True) / count
+            # draws of mean 0 move a row from the mean of its donors along their deviations from it
+            moves = draws[rows, : near.shape[1]]
+            moves -= moves.sum(axis=1, keepdims=True) / count
             shares = np.zeros((len(rows), len(able)))
-            np.put_along_axis(shares, near, 1 / count + around / np.sqrt(max(1, count - 1)), axis=1)
-            seen[np.ix_(rows, some)] = packed.product(shares, donated[np.ix_(able, some)])
-    return seen
+            np.put_along_axis(shares, near, 1 / count + moves / np.sqrt(max(1, count - 1)), axis=1)
+            filled[np.ix_(rows, imputed)] = packed.product(shares, donated[np.ix_(able, imputed)])
+    return filled
 
 
 def _alike(rows: np.ndarray) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import ArrayLike
 
+from refold._support.arrays import offsets_from_lengths
 from refold._support.output import counted, short_number
 from refold._support.rules import check, check_kind, check_only_one, check_whole
 from refold.errors import DataError, ParameterError, argument, spelled
@@ -175,11 +176,11 @@ class Index:
             store.check_free()
             source = RowSource(model, X, codes, ids, verbose=verbose)
             table = metadata_of(metadata, len(source))
-            new_ids(source.ids)  # checks them before the work
+            row_ids = new_ids(source.ids)
             features = source.fit_features() if distance == "features" else None
             arrays = None if features is None else features.arrays
             facts = Facts(model.hash, distance, arrays)
-            store.write(new_rows(source, features, table), facts)
+            store.write(new_rows(source, row_ids, features, table), facts)
         return cls(model, store, facts, verbose)
 
     @classmethod
@@ -247,7 +248,7 @@ class Index:
                     f"The id {present[0].as_py()!r}{more} is in the index already. Set "
                     f"{argument(replace=True)} to replace rows, or pass other ids."
                 )
-            new = new_rows(source, self._features, table)
+            new = new_rows(source, added, self._features, table)
             kept = rows.stored.filter(_compute.invert(is_present))
             self._store.write(pa.concat_tables([kept, new]), self._facts)
 
@@ -305,35 +306,34 @@ class Index:
         data = codes if X is None else X
         check_only_one("sequences or codes, or ids to search for", data, ids)
         rows = self.rows
-        candidates: Any = slice(None) if where is None else matches(where, rows.table)
-        queried = None if ids is None else self._numbers(rows, ids)
-        if queried is not None:
-            query_names = np.array(rows.ids.take(pa.array(queried)).to_pylist())
-            query_codes, vectors = rows.codes[queried], rows.vectors[queried]
-        else:
+        matching: Any = slice(None) if where is None else matches(where, rows.table)
+        own_rows = None if ids is None else self._numbers(rows, ids)
+        if own_rows is None:
             source = RowSource(self.model, X, codes, names, verbose=self.verbose)
-            query_names, (query_codes, vectors) = source.ids, source.read(self._features)
-        results = nearest(rows.vectors[candidates], vectors, k + 1, rows.norms[candidates])
-        candidates = np.arange(len(rows.ids))[candidates]
-        numbers, distances = [np.zeros(0, int)], [np.zeros(0)]
-        for i, near in enumerate(results):
-            hits = candidates[near.rows]
-            others = slice(k) if queried is None else np.flatnonzero(hits != queried[i])[:k]
-            numbers.append(hits[others])
-            distances.append(near.distances[others])
-        counts = [len(hits) for hits in numbers]
-        joined = np.concatenate(numbers)
-        query = np.repeat(np.arange(len(results)), counts[1:])
-        id_type = pa.int64() if query_names.dtype.kind in "iu" else pa.string()
+            queries, (query_codes, vectors) = source.ids, source.read(self._features)
+        else:
+            queries = np.array(rows.ids.take(pa.array(own_rows)).to_pylist())
+            query_codes, vectors = rows.codes[own_rows], rows.vectors[own_rows]
+        # one more than k, because a row is not a hit of itself
+        results = nearest(rows.vectors[matching], vectors, k + 1, rows.norms[matching])
+        candidates = np.arange(len(rows.ids))[matching]
+        shape = len(results), min(k + 1, len(candidates))
+        numbers = candidates[np.array([near.rows for near in results], int).reshape(shape)]
+        distances = np.array([near.distances for near in results], float).reshape(shape)
+        is_hit = np.ones(shape, bool) if own_rows is None else numbers != own_rows[:, None]
+        ranks = np.cumsum(is_hit, axis=1)
+        is_hit &= ranks <= k
+        hits = numbers[is_hit]
+        id_type = pa.int64() if queries.dtype.kind in "iu" else pa.string()
         columns: dict[str, Any] = {
-            "query": pa.array(query_names[query].tolist(), id_type),
-            "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in counts])),
-            "distance": pa.array(np.concatenate(distances)),
+            "query": pa.array(queries[np.nonzero(is_hit)[0]].tolist(), id_type),
+            "rank": pa.array(ranks[is_hit]),
+            "distance": pa.array(distances[is_hit]),
         }
-        table = rows.table.take(pa.array(joined))
+        table = rows.table.take(pa.array(hits))
         columns |= {name: table[name] for name in table.column_names}
-        offsets = np.cumsum(counts, dtype=int)
-        return Hits(query_names, pa.table(columns), rows.codes[joined], query_codes, offsets)
+        offsets = offsets_from_lengths(is_hit.sum(axis=1))
+        return Hits(queries, pa.table(columns), rows.codes[hits], query_codes, offsets)
 
     def _numbers(self, rows: IndexRows, ids: ArrayLike) -> np.ndarray:
         """Return the numbers of the rows with these ids (n_ids,)."""

@@ -18,7 +18,7 @@ from refold.model import ArrowTable, Model, ModelLike, SequencesLike, model_of
 from refold.network.packed.rows import encoded_blocks
 from refold.network.specification import Specification
 from refold.search._features import Described, SearchFeatures
-from refold.sequences import Sequences, codes_to_arrow
+from refold.sequences import Sequences, check_ids, ids_to_arrow, vectors_to_arrow
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
@@ -174,17 +174,17 @@ def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequ
         return scaled, np.zeros((len(scaled), absent.shape[1]), bool)
     counts = packed.segment_sum((~absent).astype(np.float32), offsets)
     missing = counts < _OBSERVED * lengths[:, None]
-    of_step = np.repeat(np.arange(len(scaled)), lengths)
-    # 0, or the category that stands for unknown ones
-    values = np.where(missing[of_step], specification.num_categories, scaled.values)
+    sequence_of = np.repeat(np.arange(len(scaled)), lengths)
+    # a missing column is 0, or the category that stands for unknown ones
+    values = np.where(missing[sequence_of], specification.num_categories, scaled.values)
     for x in values.T:
-        gaps, seen = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
-        # numbers of observed steps: those of the same sequence, and those next to the gap
-        first, end = (np.searchsorted(seen, offsets[of_step[gaps] + i]) for i in (0, 1))
-        right = np.searchsorted(seen, gaps)
-        left, right = np.maximum(right - 1, first), np.minimum(right, end - 1)
-        is_left = np.abs(gaps - seen[left]) <= np.abs(seen[right] - gaps)
-        x[gaps] = x[seen[np.where(is_left, left, right)]]
+        gaps, observed = np.flatnonzero(np.isnan(x)), np.flatnonzero(~np.isnan(x))
+        # positions in `observed` of the steps next to each gap, in the same sequence
+        first, end = (np.searchsorted(observed, offsets[sequence_of[gaps] + i]) for i in (0, 1))
+        position = np.searchsorted(observed, gaps)
+        left, right = np.maximum(position - 1, first), np.minimum(position, end - 1)
+        is_left = np.abs(gaps - observed[left]) <= np.abs(observed[right] - gaps)
+        x[gaps] = x[observed[np.where(is_left, left, right)]]
     return scaled.with_values(values.astype(scaled.values.dtype)), missing
 
 
@@ -193,7 +193,7 @@ def _without_gaps(scaled: Sequences, specification: Specification) -> tuple[Sequ
 
 def new_ids(ids: np.ndarray, expected: pa.DataType | None = None) -> pa.Array:
     """Return ids, of which each occurs once, as an array of the type of the index."""
-    array = codes_to_arrow(np.zeros((len(ids), 1)), ids)["id"].combine_chunks()
+    array = ids_to_arrow(check_ids(ids, len(ids)))
     counts = _compute.value_counts(array)
     repeated = counts.filter(_compute.greater(counts.field("counts"), 1))
     if len(repeated):
@@ -259,12 +259,13 @@ def _described_columns(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} ({field.type})" for field in schema) or "none"
 
 
-def new_rows(source: RowSource, features: SearchFeatures | None, metadata: pa.Table) -> pa.Table:
+def new_rows(
+    source: RowSource, ids: pa.Array, features: SearchFeatures | None, metadata: pa.Table
+) -> pa.Table:
     """Return rows as a table with the columns of an index."""
     codes, vectors = source.read(features)
-    rows = codes_to_arrow(codes, source.ids)
-    columns = {"id": rows["id"]} | {name: metadata[name] for name in metadata.column_names}
-    columns["code"] = rows["code"]
+    columns = {"id": ids} | {name: metadata[name] for name in metadata.column_names}
+    columns["code"] = vectors_to_arrow(codes)
     if features is not None:  # otherwise the vectors are the codes
-        columns["vector"] = codes_to_arrow(vectors)["code"]
+        columns["vector"] = vectors_to_arrow(vectors)
     return pa.table(columns)

@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.arrays import check_array
-from refold._support.file_lock import sole_use
+from refold._support.paths import atomic_writer, local_path, sole_use
 from refold._support.rules import check_one_each, check_whole
 from refold.errors import FileFormatError, MissingFileError, ParameterError, spelled
-from refold.sequences import atomic_writer, local_path
 
 VERSION = "6"
 # Entries of the matrix of distances that is computed at once.

@@ -5,8 +5,6 @@ Needs NumPy and Arrow only, not Keras or JAX.
 
 from refold.errors import FileAccessError as FileAccessError
 from refold.errors import MissingFileError as MissingFileError
-from refold.files.formats import atomic_writer as atomic_writer
-from refold.files.formats import local_path as local_path
 from refold.files.json import parse_jsonl as parse_jsonl
 from refold.files.mapped import mapped_blocks as mapped_blocks
 from refold.files.read_write import FORMATS as FORMATS
@@ -35,11 +33,13 @@ from refold.sequences._code_tables import check_model as check_model
 from refold.sequences._code_tables import codes_from_arrow as codes_from_arrow
 from refold.sequences._code_tables import codes_to_arrow as codes_to_arrow
 from refold.sequences._code_tables import stored_model as stored_model
+from refold.sequences._code_tables import vectors_to_arrow as vectors_to_arrow
 from refold.sequences._data_warnings import data_warnings as data_warnings
 from refold.sequences._data_warnings import key_columns as key_columns
 from refold.sequences._parts import ColumnTypes as ColumnTypes
 from refold.sequences._parts import check_codes_finite as check_codes_finite
 from refold.sequences._parts import check_decoded as check_decoded
+from refold.sequences._parts import check_ids as check_ids
 from refold.sequences._scaling import CLIP as CLIP
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scaling import check_single as check_single
@@ -65,6 +65,10 @@ from refold.sequences._sets import window_ids as window_ids
 from refold.sequences._sets import window_places as window_places
 from refold.sequences._sets import windows as windows
 from refold.sequences._tables import has_lists as has_lists
+from refold.sequences._tables import ids_to_arrow as ids_to_arrow
 from refold.sequences._tables import integers_from_text as integers_from_text
 from refold.sequences._tables import is_table as is_table
 from refold.sequences._times import future_times as future_times
+from refold.sequences._times import parse_times as parse_times
+from refold.sequences._times import times_from as times_from
+from refold.sequences._times import usual_gaps as usual_gaps

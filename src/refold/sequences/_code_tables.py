@@ -63,13 +63,18 @@ def codes_to_arrow(
                 f"{argument(dtype='float32')}."
             )
         codes = codes.astype(np.float16)
-    item = pa.field("item", pa.from_numpy_dtype(codes.dtype))
-    flat = pa.array(codes.reshape(-1), item.type)
-    lists = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, codes.shape[1]))
+    lists = vectors_to_arrow(codes)
     rows = ids_to_arrow(check_ids(ids, len(codes)))
     fields = [pa.field("id", rows.type), pa.field("code", lists.type)]
     about = None if model is None else {MODEL_KEY: _hash_of(model)}
     return pa.table([rows, lists], pa.schema(fields, about))
+
+
+def vectors_to_arrow(vectors: np.ndarray) -> pa.FixedSizeListArray:
+    """Return an array (n, width) as an Arrow array of lists."""
+    item = pa.field("item", pa.from_numpy_dtype(vectors.dtype))
+    flat = pa.array(vectors.reshape(-1), item.type)
+    return pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, vectors.shape[1]))
 
 
 def codes_from_arrow(

@@ -73,7 +73,7 @@ def parts_from_list(
         layout = "characters"
     if layout is None or layout == parts.schema.layout:
         return parts
-    return parts.having(schema=replace(parts.schema, layout=layout))
+    return parts._replace(schema=replace(parts.schema, layout=layout))
 
 
 def _as_array(item: Any, index: int, ids: np.ndarray) -> np.ndarray:

@@ -18,14 +18,7 @@ import pyarrow as pa
 from refold._support.rules import check_one_each
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences._schema import Column, Layout, Schema, check_column_type, listed
-from refold.sequences.types import (
-    BINARY,
-    CATEGORICAL,
-    COLUMN_TYPES,
-    NUMERIC,
-    Where,
-    refuse,
-)
+from refold.sequences.types import BINARY, CATEGORICAL, COLUMN_TYPES, NUMERIC, Where, refuse
 
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
 # The largest number of float32, in which networks compute.
@@ -40,10 +33,6 @@ class Parts(NamedTuple):
     ids: np.ndarray
     schema: Schema
     times: pa.Array | None = None  # (num_steps,)
-
-    def having(self, **changes: Any) -> "Parts":
-        """Return the parts with some of them replaced."""
-        return self._replace(**changes)
 
 
 # Places in messages

@@ -327,6 +327,7 @@ class RunningMoments:
         z, observed = _filled(values)
         num_observed = np.array([np.count_nonzero(column) for column in observed.T], np.int64)
         count, is_first = np.maximum(num_observed, 1), self._count == 0
+        # z is taken relative to the origin, the mean of a first piece, and then to its own mean
         self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
         z -= self._origin
         z[~observed] = 0.0
@@ -335,6 +336,7 @@ class RunningMoments:
             z -= mean
             z[~observed] = 0.0
         squares = np.einsum("ij,ij->j", z, z)
+        # without the rounding error of the mean, which leaves a sum that is not quite 0
         squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
         # Pieces are merged by means and sums of squared deviations (Chan, Golub and LeVeque, 1979),
         # because sums of squares suffer from cancellation.

@@ -142,13 +142,14 @@ class Sequences:
         times: pa.Array | None = None,
         *,
         is_mapped: bool = False,
+        block_bytes: int = BLOCK_BYTES,
     ) -> "Sequences":
         """Return sequences of parts that were checked before, without reading the values."""
         new = cls.__new__(cls)
         new.values, new.offsets = np.asarray(values), np.asarray(offsets)
         new.ids = np.arange(len(offsets) - 1) if ids is None else np.asarray(ids)
         new.schema, new.times = schema, times
-        new.is_mapped = is_mapped
+        new.is_mapped, new.block_bytes = is_mapped, block_bytes
         return new
 
     # Constructors
@@ -398,9 +399,8 @@ class Sequences:
         times = self.times
         if times is not None:
             times = times[int(self.offsets[start]) : int(self.offsets[stop])]
-        block = type(self).trusted(values, offsets, self.ids[start:stop], self.schema, times)
-        block.block_bytes = self.block_bytes
-        return block
+        parts = Parts(values, offsets, self.ids[start:stop], self.schema, times)
+        return type(self).trusted(*parts, block_bytes=self.block_bytes)
 
     def release(self, start: int, stop: int) -> None:
         """Return the memory of mapped values to the system; they are read again when needed."""
@@ -582,6 +582,12 @@ class Sequences:
     def with_values(self, values: np.ndarray) -> "Sequences":
         """Return these sequences with other values, such as scaled ones."""
         return type(self)(values, self.offsets, self.ids, self.schema, self.times)
+
+    def with_schema(self, schema: Schema) -> "Sequences":
+        """Return these sequences with another description of the same columns."""
+        new = copy.copy(self)
+        new.schema = schema
+        return new
 
     def with_ids(self, ids: ArrayLike) -> "Sequences":
         """Return these sequences with other ids, integers or strings."""

@@ -125,12 +125,14 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     features = [name for name in columns if name not in {id_name, *opened.index}]
     column = columns[features[0]] if len(features) == 1 else None
     has_text = keys is None and column is not None and is_text(column.type)
+    has_one_item = has_text or (column is not None and is_nested(column))
     is_list = has_text or any(map(has_lists, columns.values()))
-    if is_list:
+    if is_list and has_one_item:  # text, or a list of lists, in one column
+        items = [item if isinstance(item, str) else item.tolist() for item in sequences]
+        ids = sequences.to_arrow(id_name)[id_name]
+        table = pa.table({id_name: ids, features[0]: pa.array(items)})
+    elif is_list:
         table = sequences.to_arrow(id_name)
-        if has_text or (column is not None and is_nested(column)):
-            items = [item if isinstance(item, str) else item.tolist() for item in sequences]
-            table = pa.table({id_name: table[id_name], features[0]: pa.array(items)})
     else:  # without ids, all rows are of one sequence
         time = time if time in columns else "time"
         table = sequences.to_table(id_name, time)
@@ -143,12 +145,17 @@ def table_like(sequences: Sequences, x: Any) -> Any:
                 table = table.set_column(i, name, table[name].cast(columns[name].type))
     others = [name for name in table.column_names if name not in {id_name, time, *columns}]
     table = table.select([name for name in [*columns, *others] if name in table.column_names])
+    return _in_library_of(x, table, keep_index=is_list)
+
+
+def _in_library_of(x: Any, table: pa.Table, *, keep_index: bool) -> Any:
+    """Return a table as one of the library of `x`, with the index of a pandas frame or its name."""
     library = type(x).__module__.partition(".")[0]
     if library != "pandas":
         return type(x)(table) if library == "polars" else table
     frame = table.to_pandas()
     index = [name for name in x.index.names if name in frame]
-    if is_list:
+    if keep_index:  # a row is a sequence, as in `x`
         return frame.drop(columns=index).set_axis(x.index)
     return frame.set_index(index) if index else frame
 
@@ -268,6 +275,14 @@ class Windows(NamedTuple):
         """Step after the last one of each window in its series, array of int (n_windows,)."""
         return self.starts + self.sequences.lengths
 
+    @property
+    def times(self) -> pa.Array | None:
+        """Times of the steps of all series, `pyarrow.Array` (n_steps,); None without times."""
+        if self.sequences.times is None:
+            return None
+        _, firsts = np.unique(self._steps, return_index=True)
+        return self.sequences.times.take(pa.array(firsts))
+
     def take(self, rows: np.ndarray) -> Self:
         """Return some of the windows, by their indices."""
         parts = self.sequences[rows], self.series[rows], self.starts[rows]
@@ -276,11 +291,17 @@ class Windows(NamedTuple):
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row per window: id of its series, first step, and the step after the last.
 
-        The columns are ``id``, under the name that you give, ``start`` and ``end``.
+        The columns are ``id``, under the name that you give, ``start`` and ``end``. If the series
+        have times, ``start_time`` and ``end_time`` are those of the first and the last step.
         """
-        # times of the steps belong here, too
         ids = pa.array(self.ids[self.series].tolist())
-        return pa.table({id: ids, "start": pa.array(self.starts), "end": pa.array(self.ends)})
+        columns = {id: ids, "start": pa.array(self.starts), "end": pa.array(self.ends)}
+        times, offsets = self.sequences.times, self.sequences.offsets
+        if times is not None:
+            empty = np.diff(offsets) == 0
+            steps = {"start_time": offsets[:-1], "end_time": offsets[1:] - 1}
+            columns |= {name: times.take(pa.array(i, mask=empty)) for name, i in steps.items()}
+        return pa.table(columns)
 
     def merge(self, values: Any) -> list[np.ndarray]:
         """Merge per-step values of windows into series, averaging where windows overlap.

@@ -359,25 +359,21 @@ def parts_from_table(
         argument(duplicates=duplicates): duplicates != "error",
         argument("time_format="): time_format is not None,
     }
-    for option in (option for option, is_used in needing.items() if is_used):
-        check_times(time, option)
-    column = None
-    times, order = np.zeros(0), np.arange(len(codes))
-    kept = np.ones(len(codes), bool)  # of the rows in order, those with a step of their own
+    for option, is_used in needing.items():
+        if is_used:
+            check_times(time, option)
+    by_id = _RowsById(codes, ids, rows)
+    time_column, times = None, np.zeros(0)
     if time is None:
-        _check_together(codes, ids, rows)
+        _check_together(by_id)
+        order = starts = np.arange(len(codes))
     else:
-        column = without_dictionary(opened.get(keys[1], "time"))
-        column = parse_times(column, keys[1], rows, time_format)
-        times = time_numbers(column, keys[1], rows)
-        order = _order_by_time(codes, ids, times, column, keys[1], rows, sort=sort)
-        is_repeated = (np.diff(codes[order]) == 0) & (np.diff(times[order]) == 0)
-        if duplicates == "error":
-            _check_repeated(is_repeated, order, codes, ids, column, rows)
-        kept[np.flatnonzero(is_repeated) + (duplicates != "last")] = False
-    steps = order[kept]
-    if duplicates != "mean":
-        order = steps
+        time_column = without_dictionary(opened.get(keys[1], "time"))
+        time_column = parse_times(time_column, keys[1], rows, time_format)
+        times = time_numbers(time_column, keys[1], rows)
+        order, starts = _steps_by_time(
+            by_id, time_column, times, keys[1], sort=sort, duplicates=duplicates
+        )
     if columns is None:
         names = [name for name in opened.columns if name not in {*keys, *opened.index}]
         check_some(len(names), "column", f"besides {', '.join(map(repr, keys))}")
@@ -393,16 +389,17 @@ def parts_from_table(
     parts = encode_parts(names, raws, types, places, lists=False, stored=opened.stored)
     for message in text_warnings(parts.schema.columns, types):
         warn(message)
-    if len(order) > len(steps):
-        parts = _averaged(parts, np.flatnonzero(kept))
-    if column is None:
+    if len(starts) < len(order):
+        parts = _averaged(parts, starts)
+    if time_column is None:
         return parts
-    parts = parts.having(times=column.combine_chunks().take(pa.array(steps)))
+    steps = order[starts]
+    parts = parts._replace(times=time_column.combine_chunks().take(pa.array(steps)))
     if not with_gaps:
         return parts
-    gaps = gaps_between(times[steps], parts.offsets, column.type)
+    gaps = gaps_between(times[steps], parts.offsets, time_column.type)
     values = np.concatenate([parts.values, gaps[:, None]], axis=1)
-    return parts.having(values=values, schema=with_time_gaps(parts.schema))
+    return parts._replace(values=values, schema=with_time_gaps(parts.schema))
 
 
 def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
@@ -415,7 +412,7 @@ def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
             counts = np.add.reduceat(is_present.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return parts.having(values=values, offsets=np.searchsorted(starts, parts.offsets))
+    return parts._replace(values=values, offsets=np.searchsorted(starts, parts.offsets))
 
 
 def table_from_parts(
@@ -457,62 +454,67 @@ def _strings(columns: Sequence[str]) -> list[str]:
     return [columns] if isinstance(columns, str) else [str(name) for name in columns]
 
 
-def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
-    back = np.flatnonzero(np.diff(codes) < 0)
+class _RowsById(NamedTuple):
+    """Rows of a long table: which sequence each belongs to, and what messages call it."""
+
+    codes: np.ndarray  # index of the id, (n_rows,)
+    ids: np.ndarray  # (n_sequences,)
+    name: Rows
+
+    def id_of(self, row: int) -> Any:
+        return self.ids[self.codes[row]].item()
+
+
+def _check_together(by_id: _RowsById) -> None:
+    back = np.flatnonzero(np.diff(by_id.codes) < 0)
     if len(back):
         row = int(back[0]) + 1
         raise DataError(
-            f"The rows of id {ids[codes[row]].item()!r} are not together: {rows(row)} comes "
-            f"after rows of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column "
+            f"The rows of id {by_id.id_of(row)!r} are not together: {by_id.name(row)} comes "
+            f"after rows of {by_id.id_of(row - 1)!r}. Sort the table, or name the column "
             f"that orders the steps with {argument('time=')}."
         )
 
 
-def _order_by_time(
-    codes: np.ndarray,
-    ids: np.ndarray,
+def _steps_by_time(
+    by_id: _RowsById,
+    time_column: Any,  # for messages
     times: np.ndarray,
-    column: Any,  # of the times, for messages
     name: str,
-    rows: Rows,
     *,
     sort: bool,
-) -> np.ndarray:
-    """Return row indices ordered by id, then time."""
+    duplicates: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows ordered by id, then time, and where each step begins among them."""
+    codes = by_id.codes
     order = np.lexsort((times, codes)) if sort else np.argsort(codes, kind="stable")
-    before, after = order[:-1], order[1:]
-    wrong = np.flatnonzero((codes[before] == codes[after]) & (times[before] > times[after]))
+    is_same_id = np.diff(codes[order]) == 0
+    wrong = np.flatnonzero(is_same_id & (times[order[:-1]] > times[order[1:]]))
     if len(wrong):
         first, second = order[wrong[0] : wrong[0] + 2].tolist()
         raise DataError(
-            f"Id {ids[codes[second]].item()!r} has the time {str(column[second])!r} in "
-            f"{rows(second)}, after {str(column[first])!r} in {rows(first)}. Sort the table with "
-            f"{argument(sort=True)}, or by column {name!r}."
+            f"Id {by_id.id_of(second)!r} has the time {str(time_column[second])!r} in "
+            f"{by_id.name(second)}, after {str(time_column[first])!r} in {by_id.name(first)}. Sort "
+            f"the table with {argument(sort=True)}, or by column {name!r}."
         )
-    return order
-
-
-def _check_repeated(
-    is_repeated: np.ndarray,  # of the rows in order, whether the next one repeats its time
-    order: np.ndarray,
-    codes: np.ndarray,
-    ids: np.ndarray,
-    column: Any,  # of the times
-    rows: Rows,
-) -> None:
-    """Raise ``DataError`` that counts repeated times if there are any."""
-    repeated = np.flatnonzero(is_repeated)
-    if not len(repeated):
-        return
-    first, second = order[repeated[0] : repeated[0] + 2].tolist()
-    num_ids = len(np.unique(codes[order[repeated]]))
-    rows_repeat = "1 row repeats" if len(repeated) == 1 else f"{len(repeated)} rows repeat"
-    in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
-    raise DataError(
-        f"{rows_repeat} a time of the same id, in {in_ids}. First, id {ids[codes[first]].item()!r} "
-        f"has the time {str(column[first])!r} in {rows(first)} and in {rows(second)}. Keep one row "
-        f"for each time with {argument('duplicates=')}, which is 'first', 'last' or 'mean'."
-    )
+    repeated = np.flatnonzero(is_same_id & (np.diff(times[order]) == 0))
+    if len(repeated) and duplicates == "error":
+        first, second = order[repeated[0] : repeated[0] + 2].tolist()
+        num_ids = len(np.unique(codes[order[repeated]]))
+        rows_repeat = "1 row repeats" if len(repeated) == 1 else f"{len(repeated)} rows repeat"
+        in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
+        raise DataError(
+            f"{rows_repeat} a time of the same id, in {in_ids}. First, id {by_id.id_of(first)!r} "
+            f"has the time {str(time_column[first])!r} in {by_id.name(first)} and in "
+            f"{by_id.name(second)}. Keep one row for each time with {argument('duplicates=')}, "
+            "which is 'first', 'last' or 'mean'."
+        )
+    is_step = np.ones(len(order), bool)
+    is_step[repeated + (duplicates != "last")] = False
+    if duplicates == "mean":
+        return order, np.flatnonzero(is_step)
+    order = order[is_step]
+    return order, np.arange(len(order))
 
 
 def table_from_sktime(frame: Any) -> tuple[Any, str, str]:

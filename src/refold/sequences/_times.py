@@ -11,7 +11,7 @@ from pyarrow.compute import ReplaceSubstringOptions, StrptimeOptions, call_funct
 
 from refold._support.rules import check, whole
 from refold.errors import DataError, SchemaError, argument
-from refold.sequences._parts import Rows, is_text
+from refold.sequences._parts import PLAIN_ROWS, Rows, is_text
 from refold.sequences._schema import Column, Schema, check_unique
 
 TIME_GAP = "time_gap"
@@ -47,7 +47,9 @@ def check_times(time: str | None, what: str = argument(time_gaps=True)) -> None:
 # Text as times
 
 
-def parse_times(column: Any, name: str, rows: Rows, time_format: str | None) -> Any:
+def parse_times(
+    column: Any, name: str, rows: Rows = PLAIN_ROWS, time_format: str | None = None
+) -> Any:
     """Return a column of times with text as dates or numbers; others keep their type."""
     if time_format is not None and pa.types.is_integer(column.type):
         column = column.cast(pa.large_string())  # such as 20240531
@@ -168,11 +170,44 @@ def gaps_between(times: np.ndarray, offsets: np.ndarray, arrow_type: pa.DataType
     later = np.delete(np.arange(len(times)), starts)
     gaps[later] = wide[later] - wide[later - 1]
     # seconds for dates and times, else the unit of the column
-    if pa.types.is_date32(arrow_type):
-        return gaps * float(_SECONDS_PER_DAY)
-    if pa.types.is_date64(arrow_type):
-        return gaps / _PER_SECOND["ms"]
-    return gaps / _PER_SECOND[arrow_type.unit] if pa.types.is_temporal(arrow_type) else gaps
+    return gaps / _per_second(arrow_type)
+
+
+def _per_second(type_: pa.DataType) -> float:
+    """Return how many numbers of a type of times make a second; 1 if it is no such type."""
+    if pa.types.is_date32(type_):
+        return 1 / _SECONDS_PER_DAY
+    if pa.types.is_date64(type_):
+        return _PER_SECOND["ms"]
+    return _PER_SECOND[type_.unit] if pa.types.is_temporal(type_) else 1.0
+
+
+def usual_gaps(times: pa.Array, offsets: np.ndarray) -> np.ndarray:
+    """Return the median of `gaps_between` in each sequence (n_sequences,), NaN without gaps."""
+    gaps = gaps_between(_numbers(times).to_numpy(), offsets, times.type)
+    bounds = zip((offsets[:-1] + 1).tolist(), offsets[1:].tolist(), strict=True)
+    return np.array([np.median(gaps[i:j]) if i < j else np.nan for i, j in bounds])
+
+
+def times_from(firsts: pa.Array, gaps: np.ndarray, lengths: np.ndarray) -> pa.Array:
+    """Return times (num_steps,) that count on from the first time and usual gap of each sequence.
+
+    Integers have 64 bits. Times that do not follow, as without a gap, are null.
+    """
+    row, type_ = np.repeat(np.arange(len(lengths)), lengths), firsts.type
+    step = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+    unknown = np.asarray(firsts.is_null())[row] | np.isnan(gaps)[row] & (step > 0)
+    numbers = np.asarray(_numbers(firsts).fill_null(0))
+    gaps = np.nan_to_num(gaps) * _per_second(type_)
+    if numbers.dtype.kind != "f":  # floats cannot hold nanoseconds since 1970
+        numbers, gaps = numbers.astype(np.int64), np.rint(gaps).astype(np.int64)
+    numbers = numbers[row] + gaps[row] * step
+    if pa.types.is_time(type_):  # of a day
+        numbers %= int(_SECONDS_PER_DAY * _PER_SECOND[type_.unit])
+    if pa.types.is_date32(type_) or pa.types.is_time32(type_):
+        numbers = numbers.astype(np.int32)
+    times = pa.array(numbers, mask=unknown)
+    return times if pa.types.is_integer(type_) else times.cast(type_)
 
 
 def with_time_gaps(schema: Schema) -> Schema:
@@ -207,20 +242,7 @@ def future_times(times: pa.Array, steps: int) -> pa.Array:
     [40, 50]
     """
     check("steps", steps, whole(0))
-    if len(times) < 2:
+    if not len(times):
         return pa.nulls(steps, times.type)
-    numbers = _numbers(times).to_numpy()
-    if numbers.dtype.kind == "f":
-        return pa.array(_continued(numbers, steps)).cast(times.type)
-    later = _continued(numbers.astype(np.int64), steps)
-    if pa.types.is_time(times.type):  # of a day
-        later %= int(_SECONDS_PER_DAY * _PER_SECOND[times.type.unit])
-    later = later.astype(numbers.dtype) if pa.types.is_temporal(times.type) else later
-    return pa.array(later, None if pa.types.is_integer(times.type) else times.type)
-
-
-def _continued(numbers: np.ndarray, steps: int) -> np.ndarray:
-    gap = np.median(np.diff(numbers))
-    if numbers.dtype.kind == "i":  # floats cannot hold nanoseconds since 1970
-        gap = np.int64(np.rint(gap))
-    return numbers[-1] + gap * np.arange(1, steps + 1)
+    gaps = usual_gaps(times, np.array([0, len(times)]))
+    return times_from(times[-1:], gaps, np.array([steps + 1]))[1:]

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from refold._support.paths import local_path
 from refold._support.rules import check, number, whole
 from refold.errors import MissingFileError, ParameterError, argument
-from refold.sequences import local_path
 
 _PREFIX = "REFOLD_SERVE_"
 # Names of this machine, by which browsers and programs on it reach the service.

@@ -28,19 +28,22 @@ _MAX_TRIAL_VALUES = 4_000_000
 _SHARE_OF_TIME = 0.1
 
 
-def choose_size(windows: Windows, saved: SavedTraining, fit: Callable[..., Any]) -> Arguments:
-    """Return the arguments of a fit with the smallest code that explains the requested share."""
+def choose_size(
+    windows: Windows, saved: SavedTraining, fit: Callable[..., Any]
+) -> tuple[Arguments, SavedTraining]:
+    """Return the arguments with the smallest code that explains the share, and what to save."""
     # The choice counts against the time budget, and a checkpoint keeps it.
-    arguments, known = saved.arguments, saved.identity
-    if not known.get("found"):
+    arguments, choice = saved.arguments, saved.identity.get("choice")
+    if choice is None:
         began = time.perf_counter()
         size = smallest_size(windows, arguments, fit, seed=saved.seed)
-        known["found"] = {"latent_dim": size, "seconds": time.perf_counter() - began}
-    size, budget = known["found"]["latent_dim"], arguments.time_budget
+        choice = {"latent_dim": size, "seconds": time.perf_counter() - began}
+    size, budget = choice["latent_dim"], arguments.time_budget
     if budget is not None:
-        budget = max(0.1 * budget, budget - known["found"]["seconds"])
+        budget = max(0.1 * budget, budget - choice["seconds"])
     rocket_dim = rocket_dim_within(arguments.rocket_dim, size)
-    return replace(arguments, latent_dim=size, time_budget=budget, rocket_dim=rocket_dim)
+    arguments = replace(arguments, latent_dim=size, time_budget=budget, rocket_dim=rocket_dim)
+    return arguments, replace(saved, identity=saved.identity | {"choice": choice})
 
 
 def rocket_dim_within(rocket_dim: int | str, size: int) -> int:

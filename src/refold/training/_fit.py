@@ -7,26 +7,47 @@ from typing import Any, NamedTuple
 
 import jax
 import keras
+import numpy as np
+from sklearn.covariance import LedoitWolf
 
-from refold._support.arrays import draw_seed
+from refold._support.arrays import draw_seed, evenly_spaced
 from refold._support.compilation import keep_compiled
-from refold._support.output import log
+from refold._support.output import log, warn
 from refold._support.rules import check_some
 from refold.arguments import ARGUMENTS, Arguments
 from refold.errors import ParameterError, argument
-from refold.model import History, Model
-from refold.network.keras.build import inference_with
-from refold.sequences import Windows, check_missing, default_step
+from refold.model import (
+    MAX_ERRORS,
+    History,
+    Model,
+    ReferenceStatistics,
+    distances,
+    errors_of,
+    fit_mixture,
+    means_by_sequence,
+    reconstruction_errors,
+    scored_features,
+)
+from refold.network.keras.build import Network, inference_with
+from refold.sequences import Sequences, Windows, check_missing, default_step
 from refold.training._choose_latent_dim import choose_size
 from refold.training._forecasts import fit_forecasts
 from refold.training._held_out_error import HeldOut, choose, report
-from refold.training._reference_statistics import measured_model
 from refold.training._shards import Divided, Source
 from refold.training._specify import check_columns, prepare, settings_for
 from refold.training._split import Split, open_training, set_aside
-from refold.training.initialization._initial_weights import InitialWeights
+from refold.training.initialization._initial_weights import InitialWeights, holding
 from refold.training.loop._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training.loop._training import FitResult, Training
+
+# Statistics of the codes: standard deviations below the first bound are rounding, and caps on the
+# training sequences for the typical error and for the active dimensions of a variational model.
+_MIN_DEVIATION, _MAX_DECODED, _MAX_COUNTED = 1e-3, 256, 4096
+# Variance of the means above which a dimension is active: Y. Burda, R. Grosse and R. Salakhutdinov,
+# "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
+_ACTIVE = 0.01
+# Fraction of active dimensions below which there is a warning.
+_MIN_ACTIVE_SHARE = 0.25
 
 
 class Fit(NamedTuple):
@@ -76,7 +97,7 @@ def fit(
         # Choose the size: if a share of the variance is asked for, the smallest code that explains
         # it on held-out sequences, measured by trials. A checkpoint remembers the choice.
         if further is None and arguments.asks_for_share:
-            arguments = choose_size(windows, saved, fit)
+            arguments, saved = choose_size(windows, saved, fit)
         # Some of the other sequences are held out for validation. Their error is compared with that
         # of PCA of the size of the code.
         split = Split(
@@ -141,7 +162,7 @@ def fit(
         step=arguments.step or (arguments.window and default_step(arguments.window)),
     )
     if trial_seed is None:
-        model = measured_model(model, network, split, outcome, verbose=verbose)
+        model = _measured(model, network, split, outcome, verbose=verbose)
     return Fit(model, outcome)
 
 
@@ -194,3 +215,65 @@ def _check_same_model(arguments: Arguments, model: Model) -> None:
                 f"has {stored}. Leave it out, or train a new model without "
                 f"{argument('warm_start')}."
             )
+
+
+# What a model knows of its training data, to which it compares other sequences
+
+
+def _measured(
+    model: Model, network: Network, split: Split, outcome: FitResult, *, verbose: int
+) -> Model:
+    """Return a model that knows its training data, calibrated if sequences were set aside."""
+    kept = outcome.phase or "validated"
+    if model.specification.variational:
+        sample = model.scaler.transform(split.sample(kept, _MAX_COUNTED))
+        active = int((model.network.encode(sample).var(axis=0) > _ACTIVE).sum())
+        _report_active(active, model.specification.latent_dim, verbose=verbose)
+        model = replace(model, active_dimensions=active)
+    if len(unseen := split.unseen()):
+        unseen = unseen[evenly_spaced(len(unseen), MAX_ERRORS)]
+        with holding(network, outcome.validated):  # a refit was trained on them
+            errors = errors_of(replace(model, scaler=split.scaler("validated")), unseen)
+        model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
+    model = _with_reference(model, split.reference_sample(kept), seed=split.seed)
+    model = replace(model, fingerprints=split.fingerprints(kept))
+    if split.calibration is None or (outcome.interrupted and not outcome.complete):
+        return model
+    return model.calibrated_with(model.align(split.calibration))
+
+
+def _report_active(active: int, latent_dim: int, *, verbose: int) -> None:
+    """Report how many latent dimensions are active, and warn if they are few."""
+    count = f"{active} of {latent_dim} latent dimensions {'is' if active == 1 else 'are'} active"
+    if active == 0 or active < _MIN_ACTIVE_SHARE * latent_dim:
+        warn(
+            f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
+            "epochs or variational=False may activate more."
+        )
+    if verbose:
+        log(f"{count}.")
+
+
+def _with_reference(model: Model, sequences: Sequences, *, seed: int) -> Model:
+    """Return a model that knows the statistics of a sample of its training sequences."""
+    # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
+    # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
+    codes, features = scored_features(model, sequences)
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    deviation = np.where(deviation > _MIN_DEVIATION, deviation, 1.0)
+    standard = (features - mean) / deviation
+    precision: Any = np.eye(len(mean))
+    if standard.any():
+        # shrunk, because there may be more features than sequences: O. Ledoit and M. Wolf, "A
+        # well-conditioned estimator for large-dimensional covariance matrices", Journal of
+        # Multivariate Analysis 88, 2004
+        precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
+    mean, deviation, precision = (part.astype(np.float32) for part in (mean, deviation, precision))
+    mixture = fit_mixture(codes, seed=seed)
+    reference = ReferenceStatistics(codes, mean, deviation, precision, np.ones(2), mixture)
+    rows = evenly_spaced(len(sequences), _MAX_DECODED)
+    some = sequences[rows]
+    errors = means_by_sequence(reconstruction_errors(model, some, codes[rows]), some)
+    typical = np.array([errors.mean(), distances(features[rows], reference).mean()])
+    typical = np.where(typical > 0, typical, 1.0)
+    return replace(model, reference=replace(reference, typical=typical))

@@ -111,16 +111,16 @@ def fit_forecasts(
 
     with holding(network, outcome.validated):
         training = cuts("validated", split.sample("validated", most))
-        if len(split.held_out):
-            held_out = cuts("validated", split.held_out_sequences)
+        if len(split.held_out_rows):
+            held_out_cuts = cuts("validated", split.held_out_sequences)
         else:
             is_held = training.sequence % _EVERY == _EVERY - 1
-            training, held_out = training.of(~is_held), training.of(is_held)
+            training, held_out_cuts = training.of(~is_held), training.of(is_held)
         start(training)
         epochs = 0
         # if the autoencoder was not trained, the linear forecast remains
         if outcome.history["phase"] and not outcome.interrupted:
-            epochs = _train_until_best(network, training, held_out, arguments, split.seed)
+            epochs = _train_until_best(network, training, held_out_cuts, arguments, split.seed)
         validated = weights_of(network)
     if outcome.validated is None:
         return outcome
@@ -156,10 +156,10 @@ def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
 
 
 def _train_until_best(
-    network: Network, training: Cuts, held_out: Cuts, arguments: Arguments, seed: int
+    network: Network, training: Cuts, held_out_cuts: Cuts, arguments: Arguments, seed: int
 ) -> int:
     """Train on cuts; return the epoch with the smallest held-out error, 0 for the start."""
-    if not len(training.codes) or not len(held_out.codes):
+    if not len(training.codes) or not len(held_out_cuts.codes):
         return 0
     epochs = _MAX_STEPS * _BATCH_SIZE // len(training.codes)
     epochs = int(np.clip(epochs, _MIN_EPOCHS, _MAX_EPOCHS))
@@ -173,7 +173,7 @@ def _train_until_best(
     best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
     with Interrupt() as interrupt:
         stop = _Stop(seconds, interrupt)
-        of_start = _train(network, training, epochs, seed, [best, stop], held_out)
+        of_start = _train(network, training, epochs, seed, [best, stop], held_out_cuts)
     if best.best is not None and best.best < of_start:
         return best.best_epoch + 1
     model.set_weights(start)
@@ -186,7 +186,7 @@ def _train(
     epochs: int,
     seed: int,
     callbacks: Sequence[Any] = (),
-    held_out: Cuts | None = None,
+    held_out_cuts: Cuts | None = None,
 ) -> float:
     """Train the forecast decoder; return the loss of its start on held-out cuts, if there are."""
     keep_compiled()
@@ -196,8 +196,8 @@ def _train(
     optimizer = AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0)
     model.compile(optimizer, loss=_relative_loss(network, training))
     validation, of_start = None, np.inf
-    if held_out is not None:
-        validation = _inputs(model, held_out), held_out.future, held_out.weight
+    if (cuts := held_out_cuts) is not None:
+        validation = _inputs(model, cuts), cuts.future, cuts.weight
         of_start = model.evaluate(*validation[:2], sample_weight=validation[2], verbose=0)
     with seeded(seed):
         model.fit(
@@ -260,48 +260,50 @@ class _Stop(keras.callbacks.Callback):
 # The linear start
 
 
+class _Regression(NamedTuple):
+    """Regression of each step of numeric columns on codes and recent values."""
+
+    weights: np.ndarray  # (latent_dim + recent_dim, forecast_steps, n_columns)
+    constant: np.ndarray  # (forecast_steps, n_columns)
+    error: np.ndarray  # of this shape: sum of squared errors on sequences that were left out
+
+
 def _set_start(network: Network, training: Cuts) -> None:
     """Set the linear path to the start; the LSTMs initially add nothing to it."""
     specification, model = network.specification, cast(Any, network.forecaster)
     linear_layer: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
     start, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
-    scale, num_steps, share = np.ones(head.scale.shape), linear_layer.num_steps, 1.0
+    num_steps = linear_layer.num_steps  # the last steps of a long forecast have no linear path
+    scale, share = np.ones(head.scale.shape), 1.0
     outputs = list(outputs_of(specification.column_types, specification.num_categories))
     numeric = [output for output in outputs if output.type.is_number]
-    for output in outputs:
-        if output.type.is_number:
-            continue
+    for output in [output for output in outputs if not output.type.is_number]:
         block, count = output.block, specification.num_categories[output.index]
+        # the last values are next to the code
         rows = slice(*(specification.latent_dim + k for k in (block.start, block.stop)))
         future = training.future[:, :, output.index]
         weights, constant = _log_frequencies(training.recent[:, block], future, count)
         start[rows, :, block], bias[:, block] = weights[:, :num_steps], constant[:num_steps]
     if numeric and len(training.codes):
         future = training.future[:, :, [output.index for output in numeric]]
-        columns = [output.block.start for output in numeric]
-        last = training.recent[:, None, columns]
-        regressed = _regressed(training, np.concatenate([future, future - last], axis=2))
-        of_mean, of_last = zip(*(np.split(part, 2, axis=-1) for part in regressed), strict=True)
-        of_last[0][specification.latent_dim + np.array(columns), :, range(len(columns))] += 1.0
-        # for each step and column, what was closer on sequences that were left out
-        is_closer = of_last[2] < of_mean[2]
-        pairs = zip(of_mean, of_last, strict=True)
-        weights, constant, error = (np.where(is_closer, other, part) for part, other in pairs)
+        best = _best_regression(training, future, np.array([o.block.start for o in numeric]))
         count = np.maximum((~np.isnan(future)).sum(axis=0), 1)
         power = np.nansum(np.square(future, dtype=float), axis=0)
-        error = np.maximum(error, _MIN_SHARE * power)
-        scale[:, columns] = np.sqrt(error / count)
-        for k, output in enumerate(numeric):
-            if output.type.link != "identity":
-                written = training.inputs @ weights[..., k] + constant[:, k]
-                mean, deviation = written.mean(axis=0), written.std(axis=0)
-                level, slope = output.type.before_link(mean, deviation)
-                weights[..., k] *= slope
-                constant[:, k] = level + slope * (constant[:, k] - mean)
-                scale[..., columns[k]] *= slope if scale.ndim > 1 else slope.mean()
-        start[..., columns], bias[:, columns] = weights[:, :num_steps], constant[:num_steps]
+        error = np.maximum(best.error, _MIN_SHARE * power)
         share = float(np.clip(error.sum() / max(power.sum(), 1e-12), _MIN_SHARE, 1.0))
+        for k, output in enumerate(numeric):
+            weights, constant = best.weights[..., k], best.constant[:, k]
+            deviation = np.sqrt(error / count)[:, k]
+            if output.type.link != "identity":
+                written = training.inputs @ weights + constant
+                mean = written.mean(axis=0)
+                level, slope = output.type.before_link(mean, written.std(axis=0))
+                weights, constant = weights * slope, level + slope * (constant - mean)
+                deviation *= slope
+            column = output.block.start
+            start[..., column], bias[:, column] = weights[:, :num_steps], constant[:num_steps]
+            scale[:, column] = deviation
     linear_layer.start.assign(start.astype(np.float32))
     linear_layer.bias.assign(bias.astype(np.float32))
     linear_layer.unit.assign(float(np.sqrt(share / len(start))))
@@ -309,36 +311,51 @@ def _set_start(network: Network, training: Cuts) -> None:
     head.dense.kernel.assign(np.zeros(head.dense.kernel.shape, np.float32))
 
 
-def _regressed(
+def _best_regression(
     training: Cuts,
-    targets: np.ndarray,  # (n, forecast_steps, n_columns)
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Regress numeric targets on the inputs, with the best penalty for each."""
-    # Returns weights (latent_dim + recent_dim, forecast_steps, n_columns), and the constant and the
-    # sum of the squared errors on sequences that were left out, (forecast_steps, n_columns) each.
-    x, shape = training.inputs.astype(float), targets.shape[1:]
-    y = targets.reshape(len(targets), -1).astype(float)
+    future: np.ndarray,  # (n, forecast_steps, n_columns), of numeric columns
+    places: np.ndarray,  # of these columns in the recent values
+) -> _Regression:
+    """Regress numeric columns or their differences from the last value, whichever is closer."""
+    last = training.recent[:, None, places]
+    of_value, of_difference = _regressions(training, future, future - last)
+    # the last value, which is beside the code, is added to its difference
+    of_difference.weights[training.codes.shape[1] + places, :, range(len(places))] += 1.0
+    is_closer = of_difference.error < of_value.error
+    pairs = zip(of_difference, of_value, strict=True)
+    return _Regression(*(np.where(is_closer, *pair) for pair in pairs))
+
+
+def _regressions(training: Cuts, *targets: np.ndarray) -> list[_Regression]:
+    """Regress each of several targets on the inputs, with the best penalty for each output."""
+    # Targets are (n, forecast_steps, n_columns), and each step of each column is one output.
+    x, y = training.inputs.astype(float), np.concatenate(targets, axis=2)
+    shape, y = y.shape[1:], y.reshape(len(y), -1).astype(float)
     center, spread = x.mean(axis=0), x.std(axis=0)
     # a value that hardly varies must not get a large weight
     spread = np.where(spread > 1e-6 * spread.max(initial=0), spread, np.inf)
     standard, fold = (x - center) / spread, training.sequence % _FOLDS
     weights, (constant, error) = np.zeros((x.shape[1], y.shape[1])), np.zeros((2, y.shape[1]))
-    for outputs, observed in _groups(~np.isnan(y)):
-        inputs, here, weight = standard[observed], fold[observed], training.weight[observed]
-        wanted, column = y[observed][:, outputs], np.arange(len(outputs))
-        errors, parts = np.zeros((len(_PENALTIES), len(outputs))), np.unique(here)
-        for number in parts if len(parts) > 1 else []:
-            inside, outside = here != number, here == number
-            slope, level = _ridge_path(inputs[inside], wanted[inside], weight[inside])
-            missed = wanted[outside] - inputs[outside] @ slope - level
-            errors += weight[outside] @ missed**2
-        penalty = errors.argmin(axis=0)
-        error[outputs] = errors[penalty, column]
+    for outputs, rows in _groups(~np.isnan(y)):
+        inputs, wanted, weight = standard[rows], y[rows][:, outputs], training.weight[rows]
+        errors, numbers = np.zeros((len(_PENALTIES), len(outputs))), np.unique(fold[rows])
+        for number in numbers if len(numbers) > 1 else []:
+            held = fold[rows] == number
+            slope, level = _ridge_path(inputs[~held], wanted[~held], weight[~held])
+            missed = wanted[held] - inputs[held] @ slope - level
+            errors += weight[held] @ missed**2
+        best, column = errors.argmin(axis=0), np.arange(len(outputs))  # the best penalty of each
+        error[outputs] = errors[best, column]
         slope, level = _ridge_path(inputs, wanted, weight)
-        slope = slope[penalty, :, column].T / spread[:, None]
+        slope = slope[best, :, column].T / spread[:, None]
         weights[:, outputs] = slope
-        constant[outputs] = level[penalty, 0, column] - center @ slope
-    return weights.reshape(-1, *shape), constant.reshape(shape), error.reshape(shape)
+        constant[outputs] = level[best, 0, column] - center @ slope
+    # back to the steps and columns of each target
+    parts = (
+        np.split(part.reshape(*part.shape[:-1], *shape), len(targets), axis=-1)
+        for part in (weights, constant, error)
+    )
+    return [_Regression(*part) for part in zip(*parts, strict=True)]
 
 
 def _groups(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -64,14 +64,14 @@ class HeldOut:
         scaler: Scaler,
         *,
         latent_steps: int = 0,
-        sequences: Sequences | None = None,
+        others: Sequences | None = None,
     ) -> Fidelity:
         """Measure a network with its predicted lengths, on other sequences if they are given."""
-        measured = self.sequences if sequences is None else sequences
+        sequences = self.sequences if others is None else others
         model = self.as_model(network, scaler, latent_steps)
-        codes = model.codes_of(measured)
+        codes = model.codes_of(sequences)
         reconstructed = model.to_sequences(codes, model.predict_lengths(codes))
-        return fidelity(measured, reconstructed, self.units)
+        return fidelity(sequences, reconstructed, self.units)
 
     def as_model(self, network: FittedNetwork, scaler: Scaler, latent_steps: int) -> Model:
         """Return a network as a model, which encodes and decodes sequences."""
@@ -108,10 +108,10 @@ class HeldOut:
         return PCABaseline(components).fit(sample, self.units)
 
 
-def total_error(measured: Fidelity) -> float:
+def total_error(errors: Fidelity) -> float:
     """Return the NMSE of numeric columns plus the share of wrong categories of the others."""
-    numeric = 0.0 if measured.nmse is None else measured.nmse
-    return numeric + (0.0 if measured.accuracy is None else 1.0 - measured.accuracy)
+    numeric = 0.0 if errors.nmse is None else errors.nmse
+    return numeric + (0.0 if errors.accuracy is None else 1.0 - errors.accuracy)
 
 
 # The choice of the settings
@@ -131,7 +131,7 @@ class Choice:
 
 def choose(
     choice: Choice,  # that the data suggests
-    measured: HeldOut,
+    held_out: HeldOut,
     network: Network,
     split: Split,
     outcome: FitResult,
@@ -143,7 +143,7 @@ def choose(
     specification = network.specification
     comparable = specification.architecture == "default" and not specification.variational
     if (
-        not len(split.held_out)
+        not len(split.held_out_rows)
         or not outcome.complete
         or split.further is not None
         or not comparable
@@ -152,7 +152,7 @@ def choose(
         return choice, outcome
     kept = outcome.phase or "validated"
     choice = choose_settings(
-        measured,
+        held_out,
         network,
         split.scaler("validated"),
         trained=outcome.validated,
@@ -164,14 +164,14 @@ def choose(
         # A few held-out sequences can be reconstructed better by chance, and a refit is not
         # measured on any. But training that did not lower the error of its own sequences learned
         # nothing.
-        training, errors = split.sample(kept, measured.most_sequences), []
+        training, errors = split.sample(kept, held_out.most_sequences), []
         for some in (None, weights):
             with holding(network, some):
-                result = measured.of_network(
+                result = held_out.of_network(
                     inference_with(network),
                     split.scaler(kept),
                     latent_steps=choice.latent_steps,
-                    sequences=training,
+                    others=training,
                 )
                 errors.append(total_error(result))
         ours, start = errors
@@ -185,18 +185,18 @@ def choose(
     return choice, replace(outcome, phase=phase, epoch=0, validated=validated)
 
 
-def rocket_features_cost_nothing(measured: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
+def rocket_features_cost_nothing(held_out: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
     """Return whether ROCKET features may take the place of principal components."""
-    if not len(measured.sequences):
+    if not len(held_out.sequences):
         return False
     # They may if the other components reconstruct held-out sequences as well. To tell sequences
     # apart, `SequenceAutoencoder.features` costs no dimension.
-    fewer, all_of_them = (measured.of_pca(size) for size in (latent_dim - rocket_dim, latent_dim))
+    fewer, all_of_them = (held_out.of_pca(size) for size in (latent_dim - rocket_dim, latent_dim))
     return total_error(fewer) <= total_error(all_of_them)
 
 
 def choose_settings(
-    measured: HeldOut,
+    held_out: HeldOut,
     network: Network,
     scaler: Scaler,  # of the validated weights
     *,
@@ -216,7 +216,7 @@ def choose_settings(
         with holding(network, weights):
             packed = inference_with(network)
             for steps in candidates:
-                result = measured.of_network(packed, scaler, latent_steps=steps)
+                result = held_out.of_network(packed, scaler, latent_steps=steps)
                 errors[steps] = total_error(result)
         steps = max(errors)
         if errors[steps] > _MAX_RATIO * errors.get(0, math.inf):
@@ -225,7 +225,7 @@ def choose_settings(
         return errors[steps], replace(choice, latent_steps=steps, default_latent_steps=default)
 
     ours, settings = best(trained)
-    pca = total_error(measured.of_pca(network.specification.latent_dim))
+    pca = total_error(held_out.of_pca(network.specification.latent_dim))
     if ours <= pca or (initial := initialization()) is None:
         return settings
     start, initial_settings = best(initial)
@@ -236,7 +236,7 @@ def choose_settings(
 
 
 def report(
-    measured: HeldOut,
+    held_out: HeldOut,
     split: Split,
     network: Network,
     outcome: FitResult,
@@ -244,27 +244,27 @@ def report(
     settings: Settings,
 ) -> None:
     """Log the held-out errors of the validated weights and of PCA, and what would lower them."""
-    if not len(split.held_out) or not outcome.complete or outcome.interrupted:
+    if not len(split.held_out_rows) or not outcome.complete or outcome.interrupted:
         return
     specification, scaler = network.specification, split.scaler("validated")
     epochs = outcome.history["phase"].count("validated")
     log(f"{describe_epochs(outcome.epoch, epochs).capitalize()}.")
     with holding(network, outcome.validated):
-        packed, held_out = inference_with(network), measured.sequences
-        model = measured.as_model(packed, scaler, choice.latent_steps)
-        codes = model.codes_of(held_out)
+        packed, sequences = inference_with(network), held_out.sequences
+        model = held_out.as_model(packed, scaler, choice.latent_steps)
+        codes = model.codes_of(sequences)
         decoded = model.to_sequences(codes, model.predict_lengths(codes))
-        ahead = _forecast_report(measured, packed, scaler) if specification.forecast_steps else []
-    ours, pca = fidelity(held_out, decoded, measured.units), measured.of_pca(measured.max_size)
-    baseline = measured.baseline
+        ahead = _forecast_report(held_out, packed, scaler) if specification.forecast_steps else []
+    ours, pca = fidelity(sequences, decoded, held_out.units), held_out.of_pca(held_out.max_size)
+    baseline = held_out.baseline
     dimensions = _count(0 if baseline is None else baseline.latent_dim, "dimension")
-    count = _count(len(held_out), "sequence")
+    count = _count(len(sequences), "sequence")
     log(f"Held out ({count}): {ours.text(pca, name=f'PCA with {dimensions}')}.")
     late = 0 < _LATE * epochs <= outcome.epoch
     longer = _longer_training(outcome, settings, epochs, late=late)
     error = total_error(ours)
     if 0 < error >= total_error(pca):
-        wrong = np.abs(decoded.lengths - held_out.lengths) > 0.1 * held_out.lengths
+        wrong = np.abs(decoded.lengths - sequences.lengths) > 0.1 * sequences.lengths
         reasons = [] if longer is None else [longer]
         reasons += _reasons(split, specification, outcome, float(wrong.mean()))
         if error < _SMALL_ERROR:
@@ -296,16 +296,16 @@ def _longer_training(
     return None
 
 
-def _forecast_report(measured: HeldOut, network: FittedNetwork, scaler: Scaler) -> list[str]:
+def _forecast_report(held_out: HeldOut, network: FittedNetwork, scaler: Scaler) -> list[str]:
     """Describe the forecast error of the last held-out steps, if any sequence is longer."""
     steps = network.specification.forecast_steps
-    longer, before, after = split_last(measured.sequences, steps)
+    longer, before, after = split_last(held_out.sequences, steps)
     if not len(longer):
         return []
-    errors = forecast_errors(before, after, continued(before, network, scaler), measured.units)
-    held_out = _count(errors.num_sequences, "sequence")
+    errors = forecast_errors(before, after, continued(before, network, scaler), held_out.units)
+    count = _count(errors.num_sequences, "sequence")
     line, *worse = str(errors).splitlines()
-    return [f"Held out ({held_out}), {_count(steps, 'step')} ahead: {line}.", *worse]
+    return [f"Held out ({count}), {_count(steps, 'step')} ahead: {line}.", *worse]
 
 
 def _reasons(

@@ -16,14 +16,13 @@ from refold.network.keras.build import Network
 from refold.sequences import Batches, Sequences, input_and_target, sums_by_sequence
 from refold.sequences.types import COLUMN_TYPES, number_mask
 from refold.training._processes import Processes
+from refold.training._time_warps import randomly_warped
 
 # Blocks of each part per shard.
 _BLOCKS = 4
 # Time steps in an epoch: one takes about two minutes on two cores. A checkpoint is written between
 # epochs, so this is what a killed training of large data loses.
 _MAX_STEPS = 1 << 24
-# Share of the series that an epoch does not warp, and number of sine waves in a warp.
-_UNWARPED, _WAVES = 0.25, 4
 
 
 class Data(NamedTuple):
@@ -232,7 +231,10 @@ class Loader:
         for index, shard in enumerate(self._unwarped(number)):
             if self._warp:
                 rng = np.random.default_rng([self._seed, number, index, 0x3A4B])
-                shard = Shard(_warped(shard.data, self._warp, rng), shard.rows, shard.members)
+                values, starts, lengths = map(np.asarray, shard.data)
+                values = randomly_warped(values, starts, lengths, self._warp, rng)
+                data = shard.data._replace(values=jnp.asarray(values, values.dtype))
+                shard = shard._replace(data=data)
             yield shard
 
     def _unwarped(self, number: int) -> Iterator[Shard]:
@@ -261,45 +263,11 @@ class Loader:
         return scaled
 
 
-def _warped(data: Data, warp: float, rng: np.random.Generator) -> Data:
-    """Warp the time of three quarters of the sequences."""
-    values, starts, lengths = np.array(data.values), *map(np.asarray, data[1:])
-    steps = np.arange(max(1, int(lengths.max(initial=1))))
-    delays = warp * random_delays(lengths, len(steps), rng)
-    delays[rng.random(len(delays)) < _UNWARPED] = 0.0
-    within = steps < lengths[:, None]
-    at = np.where(within, starts[:, None] + steps, 0)
-    values[at[within]] = time_warped(values[at], lengths, delays)[within]
-    return Data(jnp.asarray(values, values.dtype), data.starts, data.lengths)
-
-
-def random_delays(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw smooth curves (n, num_steps) of deviation 1, which are 0 at both ends of a series."""
-    place = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
-    heights = rng.standard_normal((_WAVES, len(lengths), 1)) * np.sqrt(2 / _WAVES)
-    number = np.arange(1, _WAVES + 1)[:, None, None]
-    return (heights * np.sin(np.pi * number * place)).sum(axis=0)
-
-
-def time_warped(series: np.ndarray, lengths: np.ndarray, delays: np.ndarray) -> np.ndarray:
-    """Interpolate series (n, num_steps, n_columns) at delayed steps (n, num_steps)."""
-    last = np.maximum(lengths[:, None] - 1, 0)  # steps after it stay as they are
-    steps = np.arange(series.shape[1])
-    at = np.where(steps <= last, np.clip(steps + delays, 0, last), steps)
-    before = at.astype(int)
-    after = np.minimum(before + 1, series.shape[1] - 1)
-    share = (at - before)[..., None]
-    earlier, later = (np.take_along_axis(series, i[..., None], axis=1) for i in (before, after))
-    between = (1 - share) * earlier + share * later
-    # next to a missing value, the nearest step takes the place of the interpolation
-    return np.where(np.isnan(between), np.where(share < 0.5, earlier, later), between)
-
-
 class SplitData(NamedTuple):
     """Training and validation data of one phase."""
 
     shards: Loader
-    held_out: Shard | None
+    validation: Shard | None
     num_sequences: int  # to train on
     num_observed: int  # targets of these
 

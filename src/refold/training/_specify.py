@@ -17,7 +17,7 @@ from refold.training._forecasts import SHARE_OF_TIME, pick_recent_steps
 from refold.training._held_out_error import Choice, HeldOut, rocket_features_cost_nothing
 from refold.training._shards import Source
 from refold.training._split import Split
-from refold.training.initialization._principal_components import MAX_WARPED, choose_time_warp
+from refold.training._time_warps import MAX_WARPED, choose_time_warp
 from refold.training.loop._training import Settings
 
 _DROPOUT = 0.2
@@ -58,7 +58,7 @@ def check_columns(sequences: Sequences) -> None:
     )
 
 
-def prepare(split: Split, measured: HeldOut, arguments: Arguments) -> tuple[Network, Choice]:
+def prepare(split: Split, held_out: HeldOut, arguments: Arguments) -> tuple[Network, Choice]:
     """Build a network for the data, or copy that of a model, and suggest how to use it."""
     model, source = split.further, split.source
     if model is None:
@@ -66,7 +66,7 @@ def prepare(split: Split, measured: HeldOut, arguments: Arguments) -> tuple[Netw
         _warn_of_spare_dimensions(arguments, source)
         if specification.rocket_dim and arguments.rocket_dim == "auto":
             sizes = specification.latent_dim, specification.rocket_dim
-            if not rocket_features_cost_nothing(measured, *sizes):
+            if not rocket_features_cost_nothing(held_out, *sizes):
                 specification = replace(specification, rocket_dim=0)
         default = pick_latent_steps(specification, source)
     else:
@@ -292,7 +292,7 @@ def pick_refit(split: Split) -> bool:
     """Pick whether to refit on all sequences: only if there are few and some were held out."""
     # a refit of a fitted model could end with a larger validation loss
     few = len(split.lengths) < _MANY_SEQUENCES
-    return split.further is None and len(split.held_out) > 0 and few
+    return split.further is None and len(split.held_out_rows) > 0 and few
 
 
 def _time_warp(split: Split, specification: Specification, arguments: Arguments) -> float:

@@ -102,7 +102,7 @@ class Split:
             fraction = min(fraction, _MAX_HELD_OUT / max(1, source.sequences.values.size))
         # rows that the first phase trains on and holds out; a refit trains on all
         windows = windows or whole_windows(source.sequences)
-        rows, self.held_out = split_windows(
+        rows, self.held_out_rows = split_windows(
             windows, fraction, lambda lengths: validation_split(lengths, fraction, seed=seed)
         )
         self.rows = {"validated": rows, "refit": np.arange(len(self.lengths))}
@@ -113,7 +113,7 @@ class Split:
     @functools.cached_property
     def held_out_sequences(self) -> Sequences:
         """The sequences that are held out for validation, read once."""
-        return self.source.sequences[self.held_out]
+        return self.source.sequences[self.held_out_rows]
 
     @functools.cached_property
     def error_scaler(self) -> Scaler:
@@ -161,11 +161,11 @@ class Split:
         loader = Loader(
             self.source, scaler.transform, used, longest, seed=self.seed, warp=time_warp
         )
-        held_out = None
-        if phase == "validated" and len(self.held_out):
+        validation = None
+        if phase == "validated" and len(self.held_out_rows):
             data = to_device([scaler.transform(self.held_out_sequences)], longest)
-            held_out = Shard(data, self.held_out, self.held_out)
-        return SplitData(loader, held_out, len(rows), num_observed(sequences, rows))
+            validation = Shard(data, self.held_out_rows, self.held_out_rows)
+        return SplitData(loader, validation, len(rows), num_observed(sequences, rows))
 
     def sample(self, phase: str, most: int) -> Sequences:
         """Return a random sample of at most ``most`` training sequences of a phase."""
@@ -177,10 +177,8 @@ class Split:
         most = np.clip(_MAX_REFERENCE_VALUES / average, _MIN_REFERENCE, _MAX_REFERENCE)
         return self.sample(phase, int(most))
 
-    def unseen(self) -> Sequences | None:
-        """Return the held-out sequences that the model was not trained on before, if any."""
-        if not len(self.held_out):
-            return None
+    def unseen(self) -> Sequences:
+        """Return the held-out sequences that the model was not trained on before."""
         sequences = self.held_out_sequences
         if self.further is not None and self.further.fingerprints.trained is not None:
             trained = self.further.fingerprints.trained
@@ -190,7 +188,7 @@ class Split:
     def fingerprints(self, phase: str) -> Fingerprints:
         """Return the fingerprints of all sequences, joined with those of the training before."""
         held_back = [np.zeros(0, np.uint64)]
-        if phase == "validated" and len(self.held_out):
+        if phase == "validated" and len(self.held_out_rows):
             held_back.append(fingerprints(self.held_out_sequences))
         if self.calibration is not None:
             held_back.append(fingerprints(self.calibration))
@@ -241,13 +239,12 @@ def split_windows(
     np.maximum.at(widths, of, windows.sequences.lengths)
     is_long = (ends >= 2 * widths) & (ends > 0)
     if not fraction or len(series) >= _MIN_SERIES or not is_long.any():
-        parts = split(ends)
-        rows, held_out = (np.flatnonzero(np.isin(of, part)) for part in parts)
-        return rows, held_out
+        training, held_out = split(ends)
+        return np.flatnonzero(np.isin(of, training)), np.flatnonzero(np.isin(of, held_out))
     bounds = np.minimum(ends - widths, np.floor(ends * (1 - fraction)).astype(np.int64))
     bounds = np.where(is_long, bounds, ends)[of]  # the others are trained on
-    held_out = is_long[of] & (windows.starts >= bounds)
-    return np.flatnonzero(windows.ends <= bounds), np.flatnonzero(held_out)
+    is_held_out = is_long[of] & (windows.starts >= bounds)
+    return np.flatnonzero(windows.ends <= bounds), np.flatnonzero(is_held_out)
 
 
 def validation_split(

@@ -239,8 +239,8 @@ function sayAxes() {
   $("axes").textContent = axes + dense;
 }
 
-function describeMap({ explained, count, model }) {
-  $("title").textContent = $("title").title = `${model} · ${count.toLocaleString("en")} sequences`;
+function describeMap({ explained, count, noun, model }) {
+  $("title").textContent = $("title").title = `${model} · ${count.toLocaleString("en")} ${noun}`;
   document.title = `${model} – Refold explorer`;
   sayAxes();
   $("about-map").textContent =

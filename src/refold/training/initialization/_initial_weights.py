@@ -100,44 +100,43 @@ def set_linear_initialization(
     corruption: Corruption = Corruption(),  # noqa: B008
 ) -> bool:
     """Set the linear path to principal components; return whether they explain anything."""
-    specification = network.specification
+    specification, models = network.specification, network.models
+    read: Any = models.encoder.get_layer("linear_code")
+    added: Any = models.encoder.get_layer("code")  # what the LSTMs add to it
+    write: Any = models.decoder.get_layer("linear_steps")
+    head: Any = models.decoder.get_layer("head")
     numeric = np.flatnonzero(number_mask(specification.column_types)).tolist()
-    read: Any = network.models.encoder.get_layer("linear_code")
-    added: Any = network.models.encoder.get_layer("code")
-    write: Any = network.models.decoder.get_layer("linear_steps")
-    head: Any = network.models.decoder.get_layer("head")
     widths, num_columns = _widths(specification), len(specification.column_types)
     sizes = read.latent_dim, read.num_steps
+    options: Any = {"seed": seed, "corruption": corruption}
+    # columns that are initialized, and the places of their outputs: by default all
     num_initialized, places = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, read.num_steps):
-        init = mixed_initialization(scaled, *sizes, seed=seed, corruption=corruption)
+        init = mixed_initialization(scaled, *sizes, **options)
     elif numeric:
-        by_length = read.by_length
-        init = linear_initialization(
-            scaled, numeric, *sizes, seed=seed, corruption=corruption, by_length=by_length
-        )
+        init = linear_initialization(scaled, numeric, *sizes, **options, by_length=read.by_length)
         num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        stable = network.models.posterior is None
-        init = token_initialization(
-            scaled, *sizes, seed=seed, corruption=corruption, may_store=stable
-        )
+        init = token_initialization(scaled, *sizes, **options, may_store=models.posterior is None)
     init = _before_links(init, specification, places)
 
-    def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
-        whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
+    # `values` for the outputs that are initialized, and `others` elsewhere
+    def filled(shape: Any, values: Any, others: Any = 0.0) -> np.ndarray:
+        whole = np.broadcast_to(np.asarray(others, np.float32), shape).copy()
         whole[..., places] = values
         return whole
 
+    # other inputs, as flags of observed values, have no weights
     kernel = np.zeros(read.start.shape, np.float32)
     kernel[:, places] = init.encoder
     read.start.assign(kernel)
     read.bias.assign(np.asarray(init.encoder_bias, np.float32))
-    # ROCKET features have no linear weights: the LSTM learns what they say about the steps
+    # the length and ROCKET features, which follow the learned dimensions, have no linear weights:
+    # the LSTM learns what they say about the steps
     back = np.zeros(write.start.shape, np.float32)
-    back[: read.latent_dim] = spread(back[: read.latent_dim].shape, init.decoder)
+    back[: read.latent_dim, :, places] = init.decoder
     write.start.assign(back)
-    write.bias.assign(spread(write.bias.shape, init.decoder_bias))
+    write.bias.assign(filled(write.bias.shape, init.decoder_bias))
     # the update is small when the residual is small; without an initialization, all is residual
     unit = float(np.sqrt(init.share))
     residual = (num_initialized * init.share + num_columns - num_initialized) / num_columns
@@ -147,13 +146,13 @@ def set_linear_initialization(
         change *= _set_maps(read, init.lengthwise)
     read.unit.assign(float(change))
     write.unit.assign(float(unit / np.sqrt(specification.latent_dim)))
-    head.scale.assign(spread(head.scale.shape, init.residual, 1.0))
+    head.scale.assign(filled(head.scale.shape, init.residual, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape, np.float32))
     # a head of patches has one set of outputs for each step of a patch
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
-    head.dense.kernel.assign(spread(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
-    if network.models.posterior is not None:
-        wide: Any = network.models.posterior.get_layer("log_variance")
+    head.dense.kernel.assign(filled(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
+    if models.posterior is not None:
+        wide: Any = models.posterior.get_layer("log_variance")
         wide.bias.assign(np.asarray(init.log_variance, np.float32))
     return init.share < 1.0
 

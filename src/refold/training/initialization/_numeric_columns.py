@@ -9,12 +9,12 @@ import numpy as np
 import scipy.linalg
 from scipy.fft import next_fast_len
 
+from refold._support.arrays import clear_gain
 from refold._support.native_libraries import one_blas_thread
 from refold.arguments import Corruption
 from refold.sequences import Sequences, positions
 from refold.training.initialization._principal_components import (
     Components,
-    exceeds_standard_error,
     folds,
     principal_components,
 )
@@ -299,7 +299,7 @@ def needs_no_regression(
             for decoder in (codec.by_regression, codec.by_components)
         )
         gains[held] = regression_error - component_error
-    return exceeds_standard_error(gains) > 0
+    return clear_gain(gains) > 0
 
 
 # Codes by length
@@ -329,29 +329,29 @@ def _codec_by_length(
     if len(values) < _MIN_SEQUENCES:
         return None
     rank = len(components.loadings)
-    gains: dict[tuple[bool, float], list[np.ndarray]] = {}
+    # by prior, how much smaller its errors of held-out series are, for each fold
+    gains: dict[tuple[bool, float], list[np.ndarray]] = {prior: [] for prior in _PRIORS}
     num_folds = int(np.clip(_VALUES_PER_FOLD // values.size, 1, _MAX_FOLDS))
-    parts = folds(len(values), seed)
-    for held in itertools.islice(parts, num_folds):
-        given, ends, seen = values[~held], lengths[~held], observed[~held]
-        part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
-        codec = linear_codec(given, seen, part)
+    for held in itertools.islice(folds(len(values), seed), num_folds):
+        kept, ends, seen = values[~held], lengths[~held], observed[~held]
+        part = principal_components(kept, ends, rank, seed=seed, observed=seen, like=components)
+        codec = linear_codec(kept, seen, part)
         decoder = codec.by_components if plain else codec.by_regression
-        before = _errors(codec.encode(values[held]), decoder, values[held], observed[held])
-        own_priors = {False: part, True: stationary_components(given, ends, rank)}
+        without = _errors(codec.encode(values[held]), decoder, values[held], observed[held])
+        starts = {False: part, True: stationary_components(kept, ends, rank)}
         for stationary, shrinkage in _PRIORS:
-            if (prior := own_priors[stationary]) is not None:
-                ours = lengthwise_codec(given, ends, prior, noise=codec.noise, shrinkage=shrinkage)
+            if (start := starts[stationary]) is not None:
+                ours = lengthwise_codec(kept, ends, start, noise=codec.noise, shrinkage=shrinkage)
                 codes = ours.encode(values[held], lengths[held])
-                after = _errors(codes, ours.decoder, values[held], observed[held])
-                gains.setdefault((stationary, shrinkage), []).append(before - after)
-    better = {key: np.concatenate(some) for key, some in gains.items()}
-    better = {key: some.mean() for key, some in better.items() if exceeds_standard_error(some) > 0}
+                errors = _errors(codes, ours.decoder, values[held], observed[held])
+                gains[stationary, shrinkage].append(without - errors)
+    joined = {prior: np.concatenate(folded) for prior, folded in gains.items() if folded}
+    better = {prior: gain.mean() for prior, gain in joined.items() if clear_gain(gain) > 0}
     if not better:
         return None
     stationary, shrinkage = max(better, key=better.__getitem__)
-    prior = (stationary_components(values, lengths, rank) if stationary else None) or components
-    return lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
+    start = (stationary_components(values, lengths, rank) if stationary else None) or components
+    return lengthwise_codec(values, lengths, start, noise=noise, shrinkage=shrinkage)
 
 
 @one_blas_thread()
@@ -366,49 +366,53 @@ def lengthwise_codec(
     shrinkage: float,
 ) -> LengthwiseCodec:
     """Fit probabilistic principal components, whose codes have a mean square of 1."""
-    n, num_steps, num_columns = values.shape
+    _, num_steps, num_columns = values.shape
     rank = len(components.loadings)
-    by_length = np.argsort(-lengths, kind="stable")
-    values, lengths = values[by_length], lengths[by_length]
-    reach = np.searchsorted(-lengths, -np.arange(num_steps), side="left")  # longer than each step
+    longest_first = np.argsort(-lengths, kind="stable")
+    values, lengths = values[longest_first], lengths[longest_first]
+    # a value is its weights times the code, plus its bias and noise
     weights = (components.loadings.T * components.deviation).reshape(num_steps, num_columns, rank)
-    prior = np.concatenate(
-        [weights.transpose(0, 2, 1), components.mean.reshape(num_steps, 1, num_columns)], axis=1
-    )
-    bias, count = components.mean.reshape(num_steps, num_columns), max(1, lengths.sum())
-    power = (values**2).sum(axis=(0, 2))
+    bias = components.mean.reshape(num_steps, num_columns)
     # above zero even for series of zeros, which would have a singular covariance
-    least = max(_MIN_NOISE * power.sum() / (count * num_columns), 1e-30)
-    noise = max(noise, least)
+    power, count = (values**2).sum(axis=(0, 2)), max(1, lengths.sum()) * num_columns
+    min_noise = max(_MIN_NOISE * power.sum() / count, 1e-30)
+    noise = max(noise, min_noise)
+    num_longer = np.searchsorted(-lengths, -np.arange(num_steps), side="left")  # than each step
+    start = np.concatenate([weights.transpose(0, 2, 1), bias[:, None]], axis=1)
     for _ in range(_ITERATIONS if np.isfinite(shrinkage) else 0):
+        # Expectation: the codes, and their products summed over the series that reach each step
         codes, covariances = _codes(values, lengths, weights, bias, noise)
-        wide = np.concatenate([codes, np.ones((n, 1))], axis=1)
-        squares = wide[:, :, None] * wide[:, None, :]
+        inputs = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
+        squares = inputs[:, :, None] * inputs[:, None, :]
         squares[:, :rank, :rank] += covariances
         squares = np.concatenate([np.zeros((1, rank + 1, rank + 1)), np.cumsum(squares, axis=0)])
-        squares = squares[reach]
-        products = np.stack([wide[:m].T @ values[:m, t] for t, m in enumerate(reach)])
+        squares = squares[num_longer]
+        products = np.stack([inputs[:m].T @ values[:m, t] for t, m in enumerate(num_longer)])
+        # Maximization: a regression of each step on the codes, with a penalty for leaving the start
         size = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
         penalty = shrinkage * np.diag([*(noise / size), 0.1 * noise + 1e-9])
-        change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior))
-        solved = prior + change  # (num_steps, rank + 1, n_columns)
+        change = np.linalg.solve(squares + penalty, products - np.matmul(squares, start))
+        solved = start + change  # (num_steps, rank + 1, n_columns)
         rest = power - 2 * (solved * products).sum(axis=(1, 2))
         rest += (np.matmul(squares, solved) * solved).sum(axis=(1, 2))
-        before, noise = noise, max(rest.sum() / (count * num_columns), least)
+        before, noise = noise, max(rest.sum() / count, min_noise)
         weights, bias = solved[:, :rank].transpose(0, 2, 1), solved[:, rank]
         if abs(noise - before) < _CONVERGED * before:
             break
+    # The dimensions of the code become orthogonal. Those beyond the rank, which is at most the
+    # number of values, have weights of zero.
     _, scale, rotation = np.linalg.svd(weights.reshape(-1, rank), full_matrices=False)
     rotation = rotation[scale > 1e-9 * scale[0]]
-    # dimensions beyond the rank, which is at most the number of values, have weights of zero
     real = np.arange(rank) < len(rotation)
     weights = weights @ np.concatenate([rotation, np.zeros((rank - len(rotation), rank))]).T
     noise *= _FINAL_NOISE
     codes, _ = _codes(values, lengths, weights, bias, noise)
     deviation = np.where(real, np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3), 1.0)
+    # The maps give the codes of `_codes` over their deviation. One division by it is for that, and
+    # the other because the encoder has scaled weights, as the decoder.
     scaled = weights * deviation
-    grams = _cumulative(weights, weights)
     offsets = _cumulative(scaled, bias[..., None])[..., 0]
+    grams = _cumulative(weights, weights)
     inverses = np.linalg.inv(grams + np.diag(np.where(real, noise, 1.0)))
     maps = inverses / deviation[:, None] / deviation
     decoder = np.concatenate([scaled.transpose(2, 0, 1), bias[None]])
@@ -425,6 +429,7 @@ def _codes(
     values: np.ndarray, lengths: np.ndarray, weights: np.ndarray, bias: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (n, rank) and the covariance (n, rank, rank) of the code of each series."""
+    # given the steps that a series has, if codes are standard normal
     rank = weights.shape[2]
     grams = _cumulative(weights, weights)
     offsets = _cumulative(weights, bias[..., None])[..., 0]

@@ -5,24 +5,20 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from scipy.special import logsumexp
 from sklearn.utils.extmath import randomized_svd
 
+from refold._support.arrays import clear_gain
 from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
-from refold.sequences import Sequences, positions
-from refold.training._shards import random_delays, time_warped
+from refold.training._time_warps import random_delays, time_warped
 
 # The covariance of few sequences misses patterns that none of them shows. Series often have two
 # properties: a pattern at one time could occur at another, and it could be slightly earlier or
-# later. Surrogates, which have the spectrum of a sequence and random phases that columns share [1],
-# model the first, copies that are warped in time [2] the second. Both are mixed with the sequences
-# if that lowers the error on held-out sequences in cross-validation by more than 1.5 standard
-# errors. With more components than sequences, surrogates determine the remaining ones.
-#
-# [1] D. Prichard and J. Theiler, "Generating surrogate data for time series with several
-#     simultaneously measured variables", Physical Review Letters 73, 1994.
-# [2] T. T. Um et al., "Data augmentation of wearable sensor data for Parkinson's disease monitoring
-#     using convolutional neural networks", ICMI 2017.
+# later. Surrogates, which have the spectrum of a sequence and random phases that columns share (D.
+# Prichard and J. Theiler, "Generating surrogate data for time series with several simultaneously
+# measured variables", Physical Review Letters 73, 1994), model the first, copies that are warped in
+# time the second. Both are mixed with the sequences if that lowers the error on held-out sequences
+# in cross-validation by more than 1.5 standard errors. With more components than sequences,
+# surrogates determine the remaining ones.
 
 # Number of sequences that needs no mixture.
 _MANY_SEQUENCES = 2000
@@ -37,24 +33,6 @@ _TRUNCATED = 0.2
 
 # Number of cross-validation folds.
 _FOLDS = 5
-# Standard errors by which a mean gain must exceed 0.
-_NUM_STANDARD_ERRORS = 1.5
-
-# Standard deviations of the delays to try in training, in steps.
-_WARPS = (1.0, 2.0, 4.0, 8.0)
-# Number of folds, and gain per dimension in nats below which training is as good without warps.
-_WARP_FOLDS, _MIN_GAIN = 3, 0.1
-# Bounds of the number of sequences, and largest number of values, that need warps; more series tell
-# by themselves.
-_MIN_WARPED, MAX_WARPED, _MAX_WARPED_VALUES = 12, 600, 400_000
-# Approximate number of warped copies, and cap on their values.
-_WARPED_COPIES, _WARPED_VALUES = 1000, 1_500_000
-# Largest numbers of components in which densities are compared.
-_MAX_COMPONENTS = (4, 16)
-# Singular values below this share of the first one count as zero.
-_MIN_SPREAD = 1e-3
-# Bandwidths to try, relative to the typical distance to the nearest series.
-_BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
 
 def folds(n: int, seed: int) -> Iterator[np.ndarray]:
@@ -62,11 +40,6 @@ def folds(n: int, seed: int) -> Iterator[np.ndarray]:
     fold = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
     for number in range(min(_FOLDS, n)):
         yield fold == number
-
-
-def exceeds_standard_error(gains: np.ndarray) -> float:
-    """Return the mean of gains (n,) minus 1.5 standard errors; above 0, it is unlikely chance."""
-    return float(gains.mean() - _NUM_STANDARD_ERRORS * gains.std() / np.sqrt(len(gains)))
 
 
 # Principal components
@@ -160,7 +133,7 @@ def _choose_mixture(
         for i, directions in enumerate(_directions(parts, n_components, seed)):
             residual = wanted - wanted @ directions.T @ directions
             errors[i, held] = (residual**2 * observed[held]).sum(axis=1)
-    gains = [0.0, *(exceeds_standard_error(errors[0] - error) for error in errors[1:])]
+    gains = [0.0, *(clear_gain(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
     return _MIXTURES[best], float(errors[best].mean())
 
@@ -257,80 +230,3 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
             real = spread > 1e-7 * spread[0]
             directions = vectors.T[::-1] @ rows / np.where(real, spread, np.inf)[:, None]
     return spread[:n_components], directions[:n_components]
-
-
-# The choice of time warps for the training
-
-
-@one_blas_thread()
-def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
-    """Choose the standard deviation of the time warps to train with, in steps; 0 for none."""
-    # Warped copies help if they look like other series of the data. This holds if they raise the
-    # density of held-out series: series are projected on principal components, and a kernel density
-    # estimate (B. W. Silverman, "Density Estimation for Statistics and Data Analysis", 1986) is
-    # made from the others, and from them and their warped copies, each with its best bandwidth. The
-    # gain of a warp is the difference in mean log density per component, in cross-validation. It is
-    # measured in the first few and in more components, and the smaller one counts. The warp with
-    # the largest gain is chosen, if the gain is clear.
-    n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
-    size = num_steps * scaled.schema.num_columns
-    few = _MIN_WARPED <= n < MAX_WARPED and 0 < n * size <= _MAX_WARPED_VALUES
-    if not few or not scaled.schema.numeric.all():
-        return 0.0
-    series = np.zeros((n, num_steps, scaled.schema.num_columns))
-    series[positions(scaled)] = np.nan_to_num(scaled.values)
-    fold = np.random.default_rng([seed, 0x3A4C]).permutation(n) % _WARP_FOLDS
-    gains = np.zeros((len(_MAX_COMPONENTS), len(_WARPS), n))
-    for number in range(_WARP_FOLDS):
-        held = fold == number
-        gains[..., held] = _gains(series[~held], scaled.lengths[~held], series[held], latent_dim)
-    means = gains.mean(axis=2)
-    clear = np.apply_along_axis(exceeds_standard_error, 2, gains) > 0
-    gain = np.where(clear, means, 0.0).min(axis=0)
-    best = int(np.argmax(gain))
-    return _WARPS[best] if gain[best] > _MIN_GAIN else 0.0
-
-
-def _gains(
-    given: np.ndarray, lengths: np.ndarray, held_out: np.ndarray, latent_dim: int
-) -> np.ndarray:
-    """Return gains in log density per component, (numbers of components, warps, held out)."""
-    n, num_steps, num_columns = given.shape
-    mean = given.mean(axis=0)
-    rows = (given - mean).reshape(n, -1)
-    _, spread, directions = np.linalg.svd(rows, full_matrices=False)
-    rank = max(1, int((spread > _MIN_SPREAD * spread[0]).sum()))
-    directions = directions[: min(latent_dim, rank, max(_MAX_COMPONENTS))].T
-    own, wanted = rows @ directions, (held_out - mean).reshape(len(held_out), -1) @ directions
-    before = _log_densities(wanted, own)
-    copies = max(1, min(_WARPED_COPIES, _WARPED_VALUES // (num_steps * num_columns)) // n)
-    many, ends = np.tile(given, (copies, 1, 1)), np.tile(lengths, copies)
-    delays = random_delays(ends, num_steps, np.random.default_rng(0))
-    gains = []
-    for warp in _WARPS:
-        warped = (time_warped(many, ends, warp * delays) - mean).reshape(len(many), -1)
-        after = _log_densities(wanted, np.concatenate([own, warped @ directions]))
-        gains.append(after - before)
-    return np.stack(gains, axis=1)
-
-
-def _log_densities(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return the log densities per component in the first components, for several numbers."""
-    sizes = [min(size, points.shape[1]) for size in _MAX_COMPONENTS]
-    return np.stack([_log_density(points[:, :d], centers[:, :d]) / d for d in sizes])
-
-
-def _log_density(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    """Return the log density of points under Gaussian kernels with the best bandwidth."""
-    # a constant that depends on the number of dimensions only is left out
-    squares = (points**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)
-    squares = np.maximum(squares - 2 * points @ centers.T, 0.0)
-    num_dimensions = points.shape[1]
-    nearest = np.median(squares.min(axis=1)) / num_dimensions
-    best = np.full(len(points), -np.inf)
-    for bandwidth in np.maximum(_BANDWIDTHS * np.sqrt(nearest), 1e-12):
-        density = logsumexp(-squares / (2 * bandwidth**2), axis=1) - np.log(len(centers))
-        density -= num_dimensions * np.log(bandwidth)
-        if density.mean() > best.mean():
-            best = density
-    return best

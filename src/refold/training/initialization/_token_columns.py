@@ -214,21 +214,21 @@ def _regress(
     products = (tokens.values.T @ codes).T.reshape(latent_dim, num_steps, width)
     count = tokens.count
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
-    by_length = np.argsort(-tokens.lengths, kind="stable")
-    descending = -tokens.lengths[by_length]
-    squares, sums, reached = np.zeros((latent_dim, latent_dim)), np.zeros(latent_dim), 0
+    longest_first = np.argsort(-tokens.lengths, kind="stable")
+    descending = -tokens.lengths[longest_first]
+    # sums over the sequences that reach a step, which are more the earlier it is
+    squares, sums, num_reached = np.zeros((latent_dim, latent_dim)), np.zeros(latent_dim), 0
     for step in reversed(range(num_steps)):
-        longer = int(np.searchsorted(descending, -step, side="left"))
-        new = codes[by_length[reached:longer]]
-        squares, sums, reached = squares + new.T @ new, sums + new.sum(axis=0), longer
-        if not reached:
+        num_longer = int(np.searchsorted(descending, -step, side="left"))
+        new = codes[longest_first[num_reached:num_longer]]
+        squares, sums, num_reached = squares + new.T @ new, sums + new.sum(axis=0), num_longer
+        if not num_reached:
             continue
-        center, known = sums / reached, tokens.known[:, step]
-        expected = np.repeat(
-            codes.T @ known - np.outer(center, known.sum(axis=0)), tokens.widths, 1
-        )
-        target = products[:, step] - np.outer(center, count[step]) - expected * frequency[step]
-        gram = squares - reached * np.outer(center, center) + np.diag(penalty)
+        center, known = sums / num_reached, tokens.known[:, step]
+        of_known = codes.T @ known - np.outer(center, known.sum(axis=0))  # by column
+        of_frequency = np.repeat(of_known, tokens.widths, axis=1) * frequency[step]
+        target = products[:, step] - np.outer(center, count[step]) - of_frequency
+        gram = squares - num_reached * np.outer(center, center) + np.diag(penalty)
         slope[:, step] = np.linalg.solve(gram, target)
         offset[step] = -center @ slope[:, step]
     return slope, offset
@@ -310,27 +310,26 @@ def likeliest_factor(
     """Return the factor that maximizes the likelihood of tokens, and the share of the loss left."""
     # a regression may predict negative probabilities, but their differences from the frequencies
     # are useful in logits
-    first = logits(frequency, tokens.num_categories)
-    by_position, width = tokens.values.tocsc(), int(tokens.widths.sum())
-    num_categories = tokens.num_categories
-    places, is_binary = np.cumsum(tokens.widths) - tokens.widths, num_categories == 0
-    binary = places[is_binary]
-    blocks = [
-        (i, slice(places[i], places[i] + num_categories[i])) for i in np.flatnonzero(~is_binary)
+    of_frequency = logits(frequency, tokens.num_categories)
+    values, width = tokens.values.tocsc(), int(tokens.widths.sum())
+    is_binary, firsts = tokens.num_categories == 0, np.cumsum(tokens.widths) - tokens.widths
+    binary = firsts[is_binary]
+    categorical = [
+        (i, slice(firsts[i], firsts[i] + tokens.widths[i])) for i in np.flatnonzero(~is_binary)
     ]
-    losses = np.zeros(len(factors))
+    losses = np.zeros(len(factors))  # negative log-likelihoods of the known tokens
     for step in range(tokens.known.shape[1]):
         rows = np.flatnonzero(tokens.lengths > step)
-        active = by_position[:, step * width : (step + 1) * width].toarray()[rows]
-        difference = codes[rows] @ slope[:, step] + offset[step]
+        actual = values[:, step * width : (step + 1) * width].toarray()[rows]
         known = tokens.known[rows, step]
+        difference = codes[rows] @ slope[:, step] + offset[step]
         for k, factor in enumerate(factors):
-            values = first[step] + factor * difference
-            loss = np.logaddexp(0, values[:, binary]) - active[:, binary] * values[:, binary]
+            predicted = of_frequency[step] + factor * difference
+            loss = np.logaddexp(0, predicted[:, binary]) - actual[:, binary] * predicted[:, binary]
             losses[k] += loss[known[:, is_binary]].sum()
-            for i, block in blocks:
-                chosen = (active[:, block] * values[:, block]).sum(axis=1)
-                loss = logsumexp(values[:, block], axis=1) - chosen
+            for i, block in categorical:
+                of_actual = (actual[:, block] * predicted[:, block]).sum(axis=1)
+                loss = logsumexp(predicted[:, block], axis=1) - of_actual
                 losses[k] += loss[known[:, i]].sum()
     best = int(np.argmin(losses))
     if losses[best] >= losses[0]:

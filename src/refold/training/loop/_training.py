@@ -228,7 +228,7 @@ class Training:
         """Train epochs, continued from the progress, and return why they ended."""
         progress, refit = self._progress, self.phase == "refit"
         self._num_steps = self._engine.num_steps(progress.state)
-        loss = self._validate(split.held_out) if keep_initial and split.held_out else math.inf
+        loss = self._validate(split.validation) if keep_initial and split.validation else math.inf
         if math.isfinite(loss):
             progress.keep(loss, 0, self._num_steps)
             progress.initial_loss = loss
@@ -252,7 +252,7 @@ class Training:
             reason = reason or self._must_stop() or self._reason_to_stop()
         self._hook("on_train_end")
         # an interrupt has restored the progress at the end of the last finished epoch
-        progress, unmeasured = self._progress, not refit and split.held_out is None
+        progress, unmeasured = self._progress, not refit and split.validation is None
         done = reason is StopReason.DONE and progress.best is not None
         if self._hooks.present and unmeasured and done:
             # a callback may have replaced the last weights
@@ -324,7 +324,7 @@ class Training:
         """Measure an epoch and keep its weights if they are the best; return if it diverged."""
         progress, rate = self._progress, self._metrics.rate
         loss = self._engine.loss(self._metrics.totals)
-        val_loss = None if split.held_out is None else self._validate(split.held_out)
+        val_loss = None if split.validation is None else self._validate(split.validation)
         measured = loss if val_loss is None else val_loss
         # without validation, no loss has checked the weights of the last step yet
         finite = val_loss is not None or self._metrics.finite

@@ -1,18 +1,22 @@
-"""Files are written completely or not at all."""
+"""Files are written completely or not at all, and locks hold across processes."""
 
 import os
+import signal
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from refold import SequenceAutoencoder
+from refold._support.paths import atomic_writer, sole_training
 from refold.datasets import ramps
-from refold.errors import SchemaError
-from refold.files.formats import atomic_writer
+from refold.errors import ParameterError, SchemaError
 from refold.sequences import FileAccessError, MissingFileError, write
 
+BUSY = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wait"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the system has other special files")
 
 
@@ -95,3 +99,23 @@ def test_a_name_that_cannot_be_written(tmp_path, name, error, message):
     with pytest.raises(error, match=message):
         write(ramps(), tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_lock_refuses_other_processes_until_they_end(tmp_path):
+    path = tmp_path / "model.checkpoint"
+    code = (
+        "import sys, time\n"
+        "from refold._support.paths import sole_training\n"
+        "with sole_training(sys.argv[1]):\n"
+        "    print('in', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"in\n"
+        with pytest.raises(ParameterError, match=BUSY):
+            SequenceAutoencoder().fit([[1.0, 2.0], [2.0, 1.0]], checkpoint=path)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with sole_training(path):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -6,8 +6,7 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
-from refold.training._shards import random_delays, time_warped
-from refold.training.initialization._principal_components import choose_time_warp
+from refold.training._time_warps import choose_time_warp, random_delays, time_warped
 from small_data import TINY
 
 RNG = np.random.default_rng(0)
