@@ -394,12 +394,12 @@ def parts_from_table(
     if time_column is None:
         return parts
     steps = order[starts]
-    parts = parts._replace(times=time_column.combine_chunks().take(pa.array(steps)))
-    if not with_gaps:
-        return parts
-    gaps = gaps_between(times[steps], parts.offsets, time_column.type)
-    values = np.concatenate([parts.values, gaps[:, None]], axis=1)
-    return parts._replace(values=values, schema=with_time_gaps(parts.schema))
+    values, schema = parts.values, parts.schema
+    if with_gaps:
+        gaps = gaps_between(times[steps], parts.offsets, time_column.type)
+        values, schema = np.concatenate([values, gaps[:, None]], axis=1), with_time_gaps(schema)
+    taken = time_column.combine_chunks().take(pa.array(steps))
+    return Parts(values, parts.offsets, parts.ids, schema, taken)
 
 
 def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
@@ -412,7 +412,7 @@ def _averaged(parts: Parts, starts: np.ndarray) -> Parts:
             counts = np.add.reduceat(is_present.astype(np.float64), starts)
             means = np.add.reduceat(numbers, starts) / np.maximum(counts, 1)
             values[:, i] = np.where(counts > 0, means, np.nan)
-    return parts._replace(values=values, offsets=np.searchsorted(starts, parts.offsets))
+    return Parts(values, np.searchsorted(starts, parts.offsets), parts.ids, parts.schema)
 
 
 def table_from_parts(
