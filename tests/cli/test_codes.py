@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv as arrow_csv
 
 import refold
 from refold.cli import _code_files, main
@@ -365,7 +366,12 @@ def test_models_of_wide_tables_read_wide_tables(tmp_path, run):
     write(series, tmp_path / "long.csv", id="who")
     write(series, tmp_path / "lists.parquet", id="who")
     other = wide(tmp_path / "other.csv", names="mon,tue,wed", identity="id")
-    for same in (data, tmp_path / "long.csv", tmp_path / "lists.parquet", other):
+    table = arrow_csv.read_csv(data)
+    (tmp_path / "folder").mkdir()
+    for i, part in enumerate((table[:12], table[12:])):
+        pq.write_table(part, tmp_path / f"folder/{i}.parquet")
+    others = tmp_path / "long.csv", tmp_path / "lists.parquet", tmp_path / "folder", other
+    for same in (data, *others):
         run("encode", model, same, "-o", codes, "-q")
         assert codes.read_bytes() == expected
     line = run("encode", model, data, "-o", codes, "--layout", "long", code=2).err
@@ -399,10 +405,14 @@ def test_repeated_and_local_times(tmp_path, run):
     assert "name another form with --time-format" in line
     with fits_without_epochs():
         run("fit", data, "-o", model, *columns, "--duplicates", "last", *TINY, "-q")
-    run("encode", model, data, "-o", codes, "--duplicates", "last", "-q")
+    run("encode", model, data, "-o", codes, "-q")
     options = {"id": "patient", "time": "at", "time_format": columns[-1]}
     last = read(data, duplicates="last", **options)
     assert np.load(codes).tobytes() == refold.load(model).encode(last).tobytes()
+    line = run("encode", model, data, "-o", codes, "--duplicates", "error", code=2).err
+    assert "20 rows repeat a time of the same id" in line
+    write(last, tmp_path / "lists.parquet", id="patient")  # which has no times
+    run("encode", model, tmp_path / "lists.parquet", "-o", codes, "-q")
 
 
 # Accuracy of a linear probe

@@ -301,6 +301,51 @@ def test_a_long_table_has_columns_of_ids_and_times(tmp_path, codes):
     assert again.num_there == 1
 
 
+def test_a_long_table_has_repeated_and_local_times(tmp_path, codes):
+    """The options of the fit are remembered, and those of a call are taken."""
+    days = ["1.05.2024", "2.05.2024", "2.05.2024", "10.05.2024"]
+    rows = {"who": np.repeat(range(9), 4), "at": days * 9, "x": np.arange(36.0) % 7}
+    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
+    options = {"id": "who", "time": "at", "time_format": "%d.%m.%Y", "duplicates": "last"}
+    expected = refold.sequences.read(tmp_path / "x.parquet", **options)
+    fitted, bare = untrained(expected), untrained(list(expected))
+    run("encode", fitted, tmp_path / "x.parquet", codes)
+    assert np.array_equal(codes_in(codes)[1], fitted.transform(expected))
+    run("encode", bare, tmp_path / "x.parquet", tmp_path / "bare", **options)
+    assert np.array_equal(codes_in(tmp_path / "bare")[1], bare.transform(expected))
+    refused = run("encode", fitted, tmp_path / "x.parquet", tmp_path / "y", duplicates="error")
+    assert refused.num_failed == 9
+    assert "1 row repeats a time of the same id" in refused.failures[0].reason
+    with pytest.raises(ParameterError, match="duplicates must be"):
+        run("encode", fitted, tmp_path / "x.parquet", tmp_path / "z", duplicates="all")
+
+
+@pytest.mark.parametrize("to_table", [table_of, long_table_of])
+def test_results_of_windows_are_those_of_one_machine(tmp_path, to_table):
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(steps, 2)) for steps in (30, 3, 41, 8)] * 3
+    ae = untrained(series, window=10, step=4, calibration_fraction=0.4)
+    model, path = ae.model_, tmp_path / "x.parquet"
+    pq.write_table(to_table(series), path, row_group_size=4)
+    named = refold.sequences.read(path)
+    windows, found = model.windows(named), model.detect(named, 0.1)
+    summary = run("encode", model, path, tmp_path / "codes")
+    assert written(tmp_path / "codes").equals(
+        refold.sequences.codes_to_arrow(model.encode(named), windows, model=model)
+    )
+    assert summary.num_parts > 3
+    assert f"Encoded {len(windows.starts)} windows in" in str(summary)
+    summary = run("detect", model, path, tmp_path / "found", alpha=0.1)
+    expected = found.to_table().drop_columns(["adjusted_p_value"])
+    assert written(tmp_path / "found").equals(expected)
+    run("reconstruct", model, path, tmp_path / "back")
+    back = refold.sequences.read(tmp_path / "back").to_list()
+    assert all(map(np.array_equal, back, model.reconstruct(series)))
+    pq.write_table(long_table_of(series).drop_columns(["id"]), path)
+    with pytest.raises(SchemaError, match="no column of ids, so all rows are one series"):
+        run("encode", model, path, tmp_path / "others")
+
+
 def test_globs_and_folders(encode, tmp_path):
     (tmp_path / "data/c/e").mkdir(parents=True)
     (tmp_path / "data/_hidden").mkdir()

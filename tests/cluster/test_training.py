@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import refold
 from refold.errors import ParameterError
+from small_data import TINY
 
 SCRIPT = Path(__file__).parent / "together.py"
 # A batch holds all sequences, so that each epoch is one step with its own loss in the history.
@@ -137,11 +140,24 @@ def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, mo
     np.testing.assert_array_equal(weights, first["weights"])
 
 
+def test_options_of_a_long_table_are_taken_and_remembered(no_epochs, tmp_path):
+    days = ["1.05.2024", "2.05.2024", "2.05.2024", "10.05.2024"]
+    rows = {"who": np.repeat(range(20), 4), "at": days * 20, "x": np.arange(80.0) % 7 + 1}
+    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
+    options = {"id": "who", "time": "at", "time_format": "%d.%m.%Y", "duplicates": "mean"}
+    ae = refold.SequenceAutoencoder(**TINY)
+    fitted = refold.cluster.fit_together(ae, tmp_path / "x.parquet", time_gaps=True, **options)
+    schema = fitted.model_.schema
+    assert (schema.names, schema.duplicates, schema.time_name) == (("x", "time_gap"), "mean", "at")
+    assert fitted.model_.max_steps == 3
+
+
 def test_what_several_processes_cannot_train(tmp_path):
     for changes, words in (
         ({"latent_dim": 0.9}, "cannot train with latent_dim=0.9. Use a number of"),
         ({"architecture": print}, "cannot train with architecture=.*print.*. Use a named"),
         ({"time_warp": 1.0}, "with time_warp=1.0. Use 0"),
+        ({"window": 8}, "with window=8. Use one machine, or windows as sequences"),
     ):
         with pytest.raises(ParameterError, match=words):
             refold.cluster.fit_together(refold.SequenceAutoencoder(**changes), tmp_path)

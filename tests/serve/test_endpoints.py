@@ -13,8 +13,17 @@ import pytest
 import refold
 from refold.sequences import Sequences, codes_from_arrow, codes_to_arrow
 from refold.serve._operations import OPERATIONS
-from serve.serving import ARROW, post, post_table, same, started, stream_of, waiting_together
-from small_data import ragged
+from serve.serving import (
+    ARROW,
+    post,
+    post_table,
+    refusal,
+    same,
+    started,
+    stream_of,
+    waiting_together,
+)
+from small_data import ragged, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 NEW = [one.tolist() for one in ragged(9, seed=3)]
@@ -74,6 +83,55 @@ def test_tables(client, pairs):
     assert post_table(client, "pairs/detect?alpha=0.1", TABLE).equals(expected)
     expected = pairs.forecast(named, 2, alpha=0.1).to_table()
     assert post_table(client, "pairs/forecast?steps=2&alpha=0.1", TABLE).equals(expected)
+
+
+def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
+    """Answers are those of Python: windows, and steps or series that are merged from them."""
+    options = {"window": 6, "step": 2, "forecast_steps": 2, "calibration_fraction": 0.4}
+    rng = np.random.default_rng(0)
+    model = untrained([rng.normal(size=(200, 2))], **options).model_
+    model.save(tmp_path / "long.refold")
+    series = [rng.normal(size=(steps, 2)) for steps in (13, 0, 4)]
+    index = refold.search.Index.create(tmp_path / "long.index", model, series)
+    body, named = (
+        {"sequences": [x.tolist() for x in series]},
+        Sequences.from_list(series, ids=list("abc")),
+    )
+    windows, codes, found = model.windows(named), model.encode(series), model.detect(named, 0.1)
+    places = [{"id": i, "start": 2 * j, "end": 2 * j + 6} for i, j in ((0, 0), (0, 1), (0, 2))]
+    files, indexes = {"long": tmp_path / "long.refold"}, {"long": index.path}
+    server = started(files, indexes=indexes, max_sequences=40, max_steps=45)
+    with server as (url, _), httpx.Client(base_url=url) as client:
+        answer = post(client, "long/encode", body)
+        assert same(answer["codes"], codes)
+        assert answer["windows"][:3] == places
+        assert answer["windows"] == model.windows(series).to_table().to_pylist()
+        table = post_table(client, "long/encode", named.to_arrow())
+        assert table.equals(codes_to_arrow(codes, windows, model=model))
+        assert len(post_table(client, "long/decode", table)) == len(windows.starts)
+
+        assert same(post(client, "long/reconstruct", body)["sequences"], model.reconstruct(series))
+        back = Sequences.from_arrow(post_table(client, "long/reconstruct", named.to_arrow()))
+        assert back.ids.tolist() == ["a", "b", "c"]
+
+        answer = post(client, "long/detect", body | {"alpha": 0.1, "by_step": True})
+        assert [row["score"] for row in answer["detections"]] == found.scores.tolist()
+        assert [row["id"] for row in answer["detections"]] == [0] * 5 + [1, 2]
+        assert same(answer["step_scores"], found.series_scores)
+        table = post_table(client, "long/detect?alpha=0.1", named.to_arrow())
+        assert table.equals(found.to_table())
+        table = post_table(client, "long/detect?alpha=0.1&by_step=true", named.to_arrow())
+        assert table["id"].to_pylist() == ["a"] * 13 + ["c"] * 4
+        assert table["p_value"].to_pylist() == np.concatenate(found.series_p_values).tolist()
+
+        answer = post(client, "long/forecast", body)
+        assert same(answer["sequences"], model.forecast(series).values)
+        answer = post(client, "long/search", body | {"k": 1})
+        assert [hits[0]["id"] for hits in answer["hits"]] == index.rows.ids.to_pylist()
+        assert answer["windows"][:3] == places
+        too_long = {"sequences": [rng.normal(size=(20, 2)).tolist()]}
+        message = refusal(client.post("/v1/long/encode", json=too_long))
+        assert "allows 45 steps in a request, its windows, and its answer. Got 48." in message
 
 
 def test_missing_and_large_numbers(client, pairs):

@@ -214,12 +214,13 @@ class Reading:
         else:
             time_format = None if "time" in chosen else schema.time_format
             keys |= {"time": schema.time_name, "time_format": time_format}
+            keys |= {"duplicates": schema.duplicates}
         keys = {key: name for key, name in keys.items() if name is not None and key not in chosen}
 
         is_default = refold.sequences.has_default_names(schema)
         if (
             not is_wide
-            and (present or path.is_dir())
+            and present
             and (not is_default or (labels and set(features) <= set(present)))
         ):
             chosen.setdefault("columns", features)
@@ -234,7 +235,8 @@ class Reading:
         try:
             return refold.sequences.read(**chosen, **keys)
         except (SchemaError, ParameterError):  # this file has no such columns
-            for group in (("time_format",), ("time",), ("id",), ("layout", "columns")):
+            groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
+            for group in groups:
                 if [keys.pop(key) for key in group if key in keys]:
                     with contextlib.suppress(SchemaError, ParameterError):
                         return refold.sequences.read(**chosen, **keys)
@@ -309,8 +311,7 @@ class Cluster:
         **settings: Any,
     ) -> None:
         """Run an operation on Parquet files; ``settings`` are its arguments."""
-        taken = ("id", "time", "columns", "column_types", "time_gaps")
-        check_cluster(reading, taken, refused)
+        check_cluster(reading, refused)
         check_named("--on", data, output)
         settings |= reading.arguments
         settings |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
@@ -328,7 +329,7 @@ class Cluster:
             )
 
 
-def check_cluster(reading: Reading, taken: Iterable[str], refused: dict[str, Any]) -> None:
-    """Refuse options that work on one machine only: some, and those of reading but `taken`."""
-    others = {name: value for name, value in reading.arguments.items() if name not in taken}
+def check_cluster(reading: Reading, refused: dict[str, Any]) -> None:
+    """Refuse options that work on one machine only: some, and those of reading."""
+    others = {"unit": reading.unit, "layout": reading.layout, "sort": reading.sort}
     options.check_excludes("--on", others | refused | {"format": reading.input_format})

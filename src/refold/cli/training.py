@@ -84,8 +84,7 @@ def fit(
 
     started, source = time.perf_counter(), data
     if on is not None:
-        taken = ("id", "columns", "column_types")
-        check_cluster(reading, taken, {"from": base, "window": model.window})
+        check_cluster(reading, {"from": base, "window": model.window})
         check_named("--on", data)
         settings: Any = reading.arguments | {"on": on, "processes": processes or 2}
         model = refold.cluster.fit(model, data, checkpoint=state, resume=resume, **settings)

@@ -29,6 +29,7 @@ from refold.errors import (
     ParameterError,
     RefoldError,
     SchemaError,
+    argument,
 )
 from refold.sequences import Schema, TableOptions, find_layout, has_default_names
 
@@ -305,7 +306,21 @@ def _roles(schema: Schema, first: pa.Schema, name: str, request: TableOptions) -
     elif has_default_names(schema):
         columns = None  # the training data had no names
     options = replace(request, id=id_name, time=time, columns=columns, time_gaps=time_gaps)
+    duplicates, time_format = request.duplicates, request.time_format
+    times = first.field(time or "time").type if (time or "time") in first.names else pa.null()
+    if not (pa.types.is_null(times) or pa.types.is_nested(times)):
+        duplicates = duplicates or schema.duplicates
+        is_parsed = pa.types.is_temporal(times) or pa.types.is_floating(times)
+        time_format = time_format or (None if is_parsed else schema.time_format)
+    duplicates = None if duplicates == "error" else duplicates
+    options = replace(options, duplicates=duplicates, time_format=time_format)
     layout = find_layout(first, name, options)
+    if layout.id is None and not layout.lists:
+        # a part holds whole series, so there would be one part
+        raise SchemaError(
+            f"{name} has no column of ids, so all rows are one series, and a cluster divides data "
+            f"between series. Use one machine, or name the ids with {argument('id=')}."
+        )
     return replace(options, id=layout.id, time=layout.time)
 
 

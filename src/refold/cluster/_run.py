@@ -51,6 +51,7 @@ from refold.model import Model, ModelLike, dumps, model_of
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import (
     CLIP,
+    DUPLICATES,
     ColumnTypes,
     Schema,
     Sequences,
@@ -111,6 +112,8 @@ class RunSummary:
     num_sequences, num_failed : int
         Rows of all parts, also of an earlier run; and sequences that could not be computed, and
         are in no part.
+    row : {"sequence", "window"}
+        What a row is.
     failures : list of Failure
         Up to 100 of the latter. The file ``_failures.jsonl`` in the output folder lists up to 100
         of each part.
@@ -123,7 +126,7 @@ class RunSummary:
     memory : int
         The largest memory of a worker in bytes.
     num_anomalous : int or None
-        For ``detect``: sequences that are anomalous.
+        For ``detect``: rows that are anomalous.
 
     Examples
     --------
@@ -143,10 +146,11 @@ class RunSummary:
     seconds: float
     memory: int
     num_anomalous: int | None = None
+    row: str = "sequence"
 
     def __repr__(self) -> str:
-        sequences = counted(self.num_sequences, "sequence")
-        return f"RunSummary({self.operation}, {sequences}, {self.num_failed} failed)"
+        rows = counted(self.num_sequences, self.row)
+        return f"RunSummary({self.operation}, {rows}, {self.num_failed} failed)"
 
     def __str__(self) -> str:
         done = {"encode": "Encoded", "reconstruct": "Reconstructed", "detect": "Tested"}
@@ -154,7 +158,7 @@ class RunSummary:
         if self.num_there:
             parts += f" ({self.num_there} of an earlier run)"
         text = (
-            f"{done[self.operation]} {self.num_sequences} sequences in {parts} in {self.output}: "
+            f"{done[self.operation]} {self.num_sequences} {self.row}s in {parts} in {self.output}: "
             f"{self.num_steps} steps in {self.seconds:.1f} s by workers with at most "
             f"{self.memory / 1e6:.0f} MB of memory"
         )
@@ -175,6 +179,8 @@ def encode(
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
     time_gaps: bool = False,
+    duplicates: str | None = None,
+    time_format: str | None = None,
     latent_steps: int | None = None,
     dtype: str = "float32",
     part_steps: int | None = None,
@@ -205,9 +211,9 @@ def encode(
     num_workers : int, optional
         Number of parts that are computed at a time, each by a worker with one CPU. By default as
         many as the cluster has CPUs for.
-    id, time, columns, column_types, time_gaps
-        As in `refold.sequences.read`; by default the columns of the training data. Without a column
-        of ids, the ids are row numbers, over all files in the order of their names.
+    id, time, columns, column_types, time_gaps, duplicates, time_format
+        As in `refold.sequences.read`; by default as in the training data. Without a column of ids,
+        the ids are row numbers, over all files in the order of their names.
     latent_steps : int, optional
         Number of steps of latent optimization; by default that of the model.
     dtype : {"float32", "float16"}
@@ -230,6 +236,7 @@ def encode(
     """
     check_code_dtype(dtype)
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"dtype": dtype, "latent_steps": latent_steps}
     ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run("encode", model, source, output, options, settings, **ray)
@@ -247,6 +254,8 @@ def reconstruct(
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
     time_gaps: bool = False,
+    duplicates: str | None = None,
+    time_format: str | None = None,
     latent_steps: int | None = None,
     clip: bool | str = False,
     part_steps: int | None = None,
@@ -257,7 +266,7 @@ def reconstruct(
     Parameters
     ----------
     model, source, output, on, num_workers, id, time, columns, column_types, time_gaps, latent_steps
-        As in `encode`, and so are ``part_steps`` and ``verbose``.
+        As in `encode`, and so are ``duplicates``, ``time_format``, ``part_steps`` and ``verbose``.
     clip : {True, False, "positive"}, default=False
         Clip each numeric column to its range in the training data, or at 0 if it was never negative
         there.
@@ -272,6 +281,7 @@ def reconstruct(
     >>> refold.cluster.reconstruct("sines.refold", "*.parquet", "back")  # doctest: +SKIP
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    options = replace(options, duplicates=duplicates, time_format=time_format)
     check("clip", clip, CLIP)
     settings = {"clip": clip, "latent_steps": latent_steps}
     ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
@@ -291,6 +301,8 @@ def detect(
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
     time_gaps: bool = False,
+    duplicates: str | None = None,
+    time_format: str | None = None,
     part_steps: int | None = None,
     verbose: int = 1,
 ) -> RunSummary:
@@ -301,7 +313,7 @@ def detect(
     model : Model, SequenceAutoencoder or path
         A fitted model with calibration sequences, or its file.
     source, output, on, num_workers, id, time, columns, column_types, time_gaps
-        As in `encode`, and so are ``part_steps`` and ``verbose``.
+        As in `encode`, and so are ``duplicates``, ``time_format``, ``part_steps`` and ``verbose``.
     alpha : float, default=0.01
         False-alarm rate among normal sequences.
 
@@ -316,6 +328,7 @@ def detect(
     >>> refold.cluster.detect("sines.refold", "sines", "anomalies")  # doctest: +SKIP
     """
     options = TableOptions(id, time, columns, column_types, time_gaps=time_gaps)
+    options = replace(options, duplicates=duplicates, time_format=time_format)
     settings = {"alpha": check_rate("alpha", alpha, "rate of false alarms"), "latent_steps": None}
     ray = {"on": on, "num_workers": num_workers, "part_steps": part_steps, "verbose": verbose}
     return _run("detect", model, source, output, options, settings, **ray)
@@ -371,6 +384,7 @@ def _run(
     """Plan on the cluster, compute the parts, and write what concerns all of them."""
     check("num_workers", num_workers, or_none(whole()))
     check("part_steps", part_steps, or_none(whole()))
+    check("duplicates", options.duplicates, or_none(DUPLICATES))
     paths: Any = source if isinstance(source, list | tuple) else [source]
     if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
         raise ParameterError(
@@ -379,6 +393,8 @@ def _run(
         )
     model = _packed_model(model, settings["latent_steps"])
     content, taken = dumps(model), {"code", None, *model.schema.names}
+    if is_cut := model.window is not None:
+        taken |= {"start", "end", "start_time", "end_time"}
     id_name = options.id or model.schema.id_name
     run = Run(
         version=refold.__version__,
@@ -387,7 +403,7 @@ def _run(
         id_name="id" if id_name in taken else str(id_name),
         output=absolute(output),
         model_hash=hashlib.sha256(content).hexdigest(),
-        options=options,
+        options=replace(options, as_series=is_cut),
     )
     _table_of_none(model, run)  # raises what each worker would
     cpus = num_workers if on == LOCAL else None
@@ -426,6 +442,7 @@ def _run(
         seconds=seconds,
         memory=max((part.memory for part in new_parts), default=0),
         num_anomalous=sum(part.num_anomalous for part in parts) if operation == "detect" else None,
+        row="window" if is_cut and operation != "reconstruct" else "sequence",
     )
 
 
@@ -440,11 +457,6 @@ def _packed_model(model: ModelLike | str | os.PathLike[str], latent_steps: int |
             f"This model runs with Keras (architecture={specification.architecture!r}, "
             f"cell={specification.cell!r}). The workers of a cluster run the default model with "
             "LSTMs only. Use one machine, or fit the default model."
-        )
-    if model.window is not None:
-        raise ParameterError(
-            f"This model cuts series into windows of {model.window} steps, and the workers of a "
-            "cluster compute one row for each sequence. Use one machine."
         )
     return model
 
@@ -652,13 +664,15 @@ def _tables(model: Model, run: Run, unit: Unit, part: WrittenPart) -> Iterator[p
 
 
 def _computed(model: Model, run: Run, sequences: Sequences) -> pa.Table:
-    """Return one row for each sequence."""
+    """Return one row for each sequence, or for each of its windows."""
     settings, ids = run.settings, sequences.ids
     with packed.limited_threads(1):
         if run.operation == "encode":
-            table = codes_to_arrow(model.encode(sequences), ids, settings["dtype"], model=model)
+            windows = model.windows(sequences)
+            codes, rows = model.encode(windows.sequences), windows if model.window else ids
+            table = codes_to_arrow(codes, rows, settings["dtype"], model=model)
             # renaming drops the metadata
-            named = table.rename_columns([run.id_name, "code"])
+            named = table.rename_columns([run.id_name, *table.column_names[1:]])
             return named.replace_schema_metadata(table.schema.metadata)
         if run.operation == "detect":
             table = model.detect(sequences, settings["alpha"]).to_table(run.id_name)

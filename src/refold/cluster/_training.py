@@ -38,8 +38,12 @@ def fit(
     resume: bool = False,
     max_failures: int = 3,
     id: str | None = None,  # noqa: A002
+    time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
+    time_gaps: bool = False,
+    duplicates: str = "error",
+    time_format: str | None = None,
 ) -> "refold.SequenceAutoencoder":
     """Train one model with several processes of a Ray cluster, each on its part of the files.
 
@@ -70,7 +74,7 @@ def fit(
         Continue from the checkpoint if it exists.
     max_failures : int, default=3
         Number of restarts before this function gives up.
-    id, columns, column_types
+    id, time, columns, column_types, time_gaps, duplicates, time_format
         As for `refold.sequences.read`.
 
     Examples
@@ -91,7 +95,8 @@ def fit(
         "estimator": pickle.dumps(estimator),
         "source": absolute(source),
         "checkpoint": checkpoint,
-        "options": {"id": id, "columns": columns, "column_types": column_types},
+        "options": {"id": id, "time": time, "columns": columns, "column_types": column_types}
+        | {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format},
     }
     ray = load_ray()
     with connected(on, num_cpus=processes * check_whole("cpus", cpus)):
@@ -112,8 +117,12 @@ def fit_together(
     resume: bool = False,
     num_parts: int | None = None,
     id: str | None = None,  # noqa: A002
+    time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
+    time_gaps: bool = False,
+    duplicates: str = "error",
+    time_format: str | None = None,
 ) -> "refold.SequenceAutoencoder":
     """Train one model in all processes that JAX has connected, each on its part of the files.
 
@@ -137,7 +146,7 @@ def fit_together(
     num_parts : int, optional
         Number of parts, a multiple of the number of processes; by default that number. The batches
         depend on it, and not on the number of processes.
-    id, columns, column_types
+    id, time, columns, column_types, time_gaps, duplicates, time_format
         As for `refold.sequences.read`.
 
     Examples
@@ -148,7 +157,8 @@ def fit_together(
     >>> ae = refold.cluster.fit_together(ae, "/data/sines")  # doctest: +SKIP
     """
     _check_divisible(estimator)
-    options = {"id": id, "columns": columns, "column_types": column_types}
+    options = {"id": id, "time": time, "columns": columns, "column_types": column_types}
+    options |= {"time_gaps": time_gaps, "duplicates": duplicates, "time_format": time_format}
     parts = _open_parts(source, num_parts=num_parts, **options)
     return _fit_parts(estimator, parts, checkpoint, resume=resume)
 

@@ -73,6 +73,7 @@ def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) ->
 def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
     """Return the column names, of a table with lists without the others, which `read` ignores."""
     path = local_path(path)
+    path = _paths_in(path)[0] if path.is_dir() else path
     with _reading(path):
         schema = pq.read_schema(path)
     return [field.name for field in schema if pa.types.is_nested(field.type)] or schema.names

@@ -161,7 +161,7 @@ def read(
     values = {"id": id, "time": time, "columns": columns, "column_types": column_types}
     values |= {"unit": unit, "layout": layout, "sort": sort or None, "time_gaps": time_gaps or None}
     check("duplicates", duplicates, DUPLICATES)
-    values |= {"duplicates": duplicates if duplicates != "error" else None}
+    values |= {"duplicates": None if duplicates == "error" else duplicates}
     values |= {"time_format": time_format}
     if as_series and "as_series" in format_.read_options:
         values["as_series"] = True
@@ -191,7 +191,8 @@ def read(
         with naming(name):
             sequences = format_.reader(data, name, **options)
     wide_columns = options.get("columns", ()) if layout == "wide" else None
-    return sequences.with_schema(sequences.schema.read_with(id, time, time_format, wide_columns))
+    reading = id, time, time_format, wide_columns, values["duplicates"]
+    return sequences.with_schema(sequences.schema.read_with(*reading))
 
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:
@@ -270,8 +271,8 @@ def write(
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    """Return the column names of a file, or none if the format has no names."""
-    format_ = format_of(path, format)
+    """Return the names of the columns of a file, or of the first in a folder; perhaps none."""
+    format_ = PARQUET if Path(path).is_dir() else format_of(path, format)
     if format_ is PARQUET:  # the file may be larger than memory
         return parquet_columns(path)
     if format_.columns is None:
@@ -430,7 +431,8 @@ def read_batches(
             convert(stored, folder)
             stored.path.unlink()
             sequences = open_temporary(folder, _block_bytes(memory_bytes))
-    return sequences.with_schema(sequences.schema.read_with(id, time, time_format))
+    reading = id, time, time_format, None, options.duplicates
+    return sequences.with_schema(sequences.schema.read_with(*reading))
 
 
 def is_batches(x: Any) -> bool:

@@ -64,6 +64,7 @@ from refold.sequences._sets import whole_windows as whole_windows
 from refold.sequences._sets import window_ids as window_ids
 from refold.sequences._sets import window_places as window_places
 from refold.sequences._sets import windows as windows
+from refold.sequences._tables import DUPLICATES as DUPLICATES
 from refold.sequences._tables import has_lists as has_lists
 from refold.sequences._tables import ids_to_arrow as ids_to_arrow
 from refold.sequences._tables import integers_from_text as integers_from_text

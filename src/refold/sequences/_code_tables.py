@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from refold._support.arrays import check_array
 from refold._support.output import warn
-from refold._support.rules import check, one_of
+from refold._support.rules import check, check_one_each, one_of
 from refold.errors import DataError, SchemaError, argument, spelled
 from refold.sequences._parts import check_ids
+from refold.sequences._sets import Windows
 from refold.sequences._tables import (
     flatten_lists,
     has_lists,
@@ -24,7 +25,7 @@ MODEL_KEY = "refold.model"
 
 def codes_to_arrow(
     codes: Any,
-    ids: ArrayLike | None = None,
+    ids: ArrayLike | Windows | None = None,
     dtype: str = "float32",
     model: Any = None,
 ) -> pa.Table:
@@ -34,8 +35,9 @@ def codes_to_arrow(
     ----------
     codes : array of shape (n_sequences, width)
         Codes (latent vectors, embeddings) from ``transform``.
-    ids : array of shape (n_sequences,), optional
-        Integers or strings, such as ``Sequences.ids``; by default ``0`` to ``n - 1``.
+    ids : array of shape (n_sequences,) or Windows, optional
+        Integers or strings, such as ``Sequences.ids``; by default ``0`` to ``n - 1``. For codes of
+        windows, what ``windows`` of the model returns.
     dtype : {"float32", "float16"}
         Type of the stored values.
     model : Model or SequenceAutoencoder, optional
@@ -44,7 +46,8 @@ def codes_to_arrow(
     Returns
     -------
     pyarrow.Table
-        One row per sequence: ``id``, and ``code``, a fixed-size list of the type ``dtype``.
+        One row per sequence: ``id``, and ``code``, a fixed-size list of the type ``dtype``. Of
+        windows, ``id`` is that of the series, and ``start`` and ``end`` follow.
 
     Examples
     --------
@@ -64,10 +67,13 @@ def codes_to_arrow(
             )
         codes = codes.astype(np.float16)
     lists = vectors_to_arrow(codes)
-    rows = ids_to_arrow(check_ids(ids, len(codes)))
-    fields = [pa.field("id", rows.type), pa.field("code", lists.type)]
+    if isinstance(ids, Windows):
+        check_one_each(len(codes), "codes", len(ids.starts), "windows")
+        rows = ids.to_table()
+    else:
+        rows = pa.table({"id": ids_to_arrow(check_ids(ids, len(codes)))})
     about = None if model is None else {MODEL_KEY: _hash_of(model)}
-    return pa.table([rows, lists], pa.schema(fields, about))
+    return rows.append_column("code", lists).replace_schema_metadata(about)
 
 
 def vectors_to_arrow(vectors: np.ndarray) -> pa.FixedSizeListArray:

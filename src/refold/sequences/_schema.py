@@ -33,6 +33,7 @@ _OPTIONS = (
     "id_name",
     "time_name",
     "time_format",
+    "duplicates",
     "is_wide",
     "step_columns",
 )
@@ -134,6 +135,8 @@ class Schema:
         Whether the last column is the time since the previous step. Comparisons ignore it.
     time_format : str or None, default=None
         Form of times as text in the file, if the user gave it. Comparisons ignore it.
+    duplicates : str or None, default=None
+        Row of a repeated time that the user chose to keep. Comparisons ignore it.
     is_wide : bool, default=False
         Whether the file was a wide table, a row for each sequence. Comparisons ignore it.
     step_columns : tuple of str, optional
@@ -153,6 +156,7 @@ class Schema:
     time_name: str | None = field(default=None, compare=False, repr=False)
     time_gaps: bool = field(default=False, compare=False, repr=False)
     time_format: str | None = field(default=None, compare=False, repr=False)
+    duplicates: str | None = field(default=None, compare=False, repr=False)
     is_wide: bool = field(default=False, compare=False, repr=False)
     step_columns: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
@@ -233,6 +237,7 @@ class Schema:
         time: str | None,
         time_format: str | None = None,
         wide_columns: Sequence[str] | None = None,  # empty for all; None if it is no wide table
+        duplicates: str | None = None,
     ) -> "Schema":
         """Return the schema with the options of reading the data, where given."""
         schema = replace(
@@ -240,6 +245,7 @@ class Schema:
             id_name=id or self.id_name,
             time_name=time or self.time_name,
             time_format=time_format or self.time_format,
+            duplicates=duplicates or self.duplicates,
         )
         if wide_columns is None:
             return schema

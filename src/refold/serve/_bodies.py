@@ -58,7 +58,8 @@ def read_json(
             inputs.sequences = _from_numbers(entries, model)
         else:
             inputs.sequences = Sequences.from_list(entries, schema=model.fitted.schema)
-        model.check(inputs.sequences)  # before others are computed with them
+        # before others are computed with them
+        model.fitted.scaler.check(inputs.sequences)
         fields.sequences = []  # lists take much more memory than arrays
     if (entries := getattr(fields, "codes", None)) is not None:
         check_limit("sequences", len(entries), settings)
@@ -141,7 +142,7 @@ def read_table(
         sequences = _numbers_of(table, model) if model.reads_numbers else None
         if sequences is None:
             sequences = Sequences.from_arrow(table).align(model.fitted.schema)
-        model.check(sequences)
+        model.fitted.scaler.check(sequences)
         inputs.sequences, inputs.ids = sequences, sequences.ids
     return inputs
 

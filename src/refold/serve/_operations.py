@@ -28,7 +28,14 @@ from refold.model import (
 )
 from refold.network.packed.heads import Draw
 from refold.network.packed.network import PackedNetwork
-from refold.sequences import Sequences, codes_to_arrow
+from refold.sequences import (
+    Sequences,
+    Windows,
+    codes_to_arrow,
+    default_step,
+    whole_windows,
+    window_places,
+)
 from refold.sequences.types import NUMERIC
 from refold.serve._batches import BATCH_STEPS, Batcher
 from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid
@@ -105,6 +112,10 @@ class DetectRequest(AnyRequest, Generic[SequenceT]):
 
     sequences: SequenceList[SequenceT]
     alpha: Annotated[Rate, Meta(description="False alarm rate.")] = 0.01
+    by_step: Annotated[
+        bool,
+        Meta(description="Also give the results for each step; a table has these alone."),
+    ] = False
 
 
 class ForecastRequest(AnyRequest, Generic[SequenceT]):
@@ -187,16 +198,6 @@ class ServedModel:
         offsets = offsets.astype(np.int64)
         return Sequences.trusted(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
 
-    def check(self, sequences: Sequences) -> None:
-        """Refuse sequences that the model cannot read."""
-        self.fitted.scaler.check(sequences)
-        window, longest = self.fitted.window, int(sequences.lengths.max(initial=0))
-        if window is not None and longest > window:
-            raise invalid(
-                f"A sequence has {longest} steps, and this model reads windows of {window}. Cut it "
-                "into windows."
-            )
-
     def describe(self) -> dict[str, Any]:
         """Return what a client needs to know, and no training data."""
         fitted = self.fitted
@@ -215,6 +216,7 @@ class ServedModel:
             "latent_steps": fitted.latent_steps,
             "longest_training_sequence": fitted.max_steps,
             "window": fitted.window,
+            "step": fitted.step,
             "forecast_steps": fitted.specification.forecast_steps,
             "calibration_sequences": fitted.num_calibrated,
             "index_rows": None if self.index is None else len(self.index),
@@ -282,12 +284,14 @@ class CodesToDecode(NamedTuple):
 
 
 async def encode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
-    """Encode sequences."""
-    codes = await _codes_of(inputs, batches)
+    """Encode sequences, or windows of them."""
+    model, windows = inputs.model, await _windows(inputs, batches)
+    codes = await _codes_of(model, windows.sequences, batches)
+    ids = inputs.ids if model.fitted.window is None else windows
     return OperationResult(
-        lambda: {"codes": codes},
-        lambda: codes_to_arrow(codes, inputs.ids, model=inputs.model),
-        inputs.model.warnings(inputs.sequences, "codes"),
+        lambda: {"codes": codes} | _places(model, windows),
+        lambda: codes_to_arrow(codes, ids, model=model),
+        model.warnings(windows.sequences, "codes"),
     )
 
 
@@ -306,40 +310,53 @@ async def decode(inputs: RequestInputs, batches: Batcher) -> OperationResult:
 
 async def reconstruct(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Encode sequences and decode their codes, in parts if they are many."""
-    model, settings, sequences = inputs.model.fitted, batches.settings, inputs.sequences
+    model, settings = inputs.model.fitted, batches.settings
+    windows = await _windows(inputs, batches)
 
     def compute(several: list[Sequences]) -> list[Any]:
         merged = _joined(several)
-        codes = model.codes_of(merged)
-        lengths = model.lengths_to_write(codes, merged.lengths)
+        codes, lengths = model.codes_of(merged), merged.lengths
+        if model.window is None:
+            lengths = model.lengths_to_write(codes, lengths)
         return _decoded_to(model, codes, _split(lengths, several), settings)
 
     parts: list[Sequences] = []
-    for part in _parts(sequences):
+    for part in _parts(windows.sequences):
         key = inputs.model, "reconstruct", part.dtype
         parts.append(await batches.compute(key, part, 2 * _cost(part), compute))
         check_limit("steps", sum(len(part.values) for part in parts), settings)
-    warnings = inputs.model.warnings(sequences, "reconstructions")
-    return _sequences_result(inputs, _joined(parts), warnings)
+    decoded = _joined(parts)
+    if model.window is not None:
+        decoded = await batches.compute_apart(lambda: windows.join(decoded))
+    warnings = inputs.model.warnings(windows.sequences, "reconstructions")
+    return _sequences_result(inputs, decoded, warnings)
 
 
 async def detect(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     """Find anomalous sequences."""
-    model, fields, sequences = inputs.model.fitted, inputs.fields, inputs.sequences
+    model, fields, series = inputs.model.fitted, inputs.fields, inputs.sequences
+    sequences = (await _windows(inputs, batches)).sequences
     detection = await batches.compute_alone(
-        2 * _cost(sequences), lambda: model.detect(sequences, fields.alpha)
+        2 * _cost(sequences), lambda: model.detect(series, fields.alpha)
     )
+    by_step = {}
+    if fields.by_step:
+        by_step["step_scores"] = detection.series_scores
+        by_step["step_p_values"] = detection.series_p_values
 
     def content() -> dict[str, Any]:
-        drift = detection.drift
+        drift, table = detection.drift, detection.to_table()
         return {
-            "detections": detection.to_table().drop_columns(["id"]).to_pylist(),
+            "detections": (table if model.window else table.drop_columns(["id"])).to_pylist(),
             "alpha": fields.alpha,
             "drift_p_value": None if drift is None else drift.p_value,
-        }
+        } | by_step
+
+    def table() -> pa.Table:
+        return detection.steps() if by_step else detection.to_table()
 
     warnings = inputs.model.warnings(sequences, "detection")
-    return OperationResult(content, detection.to_table, warnings)
+    return OperationResult(content, table, warnings)
 
 
 async def forecast(inputs: RequestInputs, batches: Batcher) -> OperationResult:
@@ -389,9 +406,11 @@ async def search(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     if ids is not None and len(set(map(type, ids))) != 1:
         raise invalid("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batches.settings)
-    warnings = [*inputs.doubts]
+    warnings, places = [*inputs.doubts], {}
     if sequences is not None:
-        codes = await _codes_of(inputs, batches)
+        windows = await _windows(inputs, batches)
+        sequences, places = windows.sequences, _places(model, windows)
+        codes = await _codes_of(model, sequences, batches)
         warnings = model.warnings(sequences, "codes")
     elif codes is not None:
         codes = _checked_codes(model.fitted, codes, None).codes
@@ -410,7 +429,7 @@ async def search(inputs: RequestInputs, batches: Batcher) -> OperationResult:
     def content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
-        return {"hits": [rows[first:last] for first, last in bounds]}
+        return {"hits": [rows[first:last] for first, last in bounds]} | places
 
     return OperationResult(content, lambda: hits.table, warnings)
 
@@ -424,11 +443,14 @@ class Operation(NamedTuple):
 
 
 OPERATIONS = {
-    "encode": Operation(encode, EncodeRequest, "`codes` of the sequences."),
+    "encode": Operation(encode, EncodeRequest, "`codes` of the sequences, or of their `windows`."),
     "decode": Operation(decode, DecodeRequest, "`sequences` of the codes."),
     "reconstruct": Operation(reconstruct, ReconstructRequest, "Reconstructed `sequences`."),
     "detect": Operation(
-        detect, DetectRequest, "`detections` with scores and p-values, `alpha`, `drift_p_value`."
+        detect,
+        DetectRequest,
+        "`detections` with scores and p-values, `alpha`, `drift_p_value`; by step, `step_scores` "
+        "and `step_p_values`.",
     ),
     "forecast": Operation(
         forecast, ForecastRequest, "Next steps as `sequences`, their `lower` and `upper` bounds."
@@ -438,16 +460,33 @@ OPERATIONS = {
 }
 
 
-async def _codes_of(inputs: RequestInputs, batches: Batcher) -> np.ndarray:
+async def _windows(inputs: RequestInputs, batches: Batcher) -> Windows:
+    """Cut sequences into the windows of the model; without these, each sequence is one."""
+    model, series = inputs.model.fitted, inputs.sequences
+    if model.window is None:
+        return whole_windows(series)
+    # windows overlap, so they have more steps than the body
+    step = model.step or default_step(model.window)
+    places = window_places(series.lengths, model.window, step)
+    check_limit("sequences", len(places.starts), batches.settings)
+    check_limit("steps", int(places.lengths.sum()), batches.settings)
+    return await batches.compute_apart(lambda: model.windows(series))
+
+
+def _places(model: ServedModel, windows: Windows) -> dict[str, Any]:
+    """Return where windows are, as a field of an answer; nothing for a model without windows."""
+    return {} if model.fitted.window is None else {"windows": windows.to_table().to_pylist()}
+
+
+async def _codes_of(model: ServedModel, sequences: Sequences, batches: Batcher) -> np.ndarray:
     """Encode sequences, in parts if they are many, so that others are computed in between."""
-    model = inputs.model.fitted
 
     def compute(several: list[Sequences]) -> list[np.ndarray]:
-        return _split(model.codes_of(_joined(several)), several)
+        return _split(model.fitted.codes_of(_joined(several)), several)
 
     parts = [
-        await batches.compute((inputs.model, "encode", part.dtype), part, _cost(part), compute)
-        for part in _parts(inputs.sequences)
+        await batches.compute((model, "encode", part.dtype), part, _cost(part), compute)
+        for part in _parts(sequences)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

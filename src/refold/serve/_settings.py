@@ -58,7 +58,8 @@ class ServeSettings:
     max_body, max_total_body : int
         Most bytes of the body of a request (413), and of those of all open requests (503).
     max_sequences, max_steps : int
-        Most sequences or codes in a request, and most steps in it or in its answer (422).
+        Most sequences, windows or codes in a request, and most steps in it, its windows, or its
+        answer (422).
     max_seconds : float
         Longest time for a request, from its first byte to its answer (503).
     max_queue, max_connections : int
@@ -173,8 +174,8 @@ def named_indexes(indexes: list[str], models: Mapping[str, Path]) -> dict[str, s
 # Status and meaning of each limit, whose setting has the prefix max_.
 _LIMITS = {
     "body": (413, "bytes in a body"),
-    "sequences": (422, "sequences or codes in a request"),
-    "steps": (422, "steps in a request and in its answer"),
+    "sequences": (422, "sequences, windows or codes in a request"),
+    "steps": (422, "steps in a request, its windows, and its answer"),
     "queue": (429, "requests that wait"),
     "total_body": (503, "bytes in the bodies of open requests"),
     "time": (503, "seconds for a request"),
