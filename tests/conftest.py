@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,6 @@ import pytest
 CACHE = Path(__file__).parent.parent / ".jax_cache"
 # A worker with more bytes of memory clears its compiled code.
 MOST_MEMORY = 900_000_000
-# Packages whose versions are shown in the header of the test report.
-SHOWN = ("jax", "keras", "numpy", "scipy", "scikit-learn", "pyarrow", "cyclopts", "safetensors")
 
 
 def _take_cores():
@@ -84,11 +81,6 @@ def pytest_unconfigure(config):
         return
     if Path(os.environ["REFOLD_CACHE_DIR"]).name.startswith("refold-tests-"):
         shutil.rmtree(os.environ["REFOLD_CACHE_DIR"], ignore_errors=True)
-
-
-def pytest_report_header():
-    """Return the versions of the main packages."""
-    return ", ".join(f"{name} {version(name)}" for name in SHOWN)
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,8 @@ import ast
 import contextlib
 import functools
 import io
-import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -85,10 +83,7 @@ def run_page(page, folder, monkeypatch, *, capped):
             run_python(text, namespace, cap)
         elif language in {"console", "sh"}:
             for command in commands(text):
-                if capped:
-                    run_in_this_process(capped_command(command), monkeypatch)
-                else:
-                    run_command(command)
+                run_command(capped_command(command) if capped else command, monkeypatch)
 
 
 def capped_fit(fit):
@@ -167,7 +162,7 @@ def capped_command(command):
     return command
 
 
-def run_in_this_process(command, monkeypatch):
+def run_command(command, monkeypatch):
     """Run a command, or the commands of a pipe one after the other; skip other programs."""
     *stages, last = (shlex.split(stage) for stage in command.split("|"))
     if not stages:
@@ -184,22 +179,6 @@ def run_in_this_process(command, monkeypatch):
             output.flush()
             passed = output.buffer.getvalue()
     assert passed, command
-
-
-def run_command(command):
-    if "|" not in command:
-        assert main([*shlex.split(command)[1:]]) == 0, command
-        return
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    run = subprocess.run(
-        ["bash", "-c", command],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PATH": path},
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout, command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

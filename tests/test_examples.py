@@ -65,9 +65,6 @@ def test_losses_in_tensorboard(tmp_path, capsys):
     assert len((tmp_path / "00000/default/tensors.tsv").read_text().splitlines()) == 370
 
 
-# Notebooks
-
-
 def test_the_notebook():
     notebook = nbformat.read(EXAMPLES / "notebook" / "refold.ipynb", as_version=4)
     for cell in notebook.cells:

@@ -1,13 +1,10 @@
 """Numbers that float32 cannot hold get one line with their place, in Python and on the command."""
 
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from refold.cli import main
 from refold.errors import DataError
 from refold.sequences import Sequences
 from small_data import overflowing, ragged, untrained
@@ -74,18 +71,3 @@ def test_decoding_that_overflows_is_an_error(ae):
     width = len(levels.get_feature_names_out())
     with pytest.raises(DataError, match="overflows float32 at sequence 0, step 0"):
         levels.decode(np.eye(width)[-1:] * 1e4)
-
-
-@pytest.mark.parametrize("command", ["encode", "reconstruct"])
-def test_the_command_writes_no_file(ae, tmp_path, capsys, command):
-    model, data, out = (str(tmp_path / name) for name in ("m.refold", "data.jsonl", "out.jsonl"))
-    ae.save(model)
-    rows = [sequence.tolist() for sequence in with_value(5.0)]
-    # the second one overflows only in the reconstruction
-    rows[1] = [[1e39] * 2] * 6 if command == "encode" else overflowing(ae)
-    Path(data).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    assert main([command, model, data, "-o", out]) == 2
-    *_, line = capsys.readouterr().err.splitlines()
-    assert re.match("Error: .*float32", line)
-    assert "sequence 1" in line
-    assert not Path(out).exists()

@@ -1,4 +1,4 @@
-"""Rules of the code base: loading times, docstrings, and the files of a release.
+"""Rules of the code base: what imports load, docstrings, and the files of a release.
 
 docs/explanation/design.md describes the rules.
 """
@@ -20,9 +20,10 @@ from forks import run_forked
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {
-    *("duckdb", "jax", "keras", "matplotlib", "pandas", "polars", "pyarrow", "scipy", "sklearn"),
-    "tensorflow",
+    *("duckdb", "jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "scipy"),
+    *("sklearn", "tensorflow"),
 }
+BASE = {"numpy", "pyarrow"}
 
 
 def python(code, **environment):
@@ -39,15 +40,13 @@ def python(code, **environment):
     return run.stdout.strip()
 
 
-# Loading
-
-
 @pytest.mark.parametrize(
     ("code", "needed"),
     [
         ("import refold, refold.cli, refold.arguments", set()),
+        ("from refold.cli import main; main(['--version']); main(['--help'])", set()),
         ("from refold.cli import main; main(['fit', '--help'])", set()),
-        ("import refold.datasets, refold.evaluation, refold.model, refold.search", {"pyarrow"}),
+        ("import refold.datasets, refold.evaluation, refold.model, refold.search", BASE),
     ],
 )
 def test_light_imports_load_nothing_heavy(code, needed):
@@ -68,30 +67,12 @@ print(json.dumps([before, [*sys.modules]]))
     assert after - before - sys.stdlib_module_names == {"refold"}
 
 
-def test_imports_are_fast():
-    code = "import refold.cli; refold.cli.main(['-h'])"
-    assert min(_cpu_seconds(code) for _ in range(3)) - _cpu_seconds("pass") < 0.5
-
-
-def _cpu_seconds(code):
-    """Return the CPU time of an interpreter that runs code; other programs do not change it."""
-    before = os.times()
-    python(code)
-    after = os.times()
-    return (
-        after.children_user - before.children_user + after.children_system - before.children_system
-    )
-
-
 def test_public_names_load_when_used():
     assert set(refold.__all__) <= set(dir(refold))
     for name in refold.__all__:
         assert getattr(refold, name) is not None
     with pytest.raises(AttributeError, match="module 'refold' has no attribute 'nothing'"):
         refold.nothing  # noqa: B018
-
-
-# Keras
 
 
 BACKEND = "import refold, keras; print(keras.config.backend())"
@@ -128,9 +109,6 @@ def test_keras_runs_on_jax_by_default_and_loads_models_of_refold(tmp_path):
     assert lines == [["jax"], ["jax"], ["False"], [loaded], [loaded]]
     code = "import os, refold; print(os.environ['KERAS_BACKEND'])"
     assert python(code, KERAS_BACKEND="torch") == "torch"
-
-
-# Docstrings
 
 
 def reference():

@@ -5,12 +5,10 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
-from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow
-from refold.training._shards import Source
-from refold.training._specify import specify
 from small_data import TINY, ragged
+from training.small import specified
 
 NUMBERS = [*ragged(30), np.zeros((0, 2))]
 TOKENS = ["abcdefghi"[i % 4 : 3 + i % 7] for i in range(30)] + [""]
@@ -46,13 +44,10 @@ def test_latent_optimization_does_not_change_the_length(fitted):
     assert np.abs(codes - plain).max() > 1e-4
 
 
-def by_rule(X, latent_dim=8, **changes):
-    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
-    source = Source(as_sequences(X))
-    return specify(source, arguments, np.arange(len(source.sequences) - 1)).length_dim
-
-
 def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
+    def by_rule(X, latent_dim=8, **changes):
+        return specified(as_sequences(X), latent_dim, **changes).length_dim
+
     assert [by_rule(NUMBERS, size) for size in (7, 8, 40)] == [0, 1, 1]
     assert by_rule(np.zeros((9, 5, 2))) == 0
     assert by_rule(TOKENS) == 1

@@ -11,7 +11,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -72,16 +72,6 @@ def fitted(sines):
     return untrained(sines)
 
 
-def test_before_fit(sines):
-    ae, codes = SequenceAutoencoder(), np.zeros((1, 16))
-    for method, given in ((ae.transform, sines), (ae.detect, sines), (ae.decode, codes)):
-        with pytest.raises(refold.errors.NotFittedError, match="not fitted yet") as caught:
-            method(given)
-    sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
-    assert isinstance(sent, refold.errors.NotFittedError)
-    assert str(sent) == str(caught.value)
-
-
 def test_frames_of_codes(fitted, sines):
     ae = deepcopy(fitted).set_output(transform="pandas")
     codes = ae.transform(sines)
@@ -121,18 +111,6 @@ def test_union_and_column_transformer(sines):
     assert columns.fit_transform(table).shape == (30, 4)
     frame = columns.set_output(transform="pandas").transform(table.set_index(table.age + 100))
     assert list(frame.index) == list(table.age + 100)
-
-
-@pytest.mark.usefixtures("no_epochs")
-def test_pipeline_and_grid_search(sines):
-    labels = np.arange(30) % 2
-    pipeline = make_pipeline(SequenceAutoencoder(**TINY), LogisticRegression())
-    search = GridSearchCV(
-        pipeline, {"sequenceautoencoder__latent_dim": [2, 3]}, cv=2, error_score="raise"
-    )
-    search.fit(sines, labels)
-    assert search.predict(sines).shape == (30,)
-    assert "latent_dim" in search._repr_html_()
 
 
 @pytest.mark.usefixtures("no_epochs")

@@ -1,23 +1,13 @@
-"""``refold info`` and ``export``."""
+"""``refold info``, and defaults in the help of the service."""
 
 import json
 from dataclasses import replace
 from importlib.metadata import version
 
-import numpy as np
-import onnxruntime
-import pytest
-
 import refold
 from refold import kernels
 from refold.sequences import Column, read
 from refold.serve import ServeSettings
-
-
-@pytest.fixture
-def model(sines):
-    """Return a model of one column."""
-    return refold.load(sines / "bare.refold")
 
 
 def facts_in(text):
@@ -36,7 +26,8 @@ def test_the_installation(run):
     assert facts["why_no_lstm_kernel"] == shown.get("why no lstm kernel") == kernels.why_not()
 
 
-def test_a_model_as_text_and_json(model, tmp_path, run, monkeypatch):
+def test_a_model_as_text_and_json(sines, tmp_path, run, monkeypatch):
+    model = refold.load(sines / "bare.refold")
     monkeypatch.setenv("COLUMNS", "200")
     column = Column("speed [m/s]", "numeric")  # no markup of rich
     schema = replace(model.schema, columns=(column,), id_name="patient", time_name="day")
@@ -80,15 +71,3 @@ def test_the_help_of_the_service_shows_its_defaults(run, monkeypatch):
     shown = run("serve", "--help").out
     for name in ("port", "max_body", "max_steps", "max_seconds"):
         assert f"[default: {getattr(ServeSettings, name)}]" in shown
-
-
-def test_an_encoder_as_onnx(sines, tmp_path, run):
-    path, model = tmp_path / "sines.onnx", sines / "sines.refold"
-    printed = run("export", model, "-o", path).err
-    assert f"Wrote the encoder to {path}" in printed
-    assert "standard deviations in ONNX Runtime" in printed
-    data = read(sines / "new.parquet")
-    values, lengths = data.to_padded().astype(np.float32), data.lengths.astype(np.int64)
-    feeds = {"values": values, "lengths": lengths}
-    (codes,) = onnxruntime.InferenceSession(path).run(None, feeds)
-    np.testing.assert_allclose(codes, refold.load(model).encode(data), atol=1e-4)

@@ -46,9 +46,6 @@ def test_a_map_is_exported_as_a_page(sines, tmp_path, run):
     assert "https://" not in content
 
 
-# Data sets, and models of two of them
-
-
 def test_data_sets_are_those_of_the_library(tmp_path, run):
     assert "japanese-vowels-test  370 other utterances" in run("data").out
     run("data", "moving-ones", "-n", "40", "--seed", "3", "-o", tmp_path / "ones.npz")

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 import warnings
-from importlib.metadata import version
 
 import pytest
 
@@ -19,12 +18,8 @@ from refold.sequences import write
 
 no_windows = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind")
 COMMANDS = [command.__name__ for commands in _COMMANDS.values() for command in commands]
-HEAVY = {"jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "sklearn"}
 LIMIT, ROOM = 100_000, 100
 LIMIT_FILES = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))"
-
-
-# Help
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -42,19 +37,6 @@ def test_general_help_lists_the_commands_under_headings(arguments, run):
     assert all(f"│ {command} " in shown.out for command in COMMANDS)
     assert all(f"─ {heading} ─" in shown.out for heading in _COMMANDS)
     assert shown.err == ""
-
-
-def test_version_and_help_load_nothing_heavy():
-    program = (
-        "import sys; from refold.cli import main; main(['--version']); main(['--help']); "
-        f"sys.exit(', '.join(sorted({HEAVY!r} & set(sys.modules))))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stderr == "\n"
-    assert done.stdout.startswith(f"refold {version('refold')}\nUsage")
-
-
-# Standard output
 
 
 def process(*arguments, before, **options):
@@ -92,9 +74,6 @@ def test_a_closed_pipe_is_not_an_error():
         started.stdout.close()
         assert started.stderr.read() == b""
         assert started.wait(timeout=120) == 1
-
-
-# Signals
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -162,9 +141,6 @@ class TestSigterm:
         assert message.endswith(f"Its state is saved; --resume continues from '{checkpoint}'.\n")
         assert message.count("\n") == 1
         assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
-
-
-# Errors and warnings
 
 
 def test_an_error_of_refold_itself_keeps_its_traceback():

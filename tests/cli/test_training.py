@@ -36,14 +36,6 @@ def test_training_continues_from_the_model(sines, shifted, tmp_path, run):
     np.testing.assert_array_equal(old.transform(data), new.transform(data))
 
 
-def test_options_that_contradict_the_model_are_refused(sines, shifted, tmp_path, run):
-    given = "fit", shifted, "--from", sines / "sines.refold", "-o", tmp_path / "new.refold"
-    *_, line = run(*given, "--missing", "-9", code=2).err.strip().splitlines()
-    assert line.startswith("Error: --missing -9.0 cannot change")
-    assert "without --from" in line
-    assert not (tmp_path / "new.refold").exists()
-
-
 def test_a_fit_says_what_is_wrong_before_and_what_to_set_after(tmp_path, run, fit_options):
     words = tmp_path / "words.txt"
     words.write_text("ab\nba\n" * 7)
@@ -56,9 +48,6 @@ def test_a_fit_says_what_is_wrong_before_and_what_to_set_after(tmp_path, run, fi
     assert "the error still fell after 1 epoch, so try --max-epochs 4" in after.lower()
     assert done.startswith("Trained on 14 sequences")
     assert run(*given, "-q").err == ""
-
-
-# Errors by the number of latent dimensions
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +79,6 @@ def test_ctrl_c_shows_the_finished_fits(data, tmp_path, run, monkeypatch):
     assert json.loads(shown.out)["sizes"] == [1]
     assert shown.err == "Interrupted: Stopped by Ctrl-C after 1 of 3 sizes.\n"
     assert "<svg" in picture.read_text(encoding="utf-8")
-
-
-# Reasons why a model does not learn
 
 
 def test_findings_and_errors_are_printed(sines, fit_options, run):

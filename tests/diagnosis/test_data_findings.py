@@ -35,6 +35,7 @@ def repeated_end():
 
 LEVELS = with_column(lambda i, t: 100.0 * (i % 7) + RNG.normal(size=t))
 OUTLIERS = with_column(lambda i, t: np.append(RNG.normal(size=t - 1), -99999.0))
+UNSORTED = with_column(lambda i, t: np.roll(np.arange(t), 5), "Time")
 COPIES = [*SINES, *SINES[:5]]
 
 
@@ -46,11 +47,7 @@ COPIES = [*SINES, *SINES[:5]]
         (tokens(lambda i, j: f"{i}-{j}"), "id-like", "most occur once"),
         (with_column(lambda i, t: np.full(t, float(i % 4))), "per-sequence", "as labels are"),
         (with_column(lambda i, t: np.arange(t) + 10.0 * i), "time-like", "ascends in every seq"),
-        (
-            with_column(lambda i, t: np.roll(np.arange(t), 5), "Time"),
-            "unsorted-time",
-            "time='Time' and sort=True",
-        ),
+        (UNSORTED, "unsorted-time", "time='Time' and sort=True"),
         (with_column(lambda i, t: np.exp(3 * RNG.normal(size=t))), "heavy-tails", "np.log1p(x)"),
         (LEVELS, "different-levels", "scale='sequence'"),
         (OUTLIERS, "suspicious-values", "-99999"),

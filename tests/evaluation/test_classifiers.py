@@ -3,22 +3,11 @@
 import numpy as np
 import pytest
 
-from refold.datasets import noisy_sines
 from refold.errors import DataError
-from refold.evaluation import compare, copies, probe
+from refold.evaluation import compare, probe
 from refold.sequences import Sequences
 
 pytestmark = pytest.mark.usefixtures("few_trees")
-
-
-def test_only_sequences_of_another_distribution_are_distinguished():
-    real, more = noisy_sines(150, seed=0), noisy_sines(150, seed=1)
-    found = compare(real, more)
-    assert found.two_sample_test < 0.65
-    assert found.unseen is None
-    flat = more.with_values(np.zeros_like(more.values))
-    assert compare(real, flat).two_sample_test > 0.95
-    assert compare(real, more[:40]).two_sample_test < 0.75  # both kinds are of one size
 
 
 def balanced(count, rng):
@@ -58,16 +47,6 @@ def test_unseen_ngrams_by_hand():
     assert found.unseen_real.tolist() == [0, 0, 0, 0]
     # ^b and bb are new, and b$ is not; ^bb, bb$ and ^bb$ are new; and ^$ of the empty sequence
     assert found.unseen.tolist() == pytest.approx([9 / 13, 1, 1, 0])
-
-
-def test_copies():
-    words = Sequences.from_list(["on", "in", "", "no"])
-    new = Sequences.from_list(["no", "nn", "", "on"], schema=words.schema)
-    assert copies(new, words) == 0.75
-    assert copies(new[:0], words) == 0.0
-
-
-# The linear probe
 
 
 def test_informative_and_uninformative_vectors_of_any_scale():

@@ -149,23 +149,6 @@ def test_other_clusters_replace_those_of_the_map(atlas, data):
         labeled.cluster(3)
 
 
-def place(url, content, name):
-    return httpx.post(f"{url}/explore/place", content=content, params={"name": name})
-
-
-@pytest.mark.parametrize(
-    ("content", "name", "lengths"),
-    [
-        (b'[[[1, "a"]], [[2, "b"], [3, "c"]]]', "", [1, 2]),
-        (b'{"id": 1, "note": "a", "height": [1], "letter": ["a"]}', "a.jsonl", [1]),
-        (b"id,time,height,letter\na,0,1,a\na,1,2,b\nb,0,3,c\n", "", [2, 1]),
-    ],
-)
-def test_pasted_sequences(url, content, name, lengths):
-    answer = place(url, content, name).json()
-    assert [sequence["length"] for sequence in answer["sequences"]] == lengths
-
-
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
@@ -178,7 +161,7 @@ def test_pasted_sequences(url, content, name, lengths):
     ],
 )
 def test_pasted_content_that_cannot_be_read(url, content, name, message):
-    response = place(url, content, name)
+    response = httpx.post(f"{url}/explore/place", content=content, params={"name": name})
     assert response.status_code == 422
     assert re.search(message, response.json()["error"]["message"])
 

@@ -35,7 +35,8 @@ def test_it_draws_and_decodes(opened, atlas, far_apart):
     names = opened.page.locator("#neighbors button").all_inner_texts()
     assert names == [one["id"] for one in expected["neighbors"]]
     shown = opened.page.evaluate(f"atlas.sequence({row})")
-    assert shown["anomaly"] == pytest.approx(expected["anomaly"])
+    for name in ("error", "anomaly"):
+        assert shown[name] == pytest.approx(expected[name])
     assert [part["step"] for part in shown["reasons"]] == [
         part["step"] for part in expected["reasons"]
     ]

@@ -303,8 +303,11 @@ def test_pasted_sequences_and_dropped_files_appear_on_the_map(opened):
     opened.wait("#name", "Added: 0")
     assert page.is_hidden("#paste-dialog")
     assert "3 steps" in opened.text("#pasted-list button")
-    table = "id,time,height,letter\nnew,0,0.5,a\nnew,1,0.7,b\n"
-    page.evaluate(DROP, ["new.csv", table])
+    page.click("#add")
+    page.fill("#paste-text", "id,time,height,letter\ntable,0,0.5,a\ntable,1,0.7,b\n")
+    page.click("#paste-go")
+    opened.wait("#name", "Added: table")
+    page.evaluate(DROP, ["new.jsonl", '{"id": "new", "height": [0.5], "letter": ["a"]}'])
     opened.wait("#name", "Added: new")
     page.evaluate(DROP, ["new.doc", "?"])
     opened.wait("#error", "cannot be read")

@@ -32,9 +32,6 @@ def written(suffix):
     return buffer.getvalue()
 
 
-# Compression
-
-
 @pytest.mark.parametrize("suffix", ["csv.gz", "tsv.bz2", "jsonl.zst"])
 def test_written_files_are_read(tmp_path, suffix):
     write(ramps(), path := tmp_path / f"ramps.{suffix}")
@@ -57,9 +54,6 @@ def test_a_small_file_that_unpacks_to_more_than_it_may(monkeypatch):
     packed = io.BytesIO(gzip.compress(b"[1.0]\n" * (1 << 18)))
     with pytest.raises(FileFormatError, match=r"unpacks to more than .* unpack it first"):
         read(packed, format="jsonl")
-
-
-# Bad files
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])

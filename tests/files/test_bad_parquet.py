@@ -31,9 +31,6 @@ def refused(path, error, match, **options):
     assert "\n" not in str(caught.value)
 
 
-# Files of a folder
-
-
 def test_a_folder_without_parquet_files(tmp_path):
     (tmp_path / "a.csv").touch()
     refused(tmp_path, FileFormatError, "holds no Parquet file .* Convert the data")
@@ -97,9 +94,6 @@ def test_files_that_refold_wrote_with_contradictions(tmp_path):
 )
 def test_errors_name_the_file_of_a_row(tmp_path, others, match):
     refused(folder_with(tmp_path, **{"x": [1.0, 1.0]} | others), DataError, match)
-
-
-# Rows
 
 
 @pytest.mark.parametrize(

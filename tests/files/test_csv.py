@@ -23,9 +23,6 @@ def categories(text, **options):
     return [column.categories for column in read_text(text, **options).schema.columns]
 
 
-# Cells
-
-
 @pytest.mark.parametrize(("delimiter", "suffix"), [(",", "tsv"), (";", "csv"), ("|", "csv")])
 def test_the_delimiter_is_found(delimiter, suffix):
     rows = [["id", "time", "x", "word"], ["a", "0", "1.5", "to"], ["a", "1", "", "be"]]
@@ -91,9 +88,6 @@ def test_times_can_be_dates_and_are_sorted_on_request():
     assert [one[:, 0].tolist() for one in read_text(text, sort=True)] == [[1.0, 2.0], []]
 
 
-# Columns
-
-
 @pytest.mark.parametrize(
     "text",
     ["Unnamed: 0,id,x\n0,a,1\n1,a,2\n2,b,3\n", '"","id","x"\n"1","a",1\n"2","a",2\n"3","b",3\n'],
@@ -114,8 +108,6 @@ def test_tsv_is_written_and_read(tmp_path):
     (tmp_path / "who.tsv").write_text("id\twho\n7\tann\n8\tbob\n")
     assert read_labels(tmp_path / "who.tsv", "who", sequences).tolist() == ["ann", "bob"]
 
-
-# Errors
 
 EMPTY = "id,time,x\na,0,1\nb,,\n\nc,1,2\n"
 QUOTE = "the quote that begins a cell is"

@@ -100,19 +100,6 @@ def test_lists_of_all_types(tmp_path, num_files, group_rows, block_bytes):
     compare(tmp_path, table, num_files, group_rows, block_bytes)
 
 
-@pytest.mark.parametrize("layout", ["list", "long"])
-@pytest.mark.parametrize(
-    "data", [["abba", "", "cab", "b"], [["view", "buy"], [], ["view", None]], [[101, 205], []]]
-)
-def test_files_that_refold_wrote(tmp_path, layout, data):
-    column_types = "categorical" if data[0][:1] == [101] else None
-    sequences = Sequences.from_list(data, column_types=column_types)
-    write(sequences.with_ids(list("xyzw")[: len(data)]), tmp_path / "x.parquet", layout=layout)
-    found = mapped(tmp_path / "x.parquet", block_bytes=4)
-    assert_same(found, read(tmp_path / "x.parquet"))
-    assert [list(sequence) for sequence in found.to_list()] == [list(one) for one in data]
-
-
 def test_lists_of_lists_are_read_into_memory(tmp_path):
     table = pa.table({"x": [[[1, 0], [2, None]], [], [[0, 1]], None]})
     assert not compare(tmp_path, table, 2, 1, 1).is_mapped

@@ -1,8 +1,6 @@
-"""All formats: written files are read with the same contents, files of others, labels, the docs."""
+"""All formats: written files are read with the same contents, files of others, labels."""
 
 import io
-import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,9 +45,6 @@ def same_values(one: Sequences, other: Sequences, dtype: type = np.float64) -> N
     np.testing.assert_array_equal(one.offsets, other.offsets)
     np.testing.assert_array_equal(one.values.astype(dtype), other.values.astype(dtype))
     np.testing.assert_array_equal(one.ids, other.ids)
-
-
-# Every format
 
 
 @pytest.mark.parametrize(("suffix", "layout"), LOSSLESS)
@@ -164,9 +159,6 @@ def test_sequences_that_a_format_cannot_store_change_no_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
-# Files of other programs
-
-
 def test_npz_files_of_other_programs(tmp_path):
     x = np.arange(12.0).reshape(2, 3, 2)
     np.savez_compressed(tmp_path / "x.npz", anything=x)
@@ -192,7 +184,9 @@ def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
     path = tmp_path / "sorted.parquet"
     frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
     frame.sort_values("id").to_parquet(path)
-    assert read(path).schema.names == mapped(path).schema.names == ("x",)
+    in_memory = Sequences.from_table(frame.sort_values("id"), "id", "time")
+    for sequences in (read(path), mapped(path), in_memory):
+        assert sequences.schema.names == ("x",)
     assert read(path, columns=["__index_level_0__"]).schema.names == ("__index_level_0__",)
 
 
@@ -254,36 +248,3 @@ def test_files_without_labels(tmp_path):
         read_labels(tmp_path / "data.npz", "x0", SEQUENCES)
     with pytest.raises(SchemaError, match=r"data\.parquet: Column 'x0' holds lists"):
         read_labels(tmp_path / "data.parquet", "x0", SEQUENCES)
-
-
-# The documentation
-
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "files.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-
-
-def block(begin):
-    return next(text for text in BLOCKS if text.startswith(begin))
-
-
-@pytest.mark.parametrize(
-    ("begin", "name", "options", "lengths", "missing"),
-    [
-        ("id,time", "table.csv", {}, {"a": 2, "b": 0, "c": 1}, (2, 0, 0)),
-        ("id,t0", "wide.csv", {"layout": "wide"}, {"a": 3, "b": 3, "c": 1}, (1, 1)),
-        ('{"user"', "events.jsonl", {"id": "user", "time": "at"}, {"a": 2, "b": 1}, (1, 0, 1)),
-    ],
-)
-def test_tables_are_read_as_described(tmp_path, begin, name, options, lengths, missing):
-    (tmp_path / name).write_text(block(begin))
-    back = read(tmp_path / name, **options)
-    assert dict(zip(back.ids.tolist(), back.lengths.tolist(), strict=True)) == lengths
-    assert np.isnan(back[missing[0]][missing[1:]])
-
-
-def test_every_line_of_the_page_is_read_in_its_layout(tmp_path):
-    layouts = []
-    for line in block("[[").splitlines():
-        (tmp_path / "line.jsonl").write_text(line.split("   ")[0] + "\n")
-        layouts.append(read(tmp_path / "line.jsonl").schema.layout)
-    assert layouts == ["array", "series", "tokens", "characters", "array"]

@@ -148,9 +148,6 @@ def same_bits(found, expected):
         assert a.tobytes() == b.tobytes()
 
 
-# Results
-
-
 @needs_library
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_shape_and_width_agree_with_numpy(shape):
@@ -205,9 +202,6 @@ def test_the_bits_of_a_value_do_not_depend_on_its_position(name):
     for first in range(20):
         for last in (first + 1, first + 7, first + 17, first + 40):
             same_bits([getattr(library, name)(x[first:last])], [whole[first:last]])
-
-
-# Bits
 
 
 @needs_library

@@ -106,9 +106,6 @@ def test_calibration_fraction_must_leave_training_sequences_in_memory(tmp_path):
         untrained(mapped(tmp_path / "sines.parquet"), calibration_fraction=0.5)
 
 
-# Drift
-
-
 def test_drift_is_found_in_shifted_sequences_and_not_in_new_ones(bare):
     new = sines(150, seed=4)
     shifted = [series + 2 for series in new.to_list()]

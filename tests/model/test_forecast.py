@@ -11,16 +11,9 @@ from refold import SequenceAutoencoder
 from refold.errors import ParameterError, SchemaError
 from refold.model import Forecast
 from refold.sequences import Sequences, as_sequences, split_at
-from small_data import untrained
+from small_data import TINY, untrained
 
-TINY = {
-    "latent_dim": 4,
-    "units": 8,
-    "max_epochs": 3,
-    "random_state": 0,
-    "latent_steps": 0,
-    "refit": False,
-}
+TINY = TINY | {"latent_dim": 4, "max_epochs": 3, "refit": False}
 
 
 def waves(n, seed, steps=40):

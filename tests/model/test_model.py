@@ -12,8 +12,8 @@ import refold
 from refold import SequenceAutoencoder, load
 from refold.errors import ModelFileError, NotFittedError, ParameterError, RefoldError
 from refold.model import _file, dumps, model_of, pack_container, read_container, write_container
-from refold.sequences import as_sequences, codes_to_arrow, write
-from small_data import mapped, ragged, untrained
+from refold.sequences import codes_to_arrow
+from small_data import ragged, untrained
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,6 @@ def test_estimator_model_and_file_give_the_same_bits(ae, path):
         assert model.drift(new).p_value == ae.drift(new).p_value
         assert model.code_drift(codes).p_value == ae.code_drift(codes).p_value
         assert model.stream().push(new[0]).p_value == ae.stream().push(new[0]).p_value
-
-
-def test_blocks_of_a_file_have_the_same_codes(ae, tmp_path):
-    new = as_sequences(ragged(seed=2))
-    write(new, tmp_path / "new.parquet")
-    source = mapped(tmp_path / "new.parquet", block_bytes=400)
-    blocks = list(ae.model_.encode_blocks(source))
-    assert len(blocks) > 1
-    same(np.concatenate([codes for codes, _ in blocks]), ae.encode(new))
-    same(np.concatenate([ids for _, ids in blocks]), new.ids)
 
 
 def test_a_model_does_not_change(ae):

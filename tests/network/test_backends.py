@@ -29,16 +29,9 @@ def test_models_run_on(backend, tmp_path):
     np.savez(
         tmp_path / "expected.npz", codes=codes, decoded=models.decoder.predict(codes, verbose=0)
     )
-    done = subprocess.run(
-        [
-            sys.executable,
-            Path(__file__).with_name("script.py"),
-            tmp_path,
-            tmp_path / "expected.npz",
-        ],
-        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
+    script = Path(__file__).with_name("script.py")
+    command = [sys.executable, script, tmp_path, tmp_path / "expected.npz"]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split()[-1] == backend

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from explore.test_exported_models import opened
+from explore.test_exported_models import opened, page
 from network.kinds import KINDS, fitted
 from refold.explore import Atlas
 from refold.export import to_onnx
@@ -13,19 +13,13 @@ from refold.network.keras.build import keras_models
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import Sequences, as_sequences
 
+__all__ = ["page"]
 # Kinds that together use every part. Keras compiles for seconds, so others are slow there.
 FEW = ("patches, ROCKET", "mixed, autoregressive", "counts, scaled by sequence")
 IN_PAGE = """codes => codes.map((code) => {
     const whole = Float32Array.from(code);
     return atlas.model.lists(atlas.model.decode(whole, atlas.model.lengthOf(whole)));
 })"""
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    page = browser.new_page()
-    yield page
-    page.close()
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,18 @@
 """The map of codes, the effect of each latent dimension, and sweeps."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from refold.diagnosis import LatentDimensions
-from refold.errors import DataError, MissingExtraError, ParameterError
-from refold.plots import code_map, code_plane, latent_dimensions, sweep
+from refold.errors import DataError, ParameterError
+from refold.plots import code_map, latent_dimensions, sweep
 from refold.sequences import Sequences
 
 FOUND = LatentDimensions(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
 WAVES = Sequences.from_list(
     [np.stack([np.zeros(5), k * np.arange(5.0)], axis=1) for k in (1, 2, 3)], names=["a", "b"]
 )
-
-
-# The map
 
 
 def points(ax):
@@ -87,15 +82,6 @@ def test_rare_labels_are_one_gray_group():
 def test_bad_maps_are_refused(arguments, message):
     with pytest.raises((DataError, ParameterError), match=message):
         code_map(**arguments)
-
-
-def test_umap_needs_its_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
-        code_plane(np.eye(8), "umap")
-
-
-# Latent dimensions
 
 
 def test_dimensions_are_sorted_by_effect_and_have_the_colors_of_their_kinds():

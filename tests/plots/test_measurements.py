@@ -48,9 +48,6 @@ def test_figures_are_drawn_on_the_given_axes_and_pyplot_keeps_none():
     assert pyplot is None or pyplot.get_fignums() == []
 
 
-# Losses
-
-
 def test_losses_the_initialization_and_the_best_epoch():
     history = {
         "epoch": [1, 2, 3, 1, 2],
@@ -71,9 +68,6 @@ def test_losses_the_initialization_and_the_best_epoch():
     assert list(curves(loss_curves({"loss": [2.0, 1.0]}))) == ["training"]
     with pytest.raises(ParameterError, match=r"losses under 'loss'.*\['accuracy'\]"):
         loss_curves({"accuracy": [1.0]})
-
-
-# Errors
 
 
 def test_bars_of_features():

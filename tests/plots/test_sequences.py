@@ -101,9 +101,6 @@ def test_each_sequence_has_axes_named_by_its_id():
         reconstructions(x, x, axes=[])
 
 
-# Anomalies
-
-
 def test_runs_of_anomalous_steps_are_shaded():
     p = np.full(30, 0.5)
     p[[0, 1, 10, 29]] = 0.001
@@ -115,9 +112,6 @@ def test_runs_of_anomalous_steps_are_shaded():
     assert [len(strips.get_paths()) for strips in ax.collections] == [3, 3, 2]
     with pytest.raises(DataError, match="a p-value for each of its steps"):
         plots.anomalies([np.zeros(5)], np.zeros(4))
-
-
-# Forecasts
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The page: its contents, without a network, with escaped text."""
+"""The page: its contents, with escaped text."""
 
 import html
 import json
@@ -49,17 +49,6 @@ def test_all_contents_are_on_the_page(page):
         assert word in seen
     assert seen.index("numbers") < seen.index("A one that moves.")  # caveats follow
     assert "Ones 1,000 4 99.9 % exact 25.0 % exact 12.3 s" in seen
-
-
-def test_the_page_has_plotly_once_and_needs_no_network(page):
-    some = Section("Ones", "x", (), [Card("Dot", "One dot.", [DOT, DOT])])
-    text = page(some, some)
-    assert text.count("plotly.js v") == 1
-    assert re.findall(r'data-plot="(\d+)"', text) == ["0", "1", "2", "3"]
-    ours = re.sub(r"<script>/\*\*.*?</script>", "", text, flags=re.DOTALL)
-    assert not any(word in ours for word in ("http", "@import", "url(", "<script src", "<link"))
-    assert "prefers-color-scheme: dark" in ours
-    assert len(page(Section("Ones", "x"))) < 20_000
 
 
 def test_text_is_escaped(page):

@@ -12,7 +12,6 @@ from refold.errors import DataError, SchemaError
 from refold.evaluation import (
     PCABaseline,
     accuracy,
-    errors_by_position,
     exact,
     nmse,
     pca_cross_fit,
@@ -22,7 +21,7 @@ from refold.report import _cards, report, section
 from refold.report._cards import pair_rows
 from refold.report._page import Plot, Text
 from refold.sequences import Column, Schema, Sequences
-from small_data import untrained
+from small_data import TINY, untrained
 
 NASTY = '</script><img src=x onerror="document.title=1">%{x}<b>'
 MIXED = Schema(
@@ -55,9 +54,6 @@ def words(num=50):
 
 
 DATA = {"curves": curves, "words": words, "mixed": mixed, "ones": lambda: moving_ones(40, seed=0)}
-
-
-TINY = {"units": 4, "max_epochs": 2, "latent_steps": 0, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +125,6 @@ def test_cards_exist_figures_are_valid_for_plotly_and_measurements_agree(built, 
     assert (part.result.num_sequences, part.result.code_size) == (len(held_out), 4)
 
 
-def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(built):
-    data, model, part = built("curves")
-    held_out, units = data[30:], model.error_scaler
-    expected = errors_by_position(held_out, model.reconstruct(held_out), units)
-    drawn = card(part, "Error by position").views[0].data[0]
-    np.testing.assert_allclose(drawn["y"], expected.numeric, rtol=1e-3)
-    points = card(part, "Map of the codes").views[0].data
-    assert sum(len(trace["x"]) for trace in points) == len(held_out)
-
-
 def test_categorical_sequences_are_text_with_marked_differences(built):
     data, model, part = built("words")
     view = card(part, "Best, median and worst").views[0]
@@ -155,8 +141,8 @@ def test_categorical_sequences_are_text_with_marked_differences(built):
 @pytest.mark.usefixtures("no_epochs")
 def test_pca_is_fitted_to_the_training_part():
     data = curves()
-    options = TINY | {"calibration_fraction": 0.4, "forecast_steps": 2}
-    model = refold.SequenceAutoencoder(4, **options).fit(data)
+    options = TINY | {"latent_dim": 4, "calibration_fraction": 0.4, "forecast_steps": 2}
+    model = refold.SequenceAutoencoder(**options).fit(data)
     apart = model.held_back(data)
     assert apart.sum() == 20
     units = model.error_scaler_
@@ -225,9 +211,6 @@ def test_bad_arguments(built, tmp_path, change, error, message):
     with pytest.raises(error, match=message):
         report(model, **arguments)
     assert list(tmp_path.iterdir()) == []
-
-
-# The map of the codes
 
 
 def code_map(built, **options):

@@ -164,9 +164,6 @@ def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
         index.remove(["four"])
 
 
-# Bad states
-
-
 def test_codes_of_another_model_are_refused(ae, place):
     model = ae.model_
     reference = replace(model.reference, codes=model.reference.codes + 1)
@@ -211,17 +208,6 @@ def test_one_writer_at_a_time(ae, place):
     assert index.remove(["s1"]) == 1
 
 
-# Distances
-
-
-def test_exact_search_of_few_rows():
-    line = np.arange(50, dtype=np.float32)[:, None]
-    assert nearest(line, np.float32([[10.2], [49]]), 3)[1].rows.tolist() == [49, 48, 47]
-    assert nearest(line[:0], np.float32([[2]]), 3)[0].rows.tolist() == []
-    with pytest.raises(DataError, match="Got 2 dimensions of queries for 1 dimensions of vectors"):
-        nearest(line, np.zeros((1, 2), np.float32), 3)
-
-
 @pytest.mark.parametrize("offset", [0, 3000])  # at 3000, the scores of all rows are rounded alike
 def test_many_rows_at_the_same_distance_come_in_order(offset):
     rng = np.random.default_rng(0)
@@ -231,9 +217,6 @@ def test_many_rows_at_the_same_distance_come_in_order(offset):
         distances = np.linalg.norm(rows - query, axis=1)
         assert near.rows.tolist() == np.argsort(distances, kind="stable")[:50].tolist()
         assert near.distances.tolist() == distances[near.rows].tolist()
-
-
-# Pictures
 
 
 def test_a_picture_of_hits(ae, sequences, made):

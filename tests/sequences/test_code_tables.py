@@ -5,7 +5,6 @@ import copy
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
 import refold
@@ -42,18 +41,8 @@ def models():
     return [untrained(data, units=4, calibration_fraction=0.5) for data in sines]
 
 
-def test_codes_of_another_model_are_refused(models, tmp_path):
-    own, other = models
+def test_frames_with_codes_of_another_model_are_refused(models):
     new = refold.datasets.noisy_sines(5, seed=2, max_steps=30)
-    pq.write_table(codes_to_arrow(own.transform(new), IDS, model=own), tmp_path / "codes.parquet")
-    stored = pq.read_table(tmp_path / "codes.parquet")
-    codes, _ = codes_from_arrow(stored, model=own)
-    assert len(own.decode(codes)) == 5
-    both = f"hash {own.model_.hash[:12]}, and this model has {other.model_.hash[:12]}"
-    with pytest.raises(DataError, match=both):
-        codes_from_arrow(stored, model=other)
-    with pytest.warns(UserWarning, match="does not tell the model of its codes"):
-        codes_from_arrow(pl.from_arrow(stored), model=other)
     own, other = (copy.copy(model).set_output(transform="pandas") for model in models)
     frame = own.transform(new)
     assert len(own.decode(frame[:3])) == 3
@@ -79,12 +68,7 @@ def test_tables_without_codes_are_refused(table, error, message):
 @pytest.mark.parametrize(
     ("codes", "dtype", "error", "message"),
     [
-        (
-            [1.0, 2.0],
-            "float32",
-            DataError,
-            r"of shape \(n_sequences, width\)\. Got an array of sha",
-        ),
+        ([1.0, 2.0], "float32", DataError, r"of shape \(n_sequences, width\)\. Got an arr"),
         ([[1.0]], "int8", ParameterError, "'float32' or 'float16'. Got 'int8'"),
         ([[1e6]], "float16", DataError, "row 0 has a value that is too large for float"),
     ],

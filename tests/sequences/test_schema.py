@@ -24,9 +24,6 @@ TARGETS = {
 }
 
 
-# Schemas
-
-
 def test_columns_by_type_and_json():
     columns = ("x", "numeric"), ("event", "categorical", ("a", "b", "c")), ("on", "binary")
     mixed = Schema(tuple(Column(*column) for column in columns), missing=(-9999,))
@@ -54,9 +51,6 @@ X = Column("x", "numeric")
 def test_impossible_schemas(make, message):
     with pytest.raises((SchemaError, DataError, ParameterError), match=message):
         make()
-
-
-# Column types
 
 
 @pytest.mark.parametrize("name", COLUMN_TYPES)

@@ -25,9 +25,6 @@ from refold.sequences import (
 NAN = np.nan
 
 
-# Any input
-
-
 ARRAYS = [np.ones((2, 3)), np.ones((1, 3))]
 ragged = np.empty(2, dtype=object)
 ragged[:] = ARRAYS
@@ -68,9 +65,6 @@ def test_impossible_parts():
     one_category = Schema((Column("x", "categorical", ("a",)),))
     with pytest.raises(DataError, match=r"Got 2 at sequence 0, .*index of a category, 0 to 0"):
         Sequences(zeros + 2, [0, 1, 3], schema=one_category)
-
-
-# Indexing
 
 
 def test_indexing_copies_one_or_several():
@@ -183,20 +177,14 @@ def test_unknown_and_missing_categories():
     assert more.to_list() == [["a", "<unknown>", None], ["c"]]
 
 
-# Sets
-
-
-def test_concatenate():
-    both = concatenate([Sequences.from_list([["a", "b"]]), Sequences.from_list([["c"], ["a"]])])
-    assert both.to_list() == [["a", "b"], ["c"], ["a"]]
-    assert both.ids.tolist() == [0, 1, 2]
-    named = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
-    assert concatenate(named).ids.tolist() == ["p", "q"]
-    series, text = Sequences.from_list([[1.0]]), as_sequences([["a"]], names=["x0"])
+def test_concatenated_sets_keep_ids_that_differ_and_need_the_same_columns():
+    sets = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
+    assert concatenate(sets).ids.tolist() == ["p", "q"]
+    assert concatenate([sets[0], sets[0]]).ids.tolist() == [0, 1]
     with pytest.raises(SchemaError, match=r"Set 1 has the columns \('x0', 'x1'\), but set "):
-        concatenate([series, as_sequences([[[1.0, 2.0]]])])
+        concatenate([sets[0], as_sequences([[[1.0, 2.0]]])])
     with pytest.raises(SchemaError, match="numeric values in one set and text categories in ano"):
-        concatenate([series, text])
+        concatenate([sets[0], as_sequences([["a"]], names=["x0"])])
 
 
 def test_fingerprints_depend_only_on_values_and_lengths():

@@ -22,6 +22,7 @@ from refold.sequences import split_at as split
 from small_data import mapped
 
 NOON = dt.datetime(2024, 5, 31, 12)
+DAY, LEAP_DAY = dt.timedelta(1), dt.date(2024, 2, 29)
 TWO_HOURS = dt.timezone(dt.timedelta(hours=2))
 
 
@@ -29,9 +30,6 @@ def of(times, **options):
     """Return a sequence with these times."""
     table = {"id": ["a"] * len(times), "at": times, "x": np.arange(len(times)) / 2}
     return Sequences.from_table(table, "id", "at", **options)
-
-
-# Forms
 
 
 @pytest.mark.parametrize(
@@ -232,22 +230,13 @@ def test_repeated_times_are_counted():
             Sequences.from_table({"id": [1], "x": [1.0]}, "id", **options)
 
 
-# Times that follow
-
-
 @pytest.mark.parametrize(
     ("times", "future"),
     [
         (pa.array([1, 3, 5, 6], pa.int8()), [8, 10]),
         (pa.array([0.5, 1.0]), [1.5, 2.0]),
-        (
-            pa.array([NOON, NOON + dt.timedelta(1)]),
-            [NOON + dt.timedelta(2), NOON + dt.timedelta(3)],
-        ),
-        (
-            pa.array([dt.date(2024, 2, 27), dt.date(2024, 2, 28)]),
-            [dt.date(2024, 2, 29), dt.date(2024, 3, 1)],
-        ),
+        (pa.array([NOON, NOON + DAY]), [NOON + 2 * DAY, NOON + 3 * DAY]),
+        (pa.array([LEAP_DAY - 2 * DAY, LEAP_DAY - DAY]), [LEAP_DAY, LEAP_DAY + DAY]),
         (pa.array([dt.time(22), dt.time(23)]), [dt.time(0), dt.time(1)]),
         (pa.array([NOON]), [None, None]),
     ],

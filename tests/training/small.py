@@ -9,11 +9,13 @@ import pytest
 
 from network.keras.ragged import STEPS
 from refold import Checkpoint, SequenceAutoencoder
+from refold.arguments import Arguments
 from refold.models import Network, Specification
 from refold.network.keras.heads import length_model
 from refold.network.keras.layer import seeded
 from refold.sequences import Batches, Column, Schema, Sequences
 from refold.training._shards import Loader, Shard, Source, SplitData, num_observed, to_device
+from refold.training._specify import specify
 from refold.training.loop._checkpoint import load_checkpoint
 from refold.training.loop._training import Settings, Training
 
@@ -75,6 +77,12 @@ def settings(**changes):
         "seed": 0,
     }
     return Settings(**(given | changes))
+
+
+def specified(X, latent_dim, **changes):
+    """Return the specification of the model that a fit would build."""
+    arguments, source = Arguments.of(SequenceAutoencoder(latent_dim, **changes)), Source(X)
+    return specify(source, arguments, np.arange(len(X) - 1))
 
 
 def train(network, parts, batches, settings, *, refit=False):

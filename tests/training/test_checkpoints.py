@@ -58,31 +58,6 @@ def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path):
     assert ended.initial_loss_ == unbroken.initial_loss_
 
 
-def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
-    """The checkpoints are from both phases."""
-    path, kept = tmp_path / "checkpoint", []
-    settings = SHORT | {"rocket_dim": 1, "calibration_fraction": 0.2}
-    write = save_checkpoint
-
-    def keep(*arguments):
-        write(*arguments)
-        kept.append(shutil.copy(path, tmp_path / str(len(kept))))
-
-    with monkeypatch.context() as patch:
-        patch.setattr("refold.training.loop._checkpoint.save_checkpoint", keep)
-        unbroken = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
-    phases = [load_checkpoint(one)[1]["phase"] for one in kept]
-    assert len({load_checkpoint(one)[1]["preparation"] for one in kept} - {0.0}) == 1
-    assert {"validated", "refit"} == set(phases)
-    for one in (kept[2], kept[phases.index("refit")]):
-        resumed = SequenceAutoencoder(**settings).fit(data(), checkpoint=one, resume=True)
-        assert same_weights(resumed, unbroken)
-        assert resumed.history_["loss"] == unbroken.history_["loss"]
-        with pytest.warns(UserWarning, match="that the model was trained on"):
-            found = [ae.detect(data(), 0.5).p_values for ae in (resumed, unbroken)]
-        assert np.array_equal(*found)
-
-
 def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     epochs = []
     monkeypatch.setattr(
@@ -103,9 +78,6 @@ def test_a_finished_training_is_read_from_its_last_checkpoint(tmp_path):
     again = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint, resume=True)
     assert same_weights(again, first)
     assert again.history_["loss"] == first.history_["loss"]
-
-
-# Ctrl-C
 
 
 class Interrupts(keras.callbacks.Callback):
@@ -155,28 +127,16 @@ def test_ctrl_c_keeps_the_best_weights_and_saves_the_end_of_the_last_epoch(
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_resume(tmp_path, whole):
-    path, whole = tmp_path / "checkpoint", whole[0]
-    alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
-    first = whole.history_["phase"].index("refit")
-    ae = SequenceAutoencoder(**SHORT)
-    message = "The refit on all sequences was interrupted. The weights of epoch"
-    with pytest.warns(UserWarning, match=message):
-        ae.fit(data(), callbacks=[Interrupts(epoch=first + 1)], checkpoint=path)
-    assert ae.interrupted_
-    assert same_weights(ae, alone)
-    ae.fit(data(), checkpoint=path, resume=True)
-    assert same_weights(ae, whole)
-    assert not ae.interrupted_
-
-
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(data(), "sines.npz")
-    command = ["fit", "sines.npz", "-o", "model.refold", "--latent-dim", "3", "--units", "8"]
-    command += ["--latent-steps", "0", "--max-epochs", "20", "--patience", "20", "--seed", "0"]
+    settings = ["--latent-dim", "3", "--units", "8", "--latent-steps", "0", "--seed", "0"]
+    settings += ["--max-epochs", "20", "--patience", "20", "--batch-size", "8"]
+
+    def fit(output, *options):
+        return main(["fit", "sines.npz", "-o", output, *settings, *options])
+
     checkpoint = Path("model.refold.checkpoint")
     write, pressed = SavedTraining.write, []
 
@@ -188,18 +148,22 @@ def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(SavedTraining, "write", press_in_the_refit)
-        assert main([*command, "--resume"]) == 130
+        assert fit("model.refold", "--resume") == 130
     messages = capsys.readouterr().err.splitlines()
     assert any("so a new training run starts" in message for message in messages)
     assert messages[-1] == (
         "Interrupted: Stopped by Ctrl-C in the refit. The validated weights were written. "
         "--resume continues from 'model.refold.checkpoint'."
     )
-    assert refold.SequenceAutoencoder.load("model.refold").transform(data()).shape == (60, 3)
-    assert main(command) == 2  # nothing is lost by mistake
+    validated = refold.load("model.refold").encode(data())
+    assert fit("alone.refold", "--no-refit") == 0
+    np.testing.assert_array_equal(validated, refold.load("alone.refold").encode(data()))
+    assert fit("model.refold") == 2  # nothing is lost by mistake
     assert "Continue that run with --resume, or delete the file" in capsys.readouterr().err
-    assert main([*command, "--resume"]) == 0
-    assert refold.SequenceAutoencoder.load("model.refold").history_["phase"][-1] == "refit"
+    assert fit("model.refold", "--resume") == fit("whole.refold") == 0
+    resumed, whole = (refold.load(f"{name}.refold") for name in ("model", "whole"))
+    assert resumed.history.epochs["phase"][-1] == "refit"
+    np.testing.assert_array_equal(resumed.encode(data()), whole.encode(data()))
     assert not checkpoint.exists()
 
 
@@ -215,9 +179,6 @@ def test_a_second_ctrl_c_interrupts_at_once_and_an_ignored_one_stays_ignored():
         signal.raise_signal(signal.SIGINT)
     assert not interrupt.asked
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-
-
-# Checkpoints that cannot be resumed
 
 
 def test_a_checkpoint_of_another_training_is_refused_with_the_difference(tmp_path, whole):

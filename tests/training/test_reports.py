@@ -91,16 +91,14 @@ def test_reasons_are_given_if_pca_is_as_good(capsys):
 
 
 WORDS = Sequences.from_list(["ab", "ba"] * 10)
+NO_TIME = {"max_epochs": 9, "time_budget": 0.01}
 
 
 @pytest.mark.parametrize(
     ("limits", "advice"),
     [
         ({}, "the error still fell after 1 epoch, so try max_epochs=4"),
-        (
-            {"max_epochs": 9, "time_budget": 0.01},
-            "the time was up after 1 of 9 epochs, so try time_budget=1",
-        ),
+        (NO_TIME, "the time was up after 1 of 9 epochs, so try time_budget=1"),
     ],
 )
 def test_a_training_that_ended_too_early_says_what_to_raise(limits, advice, capsys):

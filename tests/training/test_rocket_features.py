@@ -1,26 +1,16 @@
 """Latent dimensions that hold ROCKET features."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
-from refold.arguments import Arguments
 from refold.errors import ParameterError
 from refold.sequences import as_sequences
 from refold.training._choose_latent_dim import rocket_dim_within
-from refold.training._shards import Source
-from refold.training._specify import specify
+from small_data import TINY
+from training.small import specified
 
-TINY = {
-    "latent_dim": 6,
-    "units": 8,
-    "max_epochs": 2,
-    "validation_fraction": 0,
-    "latent_steps": 0,
-    "random_state": 0,
-}
+TINY = TINY | {"latent_dim": 6, "max_epochs": 2, "validation_fraction": 0}
 
 
 def waves(n=80, seed=0):
@@ -50,17 +40,10 @@ def test_features_are_standardized_and_nothing_changes_them(fitted):
     np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
 
 
-def by_rule(X, latent_dim, found=None, **changes):
-    """Return the largest number of features; ``found`` is a size chosen by a share."""
-    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **changes))
-    if found is not None:
-        rocket_dim = rocket_dim_within(arguments.rocket_dim, found)
-        arguments = replace(arguments, latent_dim=found, rocket_dim=rocket_dim)
-    source = Source(as_sequences(X))
-    return specify(source, arguments, np.arange(len(source.sequences) - 1)).rocket_dim
-
-
 def test_the_default_is_at_most_eight_from_32_dimensions():
+    def by_rule(X, latent_dim, **changes):
+        return specified(as_sequences(X), latent_dim, **changes).rocket_dim
+
     given = waves(12)[0]
     assert [by_rule(given, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
     # A code with room for every value has features only in the remaining dimensions.
@@ -69,8 +52,7 @@ def test_the_default_is_at_most_eight_from_32_dimensions():
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
     # a size that a share chose has requested features only
-    assert by_rule(given, 0.5, found=40) == 0
-    assert by_rule(given, 0.5, found=3, rocket_dim=8) == 2
+    assert (rocket_dim_within("auto", 40), rocket_dim_within(8, 3)) == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,6 @@ def test_a_batch_is_that_of_pad(name):
     assert np.isnan(batch.x[5]).all()
 
 
-# Corruption
-
-
 @pytest.mark.parametrize("value", [-0.1, None, "steps:1", "0.3,0.4"])
 def test_bad_arguments_give_one_line(value):
     with pytest.raises(ParameterError, match=r"^denoise must be the standard deviation.*Got .*\.$"):

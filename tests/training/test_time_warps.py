@@ -11,7 +11,6 @@ from small_data import TINY
 
 RNG = np.random.default_rng(0)
 BUMPS = np.exp(-((np.arange(60) - RNG.uniform(20, 40, (60, 1))) ** 2) / 20)
-RAGGED = as_sequences([np.arange(20.0), np.arange(5.0), np.zeros(0), np.arange(12.0)])
 
 
 def test_a_warp_keeps_the_ends_and_the_steps_after_them():

@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
-from refold.arguments import Arguments, Corruption
-from refold.evaluation import PCABaseline, accuracy, nmse
-from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences
-from refold.training._shards import Source
-from refold.training._specify import specify
+from refold.arguments import Corruption
+from refold.evaluation import PCABaseline, accuracy, exact, nmse
+from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, split_at
 from refold.training.initialization._token_columns import (
     mixed_initialization,
-    one_hot,
     token_initialization,
 )
 from small_data import TINY, untrained
+from training.small import specified
 
 # One latent dimension for each of 40 steps.
 NUM_STEPS = 40
@@ -43,34 +41,28 @@ def test_held_out_accuracy_is_that_of_principal_components():
     assert accuracy(held, reconstructed(given, held, latent_dim=8)) > theirs - 0.02
 
 
-def by_rule(X, latent_dim, **options):
-    """Return the decoder of the specification that a fit would build, and its linear path."""
-    arguments = Arguments.of(SequenceAutoencoder(latent_dim, **options))
-    specification = specify(Source(as_sequences(X)), arguments, np.arange(len(X)))
-    return specification.decoder, specification.linear_path
-
-
 def test_long_categorical_sequences_are_decoded_in_parallel():
+    def decoder(X, latent_dim=3, **options):
+        specification = specified(as_sequences(X), latent_dim, **options)
+        return specification.decoder, specification.linear_path
+
     stepwise = ("autoregressive", False)
-    assert by_rule(texts(40), 3) == ("parallel", True)
-    assert by_rule(texts(40, num_steps=32), 3) == stepwise
-    assert by_rule(texts(40), 3, decoder="autoregressive") == stepwise
+    assert decoder(texts(40)) == ("parallel", True)
+    assert decoder(texts(40, num_steps=32)) == stepwise
+    assert decoder(texts(40), decoder="autoregressive") == stepwise
     # a linear path of so many categories would need too much memory
     words = np.random.default_rng(0).integers(0, 2000, (12, 40))
-    assert by_rule([[f"w{i}" for i in row] for row in words], 300) == stepwise
-
-
-# Codes that store tokens
+    assert decoder([[f"w{i}" for i in row] for row in words], 300) == stepwise
 
 
 def lines(n, seed=0):
-    """Draw random letters, some of them rare, in unequal lengths."""
+    """Draw 30 to 40 random letters, some of them rare."""
     rng = np.random.default_rng(seed)
     chances = 1.0 / np.arange(1, 27)
     letters = rng.choice(
         list("etaoinshrdlucmfwypvbgkjqxz"), (n, NUM_STEPS), p=chances / chances.sum()
     )
-    return ["".join(row[: rng.integers(1, NUM_STEPS + 1)]) for row in letters]
+    return ["".join(row[: rng.integers(30, NUM_STEPS + 1)]) for row in letters]
 
 
 def split(n=120):
@@ -78,25 +70,16 @@ def split(n=120):
     return given, as_sequences(lines(60, seed=1), schema=given.schema)
 
 
-def right(init, held, change=lambda codes: codes):
-    """Return whether tokens are decoded right (n, num_steps), with NaN after the end."""
-    tokens = one_hot(held, NUM_STEPS)
-    values = tokens.values.toarray().reshape(len(held), NUM_STEPS, -1)
-    codes = change(np.einsum("ntw,twd->nd", values, init.encoder) + init.encoder_bias)
-    decoded = np.einsum("nd,dtw->ntw", codes, init.decoder) + init.decoder_bias
-    same = decoded.argmax(axis=2) == values.argmax(axis=2)
-    return np.where(tokens.known[..., 0], same, np.nan)
-
-
 def test_a_dimension_for_each_token_recovers_held_out_sequences():
     given, held = split()
-    init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0)
-    assert init.share < 1e-3
-    assert np.nanmin(right(init, held, lambda codes: codes.astype(np.float16))) == 1
+    ae = untrained(given, latent_dim=NUM_STEPS, length_dim=0)
+    codes = ae.transform(held).astype(np.float16)
+    assert exact(held, ae.inverse_transform(codes, held.lengths)) == 1
     # a smaller code stores the first tokens
-    found = right(token_initialization(given, 10, NUM_STEPS, seed=0), held)
-    assert np.nanmin(found[:, :10]) == 1
-    assert np.nanmean(found[:, 10:]) < 0.5
+    back = reconstructed(given, held, latent_dim=10)
+    beginnings = [split_at(one, np.minimum(held.lengths, 10))[0] for one in (held, back)]
+    assert exact(*beginnings) == 1
+    assert accuracy(held, back) < 0.75
 
 
 @pytest.mark.parametrize(("corruption", "may_store"), [("steps:0.5", True), (0.0, False)])

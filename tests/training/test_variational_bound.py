@@ -13,6 +13,7 @@ from training.small import resumed, same_weights
 pytestmark = pytest.mark.filterwarnings("ignore:1 of 370 sequences is longer")  # of JapaneseVowels
 
 SHORT = SETTINGS | {"max_epochs": 3, "variational": True, "denoise": "0.3,steps:0.2"}
+SHORT |= {"calibration_fraction": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +52,9 @@ def test_resumed_training_gives_the_same_bits(tmp_path):
     """Noise, dropped steps, samples and warm-up depend only on the step."""
     whole, other = resumed(SHORT, data(), tmp_path, epoch=2)
     assert same_weights(whole, other)
+    np.testing.assert_equal(other.model_.calibration, whole.model_.calibration)
     for name in ("loss", "val_loss"):
         assert other.history_[name] == whole.history_[name]
-
-
-# Errors and warnings
 
 
 def test_other_architectures_are_refused():
@@ -72,9 +71,6 @@ def test_posterior_collapse_gives_a_warning():
         ae.fit(same)
     assert ae.active_dimensions_ == 0
     assert any("Only 0 of 3 latent dimensions are active" in str(one.message) for one in caught)
-
-
-# Parts of the loss
 
 
 def test_kl_divergence_of_two_normal_distributions():

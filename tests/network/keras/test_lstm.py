@@ -45,9 +45,6 @@ def same(ours, theirs, rtol=1e-5):
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 1e-3))
 
 
-# Results
-
-
 @needs_kernel
 @pytest.mark.parametrize("mask", [None, HOLES], ids=["full", "holes"])
 @pytest.mark.parametrize(
@@ -104,9 +101,6 @@ def test_stateful_layers_continue_where_they_stopped():
         same(ours(part, mask=PADDED), theirs(part, mask=PADDED))
 
 
-# In models
-
-
 def model_on(cls, **engine):
     keras.utils.set_random_seed(0)
     x = keras.Input((None, F))
@@ -134,9 +128,6 @@ def test_training_is_that_of_keras_and_weights_can_be_exchanged(tmp_path):
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     ours.load_weights(tmp_path / "theirs.weights.h5")
     same(ours.get_weights(), theirs.get_weights())
-
-
-# The engine
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-"""Packed rows: bits that do not depend on batches, weights of Keras, and latent optimization."""
+"""Packed rows: bits that do not depend on batches, losses of Keras, and latent optimization."""
 
-import functools
 import itertools
 from dataclasses import replace
 
@@ -8,38 +7,29 @@ import numpy as np
 import pytest
 
 import refold
-from refold.errors import ParameterError
+from network.kinds import KINDS, fitted
 from refold.evaluation import nmse
-from refold.kernels import packed, random_convolutions
-from refold.models import build, decode_autoregressively
-from refold.network.keras.build import inference_with, keras_models
+from refold.kernels import packed
+from refold.models import decode_autoregressively
+from refold.network.keras.build import keras_models
 from refold.network.keras.heads import column_errors, length_loss
-from refold.network.keras.layer import seeded
 from refold.network.keras.network import predict
 from refold.network.packed.heads import Draw
 from refold.network.packed.losses import LatentObjective
 from refold.network.packed.network import PackedNetwork
 from refold.network.packed.rows import blocks, input_and_target
-from refold.network.specification import Specification, weights_of
-from refold.sequences import Column, Schema, Sequences, as_sequences, pad
+from refold.network.specification import Specification
+from refold.sequences import as_sequences, pad
 from refold.training._shards import Source
 from refold.training._specify import pick_latent_steps
 
-MIXED = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
-CASES = {
-    "deep": {"depth": 2, "observed_flags": True},
-    "deepest": {"depth": 5, "forecast_steps": 3, "linear_path": False},
-    "patches": {"patch": 3, "rocket_dim": 2, "forecast_steps": 4, "recent_steps": 3},
-    "autoregressive": {"decoder": "autoregressive", "variational": True},
-    "deep autoregressive": {"decoder": "autoregressive", "depth": 2, "observed_flags": True},
-    "tokens": {"column_types": ["categorical"], "num_categories": [5]}
-    | {"decoder": "autoregressive"},
-    "counts": {"column_types": ["numeric", "count"], "num_categories": [0, 0]}
-    | {"forecast_steps": 3, "recent_steps": 2},
-    "length": {"length_dim": 1, "rocket_dim": 2, "observed_flags": True, "by_length": True},
-}
-# Cases that together use every part.
-FEW = ("patches", "deep autoregressive", "counts")
+
+def of_kind(kind, count=10):
+    """Return a network with random weights, and sequences, which repeat after ten."""
+    data, options = KINDS[kind]
+    model = fitted(data, **options)
+    scaled = model.scaler.transform(as_sequences(data).align(model.schema))
+    return model.network, scaled[np.resize(np.arange(len(scaled)), count)]
 
 
 def objective_of(ours, data):
@@ -53,65 +43,9 @@ def objective_of(ours, data):
     return objective, codes
 
 
-@functools.cache
-def network(case):
-    """Make a network with random weights."""
-    sizes = {"latent_dim": 9, "max_steps": 12, "units": 8, "depth": 1, "dropout": 0.0}
-    sizes |= {"length_mean": 5.0, "length_deviation": 2.0, "observed_flags": False}
-    specification = Specification("default", **(MIXED | sizes | CASES[case]))
-    rng, weights = np.random.default_rng(1), {}
-    for name, shape, _ in weights_of(specification):
-        weights[name] = (0.3 * rng.normal(size=shape)).astype("float32")
-        if name.endswith(("unit", "scale")):
-            weights[name] = np.abs(weights[name]) + np.float32(0.5)
-    if specification.rocket_dim:
-        width = weights["convolutions/channels"].shape[0]
-        for part, array in random_convolutions(width)._asdict().items():
-            weights[f"convolutions/{part}"] = array
-    return PackedNetwork(specification, weights)
-
-
-def sequences(specification, count=14, seed=0):
-    """Draw sequences of 0 to ``max_steps`` steps with missing values and unknown categories."""
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(0, specification.max_steps + 1, count)
-    lengths[:2] = 0, specification.max_steps
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    columns, values = [], []
-    pairs = zip(specification.column_types, specification.num_categories, strict=True)
-    for i, (kind, n) in enumerate(pairs):
-        if kind == "categorical":
-            values.append(rng.integers(0, n + 1, offsets[-1]))
-        else:
-            draws = {
-                "numeric": rng.normal,
-                "binary": lambda size: rng.random(size).round(),
-                "count": lambda size: rng.poisson(2, size) / 1.5,
-            }
-            values.append(draws[kind](size=offsets[-1]))
-            values[-1][rng.random(offsets[-1]) < 0.1] = np.nan
-        columns.append(Column(f"x{i}", kind, tuple("abcdefgh"[:n])))
-    table = np.stack(values, axis=1).astype("float32")
-    return Sequences(table, offsets, schema=Schema(tuple(columns)))
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_keras_has_the_same_weights(case):
-    specification = network(case).specification
-    with seeded(0):
-        built = build(specification)
-    shapes = {weight.name: weight.shape for weight in weights_of(specification)}
-    assert {v.path: tuple(v.shape) for v in built.weights} == shapes
-    ours = inference_with(built)
-    assert {name: array.shape for name, array in ours.weights.items()} == shapes
-    for variable in built.weights:
-        assert np.array_equal(variable.value, ours.weights[variable.path])
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_bits_do_not_depend_on_other_sequences(case):
-    ours = network(case)
-    data = sequences(ours.specification, 40)
+@pytest.mark.parametrize("kind", KINDS)
+def test_bits_do_not_depend_on_other_sequences(kind):
+    ours, data = of_kind(kind, 40)
     offsets, order = data.offsets, np.random.default_rng(2).permutation(len(data))
     for latent_steps in (0, 5):
         codes = ours.encode(data, latent_steps=latent_steps)
@@ -126,8 +60,7 @@ def test_bits_do_not_depend_on_other_sequences(case):
 
 
 def test_bits_do_not_depend_on_threads_and_blocks(monkeypatch):
-    ours = network("patches")
-    data = sequences(ours.specification, 300)
+    ours, data = of_kind("patches, ROCKET", 300)
     codes = ours.encode(data, latent_steps=2)
     whole = ours.decode(codes, data.offsets)
     monkeypatch.setattr("refold.network.packed.rows._STEPS", 200)
@@ -137,15 +70,14 @@ def test_bits_do_not_depend_on_threads_and_blocks(monkeypatch):
             assert np.array_equal(ours.decode(codes, data.offsets), whole)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_objective_has_its_gradient_and_is_minimized(case):
-    ours = network(case)
-    specification, rng = ours.specification, np.random.default_rng(3)
-    data = sequences(specification, 30)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_objective_has_its_gradient_and_is_minimized(kind):
+    ours, data = of_kind(kind, 30)
+    rng = np.random.default_rng(3)
     objective, codes = objective_of(ours, data)
     at = (codes + 0.1 * rng.normal(size=codes.shape)).astype("float32")
     along = rng.normal(size=codes.shape).astype("float32")
-    along[:, specification.learned_dim :] = 0
+    along[:, ours.specification.learned_dim :] = 0
     _, gradient = objective(at)
     step = np.float32(1e-2)
     above, below = (objective(at + sign * step * along)[0].astype(float) for sign in (1, -1))
@@ -162,8 +94,7 @@ def test_the_objective_has_its_gradient_and_is_minimized(case):
 
 
 def test_changed_keras_weights_are_used_at_once():
-    ours = PackedNetwork(network("counts").specification, network("counts").weights)
-    data = sequences(ours.specification)
+    ours, data = of_kind("numeric")
     before = ours.encode(data)
     keras = keras_models(ours)
     assert np.array_equal(ours.encode(data), before)
@@ -172,17 +103,17 @@ def test_changed_keras_weights_are_used_at_once():
     assert np.allclose(ours.encode(data), before + 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", FEW)
-def test_the_validation_loss_is_that_of_the_keras_models(case):
-    ours = network(case)
-    specification, data = ours.specification, sequences(ours.specification)
+@pytest.mark.parametrize("kind", ["words", "mixed, autoregressive", "counts, scaled by sequence"])
+def test_the_validation_loss_is_that_of_the_keras_models(kind):
+    ours, data = of_kind(kind)
+    specification = ours.specification
     keras = keras_models(PackedNetwork(specification, ours.weights))
-    x, y = pad(data, np.arange(len(data)), 12, flags=specification.observed_flags)
+    x, y = pad(data, np.arange(len(data)), 9, flags=specification.observed_flags)
     codes = predict(keras.models.encoder, x)
     outputs = predict(keras.models.unroll, codes, x)
     if ours.autoregressive:  # numeric columns without teacher forcing
         numeric = np.repeat(ours.head.numeric, ours.head.widths)
-        written = decode_autoregressively(keras.models.decoder, codes, 12)
+        written = decode_autoregressively(keras.models.decoder, codes, 9)
         outputs = np.where(numeric, written, outputs)
     columns = specification.column_types, specification.num_categories
     errors = np.asarray(column_errors(np.nan_to_num(y), outputs, *columns)) * ~np.isnan(y)
@@ -194,44 +125,15 @@ def test_the_validation_loss_is_that_of_the_keras_models(case):
     assert totals.num_sequences == len(data)
 
 
-# Latent optimization
-
-
-@pytest.fixture(scope="module")
-def vowels():
-    data = refold.datasets.japanese_vowels()
-    return data.train[:90], data.test[:60]
-
-
-@pytest.fixture(scope="module")
-def fitted(vowels):
+def test_latent_optimization_lowers_the_error():
+    vowels = refold.datasets.japanese_vowels()
+    train, test = vowels.train[:90], vowels.test[:60]
     options = {"latent_dim": 8, "units": 16, "max_epochs": 3, "random_state": 0}
-    options |= {"validation_fraction": 0, "length_dim": 0}
-    return refold.SequenceAutoencoder(**options).fit(vowels[0])
-
-
-def test_latent_optimization_lowers_the_error(fitted, vowels):
-    errors = [
-        nmse(vowels[1], fitted.set_params(latent_steps=n).reconstruct(vowels[1]), fitted.scaler_)
-        for n in (0, "auto")
-    ]
-    assert errors[1] < errors[0]
-
-
-def test_latent_steps_can_be_set_after_fit(fitted, vowels):
-    test = vowels[1][:8]
-    by_default = fitted.transform(test)
-    own = fitted.model_.network.encode(fitted.scaler_.transform(test))
-    try:
-        assert fitted.latent_steps_ == 10
-        assert np.array_equal(fitted.set_params(latent_steps=0).transform(test), own)
-        assert not np.array_equal(by_default, own)
-        assert fitted.set_params(latent_steps=np.int64(3)).latent_steps_ == 3
-        with pytest.raises(ParameterError, match=r"^latent_steps must be 'auto' or an integer"):
-            fitted.set_params(latent_steps=-1).transform(test)
-    finally:
-        fitted.set_params(latent_steps="auto")
-    assert np.array_equal(fitted.transform(test), by_default)
+    ae = refold.SequenceAutoencoder(**options, validation_fraction=0, length_dim=0).fit(train)
+    before, after = (
+        nmse(test, ae.set_params(latent_steps=n).reconstruct(test), ae.scaler_) for n in (0, "auto")
+    )
+    assert after < before
 
 
 def test_the_default_depends_on_the_number_of_sequences():
