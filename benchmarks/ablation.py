@@ -308,20 +308,12 @@ def _page(records: list[dict[str, Any]]) -> Iterator[str]:
         if ratios:
             means = {key: _geometric(values) for key, values in ratios.items()}
             changed = [ratio for ratio in means.values() if ratio != 1.0]
-            worst = max(means, key=means.__getitem__)
-            best = min(means, key=means.__getitem__)
-            rows.append(
-                (
-                    _geometric(means.values()),
-                    [
-                        title,
-                        f"{_geometric(means.values()):.4f}",
-                        f"{len(changed)} of {len(means)}",
-                        f"{means[worst]:.3f} ({worst[0]}, {worst[1]})",
-                        f"{means[best]:.3f} ({best[0]}, {best[1]})",
-                    ],
-                )
-            )
+            mean = _geometric(means.values())
+            cells = [title, f"{mean:.4f}", f"{len(changed)} of {len(means)}"]
+            for extreme in (max, min):
+                data, size = extreme(means, key=means.__getitem__)
+                cells.append(f"{means[data, size]:.3f} ({data}, {size})")
+            rows.append((mean, cells))
     rows.sort(key=lambda row: -row[0])
     yield (
         "Each row is a default fit without one mechanism. A ratio is its held-out error divided by "

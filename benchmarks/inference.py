@@ -372,17 +372,9 @@ def predict_rate(model: Path, rounds: int) -> float:
 
 def main() -> None:
     """Measure, and write the tables."""
-    parts = {
-        "processes": processes,
-        "latency": latency,
-        "throughput": throughput,
-        "onnx": onnx,
-    }
-    packages = (*PACKAGES, "jaxlib", "torch", "onnxruntime")
-    sizes = Sizes(), QUICK
-    run_parts(
-        "inference", "Inference", parts, sizes, about=__doc__, packages=packages, in_docs=True
-    )
+    parts = {one.__name__: one for one in (processes, latency, throughput, onnx)}
+    facts = {"about": __doc__, "packages": (*PACKAGES, "jaxlib", "torch", "onnxruntime")}
+    run_parts("inference", "Inference", parts, (Sizes(), QUICK), in_docs=True, **facts)
 
 
 if __name__ == "__main__":

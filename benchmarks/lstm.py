@@ -337,15 +337,9 @@ def draw(sweep: dict[Case, Times], rate: float, path: Path) -> None:
 
 def main() -> None:
     """Measure, and write the table and the picture."""
-    run_parts(
-        "lstm",
-        "One LSTM layer",
-        {"layer": layer},
-        (Sizes(), QUICK),
-        about=__doc__,
-        packages=(*PACKAGES, "jaxlib", "tensorflow-cpu", "tensorflow", "torch"),
-        in_docs=True,
-    )
+    packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "tensorflow", "torch")
+    facts = {"about": __doc__, "packages": packages, "in_docs": True}
+    run_parts("lstm", "One LSTM layer", {"layer": layer}, (Sizes(), QUICK), **facts)
 
 
 if __name__ == "__main__":

@@ -90,20 +90,11 @@ def rates(seconds: float, folder: Path) -> str:
         "together. Second, the service and the clients need CPU time "
         "for HTTP and for the format. The table has the CPU time per sequence of all threads."
     )
-    header = [
-        "data",
-        "format",
-        "sequences per request",
-        "sequences per second",
-        "offline",
-        "ratio",
-        "CPU time of the service, µs",
-        "clients, µs",
-        "offline, µs",
-        "median, ms",
-        "p99, ms",
-    ]
-    return section("Rates", text, table(header, rows))
+    header = (
+        "data | format | sequences per request | sequences per second | offline | ratio | "
+        "CPU time of the service, µs | clients, µs | offline, µs | median, ms | p99, ms"
+    )
+    return section("Rates", text, table(header.split(" | "), rows))
 
 
 def _offline(ae: Any, sequences: list[np.ndarray]) -> tuple[float, float]:

@@ -68,14 +68,8 @@ def question(sizes: Sizes, folder: Path) -> str:
             ]
         )
     _draw_losses(curves, folder / PICTURE)
-    header = [
-        "program",
-        "ms per step",
-        "time relative to Refold",
-        f"seconds for {sizes.epochs} epochs",
-        "time relative to Refold",
-        "final losses",
-    ]
+    relative, whole = "time relative to Refold", f"seconds for {sizes.epochs} epochs"
+    header = ["program", "ms per step", relative, whole, relative, "final losses"]
     text = (
         f"The data is {QUESTION_SEQUENCES} one-hot sequences of 10 steps, in batches of "
         f"{QUESTION_BATCH}. Seconds are those of a whole process, including its start. Each run "
@@ -312,11 +306,7 @@ def _mb(size: float) -> str:
 
 def main() -> None:
     """Measure, and write the tables."""
-    parts = {
-        "question": question,
-        "ragged": ragged,
-        "folder": larger_than_memory,
-    }
+    parts = {"question": question, "ragged": ragged, "folder": larger_than_memory}
     packages = (*PACKAGES, "jaxlib", "tensorflow-cpu")
     sizes = Sizes(), QUICK
     run_parts("training", "Training", parts, sizes, about=__doc__, packages=packages, in_docs=True)

@@ -723,7 +723,10 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _n_features_out(self) -> int:
         model = self.autoencoder_.model_
         width = model.features(model.require_reference().codes[:1]).shape[1]
-        return width if model.window is None else 2 * (model.code_size + width)
+        if model.window is None:
+            return width
+        own = width - 2 - model.scaler.num_statistics  # without size, length and statistics
+        return 4 * (model.code_size + width + own)
 
 
 class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):

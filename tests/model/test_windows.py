@@ -75,9 +75,12 @@ def test_a_series_has_one_pooled_vector(ae, two):
     pooled = ae.pooled(two)
     codes = ae.encode(two)
     vectors = np.concatenate([codes, ae.features(codes)], axis=1)
-    assert np.allclose(pooled[0], [*vectors[:9].mean(0), *vectors[:9].std(0)], atol=1e-4)
+    values = np.split(pooled, 4, axis=1)  # each ends with convolutions of the windows
+    assert values[0].shape[1] == vectors.shape[1] + 1024
+    for each, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
+        assert np.allclose(each[0, : vectors.shape[1]], pool(vectors[:9], axis=0), atol=1e-4)
     assert np.array_equal(pooled[1:], ae.pooled(two[[1]]))
-    assert not pooled[1, vectors.shape[1] :].any()
+    assert not values[1][1].any()
     with pytest.raises(ParameterError, match=r"needs a model of windows. Fit one with window=100"):
         untrained([SENSOR[:20]] * 10).pooled(two)
 

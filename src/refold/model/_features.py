@@ -1,13 +1,15 @@
 """Features of the sequences that codes decode to, for classifiers, clustering and search."""
 
+import functools
+
 import numpy as np
 
 from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import DILATIONS, packed, random_convolutions
 from refold.network.packed.encoder import pooled
 from refold.network.packed.network import FittedNetwork
-from refold.network.packed.rows import blocks
-from refold.sequences import check_codes_finite
+from refold.network.packed.rows import blocks, encoded_blocks
+from refold.sequences import Sequences, check_codes_finite
 
 # Kernels for each of four dilations; they are shared evenly if there are more dilations.
 _KERNELS = 128
@@ -34,13 +36,11 @@ class DecodedFeatures:
         wanted = (network.specification.max_steps - 1) / (len(self._convolutions.taps) - 1)
         number = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, wanted))))
         self._dilations = tuple(2**i for i in range(number))
-        some = evenly_spaced(len(codes), _MOST)
-        raw = self._raw(codes[some]).astype(float)
-        self._center, unit = raw.mean(axis=0), raw.std(axis=0)
-        least = np.full(len(unit), _LEAST_POOLED)
-        least[:2] = _LEAST, _LEAST_LENGTH * self._center[1]
-        # a feature that only varies by noise in training would dominate distances between new codes
-        self._factor = np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > least)
+        self._codes = codes[evenly_spaced(len(codes), _MOST)]
+        raw = self._raw(self._codes)
+        least = np.full(raw.shape[1], _LEAST_POOLED)
+        least[:2] = _LEAST, _LEAST_LENGTH * raw[:, 1].mean(dtype=float)
+        self._center, self._factor = _standardization(raw, least)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of codes (n_sequences, width of the code)."""
@@ -48,6 +48,26 @@ class DecodedFeatures:
             features = ((self._raw(codes) - self._center) * self._factor).astype(np.float32)
         check_codes_finite(np.isfinite(features), np.arange(len(codes)))
         return features
+
+    def of_inputs(self, scaled: Sequences) -> np.ndarray:
+        """Convolve scaled sequences themselves, at their own size, (n_sequences, kernels * 2)."""
+        # These also see what a code loses, and how large each value is.
+        center, factor = self._standardization_of_inputs
+        features = np.empty((len(scaled), len(center)), np.float32)
+        for block, values in encoded_blocks(self._network.specification, scaled):
+            columns = np.ascontiguousarray(values[:, : self._network.head.num_outputs], np.float32)
+            features[block.indices] = self._convolve(columns, block.offsets)
+        return ((features - center) * factor).astype(np.float32)
+
+    @functools.cached_property
+    def _standardization_of_inputs(self) -> tuple[np.ndarray, np.ndarray]:
+        inner = np.ascontiguousarray(self._codes[:, : self._network.specification.latent_dim])
+        offsets = offsets_from_lengths(self._network.predict_lengths(inner))
+        raw = self._convolve(self._network.decode(inner, offsets), offsets)
+        return _standardization(raw, np.full(raw.shape[1], _LEAST_POOLED))
+
+    def _convolve(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        return pooled(values, offsets, self._convolutions, dilations=self._dilations)
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
         """Return the features before standardization; statistics of the scale come last."""
@@ -63,7 +83,13 @@ class DecodedFeatures:
             outputs /= np.repeat(size, lengths)[:, None]
             features[block.indices, 0] = np.log(size)
             features[block.indices, 1] = lengths
-            features[block.indices, 2:] = pooled(
-                outputs, block.offsets, self._convolutions, dilations=self._dilations
-            )
+            features[block.indices, 2:] = self._convolve(outputs, block.offsets)
         return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
+
+
+def _standardization(raw: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each feature, and its factor, 0 if it hardly varies."""
+    raw = raw.astype(float)
+    unit = raw.std(axis=0)
+    # a feature that only varies by noise in training would dominate distances between new codes
+    return raw.mean(axis=0), np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > least)

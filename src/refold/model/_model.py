@@ -260,7 +260,7 @@ class Model:
         return ((self.codes_of(block, verbose), block.ids) for block in self.blocks(source))
 
     def pooled(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
-        """Describe each series by one vector: mean and standard deviation over its windows.
+        """Describe each series by one vector, from what its windows have in common and differ in.
 
         It suits classification, clustering and comparison of long signals, whose patterns may
         occur anywhere.
@@ -268,8 +268,9 @@ class Model:
         Returns
         -------
         array of float32 of shape (n_series, n_values)
-            The means of each dimension of the codes and of each of their `features`, and then the
-            standard deviations.
+            Means over the windows, standard deviations, minima and maxima, in this order, of each
+            dimension of the codes, of each of their `features`, and of the same 1024 convolutions
+            of the windows themselves.
         """
         if self.window is None:
             raise ParameterError(
@@ -277,14 +278,19 @@ class Model:
                 f"{argument(window=100)}, or use features(encode(X))."
             )
         windows = self.windows(X)
-        codes = self.encode(windows.sequences, verbose=verbose)
-        vectors = np.concatenate([codes, self.features(codes)], axis=1).astype(float)
+        parts = []
+        for block in self.blocks(self.open(windows.sequences)):
+            codes = self.codes_of(block, verbose)
+            own = self._decoded_features.of_inputs(self.scaler.transform(block))
+            parts.append(np.concatenate([codes, self.features(codes), own], axis=1))
+        vectors = np.concatenate(parts).astype(float)
         firsts = np.flatnonzero(np.diff(windows.series, prepend=-1))
-        counts = np.diff(firsts, append=len(codes))[:, None]
+        counts = np.diff(firsts, append=len(vectors))[:, None]
         means = np.add.reduceat(vectors, firsts) / counts
         squares = (vectors - np.repeat(means, counts[:, 0], axis=0)) ** 2
         deviations = np.sqrt(np.add.reduceat(squares, firsts) / counts)
-        return np.concatenate([means, deviations], axis=1).astype(np.float32)
+        extremes = [extreme.reduceat(vectors, firsts) for extreme in (np.minimum, np.maximum)]
+        return np.concatenate([means, deviations, *extremes], axis=1).astype(np.float32)
 
     def decode(
         self,
