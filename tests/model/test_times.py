@@ -3,6 +3,7 @@
 import datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -26,6 +27,16 @@ def test_forecasts_continue_the_times(data):
     ahead = untrained(data, forecast_steps=2).forecast(data).to_table()
     last = data.times[int(data.offsets[1]) - 1].as_py()
     assert ahead["at"].to_pylist()[:2] == [last + HOUR, last + 2 * HOUR]
+
+
+def test_a_path_is_read_with_the_columns_of_the_model(data, tmp_path):
+    model = untrained(data).model_
+    path = tmp_path / "a.csv"
+    write(data, path, time="at")
+    assert np.allclose(model.encode(path), model.encode(data), atol=1e-5)
+    table = model.reconstruct(path, as_table=True)
+    assert table.column_names[:2] == ["id", "at"]
+    assert table["at"][0].as_py() == BEGIN
 
 
 def test_commands_write_the_times(data, tmp_path, monkeypatch):

@@ -218,8 +218,8 @@ def test_repeated_times_are_counted():
         Sequences.from_table(REPEATED, "id", "time")
     assert str(caught.value) == (
         "2 rows repeat a time of the same id, in 2 sequences. First, id 'a' has the time '1' in "
-        "row 0 and in row 1. Keep one row for each time with duplicates=, which is 'first', "
-        "'last' or 'mean'."
+        "row 0 and in row 1. Keep one row for each time with duplicates= of Sequences.from_table "
+        "or read, which is 'first', 'last' or 'mean'."
     )
     with pytest.raises(DataError, match=r"^1 row repeats a time of the same id, in 1 sequence\."):
         of([1, 1])

@@ -182,65 +182,16 @@ class Reading:
         if model is None:
             sequences = refold.sequences.read(**file, **self.arguments, as_series=as_series)
         else:
-            as_series = as_series or model.window is not None
-            sequences = self._read_for(model.schema, file, labels, as_series=as_series)
+            sequences = refold.sequences.read_for(
+                model.schema,
+                **file,
+                **self.arguments,
+                labels=labels,
+                as_series=as_series or model.window is not None,
+            )
         if sequences.is_mapped:
             return_freed_memory()
         return sequences
-
-    def _read_for(
-        self,
-        schema: "refold.sequences.Schema",
-        file: dict[str, Any],
-        labels: Sequence[str],
-        *,
-        as_series: bool,
-    ) -> Any:
-        """Read a file with the options, and by default with the columns of the training data."""
-        present, path = _columns_of(file), file["path"]
-        features = list(schema.names)
-        chosen = file | self.arguments | {"as_series": as_series}
-        if schema.time_gaps and (self.time_gaps or (present and features[-1] not in present)):
-            chosen["time_gaps"] = True
-            features.pop()  # computed, and not in the file
-        if schema.layout == "words" and (file["format"] or format_of(path.name)) == "txt":
-            chosen.setdefault("unit", "words")
-        # by default, ids and times have their names in the training data, if the file has them
-        keys: dict[str, Any] = {"id": schema.id_name}
-        is_wide = chosen.get("layout", _layout_of(schema, present)) == "wide"
-        if is_wide:
-            has_steps = set(schema.step_columns) <= set(present)
-            keys |= {"layout": "wide", "columns": [*schema.step_columns] * has_steps or None}
-        else:
-            time_format = None if "time" in chosen else schema.time_format
-            keys |= {"time": schema.time_name, "time_format": time_format}
-            keys |= {"duplicates": schema.duplicates}
-        keys = {key: name for key, name in keys.items() if name is not None and key not in chosen}
-
-        is_default = refold.sequences.has_default_names(schema)
-        if (
-            not is_wide
-            and present
-            and (not is_default or (labels and set(features) <= set(present)))
-        ):
-            chosen.setdefault("columns", features)
-        elif labels and present and "columns" not in keys:
-            own = {key: name for key, name in keys.items() if name in present}
-            not_features = {*labels, *((chosen | own).get(key, key) for key in ("id", "time"))}
-            others = [name for name in present if name not in not_features]
-            if is_wide:
-                others = refold.sequences.step_columns(others)
-            chosen.setdefault("columns", others)
-
-        try:
-            return refold.sequences.read(**chosen, **keys)
-        except (SchemaError, ParameterError):  # this file has no such columns
-            groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
-            for group in groups:
-                if [keys.pop(key) for key in group if key in keys]:
-                    with contextlib.suppress(SchemaError, ParameterError):
-                        return refold.sequences.read(**chosen, **keys)
-            raise
 
     def _labels(self, file: dict[str, Any], label: str, source: Any) -> Any:
         """Read labels, matched by ``--id`` or by the id column of the sequences."""
@@ -261,23 +212,6 @@ class TrainingData(Reading):
     """
 
     missing: options.Floats = None
-
-
-def _layout_of(schema: "refold.sequences.Schema", present: Sequence[str]) -> str | None:
-    """Return the layout of the training data, if a file with these columns may have it."""
-    # a long table has no other columns, and neither has a table of lists
-    long_names = {"id", "time", schema.id_name, schema.time_name, *schema.names}
-    return "wide" if schema.is_wide and set(present) - long_names else None
-
-
-def _columns_of(file: dict[str, Any]) -> list[str]:
-    """Return the column names of a file; an empty list if it has none or cannot be read."""
-    import pyarrow as pa
-
-    try:
-        return refold.sequences.column_names(**file)
-    except (RefoldError, OSError, ValueError, pa.ArrowException):
-        return []  # reading the file raises the error
 
 
 # Where a command computes

@@ -1,5 +1,6 @@
 """`read`, `write` and `read_batches` for all formats, the column names of a file, and labels."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,14 @@ import pyarrow as pa
 from refold._support.output import write_all
 from refold._support.paths import atomic_writer, local_path
 from refold._support.rules import check, one_of, whole
-from refold.errors import DataError, FileFormatError, ParameterError, SchemaError, argument
+from refold.errors import (
+    DataError,
+    FileFormatError,
+    ParameterError,
+    RefoldError,
+    SchemaError,
+    argument,
+)
 from refold.files.csv import CSV, TSV
 from refold.files.formats import COMPRESSIONS, Format, compressed_for, read_content
 from refold.files.json import JSON, JSONL
@@ -26,10 +34,12 @@ from refold.files.tables import (
     labels_of_table,
     naming,
     needs_memory,
+    step_columns,
 )
 from refold.files.text import TEXT
 from refold.files.ts import TS
 from refold.sequences._parts import ColumnTypes, Rows, check_ids, is_missing
+from refold.sequences._schema import Schema, has_default_names
 from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._sets import as_sequences
 from refold.sequences._tables import DUPLICATES, is_table
@@ -193,6 +203,87 @@ def read(
     wide_columns = options.get("columns", ()) if layout == "wide" else None
     reading = id, time, time_format, wide_columns, values["duplicates"]
     return sequences.with_schema(sequences.schema.read_with(*reading))
+
+
+def read_for(
+    schema: Schema,
+    path: str | os.PathLike[str],
+    *,
+    labels: Sequence[str] = (),
+    as_series: bool = False,
+    format: str | None = None,  # noqa: A002
+    **options: Any,
+) -> Sequences:
+    r"""Read a file for a model: as its training data were read, if the file has such columns.
+
+    Parameters
+    ----------
+    schema : Schema
+        That of the model. It knows the names of the columns, of the ids and of the times, whether
+        the table was wide, the form of the times, and what became of repeated times.
+    labels : list of str, optional
+        Columns that are not features.
+    path, as_series, format, **options
+        As in `read`. Options that you give come before those of the training data.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/new.csv"
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("pump,flow,comment\na,0.5,good\na,0.7,\n")
+    >>> schema = Sequences.from_table({"pump": [1, 1], "flow": [0.1, 0.2]}, id="pump").schema
+    >>> read_for(schema, path)["a"].tolist()
+    [[0.5], [0.7]]
+    """
+    present, features = _columns_if_readable(path, format), list(schema.names)
+    chosen = options | {"as_series": as_series, "format": format}
+    if schema.time_gaps and (chosen.get("time_gaps") or (present and features[-1] not in present)):
+        chosen["time_gaps"] = True
+        features.pop()  # computed, and not in the file
+    is_text = not Path(path).is_dir() and format_of(path, format) is FORMATS["txt"]
+    if schema.layout == "words" and is_text:
+        chosen.setdefault("unit", "words")
+    remembered: dict[str, Any] = {"id": schema.id_name}
+    # a long table of the training data has no other columns, and neither has a table of lists
+    long_names = {"id", "time", schema.id_name, schema.time_name, *features, *schema.names}
+    may_be_wide = schema.is_wide and set(present) - long_names
+    is_wide = chosen.get("layout", "wide" if may_be_wide else None) == "wide"
+    if is_wide:
+        has_steps = set(schema.step_columns) <= set(present)
+        remembered |= {"layout": "wide", "columns": [*schema.step_columns] * has_steps or None}
+    else:
+        time_format = None if "time" in chosen else schema.time_format
+        remembered |= {"time": schema.time_name, "time_format": time_format}
+        remembered |= {"duplicates": schema.duplicates}
+    remembered = {k: v for k, v in remembered.items() if v is not None and k not in chosen}
+
+    is_named = not has_default_names(schema)
+    if not is_wide and present and (is_named or (labels and set(features) <= set(present))):
+        chosen.setdefault("columns", features)
+    elif labels and present and "columns" not in remembered:
+        keys = chosen | {key: name for key, name in remembered.items() if name in present}
+        not_features = {*labels, *(keys.get(key, key) for key in ("id", "time"))}
+        others = [name for name in present if name not in not_features]
+        chosen.setdefault("columns", step_columns(others) if is_wide else others)
+
+    try:
+        return read(path, **chosen, **remembered)
+    except (SchemaError, ParameterError):  # this file has no such columns
+        groups = ("time_format",), ("time", "duplicates"), ("id",), ("layout", "columns")
+        for group in groups:
+            if [remembered.pop(key) for key in group if key in remembered]:
+                with contextlib.suppress(SchemaError, ParameterError):
+                    return read(path, **chosen, **remembered)
+        raise
+
+
+def _columns_if_readable(path: str | os.PathLike[str], format: str | None) -> list[str]:  # noqa: A002
+    """Return the column names of a file; an empty list if it has none or cannot be read."""
+    try:
+        return column_names(path, format)
+    except (RefoldError, OSError, ValueError, pa.ArrowException):
+        return []  # reading the file raises the error
 
 
 def _read_parquet(path: Any, options: TableOptions, memory_bytes: int) -> Sequences:

@@ -27,6 +27,7 @@ from refold.sequences import (
     mapped_blocks,
     read,
     read_batches,
+    read_for,
     series_from_table,
     whole_windows,
     window_places,
@@ -64,7 +65,7 @@ def open_source(
     if is_batches(X):
         return read_batches(X)
     if isinstance(X, str | os.PathLike):
-        return read(X, as_series=as_series)
+        return read_for(schema, X, as_series=as_series) if schema else read(X, as_series=as_series)
     return as_sequences(_as_series(X, schema) if as_series else X, schema=schema)
 
 

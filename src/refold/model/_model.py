@@ -346,6 +346,8 @@ class Model:
             Sequences in the layout and units of the training data, as `decode` returns them.
         """
         check("clip", clip, CLIP)
+        if isinstance(X, str | os.PathLike):  # a file may have times
+            X = open_source(X, self.schema, as_series=self.window is not None)
         windows = self.windows(X)
         source = self.open(windows.sequences)
         if codes is None:

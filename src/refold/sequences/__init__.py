@@ -13,6 +13,7 @@ from refold.files.read_write import format_named as format_named
 from refold.files.read_write import is_batches as is_batches
 from refold.files.read_write import read as read
 from refold.files.read_write import read_batches as read_batches
+from refold.files.read_write import read_for as read_for
 from refold.files.read_write import read_labels as read_labels
 from refold.files.read_write import write as write
 from refold.files.tables import TableOptions as TableOptions

@@ -14,7 +14,7 @@ from pyarrow.compute import MatchSubstringOptions, call_function
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import warn
 from refold._support.rules import check, check_one_each, check_some, one_of
-from refold.errors import DataError, SchemaError, argument
+from refold.errors import DataError, SchemaError, argument, spelled
 from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import (
     PLAIN_ROWS,
@@ -503,11 +503,12 @@ def _steps_by_time(
         num_ids = len(np.unique(codes[order[repeated]]))
         rows_repeat = "1 row repeats" if len(repeated) == 1 else f"{len(repeated)} rows repeat"
         in_ids = "1 sequence" if num_ids == 1 else f"{num_ids} sequences"
+        fix = spelled("duplicates= of Sequences.from_table or read", "--duplicates")
         raise DataError(
             f"{rows_repeat} a time of the same id, in {in_ids}. First, id {by_id.id_of(first)!r} "
             f"has the time {str(time_column[first])!r} in {by_id.name(first)} and in "
-            f"{by_id.name(second)}. Keep one row for each time with {argument('duplicates=')}, "
-            "which is 'first', 'last' or 'mean'."
+            f"{by_id.name(second)}. Keep one row for each time with {fix}, which is 'first', "
+            "'last' or 'mean'."
         )
     is_step = np.ones(len(order), bool)
     is_step[repeated + (duplicates != "last")] = False
