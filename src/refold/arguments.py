@@ -279,7 +279,7 @@ class Arguments:
             int,
             "N",
             "Epochs without a better validation loss before training stops.",
-            default="an eighth of the epochs, at least 50",
+            default="a quarter of the epochs, at least 50",
         ),
     ] = None
     refit: Annotated[

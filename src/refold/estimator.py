@@ -128,8 +128,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         the bounds of ``forecast``. The choice does not depend on ``random_state``. Not for data
         from files.
     patience : int, optional
-        Epochs without a better validation loss before training stops. The default is an eighth of
-        the epochs, and a quarter with ``variational=True``, but at least 50.
+        Epochs without a better validation loss before training stops. The default is a quarter
+        of the epochs, and at least 50.
     refit : {"auto", True, False}, default="auto"
         Train again from the same initialization on all sequences, for as many steps as the best
         epoch took. "auto" does so if there are fewer than 2000 sequences, but not if ``warm_start``

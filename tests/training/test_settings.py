@@ -42,8 +42,7 @@ def test_split_is_a_partition_spread_over_lengths(n):
 def test_sizes_depend_on_the_data():
     assert [pick_batch_size(n) for n in (1, 100, 1999, 2000)] == [1, 32, 32, 64]
     assert [pick_max_epochs(n) for n in (1, 50, 10**5)] == [4000, 80, 30]
-    assert [pick_patience(n, variational=False) for n in (30, 4000)] == [50, 500]
-    assert [pick_patience(n, variational=True) for n in (30, 4000)] == [50, 1000]
+    assert [pick_patience(n) for n in (30, 4000)] == [50, 1000]
     splits = [
         SimpleNamespace(lengths=np.zeros(n), held_out_rows=np.zeros(held), further=None)
         for n, held in ((1999, 200), (2000, 200), (10, 0))

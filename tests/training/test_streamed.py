@@ -1,5 +1,7 @@
 """Data that is mapped from files gives the same results as data in memory."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.cli._code_files import read_codes
 from refold.errors import DataError, ParameterError
-from refold.sequences import Scaler, Sequences, read, write
+from refold.sequences import Scaler, Sequences, read, read_for, write
 from refold.training import Divided, Processes
 from refold.training._shards import Loader, Source
 from small_data import TINY, mapped
@@ -86,9 +88,10 @@ def test_missing_values_in_files_are_found(tmp_path):
 def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--seed", "0", "--latent-steps", "0"]
-    monkeypatch.setattr(
-        "refold.sequences.read", lambda path, **options: read(path, memory_bytes=100, **options)
-    )
+    for name, function in (("read", read), ("read_for", read_for)):
+        monkeypatch.setattr(
+            f"refold.sequences.{name}", functools.partial(function, memory_bytes=100)
+        )
     assert main(["fit", str(folder), "-o", str(model), *settings]) == 0
     assert main(["encode", str(model), str(folder), "-o", str(codes)]) == 0
     assert "60 codes with 3 dimensions" in capsys.readouterr().err

@@ -250,7 +250,7 @@ def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[
     steps_an_epoch = source.num_batches(batches, chosen, split.seed)
     parts = source.epochs_in_a_pass
     max_epochs = arguments.max_epochs or parts * pick_max_epochs(parts * steps_an_epoch)
-    patience = pick_patience(max_epochs, variational=network.specification.variational)
+    patience = pick_patience(max_epochs)
     time_budget = arguments.time_budget
     if time_budget is not None and arguments.forecast_steps:
         time_budget *= 1.0 - SHARE_OF_TIME
@@ -281,11 +281,13 @@ def pick_max_epochs(num_batches: int) -> int:
     return max(_MIN_EPOCHS, math.ceil(_MIN_STEPS / max(1, num_batches)))
 
 
-def pick_patience(max_epochs: int, *, variational: bool) -> int:
-    """Pick the patience: an eighth of the epochs, a quarter for variational models; at least 50."""
-    # the validation loss of a variational model may rise until the KL divergence has its full
-    # weight, after a quarter of the schedule
-    return max(_MIN_PATIENCE, max_epochs // (4 if variational else 8))
+def pick_patience(max_epochs: int) -> int:
+    """Pick the patience: a quarter of the epochs, and at least 50."""
+    # While the learning rate is high, the validation loss varies, and one lucky epoch may be the
+    # best for long. With an eighth, damped oscillations (450 sequences, 6 dimensions) had 5 times
+    # the error in one of two versions of JAX. The loss of a variational model may rise until its
+    # KL divergence has its full weight, after a quarter of the schedule.
+    return max(_MIN_PATIENCE, max_epochs // 4)
 
 
 def pick_refit(split: Split) -> bool:
