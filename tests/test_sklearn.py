@@ -131,3 +131,7 @@ def test_features_are_fitted_with_the_pipeline(fitted, sines):
     assert np.array_equal(frame, fitted.features(fitted.encode(sines)))
     assert list(frame.columns) == list(frozen.get_feature_names_out())
     assert pickle.loads(pickle.dumps(frozen)).transform(sines).equals(frame)  # noqa: S301
+    for ids in ([2, 1, 0], [0, 1, 2], ["a", "b", "c"]):
+        steps = sines[:3].with_ids(ids).to_table().to_pandas()
+        for transformer in (frozen, deepcopy(fitted).set_output(transform="pandas")):
+            assert list(transformer.transform(steps).index) == ids

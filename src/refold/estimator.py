@@ -13,7 +13,7 @@ from refold._support.rules import check_kind, check_whole
 from refold.arguments import Arguments
 from refold.errors import Message, ModelFileError, NotFittedError, ParameterError, argument
 from refold.evaluation import ForecastErrors
-from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream
+from refold.model import Detection, Drift, Forecast, Model, SequencesLike, Stream, open_source
 from refold.sequences import MODEL_KEY, Windows, as_sequences, pad
 
 try:
@@ -395,10 +395,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         there is a row for each window, in the order of ``windows``. scikit-learn expects a row for
         each sample, so in a pipeline with labels of whole series use ``pooled``, which has one.
         """
-        if self._output_container() != "pandas":
+        if not _wants_frame(self):
             return self.model_.encode(X, verbose=self.verbose)
         windows = self.model_.windows(X)
-        return self._frame(self.model_.encode(windows.sequences, verbose=self.verbose), windows, X)
+        codes = self.model_.encode(windows.sequences, verbose=self.verbose)
+        places = None if self.model_.window is None else windows.to_table().to_pandas()
+        frame = _frame(self, codes, windows.sequences.ids, X, places)
+        frame.attrs[MODEL_KEY] = self.model_.hash  # as code tables do
+        return frame
 
     def windows(self, X: SequencesLike) -> Windows:
         """Cut series into the windows of the model; see `Model.windows`."""
@@ -611,27 +615,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _n_features_out(self) -> int:
         return self.model_.code_size
 
-    def _output_container(self) -> str:
-        """Return the container that ``set_output`` or scikit-learn's configuration asks for."""
-        own = getattr(self, "_sklearn_output_config", {}).get("transform")
-        return own or get_config()["transform_output"]
-
-    def _frame(self, codes: np.ndarray, windows: Windows, given: Any) -> Any:
-        """Return codes as a pandas frame that holds the hash of the model, as code tables do."""
-        import pandas as pd
-
-        ids = windows.sequences.ids
-        index = pd.Index(ids)
-        if self.model_.window is not None:
-            index = pd.MultiIndex.from_frame(windows.to_table().to_pandas())
-        elif isinstance(given, pd.DataFrame | pd.Series) and np.array_equal(
-            ids, np.arange(len(ids))
-        ):
-            index = given.index
-        frame = pd.DataFrame(codes, index=index, columns=self.get_feature_names_out())
-        frame.attrs[MODEL_KEY] = self.model_.hash
-        return frame
-
     def _keras_models(self) -> Any:
         network = self.model_.network
         check_training_packages("A Keras model")
@@ -709,12 +692,16 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Encode sequences and describe what the codes decode to; see `Model.features`.
 
         The features, (n_sequences, n_features), are in the container that ``set_output`` asks for.
-        With a ``window`` of the autoencoder, they are the vectors of `Model.pooled`.
+        A pandas frame has ids as `SequenceAutoencoder.transform` does. With a ``window`` of the
+        autoencoder, the features are the vectors of `Model.pooled`, one for each series.
         """
         if not hasattr(self, "autoencoder_"):
             raise _NotFittedError("This SequenceFeatures is not fitted yet. Call fit first.")
         model = self.autoencoder_.model_
-        return model.features(model.encode(X)) if model.window is None else model.pooled(X)
+        is_cut = model.window is not None
+        series = open_source(X, model.schema, as_series=is_cut)
+        features = model.pooled(series) if is_cut else model.features(model.encode(series))
+        return _frame(self, features, series.ids, X) if _wants_frame(self) else features
 
     def __sklearn_tags__(self) -> Any:
         return SequenceAutoencoder().__sklearn_tags__()
@@ -727,6 +714,24 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             return width
         own = width - 2 - model.scaler.num_statistics  # without size, length and statistics
         return 4 * (model.code_size + width + own)
+
+
+def _wants_frame(transformer: Any) -> bool:
+    """Return whether ``set_output`` or scikit-learn's configuration asks for a pandas frame."""
+    own = getattr(transformer, "_sklearn_output_config", {}).get("transform")
+    return (own or get_config()["transform_output"]) == "pandas"
+
+
+def _frame(owner: Any, values: np.ndarray, ids: np.ndarray, X: Any, places: Any = None) -> Any:
+    """Return a pandas frame whose index has the places, or the ids, or else that of the data."""
+    import pandas as pd
+
+    index = pd.Index(ids) if places is None else pd.MultiIndex.from_frame(places)
+    # of a frame with one row for each sequence; a table of steps may have ids from 0, too
+    is_numbered = places is None and np.array_equal(ids, np.arange(len(ids)))
+    if is_numbered and isinstance(X, pd.DataFrame | pd.Series) and len(X) == len(ids):
+        index = X.index
+    return pd.DataFrame(values, index=index, columns=owner.get_feature_names_out())
 
 
 class _NotFittedError(NotFittedError, ScikitLearnNotFittedError):

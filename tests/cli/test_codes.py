@@ -306,6 +306,14 @@ def test_tables_of_detect_and_forecast_have_the_names(patients, with_model):
     assert header(ahead)[:2] == ["patient", "step"]
 
 
+def test_numbers_of_steps_have_no_name_of_times(patients, run):
+    model, new = patients / "m.refold", patients / "new.csv"
+    run("generate", model, "-n", 5, "-o", new, "-q")
+    assert header(new) == ["patient", "time", "x", "y"]
+    run("cluster", model, new, "-n", 2, "--centers", patients / "centers.csv", "-q")
+    assert header(patients / "centers.csv") == header(new)
+
+
 def test_options_have_priority_and_default_names_are_read(patients, with_model, run):
     other = rows(patients / "other.csv", identity="who")
     codes = with_model("encode", "who.csv", "--id", "who", data="other.csv")

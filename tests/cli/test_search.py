@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -70,14 +71,16 @@ def test_rows_of_an_index_can_be_changed(sines, tmp_path, run):
 
 def test_clusters_of_a_file_and_of_an_index(sines, index, tmp_path, run, rows):
     model = sines / "bare.refold"
-    names = ("rows.parquet", "clusters.jsonl", "centers.jsonl", "map.png")
+    names = ("rows.parquet", "clusters.csv", "centers.jsonl", "map.png")
     table, clusters, centers, picture = (tmp_path / name for name in names)
     files = ["-o", table, "--clusters", clusters, "--centers", centers, "--picture", picture]
     shown = run("cluster", model, sines / "train.parquet", "-n", "3", *files)
     assert "k-means found 3 clusters of 80 sequences; the mean" in shown.err
     labels = pq.read_table(table)
     assert labels.column_names == ["id", "cluster", "distance"]
-    sizes = [json.loads(line)["size"] for line in clusters.read_text().splitlines()]
+    groups = pyarrow.csv.read_csv(clusters)
+    assert groups.column_names[4:6] == ["nearest", "code0"]
+    sizes = groups["size"].to_pylist()
     assert sizes == sorted(sizes, reverse=True)
     assert sizes == [labels["cluster"].to_pylist().count(i) for i in range(3)]
     assert len(centers.read_text().splitlines()) == 3

@@ -1,9 +1,12 @@
 """Models of windows: every method takes series of any length."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.frozen import FrozenEstimator
 
 import refold
 from refold.errors import ParameterError
@@ -42,11 +45,13 @@ def test_codes_errors_and_scores_are_those_of_windows(ae, two):
 def test_detections_are_merged_to_the_steps_of_each_series(ae):
     strange = OTHER[600:].copy()
     strange[50:55] = 3.0
-    timed = Sequences(strange, [0, 100], ["a"], ae.schema_, pa.array(np.arange(7, 107)))
+    schema = replace(ae.schema_, time_name="at")
+    timed = Sequences(strange, [0, 100], ["a"], schema, pa.array(np.arange(7, 107)))
     detection = ae.detect(timed, alpha=0.2)
     steps = detection.steps()
-    assert steps.column_names == ["id", "step", "time", "score", "p_value"]
-    assert steps["time"].to_pylist() == [step + 7 for step in steps["step"].to_pylist()]
+    assert steps.column_names == ["id", "step", "at", "score", "p_value"]
+    assert detection.steps(time="day").column_names[2] == "day"
+    assert steps["at"].to_pylist() == [step + 7 for step in steps["step"].to_pylist()]
     assert {*steps["id"].to_pylist()} == {"a"}
     scores, p_values = steps["score"].to_numpy(), steps["p_value"].to_numpy()
     assert scores.shape == p_values.shape == (100,)
@@ -80,6 +85,10 @@ def test_a_series_has_one_pooled_vector(ae, two):
     for each, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
         assert np.allclose(each[0, : vectors.shape[1]], pool(vectors[:9], axis=0), atol=1e-4)
     assert np.array_equal(pooled[1:], ae.pooled(two[[1]]))
+    features = refold.SequenceFeatures(FrozenEstimator(ae)).set_output(transform="pandas")
+    steps = two.to_table().to_pandas()
+    for data, ids in ((steps, ["a", "b"]), (steps[["x0", "x1"]], [0])):
+        assert list(features.fit_transform(data).index) == ids
     assert not values[1][1].any()
     with pytest.raises(ParameterError, match=r"needs a model of windows. Fit one with window=100"):
         untrained([SENSOR[:20]] * 10).pooled(two)

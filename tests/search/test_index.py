@@ -156,7 +156,7 @@ def test_rows_of_the_wrong_shape_and_ids_of_the_wrong_type(ae, place, tmp_path):
         index.add(codes=np.zeros((1, 4)))
     with pytest.raises(ParameterError, match="only one of them"):
         index.search(ragged(1), ids=["s1"])
-    with pytest.raises(ParameterError, match="There is no row with the id 's99'"):
+    with pytest.raises(ParameterError, match=r"no row with the id 's99' .* ids are \['s0',"):
         index.search(ids=["s1", "s99"])
     index = Index.create(tmp_path / "x.index", ae, codes=np.eye(9, 3))
     assert index.remove([3, "4"]) == 2

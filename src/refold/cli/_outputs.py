@@ -224,7 +224,7 @@ class Output:
             sequences.times = times_of(sequences.lengths)
         # ids and times have the names of the data, if the columns do not have them
         identity = id_name(schema)
-        time = schema.time_column({identity})
+        time = schema.time_column({identity}, has_times=sequences.times is not None)
         place = self.path or sys.stdout.buffer
         names: dict[str, Any] = {"id": identity, "time": time}
         if sequences.times is not None and self.format == "parquet":

@@ -166,7 +166,7 @@ def cluster(
         data: File of sequences, or -.
         index: Index from `refold index`, instead of DATA.
         output: File for one row per sequence, or -.
-        clusters: File for one row per cluster: .parquet or .jsonl.
+        clusters: File for one row per cluster: .jsonl, .csv or .parquet.
         centers: File for the decoded centers, one per cluster.
         method: k-means, or hdbscan, which leaves sequences in sparse regions out as noise.
         min_size: Smallest cluster of HDBSCAN. [default: a hundredth, and at least 5]
@@ -176,7 +176,7 @@ def cluster(
     check_only_one("DATA or --index", data, index)
     files = Files(data)
     target = files.output(output, TABLE_FORMATS)
-    table_target = files.optional("--clusters", clusters, ("parquet", "jsonl"))
+    table_target = files.optional("--clusters", clusters, TABLE_FORMATS)
     center_target = files.optional("--centers", centers, data_formats())
     picture_target = files.picture(picture)
     loaded = load_model(model, latent_steps=latent_steps)
@@ -196,7 +196,12 @@ def cluster(
             groups = refold.search.cluster(loaded, source, **settings)
     target.write_table(groups.rows(id_name(loaded.schema, ("cluster", "distance"))))
     if table_target is not None:
-        table_target.write_table(groups.to_table())
+        table = groups.to_table()
+        if table_target.format == "csv":  # which has no lists
+            table = table.drop_columns("code")
+            for i, values in enumerate(groups.centers.T):
+                table = table.append_column(f"code{i}", [values])
+        table_target.write_table(table)
     if center_target is not None:
         decoded = loaded.decode(groups.centers)
         center_target.write_sequences(decoded, loaded.schema, quiet=quiet)

@@ -317,8 +317,8 @@ class Detection:
         Places of the sequences in their series, if the model cut these into windows. ``step_*`` and
         ``errors`` are those of each window then, and ``series_*`` and ``steps`` those of each
         series.
-    times : pyarrow.Array, optional
-        Times of the steps of all sequences, or of all series. None if the data had none.
+    times, time_name : pyarrow.Array or None, str
+        Times of the steps of all sequences, or of all series, if the data had any, and their name.
 
     Examples
     --------
@@ -342,6 +342,7 @@ class Detection:
     drift: Drift | None = None
     windows: Windows | None = None
     times: pa.Array | None = None
+    time_name: str = "time"
 
     @property
     def series_scores(self) -> list[np.ndarray]:
@@ -441,12 +442,12 @@ class Detection:
             }
         )
 
-    def steps(self, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
+    def steps(self, id: str = "id", time: str | None = None) -> pa.Table:  # noqa: A002
         """Return one row per step of each sequence or series: id, number from 0, score, p-value.
 
-        The columns are ``id``, ``step``, ``time`` if the data had times, ``score`` and ``p_value``,
-        with ids and times under the names that you give. The last two are null if all values of the
-        step are missing. Windows that overlap are merged, as in ``series_scores``.
+        The columns are ``id``, ``step``, ``score`` and ``p_value``, null if all values of the step
+        are missing, and before the score, times if the data had them: under the name that you give,
+        or that of the data. Windows that overlap are merged, as in ``series_scores``.
         """
         merged = self.series_scores, self.series_p_values
         ids = self.ids if self.windows is None else self.windows.ids
@@ -458,5 +459,5 @@ class Detection:
         numbers = np.concatenate([*map(np.arange, lengths), np.arange(0)])
         columns = {id: pa.array(np.repeat(ids, lengths).tolist()), "step": numbers}
         if self.times is not None:
-            columns[time] = self.times
+            columns[time or self.time_name] = self.times
         return pa.table({**columns, "score": scores, "p_value": p_values})

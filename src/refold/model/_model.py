@@ -476,6 +476,7 @@ class Model:
             self._drift(measured),
             None if self.window is None else windows,
             windows.times,
+            windows.sequences.schema.time_column(("id", "step", "score", "p_value")),
         )
 
     def drift(self, X: SequencesLike) -> Drift:

@@ -344,7 +344,8 @@ class Index:
         if positions.null_count:
             missing = wanted.filter(positions.is_null())[0].as_py()
             raise ParameterError(
-                f"There is no row with the id {missing!r} in the index {self.path!r}. Check the id."
+                f"There is no row with the id {missing!r} in the index {self.path!r}. Its first "
+                f"ids are {rows.ids[:3].to_pylist()}."
             )
         return numbers[positions.to_numpy()]
 

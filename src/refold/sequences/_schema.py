@@ -226,10 +226,10 @@ class Schema:
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         return state | {key: value for key, value in options.items() if value}
 
-    def time_column(self, others: Iterable[str]) -> str:
-        """Return a name for a column of times beside others: that of the data, or "time"."""
-        name = self.time_name
-        return "time" if name is None or name in {*others, *self.names} else name
+    def time_column(self, others: Iterable[str], *, has_times: bool = True) -> str:
+        """Return a name for a column of times, that of the data or "time", or of step numbers."""
+        names = (self.time_name, "time") if has_times else ("time", "step")
+        return next((name for name in names if name and name not in {*others, *self.names}), "time")
 
     def read_with(
         self,

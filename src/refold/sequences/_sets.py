@@ -118,6 +118,7 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     schema = sequences.schema
     id_name, time = schema.id_name or "id", schema.time_name or "time"
     if not is_frame(x):
+        time = schema.time_column({id_name}, has_times=sequences.times is not None)
         return sequences.to_table(id_name, time)
     opened = open_table(x)
     columns, keys = opened.columns, keys_of_steps(opened, schema)
