@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from refold import Sequences
-from refold.errors import SchemaError
+from refold.errors import DataError, SchemaError
 from small_data import untrained
 
 LIBRARIES = {"pandas": pa.Table.to_pandas, "polars": pl.from_arrow, "pyarrow": pa.table}
@@ -93,3 +94,34 @@ def test_a_table_of_anything_else(ae, sequences):
     table = ae.reconstruct(sequences[:3], as_table=True)
     assert table.column_names == ["who", "day", "rate", "mood", "awake"]
     assert set(table["who"].to_pylist()) == {"p0", "p1", "p2"}
+
+
+SENSOR = pd.DataFrame({"level": np.sin(np.arange(80) / 4)})
+WHEN = pd.date_range("2024-03-01", periods=80, freq="5min")
+
+
+@pytest.mark.parametrize("name", ["when", None])
+def test_an_index_of_times_has_the_times(name):
+    frame = SENSOR.set_index(WHEN.rename(name))
+    ae = untrained(frame, window=20)
+    assert ae.model_.windows(frame).to_table()["end_time"][0].as_py() == WHEN[19]
+    pd.testing.assert_index_equal(ae.reconstruct(frame).index, frame.index, exact="equiv")
+    with pytest.raises(DataError, match="1 row repeats a time"):
+        ae.transform(frame.iloc[[0, *range(80)]])
+    with_ids = Sequences.from_table(frame.assign(who=np.arange(80) % 2), "who")
+    assert with_ids.times[1].as_py() == WHEN[2]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", None])
+def test_a_series_is_read_as_the_training_data_were(form):
+    frame = SENSOR.assign(when=WHEN.strftime(form) if form else WHEN).iloc[[*range(9), *range(80)]]
+    frame = frame.sort_index(kind="stable")  # the first nine times repeat
+    with pytest.raises(SchemaError, match=r"times with time= of Sequences.from_table or read, and"):
+        untrained(SENSOR.assign(when=WHEN), window=20)
+    options = {"time": "when", "duplicates": "mean", "time_format": form}
+    series = Sequences.from_table(frame, **options)
+    assert series.lengths.tolist() == [80]
+    ae = untrained(series, window=20)
+    assert np.array_equal(ae.transform(frame.assign(note="x")), ae.transform(series))
+    assert np.array_equal(ae.transform(SENSOR.assign(when=WHEN)), ae.transform(series))
+    assert pd.to_datetime(ae.reconstruct(frame)["when"]).tolist() == WHEN.tolist()

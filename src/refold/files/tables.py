@@ -37,6 +37,7 @@ from refold.sequences._tables import (
     pandas_index,
     parts_from_table,
     table_from_parts,
+    time_index,
 )
 from refold.sequences._times import check_times
 
@@ -119,7 +120,7 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
                 f"sequence, pass {argument(layout='wide')}; if the file is one series, fit with "
                 f"{argument(window=100)}."
             )
-        time = _find_key(options.time, "time", names, name)
+        time = _find_key(options.time, "time", names, name) or time_index(index, fields)
     for option in LONG_OPTIONS[1:]:
         if getattr(options, option):
             check_times(time, argument(f"{option}="))
@@ -161,11 +162,6 @@ def from_file_table(
     if options.lists:
         return Sequences.from_arrow(table, options.id, options.columns, options.column_types)
     return from_long_table(table, options, rows)
-
-
-def series_from_table(table: pa.Table) -> Sequences:
-    """Convert a long table; without a column of ids, its rows are the steps of one series."""
-    return from_file_table(table, "The table", TableOptions(as_series=True))
 
 
 def needs_memory(schema: pa.Schema, options: TableOptions) -> bool:

@@ -21,7 +21,6 @@ from refold.sequences import (
     as_sequences,
     default_step,
     fingerprints,
-    has_lists,
     is_batches,
     is_table,
     mapped_blocks,
@@ -78,7 +77,7 @@ def _as_series(X: Any, schema: Schema | None) -> Any:
         except pa.ArrowException:  # of which the conversion tells the column
             return X
         has_ids = schema is not None and schema.id_name in table.column_names
-        return X if has_ids or any(map(has_lists, table.columns)) else series_from_table(table)
+        return table if has_ids else series_from_table(table, schema)
     is_array = hasattr(X, "__array__") and getattr(X, "ndim", 0) in {1, 2}
     return [np.asarray(X)] if is_array and X.dtype != object else X
 

@@ -346,9 +346,8 @@ class Model:
             Sequences in the layout and units of the training data, as `decode` returns them.
         """
         check("clip", clip, CLIP)
-        if isinstance(X, str | os.PathLike):  # a file may have times
-            X = open_source(X, self.schema, as_series=self.window is not None)
-        windows = self.windows(X)
+        series = open_source(X, self.schema, as_series=self.window is not None)
+        windows = self.windows(series)
         source = self.open(windows.sequences)
         if codes is None:
             codes = np.concatenate([self.codes_of(block, verbose) for block in self.blocks(source)])
@@ -362,8 +361,7 @@ class Model:
         decoded = self.scaler.clip(decoded, clip=clip).with_ids(windows.ids)
         if not (is_frame(X) if as_table is None else as_table):
             return decoded.to_list()
-        if isinstance(X, Sequences):  # a table has its times itself
-            decoded.times = X.times_between(0 * decoded.lengths, decoded.lengths)
+        decoded.times = series.times_between(0 * decoded.lengths, decoded.lengths)
         return table_like(decoded, X)
 
     # Errors and anomalies

@@ -19,7 +19,6 @@ from refold.files.read_write import write as write
 from refold.files.tables import TableOptions as TableOptions
 from refold.files.tables import find_layout as find_layout
 from refold.files.tables import from_file_table as from_file_table
-from refold.files.tables import series_from_table as series_from_table
 from refold.files.tables import step_columns as step_columns
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import BatchPlan as BatchPlan
@@ -59,6 +58,7 @@ from refold.sequences._sets import fingerprints as fingerprints
 from refold.sequences._sets import is_frame as is_frame
 from refold.sequences._sets import mark_missing as mark_missing
 from refold.sequences._sets import positions as positions
+from refold.sequences._sets import series_from_table as series_from_table
 from refold.sequences._sets import split_at as split_at
 from refold.sequences._sets import table_like as table_like
 from refold.sequences._sets import whole_windows as whole_windows
@@ -66,7 +66,6 @@ from refold.sequences._sets import window_ids as window_ids
 from refold.sequences._sets import window_places as window_places
 from refold.sequences._sets import windows as windows
 from refold.sequences._tables import DUPLICATES as DUPLICATES
-from refold.sequences._tables import has_lists as has_lists
 from refold.sequences._tables import ids_to_arrow as ids_to_arrow
 from refold.sequences._tables import integers_from_text as integers_from_text
 from refold.sequences._tables import is_table as is_table

@@ -47,10 +47,12 @@ from refold.sequences._schema import (
 )
 from refold.sequences._tables import (
     arrow_from_parts,
+    open_table,
     parts_from_arrow,
     parts_from_table,
     table_from_parts,
     table_from_sktime,
+    time_index,
 )
 from refold.sequences._times import future_times
 
@@ -233,7 +235,7 @@ class Sequences:
     def from_table(
         cls,
         table: Any,
-        id: str,  # noqa: A002
+        id: str | None = None,  # noqa: A002
         time: str | None = None,
         columns: Sequence[str] | None = None,
         column_types: ColumnTypes = None,
@@ -249,11 +251,13 @@ class Sequences:
         ----------
         table : pandas, polars or Arrow table, or dict of columns
             Anything that supports the Arrow stream interface.
-        id : str
-            Name of the column of sequence ids. Sequences are ordered by their first row.
+        id : str, optional
+            Name of the column of sequence ids; by default ``"id"`` if there is such a column, else
+            all rows are one sequence. Sequences are ordered by their first row.
         time : str, optional
             Name of the column of times: numbers or dates, strictly ascending within an id. Rows
-            of different ids may be interleaved. Without it, the rows of an id must be contiguous.
+            of different ids may be interleaved. By default the ``DatetimeIndex`` of a pandas frame;
+            without times, the rows of an id must be contiguous.
             Text of dates may have any form of ISO 8601; it keeps its time zone if all of it has
             the same offset from UTC, else the zone is UTC.
         columns : list of str, optional
@@ -279,8 +283,10 @@ class Sequences:
         >>> sequences[0][:, 0], sequences.ids.tolist()
         (array([0.1, 0.2]), ['a', 'b'])
         """
+        opened = open_table(table)
+        time = time_index(opened.index, opened.columns) if time is None else str(time)
         parts = parts_from_table(
-            table,
+            opened,
             id,
             time,
             columns,
@@ -291,7 +297,9 @@ class Sequences:
             time_format=time_format,
         )
         check_some(len(parts.ids), "row", "in the table")
-        return cls.trusted(*parts._replace(schema=parts.schema.read_with(id, time)))
+        named = None if str(time).startswith("__index_level_") else time
+        reading = id, named, time_format, None, None if duplicates == "error" else duplicates
+        return cls.trusted(*parts._replace(schema=parts.schema.read_with(*reading)))
 
     @classmethod
     def from_arrow(

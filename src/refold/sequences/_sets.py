@@ -17,6 +17,7 @@ from refold.sequences._parts import ColumnTypes
 from refold.sequences._schema import Schema, union_of
 from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
+    OpenTable,
     has_lists,
     is_nested,
     is_table,
@@ -24,6 +25,7 @@ from refold.sequences._tables import (
     keys_of_steps,
     open_table,
     steps_of,
+    time_index,
 )
 from refold.sequences.types import NUMERIC
 
@@ -82,7 +84,7 @@ def _convert(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() returns an array."
         )
-    if is_table(x) and not _holds_arrays(x):
+    if isinstance(x, OpenTable) or (is_table(x) and not _holds_arrays(x)):
         opened = open_table(x)
         keys = keys_of_steps(opened, schema)
         if keys is None:
@@ -92,13 +94,23 @@ def _convert(
         gaps = schema is not None and schema.time_gaps and schema.names[-1] not in opened.columns
         if schema is not None and {*schema.names[: -1 if gaps else None]} <= {*opened.columns}:
             names = schema.names[: -1 if gaps else None]  # other columns are left out
-        return Sequences.from_table(opened, *keys, names, column_types, time_gaps=gaps)
+        options: dict[str, Any] = {"time_gaps": gaps}
+        if schema is not None and keys[1] is not None:
+            is_time = pa.types.is_temporal(opened.columns[keys[1]].type)
+            options["time_format"] = None if is_time else schema.time_format
+            options["duplicates"] = schema.duplicates or "error"
+        return Sequences.from_table(opened, *keys, names, column_types, **options)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
         if x.dtype.kind not in "OUT" or x.ndim != 1:
             return Sequences.from_array(x, column_types=column_types, names=names)
         x = x.tolist()
     return Sequences.from_list(x, column_types=column_types, names=names)
+
+
+def series_from_table(table: pa.Table, schema: Schema | None) -> Sequences:
+    """Convert a table; without columns of ids and lists, its rows are the steps of one series."""
+    return as_sequences(open_table(table)._replace(is_series=True), schema=schema)
 
 
 def _holds_arrays(x: Any) -> bool:
@@ -135,9 +147,9 @@ def table_like(sequences: Sequences, x: Any) -> Any:
     elif is_list:
         table = sequences.to_arrow(id_name)
     else:  # without ids, all rows are of one sequence
-        time = time if time in columns else "time"
+        time = time if time in columns else time_index(opened.index, columns) or "time"
         table = sequences.to_table(id_name, time)
-        if time in columns:
+        if time in columns and not schema.duplicates:  # times as they were, also as text
             table = table.set_column(1, time, steps_of(opened, id_name, time, sequences.lengths))
     numbers = {column.name for column in schema.columns if column.type == NUMERIC.name}
     for i, name in enumerate(table.column_names):
@@ -155,10 +167,11 @@ def _in_library_of(x: Any, table: pa.Table, *, keep_index: bool) -> Any:
     if library != "pandas":
         return type(x)(table) if library == "polars" else table
     frame = table.to_pandas()
-    index = [name for name in x.index.names if name in frame]
+    names = {f"__index_level_{i}__" if n is None else n: n for i, n in enumerate(x.index.names)}
+    index = [name for name in names if name in frame]
     if keep_index:  # a row is a sequence, as in `x`
         return frame.drop(columns=index).set_axis(x.index)
-    return frame.set_index(index) if index else frame
+    return frame.set_index(index).rename_axis([names[name] for name in index]) if index else frame
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:

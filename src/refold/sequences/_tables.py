@@ -56,6 +56,7 @@ class OpenTable(NamedTuple):
     columns: dict[str, Any]  # Arrow columns
     index: tuple[str, ...] = ()  # columns from the index of a pandas table
     stored: Schema | None = None  # the schema that Refold stored in the metadata
+    is_series: bool = False  # whether the rows are the steps of one sequence, if there are no ids
 
     def get(self, name: str, by: str) -> Any:
         """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
@@ -71,6 +72,11 @@ class OpenTable(NamedTuple):
         column = self.get(name, "id")
         check_id_type(column.type, name)
         return column
+
+
+def time_index(index: Iterable[str], columns: Mapping[str, Any]) -> str | None:
+    """Return the name of the column from a pandas index of times, if the table still has it."""
+    return next((k for k in index if k in columns and pa.types.is_timestamp(columns[k].type)), None)
 
 
 def is_table(obj: Any) -> bool:
@@ -198,7 +204,8 @@ def as_raw(column: Any, name: str) -> np.ndarray:
             held = "holds dates, times or durations"
         raise SchemaError(
             f"Column {name!r} {held}. Expected numbers, booleans or text. Name a column of times "
-            f"with {argument('time=')}, and features with {argument('columns=')}."
+            f"with {spelled('time= of Sequences.from_table or read', '--time')}, and features with "
+            f"{argument('columns=')}."
         )
     if column.null_count and pa.types.is_integer(column.type) and column.type.bit_width <= 16:
         column = column.cast(pa.float32())  # which holds them exactly; NumPy would take float64
@@ -304,19 +311,20 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
 # Long tables
 
 
-def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str, str | None] | None:
+def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str | None, str | None] | None:
     """Return the columns of ids and times of a long table; None if a row is a sequence."""
     # Their names are those that a schema remembers, or else "id" and "time".
     columns = opened.columns
     named = (None, None) if schema is None else (schema.id_name, schema.time_name)
     keys = zip(named, ("id", "time"), strict=True)
     id_name, time = (next((name for name in key if name in columns), None) for key in keys)
-    if id_name is None or any(map(has_lists, columns.values())):
+    time = time or time_index(opened.index, columns)
+    if (id_name is None and not opened.is_series) or any(map(has_lists, columns.values())):
         return None
     others = [name for name in columns if name not in {id_name, *opened.index}]
     is_text_of_each = len(others) == 1 and is_text(columns[others[0]].type)
-    if schema is None or is_text_of_each:  # a row for each id is text, or a wide table
-        ids = without_dictionary(columns[id_name])
+    if id_name is not None and not opened.is_series and (schema is None or is_text_of_each):
+        ids = without_dictionary(columns[id_name])  # one each: a row is text, or a wide table
         return (id_name, time) if len(ids.unique()) < len(ids) else None
     return id_name, time
 
@@ -334,7 +342,7 @@ def steps_of(opened: OpenTable, id: str, name: str, lengths: np.ndarray) -> pa.C
 
 def parts_from_table(
     table: Any,
-    id: str,  # noqa: A002
+    id: str | None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
@@ -348,7 +356,10 @@ def parts_from_table(
     """Convert a long table; implements `Sequences.from_table`."""
     check("duplicates", duplicates, DUPLICATES)
     opened = open_table(table)
-    keys = [str(id)] if time is None else [str(id), str(time)]
+    if id is None:  # all rows are one sequence, if there is no column "id"
+        same = np.zeros(len(next(iter(opened.columns.values()), ())), np.int64)
+        opened = opened._replace(columns={"id": pa.chunked_array([same])} | opened.columns)
+    keys = [str(key) for key in ("id" if id is None else id, time) if key is not None]
     id_column = opened.ids(keys[0])
     check_has_ids(id_column, keys[0], rows)
     codes, values = first_rows(id_column)
