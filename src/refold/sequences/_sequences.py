@@ -299,7 +299,7 @@ class Sequences:
         check_some(len(parts.ids), "row", "in the table")
         named = None if str(time).startswith("__index_level_") else time
         reading = id, named, time_format, None, None if duplicates == "error" else duplicates
-        return cls.trusted(*parts._replace(schema=parts.schema.read_with(*reading)))
+        return cls.trusted(*parts).with_schema(parts.schema.read_with(*reading))
 
     @classmethod
     def from_arrow(
