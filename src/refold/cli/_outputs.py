@@ -17,7 +17,7 @@ from rich.text import Text
 
 import refold
 from refold._support.optional_imports import optional
-from refold._support.output import write_all
+from refold._support.output import counted, write_all
 from refold._support.paths import atomic_writer, local_path
 from refold.errors import Message, ParameterError
 
@@ -231,7 +231,7 @@ class Output:
             names["layout"] = "long"  # lists have no place for times
         refold.sequences.write(sequences, place, format=self.format, **names)
         if not quiet and self.path is not None:
-            log(f"Wrote {len(sequences)} sequences to {self.name}")
+            log(f"Wrote {counted(len(sequences), 'sequence')} to {self.name}")
         return sequences
 
 
