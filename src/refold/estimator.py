@@ -712,8 +712,8 @@ class SequenceFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         width = model.features(model.require_reference().codes[:1]).shape[1]
         if model.window is None:
             return width
-        own = width - 2 - model.scaler.num_statistics  # without size, length and statistics
-        return 4 * (model.code_size + width + own)
+        # twice the convolutions of features, which have the size, the length and statistics, too
+        return 4 * model.code_size + 2 * (width - 2 - model.scaler.num_statistics)
 
 
 def _wants_frame(transformer: Any) -> bool:

@@ -79,17 +79,17 @@ def test_series_are_reconstructed_and_forecast_whole(ae, two):
 def test_a_series_has_one_pooled_vector(ae, two):
     pooled = ae.pooled(two)
     codes = ae.encode(two)
-    vectors = np.concatenate([codes, ae.features(codes)], axis=1)
-    values = np.split(pooled, 4, axis=1)  # each ends with convolutions of the windows
-    assert values[0].shape[1] == vectors.shape[1] + 1024
+    width = codes.shape[1]
+    assert pooled.shape == (2, 4 * width + 2048)  # convolutions of the series come last
+    values = np.split(pooled[0, : 4 * width], 4)
     for each, pool in zip(values, (np.mean, np.std, np.min, np.max), strict=True):
-        assert np.allclose(each[0, : vectors.shape[1]], pool(vectors[:9], axis=0), atol=1e-4)
+        assert np.allclose(each, pool(codes[:9], axis=0), atol=1e-4)
     assert np.array_equal(pooled[1:], ae.pooled(two[[1]]))
     features = refold.SequenceFeatures(FrozenEstimator(ae)).set_output(transform="pandas")
     steps = two.to_table().to_pandas()
     for data, ids in ((steps, ["a", "b"]), (steps[["x0", "x1"]], [0])):
         assert list(features.fit_transform(data).index) == ids
-    assert not values[1][1].any()
+    assert not pooled[1, width : 2 * width].any()
     with pytest.raises(ParameterError, match=r"needs a model of windows. Fit one with window=100"):
         untrained([SENSOR[:20]] * 10).pooled(two)
 

@@ -1,7 +1,5 @@
 """Features of the sequences that codes decode to, for classifiers, clustering and search."""
 
-import functools
-
 import numpy as np
 
 from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
@@ -49,23 +47,6 @@ class DecodedFeatures:
         check_codes_finite(np.isfinite(features), np.arange(len(codes)))
         return features
 
-    def of_inputs(self, scaled: Sequences) -> np.ndarray:
-        """Convolve scaled sequences themselves, at their own size, (n_sequences, kernels * 2)."""
-        # These also see what a code loses, and how large each value is.
-        center, factor = self._standardization_of_inputs
-        features = np.empty((len(scaled), len(center)), np.float32)
-        for block, values in encoded_blocks(self._network.specification, scaled):
-            columns = np.ascontiguousarray(values[:, : self._network.head.num_outputs], np.float32)
-            features[block.indices] = self._convolve(columns, block.offsets)
-        return ((features - center) * factor).astype(np.float32)
-
-    @functools.cached_property
-    def _standardization_of_inputs(self) -> tuple[np.ndarray, np.ndarray]:
-        inner = np.ascontiguousarray(self._codes[:, : self._network.specification.latent_dim])
-        offsets = offsets_from_lengths(self._network.predict_lengths(inner))
-        raw = self._convolve(self._network.decode(inner, offsets), offsets)
-        return _standardization(raw, np.full(raw.shape[1], _LEAST_POOLED))
-
     def _convolve(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         return pooled(values, offsets, self._convolutions, dilations=self._dilations)
 
@@ -85,6 +66,31 @@ class DecodedFeatures:
             features[block.indices, 1] = lengths
             features[block.indices, 2:] = self._convolve(outputs, block.offsets)
         return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
+
+
+def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) -> np.ndarray:
+    """Convolve whole series, at their size and standardized one by one, (n_series, kernels * 4)."""
+    # They see what the codes of windows lose, up to patterns of several windows. Sizes tell classes
+    # apart in some data, and hide everything else in other data.
+    convolutions = random_convolutions(network.head.num_outputs, _KERNELS)
+    dilations = tuple(2**i for i in range(1 + int(np.log2(window))))
+    features = np.empty((len(scaled), 4 * len(convolutions.bias)), np.float32)
+    for block, values in encoded_blocks(network.specification, scaled):
+        columns = np.ascontiguousarray(values[:, : network.head.num_outputs], np.float32)
+        counts = lengths_from_offsets(block.offsets)
+        steps = np.maximum(1, counts)[:, None]
+        means = packed.segment_sum(columns, block.offsets) / steps
+        centered = columns - np.repeat(means, counts, axis=0)
+        sizes = np.sqrt(packed.segment_sum(centered**2, block.offsets) / steps) + _LEAST_SIZE
+        standardized = (centered / np.repeat(sizes, counts, axis=0)).astype(np.float32)
+        features[block.indices] = np.concatenate(
+            [
+                pooled(part, block.offsets, convolutions, dilations=dilations)
+                for part in (columns, standardized)
+            ],
+            axis=1,
+        )
+    return features
 
 
 def _standardization(raw: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from refold.model._anomalies import (
     score_components,
     step_scores,
 )
-from refold.model._features import DecodedFeatures
+from refold.model._features import DecodedFeatures, series_convolutions
 from refold.model._file import (
     dumps,
     fingerprint,
@@ -269,28 +269,29 @@ class Model:
         -------
         array of float32 of shape (n_series, n_values)
             Means over the windows, standard deviations, minima and maxima, in this order, of each
-            dimension of the codes, of each of their `features`, and of the same 1024 convolutions
-            of the windows themselves.
+            dimension of the codes; then 1024 convolutions of the whole series, and 1024 of the
+            series with each column standardized. Standardize these values for a linear classifier.
         """
         if self.window is None:
             raise ParameterError(
                 "pooled needs a model of windows. Fit one with "
                 f"{argument(window=100)}, or use features(encode(X))."
             )
-        windows = self.windows(X)
-        parts = []
-        for block in self.blocks(self.open(windows.sequences)):
-            codes = self.codes_of(block, verbose)
-            own = self._decoded_features.of_inputs(self.scaler.transform(block))
-            parts.append(np.concatenate([codes, self.features(codes), own], axis=1))
-        vectors = np.concatenate(parts).astype(float)
+        series = open_source(X, self.schema, as_series=True)
+        windows = self.windows(series)
+        blocks = self.blocks(self.open(windows.sequences))
+        codes = np.concatenate([self.codes_of(block, verbose) for block in blocks]).astype(float)
         firsts = np.flatnonzero(np.diff(windows.series, prepend=-1))
-        counts = np.diff(firsts, append=len(vectors))[:, None]
-        means = np.add.reduceat(vectors, firsts) / counts
-        squares = (vectors - np.repeat(means, counts[:, 0], axis=0)) ** 2
+        counts = np.diff(firsts, append=len(codes))[:, None]
+        means = np.add.reduceat(codes, firsts) / counts
+        squares = (codes - np.repeat(means, counts[:, 0], axis=0)) ** 2
         deviations = np.sqrt(np.add.reduceat(squares, firsts) / counts)
-        extremes = [extreme.reduceat(vectors, firsts) for extreme in (np.minimum, np.maximum)]
-        return np.concatenate([means, deviations, *extremes], axis=1).astype(np.float32)
+        extremes = [extreme.reduceat(codes, firsts) for extreme in (np.minimum, np.maximum)]
+        parts = series.blocks() if series.is_mapped else [series]
+        scaled = (self.scaler.transform(part.align(self.schema)) for part in parts)
+        convolved = [series_convolutions(part, self.network, self.window) for part in scaled]
+        vectors = [means, deviations, *extremes, np.concatenate(convolved)]
+        return np.concatenate(vectors, axis=1).astype(np.float32)
 
     def decode(
         self,
