@@ -1,4 +1,4 @@
-"""Features of the sequences that codes decode to, for classifiers, clustering and search."""
+"""Features of the sequences that codes decode to, and convolutions of whole series."""
 
 import numpy as np
 
@@ -34,11 +34,12 @@ class DecodedFeatures:
         wanted = (network.specification.max_steps - 1) / (len(self._convolutions.taps) - 1)
         number = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, wanted))))
         self._dilations = tuple(2**i for i in range(number))
-        self._codes = codes[evenly_spaced(len(codes), _MOST)]
-        raw = self._raw(self._codes)
-        least = np.full(raw.shape[1], _LEAST_POOLED)
-        least[:2] = _LEAST, _LEAST_LENGTH * raw[:, 1].mean(dtype=float)
-        self._center, self._factor = _standardization(raw, least)
+        raw = self._raw(codes[evenly_spaced(len(codes), _MOST)]).astype(float)
+        self._center, unit = raw.mean(axis=0), raw.std(axis=0)
+        least = np.full(len(unit), _LEAST_POOLED)
+        least[:2] = _LEAST, _LEAST_LENGTH * self._center[1]
+        # a feature that only varies by noise in training would dominate distances between new codes
+        self._factor = np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > least)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of codes (n_sequences, width of the code)."""
@@ -46,9 +47,6 @@ class DecodedFeatures:
             features = ((self._raw(codes) - self._center) * self._factor).astype(np.float32)
         check_codes_finite(np.isfinite(features), np.arange(len(codes)))
         return features
-
-    def _convolve(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        return pooled(values, offsets, self._convolutions, dilations=self._dilations)
 
     def _raw(self, codes: np.ndarray) -> np.ndarray:
         """Return the features before standardization; statistics of the scale come last."""
@@ -64,7 +62,9 @@ class DecodedFeatures:
             outputs /= np.repeat(size, lengths)[:, None]
             features[block.indices, 0] = np.log(size)
             features[block.indices, 1] = lengths
-            features[block.indices, 2:] = self._convolve(outputs, block.offsets)
+            features[block.indices, 2:] = pooled(
+                outputs, block.offsets, self._convolutions, dilations=self._dilations
+            )
         return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
 
 
@@ -91,11 +91,3 @@ def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) 
             axis=1,
         )
     return features
-
-
-def _standardization(raw: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of each feature, and its factor, 0 if it hardly varies."""
-    raw = raw.astype(float)
-    unit = raw.std(axis=0)
-    # a feature that only varies by noise in training would dominate distances between new codes
-    return raw.mean(axis=0), np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > least)
