@@ -203,6 +203,11 @@ class Arguments:
             default="1 if lengths differ and there are 8 or more dimensions",
         ),
     ] = "auto"
+    nested: Annotated[
+        bool,
+        Argument(FLAG, stored="specification.nested"),
+        _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
+    ] = False
     forecast_steps: Annotated[
         int,
         Argument(whole(0), stored="specification.forecast_steps"),

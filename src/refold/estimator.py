@@ -83,6 +83,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         the learned dimensions and before the ROCKET features. Lengths are then exact. With 0, they
         are predicted from the code. "auto" is 1 if lengths differ and ``latent_dim`` is an integer
         of at least 8. Only for the default architecture, and not for variational models.
+    nested : bool, default=False
+        Train the code so that its first dimensions decode alone, too: half of the training
+        sequences are decoded from all learned dimensions, a quarter from the first half, and so on
+        (nested dropout [3]_). `Model.with_dims` takes fewer dimensions of the fitted model. Only
+        for the default architecture, and not for variational models.
     forecast_steps : int, default=0
         Number of steps to forecast after a sequence, for ``forecast``. A second decoder learns to
         predict them from the same code and the last steps. It is trained afterwards, so that codes
@@ -208,6 +213,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ----------
     .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
     .. [2] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
+    .. [3] O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested
+       Dropout", ICML 2014.
 
     Examples
     --------
@@ -233,6 +240,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         patch: int | str = "auto",
         rocket_dim: int | str = "auto",
         length_dim: int | str = "auto",
+        nested: bool = False,
         forecast_steps: int = 0,
         window: int | None = None,
         step: int | None = None,
@@ -264,6 +272,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.patch = patch
         self.rocket_dim = rocket_dim
         self.length_dim = length_dim
+        self.nested = nested
         self.forecast_steps = forecast_steps
         self.window = window
         self.step = step

@@ -109,7 +109,7 @@ def mixed():
 def test_features_are_standardized_and_do_not_depend_on_other_codes(mixed):
     ae, codes = mixed
     features = ae.features(codes)
-    assert features.shape == (24, 1028)  # the last two are statistics of the scale
+    assert features.shape == (24, 2052)  # the last two are statistics of the scale
     assert features.dtype == np.float32
     np.testing.assert_array_equal(ae.features(codes[[7, 3]]), features[[7, 3]])
     known = ae.features(ae.model_.require_reference().codes).astype(float)

@@ -28,7 +28,7 @@ VARIANTS = ("avx2", "avx512")
 def tolerance_of(name):
     if variant() not in VARIANTS:
         return 1e-3
-    return 1e-4 if name in LESS_EXACT else 1e-6
+    return 2e-4 if name in LESS_EXACT else 1e-6  # generated ones differ by 1e-4 on another CPU
 
 
 class Case(NamedTuple):

@@ -19,7 +19,7 @@ from refold._support.output import LONGER, spelling
 from refold.cli._outputs import as_options, log
 from refold.cli.codes import decode, encode, probe, reconstruct
 from refold.cli.examples import data, demo
-from refold.cli.models import export, info, serve
+from refold.cli.models import adapt, export, info, serve
 from refold.cli.pages import explore, report
 from refold.cli.predictions import detect, forecast, generate, stream
 from refold.cli.search import cluster, index, search
@@ -57,6 +57,7 @@ _COMMANDS = {
     },
     "Models": {
         info: "refold info vowels.refold --json",
+        adapt: "refold adapt series sensor.csv -o sensor.refold --max-loss 0.1",
         export: "refold export vowels.refold -o vowels.onnx",
         serve: "refold serve vowels.refold --port 8000",
     },

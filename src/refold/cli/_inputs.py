@@ -179,16 +179,13 @@ class Reading:
         as_series: bool = False,
     ) -> Any:
         """Read a file with the options; data larger than memory are mapped."""
-        if model is None:
-            sequences = refold.sequences.read(**file, **self.arguments, as_series=as_series)
-        else:
-            sequences = refold.sequences.read_for(
-                model.schema,
-                **file,
-                **self.arguments,
-                labels=labels,
-                as_series=as_series or model.window is not None,
-            )
+        sequences = refold.sequences.read_for(
+            None if model is None or model.any_columns else model.schema,
+            **file,
+            **self.arguments,
+            labels=labels,
+            as_series=as_series or (model is not None and model.window is not None),
+        )
         if sequences.is_mapped:
             return_freed_memory()
         return sequences

@@ -58,6 +58,7 @@ def encode(
     check_dtype(dtype, target.format)
     loaded = load_model(model, latent_steps=latent_steps)
     with reading.opened(loaded, data, files) as source:
+        loaded = loaded.adapt(source)
         width, identity = loaded.code_size, id_name(source.schema, PLACES)
         windows = loaded.windows(source)
         source = windows.sequences
@@ -97,6 +98,7 @@ def decode(
     target = files.output(output, data_formats())
     loaded = load_model(model)
     values, ids, times_of = read_codes(codes, input_format, loaded)
+    loaded = loaded.with_columns_of(values)
     lengths = options.lengths_of(lengths, len(values))
     decoded = loaded.decode(values, lengths=lengths, clip=clip.value, verbose=int(not quiet))
     target.write_sequences(decoded, loaded.schema, ids, times_of=times_of, quiet=quiet)
@@ -123,6 +125,7 @@ def reconstruct(
     target = files.output(output, data_formats())
     loaded = load_model(model, latent_steps=latent_steps)
     sequences = reading.read(loaded, data, files)
+    loaded = loaded.adapt(sequences)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
     decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
     times_of = partial(sequences.times_between, 0 * sequences.lengths)
@@ -157,6 +160,7 @@ def probe(
     loaded = load_model(model, latent_steps=latent_steps)
     with reading.described(loaded, data, files, [label], labels) as (source, columns):
         sequences = require_in_memory(source, data)
+    loaded = loaded.adapt(sequences)
     verbose, width = int(not quiet), loaded.code_size
     if loaded.window is not None:  # a label is that of a series
         vectors = {"Refold, pooled": loaded.pooled(sequences, verbose=verbose)}

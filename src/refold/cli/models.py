@@ -11,9 +11,17 @@ from refold._support.optional_imports import is_installed
 from refold._support.output import columns_in_words, number_text
 from refold._support.paths import local_path
 from refold.cli import _options as options
-from refold.cli._inputs import load_model
-from refold.cli._outputs import GRAPH_FORMATS, Files, format_of, log, print_json, print_table
-from refold.errors import MissingExtraError
+from refold.cli._inputs import Reading, load_model
+from refold.cli._outputs import (
+    GRAPH_FORMATS,
+    MODEL_FORMATS,
+    Files,
+    format_of,
+    log,
+    print_json,
+    print_table,
+)
+from refold.errors import MissingExtraError, ParameterError
 
 _LIBRARIES = ("keras", "jax", "numpy")
 
@@ -74,7 +82,8 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
     # cell and decoder describe the default architecture only
     specification = model.specification
     is_default = specification.architecture == "default"
-    return {
+    about = refold.model.ABOUT if model.any_columns else {}
+    return about | {
         "columns": [
             {"name": column.name, "type": column.type, "categories": list(column.categories)}
             for column in model.schema.columns
@@ -105,6 +114,44 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
         "seconds": epochs["seconds"][-1] if epochs.get("seconds") else None,
         "parameters": {key: value for key, value in model.arguments.items() if key != "verbose"},
     }
+
+
+def adapt(
+    model: options.ModelFile,
+    data: options.DataFile,
+    /,
+    *,
+    output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
+    window: options.PositiveOrNone = None,
+    max_loss: Annotated[float | None, Parameter(metavar="R")] = None,
+    normal: options.NormalData = None,
+    reading: Reading = Reading(),
+    quiet: options.Quiet = False,
+) -> None:
+    """Write a pretrained model for the columns of your data, without training.
+
+    All commands take a pretrained model as it is. They need a model of your own for windows, for
+    the names of the columns in decoded data, and for the service.
+
+    Args:
+        output: File for the model: .refold.
+        window: Cut longer series into windows of N steps.
+        max_loss: Cut only series of whose variance a code would lose a larger share.
+    """
+    files = Files(data, normal)
+    target = files.output(output, MODEL_FORMATS)
+    loaded = load_model(model)
+    if not loaded.specification.grid:
+        raise ParameterError(
+            f"{model} was fitted to data of its own. Only a pretrained model, such as series, can "
+            "be adapted."
+        )
+    with reading.opened(loaded, data, files) as source:
+        loaded = loaded.adapt(source, window=window, max_loss=max_loss)
+    loaded = reading.calibrated(loaded, normal, files)
+    loaded.save(str(target.path))
+    if not quiet:
+        log(f"Wrote {output}: {loaded!r}.")
 
 
 def export(

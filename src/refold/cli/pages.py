@@ -128,6 +128,7 @@ def explore(
         max_sequences = max_sequences or _EXPORTED
     with reading.described(loaded, data, files, label or [], labels) as (source, fields):
         sequences = require_in_memory(source, data)
+    loaded = loaded.adapt(sequences)
     windows, values = loaded.windows(sequences), None
     sequences = windows.sequences
     noun = "sequences" if loaded.window is None else f"windows of {len(windows.lengths)} series"

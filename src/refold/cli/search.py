@@ -61,6 +61,7 @@ def index(
     else:
         columns = reading.described(loaded, data, files, metadata or [], labels)
         with columns as (source, fields):
+            loaded = loaded.adapt(source)
             windows = loaded.windows(source)
             source = windows.sequences
             described = {name: _numbers(v)[windows.series] for name, v in fields.items()}
@@ -191,8 +192,10 @@ def cluster(
     if index is not None:
         opened = refold.search.Index.open(index, loaded)
         groups = refold.search.cluster(loaded, index=opened, **settings)
+        loaded = loaded.with_columns_of(groups.centers)
     else:
         with reading.opened(loaded, str(data), files) as source:
+            loaded = loaded.adapt(source)
             groups = refold.search.cluster(loaded, source, **settings)
     target.write_table(groups.rows(id_name(loaded.schema, ("cluster", "distance"))))
     if table_target is not None:

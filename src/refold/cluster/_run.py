@@ -45,6 +45,7 @@ from refold.errors import (
     RefoldError,
     SchemaError,
     argument,
+    spelled,
 )
 from refold.kernels import packed
 from refold.model import Model, ModelLike, dumps, model_of
@@ -451,6 +452,11 @@ def _packed_model(model: ModelLike | str | os.PathLike[str], latent_steps: int |
     model = Model.load(model) if isinstance(model, str | os.PathLike) else model_of(model)
     if latent_steps is not None:
         model = model.with_latent_steps(latent_steps)
+    if model.any_columns:
+        raise ParameterError(
+            "This model takes any columns, and the workers of a cluster need to know yours. Adapt "
+            f"it to a part of the data: {spelled('model.adapt(X)', '`refold adapt`')}."
+        )
     if not isinstance(model.network, PackedNetwork):
         specification = model.specification
         raise ParameterError(

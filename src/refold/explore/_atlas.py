@@ -24,7 +24,7 @@ from refold.explore._maps import (
     effects,
     umap_places,
 )
-from refold.model import ModelLike, SequencesLike, entries_between, means_by_sequence, model_of
+from refold.model import ModelLike, SequencesLike, adapted, entries_between, means_by_sequence
 from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
@@ -88,7 +88,8 @@ class Atlas:
         fields: Mapping[str, Any] | None = None,
         num_clusters: int | None = None,
     ) -> None:
-        self.model = model = model_of(model)
+        self.model, X = adapted(model, X)
+        model = self.model
         windows = model.windows(X)
         self.sequences = as_sequences(windows.sequences).align(model.schema)
         lengths = self.sequences.lengths

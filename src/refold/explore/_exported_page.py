@@ -93,6 +93,11 @@ def export_page(
 
 def check_exportable(model: ModelLike) -> None:
     """Raise a ParameterError if a page cannot compute with a model."""
+    if model_of(model).specification.grid:
+        raise ParameterError(
+            "A page cannot compute with the pretrained model, whose curves it does not know. Open "
+            f"it {spelled('with refold.explore.explore', 'without --export')}, or fit a model."
+        )
     if not isinstance(model_of(model).network, PackedNetwork):
         raise ParameterError(
             "Only default models with LSTMs can be exported, because a page has no Keras. Open "

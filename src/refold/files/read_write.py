@@ -206,7 +206,7 @@ def read(
 
 
 def read_for(
-    schema: Schema,
+    schema: Schema | None,
     path: str | os.PathLike[str],
     *,
     labels: Sequence[str] = (),
@@ -220,7 +220,8 @@ def read_for(
     ----------
     schema : Schema
         That of the model. It knows the names of the columns, of the ids and of the times, whether
-        the table was wide, the form of the times, and what became of repeated times.
+        the table was wide, the form of the times, and what became of repeated times. None for a
+        model that takes any columns.
     labels : list of str, optional
         Columns that are not features.
     path, as_series, format, **options
@@ -236,8 +237,14 @@ def read_for(
     >>> read_for(schema, path)["a"].tolist()
     [[0.5], [0.7]]
     """
-    present, features = _columns_if_readable(path, format), list(schema.names)
-    chosen = options | {"as_series": as_series, "format": format}
+    present = _columns_if_readable(path, format)
+    chosen: dict[str, Any] = options | {"as_series": as_series, "format": format}
+    if schema is None:
+        others = {*labels, options.get("id", "id"), options.get("time", "time")}
+        if labels:
+            chosen.setdefault("columns", [name for name in present if name not in others] or None)
+        return read(path, **chosen)
+    features = list(schema.names)
     if schema.time_gaps and (chosen.get("time_gaps") or (present and features[-1] not in present)):
         chosen["time_gaps"] = True
         features.pop()  # computed, and not in the file

@@ -10,6 +10,7 @@ from refold.model._anomalies import errors_of as errors_of
 from refold.model._anomalies import means_by_sequence as means_by_sequence
 from refold.model._anomalies import reconstruction_errors as reconstruction_errors
 from refold.model._anomalies import scored_features as scored_features
+from refold.model._anomalies import with_reference as with_reference
 from refold.model._file import dumps as dumps
 from refold.model._file import pack_container as pack_container
 from refold.model._file import read_container as read_container
@@ -34,8 +35,12 @@ from refold.model._inputs import far_limits as far_limits
 from refold.model._inputs import open_source as open_source
 from refold.model._model import Model as Model
 from refold.model._model import ModelLike as ModelLike
+from refold.model._model import PretrainedModel as PretrainedModel
+from refold.model._model import adapted as adapted
 from refold.model._model import load as load
 from refold.model._model import model_of as model_of
+from refold.model._pretrained import ABOUT as ABOUT
+from refold.model._pretrained import named as named
 from refold.model._statistics import Fingerprints as Fingerprints
 from refold.model._statistics import History as History
 from refold.model._statistics import ReferenceStatistics as ReferenceStatistics

@@ -4,8 +4,8 @@ Codes come without latent optimization, which would make anomalies look more nor
 any value are bridged, because the encoder reads them as a jump to the mean.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,11 @@ import pyarrow as pa
 import refold
 from refold._support.arrays import evenly_spaced, offsets_from_lengths
 from refold._support.output import counted
+from refold.errors import ParameterError, spelled
 from refold.evaluation import adjusted_p_values, conformal_p_values
 from refold.model._inputs import check_lengths
-from refold.model._statistics import Calibration, ReferenceStatistics
+from refold.model._statistics import Calibration, ReferenceStatistics, fit_mixture
+from refold.network.packed.curves import bridged
 from refold.sequences import Scaler, Sequences, Windows, positions, sums_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
@@ -25,6 +27,10 @@ MAX_ERRORS = 1024  # stored errors of sequences
 _MAX_STEPS = 100_000  # stored errors of steps
 # Relative difference between scores that can be rounding.
 _ROUNDING = 1e-4
+# Standard deviations of features below this are rounding.
+_MIN_DEVIATION = 1e-3
+# Cap on the sequences for the typical error.
+_MAX_DECODED = 256
 # Family-wise error rate at which single tests of drift count in its text.
 _ALPHA = 0.001
 
@@ -58,9 +64,15 @@ def score_components(measured: Measurement, reference: ReferenceStatistics) -> n
 
 def distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarray:
     """Return the squared Mahalanobis distances (n_sequences,) of what `scored_features` returns."""
+    if reference.precision is None:
+        raise ParameterError(
+            "This model does not know what is normal in your data. Calibrate it first: "
+            f"{spelled('model.calibrate(normal)', '--normal DATA')}."
+        )
     away = (features - reference.mean) / reference.deviation
     precision = reference.precision.astype(float)
-    return np.maximum(np.einsum("ni,ij,nj->n", away, precision, away, optimize=True), 0.0)
+    # row by row, because the bits of a product of matrices may depend on the number of rows
+    return np.maximum([row @ precision @ row for row in away], 0.0)
 
 
 def errors_of(model: "refold.Model", sequences: Sequences) -> np.ndarray:
@@ -80,6 +92,7 @@ def _within_reach(sequences: Sequences, error_scaler: Scaler) -> Sequences:
 def scored_features(model: "refold.Model", sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes, and these with ROCKET features appended."""
     sequences = _bridged(sequences)
+    sequences = bridged(sequences) if model.specification.grid else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     whole = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)
@@ -142,6 +155,34 @@ def _bridged(sequences: Sequences) -> Sequences:
     kept = ~gap | precedes | ~follows  # a sequence without any value stays as it is
     lengths = np.bincount(row[kept], minlength=len(sequences))
     return Sequences(filled[kept], offsets_from_lengths(lengths), sequences.ids, schema)
+
+
+def with_reference(model: "refold.Model", sequences: Sequences, *, seed: int) -> "refold.Model":
+    """Return a model that knows the statistics of a sample of its training sequences."""
+    # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
+    # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
+    codes, features = scored_features(model, sequences)
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    deviation = np.where(deviation > _MIN_DEVIATION, deviation, 1.0)
+    standard = (features - mean) / deviation
+    precision: Any = np.eye(len(mean))
+    if standard.any():
+        # not at the top, because only a fit and a calibration need it
+        from sklearn.covariance import LedoitWolf
+
+        # shrunk, because there may be more features than sequences: O. Ledoit and M. Wolf, "A
+        # well-conditioned estimator for large-dimensional covariance matrices", Journal of
+        # Multivariate Analysis 88, 2004
+        precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
+    mean, deviation, precision = (part.astype(np.float32) for part in (mean, deviation, precision))
+    mixture = fit_mixture(codes, seed=seed)
+    reference = ReferenceStatistics(codes, mean, deviation, precision, np.ones(2), mixture)
+    rows = evenly_spaced(len(sequences), _MAX_DECODED)
+    some = sequences[rows]
+    errors = means_by_sequence(reconstruction_errors(model, some, codes[rows]), some)
+    typical = np.array([errors.mean(), distances(features[rows], reference).mean()])
+    typical = np.where(typical > 0, typical, 1.0)
+    return replace(model, reference=replace(reference, typical=typical))
 
 
 def calibration_of(

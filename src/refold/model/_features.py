@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import refold
 from refold._support.arrays import evenly_spaced, lengths_from_offsets, offsets_from_lengths
 from refold.kernels import DILATIONS, packed, random_convolutions
 from refold.network.packed.encoder import pooled
@@ -26,12 +27,17 @@ class DecodedFeatures:
     # They read scaled values of numeric columns and probabilities of the others. Each decoded
     # sequence is divided by its root mean square first, because codes of new sequences decode to
     # smaller values than those of training sequences. Its logarithm and the length are features.
+    # If each sequence was scaled by itself, convolutions of the sequences in the units of all
+    # follow: only they know how columns and sequences differ in size.
 
-    def __init__(self, codes: np.ndarray, network: FittedNetwork) -> None:
-        self._network = network
+    def __init__(self, model: "refold.Model") -> None:
+        self._model, self._network = model, model.network
+        codes, network = model.require_reference().codes, model.network
         self._convolutions = random_convolutions(network.head.num_outputs, _KERNELS)
         # the largest kernel, of nine taps, covers half to all of the longest training length
-        wanted = (network.specification.max_steps - 1) / (len(self._convolutions.taps) - 1)
+        self._most = network.specification.grid or None  # a curve has no more to tell
+        longest = self._most or network.specification.max_steps
+        wanted = (longest - 1) / (len(self._convolutions.taps) - 1)
         number = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, wanted))))
         self._dilations = tuple(2**i for i in range(number))
         raw = self._raw(codes[evenly_spaced(len(codes), _MOST)]).astype(float)
@@ -52,20 +58,39 @@ class DecodedFeatures:
         """Return the features before standardization; statistics of the scale come last."""
         network = self._network
         inner = np.ascontiguousarray(codes[:, : network.specification.latent_dim], np.float32)
-        offsets = offsets_from_lengths(network.predict_lengths(inner))
-        features = np.empty((len(codes), 2 + 2 * len(self._convolutions.bias)), np.float32)
+        predicted = network.predict_lengths(inner)
+        offsets = offsets_from_lengths(np.minimum(predicted, self._most or predicted))
+        each = 2 * len(self._convolutions.bias)
+        statistics = codes[:, inner.shape[1] :]
+        features = np.empty((len(codes), 2 + each * (1 + bool(statistics.size))), np.float32)
         for block in blocks(network.specification, offsets):
             outputs = network.decode(inner[block.indices], block.offsets)
             lengths = lengths_from_offsets(block.offsets)
+            if statistics.size:
+                units = self._in_units(outputs, block.offsets, statistics[block.indices])
+                features[block.indices, 2 + each :] = self._pooled(units, block.offsets)
             power = packed.segment_sum(outputs**2, block.offsets) / np.maximum(1, lengths)[:, None]
             size = np.sqrt(power.mean(axis=1)) + _LEAST_SIZE
             outputs /= np.repeat(size, lengths)[:, None]
             features[block.indices, 0] = np.log(size)
-            features[block.indices, 1] = lengths
-            features[block.indices, 2:] = pooled(
-                outputs, block.offsets, self._convolutions, dilations=self._dilations
-            )
-        return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
+            features[block.indices, 1] = predicted[block.indices]
+            features[block.indices, 2 : 2 + each] = self._pooled(outputs, block.offsets)
+        return np.concatenate([features, statistics], axis=1)
+
+    def _pooled(self, outputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        return pooled(outputs, offsets, self._convolutions, dilations=self._dilations)
+
+    def _in_units(
+        self, outputs: np.ndarray, offsets: np.ndarray, statistics: np.ndarray
+    ) -> np.ndarray:
+        """Return outputs with the sizes of their sequences, standardized by column."""
+        model, head = self._model, self._network.head
+        decoded = Sequences(head.values(outputs), offsets, schema=model.schema)
+        decoded = model.scaler.inverse_transform(decoded, statistics)
+        sized = model.error_scaler.transform(decoded).values.astype(np.float32)
+        units = outputs.copy()
+        units[:, np.repeat(head.numeric, head.widths)] = sized[:, head.numeric]
+        return units
 
 
 def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) -> np.ndarray:

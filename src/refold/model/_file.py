@@ -27,8 +27,9 @@ from refold.model._statistics import (
     Mixture,
     ReferenceStatistics,
 )
+from refold.network.packed.curves import CurveNetwork
 from refold.network.packed.network import FittedNetwork, PackedNetwork
-from refold.network.specification import Specification, are_default, weights_of
+from refold.network.specification import Specification, are_default, of_curves, weights_of
 from refold.sequences import Scaler, Schema
 
 FORMAT = "refold-model"
@@ -137,6 +138,8 @@ def dumps(model: "refold.Model") -> bytes:
         "active_dimensions": model.active_dimensions,
         "window": model.window,
         "step": model.step,
+        "max_loss": model.max_loss,
+        "any_columns": model.any_columns,
         "initial_loss": history.initial_loss,
         "keeps_initial": history.keeps_initial,
         "refold": refold.__version__,
@@ -205,6 +208,7 @@ def model_fields(
             "active_dimensions": config.get("active_dimensions"),
             "window": config.get("window"),
             "step": config.get("step"),
+            "max_loss": config.get("max_loss"),
             "arguments": arguments,
             "version": config.get("refold"),
         }
@@ -219,6 +223,9 @@ def fingerprint(model: "refold.Model") -> str:
     """Return a hash (64 hexadecimal digits) of all that codes and what they decode to depend on."""
     # Training history, calibration and arguments have no influence on it.
     arrays = dict(model.network.arrays())
+    if model.specification.grid:  # each column has the same code in any data
+        specification = asdict(of_curves(model.specification))
+        return _hash_of({"specification": specification, "grid": model.specification.grid}, arrays)
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
     if model.reference is not None:  # of which features are computed
@@ -230,6 +237,10 @@ def fingerprint(model: "refold.Model") -> str:
     }
     if model.window is not None:
         about |= {"window": model.window, "step": model.step}
+    return _hash_of(about, arrays)
+
+
+def _hash_of(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
@@ -250,7 +261,8 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
     for name, shape, _ in expected:
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")
-    return PackedNetwork(specification, {weight.name: weights[weight.name] for weight in expected})
+    network = CurveNetwork if specification.grid else PackedNetwork
+    return network(specification, {weight.name: weights[weight.name] for weight in expected})
 
 
 def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

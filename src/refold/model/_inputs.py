@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from refold._support.output import LONGER, warn
 from refold._support.rules import check, or_auto, whole
-from refold.errors import DataError, Message, ParameterError, argument
+from refold.errors import DataError, Message, ParameterError, argument, spelled
+from refold.network.packed.curves import shares_held
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
@@ -19,6 +20,7 @@ from refold.sequences import (
     Sequences,
     Windows,
     as_sequences,
+    cut_windows,
     default_step,
     fingerprints,
     is_batches,
@@ -30,7 +32,6 @@ from refold.sequences import (
     series_from_table,
     whole_windows,
     window_places,
-    windows,
 )
 
 
@@ -82,14 +83,30 @@ def _as_series(X: Any, schema: Schema | None) -> Any:
     return [np.asarray(X)] if is_array and X.dtype != object else X
 
 
-def cut(series: Sequences, window: int | None, step: int | None) -> Windows:
+def cut(
+    series: Sequences,
+    window: int | None,
+    step: int | None,
+    max_loss: float | None = None,  # cut only series that lose a larger share of their variance
+    dims: int = 0,  # in a code of as many dimensions
+) -> Windows:
     """Cut series into windows; without a window, each is its own. Mapped ones stay mapped."""
     if window is None or series.lengths.max(initial=0) <= window:
         return whole_windows(series)
+    step = step or default_step(window)
+
+    def length_in(block: Sequences) -> np.ndarray:
+        if max_loss is None:
+            return np.full(len(block), window)
+        return np.where(1.0 - shares_held(block, dims) > max_loss, window, block.lengths)
+
     if not series.is_mapped:
-        return windows(series, window, step)
-    sequences = mapped_blocks(series, lambda block: windows(block, window, step).sequences)
-    places = window_places(series.lengths, window, step or default_step(window))
+        return cut_windows(series, length_in(series), step)
+    sequences = mapped_blocks(
+        series, lambda block: cut_windows(block, length_in(block), step).sequences
+    )
+    length = np.concatenate([length_in(block) for block in series.blocks()])
+    places = window_places(series.lengths, length, step)
     return Windows(sequences, places.series, places.starts, series.lengths, series.ids)
 
 
@@ -194,6 +211,25 @@ def describe_longer(lengths: np.ndarray, trained: int, noun: Noun = "sequence") 
         f"{'is' if count == 1 else 'are'} {LONGER}: {'' if count == 1 else 'up to '}"
         f"{int(lengths.max())} steps against {trained}. The model never saw the steps after step "
         f"{trained}, so the results may be far off. Fit on sequences as long as these, or {remedy}."
+    )
+
+
+# Series that vary faster than a code of cosines can tell
+
+# Share of the variance that a code holds without a warning.
+_MIN_HELD = 0.9
+
+
+def describe_held(sequences: Sequences, dims: int) -> str | None:
+    """Describe in one line how much of sequences codes can hold; None if it is nearly all."""
+    shares = shares_held(sequences, dims)
+    if not len(shares) or shares.mean() >= _MIN_HELD:
+        return None
+    in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
+    return Message(
+        f"{dims} numbers explain {100 * shares.mean():.0f} % of your series, the least "
+        f"{100 * shares.min():.0f} %: the others vary too fast. Windows of those keep more: "
+        f"{spelled(in_python, in_shell)}."
     )
 
 

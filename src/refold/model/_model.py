@@ -3,9 +3,9 @@
 import functools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +27,7 @@ from refold.model._anomalies import (
     p_values,
     score_components,
     step_scores,
+    with_reference,
 )
 from refold.model._features import DecodedFeatures, series_convolutions
 from refold.model._file import (
@@ -49,10 +50,18 @@ from refold.model._inputs import (
     count_far,
     cut,
     describe_far,
+    describe_held,
     describe_longer,
     describe_trained,
     first_of_each,
     open_source,
+)
+from refold.model._pretrained import (
+    named,
+    num_columns_of,
+    side_by_side,
+    with_columns,
+    with_dims,
 )
 from refold.model._statistics import (
     Calibration,
@@ -62,11 +71,13 @@ from refold.model._statistics import (
     fit_mixture,
 )
 from refold.model._stream import Stream
+from refold.network.packed.curves import bridged
 from refold.network.packed.heads import Draw
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
 from refold.sequences import (
     CLIP,
+    Column,
     Scaler,
     Schema,
     Sequences,
@@ -74,11 +85,14 @@ from refold.sequences import (
     as_sequences,
     check_decoded,
     check_model,
+    default_names,
+    default_step,
     fingerprints,
     is_frame,
     stored_model,
     table_like,
 )
+from refold.sequences.types import NUMERIC
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,6 +150,8 @@ class Model:
     [20, 5]
     """
 
+    any_columns: ClassVar[bool] = False  # True for a `PretrainedModel`
+
     network: FittedNetwork  # from scaled values to codes, and back
     schema: Schema
     scaler: Scaler
@@ -151,6 +167,8 @@ class Model:
     active_dimensions: int | None = None
     window: int | None = None
     step: int | None = None
+    # share of its variance that a series may lose without being cut into windows; None cuts all
+    max_loss: float | None = None
     arguments: dict[str, Any] = field(default_factory=dict)  # of the estimator, as plain values
     version: str | None = None  # of Refold that wrote the file; None without one, or if it is early
 
@@ -160,6 +178,10 @@ class Model:
 
     def __repr__(self) -> str:
         columns = self.schema.num_columns
+        if self.any_columns:
+            return (
+                f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
+            )
         trained = f"up to {self.max_steps} steps"
         if self.window is not None:
             trained = f"windows of {self.window} steps"
@@ -206,6 +228,62 @@ class Model:
         """Hash of all that codes depend on: columns, scaling and weights, not the calibration."""
         return fingerprint(self)
 
+    # The data and the codes that a model takes
+
+    def adapt(
+        self, X: SequencesLike, *, window: int | None = None, max_loss: float | None = None
+    ) -> "Model":
+        """Return a pretrained model with the columns of your data, and their units for errors.
+
+        All methods do this by themselves. A model of your columns can be saved, for the service
+        and for other programs. Other models are returned as they are.
+
+        Parameters
+        ----------
+        window : int, optional
+            Cut longer series into windows of this number of steps, a quarter of it apart, instead
+            of resampling them.
+        max_loss : float, optional
+            Cut only those series of which a code would lose a larger share of the variance, by
+            default into windows of as many steps as a code has dimensions, which lose nothing.
+        """
+        if not self.specification.grid:
+            return self
+        model = self
+        if max_loss is not None:
+            check_rate("max_loss", max_loss, "share of the variance")
+            window = window or self.specification.curve_dim
+        if window is not None:
+            step = default_step(check_whole("window", window))
+            model = replace(self, window=window, step=step, max_loss=max_loss)
+        if not model.any_columns:
+            return model
+        series = open_source(X, as_series=model.window is not None)
+        return with_columns(model, series.schema, series)
+
+    def with_columns_of(self, codes: ArrayLike) -> "Model":
+        """Return a pretrained model with as many columns, named x0, x1, ..., as codes have."""
+        if not self.any_columns:
+            return self
+        width = np.shape(codes)[-1] if np.ndim(codes) == 2 else 0
+        number = num_columns_of(self, width)
+        layout = "series" if number == 1 else "array"
+        columns = tuple(Column(name, NUMERIC.name) for name in default_names(number))
+        return with_columns(self, Schema(columns, layout))
+
+    def with_dims(self, dims: int) -> "Model":
+        """Return a model whose codes are the first dimensions of those of this one.
+
+        The model must be fitted with ``nested=True``, as ``"series"`` is. The length, ROCKET
+        features and the scale of a sequence, which come after the learned dimensions, stay.
+
+        Parameters
+        ----------
+        dims : int
+            Number of learned dimensions, for each column if each has a code of its own.
+        """
+        return with_dims(self, check_whole("dims", dims))
+
     # Encoding and decoding
 
     def windows(self, X: SequencesLike) -> Windows:
@@ -219,7 +297,7 @@ class Model:
         series = open_source(X, self.schema, as_series=self.window is not None)
         if not series.is_mapped:
             series = series.align(self.schema)
-        return cut(series, self.window, self.step)
+        return cut(series, self.window, self.step, self.max_loss, self.specification.curve_dim)
 
     def encode(self, X: SequencesLike, *, verbose: int = 0) -> np.ndarray:
         """Encode sequences.
@@ -408,7 +486,7 @@ class Model:
         """
         return self.compared(self.read(X))[1].sum(axis=1)
 
-    def calibrate(self, normal: SequencesLike) -> Self:
+    def calibrate(self, normal: SequencesLike) -> "Model":
         """Return a model whose `detect` and bounds of `forecast` are calibrated.
 
         ``fit`` does this if ``calibration_fraction`` sets sequences aside.
@@ -419,11 +497,16 @@ class Model:
             Sequences without anomalies. The model must not have been trained on them: it
             reconstructs training sequences better than new ones, which would all look anomalous. A
             false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
-            forecast, needs at least ``1 / alpha - 1`` of them.
+            forecast, needs at least ``1 / alpha - 1`` of them. A pretrained model learns from half
+            of them what is normal, so it needs twice as many.
         """
-        sequences = self.read(normal)
+        sequences, model = self.read(normal), self
         check_untrained(sequences, self.fingerprints.trained)
-        return self.calibrated_with(sequences)
+        if self.require_reference().precision is None:
+            check_some(len(sequences) // 2, "pair of sequences", "to learn from and calibrate with")
+            model = with_reference(self, sequences[::2], seed=0)
+            sequences = sequences[1::2]
+        return model.calibrated_with(sequences)
 
     def detect(self, X: SequencesLike, alpha: float = 0.01) -> Detection:
         """Find anomalous sequences.
@@ -616,8 +699,9 @@ class Model:
         -------
         array of float32 of shape (n_sequences, 1026)
             The size and the length of each decoded sequence and 1024 pooled convolutions. With
-            ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
-            appended.
+            ``scale="sequence"``, which the pretrained model has, 1024 convolutions of the sequence
+            in the units of all sequences follow, and the mean and the log standard deviation of
+            each numeric feature.
 
         References
         ----------
@@ -658,7 +742,11 @@ class Model:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
-        return cls(**model_fields(*read_container(path), str(path)))
+        file, dims = named(path)
+        config, arrays = read_container(file)
+        kind = PretrainedModel if config.get("any_columns") else cls
+        model = kind(**model_fields(config, arrays, str(path)))
+        return cast(Self, model if dims is None else model.with_dims(dims))
 
     # What applications share: aligned sequences, checked codes, and one without the other
 
@@ -683,7 +771,7 @@ class Model:
         self.scaler.check(sequences)
         check_fits(sequences.lengths, self.network)
         missing = int(np.isnan(sequences.values).sum())
-        if missing and not self.specification.observed_flags:
+        if missing and not (self.specification.observed_flags or self.specification.grid):
             warn(
                 f"{missing} value{' is' if missing == 1 else 's are'} missing, and the model was "
                 "fitted on data without gaps: it reads them as the mean. Fit on data with gaps, so "
@@ -704,6 +792,7 @@ class Model:
 
     def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
+        aligned = bridged(aligned) if self.specification.grid else aligned
         scaled = self.scaler.transform(aligned)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
@@ -735,7 +824,9 @@ class Model:
         """Draw codes (n, code_size) from a density of the codes of the training data."""
         reference = self.require_reference()
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
-        return mixture.draw(n, seed=seed)
+        columns = self.code_size // len(mixture.center)  # each with codes of its own
+        drawn = mixture.draw(n * columns, seed=seed)
+        return side_by_side(drawn, columns) if columns > 1 else drawn
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes, also that a pandas frame of codes is one of this model."""
@@ -785,7 +876,7 @@ class Model:
             return measured, components, np.full(len(aligned), np.nan)
         return measured, components, p_values(components.sum(axis=1), self.calibration.scores)
 
-    def calibrated_with(self, normal: Sequences) -> Self:
+    def calibrated_with(self, normal: Sequences) -> "Model":
         """Return a model that is calibrated with aligned sequences."""
         check_some(len(normal), "sequence", "to calibrate with")
         reference, measured = self.require_reference(), measure(self, normal)
@@ -796,6 +887,8 @@ class Model:
 
     def _warned(self, aligned: Sequences) -> Sequences:
         warn(describe_far([count_far(aligned.values, self.error_scaler)], self.schema))
+        if self.specification.grid:
+            warn(describe_held(aligned, self.specification.curve_dim))
         return aligned
 
     def _parts(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -841,19 +934,55 @@ class Model:
 
     @functools.cached_property
     def _decoded_features(self) -> DecodedFeatures:
-        return DecodedFeatures(self.require_reference().codes, self.network)
+        return DecodedFeatures(self)
 
 
-def load(path: str | os.PathLike[str]) -> Model:
-    """Load a model that ``save`` or ``refold fit`` wrote.
+class PretrainedModel(Model):
+    """A model that takes the columns of any numeric data: each method adapts it first."""
+
+    any_columns = True
+
+    def __repr__(self) -> str:
+        return f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
+
+
+def _adapting(name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
+    """Return a method that adapts a pretrained model to data, or to the width of codes."""
+    method = getattr(Model, name)
+
+    @functools.wraps(method)
+    def adapting(self: Model, X: Any, *values: Any, **options: Any) -> Any:
+        if takes_codes:
+            return method(self.with_columns_of(X), X, *values, **options)
+        series = open_source(X, as_series=self.window is not None)
+        # a result may have the form of a table
+        return method(self.adapt(series), X if is_frame(X) else series, *values, **options)
+
+    return adapting
+
+
+_OF_DATA = ("windows", "encode", "encode_blocks", "pooled", "reconstruct", "score", "errors")
+_OF_DATA += ("anomaly_scores", "calibrate", "detect", "drift", "held_back", "open", "read")
+for _name in _OF_DATA:
+    setattr(PretrainedModel, _name, _adapting(_name))
+for _name in ("decode", "features", "code_drift"):
+    setattr(PretrainedModel, _name, _adapting(_name, takes_codes=True))
+
+
+def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
+    """Load a model that ``save`` or ``refold fit`` wrote, or the pretrained one.
 
     This needs neither scikit-learn nor JAX. It imports Keras if the model has GRUs, a classic
     architecture or your own.
 
     Parameters
     ----------
-    path : path
-        File to read.
+    path : path, or "series"
+        File to read. ``"series"`` is the model that comes with Refold, which encodes numeric series
+        of any length, scale and number of columns without a fit. ``"series-16"`` is its first 16
+        dimensions, as ``dims=16``.
+    dims : int, optional
+        Number of learned dimensions to keep; see `Model.with_dims`.
 
     Raises
     ------
@@ -871,13 +1000,18 @@ def load(path: str | os.PathLike[str]) -> Model:
     >>> ae.fit(sines).save(path)
     >>> bool((refold.load(path).encode(sines) == ae.transform(sines)).all())
     True
+    >>> codes = refold.load("series", dims=16).encode([[0.5, 2.0, 1.0, 4.0], [3.0, 5.0]])
+    >>> codes.shape  # 16 numbers, the length, the level and the scale
+    (2, 19)
     """
-    return Model.load(path)
+    model = Model.load(path)
+    return model if dims is None else model.with_dims(dims)
 
 
 def _unpickled(data: bytes) -> Model:
-    source = "The pickled model"
-    return Model(**model_fields(*unpack_container(data, source), source))
+    config, arrays = unpack_container(data, "The pickled model")
+    kind = PretrainedModel if config.get("any_columns") else Model
+    return kind(**model_fields(config, arrays, "The pickled model"))
 
 
 class FittedEstimator(Protocol):
@@ -890,6 +1024,15 @@ class FittedEstimator(Protocol):
 
 
 ModelLike: TypeAlias = Model | FittedEstimator
+
+
+def adapted(x: ModelLike, X: SequencesLike) -> tuple[Model, SequencesLike]:
+    """Return a model with the columns of data, and the data, which may be read only once."""
+    model = model_of(x)
+    if not model.any_columns:
+        return model, X
+    X = open_source(X, as_series=model.window is not None)
+    return model.adapt(X), X
 
 
 def model_of(x: ModelLike) -> Model:

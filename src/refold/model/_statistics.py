@@ -84,8 +84,11 @@ class ReferenceStatistics:
     codes: np.ndarray  # (n_sequences, width of the code), of the encoder
     mean: np.ndarray  # (n_features,)
     deviation: np.ndarray  # (n_features,), not 0
-    precision: np.ndarray  # (n_features, n_features), inverse covariance after standardization
-    typical: np.ndarray  # (2,), mean reconstruction error and mean distance of these sequences
+    # (n_features, n_features), inverse covariance after standardization; None in a model that
+    # learns what is normal when it is calibrated
+    precision: np.ndarray | None = None
+    # (2,), mean reconstruction error and mean distance of these sequences, or None
+    typical: np.ndarray | None = None
     mixture: Mixture | None = None  # density of the codes; None in early files
 
 

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +68,12 @@ class Specification:
         1 if a latent dimension, after the learned ones, holds the length of a sequence, else 0.
     by_length : bool
         Whether the linear path of the default model's encoder depends on the length.
+    nested : bool
+        Whether the first half of the learned dimensions is trained to decode alone, too, and the
+        first quarter, and so on.
+    grid : int
+        Number of points of the curve to which each column is resampled, 0 for none. Each column
+        then has a code of its own, which one network of one column reads and writes.
     recent_steps : int
         Number of last steps that the forecast decoder reads beside the code.
 
@@ -101,11 +107,18 @@ class Specification:
     length_dim: int = 0
     by_length: bool = False
     recent_steps: int = 0
+    nested: bool = False
+    grid: int = 0
 
     @property
     def learned_dim(self) -> int:
         """Number of latent dimensions, the first ones, that are learned."""
         return self.latent_dim - self.length_dim - self.rocket_dim
+
+    @property
+    def curve_dim(self) -> int:
+        """Number of learned dimensions of the code of a curve; 0 without curves."""
+        return self.latent_dim // len(self.column_types) - 1 if self.grid else 0
 
     @property
     def length_index(self) -> int | None:
@@ -223,6 +236,48 @@ def most_linear_steps(width: int, latent_dim: int) -> int:
     return max(1, _MAX_LINEAR_WEIGHTS // (width * latent_dim))
 
 
+def of_curves(specification: Specification) -> Specification:
+    """Return the specification of the network that reads curves, which all columns share."""
+    return replace(
+        specification,
+        column_types=["numeric"],
+        num_categories=[0],
+        latent_dim=specification.curve_dim,
+        max_steps=specification.grid,
+        length_mean=float(specification.grid),
+        length_deviation=0.0,
+        length_dim=0,
+        grid=0,
+    )
+
+
+def dropped_dimensions(specification: Specification, dims: int) -> np.ndarray:
+    """Return the indices of the learned dimensions after the first ``dims``, of each column."""
+    if not specification.grid:
+        return np.arange(dims, specification.learned_dim)
+    columns, learned = len(specification.column_types), specification.curve_dim
+    each = np.arange(columns)[:, None] * (learned + 1) + np.arange(dims, learned)
+    return each.ravel()
+
+
+def first_dimensions(
+    specification: Specification, weights: Mapping[str, np.ndarray], dims: int
+) -> tuple[Specification, dict[str, np.ndarray]]:
+    """Return the first learned dimensions of a nested network, as a smaller network."""
+    # a dimension that is not there is a dimension that is zero
+    fewer = specification.latent_dim - len(dropped_dimensions(specification, dims))
+    smaller = replace(specification, latent_dim=fewer)
+    inner = of_curves(specification) if specification.grid else specification
+    dropped, kept = np.arange(dims, inner.learned_dim), {}
+    for old, new in zip(weights_of(specification), weights_of(smaller), strict=True):
+        array = weights[old.name]
+        for axis, (size, wanted) in enumerate(zip(old.shape, new.shape, strict=True)):
+            if size != wanted:  # the code comes first in what a layer reads
+                array = np.delete(array, dropped, axis)
+        kept[old.name] = np.ascontiguousarray(array)
+    return smaller, kept
+
+
 def are_default(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which needs no Keras."""
     default = specification.architecture == "default" and specification.cell == "lstm"
@@ -240,6 +295,8 @@ class Weight(NamedTuple):
 
 def weights_of(specification: Specification) -> list[Weight]:
     """List the weights of the default model, in the order in which Keras creates them."""
+    if specification.grid:
+        specification = of_curves(specification)
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned, width = specification.learned_dim, specification.input_width
     num_pooled = 6 * units + 3

@@ -14,7 +14,7 @@ from refold._support.output import LONGER
 from refold._support.rules import check_one_each, check_some, check_whole
 from refold.errors import DataError
 from refold.evaluation import PCABaseline, errors_by_sequence, fidelity, pca_cross_fit
-from refold.model import Model, ModelLike, SequencesLike, describe_longer, model_of
+from refold.model import Model, ModelLike, SequencesLike, adapted, describe_longer
 from refold.plots.charts import category_order
 from refold.report._cards import (
     ReportData,
@@ -125,7 +125,7 @@ def section(
     verbose: int = 0,
 ) -> Section:
     """Measure a fitted model on sequences and draw the figures of a report; see `report`."""
-    model = model_of(model)
+    model, sequences = adapted(model, sequences)
     windows = _opened(sequences, model)
     source, train = windows.sequences, None if train is None else _opened(train, model).sequences
     max_sequences = check_whole("max_sequences", max_sequences)

@@ -375,7 +375,7 @@ def draw(
     # not at the top, because a search needs no matplotlib
     from refold import plots
 
-    model = model_of(model)
+    model = model_of(model).with_columns_of(hits.codes)
     check_kind("hits", hits, "Hits, the result of Index.search", "query_codes")
     begin, end = (int(row) for row in hits.offsets[query : query + 2])
     if begin == end:

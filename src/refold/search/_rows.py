@@ -14,7 +14,7 @@ from refold._support.progress_bars import progress_bar
 from refold._support.rules import check_one_each, check_some, one_of
 from refold.errors import DataError, ParameterError
 from refold.kernels import packed
-from refold.model import ArrowTable, Model, ModelLike, SequencesLike, model_of
+from refold.model import ArrowTable, Model, ModelLike, SequencesLike, adapted, model_of
 from refold.network.packed.rows import encoded_blocks
 from refold.network.specification import Specification
 from refold.search._features import Described, SearchFeatures
@@ -52,7 +52,12 @@ class RowSource:
     ) -> None:
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
-        self._model, self._verbose = model_of(model), verbose
+        self._verbose = verbose
+        self._model = model_of(model)
+        if X is not None:
+            self._model, X = adapted(model, X)
+        elif codes is not None:
+            self._model = self._model.with_columns_of(codes)
         # without sequences, codes are decoded for features
         self._sequences: Any = None if X is None else self._model.open(X)
         self._codes: Any = None if codes is None else self._model.check_codes(codes)

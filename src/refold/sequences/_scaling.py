@@ -34,6 +34,8 @@ _ARRAYS += ("statistics_mean", "statistics_scale", "floor")
 
 # Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
 _MIN_SCALE = 1e-4
+# Lower bound for it, too, as a share of the distance of the mean from those in training.
+MIN_SHARE = 8 * np.finfo(np.float32).eps
 # A standard deviation below this share of the mean is a rounding error.
 _ROUNDING = 10 * np.finfo(np.float64).eps
 
@@ -213,7 +215,10 @@ class Scaler:
         if self.mode != "sequence":
             return np.zeros((len(sequences), 0), dtype=np.float32)
         mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
-        raw = np.concatenate([mean, np.log(np.maximum(scale, self.floor_))], axis=1)
+        # the mean is stored in single precision, whose rounding must not look like a signal
+        far = np.abs(mean - self.statistics_mean_[: mean.shape[1]])
+        floor = np.maximum(self.floor_, MIN_SHARE * far)
+        raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
         standardized = (raw - self.statistics_mean_) / self.statistics_scale_
         standardized = np.nan_to_num(standardized, nan=0.0)
         check_codes_finite(np.abs(standardized) <= MAX_FLOAT32, sequences.ids)

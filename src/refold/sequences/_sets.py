@@ -400,8 +400,13 @@ def windows(series: Any, length: int, step: int | None = None) -> Windows:
     length = check_whole("length", length)
     step = default_step(length) if step is None else step
     check("step", step, whole(1, length))
+    return cut_windows(sequences, length, step)
+
+
+def cut_windows(sequences: Sequences, length: int | np.ndarray, step: int) -> Windows:
+    """Cut sequences into windows of one length, or of a length for each sequence (n,)."""
     lengths = sequences.lengths
-    if lengths.max(initial=0) <= length:
+    if (lengths <= length).all():
         return whole_windows(sequences)
     places = window_places(lengths, length, step)
     cut = sequences.pieces(places.series, places.starts, places.lengths)
@@ -439,8 +444,8 @@ class WindowPlaces(NamedTuple):
     lengths: np.ndarray
 
 
-def window_places(lengths: np.ndarray, length: int, step: int) -> WindowPlaces:
-    """Place windows of a length in series with these lengths (n_series,)."""
+def window_places(lengths: np.ndarray, length: int | np.ndarray, step: int) -> WindowPlaces:
+    """Place windows, of one length or of one for each series, in series with these lengths (n,)."""
     lasts = np.maximum(lengths - length, 0).tolist()
     by_series = [np.append(np.arange(0, last, step), last) for last in lasts]
     series = np.repeat(np.arange(len(lengths)), [len(starts) for starts in by_series])

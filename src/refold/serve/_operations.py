@@ -25,6 +25,7 @@ from refold.model import (
     describe_longer,
     describe_trained,
     far_limits,
+    named,
 )
 from refold.network.packed.heads import Draw
 from refold.network.packed.network import PackedNetwork
@@ -171,12 +172,14 @@ class ServedModel:
     def __init__(self, name: str, path: Path, index: str | None = None) -> None:
         self.name = name
         self.fitted = Model.load(path)
+        if self.fitted.any_columns:  # a request has one column
+            self.fitted = self.fitted.with_columns_of(np.zeros((1, self.fitted.code_size)))
         if not isinstance(self.fitted.network, PackedNetwork):
             raise ModelFileError(
                 f"{path} is not a default model with LSTMs. The service computes without Keras, so "
                 "it serves no other."
             )
-        with path.open("rb") as file:
+        with Path(named(path).path).open("rb") as file:
             # of the model file; `hash` is that of what codes depend on
             self._digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.hash = self.fitted.hash

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import keras
 import numpy as np
-from sklearn.covariance import LedoitWolf
 
 from refold._support.arrays import draw_seed, evenly_spaced
 from refold._support.compilation import keep_compiled
@@ -20,16 +19,11 @@ from refold.model import (
     MAX_ERRORS,
     History,
     Model,
-    ReferenceStatistics,
-    distances,
     errors_of,
-    fit_mixture,
-    means_by_sequence,
-    reconstruction_errors,
-    scored_features,
+    with_reference,
 )
 from refold.network.keras.build import Network, inference_with
-from refold.sequences import Sequences, Windows, check_missing, default_step
+from refold.sequences import Windows, check_missing, default_step
 from refold.training._choose_latent_dim import choose_size
 from refold.training._forecasts import fit_forecasts
 from refold.training._held_out_error import HeldOut, choose, report
@@ -40,9 +34,8 @@ from refold.training.initialization._initial_weights import InitialWeights, hold
 from refold.training.loop._checkpoint import CheckpointArgument, opened_checkpoint
 from refold.training.loop._training import FitResult, Training
 
-# Statistics of the codes: standard deviations below the first bound are rounding, and caps on the
-# training sequences for the typical error and for the active dimensions of a variational model.
-_MIN_DEVIATION, _MAX_DECODED, _MAX_COUNTED = 1e-3, 256, 4096
+# Cap on the training sequences for the active dimensions of a variational model.
+_MAX_COUNTED = 4096
 # Variance of the means above which a dimension is active: Y. Burda, R. Grosse and R. Salakhutdinov,
 # "Importance Weighted Autoencoders", ICLR 2016, section 5.2.
 _ACTIVE = 0.01
@@ -235,7 +228,7 @@ def _measured(
         with holding(network, outcome.validated):  # a refit was trained on them
             errors = errors_of(replace(model, scaler=split.scaler("validated")), unseen)
         model = replace(model, held_out_errors=np.sort(errors).astype(np.float32))
-    model = _with_reference(model, split.reference_sample(kept), seed=split.seed)
+    model = with_reference(model, split.reference_sample(kept), seed=split.seed)
     model = replace(model, fingerprints=split.fingerprints(kept))
     if split.calibration is None or (outcome.interrupted and not outcome.complete):
         return model
@@ -252,28 +245,3 @@ def _report_active(active: int, latent_dim: int, *, verbose: int) -> None:
         )
     if verbose:
         log(f"{count}.")
-
-
-def _with_reference(model: Model, sequences: Sequences, *, seed: int) -> Model:
-    """Return a model that knows the statistics of a sample of its training sequences."""
-    # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
-    # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
-    codes, features = scored_features(model, sequences)
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    deviation = np.where(deviation > _MIN_DEVIATION, deviation, 1.0)
-    standard = (features - mean) / deviation
-    precision: Any = np.eye(len(mean))
-    if standard.any():
-        # shrunk, because there may be more features than sequences: O. Ledoit and M. Wolf, "A
-        # well-conditioned estimator for large-dimensional covariance matrices", Journal of
-        # Multivariate Analysis 88, 2004
-        precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
-    mean, deviation, precision = (part.astype(np.float32) for part in (mean, deviation, precision))
-    mixture = fit_mixture(codes, seed=seed)
-    reference = ReferenceStatistics(codes, mean, deviation, precision, np.ones(2), mixture)
-    rows = evenly_spaced(len(sequences), _MAX_DECODED)
-    some = sequences[rows]
-    errors = means_by_sequence(reconstruction_errors(model, some, codes[rows]), some)
-    typical = np.array([errors.mean(), distances(features[rows], reference).mean()])
-    typical = np.where(typical > 0, typical, 1.0)
-    return replace(model, reference=replace(reference, typical=typical))

@@ -135,6 +135,7 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
         forecast_steps=ahead,
         recent_steps=pick_recent_steps(source, chosen, ahead) if ahead else 0,
         length_dim=length_dim,
+        nested=_nested(arguments),
         by_length=_may_depend_on_length(arguments, source, length_dim),
     )
 
@@ -218,13 +219,25 @@ def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     return int(wanted)
 
 
+def _nested(arguments: Arguments) -> bool:
+    """Return whether to train nested codes; refuse it for models that cannot have them."""
+    possible = arguments.architecture == "default" and not arguments.variational
+    if arguments.nested and not possible:
+        raise ParameterError(
+            f"{argument(nested=True)} needs the default architecture that is not variational. Use "
+            f"{argument(nested=False)}."
+        )
+    return bool(arguments.nested)
+
+
 def _may_depend_on_length(arguments: Arguments, source: Source, length_dim: int) -> bool:
     """Return whether the linear path may depend on the length, which the decoder must know."""
     schema, lengths = source.sequences.schema, source.sequences.lengths
     size = (int(lengths.max()) + 1) * int(arguments.latent_dim) ** 2
     corrupted = arguments.corruption
     possible = length_dim and schema.numeric.all() and not corrupted and size <= _MAX_MAPS
-    return bool(possible and not source.has_gaps)
+    # a map by length mixes the dimensions, so that the first ones would need all others
+    return bool(possible and not source.has_gaps and not arguments.nested)
 
 
 def pick_latent_steps(specification: Specification, source: Source) -> int:

@@ -266,6 +266,7 @@ def keras_models(network: Any) -> Network:
     """Return the Keras models of a network, which follows them if their weights change."""
     if isinstance(network, Network):
         return network
+    network = getattr(network, "of_curves", network)
     if network.keras is None:
         with seeded(None):
             built = with_weights_of(network)

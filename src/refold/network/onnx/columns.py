@@ -13,7 +13,7 @@ from refold.network.onnx.graph import (
     real_steps,
 )
 from refold.network.specification import Specification
-from refold.sequences import Scaler, Schema
+from refold.sequences import MIN_SHARE, Scaler, Schema
 from refold.sequences.types import MAX_EXPONENT, outputs_of
 
 # A standard deviation must be this many times the resolution of a type at the mean.
@@ -211,7 +211,9 @@ def _scaled_by_sequence(
     away = graph("Where", there, graph("Sub", numeric, mean), zero)
     square = graph("ReduceSum", graph("Mul", away, away), [1], keepdims=1)
     deviation = graph("Sqrt", graph("Div", square, count))
-    logarithm = graph("Log", graph("Max", deviation, scaler.floor_))
+    far = graph("Abs", graph("Sub", mean, scaler.statistics_mean_[: len(at)]))
+    floor = graph("Max", scaler.floor_, graph("Mul", far, np.float64(MIN_SHARE)))
+    logarithm = graph("Log", graph("Max", deviation, floor))
     raw = graph("Concat", mean, logarithm, axis=2)
     standardized = graph(
         "Div", graph("Sub", raw, scaler.statistics_mean_), scaler.statistics_scale_

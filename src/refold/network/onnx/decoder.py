@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from refold.network.onnx.columns import LINKS, Columns, read_last_steps, write_outputs
+from refold.network.onnx.curves import are_long, write_curves
 from refold.network.onnx.graph import (
     Graph,
     Value,
@@ -16,7 +17,7 @@ from refold.network.onnx.graph import (
     run_layer,
     step,
 )
-from refold.network.specification import Specification, length_unit, linear_map
+from refold.network.specification import Specification, length_unit, linear_map, of_curves
 from refold.sequences.types import outputs_of
 
 
@@ -27,8 +28,25 @@ def add_decoder(graph: Graph, columns: Columns) -> None:
     requested = graph.input("wanted_lengths", np.int64, ["n_or_1"])
     predicted = _predicted_lengths(graph, specification, codes)
     lengths = graph("Where", graph("Less", requested, np.int64(0)), predicted, requested)
-    outputs = _Decoder(graph, specification)(codes, longest(graph, lengths))
+    steps = longest(graph, lengths)
+    if specification.grid:
+        curves = _decode_curves(graph, specification, codes, predicted)
+        outputs = write_curves(graph, specification, curves, lengths, steps)
+    else:
+        outputs = _Decoder(graph, specification)(codes, steps)
     write_outputs(graph, columns, outputs, lengths, statistics)
+
+
+def _decode_curves(graph: Graph, specification: Specification, codes: Value, lengths: Value) -> Any:
+    """Return the curves (n * columns, points, 1) of codes."""
+    width = specification.curve_dim
+    codes = graph("Reshape", codes, [-1, width + 1])
+    codes = graph("Slice", codes, [0], [width], [1])
+    curves = _Decoder(graph, of_curves(specification))(codes, [specification.grid])
+    start = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
+    first = graph("Unsqueeze", graph("MatMul", codes, start), [2])
+    trained = graph("Unsqueeze", are_long(graph, specification, lengths), [1, 2])
+    return graph("Where", trained, curves, first)
 
 
 def add_forecaster(graph: Graph, columns: Columns) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 
 from refold.kernels import DILATIONS, STEEPNESS
 from refold.network.onnx.columns import Channels, Columns, read_inputs
+from refold.network.onnx.curves import are_long, read_curves
 from refold.network.onnx.graph import Graph, Value, dense, find_layer, real_steps, run_layer
-from refold.network.specification import Specification, linear_map
+from refold.network.specification import Specification, linear_map, of_curves
 
 # Below all outputs of an LSTM.
 _BELOW = np.float32(-2)
@@ -20,12 +21,9 @@ def add_encoder(graph: Graph, columns: Columns) -> None:
     """Add the encoder, from the user's values to codes."""
     specification = columns.specification
     channels = read_inputs(graph, columns)
-    code = dense(graph, "code", _pooled(graph, specification, channels))
-    if specification.linear_steps is not None:
-        linear = _linear(graph, specification, channels)
-        code = graph("Add", linear, graph("Mul", graph.weight("linear_code/scale"), code))
-    parts = [code]
-    if specification.length_dim:
+    encode = _encode_curves if specification.grid else _encode
+    parts = [encode(graph, specification, channels)]
+    if specification.length_dim and not specification.grid:
         parts.append(_encode_lengths(graph, specification, channels.lengths))
     if specification.rocket_dim:
         parts.append(_rocket(graph, specification, channels))
@@ -33,6 +31,38 @@ def add_encoder(graph: Graph, columns: Columns) -> None:
         parts.append(channels.statistics)
     width = specification.latent_dim + columns.scaler.num_statistics
     graph.output("codes", graph.concat(parts, axis=1), np.float32, ["n", width])
+
+
+def _encode(
+    graph: Graph,
+    specification: Specification,
+    channels: Channels,
+    trained: Value = None,  # (n,), 0 for the first linear path alone; by default 1
+) -> Any:
+    """Return the learned dimensions (n, learned_dim)."""
+    code = dense(graph, "code", _pooled(graph, specification, channels))
+    if specification.linear_steps is None:
+        return code
+    code = graph("Mul", graph.weight("linear_code/scale"), code)
+    code = graph("Add", _linear(graph, specification, channels), code)
+    if trained is None:
+        return code
+    rows = graph("Flatten", channels.x, axis=1)
+    start = graph.weights["linear_code/start"]
+    first = graph("MatMul", rows, graph.weight("first_code", np.concatenate(start)))
+    return graph("Where", graph("Unsqueeze", trained, [1]), code, first)
+
+
+def _encode_curves(graph: Graph, specification: Specification, channels: Channels) -> Any:
+    """Return the codes and the lengths of all columns, (n, latent_dim)."""
+    curves = read_curves(graph, specification, channels)
+    trained = are_long(graph, specification, channels.lengths)
+    code = _encode(graph, of_curves(specification), curves, trained)
+    code = graph("Reshape", code, [-1, specification.num_outputs, specification.curve_dim])
+    length = graph("Unsqueeze", _encode_lengths(graph, specification, channels.lengths), [1])
+    lead = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)
+    both = graph("Concat", code, graph("Expand", length, lead), axis=2)
+    return graph("Flatten", both, axis=1)
 
 
 def _pooled(graph: Graph, specification: Specification, channels: Channels) -> Any:

@@ -18,6 +18,7 @@ from refold._support.compilation import compiled_by_size
 from refold.arguments import Corruption
 from refold.network.keras.build import Network
 from refold.network.keras.decoder import write_steps
+from refold.network.keras.encoder import NestedDropout
 from refold.network.keras.heads import are_squared, length_loss
 from refold.network.packed.network import PackedNetwork
 from refold.network.specification import are_default
@@ -431,6 +432,8 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
         code = mean + ops.exp(0.5 * log_variance) * draw
         inputs.append(draw)
         outputs = {"mean": mean, "log_variance": log_variance}
+    if network.specification.nested:
+        code = NestedDropout(network.specification.learned_dim, name="nested")(code)
     outputs["y_pred"] = models.unroll([code, truth])
     if with_length:
         outputs["length"] = network.length(code)

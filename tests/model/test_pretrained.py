@@ -1,0 +1,305 @@
+"""The pretrained model: any columns and lengths, nested codes, and what it loses."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import scipy.fft
+
+import refold
+from refold.cli import main
+from refold.errors import DataError, ParameterError
+from refold.evaluation import nmse
+from refold.network.packed.curves import curves_of, resampled, shares_held
+from refold.report import report
+from refold.sequences import as_sequences
+from serve.serving import post, started
+from small_data import ragged, untrained
+
+RNG = np.random.default_rng(0)
+LENGTHS = [4, 5, 24, 63, 64, 65, 128, 129, 1000]
+
+
+def walk(steps, columns=1):
+    """Return a smooth random walk, (steps,) or (steps, columns)."""
+    walk = RNG.normal(size=(steps + 8, columns)).cumsum(axis=0)
+    smooth = np.stack([np.convolve(column, np.hanning(9) / 4, "valid") for column in walk.T])
+    return smooth.T[:, 0] if columns == 1 else smooth.T
+
+
+@pytest.fixture(scope="module")
+def model():
+    return refold.load("series")
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Return a table of two columns with names, ids and times."""
+    return pd.DataFrame(
+        {
+            "pump": np.repeat(["a", "b", "c"], 50),
+            "time": np.tile(np.arange(50), 3),
+            "flow": 1e4 + 50 * walk(150),
+            "heat": 1e-3 * walk(150),
+        }
+    ).rename(columns={"pump": "id"})
+
+
+# Curves
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 128, 300])
+def test_resampling_is_a_cosine_transform_with_more_or_fewer_cosines(steps):
+    values = RNG.normal(size=(2, 3, steps))
+    expected = np.zeros((2, 3, 40))
+    kept = min(steps, 40)
+    expected[..., :kept] = scipy.fft.dct(values, norm="ortho")[..., :kept]
+    written = scipy.fft.idct(expected * np.sqrt(40 / steps), norm="ortho")
+    np.testing.assert_allclose(resampled(values, 40), written, atol=1e-5)
+
+
+def test_resampling_there_and_back_is_exact_and_ignores_other_series():
+    values = RNG.normal(size=(5, 1, 60))
+    there = resampled(values, 128)
+    np.testing.assert_allclose(resampled(there, 60), values, atol=1e-5)
+    assert np.array_equal(resampled(values[3:4], 128), there[3:4])
+
+
+def test_gaps_are_bridged_and_a_series_without_values_is_zero():
+    both = as_sequences([[[0.0, 4.0], [np.nan, np.nan], [2.0, 8.0]]])
+    np.testing.assert_allclose(curves_of(both, 3)[0], [[0, 1, 2], [4, 6, 8]])
+    sequences = as_sequences([[0.0, np.nan, 2.0, np.nan], [np.nan, np.nan]])
+    curves = curves_of(sequences, 16)[:, 0]
+    np.testing.assert_array_equal(curves[0], curves_of(as_sequences([[0.0, 1, 2, 2]]), 16)[0, 0])
+    assert not curves[1].any()
+
+
+def test_the_share_that_codes_hold():
+    steps = np.arange(256)
+    series = [np.cos(np.pi * k * (steps + 0.5) / 256) for k in (3, 200)]
+    shares = shares_held(as_sequences([*series, series[0] + series[1], 0 * steps + 5.0]), 64)
+    np.testing.assert_allclose(shares, [1, 0, 0.5, 1], atol=1e-6)
+
+
+# Any series
+
+
+@pytest.mark.filterwarnings("ignore:.*explain")
+def test_any_number_of_steps_and_any_scale_come_back(model):
+    series = [
+        scale * walk(n) + level for n in LENGTHS for scale, level in ((1, 0), (1e-6, 1), (1e9, 0))
+    ]
+    decoded = model.decode(model.encode(series))
+    assert [len(one) for one in decoded] == [len(one) for one in series]
+    for true, written in zip(series, decoded, strict=True):
+        scale = max(true.std(), 1e-6 * np.abs(true).max())
+        most = 0.01 if len(true) <= 64 else 0.6
+        assert np.abs(written - true).max() < most * scale
+
+
+def test_each_column_has_a_code_of_its_own(model):
+    series = [walk(n, 3) for n in LENGTHS]
+    codes = model.encode(series)
+    assert codes.shape == (len(series), 3 * model.code_size)
+    second = model.encode([one[:, 1] for one in series])
+    np.testing.assert_array_equal(codes[:, 65:130], second[:, :65])
+    np.testing.assert_array_equal(codes[:, [196, 199]], second[:, 65:])
+    assert [one.shape for one in model.decode(codes)] == [one.shape for one in series]
+    assert model.features(codes).shape == (len(series), 2050 + 6)
+
+
+def test_codes_have_the_same_bits_in_any_company(model):
+    series = [walk(n) for n in (*LENGTHS, *RNG.integers(4, 300, 200))]
+    codes = model.encode(series)
+    order = RNG.permutation(len(series))
+    np.testing.assert_array_equal(model.encode([series[i] for i in order]), codes[order])
+    np.testing.assert_array_equal(model.encode([series[5]]), codes[5:6])
+
+
+def test_distances_of_codes_are_distances_of_curves(model):
+    series = [(one - one.mean()) / one.std() for one in (walk(128) for _ in range(20))]
+    codes, curves = model.encode(series)[:, :64], np.array(series)
+    codes, curves = (np.linalg.norm(x - x[::-1], axis=1) for x in (codes, curves))
+    np.testing.assert_allclose(codes, curves, rtol=0.1)
+
+
+def test_missing_values_and_constants(model):
+    gappy = walk(60)
+    gappy[10:20] = np.nan
+    decoded = model.decode(model.encode([gappy, np.full(7, 0.1), [3.0], np.full(9, np.nan)]))
+    seen = ~np.isnan(gappy)
+    np.testing.assert_allclose(decoded[0][seen], gappy[seen], atol=0.05 * np.nanstd(gappy))
+    np.testing.assert_allclose(decoded[1], 0.1, rtol=1e-6)
+    np.testing.assert_allclose(decoded[2], [3.0])
+    assert len(decoded[3]) == 9
+    late = np.r_[np.full(30, np.nan), 100 + np.sin(np.arange(20) / 4)]  # most of it is bridged
+    (written,) = refold.load("series", dims=8).reconstruct([late])
+    np.testing.assert_allclose(written[30:], late[30:], atol=0.5)
+
+
+def test_text_is_refused_with_a_remedy(model):
+    with pytest.raises(DataError, match="holds text categories, and this model reads numbers"):
+        model.encode([["a", "b"]])
+    with pytest.raises(DataError, match="has 67 numbers for each column"):
+        model.decode(np.zeros((2, 66)))
+
+
+# Nested codes
+
+
+@pytest.mark.filterwarnings("ignore:.*explain")
+@pytest.mark.parametrize("dims", [1, 8, 16, 32, 33, 64])
+def test_the_first_numbers_are_a_code(model, dims):
+    series = [walk(n, 2) for n in (30, 128, 400)]
+    smaller, codes = refold.load("series", dims=dims), model.encode(series)
+    first = np.r_[0:dims, 64, 65 : 65 + dims, 129, 130:134]
+    np.testing.assert_allclose(smaller.encode(series), codes[:, first], rtol=1e-5, atol=1e-5)
+    assert refold.load(f"series-{dims}").hash == smaller.hash
+    assert [len(one) for one in smaller.decode(codes[:, first])] == [30, 128, 400]
+    zeros = codes.copy()
+    zeros[:, np.r_[dims:64, 65 + dims : 129]] = 0
+    for part, whole in zip(smaller.decode(codes[:, first]), model.decode(zeros), strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*explain")
+def test_more_numbers_explain_more(model):
+    series = [walk(200) for _ in range(30)]
+    scores = [refold.load("series", dims=dims).score(series) for dims in (4, 8, 16, 32, 64)]
+    assert scores == sorted(scores)
+    assert scores[-1] > 0.99
+
+
+def test_a_fitted_model_with_nested_codes_and_a_length():
+    sequences = ragged(40)
+    ae = untrained(sequences, latent_dim=9, nested=True, length_dim=1, rocket_dim=2)
+    codes = ae.encode(sequences)
+    smaller = ae.model_.with_dims(3)
+    kept = [0, 1, 2, 6, 7, 8]
+    np.testing.assert_allclose(smaller.encode(sequences), codes[:, kept], rtol=1e-5, atol=1e-6)
+    codes[:, 3:6] = 0
+    for part, whole in zip(smaller.decode(codes[:, kept]), ae.decode(codes), strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ParameterError, match="dims=7 must be from 1 to 6"):
+        ae.model_.with_dims(7)
+    with pytest.raises(ParameterError, match="Fit with nested=True"):
+        untrained(sequences).model_.with_dims(2)
+    with pytest.raises(
+        ParameterError, match="needs the default architecture that is not variational"
+    ):
+        untrained(sequences, nested=True, variational=True)
+
+
+def test_training_nested_codes_lowers_the_error_of_the_first_dimensions():
+    waves = np.sin(np.arange(1, 6)[:, None] * np.arange(20) / 6)
+    series = as_sequences(RNG.normal(size=(120, 5)) * [3, 2, 1, 0.5, 0.2] @ waves)
+    options = {"latent_dim": 4, "units": 8, "max_epochs": 3, "random_state": 0, "latent_steps": 0}
+    ae = refold.SequenceAutoencoder(**options, nested=True).fit(series)
+    units = ae.error_scaler_
+    errors = [nmse(series, ae.model_.with_dims(i).reconstruct(series), units) for i in (1, 2, 4)]
+    assert errors == sorted(errors, reverse=True)
+
+
+# The columns of the data
+
+
+def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, tmp_path):
+    adapted = model.adapt(table)
+    adapted.save(tmp_path / "pumps.refold")
+    loaded = refold.load(tmp_path / "pumps.refold")
+    assert loaded.schema.names == ("flow", "heat")
+    assert loaded.hash == adapted.hash == model.hash == pickle.loads(pickle.dumps(model)).hash  # noqa: S301
+    np.testing.assert_array_equal(loaded.encode(table), model.encode(table))
+    np.testing.assert_allclose(adapted.error_scaler.mean_, table[["flow", "heat"]].mean())
+    written = model.reconstruct(table)
+    assert list(written) == list(table)
+    np.testing.assert_allclose(written["flow"], table["flow"], atol=1)
+    assert adapted.adapt(table) is adapted
+    assert model.score(table) == pytest.approx(loaded.score(table))
+    drawn = loaded.generate(3, lengths=[5, 6, 7], random_state=0)
+    assert [one.shape for one in drawn] == [(5, 2), (6, 2), (7, 2)]
+
+
+def test_series_that_vary_too_fast_are_told_and_cut_into_windows(model):
+    slow, fast = walk(500), np.sin(2.5 * np.arange(500))
+    with pytest.warns(UserWarning, match=r"64 numbers explain .. % of your series, the least . %"):
+        model.encode([slow, fast])
+    adapted = model.adapt([slow, fast], max_loss=0.1)
+    cut = adapted.windows([slow, fast])
+    assert cut.sequences.ids.tolist()[:3] == ["0", "1[0:64]", "1[16:80]"]
+    assert adapted.encode([slow, fast]).shape == (len(cut.series), model.code_size)
+    assert adapted.score([slow, fast]) > 0.95
+    assert [len(one) for one in adapted.reconstruct([slow, fast])] == [500, 500]
+    assert model.adapt([slow, fast], window=50).windows([slow]).sequences.lengths.max() == 50
+    with pytest.raises(ParameterError, match="max_loss"):
+        model.adapt([slow], max_loss=2.0)
+
+
+def test_normal_series_teach_it_what_is_normal(model):
+    normal = [np.sin(np.arange(80) / 6 + phase) + 0.1 * RNG.normal(size=80) for phase in range(120)]
+    with pytest.raises(ParameterError, match="Calibrate it first"):
+        model.anomaly_scores(normal)
+    calibrated = model.calibrate(normal[:100])
+    assert calibrated.num_calibrated == 50
+    odd = normal[100].copy()
+    odd[30:40] = 2
+    detection = calibrated.detect([*normal[101:], odd], alpha=0.05)
+    assert detection.anomalous[-1]
+    assert detection.anomalous[:-1].mean() < 0.3
+    assert calibrated.detect([odd], alpha=0.05).explain(0)[0].step in range(28, 42)
+
+
+# Other ways to use it
+
+
+def test_search_clusters_and_a_report(model, table, tmp_path):
+    series = [walk(n, 2) for n in RNG.integers(20, 200, 40)]
+    index = refold.search.Index.create(tmp_path / "walks.index", model, series)
+    hits = refold.search.Index.open(tmp_path / "walks.index", model).search(series[:3], k=2)
+    assert [hits.ids(i)[0] for i in range(3)] == [0, 1, 2]
+    assert len(index) == 40
+    assert len(refold.search.cluster(model, series, num_clusters=3)) == 3
+    report(model, table, tmp_path / "pumps.html")
+    assert "flow" in (tmp_path / "pumps.html").read_text()
+
+
+def test_the_command_line(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table.to_csv("pumps.csv", index=False)
+    assert main(["encode", "series-16", "pumps.csv", "-o", "codes.parquet"]) == 0
+    assert pq.read_table("codes.parquet")["code"].type.list_size == 2 * 19
+    assert main(["decode", "series-16", "codes.parquet", "-o", "back.csv"]) == 0
+    assert list(pd.read_csv("back.csv")) == ["id", "time", "x0", "x1"]
+    assert main(["decode", "series", "codes.parquet"]) == 2
+    assert "codes of another model" in capsys.readouterr().err
+    assert main(["adapt", "series", "pumps.csv", "-o", "pumps.refold", "--max-loss", "0.1"]) == 0
+    assert main(["reconstruct", "pumps.refold", "pumps.csv", "-o", "back.csv"]) == 0
+    assert list(pd.read_csv("back.csv")) == ["id", "time", "flow", "heat"]
+    assert main(["info", "series", "--json"]) == 0
+    assert "synthetic series only" in capsys.readouterr().out
+    assert main(["adapt", "pumps.csv", "pumps.csv", "-o", "again.refold"]) == 2
+
+
+def test_the_service_reads_series_of_one_column(model):
+    series = [[1.0, 3.0, 2.0], walk(200).tolist()]
+    with started({"series": Path("series")}) as (url, _), httpx.Client(base_url=url) as client:
+        answer = post(client, "series/encode", {"sequences": series})
+        back = post(client, "series/decode", {"codes": answer["codes"]})
+    np.testing.assert_allclose(answer["codes"], model.encode(series), rtol=1e-6)
+    assert [len(one) for one in back["sequences"]] == [3, 200]
+
+
+def test_the_script_trains_a_small_model(tmp_path):
+    command = [sys.executable, "-m", "scripts.pretrain", "--epochs", "1", "--series", "2400"]
+    path = tmp_path / "small.refold"
+    subprocess.run([*command, "--output", str(path)], check=True, capture_output=True)
+    small = refold.load(path)
+    assert small.any_columns
+    assert small.score([walk(50)]) > 0.999
+    assert small.code_size == 67
