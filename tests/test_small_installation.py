@@ -118,9 +118,12 @@ def test_commands_work_without_training_packages(sines, tmp_path):
     model, index = str(folder / "sines.refold"), str(tmp_path / "s.index")
     arguments += [["info"], ["index", model, str(folder / "new.parquet"), "-o", index, "-q"]]
     arguments += [["search", model, index, "--like", "7", "-o", f"{tmp_path}/hits.csv", "-q"]]
+    new, own = str(folder / "new.parquet"), f"{tmp_path}/own.refold"
+    arguments += [["encode", "series", new, "-q", "-o", f"{tmp_path}/of_series.npy"]]
+    arguments += [["adapt", "series", new, "-q", "-o", own], ["reconstruct", own, new, "-q"]]
     codes, messages = run(COMMANDS, json.dumps(arguments))
-    assert (codes, messages) == ([0] * 10, "")
-    assert len(list(tmp_path.iterdir())) == 8
+    assert (codes, messages) == ([0] * 13, "")
+    assert len(list(tmp_path.iterdir())) == 10
 
 
 def test_commands_that_need_training_packages_say_so(tmp_path):

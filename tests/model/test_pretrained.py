@@ -16,6 +16,7 @@ import refold
 from refold.cli import main
 from refold.errors import DataError, ParameterError
 from refold.evaluation import nmse
+from refold.explore import Atlas, check_exportable
 from refold.network.packed.curves import curves_of, resampled, shares_held
 from refold.report import report
 from refold.sequences import as_sequences
@@ -267,6 +268,20 @@ def test_search_clusters_and_a_report(model, table, tmp_path):
     assert len(refold.search.cluster(model, series, num_clusters=3)) == 3
     report(model, table, tmp_path / "pumps.html")
     assert "flow" in (tmp_path / "pumps.html").read_text()
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.parametrize("dims", [64, 16])
+def test_the_graphs_compute_the_same(tmp_path, part, dims):
+    pumps = refold.load("series", dims=dims).adapt([walk(9, 3)])
+    assert refold.export.to_onnx(pumps, tmp_path / "a.onnx", part).largest_difference < 1e-4
+
+
+def test_the_explorer_has_a_map_and_no_page_that_would_decode_wrongly(model, table):
+    atlas = Atlas(model, table)
+    assert len(atlas.codes) == 3
+    with pytest.raises(ParameterError, match="A page cannot compute with the pretrained model"):
+        check_exportable(model)
 
 
 def test_the_command_line(table, tmp_path, monkeypatch, capsys):

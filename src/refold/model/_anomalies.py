@@ -12,6 +12,7 @@ import pyarrow as pa
 
 import refold
 from refold._support.arrays import evenly_spaced, offsets_from_lengths
+from refold._support.optional_imports import check_training_packages
 from refold._support.output import counted
 from refold.errors import ParameterError, spelled
 from refold.evaluation import adjusted_p_values, conformal_p_values
@@ -161,6 +162,7 @@ def with_reference(model: "refold.Model", sequences: Sequences, *, seed: int) ->
     """Return a model that knows the statistics of a sample of its training sequences."""
     # These are the mean and the covariance of codes and ROCKET features. Codes hold what the
     # decoder can reconstruct, and ROCKET features describe patterns that it may not know.
+    check_training_packages("Learning what is normal")
     codes, features = scored_features(model, sequences)
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation = np.where(deviation > _MIN_DEVIATION, deviation, 1.0)

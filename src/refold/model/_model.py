@@ -267,15 +267,18 @@ class Model:
             return self
         width = np.shape(codes)[-1] if np.ndim(codes) == 2 else 0
         number = num_columns_of(self, width)
-        layout = "series" if number == 1 else "array"
-        columns = tuple(Column(name, NUMERIC.name) for name in default_names(number))
-        return with_columns(self, Schema(columns, layout))
+        if number not in self._by_width:  # kept, because features take time to prepare
+            layout = "series" if number == 1 else "array"
+            columns = tuple(Column(name, NUMERIC.name) for name in default_names(number))
+            self._by_width[number] = with_columns(self, Schema(columns, layout))
+        return self._by_width[number]
 
     def with_dims(self, dims: int) -> "Model":
         """Return a model whose codes are the first dimensions of those of this one.
 
         The model must be fitted with ``nested=True``, as ``"series"`` is. The length, ROCKET
-        features and the scale of a sequence, which come after the learned dimensions, stay.
+        features and the scale of a sequence, which come after the learned dimensions, stay. To
+        detect anomalies, calibrate the new model.
 
         Parameters
         ----------
@@ -931,6 +934,11 @@ class Model:
             return None
         trained = self.require_reference().codes
         return drift_between(measured.codes, trained, measured.errors, self.held_out_errors)
+
+    @functools.cached_property
+    def _by_width(self) -> dict[int, "Model"]:
+        """Models of `with_columns_of`, by the number of columns."""
+        return {}
 
     @functools.cached_property
     def _decoded_features(self) -> DecodedFeatures:
