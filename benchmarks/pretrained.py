@@ -39,7 +39,7 @@ from benchmarks._sets import (
 )
 from benchmarks._vectors import aeon_features
 from refold._support.arrays import offsets_from_lengths
-from refold.network.packed.curves import bridged, curves_of
+from refold.network.packed.curves import curves_of, without_gaps
 from refold.training.initialization._principal_components import principal_components
 
 SIZES = (16, 32, 64)
@@ -59,7 +59,7 @@ def curves(sequences: Any) -> np.ndarray:
     """Return the standardized columns of sequences as curves (n, columns, 128)."""
     model = refold.load("series").adapt(sequences)
     aligned = sequences.align(model.schema)
-    return curves_of(model.scaler.transform(bridged(aligned)), model.specification.grid)
+    return curves_of(model.scaler.transform(without_gaps(aligned)), model.specification.grid)
 
 
 def error(true: np.ndarray, written: np.ndarray) -> float:

@@ -31,13 +31,13 @@ import numpy as np
 
 import refold
 from refold.model import PretrainedModel, ReferenceStatistics, fit_mixture
-from refold.network.packed.curves import CurveNetwork, bridged, curves_of, resampled
+from refold.network.packed.curves import CurveNetwork, curves_of, resampled, without_gaps
 from refold.network.packed.network import PackedNetwork
 from refold.sequences import Column, Scaler, Schema, Sequences
 
 PATH = Path(refold.__file__).with_name("model") / "series.refold"
 # Points of a curve, learned dimensions, and the longest series without a warning.
-GRID, DIMENSIONS, LONGEST = 128, 64, 100_000
+GRID, DIMENSIONS, LONGEST = 128, 64, 500_000
 # Codes for the statistics of a model.
 CODES = 1024
 
@@ -258,7 +258,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default=str(PATH))
     arguments = parser.parse_args()
-    series = bridged(Sequences.from_list(synthetic(arguments.series, arguments.seed)))
+    series = without_gaps(Sequences.from_list(synthetic(arguments.series, arguments.seed)))
     curves = curves_of(scaler("sequence").transform(series), GRID)[:, 0]
     model = trained(curves, series.lengths > GRID // 2, arguments.epochs, arguments.seed)
     of_series(model, curves, arguments.seed).save(arguments.output)

@@ -543,6 +543,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the file is not a model, is truncated or changed, or comes from a newer version.
         """
         model = Model.load(path)
+        if model.specification.grid:
+            raise ParameterError(
+                "The pretrained model is no estimator: it cannot be trained. Use refold.load, and "
+                "its methods."
+            )
         if unknown := set(model.arguments) - set(cls._get_param_names()):
             raise ModelFileError(
                 f"{path} comes from another version of Refold, with arguments that this version "

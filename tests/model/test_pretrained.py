@@ -14,7 +14,7 @@ import scipy.fft
 
 import refold
 from refold.cli import main
-from refold.errors import DataError, ParameterError
+from refold.errors import DataError, ParameterError, SchemaError
 from refold.evaluation import nmse
 from refold.explore import Atlas, check_exportable
 from refold.network.packed.curves import curves_of, resampled, shares_held
@@ -169,6 +169,18 @@ def test_the_first_numbers_are_a_code(model, dims):
         np.testing.assert_allclose(part, whole, rtol=1e-3, atol=1e-3)
 
 
+def test_a_smaller_model_is_a_model(tmp_path):
+    series = [walk(n, 2) for n in (30, 128, 400)]
+    for small in (refold.load("series-16"), refold.load("series").adapt(series).with_dims(16)):
+        small.save(tmp_path / "small.refold")
+        loaded = refold.load(tmp_path / "small.refold")
+        np.testing.assert_array_equal(loaded.encode(series), small.encode(series))
+        assert len(loaded.generate(2, random_state=0)) == 2
+    assert refold.load("series").decode(np.zeros((0, 67))) == []
+    with pytest.raises(ParameterError, match="no estimator"):
+        refold.SequenceAutoencoder.load("series")
+
+
 @pytest.mark.filterwarnings("ignore:.*explain")
 def test_more_numbers_explain_more(model):
     series = [walk(200) for _ in range(30)]
@@ -187,7 +199,7 @@ def test_a_fitted_model_with_nested_codes_and_a_length():
     codes[:, 3:6] = 0
     for part, whole in zip(smaller.decode(codes[:, kept]), ae.decode(codes), strict=True):
         np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ParameterError, match="dims=7 must be from 1 to 6"):
+    with pytest.raises(ParameterError, match="must be from 1 to 6, the learned ones"):
         ae.model_.with_dims(7)
     with pytest.raises(ParameterError, match="Fit with nested=True"):
         untrained(sequences).model_.with_dims(2)
@@ -215,7 +227,12 @@ def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, t
     adapted.save(tmp_path / "pumps.refold")
     loaded = refold.load(tmp_path / "pumps.refold")
     assert loaded.schema.names == ("flow", "heat")
-    assert loaded.hash == adapted.hash == model.hash == pickle.loads(pickle.dumps(model)).hash  # noqa: S301
+    assert loaded.hash == adapted.hash == adapted.adapt(table).hash
+    assert adapted.is_hash(model.hash)
+    assert model.is_hash(adapted.hash)
+    other = model.adapt(table[["id", "time", "heat", "flow"]])
+    assert not adapted.is_hash(other.hash)
+    assert pickle.loads(pickle.dumps(model)).hash == model.hash  # noqa: S301
     np.testing.assert_array_equal(loaded.encode(table), model.encode(table))
     np.testing.assert_allclose(adapted.error_scaler.mean_, table[["flow", "heat"]].mean())
     written = model.reconstruct(table)
@@ -225,11 +242,14 @@ def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, t
     assert model.score(table) == pytest.approx(loaded.score(table))
     drawn = loaded.generate(3, lengths=[5, 6, 7], random_state=0)
     assert [one.shape for one in drawn] == [(5, 2), (6, 2), (7, 2)]
+    assert np.concatenate(drawn)[:, 0].mean() == pytest.approx(table["flow"].mean(), rel=0.1)
+    flow = np.concatenate(loaded.reconstruct(table[:50], clip=True, as_table=False))[:, 0]
+    assert flow.max() <= table["flow"].max()
 
 
 def test_series_that_vary_too_fast_are_told_and_cut_into_windows(model):
     slow, fast = walk(500), np.sin(2.5 * np.arange(500))
-    with pytest.warns(UserWarning, match=r"64 numbers explain .. % of your series, the least . %"):
+    with pytest.warns(UserWarning, match=r"64 numbers explain 50 % of your series, and 0 % of one"):
         model.encode([slow, fast])
     adapted = model.adapt([slow, fast], max_loss=0.1)
     cut = adapted.windows([slow, fast])
@@ -254,6 +274,11 @@ def test_normal_series_teach_it_what_is_normal(model):
     assert detection.anomalous[-1]
     assert detection.anomalous[:-1].mean() < 0.3
     assert calibrated.detect([odd], alpha=0.05).explain(0)[0].step in range(28, 42)
+    cut = calibrated.adapt(normal, window=20)
+    assert cut.num_calibrated == 0
+    assert cut.calibrate(normal=normal[:40]).num_calibrated == 20 * 13
+    with pytest.raises(ParameterError, match="Show 198 normal series"):
+        model.detect(normal, alpha=0.01)
 
 
 # Other ways to use it
@@ -265,6 +290,8 @@ def test_search_clusters_and_a_report(model, table, tmp_path):
     hits = refold.search.Index.open(tmp_path / "walks.index", model).search(series[:3], k=2)
     assert [hits.ids(i)[0] for i in range(3)] == [0, 1, 2]
     assert len(index) == 40
+    with pytest.raises(SchemaError, match="The index has codes of 134 numbers, and these"):
+        index.search([one[:, 0] for one in series[:3]])
     assert len(refold.search.cluster(model, series, num_clusters=3)) == 3
     report(model, table, tmp_path / "pumps.html")
     assert "flow" in (tmp_path / "pumps.html").read_text()

@@ -50,7 +50,8 @@ def info(model: options.OptionalFile = None, /, *, as_json: options.AsJson = Fal
         return
     rows = []
     if loaded is not None:
-        rows.append(("columns", columns_in_words(loaded.schema)))
+        columns = columns_in_words(loaded.schema)
+        rows.append(("columns", "any that are numeric" if loaded.any_columns else columns))
         rows.append(("architecture", loaded.specification.architecture))
     for name, value in facts.items():
         if value is not None and not isinstance(value, list | dict):
@@ -82,7 +83,7 @@ def _facts(model: "refold.Model") -> dict[str, Any]:
     # cell and decoder describe the default architecture only
     specification = model.specification
     is_default = specification.architecture == "default"
-    about = refold.model.ABOUT if model.any_columns else {}
+    about = refold.model.ABOUT if model.specification.grid else {}
     return about | {
         "columns": [
             {"name": column.name, "type": column.type, "categories": list(column.categories)}
@@ -124,29 +125,31 @@ def adapt(
     output: Annotated[str, Parameter(alias="-o", metavar="MODEL")],
     window: options.PositiveOrNone = None,
     max_loss: Annotated[float | None, Parameter(metavar="R")] = None,
-    normal: options.NormalData = None,
+    normal: Annotated[str | None, Parameter(metavar="DATA")] = None,
     reading: Reading = Reading(),
     quiet: options.Quiet = False,
 ) -> None:
     """Write a pretrained model for the columns of your data, without training.
 
-    All commands take a pretrained model as it is. They need a model of your own for windows, for
-    the names of the columns in decoded data, and for the service.
+    Most commands take `series` as it is. They need a model of your own for windows, for the names
+    of the columns in decoded data, for streams, and for a service of several columns.
 
     Args:
+        model: series, or series-16 for the first 16 numbers of its codes.
         output: File for the model: .refold.
         window: Cut longer series into windows of N steps.
-        max_loss: Cut only series of whose variance a code would lose a larger share.
+        max_loss: Cut a series only if its code would lose more than this share of its variance.
+        normal: Normal series, from which `refold detect` and `refold stream` learn.
     """
     files = Files(data, normal)
     target = files.output(output, MODEL_FORMATS)
     loaded = load_model(model)
-    if not loaded.specification.grid:
+    if not loaded.any_columns:
         raise ParameterError(
-            f"{model} was fitted to data of its own. Only a pretrained model, such as series, can "
-            "be adapted."
+            f"{model} has columns of its own. Adapt `series`, which takes any, or `series-16`."
         )
-    with reading.opened(loaded, data, files) as source:
+    as_series = window is not None or max_loss is not None
+    with reading.opened(loaded, data, files, as_series=as_series) as source:
         loaded = loaded.adapt(source, window=window, max_loss=max_loss)
     loaded = reading.calibrated(loaded, normal, files)
     loaded.save(str(target.path))

@@ -18,7 +18,7 @@ from refold.errors import ParameterError, spelled
 from refold.evaluation import adjusted_p_values, conformal_p_values
 from refold.model._inputs import check_lengths
 from refold.model._statistics import Calibration, ReferenceStatistics, fit_mixture
-from refold.network.packed.curves import bridged
+from refold.network.packed.curves import without_gaps
 from refold.sequences import Scaler, Sequences, Windows, positions, sums_by_sequence
 
 # Values are clipped to this number of standard deviations from the mean, because a network turns
@@ -68,7 +68,7 @@ def distances(features: np.ndarray, reference: ReferenceStatistics) -> np.ndarra
     if reference.precision is None:
         raise ParameterError(
             "This model does not know what is normal in your data. Calibrate it first: "
-            f"{spelled('model.calibrate(normal)', '--normal DATA')}."
+            f"{spelled('model.calibrate(normal)', '--normal DATA, also of refold adapt')}."
         )
     away = (features - reference.mean) / reference.deviation
     precision = reference.precision.astype(float)
@@ -93,7 +93,7 @@ def _within_reach(sequences: Sequences, error_scaler: Scaler) -> Sequences:
 def scored_features(model: "refold.Model", sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Return the encoder's codes, and these with ROCKET features appended."""
     sequences = _bridged(sequences)
-    sequences = bridged(sequences) if model.specification.grid else sequences
+    sequences = without_gaps(sequences) if model.specification.grid else sequences
     scaled = model.scaler.transform(sequences)
     codes = model.network.encode(scaled)
     whole = np.concatenate([codes, model.scaler.statistics(sequences)], axis=1).astype(np.float32)

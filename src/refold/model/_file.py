@@ -29,14 +29,16 @@ from refold.model._statistics import (
 )
 from refold.network.packed.curves import CurveNetwork
 from refold.network.packed.network import FittedNetwork, PackedNetwork
-from refold.network.specification import Specification, are_default, of_curves, weights_of
-from refold.sequences import Scaler, Schema
+from refold.network.specification import Specification, are_default, weights_of
+from refold.sequences import Scaler, Schema, has_default_names
 
 FORMAT = "refold-model"
 VERSION = 1
 # Bytes before the header of a safetensors file, which have its length.
 _LENGTH_BYTES = 8
 
+# Digits of the hash of a pretrained model that do not depend on the names of columns.
+_OF_ANY = 48
 # Start of the names of weights.
 _WEIGHTS = "weights/"
 # Names of arrays in a file, by the part of the model that has them.
@@ -223,9 +225,10 @@ def fingerprint(model: "refold.Model") -> str:
     """Return a hash (64 hexadecimal digits) of all that codes and what they decode to depend on."""
     # Training history, calibration and arguments have no influence on it.
     arrays = dict(model.network.arrays())
-    if model.specification.grid:  # each column has the same code in any data
-        specification = asdict(of_curves(model.specification))
-        return _hash_of({"specification": specification, "grid": model.specification.grid}, arrays)
+    if model.specification.grid:
+        # the pretrained model gives each column the same code in any data; names come last
+        of_any = _hash_of({"specification": asdict(model.specification.inner)}, arrays)
+        return of_any[:_OF_ANY] + _hash_of({"names": names_of(model)}, {})[_OF_ANY:]
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
     if model.reference is not None:  # of which features are computed
@@ -238,6 +241,20 @@ def fingerprint(model: "refold.Model") -> str:
     if model.window is not None:
         about |= {"window": model.window, "step": model.step}
     return _hash_of(about, arrays)
+
+
+def names_of(model: "refold.Model") -> list[str] | None:
+    """Return the names of the columns; None if the data did not have any."""
+    return None if has_default_names(model.schema) else list(model.schema.names)
+
+
+def is_hash_of(stored: str, model: "refold.Model") -> bool:
+    """Return whether codes with a hash are of a model, or of the pretrained one in it."""
+    own = fingerprint(model)
+    if stored == own or not model.specification.grid:
+        return stored == own
+    nameless = _hash_of({"names": None}, {})[_OF_ANY:]
+    return stored[:_OF_ANY] == own[:_OF_ANY] and nameless in (stored[_OF_ANY:], own[_OF_ANY:])
 
 
 def _hash_of(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:

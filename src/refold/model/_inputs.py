@@ -216,20 +216,22 @@ def describe_longer(lengths: np.ndarray, trained: int, noun: Noun = "sequence") 
 
 # Series that vary faster than a code of cosines can tell
 
-# Share of the variance that a code holds without a warning.
-_MIN_HELD = 0.9
+# Shares of the variance of all sequences, and of one, that codes hold without a warning.
+_MIN_HELD, _MIN_OF_ONE = 0.9, 0.5
 
 
-def describe_held(sequences: Sequences, dims: int) -> str | None:
+def describe_held(shares: Sequence[np.ndarray], dims: int, *, is_cut: bool) -> str | None:
     """Describe in one line how much of sequences codes can hold; None if it is nearly all."""
-    shares = shares_held(sequences, dims)
-    if not len(shares) or shares.mean() >= _MIN_HELD:
+    held = np.concatenate([*shares, []])
+    if not len(held) or (held.mean() >= _MIN_HELD and held.min() >= _MIN_OF_ONE):
         return None
-    in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
+    remedy = "They vary too fast for a code"
+    if not is_cut:
+        in_python, in_shell = "adapt(X, max_loss=0.1)", "refold adapt --max-loss 0.1"
+        remedy += f". Windows of the fastest keep more: {spelled(in_python, in_shell)}"
     return Message(
-        f"{dims} numbers explain {100 * shares.mean():.0f} % of your series, the least "
-        f"{100 * shares.min():.0f} %: the others vary too fast. Windows of those keep more: "
-        f"{spelled(in_python, in_shell)}."
+        f"{dims} numbers explain {100 * held.mean():.0f} % of your series, and "
+        f"{100 * held.min():.0f} % of one. {remedy}."
     )
 
 

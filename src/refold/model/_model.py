@@ -1,6 +1,7 @@
 """`Model`: what a fit returns and what a file holds."""
 
 import functools
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from refold.model._features import DecodedFeatures, series_convolutions
 from refold.model._file import (
     dumps,
     fingerprint,
+    is_hash_of,
     model_fields,
     read_container,
     unpack_container,
@@ -60,6 +62,7 @@ from refold.model._pretrained import (
     named,
     num_columns_of,
     side_by_side,
+    uncalibrated,
     with_columns,
     with_dims,
 )
@@ -71,7 +74,7 @@ from refold.model._statistics import (
     fit_mixture,
 )
 from refold.model._stream import Stream
-from refold.network.packed.curves import bridged
+from refold.network.packed.curves import shares_held, without_gaps
 from refold.network.packed.heads import Draw
 from refold.network.packed.network import FittedNetwork
 from refold.network.specification import Specification
@@ -93,6 +96,9 @@ from refold.sequences import (
     table_like,
 )
 from refold.sequences.types import NUMERIC
+
+# Smallest window that `Model.adapt` chooses.
+_LEAST_WINDOW = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -193,8 +199,9 @@ class Model:
     def _repr_html_(self) -> str:
         patch, best = self.specification.patch, self.history.best
         patches = f", read in patches of {patch}" if patch > 1 else ""
+        columns = "any that are numeric" if self.any_columns else columns_in_words(self.schema)
         rows = [
-            ("columns", columns_in_words(self.schema)),
+            ("columns", columns),
             ("longest sequence", f"{self.max_steps} steps{patches}"),
             ("code", f"{self.code_size} latent dimensions"),
             ("parameters", f"{self.network.num_parameters:,}"),
@@ -228,6 +235,13 @@ class Model:
         """Hash of all that codes depend on: columns, scaling and weights, not the calibration."""
         return fingerprint(self)
 
+    def is_hash(self, stored: str) -> bool:
+        """Return whether codes with this hash are codes of this model.
+
+        A pretrained model of unnamed columns has the codes of any other columns, too.
+        """
+        return is_hash_of(stored, self)
+
     # The data and the codes that a model takes
 
     def adapt(
@@ -244,18 +258,27 @@ class Model:
             Cut longer series into windows of this number of steps, a quarter of it apart, instead
             of resampling them.
         max_loss : float, optional
-            Cut only those series of which a code would lose a larger share of the variance, by
-            default into windows of as many steps as a code has dimensions, which lose nothing.
+            Cut a series only if its code would lose more than this share of its variance. Without
+            ``window``, windows then have as many steps as a code has learned dimensions, and at
+            least 8.
+
+        Notes
+        -----
+        Errors, `score`, the features in units of the data and new sequences depend on the data that
+        a model was adapted to. Adapt once if you compare them between calls.
         """
         if not self.specification.grid:
+            if window is not None or max_loss is not None:
+                raise ParameterError("A fitted model has the windows of its fit. Fit another one.")
             return self
         model = self
         if max_loss is not None:
             check_rate("max_loss", max_loss, "share of the variance")
-            window = window or self.specification.curve_dim
+            if window is None:
+                window = max(_LEAST_WINDOW, self.specification.curve_dim)
         if window is not None:
             step = default_step(check_whole("window", window))
-            model = replace(self, window=window, step=step, max_loss=max_loss)
+            model = replace(uncalibrated(self), window=window, step=step, max_loss=max_loss)
         if not model.any_columns:
             return model
         series = open_source(X, as_series=model.window is not None)
@@ -265,8 +288,11 @@ class Model:
         """Return a pretrained model with as many columns, named x0, x1, ..., as codes have."""
         if not self.any_columns:
             return self
-        width = np.shape(codes)[-1] if np.ndim(codes) == 2 else 0
-        number = num_columns_of(self, width)
+        try:
+            shape = np.shape(codes)
+        except ValueError:  # lists of different lengths, which are refused later
+            shape = ()
+        number = num_columns_of(self, shape[1]) if len(shape) == 2 else 1
         if number not in self._by_width:  # kept, because features take time to prepare
             layout = "series" if number == 1 else "array"
             columns = tuple(Column(name, NUMERIC.name) for name in default_names(number))
@@ -275,6 +301,8 @@ class Model:
 
     def with_dims(self, dims: int) -> "Model":
         """Return a model whose codes are the first dimensions of those of this one.
+
+        With latent optimization, which ``"series"`` does not use, they differ.
 
         The model must be fitted with ``nested=True``, as ``"series"`` is. The length, ROCKET
         features and the scale of a sequence, which come after the learned dimensions, stay. To
@@ -356,7 +384,8 @@ class Model:
         if self.window is None:
             raise ParameterError(
                 "pooled needs a model of windows. Fit one with "
-                f"{argument(window=100)}, or use features(encode(X))."
+                f"{argument(window=100)}, adapt the pretrained one with it, or use "
+                "features(encode(X))."
             )
         series = open_source(X, self.schema, as_series=True)
         windows = self.windows(series)
@@ -503,12 +532,18 @@ class Model:
             forecast, needs at least ``1 / alpha - 1`` of them. A pretrained model learns from half
             of them what is normal, so it needs twice as many.
         """
-        sequences, model = self.read(normal), self
+        windows, model = self.windows(normal), self
+        sequences = self.read(windows.sequences)
         check_untrained(sequences, self.fingerprints.trained)
         if self.require_reference().precision is None:
-            check_some(len(sequences) // 2, "pair of sequences", "to learn from and calibrate with")
-            model = with_reference(self, sequences[::2], seed=0)
-            sequences = sequences[1::2]
+            # windows of a series overlap, so they are in the same half
+            several = windows.series.max(initial=0) > 0
+            learned = windows.series % 2 == 0
+            if not several:
+                learned = np.arange(len(sequences)) < len(sequences) // 2
+            check_some(int(min(learned.sum(), (~learned).sum())), "sequence", "in each half")
+            model = with_reference(self, sequences[learned], seed=0)
+            sequences = sequences[~learned]
         return model.calibrated_with(sequences)
 
     def detect(self, X: SequencesLike, alpha: float = 0.01) -> Detection:
@@ -534,7 +569,9 @@ class Model:
         needed = least_calibration(alpha)
         if self.calibration is None or self.num_calibrated < needed:
             remedy = f"Fit with {argument(calibration_fraction=0.2)}"
-            if self.num_calibrated:
+            if self.specification.grid:
+                remedy = f"Show {2 * needed} normal series, of which half teach what is normal"
+            elif self.num_calibrated:
                 least = math.ceil(1000 / (self.num_calibrated + 1)) / 1000
                 remedy = f"Ask for a rate of at least {argument(alpha=least)}"
             raise ParameterError(
@@ -595,6 +632,10 @@ class Model:
         """
         codes = self.check_codes(codes)
         check_some(len(codes), "code", "to compare")
+        if self.require_reference().precision is None:
+            raise ParameterError(
+                "This model does not know your data. Calibrate it with normal series first."
+            )
         return drift_between(codes, self.require_reference().codes)
 
     def held_back(self, X: SequencesLike) -> np.ndarray:
@@ -787,15 +828,17 @@ class Model:
         if not source.is_mapped:
             yield source
             return
-        counts = []
+        counts, held = [], []
         for block in map(self.align, source.blocks()):
             counts.append(count_far(block.values, self.error_scaler))
+            held.append(self._shares_held(block))
             yield block
         warn(describe_far(counts, self.schema))
+        warn(describe_held(held, self.specification.curve_dim, is_cut=self.window is not None))
 
     def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
-        aligned = bridged(aligned) if self.specification.grid else aligned
+        aligned = without_gaps(aligned) if self.specification.grid else aligned
         scaled = self.scaler.transform(aligned)
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
@@ -829,7 +872,12 @@ class Model:
         mixture = reference.mixture or fit_mixture(reference.codes, seed=seed)
         columns = self.code_size // len(mixture.center)  # each with codes of its own
         drawn = mixture.draw(n * columns, seed=seed)
-        return side_by_side(drawn, columns) if columns > 1 else drawn
+        if self.specification.grid and reference.precision is None:
+            drawn = side_by_side(drawn, columns)  # with levels and scales of the data
+            rows = np.random.default_rng(seed).integers(len(reference.codes), size=n)
+            width = self.specification.latent_dim
+            drawn[:, width:] = reference.codes[rows, width:]
+        return drawn
 
     def check_codes(self, codes: ArrayLike) -> np.ndarray:
         """Check codes, also that a pandas frame of codes is one of this model."""
@@ -890,9 +938,15 @@ class Model:
 
     def _warned(self, aligned: Sequences) -> Sequences:
         warn(describe_far([count_far(aligned.values, self.error_scaler)], self.schema))
-        if self.specification.grid:
-            warn(describe_held(aligned, self.specification.curve_dim))
+        held = self._shares_held(aligned)
+        warn(describe_held([held], self.specification.curve_dim, is_cut=self.window is not None))
         return aligned
+
+    def _shares_held(self, aligned: Sequences) -> np.ndarray:
+        """Return the shares of the variance that codes hold, where they are known."""
+        # those of fewer dimensions, which are no cosines, are not
+        dims = self.specification.curve_dim
+        return shares_held(aligned, dims) if 2 * dims == self.specification.grid > 0 else np.ones(0)
 
     def _parts(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Split codes into those of the network and the statistics of each sequence, if any."""
@@ -957,14 +1011,16 @@ class PretrainedModel(Model):
 def _adapting(name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
     """Return a method that adapts a pretrained model to data, or to the width of codes."""
     method = getattr(Model, name)
+    first = list(inspect.signature(method).parameters)[1]
 
     @functools.wraps(method)
-    def adapting(self: Model, X: Any, *values: Any, **options: Any) -> Any:
+    def adapting(self: Model, *values: Any, **options: Any) -> Any:
+        X, *others = values or (options.pop(first),)
         if takes_codes:
-            return method(self.with_columns_of(X), X, *values, **options)
+            return method(self.with_columns_of(X), X, *others, **options)
         series = open_source(X, as_series=self.window is not None)
         # a result may have the form of a table
-        return method(self.adapt(series), X if is_frame(X) else series, *values, **options)
+        return method(self.adapt(series), X if is_frame(X) else series, *others, **options)
 
     return adapting
 

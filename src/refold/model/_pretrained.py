@@ -9,23 +9,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import refold
+from refold._support.arrays import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
 from refold.model._statistics import Mixture, ReferenceStatistics
 from refold.network.packed.curves import CurveNetwork
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import dropped_dimensions, first_dimensions, of_curves
+from refold.network.specification import dropped_dimensions, first_dimensions
 from refold.sequences import Column, RunningMoments, Scaler, Schema, Sequences
 from refold.sequences.types import NUMERIC
 
 # "series" is the model, "series-16" its first 16 dimensions, as names of files may be.
-_NAME = re.compile(r"series(?:-(\d+))?")
+_NAME = re.compile(r"series(?:-([1-9]\d*))?")
 _FILE = Path(__file__).with_name("series.refold")
+# Cap on sequences for the levels and scales of data.
+_MAX_SAMPLE = 1024
 # What `refold info series` says.
 ABOUT = {
     "trained_on": "synthetic series only: Gaussian processes with trends, seasons, steps, bumps, "
     "bursts, spikes, noise, gaps and rounding",
-    "can_not": "read text or categories, forecast, or keep what varies faster than 32 periods in "
-    "a series or a window",
+    "can_not": "read text or categories, forecast, or hold more than half as many periods of a "
+    "series as a code has numbers for it",
 }
 
 
@@ -54,20 +57,27 @@ def with_columns(
                 f"Leave it out, or fit a model to the data."
             )
     columns = tuple(Column(column.name, NUMERIC.name) for column in schema.columns)
-    number, one = len(columns), of_curves(model.specification)
+    number = len(columns)
     specification = replace(
         model.specification,
         column_types=[NUMERIC.name] * number,
         num_categories=[0] * number,
-        latent_dim=number * (one.latent_dim + 1),
+        latent_dim=number * (model.specification.curve_dim + 1),
     )
+    schema = replace(schema, columns=columns)
+    scaler, error_scaler = _scalers_of(model, number, data)
+    statistics = None
+    if data is not None:  # of a sample, for `Model.generate` and features
+        sample = data[evenly_spaced(len(data), _MAX_SAMPLE)].align(schema)
+        with np.errstate(over="ignore", invalid="ignore"):
+            statistics = scaler.statistics(sample)
     parts: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
     parts |= {
         "network": CurveNetwork(specification, model.network.arrays()),
-        "schema": replace(schema, columns=columns),
-        "scaler": _scaler_of(model.scaler, number),
-        "error_scaler": _scaler_of(model.error_scaler, number, data),
-        "reference": model.reference and _reference_of(model.reference, number),
+        "schema": schema,
+        "scaler": scaler,
+        "error_scaler": error_scaler,
+        "reference": model.reference and _reference_of(model.reference, number, statistics),
     }
     return refold.Model(**parts)
 
@@ -85,25 +95,31 @@ def num_columns_of(model: "refold.Model", width: int) -> int:
 
 def with_dims(model: "refold.Model", dims: int) -> "refold.Model":
     """Return a nested model whose codes have only the first learned dimensions."""
-    specification = model.specification
-    inner = of_curves(specification) if specification.grid else specification
+    specification, most = model.specification, model.specification.inner.learned_dim
     if not specification.nested:
         raise ParameterError(
             f"{argument(dims=dims)} needs nested codes. Fit with {argument(nested=True)}."
         )
-    if dims == inner.learned_dim:
+    if dims == most:
         return model
-    if not 1 <= dims < inner.learned_dim:
+    if not 1 <= dims < most:
         raise ParameterError(
-            f"{argument(dims=dims)} must be from 1 to {inner.learned_dim}, the learned dimensions."
+            f"The number of dimensions must be from 1 to {most}, the learned ones. Got {dims}."
         )
-    dropped = dropped_dimensions(specification, dims)
     smaller, weights = first_dimensions(specification, model.network.arrays(), dims)
     network = (CurveNetwork if specification.grid else PackedNetwork)(smaller, weights)
-    reference = model.reference and _without(model.reference, dropped)
-    return replace(
-        model, network=network, reference=reference, calibration=None, held_out_errors=None
-    )
+    dropped = dropped_dimensions(specification, dims), np.arange(dims, most)
+    return uncalibrated(replace(model, network=network), dropped)
+
+
+def uncalibrated(
+    model: "refold.Model",
+    # dimensions to leave out of the codes of all columns, and of those of one
+    dropped: tuple[np.ndarray, np.ndarray] = (np.zeros(0, int), np.zeros(0, int)),
+) -> "refold.Model":
+    """Return a model that does not know what is normal, with statistics of its codes alone."""
+    reference = model.reference and _codes_alone(model.reference, *dropped)
+    return replace(model, reference=reference, calibration=None, held_out_errors=None)
 
 
 def side_by_side(codes: np.ndarray, number: int) -> np.ndarray:
@@ -116,28 +132,33 @@ def side_by_side(codes: np.ndarray, number: int) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def _reference_of(one: ReferenceStatistics, number: int) -> ReferenceStatistics:
+def _reference_of(
+    one: ReferenceStatistics, number: int, statistics: np.ndarray | None
+) -> ReferenceStatistics:
     """Return statistics for a number of columns, whose codes are drawn independently."""
-    rng = np.random.default_rng(0)
-    rows = [
-        rng.permutation(len(one.codes)) if i else np.arange(len(one.codes)) for i in range(number)
-    ]
+    # ``statistics`` (n, 2 * number) are the levels and scales of the data
+    rng, count = np.random.default_rng(0), len(one.codes)
+    rows = [np.arange(count), *(rng.permutation(count) for _ in range(1, number))]
     codes = side_by_side(one.codes[np.stack(rows, axis=1).ravel()], number)
-    mean, deviation = (
-        side_by_side(np.tile(part, (number, 1)), number)[0] for part in (one.mean, one.deviation)
-    )
-    return ReferenceStatistics(codes, mean, deviation, mixture=one.mixture)
+    if statistics is not None and len(statistics):
+        codes[:, -2 * number :] = statistics[rng.integers(len(statistics), size=count)]
+    deviation = codes.std(axis=0)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return ReferenceStatistics(codes, codes.mean(axis=0), deviation, mixture=one.mixture)
 
 
-def _without(reference: ReferenceStatistics, dropped: np.ndarray) -> ReferenceStatistics:
-    """Return statistics of codes without some dimensions, and without those of distances."""
+def _codes_alone(
+    reference: ReferenceStatistics, dropped: np.ndarray, dropped_of_one: np.ndarray
+) -> ReferenceStatistics:
+    """Return statistics without those of distances, and without some dimensions of the codes."""
     mixture, width = reference.mixture, reference.codes.shape[1]
     if mixture is not None:
-        covariances = np.delete(np.delete(mixture.covariances, dropped, 1), dropped, 2)
-        others = (
-            np.delete(part, dropped, -1) for part in (mixture.means, mixture.center, mixture.scale)
+        # of the codes of all columns if the model learned from the data
+        gone = dropped if len(mixture.center) == width else dropped_of_one
+        covariances = np.delete(np.delete(mixture.covariances, gone, 1), gone, 2)
+        means, center, scale = (
+            np.delete(part, gone, -1) for part in (mixture.means, mixture.center, mixture.scale)
         )
-        means, center, scale = others
         mixture = Mixture(mixture.weights, means, covariances, center, scale)
     codes, *moments = (
         np.delete(part[..., :width], dropped, -1)
@@ -146,16 +167,24 @@ def _without(reference: ReferenceStatistics, dropped: np.ndarray) -> ReferenceSt
     return ReferenceStatistics(codes, *moments, mixture=mixture)
 
 
-def _scaler_of(one: Scaler, number: int, data: Sequences | None = None) -> Scaler:
-    """Return the scaler of one column for a number of columns, with the units of data if given."""
-    state = {
-        name: np.repeat(value, number) if isinstance(value, np.ndarray) else value
-        for name, value in one.to_dict().items()
-    }
-    if data is not None:
-        moments = RunningMoments(number)
+def _scalers_of(
+    model: "refold.Model", number: int, data: Sequences | None
+) -> tuple[Scaler, Scaler]:
+    """Return both scalers for a number of columns, with the units and the range of data."""
+    # all columns of the pretrained model have the same numbers
+    states = [
+        {k: np.repeat(v, number) if isinstance(v, np.ndarray) else v for k, v in one.items()}
+        for one in (model.scaler.to_dict(), model.error_scaler.to_dict())
+    ]
+    if data is None:
+        scaler, error_scaler = map(Scaler.from_dict, states)
+        return scaler, error_scaler
+    moments = RunningMoments(number)
+    with np.errstate(over="ignore", invalid="ignore"):  # such numbers are refused later
         for block in data.blocks():
             moments.add(block.values)
-        scale = np.where(moments.scale > 0, moments.scale, 1.0)
-        state |= {"mean": moments.mean, "scale": scale}
-    return Scaler.from_dict(state)
+    ends = {"least": moments.least, "greatest": moments.greatest}
+    scale = np.where(moments.scale > 0, moments.scale, 1.0)
+    scaler = Scaler.from_dict(states[0] | ends)
+    error_scaler = Scaler.from_dict(states[1] | ends | {"mean": moments.mean, "scale": scale})
+    return scaler, error_scaler

@@ -118,7 +118,13 @@ class Specification:
     @property
     def curve_dim(self) -> int:
         """Number of learned dimensions of the code of a curve; 0 without curves."""
+        # the length of the sequence follows them
         return self.latent_dim // len(self.column_types) - 1 if self.grid else 0
+
+    @functools.cached_property
+    def inner(self) -> "Specification":
+        """Specification of the network that has the weights: of one curve, or this one."""
+        return of_curves(self) if self.grid else self
 
     @property
     def length_index(self) -> int | None:
@@ -267,14 +273,13 @@ def first_dimensions(
     # a dimension that is not there is a dimension that is zero
     fewer = specification.latent_dim - len(dropped_dimensions(specification, dims))
     smaller = replace(specification, latent_dim=fewer)
-    inner = of_curves(specification) if specification.grid else specification
-    dropped, kept = np.arange(dims, inner.learned_dim), {}
+    dropped, kept = np.arange(dims, specification.inner.learned_dim), {}
     for old, new in zip(weights_of(specification), weights_of(smaller), strict=True):
         array = weights[old.name]
         for axis, (size, wanted) in enumerate(zip(old.shape, new.shape, strict=True)):
             if size != wanted:  # the code comes first in what a layer reads
                 array = np.delete(array, dropped, axis)
-        kept[old.name] = np.ascontiguousarray(array)
+        kept[old.name] = np.asarray(array, order="C")  # numbers stay numbers
     return smaller, kept
 
 
@@ -295,8 +300,7 @@ class Weight(NamedTuple):
 
 def weights_of(specification: Specification) -> list[Weight]:
     """List the weights of the default model, in the order in which Keras creates them."""
-    if specification.grid:
-        specification = of_curves(specification)
+    specification = specification.inner
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned, width = specification.learned_dim, specification.input_width
     num_pooled = 6 * units + 3

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from refold._support.arrays import offsets_from_lengths
 from refold._support.output import counted, short_number
 from refold._support.rules import check, check_kind, check_only_one, check_whole
-from refold.errors import DataError, ParameterError, argument, spelled
+from refold.errors import DataError, ParameterError, SchemaError, argument, spelled
 from refold.model import Model, ModelLike, SequencesLike, model_of
 from refold.search._features import SearchFeatures
 from refold.search._rows import (
@@ -179,7 +179,7 @@ class Index:
             row_ids = new_ids(source.ids)
             features = source.fit_features() if distance == "features" else None
             arrays = None if features is None else features.arrays
-            facts = Facts(model.hash, distance, arrays)
+            facts = Facts(source.model.hash, distance, arrays)
             store.write(new_rows(source, row_ids, features, table), facts)
         return cls(model, store, facts, verbose)
 
@@ -198,13 +198,27 @@ class Index:
         """
         model, store = model_of(model), Store(path)
         facts, own = store.facts(), model.hash
-        if facts.model != own:
+        if not model.is_hash(facts.model):
             raise ParameterError(
                 f"The index {store.name!r} holds codes of another model (hash {facts.model[:12]}, "
                 f"and this model has {own[:12]}). Open it with the model "
                 "that it was created with, or create another index."
             )
         return cls(model, store, facts, verbose)
+
+    def _source(
+        self, X: SequencesLike | None, codes: ArrayLike | None, ids: ArrayLike | None
+    ) -> RowSource:
+        """Open sequences or codes with the columns of the rows."""
+        source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
+        width = self.rows.codes.shape[1]
+        if source.model.code_size != width or not source.model.is_hash(self._facts.model):
+            raise SchemaError(
+                f"The index has codes of {width} numbers, and these sequences have "
+                f"{source.model.code_size}, or columns of other names or in another order. Choose "
+                "the columns of the index, in their order."
+            )
+        return source
 
     def __len__(self) -> int:
         return len(self.rows.ids)
@@ -235,7 +249,7 @@ class Index:
         replace : bool, default=False
             Replace rows. By default, an id that is in the index already is an error.
         """
-        source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
+        source = self._source(X, codes, ids)
         with self._store.writing():
             rows = self.rows
             table = metadata_of(metadata, len(source), rows.table.schema)
@@ -309,7 +323,7 @@ class Index:
         matching: Any = slice(None) if where is None else matches(where, rows.table)
         own_rows = None if ids is None else self._numbers(rows, ids)
         if own_rows is None:
-            source = RowSource(self.model, X, codes, names, verbose=self.verbose)
+            source = self._source(X, codes, names)
             queries, (query_codes, vectors) = source.ids, source.read(self._features)
         else:
             queries = np.array(rows.ids.take(pa.array(own_rows)).to_pylist())

@@ -53,14 +53,14 @@ class RowSource:
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
         self._verbose = verbose
-        self._model = model_of(model)
+        self.model = model_of(model)
         if X is not None:
-            self._model, X = adapted(model, X)
+            self.model, X = adapted(model, X)
         elif codes is not None:
-            self._model = self._model.with_columns_of(codes)
+            self.model = self.model.with_columns_of(codes)
         # without sequences, codes are decoded for features
-        self._sequences: Any = None if X is None else self._model.open(X)
-        self._codes: Any = None if codes is None else self._model.check_codes(codes)
+        self._sequences: Any = None if X is None else self.model.open(X)
+        self._codes: Any = None if codes is None else self.model.check_codes(codes)
         number = len(self._codes if X is None else self._sequences)
         if self._codes is not None:
             check_one_each(len(self._codes), "codes", number, "sequences")
@@ -74,7 +74,7 @@ class RowSource:
 
     def fit_features(self) -> SearchFeatures:
         """Fit features of as many dimensions as a code to a sample."""
-        model, specification = self._model, self._model.specification
+        model, specification = self.model, self.model.specification
         width = model.code_size
         samples = [*_described(model, *self._sample(_MIN_SAMPLE * width))]
         if len(self) < _MIN_SAMPLE * width and model.reference is not None:
@@ -96,13 +96,13 @@ class RowSource:
 
     def _sample(self, min_size: int) -> tuple[Sequences, np.ndarray]:
         if self._codes is not None and self._sequences is None:
-            return _decoded(self._model, self._codes[evenly_spaced(len(self), _SAMPLE)])
+            return _decoded(self.model, self._codes[evenly_spaced(len(self), _SAMPLE)])
         steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
         size = max(min_size, min(_SAMPLE, int(_SAMPLE_STEPS / max(1.0, steps))))
         sample = self._sequences[evenly_spaced(len(self), size)]
         # those in memory are aligned already
-        aligned = self._model.align(sample) if self._sequences.is_mapped else sample
-        return _scaled(self._model, aligned)
+        aligned = self.model.align(sample) if self._sequences.is_mapped else sample
+        return _scaled(self.model, aligned)
 
     def read(self, features: SearchFeatures | None) -> tuple[np.ndarray, np.ndarray]:
         """Return codes and vectors, computed block by block, with a progress bar if there are many.
@@ -115,7 +115,7 @@ class RowSource:
         with progress_bar(disable=not (number > 1 and self._verbose)) as bar:
             for sequences in bar.track(blocks, number, description="encode"):
                 if self._codes is None:
-                    codes.append(self._model.codes_of(sequences, own_bar))
+                    codes.append(self.model.codes_of(sequences, own_bar))
                 else:
                     size = _CODES if sequences is None else len(sequences)
                     codes.append(self._codes[done : done + size])
@@ -131,13 +131,13 @@ class RowSource:
             number = max(1, math.ceil(len(self) / _CODES))
             return number, [None] * number
         number = len(self._sequences.block_offsets) - 1 if self._sequences.is_mapped else 1
-        return number, self._model.blocks(self._sequences)
+        return number, self.model.blocks(self._sequences)
 
     def _vectors(
         self, features: SearchFeatures, sequences: Sequences | None, codes: np.ndarray
     ) -> np.ndarray:
         """Return the features of sequences, or of those that codes decode to."""
-        model = self._model
+        model = self.model
         pair = _decoded(model, codes) if sequences is None else _scaled(model, sequences)
         vectors = np.empty((len(codes), features.width), np.float32)
         for rows, described in _described(model, *pair):

@@ -168,8 +168,8 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
             f"{what} does not tell the model of its codes, so they may be those of another model. "
             f"{fix}"
         )
-    own = _hash_of(model)
-    if stored != own:
+    own, fitted = _hash_of(model), model.model_ if hasattr(type(model), "model_") else model
+    if not fitted.is_hash(stored):
         raise DataError(
             f"{what} holds codes of another model (hash {stored[:12]}, and this model has "
             f"{own[:12]}). Use the model that encoded them, or encode the sequences "

@@ -17,7 +17,7 @@ from refold.network.onnx.graph import (
     run_layer,
     step,
 )
-from refold.network.specification import Specification, length_unit, linear_map, of_curves
+from refold.network.specification import Specification, length_unit, linear_map
 from refold.sequences.types import outputs_of
 
 
@@ -42,7 +42,7 @@ def _decode_curves(graph: Graph, specification: Specification, codes: Value, len
     width = specification.curve_dim
     codes = graph("Reshape", codes, [-1, width + 1])
     codes = graph("Slice", codes, [0], [width], [1])
-    curves = _Decoder(graph, of_curves(specification))(codes, [specification.grid])
+    curves = _Decoder(graph, specification.inner)(codes, [specification.grid])
     start = graph.weight("first_steps", graph.weights["linear_steps/start"][..., 0])
     first = graph("Unsqueeze", graph("MatMul", codes, start), [2])
     trained = graph("Unsqueeze", are_long(graph, specification, lengths), [1, 2])

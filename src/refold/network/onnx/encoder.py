@@ -9,7 +9,7 @@ from refold.kernels import DILATIONS, STEEPNESS
 from refold.network.onnx.columns import Channels, Columns, read_inputs
 from refold.network.onnx.curves import are_long, read_curves
 from refold.network.onnx.graph import Graph, Value, dense, find_layer, real_steps, run_layer
-from refold.network.specification import Specification, linear_map, of_curves
+from refold.network.specification import Specification, linear_map
 
 # Below all outputs of an LSTM.
 _BELOW = np.float32(-2)
@@ -57,7 +57,7 @@ def _encode_curves(graph: Graph, specification: Specification, channels: Channel
     """Return the codes and the lengths of all columns, (n, latent_dim)."""
     curves = read_curves(graph, specification, channels)
     trained = are_long(graph, specification, channels.lengths)
-    code = _encode(graph, of_curves(specification), curves, trained)
+    code = _encode(graph, specification.inner, curves, trained)
     code = graph("Reshape", code, [-1, specification.num_outputs, specification.curve_dim])
     length = graph("Unsqueeze", _encode_lengths(graph, specification, channels.lengths), [1])
     lead = graph("Concat", graph("Shape", code, start=0, end=2), [1], axis=0)

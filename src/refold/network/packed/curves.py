@@ -16,7 +16,7 @@ import numpy as np
 
 from refold.network.packed.heads import Draw, encode_lengths
 from refold.network.packed.network import PackedNetwork
-from refold.network.specification import Specification, of_curves
+from refold.network.specification import Specification
 from refold.sequences import Sequences, as_sequences
 
 # Weights that are zero before training.
@@ -34,27 +34,29 @@ class CurveNetwork(PackedNetwork):
     The code of a sequence has, for each column, the code of its curve and the number of steps.
     """
 
-    # Half as many steps as a curve has points have no cosines that the first linear path could not
-    # hold. Training has nothing to add then, and would only make exact codes inexact.
+    # With at most half as many steps as a curve has points, the first linear path is exact. What
+    # training added is left out then: it would make such codes inexact.
 
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         super().__init__(specification, weights)
-        self.of_curves = PackedNetwork(of_curves(specification), weights)
+        self.of_curves = PackedNetwork(specification.inner, weights)
         first = {name: np.zeros_like(weights[name]) for name in _TRAINED}
-        self._untrained = PackedNetwork(of_curves(specification), {**weights, **first})
+        self._untrained = PackedNetwork(specification.inner, {**weights, **first})
 
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
         """Encode scaled sequences to (n_sequences, latent_dim)."""
         curves = curves_of(scaled, self.specification.grid)
         options: Any = {"latent_steps": latent_steps, "verbose": verbose}
-        codes = np.empty((*curves.shape[:2], self.specification.curve_dim), np.float32)
+        width = self.specification.curve_dim
+        codes = np.empty((*curves.shape[:2], width), np.float32)
         for network, rows in self._networks(scaled.lengths):
             one_column = as_sequences(curves[rows].reshape(-1, curves.shape[2], 1))
             encoded = network.encode(one_column, **options)
             codes[rows] = encoded.reshape(-1, *codes.shape[1:])
         lengths = encode_lengths(scaled.lengths, self.specification)
         lengths = np.broadcast_to(lengths[:, None, None], (*codes.shape[:2], 1))
-        return np.concatenate([codes, lengths], axis=2).reshape(len(scaled), -1)
+        codes = np.concatenate([codes, lengths], axis=2)
+        return codes.reshape(len(scaled), self.specification.latent_dim)
 
     def decode(
         self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
@@ -63,7 +65,8 @@ class CurveNetwork(PackedNetwork):
         del draw  # numbers are means
         grid, columns = self.specification.grid, self.specification.num_outputs
         lengths = self.predict_lengths(codes)  # how they were encoded, whatever is asked for
-        codes = codes.reshape(len(codes), columns, -1)[..., :-1]
+        width = self.specification.curve_dim
+        codes = codes.reshape(len(codes), columns, width + 1)[..., :width]
         curves = np.empty((*codes.shape[:2], grid), np.float32)
         for network, rows in self._networks(lengths):
             some = codes[rows].reshape(-1, codes.shape[2])
@@ -91,13 +94,13 @@ def curves_of(scaled: Sequences, grid: int) -> np.ndarray:
     return curves
 
 
-def bridged(sequences: Sequences) -> Sequences:
+def without_gaps(sequences: Sequences) -> Sequences:
     """Bridge the gaps of sequences by straight lines, so that the mean is that of the curve."""
     if not np.isnan(sequences.values).any():
         return sequences
     values = sequences.values.copy()
     for _, places in _of_one_length(sequences.offsets, values.shape[1]):
-        values[places] = _bridged(values[places].transpose(0, 2, 1)).transpose(0, 2, 1)
+        values[places] = _bridge(values[places].transpose(0, 2, 1)).transpose(0, 2, 1)
     return sequences.with_values(values)
 
 
@@ -165,7 +168,7 @@ def _by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows of sequences of one length, and their bridged values (n, columns, steps)."""
     for rows, places in _of_one_length(sequences.offsets, sequences.values.shape[1]):
         values = sequences.values[places].transpose(0, 2, 1)
-        yield rows, _bridged(values) if np.isnan(values).any() else values
+        yield rows, _bridge(values) if np.isnan(values).any() else values
 
 
 def _of_one_length(offsets: np.ndarray, columns: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -179,7 +182,7 @@ def _of_one_length(offsets: np.ndarray, columns: int) -> Iterator[tuple[np.ndarr
             yield some, offsets[some][:, None] + np.arange(steps)
 
 
-def _bridged(values: np.ndarray) -> np.ndarray:
+def _bridge(values: np.ndarray) -> np.ndarray:
     """Bridge missing values along the last axis; without any value, it is 0."""
     filled, steps = np.array(values, float, order="C"), np.arange(values.shape[-1])
     for row in filled.reshape(-1, len(steps)):
