@@ -212,7 +212,7 @@ def test_every_page_is_in_an_index_and_in_the_navigation():
 
 
 def test_nothing_says_that_a_package_index_has_refold():
-    """Until the first release (CONTRIBUTING.md), Refold is installed from a clone."""
+    """Until the first release (docs/how-to/release.md), Refold is installed from a clone."""
     folders = [ROOT / name for name in ("src", "examples", "deploy")]
     texts = [path for folder in folders for path in folder.rglob("*") if path.suffix in SUFFIXES]
     wrong = re.compile(r"pip install (?:-\S+ )*['\"]?refold\b|['\"]refold\[")
