@@ -18,7 +18,9 @@ STAGED = ROOT / "build" / "site"
 # Pages outside of docs, and their paths on the site.
 OUTSIDE = {
     "CHANGELOG.md": "changelog.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks/index.md",
     "examples/classifier/README.md": "examples/classifier.md",
     "examples/question/README.md": "examples/question.md",

@@ -1,4 +1,4 @@
-"""Draw the README's pictures, and that of forecasts, from the JapaneseVowels data.
+"""Draw the pictures of README, classification and forecasts from the JapaneseVowels data.
 
 ``python scripts/readme_picture.py`` fits two models with default settings and writes three files.
 ``docs/images/overview.png`` shows a test utterance, its code and its reconstruction, next to the

@@ -181,7 +181,7 @@ def run_command(command, monkeypatch):
     assert passed, command
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"], ids=name)
 def test_links_have_targets(page):
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -212,7 +212,7 @@ def test_every_page_is_in_an_index_and_in_the_navigation():
 
 
 def test_nothing_says_that_a_package_index_has_refold():
-    """Until the first release (CONTRIBUTING.md), Refold is installed from a clone."""
+    """Until the first release (docs/how-to/release.md), Refold is installed from a clone."""
     folders = [ROOT / name for name in ("src", "examples", "deploy")]
     texts = [path for folder in folders for path in folder.rglob("*") if path.suffix in SUFFIXES]
     wrong = re.compile(r"pip install (?:-\S+ )*['\"]?refold\b|['\"]refold\[")
