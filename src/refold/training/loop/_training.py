@@ -33,7 +33,8 @@ from refold.training.loop._compiled_steps import (
 )
 from refold.training.loop._stopping import Clock, Interrupt
 
-# Weight of the length model's loss, in nats per sequence.
+# Weight of the length model's loss, in nats per sequence. The likelihood of a length is added to
+# the error, not a squared error, which would ask for the mean length.
 _LENGTH_WEIGHT = 0.05
 # Options of the default optimizer, and names of weights that are excluded from its decay.
 _WEIGHT_DECAY, _CLIP_NORM, _UNDECAYED = 1e-4, 1.0, ("bias", "change")
@@ -317,6 +318,8 @@ class Training:
         return progress.refit_steps if progress.phase == "refit" else sys.maxsize
 
     def _norms(self, split: SplitData) -> LossNormalizers:
+        # A batch is divided by the expected number of its targets, not by its own, so that steps of
+        # long and of short sequences have equal weight.
         observed, size = split.num_observed / max(1, split.num_sequences), self._settings.batch_size
         return LossNormalizers(max(1.0, observed * size), float(size))
 
