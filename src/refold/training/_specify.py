@@ -315,11 +315,11 @@ def pick_patience(max_epochs: int) -> int:
     """Pick the patience: a quarter of the epochs, and at least 50."""
     # While the learning rate is high, the validation loss varies, and one lucky epoch may be the
     # best for long. An eighth is as good on the sets for choosing, and takes two thirds of the time
-    # on the quickest of them. But with an eighth, damped oscillations (450 sequences, 6 dimensions),
-    # whose loss varies by 10 % from epoch to epoch, had 5 times the error in one of two versions of
-    # JAX. The loss of a variational model may rise until its KL divergence has its full weight,
-    # after a quarter of the schedule. A patience that followed the validation loss gained nothing
-    # (without it, the error was 1.001 times as large) and was removed.
+    # on the quickest of them. But damped oscillations (450 sequences, 6 dimensions), whose loss
+    # varies by 10 % from epoch to epoch, then had 5 times the error in one of two versions of JAX.
+    # The loss of a variational model may rise until its KL divergence has its full weight, after a
+    # quarter of the schedule. A patience that followed the validation loss gained nothing (without
+    # it, the error was 1.001 times as large) and was removed.
     return max(_MIN_PATIENCE, max_epochs // 4)
 
 
