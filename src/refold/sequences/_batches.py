@@ -14,7 +14,8 @@ _MAX_SHAPES = 8
 _PADDING = 0.15
 # Minimum number of batches per shape and epoch, since each shape is compiled.
 _MIN_BATCHES = 8
-# Compiling takes as long as this many padded steps in each of about 40 epochs.
+# Compiling takes as long as this many padded steps in each of about 40 epochs. So small data sets
+# have one padded length.
 _MIN_SAVED = 1 << 16
 # Maximum number of candidates for the padded lengths.
 _MAX_CANDIDATES = 128

@@ -188,6 +188,8 @@ def choose(
     return choice, replace(outcome, phase=phase, epoch=0, validated=validated)
 
 
+# A dimension that does not reconstruct costs accuracy, so there are none unless principal
+# components show that they cost nothing.
 def rocket_features_cost_nothing(held_out: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
     """Return whether ROCKET features may take the place of principal components."""
     if not len(held_out.sequences):

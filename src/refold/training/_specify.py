@@ -184,6 +184,8 @@ def _warn_of_spare_dimensions(arguments: Arguments, source: Source) -> None:
         )
 
 
+# On numeric data, the parallel decoder is better: on JapaneseVowels with 16 dimensions, it explains
+# 0.870 of the variance, and the autoregressive one 0.864.
 def _pick_decoder(arguments: Arguments, *, stepwise: bool) -> str:
     """Pick the more accurate decoder: autoregressive for short token sequences, else parallel."""
     if arguments.decoder != "auto":
@@ -214,6 +216,8 @@ def _pick_rocket_dim(arguments: Arguments, chosen: int, longest: int, schema: Sc
     return min(_ROCKET_DIM, room, max(0, chosen - 1))
 
 
+# A rule that compared linear codes on held-out sequences would have taken the dimension on German
+# words and PLAID: least squares predicts lengths much worse than the trained network.
 def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     """Pick whether a dimension holds the length: in a code of at least 8, if they differ."""
     wanted, varied = arguments.length_dim, lengths.min() < lengths.max()
