@@ -211,6 +211,7 @@ class Arguments:
         Argument(FLAG, stored="specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
+    # Not `forecast`: scikit-learn stores arguments under their names, and that name is a method's.
     forecast_steps: Annotated[
         int,
         Argument(whole(0), stored="specification.forecast_steps"),

@@ -604,6 +604,8 @@ def _complete(run: Run, unit: Unit) -> WrittenPart:
     return part
 
 
+# The manifest says what the parts are of. Each part names it by its hash, so that parts of another
+# run do not count.
 def _read_part(place: Place, manifest_hash: str) -> WrittenPart | None:
     """Return what a complete part of a run says about itself, or None if there is none."""
     try:

@@ -241,6 +241,8 @@ def unpadded_input_and_target(
     """Return the input and target of values (..., F), NaN where missing, of real steps."""
     unknown = unknown.astype(np.float32)
     observed = ~numpy.isnan(values)
+    # Padding is NaN, so missing values of a real step are finite numbers, and flags tell what was
+    # observed. A real step with all values missing is then no padding.
     x = numpy.where(observed, values, np.where(np.isnan(unknown), np.float32(0), unknown))
     if flags:
         x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)

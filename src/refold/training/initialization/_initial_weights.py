@@ -142,8 +142,9 @@ def set_linear_initialization(
     back[: read.latent_dim, :, places] = init.decoder
     write.start.assign(back)
     write.bias.assign(filled(write.bias.shape, init.decoder_bias))
-    # A full step of Adam would at once ruin an error of a thousandth. The update is small when the
-    # residual is small; without an initialization, all is residual.
+    # The LSTMs count in units of what the linear path leaves over, and so do the steps of the
+    # optimizer on the linear path: the update is small when the residual is small. Without an
+    # initialization, all is residual.
     unit = float(np.sqrt(init.share))
     residual = (num_initialized * init.share + num_columns - num_initialized) / num_columns
     read.scale.assign(float(np.sqrt(residual)))

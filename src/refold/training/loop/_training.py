@@ -33,8 +33,7 @@ from refold.training.loop._compiled_steps import (
 )
 from refold.training.loop._stopping import Clock, Interrupt
 
-# Weight of the length model's loss, in nats per sequence. The likelihood of a length is added to
-# the error, not a squared error, which would ask for the mean length.
+# Weight of the length model's loss, in nats per sequence.
 _LENGTH_WEIGHT = 0.05
 # Options of the default optimizer, and names of weights that are excluded from its decay.
 _WEIGHT_DECAY, _CLIP_NORM, _UNDECAYED = 1e-4, 1.0, ("bias", "change")
