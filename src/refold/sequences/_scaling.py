@@ -41,7 +41,7 @@ _ROUNDING = 10 * np.finfo(np.float64).eps
 
 
 # Counts are only divided by their standard deviation, because the exponential link writes positive
-# numbers. Statistics of a sequence, where it is scaled by itself, are 2 F more numbers of its code.
+# numbers. Where each sequence is scaled by itself, its statistics are further numbers of its code.
 class Scaler:
     """Standardizes numeric columns, and inverts the scaling.
 

@@ -106,6 +106,7 @@ class Sequences:
 
     # Lengths are data and never guessed from values. The layout is that of lists in Arrow: all
     # steps, and the offset where each sequence starts.
+
     block_bytes = BLOCK_BYTES
     is_mapped = False
 

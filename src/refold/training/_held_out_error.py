@@ -131,7 +131,7 @@ class Choice:
 
 
 # The initialization is a candidate a second time here. Early stopping compares it with each epoch
-# at the true lengths. This compares it with the weights as they are used.
+# at the true lengths. Here it is compared with the weights as they are used.
 def choose(
     choice: Choice,  # that the data suggests
     held_out: HeldOut,

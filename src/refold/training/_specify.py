@@ -22,6 +22,7 @@ from refold.training.loop._training import Settings
 
 # The numbers behind the defaults are those of benchmarks/results/ablation.md. Ratios are the
 # held-out error without a mechanism divided by that of the default.
+
 _DROPOUT = 0.2
 # Steps of latent optimization by default, with fewer than this number of sequences. Without latent
 # optimization, the error was 1.4 times as large.

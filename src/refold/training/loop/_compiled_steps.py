@@ -154,7 +154,7 @@ class Engine:
         self._packed = None
         self._evaluated: Any = None
         # The validation loss is computed on packed rows, so a fit compiles its training step only.
-        # Corruption and draws are those of the compiled step.
+        # Corruption and draws need the compiled step.
         if are_default(specification) and not self._draws:
             self._packed = PackedNetwork(specification, {})
         self._train = compiled_by_size(
