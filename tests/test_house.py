@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -149,6 +150,14 @@ def test_public_names_are_in_the_reference():
     names = [name for name in refold.__all__ if not inspect.ismodule(getattr(refold, name))]
     missing = {n for n in names if not any(getattr(refold, n) is thing for thing in things)}
     assert missing == {"__version__"}
+
+
+def test_the_page_of_the_design_has_the_imports_that_are_enforced():
+    page = (ROOT / "docs/explanation/design.md").read_text(encoding="utf-8")
+    names = runpy.run_path(str(ROOT / "scripts/design_rooms.py"))
+    assert page == names["page_of_today"](), "Run python scripts/design_rooms.py."
+    undescribed = re.findall(r"^\| `([\w.]+)` \|  \|", page, re.MULTILINE)
+    assert undescribed == []
 
 
 # A release: the version, the dependencies and the build

@@ -72,10 +72,15 @@ __all__ = [
 ]
 
 
+# Layers and models run on any backend of Keras. The training loop needs JAX, whose step is several
+# times as fast for models this small. `keras.json` does not count, because Keras writes that file
+# itself, without a choice of the user.
 if "keras" not in sys.modules:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
+# Names load when they are used (PEP 562), so `import refold` and `refold --help` load neither Keras
+# nor JAX. Packages that work with and without them import them in the functions that need them.
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(importlib.import_module(_NAMES[name]), name)

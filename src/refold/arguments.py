@@ -40,6 +40,9 @@ class Option(NamedTuple):
     read: Callable[[Any], Any] = lambda value: value  # from the value of the option
 
 
+# Each argument is declared once. The checks of the estimator, the options of `refold fit`, `curve`
+# and `doctor`, and the comparison with a model to train further read this declaration. The module
+# imports no large library, so a help page does not either.
 class Argument(NamedTuple):
     """The declaration of an argument, besides its type and its default."""
 
@@ -208,6 +211,7 @@ class Arguments:
         Argument(FLAG, stored="specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
+    # Not `forecast`: scikit-learn stores arguments under their names, and that name is a method's.
     forecast_steps: Annotated[
         int,
         Argument(whole(0), stored="specification.forecast_steps"),

@@ -736,6 +736,8 @@ def _wants_frame(transformer: Any) -> bool:
     return (own or get_config()["transform_output"]) == "pandas"
 
 
+# Not scikit-learn's `set_output`, whose frames would lose the hash of the model that made the
+# codes.
 def _frame(owner: Any, values: np.ndarray, ids: np.ndarray, X: Any, places: Any = None) -> Any:
     """Return a pandas frame whose index has the places, or the ids, or else that of the data."""
     import pandas as pd

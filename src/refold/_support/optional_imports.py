@@ -11,6 +11,8 @@ from refold.errors import MissingExtraError
 TRAINING_PACKAGES = ("jax", "keras", "scipy", "sklearn", "threadpoolctl")
 
 
+# Commands that need these packages call it before they start, so that the error comes at once and
+# says what to install.
 def check_training_packages(purpose: str) -> None:
     """Raise an error about this purpose in a small installation, which cannot train."""
     if not all(is_installed(package) for package in TRAINING_PACKAGES):

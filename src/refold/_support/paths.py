@@ -50,7 +50,9 @@ def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool)
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only once it is complete."""
     named, target = local_path(path), Path(os.path.realpath(path))  # the file behind a link
-    # A device or pipe cannot be replaced, so it is written directly. Opening a folder is an error.
+    # A file is written completely or not at all: to a temporary file next to its destination, which
+    # is then renamed. A device or pipe cannot be replaced, so it is written directly. Opening a
+    # folder is an error.
     special = named.exists() and not named.is_file()  # not target: /dev/fd has no real path
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:

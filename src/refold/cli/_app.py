@@ -76,6 +76,9 @@ TERMINATED = 143
 PIPE_CLOSED = 1
 
 
+# Cyclopts reads the signature and the docstring of a command, and groups of options as dataclasses.
+# With two commands, `refold fit --help` took 0.42 s with it and 0.74 s with Typer, which has no
+# groups of options and depends on pydantic.
 def _make_app() -> App:
     app = App(
         name="refold",

@@ -119,6 +119,8 @@ def check_named(what: str, *names: str | None) -> None:
         raise ParameterError(f"{what} needs named files. Standard input and output cannot be used.")
 
 
+# All inputs and outputs are checked before the work, so that a long command does not fail at its
+# end.
 class Files:
     """The inputs and outputs of a command, which are checked before the work.
 

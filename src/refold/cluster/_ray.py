@@ -99,7 +99,8 @@ def on_cluster(
 ) -> Iterator[Any]:
     """Call a function on the cluster, and yield the results in any order, or raise an error."""
     ray = load_ray()
-    # Tasks and not actors: Ray gives the task of a lost worker to any other machine.
+    # Tasks and not actors: Ray gives the task of a lost worker to any other machine. No data goes
+    # through Ray: a task reads its rows and writes its part.
     remote = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(function)
     calls, running = iter(arguments), []
     try:

@@ -470,6 +470,9 @@ def _packed_model(model: ModelLike | str | os.PathLike[str], latent_steps: int |
 # The tasks. Each returns its error, which then ends the run in one line.
 
 
+# Two tasks, `plan` and `list_failures`, write what concerns all parts, so that a client outside of
+# the cluster needs no access to the data. A long table whose ids are not together is refused here,
+# before any part is written.
 def plan(
     run: Run, source: list[str], part_steps: int | None, schema: Schema, model: bytes
 ) -> tuple[Run, list[Unit]] | RefoldError:
@@ -582,6 +585,8 @@ def _table_of_none(model: Model, run: Run) -> pa.Table:
     return _computed(model, run, Sequences(values, offsets, ids, model.schema)).slice(0, 0)
 
 
+# The name and the content of a part depend on its unit only. So a unit that is computed twice,
+# after a worker died, writes the same bytes twice.
 def _complete(run: Run, unit: Unit) -> WrittenPart:
     _check_version(run.version)
     place = place_of(run.output).beside(f"part-{unit.number:08d}.parquet")
@@ -599,6 +604,8 @@ def _complete(run: Run, unit: Unit) -> WrittenPart:
     return part
 
 
+# The manifest says what the parts are of. Each part names it by its hash, so that parts of another
+# run do not count.
 def _read_part(place: Place, manifest_hash: str) -> WrittenPart | None:
     """Return what a complete part of a run says about itself, or None if there is none."""
     try:

@@ -11,6 +11,7 @@ from refold.errors import DataError, NotFittedError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
+# It is hard to beat on smooth series, so every error of a model is shown beside it.
 class PCABaseline:
     """Principal component analysis of standardized, zero-padded sequences.
 

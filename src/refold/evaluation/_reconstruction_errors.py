@@ -400,6 +400,8 @@ class Fidelity:
         return "; ".join(parts)
 
 
+# Every number that is shown comes from here. The decoder uses its own lengths: a missing step
+# counts as zero, and an additional one is ignored.
 def fidelity(original: SequenceList, reconstructed: SequenceList, scaler: Scaler) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
 

@@ -27,7 +27,8 @@ from refold.serve import to_json
 _SAFE = 2**53
 # What the page holds of a scaler.
 _SCALER = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale")
-# Weights that compute a sequence from its code; the page does not encode.
+# Weights that compute a sequence from its code; the page does not encode. That would take a second
+# encoder and latent optimization in JavaScript, and its weights would be much of the file.
 _DECODING = re.compile(r"(?:decoder|start)_\d+/|(?:head|hidden|length|linear_steps)/")
 # A module imports and exports by name, at the beginning of a line, and exports no variable that
 # changes: it becomes a function that returns its exports.
@@ -220,6 +221,8 @@ def _about(
     }
 
 
+# The page has plain modules and no bundler. A browser does not import modules from `file://`, so
+# the page that needs no server has one script.
 def joined_modules(entry: Path) -> str:
     """Join a JavaScript module and all that it imports into one script without imports."""
     names: dict[Path, str] = {}

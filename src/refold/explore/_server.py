@@ -107,6 +107,8 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
         yield url
 
 
+# Starlette routes the requests of the page. The service does without its router, because it gets
+# many small requests (`serve/_app.py`).
 def create_app(atlas: Atlas, model: str) -> Starlette:
     """Return the page and what it asks for as an ASGI application."""
 

@@ -88,7 +88,9 @@ Source = ParquetFiles | StoredBatches
 def convert(source: Source, folder: Path) -> None:
     """Write the sequences of a source into a folder, part by part."""
     # Types and categories follow from all values together, so a first pass settles them, and a
-    # second one writes the values.
+    # second one writes the values. The first pass ends when they are certain, after the first part
+    # if all columns are numeric. With one pass, indices of categories had to be replaced on disk,
+    # and the code was longer.
     schema, warnings, dtype = _settle(source)
     columns = schema.columns[: len(source.layout.features)]  # without the gaps between times
     layout = replace(source.layout, column_types={column.name: column.type for column in columns})
@@ -110,6 +112,7 @@ def _blocks(source: Source, layout: TableOptions, schema: Schema) -> Iterator[Se
         _check_together(ids, [source.place(first) for first in firsts], layout)
 
 
+# A part that holds whole sequences is converted like a table in memory.
 def _whole_sequences(source: Source) -> Iterator[Part]:
     """Yield all rows in parts that hold whole sequences."""
     if source.layout.lists:

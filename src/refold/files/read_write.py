@@ -44,7 +44,8 @@ from refold.sequences._sequences import BLOCK_BYTES, Sequences
 from refold.sequences._sets import as_sequences
 from refold.sequences._tables import DUPLICATES, is_table
 
-# To add a format, write a module with a `Format` and name it here.
+# To add a format, write a module with a `Format` and name it here. Other code asks for a format by
+# name only for Parquet, which can be read part by part.
 FORMATS = {
     format_.name: format_ for format_ in (PARQUET, CSV, TSV, JSONL, JSON, NPZ, NPY, TEXT, TS)
 }

@@ -187,6 +187,8 @@ def limited_threads(limit: int) -> Iterator[None]:
         _LIMITS.threads = before
 
 
+# Packing takes longer than the pass over a short sequence, so a model packs its weights once. Calls
+# of JAX pack them each time.
 class LstmWeights:
     """Weights of an LSTM, which must not be changed; the library packs them at the first call."""
 

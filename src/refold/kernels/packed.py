@@ -48,6 +48,7 @@ segment_sum = _operations.segment_sum
 segment_max = _operations.segment_max
 pooled_convolutions = _operations.pooled_convolutions
 pooled_runs = _operations.pooled_runs
+# An LSTM gives the same bits here and through JAX, because both run the same code.
 lstm = _operations.lstm
 lstm_gradient = _operations.lstm_gradient
 

@@ -64,6 +64,8 @@ Record = TypeVar("Record", ReferenceStatistics, Calibration, Mixture)
 # The format
 
 
+# Files are data: JSON and plain arrays in one safetensors file, with a format version and a
+# checksum, and without pickle.
 def pack_container(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     """Serialize a configuration and arrays."""
     text = json.dumps(config, sort_keys=True, allow_nan=False)
@@ -265,6 +267,8 @@ def _hash_of(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+# Default models with LSTMs stay arrays. Others are built as Keras models, which is why only their
+# files need Keras.
 def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
     """Make a network from stored weights."""
     weights = _below(_WEIGHTS, arrays)

@@ -189,7 +189,9 @@ def check_latent_steps(latent_steps: int | str, specification: Specification) ->
 
 
 # Sequences longer than any in training. Neither the decoder nor the length model has seen steps
-# after the longest training length.
+# after the longest training length. So `reconstruct` uses the true lengths of longer sequences, and
+# predicted lengths for all others. `encode`, `decode`, `score`, `detect` and the report share this
+# warning.
 
 # What is too long: sequences, lengths that a user asks for, or lengths that codes hold.
 Noun = Literal["sequence", "length", "predicted length"]

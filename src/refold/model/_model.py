@@ -158,6 +158,9 @@ class Model:
 
     any_columns: ClassVar[bool] = False  # True for a `PretrainedModel`
 
+    # Everything that does not train works on this object: commands, the service, the explorer,
+    # search, export, streams and the workers of a cluster. So they need neither scikit-learn nor
+    # Keras, unless the network does.
     network: FittedNetwork  # from scaled values to codes, and back
     schema: Schema
     scaler: Scaler
@@ -843,6 +846,7 @@ class Model:
         codes = self.network.encode(scaled, latent_steps=self.latent_steps, verbose=verbose)
         return np.concatenate([codes, self.scaler.statistics(aligned)], axis=1)
 
+    # All else that decodes comes here, so that codes become sequences in one place only.
     def to_sequences(
         self, codes: np.ndarray, lengths: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> Sequences:

@@ -19,7 +19,8 @@ LENGTH_UNITS = 64
 """Width of the hidden layer of the length model."""
 MAX_STRIDE = 4
 """Cap on the stride of the pooled convolutions."""
-# Cap on the weights of the linear path, in the encoder and in the decoder.
+# Cap on the weights of the linear path, in the encoder and in the decoder. Only the LSTM models the
+# steps beyond those for which there is room.
 _MAX_LINEAR_WEIGHTS = 1 << 22
 DECODERS = ("parallel", "autoregressive")
 """Names of the decoders."""
@@ -298,6 +299,8 @@ class Weight(NamedTuple):
     is_trained: bool = True
 
 
+# Keras, packed rows and ONNX read this one list. A saved model holds its specification and these
+# weights by name.
 def weights_of(specification: Specification) -> list[Weight]:
     """List the weights of the default model, in the order in which Keras creates them."""
     specification = specification.inner

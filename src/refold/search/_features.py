@@ -62,9 +62,11 @@ class SearchFeatures:
     # A vector has principal components of five groups of features with the same weight, all fitted
     # to a sample. Three are pooled convolutions, which say what a sequence does: the share of steps
     # at which the convolution with a kernel is above a threshold, the mean place of these steps,
-    # and the length of their longest run (MultiRocket: C. W. Tan, A. Dempster, C. Bergmeir and
-    # G. I. Webb, Data Mining and Knowledge Discovery 36, 2022). Amplitudes in bands of frequencies
-    # say how fast a sequence changes, and averages over stretches of time where it is, and when.
+    # and the length of their longest run (MultiRocket: C. W. Tan, A. Dempster, C. Bergmeir and G.
+    # I. Webb, Data Mining and Knowledge Discovery 36, 2022). Amplitudes in bands of frequencies say
+    # how fast a sequence changes, and averages over stretches of time where it is, and when. A
+    # small code leaves out much of what tells classes apart, so the features are computed from the
+    # sequence and not from its code (benchmarks/results/search.md).
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = dict(arrays)
@@ -270,7 +272,8 @@ def _convolve(x: np.ndarray, offsets: np.ndarray, taps: np.ndarray, dilation: in
 def _imputed(x: np.ndarray, donors: np.ndarray) -> np.ndarray:
     """Replace NaN in rows of features by values that vary like those of similar donors."""
     # Similarity is that of the features that both have. The values are draws around the mean of the
-    # most similar donors, with their covariance. Features that no similar donor has are 0.
+    # most similar donors, with their covariance. Features that no similar donor has are 0. Without
+    # draws, a search would find what is missing: rows that lack the same columns.
     is_missing, is_known = np.isnan(x), ~np.isnan(donors)
     if not is_missing.any():
         return x

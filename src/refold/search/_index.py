@@ -231,6 +231,7 @@ class Index:
         """All rows, in memory: a table of ids and metadata, codes, and vectors."""
         return self._store.rows()
 
+    # All rows are encoded before any is written, so a run that is killed changes nothing.
     def add(
         self,
         X: SequencesLike | None = None,

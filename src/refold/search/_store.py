@@ -55,7 +55,9 @@ class Store:
     """An index on disk: a file of Arrow, which is always written as a whole."""
 
     # A change of a million rows takes about a second, as long as the next search needs to read
-    # them. So readers never wait for a writer, and see all rows of a call or none.
+    # them. So readers never wait for a writer, and see all rows of a call or none. DuckDB stored
+    # the rows in transactions before. A search reads all rows again after a change, so it was no
+    # quicker than a file that is replaced as a whole.
 
     def __init__(self, place: str | os.PathLike[str]) -> None:
         self.name = os.fspath(place)
@@ -190,6 +192,9 @@ def nearest(
     >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].rows.tolist()
     [3, 4]
     """
+    # Every distance is computed. A matrix product takes 6 to 25 ms among 1,000,000 codes. LanceDB
+    # took 12 ms with partitions and a recall of 0.995, and 132 ms without them. It needed 12 s to
+    # build them, 178 MB of disk and 2 s of import.
     vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
     queries = check_array("queries", queries, ("n_queries", "n_dimensions"))
     check_one_each(

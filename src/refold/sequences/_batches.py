@@ -14,7 +14,8 @@ _MAX_SHAPES = 8
 _PADDING = 0.15
 # Minimum number of batches per shape and epoch, since each shape is compiled.
 _MIN_BATCHES = 8
-# Compiling takes as long as this many padded steps in each of about 40 epochs.
+# Compiling takes as long as this many padded steps in each of about 40 epochs. So small data sets
+# have one padded length.
 _MIN_SAVED = 1 << 16
 # Maximum number of candidates for the padded lengths.
 _MAX_CANDIDATES = 128
@@ -240,6 +241,8 @@ def unpadded_input_and_target(
     """Return the input and target of values (..., F), NaN where missing, of real steps."""
     unknown = unknown.astype(np.float32)
     observed = ~numpy.isnan(values)
+    # Padding is NaN, so missing values of a real step are finite numbers, and flags tell what was
+    # observed. A real step with all values missing is then no padding.
     x = numpy.where(observed, values, np.where(np.isnan(unknown), np.float32(0), unknown))
     if flags:
         x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)

@@ -40,6 +40,8 @@ MIN_SHARE = 8 * np.finfo(np.float32).eps
 _ROUNDING = 10 * np.finfo(np.float64).eps
 
 
+# Counts are only divided by their standard deviation, because the exponential link writes positive
+# numbers. Where each sequence is scaled by itself, its statistics are further numbers of its code.
 class Scaler:
     """Standardizes numeric columns, and inverts the scaling.
 

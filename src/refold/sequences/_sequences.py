@@ -104,6 +104,9 @@ class Sequences:
     (['b', 'abba'], 'abba')
     """
 
+    # Lengths are data and never guessed from values. The layout is that of lists in Arrow: all
+    # steps, and the offset where each sequence starts.
+
     block_bytes = BLOCK_BYTES
     is_mapped = False
 

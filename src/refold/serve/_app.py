@@ -93,7 +93,10 @@ class Service:
         names = (*OWN_NAMES, settings.host, *settings.allowed_hosts)
         self._names = frozenset(name.lower() for name in names)
         self._secret = settings.secret()
-        # by path, because Starlette's router takes as much time as Uvicorn for a small request
+        # By path, because Starlette's router takes as much time as Uvicorn for a small request. It
+        # took 35 us of processor time with its middleware. A path of our own around Uvicorn's tasks
+        # answered 5,270 requests with one short sequence in a second instead of 3,580. It needed as
+        # much code as all operations, so it was removed.
         self._handlers = self._pages()
         for name in models:
             for operation in OPERATIONS:

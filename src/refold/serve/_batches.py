@@ -62,7 +62,8 @@ class Batcher:
 
     async def compute_alone(self, steps: int, compute: Callable[[], Any]) -> Any:
         """Compute something whose options may differ from those of other requests."""
-        # an object is no other request's key
+        # An object is no other request's key. `detect`, `forecast`, `generate` and `search` come
+        # here.
         return await self.compute(object(), None, steps, lambda _: [compute()])
 
     async def compute_apart(self, compute: Callable[[], Any]) -> Any:

@@ -83,6 +83,7 @@ Rate = Annotated[float, Meta(gt=0, lt=1)]
 NumSteps = Annotated[int, Meta(ge=1, le=_MANY)]
 
 
+# These types are read by msgspec, which checks requests, and are the OpenAPI description, too.
 class AnyRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """Fields of any request; a table has its sequences or codes in columns."""
 

@@ -40,7 +40,8 @@ class Server(uvicorn.Server):
 
     def _close_stuck(self) -> None:
         """Close connections on which no request begins, or a refused one never ends."""
-        # Uvicorn has a timeout for a connection without any byte after an answer, and no other.
+        # Uvicorn has a timeout for a connection without any byte after an answer, and no other. In
+        # particular, it does not limit the time for the head of a request.
         now = asyncio.get_running_loop().time()
         connections: set[Any] = {*self.server_state.connections}
         idle = [

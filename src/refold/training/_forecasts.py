@@ -34,6 +34,11 @@ from refold.training.loop._training import FitResult
 #    with the choice. For other columns, it is the frequency of each value after each last value.
 # 3. LSTMs learn what the start misses, until the error of held-out sequences no longer falls. If it
 #    never falls, the start remains.
+#
+# The autoencoder is not trained together with the forecast decoder. When both were, on sequences
+# that were cut, reconstructions were 21 % worse on tracks of storms. The decoder reads the last
+# values beside the code, because a code does not hold them exactly. Forecasts of moving things
+# would then be worse than the last value.
 
 # Minimum number of last steps that a forecast decoder reads, and cap on their values.
 _MIN_RECENT_STEPS, _MAX_RECENT_VALUES = 16, 256
@@ -148,6 +153,7 @@ def cut(scaled: Sequences, network: FittedNetwork, seed: int) -> Cuts:
     before, after = (concatenate(list(part)) for part in zip(*parts, strict=True))
     nearest, _ = split_at(after, np.minimum(after.lengths, steps))
     future = pad(nearest, np.arange(len(nearest)), steps)[1]
+    # The codes are those of the encoder, without latent optimization, as in `forecast`.
     codes, recent = network.encode(before), recent_values(before, specification)
     variation = np.square(recent[:, specification.num_outputs :]).sum(axis=1)
     weight = 1.0 / (variation + max(np.median(variation), 1e-6)) if len(recent) else variation

@@ -100,8 +100,10 @@ class Processes:
 
             same = PartitionSpec()
             specs = (same, PartitionSpec(_AXIS), PartitionSpec(None, _AXIS), *[same] * len(others))
-            # Not `jax.jit` on sharded arrays alone: it cannot divide the kernel, a custom call,
-            # so each device gathers and computes the whole batch.
+            # Not `jax.jit` on sharded arrays alone: it cannot divide the kernel, a custom call, so
+            # each device gathers and computes the whole batch. On two devices, it gathered the
+            # batch three times and computed all 64 sequences on each, and a gradient took 84 ms
+            # instead of 42 ms.
             mapped = jax.shard_map(
                 own, mesh=self._mesh, in_specs=specs, out_specs=same, check_vma=False
             )

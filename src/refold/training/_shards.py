@@ -337,6 +337,9 @@ def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
     return Batch(x, y, lengths.astype(jnp.float32), valid.astype(jnp.float32))
 
 
+# Random numbers depend on the seed and the number of the step, which the key holds, not on a state
+# that is carried along. So a resumed training draws the same ones. The models do not know of the
+# corruption, and are the same in training and in use.
 def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> Batch:
     """Corrupt the input of a batch, and not its padding, lengths and targets; traced by JAX."""
     x, num_features = batch.x, batch.y.shape[-1]

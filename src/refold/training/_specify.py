@@ -20,18 +20,30 @@ from refold.training._split import Split
 from refold.training._time_warps import MAX_WARPED, choose_time_warp
 from refold.training.loop._training import Settings
 
+# The numbers behind the defaults are those of benchmarks/results/ablation.md. Ratios are the
+# held-out error without a mechanism divided by that of the default.
+
 _DROPOUT = 0.2
-# Steps of latent optimization by default, with fewer than this number of sequences.
+# Steps of latent optimization by default, with fewer than this number of sequences. Without latent
+# optimization, the error was 1.4 times as large.
 _LATENT_STEPS, _MANY_SEQUENCES = 10, 2000
 # Up to this number of tokens, autoregressive decoding without a linear path reconstructs more
 # sequences exactly. Longer ones are rarely exact, and parallel decoding gets more tokens right.
+# Without the autoregressive decoder, the error on German words was 2.1 times as large.
 _FEW_TOKENS = 32
-# Longest typical sequence whose patches are single steps; largest number of patches otherwise.
+# Longest typical sequence whose patches are single steps; largest number of patches otherwise. An
+# LSTM on single steps is slow on a thousand of them, and its gradient has to travel as far. Without
+# patches, the error was 1.5 times as large. In 20 s on 1460 steps, patches of 16 let the LSTM
+# improve on its initialization, and single steps did not.
 _SHORT, _MAX_PATCHES = 100, 64
 # Smallest code with ROCKET features by default, and their number: with smaller codes or more
-# features the error would be larger than that of PCA of the same size.
+# features the error would be larger than that of PCA of the same size. With 8 of 32 dimensions, a
+# linear classifier had an accuracy of 0.962 instead of 0.861 on four sets, and the NMSE was 8 to
+# 80 % larger.
 _LARGE_CODE, _ROCKET_DIM = 32, 8
-# Smallest code in which a dimension holds the length by default.
+# Smallest code in which a dimension holds the length by default. In a code below 8 dimensions, one
+# costs too much: with 2 to 6 dimensions, the error was 0.98 to 1.11 times that without, and lower
+# in two of ten cases.
 _LENGTH_CODE = 8
 # Cap on the weights of a linear path that depends on the length, 16 MB.
 _MAX_MAPS = 1 << 22
@@ -95,6 +107,8 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
     steps = lengths.astype(float)
     typical = float((steps**2).sum() / max(1.0, steps.sum()))
     architecture, latent_dim = arguments.architecture, int(arguments.latent_dim)
+    # With a numeric column, every step is written at once. Without one, a long sequence is, too, if
+    # a linear path has room for it: one wrong token would shift all that follow.
     only_tokens = architecture == "default" and not schema.numeric.any()
     room = most_linear_steps(schema.output_width, latent_dim)
     parallel_tokens = _FEW_TOKENS < typical <= room
@@ -171,6 +185,8 @@ def _warn_of_spare_dimensions(arguments: Arguments, source: Source) -> None:
         )
 
 
+# On numeric data, the parallel decoder is better: on JapaneseVowels with 16 dimensions, it explains
+# 0.870 of the variance, and the autoregressive one 0.864.
 def _pick_decoder(arguments: Arguments, *, stepwise: bool) -> str:
     """Pick the more accurate decoder: autoregressive for short token sequences, else parallel."""
     if arguments.decoder != "auto":
@@ -201,6 +217,8 @@ def _pick_rocket_dim(arguments: Arguments, chosen: int, longest: int, schema: Sc
     return min(_ROCKET_DIM, room, max(0, chosen - 1))
 
 
+# A rule that compared linear codes on held-out sequences would have taken the dimension on German
+# words and PLAID: least squares predicts lengths much worse than the trained network.
 def _pick_length_dim(arguments: Arguments, lengths: np.ndarray) -> int:
     """Pick whether a dimension holds the length: in a code of at least 8, if they differ."""
     wanted, varied = arguments.length_dim, lengths.min() < lengths.max()
@@ -248,6 +266,8 @@ def pick_latent_steps(specification: Specification, source: Source) -> int:
     # With few training sequences, the encoder is furthest from the best code. If no column is
     # numeric, one wrong step makes a sequence wrong.
     few = len(source.sequences) < _MANY_SEQUENCES
+    # With thousands of numeric sequences, the encoder is closer to the best code, and speed matters
+    # more.
     return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0
 
 
@@ -284,6 +304,8 @@ def settings_for(split: Split, network: Network, arguments: Arguments) -> tuple[
     )
 
 
+# With batches of 32 on 2000 sequences or more, the error on German words was 1.06 to 1.71 times as
+# large.
 def pick_batch_size(num_sequences: int) -> int:
     """Pick the batch size: 32, or 64 for 2000 training sequences or more; at most their number."""
     return max(1, min(num_sequences, 64 if num_sequences >= _MANY_SEQUENCES else 32))
@@ -297,15 +319,20 @@ def pick_max_epochs(num_batches: int) -> int:
 def pick_patience(max_epochs: int) -> int:
     """Pick the patience: a quarter of the epochs, and at least 50."""
     # While the learning rate is high, the validation loss varies, and one lucky epoch may be the
-    # best for long. With an eighth, damped oscillations (450 sequences, 6 dimensions) had 5 times
-    # the error in one of two versions of JAX. The loss of a variational model may rise until its
-    # KL divergence has its full weight, after a quarter of the schedule.
+    # best for long. An eighth is as good on the sets for choosing, and takes two thirds of the time
+    # on the quickest of them. But damped oscillations (450 sequences, 6 dimensions), whose loss
+    # varies by 10 % from epoch to epoch, then had 5 times the error in one of two versions of JAX.
+    # The loss of a variational model may rise until its KL divergence has its full weight, after a
+    # quarter of the schedule. A patience that followed the validation loss gained nothing (without
+    # it, the error was 1.001 times as large) and was removed.
     return max(_MIN_PATIENCE, max_epochs // 4)
 
 
 def pick_refit(split: Split) -> bool:
     """Pick whether to refit on all sequences: only if there are few and some were held out."""
-    # a refit of a fitted model could end with a larger validation loss
+    # A refit of a fitted model could end with a larger validation loss. The refit has no measured
+    # gain on the sets for choosing (a ratio of 0.996). It stays because without it, 16 dimensions
+    # of countries with a binary column had 1.17 times the error of PCA.
     few = len(split.lengths) < _MANY_SEQUENCES
     return split.further is None and len(split.held_out_rows) > 0 and few
 

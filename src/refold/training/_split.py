@@ -255,7 +255,8 @@ def validation_split(
     if fraction == 0:
         return np.arange(num_sequences), np.arange(0)
     num_validation = _count_of_share(num_sequences, validation_fraction=fraction)
-    # stratified: one random sequence of each group of similar length, ties in random order
+    # The split is random, because files are often sorted by class. It is stratified: it takes one
+    # random sequence of each group of similar length, with ties in random order.
     rng = np.random.default_rng([seed, 0x5917])
     by_length = np.lexsort((rng.random(num_sequences), lengths))
     validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])

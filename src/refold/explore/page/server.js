@@ -41,7 +41,8 @@ async function postBytes(path, body) {
   return (await asked(path, { method: "POST", headers, body })).json();
 }
 
-// A source of data answers what the page asks. Each failure is one sentence for the reader.
+// A source of data answers what the page asks. Each failure is one sentence for the reader. There
+// are two: this one, and embedded/atlas.js in a page that holds its data.
 export class Server {
   async start() {
     const [info, places] = await Promise.all([getJson("/explore/atlas"), getFloats("/explore/points")]);

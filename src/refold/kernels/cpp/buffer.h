@@ -8,7 +8,9 @@
 
 namespace refold {
 
-// Uninitialized floats, aligned to a cache line.
+// Uninitialized floats, aligned to a cache line. Nothing is cleared, neither here nor in the
+// residuals: padded units and the rows of masked steps hold any number. jax_debug_nans inspects all
+// results and may report such memory in a gradient outside of jit.
 class Buffer {
  public:
   explicit Buffer(int64_t count)

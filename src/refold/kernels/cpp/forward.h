@@ -11,9 +11,10 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// One product computes the sums of a step, from the input and the output before.  With many features
-// or a single sequence, the input product is computed ahead, several steps at once, so that its
-// weights are read less often.
+// One product computes the sums of a step, from the input and the output before.  With many
+// features or a single sequence, the input product is computed ahead, several steps at once, so
+// that its weights are read less often. The activations of a block follow its product, while the
+// sums are in the first-level cache.
 class ForwardPass {
  public:
   ForwardPass(const Forward& call, const Plan& plan, const Pool& pool)
@@ -132,7 +133,9 @@ class ForwardPass {
     multiply<4 * W / kWidth, kWidth, false>(product, rows);
   }
 
-  // Writes the sums by sequence and by step that the products of a block start from.
+  // Writes the sums by sequence and by step that the products of a block start from. The first
+  // layer of a decoder reads the code at every step and the position in every sequence, so both
+  // products are given and not computed at each step.
   template <int W>
   void write_starts(const Block& block, int64_t step, int64_t rank, int64_t rows, float* to,
                     int64_t ld) const {

@@ -55,7 +55,9 @@ void multiply_block(const Product& p) {
     for (int v = 0; v < Vectors; ++v) store<W>(p.c + r * p.ldc + v * W, sum[r][v]);
 }
 
-// Most rows of a block: its sums, one row of b and a factor must fit into the registers.
+// Most rows of a block: its sums, one row of b and a factor must fit into the registers. On
+// AVX-512, a block has 6 rows by 4 vectors forward, which are 16 units by 4 gates, and 12 by 2
+// backward.
 template <int Vectors>
 constexpr int max_rows() {
   return std::min(12, (kRegisters - 1 - (kRegisters == 32 ? Vectors : Vectors / 2)) / Vectors);

@@ -27,7 +27,7 @@ void for_activation(Activation activation, const Work& work) {
 
 template <typename Pass>
 void run_groups(const Pass& pass, const Call& call, const Plan& plan, const Pool& pool) {
-  // the state of a group stays in the cache
+  // The state of a group stays in the cache. Groups never wait for each other between steps.
   constexpr int64_t kGroup = 96;
   const int64_t groups = std::max(pool.threads, (call.shape.batch + kGroup - 1) / kGroup);
   const auto bounds = plan.cut(std::min(groups, call.shape.batch));

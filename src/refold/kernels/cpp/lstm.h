@@ -1,5 +1,8 @@
 // Arguments and results of the LSTM over a whole batch, forward and backward.
 //
+// The results have the same bits for every number of threads, batch size and padding: rows are
+// independent, the order within a sum does not depend on how many rows share a block, and no sum
+// crosses threads.
 // Shape letters: B batch, T time, F input features, H units.  Gates come in Keras's order: input,
 // forget, cell, output.  Arrays are float32, row-major and dense; masks have one byte per entry.
 //

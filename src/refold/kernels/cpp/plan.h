@@ -13,7 +13,8 @@ namespace refold {
 
 // The order of computation.  Sequences are *ranked* from the longest to the shortest, so that the
 // sequences that have a given step are the first ranks.  The ranked row of (step j, rank r) is
-// offset[j] + r.  A masked step has no row, because it changes neither state nor output.
+// offset[j] + r.  A masked step has no row, because it changes neither state nor output. So
+// padding, gaps and empty sequences cost nothing, wherever they lie.
 class Plan {
  public:
   explicit Plan(const Call& call)

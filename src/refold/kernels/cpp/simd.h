@@ -126,7 +126,8 @@ inline Floats<W> clamp(Floats<W> x, float low, float high) {
 // exp(x) as scale * (1 + rest), for x in [-87, 88].
 //
 // x = n ln 2 + r with |r| <= ln 2 / 2, scale = 2^n, and rest = exp(r) - 1 by a minimax polynomial
-// with relative error 3e-9 before rounding.
+// with relative error 3e-9 before rounding. After rounding, exponentials have a relative error
+// below 1e-6.
 template <int W>
 struct Exponential {
   Floats<W> scale, rest;

@@ -231,6 +231,8 @@ def _loadable_json(role: str, model: keras.Model) -> str:
     ) from cause
 
 
+# A model is fitted once and used many times. As Keras models it would have to be built, and JAX
+# would compile it for each padded shape. Packed rows need neither.
 def inference_with(network: Network) -> FittedNetwork:
     """Return the network for inference, which follows the weights of the Keras models."""
     # packed rows if it is the default model with LSTMs

@@ -49,6 +49,7 @@ def make_encoder(specification: Specification) -> tuple[keras.Model, keras.Model
         code = ops.concatenate([code, length], axis=-1)
     if specification.rocket_dim:
         stride = specification.convolution_stride
+        # The decoder reads these dimensions like any other. Latent optimization leaves them alone.
         features = PooledConvolutions(stride=stride, name="convolutions")(values)
         fixed = FixedMap(specification.rocket_dim, name="rocket_dim")
         code = ops.concatenate([code, fixed(features)], axis=-1)
@@ -71,7 +72,8 @@ class NestedDropout(BaseLayer):
 
     # O. Rippel, M. Gelbart and R. Adams, "Learning Ordered Representations with Nested Dropout",
     # ICML 2014. The number that is kept is halved with a chance of one half, at most three times:
-    # 64, 32, 16 or 8 of 64 dimensions. Any number in between decodes, too.
+    # 64, 32, 16 or 8 of 64 dimensions. Any number in between decodes, too. The dimensions of the
+    # length and of ROCKET features are always kept.
     learned_dim: int  # dimensions of the code that may be dropped, the first ones
 
     def __init__(self, *values: Any, **options: Any) -> None:
@@ -161,6 +163,8 @@ class FoldSteps(BaseLayer):
     # Masked steps and the missing steps of the last patch become zeros, so that a code does not
     # depend on the amount of padding. A patch is masked if its first step is masked.
 
+    # The LSTM does not see the order of the steps within a patch. The linear path reads single
+    # steps, so the initialization does not depend on the patch.
     patch: int  # number of steps in a patch
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Any:
@@ -244,7 +248,8 @@ class LinearMap(BaseLayer):
     def add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
         """Create the weights."""
         self.start = self.add_constant("start", shape)
-        # scales the step of any optimizer
+        # Scales the step of any optimizer. Full steps of Adam would at once ruin a linear path
+        # whose error is a thousandth.
         self.unit = self.add_constant("unit", (), 1.0)
         self.change = self.add_weight(shape=shape, initializer=Constant(), name="change")
         self.bias = self.add_weight(shape=bias_shape, initializer=Constant(), name="bias")

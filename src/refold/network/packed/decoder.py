@@ -105,6 +105,8 @@ class PackedDecoder:
         """Decode codes to means, probabilities and softmax blocks (n_patches * patch, outputs)."""
         # ``layout.rows`` are the rows of the steps: the last patch of a sequence may be longer than
         # the sequence. ``keep`` is for `gradient`. The new decoding takes the memory of ``reuse``.
+        # The decoder writes whole patches. Latent optimization gives the steps that only complete a
+        # patch a weight of 0, so it moves nothing between steps and patches in each evaluation.
         hidden, decoding = layout.previous, Decoding(layout, [], [])
         by_sequence = packed.product(codes, *self._by_code)
         options: Any = {"by_sequence": by_sequence, "by_step": layout.by_step}

@@ -131,6 +131,7 @@ def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndar
     return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
 
 
+# Lengths up to a few hundred steps stay exact in codes that are stored as float16.
 class LengthDimension:
     """The length in a latent dimension of its own; see `encode_lengths`."""
 

@@ -43,6 +43,10 @@ class ErrorTotals(NamedTuple):
 class PackedNetwork:
     """A fitted default model with LSTMs that computes on packed rows."""
 
+    # It computes on the rows of `Sequences` as they are: no padding, no shapes, no compilation.
+    # Each output is one chain of multiply-adds in a fixed order, so a code has the same bits
+    # whatever other sequences are encoded with it. Keras models of the same weights are built on
+    # first access.
     reads_padding: bool = True
     # it reads and writes any number of steps
     fixed_steps: int | None = None

