@@ -177,6 +177,7 @@ def test_a_smaller_model_is_a_model(tmp_path):
         np.testing.assert_array_equal(loaded.encode(series), small.encode(series))
         assert len(loaded.generate(2, random_state=0)) == 2
     assert refold.load("series").decode(np.zeros((0, 67))) == []
+    assert refold.load("series").features(np.zeros((0, 67))).shape == (0, 2052)
     with pytest.raises(ParameterError, match="no estimator"):
         refold.SequenceAutoencoder.load("series")
 

@@ -68,11 +68,11 @@ class DecodedFeatures:
         offsets = offsets_from_lengths(np.minimum(predicted, self._most or predicted))
         each = 2 * len(self._convolutions.bias)
         statistics = codes[:, inner.shape[1] :]
-        features = np.empty((len(codes), 2 + each * (1 + bool(statistics.size))), np.float32)
+        features = np.empty((len(codes), 2 + each * (1 + bool(statistics.shape[1]))), np.float32)
         for block in blocks(network.specification, offsets):
             outputs = network.decode(inner[block.indices], block.offsets)
             lengths = lengths_from_offsets(block.offsets)
-            if statistics.size:
+            if statistics.shape[1]:
                 units = self._in_units(outputs, block.offsets, statistics[block.indices])
                 features[block.indices, 2 + each :] = self._pooled(units, block.offsets)
             power = packed.segment_sum(outputs**2, block.offsets) / np.maximum(1, lengths)[:, None]

@@ -186,17 +186,15 @@ class Model:
         return _unpickled, (dumps(self),)
 
     def __repr__(self) -> str:
-        columns = self.schema.num_columns
-        if self.any_columns:
-            return (
-                f"Model(pretrained, codes of {self.code_size} dimensions for each numeric column)"
-            )
-        trained = f"up to {self.max_steps} steps"
-        if self.window is not None:
-            trained = f"windows of {self.window} steps"
+        columns, window = self.schema.num_columns, self.window
+        of = f"windows of {window} steps"
+        if self.specification.grid:
+            about = "pretrained" if window is None else f"pretrained, for {of}"
+        else:
+            about = f"trained on {f'up to {self.max_steps} steps' if window is None else of}"
         return (
             f"Model({columns} column{'s' * (columns != 1)}, codes of {self.code_size} dimensions, "
-            f"trained on {trained})"
+            f"{about})"
         )
 
     def _repr_html_(self) -> str:
