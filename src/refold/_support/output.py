@@ -85,13 +85,13 @@ _ROW = (
 
 
 def number_text(value: float | None, digits: int = DIGITS) -> str:
-    """Return a whole number in full, another one rounded, but to no less than one decimal."""
+    """Return whole numbers in full, and others with this number of digits, one decimal at least."""
     if value is None or math.isnan(value):
         return "–"
     value = float(value)
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    # of the shortest text, as in JavaScript: 1e-7 is a little less than a tenth of 1e-6
+    # from the shortest text, as in JavaScript: the exact value of 1e-7 is below 1e-7
     power = Decimal(repr(value)).adjusted() if value else 0
     if not _SMALLEST <= power <= _LARGEST:
         rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))

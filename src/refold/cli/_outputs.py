@@ -80,7 +80,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
-    """Print a table of numbers, of which the first `left` columns are text."""
+    """Print a table: `left` columns of text, then numbers."""
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     for i, heading in enumerate(headings):
         justify = "left" if i < left else "right"
@@ -135,7 +135,7 @@ class Files:
         self._taken = {os.path.realpath(name) for name in self.inputs if name != STREAM}
 
     def output(self, name: str, formats: tuple[str, ...], *, option: str | None = None) -> "Output":
-        """Check an output: its format, its folder, and that it overwrites nothing."""
+        """Check an output: its format, its folder, and that it is no input or other output."""
         if name == STREAM:
             # standard output is JSON lines
             if option is not None or "jsonl" not in formats:
@@ -186,7 +186,7 @@ def _check_folder(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Output:
-    """A checked output: a file or standard output. It is written whole or not at all."""
+    """A checked output: standard output, or a file, which is written whole or not at all."""
 
     name: str
     format: str
@@ -224,7 +224,7 @@ class Output:
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
         if times_of is not None:
             sequences.times = times_of(sequences.lengths)
-        # ids and times have the names of the data, if the columns do not have them
+        # ids and times have the names of the data, unless a feature has that name
         identity = id_name(schema)
         time = schema.time_column({identity}, has_times=sequences.times is not None)
         place = self.path or sys.stdout.buffer

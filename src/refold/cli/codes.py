@@ -39,7 +39,7 @@ def encode(
     """Encode sequences as codes, one row per sequence, or per window.
 
     Rows of windows have the id of the series, the first step, and the step after the last one. If
-    the data have times, so have the rows.
+    the data have times, the rows have those of their first and last step.
 
     Args:
         output: File for the codes, or -.
@@ -181,7 +181,7 @@ def probe(
     if as_json:
         print_json({name: asdict(result) for name, result in results.items()})
     else:
-        heading = f"{width} latent dimensions", "linear probe accuracy"
+        heading = f"codes of {width} numbers", "linear probe accuracy"
         rows = [
             (name, f"{100 * result.accuracy:.1f} % ± {100 * result.deviation:.1f}")
             for name, result in results.items()

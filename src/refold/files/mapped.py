@@ -33,7 +33,7 @@ from refold.sequences._sequences import Sequences
 from refold.sequences._tables import (
     as_raw,
     check_has_ids,
-    first_rows,
+    factorized,
     has_lists,
     known_types,
     metadata_of,
@@ -122,7 +122,7 @@ def _whole_sequences(source: Source) -> Iterator[Part]:
     waiting, start, last_id = [], 0, None  # the rows of the last sequence, which may have more
     for first, table in source.parts():
         check_has_ids(table[id_column], id_column, _rows(source, first))
-        codes, ids = first_rows(table[id_column])
+        codes, ids = factorized(table[id_column])
         begins = np.flatnonzero(np.diff(codes)) + 1
         if waiting and ids[0] != last_id:
             begins = np.array([0, *begins])

@@ -31,7 +31,7 @@ from refold.sequences._tables import (
     check_has_ids,
     check_id_is_no_feature,
     check_id_type,
-    first_rows,
+    factorized,
     has_lists,
     is_nested,
     pandas_index,
@@ -198,7 +198,7 @@ def from_long_table(table: pa.Table, options: TableOptions, rows: Rows) -> Seque
         table = table.append_column("id", pa.array(np.zeros(table.num_rows, np.int64)))
         options = replace(options, id="id")
     id_column, time, features = str(options.id), options.time, options.features
-    codes, ids = first_rows(table[id_column])
+    codes, ids = factorized(table[id_column])
     is_marker = np.zeros(table.num_rows, bool)
     if time is not None and table[time].null_count:
         is_marker = np.bincount(codes)[codes] == 1  # the id of a marker has no other row

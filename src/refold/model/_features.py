@@ -89,7 +89,7 @@ class DecodedFeatures:
     def _in_units(
         self, outputs: np.ndarray, offsets: np.ndarray, statistics: np.ndarray
     ) -> np.ndarray:
-        """Return outputs with the sizes of their sequences, standardized by column."""
+        """Return outputs in the units of all sequences, standardized by column."""
         model, head = self._model, self._network.head
         decoded = Sequences(head.values(outputs), offsets, schema=model.schema)
         decoded = model.scaler.inverse_transform(decoded, statistics)
@@ -100,9 +100,9 @@ class DecodedFeatures:
 
 
 def series_convolutions(scaled: Sequences, network: FittedNetwork, window: int) -> np.ndarray:
-    """Convolve whole series, at their size and standardized one by one, (n_series, kernels * 4)."""
-    # They see what the codes of windows lose, up to patterns of several windows. Sizes tell classes
-    # apart in some data, and hide everything else in other data.
+    """Convolve each series as it is, and standardized by itself, (n_series, kernels * 4)."""
+    # These features keep what codes of windows lose: patterns that are longer than a window. Sizes
+    # tell classes apart in some data, and hide everything else in other data.
     convolutions = random_convolutions(network.head.num_outputs, _KERNELS)
     dilations = tuple(2**i for i in range(1 + int(np.log2(window))))
     features = np.empty((len(scaled), 4 * len(convolutions.bias)), np.float32)

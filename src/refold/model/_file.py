@@ -90,7 +90,7 @@ def unpack_container(data: bytes, source: str) -> tuple[dict[str, Any], dict[str
     if not isinstance(version, int) or version > VERSION:
         raise ModelFileError(
             f"{source} has format version {version}, and this Refold reads up to {VERSION}. "
-            "Upgrade Refold, or save the model again with this version."
+            "Upgrade Refold, or fit the model again with this version."
         )
     text = str(about.get("config"))
     if about.get("sha256") != _digest(text, arrays):
@@ -233,7 +233,7 @@ def fingerprint(model: "refold.Model") -> str:
         return of_any[:_OF_ANY] + _hash_of({"names": names_of(model)}, {})[_OF_ANY:]
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
-    if model.reference is not None:  # of which features are computed
+    if model.reference is not None:  # features are computed from these codes
         arrays["known"] = model.reference.codes
     about = {
         "specification": asdict(model.network.specification),
@@ -251,7 +251,7 @@ def names_of(model: "refold.Model") -> list[str] | None:
 
 
 def is_hash_of(stored: str, model: "refold.Model") -> bool:
-    """Return whether codes with a hash are of a model, or of the pretrained one in it."""
+    """Return whether a model has made codes with a hash; names count if both sides have them."""
     own = fingerprint(model)
     if stored == own or not model.specification.grid:
         return stored == own

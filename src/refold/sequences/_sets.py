@@ -146,7 +146,7 @@ def table_like(sequences: Sequences, x: Any) -> Any:
         table = pa.table({id_name: ids, features[0]: pa.array(items)})
     elif is_list:
         table = sequences.to_arrow(id_name)
-    else:  # without ids, all rows are of one sequence
+    else:  # a row for each step
         time = time if time in columns else time_index(opened.index, columns) or "time"
         table = sequences.to_table(id_name, time)
         if time in columns and not schema.duplicates:  # times as they were, also as text
@@ -361,13 +361,13 @@ class Windows(NamedTuple):
 
     @property
     def _steps(self) -> np.ndarray:
-        """Row, among the steps of all series, of each step of the windows, (n_window_steps,)."""
+        """Row of each step of the windows in the series, one after another, (n_window_steps,)."""
         row, step = positions(self.sequences)
         offsets = offsets_from_lengths(self.lengths)
         return (offsets[:-1][self.series] + self.starts)[row] + step
 
     def _means(self, values: np.ndarray) -> np.ndarray:
-        """Average values (n_window_steps, n_columns) of the steps of the series, of all."""
+        """Average values (n_window_steps, n_columns) of windows that share a step of a series."""
         steps, count = self._steps, int(self.lengths.sum())
         counts = np.maximum(np.bincount(steps, minlength=count), 1)
         sums = [np.bincount(steps, column, minlength=count) for column in values.T]

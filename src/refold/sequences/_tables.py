@@ -258,8 +258,8 @@ def check_has_ids(column: Any, name: str, rows: Rows) -> None:
         )
 
 
-def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
-    """Return the index of each row's value, and the values in order of appearance."""
+def factorized(column: Any) -> tuple[np.ndarray, list[Any]]:
+    """Return for each row the index of its value, and the values in order of appearance."""
     column = without_dictionary(column)
     if pa.types.is_null(column.type):
         return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
@@ -332,7 +332,7 @@ def keys_of_steps(opened: OpenTable, schema: Schema | None) -> tuple[str | None,
 def steps_of(opened: OpenTable, id: str, name: str, lengths: np.ndarray) -> pa.ChunkedArray:  # noqa: A002
     """Return a column of a long table for sequences of other lengths; null after the last step."""
     ids = opened.columns.get(id)
-    codes = np.zeros(len(opened.columns[name]), int) if ids is None else first_rows(ids)[0]
+    codes = np.zeros(len(opened.columns[name]), int) if ids is None else factorized(ids)[0]
     order, own = np.argsort(codes, kind="stable"), np.bincount(codes, minlength=len(lengths))
     step = np.arange(lengths.sum()) - np.repeat(offsets_from_lengths(lengths)[:-1], lengths)
     is_after = step >= np.repeat(own, lengths)
@@ -362,7 +362,7 @@ def parts_from_table(
     keys = [str(key) for key in ("id" if id is None else id, time) if key is not None]
     id_column = opened.ids(keys[0])
     check_has_ids(id_column, keys[0], rows)
-    codes, values = first_rows(id_column)
+    codes, values = factorized(id_column)
     ids = check_ids(values, len(values))
     needing = {
         argument(sort=True): sort,

@@ -194,8 +194,7 @@ def rocket_features_cost_nothing(held_out: HeldOut, latent_dim: int, rocket_dim:
     """Return whether ROCKET features may take the place of principal components."""
     if not len(held_out.sequences):
         return False
-    # They may if the other components reconstruct held-out sequences as well. To tell sequences
-    # apart, `SequenceAutoencoder.features` costs no dimension.
+    # They may if the other components alone reconstruct held-out sequences equally well.
     fewer, all_of_them = (held_out.of_pca(size) for size in (latent_dim - rocket_dim, latent_dim))
     return total_error(fewer) <= total_error(all_of_them)
 
@@ -229,8 +228,8 @@ def choose_settings(
         default = steps if may_change else choice.default_latent_steps
         return errors[steps], replace(choice, latent_steps=steps, default_latent_steps=default)
 
-    # This guard lowers no error on the sets for choosing (a ratio of 0.99 without it). It keeps the
-    # error from being above that of PCA.
+    # This guard against errors above those of PCA changes little on the sets for choosing (a ratio
+    # of 0.99 without it). It matters on other data.
     ours, settings = best(trained)
     pca = total_error(held_out.of_pca(network.specification.latent_dim))
     if ours <= pca or (initial := initialization()) is None:
