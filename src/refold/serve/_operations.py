@@ -197,6 +197,10 @@ class ServedModel:
         # in JSON, a sequence is a list of numbers, without rows
         self.flat = schema.layout == "series"
 
+    def is_hash(self, stored: str) -> bool:
+        """Return whether codes with this hash are codes of the model."""
+        return stored == self.hash or self.fitted.is_hash(stored)
+
     def sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite numbers of a numeric model as sequences, without the checks of others."""
         offsets = offsets.astype(np.int64)
