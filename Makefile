@@ -50,7 +50,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python scripts/build_site.py
 
 # The benchmarks that need neither hours nor a cluster.
-BENCHMARKS = first_path forecasting inference lstm missing probe serve training
+BENCHMARKS = first_path forecasting inference lstm missing pretrained probe serve training
 
 bench: $(VENV)/.peers
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name; done
