@@ -27,11 +27,13 @@ export function readAddress(info) {
 }
 
 let timer = 0;
-let written = "";
+// The hash that the page has read or written last.
+let known = location.hash;
 
 export function writeAddress(state) {
   clearTimeout(timer);
   timer = setTimeout(() => {
+    if (location.hash !== known) return; // the reader has just edited it, and `changed` is on its way
     const said = new URLSearchParams();
     const { x, y, zoom } = state.map.view;
     const short = (value) => String(Number(value.toPrecision(5)));
@@ -48,12 +50,16 @@ export function writeAddress(state) {
     if (state.kind === "row") said.set("row", state.row);
     if (state.kind === "at") said.set("at", state.at.map(short).join(","));
     if (state.kind === "code") said.set("code", [...state.code].map(short).join(","));
-    written = `#${said}`;
-    history.replaceState(null, "", written);
+    history.replaceState(null, "", `#${said}`);
+    known = location.hash;
   }, 150);
 }
 
 // Calls changed() when the reader edits the address or goes back.
 export function onAddress(changed) {
-  addEventListener("hashchange", () => location.hash !== written && changed());
+  addEventListener("hashchange", () => {
+    if (location.hash === known) return;
+    known = location.hash;
+    changed();
+  });
 }
