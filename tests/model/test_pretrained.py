@@ -19,7 +19,7 @@ from refold.evaluation import nmse
 from refold.explore import Atlas, check_exportable
 from refold.network.packed.curves import curves_of, resampled, shares_held
 from refold.report import report
-from refold.sequences import as_sequences
+from refold.sequences import as_sequences, codes_from_arrow, codes_to_arrow
 from serve.serving import post, started
 from small_data import ragged, untrained
 
@@ -233,6 +233,8 @@ def test_a_table_keeps_its_names_and_an_adapted_model_is_a_model(model, table, t
     assert model.is_hash(adapted.hash)
     other = model.adapt(table[["id", "time", "heat", "flow"]])
     assert not adapted.is_hash(other.hash)
+    with pytest.raises(DataError, match="columns of other names, or in another order"):
+        codes_from_arrow(codes_to_arrow(other.encode(table), model=other), model=adapted)
     assert pickle.loads(pickle.dumps(model)).hash == model.hash  # noqa: S301
     np.testing.assert_array_equal(loaded.encode(table), model.encode(table))
     np.testing.assert_allclose(adapted.error_scaler.mean_, table[["flow", "heat"]].mean())

@@ -117,8 +117,8 @@ def find_layout(schema: pa.Schema, name: str, options: TableOptions) -> TableOpt
             raise SchemaError(
                 f"{name} has no column 'id' that tells its sequences apart. Name one with "
                 f"{argument('id=')}; its columns are {listed(names)}. If a row is a whole "
-                f"sequence, pass {argument(layout='wide')}; if the file is one series, fit with "
-                f"{argument(window=100)}."
+                f"sequence, pass {argument(layout='wide')}; if the file is one series, fit or "
+                f"adapt with {argument(window=100)}."
             )
         time = _find_key(options.time, "time", names, name) or time_index(index, fields)
     for option in LONG_OPTIONS[1:]:

@@ -170,6 +170,11 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
         )
     own, fitted = _hash_of(model), model.model_ if hasattr(type(model), "model_") else model
     if not fitted.is_hash(stored):
+        if stored[:12] == own[:12]:  # the pretrained model
+            raise DataError(
+                f"{what} holds codes of columns of other names, or in another order. Encode the "
+                "sequences again with this model."
+            )
         raise DataError(
             f"{what} holds codes of another model (hash {stored[:12]}, and this model has "
             f"{own[:12]}). Use the model that encoded them, or encode the sequences "
