@@ -58,13 +58,14 @@ bench: $(VENV)/.peers
 bench-fidelity: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.fidelity
 
-# Sanitizers, killed trainings, other backends, full documentation pages, the oldest versions, and
-# the licenses and vulnerabilities of dependencies.
+# Sanitizers, killed trainings, other backends, full documentation pages, the oldest versions, the
+# coverage, and the licenses and vulnerabilities of dependencies.
 test-slow: $(VENV)/.backends $(OLDEST)/.test
 	$(BIN)/python -m pytest -m slow
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -W default tests/kernels/test_fused_lstm.py \
 		tests/network tests/training tests/model tests/files/test_read_write.py \
 		tests/test_estimator.py tests/cli/test_codes.py
+	$(MAKE) coverage
 	$(MAKE) audit
 
 # Licenses of the packages that users install (pyproject.toml lists those that are allowed), and
