@@ -230,7 +230,7 @@ def fingerprint(model: "refold.Model") -> str:
     if model.specification.grid:
         # the pretrained model gives each column the same code in any data; names come last
         of_any = _hash_of({"specification": asdict(model.specification.inner)}, arrays)
-        return of_any[:_OF_ANY] + _hash_of({"names": names_of(model)}, {})[_OF_ANY:]
+        return of_any[:_OF_ANY] + _hash_of({"names": _names_of(model)}, {})[_OF_ANY:]
     scaler = model.scaler.to_dict()
     arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
     if model.reference is not None:  # features are computed from these codes
@@ -245,7 +245,7 @@ def fingerprint(model: "refold.Model") -> str:
     return _hash_of(about, arrays)
 
 
-def names_of(model: "refold.Model") -> list[str] | None:
+def _names_of(model: "refold.Model") -> list[str] | None:
     """Return the names of the columns; None if the data did not have any."""
     return None if has_default_names(model.schema) else list(model.schema.names)
 

@@ -788,9 +788,7 @@ class Model:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Load a model; see `refold.load`."""
         file, dims = named(path)
-        config, arrays = read_container(file)
-        kind = PretrainedModel if config.get("any_columns") else cls
-        model = kind(**model_fields(config, arrays, str(path)))
+        model = _made_of(*read_container(file), str(path))
         return cast(Self, model if dims is None else model.with_dims(dims))
 
     # What applications share: aligned sequences, checked codes, and one without the other
@@ -835,7 +833,7 @@ class Model:
             held.append(self._shares_held(block))
             yield block
         warn(describe_far(counts, self.schema))
-        warn(describe_held(held, self.specification.curve_dim, is_cut=self.window is not None))
+        self._warn_of_loss(held)
 
     def codes_of(self, aligned: Sequences, verbose: int = 0) -> np.ndarray:
         """Encode aligned sequences to (n_sequences, code_size)."""
@@ -940,9 +938,12 @@ class Model:
 
     def _warned(self, aligned: Sequences) -> Sequences:
         warn(describe_far([count_far(aligned.values, self.error_scaler)], self.schema))
-        held = self._shares_held(aligned)
-        warn(describe_held([held], self.specification.curve_dim, is_cut=self.window is not None))
+        self._warn_of_loss([self._shares_held(aligned)])
         return aligned
+
+    def _warn_of_loss(self, held: list[np.ndarray]) -> None:
+        is_cut = self.window is not None
+        warn(describe_held(held, self.specification.curve_dim, is_cut=is_cut))
 
     def _shares_held(self, aligned: Sequences) -> np.ndarray:
         """Return the shares of the variance that codes hold, where they are known."""
@@ -1020,9 +1021,9 @@ def _adapting(name: str, *, takes_codes: bool = False) -> Callable[..., Any]:
         X, *others = values or (options.pop(first),)
         if takes_codes:
             return method(self.with_columns_of(X), X, *others, **options)
-        series = open_source(X, as_series=self.window is not None)
+        model, series = adapted(self, X)
         # a result may have the form of a table
-        return method(self.adapt(series), X if is_frame(X) else series, *others, **options)
+        return method(model, X if is_frame(X) else series, *others, **options)
 
     return adapting
 
@@ -1075,9 +1076,14 @@ def load(path: str | os.PathLike[str], *, dims: int | None = None) -> Model:
 
 
 def _unpickled(data: bytes) -> Model:
-    config, arrays = unpack_container(data, "The pickled model")
+    source = "The pickled model"
+    return _made_of(*unpack_container(data, source), source)
+
+
+def _made_of(config: dict[str, Any], arrays: dict[str, np.ndarray], source: str) -> Model:
+    """Make a model of the content of a file; ``source`` is for messages."""
     kind = PretrainedModel if config.get("any_columns") else Model
-    return kind(**model_fields(config, arrays, "The pickled model"))
+    return kind(**model_fields(config, arrays, source))
 
 
 class FittedEstimator(Protocol):

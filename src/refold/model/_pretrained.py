@@ -54,7 +54,7 @@ def with_columns(
         if column.column_type.has_categories:
             raise DataError(
                 f"Column {column.name!r} holds {column.contents}, and this model reads numbers. "
-                f"Leave it out, or fit a model to the data."
+                "Leave it out, or fit a model to the data."
             )
     columns = tuple(Column(column.name, NUMERIC.name) for column in schema.columns)
     number = len(columns)

@@ -197,8 +197,9 @@ class Index:
             1 shows progress bars on standard error.
         """
         model, store = model_of(model), Store(path)
-        facts, own = store.facts(), model.hash
+        facts = store.facts()
         if not model.is_hash(facts.model):
+            own = model.hash
             raise ParameterError(
                 f"The index {store.name!r} holds codes of another model (hash {facts.model[:12]}, "
                 f"and this model has {own[:12]}). Open it with the model "
@@ -212,7 +213,9 @@ class Index:
         """Open sequences or codes with the columns of the rows."""
         source = RowSource(self.model, X, codes, ids, verbose=self.verbose)
         width = self.rows.codes.shape[1]
-        if source.model.code_size != width or not source.model.is_hash(self._facts.model):
+        # a model with columns of its own was compared when the index was opened
+        is_own = not self.model.any_columns or source.model.is_hash(self._facts.model)
+        if source.model.code_size != width or not is_own:
             raise SchemaError(
                 f"The index has codes of {width} numbers, and these sequences have "
                 f"{source.model.code_size}, or columns of other names or in another order. Choose "

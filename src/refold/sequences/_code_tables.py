@@ -72,7 +72,7 @@ def codes_to_arrow(
         rows = ids.to_table()
     else:
         rows = pa.table({"id": ids_to_arrow(check_ids(ids, len(codes)))})
-    about = None if model is None else {MODEL_KEY: _hash_of(model)}
+    about = None if model is None else {MODEL_KEY: _fitted(model).hash}
     return rows.append_column("code", lists).replace_schema_metadata(about)
 
 
@@ -168,8 +168,9 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
             f"{what} does not tell the model of its codes, so they may be those of another model. "
             f"{fix}"
         )
-    own, fitted = _hash_of(model), model.model_ if hasattr(type(model), "model_") else model
+    fitted = _fitted(model)
     if not fitted.is_hash(stored):
+        own = fitted.hash
         if stored[:12] == own[:12]:  # the pretrained model
             raise DataError(
                 f"{what} holds codes of columns of other names, or in another order. Encode the "
@@ -183,7 +184,7 @@ def check_model(stored: str | None, model: Any, what: str) -> str | None:
     return None
 
 
-def _hash_of(model: Any) -> str:
-    """Return the hash of a model, or of that of a fitted estimator."""
+def _fitted(model: Any) -> Any:
+    """Return a model as it is, or that of a fitted estimator."""
     # not getattr with a default, which hides the error of an estimator that is not fitted
-    return (model.model_ if hasattr(type(model), "model_") else model).hash
+    return model.model_ if hasattr(type(model), "model_") else model

@@ -166,9 +166,9 @@ def _norms(steps: int) -> np.ndarray:
 
 def _by_length(sequences: Sequences) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows of sequences of one length, and their bridged values (n, columns, steps)."""
-    for rows, places in _of_one_length(sequences.offsets, sequences.values.shape[1]):
-        values = sequences.values[places].transpose(0, 2, 1)
-        yield rows, _bridge(values) if np.isnan(values).any() else values
+    values = without_gaps(sequences).values
+    for rows, places in _of_one_length(sequences.offsets, values.shape[1]):
+        yield rows, values[places].transpose(0, 2, 1)
 
 
 def _of_one_length(offsets: np.ndarray, columns: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
