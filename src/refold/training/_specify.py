@@ -242,8 +242,8 @@ def _nested(arguments: Arguments) -> bool:
     possible = arguments.architecture == "default" and not arguments.variational
     if arguments.nested and not possible:
         raise ParameterError(
-            f"{argument(nested=True)} needs the default architecture that is not variational. Use "
-            f"{argument(nested=False)}."
+            f"{argument(nested=True)} needs the default architecture that is not variational. "
+            "Leave it out."
         )
     return bool(arguments.nested)
 
