@@ -211,6 +211,11 @@ class Arguments:
         Argument(FLAG, stored="specification.nested"),
         _ModelOption(bool, None, "Train the first half of a code, quarter, ... to decode alone."),
     ] = False
+    init: Annotated[
+        str,
+        Argument(one_of("pca", "series"), may_change=True),
+        _ModelOption(str, "NAME", "pca, or series: also try curves of the pretrained model."),
+    ] = "pca"
     # Not `forecast`: scikit-learn stores arguments under their names, and that name is a method's.
     forecast_steps: Annotated[
         int,

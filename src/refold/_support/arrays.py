@@ -52,9 +52,9 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
-def clear_gain(gains: np.ndarray) -> float:
-    """Return the mean of gains (n,) minus 1.5 standard errors; above 0, it is unlikely chance."""
-    return float(gains.mean() - 1.5 * gains.std() / np.sqrt(len(gains)))
+def clear_gain(gains: np.ndarray, standard_errors: float = 1.5) -> float:
+    """Return the mean of gains (n,) minus standard errors; above 0, it is unlikely chance."""
+    return float(gains.mean() - standard_errors * gains.std() / np.sqrt(len(gains)))
 
 
 def draw_seed(random_state: SeedLike) -> int:

@@ -41,6 +41,7 @@ from refold.model._model import load as load
 from refold.model._model import model_of as model_of
 from refold.model._pretrained import ABOUT as ABOUT
 from refold.model._pretrained import named as named
+from refold.model._pretrained import typical_curves as typical_curves
 from refold.model._statistics import Fingerprints as Fingerprints
 from refold.model._statistics import History as History
 from refold.model._statistics import ReferenceStatistics as ReferenceStatistics

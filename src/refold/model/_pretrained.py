@@ -82,6 +82,16 @@ def with_columns(
     return refold.Model(**parts)
 
 
+def typical_curves(lengths: np.ndarray, num_steps: int, rng: "np.random.Generator") -> np.ndarray:
+    """Return curves (n, num_steps) of the pretrained model, zero after their lengths (n,)."""
+    model = refold.load(_FILE)
+    codes = rng.choice(model.require_reference().codes, len(lengths))
+    codes[:, -2:] = 0  # the mean 0, and the standard deviation 1
+    curves = np.zeros((len(codes), num_steps))
+    curves[np.arange(num_steps) < lengths[:, None]] = np.concatenate(model.decode(codes, lengths))
+    return curves
+
+
 def num_columns_of(model: "refold.Model", width: int) -> int:
     """Return the number of columns of codes of a width; refuse codes of other models."""
     number, rest = divmod(width, model.code_size)

@@ -112,7 +112,9 @@ def fit(
         # that epoch took. In each phase, the network first computes the best linear code, which is
         # the first candidate of early stopping. A model that is trained further starts as it is.
         resumed = saved.progress is not None
-        initial = InitialWeights(network, split, settings.corruption, resumed=resumed)
+        initial = InitialWeights(
+            network, split, settings.corruption, init=arguments.init, resumed=resumed
+        )
         with Training(
             network,
             batches,

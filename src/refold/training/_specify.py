@@ -122,6 +122,7 @@ def specify(source: Source, arguments: Arguments, chosen: np.ndarray) -> Specifi
         )
     longest, ahead = int(lengths.max()), int(arguments.forecast_steps)
     check_forecast(ahead, arguments.scale, longest)
+    _check_init(arguments, schema)
     length_dim = _pick_length_dim(arguments, lengths)
     patch = 1
     if arguments.patch != "auto":
@@ -246,6 +247,17 @@ def _nested(arguments: Arguments) -> bool:
             "Leave it out."
         )
     return bool(arguments.nested)
+
+
+def _check_init(arguments: Arguments, schema: Schema) -> None:
+    """Refuse curves of the pretrained model for a network that has no use for them."""
+    if arguments.init == "series" and not (
+        schema.numeric.any() and arguments.architecture == "default"
+    ):
+        raise ParameterError(
+            f"{argument(init='series')} needs a numeric column and the default architecture. "
+            "Leave it out."
+        )
 
 
 def _may_depend_on_length(arguments: Arguments, source: Source, length_dim: int) -> bool:

@@ -48,9 +48,11 @@ class InitialWeights:
         split: Split,
         corruption: Corruption,
         *,
+        init: str,
         resumed: bool,  # whether an earlier process may have set the initial weights of a phase
     ) -> None:
         self._network, self._split, self.corruption = network, split, corruption
+        self._init = init
         self._untrained = weights_of(network) if resumed else None
         self._known: dict[str, list[np.ndarray] | None] = {}
 
@@ -76,7 +78,7 @@ class InitialWeights:
         if network.specification.rocket_dim:
             set_rocket_initialization(network, scaled)
         return linear and set_linear_initialization(
-            network, scaled, seed=split.seed, corruption=self.corruption
+            network, scaled, seed=split.seed, corruption=self.corruption, init=self._init
         )
 
 
@@ -103,6 +105,7 @@ def set_linear_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
+    init: str = "pca",  # "series" also tries curves of the pretrained model
 ) -> bool:
     """Set the linear path to principal components; return whether they explain anything."""
     specification, models = network.specification, network.models
@@ -117,13 +120,14 @@ def set_linear_initialization(
     # columns that are initialized, and the places of their outputs: by default all
     num_initialized, places = num_columns, np.arange(widths.sum())
     if _initialize_jointly(specification, read.num_steps):
-        init = mixed_initialization(scaled, *sizes, **options)
+        linear = mixed_initialization(scaled, *sizes, **options)
     elif numeric:
-        init = linear_initialization(scaled, numeric, *sizes, **options, by_length=read.by_length)
+        options |= {"by_length": read.by_length, "init": init}
+        linear = linear_initialization(scaled, numeric, *sizes, **options)
         num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        init = token_initialization(scaled, *sizes, **options, may_store=models.posterior is None)
-    init = _before_links(init, specification, places)
+        linear = token_initialization(scaled, *sizes, **options, may_store=models.posterior is None)
+    linear = _before_links(linear, specification, places)
 
     # `values` for the outputs that are initialized, and `others` elsewhere
     def filled(shape: Any, values: Any, others: Any = 0.0) -> np.ndarray:
@@ -133,35 +137,35 @@ def set_linear_initialization(
 
     # other inputs, as flags of observed values, have no weights
     kernel = np.zeros(read.start.shape, np.float32)
-    kernel[:, places] = init.encoder
+    kernel[:, places] = linear.encoder
     read.start.assign(kernel)
-    read.bias.assign(np.asarray(init.encoder_bias, np.float32))
+    read.bias.assign(np.asarray(linear.encoder_bias, np.float32))
     # the length and ROCKET features, which follow the learned dimensions, have no linear weights:
     # the LSTM learns what they say about the steps
     back = np.zeros(write.start.shape, np.float32)
-    back[: read.latent_dim, :, places] = init.decoder
+    back[: read.latent_dim, :, places] = linear.decoder
     write.start.assign(back)
-    write.bias.assign(filled(write.bias.shape, init.decoder_bias))
+    write.bias.assign(filled(write.bias.shape, linear.decoder_bias))
     # The LSTMs count in units of what the linear path leaves over, and so do the steps of the
     # optimizer on the linear path: the update is small when the residual is small. Without an
     # initialization, all is residual.
-    unit = float(np.sqrt(init.share))
-    residual = (num_initialized * init.share + num_columns - num_initialized) / num_columns
+    unit = float(np.sqrt(linear.share))
+    residual = (num_initialized * linear.share + num_columns - num_initialized) / num_columns
     read.scale.assign(float(np.sqrt(residual)))
     change = unit / np.sqrt(read.num_steps * num_columns)
     if read.by_length:
-        change *= _set_maps(read, init.lengthwise)
+        change *= _set_maps(read, linear.lengthwise)
     read.unit.assign(float(change))
     write.unit.assign(float(unit / np.sqrt(specification.latent_dim)))
-    head.scale.assign(filled(head.scale.shape, init.residual, 1.0))
+    head.scale.assign(filled(head.scale.shape, linear.residual, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape, np.float32))
     # a head of patches has one set of outputs for each step of a patch
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
     head.dense.kernel.assign(filled(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
     if models.posterior is not None:
         wide: Any = models.posterior.get_layer("log_variance")
-        wide.bias.assign(np.asarray(init.log_variance, np.float32))
-    return init.share < 1.0
+        wide.bias.assign(np.asarray(linear.log_variance, np.float32))
+    return linear.share < 1.0
 
 
 def _before_links(

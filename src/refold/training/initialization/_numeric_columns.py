@@ -101,6 +101,7 @@ def linear_initialization(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),  # columns without noise
     by_length: bool = False,  # whether the encoder may depend on the length
+    init: str = "pca",
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and their best decoding map."""
     # The decoding map is a ridge regression of the observed values on the codes; for denoising, on
@@ -111,7 +112,9 @@ def linear_initialization(
     )
     lengths = np.minimum(scaled.lengths, num_steps)
     has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
-    components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
+    components = principal_components(
+        values, lengths, latent_dim, seed=seed, observed=observed, init=init
+    )
     codec = linear_codec(values, observed, components, given if corruption else None)
     plain = not corruption and needs_no_regression(values, lengths, observed, components, seed=seed)
     decoder = codec.by_components if plain else codec.by_regression

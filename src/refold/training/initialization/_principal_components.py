@@ -9,6 +9,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from refold._support.arrays import clear_gain
 from refold._support.native_libraries import SMALL_SIDE, one_blas_thread
+from refold.model import typical_curves
 from refold.training._time_warps import random_delays, time_warped
 
 # The covariance of few sequences misses patterns that none of them shows. Series often have two
@@ -20,8 +21,12 @@ from refold.training._time_warps import random_delays, time_warped
 # in cross-validation by more than 1.5 standard errors. With more components than sequences,
 # surrogates determine the remaining ones. On 27 series of ArrowHead, the initialization alone had
 # 0.70 times the NMSE of PCA at 16 dimensions and 0.27 times at 32. Without mixtures, a whole fit
-# had 1.09 times the error. A prior from the pretrained model was tried in their place. Its error
-# was 1.04, 1.19 and 1.15 times as large with 10, 30 and 100 series.
+# had 1.09 times the error.
+#
+# With `init="series"`, curves of the pretrained model are a third source of patterns. They are not
+# mixed in by default, because they help little beside the others: the error of the components was
+# 0.98, 0.97, 0.98 and 1.00 times as large with 5, 10, 30 and 100 series of eight sets, at 8 and 16
+# dimensions. Alone, in place of the other mixtures, it was 1.04 to 1.19 times as large.
 
 # Number of sequences that needs no mixture.
 _MANY_SEQUENCES = 2000
@@ -36,6 +41,9 @@ _TRUNCATED = 0.2
 
 # Number of cross-validation folds.
 _FOLDS = 5
+# Standard errors by which curves of the pretrained model must lower the error on held-out
+# sequences: fewer than for other mixtures, because the caller asked for them.
+_CURVE_ERRORS = 1.0
 
 
 def folds(n: int, seed: int) -> Iterator[np.ndarray]:
@@ -49,10 +57,11 @@ def folds(n: int, seed: int) -> Iterator[np.ndarray]:
 
 
 class SurrogateMixture(NamedTuple):
-    """Weight of the surrogates in sequences, and standard deviation of the warps in steps."""
+    """Weights of surrogates and of pretrained curves in sequences, and warps in steps."""
 
     surrogates: float
-    warp: float = 0.0
+    warp: float = 0.0  # standard deviation
+    curves: float = 0.0
 
 
 _MIXTURES = (
@@ -69,6 +78,11 @@ _MIXTURES = (
     SurrogateMixture(15.0, 2.0),
     SurrogateMixture(15.0, 4.0),
     SurrogateMixture(50.0, 8.0),
+)
+_CURVE_MIXTURES = tuple(
+    SurrogateMixture(surrogates, curves=curves)
+    for surrogates in (1e-6, 1.5)
+    for curves in (0.3, 1.0, 3.0, 10.0)
 )
 
 
@@ -93,6 +107,7 @@ def principal_components(
     *,
     seed: int,
     observed: np.ndarray,  # bool (n, num_steps, n_columns), values that count in errors
+    init: str = "pca",  # "series" also tries curves of the pretrained model
     like: Components | None = None,  # of a superset of the series, whose mixture is used again
 ) -> Components:
     """Find the principal components of series, with a mixture of variations if there are few."""
@@ -104,7 +119,9 @@ def principal_components(
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
         if like is None or like.mixture is None:
-            mixture, held_out_error = _choose_mixture(series, lengths, observed, n_components, seed)
+            mixture, held_out_error = _choose_mixture(
+                series, lengths, observed, n_components, seed, init=init
+            )
         else:
             mixture, held_out_error = like.mixture, like.held_out_error
         rows, of_one = _parts(series, lengths, [mixture, SurrogateMixture(1.0)], seed).rows()
@@ -125,20 +142,31 @@ def principal_components(
 
 @one_blas_thread()
 def _choose_mixture(
-    series: np.ndarray, lengths: np.ndarray, observed: np.ndarray, n_components: int, seed: int
+    series: np.ndarray,
+    lengths: np.ndarray,
+    observed: np.ndarray,
+    n_components: int,
+    seed: int,
+    *,
+    init: str,
 ) -> tuple[SurrogateMixture, float]:
     """Return the mixture whose components explain held-out sequences best, and its error."""
-    errors = np.zeros((len(_MIXTURES), len(series)))
+    mixtures = _MIXTURES + (_CURVE_MIXTURES if init == "series" else ())
+    errors = np.zeros((len(mixtures), len(series)))
     for held in folds(len(series), seed):
         given = series[~held]
         wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
-        parts = _parts(given, lengths[~held], _MIXTURES, seed)
+        parts = _parts(given, lengths[~held], mixtures, seed)
         for i, directions in enumerate(_directions(parts, n_components, seed)):
             residual = wanted - wanted @ directions.T @ directions
             errors[i, held] = (residual**2 * observed[held]).sum(axis=1)
-    gains = [0.0, *(clear_gain(errors[0] - error) for error in errors[1:])]
+    without_curves, with_curves = errors[: len(_MIXTURES)], errors[len(_MIXTURES) :]
+    gains = [0.0, *(clear_gain(errors[0] - error) for error in without_curves[1:])]
     best = int(np.argmax(gains))
-    return _MIXTURES[best], float(errors[best].mean())
+    gains = [clear_gain(errors[best] - error, _CURVE_ERRORS) for error in with_curves]
+    if max(gains, default=0.0) > 0:
+        best = len(_MIXTURES) + int(np.argmax(gains))
+    return mixtures[best], float(errors[best].mean())
 
 
 class _Parts(NamedTuple):
@@ -148,19 +176,22 @@ class _Parts(NamedTuple):
     n: int  # sequences
     own_rows: dict[float, np.ndarray]  # by warp, rows of the sequences and their warped copies
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
+    curves: np.ndarray  # (n_curves, num_steps * n_columns), none if no mixture has them
 
     def rows(self) -> Iterator[np.ndarray]:
         """Yield the rows of each mixture; their Gram matrix is its covariance."""
-        for weight, warp in self.mixtures:
+        for weight, warp, curve_weight in self.mixtures:
             surrogates = np.sqrt(weight / self.n) * self.surrogates
-            yield np.concatenate([self.own_rows[warp], surrogates])
+            curves = np.sqrt(curve_weight / self.n) * self.curves
+            yield np.concatenate([self.own_rows[warp], surrogates, curves])
 
     def covariances(self) -> Iterator[np.ndarray]:
         """Yield the covariance of each mixture, with one product per part for all mixtures."""
         surrogates = self.surrogates.T @ self.surrogates
+        curves = self.curves.T @ self.curves
         own = {warp: rows.T @ rows for warp, rows in self.own_rows.items()}
-        for weight, warp in self.mixtures:
-            yield own[warp] + weight / self.n * surrogates
+        for weight, warp, curve_weight in self.mixtures:
+            yield own[warp] + weight / self.n * surrogates + curve_weight / self.n * curves
 
 
 def _parts(
@@ -174,14 +205,19 @@ def _parts(
     own = (series - mean).reshape(n, -1) / np.sqrt(n)
     many, their_lengths = np.tile(series, (copies, 1, 1)), np.tile(lengths, copies)
     surrogates = _surrogates(many - mean, rng).reshape(n * copies, -1)
-    surrogates *= np.sqrt((own**2).sum() / max((surrogates**2).sum(), 1e-30))
+    power = (own**2).sum()
+    surrogates *= np.sqrt(power / max((surrogates**2).sum(), 1e-30))
+    curves = np.zeros((0, mean.size))
+    if any(mixture.curves for mixture in mixtures):
+        curves = _pretrained_curves(series, lengths, seed).reshape(-1, mean.size)
+        curves *= np.sqrt(power / max((curves**2).sum(), 1e-30))
     delays = random_delays(their_lengths, num_steps, rng)
     own_rows = {0.0: own}
     for warp in {mixture.warp for mixture in mixtures} - {0.0}:
         warped = (time_warped(many, their_lengths, warp * delays) - mean).reshape(n * copies, -1)
         share = np.sqrt((1 - _OWN) / len(warped))
         own_rows[warp] = np.concatenate([np.sqrt(_OWN) * own, share * warped])
-    return _Parts(mixtures, n, own_rows, surrogates)
+    return _Parts(mixtures, n, own_rows, surrogates, curves)
 
 
 def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -193,6 +229,20 @@ def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # these coefficients of a real series are real
     phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
     return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
+
+
+def _pretrained_curves(series: np.ndarray, lengths: np.ndarray, seed: int) -> np.ndarray:
+    """Return curves of the pretrained model (n_curves, num_steps, n_columns), centred."""
+    rng = np.random.default_rng([seed, 0xC0DE])
+    _, num_steps, num_columns = series.shape
+    num_curves = max(1, min(_MIXTURE_ROWS, _MIXTURE_VALUES // (num_steps * num_columns)))
+    drawn = np.repeat(rng.choice(lengths, num_curves), num_columns)
+    curves = typical_curves(drawn, num_steps, rng).reshape(num_curves, num_columns, num_steps)
+    # each column is a curve of its own, with the spread within and between the series of the data
+    within, between = series.std(axis=1).mean(axis=0), series.mean(axis=1).std(axis=0)
+    levels = between * rng.standard_normal((num_curves, 1, num_columns))
+    curves = within * curves.transpose(0, 2, 1) + levels
+    return curves - curves.mean(axis=0)
 
 
 def _directions(parts: _Parts, n_components: int, seed: int) -> Iterator[np.ndarray]:
