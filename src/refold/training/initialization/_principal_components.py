@@ -28,59 +28,62 @@ from refold.training._time_warps import random_delays, time_warped
 # 0.98, 0.97, 0.98 and 1.00 times as large with 5, 10, 30 and 100 series of eight sets, at 8 and 16
 # dimensions. Alone, in place of the other mixtures, it was 1.04 to 1.19 times as large.
 
-# Number of sequences that needs no mixture.
-_MANY_SEQUENCES = 2000
-# Number of values on which the choice of a mixture takes too long.
-_MANY_VALUES = 1 << 17
-# Approximate number of surrogates and of warped copies, and cap on their values.
-_MIXTURE_ROWS, _MIXTURE_VALUES = 1000, 600_000
+# From this number of sequences on, their covariance is good enough, and no mixture is tried.
+_MAX_MIXED_SEQUENCES = 2000
+# Cap on the values of all series for a choice of a mixture, which decomposes each mixture anew in
+# each fold.
+_MAX_MIXED_VALUES = 1 << 17
+# Number of surrogates, of warped copies and of curves: more change the covariance little.
+_NUM_VARIATIONS = 1000
+# Cap on the values of each of these three, which limits memory.
+_MAX_VARIATION_VALUES = 600_000
 # Share of the sequences themselves in a mixture with warped copies.
-_OWN = 0.25
-# Share of components below which a large decomposition is truncated.
-_TRUNCATED = 0.2
+_ORIGINAL_SHARE = 0.25
+# If fewer than this share of all components are wanted, a truncated decomposition is faster.
+_MAX_TRUNCATED_SHARE = 0.2
 
 # Number of cross-validation folds.
-_FOLDS = 5
+_NUM_FOLDS = 5
 # Standard errors by which curves of the pretrained model must lower the error on held-out
 # sequences: fewer than for other mixtures, because the caller asked for them.
-_CURVE_ERRORS = 1.0
+_MIN_STANDARD_ERRORS = 1.0
 
 
 def folds(n: int, seed: int) -> Iterator[np.ndarray]:
     """Yield which sequences are held out, bool (n,), for each of at most five folds."""
-    fold = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
-    for number in range(min(_FOLDS, n)):
+    fold = np.random.default_rng([seed, 0xF01D]).permutation(n) % _NUM_FOLDS
+    for number in range(min(_NUM_FOLDS, n)):
         yield fold == number
 
 
 # Principal components
 
 
-class SurrogateMixture(NamedTuple):
-    """Weights of surrogates and of pretrained curves in sequences, and warps in steps."""
+class MixtureWeights(NamedTuple):
+    """What is mixed with the sequences. A weight of 1 counts as much as one sequence."""
 
     surrogates: float
-    warp: float = 0.0  # standard deviation
-    curves: float = 0.0
+    warp: float = 0.0  # standard deviation of the time warps of copies, in steps
+    curves: float = 0.0  # of the pretrained model
 
 
 _MIXTURES = (
-    SurrogateMixture(1e-6),  # negligible, except in directions that the sequences do not span
-    SurrogateMixture(0.5),
-    SurrogateMixture(1.5),
-    SurrogateMixture(1.5, 0.5),
-    SurrogateMixture(1.5, 1.0),
-    SurrogateMixture(1.5, 2.0),
-    SurrogateMixture(4.5),
-    SurrogateMixture(4.5, 1.0),
-    SurrogateMixture(4.5, 2.0),
-    SurrogateMixture(15.0),
-    SurrogateMixture(15.0, 2.0),
-    SurrogateMixture(15.0, 4.0),
-    SurrogateMixture(50.0, 8.0),
+    MixtureWeights(1e-6),  # negligible, except in directions that the sequences do not span
+    MixtureWeights(0.5),
+    MixtureWeights(1.5),
+    MixtureWeights(1.5, 0.5),
+    MixtureWeights(1.5, 1.0),
+    MixtureWeights(1.5, 2.0),
+    MixtureWeights(4.5),
+    MixtureWeights(4.5, 1.0),
+    MixtureWeights(4.5, 2.0),
+    MixtureWeights(15.0),
+    MixtureWeights(15.0, 2.0),
+    MixtureWeights(15.0, 4.0),
+    MixtureWeights(50.0, 8.0),
 )
 _CURVE_MIXTURES = tuple(
-    SurrogateMixture(surrogates, curves=curves)
+    MixtureWeights(surrogates, curves=curves)
     for surrogates in (1e-6, 1.5)
     for curves in (0.3, 1.0, 3.0, 10.0)
 )
@@ -95,7 +98,7 @@ class Components(NamedTuple):
     # (n_components,), standard deviation of each code dimension, at least that of surrogates with
     # the weight of one sequence; 1 where the loading is zero
     deviation: np.ndarray
-    mixture: SurrogateMixture | None = None  # None without cross-validation
+    mixture: MixtureWeights | None = None  # None without cross-validation
     # mean over held-out sequences of the squared error, summed over observed values
     held_out_error: float = np.nan
 
@@ -113,9 +116,10 @@ def principal_components(
     """Find the principal components of series, with a mixture of variations if there are few."""
     n, mean = len(series), series.mean(axis=0).ravel()
     observed = observed.reshape(n, -1)
-    least, mixture, held_out_error = 0.0, None, np.nan
-    slow = mean.size > SMALL_SIDE and n_components >= _TRUNCATED * SMALL_SIDE
-    if n >= _MANY_SEQUENCES or series.size > _MANY_VALUES or slow:
+    mixture, held_out_error = None, np.nan
+    # a full decomposition of a large covariance would be repeated for each mixture and fold
+    is_slow = mean.size > SMALL_SIDE and n_components >= _MAX_TRUNCATED_SHARE * SMALL_SIDE
+    if n >= _MAX_MIXED_SEQUENCES or series.size > _MAX_MIXED_VALUES or is_slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
         if like is None or like.mixture is None:
@@ -124,20 +128,24 @@ def principal_components(
             )
         else:
             mixture, held_out_error = like.mixture, like.held_out_error
-        rows, of_one = _parts(series, lengths, [mixture, SurrogateMixture(1.0)], seed).rows()
+        weights = [mixture, MixtureWeights(surrogates=1.0)]
+        rows, rows_with_one_surrogate = _variations(series, lengths, weights, seed).rows()
     else:
         rows = np.zeros((1, len(mean)))
-    spread, directions = _decompose(rows, n_components, seed)
-    smallest = 1e-6 * max(float(spread[0]), 1e-12)
-    real = np.flatnonzero(spread > smallest)
-    codes = (series.reshape(n, -1) - mean) @ directions[real].T
+    singular_values, directions = _decompose(rows, n_components, seed)
+    # smaller singular values are rounding errors
+    min_std = 1e-6 * max(float(singular_values[0]), 1e-12)
+    rank = int((singular_values > min_std).sum())
+    directions = directions[:rank]
+    codes = (series.reshape(n, -1) - mean) @ directions.T
+    std = np.maximum(np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1)), min_std)
     if mixture is not None:
-        least = np.sqrt(((of_one[n:] @ directions[real].T) ** 2).sum(axis=0))
-    loadings, deviation = np.zeros((n_components, len(mean))), np.ones(n_components)
-    loadings[real] = directions[real]
-    own = np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1))
-    deviation[real] = np.maximum(np.maximum(own, least), smallest)
-    return Components(mean, loadings, deviation, mixture, held_out_error)
+        # a direction that no sequence shows would have codes of 0, and new codes would be infinite
+        surrogate_codes = rows_with_one_surrogate[n:] @ directions.T
+        std = np.maximum(std, np.sqrt((surrogate_codes**2).sum(axis=0)))
+    loadings, code_std = np.zeros((n_components, len(mean))), np.ones(n_components)
+    loadings[:rank], code_std[:rank] = directions, std
+    return Components(mean, loadings, code_std, mixture, held_out_error)
 
 
 @one_blas_thread()
@@ -149,32 +157,36 @@ def _choose_mixture(
     seed: int,
     *,
     init: str,
-) -> tuple[SurrogateMixture, float]:
+) -> tuple[MixtureWeights, float]:
     """Return the mixture whose components explain held-out sequences best, and its error."""
     mixtures = _MIXTURES + (_CURVE_MIXTURES if init == "series" else ())
     errors = np.zeros((len(mixtures), len(series)))
-    for held in folds(len(series), seed):
-        given = series[~held]
-        wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
-        parts = _parts(given, lengths[~held], mixtures, seed)
-        for i, directions in enumerate(_directions(parts, n_components, seed)):
-            residual = wanted - wanted @ directions.T @ directions
-            errors[i, held] = (residual**2 * observed[held]).sum(axis=1)
+    for is_held_out in folds(len(series), seed):
+        train = series[~is_held_out]
+        held_out = (series[is_held_out] - train.mean(axis=0)).reshape(-1, train[0].size)
+        variations = _variations(train, lengths[~is_held_out], mixtures, seed)
+        for i, directions in enumerate(_directions(variations, n_components, seed)):
+            residual = held_out - held_out @ directions.T @ directions
+            errors[i, is_held_out] = (residual**2 * observed[is_held_out]).sum(axis=1)
     without_curves, with_curves = errors[: len(_MIXTURES)], errors[len(_MIXTURES) :]
     gains = [0.0, *(clear_gain(errors[0] - error) for error in without_curves[1:])]
     best = int(np.argmax(gains))
-    gains = [clear_gain(errors[best] - error, _CURVE_ERRORS) for error in with_curves]
+    gains = [clear_gain(errors[best] - error, _MIN_STANDARD_ERRORS) for error in with_curves]
     if max(gains, default=0.0) > 0:
         best = len(_MIXTURES) + int(np.argmax(gains))
     return mixtures[best], float(errors[best].mean())
 
 
-class _Parts(NamedTuple):
-    """Rows from which mixtures are made."""
+class _Variations(NamedTuple):
+    """Centred series and their variations. The covariance of each is the Gram matrix of its rows.
 
-    mixtures: Sequence[SurrogateMixture]
-    n: int  # sequences
-    own_rows: dict[float, np.ndarray]  # by warp, rows of the sequences and their warped copies
+    The rows are scaled so that the total variance of the surrogates and of the curves is that of
+    the series.
+    """
+
+    mixtures: Sequence[MixtureWeights]
+    n: int  # number of series
+    originals: dict[float, np.ndarray]  # by warp, the series and their warped copies
     surrogates: np.ndarray  # (n_surrogates, num_steps * n_columns)
     curves: np.ndarray  # (n_curves, num_steps * n_columns), none if no mixture has them
 
@@ -183,41 +195,41 @@ class _Parts(NamedTuple):
         for weight, warp, curve_weight in self.mixtures:
             surrogates = np.sqrt(weight / self.n) * self.surrogates
             curves = np.sqrt(curve_weight / self.n) * self.curves
-            yield np.concatenate([self.own_rows[warp], surrogates, curves])
+            yield np.concatenate([self.originals[warp], surrogates, curves])
 
     def covariances(self) -> Iterator[np.ndarray]:
-        """Yield the covariance of each mixture, with one product per part for all mixtures."""
+        """Yield the covariance of each mixture, without a new matrix product for each."""
         surrogates = self.surrogates.T @ self.surrogates
         curves = self.curves.T @ self.curves
-        own = {warp: rows.T @ rows for warp, rows in self.own_rows.items()}
+        originals = {warp: rows.T @ rows for warp, rows in self.originals.items()}
         for weight, warp, curve_weight in self.mixtures:
-            yield own[warp] + weight / self.n * surrogates + curve_weight / self.n * curves
+            yield originals[warp] + weight / self.n * surrogates + curve_weight / self.n * curves
 
 
-def _parts(
-    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[SurrogateMixture], seed: int
-) -> _Parts:
-    """Draw the surrogates and warped copies for mixtures."""
+def _variations(
+    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[MixtureWeights], seed: int
+) -> _Variations:
+    """Draw the surrogates, the warped copies and the curves that mixtures need."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
-    copies = -(-min(_MIXTURE_ROWS, _MIXTURE_VALUES // mean.size) // n)
-    own = (series - mean).reshape(n, -1) / np.sqrt(n)
-    many, their_lengths = np.tile(series, (copies, 1, 1)), np.tile(lengths, copies)
-    surrogates = _surrogates(many - mean, rng).reshape(n * copies, -1)
-    power = (own**2).sum()
-    surrogates *= np.sqrt(power / max((surrogates**2).sum(), 1e-30))
+    centred = (series - mean).reshape(n, -1) / np.sqrt(n)
+    variance = (centred**2).sum()
+    num_copies = -(-min(_NUM_VARIATIONS, _MAX_VARIATION_VALUES // mean.size) // n)
+    copies, copy_lengths = np.tile(series, (num_copies, 1, 1)), np.tile(lengths, num_copies)
+    surrogates = _surrogates(copies - mean, rng).reshape(len(copies), -1)
+    surrogates *= np.sqrt(variance / max((surrogates**2).sum(), 1e-30))
     curves = np.zeros((0, mean.size))
     if any(mixture.curves for mixture in mixtures):
         curves = _pretrained_curves(series, lengths, seed).reshape(-1, mean.size)
-        curves *= np.sqrt(power / max((curves**2).sum(), 1e-30))
-    delays = random_delays(their_lengths, num_steps, rng)
-    own_rows = {0.0: own}
+        curves *= np.sqrt(variance / max((curves**2).sum(), 1e-30))
+    shifts = random_delays(copy_lengths, num_steps, rng)
+    originals = {0.0: centred}
     for warp in {mixture.warp for mixture in mixtures} - {0.0}:
-        warped = (time_warped(many, their_lengths, warp * delays) - mean).reshape(n * copies, -1)
-        share = np.sqrt((1 - _OWN) / len(warped))
-        own_rows[warp] = np.concatenate([np.sqrt(_OWN) * own, share * warped])
-    return _Parts(mixtures, n, own_rows, surrogates, curves)
+        warped = (time_warped(copies, copy_lengths, warp * shifts) - mean).reshape(len(copies), -1)
+        warped *= np.sqrt((1 - _ORIGINAL_SHARE) / len(warped))
+        originals[warp] = np.concatenate([np.sqrt(_ORIGINAL_SHARE) * centred, warped])
+    return _Variations(mixtures, n, originals, surrogates, curves)
 
 
 def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -235,7 +247,7 @@ def _pretrained_curves(series: np.ndarray, lengths: np.ndarray, seed: int) -> np
     """Return curves of the pretrained model (n_curves, num_steps, n_columns), centred."""
     rng = np.random.default_rng([seed, 0xC0DE])
     _, num_steps, num_columns = series.shape
-    num_curves = max(1, min(_MIXTURE_ROWS, _MIXTURE_VALUES // (num_steps * num_columns)))
+    num_curves = max(1, min(_NUM_VARIATIONS, _MAX_VARIATION_VALUES // (num_steps * num_columns)))
     drawn = np.repeat(rng.choice(lengths, num_curves), num_columns)
     curves = typical_curves(drawn, num_steps, rng).reshape(num_curves, num_columns, num_steps)
     # each column is a curve of its own, with the spread within and between the series of the data
@@ -245,15 +257,16 @@ def _pretrained_curves(series: np.ndarray, lengths: np.ndarray, seed: int) -> np
     return curves - curves.mean(axis=0)
 
 
-def _directions(parts: _Parts, n_components: int, seed: int) -> Iterator[np.ndarray]:
+def _directions(variations: _Variations, n_components: int, seed: int) -> Iterator[np.ndarray]:
     """Yield the leading directions of each mixture, in no particular order."""
-    size = parts.surrogates.shape[1]
-    if size > min(SMALL_SIDE, len(parts.surrogates)):
-        for rows in parts.rows():
+    num_surrogates, num_values = variations.surrogates.shape
+    if num_values > min(SMALL_SIDE, num_surrogates):
+        for rows in variations.rows():
             yield _decompose(rows, n_components, seed)[1]
         return
-    leading = [max(0, size - n_components), size - 1]
-    for covariance in parts.covariances():
+    # few values: eigenvectors of the covariance, which eigh sorts by rising eigenvalues
+    leading = [max(0, num_values - n_components), num_values - 1]
+    for covariance in variations.covariances():
         _, vectors = scipy.linalg.eigh(
             covariance, subset_by_index=leading, overwrite_a=True, check_finite=False
         )
@@ -262,24 +275,28 @@ def _directions(parts: _Parts, n_components: int, seed: int) -> Iterator[np.ndar
 
 def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values and right singular vectors (n_components, size), largest first."""
+    num_rows, num_values = rows.shape
     with one_blas_thread(*rows.shape):
         if min(rows.shape) > SMALL_SIDE:
-            if n_components < _TRUNCATED * min(rows.shape):  # by a random projection
-                _, spread, directions = randomized_svd(rows, n_components, random_state=seed)
+            if n_components < _MAX_TRUNCATED_SHARE * min(rows.shape):  # by a random projection
+                _, singular_values, directions = randomized_svd(
+                    rows, n_components, random_state=seed
+                )
             else:
-                _, spread, directions = np.linalg.svd(rows, full_matrices=False)
-        elif rows.shape[0] >= rows.shape[1]:
-            covariance, size = rows.T @ rows, rows.shape[1]
-            if size > SMALL_SIDE and n_components < size:
-                leading = [size - n_components, size - 1]
-                squares, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
+                _, singular_values, directions = np.linalg.svd(rows, full_matrices=False)
+        elif num_rows >= num_values:  # eigenvectors of the covariance, in rising order
+            covariance = rows.T @ rows
+            if num_values > SMALL_SIDE and n_components < num_values:
+                leading = [num_values - n_components, num_values - 1]
+                eigenvalues, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
             else:
-                squares, vectors = np.linalg.eigh(covariance)
-            spread = np.sqrt(np.maximum(squares[::-1], 0.0))
+                eigenvalues, vectors = np.linalg.eigh(covariance)
+            singular_values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
             directions = vectors.T[::-1]
-        else:
-            squares, vectors = np.linalg.eigh(rows @ rows.T)
-            spread = np.sqrt(np.maximum(squares[::-1], 0.0))
-            real = spread > 1e-7 * spread[0]
-            directions = vectors.T[::-1] @ rows / np.where(real, spread, np.inf)[:, None]
-    return spread[:n_components], directions[:n_components]
+        else:  # few rows: eigenvectors of their Gram matrix, in rising order
+            eigenvalues, vectors = np.linalg.eigh(rows @ rows.T)
+            singular_values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
+            is_positive = singular_values > 1e-7 * singular_values[0]
+            scale = np.where(is_positive, singular_values, np.inf)  # zero vectors for the others
+            directions = vectors.T[::-1] @ rows / scale[:, None]
+    return singular_values[:n_components], directions[:n_components]
