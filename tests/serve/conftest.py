@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 import refold
-from serve.serving import LIMITS, WORDS, started
+from serve.serving import LIMITS, WORDS, start_service
 from small_data import TINY, ragged, untrained
 
 
@@ -30,19 +30,19 @@ def words(files):
 
 
 @pytest.fixture(scope="session")
-def shared(files):
-    with started(files, **LIMITS) as both:
-        yield both
+def running_service(files):
+    with start_service(files, **LIMITS) as url_and_service:
+        yield url_and_service
 
 
 @pytest.fixture(scope="session")
-def url(shared):
-    return shared[0]
+def url(running_service):
+    return running_service[0]
 
 
 @pytest.fixture(scope="session")
-def service(shared):
-    return shared[1]
+def service(running_service):
+    return running_service[1]
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from refold.errors import ParameterError
 from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import create_app, named_indexes
-from serve.serving import post, post_table, refusal, started
+from serve.serving import error_message, post, post_table, start_service
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-NEW = [one.tolist() for one in ragged(3, seed=3)]
+NEW = [sequence.tolist() for sequence in ragged(3, seed=3)]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def index(pairs, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(files, index):
     with (
-        started(files, indexes={"pairs": index.path}) as (url, _),
+        start_service(files, indexes={"pairs": index.path}) as (url, _),
         httpx.Client(base_url=url) as client,
     ):
         yield client
@@ -57,7 +57,7 @@ def test_wrong_searches(client):
         ({"ids": [1, "a"]}, "list of texts, or of integers"),
         ({"ids": ["s1"], "where": "site ="}, "where is not valid at character 7"),
     ):
-        assert message in refusal(client.post("/v1/pairs/search", json=content))
+        assert message in error_message(client.post("/v1/pairs/search", json=content))
 
 
 def test_a_model_without_an_index(client, files, index):
