@@ -211,19 +211,21 @@ def test_a_known_suffix_has_priority_if_the_other_input_is_standard_input(sines,
 
 
 def test_decode_refuses_codes_of_another_model(sines, tmp_path, run):
-    model, other = sines / "bare.refold", tmp_path / "other.refold"
-    untrained(refold.datasets.noisy_sines(40, seed=5, max_steps=40), latent_dim=4).save(other)
+    model, other_model = sines / "bare.refold", tmp_path / "other.refold"
+    untrained(refold.datasets.noisy_sines(40, seed=5, max_steps=40), latent_dim=4).save(other_model)
     codes, reconstructed = tmp_path / "codes.parquet", tmp_path / "back.npz"
     run("encode", model, sines / "new.parquet", "-o", codes, "-q")
-    (line,) = run("decode", other, codes, "-o", reconstructed, code=2).err.splitlines()
-    hashes = [refold.load(path).hash[:12] for path in (model, other)]
+    (line,) = run("decode", other_model, codes, "-o", reconstructed, code=2).err.splitlines()
+    hashes = [refold.load(path).hash[:12] for path in (model, other_model)]
     assert f"(hash {hashes[0]}, and this model has {hashes[1]})" in line
     assert not reconstructed.exists()
     # that of the calibrated model differs only in what no code depends on
     assert run("decode", sines / "sines.refold", codes, "-o", reconstructed, "-q").err == ""
     codes_without_hash = tmp_path / "codes.csv"  # has no place for the hash of the model
     run("encode", model, sines / "new.parquet", "-o", codes_without_hash, "-q")
-    (line,) = run("decode", other, codes_without_hash, "-o", reconstructed, "-q").err.splitlines()
+    (line,) = run(
+        "decode", other_model, codes_without_hash, "-o", reconstructed, "-q"
+    ).err.splitlines()
     assert line.startswith("Warning: This file does not tell the model of its codes")
 
 
@@ -248,14 +250,14 @@ def test_clip_keeps_numbers_within_their_range(sines, tmp_path, run):
 # Names of columns
 
 
-def write_table(path, *, identity="patient", time="day"):
+def write_table(path, *, id_column="patient", time="day"):
     rng = np.random.default_rng(0)
     lines = [
         f"{name},{t},{rng.normal():.3f},{rng.normal():.3f},later"
         for name in "abcdef"
         for t in range(5)
     ]
-    path.write_text("\n".join([f"{identity},{time},x,y,note", *lines]), encoding="utf-8")
+    path.write_text("\n".join([f"{id_column},{time},x,y,note", *lines]), encoding="utf-8")
     return path
 
 
@@ -319,18 +321,20 @@ def test_numbers_of_steps_have_no_name_of_times(patients, run):
 
 
 def test_options_have_priority_and_default_names_are_read(patients, with_model, run):
-    other = write_table(patients / "other.csv", identity="who")
+    other_file = write_table(patients / "other.csv", id_column="who")
     codes = with_model("encode", "who.csv", "--id", "who", data="other.csv")
     assert header(codes) == ["who", "start_time", "time_gap", "code0", "code1"]
     assert header(with_model("decode", "back.csv", data="who.csv"))[0] == "patient"
-    write_table(patients / "plain.csv", identity="id", time="time")
+    write_table(patients / "plain.csv", id_column="id", time="time")
     assert header(with_model("encode", "plain-codes.csv", data="plain.csv"))[0] == "id"
-    captured = run("encode", patients / "m.refold", other, "-o", patients / "no.csv", code=2).err
+    captured = run(
+        "encode", patients / "m.refold", other_file, "-o", patients / "no.csv", code=2
+    ).err
     assert "other.csv has no column 'patient'. It has 'who'," in captured
 
 
 def test_names_that_the_output_needs_for_itself(patients, tmp_path, run):
-    data = write_table(tmp_path / "data.csv", identity="score")
+    data = write_table(tmp_path / "data.csv", id_column="score")
     model = refold.load(patients / "m.refold")
     schema = replace(model.schema, id_name="score")
     replace(model, schema=schema).save(tmp_path / "m.refold")
@@ -366,9 +370,9 @@ def test_later_commands_compute_the_gaps_or_read_them(tmp_path, run):
 # Other options of tables
 
 
-def wide(path, names="t0,t1,t2", identity="who"):
+def wide(path, names="t0,t1,t2", id_column="who"):
     rows = [f"s{i},{i / 4},{i % 3}.5,{i % 5 if i % 4 else ''}\n" for i in range(20)]
-    path.write_text(f"{identity},{names}\n" + "".join(rows))
+    path.write_text(f"{id_column},{names}\n" + "".join(rows))
     return path
 
 
@@ -381,12 +385,17 @@ def test_models_of_wide_tables_read_wide_tables(tmp_path, run):
     series = read(data, id="who", layout="wide")
     write(series, tmp_path / "long.csv", id="who")
     write(series, tmp_path / "lists.parquet", id="who")
-    other = wide(tmp_path / "other.csv", names="mon,tue,wed", identity="id")
+    renamed_file = wide(tmp_path / "other.csv", names="mon,tue,wed", id_column="id")
     table = arrow_csv.read_csv(data)
     (tmp_path / "folder").mkdir()
     for i, part in enumerate((table[:12], table[12:])):
         pq.write_table(part, tmp_path / f"folder/{i}.parquet")
-    other_files = tmp_path / "long.csv", tmp_path / "lists.parquet", tmp_path / "folder", other
+    other_files = (
+        tmp_path / "long.csv",
+        tmp_path / "lists.parquet",
+        tmp_path / "folder",
+        renamed_file,
+    )
     for data_file in (data, *other_files):
         run("encode", model, data_file, "-o", codes, "-q")
         assert codes.read_bytes() == expected

@@ -118,8 +118,8 @@ def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, mo
     def kill():
         while not path.exists():
             time.sleep(0.05)
-        written = path.stat().st_mtime_ns
-        while path.stat().st_mtime_ns == written:  # until the second checkpoint
+        first_time = path.stat().st_mtime_ns
+        while path.stat().st_mtime_ns == first_time:  # until the second checkpoint
             time.sleep(0.05)
         killed.append(find_workers()[-1])
         os.kill(killed[0], signal.SIGKILL)

@@ -59,8 +59,8 @@ def compressed_stream(values):
 def stream_with_shifted_offsets():
     """Return a list whose offsets exceed its values."""
     body = bytearray(to_stream(pa.table({"x0": [[1.0, 2.0]], "x1": [[1.0, 2.0]]})))
-    place = body.index(struct.pack("<ii", 0, 2))
-    body[place : place + 8] = struct.pack("<ii", 0, 1 << 20)
+    offset = body.index(struct.pack("<ii", 0, 2))
+    body[offset : offset + 8] = struct.pack("<ii", 0, 1 << 20)
     return bytes(body)
 
 

@@ -102,13 +102,15 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
         model.encode(series),
         model.detect(with_ids, 0.1),
     )
-    places = [{"id": i, "start": 2 * j, "end": 2 * j + 6} for i, j in ((0, 0), (0, 1), (0, 2))]
+    first_windows = [
+        {"id": i, "start": 2 * j, "end": 2 * j + 6} for i, j in ((0, 0), (0, 1), (0, 2))
+    ]
     files, indexes = {"long": tmp_path / "long.refold"}, {"long": index.path}
     server = start_service(files, indexes=indexes, max_sequences=40, max_steps=45)
     with server as (url, _), httpx.Client(base_url=url) as client:
         answer = post(client, "long/encode", body)
         assert has_same_bits(answer["codes"], codes)
-        assert answer["windows"][:3] == places
+        assert answer["windows"][:3] == first_windows
         assert answer["windows"] == model.windows(series).to_table().to_pylist()
         table = post_table(client, "long/encode", with_ids.to_arrow())
         assert table.equals(codes_to_arrow(codes, windows, model=model))
@@ -136,7 +138,7 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
         assert has_same_bits(answer["sequences"], model.forecast(series).values)
         answer = post(client, "long/search", body | {"k": 1})
         assert [hits[0]["id"] for hits in answer["hits"]] == index.rows.ids.to_pylist()
-        assert answer["windows"][:3] == places
+        assert answer["windows"][:3] == first_windows
         too_long = {"sequences": [rng.normal(size=(20, 2)).tolist()]}
         message = error_message(client.post("/v1/long/encode", json=too_long))
         assert "allows 45 steps in a request, its windows, and its answer. Got 48." in message
@@ -238,10 +240,10 @@ def test_a_page_for_readers_with_requests_that_work(url, client, files):
         for name in operation.request.__struct_fields__:
             assert f"<dt>{name}</dt>" in page.text
     assert "False alarm rate. <small>number, above 0, below 1, default 0.01" in page.text
-    with start_service({"words": files["words"]}) as (other, _):
-        texts = [html.unescape(text) for text in (page.text, httpx.get(f"{other}/docs").text)]
+    with start_service({"words": files["words"]}) as (words_url, _):
+        texts = [html.unescape(text) for text in (page.text, httpx.get(f"{words_url}/docs").text)]
     requests = [re.findall(r"curl (\S+).*?-d '(.*?)'</pre>", text, re.DOTALL) for text in texts]
-    assert [len(detection) for detection in requests] == [len(OPERATIONS)] * 2
+    assert [len(commands) for commands in requests] == [len(OPERATIONS)] * 2
     for path, body in [*requests[0][:-1], *requests[1][:2]]:  # the last is a search
         path = url + path[path.index("/v1/") :]
         content = body.replace(r"'\''", "'")

@@ -32,10 +32,10 @@ def test_one_bad_request_in_ten_fails_alone(url, service, pairs):
 
 def test_values_beyond_float32_are_refused_with_their_place(client):
     data = [[[1.0, 2.0]], [[1.0, 2.0], [3.0, -1e300]]]
-    place = "Got -1e+300 at sequence 1, step 1, column 'x1'"
-    assert place in error_message(client.post("/v1/pairs/encode", json={"sequences": data}))
+    message = "Got -1e+300 at sequence 1, step 1, column 'x1'"
+    assert message in error_message(client.post("/v1/pairs/encode", json={"sequences": data}))
     body, headers = to_stream(Sequences.from_list(data).to_arrow()), {"content-type": ARROW_TYPE}
-    assert place in error_message(client.post("/v1/pairs/encode", content=body, headers=headers))
+    assert message in error_message(client.post("/v1/pairs/encode", content=body, headers=headers))
 
 
 def test_codes_far_from_those_of_training_are_refused_with_their_place(client, pairs):
@@ -49,14 +49,14 @@ def test_codes_far_from_those_of_training_are_refused_with_their_place(client, p
 
 
 # Numbers as they are written in JSON; some of these are no JSON, and some no numbers.
-@pytest.mark.parametrize("number", ["5e-324", "3.5e38", "1e309", "NaN", "null"])
-def test_no_number_gives_a_500_or_a_missing_number(client, number):
+@pytest.mark.parametrize("json_number", ["5e-324", "3.5e38", "1e309", "NaN", "null"])
+def test_no_number_gives_a_500_or_a_missing_number(client, json_number):
     for operation, body in (
         ("reconstruct", '{"sequences": [[[1.5, NUMBER], [3, 4]], []]}'),
         ("decode", '{"codes": [[0.5, 1, NUMBER]]}'),
         ("generate", '{"n": 2, "temperature": NUMBER, "seed": 5}'),
     ):
-        content, headers = body.replace("NUMBER", number), {"content-type": "application/json"}
+        content, headers = body.replace("NUMBER", json_number), {"content-type": "application/json"}
         response = client.post(f"/v1/pairs/{operation}", content=content, headers=headers)
         assert response.status_code in (200, 422), response.text
         assert "null" not in json.dumps(response.json().get("sequences", []))

@@ -16,10 +16,10 @@ NEW = [sequence.tolist() for sequence in ragged(3, seed=3)]
 
 @pytest.fixture(scope="module")
 def index(pairs, tmp_path_factory):
-    place = tmp_path_factory.mktemp("index") / "pairs.index"
+    path = tmp_path_factory.mktemp("index") / "pairs.index"
     ids = [f"s{i}" for i in range(20)]
     metadata = {"site": ["north", "south"] * 10}
-    return Index.create(place, pairs, ragged(20), ids=ids, metadata=metadata)
+    return Index.create(path, pairs, ragged(20), ids=ids, metadata=metadata)
 
 
 @pytest.fixture(scope="module")

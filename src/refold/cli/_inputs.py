@@ -66,6 +66,7 @@ def load_model(name: str, *, latent_steps: int | None = None) -> "refold.Model":
 
 def read_codes(name: str, format_name: str | None, model: "refold.Model") -> tuple[Any, Any, Any]:
     """Read codes (n_sequences, latent_dim), ids, and a function from lengths to times or None."""
+    # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli import _code_files
 
     with open_input(name, format_name, CODE_FORMATS) as file:

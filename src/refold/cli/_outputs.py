@@ -251,6 +251,7 @@ def write_tables(
     stream: Any, format_name: str | None, tables: Iterable[Any], **parquet_options: Any
 ) -> None:
     """Write tables with the same columns as one table to a binary stream."""
+    # not at the top, because `refold --help` does not need PyArrow
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyarrow import csv

@@ -46,6 +46,7 @@ def encode(
         features: Write features of the decoded sequences, for classifiers and search.
         dtype: Type of the stored values: float32 or float16 (half the size).
     """
+    # not at the top, because it imports PyArrow, which `refold --help` does not need
     from refold.cli._code_files import POSITION_COLUMNS, check_dtype, position_table, write_codes
 
     if cluster.on is not None:

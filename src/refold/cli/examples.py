@@ -117,13 +117,14 @@ def demo(
     check_packages()
     output.mkdir(parents=True, exist_ok=True)
     page = CommandFiles().output(str(output / "index.html"), PAGE_FORMATS)  # before the fits
-    ones, vowels = refold.datasets.moving_ones(5000, seed=seed), refold.datasets.japanese_vowels()
-    num_train = len(ones) * 4 // 5  # 4,000 sequences, as the summary says
+    moving_ones = refold.datasets.moving_ones(5000, seed=seed)
+    vowels = refold.datasets.japanese_vowels()
+    num_train = len(moving_ones) * 4 // 5  # 4,000 sequences, as the summary says
     speakers = {"labels": vowels.test_labels, "label_name": "speaker"}
     sections, downloads = [], []
     settings: dict[str, Any] = {"verbose": 0 if quiet else 1}
     for (name, title, latent_dim, summary), train, held_out, labels in (
-        (_MOVING_ONES, ones[:num_train], ones[num_train:], {}),
+        (_MOVING_ONES, moving_ones[:num_train], moving_ones[num_train:], {}),
         (_JAPANESE_VOWELS, vowels.train, vowels.test, speakers),
     ):
         if not quiet:

@@ -101,7 +101,7 @@ class Service:
         # time, as much as Uvicorn for a small request. A shortcut around the tasks of Uvicorn was
         # tried. It raised the rate from 3,580 to 5,270 short requests per second, but it needed as
         # much code as all operations, so it was removed.
-        self._handlers = self._page_handlers()
+        self._handlers = self._make_page_handlers()
         for name in models:
             for operation in OPERATIONS:
                 handler = functools.partial(self._run_operation, model_name=name, name=operation)
@@ -203,50 +203,50 @@ class Service:
             logger.error("A request failed", exc_info=error)
         return response
 
-    def _page_handlers(self) -> dict[str, tuple[str, Handler]]:
+    def _make_page_handlers(self) -> dict[str, tuple[str, Handler]]:
         """Return the method and the handler for each path that is not an operation."""
         pages: dict[str, Callable[[], object]] = {
             "/v1/health": lambda: {"version": refold.__version__},
             "/v1/ready": lambda: {"ready": True},
-            "/v1/models": lambda: {"models": [m.describe() for m in self.models.values()]},
+            "/v1/models": lambda: {"models": [model.describe() for model in self.models.values()]},
             "/v1/openapi.json": self._describe_openapi,
         }
         pages |= {f"/v1/{name}": model.describe for name, model in self.models.items()}
 
-        async def page(scope: Scope, _: Receive, send: Send) -> None:
+        async def send_page(scope: Scope, _: Receive, send: Send) -> None:
             await send_response(send, to_json(pages[scope["path"]]()))
 
-        async def metrics(_: Scope, __: Receive, send: Send) -> None:
+        async def send_metrics(_: Scope, __: Receive, send: Send) -> None:
             text = generate_latest(self.metrics.registry)
             await send_response(send, text, media_type=CONTENT_TYPE_LATEST)
 
-        async def docs(scope: Scope, _: Receive, send: Send) -> None:
+        async def send_docs(scope: Scope, _: Receive, send: Send) -> None:
             host = headers_of(scope).get(b"host", b"localhost").decode("latin-1")
             origin = f"{scope['scheme']}://{host}"
             content = docs_page(self._describe_openapi(), self.models, origin)
             policy = {"content-security-policy": DOCS_POLICY}
             await send_response(send, content, media_type="text/html", headers=policy)
 
-        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", page))
-        return handlers | {"/v1/metrics": ("GET", metrics), _DOCS_PATH: ("GET", docs)}
+        handlers: dict[str, tuple[str, Handler]] = dict.fromkeys(pages, ("GET", send_page))
+        return handlers | {"/v1/metrics": ("GET", send_metrics), _DOCS_PATH: ("GET", send_docs)}
 
     def _describe_openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description of the operations."""
         request_types = [Problem, *(operation.request for operation in OPERATIONS.values())]
-        reference_prefix = "#/components/schemas/"
+        schema_path = "#/components/schemas/"
         _, schemas = msgspec.json.schema_components(
-            request_types, ref_template=reference_prefix + "{name}"
+            request_types, ref_template=schema_path + "{name}"
         )
         stream = {"type": "string", "format": "binary", "description": "An Arrow IPC stream."}
         table = {ARROW_TYPE: {"schema": stream}}
         names = {"type": "string", "enum": [*self.models]}
-        problem = {"error": {"$ref": reference_prefix + Problem.__name__}}
+        problem = {"error": {"$ref": schema_path + Problem.__name__}}
         error = {_JSON_TYPE: {"schema": {"type": "object", "properties": problem}}}
         answer_content = {_JSON_TYPE: {"schema": {"type": "object"}}} | table
         paths = {}
         for name, operation in OPERATIONS.items():
             request = {
-                _JSON_TYPE: {"schema": {"$ref": reference_prefix + operation.request.__name__}}
+                _JSON_TYPE: {"schema": {"$ref": schema_path + operation.request.__name__}}
             } | table
             paths[f"/v1/{{model}}/{name}"] = {
                 "parameters": [{"name": "model", "in": "path", "required": True, "schema": names}],
@@ -291,15 +291,15 @@ class Service:
             raise ServiceError(415, "unsupported_media_type", message)
         async with self._receive_body(receive, headers) as body:
             arguments = body, operation.request, model, self.settings
-            read = functools.partial(read_json, *arguments)
+            parse = functools.partial(read_json, *arguments)
             if is_table:
-                read = functools.partial(read_table, *arguments, query=scope["query_string"])
+                parse = functools.partial(read_table, *arguments, query=scope["query_string"])
             if len(body) <= _MAX_DIRECT_BYTES:
-                inputs = read()
+                inputs = parse()
             else:
-                inputs = await self.batcher.run_in_background(read)
+                inputs = await self.batcher.run_in_background(parse)
             # the memory of the body is free while the request waits and is computed
-            del body, arguments, read
+            del body, arguments, parse
             result = await operation.run(inputs, self.batcher)
         accepted = headers.get(b"accept", b"*/*")
         if ARROW_TYPE.encode() in accepted or (is_table and accepted == b"*/*"):

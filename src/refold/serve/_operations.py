@@ -420,10 +420,10 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     if ids is not None and len(set(map(type, ids))) != 1:
         raise invalid_request_error("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batcher.settings)
-    warnings, places = [*inputs.code_warnings], {}
+    warnings, window_field = [*inputs.code_warnings], {}
     if sequences is not None:
         windows = await _cut_windows(inputs, batcher)
-        sequences, places = windows.sequences, _window_field(model, windows)
+        sequences, window_field = windows.sequences, _window_field(model, windows)
         codes = await _encode_sequences(model, sequences, batcher)
         warnings = model.describe_differences(sequences, "codes")
     elif codes is not None:
@@ -443,7 +443,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
     def content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
         bounds = itertools.pairwise(hits.offsets.tolist())
-        return {"hits": [rows[first:last] for first, last in bounds]} | places
+        return {"hits": [rows[first:last] for first, last in bounds]} | window_field
 
     return OperationResult(content, lambda: hits.table, warnings)
 
@@ -482,9 +482,9 @@ async def _cut_windows(inputs: RequestInputs, batcher: Batcher) -> Windows:
         return whole_windows(series)
     # overlapping windows have more steps than the request, so the limits are checked again
     step = model.step or default_step(model.window)
-    places = window_places(series.lengths, model.window, step)
-    check_limit("sequences", len(places.starts), batcher.settings)
-    check_limit("steps", int(places.lengths.sum()), batcher.settings)
+    positions = window_places(series.lengths, model.window, step)
+    check_limit("sequences", len(positions.starts), batcher.settings)
+    check_limit("steps", int(positions.lengths.sum()), batcher.settings)
     return await batcher.run_in_background(lambda: model.windows(series))
 
 
