@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 import refold
-from serve.serving import LIMITS, WORDS, start_service
+from serve.serving import LIMITS, WORDS, started
 from small_data import TINY, ragged, untrained
 
 
@@ -31,7 +31,7 @@ def words(files):
 
 @pytest.fixture(scope="session")
 def running_service(files):
-    with start_service(files, **LIMITS) as url_and_service:
+    with started(files, **LIMITS) as url_and_service:
         yield url_and_service
 
 

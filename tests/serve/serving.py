@@ -20,7 +20,7 @@ LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_secon
 
 
 @contextlib.contextmanager
-def start_service(files, *, indexes=None, **settings):
+def started(files, *, indexes=None, **settings):
     """Run a server in a thread, and yield its address and the service."""
     settings = ServeSettings(port=0, **settings)
     service = create_app(files, settings, indexes=indexes)

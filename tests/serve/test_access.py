@@ -10,7 +10,7 @@ import pytest
 
 from refold.errors import MissingFileError, ParameterError
 from refold.serve import ServeSettings, create_app, named_paths, read_settings
-from serve.serving import start_service
+from serve.serving import started
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_token_and_more_hosts(files, tmp_path):
     (tmp_path / "token").write_text("open-sesame\n")
     options = {"token_file": str(tmp_path / "token"), "allowed_hosts": ("codes.example",)}
-    with start_service(files, **options) as (url, _):
+    with started(files, **options) as (url, _):
         for headers in ({}, {"authorization": "Bearer other"}, {"authorization": "open-sesame"}):
             response = httpx.get(f"{url}/v1/models", headers=headers)
             assert response.status_code == 401

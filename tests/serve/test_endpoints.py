@@ -20,7 +20,7 @@ from serve.serving import (
     post,
     post_table,
     send_together,
-    start_service,
+    started,
     to_stream,
 )
 from small_data import ragged, untrained
@@ -106,7 +106,7 @@ def test_a_model_of_windows_takes_series_of_any_length(tmp_path):
         {"id": i, "start": 2 * j, "end": 2 * j + 6} for i, j in ((0, 0), (0, 1), (0, 2))
     ]
     files, indexes = {"long": tmp_path / "long.refold"}, {"long": index.path}
-    server = start_service(files, indexes=indexes, max_sequences=40, max_steps=45)
+    server = started(files, indexes=indexes, max_sequences=40, max_steps=45)
     with server as (url, _), httpx.Client(base_url=url) as client:
         answer = post(client, "long/encode", body)
         assert has_same_bits(answer["codes"], codes)
@@ -240,7 +240,7 @@ def test_a_page_for_readers_with_requests_that_work(url, client, files):
         for name in operation.request.__struct_fields__:
             assert f"<dt>{name}</dt>" in page.text
     assert "False alarm rate. <small>number, above 0, below 1, default 0.01" in page.text
-    with start_service({"words": files["words"]}) as (words_url, _):
+    with started({"words": files["words"]}) as (words_url, _):
         texts = [html.unescape(text) for text in (page.text, httpx.get(f"{words_url}/docs").text)]
     requests = [re.findall(r"curl (\S+).*?-d '(.*?)'</pre>", text, re.DOTALL) for text in texts]
     assert [len(commands) for commands in requests] == [len(OPERATIONS)] * 2

@@ -20,7 +20,7 @@ from serve.serving import (
     post,
     request_head,
     send_together,
-    start_service,
+    started,
     to_stream,
     wait_until,
 )
@@ -83,7 +83,7 @@ def test_the_limit_of_steps_includes_decoded_lengths(files):
         return httpx.post(f"{url}/v1/pairs/decode", json={"codes": codes}, timeout=20)
 
     with (
-        start_service(files, max_sequences=30, max_steps=30) as (url, service),
+        started(files, max_sequences=30, max_steps=30) as (url, service),
         httpx.Client(base_url=url) as client,
     ):
         codes = post(client, "pairs/encode", {"sequences": [[[5.0, 5.0]] * 8]})["codes"]
@@ -96,7 +96,7 @@ def test_queue(files):
     def send():
         return httpx.post(url + PATH, json=SMALL_REQUEST, timeout=20)
 
-    with start_service(files, max_queue=2) as (url, service), ThreadPoolExecutor(2) as threads:
+    with started(files, max_queue=2) as (url, service), ThreadPoolExecutor(2) as threads:
         with block_batches(service):
             waiting = [threads.submit(send) for _ in range(2)]
             wait_until(lambda: service.batcher.num_waiting == 2)
@@ -114,7 +114,7 @@ def test_queue(files):
 def test_total_body(files):
     """Received bytes count, also those of a body without an end."""
     limits = {"max_sequences": 9, "max_body": 150, "max_total_body": 150}
-    with start_service(files, **limits) as (url, service):
+    with started(files, **limits) as (url, service):
         large = json.dumps({"sequences": [[[1.0, 2.0]] * 9]}).encode()
         with open_socket(url) as incomplete:
             incomplete.sendall(request_head(100) + b"x" * 99)
@@ -151,7 +151,7 @@ def test_limits_that_contradict_each_other_or_a_model_are_refused(files):
 
 
 def test_time(files):
-    with start_service(files, max_seconds=0.2) as (url, service):
+    with started(files, max_seconds=0.2) as (url, service):
         httpx.get(f"{url}/v1/health")
         with block_batches(service):
             assert is_refused(httpx.post(url + PATH, json=SMALL_REQUEST), 503, "time", 0.2)
@@ -165,7 +165,7 @@ def test_time(files):
 
 
 def test_connections(files):
-    with start_service(files, max_connections=2, max_seconds=0.3) as (url, service):
+    with started(files, max_connections=2, max_seconds=0.3) as (url, service):
         connections = service.server.server_state.connections
         with open_socket(url), open_socket(url):
             wait_until(lambda: len(connections) == 2)

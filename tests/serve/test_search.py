@@ -7,7 +7,7 @@ from refold.errors import ParameterError
 from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import create_app, named_indexes
-from serve.serving import error_message, post, post_table, start_service
+from serve.serving import error_message, post, post_table, started
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -25,7 +25,7 @@ def index(pairs, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(files, index):
     with (
-        start_service(files, indexes={"pairs": index.path}) as (url, _),
+        started(files, indexes={"pairs": index.path}) as (url, _),
         httpx.Client(base_url=url) as client,
     ):
         yield client

@@ -135,7 +135,7 @@ def demo(
         start_time = time.perf_counter()
         model.fit(train)
         seconds = time.perf_counter() - start_time
-        files = _write_files(model, held_out, str(output / name))
+        files = _write_demo_files(model, held_out, str(output / name))
         downloads += [(file, f"{title}: {description}") for file, description in files.items()]
         texts = {"title": title, "summary": summary}
         training = {"train": train, "seed": seed, "seconds": seconds}
@@ -162,7 +162,7 @@ def demo(
         log(f"Open {page.name} in a browser. {note}")
 
 
-def _write_files(model: Any, held_out: "refold.Sequences", path_prefix: str) -> dict[str, str]:
+def _write_demo_files(model: Any, held_out: "refold.Sequences", path_prefix: str) -> dict[str, str]:
     """Write a model, held-out sequences, codes and reconstructions; return descriptions by name."""
     files = {
         f"{path_prefix}.refold": "the model",

@@ -375,8 +375,8 @@ def _describe_file(location: Location, stamp: FileStamp, options: TableOptions) 
 
 def plan_units(source: SourceFiles) -> list[Unit]:
     """Divide the files into units, between sequences."""
-    ends = np.cumsum([file.num_rows for file in source.files])
-    rows_before = [0, *ends[:-1].tolist()]
+    file_ends = np.cumsum([file.num_rows for file in source.files])
+    rows_before = [0, *file_ends[:-1].tolist()]
     cuts = [
         (before + start, steps)
         for before, file in zip(rows_before, source.files, strict=True)
@@ -384,18 +384,19 @@ def plan_units(source: SourceFiles) -> list[Unit]:
     ]
     starts, steps = np.array(cuts).T
     if not source.has_lists:  # a unit of a long table must start where a sequence starts
-        sequence_starts = _find_sequence_starts(source, ends)
+        sequence_starts = _find_sequence_starts(source, file_ends)
+        # each start moves to the next start of a sequence; equal starts become one unit
         index = np.searchsorted(sequence_starts, starts)
         starts = np.unique(sequence_starts[index[index < len(sequence_starts)]])
-        steps = np.diff([*starts, ends[-1]])
-    stops = [*starts[1:].tolist(), int(ends[-1])]
+        steps = np.diff([*starts, file_ends[-1]])  # a row of a long table is a step
+    stops = [*starts[1:].tolist(), int(file_ends[-1])]
     units = []
     for start, stop, num_steps in zip(starts.tolist(), stops, steps.tolist(), strict=True):
-        row_ranges, file_index = [], int(np.searchsorted(ends, start, side="right"))
-        while file_index < len(ends) and rows_before[file_index] < stop:
+        row_ranges, file_index = [], int(np.searchsorted(file_ends, start, side="right"))
+        while file_index < len(file_ends) and rows_before[file_index] < stop:
             file, before = source.files[file_index], rows_before[file_index]
-            low, high = max(start - before, 0), min(stop - before, file.num_rows)
-            row_ranges.append(RowRange(file.name, file.stamp, before, low, high))
+            first, end = max(start - before, 0), min(stop - before, file.num_rows)
+            row_ranges.append(RowRange(file.name, file.stamp, before, first, end))
             file_index += 1
         units.append(Unit(len(units), start, stop, num_steps, row_ranges))
     return units
@@ -420,37 +421,39 @@ def _cut_row_groups(
     return ranges
 
 
-def _find_sequence_starts(source: SourceFiles, ends: np.ndarray) -> np.ndarray:
+def _find_sequence_starts(source: SourceFiles, file_ends: np.ndarray) -> np.ndarray:
     """Return the rows, counted over all files, at which the sequences of a long table start."""
     name = str(source.options.id)
     sequence_starts, ids, last_id = [], [], pa.nulls(1, pa.large_string())
-    for file, end in zip(source.files, ends.tolist(), strict=True):
+    for file, file_end in zip(source.files, file_ends.tolist(), strict=True):
         for first, table in read_rows(
             location_of(file.name), [name], _ID_BATCH_ROWS, 0, file.num_rows
         ):
             column = _ids_to_text(table[name])
             id_changes = _find_id_changes(column, last_id)
-            sequence_starts.append(end - file.num_rows + first + id_changes)
+            sequence_starts.append(file_end - file.num_rows + first + id_changes)
             ids.append(column.take(pa.array(id_changes)).combine_chunks())
             last_id = column.slice(len(column) - 1).combine_chunks()
     table = pa.table({"id": pa.chunked_array(ids), "row": np.concatenate(sequence_starts)})
-    _check_ids_contiguous(source, table, ends)
+    _check_ids_contiguous(source, table, file_ends)
     return table["row"].to_numpy()
 
 
-def _check_ids_contiguous(source: SourceFiles, sequence_starts: pa.Table, ends: np.ndarray) -> None:
+def _check_ids_contiguous(
+    source: SourceFiles, sequence_starts: pa.Table, file_ends: np.ndarray
+) -> None:
     """Raise ``DataError`` if the rows of an id are not contiguous."""
     # the table has one row per start of a sequence, so it fits in memory
     spans = sequence_starts.group_by("id").aggregate([("row", "min"), ("row", "max")])
     is_split = call_function("less", [spans["row_min"], spans["row_max"]])
     is_split = call_function("and", [is_split, spans["id"].is_valid()])
     for span in spans.filter(is_split).sort_by("row_min").slice(0, 1).to_pylist():
-        file_index = int(np.searchsorted(ends, span["row_max"], side="right"))
+        file_index = int(np.searchsorted(file_ends, span["row_max"], side="right"))
         file = source.files[file_index]
         raise DataError(
             f"The rows of id {span['id']!r} are not together: they begin again in row "
-            f"{span['row_max'] - ends[file_index] + file.num_rows} of {file.name}. A cluster reads "
-            f"long tables that are sorted by their id column {source.options.id!r}."
+            f"{span['row_max'] - file_ends[file_index] + file.num_rows} of {file.name}. A cluster "
+            f"reads long tables that are sorted by their id column {source.options.id!r}."
         )
 
 
@@ -520,13 +523,13 @@ def read_rows(
     """Yield tables of rows of a file, each with the number of its first row."""
     with _open_parquet(location) as file:
         num_groups = file.metadata.num_row_groups
-        ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(num_groups)])
+        group_ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(num_groups)])
         # only the row groups that overlap the range are read
-        low, high = np.searchsorted(ends, start, side="right"), np.searchsorted(ends, stop) + 1
-        row = int(ends[low - 1]) if low else 0
-        for batch in file.iter_batches(
-            max_rows, list(range(int(low), min(int(high), num_groups))), columns, use_threads=False
-        ):
+        first_group = int(np.searchsorted(group_ends, start, side="right"))
+        stop_group = min(int(np.searchsorted(group_ends, stop)) + 1, num_groups)
+        groups = list(range(first_group, stop_group))
+        row = int(group_ends[first_group - 1]) if first_group else 0
+        for batch in file.iter_batches(max_rows, groups, columns, use_threads=False):
             begin, end = max(start - row, 0), min(stop - row, len(batch))
             if end > begin:
                 yield row + begin, pa.Table.from_batches([batch.slice(begin, end - begin)])

@@ -325,7 +325,7 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
     windows = await _cut_windows(inputs, batcher)
 
     def compute(batch: list[Sequences]) -> list[Any]:
-        merged = _concatenate(batch)
+        merged = _concatenate_sequences(batch)
         codes, lengths = model.codes_of(merged), merged.lengths
         if model.window is None:
             lengths = model.lengths_to_write(codes, lengths)
@@ -336,7 +336,7 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
         key = inputs.model, "reconstruct", chunk.dtype
         chunks.append(await batcher.compute(key, chunk, 2 * _cost_in_steps(chunk), compute))
         check_limit("steps", sum(len(chunk.values) for chunk in chunks), settings)
-    decoded = _concatenate(chunks)
+    decoded = _concatenate_sequences(chunks)
     if model.window is not None:
         decoded = await batcher.run_in_background(lambda: windows.join(decoded))
     warnings = inputs.model.describe_differences(windows.sequences, "reconstructions")
@@ -499,7 +499,7 @@ async def _encode_sequences(
     """Encode sequences in chunks, so that other requests need not wait for a large one."""
 
     def compute(batch: list[Sequences]) -> list[np.ndarray]:
-        return _split_like(model.fitted.codes_of(_concatenate(batch)), batch)
+        return _split_like(model.fitted.codes_of(_concatenate_sequences(batch)), batch)
 
     chunks = [
         await batcher.compute((model, "encode", chunk.dtype), chunk, _cost_in_steps(chunk), compute)
@@ -535,7 +535,7 @@ def _decode_to_lengths(
     return _split_like(model.to_sequences(codes, np.concatenate(lengths), draw=draw), lengths)
 
 
-def _concatenate(batch: list[Sequences]) -> Sequences:
+def _concatenate_sequences(batch: list[Sequences]) -> Sequences:
     """Return several sets of aligned sequences as one set, without ids."""
     if len(batch) == 1:
         return batch[0]
@@ -554,6 +554,8 @@ def _split_large(sequences: Sequences) -> list[Sequences]:
     """Cut a large set of sequences into chunks of about MAX_BATCH_STEPS steps."""
     if _cost_in_steps(sequences) <= MAX_BATCH_STEPS:
         return [sequences]
+    # the steps before each sequence, counted as in `_cost_in_steps`; a new chunk begins where they
+    # pass a multiple of MAX_BATCH_STEPS
     starts = np.cumsum(sequences.lengths + 1) - (sequences.lengths + 1)
     ends = np.flatnonzero(np.diff(starts // MAX_BATCH_STEPS)) + 1
     bounds = itertools.pairwise([0, *ends.tolist(), len(sequences)])
