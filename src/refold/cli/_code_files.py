@@ -82,14 +82,14 @@ def read_codes(
         table = _read_table(path, format_name)
         id_column = _id_column(table.column_names, id)
         codes, ids = codes_from_arrow(_with_window_ids(table, id_column), id_column)
-        times_from_lengths = None
+        get_times = None
         if {*_TIME_COLUMNS} <= {*table.column_names}:
             times, gaps = (table[name].combine_chunks() for name in _TIME_COLUMNS)
             gaps = np.asarray(gaps.cast(pa.float64()))
-            times_from_lengths = partial(times_from, parse_times(times, _TIME_COLUMNS[0]), gaps)
+            get_times = partial(times_from, parse_times(times, _TIME_COLUMNS[0]), gaps)
     if model is not None and (warning := check_model(stored_model(table), model, "This file")):
         warn(warning)
-    return codes, ids, times_from_lengths
+    return codes, ids, get_times
 
 
 def describe_codes(path: Path) -> dict[str, Any]:

@@ -268,11 +268,6 @@ class Cluster:
 
 def check_cluster_options(read_options: Reading, unsupported: dict[str, Any]) -> None:
     """Refuse options that work on one machine only, together with ``--on``."""
-    table_options = {
-        "unit": read_options.unit,
-        "layout": read_options.layout,
-        "sort": read_options.sort,
-    }
-    options.check_conflicts(
-        "--on", table_options | unsupported | {"format": read_options.input_format}
-    )
+    conflicting = {name: getattr(read_options, name) for name in ("unit", "layout", "sort")}
+    conflicting |= unsupported | {"format": read_options.input_format}
+    options.check_conflicts("--on", conflicting)

@@ -226,13 +226,13 @@ class Output:
         schema: "refold.sequences.Schema",
         ids: Any = None,
         *,
-        times_from_lengths: Callable[[Any], Any] | None = None,  # from lengths to times, or to None
+        get_times: Callable[[Any], Any] | None = None,  # from lengths to times, or to None
         quiet: bool,
     ) -> "refold.Sequences":
         """Write decoded arrays, log the number of sequences, and return them as `Sequences`."""
         sequences = refold.sequences.Sequences.from_list(arrays, schema=schema, ids=ids)
-        if times_from_lengths is not None:
-            sequences.times = times_from_lengths(sequences.lengths)
+        if get_times is not None:
+            sequences.times = get_times(sequences.lengths)
         # the columns of ids and times are named as in the data, unless a feature has that name
         id_column = id_column_name(schema)
         time = schema.time_column({id_column}, has_times=sequences.times is not None)

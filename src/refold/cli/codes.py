@@ -101,13 +101,11 @@ def decode(
     files = CommandFiles(codes)
     target = files.output(output, data_formats())
     loaded = load_model(model)
-    values, ids, times_from_lengths = read_codes(codes, input_format, loaded)
+    values, ids, get_times = read_codes(codes, input_format, loaded)
     loaded = loaded.with_columns_of(values)
     lengths = options.repeat_single_length(lengths, len(values))
     decoded = loaded.decode(values, lengths=lengths, clip=clip.value, verbose=int(not quiet))
-    target.write_sequences(
-        decoded, loaded.schema, ids, times_from_lengths=times_from_lengths, quiet=quiet
-    )
+    target.write_sequences(decoded, loaded.schema, ids, get_times=get_times, quiet=quiet)
 
 
 def reconstruct(
@@ -136,10 +134,8 @@ def reconstruct(
     loaded = loaded.adapt(sequences)
     schema = loaded.schema.read_with(sequences.schema.id_name, sequences.schema.time_name)
     decoded = loaded.reconstruct(sequences, clip=clip.value, verbose=int(not quiet))
-    times_from_lengths = partial(sequences.times_between, 0 * sequences.lengths)
-    target.write_sequences(
-        decoded, schema, sequences.ids, times_from_lengths=times_from_lengths, quiet=quiet
-    )
+    get_times = partial(sequences.times_between, 0 * sequences.lengths)
+    target.write_sequences(decoded, schema, sequences.ids, get_times=get_times, quiet=quiet)
 
 
 def probe(

@@ -137,19 +137,15 @@ def explore(
     if target is not None:
         check_exportable(loaded)
         max_sequences = max_sequences or _MAX_EXPORTED_SEQUENCES
-    with read_options.open_with_metadata(loaded, data, files, label or [], labels) as (
-        source,
-        label_values,
-    ):
+    opened = read_options.open_with_metadata(loaded, data, files, label or [], labels)
+    with opened as (source, columns):
         sequences = check_in_memory(source, data)
     loaded = loaded.adapt(sequences)
     windows, values = loaded.windows(sequences), None
     sequences = windows.sequences
     noun = "sequences" if loaded.window is None else f"windows of {len(windows.lengths)} series"
     # each window has the label of its series
-    label_values = {
-        name: column_values[windows.series] for name, column_values in label_values.items()
-    }
+    columns = {name: column[windows.series] for name, column in columns.items()}
     if codes is not None:
         values, ids, _ = read_codes(codes, None, loaded)
         if ids.astype(str).tolist() != sequences.ids.astype(str).tolist():
@@ -161,13 +157,10 @@ def explore(
         num_sequences = len(sequences)
         rows = sorted(random.Random(0).sample(range(num_sequences), max_sequences))  # noqa: S311
         sequences, values = sequences[rows], None if values is None else values[rows]
-        label_values = {
-            name: [column_values[row] for row in rows]
-            for name, column_values in label_values.items()
-        }
+        columns = {name: [column[row] for row in rows] for name, column in columns.items()}
         if not quiet:
             log(f"Showing {max_sequences} of {num_sequences} {noun}, drawn at random.")
-    atlas = Atlas(loaded, sequences, codes=values, fields=label_values, num_clusters=num_clusters)
+    atlas = Atlas(loaded, sequences, codes=values, fields=columns, num_clusters=num_clusters)
     if target is not None:
         num_bytes = export_page(atlas, str(target.path), name=Path(model).stem, umap=umap)
         if not quiet:

@@ -226,10 +226,10 @@ def generate(
         raise ParameterError(
             f"--compare needs at least -n {_MIN_COMPARED_SEQUENCES}. Got {num_sequences}."
         )
-    loaded, observed_sequences = load_model(model), None
+    loaded, observed = load_model(model), None
     if compare is not None:
         check_training_packages("refold generate with --compare")
-        observed_sequences = loaded.windows(read_options.read(loaded, compare, files)).sequences
+        observed = loaded.windows(read_options.read(loaded, compare, files)).sequences
     generated = loaded.generate(
         num_sequences,
         temperature=temperature,
@@ -238,8 +238,8 @@ def generate(
         random_state=seed,
     )
     sequences = target.write_sequences(generated, loaded.schema, quiet=quiet)
-    if observed_sequences is not None:
-        comparison = refold.evaluation.compare(observed_sequences, sequences, seed=seed or 0)
+    if observed is not None:
+        comparison = refold.evaluation.compare(observed, sequences, seed=seed or 0)
         log(
             "A classifier separates new from real sequences with "
             f"{100 * comparison.two_sample_test:.0f} % accuracy (chance: 50 %). Verdict: "
@@ -277,14 +277,12 @@ def stream(
     loaded, streams, count = load_model(model, latent_steps=latent_steps), {}, 0
     # the default, JSON lines, has no delimiter
     delimiter = _DELIMITERS.get(input_format or format_of_file(data) or "jsonl")
-    numbered_steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data), start=1)
+    steps: Iterable[tuple[int, Any]] = enumerate(_read_lines(data), start=1)
     if delimiter is not None:
         texts = (line.decode("utf-8-sig") for line in _read_lines(data))
-        numbered_steps = _csv_steps(
-            csv.reader(texts, delimiter=delimiter), loaded.schema, id_column
-        )
+        steps = _csv_steps(csv.reader(texts, delimiter=delimiter), loaded.schema, id_column)
     try:
-        for line_number, raw_step in numbered_steps:
+        for line_number, raw_step in steps:
             if isinstance(raw_step, bytes) and not raw_step.strip():
                 continue
             try:

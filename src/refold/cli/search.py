@@ -65,19 +65,19 @@ def index(
             windows = loaded.windows(source)
             source = windows.sequences
             # labels are read as integers or text, but conditions compare numbers
-            metadata_columns = {
+            new_metadata = {
                 name: _as_numbers(values)[windows.series] for name, values in label_values.items()
             }
             if loaded.window is not None:
                 windows_table = windows.to_table("series")
-                metadata_columns = {
+                new_metadata = {
                     name: windows_table[name] for name in windows_table.column_names
-                } | metadata_columns
+                } | new_metadata
             if add or replace:
                 opened_index = refold.search.Index.open(output, loaded, verbose=verbose)
-                opened_index.add(source, metadata=metadata_columns, replace=replace)
+                opened_index.add(source, metadata=new_metadata, replace=replace)
             else:
-                settings = {"metadata": metadata_columns, "distance": distance, "verbose": verbose}
+                settings = {"metadata": new_metadata, "distance": distance, "verbose": verbose}
                 opened_index = refold.search.Index.create(output, loaded, source, **settings)
         summary = f"Wrote {len(source)} rows to"
     if not quiet:

@@ -67,7 +67,7 @@ def fit(
     check("checkpoint_seconds", checkpoint_seconds, number(least=0))
     # raises an error if another training run is using the checkpoint
     with sole_training(checkpoint):
-        checkpoint_writer = refold.Checkpoint(checkpoint, checkpoint_seconds)
+        writer = refold.Checkpoint(checkpoint, checkpoint_seconds)
     if checkpoint.exists() and not resume:
         raise ParameterError(
             f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
@@ -89,16 +89,14 @@ def fit(
         check_cluster_options(read_options, {"from": base, "window": model.window})
         check_no_streams("--on", data)
         settings: Any = read_options.arguments | {"on": on, "processes": processes or 2}
-        model = refold.cluster.fit(
-            model, data, checkpoint=checkpoint_writer, resume=resume, **settings
-        )
+        model = refold.cluster.fit(model, data, checkpoint=writer, resume=resume, **settings)
     else:
         base_model = None if base is None else model.model_
         as_series = model.window is not None
         with read_options.open_sequences(base_model, data, files, as_series=as_series) as sequences:
             if not (quiet or base is not None or checkpoint.exists()):
                 _log_findings(sequences, model)
-            model.fit(sequences, checkpoint=checkpoint_writer, resume=resume)
+            model.fit(sequences, checkpoint=writer, resume=resume)
             data_text = f"{len(sequences)} series, in windows of {model.window} steps,"
             if not as_series:
                 data_text = f"{len(sequences) - model.model_.num_calibrated} sequences"

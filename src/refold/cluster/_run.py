@@ -614,12 +614,10 @@ def _write_missing_part(run: Run, unit: Unit) -> WrittenPart:
     location = location_of(run.output).child(f"part-{unit.unit_index:08d}.parquet")
     part = _read_part_metadata(location, run.manifest_hash)
     if part is None:
-        with warnings.catch_warnings(record=True) as caught_warnings:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             part = _compute_part(run, unit, location)
-        messages = [
-            str(item.message) for item in caught_warnings if issubclass(item.category, UserWarning)
-        ]
+        messages = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
         part.warning = messages[0] if messages else None
         pa.default_memory_pool().release_unused()
         status_file = Path("/proc/self/status")  # only Linux has this file

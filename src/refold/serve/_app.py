@@ -31,7 +31,7 @@ from refold.serve._settings import (
     ServeSettings,
     ServiceError,
     check_limit,
-    invalid_request_error,
+    invalid_request,
     limit_error,
     read_settings,
 )
@@ -197,7 +197,7 @@ class Service:
         elif isinstance(error, MissingExtraError):
             response = ServiceError(501, "not_installed", "This server lacks a package for this.")
         elif isinstance(error, DataError | ParameterError):
-            response = invalid_request_error(str(error))
+            response = invalid_request(str(error))
         else:
             response = ServiceError(500, "internal", "The server failed. Its log says why.")
             logger.error("A request failed", exc_info=error)
@@ -416,13 +416,9 @@ async def send_response(
     headers: Mapping[str, str] | None = None,
 ) -> None:
     """Send a complete HTTP response, with the security headers."""
-    all_headers = {
-        "content-type": media_type,
-        "content-length": str(len(body)),
-        **_SECURITY_HEADERS,
-    }
-    all_headers.update(headers or {})
-    encoded_headers = [(name.encode(), value.encode()) for name, value in all_headers.items()]
+    combined = {"content-type": media_type, "content-length": str(len(body)), **_SECURITY_HEADERS}
+    combined.update(headers or {})
+    encoded_headers = [(name.encode(), value.encode()) for name, value in combined.items()]
     await send({"type": "http.response.start", "status": status, "headers": encoded_headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -23,7 +23,7 @@ from refold.serve._operations import (
     SequenceT,
     ServedModel,
 )
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request_error
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request
 
 # Media type of Arrow IPC streams.
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
@@ -99,7 +99,7 @@ def _describe_field_errors(request_type: type[AnyRequest]) -> Iterator[None]:
     except msgspec.ValidationError as error:
         names = ", ".join(request_type.__struct_fields__)
         reason = str(error).replace(" - at ", " at ")
-        raise invalid_request_error(f"{reason}. The fields of this request are {names}.") from None
+        raise invalid_request(f"{reason}. The fields of this request are {names}.") from None
 
 
 def _sequences_from_lists(entries: list[Any], model: ServedModel) -> Sequences:
@@ -148,7 +148,7 @@ def read_table(
         warning = check_model(stored_model(table), model, "The table")
         inputs.code_warnings = () if warning is None else (warning,)
         if "id" in table.column_names and pa.types.is_nested(table["id"].type):
-            raise invalid_request_error("The column 'id' holds lists. Expected text or integers.")
+            raise invalid_request("The column 'id' holds lists. Expected text or integers.")
         inputs.codes, inputs.ids = codes_from_arrow(table)
     elif "sequences" in names:
         sequences = _sequences_from_floats(table, model) if model.is_numeric else None
@@ -165,12 +165,12 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
     # because with them a few bytes can describe a billion rows.
     try:
         if _is_compressed(body):
-            raise invalid_request_error("Arrow buffers must not be compressed.")
+            raise invalid_request("Arrow buffers must not be compressed.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            for name, arrow_type in zip(reader.schema.names, reader.schema.types, strict=True):
-                if arrow_type not in _FLOAT_LIST_TYPES and not _is_supported_type(arrow_type):
-                    raise invalid_request_error(
-                        f"Column {name!r} has the type {str(arrow_type)[:60]}. "
+            for name, dtype in zip(reader.schema.names, reader.schema.types, strict=True):
+                if dtype not in _FLOAT_LIST_TYPES and not _is_supported_type(dtype):
+                    raise invalid_request(
+                        f"Column {name!r} has the type {str(dtype)[:60]}. "
                         "Expected lists of numbers or text, text, or integers."
                     )
             batches, rows = [], 0
@@ -181,7 +181,7 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
     except _READ_ERRORS as error:
-        raise invalid_request_error(
+        raise invalid_request(
             "The body cannot be read as an Arrow IPC stream. Write one with pyarrow.ipc.new_stream."
         ) from error
     check_limit("steps", max(map(_count_steps, table.columns), default=0), settings)
@@ -189,31 +189,26 @@ def _read_arrow_table(body: bytes, settings: ServeSettings) -> pa.Table:
     return table.replace_schema_metadata(None if model is None else {MODEL_KEY: model})
 
 
-def _is_supported_type(arrow_type: pa.DataType, depth: int = 0) -> bool:
+def _is_supported_type(dtype: pa.DataType, depth: int = 0) -> bool:
     """Return whether a type is text, numbers, or lists of them that are nested at most twice."""
     types = pa.types
-    if types.is_dictionary(arrow_type):
-        arrow_type = arrow_type.value_type
-        return types.is_string(arrow_type) or types.is_large_string(arrow_type)
-    is_fixed_size = types.is_fixed_size_list(arrow_type)
-    if is_fixed_size or types.is_list(arrow_type) or types.is_large_list(arrow_type):
-        is_sized = not is_fixed_size or arrow_type.list_size > 0
-        return is_sized and depth < 2 and _is_supported_type(arrow_type.value_type, depth + 1)
-    text = types.is_string(arrow_type) or types.is_large_string(arrow_type)
-    return (
-        text
-        or types.is_integer(arrow_type)
-        or types.is_floating(arrow_type)
-        or types.is_boolean(arrow_type)
-    )
+    if types.is_dictionary(dtype):
+        dtype = dtype.value_type
+        return types.is_string(dtype) or types.is_large_string(dtype)
+    is_fixed_size = types.is_fixed_size_list(dtype)
+    if is_fixed_size or types.is_list(dtype) or types.is_large_list(dtype):
+        is_sized = not is_fixed_size or dtype.list_size > 0
+        return is_sized and depth < 2 and _is_supported_type(dtype.value_type, depth + 1)
+    text = types.is_string(dtype) or types.is_large_string(dtype)
+    return text or types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype)
 
 
 def _count_steps(column: pa.ChunkedArray) -> int:
     """Return the number of steps in a column of lists, or of bytes in a column of text."""
-    arrow_type = column.type
-    if pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type):
+    dtype = column.type
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return sum(len(chunk.values) for chunk in column.chunks)
-    if pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type):
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
         return call_function("sum", [call_function("binary_length", [column])]).as_py() or 0
     return 0
 
@@ -259,7 +254,7 @@ def _parse_query(
     try:
         pairs = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50))
     except ValueError as error:
-        raise invalid_request_error("The query of the URL cannot be read.") from error
+        raise invalid_request("The query of the URL cannot be read.") from error
     values: dict[str, Any] = {}
     for name, text in pairs.items():
         try:

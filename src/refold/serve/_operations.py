@@ -40,7 +40,7 @@ from refold.sequences import (
 )
 from refold.sequences.types import NUMERIC
 from refold.serve._batches import MAX_BATCH_STEPS, Batcher
-from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request_error
+from refold.serve._settings import ServeSettings, ServiceError, check_limit, invalid_request
 
 # A search counts as this number of steps per query in a batch.
 _SEARCH_STEPS_PER_QUERY = 100
@@ -418,7 +418,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
         raise ServiceError(404, "no_index", "This model has no index to search in.")
     check_only_one("one of 'sequences', 'codes' and 'ids'", sequences, codes, ids)
     if ids is not None and len(set(map(type, ids))) != 1:
-        raise invalid_request_error("'ids' must be a list of texts, or of integers.")
+        raise invalid_request("'ids' must be a list of texts, or of integers.")
     check_limit("sequences", len(ids or ()), batcher.settings)
     warnings, window_field = [*inputs.code_warnings], {}
     if sequences is not None:
@@ -435,7 +435,7 @@ async def search(inputs: RequestInputs, batcher: Batcher) -> OperationResult:
                 sequences, codes=codes, ids=ids, k=fields.k, where=fields.where
             )
         except (DataError, ParameterError) as error:  # its message may hold the path of the index
-            raise invalid_request_error(str(error).replace(model.index.path, model.name)) from error
+            raise invalid_request(str(error).replace(model.index.path, model.name)) from error
 
     num_queries = len(ids or ()) if codes is None else len(codes)
     hits = await batcher.compute_unbatched(_SEARCH_STEPS_PER_QUERY * num_queries, search_index)

@@ -226,6 +226,6 @@ def limit_error(limit: str, maximum: float, value: float = 0) -> ServiceError:
     return error
 
 
-def invalid_request_error(message: str) -> ServiceError:
+def invalid_request(message: str) -> ServiceError:
     """Return the error for a request that can be parsed but not computed."""
     return ServiceError(422, "invalid_request", message)
