@@ -108,7 +108,7 @@ def _sequences_from_lists(entries: list[Any], model: ServedModel) -> Sequences:
     steps = entries[0] if len(entries) == 1 else [*_chain(entries)]
     # array.array converts a list of floats faster than NumPy does
     number_list = array.array("d", steps if model.is_flat else [*_chain(steps)])
-    return model.sequences(np.frombuffer(number_list).reshape(-1, model.num_columns), offsets)
+    return model.make_sequences(np.frombuffer(number_list).reshape(-1, model.num_columns), offsets)
 
 
 def to_json(content: object) -> bytes:
@@ -282,7 +282,7 @@ def _sequences_from_floats(table: pa.Table, model: ServedModel) -> Sequences | N
         if offsets[0] or not column.offsets.equals(columns[0].offsets):
             return None
     values = np.stack([column.values.to_numpy()[: offsets[-1]] for column in columns], axis=1)
-    return model.sequences(values, offsets) if np.isfinite(values).all() else None
+    return model.make_sequences(values, offsets) if np.isfinite(values).all() else None
 
 
 def to_arrow_stream(table: pa.Table, warnings: list[str]) -> bytes:

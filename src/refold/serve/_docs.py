@@ -35,7 +35,7 @@ _MAX_SHOWN_BOUND = 2**31 - 1
 def docs_page(openapi: dict[str, Any], models: dict[str, ServedModel], origin: str) -> bytes:
     """Return the HTML page of an OpenAPI description, with curl commands for the first model."""
     name, model = next(iter(models.items()))
-    examples = model.examples()
+    examples = model.example_values()
     token = " \\\n    -H 'Authorization: Bearer TOKEN'" if openapi["security"] else ""
     summary = f"Version {openapi['info']['version']}. Models: {', '.join(models)}."
     links, sections = [], []

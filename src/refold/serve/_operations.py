@@ -176,7 +176,7 @@ class ServedModel:
     def __init__(self, name: str, path: Path, index: str | None = None) -> None:
         self.name = name
         self.fitted = Model.load(path)
-        if self.fitted.any_columns:  # the pretrained model is served for a single column
+        if self.fitted.any_columns:  # the pretrained model is served for one column only
             self.fitted = self.fitted.with_columns_of(np.zeros((1, self.fitted.code_size)))
         if not isinstance(self.fitted.network, PackedNetwork):
             raise ModelFileError(
@@ -204,7 +204,7 @@ class ServedModel:
         """Return whether codes with this hash are codes of the model."""
         return stored == self.hash or self.fitted.is_hash(stored)
 
-    def sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
+    def make_sequences(self, values: np.ndarray, offsets: np.ndarray) -> Sequences:
         """Return finite values (n_steps, n_columns) as sequences, without the usual checks."""
         offsets = offsets.astype(np.int64)
         return Sequences.trusted(values, offsets, np.arange(len(offsets) - 1), self.fitted.schema)
@@ -233,7 +233,7 @@ class ServedModel:
             "index_rows": None if self.index is None else len(self.index),
         }
 
-    def examples(self) -> dict[str, Any]:
+    def example_values(self) -> dict[str, Any]:
         """Return values of fields for example requests, made by the decoder, not from data."""
         code = np.zeros((1, self.code_size), np.float32)
         sequences = self.fitted.to_sequences(code, np.array([_EXAMPLE_STEPS]))
@@ -333,6 +333,7 @@ async def reconstruct(inputs: RequestInputs, batcher: Batcher) -> OperationResul
 
     chunks: list[Sequences] = []
     for chunk in _split_large(windows.sequences):
+        # twice the steps, because each step is encoded and decoded
         key = inputs.model, "reconstruct", chunk.dtype
         chunks.append(await batcher.compute(key, chunk, 2 * _cost_in_steps(chunk), compute))
         check_limit("steps", sum(len(chunk.values) for chunk in chunks), settings)
